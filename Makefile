@@ -1,0 +1,66 @@
+# Everything a person does with Carillon starts here. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fast bench chaos proof browser lock docs clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## make .venv with everything, from the locked and hashed requirements
+
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Carillon needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 install"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# uv installs the same locked files some ten times faster; pip is the fallback where uv has no wheel.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: install ## serve everything on http://127.0.0.1:8000 with SQLite, the sandbox providers and demo data
+	@$(BIN)/carillon demo --quiet && exec $(BIN)/carillon serve
+
+test: check ## everything: checks, then all tests on SQLite and on a PostgreSQL and a Redis of its own
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+fast: install ## the tests that need no database and no processes
+	@$(BIN)/python -m pytest tests/unit -q $(ARGS)
+
+check: install ## import contracts, lint, types, migrations, OpenAPI document, budgets, docs
+	@$(BIN)/lint-imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/deptry src
+	@$(BIN)/bandit -q -c pyproject.toml -r src
+	@$(BIN)/django-admin makemigrations --check --dry-run --settings carillon.settings.test
+	@$(BIN)/carillon docs --check
+
+docs: install ## write the generated pages (API, settings, state machine, fault tables, OpenAPI document)
+	@$(BIN)/carillon docs
+
+bench: install ## the benchmarks of docs/benchmarks.md, one after another, on loopback
+	@for name in render pipeline email http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
+
+chaos: install ## kill workers at random moments and count what counting fakes received
+	@$(BIN)/carillon chaos --database postgres --kills 20 --messages 50000 --json
+	@$(BIN)/carillon chaos --database sqlite --kills 20 --messages 50000 --json
+
+proof: install ## the exhaustive sets, of which `make test` runs seeded samples
+	@CARILLON_PROOF=1 $(BIN)/python -m pytest -n 2 -m proof $(ARGS)
+
+browser: ## install Debian's Chromium; without it the browser tests are skipped by name
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+lock: ## compile requirements/*.in into locked files with hashes
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	@for name in run dev uv; do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
+		--python-version 3.11 --custom-compile-command 'make lock' requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove the environment and everything the embedded service wrote
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

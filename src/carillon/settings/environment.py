@@ -1,0 +1,233 @@
+"""The typed `CARILLON_*` environment: every variable, its type, default and meaning, in one list.
+
+Read once at start. All mistakes are reported together, each naming the variable and the mend.
+docs/reference/settings.md is generated from this list.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """One or more CARILLON_* variables cannot be used; the text names each and says how to mend it."""
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    read.__doc__ = f"a whole number from {low:,} to {high:,}"
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    read.__doc__ = f"a number of seconds from {low:g} to {high:g}"
+    return read
+
+
+def _flag(text: str) -> bool:
+    """true or false (also 1, 0, yes, no, on, off)"""
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False}
+    return words[text.strip().lower()]
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    read.__doc__ = "one of " + ", ".join(choices)
+    return read
+
+
+def _text(text: str) -> str:
+    """text"""
+    return text
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """words separated by commas"""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _path(text: str) -> Path:
+    """a folder's path"""
+    return Path(text).expanduser()
+
+
+def _web_url(text: str) -> str:
+    """an http:// or https:// URL without a trailing slash"""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _database_url(text: str) -> str:
+    """sqlite:///path/to/file or postgres://user:password@host:port/name"""
+    if urlsplit(text).scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError
+    return text
+
+
+def _redis_url(text: str) -> str:
+    """redis://host:port/number, rediss:// or unix:///path/to/socket"""
+    if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError
+    return text
+
+
+def _setting(default: Any, read: Callable[[str], Any], help_text: str) -> Any:
+    return field(default=default, metadata={"read": read, "help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What the environment says, typed. Field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
+
+    # fmt: off
+    data_dir: Path = _setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
+    database_url: str = _setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
+    database_pool: int = _setting(12, _integer(1, 500), "PostgreSQL connections a process keeps at most.")
+    redis_url: str = _setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
+    production: bool = _setting(False, _flag, "Refuse to start on generated secrets and a missing public URL.")
+    secret_key: str = _setting("", _text, "Signs and encrypts. Generated and kept in the data folder unless production.")
+    jwt_secret: str = _setting("", _text, "Verifies HS256 tokens that the platform mints. Empty: derived from the secret key.")
+    jwt_jwks_url: str = _setting("", _text, "Where the platform publishes its RS256/ES256 keys. Empty: HS256 only.")
+    allowed_hosts: tuple[str, ...] = _setting(("*",), _words, "Host names that the web tier answers to.")
+    public_url: str = _setting("http://127.0.0.1:8000", _web_url, "Where people reach this service: links in mails begin with it.")
+    app_name: str = _setting("Carillon", _text, "The platform's name in templates.")
+    app_url: str = _setting("http://127.0.0.1:8000", _web_url, "The platform's own address in templates.")
+    locale: str = _setting("en", _text, "The service's default locale for templates.")
+    timezone: str = _setting("UTC", _text, "The service's default IANA time zone.")
+    admin_password: str = _setting("", _text, "The demo administrator's password. Empty: generated and printed once.")
+    default_consent: bool = _setting(False, _flag, "The data-processing consent that new users start with.")
+    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp"), "Who carries email.")
+    email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
+    push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm"), "Who carries push.")
+    sms_provider: str = _setting("sandbox", _one_of("sandbox"), "Who carries SMS.")
+    telegram_provider: str = _setting("sandbox", _one_of("sandbox"), "Who carries Telegram messages.")
+    webhook_provider: str = _setting("webhook", _one_of("sandbox", "webhook"), "Who carries webhooks.")
+    smtp_host: str = _setting("127.0.0.1", _text, "The SMTP server's host.")
+    smtp_port: int = _setting(25, _integer(1, 65535), "The SMTP server's port.")
+    smtp_user: str = _setting("", _text, "The SMTP user name. Empty: no login.")
+    smtp_password: str = _setting("", _text, "The SMTP password.")
+    smtp_tls: str = _setting("auto", _one_of("auto", "none", "starttls", "tls"), "How SMTP is encrypted; auto takes STARTTLS where it is offered.")
+    smtp_connections: int = _setting(10, _integer(1, 100), "SMTP connections a process keeps open.")
+    fcm_credentials: str = _setting("", _text, "Path of the Firebase service account's JSON file.")
+    fcm_base_url: str = _setting("https://fcm.googleapis.com", _web_url, "Where FCM HTTP v1 is reached.")
+    webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
+    lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")
+    call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. Always less than two thirds of the lease.")
+    poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
+    max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
+    idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
+    log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
+    log_format: str = _setting("text", _one_of("text", "json"), "json for machines, text for people.")
+    # fmt: on
+
+    def variable(self, name: str) -> str:
+        """The environment variable of a field."""
+        return f"CARILLON_{name.upper()}"
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    """`NAME=value` lines of a .env file; the real environment wins over them."""
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    return {
+        name.strip().removeprefix("export "): value.strip().strip("'\"")
+        for name, value in pairs
+        if not name.lstrip().startswith("#")
+    }
+
+
+def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
+    """Reads, types and checks every variable.
+
+    Raises:
+        SettingsError: with a line for each variable that cannot be used.
+    """
+    source = {**_dotenv(Path(".env")), **os.environ} if environ is None else dict(environ)
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    known = {f"CARILLON_{item.name.upper()}": item for item in fields(Environment)}
+    for variable, item in known.items():
+        text = source.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            values[item.name] = item.metadata["read"](text)
+        except (ValueError, KeyError):
+            wanted = item.metadata["read"].__doc__
+            shown = "(hidden)" if "secret" in item.name or "password" in item.name else repr(text)
+            faults.append(f"{variable} is {shown}: set it to {wanted}")
+    environment = Environment(**values)
+    faults += _check_together(environment)
+    if faults:
+        raise SettingsError("the environment cannot be used:\n  " + "\n  ".join(faults))
+    return _with_secrets(environment)
+
+
+def _check_together(environment: Environment) -> list[str]:
+    faults = []
+    if environment.call_seconds * 1.5 > environment.lease_seconds:
+        faults.append(
+            "CARILLON_CALL_SECONDS is too long for CARILLON_LEASE_SECONDS: a call must end well"
+            " inside its lease; set it to at most two thirds of the lease"
+        )
+    if environment.production:
+        if len(environment.secret_key) < 32:
+            faults.append(
+                "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more"
+                " random characters and keep it"
+            )
+        if not environment.database_url.startswith("postgres"):
+            faults.append("CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://...")
+    if environment.push_provider == "fcm" and not environment.fcm_credentials:
+        faults.append(
+            "CARILLON_FCM_CREDENTIALS is missing: with CARILLON_PUSH_PROVIDER=fcm set it to the"
+            " path of the service account's JSON file"
+        )
+    return faults
+
+
+def _with_secrets(environment: Environment) -> Environment:
+    """Fills in the secrets that an embedded installation makes for itself and keeps."""
+    if environment.secret_key:
+        return environment
+    kept = environment.data_dir / "secret-key"
+    try:
+        environment.data_dir.mkdir(parents=True, exist_ok=True)
+        # "x": of two processes that start at once, one writes and the other reads what was written.
+        with kept.open("x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise SettingsError(
+            f"CARILLON_DATA_DIR ({environment.data_dir}) cannot be written: {error.strerror};"
+            " set it to a folder of yours, or set CARILLON_SECRET_KEY"
+        ) from error
+    values = {item.name: getattr(environment, item.name) for item in fields(environment)}
+    return Environment(**{**values, "secret_key": kept.read_text().strip()})

@@ -1,0 +1,5 @@
+"""Every door of the project."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,26 @@
+"""People, contact points, and the relations that audiences are drawn from."""
+
+from directory.models.contact import ContactPoint, Device, Suppression, normalise_address
+from directory.models.relations import (
+    Enrollment,
+    Group,
+    GroupMembership,
+    ParentLink,
+    Subject,
+    TutorAssignment,
+)
+from directory.models.user import User
+
+__all__ = [
+    "ContactPoint",
+    "Device",
+    "Enrollment",
+    "Group",
+    "GroupMembership",
+    "ParentLink",
+    "Subject",
+    "Suppression",
+    "TutorAssignment",
+    "User",
+    "normalise_address",
+]

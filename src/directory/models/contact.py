@@ -1,0 +1,148 @@
+"""Ways to reach a person, and addresses that must not be written to."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class ContactKind(models.TextChoices):
+    """What sort of address a contact point is."""
+
+    EMAIL = "email", "Email"
+    PHONE = "phone", "Phone"
+    TELEGRAM = "telegram", "Telegram"
+    WEBHOOK = "webhook", "Webhook URL"
+    CHAT = "chat", "Chat URL"
+
+
+class ContactState(models.TextChoices):
+    """Whether a contact point can be used."""
+
+    ACTIVE = "active", "Active"
+    BOUNCED = "bounced", "Bounced"
+    EXPIRED = "expired", "Expired"
+    UNSUBSCRIBED = "unsubscribed", "Unsubscribed"
+
+
+def normalise_address(kind: str, address: str) -> str:
+    """One spelling for each address, so that lists and lookups agree."""
+    address = address.strip()
+    if kind == ContactKind.EMAIL:
+        local, at, domain = address.rpartition("@")
+        return f"{local}{at}{domain.lower()}"
+    if kind == ContactKind.PHONE:
+        return re.sub(r"[\s().-]", "", address)
+    return address
+
+
+class ContactPointManager(models.Manager["ContactPoint"]):
+    """Keeps one primary contact point a user and kind."""
+
+    def set_primary(self, *, user_id: int, kind: str, address: str) -> None:
+        """Makes `address` the one address of its kind; an empty one removes it.
+
+        A new address starts active: the old one's bounce says nothing about it.
+        """
+        address = normalise_address(kind, address)
+        if not address:
+            self.filter(user_id=user_id, kind=kind).delete()
+            return
+        point, made = self.get_or_create(user_id=user_id, kind=kind, defaults={"address": address})
+        if not made and point.address != address:
+            point.address = address
+            point.state = ContactState.ACTIVE
+            point.verified_at = None
+            point.save(update_fields=["address", "state", "verified_at"])
+
+
+class ContactPoint(models.Model):
+    """One address of one user."""
+
+    Kind = ContactKind
+    State = ContactState
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_points"
+    )
+    kind = models.CharField(max_length=10, choices=ContactKind.choices)
+    address = models.CharField(max_length=1000)
+    state = models.CharField(
+        max_length=12, choices=ContactState.choices, default=ContactState.ACTIVE
+    )
+    state_reason = models.CharField(max_length=200, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[ContactPointManager] = ContactPointManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind"], name="contact_point_one_a_kind")
+        ]
+        indexes = [models.Index(fields=["kind", "address"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of user {self.user_id}"
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    """Chainable filters over devices."""
+
+    def live(self) -> DeviceQuerySet:
+        """Devices that can still be pushed to, the newest first."""
+        return self.filter(expired_at__isnull=True).order_by("-last_seen", "-id")
+
+
+class Device(models.Model):
+    """A push token: one installation of an app, or one browser."""
+
+    class Kind(models.TextChoices):
+        FCM = "fcm", "Firebase"
+        WEBPUSH = "webpush", "Web Push"
+        APNS = "apns", "APNs"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="devices"
+    )
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.FCM)
+    platform = models.CharField(max_length=20, blank=True)
+    token = models.CharField(max_length=1000, unique=True)
+    keys = models.JSONField(default=dict, blank=True)  # Web Push: p256dh and auth
+    last_seen = models.DateTimeField(auto_now_add=True)
+    expired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeviceQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "expired_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} device of user {self.user_id}"
+
+
+class Suppression(models.Model):
+    """An address that nothing may be sent to, whoever it belongs to."""
+
+    kind = models.CharField(max_length=10, choices=ContactKind.choices)
+    address = models.CharField(max_length=1000)
+    reason = models.CharField(max_length=200, blank=True)
+    source = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "address"], name="suppression_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} suppression {self.pk}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        """Stores the one spelling that lookups use."""
+        self.address = normalise_address(self.kind, self.address)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature

@@ -1,0 +1,110 @@
+"""The person who can be told something."""
+
+from __future__ import annotations
+
+import uuid
+import zoneinfo
+from collections.abc import Iterable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from directory.models.contact import ContactKind, ContactPoint, Device
+
+
+def validate_timezone(name: str) -> None:
+    """Raises ValidationError for a name that is no IANA zone."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError) as error:
+        raise ValidationError(f"{name!r} is not an IANA time zone, e.g. Europe/Paris") from error
+
+
+class Role(models.TextChoices):
+    """What a person is on the platform."""
+
+    STUDENT = "student", "Student"
+    TEACHER = "teacher", "Teacher"
+    TUTOR = "tutor", "Tutor"
+    PARENT = "parent", "Parent"
+    ADMIN = "admin", "Administrator"
+
+
+class PersonManager(UserManager["User"]):
+    """Finds people by any of their identifiers."""
+
+    def find(self, identifier: int | UUID) -> User | None:
+        """The person with this id or uuid, or None."""
+        key = "uuid" if isinstance(identifier, UUID) else "pk"
+        return self.filter(**{key: identifier}).first()
+
+
+class User(AbstractUser):
+    """A person: integer `id`, `uuid`, and the platform's own `external_id`.
+
+    email, phone_number and telegram_id are what a person entered; how far each one can be used is
+    the state of its contact point, which `save` keeps in step.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    username = models.CharField(max_length=150, unique=True, blank=True)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.STUDENT)
+    locale = models.CharField(max_length=20, default="en")
+    timezone = models.CharField(max_length=50, default="UTC", validators=[validate_timezone])
+    phone_number = models.CharField(max_length=20, blank=True)
+    telegram_id = models.CharField(max_length=32, blank=True)
+    external_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
+    avatar_url = models.URLField(max_length=500, blank=True)
+    subscription_tier = models.CharField(max_length=30, default="free")
+    attributes = models.JSONField(default=dict, blank=True)
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[PersonManager] = PersonManager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["role", "is_active", "id"]),
+            models.Index(fields=["email"]),
+        ]
+
+    @property
+    def fcm_token(self) -> str:
+        """The newest live FCM token, or an empty string. Setting it registers a device on save."""
+        pending: str | None = getattr(self, "_pending_fcm_token", None)
+        if pending is not None or self.pk is None:
+            return pending or ""
+        device = Device.objects.live().filter(user=self, kind=Device.Kind.FCM).first()
+        return device.token if device else ""
+
+    @fcm_token.setter
+    def fcm_token(self, token: str) -> None:
+        self._pending_fcm_token = token
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Saves the person and their contact points in one transaction."""
+        if not self.username:
+            self.username = f"user-{self.uuid.hex[:12]}"
+        with transaction.atomic():
+            super().save(*args, update_fields=update_fields, **kwargs)
+            if update_fields is None or {"email", "phone_number", "telegram_id"} & set(
+                update_fields
+            ):
+                self._save_contact_points()
+            token = getattr(self, "_pending_fcm_token", None)
+            if token:
+                Device.objects.get_or_create(
+                    token=token, defaults={"user": self, "kind": Device.Kind.FCM}
+                )
+                del self._pending_fcm_token
+
+    def _save_contact_points(self) -> None:
+        entered = {
+            ContactKind.EMAIL: self.email,
+            ContactKind.PHONE: self.phone_number,
+            ContactKind.TELEGRAM: self.telegram_id,
+        }
+        for kind, address in entered.items():
+            ContactPoint.objects.set_primary(user_id=self.pk, kind=kind, address=address)

@@ -1,0 +1,4 @@
+"""Stage: hands messages to providers. Knows no queue, no policy, no rows.
+
+See docs/reference/provider-contract.md.
+"""

@@ -1,0 +1,162 @@
+"""What a provider is: the contract that every vendor's file fulfils.
+
+A provider is given batches of frozen `OutboundMessage`s and answers one `SendResult` each. It holds
+no database connection, knows no queue and no policy, and never raises for a vendor's failure: the
+failure is a verdict. docs/reference/provider-contract.md is held to this file by a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from notifications.domain.messages import OutboundMessage, SendResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do, as data: routing, limits and the provider matrix read it.
+
+    batch_size is how many messages one call carries; concurrency how many calls may be open in a
+    process; row_channel that the channel is a row of ours, committed with the record and therefore
+    never uncertain.
+    """
+
+    channel: str
+    batch_size: int = 1
+    concurrency: int = 50
+    rate: str = ""
+    attachments: bool = False
+    receipts: bool = False
+    idempotent: bool = False
+    row_channel: bool = False
+
+
+class NotificationChannelProvider(ABC):
+    """One vendor on one channel.
+
+    The pipeline calls `send_batch`; `send` hands over a single message and is the documented door.
+    """
+
+    key: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Hands one message to the vendor.
+
+        Args:
+            recipient: the address in the channel's own form.
+            message: `title`, `body`, `data`, `priority`, `reference`, and what else the channel uses
+                (see `payload_of`).
+
+        Returns:
+            `success`, and `message_id` when it was taken, else `error`, `retry`, and optionally
+            `error_code`, `retry_after`, `recipient_dead`, `uncertain`; `provider_response` is kept
+            encrypted.
+        """
+
+    @abstractmethod
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether the address has the form that the channel needs. Asks nobody."""
+
+    async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
+        """Hands over up to `capabilities.batch_size` messages; one result each, in order."""
+        results = []
+        for message in messages:
+            if not await self.validate_recipient(message.recipient):
+                results.append(
+                    SendResult(
+                        Verdict.FAILED,
+                        error="the address has not the form that the channel needs",
+                        error_code="invalid_recipient",
+                        recipient_dead=True,
+                    )
+                )
+                continue
+            results.append(result_of(await self.send(message.recipient, payload_of(message))))
+        return results
+
+    async def open(self) -> None:  # noqa: B027 -- most providers have nothing to open
+        """Prepares sessions and pools, inside the running event loop."""
+
+    async def close(self) -> None:  # noqa: B027 -- see open
+        """Ends what `open` began."""
+
+
+def payload_of(message: OutboundMessage) -> dict[str, Any]:
+    """A message as the documented `send` takes it."""
+    content = message.content
+    return {
+        "title": content.title,
+        "body": content.body,
+        "html": content.html,
+        "data": dict(content.data),
+        "priority": message.priority,
+        "reference": message.reference,
+        "category": message.category,
+        "collapse_key": message.collapse_key,
+        "sender": message.sender,
+        "reply_to": message.reply_to,
+        "headers": dict(message.headers),
+        "expires_at_s": message.expires_at_s,
+        "template_version_id": message.template_version_id,
+        "attempt": message.attempt,
+    }
+
+
+def result_of(answer: Mapping[str, Any]) -> SendResult:
+    """A documented `send` answer as a SendResult."""
+    if answer.get("success"):
+        verdict = Verdict.DELIVERED if answer.get("delivered") else Verdict.SENT
+    elif answer.get("uncertain"):
+        verdict = Verdict.UNCERTAIN
+    else:
+        verdict = Verdict.RETRY if answer.get("retry") else Verdict.FAILED
+    return SendResult(
+        verdict,
+        provider_message_id=str(answer.get("message_id") or ""),
+        error=str(answer.get("error") or ""),
+        error_code=str(answer.get("error_code") or ""),
+        retry_after_s=answer.get("retry_after"),
+        recipient_dead=bool(answer.get("recipient_dead")),
+        response=answer.get("provider_response"),
+    )
+
+
+async def call_safely(
+    provider: NotificationChannelProvider, messages: Sequence[OutboundMessage], timeout_s: float
+) -> list[SendResult]:
+    """`send_batch` under a deadline. Whatever escapes a provider is a verdict, never an exception.
+
+    A deadline that passes, or an unforeseen exception, says nothing about what the vendor saw: the
+    messages are uncertain.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            results = await provider.send_batch(messages)
+    except TimeoutError:
+        fault = SendResult(
+            Verdict.UNCERTAIN,
+            error=f"no answer within {timeout_s:g} s",
+            error_code="deadline",
+        )
+        return [fault] * len(messages)
+    except Exception as error:  # noqa: BLE001 -- the fence around foreign code
+        fault = SendResult(
+            Verdict.UNCERTAIN,
+            error=f"the provider raised {type(error).__name__}",
+            error_code="provider_raised",
+        )
+        return [fault] * len(messages)
+    if len(results) != len(messages):
+        fault = SendResult(
+            Verdict.UNCERTAIN,
+            error=f"{len(messages)} messages, but {len(results)} outcomes",
+            error_code="provider_miscounted",
+        )
+        return [fault] * len(messages)
+    return results

@@ -1,0 +1,43 @@
+"""Time-ordered public identifiers (UUID version 7, RFC 9562) that carry the row's integer key.
+
+The tail of the UUID is the key, so that a row is found by its primary key, without a second unique
+index (which a table partitioned by time could not have either); the head is the time of creation,
+which names the partition. Twelve random bits and the millisecond keep them from being counted
+through; nothing is ever allowed because an identifier was known.
+"""
+
+from __future__ import annotations
+
+import secrets
+from uuid import UUID
+
+_KEY_BITS = 62
+_KEY_MASK = (1 << _KEY_BITS) - 1
+
+
+def public_id(key: int, at_ms: int, random_bits: int | None = None) -> UUID:
+    """The UUID of the row with this integer key, made at `at_ms` (Unix milliseconds)."""
+    salt = secrets.randbits(12) if random_bits is None else random_bits
+    return UUID(int=(at_ms << 80) | (0x7 << 76) | (salt << 64) | (0b10 << _KEY_BITS) | key)
+
+
+def key_of(value: UUID) -> int | None:
+    """The integer key inside a public id; None for a UUID that is not one of ours."""
+    return value.int & _KEY_MASK if value.version == 7 else None
+
+
+def parse_identifier(value: object) -> int | UUID | None:
+    """An integer key or a UUID from what a caller wrote; None when it is neither."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if 0 < value < 1 << 63 else None
+    if isinstance(value, UUID):
+        return value
+    text = str(value).strip()
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text) or None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,85 @@
+"""Frozen values that cross from stage to stage. ORM rows never reach a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a message says on its channel, rendered.
+
+    title is the subject of a mail; html is empty unless the channel is email.
+    """
+
+    title: str
+    body: str
+    html: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """One message as a provider sees it."""
+
+    message_id: int
+    reference: str  # ours, stable across retries, travels inside the provider's message
+    channel: str
+    recipient: str  # address, number, token, URL or user id
+    content: Content
+    priority: int = 3
+    attempt: int = 1
+    category: str = ""
+    template_version_id: int | None = None
+    expires_at_s: float | None = None  # epoch seconds
+    collapse_key: str = ""
+    sender: str = ""
+    reply_to: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_test: bool = False
+
+
+class Verdict(StrEnum):
+    """What became of one call to a provider."""
+
+    SENT = "sent"  # the provider took it
+    DELIVERED = "delivered"  # the channel is the destination itself
+    RETRY = "retry"  # surely not taken; worth another try
+    FAILED = "failed"  # surely not taken; never will be
+    UNCERTAIN = "uncertain"  # written, but no answer: nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The outcome of handing one message to a provider.
+
+    error is a short text without addresses; recipient_dead says that the contact point is of no
+    use any more; retry_after_s is the provider's own wish. response is kept encrypted.
+    """
+
+    verdict: Verdict
+    provider_message_id: str = ""
+    error: str = ""
+    error_code: str = ""
+    retry_after_s: float | None = None
+    recipient_dead: bool = False
+    response: Any = None
+    duration_s: float = 0.0
+
+    @property
+    def success(self) -> bool:
+        return self.verdict in (Verdict.SENT, Verdict.DELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """What `NotificationDeliveryEngine.deliver_message` answers."""
+
+    success: bool
+    message_id: str | None = None
+    error: str | None = None
+    retry: bool = False
+    provider_response: Any = None

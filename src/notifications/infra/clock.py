@@ -1,0 +1,36 @@
+"""The one reader of the clock. Doors read it and pass the time down; tests freeze it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+_read: Callable[[], datetime] | None = None
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return _read() if _read else datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never jumps; for deadlines, never for dates."""
+    return time.monotonic()
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Unix milliseconds of an aware datetime."""
+    return int(moment.timestamp() * 1000)
+
+
+@contextmanager
+def reading(read: Callable[[], datetime]) -> Iterator[None]:
+    """Replaces the clock within the block (tests; notifications.testing.FrozenClock)."""
+    global _read
+    previous, _read = _read, read
+    try:
+        yield
+    finally:
+        _read = previous

@@ -1,0 +1,92 @@
+"""Who may call: API keys, and the answers that an Idempotency-Key replays."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.db import models
+
+from notifications.infra.crypto import secret_hash
+from notifications.models.fields import SealedJSONField
+
+SCOPES = {
+    "notifications:send": "send to any user",
+    "notifications:read": "read any notification's status",
+    "notifications:address": "send to an address that is no user",
+    "priority:critical": "send at priority 1",
+    "preferences:bypass": "send past a person's preferences",
+    "templates:write": "write and publish templates",
+    "users:read": "read people and contact points",
+    "users:write": "write people and contact points",
+    "operations": "kill switch and dead letters",
+    "api-keys:write": "make and revoke API keys",
+}
+
+
+class ApiKey(models.Model):
+    """A service's key: `ck_live_<prefix>_<secret>`, stored as a hash and shown once."""
+
+    class Kind(models.TextChoices):
+        LIVE = "live", "Live"
+        TEST = "test", "Test: every provider call ends in the sandbox"
+
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16, unique=True)
+    key_hash = models.CharField(max_length=64)
+    kind = models.CharField(max_length=4, choices=Kind.choices, default=Kind.LIVE)
+    scopes = models.JSONField(default=list)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="api_keys"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        name: str,
+        scopes: list[str],
+        kind: str = Kind.LIVE,
+        owner_id: int | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key and its text, which is never to be seen again."""
+        prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        text = f"ck_{kind}_{prefix}_{secret}"
+        key = cls.objects.create(
+            name=name,
+            prefix=prefix,
+            key_hash=secret_hash(text),
+            kind=kind,
+            scopes=scopes,
+            owner_id=owner_id,
+        )
+        return key, text
+
+
+class IdempotencyKey(models.Model):
+    """A key that a caller sent, and the stored answer. Written in the transaction of its work."""
+
+    principal = models.CharField(max_length=60)
+    method = models.CharField(max_length=7)
+    route = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    body_hash = models.CharField(max_length=64)
+    status_code = models.SmallIntegerField(null=True)
+    answer = SealedJSONField(null=True)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["principal", "method", "route", "key"], name="idempotency_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.key}"

@@ -1,0 +1,63 @@
+"""A batch: up to 500 messages of one lane, channel and source, due in the same second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+
+from notifications.domain.channels import Channel, Lane
+from notifications.models.message import choices_of
+
+BATCH_SIZE = 500
+
+
+class DeliveryBatch(models.Model):
+    """The unit that workers lease. Its members never change; it is deleted when all are recorded.
+
+    Lease, fence and journal stay out of every index, so that leasing and journalling rewrite the
+    row in place.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    lane = models.CharField(max_length=8, choices=choices_of(Lane))
+    channel = models.CharField(max_length=10, choices=choices_of(Channel))
+    source = models.CharField(max_length=60)
+    due_at = models.DateTimeField()
+    members = models.TextField()  # runs of message keys: "12-19,40"
+    size = models.IntegerField()
+    owner = models.CharField(max_length=80, null=True)
+    fence = models.IntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    journal = models.TextField(default="", blank=True)  # keys in the hands of a provider: "12,15"
+    takeovers = models.SmallIntegerField(default=0)
+    isolated = models.BooleanField(default=False)  # carried alone: it was there when workers died
+
+    class Meta:
+        verbose_name_plural = "delivery batches"
+        indexes = [
+            models.Index(fields=["lane", "source", "due_at", "id"], name="batch_next"),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} ({self.lane}, {self.channel}, {self.size})"
+
+
+def pack_keys(keys: Iterable[int]) -> str:
+    """Runs of sorted keys, e.g. `12-19,40`: 500 keys in a row take a dozen characters."""
+    runs: list[list[int]] = []
+    for key in sorted(keys):
+        if runs and key == runs[-1][1] + 1:
+            runs[-1][1] = key
+        else:
+            runs.append([key, key])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def unpack_keys(packed: str) -> list[int]:
+    """The reverse of `pack_keys`."""
+    keys: list[int] = []
+    for run in packed.split(",") if packed else ():
+        first, _, last = run.partition("-")
+        keys.extend(range(int(first), int(last or first) + 1))
+    return keys

@@ -1,0 +1,44 @@
+"""Categories: on what ground a notification is sent, and what a crash means for it."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class LegalBasis(models.TextChoices):
+    """The ground on which a category may be sent (GDPR article 6)."""
+
+    CONSENT = "consent", "Consent"
+    CONTRACT = "contract", "Contract"
+    LEGAL_OBLIGATION = "legal_obligation", "Legal obligation"
+
+
+class CrashPolicy(models.TextChoices):
+    """What becomes of a message whose worker died inside the provider's call."""
+
+    RESEND = "resend", "Send again (at least once)"
+    HOLD = "hold", "Hold for a person (at most once)"
+
+
+class Category(models.Model):
+    """A kind of notification that people and operators steer as one. An unknown one is a 400."""
+
+    key = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=100, blank=True)
+    legal_basis = models.CharField(
+        max_length=16, choices=LegalBasis.choices, default=LegalBasis.CONTRACT
+    )
+    marketing = models.BooleanField(default=False)
+    crash_policy = models.CharField(
+        max_length=6, choices=CrashPolicy.choices, default=CrashPolicy.RESEND
+    )
+    default_preferences = models.JSONField(default=dict, blank=True)
+    caps = models.JSONField(default=dict, blank=True)
+    retention_days = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.key
+

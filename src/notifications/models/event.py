@@ -1,0 +1,66 @@
+"""Append-only facts: what happened to a message, and each call to a provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from notifications.infra import clock
+from notifications.models.fields import SealedJSONField
+
+
+class MessageEvent(models.Model):
+    """A change that did not come from the hot path: cancel, crash, receipt, replay.
+
+    What a delivery pass decides and does is in the message's own trail, written with its record.
+    """
+
+    message_id = models.BigIntegerField()
+    kind = models.CharField(max_length=20)
+    reason = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["message_id", "id"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of message {self.message_id}"
+
+    def as_entry(self) -> dict[str, Any]:
+        return {"at": clock.epoch_ms(self.at), "event": self.kind, "reason": self.reason}
+
+
+class DeliveryAttempt(models.Model):
+    """One call to a provider for a message. Never changed, never deleted but by retention."""
+
+    message_id = models.BigIntegerField()
+    number = models.SmallIntegerField()
+    provider = models.CharField(max_length=30)
+    verdict = models.CharField(max_length=10)
+    error_code = models.CharField(max_length=60, blank=True)
+    error = models.TextField(blank=True)
+    provider_message_id = models.CharField(max_length=200, blank=True)
+    response = SealedJSONField(null=True)
+    duration_ms = models.IntegerField(default=0)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["message_id", "id"])]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of message {self.message_id}"
+
+
+class LateOutcome(models.Model):
+    """What a worker learnt after it had lost its lease: evidence that settles `uncertain`."""
+
+    message_id = models.BigIntegerField(db_index=True)
+    provider = models.CharField(max_length=30)
+    verdict = models.CharField(max_length=10)
+    provider_message_id = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"late {self.verdict} of message {self.message_id}"

@@ -1,0 +1,64 @@
+"""Column types of our own: sealed content, and public ids that are found by the integer key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models.lookups import Exact
+
+from notifications.domain.identifiers import key_of
+from notifications.infra.crypto import seal, unseal
+
+
+class PublicIdField(models.UUIDField):
+    """A UUID made by `domain.identifiers.public_id`: `filter(uuid=...)` goes by the primary key."""
+
+
+@PublicIdField.register_lookup
+class PublicIdExact(Exact):
+    """`uuid = %s` as `id = key AND uuid = %s`: indexed without an index of its own."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        sql, params = super().as_sql(compiler, connection)
+        key = key_of(self.rhs) if isinstance(self.rhs, UUID) else None
+        if key is None:
+            return "1 = 0", []
+        table = compiler.quote_name_unless_alias(self.lhs.alias)  # type: ignore[attr-defined]
+        return f"({table}.id = %s AND {sql})", [key, *params]
+
+
+class MessageKeyField(models.BigIntegerField):
+    """The integer key of a message. A notification's first message shares its key, so that the
+    uuid that the send API answered also finds the message."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, str) and len(value) >= 32:
+            value = UUID(value)
+        return key_of(value) if isinstance(value, UUID) else super().get_prep_value(value)
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, UUID) or (isinstance(value, str) and len(value) >= 32):
+            return self.get_prep_value(value)
+        return super().to_python(value)
+
+
+class SealedJSONField(models.BinaryField):
+    """Any JSON value, encrypted at rest. Not searchable, by design."""
+
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        return None if value is None else json.loads(unseal(value))
+
+    def get_prep_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bytes):
+            return value
+        return seal(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).encode())
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return json.dumps(self.value_from_object(obj), cls=DjangoJSONEncoder)

@@ -1,0 +1,28 @@
+"""A job: one bulk call and what became of its recipients."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from notifications.models.fields import SealedJSONField
+
+
+class Job(models.Model):
+    """One accepted bulk request. Its messages lie between two keys, so that counting needs no
+    index of its own."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=20, default="bulk")
+    source = models.CharField(max_length=60)
+    context = SealedJSONField(null=True)  # shared by all recipients
+    total = models.IntegerField()
+    accepted = models.IntegerField()
+    rejected = models.JSONField(default=list)
+    first_key = models.BigIntegerField(null=True)
+    last_key = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"job {self.uuid}"

@@ -1,0 +1,74 @@
+"""Integer keys for notifications and messages, reserved before the rows are written.
+
+Rows that name each other can then go in with one statement a table. PostgreSQL hands them out in
+blocks from a sequence, so that a single send asks the database only once in a block; SQLite moves a
+counter row inside the writer's own transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from django.db import connection, models
+
+BLOCK = 512
+_SEQUENCE = "notifications_key_seq"
+
+
+class KeyCounter(models.Model):
+    """SQLite's counter: the next free key. PostgreSQL uses a sequence instead."""
+
+    next_key = models.BigIntegerField()
+
+
+class _Block(threading.local):
+    pid = 0
+    start = 0
+    stop = 0
+
+
+_block = _Block()
+
+
+def reserve_keys(count: int) -> list[int]:
+    """`count` keys that nobody else will get, in rising order, often but not always in one run."""
+    if connection.vendor == "sqlite":
+        return _reserve_sqlite(count)
+    if count < BLOCK:
+        return _reserve_from_block(count)
+    blocks = -(-count // BLOCK)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(%s) FROM generate_series(1, %s)", [_SEQUENCE, blocks])
+        starts = sorted(row[0] for row in cursor.fetchall())
+    keys: list[int] = []
+    for start in starts:
+        keys.extend(range(start, start + BLOCK))
+    return keys[:count]
+
+
+def _reserve_sqlite(count: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_keycounter SET next_key = next_key + %s WHERE id = 1"
+            " RETURNING next_key",
+            [count],
+        )
+        stop = cursor.fetchone()[0]
+    return list(range(stop - count, stop))
+
+
+def _reserve_from_block(count: int) -> list[int]:
+    keys: list[int] = []
+    if _block.pid != os.getpid():  # a forked child must not use up its parent's block
+        _block.pid, _block.start, _block.stop = os.getpid(), 0, 0
+    while len(keys) < count:
+        if _block.start == _block.stop:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT nextval(%s)", [_SEQUENCE])
+                _block.start = cursor.fetchone()[0]
+            _block.stop = _block.start + BLOCK
+        take = min(count - len(keys), _block.stop - _block.start)
+        keys.extend(range(_block.start, _block.start + take))
+        _block.start += take
+    return keys

@@ -1,0 +1,156 @@
+"""A message: one notification on one channel, the unit of delivery. The act of its lifecycle.
+
+`change_status` and the hot statements in `outcomes.py` are the only writers of a status
+(tests/architecture/test_single_writer.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models, transaction
+
+from notifications.domain.channels import Channel, Priority
+from notifications.domain.lifecycle import MessageStatus, sources_of
+from notifications.infra import clock
+from notifications.models.category import Category
+from notifications.models.event import MessageEvent
+from notifications.models.fields import MessageKeyField, SealedJSONField
+from notifications.models.notification import Notification
+
+
+def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:
+    """Django's choices of a domain enum: the enum is the one list."""
+    return [(item.value, item.name.replace("_", " ").capitalize()) for item in enum]
+
+
+class MessageManager(models.Manager["NotificationMessage"]):
+    """Creates messages outside the hot path."""
+
+    def create(self, **values: Any) -> NotificationMessage:
+        """A pending message, with a notification of its own when none is given.
+
+        Takes the documented fields (user, channel, title, body, data, priority, scheduled_at).
+        It waits in no batch until `NotificationDeliveryEngine` or `queue.batches.enqueue` takes it.
+        """
+        if "notification" in values or "notification_id" in values:
+            return super().create(**values)
+        with transaction.atomic(using=self.db):
+            template = values.pop("template", None)
+            notification = Notification(
+                user=values.get("user"),
+                category_id=values.pop("category_id", None) or _system_category(),
+                template_version_id=template.current_version_id if template else None,
+                priority=values.get("priority", Priority.MEDIUM),
+                text={"title": values.get("title", ""), "message": values.get("body", "")},
+                scheduled_at=values.get("scheduled_at"),
+            )
+            notification.save(using=self.db)
+            return super().create(id=notification.pk, notification=notification, **values)
+
+
+def _system_category() -> int:
+    return Category.objects.only("pk").get(key="system").pk
+
+
+class NotificationMessage(models.Model):
+    """One notification on one channel.
+
+    No index covers status, batch or times, so that every update of a row stays in place (a HOT
+    update on PostgreSQL): work is found through batches, never by scanning messages.
+    """
+
+    id = MessageKeyField(primary_key=True)
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, db_constraint=False, related_name="messages"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
+    )
+    channel = models.CharField(max_length=10, choices=choices_of(Channel))
+    priority = models.SmallIntegerField(choices=choices_of(Priority), default=3)
+    status = models.CharField(
+        max_length=10, choices=choices_of(MessageStatus), default=MessageStatus.PENDING
+    )
+    batch_id = models.BigIntegerField(null=True)
+    scheduled_at = models.DateTimeField()
+    attempts = models.SmallIntegerField(default=0)
+    max_attempts = models.SmallIntegerField(default=3)
+    last_error = models.TextField(null=True, blank=True)
+    provider = models.CharField(max_length=30, null=True, blank=True)
+    provider_message_id = models.CharField(max_length=200, null=True, blank=True)
+    content = SealedJSONField(null=True, blank=True)  # what was shown, for channels that are rows
+    trail = models.TextField(null=True, blank=True)  # decisions and outcomes, see `history`
+    sent_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[MessageManager] = MessageManager()
+
+    def __str__(self) -> str:
+        return f"message {self.pk} ({self.channel})"
+
+    def _part(self, name: str) -> Any:
+        return (self.content or {}).get(name, "")
+
+    def _set_part(self, name: str, value: Any) -> None:
+        self.content = {**(self.content or {}), name: value}
+
+    title = property(
+        lambda self: self._part("title"), lambda self, value: self._set_part("title", value)
+    )
+    body = property(
+        lambda self: self._part("body"), lambda self, value: self._set_part("body", value)
+    )
+    data = property(
+        lambda self: self._part("data") or {}, lambda self, value: self._set_part("data", value)
+    )
+
+    @property
+    def created_at(self) -> datetime:
+        return self.notification.created_at
+
+    def history(self) -> list[dict[str, Any]]:
+        """Everything that was decided and done, in order: the trail and the events."""
+        entries = [
+            {"at": at, "event": event, "reason": reason}
+            for at, event, reason in json.loads(f"[{self.trail or ''}]")
+        ]
+        entries += [event.as_entry() for event in MessageEvent.objects.filter(message_id=self.pk)]
+        return sorted(entries, key=lambda entry: entry["at"])
+
+
+def change_status(
+    message_ids: Sequence[int],
+    target: MessageStatus,
+    *,
+    reason: str,
+    at: datetime | None = None,
+    only_from: frozenset[MessageStatus] | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> list[int]:
+    """Moves messages to `target` where the transition table allows it; returns those that moved.
+
+    One conditional set-based UPDATE and an event a message, in the caller's transaction. The caller
+    holds the lock of the messages' batch (ARCHITECTURE rule 7), so no other writer is between.
+    """
+    allowed = sources_of(target) if only_from is None else sources_of(target) & only_from
+    at = at or clock.now()
+    with transaction.atomic():
+        rows = NotificationMessage.objects.filter(pk__in=message_ids, status__in=list(allowed))
+        moved = sorted(rows.values_list("pk", flat=True))
+        NotificationMessage.objects.filter(pk__in=moved, status__in=list(allowed)).update(
+            status=target, **(fields or {})
+        )
+        MessageEvent.objects.bulk_create(
+            MessageEvent(message_id=pk, kind=target, reason=reason, at=at) for pk in moved
+        )
+    return moved

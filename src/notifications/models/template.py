@@ -1,0 +1,117 @@
+"""Templates: what is said, per channel and locale, in immutable published versions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models, transaction
+
+from notifications.infra import clock
+
+CONTENT_FIELDS = (
+    "push_template",
+    "email_subject_template",
+    "email_body_template",
+    "email_html_template",
+    "sms_template",
+    "websocket_template",
+    "telegram_template",
+    "in_app_template",
+)
+
+
+class TemplateStatus(models.TextChoices):
+    """Whether the row's own texts are the published ones."""
+
+    DRAFT = "draft", "Draft"
+    PUBLISHED = "published", "Published"
+
+
+class NotificationTemplate(models.Model):
+    """A template by its dotted path. The row holds the draft; a version is what was published."""
+
+    name = models.CharField(max_length=100, unique=True)
+    path = models.CharField(max_length=200, unique=True)
+    category = models.ForeignKey("notifications.Category", on_delete=models.PROTECT, null=True)
+    default_priority = models.SmallIntegerField(default=3)
+    supported_channels = models.JSONField(default=list, blank=True)
+    required_variables = models.JSONField(default=list, blank=True)
+    optional_variables = models.JSONField(default=list, blank=True)
+    default_locale = models.CharField(max_length=20, default="en")
+    push_template = models.TextField(blank=True)
+    email_subject_template = models.TextField(blank=True)
+    email_body_template = models.TextField(blank=True)
+    email_html_template = models.TextField(blank=True)
+    sms_template = models.TextField(blank=True)
+    websocket_template = models.TextField(blank=True)
+    telegram_template = models.TextField(blank=True)
+    in_app_template = models.TextField(blank=True)
+    translations = models.JSONField(default=dict, blank=True)  # {"ru": {"sms_template": ...}}
+    status = models.CharField(
+        max_length=9, choices=TemplateStatus.choices, default=TemplateStatus.PUBLISHED
+    )
+    current_version = models.ForeignKey(
+        "notifications.TemplateVersion", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[models.Manager[NotificationTemplate]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.path
+
+    def content(self) -> dict[str, dict[str, str]]:
+        """The texts by locale: the flat fields under the default locale, then the translations."""
+        own = {name: getattr(self, name) for name in CONTENT_FIELDS if getattr(self, name)}
+        return {self.default_locale: own, **self.translations}
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves; texts of a published template that changed become a new version in one step."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if self.status == TemplateStatus.PUBLISHED:
+                self.publish()
+
+    def publish(self) -> TemplateVersion:
+        """Makes the row's texts a version and the current one; unchanged texts make none."""
+        current = self.current_version
+        made = {
+            "content": self.content(),
+            "required_variables": self.required_variables,
+            "supported_channels": self.supported_channels,
+            "default_locale": self.default_locale,
+        }
+        if current and all(getattr(current, name) == value for name, value in made.items()):
+            return current
+        with transaction.atomic():
+            last = self.versions.order_by("-number").values_list("number", flat=True).first()
+            version = TemplateVersion.objects.create(
+                template=self, number=(last or 0) + 1, published_at=clock.now(), **made
+            )
+            self.current_version, self.status = version, TemplateStatus.PUBLISHED
+            super().save(update_fields=["current_version", "status", "updated_at"])
+        return version
+
+
+class TemplateVersion(models.Model):
+    """What was published. Never changed: a message keeps the version that it was accepted with."""
+
+    template = models.ForeignKey(
+        NotificationTemplate, on_delete=models.CASCADE, related_name="versions"
+    )
+    number = models.PositiveIntegerField()
+    content = models.JSONField()
+    required_variables = models.JSONField(default=list)
+    supported_channels = models.JSONField(default=list)
+    default_locale = models.CharField(max_length=20, default="en")
+    published_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["template", "number"], name="template_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template.path} v{self.number}"
