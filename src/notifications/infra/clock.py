@@ -15,6 +15,11 @@ def now() -> datetime:
     return _read() if _read else datetime.now(UTC)
 
 
+def frozen() -> datetime | None:
+    """The replaced time, or None: then the database's own clock decides what is due."""
+    return _read() if _read else None
+
+
 def monotonic() -> float:
     """Seconds on a clock that never jumps; for deadlines, never for dates."""
     return time.monotonic()

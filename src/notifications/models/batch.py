@@ -31,7 +31,7 @@ class DeliveryBatch(models.Model):
     lease_until = models.DateTimeField(null=True)
     journal = models.TextField(default="", blank=True)  # keys in the hands of a provider: "12,15"
     takeovers = models.SmallIntegerField(default=0)
-    isolated = models.BooleanField(default=False)  # carried alone: it was there when workers died
+    isolated = models.BooleanField(default=False)  # carried alone: two workers died on it
 
     class Meta:
         verbose_name_plural = "delivery batches"
@@ -41,6 +41,21 @@ class DeliveryBatch(models.Model):
 
     def __str__(self) -> str:
         return f"batch {self.pk} ({self.lane}, {self.channel}, {self.size})"
+
+
+class WorkerProcess(models.Model):
+    """A worker that lives: its row is renewed with its leases, so that the dead are few to look for."""
+
+    owner = models.CharField(max_length=80, primary_key=True)
+    lanes = models.JSONField(default=list)
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "worker processes"
+
+    def __str__(self) -> str:
+        return self.owner
 
 
 def pack_keys(keys: Iterable[int]) -> str:

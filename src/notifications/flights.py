@@ -1,0 +1,130 @@
+"""Messages in the air: handed to providers, and brought down into the record as answers come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+
+from notifications.conf import environment
+from notifications.delivery.handover import Handover
+from notifications.domain.channels import Lane
+from notifications.domain.messages import OutboundMessage, SendResult
+from notifications.infra import clock, telemetry
+from notifications.pipeline import Ready, settle
+from notifications.queue.lanes import Permits
+from notifications.queue.leases import Lease
+from notifications.recording.outcomes import Outcome
+from notifications.recording.record import record
+
+log = structlog.get_logger("carillon.flights")
+_RETRY_S = 0.2
+
+
+class Desk:
+    """Where a worker's messages leave from and land.
+
+    Outcomes are recorded as soon as the database thread is free: those that come in meanwhile go
+    together in the next record, so that none waits longer than one transaction.
+    """
+
+    def __init__(
+        self, *, owner: str, database: Callable[..., Awaitable[Any]], handover: Handover
+    ) -> None:
+        self.owner = owner
+        self.database = database
+        self.permits = Permits()
+        self.deadline: Callable[[float], float] = lambda leased_at: leased_at
+        self._handover = handover
+        self._landed: list[tuple[Outcome, Lane, str]] = []
+        self._arrived = asyncio.Event()
+        self._recorded = asyncio.Event()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._recorder = asyncio.get_running_loop().create_task(self._record_forever())
+
+    def fly(self, going: Sequence[Ready], *, lane: Lane, channel: str) -> None:
+        """Hands journalled messages to their providers; returns at once."""
+        by_provider: dict[str, list[Ready]] = {}
+        for item in going:
+            item.lease.unrecorded += 1
+            by_provider.setdefault(item.provider, []).append(item)
+        for provider, items in by_provider.items():
+            flight = self._fly(provider, items, lane, channel)
+            task = asyncio.get_running_loop().create_task(flight)
+            self._flights.add(task)
+            task.add_done_callback(self._flights.discard)
+
+    async def _fly(self, provider: str, items: list[Ready], lane: Lane, channel: str) -> None:
+        leased_at = min(item.lease.leased_at for item in items)
+        left = self.deadline(leased_at) - clock.monotonic()
+        timeout_s = min(environment().call_seconds, left)
+        if timeout_s <= 0:
+            # Woken after the leases may have passed on: sending now could send twice.
+            self._ground(items, lane, channel)
+            return
+        by_key = {item.message.id: item for item in items}
+
+        def land(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
+            at = clock.now()
+            for message, result in zip(sent, results, strict=True):
+                outcome = settle(by_key[message.message_id], result, at=at)
+                self._landed.append((outcome, lane, channel))
+            self._arrived.set()
+
+        with telemetry.stage(channel, "hand_over"):
+            await self._handover.hand_over(
+                provider,
+                [item.outbound for item in items],
+                timeout_s=timeout_s,
+                on_results=land,
+            )
+
+    def _ground(self, items: Sequence[Ready], lane: Lane, channel: str) -> None:
+        log.warning("flight.grounded", messages=len(items))
+        for item in items:
+            item.lease.lost = True
+            item.lease.unrecorded -= 1
+        self.permits.give(len(items), lane=lane, channel=channel)
+        self._recorded.set()
+
+    async def landed(self, leases: Sequence[Lease]) -> None:
+        """Waits until everything of these leases that flew is recorded."""
+        while any(lease.unrecorded for lease in leases):
+            self._recorded.clear()
+            await self._recorded.wait()
+
+    async def close(self) -> None:
+        """Records what is still to be recorded and ends."""
+        while self._flights or self._landed:
+            if self._flights:
+                await asyncio.wait(set(self._flights))
+            self._recorded.clear()
+            if self._landed:
+                await self._recorded.wait()
+        self._recorder.cancel()
+
+    async def _record_forever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._landed:
+                landed, self._landed = self._landed, []
+                await self._record(landed)
+
+    async def _record(self, landed: list[tuple[Outcome, Lane, str]]) -> None:
+        """Records until the database takes it; the lease's fence guards against being too late."""
+        outcomes = [outcome for outcome, _, _ in landed]
+        while True:
+            try:
+                await self.database(record, outcomes, owner=self.owner)
+                break
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
+                await asyncio.sleep(_RETRY_S)
+        for outcome, lane, channel in landed:
+            outcome.lease.unrecorded -= 1
+            self.permits.give(1, lane=lane, channel=channel)
+        self._recorded.set()

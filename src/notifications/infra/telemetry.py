@@ -1,0 +1,94 @@
+"""Metrics and the events of the log, in one vocabulary.
+
+prometheus-client keeps its figures in files (multiprocess mode) when PROMETHEUS_MULTIPROC_DIR is
+set, so that every web and worker process of a machine is seen by one scrape.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from notifications.infra import clock
+
+log = structlog.get_logger("carillon")
+REGISTRY = CollectorRegistry()
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+MESSAGES = Counter(
+    "notifications_sent_total",
+    "Messages that reached a state, by channel, template and status.",
+    ["channel", "template", "status"],
+    registry=REGISTRY,
+)
+STAGES = Histogram(
+    "notification_processing_duration_seconds",
+    "Time a slice spends in a stage.",
+    ["channel", "stage"],
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
+)
+RENDERS = Histogram(
+    "template_render_duration_seconds",
+    "Mean time of a render in a slice.",
+    ["template_id"],
+    registry=REGISTRY,
+    buckets=(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.05),
+)
+Gauges = Callable[[], Iterator[GaugeMetricFamily]]
+_template_names: dict[int, str] = {}
+
+
+def name_template(version_id: int, path: str) -> None:
+    """Tells under which name a template version is counted."""
+    _template_names[version_id] = path
+
+
+def count_messages(counts: Mapping[tuple[str, int | None, str], int]) -> None:
+    """Adds outcomes, keyed by (channel, template version id, status)."""
+    for (channel, version, status), number in counts.items():
+        name = _template_names.get(version, str(version)) if version else "none"
+        MESSAGES.labels(channel, name, status).inc(number)
+
+
+@contextmanager
+def stage(channel: str, name: str) -> Iterator[None]:
+    """Times a stage of a slice."""
+    began = clock.monotonic()
+    try:
+        yield
+    finally:
+        STAGES.labels(channel, name).observe(clock.monotonic() - began)
+
+
+def log_dead_letter(message_id: int, code: str, attempts: int) -> None:
+    """The critical line that operators' alerts watch for."""
+    log.critical("message.died", message_id=message_id, code=code, attempts=attempts)
+
+
+class _GaugesNow:
+    """Gauges that are read from the database at scrape time."""
+
+    def __init__(self, read: Gauges) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        return self._read()
+
+
+def exposition(read_gauges: Gauges) -> bytes:
+    """The text that Prometheus scrapes: counters of all processes, gauges of this moment."""
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        own = b""
+    else:
+        own = generate_latest(REGISTRY)
+    registry.register(_GaugesNow(read_gauges))
+    return own + generate_latest(registry)

@@ -1,0 +1,137 @@
+"""Wakes workers after a commit. A lost wake-up costs at most one poll.
+
+Requests never wait for a broker: they set a flag, and one thread a process publishes, at most once
+in a few milliseconds a lane. Without Redis the message is a datagram on a local socket, one socket
+a worker; with Redis it is a Celery task on the queue named like the lane.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+from celery import current_app
+from django.db import transaction
+
+from notifications.conf import environment
+from notifications.infra import clock
+
+log = structlog.get_logger("carillon.wakeups")
+DELIVER_TASK = "notifications.tasks.deliver"
+_QUIET_S = 5.0  # after a broker failed, polling carries the work for so long
+_listeners: list[Callable[[str], None]] = []
+
+
+def add_listener(listener: Callable[[str], None]) -> None:
+    """Calls `listener(lane)` for every wake-up of this process (a worker in the same process)."""
+    _listeners.append(listener)
+
+
+def remove_listener(listener: Callable[[str], None]) -> None:
+    """Ends what add_listener began."""
+    with contextlib.suppress(ValueError):
+        _listeners.remove(listener)
+
+
+def wake(lanes: Iterable[str]) -> None:
+    """Wakes the workers of these lanes once the current transaction has committed."""
+    wanted = frozenset(lanes)
+    transaction.on_commit(lambda: _publisher().ask(wanted))
+
+
+class _Publisher:
+    """The thread that publishes what requests asked for."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._asked: set[str] = set()
+        self._wakeup = threading.Condition()
+        self._quiet_until = 0.0
+        threading.Thread(target=self._run, name="wakeups", daemon=True).start()
+
+    def ask(self, lanes: Iterable[str]) -> None:
+        for lane in lanes:
+            for listener in tuple(_listeners):
+                listener(lane)
+        with self._wakeup:
+            self._asked.update(lanes)
+            self._wakeup.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wakeup:
+                while not self._asked:
+                    self._wakeup.wait()
+                lanes, self._asked = self._asked, set()
+            if clock.monotonic() < self._quiet_until:
+                continue
+            try:
+                _publish(lanes)
+            except Exception as error:  # noqa: BLE001 -- whatever a broker raises, polling goes on
+                self._quiet_until = clock.monotonic() + _QUIET_S
+                log.warning("wakeup.failed", error=type(error).__name__)
+
+
+_current: _Publisher | None = None
+_making = threading.Lock()
+
+
+def _publisher() -> _Publisher:
+    global _current
+    with _making:
+        if _current is None or _current.pid != os.getpid():  # threads do not survive a fork
+            _current = _Publisher()
+        return _current
+
+
+def _publish(lanes: Iterable[str]) -> None:
+    if environment().redis_url:
+        for lane in lanes:
+            current_app.send_task(
+                DELIVER_TASK, kwargs={"lane": lane}, queue=lane, expires=60, retry=False
+            )
+    else:
+        _send_datagrams(lanes)
+
+
+def socket_folder() -> Path:
+    """Where the workers of this installation listen."""
+    return environment().data_dir.resolve() / "wake"
+
+
+def _send_datagrams(lanes: Iterable[str]) -> None:
+    folder = socket_folder()
+    if not folder.is_dir():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for path in folder.glob("*.sock"):
+            for lane in lanes:
+                try:
+                    sender.sendto(lane.encode(), str(path))
+                except ConnectionRefusedError:
+                    path.unlink(missing_ok=True)  # its worker is gone
+                except OSError as error:
+                    log.debug("wakeup.dropped", error=type(error).__name__)
+
+
+def listening_socket(name: str) -> socket.socket | None:
+    """A datagram socket for a worker; None when its path is too long for the system."""
+    folder = socket_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.sock"
+    path.unlink(missing_ok=True)
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        receiver.bind(str(path))
+    except OSError as error:
+        receiver.close()
+        log.warning("wakeup.unheard", error=str(error))
+        return None
+    receiver.setblocking(False)
+    return receiver

@@ -1,0 +1,215 @@
+"""Takes requests in: one transaction of set-based inserts, whatever the number of recipients.
+
+Committed rows are the promise behind 201 and 202. Workers are woken after the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from notifications.domain.channels import Priority, lane_for
+from notifications.domain.identifiers import public_id
+from notifications.infra import clock, wakeups
+from notifications.infra.crypto import seal_json
+from notifications.intake.request import Terms
+from notifications.models import Job, reserve_keys
+from notifications.models.hot import MESSAGES, NOTIFICATIONS, hot
+from notifications.queue import batches
+from notifications.queue.leases import NewBatch
+
+NOTIFICATION_COLUMNS = (
+    "id",
+    "uuid",
+    "user_id",
+    "address",
+    "category_id",
+    "template_version_id",
+    "job_id",
+    "type",
+    "priority",
+    "source",
+    "locale",
+    "text",
+    "context",
+    "options",
+    "scheduled_at",
+    "scheduled_status",
+    "expires_at",
+    "collapse_key",
+    "ordering_key",
+    "idempotency_key",
+    "correlation_id",
+    "is_test",
+    "created_at",
+)
+MESSAGE_COLUMNS = (
+    "id",
+    "notification_id",
+    "user_id",
+    "channel",
+    "priority",
+    "status",
+    "batch_id",
+    "scheduled_at",
+    "attempts",
+    "max_attempts",
+)
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One person (or address) to be told, on these channels. context is only what is their own."""
+
+    user_id: int | None
+    channels: tuple[str, ...]
+    context: dict[str, Any] | None = None
+    address: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What all targets of one acceptance share. text is for sends without a template."""
+
+    terms: Terms
+    priority: Priority
+    category_id: int
+    category_key: str
+    template_version_id: int | None
+    source: str
+    mass: bool = False
+    is_test: bool = False
+    locale: str = ""
+    text: dict[str, str] | None = None
+    idempotency_key: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The keys that were given: one a target, and all messages' in order."""
+
+    notification_keys: list[int]
+    message_keys: list[int]
+    uuids: list[str]
+    due_at: datetime
+
+
+def accept(intent: Intent, targets: Sequence[Target], *, now: datetime, job: Job | None = None) -> Accepted:
+    """Writes notifications, messages and batches for the targets; all of them or none.
+
+    A notification's first message has the notification's own key; the keys of its further channels
+    follow it.
+    """
+    scheduled_at = intent.terms.scheduled_at
+    due_at = scheduled_at if scheduled_at and scheduled_at > now else None
+    with transaction.atomic():
+        keys = reserve_keys(sum(len(target.channels) for target in targets))
+        rows = _Rows(intent, now=now, job_id=job.pk if job else None)
+        for target in targets:
+            rows.add(target, keys)
+        batch_of = _put_batches(intent, rows.by_channel, due_at)
+        messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
+        hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
+        hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
+        wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
+    return Accepted(
+        notification_keys=[row[0] for row in rows.notifications],
+        message_keys=[row[0] for row in messages],
+        uuids=[row[1] for row in rows.notifications],
+        due_at=due_at or now,
+    )
+
+
+class _Rows:
+    """Builds the rows of one acceptance; what is shared is computed once."""
+
+    def __init__(self, intent: Intent, *, now: datetime, job_id: int | None) -> None:
+        terms = intent.terms
+        self.notifications: list[tuple[Any, ...]] = []
+        self.messages: list[tuple[Any, ...]] = []
+        self.by_channel: dict[str, list[int]] = defaultdict(list)
+        self._at_ms = clock.epoch_ms(now)
+        time_value = hot().time_value
+        scheduled = terms.scheduled_at is not None
+        self._due = time_value(max(terms.scheduled_at or now, now))
+        self._priority = int(intent.priority)
+        self._head = (
+            intent.category_id,
+            intent.template_version_id,
+            job_id,
+            intent.category_key,
+            self._priority,
+            intent.source,
+            intent.locale,
+            seal_json(intent.text) if intent.text else None,
+        )
+        # A job holds the shared context of all its recipients; a single send holds its own.
+        self._shared = None if job_id or not terms.context else seal_json(terms.context)
+        self._tail = (
+            json.dumps(terms.options) if terms.options else None,
+            self._due,
+            "pending" if scheduled else None,
+            time_value(terms.expires_at),
+            terms.collapse_key,
+            terms.ordering_key,
+            intent.idempotency_key,
+            intent.correlation_id,
+            intent.is_test,
+            time_value(now),
+        )
+
+    def add(self, target: Target, keys: list[int]) -> None:
+        """Adds a target's rows; takes as many keys from the end of `keys` as it has channels."""
+        first = len(self.messages)
+        own = keys[first : first + len(target.channels)]
+        key = own[0]
+        self.notifications.append(
+            (
+                key,
+                public_id(key, self._at_ms, random.getrandbits(12)).hex,
+                target.user_id,
+                seal_json(target.address) if target.address else None,
+                *self._head,
+                seal_json(target.context) if target.context else self._shared,
+                *self._tail,
+            )
+        )
+        for message_key, channel in zip(own, target.channels, strict=True):
+            self.by_channel[channel].append(message_key)
+            self.messages.append(
+                (
+                    message_key,
+                    key,
+                    target.user_id,
+                    channel,
+                    self._priority,
+                    "pending",
+                    None,
+                    self._due,
+                    0,
+                    MAX_ATTEMPTS,
+                )
+            )
+
+
+def _put_batches(
+    intent: Intent, by_channel: dict[str, list[int]], due_at: datetime | None
+) -> dict[int, int]:
+    """Writes the batches of an acceptance; message key -> batch id."""
+    lane = lane_for(intent.priority, mass=intent.mass)
+    made: list[NewBatch] = []
+    for channel, keys in by_channel.items():
+        made += batches.batches_of(
+            lane=lane, channel=channel, source=intent.source, due_at=due_at, keys=keys
+        )
+    ids = batches.put(made)
+    return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}

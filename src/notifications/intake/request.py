@@ -1,0 +1,131 @@
+"""The shapes of requests. The structs are the public schema; the frozen requests are what passed
+validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+MAX_RECIPIENTS = 10_000
+
+
+class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How a notification is sent."""
+
+    bypass_preferences: bool = False
+    track_opens: bool = True
+    track_clicks: bool = True
+    fallback: list[str] = []
+    provider: str = ""
+    attachments: list[dict[str, Any]] = []
+    reply_to: str = ""
+    sender: str = ""
+
+
+class Address(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Somebody who is no user: exactly one of the fields."""
+
+    email: str = ""
+    phone: str = ""
+    telegram_id: str = ""
+
+
+class SendBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A notification for one user, or for one address (`to`)."""
+
+    template_path: str
+    user_id: str | int | None = None
+    to: Address | None = None
+    channel: str | None = None
+    channels: list[str] | None = None
+    priority: int | str = 3
+    category: str | None = None
+    context: dict[str, Any] = {}
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    collapse_key: str | None = None
+    ordering_key: str | None = None
+    options: SendOptions | None = None
+
+
+class BulkRecipient(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One recipient of a bulk call."""
+
+    user_id: str | int
+    channel: str | None = None
+    context: dict[str, Any] = {}
+
+
+class BulkBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The same notification for up to 10,000 users, each with a context of their own."""
+
+    template_path: str
+    recipients: list[BulkRecipient]
+    channel: str | None = None
+    channels: list[str] | None = None
+    priority: int | str = 3
+    category: str | None = None
+    context: dict[str, Any] = {}
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    collapse_key: str | None = None
+    options: SendOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a single and a bulk request have in common, validated."""
+
+    template_path: str
+    channels: tuple[str, ...]
+    priority: int | None
+    category: str | None
+    context: dict[str, Any]
+    scheduled_at: datetime | None
+    expires_at: datetime | None
+    collapse_key: str | None
+    ordering_key: str | None
+    options: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """A valid request for one recipient: a user, or the address of none."""
+
+    terms: Terms
+    user: int | UUID | None
+    address: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient of a valid bulk request. index is its place in the caller's list."""
+
+    index: int
+    user: int | UUID
+    channels: tuple[str, ...]
+    context: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A recipient that was not accepted, and why."""
+
+    index: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequest:
+    """A valid bulk request; recipients that cannot be are in `rejected`."""
+
+    terms: Terms
+    recipients: list[Recipient]
+    rejected: list[Rejection]
+    total: int

@@ -1,0 +1,267 @@
+"""Turns a caller's JSON object into a valid request, or tells every error at once with its code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.identifiers import parse_identifier
+from notifications.intake.addresses import check_address
+from notifications.intake.fields import Fields
+from notifications.intake.request import (
+    MAX_RECIPIENTS,
+    BulkBody,
+    BulkRequest,
+    Recipient,
+    Rejection,
+    SendBody,
+    SendOptions,
+    SendRequest,
+    Terms,
+)
+
+MAX_CONTEXT_BYTES = 256_000
+MAX_CHANNELS = len(Channel)
+_CHANNELS = ", ".join(Channel)
+
+
+def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
+    """A single send.
+
+    Raises:
+        InvalidRequest: with every field's error.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(SendBody.__struct_fields__)
+    address = _address(fields)
+    user = _user(fields, wanted=address is None and "to" not in body)
+    if user is not None and address is not None:
+        fields.fault("to", "invalid", "give user_id or to, not both")
+    terms = _terms(fields, now=now, default_channels=_channels_of(address))
+    if address is not None:
+        unreachable = [c for c in terms.channels if c not in _channels_of(address)]
+        if unreachable:
+            fields.fault(
+                "channel",
+                "invalid",
+                f"{', '.join(unreachable)} cannot reach the given address; leave channel out",
+            )
+    fields.done()
+    return SendRequest(terms=terms, user=user, address=address)
+
+
+def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
+    """A bulk send. Recipients that cannot be are rejections; a wrong body is an error.
+
+    Raises:
+        InvalidRequest: with every field's error.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(BulkBody.__struct_fields__)
+    listed = fields.items("recipients")
+    if listed is None:
+        if "recipients" not in body:
+            fields.fault("recipients", "required", "is required: a list of {user_id, ...}")
+        listed = []
+    elif not listed:
+        fields.fault("recipients", "invalid", "must name at least one recipient")
+    elif len(listed) > MAX_RECIPIENTS:
+        fields.fault(
+            "recipients",
+            "too_many_recipients",
+            f"takes up to {MAX_RECIPIENTS:,} recipients, not {len(listed):,}; send several calls",
+        )
+        listed = []
+    terms = _terms(fields, now=now, channels_optional=True)
+    fields.done()
+    recipients, rejected = _recipients(listed, terms)
+    return BulkRequest(
+        terms=terms, recipients=recipients, rejected=rejected, total=len(listed)
+    )
+
+
+def _recipients(
+    listed: list[Any], terms: Terms
+) -> tuple[list[Recipient], list[Rejection]]:
+    recipients: list[Recipient] = []
+    rejected: list[Rejection] = []
+    for index, item in enumerate(listed):
+        found = _recipient(index, item, terms)
+        if isinstance(found, Recipient):
+            recipients.append(found)
+        else:
+            rejected.append(found)
+    return recipients, rejected
+
+
+def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
+    if not isinstance(item, dict):
+        return Rejection(index, "wrong_type", "must be an object with user_id")
+    user = parse_identifier(item.get("user_id", ""))
+    if user is None:
+        return Rejection(index, "invalid_user", "user_id must be an integer id or a UUID")
+    channel = item.get("channel")
+    if channel is not None and channel not in Channel.__members__.values():
+        return Rejection(index, "invalid_channel", f"channel must be one of {_CHANNELS}")
+    channels = (str(channel),) if channel else terms.channels
+    if not channels:
+        return Rejection(index, "invalid_channel", "name a channel here or for the whole call")
+    context = item.get("context") or {}
+    if not isinstance(context, dict):
+        return Rejection(index, "wrong_type", "context must be an object")
+    if "user" in context:
+        context = {name: value for name, value in context.items() if name != "user"}
+    return Recipient(index, user, channels, context)
+
+
+def _terms(
+    fields: Fields,
+    *,
+    now: datetime,
+    default_channels: tuple[str, ...] = (),
+    channels_optional: bool = False,
+) -> Terms:
+    context, warnings = _context(fields)
+    scheduled_at = fields.moment("scheduled_at")
+    expires_at = fields.moment("expires_at")
+    if expires_at is not None and expires_at <= max(now, scheduled_at or now):
+        fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
+    return Terms(
+        template_path=fields.text("template_path", required=True) or "",
+        channels=_channels(fields, default_channels, optional=channels_optional),
+        priority=_priority(fields),
+        category=fields.text("category", longest=50),
+        context=context,
+        scheduled_at=scheduled_at,
+        expires_at=expires_at,
+        collapse_key=fields.text("collapse_key", longest=100),
+        ordering_key=fields.text("ordering_key", longest=100),
+        options=_options(fields),
+        warnings=warnings,
+    )
+
+
+def _user(fields: Fields, *, wanted: bool) -> int | UUID | None:
+    value = fields.body.get("user_id")
+    if value is None:
+        if wanted:
+            fields.fault("user_id", "required", "is required: an integer id or a UUID (or use to)")
+        return None
+    user = parse_identifier(value)
+    if user is None:
+        fields.fault("user_id", "invalid_user", "must be an integer id or a UUID")
+    return user
+
+
+def _address(fields: Fields) -> dict[str, str] | None:
+    given = fields.mapping("to")
+    if fields.body.get("to") is None or any(error.path == "to" for error in fields.errors):
+        return None
+    known = {name: value for name, value in given.items() if name in ADDRESS_CHANNELS}
+    if len(known) != 1 or len(given) != 1:
+        fields.fault("to", "invalid", f"must hold exactly one of {', '.join(ADDRESS_CHANNELS)}")
+        return None
+    ((name, value),) = known.items()
+    try:
+        return {name: check_address(name, value)}
+    except ValueError as error:
+        fields.fault(f"to.{name}", "invalid_address", str(error))
+        return None
+
+
+def _channels_of(address: dict[str, str] | None) -> tuple[str, ...]:
+    return tuple(str(ADDRESS_CHANNELS[name]) for name in address or ())
+
+
+def _channels(
+    fields: Fields, default: tuple[str, ...], *, optional: bool = False
+) -> tuple[str, ...]:
+    one, several = fields.body.get("channel"), fields.items("channels")
+    if one is not None and several is not None:
+        fields.fault("channels", "invalid", "give channel or channels, not both")
+        return ()
+    name = "channel" if one is not None else "channels"
+    asked = [one] if one is not None else several or []
+    if not asked:
+        if not default and not optional:
+            fields.fault("channel", "required", f"is required: one of {_CHANNELS}")
+        return default
+    wrong = [value for value in asked if value not in Channel.__members__.values()]
+    if wrong:
+        fields.fault(name, "invalid_channel", f"{wrong[0]!r} is not one of {_CHANNELS}")
+        return ()
+    return tuple(dict.fromkeys(str(value) for value in asked))
+
+
+def _priority(fields: Fields) -> int | None:
+    value = fields.body.get("priority")
+    if value is None:
+        return None
+    try:
+        return int(parse_priority(value))
+    except (ValueError, TypeError):
+        fields.fault(
+            "priority",
+            "invalid_priority",
+            "must be 1 (critical), 2 (high), 3 (medium), 4 (low) or one of those words",
+        )
+        return None
+
+
+def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
+    context = fields.mapping("context")
+    if context and len(json.dumps(context, default=str)) > MAX_CONTEXT_BYTES:
+        fields.fault("context", "too_large", f"must be under {MAX_CONTEXT_BYTES:,} bytes of JSON")
+    if "user" not in context:
+        return context, ()
+    without = {name: value for name, value in context.items() if name != "user"}
+    return without, ("context.user is ignored: Carillon fills it in from the directory",)
+
+
+def _options(fields: Fields) -> dict[str, Any]:
+    given = fields.mapping("options")
+    if not given:
+        return {}
+    inner = Fields(given, path="options.")
+    inner.refuse_unknown(SendOptions.__struct_fields__)
+    options: dict[str, Any] = {
+        name: inner.flag(name, default)
+        for name, default in (
+            ("bypass_preferences", False),
+            ("track_opens", True),
+            ("track_clicks", True),
+        )
+        if name in given
+    }
+    for name in ("provider", "reply_to", "sender"):
+        value = inner.text(name, longest=320)
+        if value:
+            options[name] = value
+    _option_lists(inner, options)
+    fields.errors += inner.errors
+    return options
+
+
+def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
+    fallback = inner.items("fallback") or []
+    if any(value not in Channel.__members__.values() for value in fallback):
+        inner.fault("fallback", "invalid_channel", f"must list channels of {_CHANNELS}")
+    elif fallback:
+        inner.fault("fallback", "unsupported", "fallback channels are not available yet")
+    if inner.items("attachments"):
+        inner.fault("attachments", "unsupported", "attachments are not available yet")
+    for name in ("reply_to", "sender"):
+        value = options.get(name)
+        if value and ("\n" in value or "\r" in value):
+            inner.fault(name, "invalid", "must be one line")
+
+
+def unknown_category(key: str, known: list[str]) -> InvalidRequest:
+    """The error for a category that does not exist."""
+    detail = f"{key!r} is not a category; known: {', '.join(known)}"
+    return InvalidRequest([FieldError("category", "unknown_category", detail)])

@@ -1,0 +1,73 @@
+"""The shapes that hot statements read and write, and the columns they name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+LOAD_COLUMNS = (
+    "m.id, m.notification_id, m.user_id, m.channel, m.priority, m.attempts, m.max_attempts,"
+    " m.scheduled_at, m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id, n.source, n.locale,"
+    " n.context, n.text, n.address, n.options, n.expires_at, n.collapse_key, n.ordering_key,"
+    " n.is_test, n.created_at, n.scheduled_status"
+)
+
+
+class PendingMessage(NamedTuple):
+    """A message as the pipeline reads it, in the order of LOAD_COLUMNS.
+
+    context, text and address are sealed bytes; options is JSON text or None.
+    """
+
+    id: int
+    notification_id: int
+    user_id: int | None
+    channel: str
+    priority: int
+    attempts: int
+    max_attempts: int
+    scheduled_at: datetime
+    batch_id: int | None
+    uuid: str
+    category_id: int
+    template_version_id: int | None
+    job_id: int | None
+    source: str
+    locale: str
+    context: bytes | None
+    text: bytes | None
+    address: bytes | None
+    options: str | None
+    expires_at: datetime | None
+    collapse_key: str | None
+    ordering_key: str | None
+    is_test: bool
+    created_at: datetime
+    scheduled_status: str | None
+
+
+class Change(NamedTuple):
+    """One message's new facts, written by one statement for many.
+
+    from_batch is the batch it was handled in: a message that has moved on meanwhile takes nothing.
+
+    trail is a fragment of JSON arrays, appended. A None for content, batch_id, scheduled_at,
+    sent_at or delivered_at leaves the column as it is.
+    """
+
+    id: int
+    status: str
+    attempts: int
+    provider: str | None
+    provider_message_id: str | None
+    last_error: str | None
+    trail: str
+    content: bytes | None
+    batch_id: int | None
+    scheduled_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    from_batch: int
+
+
+Row = tuple[Any, ...]

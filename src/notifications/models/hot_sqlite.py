@@ -1,0 +1,124 @@
+"""Hot statements for SQLite: `executemany` in and out, on the raw connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from notifications.models.hot_rows import LOAD_COLUMNS, Change, PendingMessage
+
+
+def time_value(moment: datetime | None) -> str | None:
+    """As Django stores it: naive UTC text, which sorts as time does."""
+    return None if moment is None else str(moment.astimezone(UTC).replace(tzinfo=None))
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The reverse of `time_value`."""
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def raw() -> Any:
+    """The sqlite3 connection under Django's: no query rewriting, no debug wrapper."""
+    connection.ensure_connection()
+    return connection.connection
+
+
+def insert_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    marks = ", ".join(["?"] * len(columns))
+    names = ", ".join(columns)
+    raw().executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
+
+_LOAD = (
+    f"SELECT {LOAD_COLUMNS}"  # noqa: S608 -- constant text
+    " FROM notifications_notificationmessage m"
+    " JOIN notifications_notification n ON n.id = m.notification_id"
+    " WHERE {which} AND m.status = 'pending' ORDER BY m.id"
+)
+_LOAD_RUN = _LOAD.format(which="m.id BETWEEN ? AND ?")
+_LOAD_LIST = _LOAD.format(which="m.id IN (SELECT value FROM json_each(?))")
+_AT = PendingMessage._fields.index("scheduled_at")
+_EXPIRES = PendingMessage._fields.index("expires_at")
+_CREATED = PendingMessage._fields.index("created_at")
+
+
+def load_pending(keys: Sequence[int]) -> list[PendingMessage]:
+    first, last = min(keys, default=0), max(keys, default=0)
+    if last - first + 1 == len(keys):
+        rows = raw().execute(_LOAD_RUN, (first, last)).fetchall()
+    else:
+        rows = raw().execute(_LOAD_LIST, (json.dumps(list(keys)),)).fetchall()
+    return [_message(row) for row in rows]
+
+
+def _message(row: tuple[Any, ...]) -> PendingMessage:
+    values = list(row)
+    values[_AT], values[_CREATED] = parse_time(values[_AT]), parse_time(values[_CREATED])
+    if values[_EXPIRES] is not None:
+        values[_EXPIRES] = parse_time(values[_EXPIRES])
+    return PendingMessage._make(values)
+
+
+def still_pending(keys: Sequence[int]) -> set[int]:
+    rows = raw().execute(
+        "SELECT id FROM notifications_notificationmessage"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND status = 'pending'",
+        (json.dumps(list(keys)),),
+    )
+    return {row[0] for row in rows}
+
+
+_APPLY = """
+UPDATE notifications_notificationmessage SET
+  status = ?2, attempts = ?3, provider = coalesce(?4, provider),
+  provider_message_id = coalesce(?5, provider_message_id), last_error = ?6,
+  trail = CASE WHEN trail IS NULL THEN ?7 ELSE trail || ',' || ?7 END,
+  content = coalesce(?8, content), batch_id = coalesce(?9, batch_id),
+  scheduled_at = coalesce(?10, scheduled_at), sent_at = coalesce(?11, sent_at),
+  delivered_at = coalesce(?12, delivered_at)
+WHERE id = ?1 AND batch_id = ?13 AND status IN ('pending', 'uncertain')
+"""
+
+
+def apply_changes(changes: Iterable[Change]) -> set[int]:
+    rows = [
+        (*change[:9], *(time_value(moment) for moment in change[9:12]), change[12])
+        for change in changes
+    ]
+    if not rows:
+        return set()
+    cursor = raw().executemany(_APPLY, rows)
+    if cursor.rowcount == len(rows):
+        return {row[0] for row in rows}
+    return _which_took(rows)
+
+
+def _which_took(rows: Sequence[tuple[Any, ...]]) -> set[int]:
+    """Rare: some messages were settled by somebody else before. The trail tells whose is whose."""
+    keys = json.dumps([row[0] for row in rows])
+    found = raw().execute(
+        "SELECT id, status, trail FROM notifications_notificationmessage"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (keys,),
+    )
+    wanted = {row[0]: (row[1], row[6]) for row in rows}
+    return {
+        key
+        for key, status, trail in found
+        if status == wanted[key][0] and (trail or "").endswith(wanted[key][1])
+    }
+
+
+def count_by_status(first: int, last: int, job_id: int) -> dict[str, int]:
+    rows = raw().execute(
+        "SELECT m.status, count(*) FROM notifications_notificationmessage m"
+        " JOIN notifications_notification n ON n.id = m.notification_id"
+        " WHERE m.id BETWEEN ? AND ? AND n.id BETWEEN ? AND ? AND n.job_id = ? GROUP BY m.status",
+        (first, last, first, last, job_id),
+    )
+    return dict(rows.fetchall())

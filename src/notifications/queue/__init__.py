@@ -1,0 +1,5 @@
+"""The queue: leased batches, lanes, journal. The database is the record; see docs/adr/0001.
+
+`batches` is the interface; `postgres` and `sqlite` hold the statements, proved by one conformance
+suite (tests/integration/queue).
+"""

@@ -1,0 +1,132 @@
+"""The queue's interface: put, lease, journal, give back. Both databases stand behind it.
+
+Every function that writes runs in one short transaction of its own, or in the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from notifications.domain.channels import Lane
+from notifications.infra import clock
+from notifications.models import BATCH_SIZE, pack_keys
+from notifications.queue import postgres, sqlite
+from notifications.queue.leases import Lease, LeaseRequest, NewBatch, QueueSQL
+
+_IMPLEMENTATIONS: dict[str, QueueSQL] = {"postgresql": postgres, "sqlite": sqlite}
+JOURNAL_LIMIT = 100
+"""Keys that one process may have in providers' hands, unrecorded: what one kill leaves uncertain."""
+
+
+def statements() -> QueueSQL:
+    """The statements for the default connection."""
+    return _IMPLEMENTATIONS[connection.vendor]
+
+
+def batches_of(
+    *, lane: str, channel: str, source: str, due_at: datetime | None, keys: Sequence[int]
+) -> list[NewBatch]:
+    """Keys cut into batches of at most BATCH_SIZE."""
+    return [
+        NewBatch(lane, channel, source, due_at, keys[start : start + BATCH_SIZE])
+        for start in range(0, len(keys), BATCH_SIZE)
+    ]
+
+
+def put(batches: Sequence[NewBatch]) -> list[int]:
+    """Writes batches in the caller's transaction; returns their ids in order."""
+    return statements().insert_batches(batches, clock.frozen()) if batches else []
+
+
+def lease(
+    *,
+    owner: str,
+    lane: Lane,
+    seconds: float,
+    after_source: str = "",
+    budget: int = BATCH_SIZE,
+    without_channels: Sequence[str] = (),
+    without_sources: Sequence[str] = (),
+    isolated: bool = False,
+) -> list[Lease]:
+    """Takes due batches of a lane, up to `budget` messages, starting with the source whose turn it
+    is: the first after `after_source`. Isolated batches are taken only when asked for, one at a
+    time."""
+    waiting = [name for name in statements().sources(lane) if name not in without_sources]
+    if not waiting:
+        return []
+    turn = next((place for place, name in enumerate(waiting) if name > after_source), 0)
+    request = LeaseRequest(
+        owner=owner,
+        lane=lane,
+        sources=waiting[turn:] + waiting[:turn],
+        seconds=seconds,
+        budget=1 if isolated else budget,
+        without_channels=without_channels,
+        isolated=isolated,
+    )
+    with transaction.atomic():
+        return statements().lease(request, clock.frozen())
+
+
+def hold(leases: Sequence[Lease], owner: str) -> set[int]:
+    """Locks the batches whose lease still stands and marks the others lost; returns the ids held.
+
+    The caller is in a transaction. What follows in it is true under the fence.
+    """
+    held = statements().hold(leases, owner, clock.frozen())
+    for each in leases:
+        each.lost = each.lost or each.batch_id not in held
+    return held
+
+
+def write_journals(leases: Iterable[Lease]) -> None:
+    """Writes what each lease's journal says now; the batches are held."""
+    statements().write_journals({held.batch_id: pack_keys(held.journal) for held in leases})
+
+
+def renew(leases: Sequence[Lease], owner: str, seconds: float) -> None:
+    """Extends leases and marks those that were lost."""
+    with transaction.atomic():
+        kept = statements().renew(leases, owner, seconds, clock.frozen())
+    for each in leases:
+        each.lost = each.lost or each.batch_id not in kept
+
+
+def release(leases: Sequence[Lease], owner: str, due_at: datetime | None = None) -> None:
+    """Gives batches back whose journal is empty. No takeover is counted and no attempt burnt."""
+    with transaction.atomic():
+        statements().release(leases, owner, due_at)
+
+
+def finish(leases: Iterable[Lease]) -> None:
+    """Deletes batches without open keys; the batches are held."""
+    done = [held.batch_id for held in leases if not held.open_keys]
+    if done:
+        statements().delete(done)
+
+
+def lock(batch_id: int | None) -> None:
+    """Locks a batch's row; whoever changes a waiting message from outside does this first."""
+    if batch_id is not None:
+        statements().lock_batch(batch_id)
+
+
+def journal_one(lease: Lease, key: int, owner: str) -> bool:
+    """Journals one key before anything is done with it; False when the lease was lost."""
+    with transaction.atomic():
+        if not hold([lease], owner):
+            return False
+        lease.journal = {*lease.journal, key}
+        write_journals([lease])
+    return True
+
+
+def close_stale(leases: Sequence[Lease], owner: str) -> None:
+    """Deletes batches whose last members were settled by somebody else."""
+    with transaction.atomic():
+        held = hold(leases, owner)
+        finish(lease for lease in leases if lease.batch_id in held)

@@ -1,0 +1,1 @@
+"""Stage: writes what became of messages, once, while the fence still holds."""

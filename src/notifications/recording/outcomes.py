@@ -1,0 +1,66 @@
+"""One message's outcome as the record takes it, and the trail that explains it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.messages import OutboundMessage, SendResult
+from notifications.infra.clock import epoch_ms
+from notifications.models.hot_rows import PendingMessage
+from notifications.queue.leases import Lease
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be recorded of one message.
+
+    again_at: it stays pending and goes into a new batch, due then. attempt: a provider was called.
+    dead_code: it becomes a dead letter under this code. content: sealed, what a row channel shows.
+    """
+
+    lease: Lease
+    message: PendingMessage
+    status: MessageStatus
+    trail: str
+    at: datetime
+    attempts: int
+    provider: str | None = None
+    result: SendResult | None = None
+    outbound: OutboundMessage | None = None
+    again_at: datetime | None = None
+    alone: bool = False
+    attempt: bool = False
+    dead_code: str = ""
+    content: bytes | None = None
+
+
+def trail_of(at: datetime, event: str, reason: str = "") -> str:
+    """One entry of a message's trail: `[ms, "event", "reason"]`."""
+    return json.dumps([epoch_ms(at), event, reason], ensure_ascii=False)
+
+
+def trails(*entries: tuple[datetime, str, str]) -> str:
+    """Several entries, as the trail column appends them."""
+    return ",".join(trail_of(*entry) for entry in entries)
+
+
+def error_text(result: SendResult | None) -> str | None:
+    """The short error of a result; None when there was none."""
+    return (result.error or result.error_code or None) if result else None
+
+
+def last_result(result: SendResult | None) -> dict[str, Any] | None:
+    """A result as a dead letter keeps it (sealed)."""
+    if result is None:
+        return None
+    return {
+        "verdict": result.verdict,
+        "error": result.error,
+        "error_code": result.error_code,
+        "provider_message_id": result.provider_message_id,
+        "response": result.response,
+    }

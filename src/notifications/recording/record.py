@@ -1,0 +1,238 @@
+"""The record: outcomes of many messages, under the fences of their leases, in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+
+from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.infra import telemetry
+from notifications.infra.crypto import seal_json
+from notifications.models import (
+    DeadLetter,
+    DeliveryAttempt,
+    LateOutcome,
+    Notification,
+    SandboxMessage,
+    pack_keys,
+)
+from notifications.models.hot import hot
+from notifications.models.hot_rows import Change
+from notifications.queue import batches
+from notifications.queue.leases import Lease, NewBatch
+from notifications.recording.outcomes import Outcome, error_text, last_result
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What one record did: how many messages took it, and the lanes that got new batches."""
+
+    took: int = 0
+    late: int = 0
+    next_due: list[datetime] = field(default_factory=list)
+
+
+def record(outcomes: Sequence[Outcome], *, owner: str) -> Recorded:
+    """Writes outcomes once. Those whose lease was lost become evidence and change no message.
+
+    Nothing of the leases in memory changes unless the transaction commits, so that a failed record
+    can simply be tried again.
+    """
+    report = Recorded()
+    by_lease: dict[Lease, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_lease[outcome.lease].append(outcome)
+    with transaction.atomic():
+        held = batches.hold(list(by_lease), owner)
+        standing = [o for o in outcomes if o.lease.batch_id in held]
+        if len(standing) < len(outcomes):
+            report.late = _keep_evidence(o for o in outcomes if o.lease.batch_id not in held)
+        took = _apply(standing, report)
+        _write_facts(standing, took)
+        _close(by_lease, held)
+    for lease, done in by_lease.items():
+        keys = {outcome.message.id for outcome in done}
+        lease.journal -= keys
+        lease.open_keys -= keys
+    report.took = len(took)
+    _count(standing, took)
+    return report
+
+
+def _close(by_lease: dict[Lease, list[Outcome]], held: set[int]) -> None:
+    """Takes recorded keys off the journals, and deletes batches in which nothing is left open."""
+    journals: dict[int, str] = {}
+    finished: list[int] = []
+    for lease, done in by_lease.items():
+        if lease.batch_id not in held:
+            continue
+        keys = {outcome.message.id for outcome in done}
+        if not lease.open_keys - keys:
+            finished.append(lease.batch_id)
+        elif lease.journal & keys:
+            journals[lease.batch_id] = pack_keys(lease.journal - keys)
+    if journals:
+        batches.statements().write_journals(journals)
+    if finished:
+        batches.statements().delete(finished)
+
+
+def _apply(outcomes: Sequence[Outcome], report: Recorded) -> set[int]:
+    moved = _rebatch(outcomes, report)
+    changes = []
+    for outcome in outcomes:
+        reached = outcome.status in REACHED
+        delivered = outcome.status is MessageStatus.DELIVERED
+        result = outcome.result
+        changes.append(
+            Change(
+                outcome.message.id,
+                outcome.status,
+                outcome.attempts,
+                outcome.provider,
+                result.provider_message_id or None if result else None,
+                None if reached else error_text(result),
+                outcome.trail,
+                outcome.content,
+                moved.get(outcome.message.id),
+                outcome.again_at,
+                outcome.at if reached else None,
+                outcome.at if delivered else None,
+                outcome.lease.batch_id,
+            )
+        )
+    return hot().apply_changes(changes)
+
+
+def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
+    """Puts what comes again into new batches, grouped by the second; message id -> batch id."""
+    groups: dict[tuple[str, str, str, datetime, bool, int], list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.again_at is None:
+            continue
+        lease, due = outcome.lease, outcome.again_at.replace(microsecond=0)
+        if due < outcome.again_at:
+            due = outcome.again_at  # never earlier than asked; sub-second delays stay exact
+        takeovers = lease.takeovers if outcome.alone else 0
+        key = (lease.lane, lease.channel, lease.source, due, outcome.alone, takeovers)
+        groups[key].append(outcome.message.id)
+    made: list[NewBatch] = []
+    for (lane, channel, source, due, alone, takeovers), keys in groups.items():
+        step = 1 if alone else batches.BATCH_SIZE
+        for start in range(0, len(keys), step):
+            part = sorted(keys[start : start + step])
+            made.append(NewBatch(lane, channel, source, due, part, takeovers, alone))
+        report.next_due.append(due)
+    ids = batches.put(made)
+    return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
+
+
+def _keep_evidence(outcomes: Iterable[Outcome]) -> int:
+    """A zombie's outcomes: evidence that may settle `uncertain`, never a change of the row."""
+    rows = [
+        LateOutcome(
+            message_id=outcome.message.id,
+            provider=outcome.provider or "",
+            verdict=outcome.result.verdict,
+            provider_message_id=outcome.result.provider_message_id,
+            error=error_text(outcome.result) or "",
+            at=outcome.at,
+        )
+        for outcome in outcomes
+        if outcome.result is not None
+    ]
+    LateOutcome.objects.bulk_create(rows)
+    return len(rows)
+
+
+def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
+    """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
+    attempts = [_attempt(o) for o in outcomes if o.attempt and o.result]
+    if attempts:
+        DeliveryAttempt.objects.bulk_create(attempts)
+    kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
+    if kept:
+        SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
+    dead = [_dead_letter(o) for o in outcomes if o.dead_code and o.message.id in took]
+    if dead:
+        DeadLetter.objects.bulk_create(dead)
+        for letter in dead:
+            telemetry.log_dead_letter(letter.message_id, letter.code, letter.attempts)
+    scheduled = [
+        o.message.notification_id
+        for o in outcomes
+        if o.message.scheduled_status == "pending" and o.status in REACHED
+    ]
+    if scheduled:
+        Notification.objects.filter(pk__in=scheduled).update(scheduled_status="sent")
+
+
+def _attempt(outcome: Outcome) -> DeliveryAttempt:
+    assert outcome.result is not None
+    result = outcome.result
+    return DeliveryAttempt(
+        message_id=outcome.message.id,
+        number=outcome.attempts,
+        provider=outcome.provider or "",
+        verdict=result.verdict,
+        error_code=result.error_code,
+        error=result.error,
+        provider_message_id=result.provider_message_id,
+        response=result.response,
+        duration_ms=int(result.duration_s * 1000),
+        at=outcome.at,
+    )
+
+
+def _kept(outcome: Outcome) -> SandboxMessage:
+    assert outcome.outbound is not None
+    sent = outcome.outbound
+    content = {
+        "recipient": sent.recipient,
+        "title": sent.content.title,
+        "body": sent.content.body,
+        "html": sent.content.html,
+        "data": dict(sent.content.data),
+        "headers": dict(sent.headers),
+        "provider": outcome.provider,
+        "priority": sent.priority,
+        "category": sent.category,
+        "sender": sent.sender,
+        "reference": sent.reference,
+    }
+    return SandboxMessage(
+        message_id=sent.message_id,
+        channel=sent.channel,
+        content=seal_json(content),
+        at=outcome.at,
+    )
+
+
+def _dead_letter(outcome: Outcome) -> DeadLetter:
+    result = last_result(outcome.result)
+    return DeadLetter(
+        message_id=outcome.message.id,
+        notification_id=outcome.message.notification_id,
+        channel=outcome.message.channel,
+        provider=outcome.provider or "",
+        category=outcome.outbound.category if outcome.outbound else "",
+        template_version_id=outcome.message.template_version_id,
+        code=outcome.dead_code,
+        last_error=error_text(outcome.result) or outcome.dead_code,
+        last_result=None if result is None else seal_json(result),
+        attempts=outcome.attempts,
+        failed_at=outcome.at,
+    )
+
+
+def _count(outcomes: Iterable[Outcome], took: set[int]) -> None:
+    counts: dict[tuple[str, int | None, str], int] = defaultdict(int)
+    for outcome in outcomes:
+        if outcome.message.id in took:
+            message = outcome.message
+            counts[message.channel, message.template_version_id, outcome.status] += 1
+    telemetry.count_messages(counts)

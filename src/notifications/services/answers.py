@@ -1,0 +1,130 @@
+"""What the services answer: the public shapes, from which the OpenAPI document is made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class SendAnswer(msgspec.Struct, kw_only=True):
+    """A notification was taken in."""
+
+    id: UUID
+    status: str
+    message: str
+    estimated_delivery: datetime
+    warnings: list[str] = []
+
+
+class RejectionAnswer(msgspec.Struct, kw_only=True):
+    """A recipient of a bulk call that was not taken in."""
+
+    index: int
+    code: str
+    detail: str
+
+
+class BulkAnswer(msgspec.Struct, kw_only=True):
+    """A bulk call was taken in."""
+
+    job_id: UUID
+    accepted: int
+    rejected: list[RejectionAnswer]
+    warnings: list[str] = []
+
+
+class JobAnswer(msgspec.Struct, kw_only=True):
+    """How far a job has come. progress counts messages by state."""
+
+    id: UUID
+    kind: str
+    total: int
+    accepted: int
+    rejected: list[RejectionAnswer]
+    progress: dict[str, int]
+    done: bool
+    created_at: datetime
+
+
+class MessageAnswer(msgspec.Struct, kw_only=True):
+    """One channel of a notification."""
+
+    channel: str
+    status: str
+    attempts: int
+    max_attempts: int
+    scheduled_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    provider: str | None
+    provider_message_id: str | None
+    last_error: str | None
+
+
+class StatusAnswer(msgspec.Struct, kw_only=True):
+    """A notification and each of its messages."""
+
+    id: UUID
+    status: str
+    priority: int
+    category: str
+    template_path: str | None
+    created_at: datetime
+    scheduled_at: datetime
+    expires_at: datetime | None
+    is_read: bool
+    messages: list[MessageAnswer]
+
+
+class MessageStory(msgspec.Struct, kw_only=True):
+    """What was decided and done about one message. decisions: {at (Unix ms), event, reason}."""
+
+    channel: str
+    status: str
+    decisions: list[dict[str, Any]]
+
+
+class ExplainAnswer(msgspec.Struct, kw_only=True):
+    """Why a notification was or was not sent."""
+
+    id: UUID
+    status: str
+    messages: list[MessageStory]
+
+
+class CancelAnswer(msgspec.Struct, kw_only=True):
+    """What was taken back, by channel."""
+
+    id: UUID
+    status: str
+    cancelled: list[str]
+
+
+class StopAnswer(msgspec.Struct, kw_only=True):
+    """A kill switch in force."""
+
+    scope: str
+    value: str
+    reason: str
+    actor: str
+    created_at: datetime
+
+
+class DeadLetterAnswer(msgspec.Struct, kw_only=True):
+    """A message that waits for a person's decision, or had one."""
+
+    id: int
+    notification_id: UUID
+    channel: str
+    provider: str
+    category: str
+    code: str
+    last_error: str
+    attempts: int
+    failed_at: datetime
+    resolution: str
+    resolution_reason: str
+    resolved_at: datetime | None

@@ -1,0 +1,147 @@
+"""Bulk sends: ten thousand recipients in one call, by set-based statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from directory.models import User
+from notifications.domain.callers import Caller
+from notifications.domain.errors import NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import UNSETTLED
+from notifications.infra import clock
+from notifications.intake.accept import Target, accept
+from notifications.intake.request import Recipient, Rejection
+from notifications.intake.validate import parse_bulk
+from notifications.models import Job
+from notifications.models.hot import hot
+from notifications.rendering.render import CompiledVersion, version_of
+from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
+from notifications.services.intents import check_channels, check_scopes, make_intent
+from notifications.services.template import TemplateService
+
+_IDS_AT_ONCE = 1_000
+
+
+def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+    """See NotificationService.send_bulk."""
+    now = clock.now()
+    request = parse_bulk(body, now=now)
+    check_scopes(request.terms, caller, address=False)
+    template, version = TemplateService().find(path=request.terms.template_path)
+    check_channels(template, request.terms.channels)
+    intent = make_intent(request.terms, template, caller)
+    people = _people(request.recipients)
+    judge = _Judge(version_of(version.pk), request.terms.context, people, caller)
+    targets = [target for target in map(judge.judge, request.recipients) if target]
+    rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
+    with transaction.atomic():
+        job = Job.objects.create(
+            source=intent.source,
+            context=request.terms.context or None,
+            total=request.total,
+            accepted=len(targets),
+            rejected=[msgspec.to_builtins(each) for each in rejected],
+            created_at=now,
+        )
+        if targets:
+            accepted = accept(intent, targets, now=now, job=job)
+            job.first_key = min(accepted.message_keys)
+            job.last_key = max(accepted.message_keys)
+            job.save(update_fields=["first_key", "last_key"])
+    return BulkAnswer(
+        job_id=job.uuid,
+        accepted=len(targets),
+        rejected=[_rejection(each) for each in rejected],
+        warnings=list(request.terms.warnings),
+    )
+
+
+class _Judge:
+    """Decides of each recipient whether it can be taken in."""
+
+    def __init__(
+        self,
+        version: CompiledVersion,
+        shared: Mapping[str, Any],
+        people: Mapping[int | UUID, int],
+        caller: Caller,
+    ) -> None:
+        self.rejected: list[Rejection] = []
+        self._version = version
+        self._people = people
+        self._own_only = None if caller.may("notifications:send") else caller.user_id
+        self._shared = {**shared, "user": {}}
+        self._shared_missing = version.missing_variables(self._shared)
+
+    def judge(self, recipient: Recipient) -> Target | None:
+        """The target of a recipient, or None with the reason in `rejected`."""
+        user_id = self._people.get(recipient.user)
+        if user_id is None:
+            return self._reject(recipient, "unknown_user", f"there is no user {recipient.user}")
+        if self._own_only is not None and user_id != self._own_only:
+            return self._reject(
+                recipient, "missing_scope", "sending to others needs notifications:send"
+            )
+        unsupported = [c for c in recipient.channels if not self._version.supports(c)]
+        if unsupported:
+            return self._reject(
+                recipient, "channel_not_in_template", f"no text for {unsupported[0]}"
+            )
+        if self._shared_missing:
+            missing = self._version.missing_variables({**self._shared, **recipient.context})
+            if missing:
+                return self._reject(
+                    recipient, "missing_variable", f"context lacks {', '.join(missing)}"
+                )
+        return Target(user_id, recipient.channels, recipient.context or None)
+
+    def _reject(self, recipient: Recipient, code: str, detail: str) -> None:
+        self.rejected.append(Rejection(recipient.index, code, detail))
+
+
+def _people(recipients: Sequence[Recipient]) -> dict[int | UUID, int]:
+    """Identifier -> id, for those who exist."""
+    numbers = list({each.user for each in recipients if isinstance(each.user, int)})
+    uuids = list({each.user for each in recipients if isinstance(each.user, UUID)})
+    found: dict[int | UUID, int] = {}
+    for start in range(0, len(numbers), _IDS_AT_ONCE):
+        part = numbers[start : start + _IDS_AT_ONCE]
+        found.update(
+            (key, key) for key in User.objects.filter(pk__in=part).values_list("pk", flat=True)
+        )
+    for start in range(0, len(uuids), _IDS_AT_ONCE):
+        some = uuids[start : start + _IDS_AT_ONCE]
+        found.update(User.objects.filter(uuid__in=some).values_list("uuid", "pk"))
+    return found
+
+
+def job_answer(identifier: object, caller: Caller) -> JobAnswer:
+    """See NotificationService.job."""
+    key = parse_identifier(identifier)
+    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+    job = Job.objects.filter(**lookup).first() if key is not None else None
+    if job is None or not (job.source == caller.source or caller.may("notifications:read")):
+        raise NotFound(f"there is no job {identifier}", code="unknown_job")
+    progress: dict[str, int] = {}
+    if job.first_key is not None and job.last_key is not None:
+        progress = hot().count_by_status(job.first_key, job.last_key, job.pk)
+    return JobAnswer(
+        id=job.uuid,
+        kind=job.kind,
+        total=job.total,
+        accepted=job.accepted,
+        rejected=[RejectionAnswer(**each) for each in job.rejected],
+        progress=progress,
+        done=not any(progress.get(state) for state in UNSETTLED),
+        created_at=job.created_at,
+    )
+
+
+def _rejection(each: Rejection) -> RejectionAnswer:
+    return RejectionAnswer(index=each.index, code=each.code, detail=each.detail)

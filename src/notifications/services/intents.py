@@ -1,0 +1,79 @@
+"""What single and bulk sends have in common: scopes, channels, and the intent behind a request."""
+
+from __future__ import annotations
+
+from notifications.delivery.registry import PROVIDERS
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
+from notifications.domain.errors import FieldError, InvalidRequest, Refused
+from notifications.intake.accept import Intent
+from notifications.intake.request import Terms
+from notifications.intake.validate import unknown_category
+from notifications.models import Category, NotificationTemplate
+from notifications.rendering.render import version_of
+
+
+def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
+    """Refuses what the caller's scopes do not cover, naming the scope."""
+    needed = []
+    if caller.is_service:
+        needed.append("notifications:send")
+    if address:
+        needed.append("notifications:address")
+    if terms.priority == Priority.CRITICAL:
+        needed.append("priority:critical")
+    if terms.options.get("bypass_preferences"):
+        needed.append("preferences:bypass")
+    for scope in needed:
+        if not caller.may(scope):
+            raise Refused(
+                f"this needs the scope {scope}: ask an administrator for a key that has it",
+                code="missing_scope",
+                scope=scope,
+            )
+
+
+def check_channels(template: NotificationTemplate, channels: tuple[str, ...]) -> None:
+    """A channel for which the template has no text is the caller's mistake."""
+    version = version_of(template.current_version_id)
+    missing = [channel for channel in channels if not version.supports(channel)]
+    if missing:
+        detail = f"template {template.path} has no text for {', '.join(missing)}"
+        raise InvalidRequest([FieldError("channel", "channel_not_in_template", detail)])
+
+
+def make_intent(
+    terms: Terms, template: NotificationTemplate, caller: Caller, *, mass: bool = False
+) -> Intent:
+    """The template, category, provider and priority that a request means."""
+    categories = {row.key: row for row in Category.objects.all()}
+    chosen = terms.category and categories.get(terms.category)
+    if terms.category and not chosen:
+        raise unknown_category(terms.category, sorted(categories))
+    if not chosen:
+        by_id = {row.pk: row for row in categories.values()}
+        chosen = by_id.get(template.category_id or 0, categories["system"])
+    provider = terms.options.get("provider")
+    if provider and provider not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise InvalidRequest(
+            [FieldError("options.provider", "unknown_provider", f"known providers: {known}")]
+        )
+    return Intent(
+        terms=terms,
+        priority=Priority(terms.priority or template.default_priority),
+        category_id=chosen.pk,
+        category_key=chosen.key,
+        template_version_id=template.current_version_id,
+        source=caller.source,
+        mass=mass,
+        is_test=caller.is_test,
+    )
+
+
+def missing_variables_error(path: str, missing: list[str], where: str = "context") -> FieldError:
+    """The error for variables that a template requires and a context lacks."""
+    names = ", ".join(missing)
+    return FieldError(
+        where, "missing_variable", f"template {path} requires {names}: add it to context"
+    )

@@ -1,0 +1,261 @@
+"""NotificationService: send, send to many, ask about, explain, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from directory.models import User
+from notifications.conf import environment
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import MessageStatus, best_status
+from notifications.infra import clock
+from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.request import BulkBody, SendBody
+from notifications.intake.validate import parse_send
+from notifications.models import (
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+    change_status,
+    unpack_keys,
+)
+from notifications.models.batch import DeliveryBatch
+from notifications.queue import batches
+from notifications.rendering.render import UserFacts, user_context, version_of
+from notifications.services.answers import (
+    BulkAnswer,
+    CancelAnswer,
+    ExplainAnswer,
+    JobAnswer,
+    MessageAnswer,
+    MessageStory,
+    SendAnswer,
+    StatusAnswer,
+)
+from notifications.services.bulk import job_answer, send_bulk
+from notifications.services.intents import (
+    check_channels,
+    check_scopes,
+    make_intent,
+    missing_variables_error,
+)
+from notifications.services.refusal import refuse_if_opted_out
+from notifications.services.template import TemplateService
+
+__all__ = ["BulkBody", "NotificationService", "SendBody"]
+
+
+class NotificationService:
+    """Everything a caller can do with single notifications."""
+
+    def send(self, *, body: Mapping[str, Any], caller: Caller) -> SendAnswer:
+        """Takes in one notification; what is answered is committed with the caller's transaction.
+
+        Raises:
+            InvalidRequest: with every error of the body.
+            NotFound: unknown_user.
+            Refused: missing_scope, foreign_user, or opted_out.
+        """
+        now = clock.now()
+        request = parse_send(body, now=now)
+        check_scopes(request.terms, caller, address=request.address is not None)
+        template = TemplateService().find(path=request.terms.template_path)[0]
+        user = self._user(request.user, caller) if request.user is not None else None
+        intent = make_intent(request.terms, template, caller)
+        check_channels(template, request.terms.channels)
+        _trial_render(intent, template, user, now=now)
+        target = Target(
+            user_id=user.pk if user else None,
+            channels=request.terms.channels,
+            address=request.address,
+        )
+        with transaction.atomic():
+            if request.terms.scheduled_at is None:
+                refuse_if_opted_out(target)
+            accepted = accept(intent, [target], now=now)
+        return SendAnswer(
+            id=UUID(accepted.uuids[0]),
+            status=MessageStatus.PENDING,
+            message="Notification queued",
+            estimated_delivery=accepted.due_at,
+            warnings=list(request.terms.warnings),
+        )
+
+    def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+        """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
+
+        Raises:
+            InvalidRequest: with every error of the body itself.
+            Refused: missing_scope.
+        """
+        return send_bulk(body, caller)
+
+    def job(self, *, identifier: object, caller: Caller) -> JobAnswer:
+        """How far a bulk call has come.
+
+        Raises:
+            NotFound: unknown_job.
+        """
+        return job_answer(identifier, caller)
+
+    def status(self, *, identifier: object, caller: Caller) -> StatusAnswer:
+        """What became of a notification so far."""
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        template = found.template_version.template.path if found.template_version else None
+        return StatusAnswer(
+            id=found.uuid,
+            status=_status(messages),
+            priority=found.priority,
+            category=found.category.key,
+            template_path=template,
+            created_at=found.created_at,
+            scheduled_at=found.scheduled_at,
+            expires_at=found.expires_at,
+            is_read=found.is_read,
+            messages=[_message_answer(message, _in_hand(message)) for message in messages],
+        )
+
+    def explain(self, *, identifier: object, caller: Caller) -> ExplainAnswer:
+        """Every decision and outcome, in order: why it was or was not sent."""
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        return ExplainAnswer(
+            id=found.uuid,
+            status=_status(messages),
+            messages=[
+                MessageStory(
+                    channel=message.channel,
+                    status=message.status,
+                    decisions=[
+                        {"at": clock.epoch_ms(found.created_at), "event": "accepted", "reason": ""},
+                        *message.history(),
+                    ],
+                )
+                for message in messages
+            ],
+        )
+
+    def cancel(self, *, identifier: object, caller: Caller) -> CancelAnswer:
+        """Takes back what has not left yet.
+
+        Raises:
+            Conflict: already_sending when a provider has it in hand; not_pending when nothing waits.
+        """
+        found = self._find(identifier, caller)
+        with transaction.atomic():
+            waiting = self._lock_waiting(found)
+            keys = [message.pk for message in waiting]
+            moved = change_status(
+                keys,
+                MessageStatus.CANCELLED,
+                reason=f"cancelled by {caller.name}",
+                only_from=frozenset({MessageStatus.PENDING}),
+            )
+            if found.scheduled_status == "pending":
+                Notification.objects.filter(pk=found.pk).update(scheduled_status="cancelled")
+        channels = [message.channel for message in waiting if message.pk in set(moved)]
+        return CancelAnswer(id=found.uuid, status=MessageStatus.CANCELLED, cancelled=channels)
+
+    def _lock_waiting(self, found: Notification) -> list[NotificationMessage]:
+        """The pending messages, their batches locked; rule 7: cancel and journal lock the same row."""
+        waiting = found.messages.filter(status=MessageStatus.PENDING)
+        for batch_id in sorted({m.batch_id for m in waiting.all() if m.batch_id}):
+            batches.lock(batch_id)
+        locked = list(waiting.all())
+        in_hand = [message.channel for message in locked if _in_hand(message)]
+        if in_hand:
+            raise Conflict(
+                f"{', '.join(in_hand)} is in a provider's hands; ask for its status instead",
+                code="already_sending",
+            )
+        if not locked:
+            raise Conflict("nothing of this notification is waiting any more", code="not_pending")
+        return locked
+
+    def _find(self, identifier: object, caller: Caller) -> Notification:
+        key = parse_identifier(identifier)
+        if key is None:
+            raise NotFound("a notification is named by its id or uuid", code="unknown_notification")
+        rows = Notification.objects.select_related("category", "template_version__template")
+        found = rows.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
+        mine = found is not None and found.user_id == caller.user_id and caller.user_id is not None
+        if found is None or not (mine or caller.may("notifications:read")):
+            raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
+        return found
+
+    def _user(self, identifier: int | UUID, caller: Caller) -> User:
+        user = User.objects.find(identifier)
+        if user is None:
+            raise NotFound(f"there is no user {identifier}", code="unknown_user")
+        if user.pk != caller.user_id and not caller.may("notifications:send"):
+            raise Refused(
+                "you may only send to yourself; sending to others needs notifications:send",
+                code="missing_scope",
+                scope="notifications:send",
+            )
+        return user
+
+
+def _trial_render(
+    intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
+) -> None:
+    """Renders every channel once, so that what the caller can mend is told to the caller at once."""
+    version = version_of(template.current_version_id)
+    person = (
+        user_context(UserFacts._make(getattr(user, name) for name in UserFacts._fields))
+        if user
+        else {}
+    )
+    context = {
+        **intent.terms.context,
+        "user": person,
+        "current_time": now,
+        "app_name": environment().app_name,
+        "app_url": environment().app_url,
+    }
+    missing = version.missing_variables(context)
+    if missing:
+        raise InvalidRequest([missing_variables_error(template.path, missing)])
+    locale = (user.locale if user else "") or environment().locale
+    for channel in intent.terms.channels:
+        version.render(channel=channel, locale=locale, context=context)
+
+
+def _status(messages: list[NotificationMessage]) -> str:
+    ranked = [MessageStatus(_shown_status(message)) for message in messages]
+    return best_status(ranked) if ranked else MessageStatus.PENDING
+
+
+def _shown_status(message: NotificationMessage) -> str:
+    return MessageStatus.PROCESSING if _in_hand(message) else message.status
+
+
+def _in_hand(message: NotificationMessage) -> bool:
+    """Whether an open journal names the message: `processing` is derived, never written."""
+    if message.status != MessageStatus.PENDING or message.batch_id is None:
+        return False
+    journal = DeliveryBatch.objects.filter(pk=message.batch_id).values_list("journal", flat=True)
+    return message.pk in unpack_keys(journal.first() or "")
+
+
+def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageAnswer:
+    return MessageAnswer(
+        channel=message.channel,
+        status=MessageStatus.PROCESSING if in_hand else message.status,
+        attempts=message.attempts,
+        max_attempts=message.max_attempts,
+        scheduled_at=message.scheduled_at,
+        sent_at=message.sent_at,
+        delivered_at=message.delivered_at,
+        provider=message.provider,
+        provider_message_id=message.provider_message_id,
+        last_error=message.last_error,
+    )

@@ -1,0 +1,242 @@
+"""OperationsService: kill switches and dead letters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+
+from notifications.delivery.registry import PROVIDERS
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Channel, Priority, lane_for
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock, wakeups
+from notifications.models import (
+    Category,
+    DeadLetter,
+    KillSwitch,
+    Notification,
+    NotificationMessage,
+    OperatorAction,
+    change_status,
+)
+from notifications.queue import batches
+from notifications.queue.leases import NewBatch
+from notifications.services.answers import DeadLetterAnswer, StopAnswer
+
+_AT_ONCE = 500
+
+
+class OperationsService:
+    """What operators do to the running service. Every change is written down with its actor."""
+
+    def stops(self, *, caller: Caller) -> list[StopAnswer]:
+        """The kill switches in force, the newest first."""
+        check_operator(caller)
+        return [_stop_answer(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
+
+    def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopAnswer:
+        """Stops everything, or one channel, provider, category, template or source.
+
+        What is already in a provider's hands is not called back; the next slice is stopped.
+
+        Raises:
+            InvalidRequest: unknown scope or value, or no reason.
+        """
+        check_operator(caller)
+        _check_stop(scope, value, reason)
+        with transaction.atomic():
+            row, _ = KillSwitch.objects.get_or_create(
+                scope=scope,
+                value="" if scope == KillSwitch.Scope.ALL else value,
+                defaults={"reason": reason, "actor": caller.name, "created_at": clock.now()},
+            )
+            _note(caller, "kill-switch.stop", f"{scope}:{value}", reason)
+        return _stop_answer(row)
+
+    def lift(self, *, scope: str, value: str, caller: Caller) -> None:
+        """Lifts a stop; what waited goes on.
+
+        Raises:
+            NotFound: unknown_stop.
+        """
+        check_operator(caller)
+        with transaction.atomic():
+            gone, _ = KillSwitch.objects.filter(scope=scope, value=value).delete()
+            if not gone:
+                raise NotFound(f"nothing is stopped at {scope} {value}".strip(), code="unknown_stop")
+            _note(caller, "kill-switch.lift", f"{scope}:{value}", "")
+            wakeups.wake(["critical", "high", "default", "bulk"])
+
+    def dead_letters(
+        self,
+        *,
+        caller: Caller,
+        channel: str = "",
+        provider: str = "",
+        code: str = "",
+        resolved: bool = False,
+        after: int = 0,
+        limit: int = 50,
+    ) -> list[DeadLetterAnswer]:
+        """Dead letters by key, the oldest first; `after` is the last key of the page before."""
+        check_operator(caller)
+        rows = DeadLetter.objects.filter(pk__gt=after, resolved_at__isnull=not resolved)
+        given = {"channel": channel, "provider": provider, "code": code}
+        rows = rows.filter(**{name: value for name, value in given.items() if value})
+        page = list(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
+        uuids = dict(
+            Notification.objects.filter(
+                pk__in=[letter.notification_id for letter in page]
+            ).values_list("pk", "uuid")
+        )
+        return [_letter_answer(row, uuids) for row in page if row.notification_id in uuids]
+
+    def replay(self, *, ids: Sequence[int], caller: Caller) -> int:
+        """Sends dead letters again, each on the template version it was accepted with.
+
+        The attempts begin anew. Letters that were resolved meanwhile are passed over.
+        """
+        check_operator(caller)
+        replayed = 0
+        for start in range(0, len(ids), _AT_ONCE):
+            with transaction.atomic():
+                letters = _open_letters(ids[start : start + _AT_ONCE])
+                replayed += _replay(letters, caller)
+        _note(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
+        return replayed
+
+    def discard(self, *, ids: Sequence[int], reason: str, caller: Caller) -> int:
+        """Closes dead letters for good, with a reason."""
+        check_operator(caller)
+        if not reason.strip():
+            raise InvalidRequest([FieldError("reason", "required", "say why they are discarded")])
+        now = clock.now()
+        with transaction.atomic():
+            letters = _open_letters(ids)
+            doubtful = [letter.message_id for letter in letters]
+            change_status(
+                doubtful,
+                MessageStatus.FAILED,
+                reason=f"discarded by {caller.name}",
+                only_from=frozenset({MessageStatus.UNCERTAIN}),
+            )
+            _resolve(letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
+            _note(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
+        return len(letters)
+
+
+def check_operator(caller: Caller) -> None:
+    """Refuses who may not operate the service."""
+    if not caller.may("operations"):
+        raise Refused(
+            "this needs the scope operations", code="missing_scope", scope="operations"
+        )
+
+
+def _check_stop(scope: str, value: str, reason: str) -> None:
+    errors = []
+    if scope not in KillSwitch.Scope.values:
+        known = ", ".join(KillSwitch.Scope.values)
+        errors.append(FieldError("scope", "unknown_scope", f"must be one of {known}"))
+    elif scope != KillSwitch.Scope.ALL and not value:
+        errors.append(FieldError("value", "required", f"name the {scope} to stop"))
+    known_values = {
+        KillSwitch.Scope.CHANNEL: list(Channel),
+        KillSwitch.Scope.PROVIDER: list(PROVIDERS),
+        KillSwitch.Scope.CATEGORY: list(Category.objects.values_list("key", flat=True)),
+    }.get(scope)  # type: ignore[call-overload]  # an unknown scope finds nothing
+    if value and known_values is not None and value not in known_values:
+        detail = f"{value!r} is no {scope}; known: {', '.join(known_values)}"
+        errors.append(FieldError("value", f"unknown_{scope}", detail))
+    if not reason.strip():
+        errors.append(FieldError("reason", "required", "say why: whoever lifts the stop will ask"))
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _open_letters(ids: Sequence[int]) -> list[DeadLetter]:
+    rows = DeadLetter.objects.select_for_update().filter(pk__in=ids, resolved_at__isnull=True)
+    return list(rows.order_by("pk"))
+
+
+def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
+    by_key = {letter.message_id: letter for letter in letters}
+    moved = change_status(
+        list(by_key),
+        MessageStatus.PENDING,
+        reason=f"replayed by {caller.name}",
+        only_from=frozenset({MessageStatus.FAILED, MessageStatus.UNCERTAIN}),
+        fields={"attempts": 0},
+    )
+    enqueue(NotificationMessage.objects.filter(pk__in=moved).select_related("notification"))
+    done = [by_key[key] for key in moved]
+    _resolve(done, DeadLetter.Resolution.REPLAYED, caller, "", now=clock.now())
+    return len(moved)
+
+
+def enqueue(messages: Iterable[NotificationMessage]) -> None:
+    """Puts pending messages that are in no batch into new ones, due now."""
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for message in messages:
+        lane = lane_for(Priority(message.priority))
+        groups[lane, message.channel, message.notification.source].append(message.pk)
+    made: list[NewBatch] = []
+    for (lane, channel, source), keys in groups.items():
+        made += batches.batches_of(
+            lane=lane, channel=channel, source=source, due_at=None, keys=sorted(keys)
+        )
+    for batch, batch_id in zip(made, batches.put(made), strict=True):
+        NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
+    wakeups.wake({batch.lane for batch in made})
+
+
+def _resolve(
+    letters: Sequence[DeadLetter],
+    resolution: DeadLetter.Resolution,
+    caller: Caller,
+    reason: str,
+    *,
+    now: object,
+) -> None:
+    DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]).update(
+        resolution=resolution,
+        resolution_reason=reason,
+        resolved_by=caller.name,
+        resolved_at=now,
+    )
+
+
+def _note(caller: Caller, action: str, target: str, reason: str) -> None:
+    OperatorAction.objects.create(
+        actor=caller.name, action=action, target=target, reason=reason, at=clock.now()
+    )
+
+
+def _stop_answer(row: KillSwitch) -> StopAnswer:
+    return StopAnswer(
+        scope=row.scope,
+        value=row.value,
+        reason=row.reason,
+        actor=row.actor,
+        created_at=row.created_at,
+    )
+
+
+def _letter_answer(row: DeadLetter, uuids: dict[int, object]) -> DeadLetterAnswer:
+    return DeadLetterAnswer(
+        id=row.pk,
+        notification_id=uuids[row.notification_id],  # type: ignore[arg-type]  # always a UUID
+        channel=row.channel,
+        provider=row.provider,
+        category=row.category,
+        code=row.code,
+        last_error=row.last_error,
+        attempts=row.attempts,
+        failed_at=row.failed_at,
+        resolution=row.resolution,
+        resolution_reason=row.resolution_reason,
+        resolved_at=row.resolved_at,
+    )

@@ -1,0 +1,50 @@
+"""The refusal of a single send whose person opted out of every requested channel."""
+
+from __future__ import annotations
+
+import secrets
+
+from directory.models import ContactPoint, Suppression
+from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
+from notifications.domain.errors import Refused
+from notifications.intake.accept import Target
+from notifications.policy.decide import Contact, MessageFacts, Suppress, decide
+from notifications.policy.facts import stranger_contact
+from notifications.infra import clock
+
+
+def refuse_if_opted_out(target: Target) -> None:
+    """Raises Refused (opted_out) when every requested channel is closed by the person's own wish.
+
+    A partial refusal is accepted: the closed channels become `suppressed`.
+    """
+    reasons: dict[str, str] = {}
+    for channel in target.channels:
+        decision = decide(_facts(target, channel))
+        if not (isinstance(decision, Suppress) and decision.opted_out):
+            return
+        reasons[channel] = decision.reason
+    raise Refused(
+        "the person opted out of every requested channel",
+        code="opted_out",
+        decision_id=secrets.token_hex(8),
+        reasons=reasons,
+    )
+
+
+def _facts(target: Target, channel: str) -> MessageFacts:
+    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
+    contact: Contact | None = None
+    if kind and target.address:
+        contact = stranger_contact(target.address, channel)
+    elif kind:
+        point = ContactPoint.objects.filter(user_id=target.user_id, kind=kind).first()
+        if point:
+            listed = Suppression.objects.filter(kind=kind, address=point.address).exists()
+            contact = Contact(point.address, point.state, listed)
+    return MessageFacts(
+        now=clock.now(),
+        needs_contact=kind is not None and contact is not None,
+        contact=contact,
+        user_id=target.user_id,
+    )
