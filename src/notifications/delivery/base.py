@@ -10,10 +10,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import structlog
+
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
+from notifications.infra import clock
+
+log = structlog.get_logger("carillon.delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class NotificationChannelProvider(ABC):
 
         Args:
             recipient: the address in the channel's own form.
-            message: `title`, `body`, `data`, `priority`, `reference`, and what else the channel uses
-                (see `payload_of`).
+            message: `title`, `body`, `data`, `priority`, `reference`, and what else the channel
+                uses (see `payload_of`).
 
         Returns:
             `success`, and `message_id` when it was taken, else `error`, `retry`, and optionally
@@ -79,6 +84,10 @@ class NotificationChannelProvider(ABC):
                 continue
             results.append(result_of(await self.send(message.recipient, payload_of(message))))
         return results
+
+    def calls_at_once(self) -> int:
+        """How many calls may be open in a process; a provider may draw it from the settings."""
+        return self.capabilities.concurrency
 
     async def open(self) -> None:  # noqa: B027 -- most providers have nothing to open
         """Prepares sessions and pools, inside the running event loop."""
@@ -133,30 +142,39 @@ async def call_safely(
     """`send_batch` under a deadline. Whatever escapes a provider is a verdict, never an exception.
 
     A deadline that passes, or an unforeseen exception, says nothing about what the vendor saw: the
-    messages are uncertain.
+    messages are uncertain. Results that name no duration get the call's.
     """
+    began = clock.monotonic()
     try:
         async with asyncio.timeout(timeout_s):
-            results = await provider.send_batch(messages)
+            results = list(await provider.send_batch(messages))
     except TimeoutError:
-        fault = SendResult(
-            Verdict.UNCERTAIN,
-            error=f"no answer within {timeout_s:g} s",
-            error_code="deadline",
-        )
-        return [fault] * len(messages)
-    except Exception as error:  # noqa: BLE001 -- the fence around foreign code
-        fault = SendResult(
-            Verdict.UNCERTAIN,
-            error=f"the provider raised {type(error).__name__}",
-            error_code="provider_raised",
-        )
-        return [fault] * len(messages)
+        return _in_doubt(messages, began, "deadline", f"no answer within {timeout_s:g} s")
+    except Exception as error:
+        log.error("provider.raised", provider=provider.key, **where(error))
+        text = f"the provider raised {type(error).__name__}"
+        return _in_doubt(messages, began, "provider_raised", text)
     if len(results) != len(messages):
-        fault = SendResult(
-            Verdict.UNCERTAIN,
-            error=f"{len(messages)} messages, but {len(results)} outcomes",
-            error_code="provider_miscounted",
-        )
-        return [fault] * len(messages)
-    return results
+        text = f"{len(messages)} messages, but {len(results)} outcomes"
+        return _in_doubt(messages, began, "provider_miscounted", text)
+    took_s = clock.monotonic() - began
+    return [
+        result if result.duration_s else replace(result, duration_s=took_s) for result in results
+    ]
+
+
+def where(error: Exception) -> dict[str, str]:
+    """An exception's type and place, for the log. Its text may quote an address: never that."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else ""
+    return {"error": type(error).__name__, "at": place}
+
+
+def _in_doubt(
+    messages: Sequence[OutboundMessage], began: float, code: str, error: str
+) -> list[SendResult]:
+    took_s = clock.monotonic() - began
+    fault = SendResult(Verdict.UNCERTAIN, error=error, error_code=code, duration_s=took_s)
+    return [fault] * len(messages)

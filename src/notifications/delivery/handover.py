@@ -1,0 +1,134 @@
+"""Open providers of one event loop, and the handing over of messages to them.
+
+Splits by what a call may carry, keeps each provider to its number of calls at once in this process,
+and tells outcomes as soon as a call's are known. What escapes a provider becomes a verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+
+from notifications.delivery.base import NotificationChannelProvider, call_safely, where
+from notifications.delivery.registry import provider_class
+from notifications.domain.messages import OutboundMessage, SendResult, Verdict
+from notifications.infra import clock
+
+log = structlog.get_logger("carillon.delivery")
+
+OnResults = Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None]
+CLOSE_S = 5.0
+
+NOT_OPENED = SendResult(
+    Verdict.RETRY, error="the provider could not be opened", error_code="provider_not_opened"
+)
+NOT_STARTED = SendResult(Verdict.RETRY, error="not handed over in time", error_code="not_started")
+"""The deadline passed while the message waited its turn: nothing was called, nothing left."""
+
+
+class Handover:
+    """Opened providers by key, for the event loop that it is used in.
+
+    Args:
+        load: the class of a provider key (tests hand in fakes).
+    """
+
+    def __init__(
+        self, load: Callable[[str], type[NotificationChannelProvider]] = provider_class
+    ) -> None:
+        self._load = load
+        self._open: dict[str, NotificationChannelProvider] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._opening = asyncio.Lock()
+
+    async def provider(self, key: str) -> NotificationChannelProvider:
+        """The opened provider of a key; the first call opens it.
+
+        Raises:
+            KeyError: for a key that is not registered.
+            Exception: what the provider's `open` raises; the next call tries again.
+        """
+        found = self._open.get(key)
+        if found is not None:
+            return found
+        async with self._opening:
+            if key not in self._open:
+                made = self._load(key)()
+                await made.open()
+                self._turns[key] = asyncio.Semaphore(made.calls_at_once())
+                self._open[key] = made
+        return self._open[key]
+
+    async def close(self) -> None:
+        """Closes every provider that was opened; one that fails does not stop the rest."""
+        while self._open:
+            key, provider = self._open.popitem()
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await provider.close()
+            except Exception as error:
+                log.warning("provider.close-failed", provider=key, **where(error))
+
+    async def hand_over(
+        self,
+        key: str,
+        messages: Sequence[OutboundMessage],
+        *,
+        timeout_s: float,
+        on_results: OnResults,
+        deadline: Callable[[], float] | None = None,
+    ) -> None:
+        """Gives every message to the provider and tells every outcome, each exactly once.
+
+        Args:
+            timeout_s: how long each call may take; waiting for a turn does not count.
+            on_results: called with some messages and their results, in order, as soon as a call
+                ends. It must not block. What it raises is raised from here after all calls ended.
+            deadline: the monotonic time until which calls may run, asked anew before each call (a
+                lease may have been renewed meanwhile). A call is shortened to it; messages whose
+                turn comes later are told as NOT_STARTED.
+        """
+        if not messages:
+            return
+        try:
+            provider = await self.provider(key)
+        except Exception as error:
+            log.error("provider.open-failed", provider=key, **where(error))
+            on_results(messages, [NOT_OPENED] * len(messages))
+            return
+        size = provider.capabilities.batch_size
+        parts = iter([messages[at : at + size] for at in range(0, len(messages), size)])
+        turn = self._turns[key]
+
+        async def work() -> None:
+            await _work(provider, parts, turn, timeout_s, on_results, deadline)
+
+        callers = min(provider.calls_at_once(), -(-len(messages) // size))
+        if callers == 1:
+            await work()
+            return
+        ended = await asyncio.gather(*(work() for _ in range(callers)), return_exceptions=True)
+        for fault in ended:
+            if fault is not None:
+                raise fault
+
+
+async def _work(
+    provider: NotificationChannelProvider,
+    parts: Iterator[Sequence[OutboundMessage]],
+    turn: asyncio.Semaphore,
+    timeout_s: float,
+    on_results: OnResults,
+    deadline: Callable[[], float] | None,
+) -> None:
+    """Takes part after part until none is left; several of these share one iterator."""
+    for part in parts:
+        async with turn:
+            left = timeout_s if deadline is None else min(timeout_s, deadline() - clock.monotonic())
+            if left <= 0:
+                results: Sequence[SendResult] = [NOT_STARTED] * len(part)
+            else:
+                results = await call_safely(provider, part, left)
+        on_results(part, results)
