@@ -1,9 +1,9 @@
 """One slice of messages, step by step. Read it top to bottom: this is the path of a message.
 
-    lease (queue) -> load -> gather facts -> decide -> render -> journal -> hand over -> settle -> record
+    lease -> load -> gather facts -> decide -> render -> journal -> hand over -> settle -> record
 
-`prepare` runs the steps before the journal, `journal` names what is about to leave, `settle` turns a
-provider's answer into an outcome, `record` (recording) writes it. No database connection is held
+`prepare` runs the steps before the journal, `journal` names what is about to leave, `settle` turns
+a provider's answer into an outcome, `record` (recording) writes it. No database connection is held
 while providers are called. See docs/life-of-a-notification.md.
 """
 
@@ -147,7 +147,9 @@ def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
 
 
 def _render(work: Slice) -> None:
-    versions = versions_of({m.template_version_id for m, _ in work.allowed if m.template_version_id})
+    versions = versions_of(
+        {m.template_version_id for m, _ in work.allowed if m.template_version_id}
+    )
     began = clock.monotonic()
     for message, recipient in work.allowed:
         version = versions.get(message.template_version_id or 0)
@@ -186,9 +188,7 @@ def _content(message: PendingMessage, work: Slice, version: Any) -> Content:
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:
     result = SendResult(Verdict.FAILED, error=fault.detail, error_code=fault.code)
     trail = trails((work.at, "failed", fault.code))
-    work.settled(
-        message, MessageStatus.FAILED, trail=trail, result=result, dead_code=fault.code
-    )
+    work.settled(message, MessageStatus.FAILED, trail=trail, result=result, dead_code=fault.code)
 
 
 def _outbound(message: PendingMessage, recipient: str, content: Content) -> OutboundMessage:
@@ -336,7 +336,7 @@ def _outcome(
 def _in_doubt(
     item: Ready, result: SendResult, at: datetime, attempts: int, category: CategoryFacts
 ) -> Outcome:
-    """Nobody knows whether it arrived, and policy or attempts forbid another try: a person's call."""
+    """Nobody knows whether it arrived, and no other try is allowed: a person decides."""
     trail = trails((at, "uncertain", result.error_code), (at, "held", category.crash_policy))
     outcome = _outcome(item, result, MessageStatus.UNCERTAIN, at, attempts, trail)
     outcome.dead_code = "uncertain"

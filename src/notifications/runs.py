@@ -100,7 +100,7 @@ async def run_network(
 def _prepare(
     lease_of: dict[int, Lease], desk: Desk, *, careful: bool
 ) -> tuple[list[Ready], list[Ready]]:
-    """On the database thread: up to the journal. Returns what leaves and what must be decided anew."""
+    """On the database thread, up to the journal: what leaves, and what must be decided anew."""
     channel = next(iter(lease_of.values())).channel
     if careful:
         ((key, lease),) = lease_of.items()

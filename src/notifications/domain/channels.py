@@ -79,5 +79,5 @@ def parse_priority(value: int | str) -> Priority:
 
 
 def lane_for(priority: Priority, *, mass: bool = False) -> Lane:
-    """The lane of a priority; broadcasts and campaigns (`mass`) go to bulk unless high or critical."""
+    """The lane of a priority; mass sends (broadcasts, campaigns) go to bulk unless high."""
     return Lane.BULK if mass and priority > Priority.HIGH else LANE_OF_PRIORITY[priority]

@@ -72,7 +72,7 @@ class _Publisher:
                 continue
             try:
                 _publish(lanes)
-            except Exception as error:  # noqa: BLE001 -- whatever a broker raises, polling goes on
+            except Exception as error:
                 self._quiet_until = clock.monotonic() + _QUIET_S
                 log.warning("wakeup.failed", error=type(error).__name__)
 

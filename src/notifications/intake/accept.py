@@ -103,7 +103,9 @@ class Accepted:
     due_at: datetime
 
 
-def accept(intent: Intent, targets: Sequence[Target], *, now: datetime, job: Job | None = None) -> Accepted:
+def accept(
+    intent: Intent, targets: Sequence[Target], *, now: datetime, job: Job | None = None
+) -> Accepted:
     """Writes notifications, messages and batches for the targets; all of them or none.
 
     A notification's first message has the notification's own key; the keys of its further channels

@@ -19,7 +19,9 @@ def check_address(name: str, value: Any) -> str:
     text = str(value).strip()
     if name == "email":
         try:
-            return validate_email(text, check_deliverability=False, test_environment=True).normalized
+            return validate_email(
+                text, check_deliverability=False, test_environment=True
+            ).normalized
         except EmailNotValidError as error:
             raise ValueError(f"is not an email address: {error}") from error
     if name == "phone":

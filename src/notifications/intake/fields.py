@@ -1,4 +1,4 @@
-"""Reads fields of a caller's JSON object and gathers every error instead of stopping at the first."""
+"""Reads fields of a caller's JSON object and gathers every error not only the first."""
 
 from __future__ import annotations
 

@@ -80,14 +80,10 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
     terms = _terms(fields, now=now, channels_optional=True)
     fields.done()
     recipients, rejected = _recipients(listed, terms)
-    return BulkRequest(
-        terms=terms, recipients=recipients, rejected=rejected, total=len(listed)
-    )
+    return BulkRequest(terms=terms, recipients=recipients, rejected=rejected, total=len(listed))
 
 
-def _recipients(
-    listed: list[Any], terms: Terms
-) -> tuple[list[Recipient], list[Rejection]]:
+def _recipients(listed: list[Any], terms: Terms) -> tuple[list[Recipient], list[Rejection]]:
     recipients: list[Recipient] = []
     rejected: list[Rejection] = []
     for index, item in enumerate(listed):

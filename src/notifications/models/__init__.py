@@ -1,7 +1,13 @@
 """The rows. One file a concept; import them from here."""
 
 from notifications.models.access import SCOPES, ApiKey, IdempotencyKey
-from notifications.models.batch import BATCH_SIZE, DeliveryBatch, WorkerProcess, pack_keys, unpack_keys
+from notifications.models.batch import (
+    BATCH_SIZE,
+    DeliveryBatch,
+    WorkerProcess,
+    pack_keys,
+    unpack_keys,
+)
 from notifications.models.category import Category, CrashPolicy, LegalBasis
 from notifications.models.event import DeliveryAttempt, LateOutcome, MessageEvent
 from notifications.models.job import Job

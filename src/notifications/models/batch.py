@@ -44,7 +44,7 @@ class DeliveryBatch(models.Model):
 
 
 class WorkerProcess(models.Model):
-    """A worker that lives: its row is renewed with its leases, so that the dead are few to look for."""
+    """A living worker: renewed with its leases, so that the dead are found without a scan."""
 
     owner = models.CharField(max_length=80, primary_key=True)
     lanes = models.JSONField(default=list)

@@ -41,4 +41,3 @@ class Category(models.Model):
 
     def __str__(self) -> str:
         return self.key
-

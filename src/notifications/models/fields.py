@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -13,8 +13,17 @@ from django.db.models.lookups import Exact
 from notifications.domain.identifiers import key_of
 from notifications.infra.crypto import seal, unseal
 
+if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
+    UUIDBase = models.UUIDField[UUID | str | None, UUID]
+    BigIntegerBase = models.BigIntegerField[int | str | UUID, int]
+    BinaryBase = models.BinaryField[Any, Any]
+else:
+    UUIDBase = models.UUIDField
+    BigIntegerBase = models.BigIntegerField
+    BinaryBase = models.BinaryField
 
-class PublicIdField(models.UUIDField):
+
+class PublicIdField(UUIDBase):
     """A UUID made by `domain.identifiers.public_id`: `filter(uuid=...)` goes by the primary key."""
 
 
@@ -22,16 +31,16 @@ class PublicIdField(models.UUIDField):
 class PublicIdExact(Exact):
     """`uuid = %s` as `id = key AND uuid = %s`: indexed without an index of its own."""
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         sql, params = super().as_sql(compiler, connection)
         key = key_of(self.rhs) if isinstance(self.rhs, UUID) else None
         if key is None:
-            return "1 = 0", []
-        table = compiler.quote_name_unless_alias(self.lhs.alias)  # type: ignore[attr-defined]
-        return f"({table}.id = %s AND {sql})", [key, *params]
+            return "1 = 0", ()
+        table = compiler.quote_name_unless_alias(self.lhs.alias)
+        return f"({table}.id = %s AND {sql})", (key, *params)
 
 
-class MessageKeyField(models.BigIntegerField):
+class MessageKeyField(BigIntegerBase):
     """The integer key of a message. A notification's first message shares its key, so that the
     uuid that the send API answered also finds the message."""
 
@@ -46,7 +55,7 @@ class MessageKeyField(models.BigIntegerField):
         return super().to_python(value)
 
 
-class SealedJSONField(models.BinaryField):
+class SealedJSONField(BinaryBase):
     """Any JSON value, encrypted at rest. Not searchable, by design."""
 
     def from_db_value(self, value: Any, *_: Any) -> Any:

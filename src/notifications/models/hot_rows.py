@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 LOAD_COLUMNS = (
     "m.id, m.notification_id, m.user_id, m.channel, m.priority, m.attempts, m.max_attempts,"
-    " m.scheduled_at, m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id, n.source, n.locale,"
+    " m.scheduled_at, m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id,"
+    " n.source, n.locale,"
     " n.context, n.text, n.address, n.options, n.expires_at, n.collapse_key, n.ordering_key,"
     " n.is_test, n.created_at, n.scheduled_status"
 )

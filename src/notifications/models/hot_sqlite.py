@@ -86,7 +86,7 @@ WHERE id = ?1 AND batch_id = ?13 AND status IN ('pending', 'uncertain')
 
 
 def apply_changes(changes: Iterable[Change]) -> set[int]:
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (*change[:9], *(time_value(moment) for moment in change[9:12]), change[12])
         for change in changes
     ]

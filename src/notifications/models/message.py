@@ -47,8 +47,9 @@ class MessageManager(models.Manager["NotificationMessage"]):
                 template_version_id=template.current_version_id if template else None,
                 priority=values.get("priority", Priority.MEDIUM),
                 text={"title": values.get("title", ""), "message": values.get("body", "")},
-                scheduled_at=values.get("scheduled_at"),
             )
+            if values.get("scheduled_at"):
+                notification.scheduled_at = values["scheduled_at"]
             notification.save(using=self.db)
             return super().create(id=notification.pk, notification=notification, **values)
 

@@ -65,9 +65,7 @@ class KillSwitch(models.Model):
 
     class Meta:
         verbose_name_plural = "kill switches"
-        constraints = [
-            models.UniqueConstraint(fields=["scope", "value"], name="kill_switch_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["scope", "value"], name="kill_switch_once")]
 
     def __str__(self) -> str:
         return f"stop {self.scope} {self.value}".strip()

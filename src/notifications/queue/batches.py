@@ -6,19 +6,19 @@ Every function that writes runs in one short transaction of its own, or in the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.models import BATCH_SIZE, pack_keys
+from notifications.models import BATCH_SIZE, DeliveryBatch, pack_keys
 from notifications.queue import postgres, sqlite
 from notifications.queue.leases import Lease, LeaseRequest, NewBatch, QueueSQL
 
 _IMPLEMENTATIONS: dict[str, QueueSQL] = {"postgresql": postgres, "sqlite": sqlite}
 JOURNAL_LIMIT = 100
-"""Keys that one process may have in providers' hands, unrecorded: what one kill leaves uncertain."""
+"""Unrecorded keys one process may have in providers' hands: what one kill leaves uncertain."""
 
 
 def statements() -> QueueSQL:
@@ -130,3 +130,19 @@ def close_stale(leases: Sequence[Lease], owner: str) -> None:
     with transaction.atomic():
         held = hold(leases, owner)
         finish(lease for lease in leases if lease.batch_id in held)
+
+
+def is_held(batch_id: int) -> bool:
+    """Whether some worker's lease on a batch stands or may still stand."""
+    return DeliveryBatch.objects.filter(pk=batch_id, owner__isnull=False).exists()
+
+
+def lease_one(batch_id: int, *, owner: str, seconds: float) -> Lease:
+    """Leases a batch that the caller's transaction has just made."""
+    row = DeliveryBatch.objects.get(pk=batch_id)
+    row.owner, row.fence = owner, row.fence + 1
+    row.lease_until = clock.now() + timedelta(seconds=seconds)
+    row.save(update_fields=["owner", "fence", "lease_until"])
+    return Lease(
+        row.pk, row.lane, row.channel, row.source, row.fence, row.members, row.size, 0, False
+    )

@@ -47,7 +47,7 @@ class Lease:
 
     @property
     def careful(self) -> bool:
-        """Two workers died on this batch: one message at a time, journalled before it is touched."""
+        """Two workers died on it: one message at a time, journalled before it is touched."""
         return self.takeovers >= 2 or self.isolated
 
     def __post_init__(self) -> None:

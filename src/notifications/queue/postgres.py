@@ -173,16 +173,14 @@ def expired(owner: str, at: datetime | None, limit: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def claim_expired(
-    batch_id: int, at: datetime | None
-) -> tuple[str, str, str, str, str, int] | None:
+def claim_expired(batch_id: int, at: datetime | None) -> tuple[str, str, str, str, str, int] | None:
     rows = _all(
         "SELECT lane, channel, source, members, journal, takeovers"  # noqa: S608 -- constant text
         " FROM notifications_deliverybatch WHERE id = %s AND owner IS NOT NULL"
         f" AND lease_until <= {_NOW} FOR UPDATE SKIP LOCKED",
         [batch_id, at],
     )
-    return rows[0] if rows else None  # type: ignore[return-value]  # the columns named above
+    return rows[0] if rows else None
 
 
 def reset(batch_id: int, takeovers: int) -> None:

@@ -147,9 +147,7 @@ def expired(owner: str, at: datetime | None, limit: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def claim_expired(
-    batch_id: int, at: datetime | None
-) -> tuple[str, str, str, str, str, int] | None:
+def claim_expired(batch_id: int, at: datetime | None) -> tuple[str, str, str, str, str, int] | None:
     row: tuple[str, str, str, str, str, int] | None = (
         raw()
         .execute(

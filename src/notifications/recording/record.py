@@ -13,6 +13,7 @@ from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
+    BATCH_SIZE,
     DeadLetter,
     DeliveryAttempt,
     LateOutcome,
@@ -122,7 +123,7 @@ def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
         groups[key].append(outcome.message.id)
     made: list[NewBatch] = []
     for (lane, channel, source, due, alone, takeovers), keys in groups.items():
-        step = 1 if alone else batches.BATCH_SIZE
+        step = 1 if alone else BATCH_SIZE
         for start in range(0, len(keys), step):
             part = sorted(keys[start : start + step])
             made.append(NewBatch(lane, channel, source, due, part, takeovers, alone))

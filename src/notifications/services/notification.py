@@ -147,7 +147,7 @@ class NotificationService:
         """Takes back what has not left yet.
 
         Raises:
-            Conflict: already_sending when a provider has it in hand; not_pending when nothing waits.
+            Conflict: already_sending when a provider has it; not_pending when nothing waits.
         """
         found = self._find(identifier, caller)
         with transaction.atomic():
@@ -165,7 +165,7 @@ class NotificationService:
         return CancelAnswer(id=found.uuid, status=MessageStatus.CANCELLED, cancelled=channels)
 
     def _lock_waiting(self, found: Notification) -> list[NotificationMessage]:
-        """The pending messages, their batches locked; rule 7: cancel and journal lock the same row."""
+        """The pending messages, their batches locked: journal and cancel lock the same row."""
         waiting = found.messages.filter(status=MessageStatus.PENDING)
         for batch_id in sorted({m.batch_id for m in waiting.all() if m.batch_id}):
             batches.lock(batch_id)
@@ -207,7 +207,7 @@ class NotificationService:
 def _trial_render(
     intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
 ) -> None:
-    """Renders every channel once, so that what the caller can mend is told to the caller at once."""
+    """Renders every channel once: what the caller can mend is told to the caller at once."""
     version = version_of(template.current_version_id)
     person = (
         user_context(UserFacts._make(getattr(user, name) for name in UserFacts._fields))

@@ -66,7 +66,9 @@ class OperationsService:
         with transaction.atomic():
             gone, _ = KillSwitch.objects.filter(scope=scope, value=value).delete()
             if not gone:
-                raise NotFound(f"nothing is stopped at {scope} {value}".strip(), code="unknown_stop")
+                raise NotFound(
+                    f"nothing is stopped at {scope} {value}".strip(), code="unknown_stop"
+                )
             _note(caller, "kill-switch.lift", f"{scope}:{value}", "")
             wakeups.wake(["critical", "high", "default", "bulk"])
 
@@ -131,9 +133,7 @@ class OperationsService:
 def check_operator(caller: Caller) -> None:
     """Refuses who may not operate the service."""
     if not caller.may("operations"):
-        raise Refused(
-            "this needs the scope operations", code="missing_scope", scope="operations"
-        )
+        raise Refused("this needs the scope operations", code="missing_scope", scope="operations")
 
 
 def _check_stop(scope: str, value: str, reason: str) -> None:

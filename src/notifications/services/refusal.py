@@ -7,10 +7,10 @@ import secrets
 from directory.models import ContactPoint, Suppression
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
+from notifications.infra import clock
 from notifications.intake.accept import Target
 from notifications.policy.decide import Contact, MessageFacts, Suppress, decide
 from notifications.policy.facts import stranger_contact
-from notifications.infra import clock
 
 
 def refuse_if_opted_out(target: Target) -> None:

@@ -1,0 +1,105 @@
+"""What every benchmark stands on: a database of its own, and child processes with their results."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from carillon.servers import PostgresServer, RedisServer
+
+_TIMEOUT_S = 900
+
+
+@dataclass
+class Ground:
+    """An installation for measuring: its environment, and the children started in it."""
+
+    environ: dict[str, str]
+    folder: Path
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, role: str, *arguments: object, **environ: str) -> subprocess.Popen[str]:
+        """Starts a role of carillon.bench.roles in a process of its own."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "carillon.bench.roles", role, *map(str, arguments)],
+            env={**self.environ, **environ},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.children.append(child)
+        return child
+
+    def run(self, role: str, *arguments: object, **environ: str) -> dict[str, Any]:
+        """Runs a role to its end and returns what it measured."""
+        return self.result(self.start(role, *arguments, **environ))
+
+    def result(self, child: subprocess.Popen[str]) -> dict[str, Any]:
+        """Waits for a child's last line, which is one JSON object.
+
+        Raises:
+            RuntimeError: when it failed; what it wrote to stderr stands above.
+        """
+        out, _ = child.communicate(timeout=_TIMEOUT_S)
+        if child.returncode != 0:
+            raise RuntimeError(f"{child.args!r} ended with {child.returncode}")
+        answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+        return answer
+
+    def workers(self, count: int, *arguments: object) -> list[subprocess.Popen[str]]:
+        """Starts workers and waits until each says that it listens."""
+        started = [self.start("worker", *arguments) for _ in range(count)]
+        for child in started:
+            assert child.stdout is not None
+            child.stdout.readline()
+        return started
+
+    def stop(self, children: Sequence[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+        """Lets children drain and end; returns what they measured."""
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        return [self.result(child) for child in children]
+
+
+@contextlib.contextmanager
+def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[Ground]:
+    """A fresh, migrated installation on `sqlite` or `postgres`, gone afterwards.
+
+    settings are environment variables without their `CARILLON_`.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("CARILLON_")}
+        environ |= {
+            "DJANGO_SETTINGS_MODULE": "carillon.settings.base",
+            "CARILLON_DATA_DIR": str(folder / "data"),
+            "CARILLON_LOG_LEVEL": "WARNING",
+        }
+        environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}
+        if database == "postgres":
+            server = stack.enter_context(PostgresServer(folder / "postgres"))
+            environ["CARILLON_DATABASE_URL"] = server.url
+        if redis:
+            environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer(folder / "redis")).url
+        made = Ground(environ, folder)
+        try:
+            made.run("migrate")
+            yield made
+        finally:
+            for child in made.children:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+
+
+def machine() -> dict[str, Any]:
+    """The machine's size, printed with every figure."""
+    return {"cpus": os.cpu_count(), "python": sys.version.split()[0]}

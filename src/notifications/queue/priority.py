@@ -1,0 +1,74 @@
+"""A priority queue in memory, under the documented names: for callers that order work themselves.
+
+The service's own queue is the database (queue/batches.py); nothing that must survive stands here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifications.domain.channels import Priority
+
+__all__ = ["NotificationMessage", "Priority", "PriorityNotificationQueue"]
+
+
+@dataclass(kw_only=True)
+class NotificationMessage:
+    """What waits in a `PriorityNotificationQueue`."""
+
+    priority: Priority
+    user_id: str
+    channel: str
+    template_id: str
+    scheduled_at: datetime
+    payload: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    max_attempts: int = 3
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def __lt__(self, other: NotificationMessage) -> bool:
+        return (self.priority, self.scheduled_at) < (other.priority, other.scheduled_at)
+
+
+class PriorityNotificationQueue:
+    """Orders by priority, then by schedule, then by arrival. Not for use by several threads."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Priority, datetime, int, NotificationMessage]] = []
+        self._arrival: dict[str, int] = {}
+        self._counter = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._arrival)
+
+    def push(self, message: NotificationMessage) -> None:
+        """Adds a message; one of the same id is replaced."""
+        arrival = next(self._counter)
+        self._arrival[message.id] = arrival
+        heapq.heappush(self._heap, (message.priority, message.scheduled_at, arrival, message))
+
+    def pop(self) -> NotificationMessage:
+        """Takes the first message.
+
+        Raises:
+            KeyError: when the queue is empty.
+        """
+        while self._heap:
+            _, _, arrival, message = heapq.heappop(self._heap)
+            if self._arrival.get(message.id) == arrival:  # else it was removed or replaced
+                del self._arrival[message.id]
+                return message
+        raise KeyError("pop from an empty priority queue")
+
+    def remove_message(self, message_id: str) -> None:
+        """Takes a message out.
+
+        Raises:
+            KeyError: when it is not there.
+        """
+        del self._arrival[message_id]

@@ -1,0 +1,285 @@
+"""Who is calling: API keys, JWTs and DRF tokens become one `Caller`; keys and tokens are issued here."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.db.models import Q, QuerySet
+from django.utils.crypto import salted_hmac
+from jwt import PyJWK, PyJWKClient
+from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWKError
+from rest_framework.authtoken.models import Token
+
+from directory.models import User
+from notifications.conf import environment
+from notifications.domain.callers import Caller
+from notifications.domain.errors import CarillonError
+from notifications.domain.identifiers import parse_identifier
+from notifications.infra import clock
+from notifications.infra.crypto import secret_hash
+from notifications.models import SCOPES, ApiKey
+
+ACCESS_AUDIENCE = "carillon"
+REFRESH_AUDIENCE = "carillon:refresh"  # another audience: a refresh token opens no other door
+ACCESS_LIFE = timedelta(hours=1)
+REFRESH_LIFE = timedelta(days=7)
+CLOCK_SKEW_S = 10
+USED_EVERY = timedelta(minutes=1)
+JWKS_TIMEOUT_S = 5
+JWKS_LIFE_S = 300
+JWKS_REFRESH_S = 30
+ASYMMETRIC = ("RS256", "ES256")
+ALL_SCOPES = "*"
+
+
+class Unauthenticated(CarillonError):
+    """Say who you are: send `Authorization: Bearer <JWT or API key>` or `Token <token>`."""
+
+    code = "not_authenticated"
+
+
+class KeysUnreachable(CarillonError):
+    """The platform's signing keys (CARILLON_JWT_JWKS_URL) cannot be fetched at the moment."""
+
+    code = "keys_unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login hands out. expires_in: seconds that `access` lives."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+def caller_of_user(user: User) -> Caller:
+    """A person: may act for themselves; staff hold every scope."""
+    return Caller(name=f"user:{user.pk}", user_id=user.pk, is_staff=user.is_staff)
+
+
+def caller_of_key(key: ApiKey) -> Caller:
+    """A service: may do what its key's scopes say; `*` stands for all of them."""
+    scopes = frozenset(key.scopes)
+    if ALL_SCOPES in scopes:
+        scopes |= frozenset(SCOPES)
+    return Caller(
+        name=f"key:{key.pk}",
+        is_service=True,
+        is_test=key.kind == ApiKey.Kind.TEST,
+        scopes=scopes,
+    )
+
+
+def caller_of_key_text(text: str, *, now: datetime) -> Caller:
+    """The caller whose API key this is: one query, and one write a minute for `last_used_at`.
+
+    Raises:
+        Unauthenticated: invalid_api_key, revoked_api_key.
+    """
+    parts = text.split("_", 3)
+    prefix = parts[2] if len(parts) == 4 else ""
+    key = ApiKey.objects.filter(prefix=prefix).first() if prefix else None
+    known = key.key_hash if key else secret_hash("")
+    if not hmac.compare_digest(known, secret_hash(text)) or key is None:
+        raise Unauthenticated(
+            "this API key is not known: check that it was copied whole", code="invalid_api_key"
+        )
+    if key.revoked_at is not None:
+        raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
+    if key.last_used_at is None or now - key.last_used_at >= USED_EVERY:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USED_EVERY)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    return caller_of_key(key)
+
+
+def user_of_drf_token(text: str) -> User:
+    """The person whose DRF token this is.
+
+    Raises:
+        Unauthenticated: invalid_token, inactive_user.
+    """
+    token = Token.objects.select_related("user").filter(key=text).first()
+    if token is None:
+        raise Unauthenticated("this token is not known", code="invalid_token")
+    return _active(token.user)
+
+
+def user_of_jwt(text: str, *, now: datetime) -> User:
+    """The person whom a JWT names by `user_id`: our id, our uuid, or the platform's external_id.
+
+    Digits are always our id; anything that is no id and no uuid is an external_id.
+
+    Raises:
+        Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
+        KeysUnreachable: when the platform's key set cannot be fetched.
+    """
+    claims = _claims(text, audience=ACCESS_AUDIENCE, now=now)
+    return _active(_people_named(claims.get("user_id")).first())
+
+
+def log_in(*, username: str, password: str, now: datetime) -> TokenPair:
+    """Exchanges a name and password for tokens.
+
+    Raises:
+        Unauthenticated: invalid_credentials, whether name or password is wrong or the user inactive.
+    """
+    user = authenticate(username=username, password=password)
+    if not isinstance(user, User):
+        raise Unauthenticated(
+            "no active user has this name and password", code="invalid_credentials"
+        )
+    return issue_tokens(user, now=now)
+
+
+def refresh_tokens(text: str, *, now: datetime) -> TokenPair:
+    """Exchanges a refresh token for a new pair. A changed password ends all refresh tokens.
+
+    Raises:
+        Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
+    """
+    claims = _claims(text, audience=REFRESH_AUDIENCE, now=now)
+    user = _active(_people_named(claims.get("user_id")).first())
+    if not hmac.compare_digest(str(claims.get("fp", "")), _password_print(user)):
+        raise Unauthenticated("the password has changed since: log in again", code="invalid_token")
+    return issue_tokens(user, now=now)
+
+
+def issue_tokens(user: User, *, now: datetime) -> TokenPair:
+    """An access and a refresh token of a person."""
+    return TokenPair(
+        access=issue_access(user, now=now),
+        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_print(user)),
+        expires_in=int(ACCESS_LIFE.total_seconds()),
+    )
+
+
+def issue_access(user: User, *, now: datetime) -> str:
+    """A JWT that opens the API for an hour."""
+    return _sign(user, ACCESS_AUDIENCE, now + ACCESS_LIFE)
+
+
+def _sign(user: User, audience: str, expires_at: datetime, **more: str) -> str:
+    claims = {"user_id": str(user.uuid), "aud": audience, "exp": int(expires_at.timestamp())}
+    return jwt.encode({**claims, **more}, settings.JWT_SECRET, algorithm="HS256")
+
+
+def _password_print(user: User) -> str:
+    """Tells whether the password changed, and tells nothing of it."""
+    return salted_hmac("carillon.refresh", user.password, algorithm="sha256").hexdigest()[:16]
+
+
+def _active(user: User | None) -> User:
+    if user is None:
+        raise Unauthenticated("the token names nobody whom this service knows", code="unknown_user")
+    if not user.is_active:
+        raise Unauthenticated("this user is not active", code="inactive_user")
+    return user
+
+
+def _people_named(identifier: object) -> QuerySet[User]:
+    key = parse_identifier(identifier)
+    if isinstance(key, int):
+        return User.objects.filter(pk=key)
+    if isinstance(key, UUID):
+        return User.objects.filter(Q(uuid=key) | Q(external_id=str(identifier)))
+    if isinstance(identifier, str) and identifier and "\x00" not in identifier:
+        return User.objects.filter(external_id=identifier)
+    raise Unauthenticated("the token has no usable claim user_id", code="invalid_token")
+
+
+def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
+    """Verified claims. The algorithm decides the key, never the other way round: HS256 goes with
+    the shared secret alone, RS256 and ES256 with published keys alone."""
+    try:
+        header = jwt.get_unverified_header(text)
+        algorithm = header.get("alg")
+        claims: dict[str, Any] = jwt.decode(
+            text,
+            key=_key_for(algorithm, header.get("kid")),
+            algorithms=[str(algorithm)],
+            audience=audience,
+            # The times are checked below, against the service's one clock.
+            options={
+                "require": ["exp", "aud"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+    except jwt.InvalidAudienceError as error:
+        raise Unauthenticated(
+            f"the token's aud must be {audience}", code="invalid_token"
+        ) from error
+    except (jwt.InvalidTokenError, PyJWKError) as error:
+        raise Unauthenticated(
+            "this is not a valid token of this service", code="invalid_token"
+        ) from error
+    _check_times(claims, now.timestamp())
+    return claims
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    expires, begins = claims["exp"], claims.get("nbf", 0)
+    for moment in (expires, begins):
+        if isinstance(moment, bool) or not isinstance(moment, int | float):
+            raise Unauthenticated("exp and nbf must be numbers of seconds", code="invalid_token")
+    if now >= expires + CLOCK_SKEW_S:
+        raise Unauthenticated("the token has expired: get a new one", code="expired_token")
+    if now < begins - CLOCK_SKEW_S:
+        raise Unauthenticated("the token is not valid yet", code="invalid_token")
+
+
+def _key_for(algorithm: object, kid: object) -> str | PyJWK:
+    url = environment().jwt_jwks_url
+    if algorithm == "HS256":
+        return str(settings.JWT_SECRET)
+    if algorithm in ASYMMETRIC and url and isinstance(kid, str):
+        return _key_set(url).find(kid, str(algorithm))
+    raise jwt.InvalidAlgorithmError(f"algorithm {algorithm} is not accepted here")
+
+
+@functools.cache
+def _key_set(url: str) -> KeySet:
+    return KeySet(url)
+
+
+class KeySet:
+    """The platform's published keys, cached; an unknown key id refetches them twice a minute at
+    most, so that made-up ids do not turn into requests."""
+
+    def __init__(self, url: str) -> None:
+        self._client = PyJWKClient(url, lifespan=JWKS_LIFE_S, timeout=JWKS_TIMEOUT_S)
+        self._fetched_at = float("-inf")
+
+    def find(self, kid: str, algorithm: str) -> PyJWK:
+        """The key with this id, if it is of this algorithm.
+
+        Raises:
+            KeysUnreachable: the set cannot be fetched.
+            jwt.InvalidKeyError: there is no such key in it.
+        """
+        try:
+            key = self._search(kid)
+        except PyJWKClientConnectionError as error:
+            raise KeysUnreachable(retry_after=JWKS_REFRESH_S) from error
+        except PyJWKClientError as error:
+            raise jwt.InvalidKeyError("the published key set holds no usable key") from error
+        if key is None or key.algorithm_name != algorithm:
+            raise jwt.InvalidKeyError("no published key has this id and algorithm")
+        return key
+
+    def _search(self, kid: str) -> PyJWK | None:
+        found = self._client.match_kid(self._client.get_signing_keys(), kid)
+        if found is None and clock.monotonic() - self._fetched_at >= JWKS_REFRESH_S:
+            self._fetched_at = clock.monotonic()
+            found = self._client.match_kid(self._client.get_signing_keys(refresh=True), kid)
+        return found

@@ -1,0 +1,106 @@
+"""NotificationDeliveryEngine: one message through the pipeline, now, for callers that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+
+from notifications.conf import environment
+from notifications.delivery.handover import Handover
+from notifications.domain.channels import Lane, Priority, lane_for
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.domain.messages import DeliveryResult
+from notifications.flights import Desk
+from notifications.infra import clock
+from notifications.models import NotificationMessage
+from notifications.queue import batches
+from notifications.queue.leases import Lease, NewBatch
+from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+
+Sleep = Callable[[float], Awaitable[Any]]
+
+
+class NotificationDeliveryEngine:
+    """Delivers single messages with the pipeline's own steps, retries included.
+
+    It drives what a worker would: the same lease, journal and record, so that a worker beside it
+    never sends the same message. sleep is awaited between tries.
+    """
+
+    def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self._owner = f"engine:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def deliver_message(self, message: NotificationMessage) -> DeliveryResult:
+        """Delivers a pending message and waits for its retries, `max_attempts` calls in all.
+
+        A message that policy holds back (quiet hours, a kill switch) is answered with `retry` and
+        stays queued.
+
+        Raises:
+            Conflict: already_sending when a worker has it in hand.
+        """
+        while True:
+            attempts = message.attempts
+            lease = await sync_to_async(self._lease)(message)
+            if lease is None:
+                break
+            await self._deliver(message, lease)
+            await message.arefresh_from_db()
+            if message.status != MessageStatus.PENDING or message.attempts == attempts:
+                break
+            await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
+        return _result(message)
+
+    def _lease(self, message: NotificationMessage) -> Lease | None:
+        """Takes the message out of its batch into one of its own, held by this engine."""
+        with transaction.atomic():
+            batches.lock(message.batch_id)
+            message.refresh_from_db()
+            if message.status != MessageStatus.PENDING:
+                return None
+            if message.batch_id is not None and batches.is_held(message.batch_id):
+                raise Conflict("a worker has the message in hand", code="already_sending")
+            lane = lane_for(Priority(message.priority))
+            source = message.notification.source
+            alone = NewBatch(lane, message.channel, source, None, [message.pk])
+            (batch_id,) = batches.put([alone])
+            NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
+            return batches.lease_one(
+                batch_id, owner=self._owner, seconds=environment().lease_seconds
+            )
+
+    async def _deliver(self, message: NotificationMessage, lease: Lease) -> None:
+        lease.leased_at = clock.monotonic()
+        if message.channel in ROW_PROVIDER_CHANNELS:
+            await sync_to_async(deliver_rows)([lease], owner=self._owner)
+            return
+        handover = Handover()
+
+        async def database(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return await sync_to_async(call)(*args, **kwargs)
+
+        desk = Desk(owner=self._owner, database=database, handover=handover)
+        desk.deadline = lambda leased_at: leased_at + environment().lease_seconds * 0.9
+        try:
+            await run_network(desk, Lane(lease.lane), message.channel, [lease], lambda: False)
+        finally:
+            await desk.close()
+            await handover.close()
+
+
+def _result(message: NotificationMessage) -> DeliveryResult:
+    success = message.status in REACHED
+    return DeliveryResult(
+        success=success,
+        message_id=message.provider_message_id,
+        error=None if success else message.last_error or message.status,
+        retry=message.status == MessageStatus.PENDING,
+    )

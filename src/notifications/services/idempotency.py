@@ -1,0 +1,132 @@
+"""The promise behind `Idempotency-Key`: the same request has its effect once and one answer.
+
+The key's row is the first thing that the transaction of the work writes. What was answered is
+stored in it, sealed, and committed with the work; an answer that is not to be kept is an exception,
+which takes the row away with everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import OperationalError, connection, transaction
+
+from notifications.conf import environment
+from notifications.domain.errors import Conflict
+from notifications.models import IdempotencyKey
+
+TWIN_WAIT_MS = 5_000
+RETRY_AFTER_S = 1
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL: lock_timeout ran out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one key stands for: a principal's call of a method and route, with one body."""
+
+    principal: str
+    method: str
+    route: str
+    key: str
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An HTTP answer as it is replayed."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def answer_once(
+    claim: Claim, *, now: datetime, work: Callable[[], StoredAnswer]
+) -> tuple[StoredAnswer, bool]:
+    """The answer of `work`, or the stored one; and whether it was replayed.
+
+    `work` runs inside the transaction. What it raises is not kept, and undoes what it wrote.
+
+    Raises:
+        Conflict: idempotency_in_progress when a twin is still at work after 5 s;
+            idempotency_mismatch when the key was used with another body.
+    """
+    claimed = False
+    try:
+        with transaction.atomic():
+            row = _claim(claim, now)
+            claimed = True
+            if row.status_code is not None:
+                return _replay(row, claim), True
+            answer = work()
+            kept = {"type": answer.content_type, "body": answer.body.decode()}
+            IdempotencyKey.objects.filter(pk=row.pk).update(status_code=answer.status, answer=kept)
+            return answer, False
+    except OperationalError as error:
+        if claimed or not _is_lock_timeout(error):
+            raise
+        raise Conflict(
+            "a request with this Idempotency-Key is still being worked on: repeat it in a second",
+            code="idempotency_in_progress",
+            retry_after=RETRY_AFTER_S,
+        ) from error
+
+
+def forget_answers(*, now: datetime) -> int:
+    """Deletes the answers that are no longer replayed; returns how many."""
+    return IdempotencyKey.objects.filter(created_at__lte=_oldest(now)).delete()[0]
+
+
+def _oldest(now: datetime) -> datetime:
+    return now - timedelta(hours=environment().idempotency_hours)
+
+
+def _claim(claim: Claim, now: datetime) -> IdempotencyKey:
+    """The key's row: a new one (no status yet), or that of an answer which can be replayed.
+
+    A twin's uncommitted row holds the insert up; committed rows always have a status.
+    """
+    scope = {
+        "principal": claim.principal,
+        "method": claim.method,
+        "route": claim.route,
+        "key": claim.key,
+    }
+    _limit_lock_wait(TWIN_WAIT_MS)
+    row = None
+    while row is None:
+        fresh = IdempotencyKey(**scope, body_hash=claim.body_hash, created_at=now)
+        IdempotencyKey.objects.bulk_create([fresh], ignore_conflicts=True)
+        row = IdempotencyKey.objects.filter(**scope).first()
+        if row is not None and row.created_at <= _oldest(now):
+            IdempotencyKey.objects.filter(pk=row.pk, created_at=row.created_at).delete()
+            row = None
+    _limit_lock_wait(None)
+    return row
+
+
+def _limit_lock_wait(milliseconds: int | None) -> None:
+    """PostgreSQL: how long the next statements of this transaction wait for a lock.
+
+    On SQLite writers queue before their transaction begins, and each takes milliseconds.
+    """
+    if connection.vendor == "postgresql":
+        value = "DEFAULT" if milliseconds is None else str(int(milliseconds))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {value}")
+
+
+def _is_lock_timeout(error: OperationalError) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state == _LOCK_NOT_AVAILABLE or "database is locked" in str(error)
+
+
+def _replay(row: IdempotencyKey, claim: Claim) -> StoredAnswer:
+    if row.body_hash != claim.body_hash:
+        raise Conflict(
+            "this Idempotency-Key was used with another body: take a new key for a new request",
+            code="idempotency_mismatch",
+        )
+    return StoredAnswer(row.status_code or 0, row.answer["type"], row.answer["body"].encode())

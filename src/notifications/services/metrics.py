@@ -1,0 +1,64 @@
+"""The figures behind /metrics, and what /health knows of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Count, Min, Sum
+from prometheus_client.core import GaugeMetricFamily
+
+from notifications.domain.channels import Lane
+from notifications.infra import clock, telemetry
+from notifications.models import DeadLetter, DeliveryBatch, KillSwitch, WorkerProcess
+
+
+def queue_depth(now: datetime) -> dict[str, dict[str, float]]:
+    """By lane: queued messages, those overdue, and the age of the oldest overdue in seconds."""
+    depth = {str(lane): {"queued": 0.0, "overdue": 0.0, "age_s": 0.0} for lane in Lane}
+    for lane, queued in DeliveryBatch.objects.values_list("lane").annotate(Sum("size")):
+        depth[lane]["queued"] = queued
+    due = DeliveryBatch.objects.filter(due_at__lte=now, owner__isnull=True)
+    for lane, overdue, oldest in due.values_list("lane").annotate(Sum("size"), Min("due_at")):
+        depth[lane]["overdue"] = overdue
+        depth[lane]["age_s"] = max(0.0, (now - oldest).total_seconds())
+    return depth
+
+
+def open_dead_letters() -> int:
+    """Dead letters that wait for a person."""
+    return DeadLetter.objects.filter(resolved_at__isnull=True).count()
+
+
+def _gauges() -> Iterator[GaugeMetricFamily]:
+    now = clock.now()
+    size = GaugeMetricFamily(
+        "notification_queue_size", "Messages in batches, by lane.", labels=["priority"]
+    )
+    age = GaugeMetricFamily(
+        "notification_queue_age_seconds",
+        "Age of the oldest due message that nobody leased, by lane.",
+        labels=["priority"],
+    )
+    for lane, figures in queue_depth(now).items():
+        size.add_metric([lane], figures["queued"])
+        age.add_metric([lane], figures["age_s"])
+    yield size
+    yield age
+    for name, text, value in (
+        ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
+        ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
+        ("notification_workers", "Workers alive.", workers_alive(now)),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
+
+
+def workers_alive(now: datetime) -> int:
+    """Workers whose leases stand."""
+    found = WorkerProcess.objects.filter(lease_until__gt=now).aggregate(Count("pk"))
+    return int(found["pk__count"])
+
+
+def metrics_response() -> bytes:
+    """The text of /metrics."""
+    return telemetry.exposition(_gauges)
