@@ -2,7 +2,7 @@
 
 SQLite's own busy handler polls with growing sleeps (up to 100 ms), so a web request could wait long
 behind a busy worker and lose to luckier writers. An `flock` beside the database wakes the next
-writer at once. It guards nothing: SQLite's own lock still does, for any program that opens the file.
+writer at once. It guards nothing: SQLite's own lock still does, whoever opens the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db.backends.sqlite3 import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that takes the file lock before BEGIN IMMEDIATE and drops it with the transaction."""
+    """Takes the file lock before BEGIN IMMEDIATE and drops it with the transaction."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,26 +24,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         self._take_lock()
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
         except BaseException:
             self._drop_lock()
             raise
 
     def _commit(self) -> None:
         try:
-            super()._commit()
+            super()._commit()  # type: ignore[misc]  # the stubs leave it out
         finally:
             self._drop_lock()
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]  # the stubs leave it out
         finally:
             self._drop_lock()
 
     def _close(self) -> None:
         self._drop_lock()
-        super()._close()
+        super()._close()  # type: ignore[misc]  # the stubs leave it out
 
     def _take_lock(self) -> None:
         name = str(self.settings_dict["NAME"])

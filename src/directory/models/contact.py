@@ -135,9 +135,7 @@ class Suppression(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["kind", "address"], name="suppression_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["kind", "address"], name="suppression_once")]
 
     def __str__(self) -> str:
         return f"{self.kind} suppression {self.pk}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
+
+if TYPE_CHECKING:
+    from directory.models.user import User
 
 _USER = settings.AUTH_USER_MODEL
 
@@ -71,7 +75,9 @@ class Group(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=20, default="topic")
-    members = models.ManyToManyField(_USER, through="GroupMembership", related_name="member_groups")
+    members: models.ManyToManyField[User, GroupMembership] = models.ManyToManyField(
+        _USER, through="GroupMembership", related_name="member_groups"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

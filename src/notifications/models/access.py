@@ -56,17 +56,16 @@ class ApiKey(models.Model):
         owner_id: int | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its text, which is never to be seen again."""
-        prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        text = f"ck_{kind}_{prefix}_{secret}"
-        key = cls.objects.create(
-            name=name,
-            prefix=prefix,
-            key_hash=secret_hash(text),
-            kind=kind,
-            scopes=scopes,
-            owner_id=owner_id,
-        )
-        return key, text
+        key = cls(name=name, kind=kind, scopes=scopes, owner_id=owner_id)
+        return key, key.renew()
+
+    def renew(self) -> str:
+        """Gives the key a new text and saves it; whoever holds the old text is refused from now."""
+        self.prefix = secrets.token_hex(6)
+        text = f"ck_{self.kind}_{self.prefix}_{secrets.token_urlsafe(32)}"
+        self.key_hash = secret_hash(text)
+        self.save()
+        return text
 
 
 class IdempotencyKey(models.Model):

@@ -1,0 +1,77 @@
+"""Rows for tests, made in one line each."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from directory.models import User
+from notifications.models import Category, Notification, NotificationMessage, NotificationTemplate
+from notifications.queue import batches
+from notifications.queue.leases import NewBatch
+
+_numbers = itertools.count(1)
+
+
+def make_user(**values: Any) -> User:
+    number = next(_numbers)
+    values.setdefault("username", f"person{number}")
+    values.setdefault("email", f"person{number}@example.com")
+    values.setdefault("first_name", "Ada")
+    return User.objects.create(**values)
+
+
+def make_template(path: str = "test.hello", **values: Any) -> NotificationTemplate:
+    values.setdefault("name", path)
+    values.setdefault("category", Category.objects.get(key="payment"))
+    values.setdefault("supported_channels", ["in_app", "email", "push", "sms"])
+    values.setdefault("required_variables", ["amount"])
+    values.setdefault("in_app_template", "Hello\n\nHello {{ user.first_name }}: {{ amount }}")
+    values.setdefault("email_subject_template", "About {{ amount }}")
+    values.setdefault("email_body_template", "Hello {{ user.first_name }}: {{ amount }}")
+    values.setdefault("push_template", "Hello {{ user.first_name }}: {{ amount }}")
+    values.setdefault("sms_template", "{{ amount }} for {{ user.first_name }}")
+    return NotificationTemplate.objects.create(path=path, **values)
+
+
+def make_messages(
+    count: int,
+    *,
+    channel: str = "email",
+    category: str = "payment",
+    lane: str = "default",
+    source: str = "key:1",
+    in_batch: bool = True,
+    takeovers: int = 0,
+    user: User | None = None,
+    **values: Any,
+) -> list[NotificationMessage]:
+    """Pending messages with a plain text, together in one batch that is due now."""
+    user = user or make_user()
+    category_id = Category.objects.get(key=category).pk
+    made = []
+    for _ in range(count):
+        notification = Notification(
+            user=user,
+            category_id=category_id,
+            source=source,
+            text={"title": "Title", "message": "Body"},
+        )
+        notification.save()
+        made.append(
+            NotificationMessage.objects.create(
+                id=notification.pk,
+                notification=notification,
+                user=user,
+                channel=channel,
+                scheduled_at=notification.created_at,
+                **values,
+            )
+        )
+    if in_batch:
+        keys = sorted(message.pk for message in made)
+        (batch_id,) = batches.put([NewBatch(lane, channel, source, None, keys, takeovers)])
+        NotificationMessage.objects.filter(pk__in=keys).update(batch_id=batch_id)
+        for message in made:
+            message.batch_id = batch_id
+    return made

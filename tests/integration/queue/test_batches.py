@@ -1,0 +1,187 @@
+"""The conformance suite of the queue: the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+
+from notifications.domain.channels import Lane
+from notifications.infra import clock
+from notifications.models import DeliveryBatch, pack_keys
+from notifications.queue import batches
+from notifications.queue.leases import Lease, NewBatch
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _frozen():
+    with clock.reading(lambda: NOW):
+        yield
+
+
+def put(*, lane="default", channel="email", source="key:1", due=NOW, keys=(1, 2, 3), isolated=False):
+    (batch_id,) = batches.put([NewBatch(lane, channel, source, due, list(keys), 0, isolated)])
+    return batch_id
+
+
+def lease(owner="w1", lane=Lane.DEFAULT, **more) -> list[Lease]:
+    return batches.lease(owner=owner, lane=lane, seconds=60, **more)
+
+
+def at(moment: datetime):
+    return clock.reading(lambda: moment)
+
+
+def test_a_due_batch_is_leased_once_with_its_members_in_order():
+    batch_id = put(keys=[7, 8, 9, 20])
+
+    (held,) = lease()
+
+    assert (held.batch_id, held.fence, held.size) == (batch_id, 1, 4)
+    assert held.open_keys == {7, 8, 9, 20}
+    assert lease(owner="w2") == []
+
+
+def test_a_batch_that_is_not_due_stays():
+    put(due=NOW + timedelta(seconds=1))
+
+    assert lease() == []
+    with at(NOW + timedelta(seconds=1)):
+        assert len(lease()) == 1
+
+
+def test_a_batch_without_a_due_time_is_due_at_once():
+    put(due=None)
+
+    assert len(lease()) == 1
+
+
+def test_many_small_batches_are_leased_together_up_to_the_budget():
+    for key in range(30):
+        put(keys=[key])
+
+    assert sum(held.size for held in lease(budget=20)) == 20
+    assert sum(held.size for held in lease(budget=20)) == 10
+
+
+def test_the_earliest_due_goes_first():
+    late = put(due=NOW - timedelta(seconds=1), keys=[1])
+    early = put(due=NOW - timedelta(seconds=9), keys=[2])
+
+    assert [held.batch_id for held in lease(budget=1)] == [early]
+    assert [held.batch_id for held in lease(budget=1)] == [late]
+
+
+def test_sources_take_turns():
+    for key in range(3):
+        put(source="broadcast:1", keys=[key])
+    put(source="key:9", keys=[50])
+
+    first = lease(budget=1)[0].source
+    second = lease(budget=1, after_source=first)[0].source
+
+    assert {first, second} == {"broadcast:1", "key:9"}
+
+
+def test_other_lanes_and_excluded_channels_and_sources_are_left():
+    put(lane="bulk")
+    put(channel="push", keys=[4])
+    put(source="broadcast:7", keys=[5])
+
+    assert lease(without_channels=["push"], without_sources=["broadcast:7"]) == []
+    assert len(lease(lane=Lane.BULK)) == 1
+
+
+def test_isolated_batches_are_leased_only_when_asked_for_and_one_at_a_time():
+    put(keys=[1], isolated=True)
+    put(keys=[2], isolated=True)
+
+    assert lease() == []
+    assert [held.size for held in lease(isolated=True)] == [1]
+
+
+def test_hold_tells_whose_lease_ran_out_or_was_taken_over():
+    put()
+    (held,) = lease()
+    with transaction.atomic():
+        assert batches.hold([held], "w1") == {held.batch_id}
+        assert batches.hold([held], "w2") == set()
+    assert held.lost
+
+    (other,) = [Lease(**{**_fields(held), "fence": held.fence - 1})]
+    with transaction.atomic():
+        assert batches.hold([other], "w1") == set()
+    with at(NOW + timedelta(seconds=61)), transaction.atomic():
+        assert batches.hold([held], "w1") == set()
+
+
+def _fields(held: Lease) -> dict[str, object]:
+    names = ("batch_id", "lane", "channel", "source", "fence", "members", "size", "takeovers")
+    return {name: getattr(held, name) for name in names} | {"isolated": held.isolated}
+
+
+def test_renewing_extends_the_lease_and_marks_what_was_lost():
+    put()
+    (held,) = lease()
+    with at(NOW + timedelta(seconds=50)):
+        batches.renew([held], "w1", 60)
+    with at(NOW + timedelta(seconds=100)), transaction.atomic():
+        assert batches.hold([held], "w1") == {held.batch_id}
+    with at(NOW + timedelta(seconds=200)):
+        batches.renew([held], "w1", 60)
+    assert held.lost
+
+
+def test_a_released_batch_is_due_again_and_burns_nothing():
+    put()
+    (held,) = lease()
+
+    batches.release([held], "w1", NOW + timedelta(seconds=5))
+
+    assert lease() == []
+    with at(NOW + timedelta(seconds=5)):
+        (again,) = lease(owner="w2")
+    assert (again.fence, again.takeovers) == (2, 0)
+
+
+def test_a_batch_with_an_open_journal_is_not_released():
+    put()
+    (held,) = lease()
+    assert batches.journal_one(held, 2, "w1")
+
+    batches.release([held], "w1")
+
+    row = DeliveryBatch.objects.get(pk=held.batch_id)
+    assert (row.owner, row.journal) == ("w1", "2")
+
+
+def test_journals_are_written_set_wise_and_finished_batches_deleted():
+    put(keys=[1])
+    put(keys=[2])
+    held = lease()
+    held[0].journal, held[1].journal = {1}, {2}
+    with transaction.atomic():
+        batches.hold(held, "w1")
+        batches.write_journals(held)
+    assert set(DeliveryBatch.objects.values_list("journal", flat=True)) == {"1", "2"}
+
+    held[0].open_keys.clear()
+    batches.close_stale(held, "w1")
+
+    assert list(DeliveryBatch.objects.values_list("pk", flat=True)) == [held[1].batch_id]
+
+
+def test_sources_are_listed_once_each():
+    for source in ("b", "a", "b", "c"):
+        put(source=source)
+
+    assert batches.statements().sources("default") == ["a", "b", "c"]
+
+
+def test_keys_are_packed_as_runs():
+    assert pack_keys([5, 3, 4, 9]) == "3-5,9"
+    assert pack_keys([]) == ""
