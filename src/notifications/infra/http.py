@@ -189,10 +189,9 @@ class HttpClient:
                 trace_request_ctx=progress,
             ) as response:
                 return await _answer(response)
+        except aiohttp.InvalidURL as error:
+            raise AddressRefused("the URL cannot be called", code="url_refused") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            refused = error.__cause__ if error.__cause__ is not None else error.__context__
-            if isinstance(refused, AddressRefused):
-                raise refused from None
             raise _fault_of(error, written=progress.written) from error
 
     def _opened(self) -> aiohttp.ClientSession:
