@@ -136,6 +136,24 @@ def result_of(answer: Mapping[str, Any]) -> SendResult:
     )
 
 
+def answer_of(result: SendResult) -> dict[str, Any]:
+    """A SendResult as the documented `send` answers it; `result_of` reads it back."""
+    answer: dict[str, Any] = {"success": result.success}
+    if result.success:
+        answer["message_id"] = result.provider_message_id
+        answer["delivered"] = result.verdict is Verdict.DELIVERED
+    else:
+        answer["error"] = result.error
+        answer["error_code"] = result.error_code
+        answer["retry"] = result.verdict is Verdict.RETRY
+        answer["uncertain"] = result.verdict is Verdict.UNCERTAIN
+        answer["retry_after"] = result.retry_after_s
+        answer["recipient_dead"] = result.recipient_dead
+    if result.response is not None:
+        answer["provider_response"] = result.response
+    return answer
+
+
 async def call_safely(
     provider: NotificationChannelProvider, messages: Sequence[OutboundMessage], timeout_s: float
 ) -> list[SendResult]:

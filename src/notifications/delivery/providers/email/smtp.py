@@ -1,0 +1,263 @@
+"""Email through an SMTP server: connections that stay open, mails from compiled skeletons."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from notifications.conf import environment
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    answer_of,
+)
+from notifications.delivery.mime import Mail, build_mail, mailbox
+from notifications.delivery.smtp_wire import (
+    Reply,
+    SmtpConnection,
+    SmtpLost,
+    SmtpRefused,
+    SmtpServer,
+    Stage,
+    connect,
+)
+from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.infra import clock
+
+_CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
+_CONNECT_SHARE = 0.3
+_IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
+_CLOSING = 421
+# Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
+_AUTH_CODES = frozenset({530, 534, 535, 538})
+# 5.1.x speaks of addresses (RFC 3463); these three of the sender's, and of a syntax we checked.
+_SENDERS_FAULT = frozenset({"5.1.5", "5.1.7", "5.1.8", "5.1.9"})
+_LOST_TEXTS = {
+    "auth": "the mail server refuses our credentials",
+    "tls": "no secure connection to the mail server could be made",
+    "greeting": "the mail server turned the connection away",
+    "timeout": "no answer from the mail server in time",
+    "connection": "the connection to the mail server failed",
+    "garbage": "the mail server's answer is not SMTP",
+}
+
+
+class SMTPEmailProvider(NotificationChannelProvider):
+    """Hands mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
+
+    What fails before the content is written is tried again (or is final, where the server says
+    5xx); what is lost after that is uncertain. Refused credentials are the service's fault: RETRY
+    with the code `auth`, so that nothing is thrown away for a mistyped password.
+    """
+
+    key: ClassVar[str] = "smtp"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="email", batch_size=1, concurrency=10
+    )
+
+    def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
+        """tls_context replaces the system's certificate authorities (tests, private ones)."""
+        settings = environment()
+        self._connections = settings.smtp_connections
+        self._call_s = settings.call_seconds * _CALL_SHARE
+        self._sender = settings.email_from
+        self._idle: list[SmtpConnection] = []
+        self._slots = asyncio.Semaphore(self._connections)
+        self._server = SmtpServer(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            user=settings.smtp_user,
+            password=settings.smtp_password,
+            greeting_name=_greeting_name(settings.public_url),
+            tls_context=tls_context or _tls_context(settings.smtp_tls, settings.smtp_user),
+        )
+
+    def calls_at_once(self) -> int:
+        """As many as connections may be open."""
+        return self._connections
+
+    async def close(self) -> None:
+        """Says goodbye on the connections that wait; later mails open new ones."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is one address that mail can carry."""
+        try:
+            mailbox(recipient)
+        except ValueError:
+            return False
+        return True
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        outbound = OutboundMessage(
+            message_id=0,
+            reference=str(message["reference"]),
+            channel="email",
+            recipient=recipient,
+            content=Content(
+                str(message.get("title", "")),
+                str(message.get("body", "")),
+                str(message.get("html", "")),
+            ),
+            sender=str(message.get("sender", "")),
+            reply_to=str(message.get("reply_to", "")),
+            headers=message.get("headers", {}),
+        )
+        return answer_of(await self._send_one(outbound))
+
+    async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
+        """One mail a call, as declared; more would go one after another."""
+        return [await self._send_one(message) for message in messages]
+
+    async def _send_one(self, message: OutboundMessage) -> SendResult:
+        if not await self.validate_recipient(message.recipient):
+            return SendResult(
+                Verdict.FAILED,
+                error="this is not an address that mail can carry",
+                error_code="invalid_recipient",
+                recipient_dead=True,
+            )
+        try:
+            mail = self._mail_of(message)
+        except ValueError as error:
+            return SendResult(Verdict.FAILED, error=str(error), error_code="invalid_message")
+        async with self._slots:
+            try:
+                reply = await self._post(mail)
+            except SmtpRefused as refused:
+                return _result_of_refusal(refused)
+            except SmtpLost as lost:
+                verdict = Verdict.UNCERTAIN if lost.written else Verdict.RETRY
+                stage = "after" if lost.written else "before"
+                text = f"{_LOST_TEXTS[lost.code]} ({stage} the content was written)"
+                return SendResult(verdict, error=text, error_code=lost.code)
+            except _NoSmtpUtf8:
+                text = "the mail server takes no addresses beyond ASCII"
+                return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
+        return SendResult(
+            Verdict.SENT, provider_message_id=mail.message_id, response=_response(reply)
+        )
+
+    def _mail_of(self, message: OutboundMessage) -> Mail:
+        content = message.content
+        return build_mail(
+            sender=message.sender or self._sender,
+            recipient=message.recipient,
+            subject=content.title,
+            text=content.body,
+            html=content.html,
+            reference=message.reference,
+            date_s=clock.now().timestamp(),
+            reply_to=message.reply_to,
+            headers=message.headers,
+        )
+
+    async def _post(self, mail: Mail) -> Reply:
+        """Over a connection that waits, else over a new one.
+
+        A server may have closed a waiting connection (or says so now, by 421). As long as the
+        content was not written, a fresh connection is tried once: nothing was sent.
+        """
+        until = clock.monotonic() + self._call_s
+        waiting = self._waiting_connection()
+        if waiting is not None:
+            try:
+                return await self._through(waiting, mail, until)
+            except SmtpLost as lost:
+                if lost.written or lost.code == "timeout":
+                    raise
+            except SmtpRefused as refused:
+                if refused.reply.code != _CLOSING or refused.written:
+                    raise
+        left = min(self._call_s * _CONNECT_SHARE, until - clock.monotonic())
+        return await self._through(await connect(self._server, left), mail, until)
+
+    def _waiting_connection(self) -> SmtpConnection | None:
+        at = clock.monotonic()
+        while self._idle:
+            connection = self._idle.pop()  # the latest: the others may grow old and be let go
+            if connection.is_usable and at - connection.idle_since < _IDLE_S:
+                return connection
+            connection.close()
+        return None
+
+    async def _through(self, connection: SmtpConnection, mail: Mail, until: float) -> Reply:
+        if mail.smtputf8 and not connection.smtputf8:
+            self._keep(connection)
+            raise _NoSmtpUtf8
+        try:
+            reply = await connection.deliver(mail, timeout_s=until - clock.monotonic())
+        except SmtpRefused:
+            self._keep(connection)
+            raise
+        except BaseException:
+            connection.abort()
+            raise
+        self._keep(connection)
+        return reply
+
+    def _keep(self, connection: SmtpConnection) -> None:
+        if connection.is_usable:
+            connection.idle_since = clock.monotonic()
+            self._idle.append(connection)
+
+
+class _NoSmtpUtf8(Exception):
+    """The mail needs SMTPUTF8 (RFC 6531) and the server does not offer it."""
+
+
+def _result_of_refusal(refused: SmtpRefused) -> SendResult:
+    """The error map: 4xx again, 5xx final, credentials again, 5.1.x at the recipient kills it."""
+    reply = refused.reply
+    text = f"the mail server answered {reply.code} {reply.enhanced}".rstrip()
+    text += f" to the {refused.stage}"
+    response = _response(reply)
+    if reply.code in _AUTH_CODES:
+        return SendResult(Verdict.RETRY, error=text, error_code="auth", response=response)
+    if reply.code < 500:
+        code = f"smtp_{reply.code}"
+        # A 3xx where the last word on the content is due says neither yes nor no.
+        odd = refused.written and reply.code < 400
+        verdict = Verdict.UNCERTAIN if odd else Verdict.RETRY
+        return SendResult(verdict, error=text, error_code=code, response=response)
+    about_address = reply.enhanced.startswith("5.1.") and reply.enhanced not in _SENDERS_FAULT
+    return SendResult(
+        Verdict.FAILED,
+        error=text,
+        error_code=f"smtp_{reply.code}",
+        recipient_dead=about_address and refused.stage is not Stage.SENDER,
+        response=response,
+    )
+
+
+def _response(reply: Reply) -> dict[str, Any]:
+    return {"code": reply.code, "text": reply.text[:2000]}
+
+
+def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
+    """The certificate is checked, except where encryption is only a bonus and no password goes."""
+    if mode == "none":
+        return None
+    context = ssl.create_default_context()
+    if mode == "auto" and not user:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _greeting_name(public_url: str) -> str:
+    """How we introduce ourselves (RFC 5321 4.1.4): our public name, or our address in brackets."""
+    host = urlsplit(public_url).hostname or socket.gethostname()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return f"[{'IPv6:' if address.version == 6 else ''}{address}]"
