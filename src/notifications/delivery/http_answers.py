@@ -1,0 +1,61 @@
+"""How HTTP outcomes read as a provider's documented answers: what every HTTP provider has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from notifications.infra.http import AddressRefused, Answer, HttpFault, retry_after_s
+
+_AGAIN = frozenset(
+    {408, 425, 429}
+)  # timed out, too early, too many: said of now, not of the request
+
+
+def taken(message_id: str, answer: Answer) -> dict[str, Any]:
+    """The vendor has it."""
+    return {"success": True, "message_id": message_id, "provider_response": kept(answer)}
+
+
+def refused(answer: Answer, now: datetime, **more: Any) -> dict[str, Any]:
+    """The vendor's no: 5xx, 408, 425 and 429 are tried again, every other status is final.
+
+    more: error, error_code, retry, recipient_dead where the vendor's own words say better.
+    """
+    again = answer.status >= 500 or answer.status in _AGAIN
+    return {
+        "success": False,
+        "error": f"HTTP {answer.status}",
+        "error_code": f"http_{answer.status}",
+        "retry": again,
+        "retry_after": retry_after_s(answer.headers, now) if again else None,
+        "provider_response": kept(answer),
+        **more,
+    }
+
+
+def faulted(fault: HttpFault) -> dict[str, Any]:
+    """No status came back: again if nothing was written, else nobody knows."""
+    return {
+        "success": False,
+        "error": fault.detail,
+        "error_code": fault.code,
+        "retry": not fault.written,
+        "uncertain": fault.written,
+    }
+
+
+def forbidden(refusal: AddressRefused) -> dict[str, Any]:
+    """The URL may not be called; asking again changes nothing."""
+    return {"success": False, "error": str(refusal), "error_code": refusal.code, "retry": False}
+
+
+def not_configured(text: str, code: str = "not_configured") -> dict[str, Any]:
+    """The service's own fault: tried again, so that nothing is thrown away for it."""
+    return {"success": False, "error": text, "error_code": code, "retry": True}
+
+
+def kept(answer: Answer) -> Mapping[str, Any]:
+    """What is kept, encrypted, of an answer."""
+    return {"status": answer.status, "body": answer.text()}

@@ -1,0 +1,196 @@
+"""Push through Firebase Cloud Messaging, HTTP v1 (the legacy API of the documents is shut down).
+
+Request and error forms: firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and
+.../v1/ErrorCode; tests hold the request to Google's discovery document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from notifications.conf import environment
+from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.google_tokens import TokenRefused, TokenSource, read_service_account
+from notifications.delivery.http_answers import faulted, kept, not_configured, refused, taken
+from notifications.infra import clock
+from notifications.infra.http import Answer, HttpClient, HttpFault
+
+_SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_CALL_SHARE = 0.9
+_LONGEST_TTL_S = 28 * 86_400  # FCM keeps nothing longer
+_APNS_COLLAPSE_BYTES = 64
+_URGENT = 2
+_TOKEN = re.compile(r"[!-~]{8,4096}")  # FCM documents no form: opaque, but never with blanks
+_RESERVED = re.compile(r"from|message_type|gcm.*|google.*")
+
+
+class FCMPushProvider(NotificationChannelProvider):
+    """Sends a notification to one FCM registration token.
+
+    A token that FCM calls unregistered is dead. An access token that is refused is renewed once;
+    credentials that are refused are the service's fault: RETRY with the code `auth`.
+    """
+
+    key: ClassVar[str] = "fcm"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="push", batch_size=1, concurrency=100
+    )
+
+    def __init__(self, server_key: str = "") -> None:
+        """Needs no argument.
+
+        server_key belonged to the legacy API. It is accepted where old code hands one in, and
+        ignored: HTTP v1 takes the service account of CARILLON_FCM_CREDENTIALS.
+        """
+        del server_key
+        self._client = HttpClient(
+            timeout_s=environment().call_seconds * _CALL_SHARE,
+            connections=self.capabilities.concurrency,
+        )
+        self._tokens: TokenSource | None = None
+        self._url = ""
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this can be a registration token. Only FCM knows whether it is one."""
+        return _TOKEN.fullmatch(recipient) is not None
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends one notification. `data` may name an `icon` and a `url` to open; both go along."""
+        now = clock.now()
+        data = message.get("data", {})
+        if any(_RESERVED.fullmatch(str(name)) for name in data):
+            return {
+                "success": False,
+                "error": "FCM keeps from, message_type, google* and gcm* to itself in data",
+                "error_code": "reserved_data_key",
+            }
+        payload = {"message": request_of(recipient, message, now.timestamp())}
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        try:
+            answer = await self._post(body)
+        except TokenRefused as error:
+            return not_configured(error.detail, error.code)
+        except HttpFault as fault:
+            return faulted(fault)
+        if answer.status != 200:
+            return refused(answer, now, **_meaning_of(answer))
+        name = _json_of(answer).get("name")
+        if not isinstance(name, str) or not name:
+            return {
+                "success": False,
+                "error": "HTTP 200 without a message name: this was not FCM, or half of it",
+                "error_code": "garbage",
+                "uncertain": True,
+                "provider_response": kept(answer),
+            }
+        return taken(name, answer)
+
+    async def _post(self, body: bytes) -> Answer:
+        """Posts with an access token; one that is refused is renewed, once."""
+        tokens = self._token_source()
+        token = await self._token(tokens)
+        answer = await self._call(body, token)
+        if answer.status == 401:
+            token = await self._token(tokens, instead_of=token)
+            answer = await self._call(body, token)
+        return answer
+
+    async def _token(self, tokens: TokenSource, *, instead_of: str = "") -> str:
+        try:
+            return await tokens.token(instead_of=instead_of)
+        except HttpFault as fault:
+            # Nothing of the message was written, whatever became of the token's request.
+            raise HttpFault(
+                fault.code, f"no access token: {fault.detail}", written=False
+            ) from fault
+
+    async def _call(self, body: bytes, token: str) -> Answer:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        return await self._client.request("POST", self._url, headers=headers, body=body)
+
+    def _token_source(self) -> TokenSource:
+        if self._tokens is None:
+            account = read_service_account(environment().fcm_credentials)
+            base = environment().fcm_base_url
+            self._url = f"{base}/v1/projects/{account.project_id}/messages:send"
+            self._tokens = TokenSource(account, self._client, _SCOPE)
+        return self._tokens
+
+
+def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str, Any]:
+    """The `message` of an FCM v1 request, for Android, the web and Apple's devices at once."""
+    data = message.get("data", {})
+    urgent = message.get("priority", 3) <= _URGENT
+    notification = {"title": message["title"], "body": message["body"]}
+    android: dict[str, Any] = {"priority": "HIGH" if urgent else "NORMAL"}
+    webpush: dict[str, Any] = {"headers": {"Urgency": "high" if urgent else "normal"}}
+    apns = {"apns-priority": "10" if urgent else "5"}
+    ends_at_s = message.get("expires_at_s")
+    if ends_at_s is not None:
+        ttl_s = min(max(int(ends_at_s - now_s), 0), _LONGEST_TTL_S)
+        android["ttl"] = f"{ttl_s}s"
+        webpush["headers"]["TTL"] = str(ttl_s)
+        apns["apns-expiration"] = str(int(now_s) + ttl_s)
+    collapse = message.get("collapse_key")
+    if collapse:
+        android["collapse_key"] = collapse
+        apns["apns-collapse-id"] = _cut(collapse, _APNS_COLLAPSE_BYTES)
+    if data.get("icon"):
+        webpush["notification"] = {"icon": str(data["icon"])}
+    if str(data.get("url", "")).startswith("https://"):  # FCM takes no other link
+        webpush["fcm_options"] = {"link": str(data["url"])}
+    return {
+        "token": token,
+        "notification": notification,
+        "data": {
+            **{str(name): _text_of(value) for name, value in data.items()},
+            "reference": str(message.get("reference", "")),
+        },
+        "android": android,
+        "webpush": webpush,
+        "apns": {"headers": apns},
+    }
+
+
+def _text_of(value: Any) -> str:
+    """FCM's data holds strings only: a string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
+
+
+def _json_of(answer: Answer) -> Mapping[str, Any]:
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _meaning_of(answer: Answer) -> dict[str, Any]:
+    """FCM's error map, where its words say more than the status."""
+    error = _json_of(answer).get("error")
+    error = error if isinstance(error, dict) else {}
+    details = [item for item in error.get("details") or () if isinstance(item, dict)]
+    codes = [str(item["errorCode"]) for item in details if "errorCode" in item]
+    code = (codes or [str(error.get("status") or "")])[0]
+    more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}
+    if code:
+        more["error_code"] = code.lower()
+    if (
+        code == "UNREGISTERED"
+        or (answer.status == 404 and code == "NOT_FOUND")
+        or (code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message", "")))
+    ):
+        more["recipient_dead"] = True
+    elif answer.status == 401 or (answer.status == 403 and code != "SENDER_ID_MISMATCH"):
+        more |= {"error_code": "auth", "retry": True}
+    return more
