@@ -56,7 +56,8 @@ def read_service_account(path: str) -> ServiceAccount:
             project_id=str(info["project_id"]),
             client_email=str(info["client_email"]),
             token_uri=str(info.get("token_uri", "https://oauth2.googleapis.com/token")),
-            signer=crypt.RSASigner.from_service_account_info(info),
+            # google-auth types neither this nor encode
+            signer=crypt.RSASigner.from_service_account_info(info),  # type: ignore[no-untyped-call]
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TokenRefused(f"the FCM credentials cannot be read: {mend}") from error
@@ -96,7 +97,8 @@ class TokenSource:
             "iat": int(now_s),
             "exp": int(now_s) + _LIFE_S,
         }
-        assertion = jwt.encode(self._account.signer, claims).decode()
+        signed = jwt.encode(self._account.signer, claims)  # type: ignore[no-untyped-call]  # see above
+        assertion = signed.decode()
         answer = await self._client.request(
             "POST",
             self._account.token_uri,

@@ -1,4 +1,4 @@
-"""How HTTP outcomes read as a provider's documented answers: what every HTTP provider has in common."""
+"""HTTP outcomes as a provider's documented answers: what every HTTP provider has in common."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 from notifications.infra.http import AddressRefused, Answer, HttpFault, retry_after_s
 
-_AGAIN = frozenset(
-    {408, 425, 429}
-)  # timed out, too early, too many: said of now, not of the request
+# Timed out, too early, too many: said of now, not of the request.
+_AGAIN = frozenset({408, 425, 429})
 
 
 def taken(message_id: str, answer: Answer) -> dict[str, Any]:

@@ -106,9 +106,8 @@ class FCMPushProvider(NotificationChannelProvider):
             return await tokens.token(instead_of=instead_of)
         except HttpFault as fault:
             # Nothing of the message was written, whatever became of the token's request.
-            raise HttpFault(
-                fault.code, f"no access token: {fault.detail}", written=False
-            ) from fault
+            text = f"no access token: {fault.detail}"
+            raise HttpFault(fault.code, text, written=False) from fault
 
     async def _call(self, body: bytes, token: str) -> Answer:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
@@ -179,18 +178,28 @@ def _meaning_of(answer: Answer) -> dict[str, Any]:
     """FCM's error map, where its words say more than the status."""
     error = _json_of(answer).get("error")
     error = error if isinstance(error, dict) else {}
-    details = [item for item in error.get("details") or () if isinstance(item, dict)]
-    codes = [str(item["errorCode"]) for item in details if "errorCode" in item]
-    code = (codes or [str(error.get("status") or "")])[0]
+    code = _code_of(error)
     more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}
     if code:
         more["error_code"] = code.lower()
-    if (
-        code == "UNREGISTERED"
-        or (answer.status == 404 and code == "NOT_FOUND")
-        or (code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message", "")))
-    ):
+    if _is_dead(code, str(error.get("message", "")), answer.status):
         more["recipient_dead"] = True
     elif answer.status == 401 or (answer.status == 403 and code != "SENDER_ID_MISMATCH"):
         more |= {"error_code": "auth", "retry": True}
     return more
+
+
+def _code_of(error: Mapping[str, Any]) -> str:
+    """FCM's own error code where there is one, else the RPC status."""
+    details = error.get("details")
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, dict) and "errorCode" in item:
+            return str(item["errorCode"])
+    return str(error.get("status") or "")
+
+
+def _is_dead(code: str, text: str, status: int) -> bool:
+    # A 404 that is not FCM's own (a wrong base URL, a proxy) must not kill every token there is.
+    if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
+        return True
+    return code == "INVALID_ARGUMENT" and "registration token" in text

@@ -1,4 +1,4 @@
-"""Webhooks for the platform's own systems: a signed POST (Standard Webhooks 1.0) to any public URL."""
+"""Webhooks for the platform's own systems: a POST signed by the rules of Standard Webhooks 1.0."""
 
 from __future__ import annotations
 
