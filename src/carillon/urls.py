@@ -1,5 +1,17 @@
-"""Every door of the project."""
+"""Every door of the project. Paths carry no trailing slash: RequestMiddleware makes it optional."""
 
-from django.urls import URLPattern, URLResolver
+from __future__ import annotations
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("notifications.web.urls")),
+    path("", include("notifications.api.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "notifications.web.errors.bad_request"
+handler403 = "notifications.web.errors.forbidden"
+handler404 = "notifications.web.errors.not_found"
+handler500 = "notifications.web.errors.server_error"

@@ -1,4 +1,4 @@
-"""Who is calling: API keys, JWTs and DRF tokens become one `Caller`; keys and tokens are issued here."""
+"""Who is calling: API keys, JWTs and DRF tokens become one `Caller`. Tokens are issued here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.contrib.auth import authenticate
 from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 from jwt import PyJWK, PyJWKClient
-from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWKError
+from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
 from rest_framework.authtoken.models import Token
 
 from directory.models import User
@@ -33,9 +33,9 @@ ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=7)
 CLOCK_SKEW_S = 10
 USED_EVERY = timedelta(minutes=1)
-JWKS_TIMEOUT_S = 5
+JWKS_TIMEOUT_S = 3
 JWKS_LIFE_S = 300
-JWKS_REFRESH_S = 30
+JWKS_PAUSE_S = 5
 ASYMMETRIC = ("RS256", "ES256")
 ALL_SCOPES = "*"
 
@@ -130,7 +130,7 @@ def log_in(*, username: str, password: str, now: datetime) -> TokenPair:
     """Exchanges a name and password for tokens.
 
     Raises:
-        Unauthenticated: invalid_credentials, whether name or password is wrong or the user inactive.
+        Unauthenticated: invalid_credentials (wrong name, wrong password, or inactive alike).
     """
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
@@ -219,7 +219,7 @@ def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
         raise Unauthenticated(
             f"the token's aud must be {audience}", code="invalid_token"
         ) from error
-    except (jwt.InvalidTokenError, PyJWKError) as error:
+    except (jwt.PyJWTError, ValueError) as error:
         raise Unauthenticated(
             "this is not a valid token of this service", code="invalid_token"
         ) from error
@@ -253,12 +253,15 @@ def _key_set(url: str) -> KeySet:
 
 
 class KeySet:
-    """The platform's published keys, cached; an unknown key id refetches them twice a minute at
-    most, so that made-up ids do not turn into requests."""
+    """The platform's published keys, cached for five minutes.
+
+    An unknown key id refetches them twice a minute at most (PyJWKClient's cooldown), so that
+    made-up ids do not turn into requests; after a failed fetch nobody waits for the next at once.
+    """
 
     def __init__(self, url: str) -> None:
         self._client = PyJWKClient(url, lifespan=JWKS_LIFE_S, timeout=JWKS_TIMEOUT_S)
-        self._fetched_at = float("-inf")
+        self._failed_at = float("-inf")
 
     def find(self, kid: str, algorithm: str) -> PyJWK:
         """The key with this id, if it is of this algorithm.
@@ -267,19 +270,15 @@ class KeySet:
             KeysUnreachable: the set cannot be fetched.
             jwt.InvalidKeyError: there is no such key in it.
         """
+        if clock.monotonic() - self._failed_at < JWKS_PAUSE_S:
+            raise KeysUnreachable(retry_after=JWKS_PAUSE_S)
         try:
-            key = self._search(kid)
+            key = self._client.get_signing_key(kid)
         except PyJWKClientConnectionError as error:
-            raise KeysUnreachable(retry_after=JWKS_REFRESH_S) from error
+            self._failed_at = clock.monotonic()
+            raise KeysUnreachable(retry_after=JWKS_PAUSE_S) from error
         except PyJWKClientError as error:
-            raise jwt.InvalidKeyError("the published key set holds no usable key") from error
-        if key is None or key.algorithm_name != algorithm:
-            raise jwt.InvalidKeyError("no published key has this id and algorithm")
+            raise jwt.InvalidKeyError("no published key has this id") from error
+        if key.algorithm_name != algorithm:
+            raise jwt.InvalidKeyError("the published key is of another algorithm")
         return key
-
-    def _search(self, kid: str) -> PyJWK | None:
-        found = self._client.match_kid(self._client.get_signing_keys(), kid)
-        if found is None and clock.monotonic() - self._fetched_at >= JWKS_REFRESH_S:
-            self._fetched_at = clock.monotonic()
-            found = self._client.match_kid(self._client.get_signing_keys(refresh=True), kid)
-        return found

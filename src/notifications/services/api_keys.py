@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.db import transaction
@@ -156,5 +157,5 @@ def _issued(key: ApiKey, text: str) -> IssuedKeyAnswer:
     return IssuedKeyAnswer(**_fields(key), key=text)
 
 
-def _fields(key: ApiKey) -> dict[str, object]:
+def _fields(key: ApiKey) -> dict[str, Any]:
     return {name: getattr(key, name) for name in ApiKeyAnswer.__struct_fields__}

@@ -74,11 +74,6 @@ def answer_once(
         ) from error
 
 
-def forget_answers(*, now: datetime) -> int:
-    """Deletes the answers that are no longer replayed; returns how many."""
-    return IdempotencyKey.objects.filter(created_at__lte=_oldest(now)).delete()[0]
-
-
 def _oldest(now: datetime) -> datetime:
     return now - timedelta(hours=environment().idempotency_hours)
 

@@ -1,0 +1,16 @@
+"""API keys: made, rotated and revoked by the API and the command line, shown here."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.models import ApiKey
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    list_display = ("id", "name", "prefix", "kind", "created_at", "last_used_at", "revoked_at")
+    list_filter = ("kind",)
+    search_fields = ("name", "=prefix")
+    exclude = ("key_hash",)

@@ -1,0 +1,43 @@
+"""What operators look at: dead letters, stops, who did what, workers, categories."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.models import (
+    Category,
+    DeadLetter,
+    KillSwitch,
+    OperatorAction,
+    WorkerProcess,
+)
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    list_display = ("id", "message_id", "channel", "provider", "code", "failed_at", "resolution")
+    list_filter = ("channel", "resolution")
+    search_fields = ("=message_id", "code")
+    exclude = ("last_result",)
+
+
+@admin.register(KillSwitch)
+class KillSwitchAdmin(ReadOnlyAdmin):
+    list_display = ("scope", "value", "reason", "actor", "created_at")
+
+
+@admin.register(OperatorAction)
+class OperatorActionAdmin(ReadOnlyAdmin):
+    list_display = ("at", "actor", "action", "target", "reason")
+    search_fields = ("=actor", "action")
+
+
+@admin.register(WorkerProcess)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("owner", "lanes", "started_at", "lease_until")
+
+
+@admin.register(Category)
+class CategoryAdmin(ReadOnlyAdmin):
+    list_display = ("key", "name", "legal_basis", "marketing", "crash_policy", "retention_days")

@@ -1,0 +1,50 @@
+"""People and how they are reached. A person's own row can be edited; it has no service yet."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+
+from directory.models import ContactPoint, Device, User
+from notifications.admin.readonly import ReadOnlyAdmin
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run time
+    list_display = ("id", "username", "first_name", "last_name", "role", "is_active", "is_staff")
+    list_filter = ("role", "is_active", "is_staff")
+    search_fields = ("=id", "username", "email", "=external_id")
+    ordering = ("id",)
+    show_full_result_count = False
+    fieldsets = (
+        *(UserAdmin.fieldsets or ()),
+        (
+            "On the platform",
+            {
+                "fields": (
+                    "role",
+                    "locale",
+                    "timezone",
+                    "phone_number",
+                    "telegram_id",
+                    "external_id",
+                    "subscription_tier",
+                )
+            },
+        ),
+    )
+
+
+@admin.register(ContactPoint)
+class ContactPointAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user_id", "kind", "state", "state_reason", "verified_at")
+    list_filter = ("kind", "state")
+    search_fields = ("=user__id",)
+
+
+@admin.register(Device)
+class DeviceAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user_id", "kind", "platform", "last_seen", "expired_at")
+    list_filter = ("kind",)
+    search_fields = ("=user__id",)
+    exclude = ("token", "keys")

@@ -1,0 +1,21 @@
+"""Templates and what was published of them."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.models import NotificationTemplate, TemplateVersion
+
+
+@admin.register(NotificationTemplate)
+class TemplateAdmin(ReadOnlyAdmin):
+    list_display = ("path", "name", "category", "status", "is_active", "updated_at")
+    list_filter = ("status", "is_active")
+    search_fields = ("path", "name")
+
+
+@admin.register(TemplateVersion)
+class VersionAdmin(ReadOnlyAdmin):
+    list_display = ("id", "template", "number", "default_locale", "published_at")
+    search_fields = ("template__path",)

@@ -1,0 +1,194 @@
+"""The one table of what an error means over HTTP, and the one form in which it is answered.
+
+v1 answers RFC 9457 problems. `/api/admin/` and `/api/notifications/` keep the form of their source
+documents: {success: false, error, code}.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse, UnreadablePostError
+
+from notifications.domain.errors import (
+    CarillonError,
+    Conflict,
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    TemplateFault,
+)
+from notifications.services.access import KeysUnreachable, Unauthenticated
+
+log = structlog.get_logger("carillon.api")
+
+PROBLEM_TYPE = "application/problem+json"
+JSON_TYPE = "application/json"
+LEGACY_PREFIXES = ("/api/admin/", "/api/notifications/")
+REALM = "carillon"
+
+
+class InvalidJson(CarillonError):
+    """The body is not a JSON object."""
+
+    code = "invalid_json"
+
+
+class UnsupportedType(CarillonError):
+    """The body must be JSON: send `Content-Type: application/json`."""
+
+    code = "unsupported_media_type"
+
+
+class BodyTooLarge(CarillonError):
+    """The body is larger than this service reads: send several smaller requests."""
+
+    code = "body_too_large"
+
+
+class MethodNotAllowed(CarillonError):
+    """This path does not know this method; see the Allow header."""
+
+    code = "method_not_allowed"
+
+
+class Unavailable(CarillonError):
+    """The database does not answer: nothing was taken in, repeat the request in a moment."""
+
+    code = "database_unavailable"
+
+
+STATUS_OF: dict[type[CarillonError], int] = {
+    InvalidRequest: 400,
+    TemplateFault: 400,
+    InvalidJson: 400,
+    Unauthenticated: 401,
+    Refused: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    BodyTooLarge: 413,
+    UnsupportedType: 415,
+    KeysUnreachable: 503,
+    Unavailable: 503,
+}
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+STATUS_OF_CODE = {"idempotency_mismatch": 422}
+"""Codes whose status is not that of their error's class."""
+
+
+class FieldProblem(msgspec.Struct, kw_only=True):
+    """One thing that is wrong with a request: where, a stable code, and what to do about it."""
+
+    path: str
+    code: str
+    detail: str
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """RFC 9457: what went wrong. code is stable; detail says what to do about it.
+
+    Further members depend on the code: scope (missing_scope), decision_id and reasons (opted_out).
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    errors: list[FieldProblem]
+
+
+def title_of(status: int) -> str:
+    """The name of a status as RFC 9110 has it, whatever the Python version calls it."""
+    return TITLES.get(status) or HTTPStatus(status).phrase
+
+
+def status_of(error: CarillonError) -> int:
+    """The HTTP status of a domain error."""
+    if error.code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[error.code]
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
+    """The JSON object that tells a caller of `error`, in the form that the path's API uses."""
+    status = status_of(error)
+    if is_legacy(path):
+        return {"success": False, "error": error.detail, "code": error.code}
+    more = {name: value for name, value in error.data.items() if name != "retry_after"}
+    errors: list[FieldError] = error.errors if isinstance(error, InvalidRequest) else []
+    return {
+        **more,
+        "type": f"urn:carillon:error:{error.code}",
+        "title": title_of(status),
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "instance": path,
+        "errors": [each.as_dict() for each in errors],
+    }
+
+
+def is_legacy(path: str) -> bool:
+    """Whether the path belongs to the API of the source documents."""
+    return path.startswith(LEGACY_PREFIXES)
+
+
+def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
+    """The answer that tells a caller of `error`."""
+    status = status_of(error)
+    response = HttpResponse(
+        msgspec.json.encode(problem_body(error, path=path), enc_hook=str),
+        status=status,
+        content_type=JSON_TYPE if is_legacy(path) else PROBLEM_TYPE,
+    )
+    response["Cache-Control"] = "no-store"
+    if status == 401:
+        response["WWW-Authenticate"] = _challenge(error)
+    if "retry_after" in error.data:
+        response["Retry-After"] = str(error.data["retry_after"])
+    return response
+
+
+def _challenge(error: CarillonError) -> str:
+    """RFC 6750 section 3: no error attribute where no token was sent at all."""
+    if error.code == Unauthenticated.code:
+        return f'Bearer realm="{REALM}"'
+    return f'Bearer realm="{REALM}", error="invalid_token"'
+
+
+def handle_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """Django REST framework's EXCEPTION_HANDLER: an answer, or None for what nobody foresaw.
+
+    None lets Django log it and answer through `notifications.web.errors.server_error`.
+    """
+    error = _as_error(exc)
+    if error is None:
+        return None
+    if isinstance(error, Unavailable):
+        log.error("request.failed", reason="database", exc_info=exc)
+    return problem_response(error, path=context["request"].path)
+
+
+def _as_error(exc: Exception) -> CarillonError | None:
+    if isinstance(exc, CarillonError):
+        return exc
+    if isinstance(exc, Http404):
+        return NotFound("there is nothing at this address")
+    if isinstance(exc, PermissionDenied):
+        return Refused()
+    if isinstance(exc, RequestDataTooBig):
+        return BodyTooLarge()
+    if isinstance(exc, UnreadablePostError):
+        return InvalidJson("the body ended before it was complete")
+    if isinstance(exc, OperationalError | InterfaceError):
+        return Unavailable(retry_after=1)
+    return None

@@ -1,0 +1,76 @@
+"""`Idempotency-Key` at the door: reads the header, and replays or keeps whole HTTP answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+
+from notifications.api.errors import problem_response
+from notifications.api.route import ApiRequest, Route
+from notifications.domain.errors import FieldError, InvalidRequest, Refused
+from notifications.infra.crypto import body_hash
+from notifications.services.idempotency import Claim, StoredAnswer, answer_once
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+MAX_KEY = 200
+KEPT_REFUSALS = frozenset({"opted_out"})
+"""Refusals that are an outcome, kept like a good answer; others may be mended and tried again."""
+
+
+def read_key(header: str | None) -> str | None:
+    """The key that was sent, if any.
+
+    Raises:
+        InvalidRequest: invalid_idempotency_key.
+    """
+    if header is None:
+        return None
+    if not header or len(header) > MAX_KEY or not (header.isascii() and header.isprintable()):
+        detail = f"must be 1 to {MAX_KEY} printable ASCII characters, e.g. a UUID"
+        raise InvalidRequest([FieldError(HEADER, "invalid_idempotency_key", detail)])
+    return header
+
+
+def answer_with_key(
+    route: Route,
+    call: ApiRequest,
+    key: str,
+    *,
+    work: Callable[[], HttpResponse],
+) -> HttpResponse:
+    """The answer of `work`, once: a repeated call is answered from what was stored."""
+    claim = Claim(
+        principal=call.caller.name,
+        method=route.method,
+        route=route.path,
+        key=key,
+        body_hash=_print_of(call),
+    )
+    stored, replayed = answer_once(
+        claim, now=call.now, work=lambda: _keep(work, path=call.http.path)
+    )
+    response = HttpResponse(stored.body, status=stored.status, content_type=stored.content_type)
+    response["Cache-Control"] = "no-store"
+    if replayed:
+        response[REPLAYED] = "true"
+    return response
+
+
+def _print_of(call: ApiRequest) -> str:
+    """One print for one request: what the path names counts, the order of JSON keys does not."""
+    parts: dict[str, Any] = {"path": dict(call.params), "body": call.body}
+    return body_hash(msgspec.json.encode(parts, order="deterministic"))
+
+
+def _keep(work: Callable[[], HttpResponse], *, path: str) -> StoredAnswer:
+    try:
+        response = work()
+    except Refused as refusal:
+        if refusal.code not in KEPT_REFUSALS:
+            raise
+        response = problem_response(refusal, path=path)
+    return StoredAnswer(response.status_code, response["Content-Type"], response.content)

@@ -1,0 +1,107 @@
+"""docs/reference/api.md, made from the route table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from notifications.api.errors import STATUS_OF, STATUS_OF_CODE, title_of
+from notifications.api.route import Auth, Route
+from notifications.api.routes import ROUTES
+from notifications.domain.errors import CarillonError
+from notifications.models import SCOPES
+
+INTRODUCTION = """# The API
+
+Made from the route table (`src/notifications/api/routes.py`) by `make docs`.
+The same as an OpenAPI document: [openapi.yaml](openapi.yaml), served at `/api/schema/`;
+to be read and tried at `/api/docs/`.
+
+- **Who calls**: `Authorization: Bearer <JWT>` (a person; HS256 with `CARILLON_JWT_SECRET`, or RS256
+  and ES256 with `CARILLON_JWT_JWKS_URL`; claims `user_id`, `exp`, `aud: carillon`),
+  `Bearer ck_live_...` or `ck_test_...` (a service's API key, with scopes), or `Token <token>`.
+  In `user_id` digits are our id, a UUID is our uuid, anything else is the platform's `external_id`.
+- **Paths** may end with a slash or not. Ids are integers or UUIDs; v1 answers UUIDs.
+- **Bodies** are JSON objects in UTF-8; unknown fields are errors.
+- **Errors** are RFC 9457 problems (`application/problem+json`) with a stable `code`, and with every
+  wrong field at once in `errors: [{path, code, detail}]`.
+- **`Idempotency-Key`** (1 to 200 printable ASCII characters) makes a POST safe to repeat: for
+  `CARILLON_IDEMPOTENCY_HOURS` the same key and body get the first answer again, with
+  `Idempotency-Replayed: true`; another body gets 422 `idempotency_mismatch`; a request whose twin
+  is still at work after 5 s gets 409 `idempotency_in_progress` with `Retry-After`. Kept are good
+  answers and the refusal `opted_out`; after other errors, mend and repeat under the same key.
+- **`X-Request-ID`** is taken from the request or made, stands in the answer and in every log line.
+- **Lists** are `{results, next, previous}`; follow the links.
+"""
+
+
+def api_markdown() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION, _scopes(), _statuses()]
+    by_tag: dict[str, list[Route]] = defaultdict(list)
+    for route in ROUTES:
+        by_tag[route.tag].append(route)
+    for tag, routes in by_tag.items():
+        parts.append(f"## {tag}\n")
+        parts += [_route(route) for route in routes]
+    return "\n".join(parts)
+
+
+def _scopes() -> str:
+    rows = [f"| `{scope}` | {about} |" for scope, about in SCOPES.items()]
+    return _table("## Scopes of API keys", ("scope", "allows"), rows)
+
+
+def _statuses() -> str:
+    found = [(status, _what(kind)) for kind, status in STATUS_OF.items()]
+    found += [(status, f"`{code}`") for code, status in STATUS_OF_CODE.items()]
+    rows = [
+        f"| {status} {title_of(status)} | {when} |"
+        for status, when in sorted(found, key=lambda item: item[0])
+    ]
+    return _table("## Errors", ("status", "when"), rows)
+
+
+def _what(kind: type[CarillonError]) -> str:
+    text = (kind.__doc__ or "").strip().splitlines()[0]
+    return f"{text} (`{kind.code}`, or a code of its own)"
+
+
+def _route(route: Route) -> str:
+    lines = [f"### {route.method} {route.path}", "", route.summary, "", f"- Who: {_who(route)}"]
+    if route.body:
+        lines.append(f"- Body `{route.body.__name__}`: {_fields(route.body)}")
+    for query in route.query:
+        default = f" (default `{query.default}`)" if query.default != "" else ""
+        lines.append(f"- Query `{query.name}` {query.kind}: {query.about}{default}")
+    for status, shape in route.answers.items():
+        said = f"`{shape.__name__}`: {_fields(shape)}" if shape else "no body"
+        lines.append(f"- {status}: {said}")
+    if route.idempotent:
+        lines.append("- Takes `Idempotency-Key`.")
+    lines.append(f"- Problems: {', '.join(map(str, route.all_errors))}")
+    return "\n".join([*lines, ""])
+
+
+def _who(route: Route) -> str:
+    if route.auth is Auth.PUBLIC:
+        return "anybody."
+    if route.scope:
+        return f"staff, and API keys with the scope `{route.scope}`."
+    return f"people for themselves; staff, and API keys with the scope `{route.service_scope}`."
+
+
+def _fields(shape: type[msgspec.Struct]) -> str:
+    return ", ".join(
+        f"`{field.encode_name}{'' if field.required else '?'}`"
+        for field in msgspec.structs.fields(shape)
+    )
+
+
+def _table(heading: str, columns: tuple[str, ...], rows: Iterable[Any]) -> str:
+    head = f"| {' | '.join(columns)} |"
+    rule = f"| {' | '.join('---' for _ in columns)} |"
+    return "\n".join([heading, "", head, rule, *rows, ""])

@@ -1,0 +1,129 @@
+"""One view a path, made from the route table: authenticate, check, decode, call, encode."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, ClassVar
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from notifications.api.auth import caller_of
+from notifications.api.bodies import read_object, read_query
+from notifications.api.errors import JSON_TYPE, MethodNotAllowed
+from notifications.api.idempotency import HEADER, answer_with_key, read_key
+from notifications.api.openapi import documented
+from notifications.api.route import ApiRequest, Auth, Route
+from notifications.domain.callers import Caller
+from notifications.infra import clock
+from notifications.services.api_keys import missing_scope
+
+NOBODY = Caller(name="public")
+_encode = msgspec.json.Encoder().encode
+
+
+class JsonAnswer(HttpResponse):
+    """JSON bytes, ready to go. `data` is what they say, for tests that read it."""
+
+    def __init__(self, content: bytes, status: int) -> None:
+        super().__init__(content, status=status, content_type=JSON_TYPE)
+        self["Cache-Control"] = "no-store"
+
+    @cached_property
+    def data(self) -> Any:
+        return msgspec.json.decode(self.content) if self.content else None
+
+
+class RouteView(APIView):
+    """What all paths have in common. Answers are always JSON: nothing is negotiated."""
+
+    routes: ClassVar[dict[str, Route]]
+    permission_classes = ()  # the routes' scopes are checked in `call`
+    throttle_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Nothing: versions and negotiation do not exist, and `call` authenticates."""
+
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        return JSONRenderer(), JSON_TYPE
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        known = ", ".join(self.allowed_methods)
+        raise MethodNotAllowed(f"{request.method} is not known here; known: {known}")
+
+    def call(self, request: Request, params: dict[str, str]) -> HttpResponse:
+        """Runs the route of the request's method."""
+        route = self.routes["GET" if request.method == "HEAD" else str(request.method)]
+        caller = check_caller(route, request)
+        http = request._request
+        key = read_key(http.headers.get(HEADER)) if route.idempotent else None
+        call = ApiRequest(
+            caller=caller,
+            now=clock.now(),
+            params=params,
+            query=read_query(http.GET, route.query) if route.query else {},
+            body=read_object(http) if route.body else {},
+            http=http,
+        )
+        if key is None:
+            return respond(route, call)
+        return answer_with_key(route, call, key, work=lambda: respond(route, call))
+
+
+def check_caller(route: Route, request: Request) -> Caller:
+    """The caller, who holds what the route asks for.
+
+    Raises:
+        Unauthenticated, or Refused (missing_scope).
+    """
+    if route.auth is Auth.PUBLIC:
+        return NOBODY
+    caller = caller_of(request)
+    needed = route.scope or (route.service_scope if caller.is_service else None)
+    if needed and not caller.may(needed):
+        raise missing_scope(needed)
+    return caller
+
+
+def respond(route: Route, call: ApiRequest) -> HttpResponse:
+    """Calls the handler and encodes what it answers."""
+    answer = route.handler(call)
+    status, shape = answer if isinstance(answer, tuple) else (route.status, answer)
+    return JsonAnswer(b"" if shape is None else _encode(shape), status)
+
+
+def view_of(routes: Iterable[Route]) -> type[RouteView]:
+    """The view class of one path."""
+    by_method = {route.method: route for route in routes}
+    members: dict[str, Any] = {
+        "routes": by_method,
+        "http_method_names": [*(method.lower() for method in by_method), "head"],
+    }
+    for method, route in by_method.items():
+        members[method.lower()] = documented(route, _method(route))
+    name = "".join(word.capitalize() for word in next(iter(by_method.values())).name.split("_"))
+    return type(f"{name}View", (RouteView,), members)
+
+
+def _method(route: Route) -> Any:
+    def answer(self: RouteView, request: Request, **params: str) -> HttpResponse:
+        return self.call(request, params)
+
+    answer.__name__ = route.method.lower()
+    answer.__doc__ = route.summary
+    return answer
+
+
+def paths_of(routes: Iterable[Route]) -> dict[str, list[Route]]:
+    """The routes by path, in the order of the table."""
+    found: dict[str, list[Route]] = defaultdict(list)
+    for route in routes:
+        found[route.path].append(route)
+    return dict(found)

@@ -1,0 +1,144 @@
+"""`/outbox/`: what the sandbox provider kept, shown the way its reader would have seen it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import split_domain_port
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from notifications.conf import environment
+from notifications.domain.channels import Channel
+from notifications.models import SandboxMessage
+
+PAGE_SIZE = 20
+LOOPBACK = ("127.0.0.1", "::1")
+PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+# A rendered mail runs no script, fetches nothing from elsewhere and lives in an origin of its own.
+MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';"
+    " style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
+)
+_SHAPES = {
+    Channel.EMAIL: "mail",
+    Channel.SMS: "bubble",
+    Channel.TELEGRAM: "bubble",
+    Channel.PUSH: "card",
+    Channel.WEBSOCKET: "card",
+    Channel.IN_APP: "card",
+}
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One message as the page shows it. data is JSON text."""
+
+    number: int
+    channel: str
+    shape: str
+    at: datetime
+    content: dict[str, Any]
+    data: str
+
+
+def staff_or_loopback(view: View) -> View:
+    """Lets staff in; outside production also whoever sits at this machine."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if is_at_this_machine(request) or (request.user.is_active and request.user.is_staff):
+            return view(request, *args, **kwargs)
+        return redirect_to_login(request.get_full_path(), login_url="/admin/login/")
+
+    return guarded
+
+
+def is_at_this_machine(request: HttpRequest) -> bool:
+    """Whether a development installation is asked by a client on loopback, not by a proxy there.
+
+    The Host must be no foreign name either: a web page whose name was made to resolve to 127.0.0.1
+    (DNS rebinding) would read the outbox otherwise.
+    """
+    return (
+        not environment().production
+        and request.META.get("REMOTE_ADDR") in LOOPBACK
+        and not any(name in request.headers for name in PROXY_HEADERS)
+        and is_own_host(request.get_host())
+    )
+
+
+def is_own_host(host: str) -> bool:
+    """Whether nobody else can own this Host: an address, a name without dots, or ours."""
+    name = split_domain_port(host)[0].strip("[]").rstrip(".")
+    if "." not in name or name.endswith(".localhost"):
+        return True
+    if name == urlsplit(environment().public_url).hostname:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@require_safe
+@staff_or_loopback
+def outbox(request: HttpRequest) -> HttpResponse:
+    """The newest messages, paged by key: `?before=` the last one seen, `?channel=` one channel."""
+    channel = request.GET.get("channel", "")
+    rows = SandboxMessage.objects.order_by("-id")
+    if channel in Channel.__members__.values():
+        rows = rows.filter(channel=channel)
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    page = list(rows[: PAGE_SIZE + 1])
+    shown = [_shown(row) for row in page[:PAGE_SIZE]]
+    older = {"channel": channel, "before": shown[-1].number} if len(page) > PAGE_SIZE else None
+    context = {
+        "messages_shown": shown,
+        "channels": list(Channel),
+        "channel": channel,
+        "newest": shown[0].number if shown else 0,
+        "older": urlencode(older) if older else "",
+        "is_first": not before,
+    }
+    response = render(request, "carillon/outbox.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
+@staff_or_loopback
+def mail_html(request: HttpRequest, number: int) -> HttpResponse:
+    """The HTML part of a mail, for the frame that shows it."""
+    row = SandboxMessage.objects.filter(pk=number).first()
+    if row is None or not row.content.get("html"):
+        raise Http404
+    response = HttpResponse(row.content["html"])
+    response["Content-Security-Policy"] = MAIL_POLICY
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _shown(row: SandboxMessage) -> Shown:
+    data = row.content.get("data")
+    return Shown(
+        number=row.pk,
+        channel=row.channel,
+        shape=_SHAPES.get(Channel(row.channel), "plain"),
+        at=row.at,
+        content=row.content,
+        data=json.dumps(data, ensure_ascii=False, indent=2) if data else "",
+    )

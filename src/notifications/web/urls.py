@@ -1,0 +1,14 @@
+"""Pages for people, and what Prometheus scrapes."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from notifications.web import landing, metrics, outbox
+
+urlpatterns = [
+    path("", landing.home, name="home"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("outbox", outbox.outbox, name="outbox"),
+    path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
+]
