@@ -124,8 +124,7 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = CARILLON.data_dir / "static"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = True  # straight from the installed packages: nothing to collect
 DATA_UPLOAD_MAX_MEMORY_SIZE = CARILLON.max_body_bytes
 
 REST_FRAMEWORK = {
