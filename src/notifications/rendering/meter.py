@@ -1,0 +1,127 @@
+"""What one render may use: turns of loops, characters worked on, and time.
+
+The sandbox asks the meter before every operation that could grow or take long, so that a hostile
+template ends with an error instead of a worker that hangs. Time is the thread's own CPU time: a
+busy machine must not fail an honest template.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any
+
+from jinja2.exceptions import TemplateRuntimeError
+from jinja2.runtime import Undefined
+from jinja2.utils import Namespace
+
+MAX_SOURCE = 100_000
+MAX_OUTPUT = 1_000_000
+MAX_TEXT = 100_000
+MAX_STEPS = 10_000
+MAX_CHARACTERS = 5_000_000
+MAX_BITS = 1_024
+RENDER_CPU_SECONDS = 0.15
+METER = "_meter"
+_SHOWN_NODES = 2_000
+_CHARACTERS_A_NODE = 64
+_TICKS = 32
+
+
+class LimitReached(TemplateRuntimeError):
+    """The template asked for more than a render may use."""
+
+
+class Meter:
+    """What one message's render has left."""
+
+    __slots__ = ("characters", "started", "steps")
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+        self.characters = MAX_CHARACTERS
+        self.started: float | None = None
+
+    def loop(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items, each turn counted.
+
+        Raises:
+            LimitReached: when the turns are used up, or the time is.
+        """
+        if isinstance(items, Undefined):
+            return iter(items)  # raises the error that names the variable
+        if isinstance(items, Sized) and len(items) > self.steps:
+            raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
+        return self._counted(items)
+
+    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self.steps -= 1
+            if self.steps % _TICKS == 0:
+                self.check_time()
+            if self.steps < 0:
+                raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
+            yield item
+
+    def check_time(self) -> None:
+        """Raises LimitReached when this render has used its CPU time; the first call starts it."""
+        now = time.thread_time()
+        if self.started is None:
+            self.started = now
+        elif now - self.started > RENDER_CPU_SECONDS:
+            raise LimitReached(f"rendering takes more than {RENDER_CPU_SECONDS:g} s of CPU time")
+
+    def charge(self, value: Any) -> int:
+        """Counts a value that is about to be worked on as text; answers its size in characters."""
+        if isinstance(value, str):
+            size = len(value)
+        elif isinstance(value, list | tuple | dict | set | range):
+            size = weigh(value, MAX_STEPS) * _CHARACTERS_A_NODE
+        else:
+            size = _CHARACTERS_A_NODE
+        self.characters -= size
+        if self.characters < 0:
+            raise LimitReached(f"more than {MAX_CHARACTERS:,} characters are worked on")
+        return size
+
+
+def check_text(size: int) -> None:
+    """Refuses a text that would be too long."""
+    if size > MAX_TEXT:
+        raise LimitReached(f"a text grows longer than {MAX_TEXT:,} characters")
+
+
+def weigh(value: Any, limit: int) -> int:
+    """How many values a value holds, itself and long texts included.
+
+    Lists can hold one another many times over: `[a, a]` of `[b, b]` of ... is small in memory and
+    without end on paper.
+
+    Raises:
+        LimitReached: above the limit.
+    """
+    count = 0
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        count += 1
+        if isinstance(each, str):
+            count += len(each) // _CHARACTERS_A_NODE
+        elif isinstance(each, dict):
+            waiting += each.values()
+            waiting += each.keys()
+        elif isinstance(each, list | tuple | set):
+            waiting += each
+        elif isinstance(each, range):
+            count += len(each)
+        elif isinstance(each, Namespace):
+            raise LimitReached("a namespace is no value")
+        if count + len(waiting) > limit:
+            raise LimitReached(f"a list or mapping holds more than {limit:,} values")
+    return count
+
+
+def check_shown(value: Any) -> None:
+    """Refuses to write out a list or mapping without end."""
+    if isinstance(value, list | tuple | dict | set | Namespace):
+        weigh(value, _SHOWN_NODES)

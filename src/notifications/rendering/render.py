@@ -1,0 +1,384 @@
+"""Template versions, compiled: the part of rendering that every message passes through.
+
+A version never changes, so what was compiled of it stays right for as long as there is room.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from inscriptis import get_text
+from inscriptis.css_profiles import CSS_PROFILES
+from inscriptis.model.config import ParserConfig
+
+from notifications.conf import environment
+from notifications.domain.channels import Channel
+from notifications.domain.errors import NotFound, TemplateFault
+from notifications.domain.messages import Content
+from notifications.models import NotificationTemplate, TemplateVersion
+from notifications.rendering.engine import CompiledText, root_of
+from notifications.rendering.filters import FORMATS
+from notifications.rendering.formats import formats_for
+from notifications.rendering.meter import METER, Meter
+
+KEPT_VERSIONS = 1_000
+MAX_PLANS = 256
+HTML_FIELD = "email_html_template"
+_SUBJECT, _MAIL_TEXT = "email_subject_template", "email_body_template"
+_TITLE_END = "\ue000"  # private use: no author types it, and whitespace control leaves it alone
+FIELDS_OF_CHANNEL: dict[str, tuple[str, ...]] = {
+    Channel.PUSH: ("push_template", "in_app_template", "websocket_template"),
+    Channel.EMAIL: (HTML_FIELD, _MAIL_TEXT),
+    Channel.SMS: ("sms_template",),
+    Channel.WEBSOCKET: ("websocket_template", "in_app_template", "push_template"),
+    Channel.IN_APP: ("in_app_template", "websocket_template", "push_template"),
+    Channel.TELEGRAM: ("telegram_template",),
+    Channel.WEBHOOK: ("websocket_template", "in_app_template", "push_template", "sms_template"),
+    Channel.CHAT: ("telegram_template", "in_app_template", "push_template", "sms_template"),
+}
+"""Where a channel's text is looked for. The first is its own; the others serve only a channel that
+supported_channels names."""
+
+
+class UserFacts(NamedTuple):
+    """A user's row as templates need it; the pipeline reads these columns in this order."""
+
+    id: int
+    uuid: UUID
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    locale: str
+    timezone: str
+    avatar_url: str
+    subscription_tier: str
+    date_joined: datetime | None
+    last_login: datetime | None
+    role: str
+
+
+def user_context(row: UserFacts) -> dict[str, Any]:
+    """The `user` of a template's context (SPEC 5)."""
+    return {
+        "id": str(row[0]),
+        "uuid": str(row[1]),
+        "username": row[2],
+        "email": row[3],
+        "first_name": row[4],
+        "last_name": row[5],
+        "full_name": f"{row[4]} {row[5]}".strip(),
+        "locale": row[6],
+        "timezone": row[7],
+        "avatar_url": row[8],
+        "subscription_tier": row[9],
+        "join_date": row[10],
+        "last_login": row[11],
+        "role": row[12],
+    }
+
+
+def text_content(title: str, body: str, data: Mapping[str, Any]) -> Content:
+    """The content of a notification without a template."""
+    return Content(title=one_line(title), body=body, data=data)
+
+
+def one_line(text: str) -> str:
+    """A title on one line: what follows a line break could be read as a header."""
+    return " ".join(text.split())
+
+
+class _Part(NamedTuple):
+    """A compiled text, and the locale that its numbers and dates are written in."""
+
+    text: CompiledText
+    locale: str
+    has_title: bool
+    rank: int  # how far down the chain of locales the text was found
+
+
+class _Plan(NamedTuple):
+    """What a channel shows in a locale."""
+
+    body: _Part | None  # None for a mail whose text part is made from its HTML
+    html: _Part | None
+    subject: _Part | None
+    is_mail: bool
+    is_titled: bool
+    locale: str  # that of all parts; empty where they differ
+
+
+class CompiledVersion:
+    """One published version of a template. Texts are compiled when they are first needed."""
+
+    def __init__(
+        self,
+        *,
+        version_id: int,
+        path: str,
+        content: Mapping[str, Mapping[str, str]],
+        required_variables: Sequence[str],
+        supported_channels: Sequence[str],
+        default_locale: str,
+    ) -> None:
+        self.version_id = version_id
+        self.path = path
+        self.required_variables = tuple(required_variables)
+        self.default_locale = _normal(default_locale)
+        self._content = {_normal(locale): texts for locale, texts in content.items()}
+        self._listed = frozenset(supported_channels)
+        self._roots = tuple((name, root_of(name)) for name in required_variables)
+        self._texts: dict[tuple[str, str], CompiledText] = {}
+        self._plans: dict[tuple[str, str], _Plan] = {}
+        self._channels = frozenset(each for each in Channel if self._field(each))
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that this version has a text for."""
+        return [channel for channel in Channel if channel in self._channels]
+
+    @property
+    def locales(self) -> list[str]:
+        """The locales that have texts of their own, the default first."""
+        return sorted(self._content, key=lambda each: (each != self.default_locale, each))
+
+    def supports(self, channel: str) -> bool:
+        """Whether a message on this channel can be rendered."""
+        return channel in self._channels
+
+    def missing_variables(self, context: Mapping[str, Any]) -> list[str]:
+        """The required variables that a context lacks; dotted ones count as their root."""
+        return [name for name, root in self._roots if root not in context]
+
+    def variables(self) -> set[str]:
+        """Every variable that any text of this version reads."""
+        found: set[str] = set()
+        for locale, texts in self._content.items():
+            for field, source in texts.items():
+                if source:
+                    found |= self._text(field, locale).variables
+        return found
+
+    def precompile(self) -> int:
+        """Compiles every text now; answers how many.
+
+        Raises:
+            TemplateFault: for a text that cannot be compiled.
+        """
+        self.variables()
+        return len(self._texts)
+
+    def render(self, *, channel: str, locale: str, context: dict[str, Any]) -> Content:
+        """What a message says on its channel.
+
+        context holds user, current_time, app_name, app_url and the caller's variables. A text is
+        looked for in the locale, its language, the template's default and the service's.
+
+        Raises:
+            TemplateFault: missing_variable, template_error, or channel_not_in_template.
+        """
+        plan = self._plans.get((channel, locale)) or self._plan(channel, locale)
+        user = context.get("user")
+        zone = (user.get("timezone") if user else "") or environment().timezone
+        formats = formats_for(plan.locale or locale, zone)
+        context = {**context, FORMATS: formats, METER: Meter()}
+        if plan.is_mail:
+            return _mail(plan, context, zone)
+        body, title = _show(plan.body, plan, context, zone), ""
+        if plan.body and plan.body.has_title and _TITLE_END in body:
+            head, _, body = body.partition(_TITLE_END)
+            title = one_line(head)
+        elif plan.subject is not None:
+            title = one_line(_show(plan.subject, plan, context, zone))
+        if plan.is_titled and not title:
+            title = str(context.get("app_name") or "")
+        return Content(title=title, body=body.strip())
+
+    def _field(self, channel: str) -> str | None:
+        """The field that serves a channel, if one of them holds a text in any locale."""
+        fields = FIELDS_OF_CHANNEL[channel]
+        if self._listed and channel not in self._listed:
+            return None
+        if not self._listed and channel != Channel.EMAIL:
+            fields = () if channel in (Channel.WEBHOOK, Channel.CHAT) else fields[:1]
+        held = [f for f in fields if any(texts.get(f) for texts in self._content.values())]
+        return held[0] if held else None
+
+    def _plan(self, channel: str, locale: str) -> _Plan:
+        field = self._field(channel) if channel in self._channels else None
+        if field is None:
+            raise TemplateFault(
+                f"template {self.path} has no text for {channel}", code="channel_not_in_template"
+            )
+        is_mail = channel == Channel.EMAIL
+        body = self._part(_MAIL_TEXT if is_mail else field, locale)
+        html = self._part(HTML_FIELD, locale) if is_mail else None
+        if body and html and html.rank < body.rank:
+            body = None  # a text part made from the HTML is in the reader's language
+        is_titled = not is_mail and channel != Channel.SMS
+        needs_subject = is_mail or (is_titled and not (body and body.has_title))
+        subject = self._part(_SUBJECT, locale) if needs_subject else None
+        locales = {part.locale for part in (body, html, subject) if part}
+        shared = locales.pop() if len(locales) == 1 else ""
+        plan = _Plan(body, html, subject, is_mail, is_titled, shared)
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        self._plans[channel, locale] = plan
+        return plan
+
+    def _part(self, field: str, locale: str) -> _Part | None:
+        wanted = _normal(locale)
+        language = wanted.partition("_")[0]
+        for rank, tried in enumerate(self._chain(wanted)):
+            source = self._content.get(tried, {}).get(field)
+            if source:
+                shown_in = wanted if tried.partition("_")[0] == language else tried
+                has_title = _title_end(field, source) is not None
+                return _Part(self._text(field, tried), shown_in, has_title, rank)
+        return None
+
+    def _chain(self, locale: str) -> list[str]:
+        service = _normal(environment().locale)
+        names: list[str] = []
+        for name in (locale, self.default_locale, service):
+            names += [name, name.partition("_")[0]]
+        # Last of all any locale: a channel that is supported always has some words.
+        return list(dict.fromkeys([*names, *self.locales]))
+
+    def _text(self, field: str, locale: str) -> CompiledText:
+        found = self._texts.get((field, locale))
+        if found is None:
+            source = self._content[locale][field]
+            end = _title_end(field, source)
+            if end is not None:
+                source = f"{source[:end]}{_TITLE_END}{source[end:]}"
+            name = f"{field} ({locale})"
+            found = CompiledText(source, html=field == HTML_FIELD, name=name)
+            self._texts[field, locale] = found
+        return found
+
+
+compile_version = CompiledVersion
+
+
+def _normal(locale: str) -> str:
+    """`pt-br` and `pt_BR` are one: the language in lower case, the territory in upper case."""
+    language, _, rest = locale.replace("-", "_").partition("_")
+    territory = rest.upper() if len(rest) == 2 else rest.title()
+    return f"{language.lower()}_{territory}" if rest else language.lower()
+
+
+_UNTITLED = frozenset({HTML_FIELD, _MAIL_TEXT, _SUBJECT, "sms_template"})
+_TITLED_TEXT = re.compile(r"\s*([^\n]*\S[^\n]*?)[ \t\r]*\n[ \t\r]*\n\s*\S")
+
+
+def _title_end(field: str, source: str) -> int | None:
+    """Where the title ends in a text whose first line is followed by an empty one; else None."""
+    found = None if field in _UNTITLED else _TITLED_TEXT.match(source)
+    return found.end(1) if found else None
+
+
+def _show(part: _Part | None, plan: _Plan, context: dict[str, Any], zone: str) -> str:
+    if part is None:
+        return ""
+    if not plan.locale:
+        context = {**context, FORMATS: formats_for(part.locale, zone)}
+    return part.text.render(context)
+
+
+def _mail(plan: _Plan, context: dict[str, Any], zone: str) -> Content:
+    subject = one_line(_show(plan.subject, plan, context, zone))
+    html = _show(plan.html, plan, context, zone)
+    body = _show(plan.body, plan, context, zone) if plan.body else text_of_html(html)
+    return Content(
+        title=subject or str(context.get("app_name") or ""), body=body.strip(), html=html
+    )
+
+
+_PLAIN = ParserConfig(css=CSS_PROFILES["strict"], display_links=True)
+
+
+@functools.lru_cache(maxsize=16)
+def text_of_html(html: str) -> str:
+    """The text part of a mail that has only HTML; links keep their address."""
+    text: str = get_text(html, _PLAIN)
+    lines = (line.strip() for line in text.strip().splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+_versions: OrderedDict[int, CompiledVersion] = OrderedDict()
+_lock = threading.Lock()
+
+
+def version_of(version_id: int | None) -> CompiledVersion:
+    """The compiled form of a stored version.
+
+    Raises:
+        NotFound: unknown_template, when there is no such version.
+    """
+    found = versions_of([version_id] if version_id is not None else [])
+    if not found:
+        raise NotFound("the template was never published", code="unknown_template")
+    return found[version_id or 0]
+
+
+def versions_of(version_ids: Iterable[int]) -> dict[int, CompiledVersion]:
+    """The compiled forms of stored versions, those that exist; one query for all that are new."""
+    found: dict[int, CompiledVersion] = {}
+    missing: list[int] = []
+    with _lock:
+        for key in version_ids:
+            version = _versions.get(key)
+            if version is None:
+                missing.append(key)
+            else:
+                _versions.move_to_end(key)
+                found[key] = version
+    if missing:
+        found |= _load(missing)
+    return found
+
+
+def _load(version_ids: Sequence[int]) -> dict[int, CompiledVersion]:
+    rows = TemplateVersion.objects.filter(pk__in=version_ids).select_related("template")
+    loaded = {row.pk: compiled_row(row) for row in rows}
+    with _lock:
+        _versions.update(loaded)
+        while len(_versions) > KEPT_VERSIONS:
+            _versions.popitem(last=False)
+    return loaded
+
+
+def compiled_row(row: TemplateVersion) -> CompiledVersion:
+    """A stored version, compiled."""
+    return CompiledVersion(
+        version_id=row.pk,
+        path=row.template.path,
+        content=row.content,
+        required_variables=row.required_variables,
+        supported_channels=row.supported_channels,
+        default_locale=row.default_locale,
+    )
+
+
+def precompile(limit: int = KEPT_VERSIONS) -> int:
+    """Compiles the current versions of active templates; answers how many texts. For a start."""
+    rows = TemplateVersion.objects.filter(
+        pk__in=NotificationTemplate.objects.filter(is_active=True).values("current_version")
+    ).order_by("-pk")[:limit]
+    return sum(
+        version.precompile() for version in versions_of(rows.values_list("pk", flat=True)).values()
+    )
+
+
+def forget_versions() -> None:
+    """Empties the cache. For tests: a rolled-back database hands out the same keys again."""
+    with _lock:
+        _versions.clear()

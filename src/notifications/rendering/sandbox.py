@@ -1,0 +1,271 @@
+"""The Jinja2 environments that untrusted authors' templates run in.
+
+What is reachable is listed, not what is forbidden: values are data (texts, numbers, times, lists,
+mappings), each with a few harmless methods; filters are a list; macros, imports and block
+assignments are off. What could grow is metered (meter.py): every operation that makes a text, a
+list or a number, every turn of a loop. `{{ order.items }}` is the mapping's own entry, no method.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sized
+from datetime import date, timedelta
+from datetime import time as time_of_day
+from typing import Any
+
+from jinja2 import StrictUndefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
+from markupsafe import escape
+
+from notifications.rendering.filters import FILTERS, GUARDS
+from notifications.rendering.meter import (
+    MAX_BITS,
+    MAX_STEPS,
+    METER,
+    LimitReached,
+    check_shown,
+    check_text,
+)
+
+MAX_LOOP_DEPTH = 2
+_SPECIAL = re.compile("[&<>\"']")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
+    (
+        str,
+        _words(
+            "capitalize casefold count endswith find isalpha isdigit islower isnumeric isupper"
+            " lower lstrip partition removeprefix removesuffix rpartition rstrip split splitlines"
+            " startswith strip swapcase title upper"
+        ),
+    ),
+    (dict, _words("get items keys values")),
+    ((list, tuple), _words("count index")),
+    (
+        (date, time_of_day, timedelta),
+        _words(
+            "day hour isoformat isoweekday minute month second weekday year date time days seconds"
+            " total_seconds"
+        ),
+    ),
+    (
+        LoopContext,
+        _words(
+            "index index0 revindex revindex0 first last length depth depth0 previtem nextitem"
+            " cycle changed"
+        ),
+    ),
+)
+_FORBIDDEN: dict[type[nodes.Node], str] = {
+    nodes.Extends: "extends",
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "import",
+    nodes.Block: "block",
+    nodes.Macro: "macro",
+    nodes.CallBlock: "call",
+    nodes.FilterBlock: "filter blocks",
+    nodes.AssignBlock: "set blocks ({% set x %}...{% endset %}); write {% set x = ... %}",
+}
+
+
+@functools.lru_cache(maxsize=256)
+def _reachable(kind: Any) -> frozenset[str]:
+    """The methods that templates may use on values of a type."""
+    return next((names for base, names in _METHODS if issubclass(kind, base)), frozenset())
+
+
+class MissingVariable(UndefinedError):
+    """A variable that the context does not hold."""
+
+    def __init__(self, message: str | None = None, *, name: str = "", owner: Any = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.owner = owner
+
+
+class NamedUndefined(StrictUndefined):
+    """StrictUndefined whose error knows the variable's name and what it was looked up on."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = None, name: str | None = None, exc: Any = None
+    ) -> None:
+        kind: Any = exc or functools.partial(MissingVariable, name=name or "", owner=obj)
+        if obj is None:
+            super().__init__(hint, name=name, exc=kind)
+        else:
+            super().__init__(hint, obj, name, kind)
+
+
+def _shown_in_text(value: Any) -> str:
+    if type(value) is str:
+        return value
+    check_shown(value)
+    return str(value)
+
+
+def _shown_in_html(value: Any) -> str:
+    """`escape`, but quicker: most values hold nothing to escape."""
+    if type(value) is str and _SPECIAL.search(value) is None:
+        return value
+    check_shown(value)
+    return escape(value)
+
+
+class _Generator(CodeGenerator):
+    """Jinja's code generator; what is written out passes `shown` instead of str or escape."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write("environment.shown(")
+
+
+def _bounded_range(*args: int) -> range:
+    found = range(*args)
+    if len(found) > MAX_STEPS:
+        raise LimitReached(f"range() is longer than {MAX_STEPS:,}")
+    return found
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja2 for authors who are not trusted. html says whether values are escaped."""
+
+    code_generator_class = _Generator
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self, *, html: bool) -> None:
+        super().__init__(autoescape=html, undefined=NamedUndefined, cache_size=0)
+        self.filters = {**FILTERS, **GUARDS}
+        self.globals = {"range": _bounded_range, "namespace": Namespace}
+        self.shown = _shown_in_html if html else _shown_in_text
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A mapping's entry comes before its methods, and costs no raised exception."""
+        if type(obj) is dict:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
+        return super().getattr(obj, attribute)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if attr.startswith("_"):
+            return False
+        kind: Any = type(obj)
+        return attr in _reachable(kind) or isinstance(obj, Namespace)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """No format methods at all: `'{:999999999}'.format(1)` would fill the memory."""
+        return
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method or function of the lists above; the method's owner is counted."""
+        owner = getattr(obj, "__self__", None)
+        if owner is not None:
+            context.parent[METER].charge(owner)
+        return context.call(obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if type(left) is int and type(right) is int:
+            _check_numbers(operator, left, right)
+        elif isinstance(left, Sized) or isinstance(right, Sized):
+            _check_sized(context, operator, left, right)
+        return self.binop_table[operator](left, right)
+
+    def check(self, tree: nodes.Template) -> None:
+        """Refuses what a template may not contain.
+
+        Raises:
+            TemplateSyntaxError: with the line.
+        """
+        for kind, word in _FORBIDDEN.items():
+            for node in tree.find_all(kind):
+                raise TemplateSyntaxError(f"templates may not use {word}", node.lineno)
+        for name in ("filter", "test"):
+            known = FILTERS if name == "filter" else self.tests
+            for used in tree.find_all(nodes.Filter if name == "filter" else nodes.Test):
+                if used.name not in known:
+                    raise TemplateSyntaxError(f"there is no {name} {used.name!r}", used.lineno)
+        _check_loops(tree, 0)
+
+    def guard(self, tree: nodes.Template) -> None:
+        """Puts loops, `~`, lists and mappings under the meter."""
+        _Guard().visit(tree)
+
+
+def _check_loops(node: nodes.Node, depth: int) -> None:
+    if isinstance(node, nodes.For):
+        depth += 1
+        if node.recursive:
+            raise TemplateSyntaxError("loops may not be recursive", node.lineno)
+        if depth > MAX_LOOP_DEPTH:
+            raise TemplateSyntaxError(
+                f"loops may be nested {MAX_LOOP_DEPTH} deep, not deeper", node.lineno
+            )
+    for child in node.iter_child_nodes():
+        _check_loops(child, depth)
+
+
+def _under(guard: str, node: Any) -> nodes.Filter:
+    return nodes.Filter(node, guard, [], [], None, None, lineno=node.lineno)
+
+
+class _Guard(NodeTransformer):
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        self.generic_visit(node)
+        node.iter = _under("_loop", node.iter)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+        self.generic_visit(node)
+        return _under("_concat", nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_List(self, node: nodes.List) -> nodes.Expr:
+        self.generic_visit(node)
+        plain = all(isinstance(item, nodes.Const) for item in node.items)
+        return node if plain else _under("_literal", node)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Expr:
+        self.generic_visit(node)
+        plain = node.ctx != "load" or all(isinstance(item, nodes.Const) for item in node.items)
+        return node if plain else _under("_literal", node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Expr:
+        self.generic_visit(node)
+        return _under("_literal", node) if node.items else node
+
+
+def _check_numbers(operator: str, left: int, right: int) -> None:
+    bits = left.bit_length()
+    if (operator == "*" and bits + right.bit_length() > MAX_BITS) or (
+        operator == "**" and bits * abs(right) > MAX_BITS
+    ):
+        raise LimitReached("a number grows too large")
+
+
+def _check_sized(context: Context, operator: str, left: Any, right: Any) -> None:
+    """Texts may be added and repeated within limits, lists added; texts are not formatted by %."""
+    charge = context.parent[METER].charge
+    if operator == "+":
+        size = charge(left) + charge(right)
+        if isinstance(left, str):
+            check_text(size)
+    elif operator == "*" and isinstance(left, str) and isinstance(right, int):
+        check_text(len(left) * right)
+    elif operator == "*" and isinstance(right, str) and isinstance(left, int):
+        check_text(len(right) * left)
+    else:
+        raise LimitReached(f"{operator} does not work on texts and lists here")
