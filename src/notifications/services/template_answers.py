@@ -1,0 +1,137 @@
+"""What TemplateService answers: the public shapes of templates, versions and previews."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class TemplateAnswer(msgspec.Struct, kw_only=True):
+    """A template. The texts are the draft; `version` is the number of what is sent now."""
+
+    id: int
+    name: str
+    path: str
+    category: str | None
+    default_priority: int
+    supported_channels: list[str]
+    channels: list[str]
+    required_variables: list[str]
+    optional_variables: list[str]
+    default_locale: str
+    is_active: bool
+    status: str
+    version: int | None
+    push_template: str
+    email_subject_template: str
+    email_body_template: str
+    email_html_template: str
+    sms_template: str
+    websocket_template: str
+    telegram_template: str
+    in_app_template: str
+    translations: dict[str, dict[str, str]]
+    created_at: datetime
+    updated_at: datetime
+    warnings: list[str] = []
+
+
+class TemplateBody(msgspec.Struct, kw_only=True):
+    """What creates or changes a template. A change names only what it changes."""
+
+    name: str
+    path: str
+    category: str | None = None
+    default_priority: int | str = 3
+    supported_channels: list[str] = []
+    required_variables: list[str] = []
+    optional_variables: list[str] = []
+    default_locale: str = "en"
+    is_active: bool = True
+    status: str = "draft"
+    push_template: str = ""
+    email_subject_template: str = ""
+    email_body_template: str = ""
+    email_html_template: str = ""
+    sms_template: str = ""
+    websocket_template: str = ""
+    telegram_template: str = ""
+    in_app_template: str = ""
+    translations: dict[str, dict[str, str]] = {}
+
+
+class PublishBody(msgspec.Struct, kw_only=True):
+    """version: the number of an old version to go back to; none publishes the draft."""
+
+    version: int | None = None
+
+
+class PreviewBody(msgspec.Struct, kw_only=True):
+    """Variables to preview with; `user` is an example person unless it is given."""
+
+    context: dict[str, Any] = {}
+
+
+class VersionAnswer(msgspec.Struct, kw_only=True):
+    """A published version."""
+
+    id: int
+    number: int
+    is_current: bool
+    published_at: datetime
+    default_locale: str
+    supported_channels: list[str]
+    required_variables: list[str]
+    content: dict[str, dict[str, str]]
+
+
+class SmsAnswer(msgspec.Struct, kw_only=True):
+    """How a carrier counts a text."""
+
+    encoding: str
+    units: int
+    segments: int
+
+
+class PreviewItem(msgspec.Struct, kw_only=True):
+    """One channel in one locale: rendered, or the error that stands in the way."""
+
+    channel: str
+    locale: str
+    title: str = ""
+    body: str = ""
+    html: str = ""
+    sms: SmsAnswer | None = None
+    error_code: str | None = None
+    error: str | None = None
+
+
+class PreviewAnswer(msgspec.Struct, kw_only=True):
+    """Every channel in every locale."""
+
+    previews: list[PreviewItem]
+    missing_variables: list[str]
+
+
+class TextFault(msgspec.Struct, kw_only=True):
+    """What is wrong with one text."""
+
+    path: str
+    code: str
+    detail: str
+
+
+class ValidationAnswer(msgspec.Struct, kw_only=True):
+    """Whether the texts can be published.
+
+    missing_variables are required but used nowhere; extra_variables are used but not declared.
+    """
+
+    valid: bool
+    errors: list[TextFault]
+    warnings: list[str]
+    missing_variables: list[str]
+    extra_variables: list[str]
+    all_variables: list[str]

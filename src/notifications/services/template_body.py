@@ -1,0 +1,194 @@
+"""Reads and checks what an author sends: fields, texts, variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from notifications.domain.channels import Channel, parse_priority
+from notifications.domain.errors import FieldError, TemplateFault
+from notifications.intake.fields import Fields
+from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
+from notifications.rendering.engine import CompiledText, root_of
+from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
+from notifications.rendering.render import HTML_FIELD, CompiledVersion
+from notifications.services.template_answers import TemplateBody
+
+AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url"})
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
+_CHANNELS = ", ".join(Channel)
+
+
+def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
+    """The model's values from a caller's body: those that were given, and that are right.
+
+    Errors are noted in `fields`.
+    """
+    fields.refuse_unknown(TemplateBody.__struct_fields__)
+    values: dict[str, Any] = {}
+    _read_names(fields, values, creating=creating)
+    if "category" in fields.body:
+        values["category"] = _category(fields)
+    if "default_priority" in fields.body:
+        values["default_priority"] = _priority(fields)
+    if "supported_channels" in fields.body:
+        values["supported_channels"] = _channels(fields)
+    for name in ("required_variables", "optional_variables"):
+        if name in fields.body:
+            values[name] = _variables(fields, name)
+    if "is_active" in fields.body:
+        values["is_active"] = fields.flag("is_active", True)
+    _read_texts(fields, values)
+    return values
+
+
+def wants_publishing(fields: Fields) -> bool:
+    """Whether the body asks for what it holds to be sent from now on."""
+    status = fields.body.get("status", TemplateStatus.DRAFT)
+    if status not in TemplateStatus.values:
+        fields.fault("status", "invalid", f"must be one of {', '.join(TemplateStatus.values)}")
+    return bool(status == TemplateStatus.PUBLISHED)
+
+
+def _read_names(fields: Fields, values: dict[str, Any], *, creating: bool) -> None:
+    for name, longest in (("name", 100), ("path", 200)):
+        if creating or name in fields.body:
+            values[name] = fields.text(name, required=True, longest=longest)
+    path = values.get("path")
+    if path and not is_template_path(path):
+        fields.fault(
+            "path",
+            "invalid_path",
+            f"must be up to {MAX_SEGMENTS} words joined by dots, e.g. user.payment.success;"
+            " * stands for any one word",
+        )
+    if "default_locale" in fields.body:
+        values["default_locale"] = fields.text("default_locale", longest=20)
+        if values["default_locale"] and not _LOCALE.fullmatch(values["default_locale"]):
+            fields.fault("default_locale", "invalid_locale", "must be a locale such as en or ru_RU")
+
+
+def _category(fields: Fields) -> Category | None:
+    key = fields.text("category", longest=50)
+    found = Category.objects.filter(key=key).first() if key else None
+    if key and found is None:
+        known = ", ".join(Category.objects.order_by("key").values_list("key", flat=True))
+        fields.fault("category", "unknown_category", f"{key!r} is not a category; known: {known}")
+    return found
+
+
+def _priority(fields: Fields) -> int:
+    try:
+        return int(parse_priority(fields.body["default_priority"]))
+    except (ValueError, TypeError):
+        fields.fault("default_priority", "invalid_priority", "must be 1 to 4 or a priority word")
+        return 3
+
+
+def _channels(fields: Fields) -> list[str]:
+    given = fields.items("supported_channels") or []
+    for value in given:
+        if value not in Channel.__members__.values():
+            detail = f"{value!r} is not one of {_CHANNELS}"
+            fields.fault("supported_channels", "invalid_channel", detail)
+    return list(dict.fromkeys(str(value) for value in given))
+
+
+def _variables(fields: Fields, name: str) -> list[str]:
+    given = fields.items(name) or []
+    for value in given:
+        if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+            fields.fault(name, "invalid", "must list names of variables, e.g. amount or order.id")
+            return []
+    return list(dict.fromkeys(given))
+
+
+def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
+    for name in CONTENT_FIELDS:
+        if name in fields.body:
+            values[name] = _text(fields, name, fields.body[name])
+    if "translations" not in fields.body:
+        return
+    translations: dict[str, dict[str, str]] = {}
+    for locale, texts in fields.mapping("translations").items():
+        place = f"translations.{locale}"
+        if not _LOCALE.fullmatch(locale):
+            fields.fault(place, "invalid_locale", "must be a locale such as en or ru_RU")
+        if not isinstance(texts, dict):
+            fields.fault(place, "wrong_type", "must be an object of texts")
+            continue
+        for name in texts:
+            if name not in CONTENT_FIELDS:
+                known = ", ".join(CONTENT_FIELDS)
+                fields.fault(f"{place}.{name}", "unknown_field", f"is not a text; known: {known}")
+        translations[locale] = {
+            name: _text(fields, f"{place}.{name}", text) for name, text in texts.items()
+        }
+    values["translations"] = translations
+
+
+def _text(fields: Fields, place: str, value: Any) -> str:
+    if isinstance(value, str) and "\x00" not in value:
+        return value
+    fields.fault(place, "wrong_type", "must be a text without NUL")
+    return ""
+
+
+@dataclass(slots=True)
+class Review:
+    """What is to be said about a template's texts."""
+
+    errors: list[FieldError] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    unused: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the author."""
+        unused = [f"the required variable {name} is used in no text" for name in self.unused]
+        extra = [
+            f"the variable {name} is used but not declared: name it in required_variables, so that"
+            " a call without it is refused, or in optional_variables"
+            for name in self.extra
+        ]
+        return unused + extra
+
+
+def review(
+    *,
+    content: Mapping[str, Mapping[str, str]],
+    default_locale: str,
+    required: list[str],
+    optional: list[str],
+) -> Review:
+    """Compiles every text and compares the variables with those declared."""
+    found = Review()
+    for locale, texts in content.items():
+        for name, source in texts.items():
+            place = name if locale == default_locale else f"translations.{locale}.{name}"
+            try:
+                text = CompiledText(source, html=name == HTML_FIELD, name=place)
+            except TemplateFault as fault:
+                found.errors.append(FieldError(place, fault.code, fault.detail))
+            else:
+                found.used |= text.variables
+    declared = {root_of(name) for name in (*required, *optional)} | AMBIENT_VARIABLES
+    if not found.errors:
+        found.unused = [name for name in required if root_of(name) not in found.used]
+    found.extra = sorted(found.used - declared)
+    return found
+
+
+def check_publishable(version: CompiledVersion, listed: list[str]) -> list[FieldError]:
+    """What stands in the way of publishing texts that compile."""
+    if not version.channels:
+        return [FieldError("push_template", "required", "give at least one channel's text")]
+    silent = [channel for channel in listed if not version.supports(channel)]
+    if silent:
+        detail = f"there is no text for {', '.join(silent)}: write one or take the channel out"
+        return [FieldError("supported_channels", "channel_without_text", detail)]
+    return []
