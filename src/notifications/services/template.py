@@ -44,7 +44,8 @@ from notifications.services.template_body import (
     read_body,
     review,
     wants_publishing,
-)from notifications.services.template_preview import example_context, preview_item
+)
+from notifications.services.template_preview import example_context, preview_item
 
 __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 
