@@ -131,7 +131,9 @@ async def connect(server: SmtpServer, timeout_s: float) -> SmtpConnection:
 async def _login(client: aiosmtplib.SMTP, server: SmtpServer) -> None:
     encrypted = client.get_transport_info("sslcontext") is not None
     if server.tls == "auto" and not encrypted and not server.is_loopback:
-        raise aiosmtplib.SMTPNotSupported("no password goes over the network in the clear")
+        raise aiosmtplib.SMTPException("no password goes over the network in the clear")
+    if not client.supported_auth_methods:
+        raise aiosmtplib.SMTPAuthenticationError(538, "the server offers no login")
     await client.login(server.user, server.password)
 
 
@@ -156,7 +158,10 @@ def _code_of(error: BaseException) -> str:
         cause = cause.__cause__
     if any(isinstance(one, aiosmtplib.SMTPAuthenticationError) for one in causes):
         return "auth"
-    if any(isinstance(one, (ssl.SSLError, aiosmtplib.SMTPNotSupported)) for one in causes):
+    # The bare class is all that aiosmtplib raises where STARTTLS is wanted and not offered.
+    if type(error) is aiosmtplib.SMTPException:
+        return "tls"
+    if any(isinstance(one, ssl.SSLError) for one in causes):
         return "tls"
     if isinstance(error, TimeoutError):
         return "timeout"

@@ -42,6 +42,7 @@ class SMTPSink(Sink):
         pipelining: whether PIPELINING is offered.
         tls: offers STARTTLS with this context; with implicit_tls it speaks TLS from the start.
         login: `user:password`; AUTH PLAIN is offered and demanded.
+        opens_data_for_nobody: answers 354 without a recipient, as RFC 2920 allows.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SMTPSink(Sink):
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         login: str = "",
+        opens_data_for_nobody: bool = False,
     ) -> None:
         super().__init__()
         self.messages: list[TakenMail] = []
@@ -65,6 +67,7 @@ class SMTPSink(Sink):
         self.login = login
         self.pipelining = pipelining
         self.smtputf8 = smtputf8
+        self.opens_data_for_nobody = opens_data_for_nobody
         self._keep = keep
         self._on_mail = on_mail
 
@@ -123,6 +126,11 @@ class _SMTPConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        if self._upgrade is not None:
+            return  # the client's first words over TLS can overtake the task that awaits it
+        self._work()
+
+    def _work(self) -> None:
         while self._buffer and not self._transport.is_closing():
             if not (self._read_content() if self._content is not None else self._read_line()):
                 break
@@ -216,6 +224,8 @@ class _SMTPConnection(asyncio.Protocol):
         self._sink.left(self._transport)
         self._transport = self._sink.joined(secured)
         self._tls = True
+        self._upgrade = None
+        self._work()
 
     def _auth(self, line: str) -> bytes:
         user, _, password = self._sink.login.partition(":")
@@ -238,7 +248,7 @@ class _SMTPConnection(asyncio.Protocol):
         return b"250 2.1.5 OK\r\n"
 
     def _data(self, _line: str) -> bytes:
-        if not self._recipients:
+        if not self._recipients and not self._sink.opens_data_for_nobody:
             return b"503 5.5.1 RCPT first\r\n"
         self._content = []
         return b"354 Go ahead\r\n"

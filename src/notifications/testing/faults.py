@@ -1,0 +1,229 @@
+"""Faults that a network provider meets, and the verdict that each must end in.
+
+FAULT_VERDICTS is the law: tests/contract/test_provider_faults.py runs every network provider
+against every fault of its protocol, and docs/reference/faults.md is written from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from notifications.domain.messages import Verdict
+from notifications.testing.http_sink import HTTPScript, HTTPSink, Reply, TakenRequest
+from notifications.testing.loopback import Act, Sink
+from notifications.testing.smtp_sink import SMTPScript, SMTPSink, by_verb
+
+LOGIN = "carillon:secret"
+TOKEN_PATH = "/token"  # noqa: S105 -- a path of the fake, where FCM's access tokens come from
+_TOKEN_REPLY = Reply(body=b'{"access_token": "fake", "expires_in": 3600}')
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a server does wrong. is_slow: it shows only when the call's time is over."""
+
+    text: str
+    http: Reply | Act | None = None
+    smtp: SMTPScript | None = None
+    is_refusing: bool = False
+    is_slow: bool = False
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Over which protocols this can happen."""
+        if self.is_refusing:
+            return ("http", "smtp")
+        return ("http",) if self.http is not None else ("smtp",)
+
+
+def _smtp(text: str, *, is_slow: bool = False, **answers: bytes | Act) -> Fault:
+    return Fault(text, smtp=by_verb(**answers), is_slow=is_slow)
+
+
+_RETRY_AFTER = {"Retry-After": "120"}
+_HTML = {"Content-Type": "text/html"}
+_SILENT = "accepts and never answers"
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        "refused": Fault("nobody listens on the port", is_refusing=True),
+        # HTTP
+        "reset": Fault("takes the request, then resets the connection", http=Act.RESET),
+        "dropped": Fault("takes the request, then closes the connection", http=Act.DROP),
+        "silent": Fault(_SILENT, http=Act.HANG, is_slow=True),
+        "dripping": Fault("answers a byte at a time", http=Reply(drip_s=0.05), is_slow=True),
+        "cut": Fault("resets in the middle of a 200's body", http=Reply(body=b"{}" * 99, cut=True)),
+        "not_http": Fault("answers in no HTTP", http=Reply(raw=b"SSH-2.0-OpenSSH_9.9\r\n\r\n")),
+        "bad_json": Fault("a 200 whose JSON is broken", http=Reply(body=b'{"name": "pro')),
+        "html": Fault("a 200 with a web page", http=Reply(body=b"<html>", headers=_HTML)),
+        "huge": Fault("a 200 with a megabyte", http=Reply(body=b"x" * 1_000_000)),
+        "redirect": Fault("sends elsewhere", http=Reply(302, headers={"Location": "/other"})),
+        "400": Fault("finds the request wrong", http=Reply(400)),
+        "401": Fault("refuses the credentials", http=Reply(401)),
+        "404": Fault("knows no such thing", http=Reply(404)),
+        "410": Fault("knows that it is gone", http=Reply(410)),
+        "429": Fault("has had too much", http=Reply(429)),
+        "429_after": Fault("too much, and says how long", http=Reply(429, headers=_RETRY_AFTER)),
+        "500": Fault("breaks", http=Reply(500, body=b"<html>oops", headers=_HTML)),
+        "503": Fault("is away", http=Reply(503)),
+        "503_after": Fault("is away, and says how long", http=Reply(503, headers=_RETRY_AFTER)),
+        # SMTP
+        "smtp_reset_at_once": _smtp("resets before it greets", CONNECT=Act.RESET),
+        "smtp_silent_greeting": _smtp(_SILENT, is_slow=True, CONNECT=Act.HANG),
+        "smtp_no_service": _smtp("greets with 554", CONNECT=b"554 No service\r\n"),
+        "smtp_bad_login": _smtp("refuses the credentials", AUTH=b"535 5.7.8 Bad\r\n"),
+        "smtp_auth_wanted": _smtp("wants a login first", MAIL=b"530 5.7.0 Login\r\n"),
+        "smtp_garbage": _smtp("answers in no SMTP", MAIL=b"<html>oops</html>\r\n"),
+        "smtp_silent_envelope": _smtp("falls silent at MAIL", is_slow=True, MAIL=Act.HANG),
+        "smtp_reset_envelope": _smtp("resets at RCPT", RCPT=Act.RESET),
+        "smtp_closing": _smtp("closes down at MAIL", MAIL=b"421 4.3.2 Bye\r\n"),
+        "smtp_sender_later": _smtp("defers the sender", MAIL=b"451 4.3.0 Later\r\n"),
+        "smtp_sender_refused": _smtp("refuses the sender", MAIL=b"550 5.7.1 Not you\r\n"),
+        "smtp_greylisted": _smtp("defers the recipient", RCPT=b"450 4.2.0 Grey\r\n"),
+        "smtp_unknown": _smtp("knows no such recipient", RCPT=b"550 5.1.1 Unknown\r\n"),
+        "smtp_relay_denied": _smtp("does not relay", RCPT=b"550 5.7.1 Relay denied\r\n"),
+        "smtp_data_refused": _smtp("refuses DATA", DATA=b"554 5.6.0 No\r\n"),
+        "smtp_reset_content": _smtp("resets inside the content", BODY=Act.RESET),
+        "smtp_reset_end": _smtp("resets after the content", END=Act.RESET),
+        "smtp_dropped_end": _smtp("closes after the content", END=Act.DROP),
+        "smtp_silent_end": _smtp("falls silent after the content", is_slow=True, END=Act.HANG),
+        "smtp_garbage_end": _smtp("no SMTP after the content", END=b"\0\0\0\r\n"),
+        "smtp_odd_end": _smtp("a 354 after the content", END=b"354 More?\r\n"),
+        "smtp_content_later": _smtp("defers the content", END=b"451 4.3.0 Later\r\n"),
+        "smtp_content_refused": _smtp("refuses the content", END=b"554 5.7.1 Spam\r\n"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a provider must make of a fault."""
+
+    verdict: Verdict
+    code: str = ""
+    retry_after_s: float | None = None
+    recipient_dead: bool = False
+
+
+_RETRY, _FAILED, _UNCERTAIN, _SENT = (
+    Verdict.RETRY,
+    Verdict.FAILED,
+    Verdict.UNCERTAIN,
+    Verdict.SENT,
+)
+_ANY_HTTP = {
+    "refused": Expected(_RETRY, "connection"),
+    "reset": Expected(_UNCERTAIN, "connection"),
+    "dropped": Expected(_UNCERTAIN, "connection"),
+    "silent": Expected(_UNCERTAIN, "timeout"),
+    "dripping": Expected(_UNCERTAIN, "timeout"),
+    "not_http": Expected(_UNCERTAIN, "garbage"),
+    "redirect": Expected(_FAILED, "http_302"),
+    "400": Expected(_FAILED, "http_400"),
+    "404": Expected(_FAILED, "http_404"),
+    "429": Expected(_RETRY, "http_429"),
+    "429_after": Expected(_RETRY, "http_429", retry_after_s=120.0),
+    "500": Expected(_RETRY, "http_500"),
+    "503": Expected(_RETRY, "http_503"),
+    "503_after": Expected(_RETRY, "http_503", retry_after_s=120.0),
+}
+
+FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
+    {
+        "webhook": _ANY_HTTP
+        | {
+            # A 2xx is the whole answer: what follows it is not read for meaning.
+            "cut": Expected(_SENT),
+            "bad_json": Expected(_SENT),
+            "html": Expected(_SENT),
+            "huge": Expected(_SENT),
+            "401": Expected(_FAILED, "http_401"),
+            "410": Expected(_FAILED, "http_410", recipient_dead=True),
+        },
+        "fcm": _ANY_HTTP
+        | {
+            # FCM's yes is a message name: a 200 without one may be anybody's.
+            "cut": Expected(_UNCERTAIN, "garbage"),
+            "bad_json": Expected(_UNCERTAIN, "garbage"),
+            "html": Expected(_UNCERTAIN, "garbage"),
+            "huge": Expected(_UNCERTAIN, "garbage"),
+            "401": Expected(_RETRY, "auth"),
+            "410": Expected(_FAILED, "http_410"),
+        },
+        "smtp": {
+            "refused": Expected(_RETRY, "connection"),
+            "smtp_reset_at_once": Expected(_RETRY, "connection"),
+            "smtp_silent_greeting": Expected(_RETRY, "timeout"),
+            "smtp_no_service": Expected(_RETRY, "greeting"),
+            "smtp_bad_login": Expected(_RETRY, "auth"),
+            "smtp_auth_wanted": Expected(_RETRY, "auth"),
+            "smtp_garbage": Expected(_RETRY, "garbage"),
+            "smtp_silent_envelope": Expected(_RETRY, "timeout"),
+            "smtp_reset_envelope": Expected(_RETRY, "connection"),
+            "smtp_closing": Expected(_RETRY, "smtp_421"),
+            "smtp_sender_later": Expected(_RETRY, "smtp_451"),
+            "smtp_sender_refused": Expected(_FAILED, "smtp_550"),
+            "smtp_greylisted": Expected(_RETRY, "smtp_450"),
+            "smtp_unknown": Expected(_FAILED, "smtp_550", recipient_dead=True),
+            "smtp_relay_denied": Expected(_FAILED, "smtp_550"),
+            "smtp_data_refused": Expected(_FAILED, "smtp_554"),
+            "smtp_reset_content": Expected(_UNCERTAIN, "connection"),
+            "smtp_reset_end": Expected(_UNCERTAIN, "connection"),
+            "smtp_dropped_end": Expected(_UNCERTAIN, "connection"),
+            "smtp_silent_end": Expected(_UNCERTAIN, "timeout"),
+            "smtp_garbage_end": Expected(_UNCERTAIN, "garbage"),
+            "smtp_odd_end": Expected(_UNCERTAIN, "smtp_354"),
+            "smtp_content_later": Expected(_RETRY, "smtp_451"),
+            "smtp_content_refused": Expected(_FAILED, "smtp_554"),
+        },
+    }
+)
+
+PROTOCOLS: Mapping[str, str] = MappingProxyType({"webhook": "http", "fcm": "http", "smtp": "smtp"})
+"""The protocol of each network provider. A provider that is not here has no place in the tests."""
+
+
+def http_script(fault: Fault) -> HTTPScript:
+    """Answers every request with the fault, but hands out access tokens as if all were well."""
+
+    def script(request: TakenRequest) -> Reply | Act:
+        if request.path == TOKEN_PATH:
+            return _TOKEN_REPLY
+        return fault.http if fault.http is not None else Reply()
+
+    return script
+
+
+def faulty_server(fault: Fault, protocol: str) -> Sink:
+    """A server, not started yet, that has the fault. A refusing one is stopped after its start."""
+    if protocol == "http":
+        return HTTPSink(script=http_script(fault))
+    return SMTPSink(script=fault.smtp, login=LOGIN)
+
+
+def fault_table() -> str:
+    """The verdicts as Markdown, a table a provider, for docs/reference/faults.md."""
+    parts = []
+    for provider, verdicts in FAULT_VERDICTS.items():
+        rows = [
+            f"## {provider}",
+            "",
+            "| fault | what the server does | verdict | code | besides |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for name, expected in verdicts.items():
+            code = f"`{expected.code}`" if expected.code else ""
+            cells = (f"`{name}`", FAULTS[name].text, expected.verdict, code, _besides(expected))
+            rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _besides(expected: Expected) -> str:
+    if expected.recipient_dead:
+        return "the contact point is dead"
+    if expected.retry_after_s is not None:
+        return f"not before {expected.retry_after_s:g} s"
+    return ""

@@ -1,0 +1,160 @@
+"""Every network provider meets every fault of its protocol, and ends in the declared verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from notifications.delivery.base import call_safely
+from notifications.delivery.registry import PROVIDERS, provider_class
+from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.testing.faults import (
+    FAULT_VERDICTS,
+    FAULTS,
+    LOGIN,
+    PROTOCOLS,
+    TOKEN_PATH,
+    fault_table,
+    faulty_server,
+)
+from notifications.testing.http_sink import HTTPSink
+
+CASES = [(key, name) for key, verdicts in FAULT_VERDICTS.items() for name in verdicts]
+ADDRESSES = {"smtp": "ann@example.org", "fcm": "a-registration-token"}
+
+
+@pytest.fixture(scope="module")
+def private_key():
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@pytest.fixture
+def provider_at(settings, tmp_path, private_key):
+    """A provider that is set up to call a sink of ours."""
+
+    def make(key, sink, *, call_seconds):
+        base = f"http://{sink.host}:{sink.port}"
+        account = tmp_path / "service-account.json"
+        account.write_text(
+            json.dumps(
+                {
+                    "project_id": "demo",
+                    "client_email": "fcm@demo.example",
+                    "private_key": private_key,
+                    "token_uri": base + TOKEN_PATH,
+                }
+            )
+        )
+        user, _, password = LOGIN.partition(":")
+        settings.CARILLON = dataclasses.replace(
+            settings.CARILLON,
+            call_seconds=call_seconds,
+            smtp_host=sink.host,
+            smtp_port=sink.port,
+            smtp_user=user,
+            smtp_password=password,
+            fcm_base_url=base,
+            fcm_credentials=str(account),
+            webhook_allow_private=True,
+        )
+        return provider_class(key)()
+
+    return make
+
+
+def message_for(key, sink):
+    return OutboundMessage(
+        message_id=1,
+        reference="0190aa.test",
+        channel=provider_class(key).capabilities.channel,
+        recipient=ADDRESSES.get(key) or f"http://{sink.host}:{sink.port}/hook",
+        content=Content("Hello", "The body"),
+    )
+
+
+@pytest.mark.parametrize(("key", "name"), CASES)
+async def test_a_fault_ends_in_its_verdict(key, name, provider_at):
+    fault, expected = FAULTS[name], FAULT_VERDICTS[key][name]
+    sink = await faulty_server(fault, PROTOCOLS[key]).start()
+    provider = provider_at(key, sink, call_seconds=0.4 if fault.is_slow else 20)
+    if fault.is_refusing:
+        await sink.stop()
+    await provider.open()
+
+    (result,) = await call_safely(provider, [message_for(key, sink)], 20)
+
+    await provider.close()
+    await sink.stop()
+    assert result.verdict is expected.verdict, result
+    assert result.error_code == expected.code
+    assert result.retry_after_s == expected.retry_after_s
+    assert result.recipient_dead is expected.recipient_dead
+    assert bool(result.error) is (expected.verdict is not Verdict.SENT)
+    assert "ann@example.org" not in result.error
+    assert "a-registration-token" not in result.error
+    assert result.duration_s > 0
+
+
+@pytest.mark.parametrize("key", FAULT_VERDICTS)
+def test_no_fault_of_the_protocol_is_left_out(key):
+    of_protocol = {name for name, fault in FAULTS.items() if PROTOCOLS[key] in fault.protocols}
+
+    assert set(FAULT_VERDICTS[key]) == of_protocol
+
+
+def test_every_network_provider_is_held_to_the_faults():
+    network = {key for key in PROVIDERS if not provider_class(key).capabilities.row_channel}
+
+    assert network == set(FAULT_VERDICTS) == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("key", PROVIDERS)
+def test_a_provider_says_what_it_is(key):
+    made = provider_class(key)
+
+    assert made.key == key
+    assert made.capabilities.batch_size >= 1
+    assert made.capabilities.concurrency >= 1
+    assert made.__doc__
+    assert made().calls_at_once() >= 1
+
+
+@pytest.mark.parametrize("key", FAULT_VERDICTS)
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TimeoutError, KeyError, OSError])
+async def test_nothing_escapes_call_safely(key, error, provider_at, monkeypatch):
+    async with HTTPSink() as sink:
+        provider = provider_at(key, sink, call_seconds=20)
+
+        async def broken(*_args, **_kwargs):
+            raise error("ann@example.org")
+
+        monkeypatch.setattr(provider, "validate_recipient", broken)
+        (result,) = await call_safely(provider, [message_for(key, sink)], 20)
+        await provider.close()
+
+    assert result.verdict is Verdict.UNCERTAIN
+    assert result.error_code == ("deadline" if error is TimeoutError else "provider_raised")
+    assert "ann@example.org" not in result.error
+
+
+def test_the_table_names_every_verdict():
+    table = fault_table()
+
+    assert table.count("\n| `") == len(CASES)
+    assert (
+        "| `429_after` | too much, and says how long | retry | `http_429` | not before 120 s |"
+        in table
+    )
+    assert (
+        "| `smtp_unknown` | knows no such recipient | failed | `smtp_550`"
+        " | the contact point is dead |" in table
+    )

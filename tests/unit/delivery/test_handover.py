@@ -1,0 +1,355 @@
+"""Handing over: split, bounded, told early, and nothing escapes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    answer_of,
+    call_safely,
+    payload_of,
+    result_of,
+)
+from notifications.delivery.handover import NOT_OPENED, NOT_STARTED, Handover
+from notifications.delivery.providers.in_app.inbox import InboxProvider
+from notifications.delivery.providers.sandbox.outbox import SandboxProvider
+from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.infra import clock
+
+
+def message(number: int, **fields: Any) -> OutboundMessage:
+    return OutboundMessage(
+        **{
+            "message_id": number,
+            "reference": f"{number:x}.fake",
+            "channel": "fake",
+            "recipient": f"u{number}",
+            "content": Content("Hello", "Body"),
+            **fields,
+        }
+    )
+
+
+class Fake(NotificationChannelProvider):
+    """Notes what it is given; each call waits for the gate."""
+
+    key: ClassVar[str] = "fake"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="fake", batch_size=10, concurrency=3
+    )
+    made: ClassVar[list[Fake]] = []
+
+    def __init__(self) -> None:
+        self.made.append(self)
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.full = asyncio.Event()
+        self.running = 0
+        self.most_running = 0
+        self.opened = 0
+        self.closed = 0
+
+    async def open(self) -> None:
+        self.opened += 1
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"success": True, "message_id": f"to-{recipient}"}
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        return recipient != "bad"
+
+    async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
+        self.batches.append([one.message_id for one in messages])
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        if self.running >= self.capabilities.concurrency:
+            self.full.set()
+        await self.gate.wait()
+        self.running -= 1
+        return [SendResult(Verdict.SENT, provider_message_id=one.reference) for one in messages]
+
+
+@pytest.fixture(autouse=True)
+def forget_fakes():
+    yield
+    Fake.made.clear()
+
+
+@pytest.fixture
+async def handover():
+    made = Handover(load=lambda _key: Fake)
+    yield made
+    await made.close()
+
+
+class Landed:
+    def __init__(self) -> None:
+        self.results: dict[int, SendResult] = {}
+        self.parts: list[int] = []
+
+    def __call__(self, messages, results):
+        assert len(messages) == len(results)
+        self.parts.append(len(messages))
+        for one, result in zip(messages, results, strict=True):
+            assert one.message_id not in self.results
+            self.results[one.message_id] = result
+
+
+async def test_splits_into_calls_of_the_declared_size(handover):
+    landed = Landed()
+    fake = await handover.provider("fake")
+    fake.gate.set()
+
+    await handover.hand_over(
+        "fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed
+    )
+
+    assert sorted(map(len, fake.batches)) == [5, 10, 10, 10]
+    assert sorted(landed.results) == list(range(35))
+    assert {result.verdict for result in landed.results.values()} == {Verdict.SENT}
+    assert landed.results[7].provider_message_id == "7.fake"
+    assert landed.results[7].duration_s > 0
+
+
+async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(handover):
+    landed = Landed()
+    fake = await handover.provider("fake")
+    groups = [[message(100 * g + n) for n in range(50)] for g in range(4)]
+
+    tasks = [
+        asyncio.create_task(handover.hand_over("fake", g, timeout_s=5, on_results=landed))
+        for g in groups
+    ]
+    async with asyncio.timeout(5):
+        await fake.full.wait()
+    fake.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert fake.most_running == 3
+    assert len(landed.results) == 200
+
+
+async def test_opens_a_provider_once_and_closes_it(handover):
+    first, second = await asyncio.gather(handover.provider("fake"), handover.provider("fake"))
+    await handover.close()
+
+    assert first is second
+    assert (first.opened, first.closed, len(Fake.made)) == (1, 1, 1)
+
+
+async def test_tells_each_outcome_as_soon_as_its_call_ends(handover):
+    fake = await handover.provider("fake")
+    told = asyncio.Event()
+    landed = Landed()
+
+    async def send_batch(messages):
+        if messages[0].message_id == 0:
+            await told.wait()  # the first call ends only after the others' outcomes were told
+        return [SendResult(Verdict.SENT)] * len(messages)
+
+    def on_results(messages, results):
+        landed(messages, results)
+        if len(landed.results) == 20:
+            told.set()
+
+    fake.send_batch = send_batch
+    await handover.hand_over(
+        "fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results
+    )
+
+    assert len(landed.results) == 30
+
+
+async def test_a_provider_that_cannot_be_opened_leaves_all_for_later():
+    class Closed(Fake):
+        async def open(self):
+            raise OSError("no such file for ann@example.org")
+
+    landed = Landed()
+    handover = Handover(load=lambda _key: Closed)
+
+    await handover.hand_over("fake", [message(1), message(2)], timeout_s=5, on_results=landed)
+
+    assert landed.results == {1: NOT_OPENED, 2: NOT_OPENED}
+    assert NOT_OPENED.verdict is Verdict.RETRY
+    assert NOT_OPENED.error_code == "provider_not_opened"
+
+
+async def test_an_unknown_key_leaves_all_for_later():
+    landed = Landed()
+
+    await Handover().hand_over("carrier-pigeon", [message(1)], timeout_s=5, on_results=landed)
+
+    assert landed.results == {1: NOT_OPENED}
+
+
+async def test_nothing_to_hand_over_opens_nothing(handover):
+    await handover.hand_over("fake", [], timeout_s=5, on_results=Landed())
+
+    assert Fake.made == []
+
+
+async def test_a_call_is_not_begun_past_the_deadline(handover):
+    landed = Landed()
+    fake = await handover.provider("fake")
+    fake.gate.set()
+    ends_at = clock.monotonic() + 60
+    asked = []
+
+    def deadline():
+        asked.append(1)
+        return ends_at if len(asked) < 3 else 0.0
+
+    await handover.hand_over(
+        "fake",
+        [message(n) for n in range(50)],
+        timeout_s=5,
+        on_results=landed,
+        deadline=deadline,
+    )
+
+    assert len(asked) == 5
+    assert sum(map(len, fake.batches)) == 20
+    late = [result for result in landed.results.values() if result is NOT_STARTED]
+    assert len(late) == 30
+    assert (NOT_STARTED.verdict, NOT_STARTED.error_code) == (Verdict.RETRY, "not_started")
+
+
+async def test_what_on_results_raises_is_raised_after_all_calls_ended(handover):
+    fake = await handover.provider("fake")
+    fake.gate.set()
+    told = []
+
+    def on_results(messages, _results):
+        told.append(messages[0].message_id)
+        if messages[0].message_id == 0:
+            raise RuntimeError("cannot record")
+
+    with pytest.raises(RuntimeError, match="cannot record"):
+        await handover.hand_over(
+            "fake", [message(n) for n in range(60)], timeout_s=5, on_results=on_results
+        )
+
+    assert sorted(told) == [0, 10, 20, 30, 40, 50]
+
+
+async def test_one_that_cannot_be_closed_does_not_keep_the_others_open():
+    class Stubborn(Fake):
+        async def close(self):
+            await super().close()
+            raise OSError("stuck")
+
+    handover = Handover(load=lambda key: Stubborn if key == "a" else Fake)
+    stubborn, good = await handover.provider("a"), await handover.provider("b")
+
+    await handover.close()
+
+    assert (stubborn.closed, good.closed) == (1, 1)
+
+
+class TestCallSafely:
+    async def test_a_deadline_that_passes_is_uncertain(self):
+        fake = Fake()
+
+        results = await call_safely(fake, [message(1), message(2)], 0.01)
+
+        assert [result.verdict for result in results] == [Verdict.UNCERTAIN] * 2
+        assert results[0].error == "no answer within 0.01 s"
+        assert results[0].error_code == "deadline"
+
+    @pytest.mark.parametrize("number", [0, 1, 3])
+    async def test_a_miscount_is_uncertain(self, number):
+        fake = Fake()
+
+        async def miscount(_messages):
+            return [SendResult(Verdict.SENT)] * number
+
+        fake.send_batch = miscount
+        results = await call_safely(fake, [message(1), message(2)], 5)
+
+        assert [result.error_code for result in results] == ["provider_miscounted"] * 2
+        assert results[0].error == f"2 messages, but {number} outcomes"
+
+    async def test_no_list_at_all_is_uncertain(self):
+        fake = Fake()
+
+        async def nothing(_messages):
+            return None
+
+        fake.send_batch = nothing
+        (result,) = await call_safely(fake, [message(1)], 5)
+
+        assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "provider_raised")
+        assert result.error == "the provider raised TypeError"
+
+    async def test_cancellation_goes_through(self):
+        task = asyncio.create_task(call_safely(Fake(), [message(1)], 5))
+        await asyncio.sleep(0)
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+class TestTheDocumentedDoor:
+    async def test_a_batch_goes_through_send_one_by_one(self):
+        good, bad = message(1), message(2, recipient="bad")
+
+        results = await NotificationChannelProvider.send_batch(Fake(), [good, bad])
+
+        assert results[0] == SendResult(Verdict.SENT, provider_message_id="to-u1")
+        assert results[1].verdict is Verdict.FAILED
+        assert results[1].error_code == "invalid_recipient"
+        assert results[1].recipient_dead
+
+    def test_a_payload_carries_what_a_channel_may_need(self):
+        payload = payload_of(message(1, priority=1, collapse_key="k", expires_at_s=5.0))
+
+        assert payload["title"] == "Hello"
+        assert payload["body"] == "Body"
+        assert payload["reference"] == "1.fake"
+        assert payload["priority"] == 1
+        assert payload["collapse_key"] == "k"
+        assert payload["expires_at_s"] == 5.0
+
+    @pytest.mark.parametrize(
+        "result",
+        [
+            SendResult(Verdict.SENT, provider_message_id="a", response={"status": 200}),
+            SendResult(Verdict.DELIVERED),
+            SendResult(Verdict.RETRY, error="e", error_code="c", retry_after_s=3.0),
+            SendResult(Verdict.FAILED, error="e", error_code="c", recipient_dead=True),
+            SendResult(Verdict.UNCERTAIN, error="e", error_code="c"),
+        ],
+    )
+    def test_an_answer_reads_back_as_its_result(self, result):
+        assert result_of(answer_of(result)) == result
+
+
+class TestRowChannels:
+    async def test_the_inbox_delivers_by_being_a_row(self):
+        results = await InboxProvider().send_batch([message(n) for n in range(500)])
+
+        assert len(results) == 500
+        assert {result.verdict for result in results} == {Verdict.DELIVERED}
+        assert result_of(await InboxProvider().send("7", {})).verdict is Verdict.DELIVERED
+
+    async def test_the_sandbox_takes_all_under_our_reference(self):
+        (result,) = await SandboxProvider().send_batch([message(1)])
+
+        assert result == SendResult(Verdict.SENT, provider_message_id="sandbox-1.fake")
+        assert result_of(await SandboxProvider().send("x", {"reference": "1.fake"})) == result
+
+    @pytest.mark.parametrize("provider", [InboxProvider, SandboxProvider])
+    async def test_both_are_rows_and_take_any_recipient(self, provider):
+        assert provider.capabilities.row_channel
+        assert await provider().validate_recipient("")
