@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse, UnreadablePostError
 
+from notifications.api.response import JSON_TYPE, PROBLEM_TYPE, JsonAnswer
 from notifications.domain.errors import (
     CarillonError,
     Conflict,
@@ -28,8 +29,6 @@ from notifications.services.access import KeysUnreachable, Unauthenticated
 
 log = structlog.get_logger("carillon.api")
 
-PROBLEM_TYPE = "application/problem+json"
-JSON_TYPE = "application/json"
 LEGACY_PREFIXES = ("/api/admin/", "/api/notifications/")
 REALM = "carillon"
 
@@ -145,12 +144,11 @@ def is_legacy(path: str) -> bool:
 def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
     """The answer that tells a caller of `error`."""
     status = status_of(error)
-    response = HttpResponse(
+    response = JsonAnswer(
         msgspec.json.encode(problem_body(error, path=path), enc_hook=str),
-        status=status,
-        content_type=JSON_TYPE if is_legacy(path) else PROBLEM_TYPE,
+        status,
+        JSON_TYPE if is_legacy(path) else PROBLEM_TYPE,
     )
-    response["Cache-Control"] = "no-store"
     if status == 401:
         response["WWW-Authenticate"] = _challenge(error)
     if "retry_after" in error.data:

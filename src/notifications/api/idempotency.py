@@ -9,6 +9,7 @@ import msgspec
 from django.http import HttpResponse
 
 from notifications.api.errors import problem_response
+from notifications.api.response import JsonAnswer
 from notifications.api.route import ApiRequest, Route
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
 from notifications.infra.crypto import body_hash
@@ -53,8 +54,7 @@ def answer_with_key(
     stored, replayed = answer_once(
         claim, now=call.now, work=lambda: _keep(work, path=call.http.path)
     )
-    response = HttpResponse(stored.body, status=stored.status, content_type=stored.content_type)
-    response["Cache-Control"] = "no-store"
+    response = JsonAnswer(stored.body, stored.status, stored.content_type)
     if replayed:
         response[REPLAYED] = "true"
     return response

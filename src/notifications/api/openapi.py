@@ -13,7 +13,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from notifications.api.errors import PROBLEM_TYPE, Problem, title_of
+from notifications.api.errors import Problem, title_of
+from notifications.api.response import JSON_TYPE, PROBLEM_TYPE
 from notifications.api.route import Auth, Query, Route
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,7 +55,7 @@ def documented(route: Route, view: F) -> F:
     shapes = [route.body, *route.answers.values()]
     _known.update({shape.__name__: shape for shape in shapes if shape})
     responses: dict[Any, Any] = {
-        status if shape is None else (status, "application/json"): _response(status, shape)
+        status if shape is None else (status, JSON_TYPE): _response(status, shape)
         for status, shape in route.answers.items()
     }
     for status in route.all_errors:
@@ -66,7 +67,7 @@ def documented(route: Route, view: F) -> F:
         tags=[route.tag],
         auth=[] if route.auth is Auth.PUBLIC else None,
         parameters=_parameters(route),
-        request={"application/json": _ref(route.body)} if route.body else None,
+        request={JSON_TYPE: _ref(route.body)} if route.body else None,
         responses=responses,
     )
     decorated: F = decorate(view)

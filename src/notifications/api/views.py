@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,9 +14,10 @@ from rest_framework.views import APIView
 
 from notifications.api.auth import caller_of
 from notifications.api.bodies import read_object, read_query
-from notifications.api.errors import JSON_TYPE, MethodNotAllowed
+from notifications.api.errors import MethodNotAllowed
 from notifications.api.idempotency import HEADER, answer_with_key, read_key
 from notifications.api.openapi import documented
+from notifications.api.response import JSON_TYPE, JsonAnswer
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.domain.callers import Caller
 from notifications.infra import clock
@@ -25,18 +25,6 @@ from notifications.services.api_keys import missing_scope
 
 NOBODY = Caller(name="public")
 _encode = msgspec.json.Encoder().encode
-
-
-class JsonAnswer(HttpResponse):
-    """JSON bytes, ready to go. `data` is what they say, for tests that read it."""
-
-    def __init__(self, content: bytes, status: int) -> None:
-        super().__init__(content, status=status, content_type=JSON_TYPE)
-        self["Cache-Control"] = "no-store"
-
-    @cached_property
-    def data(self) -> Any:
-        return msgspec.json.decode(self.content) if self.content else None
 
 
 class RouteView(APIView):

@@ -1,0 +1,95 @@
+"""Walks the whole table: every route asks who is calling, and for the right scope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from notifications.api.route import Auth, Route
+from notifications.api.routes import ROUTES
+from notifications.models import SCOPES
+from tests.integration.api.conftest import KeyClient
+
+pytestmark = pytest.mark.django_db
+GUARDED = [route for route in ROUTES if route.auth is Auth.CALLER]
+OPEN = [route for route in ROUTES if route.auth is Auth.PUBLIC]
+SCOPED = [route for route in GUARDED if route.scope]
+
+
+def call(client: APIClient, route: Route, body: str = "{}") -> Any:
+    """The answer to a call of the route, with an empty object for a body."""
+    path = route.path.replace("{id}", "1").replace("{job_id}", "1")
+    return client.generic(route.method, path, body, content_type="application/json")
+
+
+def knock(client: APIClient, route: Route) -> int:
+    """The status of such a call."""
+    return int(call(client, route).status_code)
+
+
+def by_name(routes: list[Route]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("route", routes, ids=lambda route: route.name)
+
+
+@by_name(GUARDED)
+def test_nobody_comes_in_without_a_token(route: Route, api: APIClient) -> None:
+    assert knock(api, route) == 401
+
+
+@by_name(GUARDED)
+def test_a_bad_token_opens_nothing(route: Route, api: APIClient) -> None:
+    api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+
+    assert knock(api, route) == 401
+
+
+@by_name(GUARDED)
+def test_a_key_without_the_scope_is_told_which_one_it_needs(
+    route: Route, with_key: KeyClient
+) -> None:
+    needed = route.scope or route.service_scope
+    others = [scope for scope in SCOPES if scope != needed]
+
+    response = call(with_key(*others), route)
+
+    assert response.status_code == 403
+    assert response.data["code"] == "missing_scope"
+    assert response.data["scope"] == needed
+    assert str(needed) in response.data["detail"]
+
+
+@by_name(GUARDED)
+def test_a_key_with_the_scope_comes_in(route: Route, with_key: KeyClient) -> None:
+    needed = route.scope or route.service_scope
+
+    assert knock(with_key(str(needed)), route) not in (401, 403)
+
+
+@by_name(GUARDED)
+def test_a_key_of_all_scopes_comes_in(route: Route, with_key: KeyClient) -> None:
+    assert knock(with_key("*"), route) not in (401, 403)
+
+
+@by_name(SCOPED)
+def test_a_person_who_is_no_staff_stays_out(route: Route, as_user: APIClient) -> None:
+    assert knock(as_user, route) == 403
+
+
+@by_name(GUARDED)
+def test_staff_come_in(route: Route, as_staff: APIClient) -> None:
+    assert knock(as_staff, route) not in (401, 403)
+
+
+@by_name(OPEN)
+def test_public_routes_ask_nobody(route: Route, api: APIClient) -> None:
+    api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+
+    expected = 400 if route.body else 200
+    assert knock(api, route) == expected
+
+
+@by_name(GUARDED)
+def test_guards_come_before_the_body_is_looked_at(route: Route, api: APIClient) -> None:
+    assert call(api, route, "not json").status_code == 401
