@@ -96,7 +96,8 @@ class Worker:
             await handover.close()
             pulse.stop()
             self._unlisten(receiver)
-            await self._loop.run_in_executor(self._db_thread, connection.close)
+            # A lambda: `connection` is whichever belongs to the thread that asks for it.
+            await self._loop.run_in_executor(self._db_thread, lambda: connection.close())
             self._db_thread.shutdown()
 
     async def database(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -17,9 +17,9 @@ def time_value(moment: datetime | None) -> str | None:
     return None if moment is None else str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """The reverse of `time_value`."""
-    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+def parse_time(value: datetime | None) -> datetime | None:
+    """A column's value as an aware time; Django's converters have made it a naive one."""
+    return None if value is None else value.replace(tzinfo=UTC)
 
 
 def raw() -> Any:
