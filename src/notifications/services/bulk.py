@@ -22,8 +22,7 @@ from notifications.models import Job
 from notifications.models.hot import hot
 from notifications.rendering.render import CompiledVersion, version_of
 from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
-from notifications.services.intents import check_channels, check_scopes, make_intent
-from notifications.services.template import TemplateService
+from notifications.services.intents import check_channels, check_scopes, find_template, make_intent
 
 _IDS_AT_ONCE = 1_000
 
@@ -33,7 +32,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     now = clock.now()
     request = parse_bulk(body, now=now)
     check_scopes(request.terms, caller, address=False)
-    template, version = TemplateService().find(path=request.terms.template_path)
+    template, version = find_template(request.terms.template_path)
     check_channels(template, request.terms.channels)
     intent = make_intent(request.terms, template, caller)
     people = _people(request.recipients)

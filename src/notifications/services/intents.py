@@ -5,12 +5,13 @@ from __future__ import annotations
 from notifications.delivery.registry import PROVIDERS
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
-from notifications.domain.errors import FieldError, InvalidRequest, Refused
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
-from notifications.models import Category, NotificationTemplate
+from notifications.models import Category, NotificationTemplate, TemplateVersion
 from notifications.rendering.render import version_of
+from notifications.services.template import TemplateService
 
 
 def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
@@ -31,6 +32,19 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
                 code="missing_scope",
                 scope=scope,
             )
+
+
+def find_template(path: str) -> tuple[NotificationTemplate, TemplateVersion]:
+    """The template that a request names, and its published version.
+
+    Raises:
+        InvalidRequest: unknown_template; the path is a field of the caller's request.
+    """
+    try:
+        return TemplateService().find(path=path)
+    except NotFound as error:
+        fault = FieldError("template_path", error.code, error.detail)
+        raise InvalidRequest([fault], error.detail) from error
 
 
 def check_channels(template: NotificationTemplate, channels: tuple[str, ...]) -> None:

@@ -43,11 +43,11 @@ from notifications.services.bulk import job_answer, send_bulk
 from notifications.services.intents import (
     check_channels,
     check_scopes,
+    find_template,
     make_intent,
     missing_variables_error,
 )
 from notifications.services.refusal import refuse_if_opted_out
-from notifications.services.template import TemplateService
 
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
 
@@ -66,7 +66,7 @@ class NotificationService:
         now = clock.now()
         request = parse_send(body, now=now)
         check_scopes(request.terms, caller, address=request.address is not None)
-        template = TemplateService().find(path=request.terms.template_path)[0]
+        template = find_template(request.terms.template_path)[0]
         user = self._user(request.user, caller) if request.user is not None else None
         intent = make_intent(request.terms, template, caller)
         check_channels(template, request.terms.channels)
