@@ -85,6 +85,10 @@ def user_context(row: UserFacts) -> dict[str, Any]:
     }
 
 
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_PLAIN_SPACES = {0xA0: " ", 0x202F: " "}  # CLDR's spaces would cost an SMS its 7-bit alphabet
+
+
 def text_content(title: str, body: str, data: Mapping[str, Any]) -> Content:
     """The content of a notification without a template."""
     return Content(title=one_line(title), body=body, data=data)
@@ -92,7 +96,7 @@ def text_content(title: str, body: str, data: Mapping[str, Any]) -> Content:
 
 def one_line(text: str) -> str:
     """A title on one line: what follows a line break could be read as a header."""
-    return " ".join(text.split())
+    return _BREAKS.sub(" ", text).strip()
 
 
 class _Part(NamedTuple):
@@ -142,7 +146,7 @@ class CompiledVersion:
     @property
     def channels(self) -> list[str]:
         """The channels that this version has a text for."""
-        return [channel for channel in Channel if channel in self._channels]
+        return [channel.value for channel in Channel if channel in self._channels]
 
     @property
     def locales(self) -> list[str]:
@@ -197,6 +201,8 @@ class CompiledVersion:
             title = one_line(head)
         elif plan.subject is not None:
             title = one_line(_show(plan.subject, plan, context, zone))
+        if channel == Channel.SMS:
+            body = body.translate(_PLAIN_SPACES)
         if plan.is_titled and not title:
             title = str(context.get("app_name") or "")
         return Content(title=title, body=body.strip())
