@@ -17,7 +17,7 @@ from notifications.testing.faults import (
     FAULTS,
     LOGIN,
     PROTOCOLS,
-    TOKEN_PATH,
+    GRANT_PATH,
     fault_table,
     faulty_server,
 )
@@ -50,7 +50,7 @@ def provider_at(settings, tmp_path, private_key):
                     "project_id": "demo",
                     "client_email": "fcm@demo.example",
                     "private_key": private_key,
-                    "token_uri": base + TOKEN_PATH,
+                    "token_uri": base + GRANT_PATH,
                 }
             )
         )

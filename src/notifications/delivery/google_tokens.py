@@ -70,7 +70,7 @@ class TokenSource:
         self._account = account
         self._client = client
         self._scope = scope
-        self._token = ""
+        self._current = ""
         self._ends_at_s = 0.0
         self._lock = asyncio.Lock()
 
@@ -84,9 +84,9 @@ class TokenSource:
         """
         async with self._lock:
             fresh = clock.now().timestamp() < self._ends_at_s - _EARLY_S
-            if not fresh or not self._token or self._token == instead_of:
-                self._token, self._ends_at_s = await self._fetch()
-            return self._token
+            if not fresh or not self._current or self._current == instead_of:
+                self._current, self._ends_at_s = await self._fetch()
+            return self._current
 
     async def _fetch(self) -> tuple[str, float]:
         now_s = clock.now().timestamp()

