@@ -15,9 +15,9 @@ from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.faults import (
     FAULT_VERDICTS,
     FAULTS,
+    GRANT_PATH,
     LOGIN,
     PROTOCOLS,
-    GRANT_PATH,
     fault_table,
     faulty_server,
 )
