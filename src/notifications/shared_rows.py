@@ -51,3 +51,11 @@ def job_context(job_id: int) -> dict[str, Any]:
     """The context that all recipients of a job share."""
     context: dict[str, Any] | None = Job.objects.only("context").get(pk=job_id).context
     return context or {}
+
+
+def forget() -> None:
+    """Empties what is kept. For tests: a rolled-back database hands out the same keys again."""
+    global _read_at
+    _categories.clear()
+    _read_at = -_FRESH_S
+    job_context.cache_clear()

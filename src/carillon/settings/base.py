@@ -149,7 +149,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["notifications.api.openapi.add_components"],
 }
 
-CELERY_BROKER_URL = CARILLON.redis_url or "memory://"
+CELERY_BROKER_URL = CARILLON.redis_url.replace("unix://", "redis+socket://", 1) or "memory://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -203,7 +203,9 @@ def _check_together(environment: Environment) -> list[str]:
                 " random characters and keep it"
             )
         if not environment.database_url.startswith("postgres"):
-            faults.append("CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://...")
+            faults.append(
+                "CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://..."
+            )
     if environment.push_provider == "fcm" and not environment.fcm_credentials:
         faults.append(
             "CARILLON_FCM_CREDENTIALS is missing: with CARILLON_PUSH_PROVIDER=fcm set it to the"
@@ -219,8 +221,9 @@ def _with_secrets(environment: Environment) -> Environment:
     kept = environment.data_dir / "secret-key"
     try:
         environment.data_dir.mkdir(parents=True, exist_ok=True)
-        # "x": of two processes that start at once, one writes and the other reads what was written.
-        with kept.open("x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        # Of two processes that start at once, one makes the file and the other reads it.
+        made = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(made, "w") as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass

@@ -1,13 +1,31 @@
-"""Settings for tests: the database that TEST_DATABASE names, no broker, cheap password hashing."""
+"""Settings for tests: the production settings on a database of the tests' own.
+
+TEST_DATABASE=postgres starts a PostgreSQL before the first test, one for all processes of the run;
+otherwise SQLite in a file, as the embedded service has it.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
-os.environ.setdefault("CARILLON_DATA_DIR", tempfile.mkdtemp(prefix="carillon-test-"))
+if "CARILLON_DATA_DIR" not in os.environ:
+    os.environ["CARILLON_DATA_DIR"] = tempfile.mkdtemp(prefix="carillon-test-")
+    atexit.register(shutil.rmtree, os.environ["CARILLON_DATA_DIR"], ignore_errors=True)
 os.environ.setdefault("CARILLON_SECRET_KEY", "a-secret-for-tests-only-0123456789abcdef")
+if os.environ.get("TEST_DATABASE") == "postgres" and "CARILLON_DATABASE_URL" not in os.environ:
+    from carillon.servers import PostgresServer
 
-from carillon.settings.base import *  # noqa: E402, F403 -- the settings under test are the real ones
+    _server = PostgresServer(durable=False).__enter__()
+    atexit.register(_server.__exit__, None, None, None)
+    os.environ["CARILLON_DATABASE_URL"] = _server.url  # what the run's other processes inherit
 
+from carillon.settings.base import *  # noqa: F403 -- the settings under test are the real ones
+from carillon.settings.base import CARILLON, DATABASES
+
+if DATABASES["default"]["ENGINE"] == "carillon.sqlite":
+    # A file, not memory: threads and processes must meet in it.
+    DATABASES["default"]["TEST"] = {"NAME": str(CARILLON.data_dir / "test.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

