@@ -19,7 +19,7 @@ def validate_timezone(name: str) -> None:
     """Raises ValidationError for a name that is no IANA zone."""
     try:
         zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         raise ValidationError(f"{name!r} is not an IANA time zone, e.g. Europe/Paris") from error
 
 

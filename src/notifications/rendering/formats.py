@@ -253,7 +253,7 @@ def parse_zone(name: str) -> tzinfo:
     """The IANA zone of this name, or UTC."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):  # an unknown name is a KeyError
         return UTC
 
 

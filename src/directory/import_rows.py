@@ -1,0 +1,232 @@
+"""Reads and checks one person of an import: which fields, in which form."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from directory.models.user import Role
+
+_MAX_ATTRIBUTES = 20_000
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
+_USERNAME = re.compile(r"[\w.@+-]{1,150}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSTORABLE = re.compile(r"\\u0000|(?<!\\ud[89ab]..)\\ud[c-f]..|\\ud[89ab]..(?!\\ud[c-f])")
+_ROLES = frozenset(Role.values)
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class LineFault(ValueError):
+    """What is wrong with a line, without the value itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One good line: its number, the fields it names, and what identifies the person."""
+
+    number: int
+    values: dict[str, Any]
+    keys: tuple[tuple[str, object], ...]
+
+
+def _text(longest: int) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = value if isinstance(value, str) else _scalar(value)
+        if len(text) > longest:
+            raise ValueError(f"is longer than {longest} characters")
+        if _CONTROL.search(text):
+            raise ValueError("holds a control character")
+        return text.strip()
+
+    return read
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a text")
+    return str(value)
+
+
+def _email(value: Any) -> str:
+    text = _text(254)(value)
+    if not text:
+        return ""
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError("is not an email address") from error
+
+
+def _phone(value: Any) -> str:
+    text = _text(32)(value)
+    if not text:
+        return ""
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError("must be in international form, e.g. +4915112345678") from error
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("is not a possible phone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _telegram(value: Any) -> str:
+    text = _text(32)(value)
+    if text and not (text.lstrip("-").isascii() and text.lstrip("-").isdigit()):
+        raise ValueError("must be a numeric Telegram chat id")
+    return text
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # an unknown name is a KeyError
+        return False
+    return True
+
+
+def _zone(value: Any) -> str:
+    text = _text(50)(value)
+    if text and not _is_zone(text):
+        raise ValueError("is not an IANA time zone, e.g. Europe/Paris")
+    return text
+
+
+def _role(value: Any) -> str:
+    text = _text(10)(value).lower()
+    if text and text not in _ROLES:
+        raise ValueError(f"must be one of {', '.join(Role.values)}")
+    return text
+
+
+def _locale(value: Any) -> str:
+    text = _text(20)(value)
+    if text and not _LOCALE.fullmatch(text):
+        raise ValueError("must be a locale such as en or ru_RU")
+    return text.replace("-", "_")
+
+
+def _username(value: Any) -> str:
+    text = _text(150)(value)
+    if text and not _USERNAME.fullmatch(text):
+        raise ValueError("may hold letters, digits and @ . + - _ only")
+    return text
+
+
+def _uuid(value: Any) -> UUID | None:
+    text = _text(45)(value)
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise ValueError("is not a UUID") from error
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    found = _FLAGS.get(_text(5)(value).lower())
+    if found is None:
+        raise ValueError("must be true or false")
+    return found
+
+
+def _url(value: Any) -> str:
+    text = _text(500)(value)
+    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).netloc):
+        raise ValueError("must begin with http:// or https://")
+    return text
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise ValueError("is not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")
+    try:
+        written = json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("holds a number that is too large") from error
+    if len(written) > _MAX_ATTRIBUTES or _UNSTORABLE.search(written):
+        raise ValueError(
+            f"must be under {_MAX_ATTRIBUTES:,} characters of JSON, without NUL and half characters"
+        )
+    return value
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "uuid": _uuid,
+    "external_id": _text(100),
+    "username": _username,
+    "email": _email,
+    "first_name": _text(150),
+    "last_name": _text(150),
+    "role": _role,
+    "locale": _locale,
+    "timezone": _zone,
+    "phone_number": _phone,
+    "telegram_id": _telegram,
+    "avatar_url": _url,
+    "subscription_tier": _text(30),
+    "attributes": _attributes,
+    "is_active": _flag,
+}
+COLUMNS = frozenset(_READERS)
+_KEPT_WHEN_BLANK = frozenset(
+    {"role", "locale", "timezone", "is_active", "subscription_tier", "attributes"}
+)
+_KEYS = ("uuid", "external_id", "username")
+
+
+def read_line(number: int, record: dict[str, Any]) -> Line:
+    """A checked line. A field that is null is as good as not named, and so is
+    a blank one that cannot be empty.
+
+    Raises:
+        LineFault: naming every field that is wrong.
+    """
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, value in record.items():
+        reader = _READERS.get(name)
+        if reader is None:
+            wrong.append(f"{name} is not a known field")
+        elif value is not None and not (value == "" and name in _KEPT_WHEN_BLANK):
+            try:
+                values[name] = reader(value)
+            except ValueError as error:
+                wrong.append(f"{name} {error}")
+    if not wrong:
+        _identify(values, wrong)
+    if wrong:
+        raise LineFault("; ".join(wrong))
+    keys = tuple((name, values[name]) for name in _KEYS if values.get(name))
+    return Line(number, values, keys)
+
+
+def _identify(values: dict[str, Any], wrong: list[str]) -> None:
+    """Drops empty keys, and lets an email address stand in for a missing username."""
+    for name in _KEYS:
+        if not values.get(name):
+            values.pop(name, None)
+    if any(name in values for name in _KEYS):
+        return
+    if values.get("email"):
+        values["username"] = values["email"]
+    else:
+        wrong.append("one of uuid, external_id, username or email must say who this is")

@@ -1,0 +1,194 @@
+"""Writes many people at once: a few statements for each batch, contact points in step."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import transaction
+from django.db.models import Q
+
+from directory.import_rows import Line
+from directory.models import ContactPoint, User, normalise_address
+from directory.models.contact import ContactKind, ContactState
+
+_IDS_AT_ONCE = 500
+_KIND_OF_FIELD = {
+    "email": ContactKind.EMAIL,
+    "phone_number": ContactKind.PHONE,
+    "telegram_id": ContactKind.TELEGRAM,
+}
+_WRITTEN = (
+    "external_id",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "role",
+    "locale",
+    "timezone",
+    "phone_number",
+    "telegram_id",
+    "avatar_url",
+    "subscription_tier",
+    "attributes",
+    "is_active",
+)
+
+
+@dataclass(slots=True)
+class Upsert:
+    """What became of a batch. errors: (line, reason)."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    errors: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _Known:
+    """The people whom a batch may mean, by each of their keys."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._by: dict[str, dict[object, User]] = {"uuid": {}, "external_id": {}, "username": {}}
+        for name, index in self._by.items():
+            wanted = [value for line in lines for key, value in line.keys if key == name]
+            for user in _users_with(name, wanted):
+                index[getattr(user, name)] = user
+        same: dict[int, User] = {}  # one object a person, whichever key found it
+        for index in self._by.values():
+            for key, user in index.items():
+                index[key] = same.setdefault(user.pk, user)
+
+    def find(self, line: Line) -> User | None:
+        """The person of a line.
+
+        Raises:
+            ValueError: when its keys belong to different people.
+        """
+        found = {key: self._by[key].get(value) for key, value in line.keys}
+        person = next((user for user in found.values() if user is not None), None)
+        for key, user in found.items():
+            if user is not None and user is not person:
+                raise ValueError(f"{key} belongs to somebody else")
+        strong = [key for key in ("uuid", "external_id") if key in found]
+        if person is not None and strong and found.get(strong[0]) is None:
+            _check_takeover(line, person, strong[0])
+        return person
+
+
+def _check_takeover(line: Line, person: User, key: str) -> None:
+    """A person found by a weaker key must not have another value of the stronger one."""
+    held = getattr(person, key)
+    if held and held != line.values[key]:
+        weaker = next(name for name, value in line.keys if getattr(person, name) == value)
+        raise ValueError(f"{weaker} belongs to somebody with another {key}")
+
+
+def _users_with(name: str, values: Sequence[object]) -> Iterable[User]:
+    rows = User.objects.select_for_update()
+    for start in range(0, len(values), _IDS_AT_ONCE):
+        yield from rows.filter(**{f"{name}__in": values[start : start + _IDS_AT_ONCE]})
+
+
+def upsert_people(lines: Sequence[Line]) -> Upsert:
+    """Writes people and their contact points in one transaction.
+
+    Lines must name different people. Raises IntegrityError when another writer came between.
+    """
+    done = Upsert()
+    fresh: list[User] = []
+    changed: list[User] = []
+    with transaction.atomic():
+        known = _Known(lines)
+        for line in lines:
+            try:
+                person = known.find(line)
+            except ValueError as error:
+                done.errors.append((line.number, str(error)))
+                continue
+            if person is None:
+                fresh.append(_new(line))
+            elif _apply(person, line.values):
+                changed.append(person)
+            else:
+                done.unchanged += 1
+        made = User.objects.bulk_create(fresh)
+        _write_changes(changed)
+        _write_contact_points(made, changed)
+    done.created, done.updated = len(fresh), len(changed)
+    return done
+
+
+def _new(line: Line) -> User:
+    user = User(password=UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20), **line.values)
+    if not user.username:
+        user.username = f"user-{user.uuid.hex[:12]}"
+    return user
+
+
+def _apply(user: User, values: dict[str, Any]) -> bool:
+    """Sets the fields that a line names; answers whether any of them changed."""
+    changed = False
+    for name, value in values.items():
+        if name == "uuid":
+            continue  # it found the person, or it is not theirs to change
+        if name == "attributes":
+            value = {**user.attributes, **value}
+        if getattr(user, name) != value:
+            setattr(user, name, value)
+            changed = True
+    return changed
+
+
+def _write_changes(users: Sequence[User]) -> None:
+    if users:
+        User.objects.bulk_create(
+            users, update_conflicts=True, unique_fields=["id"], update_fields=list(_WRITTEN)
+        )
+
+
+def _write_contact_points(made: Sequence[User], changed: Sequence[User]) -> None:
+    points = [point for user in made for point in _points_of(user)]
+    gone = Q()
+    held = _held_points(changed)
+    for user in changed:
+        wanted = {point.kind: point for point in _points_of(user)}
+        for kind in _KIND_OF_FIELD.values():
+            point, before = wanted.get(kind), held.get((user.pk, kind))
+            if point is not None and point.address != before:
+                points.append(point)
+            elif point is None and before is not None:
+                gone |= Q(user=user, kind=kind)
+    if gone:
+        ContactPoint.objects.filter(gone).delete()
+    ContactPoint.objects.bulk_create(
+        points,
+        update_conflicts=True,
+        unique_fields=["user", "kind"],
+        update_fields=["address", "state", "state_reason", "verified_at", "updated_at"],
+    )
+
+
+def _points_of(user: User) -> list[ContactPoint]:
+    """The contact points of what a person entered; a new address starts active."""
+    return [
+        ContactPoint(
+            user=user,
+            kind=kind,
+            address=normalise_address(kind, getattr(user, name)),
+            state=ContactState.ACTIVE,
+        )
+        for name, kind in _KIND_OF_FIELD.items()
+        if getattr(user, name)
+    ]
+
+
+def _held_points(users: Sequence[User]) -> dict[tuple[int, str], str]:
+    rows = ContactPoint.objects.filter(
+        user__in=[user.pk for user in users], kind__in=list(_KIND_OF_FIELD.values())
+    )
+    return {(row.user_id, row.kind): row.address for row in rows}
