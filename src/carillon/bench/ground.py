@@ -85,10 +85,10 @@ def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[G
         }
         environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}
         if database == "postgres":
-            server = stack.enter_context(PostgresServer(folder / "postgres"))
+            server = stack.enter_context(PostgresServer())
             environ["CARILLON_DATABASE_URL"] = server.url
         if redis:
-            environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer(folder / "redis")).url
+            environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer()).url
         made = Ground(environ, folder)
         try:
             made.run("migrate")

@@ -1,4 +1,4 @@
-"""The child processes of benchmarks and chaos: `python -m carillon.bench.roles ROLE [ARGUMENT ...]`.
+"""The child processes of benchmarks: `python -m carillon.bench.roles ROLE [ARGUMENT ...]`.
 
 Each prints one JSON object as its last line. A process a role, because what is measured is what
 runs in production: several processes over one database.
@@ -22,12 +22,17 @@ import django
 django.setup()
 
 from django.core.management import call_command  # noqa: E402 -- Django first
-from django.db import connection, transaction  # noqa: E402
+from django.db import connection  # noqa: E402
 
-from carillon.bench import rawlimit  # noqa: E402
+from carillon.bench import celerytask, rawlimit  # noqa: E402
 from directory.models import User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
-from notifications.models import Category, DeliveryBatch, NotificationTemplate  # noqa: E402
+from notifications.models import (  # noqa: E402
+    Category,
+    DeliveryBatch,
+    NotificationMessage,
+    NotificationTemplate,
+)
 from notifications.services.notification import NotificationService  # noqa: E402
 from notifications.worker import Worker  # noqa: E402
 
@@ -136,8 +141,52 @@ def worker(*lanes: str) -> dict[str, Any]:
     running = Worker(lanes=lanes or None)  # type: ignore[arg-type]  # words of lanes
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
     print(json.dumps({"listening": running.owner, "pid": os.getpid()}), flush=True)
+    watch = _Watch()
     running.run()
-    return {"rss_mb": rss_mb()}
+    return {"rss_mb": rss_mb(), "busy_s": watch.busy_s()}
+
+
+class _Watch:
+    """How long a worker was at work: from its start until the queue was last seen filled."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            if DeliveryBatch.objects.exists():
+                self._last = time.monotonic()
+            time.sleep(0.01)
+
+    def busy_s(self) -> float:
+        return max(0.001, self._last - self._began)
+
+
+def celery_baseline_worker() -> dict[str, Any]:
+    """Celery's own worker with two prefork children, until SIGTERM."""
+    celerytask.app.worker_main(["worker", "--pool=prefork", "--concurrency=2", "-l", "ERROR"])
+    return {}
+
+
+def celery_baseline(count: str) -> dict[str, Any]:
+    """Accepts messages one by one and waits until each task has marked its message."""
+    users = list(User.objects.all()[:1000])
+    category_id = Category.objects.get(key="payment").pk
+    celerytask.accept(users, 1, category_id)
+    _wait_for_sent(1)  # the worker is up
+    began = time.monotonic()
+    celerytask.accept(users, int(count), category_id)
+    _wait_for_sent(int(count) + 1)
+    return {"s": time.monotonic() - began}
+
+
+def _wait_for_sent(count: int) -> None:
+    deadline = time.monotonic() + 300
+    while NotificationMessage.objects.filter(status="sent").count() < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the baseline's worker does not deliver")
+        time.sleep(0.02)
 
 
 def limit(count: str) -> dict[str, Any]:
@@ -158,7 +207,18 @@ def settings() -> dict[str, Any]:
 
 
 ROLES: dict[str, Callable[..., dict[str, Any]]] = {
-    role.__name__: role for role in (migrate, people, accept, drained, worker, limit, settings)
+    role.__name__: role
+    for role in (
+        migrate,
+        people,
+        accept,
+        drained,
+        worker,
+        limit,
+        settings,
+        celery_baseline,
+        celery_baseline_worker,
+    )
 }
 
 
