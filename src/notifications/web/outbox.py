@@ -37,18 +37,29 @@ _SHAPES = {
     Channel.WEBSOCKET: "card",
     Channel.IN_APP: "card",
 }
+_OWN_HEADERS = ("From", "To", "Subject")
 View = Callable[..., HttpResponse]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One message as the page shows it. data is JSON text."""
+    """One message as the page shows it. data is JSON text; headers are without From, To, Subject.
+
+    Everything is here, so that the page never looks up what a message lacks: the error would name
+    all that the message holds, and errors are logged.
+    """
 
     number: int
     channel: str
     shape: str
     at: datetime
-    content: dict[str, Any]
+    sender: str
+    recipient: str
+    title: str
+    body: str
+    has_html: bool
+    headers: list[tuple[str, str]]
+    about: list[str]
     data: str
 
 
@@ -133,12 +144,24 @@ def mail_html(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _shown(row: SandboxMessage) -> Shown:
-    data = row.content.get("data")
+    content: dict[str, Any] = row.content
+    headers: dict[str, Any] = content.get("headers") or {}
+    data = content.get("data")
+    priority = f"priority {content['priority']}" if content.get("priority") else ""
+    about = (content.get("category"), priority, content.get("provider"))
     return Shown(
         number=row.pk,
         channel=row.channel,
         shape=_SHAPES.get(Channel(row.channel), "plain"),
         at=row.at,
-        content=row.content,
+        sender=headers.get("From") or content.get("sender") or environment().email_from,
+        recipient=str(content.get("recipient", "")),
+        title=str(content.get("title", "")),
+        body=str(content.get("body", "")),
+        has_html=bool(content.get("html")),
+        headers=[(name, str(headers[name])) for name in headers if name not in _OWN_HEADERS],
+        about=[
+            each for each in (content.get("category"), priority, content.get("provider")) if each
+        ],
         data=json.dumps(data, ensure_ascii=False, indent=2) if data else "",
     )

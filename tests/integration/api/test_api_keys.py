@@ -1,0 +1,135 @@
+"""API keys by HTTP: issued and shown once, listed, rotated, revoked, and never worth more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from notifications.models import ApiKey, OperatorAction
+from tests.integration.api.conftest import KeyClient, bearer
+
+pytestmark = pytest.mark.django_db
+KEYS = "/api/v1/api-keys/"
+
+
+def issue(client: APIClient, **changes: Any) -> Any:
+    return client.post(KEYS, {"name": "shop", "scopes": ["notifications:send"], **changes})
+
+
+def test_a_key_is_shown_once_and_works(as_staff: APIClient) -> None:
+    made = issue(as_staff, scopes=["operations"])
+
+    assert made.status_code == 201
+    assert made.data["key"].startswith(f"ck_live_{made.data['prefix']}_")
+    assert bearer(made.data["key"]).get("/api/v1/kill-switch").status_code == 200
+    (listed,) = as_staff.get(KEYS).data["results"]
+    assert "key" not in listed
+    assert listed["scopes"] == ["operations"]
+    assert OperatorAction.objects.get().action == "api-key.issued"
+
+
+def test_a_test_key_says_so_in_its_text(as_staff: APIClient) -> None:
+    assert issue(as_staff, kind="test").data["key"].startswith("ck_test_")
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "code"),
+    [
+        ({"scopes": ["fly"]}, "scopes", "unknown_scope"),
+        ({"scopes": "operations"}, "scopes", "wrong_type"),
+        ({"scopes": [1]}, "scopes", "wrong_type"),
+        ({"name": " "}, "name", "invalid"),
+        ({"name": "x" * 101}, "name", "wrong_type"),
+        ({"name": "a\x00"}, "name", "invalid"),
+        ({"kind": "gold"}, "kind", "invalid_kind"),
+        ({"owner": 1}, "owner", "unknown_field"),
+    ],
+)
+def test_a_key_that_cannot_be_made_is_told_why(
+    as_staff: APIClient, changes: dict[str, Any], path: str, code: str
+) -> None:
+    response = issue(as_staff, **changes)
+
+    assert response.status_code == 400
+    assert (path, code) in {(e["path"], e["code"]) for e in response.data["errors"]}
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_cannot_hand_out_what_it_does_not_hold(with_key: KeyClient) -> None:
+    client = with_key("api-keys:write", "users:read")
+
+    assert issue(client, scopes=["users:read"]).status_code == 201
+    for scopes in (["operations"], ["*"]):
+        refused = issue(client, scopes=scopes)
+        assert (refused.status_code, refused.data["code"]) == (403, "missing_scope")
+        assert refused.data["scope"] == scopes[0]
+
+
+def test_a_key_of_all_scopes_may_make_another(with_key: KeyClient) -> None:
+    assert issue(with_key("*"), scopes=["*"]).status_code == 201
+
+
+def test_a_test_key_makes_test_keys_only(with_key: KeyClient) -> None:
+    client = with_key("*", kind="test")
+
+    assert issue(client, kind="test").status_code == 201
+    assert issue(client, kind="live").data["code"] == "test_key"
+
+
+def test_rotating_ends_the_old_text_and_keeps_the_rest(as_staff: APIClient) -> None:
+    made = issue(as_staff, scopes=["operations"]).data
+
+    rotated = as_staff.post(f"{KEYS}{made['id']}/rotate/")
+
+    assert rotated.status_code == 200
+    assert (rotated.data["id"], rotated.data["scopes"]) == (made["id"], ["operations"])
+    assert bearer(made["key"]).get("/api/v1/kill-switch").status_code == 401
+    assert bearer(rotated.data["key"]).get("/api/v1/kill-switch").status_code == 200
+
+
+def test_a_key_cannot_rotate_one_that_holds_more(with_key: KeyClient) -> None:
+    strong = ApiKey.make(name="strong", scopes=["operations"])[0]
+
+    refused = with_key("api-keys:write").post(f"{KEYS}{strong.pk}/rotate")
+
+    assert (refused.status_code, refused.data["scope"]) == (403, "operations")
+
+
+def test_revoking_ends_a_key_for_good(as_staff: APIClient) -> None:
+    made = issue(as_staff, scopes=["operations"]).data
+
+    assert as_staff.delete(f"{KEYS}{made['id']}/").status_code == 204
+    assert as_staff.delete(f"{KEYS}{made['id']}").status_code == 204
+    assert bearer(made["key"]).get("/api/v1/kill-switch").data["code"] == "revoked_api_key"
+    rotated = as_staff.post(f"{KEYS}{made['id']}/rotate")
+    assert (rotated.status_code, rotated.data["code"]) == (409, "revoked")
+    assert [action.action for action in OperatorAction.objects.order_by("pk")] == [
+        "api-key.issued",
+        "api-key.revoked",
+    ]
+
+
+@pytest.mark.parametrize("name", ["999999", "abc", "1f0c5f5e-0000-4000-8000-000000000000"])
+def test_what_is_no_key_is_404(as_staff: APIClient, name: str) -> None:
+    for response in (as_staff.delete(f"{KEYS}{name}"), as_staff.post(f"{KEYS}{name}/rotate")):
+        assert (response.status_code, response.data["code"]) == (404, "unknown_api_key")
+
+
+def test_the_list_is_paged_both_ways(as_staff: APIClient) -> None:
+    names = [ApiKey.make(name=f"key {number}", scopes=[])[0].name for number in range(5)]
+
+    seen, address, previous = [], f"{KEYS}?limit=2", None
+    while address:
+        page = as_staff.get(address).data
+        seen += [row["name"] for row in page["results"]]
+        address, previous = page["next"], page["previous"]
+
+    assert seen == names
+    assert [row["name"] for row in as_staff.get(previous).data["results"]] == names[2:4]
+
+
+@pytest.mark.parametrize("query", ["cursor=nonsense", "limit=0", "limit=1000", "limit=x"])
+def test_a_page_that_cannot_be_is_told(as_staff: APIClient, query: str) -> None:
+    assert as_staff.get(f"{KEYS}?{query}").status_code == 400
