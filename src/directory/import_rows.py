@@ -104,7 +104,7 @@ def _zone(value: Any) -> str:
 
 
 def _role(value: Any) -> str:
-    text = _text(10)(value).lower()
+    text = _text(20)(value).lower()
     if text and text not in _ROLES:
         raise ValueError(f"must be one of {', '.join(Role.values)}")
     return text
@@ -137,7 +137,7 @@ def _uuid(value: Any) -> UUID | None:
 def _flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    found = _FLAGS.get(_text(5)(value).lower())
+    found = _FLAGS.get(_text(20)(value).lower())
     if found is None:
         raise ValueError("must be true or false")
     return found

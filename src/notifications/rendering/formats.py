@@ -24,7 +24,7 @@ MAX_EXPONENT = 30
 MAX_DECIMALS = 12
 _NO_CURRENCY = "currency needs an ISO 4217 code such as 'EUR'"
 _LENGTHS = ("short", "medium", "long", "full")
-_PATTERN = re.compile(r"[GyYuUQqMLwWdDFgEecabBhHKkjmsSAzZOvVXx\s.,:/'|()-]{1,40}")
+_PATTERN = re.compile(r"[GyYuUQqMLwWdDFgEecabBhHKkjmsSAzZOvVXx .,:/'|()-]{1,40}")
 _PROBES = ("0", "1", "12.5", "0.125", "999.995", "1234", "9876.54321", "12345.678", "1234567.891")
 
 

@@ -1,0 +1,255 @@
+"""People from files: good lines go in, bad ones are told, and a second run changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from directory.importing import ImportFault, ImportReport, import_users
+from directory.models import ContactPoint, User
+
+pytestmark = pytest.mark.django_db
+
+
+def ndjson(*records: object) -> ImportReport:
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    return import_users(lines, kind="ndjson")
+
+
+def reasons(report: ImportReport) -> dict[int, str]:
+    return dict(report.errors)
+
+
+def points(username: str) -> dict[str, str]:
+    rows = ContactPoint.objects.filter(user__username=username)
+    return dict(rows.values_list("kind", "address"))
+
+
+class TestCsv:
+    LINES = (
+        "\ufeffusername,email,role,timezone,phone_number,telegram_id,attributes.grade\n",
+        "ann,Ann@Example.COM,teacher,Europe/Paris,+33 6 39 98 00 12,123,7\n",
+        "\n",
+        '"bob","bob@example.com",,,,,\n',
+        "eve,not-an-address,,,,,\n",
+        "too,few\n",
+    )
+
+    def test_good_lines_go_in_and_bad_ones_are_told_by_number(self) -> None:
+        report = import_users(self.LINES, kind="csv")
+
+        assert (report.created, report.updated, report.error_count) == (2, 0, 2)
+        assert reasons(report) == {
+            5: "email is not an email address",
+            6: "has 2 columns, the heading has 7",
+        }
+        ann = User.objects.get(username="ann")
+        assert (ann.role, ann.timezone, ann.attributes) == (
+            "teacher",
+            "Europe/Paris",
+            {"grade": "7"},
+        )
+        assert points("ann") == {
+            "email": "Ann@example.com",
+            "phone": "+33639980012",
+            "telegram": "123",
+        }
+        assert not ann.has_usable_password()
+
+    def test_a_second_run_changes_nothing(self) -> None:
+        import_users(self.LINES, kind="csv")
+
+        again = import_users(self.LINES, kind="csv")
+
+        assert (again.created, again.updated, again.unchanged) == (0, 0, 2)
+
+    def test_a_blank_cell_keeps_what_cannot_be_blank(self) -> None:
+        import_users(self.LINES, kind="csv")
+
+        import_users(["username,role,timezone\n", "ann,,\n"], kind="csv")
+
+        ann = User.objects.get(username="ann")
+        assert (ann.role, ann.timezone) == ("teacher", "Europe/Paris")
+
+    @pytest.mark.parametrize(
+        ("lines", "why"),
+        [
+            ([], "the file is empty"),
+            (["username,fone\n"], "unknown column 'fone'"),
+            (["username,email,email\n"], "the column 'email' is there twice"),
+        ],
+    )
+    def test_a_heading_that_cannot_be_read_refuses_the_file(
+        self, lines: list[str], why: str
+    ) -> None:
+        with pytest.raises(ImportFault, match=why):
+            import_users(lines, kind="csv")
+
+
+class TestNdjson:
+    def test_every_fault_of_a_line_is_told_at_once_without_its_values(self) -> None:
+        report = ndjson(
+            {"username": "a", "timezone": "Mars/X", "role": "king", "phone_number": "12", "x": 1},
+            "nope",
+            [1],
+            {"first_name": "x"},
+            {"username": "a b"},
+            {"username": "b", "telegram_id": "@bob", "uuid": "7"},
+            {"username": "c", "is_active": "perhaps", "avatar_url": "javascript:x"},
+            {"username": "d", "first_name": "a\x00b", "locale": "english please"},
+            '{"username": "e", "first_name": "\\ud800"}',
+            '{"username": "f", "attributes": {"a": 1e999}}',
+            {"username": "g", "attributes": {"a": "x" * 30_000}},
+            {"username": "h", "last_name": "x" * 151, "email": ["a"]},
+            '{"username": "i", "attributes": {"a": "\\ud800"}}',
+        )
+
+        found = reasons(report)
+        assert report.created == 0
+        assert sorted(found) == list(range(1, 14))
+        assert found[1] == (
+            "timezone is not an IANA time zone, e.g. Europe/Paris;"
+            " role must be one of student, teacher, tutor, parent, admin;"
+            " phone_number must be in international form, e.g. +4915112345678;"
+            " x is not a known field"
+        )
+        assert found[2] == "is not JSON"
+        assert found[3] == "is not a JSON object"
+        assert found[4] == "one of uuid, external_id, username or email must say who this is"
+        assert "uuid is not a UUID" in found[6]
+        assert "is_active must be true or false" in found[7]
+        assert "control character" in found[8]
+        assert "Mars" not in str(report.errors)
+
+    def test_emoji_and_other_planes_go_in(self) -> None:
+        report = ndjson({"username": "a", "first_name": "Ян 😀", "attributes": {"m": "😀"}})
+
+        assert report.errors == []
+        assert User.objects.get().attributes == {"m": "😀"}
+
+    def test_fields_that_are_not_named_keep_their_value(self) -> None:
+        ndjson({"username": "a", "first_name": "Ann", "attributes": {"x": 1}})
+
+        report = ndjson({"username": "a", "last_name": "Lee", "attributes": {"y": 2}})
+
+        user = User.objects.get()
+        assert report.updated == 1
+        assert (user.first_name, user.last_name) == ("Ann", "Lee")
+        assert user.attributes == {"x": 1, "y": 2}
+
+    def test_a_person_may_stand_in_a_file_twice(self) -> None:
+        report = ndjson(
+            {"username": "a", "first_name": "One"}, {"username": "a", "first_name": "Two"}
+        )
+
+        assert (report.created, report.updated) == (1, 1)
+        assert User.objects.get().first_name == "Two"
+
+    def test_an_email_alone_says_who_it_is(self) -> None:
+        ndjson({"email": "solo@example.com"})
+
+        assert ndjson({"email": "solo@example.com"}).unchanged == 1
+        assert User.objects.get().username == "solo@example.com"
+
+    def test_an_external_id_alone_makes_a_username(self) -> None:
+        report = ndjson({"external_id": "x1", "first_name": "A"}, {"external_id": "x2"})
+
+        assert report.created == 2
+        assert all(
+            name.startswith("user-") for name in User.objects.values_list("username", flat=True)
+        )
+
+    def test_a_known_username_may_gain_an_external_id_once(self) -> None:
+        ndjson({"username": "a"})
+
+        gained = ndjson({"username": "a", "external_id": "x1"})
+        stolen = ndjson({"username": "a", "external_id": "x2"})
+
+        assert gained.updated == 1
+        assert reasons(stolen) == {1: "username belongs to somebody with another external_id"}
+
+    def test_a_username_of_somebody_else_is_refused_and_the_rest_goes_in(self) -> None:
+        ndjson({"username": "a", "external_id": "x1"}, {"username": "b", "external_id": "x2"})
+
+        report = ndjson(
+            {"external_id": "x1", "username": "b"}, {"external_id": "x2", "first_name": "Bob"}
+        )
+
+        assert reasons(report) == {1: "username belongs to somebody else"}
+        assert report.updated == 1
+
+    def test_a_uuid_is_kept(self) -> None:
+        uuid = "0190163d-8694-739b-aea5-966c26f8ad91"
+        ndjson({"uuid": uuid, "username": "a"})
+
+        ndjson({"uuid": uuid, "username": "renamed"})
+
+        assert User.objects.get(uuid=UUID(uuid)).username == "renamed"
+
+
+class TestContactPoints:
+    def test_a_new_address_starts_active(self) -> None:
+        ndjson({"username": "a", "email": "old@example.com"})
+        ContactPoint.objects.update(state="bounced", state_reason="550")
+
+        ndjson({"username": "a", "email": "new@example.com"})
+
+        point = ContactPoint.objects.get()
+        assert (point.address, point.state, point.state_reason) == ("new@example.com", "active", "")
+
+    def test_the_same_address_keeps_its_state(self) -> None:
+        ndjson({"username": "a", "email": "old@example.com"})
+        ContactPoint.objects.update(state="bounced")
+
+        ndjson({"username": "a", "email": "old@example.com", "first_name": "Ann"})
+
+        assert ContactPoint.objects.get().state == "bounced"
+
+    def test_an_emptied_field_takes_its_contact_point_away(self) -> None:
+        ndjson({"username": "a", "email": "a@example.com", "phone_number": "+4917139200001"})
+
+        ndjson({"username": "a", "phone_number": ""})
+
+        assert points("a") == {"email": "a@example.com"}
+
+
+class TestManyLines:
+    def test_lines_stream_and_progress_is_told(self) -> None:
+        read = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal read
+            for number in range(2_500):
+                read += 1
+                yield json.dumps({"username": f"u{number}"})
+
+        told: list[tuple[int, int]] = []
+        report = import_users(
+            lines(), kind="ndjson", on_progress=lambda done: told.append((done, read))
+        )
+
+        assert report.created == 2_500
+        assert told == [(1_000, 1_000), (2_000, 2_000), (2_500, 2_500)]
+
+    def test_a_batch_costs_few_statements(self) -> None:
+        lines: list[Any] = [{"username": f"u{n}", "email": f"u{n}@example.com"} for n in range(50)]
+
+        with CaptureQueriesContext(connection) as queries:
+            ndjson(*lines)
+
+        assert len(queries) < 20
+
+    def test_errors_are_counted_beyond_those_that_are_listed(self) -> None:
+        report = ndjson(*["x"] * 1_200)
+
+        assert (len(report.errors), report.error_count) == (1_000, 1_200)
+
+    def test_an_unknown_kind_is_refused(self) -> None:
+        with pytest.raises(ImportFault, match="csv or ndjson"):
+            import_users([], kind="xml")  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""The demo data: complete, good to look at on every channel, and loaded only once."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from directory.models import ContactPoint, Enrollment, ParentLink, TutorAssignment, User
+from notifications.domain.callers import SYSTEM
+from notifications.models import NotificationTemplate
+from notifications.services.demo import DemoService
+from notifications.services.template import TemplateService
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLES = {
+    "amount": "29.99",
+    "code": "123456",
+    "course": "Art & <Design>",
+    "starts_at": "2030-01-02T10:00:00+01:00",
+    "due_at": "2030-01-02T10:00:00",
+    "subject": "Physics",
+    "grade": "A",
+    "student": "Emma",
+    "results": [{"subject": "Maths", "score": 0.91}],
+    "title": "Holiday",
+    "message": "No school on Friday.",
+    "headline": "Spring",
+    "ticket": "#12",
+}
+
+
+def test_everybody_is_there_and_the_administrator_may_log_in() -> None:
+    report = DemoService().load()
+
+    names = set(User.objects.values_list("username", flat=True))
+    assert names == {
+        "admin",
+        *(f"student{n}" for n in range(1, 201)),
+        *(f"teacher{n}" for n in range(1, 11)),
+        *(f"tutor{n}" for n in range(1, 6)),
+        *(f"parent{n}" for n in range(1, 101)),
+    }
+    admin = User.objects.get(username="admin")
+    assert report.admin_password is not None
+    assert admin.check_password(report.admin_password)
+    assert (admin.is_staff, admin.is_superuser, admin.role) == (True, True, "admin")
+    assert not User.objects.get(username="student1").has_usable_password()
+    assert ContactPoint.objects.count() == 315 * 3 + 1
+    assert Enrollment.objects.values("student").distinct().count() == 200
+    assert TutorAssignment.objects.count() == ParentLink.objects.count() == 200
+    assert User.objects.values("timezone").distinct().count() > 15
+    assert len(User.objects.exclude(phone_number="").values("phone_number").distinct()) == 315
+
+
+def test_a_second_run_changes_nothing_and_asks_little() -> None:
+    DemoService().load(admin_password="first")
+    User.objects.filter(username="student1").update(first_name="Changed")
+
+    with CaptureQueriesContext(connection) as queries:
+        again = DemoService().load(admin_password="first")
+
+    assert (again.admin_password, set(again.created.values())) == (None, {0})
+    assert User.objects.get(username="student1").first_name == "Changed"
+    assert len(queries) < 15
+
+
+def test_a_password_that_is_given_is_never_told_again_and_may_change() -> None:
+    assert DemoService().load(admin_password="first").admin_password is None
+
+    DemoService().load(admin_password="second")
+
+    assert User.objects.get(username="admin").check_password("second")
+
+
+def test_who_is_missing_is_made_again_and_nobody_else() -> None:
+    DemoService().load()
+    User.objects.filter(username__in=["student7", "parent3"]).delete()
+
+    assert DemoService().load().created["users"] == 2
+
+
+def test_progress_is_told() -> None:
+    said: list[str] = []
+
+    DemoService().load(progress=said.append)
+
+    assert said == ["administrator", "people", "templates"]
+
+
+def test_every_template_renders_on_every_channel_in_both_languages() -> None:
+    DemoService().load()
+    service = TemplateService()
+
+    paths = set(NotificationTemplate.objects.values_list("path", flat=True))
+    assert {"user.payment.success", "user.security.login", "user.course.*", "user.welcome"} < paths
+    assert len(paths) >= 12
+    assert service.find(path="user.payment.success")[0].required_variables == ["amount"]
+    for answer in service.templates(caller=SYSTEM):
+        shown = service.preview(identifier=answer.id, body={"context": EXAMPLES}, caller=SYSTEM)
+        assert [item.error for item in shown.previews if item.error] == []
+        assert {item.locale for item in shown.previews} == {"en", "ru"}
+        assert all(item.body for item in shown.previews)
+        assert all(item.sms.segments == 1 for item in shown.previews if item.sms)
+        assert all("@@" not in item.html for item in shown.previews)
+        assert not {"email", "push", "in_app"} - {item.channel for item in shown.previews}
+        checked = service.validate(
+            body={
+                "push_template": answer.push_template,
+                "email_html_template": answer.email_html_template,
+                "required_variables": answer.required_variables,
+                "optional_variables": answer.optional_variables,
+            },
+            caller=SYSTEM,
+        )
+        assert checked.extra_variables == []
