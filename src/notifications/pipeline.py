@@ -60,6 +60,7 @@ class Ready:
     message: PendingMessage
     outbound: OutboundMessage
     provider: str
+    category: CategoryFacts
 
 
 @dataclass(slots=True)
@@ -166,7 +167,8 @@ def _render(work: Slice) -> None:
             continue
         outbound = _outbound(message, recipient, content)
         lease = work.lease_of[message.id]
-        work.ready.append(Ready(lease, message, outbound, route(message)))
+        category = category_facts(message.category_id)
+        work.ready.append(Ready(lease, message, outbound, route(message), category))
     for version in versions.values():
         mean = (clock.monotonic() - began) / max(1, len(work.allowed))
         telemetry.RENDERS.labels(version.path).observe(mean)
@@ -285,7 +287,10 @@ def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
 
 
 def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
-    """What a provider's answer means for the message: sent, again later, dead, or in doubt."""
+    """What a provider's answer means for the message: sent, again later, dead, or in doubt.
+
+    Asks no database: it runs where providers' answers come in.
+    """
     attempts = item.message.attempts + 1
     if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
         status = MessageStatus(result.verdict.value)
@@ -296,9 +301,8 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
         outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
         return outcome
-    category = category_facts(item.message.category_id)
-    if result.verdict is Verdict.UNCERTAIN and not category.resends:
-        return _in_doubt(item, result, at, attempts, category)
+    if result.verdict is Verdict.UNCERTAIN and not item.category.resends:
+        return _in_doubt(item, result, at, attempts)
     if result.verdict is Verdict.FAILED:
         return _dead(item, result, at, attempts, result.error_code or "failed")
     choice = decide_retry(
@@ -316,7 +320,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         outcome.again_at = again
         return outcome
     if result.verdict is Verdict.UNCERTAIN:
-        return _in_doubt(item, result, at, attempts, category)
+        return _in_doubt(item, result, at, attempts)
     return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
 
 
@@ -344,11 +348,9 @@ def _outcome(
     return outcome
 
 
-def _in_doubt(
-    item: Ready, result: SendResult, at: datetime, attempts: int, category: CategoryFacts
-) -> Outcome:
+def _in_doubt(item: Ready, result: SendResult, at: datetime, attempts: int) -> Outcome:
     """Nobody knows whether it arrived, and no other try is allowed: a person decides."""
-    trail = trails((at, "uncertain", result.error_code), (at, "held", category.crash_policy))
+    trail = trails((at, "uncertain", result.error_code), (at, "held", item.category.crash_policy))
     outcome = _outcome(item, result, MessageStatus.UNCERTAIN, at, attempts, trail)
     outcome.dead_code = "uncertain"
     return outcome

@@ -27,11 +27,14 @@ class Ground:
     folder: Path
     children: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, role: str, *arguments: object, **environ: str) -> subprocess.Popen[str]:
+    def start(
+        self, role: str, *arguments: object, stdin: int | None = None, **environ: str
+    ) -> subprocess.Popen[str]:
         """Starts a role of carillon.bench.roles in a process of its own."""
         child = subprocess.Popen(
             [sys.executable, "-m", "carillon.bench.roles", role, *map(str, arguments)],
             env={**self.environ, **environ},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             text=True,
         )

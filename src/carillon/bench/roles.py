@@ -23,15 +23,19 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 -- Django first
 from django.db import connection  # noqa: E402
+from django.db.models import Count  # noqa: E402
 
 from carillon.bench import celerytask, rawlimit  # noqa: E402
 from directory.models import User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
     Category,
+    DeadLetter,
     DeliveryBatch,
+    MessageEvent,
     NotificationMessage,
     NotificationTemplate,
+    unpack_keys,
 )
 from notifications.services.notification import NotificationService  # noqa: E402
 from notifications.worker import Worker  # noqa: E402
@@ -94,13 +98,14 @@ def people(count: str) -> dict[str, Any]:
     return {"users": len(made)}
 
 
-def accept(count: str, channel: str, drain: str = "") -> dict[str, Any]:
+def accept(count: str, channel: str, drain: str = "", call: str = "") -> dict[str, Any]:
     """Takes in messages by bulk calls; with `drain`, waits until nothing is queued any more."""
-    ids = list(User.objects.order_by("pk").values_list("pk", flat=True)[:BULK])
+    size = int(call or BULK)
+    ids = list(User.objects.order_by("pk").values_list("pk", flat=True)[:size])
     left, calls = int(count), []
     began = time.monotonic()
     while left > 0:
-        part = ids[: min(left, BULK)]
+        part = ids[: min(left, size)]
         body = {
             "template_path": TEMPLATE,
             "channel": channel,
@@ -206,6 +211,54 @@ def settings() -> dict[str, Any]:
         return {"durability": f"synchronous_commit={value}, fsync={cursor.fetchone()[0]}"}
 
 
+def observe() -> dict[str, Any]:
+    """Answers questions about the database, a line each, until `end`."""
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        if word == "end":
+            print("null", flush=True)
+            break
+        print(json.dumps(_ANSWERS[word](rest)), flush=True)
+    return {}
+
+
+def _journalled(owner: str) -> int:
+    rows = DeliveryBatch.objects.filter(owner=owner).values_list("journal", flat=True)
+    return sum(len(unpack_keys(journal)) for journal in rows)
+
+
+def _tally(_: str) -> dict[str, Any]:
+    """Every message by its reference, those that were ever in doubt, those that a person holds."""
+    names = {
+        pk: f"{uuid.hex}.{channel}"
+        for pk, channel, uuid in NotificationMessage.objects.values_list(
+            "pk", "channel", "notification__uuid"
+        ).iterator()
+    }
+    doubted = set(
+        MessageEvent.objects.filter(kind="uncertain").values_list("message_id", flat=True)
+    )
+    doubted |= set(
+        NotificationMessage.objects.filter(trail__contains='"uncertain"').values_list(
+            "pk", flat=True
+        )
+    )
+    held = DeadLetter.objects.values_list("message_id", flat=True)
+    rows = NotificationMessage.objects.values_list("status").annotate(Count("pk"))
+    return {
+        "all": list(names.values()),
+        "uncertain": [names[pk] for pk in doubted],
+        "held": [names[pk] for pk in held],
+        "statuses": dict(rows),
+    }
+
+
+_ANSWERS: dict[str, Callable[[str], Any]] = {
+    "journalled": _journalled,
+    "left": lambda _: DeliveryBatch.objects.count(),
+    "tally": _tally,
+}
+
 ROLES: dict[str, Callable[..., dict[str, Any]]] = {
     role.__name__: role
     for role in (
@@ -218,6 +271,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         settings,
         celery_baseline,
         celery_baseline_worker,
+        observe,
     )
 }
 

@@ -1,0 +1,193 @@
+"""Chaos: workers die at random moments while a counting SMTP server counts what really arrived.
+
+Some are killed at once, some are stopped past their lease and woken as zombies; the server now and
+then breaks off after it was given a mail. At the end every accepted message is accounted for.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from carillon.bench.ground import Ground, ground, machine
+from notifications.testing.servers import Act, SMTPSink, TakenMail
+
+_LEASE_S = 2.0
+_PEOPLE = 2_000
+_DRAIN_S = 300.0
+_ZOMBIE_SHARE = 0.2
+_BREAK_SHARE = 0.0005
+_REFERENCE = re.compile(rb"^Message-ID: <([0-9a-f]{32}\.email)@", re.MULTILINE | re.IGNORECASE)
+
+
+class _Counting:
+    """What arrived, by the reference that travels inside each mail."""
+
+    def __init__(self, seed: int) -> None:
+        self.arrived: Counter[str] = Counter()
+        self._random = random.Random(seed)
+
+    def take(self, mail: TakenMail) -> None:
+        found = _REFERENCE.search(mail.content)
+        self.arrived[found.group(1).decode() if found else "unmarked"] += 1
+
+    def script(self, verb: str, _line: str) -> Act | None:
+        broken = verb == "END" and self._random.random() < _BREAK_SHARE
+        return Act.RESET if broken else None
+
+
+class _Observer:
+    """A child that looks into the database whenever it is asked."""
+
+    def __init__(self, place: Ground) -> None:
+        self._child = place.start("observe", stdin=subprocess.PIPE)
+
+    def ask(self, *words: str) -> Any:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(" ".join(words) + "\n")
+        self._child.stdin.flush()
+        return json.loads(self._child.stdout.readline())
+
+
+class _Crew:
+    """Workers that are replaced as they die."""
+
+    def __init__(self, place: Ground, size: int) -> None:
+        self._place = place
+        self._threads: list[threading.Thread] = []
+        self._members: dict[str, subprocess.Popen[str]] = {}
+        self._lock = threading.Lock()
+        for _ in range(size):
+            self.hire()
+
+    def hire(self) -> None:
+        child = self._place.start("worker")
+        assert child.stdout is not None
+        name = json.loads(child.stdout.readline())["listening"]
+        with self._lock:
+            self._members[name] = child
+
+    def pick(self, chance: random.Random) -> tuple[str, subprocess.Popen[str]]:
+        """Somebody to die; waits for a new one where nobody is left."""
+        while not self._members:
+            time.sleep(0.02)
+        with self._lock:
+            name = chance.choice(sorted(self._members))
+            return name, self._members.pop(name)
+
+    def replace(self) -> None:
+        """Hires in the background: dying goes on meanwhile."""
+        thread = threading.Thread(target=self.hire)
+        thread.start()
+        self._threads.append(thread)
+
+    def take_back(self, name: str, child: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._members[name] = child
+
+    def dismiss(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self._place.stop(list(self._members.values()))
+
+
+def run(
+    *,
+    database: str = "postgres",
+    kills: int = 20,
+    messages: int = 50_000,
+    workers: int = 2,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Accepts `messages` mails and kills workers `kills` times while they are delivered.
+
+    Returns:
+        accepted, sent (messages with a final `sent`), lost (accepted, never arrived and in no dead
+        letter), duplicates (arrived twice though never uncertain), uncertain, repeated (arrived
+        twice after a doubt), max_uncertain_per_kill (journalled when a worker died).
+    """
+    seed = seed or random.SystemRandom().randrange(1, 1_000_000)
+    chance = random.Random(seed)
+    counting = _Counting(seed)
+    sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
+    with sink.run_in_thread(), _place(database, sink) as place:
+        place.run("people", _PEOPLE)
+        observer = _Observer(place)
+        crew = _Crew(place, workers)
+        calls = min(messages, _PEOPLE)
+        producer = place.start("accept", messages, "email", "", calls)
+        journalled = _torment(crew, observer, chance, kills)
+        accepted = place.result(producer)["accepted"]
+        _wait(observer)
+        crew.dismiss()
+        tally = observer.ask("tally")
+        observer.ask("end")
+    doubtful = set(tally["uncertain"])
+    arrived = set(counting.arrived)
+    lost = [name for name in tally["all"] if name not in arrived and name not in tally["held"]]
+    twice = [name for name, times in counting.arrived.items() if times > 1]
+    return {
+        "database": database,
+        "seed": seed,
+        "kills": kills,
+        "accepted": accepted,
+        "sent": tally["statuses"].get("sent", 0),
+        "statuses": tally["statuses"],
+        "arrived": sum(counting.arrived.values()),
+        "lost": len(lost),
+        "duplicates": len([name for name in twice if name not in doubtful]),
+        "uncertain": len(doubtful),
+        "repeated": len(twice),
+        "max_uncertain_per_kill": max(journalled, default=0),
+        **machine(),
+    }
+
+
+def _place(database: str, sink: SMTPSink) -> Any:
+    return ground(
+        database,
+        email_provider="smtp",
+        smtp_host=sink.host,
+        smtp_port=str(sink.port),
+        smtp_tls="none",
+        lease_seconds=str(_LEASE_S),
+        call_seconds="1",
+        log_level="ERROR",
+    )
+
+
+def _torment(crew: _Crew, observer: _Observer, chance: random.Random, kills: int) -> list[int]:
+    """Kills or stops a worker at a time; returns how many keys each had journalled."""
+    journalled = []
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.05, 0.6))
+        name, child = crew.pick(chance)
+        if chance.random() < _ZOMBIE_SHARE:
+            child.send_signal(signal.SIGSTOP)
+            crew.replace()
+            journalled.append(observer.ask("journalled", name))
+            time.sleep(_LEASE_S * 1.5)
+            child.send_signal(signal.SIGCONT)
+            crew.take_back(name, child)
+        else:
+            child.kill()
+            child.wait()
+            crew.replace()
+            journalled.append(observer.ask("journalled", name))
+    return journalled
+
+
+def _wait(observer: _Observer) -> None:
+    deadline = time.monotonic() + _DRAIN_S
+    while observer.ask("left"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not drained in {_DRAIN_S:.0f} s: {observer.ask('left')} batches")
+        time.sleep(0.1)
