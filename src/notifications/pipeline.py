@@ -45,7 +45,6 @@ from notifications.recording.outcomes import Outcome, trails
 from notifications.rendering.render import UserFacts, text_content, user_context, versions_of
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
-
 NOT_STARTED = frozenset({"not_started", "provider_not_opened"})
 """Verdicts of messages that never left: they go back without an attempt burnt."""
 

@@ -29,7 +29,7 @@ _environment = SandboxedEnvironment(autoescape=True)
 _compile = functools.cache(_environment.from_string)
 
 
-@app.task(name="baseline.deliver")  # type: ignore[untyped-decorator]
+@app.task(name="baseline.deliver")
 def deliver(message_id: int) -> None:
     """Loads a message, renders it, and marks it sent."""
     message = NotificationMessage.objects.select_related("notification__user").get(pk=message_id)

@@ -43,7 +43,7 @@ class Ground:
 
     def run(self, role: str, *arguments: object, **environ: str) -> dict[str, Any]:
         """Runs a role to its end and returns what it measured."""
-        return self.result(self.start(role, *arguments, **environ))
+        return self.result(self.start(role, *arguments, stdin=None, **environ))
 
     def result(self, child: subprocess.Popen[str]) -> dict[str, Any]:
         """Waits for a child's last line, which is one JSON object.

@@ -74,6 +74,7 @@ def _celery(database: str, messages: int) -> int:
         place.run("people", 1_000)
         worker = place.start("celery_baseline_worker")
         try:
-            return round(messages / place.run("celery_baseline", messages)["s"])
+            elapsed: float = place.run("celery_baseline", messages)["s"]
+            return round(messages / elapsed)
         finally:
             worker.terminate()

@@ -26,7 +26,7 @@ from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
 from carillon.bench import celerytask, rawlimit  # noqa: E402
-from directory.models import User  # noqa: E402
+from directory.models import ContactPoint, User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
     Category,
@@ -79,9 +79,9 @@ def people(count: str) -> dict[str, Any]:
         ],
         batch_size=1000,
     )
-    points = User.contact_points.rel.related_model  # type: ignore[attr-defined]
-    points.objects.bulk_create(
-        [points(user=user, kind="email", address=user.email) for user in made], batch_size=1000
+    ContactPoint.objects.bulk_create(
+        [ContactPoint(user=user, kind="email", address=user.email) for user in made],
+        batch_size=1000,
     )
     NotificationTemplate.objects.create(
         name="Bench payment",

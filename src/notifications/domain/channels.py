@@ -73,7 +73,7 @@ def parse_priority(value: int | str) -> Priority:
     """
     if isinstance(value, str) and value.lower() in PRIORITY_WORDS:
         return PRIORITY_WORDS[value.lower()]
-    if isinstance(value, bool):
+    if isinstance(value, bool | str):
         raise ValueError(f"{value!r} is not a priority")
     return Priority(value)
 

@@ -87,7 +87,7 @@ def caller_of_key_text(text: str, *, now: datetime) -> Caller:
     """
     parts = text.split("_", 3)
     prefix = parts[2] if len(parts) == 4 else ""
-    key = ApiKey.objects.filter(prefix=prefix).first() if prefix else None
+    key = ApiKey.objects.of_prefix(prefix) if prefix else None
     known = key.key_hash if key else secret_hash("")
     if not hmac.compare_digest(known, secret_hash(text)) or key is None:
         raise Unauthenticated(

@@ -100,8 +100,9 @@ class _Judge:
                 )
         return Target(user_id, recipient.channels, recipient.context or None)
 
-    def _reject(self, recipient: Recipient, code: str, detail: str) -> None:
+    def _reject(self, recipient: Recipient, code: str, detail: str) -> Target | None:
         self.rejected.append(Rejection(recipient.index, code, detail))
+        return None
 
 
 def _people(recipients: Sequence[Recipient]) -> dict[int | UUID, int]:

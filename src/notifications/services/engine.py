@@ -1,4 +1,4 @@
-"""NotificationDeliveryEngine: one message through the pipeline, now, for callers that wait for it."""
+"""NotificationDeliveryEngine: one message through the pipeline, for callers that wait for it."""
 
 from __future__ import annotations
 

@@ -58,11 +58,11 @@ def answer_once(
         with transaction.atomic():
             row = _claim(claim, now)
             claimed = True
-            if row.status_code is not None:
+            if isinstance(row, IdempotencyKey):
                 return _replay(row, claim), True
             answer = work()
             kept = {"type": answer.content_type, "body": answer.body.decode()}
-            IdempotencyKey.objects.filter(pk=row.pk).update(status_code=answer.status, answer=kept)
+            IdempotencyKey.objects.keep(row, status=answer.status, answer=kept)
             return answer, False
     except OperationalError as error:
         if claimed or not _is_lock_timeout(error):
@@ -78,10 +78,10 @@ def _oldest(now: datetime) -> datetime:
     return now - timedelta(hours=environment().idempotency_hours)
 
 
-def _claim(claim: Claim, now: datetime) -> IdempotencyKey:
-    """The key's row: a new one (no status yet), or that of an answer which can be replayed.
+def _claim(claim: Claim, now: datetime) -> int | IdempotencyKey:
+    """The id of a new row for the key, or the row of an answer that can be replayed.
 
-    A twin's uncommitted row holds the insert up; committed rows always have a status.
+    A twin's uncommitted row holds the insert up; committed rows always have an answer.
     """
     scope = {
         "principal": claim.principal,
@@ -90,16 +90,16 @@ def _claim(claim: Claim, now: datetime) -> IdempotencyKey:
         "key": claim.key,
     }
     _limit_lock_wait(TWIN_WAIT_MS)
-    row = None
-    while row is None:
-        fresh = IdempotencyKey(**scope, body_hash=claim.body_hash, created_at=now)
-        IdempotencyKey.objects.bulk_create([fresh], ignore_conflicts=True)
-        row = IdempotencyKey.objects.filter(**scope).first()
-        if row is not None and row.created_at <= _oldest(now):
-            IdempotencyKey.objects.filter(pk=row.pk, created_at=row.created_at).delete()
-            row = None
+    found: int | IdempotencyKey | None = None
+    while found is None:
+        rows = IdempotencyKey.objects
+        found = rows.claim(scope=list(scope.values()), body_hash=claim.body_hash, at=now)
+        found = found or rows.filter(**scope).first()
+        if isinstance(found, IdempotencyKey) and found.created_at <= _oldest(now):
+            rows.filter(pk=found.pk, created_at=found.created_at).delete()
+            found = None
     _limit_lock_wait(None)
-    return row
+    return found
 
 
 def _limit_lock_wait(milliseconds: int | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 from django.db import transaction
 
@@ -184,9 +185,9 @@ def enqueue(messages: Iterable[NotificationMessage]) -> None:
         lane = lane_for(Priority(message.priority))
         groups[lane, message.channel, message.notification.source].append(message.pk)
     made: list[NewBatch] = []
-    for (lane, channel, source), keys in groups.items():
+    for (queue, channel, source), keys in groups.items():
         made += batches.batches_of(
-            lane=lane, channel=channel, source=source, due_at=None, keys=sorted(keys)
+            lane=queue, channel=channel, source=source, due_at=None, keys=sorted(keys)
         )
     for batch, batch_id in zip(made, batches.put(made), strict=True):
         NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
@@ -225,10 +226,10 @@ def _stop_answer(row: KillSwitch) -> StopAnswer:
     )
 
 
-def _letter_answer(row: DeadLetter, uuids: dict[int, object]) -> DeadLetterAnswer:
+def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterAnswer:
     return DeadLetterAnswer(
         id=row.pk,
-        notification_id=uuids[row.notification_id],  # type: ignore[arg-type]  # always a UUID
+        notification_id=uuids[row.notification_id],
         channel=row.channel,
         provider=row.provider,
         category=row.category,

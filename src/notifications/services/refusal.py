@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from directory.models import ContactPoint, Suppression
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
@@ -27,7 +25,6 @@ def refuse_if_opted_out(target: Target) -> None:
     raise Refused(
         "the person opted out of every requested channel",
         code="opted_out",
-        decision_id=secrets.token_hex(8),
         reasons=reasons,
     )
 
@@ -37,7 +34,7 @@ def _facts(target: Target, channel: str) -> MessageFacts:
     contact: Contact | None = None
     if kind and target.address:
         contact = stranger_contact(target.address, channel)
-    elif kind:
+    elif kind and target.user_id is not None:
         point = ContactPoint.objects.filter(user_id=target.user_id, kind=kind).first()
         if point:
             listed = Suppression.objects.filter(kind=kind, address=point.address).exists()
