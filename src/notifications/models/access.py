@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 
-from notifications.infra.crypto import secret_hash
+from notifications.infra.crypto import seal_json, secret_hash
 from notifications.models.fields import SealedJSONField
+
+_KEY_OF_PREFIX = "SELECT * FROM notifications_apikey WHERE prefix = %s"
+_CLAIM = (
+    "INSERT INTO notifications_idempotencykey"
+    " (principal, method, route, key, body_hash, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (principal, method, route, key) DO NOTHING RETURNING id"
+)
+_KEEP = "UPDATE notifications_idempotencykey SET status_code = %s, answer = %s WHERE id = %s"
 
 SCOPES = {
     "notifications:send": "send to any user",
@@ -22,6 +33,15 @@ SCOPES = {
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }
+
+
+class ApiKeyManager(models.Manager["ApiKey"]):
+    """Finds keys on the way of every request."""
+
+    def of_prefix(self, prefix: str) -> ApiKey | None:
+        """The key with this prefix. Plain SQL: Django would spend more on compiling it (0.2 ms)
+        than the database on answering."""
+        return next(iter(self.raw(_KEY_OF_PREFIX, [prefix])), None)
 
 
 class ApiKey(models.Model):
@@ -42,6 +62,8 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[ApiKeyManager] = ApiKeyManager()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
@@ -68,6 +90,26 @@ class ApiKey(models.Model):
         return text
 
 
+class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
+    """The two statements of a request with a key, the same on both databases."""
+
+    def claim(self, *, scope: Sequence[str], body_hash: str, at: datetime) -> int | None:
+        """Writes the row of a scope (principal, method, route, key); None if it is there already.
+
+        A twin's uncommitted row is waited for.
+        """
+        moment = connection.ops.adapt_datetimefield_value(at)
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM, [*scope, body_hash, moment])
+            row = cursor.fetchone()
+        return row[0] if row else None
+
+    def keep(self, key: int, *, status: int, answer: object) -> None:
+        """Stores what was answered, sealed."""
+        with connection.cursor() as cursor:
+            cursor.execute(_KEEP, [status, seal_json(answer), key])
+
+
 class IdempotencyKey(models.Model):
     """A key that a caller sent, and the stored answer. Written in the transaction of its work."""
 
@@ -79,6 +121,8 @@ class IdempotencyKey(models.Model):
     status_code = models.SmallIntegerField(null=True)
     answer = SealedJSONField(null=True)
     created_at = models.DateTimeField(db_index=True)
+
+    objects: ClassVar[IdempotencyKeyManager] = IdempotencyKeyManager()
 
     class Meta:
         constraints = [

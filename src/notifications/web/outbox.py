@@ -160,8 +160,6 @@ def _shown(row: SandboxMessage) -> Shown:
         body=str(content.get("body", "")),
         has_html=bool(content.get("html")),
         headers=[(name, str(headers[name])) for name in headers if name not in _OWN_HEADERS],
-        about=[
-            each for each in (content.get("category"), priority, content.get("provider")) if each
-        ],
+        about=[each for each in about if each],
         data=json.dumps(data, ensure_ascii=False, indent=2) if data else "",
     )

@@ -120,7 +120,8 @@ def test_what_is_no_key_is_404(as_staff: APIClient, name: str) -> None:
 def test_the_list_is_paged_both_ways(as_staff: APIClient) -> None:
     names = [ApiKey.make(name=f"key {number}", scopes=[])[0].name for number in range(5)]
 
-    seen, address, previous = [], f"{KEYS}?limit=2", None
+    seen: list[str] = []
+    address, previous = f"{KEYS}?limit=2", ""
     while address:
         page = as_staff.get(address).data
         seen += [row["name"] for row in page["results"]]

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from rest_framework.test import APIClient
 
 from notifications.infra import clock
@@ -62,9 +63,7 @@ def test_a_process_whose_migrations_are_missing_is_not_ready(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "_migrations", health._Migrations())
-    monkeypatch.setattr(
-        health.MigrationExecutor, "migration_plan", lambda self, targets: [("one", False)]
-    )
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
 
     response = api.get("/health/ready")
 
@@ -80,7 +79,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_address(
     def fail() -> None:
         raise DatabaseError("connection to 10.0.0.1 refused for user carillon")
 
-    monkeypatch.setattr(health.connection, "cursor", fail)
+    monkeypatch.setattr(connection, "cursor", fail)
 
     response = api.get("/health/ready")
 

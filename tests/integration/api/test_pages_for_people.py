@@ -175,7 +175,7 @@ class TestWhoSeesTheOutbox:
         ],
     )
     def test_others_are_asked_to_log_in(
-        self, client: Client, _case: str, options: dict[str, str]
+        self, client: Client, _case: str, options: dict[str, Any]
     ) -> None:
         row = keep(1, html="<p>x</p>")
 
