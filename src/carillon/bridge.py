@@ -24,6 +24,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 THREADS = 8
 NO_SUCH_SOCKET = 4404
 _BARE_HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_BODILESS = (204, 304)
 
 
 class ClientGone(Exception):
@@ -83,7 +84,10 @@ class Bridge:
         encoded = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
         ]
-        return int(status[:3]), encoded, content
+        number = int(status[:3])
+        if number not in _BODILESS and not any(name == b"content-length" for name, _ in encoded):
+            encoded.append((b"content-length", str(len(content)).encode()))
+        return number, encoded, content
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

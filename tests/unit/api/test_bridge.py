@@ -82,7 +82,11 @@ async def test_an_answer_comes_back_with_status_headers_and_body() -> None:
     assert start == {
         "type": "http.response.start",
         "status": 201,
-        "headers": [(b"x-word", b"caf\xe9"), (b"set-cookie", b"a=1")],
+        "headers": [
+            (b"x-word", b"caf\xe9"),
+            (b"set-cookie", b"a=1"),
+            (b"content-length", b"5"),
+        ],
     }
     assert body == {"type": "http.response.body", "body": b"hello"}
     assert echo.environ["CONTENT_LENGTH"] == "5"
