@@ -100,7 +100,10 @@ def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[G
             for child in made.children:
                 if child.poll() is None:
                     child.kill()
-                    child.wait()
+                child.wait()
+                for pipe in (child.stdin, child.stdout):
+                    if pipe is not None:
+                        pipe.close()
 
 
 def machine() -> dict[str, Any]:

@@ -43,7 +43,7 @@ class _Counting:
         return Act.RESET if broken else None
 
 
-class _Observer:
+class Observer:
     """A child that looks into the database whenever it is asked."""
 
     def __init__(self, place: Ground) -> None:
@@ -105,9 +105,12 @@ def run(
     kills: int = 20,
     messages: int = 50_000,
     workers: int = 2,
+    zombies: float = _ZOMBIE_SHARE,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Accepts `messages` mails and kills workers `kills` times while they are delivered.
+
+    zombies is the share that is stopped past its lease and woken, instead of killed.
 
     Returns:
         accepted, sent (messages with a final `sent`), lost (accepted, never arrived and in no dead
@@ -120,11 +123,11 @@ def run(
     sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
     with sink.run_in_thread(), _place(database, sink) as place:
         place.run("people", _PEOPLE)
-        observer = _Observer(place)
+        observer = Observer(place)
         crew = _Crew(place, workers)
         calls = min(messages, _PEOPLE)
         producer = place.start("accept", messages, "email", "", calls)
-        journalled = _torment(crew, observer, chance, kills)
+        journalled = _torment(crew, observer, chance, kills, zombies)
         accepted = place.result(producer)["accepted"]
         _wait(observer)
         crew.dismiss()
@@ -164,13 +167,15 @@ def _place(database: str, sink: SMTPSink) -> Any:
     )
 
 
-def _torment(crew: _Crew, observer: _Observer, chance: random.Random, kills: int) -> list[int]:
+def _torment(
+    crew: _Crew, observer: Observer, chance: random.Random, kills: int, zombies: float
+) -> list[int]:
     """Kills or stops a worker at a time; returns how many keys each had journalled."""
     journalled = []
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 0.6))
         name, child = crew.pick(chance)
-        if chance.random() < _ZOMBIE_SHARE:
+        if chance.random() < zombies:
             child.send_signal(signal.SIGSTOP)
             crew.replace()
             journalled.append(observer.ask("journalled", name))
@@ -185,7 +190,7 @@ def _torment(crew: _Crew, observer: _Observer, chance: random.Random, kills: int
     return journalled
 
 
-def _wait(observer: _Observer) -> None:
+def _wait(observer: Observer) -> None:
     deadline = time.monotonic() + _DRAIN_S
     while observer.ask("left"):
         if time.monotonic() > deadline:

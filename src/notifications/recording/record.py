@@ -16,7 +16,6 @@ from notifications.models import (
     BATCH_SIZE,
     DeadLetter,
     DeliveryAttempt,
-    LateOutcome,
     Notification,
     SandboxMessage,
     pack_keys,
@@ -25,6 +24,7 @@ from notifications.models.hot import hot
 from notifications.models.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
+from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.outcomes import Outcome, error_text, last_result
 
 
@@ -50,11 +50,14 @@ def record(outcomes: Sequence[Outcome], *, owner: str) -> Recorded:
     with transaction.atomic():
         held = batches.hold(list(by_lease), owner)
         standing = [o for o in outcomes if o.lease.batch_id in held]
-        if len(standing) < len(outcomes):
-            report.late = _keep_evidence(o for o in outcomes if o.lease.batch_id not in held)
+        late = [o for o in outcomes if o.lease.batch_id not in held]
+        if late:
+            report.late = keep_evidence(late)
         took = _apply(standing, report)
         _write_facts(standing, took)
         _close(by_lease, held)
+    if late:
+        settle_doubt(late)
     for lease, done in by_lease.items():
         keys = {outcome.message.id for outcome in done}
         lease.journal -= keys
@@ -130,24 +133,6 @@ def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
         report.next_due.append(due)
     ids = batches.put(made)
     return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
-
-
-def _keep_evidence(outcomes: Iterable[Outcome]) -> int:
-    """A zombie's outcomes: evidence that may settle `uncertain`, never a change of the row."""
-    rows = [
-        LateOutcome(
-            message_id=outcome.message.id,
-            provider=outcome.provider or "",
-            verdict=outcome.result.verdict,
-            provider_message_id=outcome.result.provider_message_id,
-            error=error_text(outcome.result) or "",
-            at=outcome.at,
-        )
-        for outcome in outcomes
-        if outcome.result is not None
-    ]
-    LateOutcome.objects.bulk_create(rows)
-    return len(rows)
 
 
 def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:

@@ -1,0 +1,87 @@
+"""Late outcomes: what a worker learnt after its lease was lost settles doubt, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock
+from notifications.models import (
+    DeadLetter,
+    DeliveryBatch,
+    LateOutcome,
+    MessageEvent,
+    NotificationMessage,
+    change_status,
+    unpack_keys,
+)
+from notifications.queue import batches
+from notifications.recording.outcomes import Outcome, error_text
+
+
+def keep_evidence(outcomes: Iterable[Outcome]) -> int:
+    """Stores late outcomes; returns how many. Changes no message."""
+    rows = [
+        LateOutcome(
+            message_id=outcome.message.id,
+            provider=outcome.provider or "",
+            verdict=outcome.result.verdict,
+            provider_message_id=outcome.result.provider_message_id,
+            error=error_text(outcome.result) or "",
+            at=outcome.at,
+        )
+        for outcome in outcomes
+        if outcome.result is not None
+    ]
+    LateOutcome.objects.bulk_create(rows)
+    return len(rows)
+
+
+def settle_doubt(outcomes: Iterable[Outcome]) -> int:
+    """Where a late outcome says that a doubtful message was sent, it is sent; returns how many.
+
+    A pending resend of it is stopped unless a provider has it in hand already.
+    """
+    settled = 0
+    for outcome in outcomes:
+        if outcome.result is not None and outcome.result.success:
+            settled += _settle(outcome)
+    return settled
+
+
+def _settle(outcome: Outcome) -> bool:
+    key = outcome.message.id
+    with transaction.atomic():
+        message = NotificationMessage.objects.get(pk=key)
+        batches.lock(message.batch_id)
+        if not _is_open(key):
+            return False
+        moved = change_status(
+            [key],
+            MessageStatus.SENT,
+            reason="late_outcome",
+            only_from=frozenset({MessageStatus.PENDING, MessageStatus.UNCERTAIN}),
+            fields={
+                "provider": outcome.provider,
+                "provider_message_id": outcome.result and outcome.result.provider_message_id,
+                "sent_at": outcome.at,
+            },
+        )
+        if moved:
+            DeadLetter.objects.filter(message_id=key, resolved_at__isnull=True).update(
+                resolution=DeadLetter.Resolution.SETTLED,
+                resolution_reason="a late outcome said it was sent",
+                resolved_at=clock.now(),
+            )
+    return bool(moved)
+
+
+def _is_open(key: int) -> bool:
+    """Whether the message was in doubt and nobody is sending it again at this moment."""
+    if not MessageEvent.objects.filter(message_id=key, kind=MessageStatus.UNCERTAIN).exists():
+        return False
+    batch_id = NotificationMessage.objects.values_list("batch_id", flat=True).get(pk=key)
+    journals = DeliveryBatch.objects.filter(pk=batch_id).values_list("journal", flat=True)
+    return key not in unpack_keys(journals.first() or "")
