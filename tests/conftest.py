@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
 
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
 from notifications.infra import clock
 from notifications.rendering import render
+
+_ground = importlib.import_module("notifications.migrations.0002_ground")
+
+
+@receiver(post_migrate)
+def lay_ground_again(sender: Any, **_: Any) -> None:
+    """A transactional test ends with a flush, which takes the seeded rows away as well."""
+    if sender.name == "notifications":
+        _ground.lay_ground(apps, connection.schema_editor())
 
 
 class FrozenClock:

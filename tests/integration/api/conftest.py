@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
@@ -23,14 +18,6 @@ from tests.integration.api.conformity import DocumentedClient
 from tests.integration.factories import make_template, make_user
 
 KeyClient = Callable[..., APIClient]
-_ground = importlib.import_module("notifications.migrations.0002_ground")
-
-
-@receiver(post_migrate)
-def lay_ground_again(sender: Any, **_: Any) -> None:
-    """A transactional test ends with a flush, which takes the seeded rows away as well."""
-    if sender.name == "notifications":
-        _ground.lay_ground(apps, connection.schema_editor())
 
 
 @pytest.fixture

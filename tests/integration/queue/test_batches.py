@@ -23,7 +23,9 @@ def _frozen():
         yield
 
 
-def put(*, lane="default", channel="email", source="key:1", due=NOW, keys=(1, 2, 3), isolated=False):
+def put(
+    *, lane="default", channel="email", source="key:1", due=NOW, keys=(1, 2, 3), isolated=False
+):
     (batch_id,) = batches.put([NewBatch(lane, channel, source, due, list(keys), 0, isolated)])
     return batch_id
 
