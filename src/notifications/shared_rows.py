@@ -37,13 +37,37 @@ def category_facts(category_id: int) -> CategoryFacts:
     Raises:
         KeyError: when it does not exist.
     """
-    global _read_at
-    if clock.monotonic() - _read_at > _FRESH_S or category_id not in _categories:
-        rows = Category.objects.values_list("id", "key", "crash_policy")
-        _categories.clear()
-        _categories.update({row[0]: CategoryFacts._make(row) for row in rows})
-        _read_at = clock.monotonic()
+    if category_id not in _fresh_categories():
+        _read_categories()
     return _categories[category_id]
+
+
+def category_by_key(key: str) -> CategoryFacts | None:
+    """A category by its key; one that nobody has seen yet is looked for at once."""
+    found = _with_key(_fresh_categories(), key)
+    return found or _with_key(_read_categories(), key)
+
+
+def category_keys() -> list[str]:
+    """The keys of all categories."""
+    return sorted(facts.key for facts in _fresh_categories().values())
+
+
+def _with_key(categories: dict[int, CategoryFacts], key: str) -> CategoryFacts | None:
+    return next((facts for facts in categories.values() if facts.key == key), None)
+
+
+def _fresh_categories() -> dict[int, CategoryFacts]:
+    return _read_categories() if clock.monotonic() - _read_at > _FRESH_S else _categories
+
+
+def _read_categories() -> dict[int, CategoryFacts]:
+    """Reads all; the dict is replaced, never changed, for other threads may be walking it."""
+    global _categories, _read_at
+    rows = Category.objects.values_list("id", "key", "crash_policy")
+    _categories = {row[0]: CategoryFacts._make(row) for row in rows}
+    _read_at = clock.monotonic()
+    return _categories
 
 
 @functools.lru_cache(maxsize=256)
@@ -55,7 +79,7 @@ def job_context(job_id: int) -> dict[str, Any]:
 
 def forget() -> None:
     """Empties what is kept. For tests: a rolled-back database hands out the same keys again."""
-    global _read_at
-    _categories.clear()
+    global _categories, _read_at
+    _categories = {}
     _read_at = -_FRESH_S
     job_context.cache_clear()

@@ -113,7 +113,7 @@ def accept(
     """
     scheduled_at = intent.terms.scheduled_at
     due_at = scheduled_at if scheduled_at and scheduled_at > now else None
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         keys = reserve_keys(sum(len(target.channels) for target in targets))
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:

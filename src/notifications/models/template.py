@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -25,6 +26,22 @@ class TemplateStatus(models.TextChoices):
 
     DRAFT = "draft", "Draft"
     PUBLISHED = "published", "Published"
+
+
+_HEADS = (
+    "SELECT id, path, category_id, default_priority, is_active, current_version_id"
+    " FROM notifications_notificationtemplate WHERE path IN"
+)
+
+
+class TemplateManager(models.Manager["NotificationTemplate"]):
+    """Finds templates for sends."""
+
+    def heads(self, paths: Sequence[str]) -> list[NotificationTemplate]:
+        """The templates at these paths, their texts left in the database. Plain SQL: Django would
+        spend more on compiling it, for every send, than the database on answering."""
+        marks = ", ".join(["%s"] * len(paths))
+        return list(self.raw(f"{_HEADS} ({marks})", list(paths)))
 
 
 class NotificationTemplate(models.Model):
@@ -57,7 +74,7 @@ class NotificationTemplate(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects: ClassVar[models.Manager[NotificationTemplate]] = models.Manager()
+    objects: ClassVar[TemplateManager] = TemplateManager()
 
     def __str__(self) -> str:
         return self.path

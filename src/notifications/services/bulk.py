@@ -32,11 +32,11 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     now = clock.now()
     request = parse_bulk(body, now=now)
     check_scopes(request.terms, caller, address=False)
-    template, version = find_template(request.terms.template_path)
+    template = find_template(request.terms.template_path)
     check_channels(template, request.terms.channels)
     intent = make_intent(request.terms, template, caller)
     people = _people(request.recipients)
-    judge = _Judge(version_of(version.pk), request.terms.context, people, caller)
+    judge = _Judge(version_of(template.current_version_id), request.terms.context, people, caller)
     targets = [target for target in map(judge.judge, request.recipients) if target]
     rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
     with transaction.atomic():

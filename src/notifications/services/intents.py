@@ -9,9 +9,15 @@ from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Re
 from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
-from notifications.models import Category, NotificationTemplate, TemplateVersion
+from notifications.models import NotificationTemplate
 from notifications.rendering.render import version_of
 from notifications.services.template import TemplateService
+from notifications.shared_rows import (
+    CategoryFacts,
+    category_by_key,
+    category_facts,
+    category_keys,
+)
 
 
 def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
@@ -34,14 +40,14 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
             )
 
 
-def find_template(path: str) -> tuple[NotificationTemplate, TemplateVersion]:
-    """The template that a request names, and its published version.
+def find_template(path: str) -> NotificationTemplate:
+    """The published template that a request names.
 
     Raises:
         InvalidRequest: unknown_template; the path is a field of the caller's request.
     """
     try:
-        return TemplateService().find(path=path)
+        return TemplateService().serving(path=path)
     except NotFound as error:
         fault = FieldError("template_path", error.code, error.detail)
         raise InvalidRequest([fault], error.detail) from error
@@ -60,13 +66,7 @@ def make_intent(
     terms: Terms, template: NotificationTemplate, caller: Caller, *, mass: bool = False
 ) -> Intent:
     """The template, category, provider and priority that a request means."""
-    categories = {row.key: row for row in Category.objects.all()}
-    chosen = terms.category and categories.get(terms.category)
-    if terms.category and not chosen:
-        raise unknown_category(terms.category, sorted(categories))
-    if not chosen:
-        by_id = {row.pk: row for row in categories.values()}
-        chosen = by_id.get(template.category_id or 0, categories["system"])
+    chosen = _category(terms, template)
     provider = terms.options.get("provider")
     if provider and provider not in PROVIDERS:
         known = ", ".join(PROVIDERS)
@@ -76,13 +76,23 @@ def make_intent(
     return Intent(
         terms=terms,
         priority=Priority(terms.priority or template.default_priority),
-        category_id=chosen.pk,
+        category_id=chosen.id,
         category_key=chosen.key,
         template_version_id=template.current_version_id,
         source=caller.source,
         mass=mass,
         is_test=caller.is_test,
     )
+
+
+def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:
+    """The category that is asked for, else the template's, else `system`."""
+    if not terms.category and template.category_id:
+        return category_facts(template.category_id)
+    chosen = category_by_key(terms.category or "system")
+    if chosen is None:
+        raise unknown_category(terms.category or "system", category_keys())
+    return chosen
 
 
 def missing_variables_error(path: str, missing: list[str], where: str = "context") -> FieldError:

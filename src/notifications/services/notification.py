@@ -66,7 +66,7 @@ class NotificationService:
         now = clock.now()
         request = parse_send(body, now=now)
         check_scopes(request.terms, caller, address=request.address is not None)
-        template = find_template(request.terms.template_path)[0]
+        template = find_template(request.terms.template_path)
         user = self._user(request.user, caller) if request.user is not None else None
         intent = make_intent(request.terms, template, caller)
         check_channels(template, request.terms.channels)
@@ -76,10 +76,9 @@ class NotificationService:
             channels=request.terms.channels,
             address=request.address,
         )
-        with transaction.atomic():
-            if request.terms.scheduled_at is None:
-                refuse_if_opted_out(target)
-            accepted = accept(intent, [target], now=now)
+        if request.terms.scheduled_at is None:
+            refuse_if_opted_out(target)
+        accepted = accept(intent, [target], now=now)
         return SendAnswer(
             id=UUID(accepted.uuids[0]),
             status=MessageStatus.PENDING,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from directory.models import ContactPoint, Suppression
+from collections.abc import Mapping
+
+from directory.models import ContactPoint
+from directory.models.contact import Reach
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
 from notifications.infra import clock
@@ -16,9 +19,10 @@ def refuse_if_opted_out(target: Target) -> None:
 
     A partial refusal is accepted: the closed channels become `suppressed`.
     """
+    reach = ContactPoint.objects.reach(target.user_id) if target.user_id is not None else {}
     reasons: dict[str, str] = {}
     for channel in target.channels:
-        decision = decide(_facts(target, channel))
+        decision = decide(_facts(target, channel, reach))
         if not (isinstance(decision, Suppress) and decision.opted_out):
             return
         reasons[channel] = decision.reason
@@ -29,16 +33,14 @@ def refuse_if_opted_out(target: Target) -> None:
     )
 
 
-def _facts(target: Target, channel: str) -> MessageFacts:
+def _facts(target: Target, channel: str, reach: Mapping[str, Reach]) -> MessageFacts:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     contact: Contact | None = None
     if kind and target.address:
         contact = stranger_contact(target.address, channel)
-    elif kind and target.user_id is not None:
-        point = ContactPoint.objects.filter(user_id=target.user_id, kind=kind).first()
-        if point:
-            listed = Suppression.objects.filter(kind=kind, address=point.address).exists()
-            contact = Contact(point.address, point.state, listed)
+    elif kind and kind in reach:
+        point = reach[kind]
+        contact = Contact(point.address, point.state, point.listed)
     return MessageFacts(
         now=clock.now(),
         needs_contact=kind is not None and contact is not None,

@@ -61,12 +61,22 @@ class TemplateService:
         Raises:
             NotFound: unknown_template, saying whether there is only a draft.
         """
+        template = self.serving(path=path)
+        assert template.current_version is not None
+        return template, template.current_version
+
+    def serving(self, *, path: str) -> NotificationTemplate:
+        """The same, without its texts: every send asks.
+
+        Raises:
+            NotFound: unknown_template, saying whether there is only a draft.
+        """
         order = {pattern: rank for rank, pattern in enumerate(candidates(path))}
-        rows = NotificationTemplate.objects.filter(path__in=order).select_related("current_version")
+        rows = NotificationTemplate.objects.heads(list(order))
         ranked = sorted(rows, key=lambda row: order[row.path])
         for row in ranked:
-            if row.is_active and row.current_version is not None:
-                return row, row.current_version
+            if row.is_active and row.current_version_id is not None:
+                return row
         why = f"there is no template {path!r}"
         if ranked:
             fault = "is switched off" if not ranked[0].is_active else "was never published"
