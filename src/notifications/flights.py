@@ -14,7 +14,7 @@ from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra import clock, telemetry
-from notifications.pipeline import Ready, settle
+from notifications.pipeline import Ready, journal, settle
 from notifications.queue.lanes import Permits
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
@@ -22,31 +22,69 @@ from notifications.recording.record import record
 
 log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2
+_GATHER_S = 0.05
 
 
 class Desk:
     """Where a worker's messages leave from and land.
 
-    Outcomes are recorded as soon as the database thread is free: those that come in meanwhile go
-    together in the next record, so that none waits longer than one transaction.
+    Outcomes are recorded as soon as the ledger's thread is free: those that come in meanwhile go
+    together in the next record, or with the next journal, so that none waits longer than one
+    transaction. database prepares, ledger journals and records, each on a thread of its own.
     """
 
     def __init__(
-        self, *, owner: str, database: Callable[..., Awaitable[Any]], handover: Handover
+        self,
+        *,
+        owner: str,
+        database: Callable[..., Awaitable[Any]],
+        ledger: Callable[..., Awaitable[Any]],
+        handover: Handover,
     ) -> None:
         self.owner = owner
         self.database = database
+        self.ledger = ledger
         self.permits = Permits()
         self.deadline: Callable[[float], float] = lambda leased_at: leased_at
         self._handover = handover
-        self._landed: list[tuple[Outcome, Lane, str]] = []
+        self._landed: list[Outcome] = []
         self._arrived = asyncio.Event()
         self._recorded = asyncio.Event()
         self._flights: set[asyncio.Task[None]] = set()
         self._recorder = asyncio.get_running_loop().create_task(self._record_forever())
 
-    def fly(self, going: Sequence[Ready], *, lane: Lane, channel: str) -> None:
-        """Hands journalled messages to their providers; returns at once."""
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes outcomes of messages that never flew, to be recorded with the others."""
+        for outcome in outcomes:
+            outcome.lease.unrecorded += 1
+            self._landed.append(outcome)
+        if outcomes:
+            self._arrived.set()
+
+    async def depart(
+        self, ready: Sequence[Ready], granted: int, lane: Lane, channel: str
+    ) -> list[Ready]:
+        """Journals messages and hands over those that may leave; returns what to decide anew.
+
+        What has landed meanwhile is recorded in the same transaction. Permits that are not used
+        are given back.
+        """
+        landed, self._landed = self._landed, []
+        going: list[Ready] = []
+        try:
+            going = await self.ledger(journal, ready, owner=self.owner, outcomes=landed)
+        except BaseException:
+            self._landed[:0] = landed
+            self._arrived.set()
+            raise
+        finally:
+            self.permits.give(granted - len(going), lane=lane, channel=channel)
+        self._release(landed)
+        self._fly_all(going, lane=lane, channel=channel)
+        left = {item.message.id for item in going}
+        return [i for i in ready if i.message.id not in left and not i.lease.lost]
+
+    def _fly_all(self, going: Sequence[Ready], *, lane: Lane, channel: str) -> None:
         by_provider: dict[str, list[Ready]] = {}
         for item in going:
             item.lease.unrecorded += 1
@@ -71,7 +109,10 @@ class Desk:
             at = clock.now()
             for message, result in zip(sent, results, strict=True):
                 outcome = settle(by_key[message.message_id], result, at=at)
-                self._landed.append((outcome, lane, channel))
+                self._landed.append(outcome)
+            # Free already: whatever leaves next is journalled in the transaction that takes these
+            # off the journal, so that no committed journal is ever longer than the limit.
+            self.permits.give(len(sent), lane=lane, channel=channel)
             self._arrived.set()
 
         with telemetry.stage(channel, "hand_over"):
@@ -111,21 +152,23 @@ class Desk:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._landed:
-                landed, self._landed = self._landed, []
+            await asyncio.sleep(_GATHER_S)  # the next departure may take them along
+            landed, self._landed = self._landed, []
+            if landed:
                 await self._record(landed)
 
-    async def _record(self, landed: list[tuple[Outcome, Lane, str]]) -> None:
+    async def _record(self, outcomes: list[Outcome]) -> None:
         """Records until the database takes it; the lease's fence guards against being too late."""
-        outcomes = [outcome for outcome, _, _ in landed]
         while True:
             try:
-                await self.database(record, outcomes, owner=self.owner)
+                await self.ledger(record, outcomes, owner=self.owner)
                 break
             except (DatabaseError, InterfaceError) as error:
                 log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
                 await asyncio.sleep(_RETRY_S)
-        for outcome, lane, channel in landed:
+        self._release(outcomes)
+
+    def _release(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
             outcome.lease.unrecorded -= 1
-            self.permits.give(1, lane=lane, channel=channel)
         self._recorded.set()

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-
 from notifications.conf import environment
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.delivery.retry import RetryAt, decide_retry
@@ -39,9 +37,9 @@ from notifications.policy.decide import (
     decide,
 )
 from notifications.policy.facts import SliceFacts, load_facts, load_stops, suppressed_addresses
-from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome, trails
+from notifications.recording.record import record
 from notifications.rendering.render import UserFacts, text_content, user_context, versions_of
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
@@ -240,24 +238,23 @@ def is_row_channel(provider: str) -> bool:
     return provider_class(provider).capabilities.row_channel
 
 
-def journal(ready: Sequence[Ready], *, owner: str) -> list[Ready]:
+def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
     """Names on their batches' rows the messages that are about to leave; returns those that may.
 
     One transaction that holds the batches' locks: whoever cancels comes before it or is told
-    `already_sending`. Status, kill switches and suppressions are read once more inside it.
+    `already_sending`. Status, kill switches and suppressions are read once more inside it. Outcomes
+    that wait for their record go into the same transaction.
     """
-    leases = list({item.lease for item in ready})
-    with transaction.atomic():
-        held = batches.hold(leases, owner)
-        standing = [item for item in ready if item.lease.batch_id in held]
-        going = _still_allowed(standing)
-        journals: dict[Lease, set[int]] = {}
+    going: list[Ready] = []
+
+    def depart(held: set[int]) -> dict[Lease, set[int]]:
+        going[:] = _still_allowed([item for item in ready if item.lease.batch_id in held])
+        keys: dict[Lease, set[int]] = {}
         for item in going:
-            journals.setdefault(item.lease, set(item.lease.journal)).add(item.message.id)
-        for lease, keys in journals.items():
-            lease.journal = keys
-        if journals:
-            batches.write_journals(journals)
+            keys.setdefault(item.lease, set()).add(item.message.id)
+        return keys
+
+    record(outcomes, owner=owner, leaving=list({item.lease for item in ready}), depart=depart)
     return going
 
 

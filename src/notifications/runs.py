@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.flights import Desk
 from notifications.infra import clock
-from notifications.pipeline import Ready, is_row_channel, journal, prepare, settle
+from notifications.pipeline import Ready, is_row_channel, prepare, settle
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
@@ -18,7 +19,9 @@ from notifications.recording.record import record
 
 ROW_SLICE = 500
 NETWORK_SLICE = 100
-_LEAST = 20  # permits worth a journal of their own, when more messages than that wait
+PREPARED_AT_ONCE = 200
+_LEAST = 50  # permits worth a journal of their own, when more messages than that wait
+_FRESH_S = 2.0
 
 ROW_PROVIDER_CHANNELS = frozenset(
     channel
@@ -75,46 +78,107 @@ async def run_network(
 ) -> None:
     """Sends the messages of some batches through their providers.
 
-    Permits are taken before the journal, so that only what may leave at once is named in it.
+    The next messages are prepared while the ones before are in the air. Permits are taken before
+    the journal, so that only what may leave at once is named in it.
     """
-    todo = deque(keys_of(leases).items())
-    while todo and not stopping():
-        careful = todo[0][1].careful
-        wanted = 1 if careful else min(NETWORK_SLICE, len(todo))
-        granted = await desk.permits.take(wanted, lane=lane, channel=channel, least=_LEAST)
-        part = dict(todo.popleft() for _ in range(granted))
-        part = {key: lease for key, lease in part.items() if not lease.lost}
-        going: list[Ready] = []
-        try:
-            if part:
-                going, back = await desk.database(_prepare, part, desk, careful=careful)
-                todo.extend((item.message.id, item.lease) for item in back)
-        finally:
-            desk.permits.give(granted - len(going), lane=lane, channel=channel)
-        desk.fly(going, lane=lane, channel=channel)
-        if careful:
-            await desk.landed(leases)
+    for lease in leases:
+        if lease.careful:
+            await _run_carefully(desk, lane, channel, lease, stopping)
+    stock = _Stock(desk, [lease for lease in leases if not lease.careful])
+    try:
+        while await stock.fill() and not stopping():
+            wanted = min(NETWORK_SLICE, len(stock))
+            granted = await desk.permits.take(wanted, lane=lane, channel=channel, least=_LEAST)
+            stock.put_back(await desk.depart(stock.take(granted), granted, lane, channel))
+    finally:
+        await stock.close()
     await desk.landed(leases)
 
 
-def _prepare(
-    lease_of: dict[int, Lease], desk: Desk, *, careful: bool
-) -> tuple[list[Ready], list[Ready]]:
-    """On the database thread, up to the journal: what leaves, and what must be decided anew."""
-    channel = next(iter(lease_of.values())).channel
-    if careful:
-        ((key, lease),) = lease_of.items()
-        if not batches.journal_one(lease, key, desk.owner):
-            return [], []
-    work = prepare(channel, lease_of)
-    rows = [item for item in work.ready if is_row_channel(item.provider)]
-    done = work.outcomes + [row_outcome(item) for item in rows]
-    if done:
-        record(done, owner=desk.owner)
-    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
-    if not leaving:
+async def _run_carefully(
+    desk: Desk, lane: Lane, channel: str, lease: Lease, stopping: Callable[[], bool]
+) -> None:
+    """One message at a time, journalled before anything is done with it: two workers died here."""
+    for key in sorted(lease.open_keys):
+        if stopping() or lease.lost:
+            return
+        granted = await desk.permits.take(1, lane=lane, channel=channel)
+        if not await desk.database(batches.journal_one, lease, key, desk.owner):
+            desk.permits.give(granted, lane=lane, channel=channel)
+            return
+        ready, outcomes = await desk.database(_prepare, {key: lease})
+        desk.note(outcomes)
+        await desk.depart(ready, granted, lane, channel)
+        await desk.landed([lease])
+
+
+class _Stock:
+    """Messages of a run that are decided and rendered, ready to leave.
+
+    What waited too long for a permit is decided anew: a preference or a template's time may have
+    changed meanwhile.
+    """
+
+    def __init__(self, desk: Desk, leases: Sequence[Lease]) -> None:
+        self._desk = desk
+        self._todo = deque(keys_of(leases).items())
+        self._ready: deque[tuple[Ready, float]] = deque()
+        self._next: asyncio.Task[tuple[list[Ready], list[Outcome]]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    async def fill(self) -> bool:
+        """Prepares ahead; False when nothing is left of the run."""
+        while True:
+            if self._next is None and self._todo and len(self._ready) < NETWORK_SLICE:
+                self._next = asyncio.ensure_future(self._prepare())
+            if self._ready:
+                return True
+            if self._next is None:
+                return False
+            ready, outcomes = await self._next
+            self._next = None
+            self._desk.note(outcomes)
+            now = clock.monotonic()
+            self._ready.extend((item, now) for item in ready)
+
+    def _prepare(self) -> Awaitable[tuple[list[Ready], list[Outcome]]]:
+        count = min(PREPARED_AT_ONCE, len(self._todo))
+        part = dict(self._todo.popleft() for _ in range(count))
+        return self._desk.database(
+            _prepare, {key: lease for key, lease in part.items() if not lease.lost}
+        )
+
+    def take(self, count: int) -> list[Ready]:
+        """The next messages, up to count; stale ones go back to be decided anew."""
+        fresh_from = clock.monotonic() - _FRESH_S
+        taken = []
+        for _ in range(min(count, len(self._ready))):
+            item, prepared_at = self._ready.popleft()
+            if item.lease.lost:
+                continue
+            if prepared_at >= fresh_from:
+                taken.append(item)
+            else:
+                self.put_back([item])
+        return taken
+
+    def put_back(self, items: Sequence[Ready]) -> None:
+        """Messages that must be decided anew."""
+        self._todo.extend((item.message.id, item.lease) for item in items)
+
+    async def close(self) -> None:
+        """Waits for what is being prepared; nothing of it has left or been written."""
+        if self._next is not None:
+            await asyncio.wait({self._next})
+
+
+def _prepare(lease_of: dict[int, Lease]) -> tuple[list[Ready], list[Outcome]]:
+    """On the database thread: what may leave, and the outcomes of what goes no further."""
+    if not lease_of:
         return [], []
-    going = journal(leaving, owner=desk.owner)
-    names = {item.message.id for item in going}
-    back = [item for item in leaving if item.message.id not in names and not item.lease.lost]
-    return going, back
+    work = prepare(next(iter(lease_of.values())).channel, lease_of)
+    rows = [item for item in work.ready if is_row_channel(item.provider)]
+    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
+    return leaving, work.outcomes + [row_outcome(item) for item in rows]

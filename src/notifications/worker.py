@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ _RUNS_A_CHANNEL = 2
 _SWEEP_S = 1.0
 _FULL_SWEEP_S = 60.0
 _DB_PAUSE_S = 0.5
+_SWITCH_S = 0.0005
 
 
 class Worker:
@@ -61,6 +63,9 @@ class Worker:
 
     def run(self) -> None:
         """Works until `stop`; then finishes what providers have in hand and gives back the rest."""
+        # At the default of 5 ms a thread that comes back from the database would wait that long for
+        # the interpreter, a dozen times a transaction.
+        sys.setswitchinterval(_SWITCH_S)
         asyncio.run(self.main())
 
     def stop(self) -> None:
@@ -80,8 +85,11 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._db_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-db")
+        self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-ledger")
         handover = Handover()
-        self.desk = Desk(owner=self.owner, database=self.database, handover=handover)
+        self.desk = Desk(
+            owner=self.owner, database=self.database, ledger=self.ledger, handover=handover
+        )
         pulse = heartbeat.Heartbeat(
             owner=self.owner, lanes=self.lanes, leases=lambda: list(self._leases)
         )
@@ -97,11 +105,21 @@ class Worker:
             pulse.stop()
             self._unlisten(receiver)
             # A lambda: `connection` is whichever belongs to the thread that asks for it.
-            await self._loop.run_in_executor(self._db_thread, lambda: connection.close())
-            self._db_thread.shutdown()
+            for thread in (self._db_thread, self._ledger_thread):
+                await self._loop.run_in_executor(thread, lambda: connection.close())
+                thread.shutdown()
 
     async def database(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Runs a call on the worker's database thread, with its one connection."""
+        """Runs a call on the thread that leases and prepares, with its one connection."""
+        return await self._on(self._db_thread, call, *args, **kwargs)
+
+    async def ledger(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Runs a call on the thread that journals and records, with its one connection."""
+        return await self._on(self._ledger_thread, call, *args, **kwargs)
+
+    async def _on(
+        self, thread: ThreadPoolExecutor, call: Callable[..., T], *args: Any, **kwargs: Any
+    ) -> T:
         assert self._loop is not None
 
         def guarded() -> T:
@@ -113,7 +131,7 @@ class Worker:
                     connection.close()
                 raise
 
-        return await self._loop.run_in_executor(self._db_thread, guarded)
+        return await self._loop.run_in_executor(thread, guarded)
 
     # -- the loop ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from notifications.models.hot_rows import Change, PendingMessage
 
 NOTIFICATIONS = "notifications_notification"
 MESSAGES = "notifications_notificationmessage"
+ATTEMPTS = "notifications_deliveryattempt"
 
 
 class HotSQL(Protocol):

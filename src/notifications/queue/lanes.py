@@ -10,8 +10,8 @@ from notifications.domain.channels import Lane
 from notifications.queue.batches import JOURNAL_LIMIT
 
 CRITICAL_RESERVE = 10
-BULK_LIMIT = 70
-PROVIDER_LIMIT = 60
+BULK_LIMIT = 75
+PROVIDER_LIMIT = 75
 _BULK_EVERY = 8
 _DEFAULT_EVERY = 4
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -15,17 +16,29 @@ from notifications.infra.crypto import seal_json
 from notifications.models import (
     BATCH_SIZE,
     DeadLetter,
-    DeliveryAttempt,
     Notification,
     SandboxMessage,
     pack_keys,
 )
-from notifications.models.hot import hot
+from notifications.models.hot import ATTEMPTS, hot
 from notifications.models.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.outcomes import Outcome, error_text, last_result
+
+ATTEMPT_COLUMNS = (
+    "message_id",
+    "number",
+    "provider",
+    "verdict",
+    "error_code",
+    "error",
+    "provider_message_id",
+    "response",
+    "duration_ms",
+    "at",
+)
 
 
 @dataclass(slots=True)
@@ -37,50 +50,67 @@ class Recorded:
     next_due: list[datetime] = field(default_factory=list)
 
 
-def record(outcomes: Sequence[Outcome], *, owner: str) -> Recorded:
+Departure = Callable[[set[int]], Mapping[Lease, set[int]]]
+
+
+def record(
+    outcomes: Sequence[Outcome],
+    *,
+    owner: str,
+    leaving: Sequence[Lease] = (),
+    depart: Departure | None = None,
+) -> Recorded:
     """Writes outcomes once. Those whose lease was lost become evidence and change no message.
+
+    What is about to leave next can share the transaction: `depart` is called in it with the ids of
+    the batches that are held (`leaving` among them) and answers the keys to be journalled.
 
     Nothing of the leases in memory changes unless the transaction commits, so that a failed record
     can simply be tried again.
     """
     report = Recorded()
-    by_lease: dict[Lease, list[Outcome]] = defaultdict(list)
+    done: dict[Lease, set[int]] = {lease: set() for lease in leaving}
     for outcome in outcomes:
-        by_lease[outcome.lease].append(outcome)
+        done.setdefault(outcome.lease, set()).add(outcome.message.id)
     with transaction.atomic():
-        held = batches.hold(list(by_lease), owner)
+        held = batches.hold(list(done), owner)
         standing = [o for o in outcomes if o.lease.batch_id in held]
         late = [o for o in outcomes if o.lease.batch_id not in held]
         if late:
             report.late = keep_evidence(late)
-        took = _apply(standing, report)
+        took = _apply(standing, report) if standing else set()
         _write_facts(standing, took)
-        _close(by_lease, held)
+        departing = depart(held) if depart else {}
+        journals = {
+            lease: (lease.journal - keys) | departing.get(lease, set())
+            for lease, keys in done.items()
+        }
+        _close(done, journals, held)
+    for lease, keys in done.items():
+        lease.journal = journals[lease]
+        lease.open_keys -= keys
     if late:
         settle_doubt(late)
-    for lease, done in by_lease.items():
-        keys = {outcome.message.id for outcome in done}
-        lease.journal -= keys
-        lease.open_keys -= keys
     report.took = len(took)
     _count(standing, took)
     return report
 
 
-def _close(by_lease: dict[Lease, list[Outcome]], held: set[int]) -> None:
-    """Takes recorded keys off the journals, and deletes batches in which nothing is left open."""
-    journals: dict[int, str] = {}
+def _close(
+    done: Mapping[Lease, set[int]], journals: Mapping[Lease, set[int]], held: set[int]
+) -> None:
+    """Writes the journals that changed, and deletes batches in which nothing is left open."""
+    changed: dict[int, str] = {}
     finished: list[int] = []
-    for lease, done in by_lease.items():
+    for lease, keys in done.items():
         if lease.batch_id not in held:
             continue
-        keys = {outcome.message.id for outcome in done}
         if not lease.open_keys - keys:
             finished.append(lease.batch_id)
-        elif lease.journal & keys:
-            journals[lease.batch_id] = pack_keys(lease.journal - keys)
-    if journals:
-        batches.statements().write_journals(journals)
+        elif journals[lease] != lease.journal:
+            changed[lease.batch_id] = pack_keys(journals[lease])
+    if changed:
+        batches.statements().write_journals(changed)
     if finished:
         batches.statements().delete(finished)
 
@@ -139,7 +169,7 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
     attempts = [_attempt(o) for o in outcomes if o.attempt and o.result]
     if attempts:
-        DeliveryAttempt.objects.bulk_create(attempts)
+        hot().insert_rows(ATTEMPTS, ATTEMPT_COLUMNS, attempts)
     kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
@@ -157,20 +187,20 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
         Notification.objects.filter(pk__in=scheduled).update(scheduled_status="sent")
 
 
-def _attempt(outcome: Outcome) -> DeliveryAttempt:
+def _attempt(outcome: Outcome) -> tuple[Any, ...]:
     assert outcome.result is not None
     result = outcome.result
-    return DeliveryAttempt(
-        message_id=outcome.message.id,
-        number=outcome.attempts,
-        provider=outcome.provider or "",
-        verdict=result.verdict,
-        error_code=result.error_code,
-        error=result.error,
-        provider_message_id=result.provider_message_id,
-        response=result.response,
-        duration_ms=int(result.duration_s * 1000),
-        at=outcome.at,
+    return (
+        outcome.message.id,
+        outcome.attempts,
+        outcome.provider or "",
+        result.verdict.value,
+        result.error_code,
+        result.error,
+        result.provider_message_id,
+        None if result.response is None else seal_json(result.response),
+        int(result.duration_s * 1000),
+        hot().time_value(outcome.at),
     )
 
 

@@ -87,7 +87,7 @@ class NotificationDeliveryEngine:
         async def database(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             return await sync_to_async(call)(*args, **kwargs)
 
-        desk = Desk(owner=self._owner, database=database, handover=handover)
+        desk = Desk(owner=self._owner, database=database, ledger=database, handover=handover)
         desk.deadline = lambda leased_at: leased_at + environment().lease_seconds * 0.9
         try:
             await run_network(desk, Lane(lease.lane), message.channel, [lease], lambda: False)
