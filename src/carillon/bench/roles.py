@@ -25,7 +25,7 @@ from django.core.management import call_command  # noqa: E402 -- Django first
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
-from carillon.bench import celerytask, rawlimit  # noqa: E402
+from carillon.bench import celerytask, content, rawlimit  # noqa: E402
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
@@ -42,15 +42,6 @@ from notifications.worker import Worker  # noqa: E402
 
 TEMPLATE = "bench.payment"
 BULK = 10_000
-HTML = (
-    """<!doctype html><html><body style="font-family:sans-serif;color:#222">
-<h1>Hello {{ user.first_name }}</h1><p>We received your payment of <b>{{ amount|currency }}</b>.</p>
-<table>{% for item in items|default([]) %}<tr><td>{{ item.name }}</td><td>{{ item.price|currency }}
-</td></tr>{% endfor %}</table><p>"""
-    + "Thank you for learning with us. " * 40
-    + """</p>
-<p><a href="{{ app_url }}">{{ app_name }}</a></p></body></html>"""
-)
 
 
 def rss_mb() -> float:
@@ -89,11 +80,10 @@ def people(count: str) -> dict[str, Any]:
         category=Category.objects.get(key="payment"),
         supported_channels=["in_app", "email"],
         required_variables=["amount"],
-        in_app_template="Payment received\n\nHello {{ user.first_name }}, your payment of"
-        " {{ amount|currency }} was processed.",
-        email_subject_template="Payment of {{ amount|currency }} received",
-        email_body_template="Hello {{ user.first_name }},\n\nwe received {{ amount|currency }}.\n",
-        email_html_template=HTML,
+        in_app_template=content.IN_APP,
+        email_subject_template=content.SUBJECT,
+        email_body_template=content.TEXT,
+        email_html_template=content.HTML,
     )
     return {"users": len(made)}
 
