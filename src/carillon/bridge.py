@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-THREADS = 8
+THREADS = 4  # more only wait for one another: a request is Python, and Python runs one at a time
 NO_SUCH_SOCKET = 4404
 _BARE_HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _BODILESS = (204, 304)
