@@ -1,0 +1,88 @@
+"""The `carillon` command. Each subcommand is a file of its own, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+SUBCOMMANDS = {
+    "serve": "Run everything in one go: web, worker, schedule.",
+    "web": "Run the web tier alone.",
+    "worker": "Run a worker.",
+    "beat": "Run the schedule (with Redis).",
+    "migrate": "Bring the database up to date.",
+    "demo": "Load demo data; safe to repeat.",
+    "token": "Print a token for a user.",
+    "send": "Send one notification.",
+    "import": "Import people from a file.",
+    "doctor": "Check every setting, provider and queue.",
+    "dead-letters": "List, replay or discard dead letters.",
+    "kill-switch": "Stop and resume deliveries.",
+    "bench": "Measure, beside a baseline in the same run.",
+    "chaos": "Kill workers and count what arrived.",
+    "docs": "Write or check the generated pages.",
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a subcommand's file only when it runs, so that --help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        name = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        module = import_module(f"carillon.cli.{name}")
+        found: click.Command = module.command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: carillon send user.payment.success --to student1 --channel email"
+    " --context amount=29.99",
+)
+@click.version_option(package_name="carillon")
+def carillon() -> None:
+    """Carillon decides, renders, delivers and proves notifications."""
+
+
+def setup_django() -> None:
+    """Loads Django with the settings of the environment.
+
+    Raises:
+        click.ClickException: when the environment cannot be used; the text says what to mend.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carillon.settings.base")
+    from carillon.settings.environment import SettingsError
+
+    try:
+        import django
+
+        django.setup()
+    except SettingsError as error:
+        fault = click.ClickException(str(error))
+        fault.exit_code = 2
+        raise fault from error
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point. A service's refusal is one clear line and exit code 1."""
+    from notifications.domain.errors import CarillonError
+
+    try:
+        return carillon.main(args=arguments, prog_name="carillon")
+    except CarillonError as error:
+        click.echo(f"error: {error.detail} ({error.code})", err=True)
+        sys.exit(1)

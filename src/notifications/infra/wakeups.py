@@ -44,6 +44,18 @@ def wake(lanes: Iterable[str]) -> None:
     transaction.on_commit(lambda: _publisher().ask(wanted))
 
 
+def poke(lanes: Iterable[str]) -> None:
+    """Wakes the worker of this very process."""
+    for lane in lanes:
+        for listener in tuple(_listeners):
+            listener(lane)
+
+
+def flush(timeout_s: float = 2.0) -> None:
+    """Waits until what was asked for is published: for commands that end right after."""
+    _publisher().flush(timeout_s)
+
+
 class _Publisher:
     """The thread that publishes what requests asked for."""
 
@@ -52,22 +64,28 @@ class _Publisher:
         self._asked: set[str] = set()
         self._wakeup = threading.Condition()
         self._quiet_until = 0.0
+        self._busy = False
         threading.Thread(target=self._run, name="wakeups", daemon=True).start()
 
     def ask(self, lanes: Iterable[str]) -> None:
-        for lane in lanes:
-            for listener in tuple(_listeners):
-                listener(lane)
+        poke(lanes)
         with self._wakeup:
             self._asked.update(lanes)
-            self._wakeup.notify()
+            self._wakeup.notify_all()
+
+    def flush(self, timeout_s: float) -> None:
+        with self._wakeup:
+            self._wakeup.wait_for(lambda: not self._asked and not self._busy, timeout_s)
 
     def _run(self) -> None:
         while True:
             with self._wakeup:
+                self._busy = False
+                self._wakeup.notify_all()
                 while not self._asked:
                     self._wakeup.wait()
                 lanes, self._asked = self._asked, set()
+                self._busy = True
             if clock.monotonic() < self._quiet_until:
                 continue
             try:

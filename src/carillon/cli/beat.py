@@ -1,0 +1,21 @@
+"""`carillon beat`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+
+@click.command(epilog="Example: carillon beat")
+def command() -> None:
+    """Run the schedule. It only wakes: due rows in the database decide."""
+    setup_django()
+    from carillon.celery import app
+    from notifications.conf import environment
+
+    if not environment().redis_url:
+        raise click.ClickException(
+            "without Redis the worker keeps the schedule itself: set CARILLON_REDIS_URL for beat"
+        )
+    app.Beat(loglevel="WARNING", quiet=True).run()

@@ -1,0 +1,35 @@
+"""`carillon bench`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from importlib import import_module
+from typing import Any
+
+import click
+
+NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog")
+
+
+@click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
+@click.argument("name", type=click.Choice(NAMES))
+@click.option("--database", type=click.Choice(["sqlite", "postgres"]))
+@click.option("--messages", type=int)
+@click.option("--workers", type=int)
+@click.option("--backlog", type=int, help="Of isolation: bulk messages that are queued.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def command(name: str, as_json: bool, **options: Any) -> None:
+    """Measure NAME beside a baseline in the same run, on servers of its own."""
+    run = import_module(f"carillon.bench.{name}").run
+    given = {key: value for key, value in options.items() if value is not None}
+    unknown = [key for key in given if key not in inspect.signature(run).parameters]
+    if unknown:
+        raise click.UsageError(f"bench {name} takes no --{unknown[0]}")
+    figures = run(**given)
+    if not as_json:
+        width = max(map(len, figures))
+        for key, value in figures.items():
+            click.echo(f"{key:<{width}}  {value}")
+        return
+    click.echo(json.dumps(figures))

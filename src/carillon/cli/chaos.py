@@ -1,0 +1,27 @@
+"""`carillon chaos`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command(epilog="Example: carillon chaos --kills 20 --messages 50000 --database postgres")
+@click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres")
+@click.option("--kills", default=20, show_default=True)
+@click.option("--messages", default=50_000, show_default=True)
+@click.option("--seed", default=0, help="Repeat a run's choices.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def command(database: str, kills: int, messages: int, seed: int, as_json: bool) -> None:
+    """Kill workers at random moments and count what a mail server really received."""
+    from carillon import chaos
+
+    figures = chaos.run(database=database, kills=kills, messages=messages, seed=seed)
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        for key, value in figures.items():
+            click.echo(f"{key:<22}  {value}")
+    if figures["lost"] or figures["duplicates"] or figures["max_uncertain_per_kill"] > 100:
+        raise SystemExit(1)

@@ -1,0 +1,17 @@
+"""`carillon migrate`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+
+@click.command(epilog="Example: carillon migrate")
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+def command(quiet: bool) -> None:
+    """Bring the database up to date."""
+    setup_django()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0 if quiet else 1, interactive=False)

@@ -1,0 +1,44 @@
+"""What the long-running commands share: metrics files, and a supervisor that may vanish."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+SUPERVISED = "CARILLON_SUPERVISED"
+
+
+def keep_metrics_in_files() -> None:
+    """Has prometheus-client keep its figures where every process of the machine can add up.
+
+    To be called before anything imports prometheus_client.
+    """
+    from carillon.settings.environment import SettingsError, read_environment
+
+    try:
+        folder = read_environment().data_dir.resolve() / "metrics"
+    except SettingsError:
+        return  # setup_django tells it properly
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
+
+
+def clear_metrics(folder: Path) -> None:
+    """Forgets the counters of processes that are gone; `serve` begins anew."""
+    for path in folder.glob("*.db"):
+        path.unlink(missing_ok=True)
+
+
+def follow_supervisor() -> None:
+    """Ends this process when its supervisor is gone, however it died: the pipe to it closes."""
+    if os.environ.get(SUPERVISED):
+        threading.Thread(target=_wait_for_end, name="supervisor-watch", daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,72 @@
+"""`carillon send`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from carillon.cli import setup_django
+
+
+def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """`k=v` words; a value that is a JSON number, true, false or null is taken as such."""
+    context: dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            parsed = text
+        context[name] = text if isinstance(parsed, str | list | dict) else parsed
+    return context
+
+
+@click.command(
+    epilog="Example: carillon send user.payment.success --to student1 --channel email"
+    " --context amount=29.99"
+)
+@click.argument("template_path")
+@click.option("--to", "person", required=True, help="Username, id or uuid.")
+@click.option("--channel", "channels", multiple=True, required=True, help="May be repeated.")
+@click.option("--context", multiple=True, callback=_pairs, help="NAME=VALUE; may be repeated.")
+@click.option("--priority", help="1 to 4, or critical, high, medium, low.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    template_path: str,
+    person: str,
+    channels: tuple[str, ...],
+    context: dict[str, Any],
+    priority: str | None,
+    as_json: bool,
+) -> None:
+    """Send one notification."""
+    setup_django()
+    import msgspec
+
+    from directory.models import User
+    from notifications.domain.callers import Caller
+    from notifications.infra import wakeups
+    from notifications.services.notification import (
+        NotificationService,
+    )
+
+    named = User.objects.filter(username=person).values_list("pk", flat=True).first()
+    body: dict[str, Any] = {
+        "template_path": template_path,
+        "user_id": named or person,
+        "channels": list(channels),
+        "context": context,
+    }
+    if priority:
+        body["priority"] = int(priority) if priority.isdigit() else priority
+    caller = Caller(name="cli", is_service=True, is_staff=True)
+    answer = NotificationService().send(body=body, caller=caller)
+    wakeups.flush()
+    if as_json:
+        click.echo(msgspec.json.encode(answer).decode())
+    else:
+        click.echo(f"{answer.message}: {answer.id}")

@@ -1,0 +1,39 @@
+"""`carillon token`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+
+@click.command(epilog="Example: TOKEN=$(carillon token admin)")
+@click.argument("username")
+@click.option(
+    "--kind", type=click.Choice(["jwt", "token", "api-key"]), default="jwt", show_default=True
+)
+@click.option("--scopes", default="notifications:send", help="Of an API key, separated by commas.")
+def command(username: str, kind: str, scopes: str) -> None:
+    """Print a token for USERNAME, and nothing else."""
+    setup_django()
+    from rest_framework.authtoken.models import Token
+
+    from directory.models import User
+    from notifications.infra import clock
+    from notifications.models import SCOPES, ApiKey
+    from notifications.services.access import issue_access
+
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise click.ClickException(f"there is no user {username!r}; `carillon demo` makes some")
+    if kind == "jwt":
+        click.echo(issue_access(user, now=clock.now()))
+    elif kind == "token":
+        click.echo(Token.objects.get_or_create(user=user)[0].key)
+    else:
+        names = [name.strip() for name in scopes.split(",") if name.strip()]
+        unknown = [name for name in names if name not in SCOPES and name != "*"]
+        if unknown:
+            raise click.ClickException(f"no scope {unknown[0]!r}; known: {', '.join(SCOPES)}")
+        _, text = ApiKey.make(name=f"cli of {username}", scopes=names, owner_id=user.pk)
+        click.echo(text)

@@ -1,0 +1,63 @@
+"""`carillon web`."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import click
+
+from carillon.cli import setup_django
+from carillon.cli.processes import follow_supervisor, keep_metrics_in_files
+
+
+@click.command(epilog="Example: carillon web --port 8080")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+def command(host: str, port: int) -> None:
+    """Run the web tier alone: HTTP and websockets on one port."""
+    keep_metrics_in_files()
+    setup_django()
+    import uvicorn
+
+    from carillon.asgi import application
+    from notifications.conf import environment
+    from notifications.rendering.render import precompile
+
+    precompile()
+    config = uvicorn.Config(
+        application, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    follow_supervisor()
+    stop_tasks = None if environment().redis_url else run_tasks_here()
+    server.run()
+    if stop_tasks:
+        stop_tasks()
+
+
+def run_tasks_here() -> Any:
+    """Without a broker, documented `.delay()` calls run on a thread of this process."""
+    from celery.worker import state
+
+    from carillon.celery import app
+
+    worker = app.Worker(
+        pool="threads",
+        concurrency=2,
+        loglevel="ERROR",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    # This process serves; the Worker that delivers is a process of its own.
+    worker.on_consumer_ready = lambda consumer: None
+    thread = threading.Thread(target=worker.start, name="celery", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        state.should_stop = 0
+        thread.join(5)
+
+    return stop

@@ -1,0 +1,22 @@
+"""Celery's tasks, by documented names. Bodies are a line or two: the work is in services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from notifications.infra import wakeups
+from notifications.services.maintenance import maintain as maintain_now
+
+
+@shared_task(name="notifications.tasks.deliver", ignore_result=True)
+def deliver(*, lane: str, **_future: Any) -> None:
+    """Wakes the worker of this process; the database says what is due."""
+    wakeups.poke([lane])
+
+
+@shared_task(name="notifications.tasks.maintain", ignore_result=True)
+def maintain(**_future: Any) -> dict[str, int]:
+    """Deletes what expired and takes over what dead workers held."""
+    return maintain_now()
