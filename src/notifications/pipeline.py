@@ -166,7 +166,8 @@ def _render(work: Slice) -> None:
         lease = work.lease_of[message.id]
         category = category_facts(message.category_id)
         work.ready.append(Ready(lease, message, outbound, route(message), category))
-    for version in versions.values():
+    for version_id, version in versions.items():
+        telemetry.name_template(version_id, version.path)
         mean = (clock.monotonic() - began) / max(1, len(work.allowed))
         telemetry.RENDERS.labels(version.path).observe(mean)
 

@@ -19,7 +19,7 @@ def run(
 ) -> dict[str, Any]:
     """Mails a second from a filled queue until the sink has them all and the record is written."""
     with SMTPSink(keep=False).run_in_thread() as sink:
-        settings = {
+        settings: dict[str, Any] = {
             "email_provider": "smtp",
             "smtp_host": sink.host,
             "smtp_port": str(sink.port),
@@ -61,7 +61,7 @@ def _post_office(place: Ground, messages: int) -> int:
         timeout=600,
         check=True,
     )
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     if figures["sent"] != messages:
         raise RuntimeError(f"the baseline sent {figures['sent']} of {messages}")
     return round(messages / figures["s"])

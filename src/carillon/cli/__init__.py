@@ -72,9 +72,7 @@ def setup_django() -> None:
 
         django.setup()
     except SettingsError as error:
-        fault = click.ClickException(str(error))
-        fault.exit_code = 2
-        raise fault from error
+        raise click.UsageError(str(error)) from error  # exit code 2
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -52,7 +52,8 @@ def _chosen(ids: tuple[int, ...], everything: bool) -> list[int]:
         raise click.UsageError("name ids, or --all")
     if ids:
         return list(ids)
-    caller, found, after = Caller(name="cli", is_service=True, is_staff=True), [], 0
+    caller, after = Caller(name="cli", is_service=True, is_staff=True), 0
+    found: list[int] = []
     while True:
         page = OperationsService().dead_letters(caller=caller, after=after, limit=_PAGE)
         if not page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,6 +15,11 @@ def command() -> None:
     """Import from a file."""
 
 
+def _count_lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
 @command.command("users", epilog="Example: carillon import users people.ndjson")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def users(file: Path) -> None:
@@ -21,14 +27,14 @@ def users(file: Path) -> None:
     setup_django()
     from directory.importing import ImportFault, import_users
 
-    kind = "csv" if file.suffix.lower() == ".csv" else "ndjson"
+    kind: Literal["csv", "ndjson"] = "csv" if file.suffix.lower() == ".csv" else "ndjson"
     with (
         file.open(newline="", encoding="utf-8") as lines,
-        click.progressbar(length=file.stat().st_size, label=file.name) as bar,
+        click.progressbar(length=_count_lines(file), label=file.name) as bar,
     ):
 
-        def progress(_lines: int) -> None:
-            bar.update(max(0, lines.buffer.tell() - bar.pos))
+        def progress(read: int) -> None:
+            bar.update(max(0, read - bar.pos))
 
         try:
             report = import_users(lines, kind=kind, on_progress=progress)

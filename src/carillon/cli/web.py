@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any
 
 import click
@@ -38,11 +39,20 @@ def command(host: str, port: int) -> None:
 
 def run_tasks_here() -> Any:
     """Without a broker, documented `.delay()` calls run on a thread of this process."""
+    warnings.filterwarnings("ignore", message=".*superuser privileges", category=UserWarning)
+    from celery.apps.worker import Worker
     from celery.worker import state
 
     from carillon.celery import app
 
-    worker = app.Worker(
+    class _TasksOnly(Worker):
+        """Sends no `worker_ready`: the Worker that delivers is a process of its own."""
+
+        def on_consumer_ready(self, consumer: Any) -> None:
+            """Nothing more is started here."""
+
+    worker = _TasksOnly(
+        app=app,
         pool="threads",
         concurrency=2,
         loglevel="ERROR",
@@ -51,13 +61,11 @@ def run_tasks_here() -> Any:
         without_mingle=True,
         without_heartbeat=True,
     )
-    # This process serves; the Worker that delivers is a process of its own.
-    worker.on_consumer_ready = lambda consumer: None
     thread = threading.Thread(target=worker.start, name="celery", daemon=True)
     thread.start()
 
     def stop() -> None:
-        state.should_stop = 0
+        state.should_stop = 0  # type: ignore[assignment]  # an exit code, as Celery has it
         thread.join(5)
 
     return stop

@@ -9,6 +9,7 @@ import click
 
 from carillon.cli import setup_django
 from carillon.cli.processes import follow_supervisor, keep_metrics_in_files
+from notifications.domain.channels import Lane
 
 _MAINTAIN_S = 60.0
 
@@ -22,7 +23,6 @@ def command(lanes: str, name: str | None, concurrency: int) -> None:
     keep_metrics_in_files()
     setup_django()
     from notifications.conf import environment
-    from notifications.domain.channels import Lane
 
     chosen = [word.strip() for word in lanes.split(",") if word.strip()] or list(Lane)
     unknown = [word for word in chosen if word not in list(Lane)]
@@ -38,7 +38,7 @@ def command(lanes: str, name: str | None, concurrency: int) -> None:
     _run_plain([Lane(word) for word in chosen], name)
 
 
-def _run_plain(lanes: list[Lane], name: str | None) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from django.db import connection
 
     from notifications.rendering.render import precompile

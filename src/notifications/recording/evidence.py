@@ -83,5 +83,7 @@ def _is_open(key: int) -> bool:
     if not MessageEvent.objects.filter(message_id=key, kind=MessageStatus.UNCERTAIN).exists():
         return False
     batch_id = NotificationMessage.objects.values_list("batch_id", flat=True).get(pk=key)
+    if batch_id is None:
+        return True
     journals = DeliveryBatch.objects.filter(pk=batch_id).values_list("journal", flat=True)
     return key not in unpack_keys(journals.first() or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily
@@ -12,13 +12,17 @@ from notifications.domain.channels import Lane
 from notifications.infra import clock, telemetry
 from notifications.models import DeadLetter, DeliveryBatch, KillSwitch, WorkerProcess
 
+OVERDUE_AFTER = timedelta(seconds=30)
+"""A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
+
 
 def queue_depth(now: datetime) -> dict[str, dict[str, float]]:
     """By lane: queued messages, those overdue, and the age of the oldest overdue in seconds."""
     depth = {str(lane): {"queued": 0.0, "overdue": 0.0, "age_s": 0.0} for lane in Lane}
     for lane, queued in DeliveryBatch.objects.values_list("lane").annotate(Sum("size")):
         depth[lane]["queued"] = queued
-    due = DeliveryBatch.objects.filter(due_at__lte=now, owner__isnull=True)
+    late = now - OVERDUE_AFTER
+    due = DeliveryBatch.objects.filter(due_at__lte=late, owner__isnull=True)
     for lane, overdue, oldest in due.values_list("lane").annotate(Sum("size"), Min("due_at")):
         depth[lane]["overdue"] = overdue
         depth[lane]["age_s"] = max(0.0, (now - oldest).total_seconds())
