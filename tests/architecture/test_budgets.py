@@ -1,0 +1,110 @@
+"""No drawer, no knot: lengths, imports and the single writer, read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for path in (ROOT / "src").rglob("*.py") if "migrations" not in path.parts]
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_file_is_longer_than_four_hundred_lines():
+    long = {name(p): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}
+
+
+def test_no_function_is_longer_than_sixty_lines():
+    long = {
+        f"{name(path)}:{node.name}": node.end_lineno - node.lineno + 1
+        for path in SOURCES
+        for node in functions(path)
+        if node.end_lineno and node.end_lineno - node.lineno + 1 > 60
+    }
+    assert long == {}
+
+
+def test_imports_stand_at_the_top_but_for_commands_that_set_django_up_first():
+    allowed = ("src/carillon/cli/", "src/carillon/bench/", "src/carillon/__init__.py")
+    allowed += ("src/carillon/celery.py", "src/carillon/settings/test.py")
+    inside = {
+        f"{name(path)}:{node.name}"
+        for path in SOURCES
+        if not name(path).startswith(allowed)
+        for node in functions(path)
+        for statement in ast.walk(node)
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+    }
+    assert inside == set()
+
+
+WRITERS = {
+    "src/notifications/models/message.py",
+    "src/notifications/models/hot_postgres.py",
+    "src/notifications/models/hot_sqlite.py",
+}
+
+
+def test_only_the_message_model_and_its_hot_statements_write_a_status():
+    """`update(status=...)`, `.status = ...` and SQL that sets a status of messages."""
+    sql = re.compile(r"UPDATE notifications_notificationmessage[^;\"]*\bstatus\s*=", re.DOTALL)
+    guilty = set()
+    for path in SOURCES:
+        if name(path) in WRITERS or "bench" in path.parts:
+            continue
+        text = path.read_text()
+        if sql.search(text):
+            guilty.add(name(path))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and _updates_message_status(node):
+                guilty.add(f"{name(path)}:{node.lineno}")
+    assert guilty == set()
+
+
+def _updates_message_status(call: ast.Call) -> bool:
+    is_update = isinstance(call.func, ast.Attribute) and call.func.attr in ("update", "bulk_update")
+    return (
+        is_update
+        and "NotificationMessage" in ast.unparse(call)
+        and any(keyword.arg == "status" for keyword in call.keywords)
+    )
+
+
+HOSTS = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian|docker\.io|ghcr\.io")
+PLACES = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
+
+
+@pytest.mark.parametrize("pattern", [HOSTS, PLACES], ids=["registry hosts", "machine paths"])
+def test_no_tracked_file_names_a_registry_or_a_place_of_this_machine(pattern):
+    found = {}
+    for tracked in TRACKED:
+        path = ROOT / tracked
+        if path == Path(__file__) or not path.is_file() or path.suffix in (".png", ".woff2"):
+            continue
+        match = pattern.search(path.read_text(errors="replace"))
+        if match:
+            found[tracked] = match.group()
+    assert found == {}
+
+
+def test_nothing_is_left_undone():
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
+    assert [name(path) for path in SOURCES if marks.search(path.read_text())] == []
