@@ -28,8 +28,11 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 run: install ## serve everything on http://127.0.0.1:8000 with SQLite, the sandbox providers and demo data
 	@$(BIN)/carillon demo --quiet && exec $(BIN)/carillon serve
 
-test: check ## everything: checks, then all tests on SQLite and on a PostgreSQL and a Redis of its own
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+test: check ## everything: checks, then all tests on SQLite, then those of rows on PostgreSQL
+	@$(BIN)/coverage erase
+	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n 2 --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@TEST_DATABASE=postgres $(BIN)/python -m pytest -q -n 2 --cov --cov-append \
+		--cov-report=term:skip-covered tests/integration $(ARGS)
 
 fast: install ## the tests that need no database and no processes
 	@$(BIN)/python -m pytest tests/unit -q $(ARGS)

@@ -1,0 +1,112 @@
+"""The command line, as a person uses it: real processes on an installation of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+
+import pytest
+
+from notifications.testing.servers import SMTPSink
+from tests.functional.installation import Installation, free_port, wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Installation:
+    made = Installation(tmp_path_factory.mktemp("installation"), admin_password="demo-pass-1")
+    assert made.carillon("demo", "--quiet").returncode == 0
+    return made
+
+
+def test_help_lists_every_command(place):
+    text = place.carillon("--help").stdout
+    for name in ("serve", "web", "worker", "beat", "migrate", "demo", "token", "send", "import"):
+        assert name in text
+    for name in ("doctor", "dead-letters", "kill-switch", "bench", "chaos", "docs"):
+        assert name in text
+
+
+def test_a_token_is_printed_and_nothing_else(place):
+    for kind in ("jwt", "token", "api-key"):
+        answer = place.carillon("token", "admin", "--kind", kind)
+        assert (answer.returncode, len(answer.stdout.split())) == (0, 1)
+    assert "no user 'nobody'" in place.carillon("token", "nobody").stderr
+    assert (
+        "no scope 'fly'"
+        in place.carillon("token", "admin", "--kind", "api-key", "--scopes", "fly").stderr
+    )
+
+
+def test_a_refusal_is_one_clear_line(place):
+    answer = place.carillon("send", "no.such.template", "--to", "student1", "--channel", "email")
+    assert answer.returncode == 1
+    assert "no.such.template" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_wrong_setting_is_told_without_a_traceback(tmp_path):
+    answer = Installation(tmp_path, smtp_port="eleven").carillon("migrate")
+    assert answer.returncode == 2
+    assert "CARILLON_SMTP_PORT is 'eleven': set it to a whole number" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_stops_are_listed_and_lifted(place):
+    assert place.carillon("kill-switch", "stop", "channel", "sms", "--reason", "x").returncode == 0
+    assert "channel sms  x" in place.carillon("kill-switch", "list").stdout
+    assert place.carillon("kill-switch", "lift", "channel", "sms").returncode == 0
+    assert "nothing is stopped" in place.carillon("kill-switch", "list").stdout
+
+
+def test_people_are_imported_and_bad_lines_told_by_number(place, tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_text("username,email\nnora,nora@example.com\nbad,not-an-address\n")
+    answer = place.carillon("import", "users", str(file))
+    assert answer.returncode == 1
+    assert "line 3" in answer.stderr
+    assert "1 created" in answer.stdout
+
+
+def test_the_doctor_names_what_is_wrong_and_the_mend(place):
+    answer = place.carillon("doctor", "--json")
+    findings = {each["name"]: each for each in json.loads(answer.stdout)["findings"]}
+    assert findings["database"]["well"]
+    assert not findings["workers"]["well"]
+    assert "carillon worker" in findings["workers"]["mend"]
+    assert answer.returncode == 1
+
+
+def test_serve_delivers_and_drains(place):
+    """From a command to a real mail server, through the processes that `serve` keeps."""
+    with SMTPSink().run_in_thread() as sink:
+        place.environ |= {
+            "CARILLON_EMAIL_PROVIDER": "smtp",
+            "CARILLON_SMTP_HOST": sink.host,
+            "CARILLON_SMTP_PORT": str(sink.port),
+        }
+        port = free_port()
+        with place.running("serve", "--port", str(port)) as serve:
+            wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health/ready"))
+            sent = place.carillon(
+                "send", "user.payment.success", "--to", "student1", "--channel", "email",
+                "--context", "amount=29.99", "--json",
+            )  # fmt: skip
+            assert json.loads(sent.stdout)["status"] == "pending", sent.stderr
+            wait_until(lambda: sink.count == 1)
+            assert b"29.99" in sink.messages[0].content
+            assert _answers(f"http://127.0.0.1:{port}/metrics")
+            serve.send_signal(signal.SIGINT)
+            assert serve.wait(60) == 0
+    assert place.statuses() == {"sent": 1, "batches": 0}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
