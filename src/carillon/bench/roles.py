@@ -25,7 +25,7 @@ from django.core.management import call_command  # noqa: E402 -- Django first
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
-from carillon.bench import celerytask, content, rawlimit  # noqa: E402
+from carillon.bench import celerytask, content, moreroles, rawlimit  # noqa: E402
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
@@ -85,10 +85,12 @@ def people(count: str) -> dict[str, Any]:
         email_body_template=content.TEXT,
         email_html_template=content.HTML,
     )
-    return {"users": len(made)}
+    return {"users": len(made), "first_id": made[0].pk}
 
 
-def accept(count: str, channel: str, drain: str = "", call: str = "") -> dict[str, Any]:
+def accept(
+    count: str, channel: str, drain: str = "", call: str = "", priority: str = "medium"
+) -> dict[str, Any]:
     """Takes in messages by bulk calls; with `drain`, waits until nothing is queued any more."""
     size = int(call or BULK)
     ids = list(User.objects.order_by("pk").values_list("pk", flat=True)[:size])
@@ -99,6 +101,7 @@ def accept(count: str, channel: str, drain: str = "", call: str = "") -> dict[st
         body = {
             "template_path": TEMPLATE,
             "channel": channel,
+            "priority": priority,
             "context": {"course": "Algebra"},
             "recipients": [{"user_id": key, "context": {"amount": 29.99}} for key in part],
         }
@@ -262,6 +265,10 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         celery_baseline,
         celery_baseline_worker,
         observe,
+        moreroles.api_key,
+        moreroles.critical,
+        moreroles.render,
+        moreroles.sample,
     )
 }
 

@@ -1,0 +1,125 @@
+"""`bench http`: POST send at a steady 200 requests/s, at full speed, and a bulk of 10,000."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from carillon.bench.ground import ground, machine
+
+_PEOPLE = 10_000
+_STEADY_S = 15
+_FULL_S = 8
+_AT_ONCE = 16
+
+
+def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
+    """Latencies in ms as the client sees them, durable commits included, a worker at work."""
+    with ground(database) as place:
+        ids = place.run("people", _PEOPLE)["first_id"]
+        token = place.run("api_key")["key"]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        web = subprocess.Popen(
+            [sys.executable, "-m", "carillon", "web", "--port", str(port)], env=place.environ
+        )
+        workers = place.workers(1)
+        try:
+            figures = asyncio.run(_measure(f"http://127.0.0.1:{port}", token, ids, rate))
+        finally:
+            web.terminate()
+            web.wait(30)
+        place.stop(workers)
+        return {"database": database, **machine(), **place.run("settings"), **figures}
+
+
+async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(url, headers=headers) as session:
+        await _until_ready(session)
+        turn = iter(range(10**9))
+
+        async def send() -> float:
+            body = {
+                "template_path": "bench.payment",
+                "user_id": first + next(turn) % _PEOPLE,
+                "channel": "in_app",
+                "context": {"amount": 29.99},
+            }
+            began = time.monotonic()
+            async with session.post("/api/v1/notifications/send", json=body) as answer:
+                await answer.read()
+                if answer.status != 201:
+                    raise RuntimeError(f"{answer.status}: {await answer.text()}")
+            return (time.monotonic() - began) * 1000
+
+        await _steady(send, rate, 2)
+        steady = await _steady(send, rate, _STEADY_S)
+        full = await _full_speed(send)
+        bulk = await _bulk(session, first)
+    cuts = statistics.quantiles(steady, n=100)
+    return {
+        "rate": rate,
+        "send_p50_ms": round(cuts[49], 1),
+        "send_p99_ms": round(cuts[98], 1),
+        "send_max_ms": round(max(steady), 1),
+        "send_per_s": round(full),
+        "bulk10k_s": round(bulk, 3),
+    }
+
+
+async def _until_ready(session: aiohttp.ClientSession) -> None:
+    for _ in range(300):
+        try:
+            async with session.get("/health/ready") as answer:
+                if answer.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the web tier does not answer")
+
+
+async def _steady(send: Callable[[], Awaitable[float]], rate: int, seconds: int) -> list[float]:
+    """Open loop: a request leaves on time whether or not the ones before were answered."""
+    began, tasks = time.monotonic(), []
+    for number in range(rate * seconds):
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        tasks.append(asyncio.ensure_future(send()))
+    return list(await asyncio.gather(*tasks))
+
+
+async def _full_speed(send: Callable[[], Awaitable[float]]) -> float:
+    until = time.monotonic() + _FULL_S
+
+    async def one_after_another() -> int:
+        count = 0
+        while time.monotonic() < until:
+            await send()
+            count += 1
+        return count
+
+    counts = await asyncio.gather(*(one_after_another() for _ in range(_AT_ONCE)))
+    return sum(counts) / _FULL_S
+
+
+async def _bulk(session: aiohttp.ClientSession, first: int) -> float:
+    body = {
+        "template_path": "bench.payment",
+        "channel": "in_app",
+        "recipients": [{"user_id": first + n, "context": {"amount": n}} for n in range(_PEOPLE)],
+    }
+    began = time.monotonic()
+    async with session.post("/api/v1/notifications/bulk", json=body) as answer:
+        if (await answer.json())["accepted"] != _PEOPLE:
+            raise RuntimeError(await answer.text())
+    return time.monotonic() - began

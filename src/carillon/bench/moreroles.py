@@ -1,0 +1,139 @@
+"""More child processes of benchmarks: an API key, renders, critical sends, a sampler."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from typing import Any
+
+from django.db.models import Sum
+from jinja2 import Environment
+
+from carillon.bench import content
+from directory.models import User
+from notifications.domain.callers import SYSTEM
+from notifications.infra import clock
+from notifications.models import ApiKey, DeliveryBatch, NotificationMessage
+from notifications.rendering.render import compile_version
+from notifications.services.notification import NotificationService
+
+_GAP_S = 0.05
+
+
+def api_key() -> dict[str, Any]:
+    """A key that may send to anybody."""
+    return {"key": ApiKey.make(name="bench", scopes=["*"])[1]}
+
+
+def critical(count: str) -> dict[str, Any]:
+    """Sends critical messages one by one and measures how long each waited to be delivered."""
+    users = list(User.objects.values_list("pk", flat=True)[:100])
+    sent = []
+    for place in range(int(count)):
+        body = {
+            "template_path": "bench.payment",
+            "user_id": users[place % len(users)],
+            "channel": "in_app",
+            "priority": "critical",
+            "context": {"amount": 1},
+        }
+        sent.append(NotificationService().send(body=body, caller=SYSTEM).id)
+        time.sleep(_GAP_S)
+    left = DeliveryBatch.objects.filter(lane="bulk").aggregate(Sum("size"))["size__sum"] or 0
+    deadline = time.monotonic() + 60
+    rows = NotificationMessage.objects.filter(priority=1, pk__gt=0)
+    while rows.filter(delivered_at__isnull=False).count() < len(sent):
+        if time.monotonic() > deadline:
+            raise TimeoutError("critical messages are not delivered")
+        time.sleep(0.1)
+    waits = [
+        (delivered - made).total_seconds() if delivered else 0.0
+        for delivered, made in rows.values_list("delivered_at", "notification__created_at")
+    ]
+    cuts = statistics.quantiles(waits, n=100)
+    return {
+        "critical_p50_s": round(cuts[49], 4),
+        "critical_p99_s": round(cuts[98], 4),
+        "critical_max_s": round(max(waits), 4),
+        "bulk_left": left,
+    }
+
+
+def sample(seconds: str) -> dict[str, Any]:
+    """Messages a second that leave the queue, from the first that does."""
+    full = _queued()
+    print(json.dumps({"queued": full}), flush=True)
+    while _queued() == full:
+        time.sleep(0.01)
+    began, start = time.monotonic(), _queued()
+    left = start
+    while left and time.monotonic() - began < float(seconds):
+        time.sleep(0.01)
+        left = _queued()
+    return {"per_s": round((start - left) / (time.monotonic() - began))}
+
+
+def _queued() -> int:
+    return DeliveryBatch.objects.aggregate(Sum("size"))["size__sum"] or 0
+
+
+def render(count: str) -> dict[str, Any]:
+    """Renders as the pipeline does, and the same mail by plain Jinja2."""
+    version = compile_version(
+        version_id=1,
+        path="bench.render",
+        content={
+            "en": {
+                "in_app_template": content.IN_APP,
+                "email_subject_template": content.SUBJECT,
+                "email_body_template": content.TEXT,
+                "email_html_template": content.HTML,
+            }
+        },
+        required_variables=["amount"],
+        supported_channels=["in_app", "email"],
+        default_locale="en",
+    )
+    items = [{"name": f"Course {n}", "price": 10 + n} for n in range(5)]
+    context = {
+        "user": {"first_name": "Ada", "timezone": "Europe/Paris"},
+        "current_time": clock.now(),
+        "app_name": "Bench",
+        "app_url": "http://127.0.0.1",
+        "amount": 29.99,
+        "items": items,
+    }
+    figures: dict[str, Any] = {}
+    for channel in ("in_app", "email"):
+        cuts, rate = _timed(
+            lambda channel=channel: version.render(channel=channel, locale="en", context=context),
+            int(count),
+        )
+        name = "" if channel == "email" else "in_app_"
+        figures |= {
+            f"{name}p50_ms": cuts[0],
+            f"{name}p99_ms": cuts[1],
+            f"{name}per_s": rate,
+        }
+    plain = Environment(autoescape=True)
+    plain.filters["currency"] = lambda value: f"${value:,.2f}"
+    parts = [plain.from_string(t) for t in (content.SUBJECT, content.TEXT, content.HTML)]
+    cuts, rate = _timed(lambda: [part.render(context) for part in parts], int(count))
+    return {
+        **figures,
+        "baseline_p50_ms": cuts[0],
+        "baseline_p99_ms": cuts[1],
+        "baseline_per_s": rate,
+    }
+
+
+def _timed(call: Any, count: int) -> tuple[tuple[float, float], int]:
+    call()
+    spent = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        spent.append((time.perf_counter() - began) * 1000)
+    cuts = statistics.quantiles(spent, n=100)
+    return (round(cuts[49], 4), round(cuts[98], 4)), round(1000 * count / sum(spent))
