@@ -36,7 +36,7 @@ from notifications.policy.decide import (
     Suppress,
     decide,
 )
-from notifications.policy.facts import SliceFacts, load_facts, load_stops, suppressed_addresses
+from notifications.policy.facts import SliceFacts, Stops, load_facts
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome, trails
 from notifications.recording.record import record
@@ -58,6 +58,7 @@ class Ready:
     outbound: OutboundMessage
     provider: str
     category: CategoryFacts
+    template: str = ""
 
 
 @dataclass(slots=True)
@@ -165,7 +166,8 @@ def _render(work: Slice) -> None:
         outbound = _outbound(message, recipient, content)
         lease = work.lease_of[message.id]
         category = category_facts(message.category_id)
-        work.ready.append(Ready(lease, message, outbound, route(message), category))
+        path = version.path if version else ""
+        work.ready.append(Ready(lease, message, outbound, route(message), category, path))
     for version_id, version in versions.items():
         telemetry.name_template(version_id, version.path)
         mean = (clock.monotonic() - began) / max(1, len(work.allowed))
@@ -262,22 +264,21 @@ def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] =
 def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
     if not ready:
         return []
-    pending = hot().still_pending([item.message.id for item in ready])
-    stops = load_stops()
-    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel))
-    suppressed = (
-        suppressed_addresses(kind, {item.outbound.recipient for item in ready}) if kind else set()
+    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel), "")
+    now = hot().recheck(
+        [item.message.id for item in ready], kind, [item.outbound.recipient for item in ready]
     )
+    stops = Stops.of(now.stops)
     return [
         item
         for item in ready
-        if item.message.id in pending
-        and item.outbound.recipient not in suppressed
+        if item.message.id in now.pending
+        and item.outbound.recipient not in now.suppressed
         and not stops.covering(
             channel=item.message.channel,
             provider=item.provider,
-            category=item.outbound.category,
-            template="",
+            category=item.category.key,
+            template=item.template,
             source=item.message.source,
         )
     ]

@@ -7,7 +7,6 @@ from importlib import import_module
 
 from notifications.conf import environment
 from notifications.delivery.base import NotificationChannelProvider
-from notifications.domain.channels import Channel
 
 _ROOT = "notifications.delivery.providers"
 
@@ -20,19 +19,22 @@ PROVIDERS = {
 }
 
 
+_INBOX = frozenset({"in_app", "websocket"})  # websocket: an inbox row until the hub is built
+_SETTINGS = {
+    "email": "email_provider",
+    "push": "push_provider",
+    "sms": "sms_provider",
+    "telegram": "telegram_provider",
+    "webhook": "webhook_provider",
+}
+
+
 def provider_keys_for(channel: str) -> tuple[str, ...]:
     """The providers that carry a channel, the first choice first, by the settings."""
-    chosen = {
-        Channel.EMAIL: environment().email_provider,
-        Channel.PUSH: environment().push_provider,
-        Channel.SMS: environment().sms_provider,
-        Channel.TELEGRAM: environment().telegram_provider,
-        Channel.WEBHOOK: environment().webhook_provider,
-        Channel.IN_APP: "in_app",
-        Channel.WEBSOCKET: "in_app",  # an inbox row until the hub is built
-    }
-    key = chosen.get(Channel(channel), "sandbox")
-    return (key,)
+    if channel in _INBOX:
+        return ("in_app",)
+    setting = _SETTINGS.get(channel)
+    return (getattr(environment(), setting) if setting else "sandbox",)
 
 
 @functools.cache

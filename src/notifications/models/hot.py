@@ -13,11 +13,10 @@ from typing import Any, Protocol
 from django.db import connection
 
 from notifications.models import hot_postgres, hot_sqlite
-from notifications.models.hot_rows import Change, PendingMessage
+from notifications.models.hot_rows import Change, PendingMessage, Recheck
 
 NOTIFICATIONS = "notifications_notification"
 MESSAGES = "notifications_notificationmessage"
-ATTEMPTS = "notifications_deliveryattempt"
 
 
 class HotSQL(Protocol):
@@ -33,6 +32,12 @@ class HotSQL(Protocol):
 
     def load_pending(self, keys: Sequence[int]) -> list[PendingMessage]:
         """The messages among `keys` that are still pending, in the order of their keys."""
+
+    def insert_attempts(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts attempts, in the order of ATTEMPT_COLUMNS."""
+
+    def recheck(self, keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
+        """What must be read again under the batches' locks, before messages leave."""
 
     def still_pending(self, keys: Sequence[int]) -> set[int]:
         """Which of `keys` are pending now."""

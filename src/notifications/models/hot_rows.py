@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 LOAD_COLUMNS = (
     "m.id, m.notification_id, m.user_id, m.channel, m.priority, m.attempts, m.max_attempts,"
-    " m.scheduled_at, m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id,"
+    " m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id,"
     " n.source, n.locale,"
     " n.context, n.text, n.address, n.options, n.expires_at, n.collapse_key, n.ordering_key,"
-    " n.is_test, n.created_at, n.scheduled_status"
+    " n.is_test, n.scheduled_status"
+)
+
+
+ATTEMPT_COLUMNS = (
+    "message_id",
+    "number",
+    "provider",
+    "verdict",
+    "error_code",
+    "error",
+    "provider_message_id",
+    "response",
+    "duration_ms",
+    "at",
 )
 
 
@@ -27,7 +42,6 @@ class PendingMessage(NamedTuple):
     priority: int
     attempts: int
     max_attempts: int
-    scheduled_at: datetime
     batch_id: int | None
     uuid: str
     category_id: int
@@ -43,7 +57,6 @@ class PendingMessage(NamedTuple):
     collapse_key: str | None
     ordering_key: str | None
     is_test: bool
-    created_at: datetime
     scheduled_status: str | None
 
 
@@ -71,4 +84,22 @@ class Change(NamedTuple):
     from_batch: int
 
 
-Row = tuple[Any, ...]
+class Recheck(NamedTuple):
+    """What is read once more while the batches are locked, in one statement."""
+
+    pending: set[int]
+    stops: frozenset[tuple[str, str]]
+    suppressed: set[str]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Any, ...]]) -> Recheck:
+        """From rows of (what, name, value)."""
+        pending, stops, suppressed = set(), set(), set()
+        for what, name, value in rows:
+            if what == "pending":
+                pending.add(int(name))
+            elif what == "stop":
+                stops.add((name, value))
+            else:
+                suppressed.add(name)
+        return cls(pending, frozenset(stops), suppressed)

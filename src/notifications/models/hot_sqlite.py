@@ -9,7 +9,13 @@ from typing import Any
 
 from django.db import connection
 
-from notifications.models.hot_rows import LOAD_COLUMNS, Change, PendingMessage
+from notifications.models.hot_rows import (
+    ATTEMPT_COLUMNS,
+    LOAD_COLUMNS,
+    Change,
+    PendingMessage,
+    Recheck,
+)
 
 
 def time_value(moment: datetime | None) -> str | None:
@@ -42,9 +48,7 @@ _LOAD = (
 )
 _LOAD_RUN = _LOAD.format(which="m.id BETWEEN ? AND ?")
 _LOAD_LIST = _LOAD.format(which="m.id IN (SELECT value FROM json_each(?))")
-_AT = PendingMessage._fields.index("scheduled_at")
 _EXPIRES = PendingMessage._fields.index("expires_at")
-_CREATED = PendingMessage._fields.index("created_at")
 
 
 def load_pending(keys: Sequence[int]) -> list[PendingMessage]:
@@ -57,11 +61,26 @@ def load_pending(keys: Sequence[int]) -> list[PendingMessage]:
 
 
 def _message(row: tuple[Any, ...]) -> PendingMessage:
-    values = list(row)
-    values[_AT], values[_CREATED] = parse_time(values[_AT]), parse_time(values[_CREATED])
-    if values[_EXPIRES] is not None:
-        values[_EXPIRES] = parse_time(values[_EXPIRES])
-    return PendingMessage._make(values)
+    message = PendingMessage._make(row)
+    if row[_EXPIRES] is None:
+        return message
+    return message._replace(expires_at=parse_time(row[_EXPIRES]))
+
+
+def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
+    insert_rows("notifications_deliveryattempt", ATTEMPT_COLUMNS, rows)
+
+
+def recheck(keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
+    rows = raw().execute(
+        "SELECT 'pending', id, '' FROM notifications_notificationmessage"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND status = 'pending'"
+        " UNION ALL SELECT 'stop', scope, value FROM notifications_killswitch"
+        " UNION ALL SELECT 'suppressed', address, '' FROM directory_suppression"
+        " WHERE kind = ? AND address IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(keys)), kind, json.dumps(list(addresses))),
+    )
+    return Recheck.of(rows.fetchall())
 
 
 def still_pending(keys: Sequence[int]) -> set[int]:

@@ -40,6 +40,12 @@ class Stops:
     everything: bool = False
     by_scope: frozenset[tuple[str, str]] = frozenset()
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Stops:
+        """From (scope, value) pairs."""
+        rows = frozenset(pairs)
+        return cls(any(scope == "all" for scope, _ in rows), rows)
+
     def covering(
         self, *, channel: str, provider: str, category: str, template: str, source: str
     ) -> str:
@@ -76,13 +82,7 @@ class SliceFacts:
 
 def load_stops() -> Stops:
     """The kill switches, read afresh: a stop is honoured by the very next slice."""
-    rows = list(KillSwitch.objects.values_list("scope", "value"))
-    if not rows:
-        return Stops()
-    return Stops(
-        everything=any(scope == "all" for scope, _ in rows),
-        by_scope=frozenset(rows),
-    )
+    return Stops.of(KillSwitch.objects.values_list("scope", "value"))
 
 
 def load_facts(messages: Sequence[PendingMessage], channel: str) -> SliceFacts:
@@ -170,7 +170,8 @@ def _same_person(message: PendingMessage) -> Q:
 
 
 def _after(message: PendingMessage) -> Q:
-    made = message.created_at
+    own = Notification.objects.filter(pk=message.notification_id)
+    made = own.values_list("created_at", flat=True).get()
     return Q(created_at__gt=made) | Q(created_at=made, id__gt=message.notification_id)
 
 

@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from notifications.models import pack_keys
+from notifications.models.hot_postgres import raw
 from notifications.queue.leases import Lease, LeaseRequest, NewBatch
 
 _NOW = "coalesce(%s::timestamptz, clock_timestamp())"
 
 
 def _all(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with raw() as cursor:
         cursor.execute(sql, params)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
 
 def _run(sql: str, params: Sequence[Any]) -> None:
-    with connection.cursor() as cursor:
+    with raw() as cursor:
         cursor.execute(sql, params)
 
 

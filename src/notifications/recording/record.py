@@ -20,25 +20,12 @@ from notifications.models import (
     SandboxMessage,
     pack_keys,
 )
-from notifications.models.hot import ATTEMPTS, hot
+from notifications.models.hot import hot
 from notifications.models.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.outcomes import Outcome, error_text, last_result
-
-ATTEMPT_COLUMNS = (
-    "message_id",
-    "number",
-    "provider",
-    "verdict",
-    "error_code",
-    "error",
-    "provider_message_id",
-    "response",
-    "duration_ms",
-    "at",
-)
 
 
 @dataclass(slots=True)
@@ -125,7 +112,7 @@ def _apply(outcomes: Sequence[Outcome], report: Recorded) -> set[int]:
         changes.append(
             Change(
                 outcome.message.id,
-                outcome.status,
+                outcome.status.value,
                 outcome.attempts,
                 outcome.provider,
                 result.provider_message_id or None if result else None,
@@ -169,7 +156,7 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
     attempts = [_attempt(o) for o in outcomes if o.attempt and o.result]
     if attempts:
-        hot().insert_rows(ATTEMPTS, ATTEMPT_COLUMNS, attempts)
+        hot().insert_attempts(attempts)
     kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
