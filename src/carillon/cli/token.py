@@ -10,7 +10,7 @@ from carillon.cli import setup_django
 @click.command(epilog="Example: TOKEN=$(carillon token admin)")
 @click.argument("username")
 @click.option(
-    "--kind", type=click.Choice(["jwt", "token", "api-key"]), default="jwt", show_default=True
+    "--kind", type=click.Choice(["token", "jwt", "api-key"]), default="token", show_default=True
 )
 @click.option("--scopes", default="notifications:send", help="Of an API key, separated by commas.")
 def command(username: str, kind: str, scopes: str) -> None:

@@ -65,9 +65,9 @@ class CarillonAuthentication(BaseAuthentication):
         if scheme == "bearer" and token.startswith(KEY_PREFIX):
             caller = caller_of_key_text(token, now=clock.now())
             return Service(caller), caller
-        if scheme == "bearer":
+        if scheme == "bearer" and "." in token:
             user = user_of_jwt(token, now=clock.now())
-        elif scheme == "token":
+        elif scheme in ("token", "bearer"):  # a token without dots is no JWT, whatever its scheme
             user = user_of_drf_token(token)
         else:
             raise Unauthenticated(
