@@ -1,0 +1,115 @@
+"""The vocabulary and the law of states."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from notifications.domain.channels import Lane, Priority, lane_for, parse_priority
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.identifiers import key_of, parse_identifier, public_id
+from notifications.domain.lifecycle import (
+    BEST_FIRST,
+    TRANSITIONS,
+    MessageStatus,
+    best_status,
+    may_follow,
+    sources_of,
+    state_diagram,
+)
+from notifications.models.batch import pack_keys, unpack_keys
+from notifications.queue.lanes import Turns
+
+
+@pytest.mark.parametrize(
+    ("word", "priority"),
+    [("critical", 1), ("Urgent", 1), ("high", 2), ("normal", 3), ("medium", 3), ("low", 4), (2, 2)],
+)
+def test_priority_words_map_once_for_all(word, priority):
+    assert parse_priority(word) == priority
+
+
+@pytest.mark.parametrize("wrong", [0, 5, "soon", "2", True, None])
+def test_what_is_no_priority_is_refused(wrong):
+    with pytest.raises((ValueError, TypeError)):
+        parse_priority(wrong)
+
+
+def test_mass_sends_go_to_bulk_unless_high():
+    assert lane_for(Priority.MEDIUM) is Lane.DEFAULT
+    assert lane_for(Priority.MEDIUM, mass=True) is Lane.BULK
+    assert lane_for(Priority.HIGH, mass=True) is Lane.HIGH
+
+
+def test_delivered_never_falls_back():
+    assert TRANSITIONS[MessageStatus.DELIVERED] == frozenset()
+    assert may_follow(MessageStatus.SENT, MessageStatus.DELIVERED)
+    assert not may_follow(MessageStatus.DELIVERED, MessageStatus.SENT)
+
+
+def test_nothing_leads_into_processing_because_it_is_derived():
+    assert sources_of(MessageStatus.PROCESSING) == frozenset()
+    assert "processing -->" not in state_diagram()
+
+
+def test_a_notifications_status_is_its_best_messages():
+    assert best_status(["failed", "sent", "pending"]) == "sent"
+    assert set(BEST_FIRST) == set(MessageStatus)
+    with pytest.raises(ValueError, match="empty"):
+        best_status([])
+
+
+@given(some.integers(1, 2**62 - 1), some.integers(0, 2**48 - 1), some.integers(0, 4095))
+def test_a_public_id_carries_its_key_and_is_a_version_7_uuid(key, at_ms, salt):
+    made = public_id(key, at_ms, salt)
+    assert key_of(made) == key
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == at_ms
+
+
+def test_a_foreign_uuid_carries_no_key():
+    assert key_of(uuid4()) is None
+
+
+@pytest.mark.parametrize(
+    ("given_", "read"),
+    [
+        (5, 5),
+        ("5", 5),
+        (" 5 ", 5),
+        ("00000000-0000-0000-0000-000000000001", UUID(int=1)),
+        ("3-7", None),
+        ("", None),
+        (0, None),
+        (-1, None),
+        (True, None),
+        (None, None),
+        ("9" * 30, None),
+    ],
+)
+def test_identifiers(given_, read):
+    assert parse_identifier(given_) == read
+
+
+@given(some.sets(some.integers(1, 10_000)))
+def test_packed_keys_come_back(keys):
+    assert unpack_keys(pack_keys(keys)) == sorted(keys)
+
+
+def test_one_error_gives_its_code_and_several_a_common_one():
+    one = InvalidRequest([FieldError("a", "x", "d")])
+    two = InvalidRequest([FieldError("a", "x", "d"), FieldError("b", "y", "e")])
+    assert (one.code, two.code) == ("x", "invalid_request")
+    assert two.detail == "a: d; b: e"
+
+
+def test_lanes_take_turns_and_critical_always_comes_first():
+    turns = Turns(list(Lane))
+    orders = [turns.order() for _ in range(16)]
+    assert all(order[0] is Lane.CRITICAL for order in orders)
+    assert [order[1] for order in orders].count(Lane.BULK) == 2
+    assert [order[1] for order in orders].count(Lane.DEFAULT) == 2
+    assert Turns([Lane.HIGH]).order() == [Lane.HIGH]
