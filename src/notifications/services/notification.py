@@ -166,9 +166,15 @@ class NotificationService:
     def _lock_waiting(self, found: Notification) -> list[NotificationMessage]:
         """The pending messages, their batches locked: journal and cancel lock the same row."""
         waiting = found.messages.filter(status=MessageStatus.PENDING)
-        for batch_id in sorted({m.batch_id for m in waiting.all() if m.batch_id}):
-            batches.lock(batch_id)
+        held: set[int] = set()
         locked = list(waiting.all())
+        # A retry may move a message to a new batch while its old one is waited for: lock until the
+        # batches that the messages are in now are all held.
+        while wanted := {m.batch_id for m in locked if m.batch_id} - held:
+            for batch_id in sorted(wanted):
+                batches.lock(batch_id)
+            held |= wanted
+            locked = list(waiting.all())
         in_hand = [message.channel for message in locked if _in_hand(message)]
         if in_hand:
             raise Conflict(
