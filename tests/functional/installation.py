@@ -72,22 +72,27 @@ class Installation:
                     process.terminate()
                 process.wait(60)
 
-    def statuses(self) -> dict[str, int]:
-        """Messages by status, and what is queued, asked of the database."""
-        script = (
-            "import django; django.setup()\n"
-            "import json; from django.db.models import Count\n"
-            "from notifications.models import *\n"
-            "rows = NotificationMessage.objects.values_list('status').annotate(Count('pk'))\n"
-            "print(json.dumps({**dict(rows), 'batches': DeliveryBatch.objects.count()}))\n"
-        )
+    def python(self, script: str) -> str:
+        """Runs a script in the installation, Django ready; returns what it printed."""
         done = subprocess.run(
-            [sys.executable, "-c", script],
-            env=self.environ,
+            [sys.executable, "-c", f"import django; django.setup()\n{script}"],
+            env={**self.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=60,
-            check=True,
+            check=False,
         )
-        answer: dict[str, int] = json.loads(done.stdout)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def statuses(self) -> dict[str, int]:
+        """Messages by status, and what is queued, asked of the database."""
+        answer: dict[str, int] = json.loads(
+            self.python(
+                "import json; from django.db.models import Count\n"
+                "from notifications.models import *\n"
+                "rows = NotificationMessage.objects.values_list('status').annotate(Count('pk'))\n"
+                "print(json.dumps({**dict(rows), 'batches': DeliveryBatch.objects.count()}))\n"
+            )
+        )
         return answer

@@ -110,3 +110,27 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def test_dead_letters_are_listed_replayed_and_discarded(tmp_path):
+    """A template that fails at send time: a division by nothing."""
+    place = Installation(tmp_path)
+    assert place.carillon("demo", "--quiet").returncode == 0
+    assert "no dead letters" in place.carillon("dead-letters", "list").stdout
+    place.python(
+        "from notifications.models import *\n"
+        "from tests.integration.factories import make_messages\n"
+        "make_messages(2, in_batch=False)\n"
+        "NotificationMessage.objects.update(status='failed')\n"
+        "for m in NotificationMessage.objects.all():\n"
+        "    DeadLetter.objects.create(message_id=m.pk, notification_id=m.pk, channel='email',\n"
+        "        code='busy', last_error='the server is busy', failed_at=m.scheduled_at)\n"
+    )
+    listed = place.carillon("dead-letters", "list", "--json")
+    first, second = (each["id"] for each in json.loads(listed.stdout))
+    assert "the server is busy" in place.carillon("dead-letters", "list").stdout
+    assert "1 replayed" in place.carillon("dead-letters", "replay", str(first)).stdout
+    gone = place.carillon("dead-letters", "discard", str(second), "--reason", "a test")
+    assert "1 discarded" in gone.stdout
+    assert "0 replayed" in place.carillon("dead-letters", "replay", "--all").stdout
+    assert place.carillon("dead-letters", "replay").returncode == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from notifications.delivery.registry import PROVIDERS
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
@@ -82,7 +84,14 @@ def make_intent(
         source=caller.source,
         mass=mass,
         is_test=caller.is_test,
+        correlation_id=_request_id(),
     )
+
+
+def _request_id() -> str | None:
+    """The id of the request at work, as the log knows it; nothing outside of one."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return str(found)[:64] if found else None
 
 
 def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:

@@ -1,0 +1,54 @@
+"""What is done now and then: bounded, and safe to do as often as anybody likes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.models import DeliveryBatch, IdempotencyKey
+from notifications.queue import batches
+from notifications.services.maintenance import maintain
+from notifications.services.metrics import metrics_response, queue_depth
+from notifications.tasks import deliver
+from notifications.tasks import maintain as maintain_task
+from tests.integration.factories import make_messages
+
+pytestmark = pytest.mark.django_db
+
+
+def keep(key: str, at) -> None:
+    IdempotencyKey.objects.create(
+        principal="key:1", method="POST", route="r", key=key, body_hash="h", created_at=at
+    )
+
+
+def test_keys_that_no_longer_replay_are_deleted(frozen):
+    keep("old", frozen.now - timedelta(hours=25))
+    keep("young", frozen.now - timedelta(hours=23))
+
+    assert maintain()["idempotency_keys_deleted"] == 1
+    assert maintain_task()["idempotency_keys_deleted"] == 0
+
+    assert [row.key for row in IdempotencyKey.objects.all()] == ["young"]
+
+
+def test_what_dead_workers_held_is_taken_over(frozen):
+    make_messages(1)
+    batches.lease(owner="w", lane="default", seconds=10)
+    frozen.forward(11)
+
+    assert maintain()["batches_taken_over"] == 1
+    assert DeliveryBatch.objects.get().owner is None
+
+
+def test_depth_counts_what_nobody_took_for_half_a_minute(frozen):
+    make_messages(3)
+    assert queue_depth(frozen.now)["default"] == {"queued": 3, "overdue": 0, "age_s": 0}
+    frozen.forward(40)
+    assert queue_depth(frozen.now)["default"] == {"queued": 3, "overdue": 3, "age_s": 40}
+    assert b'notification_queue_size{priority="default"} 3.0' in metrics_response()
+
+
+def test_the_wake_up_task_asks_for_nothing_but_a_lane():
+    assert deliver(lane="bulk", something_newer=1) is None

@@ -1,0 +1,37 @@
+"""Addresses that are no user's: one spelling each, and a clear error for what is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications.intake.addresses import check_address
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("email", " Ada@Example.COM ", "Ada@example.com"),
+        ("phone", "+49 151 1234-5678", "+4915112345678"),
+        ("telegram_id", 12345, "12345"),
+        ("telegram_id", "-100123", "-100123"),
+    ],
+)
+def test_an_address_has_one_spelling(name, given, kept):
+    assert check_address(name, given) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("email", "nobody", "is not an email address"),
+        ("email", 7.5, "must be a text"),
+        ("email", True, "must be a text"),
+        ("phone", "0151 12345", "international form"),
+        ("phone", "+49 15", "not a possible phone number"),
+        ("telegram_id", "@ada", "numeric Telegram chat id"),
+        ("telegram_id", "9" * 30, "numeric Telegram chat id"),
+    ],
+)
+def test_what_is_no_address_is_told_with_the_form_it_should_have(name, given, told):
+    with pytest.raises(ValueError, match=told):
+        check_address(name, given)
