@@ -1,0 +1,25 @@
+"""docs/reference/errors.md lists the codes that the source answers with: all of them, no others."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.docs.codes import ROOT, SOURCES, codes_of_source
+
+PAGE = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+LISTED = set(re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("code", sorted(codes_of_source()))
+def test_every_code_of_the_source_is_documented(code):
+    assert any(fnmatchcase(each, code) for each in LISTED), f"add {code} to the page"
+
+
+@pytest.mark.parametrize("code", sorted(LISTED))
+def test_every_documented_code_exists(code):
+    made = any(fnmatchcase(code, pattern) for pattern in codes_of_source())
+    written = any(f'"{code}"' in path.read_text(encoding="utf-8") for path in SOURCES)
+    assert made or written, f"nothing answers with {code}"
