@@ -36,7 +36,7 @@ def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     local = [target for target in targets if not re.match(r"\w+:", target)]
     missing = [target for target in local if not (page.parent / target).exists()]
-    assert [each for each in missing if each != "benchmarks.md"] == []
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -113,6 +113,20 @@ def test_alerts_watch_metrics_that_are_exported():
     bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in named}
     assert named
     assert bare - exported == set()
+
+
+def test_the_runbook_knows_every_alert_and_no_other():
+    alerts = re.findall(r"- alert: (\w+)", text_of(ROOT / "deploy/alerts.yaml"))
+    page = text_of(ROOT / "docs/operations/runbook.md")
+    assert re.findall(r"^\| `(Carillon\w+)`", page, re.MULTILINE) == alerts
+
+
+def test_events_of_the_log_in_the_runbook_are_written():
+    page = text_of(ROOT / "docs/operations/runbook.md")
+    events = set(re.findall(r"`([a-z]+\.[a-z-]+)`", page))
+    source = "".join(text_of(path) for path in (ROOT / "src").rglob("*.py"))
+    assert events
+    assert {event for event in events if f'"{event}"' not in source} == set()
 
 
 def test_the_celery_app_of_the_units_is_the_one_we_ship():
