@@ -6,6 +6,7 @@ docs/reference/settings.md is generated from this list.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -180,7 +181,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             values[item.name] = item.metadata["read"](text)
         except (ValueError, KeyError):
             wanted = item.metadata["read"].__doc__
-            shown = "(hidden)" if "secret" in item.name or "password" in item.name else repr(text)
+            private = "secret" in item.name or "password" in item.name or "@" in text
+            shown = "(hidden)" if private else repr(text)
             faults.append(f"{variable} is {shown}: set it to {wanted}")
     environment = Environment(**values)
     faults += _check_together(environment)
@@ -206,6 +208,11 @@ def _check_together(environment: Environment) -> list[str]:
             faults.append(
                 "CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://..."
             )
+        if environment.public_url == Environment.public_url:
+            faults.append(
+                "CARILLON_PUBLIC_URL is missing: in production set it to the https:// address at"
+                " which people reach this service"
+            )
     if environment.push_provider == "fcm" and not environment.fcm_credentials:
         faults.append(
             "CARILLON_FCM_CREDENTIALS is missing: with CARILLON_PUSH_PROVIDER=fcm set it to the"
@@ -221,16 +228,30 @@ def _with_secrets(environment: Environment) -> Environment:
     kept = environment.data_dir / "secret-key"
     try:
         environment.data_dir.mkdir(parents=True, exist_ok=True)
-        # Of two processes that start at once, one makes the file and the other reads it.
-        made = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(made, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+        if not kept.exists():
+            _make_secret(kept)
+        secret = kept.read_text().strip()
     except OSError as error:
         raise SettingsError(
             f"CARILLON_DATA_DIR ({environment.data_dir}) cannot be written: {error.strerror};"
             " set it to a folder of yours, or set CARILLON_SECRET_KEY"
         ) from error
+    if not secret:
+        raise SettingsError(
+            f"{kept} is empty: put the secret that was in it back, or set CARILLON_SECRET_KEY to it;"
+            " on a new installation delete the file"
+        )
     values = {item.name: getattr(environment, item.name) for item in fields(environment)}
-    return Environment(**{**values, "secret_key": kept.read_text().strip()})
+    return Environment(**{**values, "secret_key": secret})
+
+
+def _make_secret(kept: Path) -> None:
+    """Of processes that start at once one wins, and none sees a file that is not whole yet."""
+    draft = kept.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, kept)
+    finally:
+        draft.unlink()
