@@ -7,9 +7,13 @@ nothing; the task `deliver` pokes it. See docs/adr/0007.
 from __future__ import annotations
 
 import os
+import secrets
+import signal
+import sys
 import threading
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from kombu import Queue
 
@@ -17,7 +21,9 @@ from notifications.domain.channels import Lane
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carillon.settings.base")
 
+log = structlog.get_logger("carillon.celery")
 app = Celery("carillon")
+sys.path.remove(os.getcwd())  # Celery put it first, where a stray file would shadow a module
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_queues=[Queue(lane) for lane in Lane],
@@ -26,14 +32,18 @@ app.conf.update(
     # Celery would close the pool that this process's Worker uses after each task.
     CELERY_DB_REUSE_MAX=1_000_000_000,
 )
-app.set_default()
 app.autodiscover_tasks(["notifications"])
 
 
-class _Crew:
-    """The Worker of this process, in a thread beside Celery's own loop."""
+class Crew:
+    """The Worker of this process, in a thread beside Celery's own loop.
+
+    name: what the owner's name in leases begins with, so that who started this Celery worker can
+    end its leases when it dies. Empty: the Worker makes a name up.
+    """
 
     def __init__(self) -> None:
+        self.name = ""
         self._thread: threading.Thread | None = None
         self._worker: Any = None
 
@@ -43,9 +53,18 @@ class _Crew:
         if self._thread is not None:
             return
         chosen = [lane for lane in Lane if lane in app.amqp.queues.consume_from]
-        self._worker = Worker(lanes=chosen or None)
-        self._thread = threading.Thread(target=self._worker.run, name="carillon-worker")
+        name = f"{self.name}:{os.getpid()}:{secrets.token_hex(4)}" if self.name else None
+        self._worker = Worker(lanes=chosen or None, name=name)
+        self._thread = threading.Thread(target=self._run, name="carillon-worker")
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except Exception:
+            # A process that no longer delivers must not look alive: the pool starts another.
+            log.exception("worker.failed", owner=self._worker.owner)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self, **_: Any) -> None:
         if self._thread is not None:
@@ -53,14 +72,17 @@ class _Crew:
             self._thread.join()
             self._thread = None
 
-    def start_unless_forking(self, sender: Any = None, **_: Any) -> None:
-        """Pools that do not fork have no process_init: their one process gets the Worker."""
-        if "prefork" not in type(sender.controller.pool).__module__:
+    def start_unless_forking(self, instance: Any = None, **_: Any) -> None:
+        """Pools that do not fork have no process_init: their one process gets the Worker.
+
+        Before the broker answers, if it ever does: the database says what is due.
+        """
+        if "prefork" not in instance.pool_cls.__module__ and getattr(instance, "delivers", True):
             self.start()
 
 
-_crew = _Crew()
-signals.worker_process_init.connect(_crew.start)
-signals.worker_process_shutdown.connect(_crew.stop)
-signals.worker_ready.connect(_crew.start_unless_forking)
-signals.worker_shutdown.connect(_crew.stop)
+crew = Crew()
+signals.worker_process_init.connect(crew.start)
+signals.worker_process_shutdown.connect(crew.stop)
+signals.celeryd_after_setup.connect(crew.start_unless_forking)
+signals.worker_shutdown.connect(crew.stop)

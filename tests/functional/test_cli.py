@@ -127,7 +127,7 @@ def test_dead_letters_are_listed_replayed_and_discarded(tmp_path):
         "        code='busy', last_error='the server is busy', failed_at=m.scheduled_at)\n"
     )
     listed = place.carillon("dead-letters", "list", "--json")
-    first, second = (each["id"] for each in json.loads(listed.stdout))
+    first, second = (each["id"] for each in json.loads(listed.stdout)["dead_letters"])
     assert "the server is busy" in place.carillon("dead-letters", "list").stdout
     assert "1 replayed" in place.carillon("dead-letters", "replay", str(first)).stdout
     gone = place.carillon("dead-letters", "discard", str(second), "--reason", "a test")

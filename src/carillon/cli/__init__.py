@@ -76,11 +76,28 @@ def setup_django() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. A service's refusal is one clear line and exit code 1."""
-    from notifications.domain.errors import CarillonError
-
+    """The entry point. What a person can mend is one clear line and exit code 1."""
     try:
         return carillon.main(args=arguments, prog_name="carillon")
-    except CarillonError as error:
-        click.echo(f"error: {error.detail} ({error.code})", err=True)
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        click.echo(f"error: {told}", err=True)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str | None:
+    """The line for an error that a person can mend; None for one that is a fault of ours."""
+    from django.db import OperationalError, ProgrammingError
+
+    from notifications.domain.errors import CarillonError
+
+    if isinstance(error, CarillonError):
+        return f"{error.detail} ({error.code})"
+    text = " ".join(str(error).split())
+    if isinstance(error, ProgrammingError) or text.startswith("no such"):
+        return f"the database is not up to date ({text}): run `carillon migrate`"
+    if isinstance(error, OperationalError):
+        return f"the database does not answer ({text}): `carillon doctor` says more"
+    return None

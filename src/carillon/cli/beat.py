@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.processes import follow_supervisor
 
 
 @click.command(epilog="Example: carillon beat")
@@ -18,4 +19,5 @@ def command() -> None:
         raise click.ClickException(
             "without Redis the worker keeps the schedule itself: set CARILLON_REDIS_URL for beat"
         )
+    follow_supervisor()
     app.Beat(loglevel="WARNING", quiet=True).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
 
 _SCOPES = click.Choice(["all", "channel", "provider", "category", "template", "source"])
 
@@ -15,15 +16,21 @@ def command() -> None:
     setup_django()
 
 
-@command.command("list", epilog="Example: carillon kill-switch list")
-def list_() -> None:
+@command.command("list", epilog="Example: carillon kill-switch list --json")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def list_(as_json: bool) -> None:
     """What is stopped now."""
-    from notifications.domain.callers import Caller
+    import msgspec
+
     from notifications.services import OperationsService
 
-    stops = OperationsService().stops(caller=Caller(name="cli", is_service=True, is_staff=True))
+    stops = OperationsService().stops(caller=CALLER)
+    if as_json:
+        click.echo(msgspec.json.encode({"stops": stops}).decode())
+        return
     for stop in stops:
-        click.echo(f"{stop.scope} {stop.value}  {stop.reason}  ({stop.actor}, {stop.created_at})")
+        since = f"{stop.created_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{stop.scope} {stop.value}  {stop.reason}  ({stop.actor}, {since})")
     if not stops:
         click.echo("nothing is stopped")
 
@@ -34,11 +41,9 @@ def list_() -> None:
 @click.option("--reason", required=True)
 def stop(scope: str, value: str, reason: str) -> None:
     """Stop SCOPE [VALUE]; honoured before the next slice."""
-    from notifications.domain.callers import Caller
     from notifications.services import OperationsService
 
-    caller = Caller(name="cli", is_service=True, is_staff=True)
-    OperationsService().stop(scope=scope, value=value, reason=reason, caller=caller)
+    OperationsService().stop(scope=scope, value=value, reason=reason, caller=CALLER)
     click.echo(f"stopped: {scope} {value}".strip())
 
 
@@ -47,11 +52,9 @@ def stop(scope: str, value: str, reason: str) -> None:
 @click.argument("value", default="")
 def lift(scope: str, value: str) -> None:
     """Lift a stop; what waited goes on."""
-    from notifications.domain.callers import Caller
     from notifications.infra import wakeups
     from notifications.services import OperationsService
 
-    caller = Caller(name="cli", is_service=True, is_staff=True)
-    OperationsService().lift(scope=scope, value=value, caller=caller)
+    OperationsService().lift(scope=scope, value=value, caller=CALLER)
     wakeups.flush()
     click.echo(f"lifted: {scope} {value}".strip())

@@ -1,14 +1,34 @@
-"""What the long-running commands share: metrics files, and a supervisor that may vanish."""
+"""What the long-running commands share: ports, metrics files, a supervisor that may vanish."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
 
+import click
+
 SUPERVISED = "CARILLON_SUPERVISED"
+PORT = click.IntRange(1, 65535)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Tells at once, and clearly, that nothing can listen there.
+
+    Raises:
+        click.ClickException: the address is taken, not allowed, or not this machine's.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
+        ) from error
 
 
 def keep_metrics_in_files() -> None:
@@ -39,6 +59,7 @@ def follow_supervisor() -> None:
 
 
 def _wait_for_end() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not through sys.stdin: Python could not end while a thread waits inside its buffer.
+    while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

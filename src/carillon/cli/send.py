@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
 @click.option("--channel", "channels", multiple=True, required=True, help="May be repeated.")
 @click.option("--context", multiple=True, callback=_pairs, help="NAME=VALUE; may be repeated.")
 @click.option("--priority", help="1 to 4, or critical, high, medium, low.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(
     template_path: str,
     person: str,
@@ -48,11 +49,8 @@ def command(
     import msgspec
 
     from directory.models import User
-    from notifications.domain.callers import Caller
     from notifications.infra import wakeups
-    from notifications.services.notification import (
-        NotificationService,
-    )
+    from notifications.services import NotificationService
 
     named = User.objects.filter(username=person).values_list("pk", flat=True).first()
     body: dict[str, Any] = {
@@ -63,8 +61,7 @@ def command(
     }
     if priority:
         body["priority"] = int(priority) if priority.isdigit() else priority
-    caller = Caller(name="cli", is_service=True, is_staff=True)
-    answer = NotificationService().send(body=body, caller=caller)
+    answer = NotificationService().send(body=body, caller=CALLER)
     wakeups.flush()
     if as_json:
         click.echo(msgspec.json.encode(answer).decode())

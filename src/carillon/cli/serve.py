@@ -12,12 +12,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import click
 
 from carillon.cli import setup_django
-from carillon.cli.processes import SUPERVISED, clear_metrics, keep_metrics_in_files
+from carillon.cli.processes import (
+    PORT,
+    SUPERVISED,
+    clear_metrics,
+    keep_metrics_in_files,
+    refuse_taken_port,
+)
 
 _DRAIN_S = 45.0
 _BACK_OFF_S = (0.2, 1.0, 5.0, 15.0)
@@ -30,7 +37,7 @@ Carillon serves on {url}
   health    {url}/health
 
 Send a first notification:
-  carillon send user.payment.success --to student1 --channel email --context amount=29.99
+  {command} send user.payment.success --to student1 --channel email --context amount=29.99
 
 Ctrl-C drains and ends.
 """
@@ -38,8 +45,9 @@ Ctrl-C drains and ends.
 
 @dataclass
 class Child:
-    """One supervised process. words makes its command anew for each start."""
+    """One supervised process. words makes the rest of its command anew for each start."""
 
+    name: str
     words: Callable[[], list[str]]
     died: Callable[[], None] = field(default=lambda: None)
     process: subprocess.Popen[bytes] | None = None
@@ -50,7 +58,9 @@ class Child:
     def start(self) -> None:
         environ = {**os.environ, SUPERVISED: "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "carillon", *self.words()], stdin=subprocess.PIPE, env=environ
+            [sys.executable, "-m", "carillon", self.name, *self.words()],
+            stdin=subprocess.PIPE,
+            env=environ,
         )
         self.started_at = time.monotonic()
 
@@ -68,7 +78,7 @@ class Child:
         pause = _BACK_OFF_S[min(self.deaths, len(_BACK_OFF_S) - 1)]
         self.deaths += 1
         self.not_before = now + pause
-        click.echo(f"{self.words()[0]} ended ({code}); again in {pause:g} s", err=True)
+        click.echo(f"{self.name} ended ({code}); again in {pause:g} s", err=True)
         self.died()
 
 
@@ -103,53 +113,91 @@ class Supervisor:
                 for process in living:
                     process.kill()
             time.sleep(0.05)
+        for child in self._children:
+            if child.process and child.process.returncode:
+                child.died()
 
 
 @click.command(epilog="Example: carillon serve --port 8080")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 def command(host: str, port: int) -> None:
-    """Run everything in one go: migrate, then web, worker and schedule."""
+    """Run everything in one go: migrate, then web, worker and schedule.
+
+    Ctrl-C drains: requests and provider calls are finished, the rest is given back to the queue. A
+    second Ctrl-C ends at once; nothing is lost by it.
+    """
     keep_metrics_in_files()
     setup_django()
-    from pathlib import Path
-
     from django.core.management import call_command
+    from django.db import connections
 
     from notifications.conf import environment
-    from notifications.queue.takeover import expire_owner
 
+    refuse_taken_port(host, port)
     clear_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     call_command("migrate", verbosity=0, interactive=False)
-    owner = {"name": ""}
-
-    def worker_words() -> list[str]:
-        owner["name"] = owner["name"] or f"serve:{os.getpid()}:{secrets.token_hex(4)}"
-        return ["worker", "--name", owner["name"]]
-
-    def worker_died() -> None:
-        """Its leases end at once, and its heir has a name of its own."""
-        expire_owner(owner["name"])
-        owner["name"] = ""
-
+    connections.close_all()
+    worker = _WorkerName()
     children = [
-        Child(lambda: ["web", "--host", host, "--port", str(port)]),
-        Child(worker_words, worker_died),
+        Child("web", lambda: ["--host", host, "--port", str(port)]),
+        Child("worker", lambda: ["--name", worker.new()], worker.died),
     ]
     if environment().redis_url:
-        children.append(Child(lambda: ["beat"]))
-    Supervisor(children).run(_greeter(f"http://{host}:{port}"))
+        children.append(Child("beat", list))
+    Supervisor(children).run(_greeter(_address(host, port)))
+
+
+class _WorkerName:
+    """The name that the worker's leases carry: a new one for each heir."""
+
+    def __init__(self) -> None:
+        self._name = ""
+
+    def new(self) -> str:
+        self._name = f"serve:{os.getpid()}:{secrets.token_hex(4)}"
+        return self._name
+
+    def died(self) -> None:
+        """Ends the dead one's leases, so that its heir need not wait for them to run out."""
+        from django.db import DatabaseError, connections
+
+        from notifications.models import WorkerProcess
+        from notifications.queue.takeover import expire_owner
+
+        try:
+            owners = WorkerProcess.objects.filter(owner__startswith=self._name)
+            for owner in {self._name, *owners.values_list("owner", flat=True)}:
+                expire_owner(owner)
+        except DatabaseError as error:
+            reason = " ".join(str(error).split())
+            click.echo(f"its leases stand until they run out: {reason}", err=True)
+        connections.close_all()
+
+
+def _address(host: str, port: int) -> str:
+    """Where a person on this machine reaches it."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 -- the reader's own address is shown instead
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _greeter(url: str) -> Callable[[], bool]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
+
     def greet() -> bool:
         try:
-            with urllib.request.urlopen(f"{url}/health/ready", timeout=1) as answer:  # noqa: S310 -- our own address
+            with opener.open(f"{url}/health/ready", timeout=1) as answer:
                 if answer.status != 200:
                     return False
         except (urllib.error.URLError, OSError):
             return False
-        click.echo(WELCOME.format(url=url))
+        click.echo(WELCOME.format(url=url, command=_own_name()))
         return True
 
     return greet
+
+
+def _own_name() -> str:
+    """How this command was called, for a line that can be pasted into a second shell."""
+    return "python -m carillon" if sys.argv[0].endswith("__main__.py") else sys.argv[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import warnings
 from typing import Any
@@ -9,12 +10,19 @@ from typing import Any
 import click
 
 from carillon.cli import setup_django
-from carillon.cli.processes import follow_supervisor, keep_metrics_in_files
+from carillon.cli.processes import (
+    PORT,
+    follow_supervisor,
+    keep_metrics_in_files,
+    refuse_taken_port,
+)
+
+_DRAIN_S = 30
 
 
 @click.command(epilog="Example: carillon web --port 8080")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 def command(host: str, port: int) -> None:
     """Run the web tier alone: HTTP and websockets on one port."""
     keep_metrics_in_files()
@@ -25,11 +33,22 @@ def command(host: str, port: int) -> None:
     from notifications.conf import environment
     from notifications.rendering.render import precompile
 
+    refuse_taken_port(host, port)
     precompile()
     config = uvicorn.Config(
-        application, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+        application,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_DRAIN_S,
     )
     server = uvicorn.Server(config)
+    # Once drained, uvicorn raises the signal again for whoever was there before it: for us, so
+    # that what stands below `run` is still done, and the end is a good one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     follow_supervisor()
     stop_tasks = None if environment().redis_url else run_tasks_here()
     server.run()
@@ -46,10 +65,9 @@ def run_tasks_here() -> Any:
     from carillon.celery import app
 
     class _TasksOnly(Worker):
-        """Sends no `worker_ready`: the Worker that delivers is a process of its own."""
+        """The Worker that delivers is a process of its own."""
 
-        def on_consumer_ready(self, consumer: Any) -> None:
-            """Nothing more is started here."""
+        delivers = False
 
     worker = _TasksOnly(
         app=app,

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
 import click
+import structlog
 
 from carillon.cli import setup_django
 from carillon.cli.processes import follow_supervisor, keep_metrics_in_files
 from notifications.domain.channels import Lane
 
+log = structlog.get_logger("carillon.schedule")
 _MAINTAIN_S = 60.0
 
 
 @click.command(epilog="Example: carillon worker --lanes critical,high")
 @click.option("--lanes", default="", help="critical, high, default, bulk; all when left out.")
 @click.option("--name", help="The owner's name in leases; made up when left out.")
-@click.option("--concurrency", default=1, show_default=True, help="Celery pool processes.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes of the Celery pool, each with a worker of its own.",
+)
 def command(lanes: str, name: str | None, concurrency: int) -> None:
     """Run a worker: a Celery worker where Redis is configured, the plain one otherwise."""
     keep_metrics_in_files()
@@ -28,18 +37,27 @@ def command(lanes: str, name: str | None, concurrency: int) -> None:
     unknown = [word for word in chosen if word not in list(Lane)]
     if unknown:
         raise click.ClickException(f"no lane {unknown[0]!r}; known: {', '.join(Lane)}")
+    follow_supervisor()
     if environment().redis_url:
-        from carillon.celery import app
+        _run_celery(chosen, name, concurrency)
+    elif concurrency > 1:
+        raise click.UsageError("--concurrency needs Redis; start several workers instead")
+    else:
+        _run_plain([Lane(word) for word in chosen], name)
 
-        app.worker_main(
-            ["worker", "-Q", ",".join(chosen), f"--concurrency={concurrency}", "-l", "WARNING"]
-        )
-        return
-    _run_plain([Lane(word) for word in chosen], name)
+
+def _run_celery(lanes: list[str], name: str | None, concurrency: int) -> None:
+    from carillon.celery import app, crew
+
+    crew.name = name or ""
+    words = ["worker", "-Q", ",".join(lanes), f"--concurrency={concurrency}", "-l", "WARNING"]
+    # Two workers of one machine need two names; they need not know of each other.
+    words += ["-n", f"carillon-{os.getpid()}@%h", "--without-gossip", "--without-mingle"]
+    app.worker_main(words)
 
 
 def _run_plain(lanes: list[Lane], name: str | None) -> None:
-    from django.db import connection
+    from django.db import DatabaseError, InterfaceError, connection
 
     from notifications.rendering.render import precompile
     from notifications.services.maintenance import maintain
@@ -53,12 +71,14 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     def schedule() -> None:
         """The embedded schedule: what `beat` does where there is a broker."""
         while not ended.wait(_MAINTAIN_S):
-            maintain()
+            try:
+                maintain()
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("maintenance.missed", error=type(error).__name__)
             connection.close()
 
     threading.Thread(target=schedule, name="schedule", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    follow_supervisor()
     worker.run()
     ended.set()

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "carillon",
     "directory",
     "notifications",
 ]
@@ -149,13 +150,16 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["notifications.api.openapi.add_components"],
 }
 
-CELERY_BROKER_URL = CARILLON.redis_url.replace("unix://", "redis+socket://", 1) or "memory://"
+CELERY_BROKER_URL = (
+    CARILLON.redis_url.replace("unix://", "redis+socket://", 1) or "memory://localhost"
+)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 16
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of the broker
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 3600}
     if CARILLON.redis_url

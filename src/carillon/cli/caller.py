@@ -1,0 +1,7 @@
+"""Who asks when a person types a command: whoever may run it may do everything."""
+
+from __future__ import annotations
+
+from notifications.domain.callers import Caller
+
+CALLER = Caller(name="cli", is_service=True, is_staff=True)
