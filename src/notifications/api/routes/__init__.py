@@ -1,0 +1,13 @@
+"""Every door of the API, a file a noun. Whatever else knows the routes is made from this list."""
+
+from __future__ import annotations
+
+from notifications.api.route import Route
+from notifications.api.routes import access, health, notifications, operations
+
+ROUTES: tuple[Route, ...] = (
+    *access.ROUTES,
+    *notifications.ROUTES,
+    *operations.ROUTES,
+    *health.ROUTES,
+)

@@ -1,0 +1,38 @@
+"""Whether it lives, is ready and is well."""
+
+from __future__ import annotations
+
+from notifications.api import health
+from notifications.api.answers import LiveAnswer
+from notifications.api.route import Auth, Route
+from notifications.services.health import HealthAnswer
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="live",
+        method="GET",
+        path="/health/live",
+        handler=health.live,
+        summary="Whether the process answers.",
+        auth=Auth.PUBLIC,
+        answers={200: LiveAnswer},
+    ),
+    Route(
+        name="ready",
+        method="GET",
+        path="/health/ready",
+        handler=health.ready,
+        summary="Whether this process can serve: database and migrations, not the broker.",
+        auth=Auth.PUBLIC,
+        answers={200: HealthAnswer, 503: HealthAnswer},
+    ),
+    Route(
+        name="health",
+        method="GET",
+        path="/health",
+        handler=health.report,
+        summary="Database, Redis, queues and dead letters; 503 with reasons when something ails.",
+        auth=Auth.PUBLIC,
+        answers={200: HealthAnswer, 503: HealthAnswer},
+    ),
+)
