@@ -21,6 +21,8 @@ class CategoryFacts(NamedTuple):
     id: int
     key: str
     crash_policy: str
+    legal_basis: str
+    marketing: bool
 
     @property
     def resends(self) -> bool:
@@ -64,7 +66,7 @@ def _fresh_categories() -> dict[int, CategoryFacts]:
 def _read_categories() -> dict[int, CategoryFacts]:
     """Reads all; the dict is replaced, never changed, for other threads may be walking it."""
     global _categories, _read_at
-    rows = Category.objects.values_list("id", "key", "crash_policy")
+    rows = Category.objects.values_list(*CategoryFacts._fields)
     _categories = {row[0]: CategoryFacts._make(row) for row in rows}
     _read_at = clock.monotonic()
     return _categories

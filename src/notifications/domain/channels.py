@@ -51,6 +51,16 @@ LANE_OF_PRIORITY = {
     Priority.LOW: Lane.BULK,
 }
 
+PERSON_CHANNELS = (
+    Channel.PUSH,
+    Channel.EMAIL,
+    Channel.SMS,
+    Channel.WEBSOCKET,
+    Channel.IN_APP,
+    Channel.TELEGRAM,
+)
+"""Channels that a person can switch on and off. Webhooks and chats belong to systems and rooms."""
+
 CONTACT_KIND_OF_CHANNEL = {
     Channel.EMAIL: "email",
     Channel.SMS: "phone",

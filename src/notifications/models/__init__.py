@@ -9,6 +9,8 @@ from notifications.models.batch import (
     unpack_keys,
 )
 from notifications.models.category import Category, CrashPolicy, LegalBasis
+from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
+from notifications.models.digest import DigestBucket, DigestItem, FrequencyCount
 from notifications.models.event import DeliveryAttempt, LateOutcome, MessageEvent
 from notifications.models.job import Job
 from notifications.models.keys import KeyCounter, reserve_keys
@@ -20,6 +22,11 @@ from notifications.models.operations import (
     OperatorAction,
     SandboxMessage,
 )
+from notifications.models.preference import (
+    NotificationCategoryPreference,
+    UserNotificationPreference,
+    default_consent,
+)
 from notifications.models.template import (
     CONTENT_FIELDS,
     NotificationTemplate,
@@ -30,21 +37,29 @@ from notifications.models.template import (
 __all__ = [
     "BATCH_SIZE",
     "CONTENT_FIELDS",
+    "DATA_PROCESSING",
+    "MARKETING",
     "SCOPES",
     "ApiKey",
     "Category",
+    "ConsentRecord",
     "CrashPolicy",
     "DeadLetter",
     "DeliveryAttempt",
     "DeliveryBatch",
+    "DigestBucket",
+    "DigestItem",
+    "FrequencyCount",
     "IdempotencyKey",
     "Job",
     "KeyCounter",
     "KillSwitch",
     "LateOutcome",
+    "LedgerError",
     "LegalBasis",
     "MessageEvent",
     "Notification",
+    "NotificationCategoryPreference",
     "NotificationMessage",
     "NotificationTemplate",
     "OperatorAction",
@@ -52,8 +67,10 @@ __all__ = [
     "ScheduledStatus",
     "TemplateStatus",
     "TemplateVersion",
+    "UserNotificationPreference",
     "WorkerProcess",
     "change_status",
+    "default_consent",
     "pack_keys",
     "reserve_keys",
     "unpack_keys",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -79,13 +78,3 @@ def send_body(user: User, **changes: Any) -> dict[str, Any]:
         "context": {"amount": 5},
         **changes,
     }
-
-
-@pytest.fixture
-def override_environment(settings: Any) -> Callable[..., None]:
-    """Changes fields of the typed environment for one test."""
-
-    def change(**values: Any) -> None:
-        settings.CARILLON = dataclasses.replace(settings.CARILLON, **values)
-
-    return change

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from notifications.api.route import Route
-from notifications.api.routes import access, health, notifications, operations
+from notifications.api.routes import access, health, notifications, operations, preferences
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *notifications.ROUTES,
+    *preferences.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

@@ -1,0 +1,57 @@
+"""Preferences and consents."""
+
+from __future__ import annotations
+
+from notifications.api.bodies import check_body
+from notifications.api.pages import links, page_of
+from notifications.api.route import ApiRequest
+from notifications.services.consents import ConsentService
+from notifications.services.preference_answers import (
+    ConsentAnswer,
+    ConsentBody,
+    ConsentList,
+    PreferencesAnswer,
+)
+from notifications.services.preferences import PreferenceService
+
+
+def preferences(request: ApiRequest) -> PreferencesAnswer:
+    return PreferenceService().get(caller=request.caller, identifier=request.query["user_id"])
+
+
+def change(request: ApiRequest) -> PreferencesAnswer:
+    return PreferenceService().update(
+        changes=request.body,
+        caller=request.caller,
+        identifier=request.query["user_id"],
+        ip=_ip(request),
+    )
+
+
+def consents(request: ApiRequest) -> ConsentList:
+    page = page_of(request)
+    found = ConsentService().list(
+        caller=request.caller,
+        identifier=request.query["user_id"],
+        after=page.after,
+        limit=page.fetch,
+    )
+    following, previous = links(request, page, [entry.id for entry in found])
+    return ConsentList(results=found[: page.limit], next=following, previous=previous)
+
+
+def consent(request: ApiRequest) -> ConsentAnswer:
+    body = check_body(request.body, ConsentBody)
+    service = ConsentService()
+    return (service.give if body.granted else service.withdraw)(
+        purpose=body.purpose,
+        wording=body.wording,
+        source=body.source,
+        caller=request.caller,
+        identifier=body.user_id,
+        ip=_ip(request),
+    )
+
+
+def _ip(request: ApiRequest) -> str | None:
+    return request.http.META.get("REMOTE_ADDR") or None

@@ -1,0 +1,66 @@
+"""Preferences and consents."""
+
+from __future__ import annotations
+
+from notifications.api import preferences
+from notifications.api.pages import PAGE_QUERY
+from notifications.api.route import Query, Route
+from notifications.services.consents import READ, WRITE
+from notifications.services.preference_answers import (
+    ConsentAnswer,
+    ConsentBody,
+    ConsentList,
+    PreferencesAnswer,
+    PreferencesBody,
+)
+
+WHOSE = Query(name="user_id", about="Whose: an integer id or a UUID. A person's own by default.")
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="get_preferences",
+        method="GET",
+        path="/api/v1/preferences",
+        handler=preferences.preferences,
+        summary="What a person wishes to hear, when and on which channels.",
+        service_scope=READ,
+        query=(WHOSE,),
+        answers={200: PreferencesAnswer},
+        errors=(403, 404),
+    ),
+    Route(
+        name="change_preferences",
+        method="PUT",
+        path="/api/v1/preferences",
+        handler=preferences.change,
+        summary="Change some of a person's preferences; what is left out stays as it is.",
+        service_scope=WRITE,
+        query=(WHOSE,),
+        body=PreferencesBody,
+        answers={200: PreferencesAnswer},
+        errors=(403, 404),
+    ),
+    Route(
+        name="list_consents",
+        method="GET",
+        path="/api/v1/consents",
+        handler=preferences.consents,
+        summary="What a person agreed to and took back, the oldest first.",
+        service_scope=READ,
+        query=(WHOSE, *PAGE_QUERY),
+        answers={200: ConsentList},
+        errors=(403, 404),
+    ),
+    Route(
+        name="record_consent",
+        method="POST",
+        path="/api/v1/consents",
+        handler=preferences.consent,
+        summary="Write down that a person agrees to something, or takes it back.",
+        service_scope=WRITE,
+        body=ConsentBody,
+        answers={201: ConsentAnswer},
+        errors=(403, 404),
+        idempotent=True,
+    ),
+)

@@ -1,0 +1,109 @@
+"""What people wish to hear, and how wishes and defaults inherit. Pure.
+
+    service default -> category default -> the person's global choice -> their choice for a category
+
+Only what somebody has chosen takes part; everything else falls through to the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from notifications.domain.channels import PERSON_CHANNELS, Channel
+
+SWITCH_DEFAULTS: Mapping[str, bool] = MappingProxyType(
+    {channel: channel is not Channel.SMS for channel in PERSON_CHANNELS}
+)
+"""The service's own defaults: everything but SMS, which is opt-in."""
+
+QUIET_START = time(22, 0)
+QUIET_END = time(8, 0)
+
+
+class DigestFrequency(StrEnum):
+    """How often a person wants what is not urgent."""
+
+    IMMEDIATE = "immediate"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    NEVER = "never"  # the inbox only
+
+
+def switch_name(channel: str) -> str:
+    """The preference that switches a channel, e.g. `email_enabled`."""
+    return f"{channel}_enabled"
+
+
+SWITCHES = tuple(switch_name(channel) for channel in PERSON_CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one person has chosen for everything. switches holds chosen channels only.
+
+    consent: their data may be processed for what rests on consent. digest: a DigestFrequency, or
+    empty when nothing was chosen. zone: an IANA name, or empty.
+    """
+
+    consent: bool = False
+    notifications_enabled: bool = True
+    marketing_enabled: bool = False
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    quiet: tuple[time, time] | None = None
+    dnd_until: datetime | None = None
+    digest: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryDefaults:
+    """What a category says for people who have chosen nothing."""
+
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> CategoryDefaults:
+        """From a category's `default_preferences`, e.g. {"sms_enabled": true}."""
+        switches = {
+            str(channel): bool(raw[switch_name(channel)])
+            for channel in PERSON_CHANNELS
+            if switch_name(channel) in raw
+        }
+        return cls(switches, str(raw.get("digest_frequency", "")))
+
+
+NO_DEFAULTS = CategoryDefaults()
+
+
+def channel_on(
+    channel: str,
+    wishes: Wishes,
+    *,
+    defaults: CategoryDefaults = NO_DEFAULTS,
+    own: Mapping[str, bool] | None = None,
+) -> bool:
+    """Whether a channel is on for a person, before their choice for the category has its say.
+
+    own is that choice. A person who has said nothing in general but wants this channel for this
+    category has it on; a general no stands above it.
+    """
+    if channel not in SWITCH_DEFAULTS:
+        return True
+    chosen = wishes.switches.get(channel)
+    if chosen is not None:
+        return chosen
+    if own and own.get(channel):
+        return True
+    return defaults.switches.get(channel, SWITCH_DEFAULTS[channel])
+
+
+def digest_of(wishes: Wishes, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
+    """The digest frequency in force."""
+    return wishes.digest or defaults.digest or DigestFrequency.IMMEDIATE

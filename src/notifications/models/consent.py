@@ -1,0 +1,70 @@
+"""The consent ledger: who agreed to what, when, in which words. Append-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+DATA_PROCESSING = "data_processing"
+MARKETING = "marketing"
+
+
+class LedgerError(TypeError):
+    """The consent ledger takes new entries only: write another one that says what changed."""
+
+    def __init__(self) -> None:
+        super().__init__((type(self).__doc__ or "").strip())
+
+
+class ConsentQuerySet(models.QuerySet["ConsentRecord"]):
+    """Reads the ledger; what would change it is refused here and by the database."""
+
+    def update(self, **values: Any) -> int:
+        raise LedgerError
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise LedgerError
+
+
+class ConsentRecord(models.Model):
+    """One thing that a person agreed to or took back.
+
+    purpose: data_processing, marketing, `category:<key>`, `list:<name>` or all. wording: what they
+    were shown. source: where it happened, e.g. api, one_click, preference_centre, import. A trigger
+    of the database keeps rows as they were written.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,  # the evidence outlives the row of the person
+        db_constraint=False,
+        db_index=False,
+        related_name="consents",
+    )
+    purpose = models.CharField(max_length=80)
+    granted = models.BooleanField()
+    wording = models.TextField(blank=True)
+    source = models.CharField(max_length=60)
+    actor = models.CharField(max_length=60)  # a Caller's name: `user:7`, `key:3`, `link`
+    ip = models.GenericIPAddressField(null=True)
+    at = models.DateTimeField()
+
+    objects = ConsentQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "id"], name="consent_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {'given' if self.granted else 'withdrawn'} by user {self.user_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Writes a new entry."""
+        if not self._state.adding:
+            raise LedgerError
+        kwargs["force_insert"] = True
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise LedgerError

@@ -1,0 +1,167 @@
+"""Preferences and consents as the doors take and show them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from notifications.domain.preferences import SWITCHES
+from notifications.models import (
+    ConsentRecord,
+    NotificationCategoryPreference,
+    UserNotificationPreference,
+)
+
+CONSENT = "data_processing_consent"
+GLOBAL_FLAGS = (
+    "notifications_enabled",
+    "marketing_enabled",
+    *SWITCHES,
+    "quiet_hours_enabled",
+    CONSENT,
+)
+"""Everything of a person's preferences that is on or off."""
+
+
+class GlobalPreferences(msgspec.Struct, kw_only=True):
+    """What a person wishes in general. Times are wall-clock times (HH:MM:SS) in timezone.
+
+    timezone is empty when that of the user is taken. digest_frequency: immediate, hourly, daily,
+    weekly or never (the inbox only). dnd_until: muted until then.
+    """
+
+    notifications_enabled: bool
+    marketing_enabled: bool
+    push_enabled: bool
+    email_enabled: bool
+    sms_enabled: bool
+    websocket_enabled: bool
+    telegram_enabled: bool
+    in_app_enabled: bool
+    quiet_hours_enabled: bool
+    quiet_hours_start: str
+    quiet_hours_end: str
+    timezone: str
+    dnd_until: datetime | None
+    digest_frequency: str
+    data_processing_consent: bool
+    consent_given_at: datetime | None
+    consent_withdrawn_at: datetime | None
+
+
+class CategoryPreferences(msgspec.Struct, kw_only=True):
+    """Which channels a person wants for one category."""
+
+    push_enabled: bool
+    email_enabled: bool
+    sms_enabled: bool
+    websocket_enabled: bool
+    telegram_enabled: bool
+    in_app_enabled: bool
+
+
+class PreferencesAnswer(msgspec.Struct, kw_only=True):
+    """What a person wishes; categories holds those that they have said something about."""
+
+    overall: GlobalPreferences = msgspec.field(name="global")
+    categories: dict[str, CategoryPreferences]
+
+
+class GlobalChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The general wishes to change; what is left out stays as it is."""
+
+    notifications_enabled: bool | None = None
+    marketing_enabled: bool | None = None
+    push_enabled: bool | None = None
+    email_enabled: bool | None = None
+    sms_enabled: bool | None = None
+    websocket_enabled: bool | None = None
+    telegram_enabled: bool | None = None
+    in_app_enabled: bool | None = None
+    quiet_hours_enabled: bool | None = None
+    quiet_hours_start: str | None = None
+    quiet_hours_end: str | None = None
+    timezone: str | None = None
+    dnd_until: datetime | None = None
+    digest_frequency: str | None = None
+    data_processing_consent: bool | None = None
+
+
+class CategoryChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The channels of one category to change; what is left out stays as it is."""
+
+    push_enabled: bool | None = None
+    email_enabled: bool | None = None
+    sms_enabled: bool | None = None
+    websocket_enabled: bool | None = None
+    telegram_enabled: bool | None = None
+    in_app_enabled: bool | None = None
+
+
+class PreferencesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Changes, merged into what is there. A dnd_until of null ends do-not-disturb."""
+
+    overall: GlobalChanges | None = msgspec.field(name="global", default=None)
+    categories: dict[str, CategoryChanges] = {}
+
+
+class ConsentBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a person agrees to or takes back. wording: the text that they were shown."""
+
+    purpose: str
+    granted: bool
+    wording: str
+    source: str = "api"
+    user_id: str | int | None = None
+
+
+class ConsentAnswer(msgspec.Struct, kw_only=True):
+    """One entry of the consent ledger."""
+
+    id: int
+    user_id: int
+    purpose: str
+    granted: bool
+    wording: str
+    source: str
+    actor: str
+    ip: str | None
+    at: datetime
+
+
+class ConsentList(msgspec.Struct, kw_only=True):
+    """A page of the consent ledger, the oldest first."""
+
+    results: list[ConsentAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+def global_answer(row: UserNotificationPreference) -> GlobalPreferences:
+    values: dict[str, Any] = {
+        name: getattr(row, name) for name in GlobalPreferences.__struct_fields__
+    }
+    for name in ("quiet_hours_start", "quiet_hours_end"):
+        values[name] = values[name].isoformat()
+    return GlobalPreferences(**values)
+
+
+def category_answer(
+    row: NotificationCategoryPreference, overall: UserNotificationPreference
+) -> CategoryPreferences:
+    """What a person has said about a category; the rest as it stands in general."""
+    return CategoryPreferences(
+        **{
+            name: getattr(row if row.has_chosen(name) else overall, name)
+            for name in CategoryPreferences.__struct_fields__
+        }
+    )
+
+
+def consent_answer(row: ConsentRecord) -> ConsentAnswer:
+    return ConsentAnswer(
+        **{name: getattr(row, name) for name in ConsentAnswer.__struct_fields__ if name != "id"},
+        id=row.pk,
+    )

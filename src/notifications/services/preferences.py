@@ -1,0 +1,193 @@
+"""PreferenceService: what people wish to hear. Every change is honoured by the next decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from notifications.domain.callers import Caller
+from notifications.domain.channels import PERSON_CHANNELS
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.preferences import switch_name
+from notifications.infra import clock
+from notifications.models import (
+    DATA_PROCESSING,
+    MARKETING,
+    NotificationCategoryPreference,
+    UserNotificationPreference,
+)
+from notifications.services.consents import (
+    READ,
+    WRITE,
+    apply_consent,
+    locked_preferences,
+    write_entry,
+)
+from notifications.services.people import person_for
+from notifications.services.preference_answers import (
+    CONSENT,
+    PreferencesAnswer,
+    category_answer,
+    global_answer,
+)
+from notifications.services.preference_changes import Changes, parse_changes
+from notifications.shared_rows import category_by_key, category_keys
+
+MUTED_AT_MOST_H = 24 * 30
+_PURPOSES = {CONSENT: DATA_PROCESSING, "marketing_enabled": MARKETING}
+
+
+class PreferenceService:
+    """Reads and changes what one person wishes: their own, or somebody's with the scope."""
+
+    def get(self, *, caller: Caller, identifier: object = None) -> PreferencesAnswer:
+        """What a person wishes; the defaults where nothing was said. Writes nothing.
+
+        Raises:
+            InvalidRequest, NotFound (unknown_user), Refused (missing_scope).
+        """
+        return preferences_of(person_for(caller, identifier, scope=READ).pk)
+
+    def update(
+        self,
+        *,
+        changes: Mapping[str, Any],
+        caller: Caller,
+        identifier: object = None,
+        source: str = "api",
+        ip: str | None = None,
+    ) -> PreferencesAnswer:
+        """Merges {global, categories} into what is there; all of it or nothing.
+
+        Changes of consent (data_processing_consent, marketing_enabled) go into the ledger.
+
+        Raises:
+            InvalidRequest: with every field's error.
+        """
+        user = person_for(caller, identifier, scope=WRITE)
+        parsed = parse_changes(changes)
+        with transaction.atomic():
+            _merge(user.pk, parsed, caller=caller, source=source, ip=ip)
+        return preferences_of(user.pk)
+
+    def unsubscribe(
+        self,
+        *,
+        caller: Caller,
+        source: str,
+        identifier: object = None,
+        category: str | None = None,
+        channels: Sequence[str] = PERSON_CHANNELS,
+        wording: str = "",
+        ip: str | None = None,
+    ) -> bool:
+        """Ends a category on these channels; without a category, all but what is urgent.
+
+        Idempotent; answers whether anything changed. What changed goes into the ledger.
+
+        Raises:
+            InvalidRequest: unknown_category.
+        """
+        if category is not None and category_by_key(category) is None:
+            known = ", ".join(category_keys())
+            raise InvalidRequest([FieldError("category", "unknown_category", f"known: {known}")])
+        user = person_for(caller, identifier, scope=WRITE)
+        with transaction.atomic():
+            changed = _end_all(user.pk) if category is None else _end(user.pk, category, channels)
+            if changed:
+                write_entry(
+                    user_id=user.pk,
+                    purpose=f"category:{category}" if category else "all",
+                    granted=False,
+                    wording=wording,
+                    source=source,
+                    actor=caller.name,
+                    ip=ip,
+                    at=clock.now(),
+                )
+        return changed
+
+    def do_not_disturb(
+        self, *, hours: float, caller: Caller, identifier: object = None
+    ) -> PreferencesAnswer:
+        """Mutes for some hours from now (0 ends it), with the rules of quiet hours.
+
+        Raises:
+            InvalidRequest: hours is below 0 or above 30 days.
+        """
+        if not 0 <= hours <= MUTED_AT_MOST_H:
+            detail = f"must be from 0 (not any more) to {MUTED_AT_MOST_H}"
+            raise InvalidRequest([FieldError("hours", "invalid", detail)])
+        user = person_for(caller, identifier, scope=WRITE)
+        with transaction.atomic():
+            row = locked_preferences(user.pk)
+            row.dnd_until = clock.now() + timedelta(hours=hours) if hours else None
+            row.save()
+        return preferences_of(user.pk)
+
+
+def preferences_of(user_id: int) -> PreferencesAnswer:
+    """A person's preferences, in two queries."""
+    row = UserNotificationPreference.objects.filter(user_id=user_id).first()
+    overall = row or UserNotificationPreference(user_id=user_id)
+    rows = NotificationCategoryPreference.objects.filter(user_id=user_id).order_by("category")
+    return PreferencesAnswer(
+        overall=global_answer(overall),
+        categories={each.category: category_answer(each, overall) for each in rows},
+    )
+
+
+def _merge(user_id: int, changes: Changes, *, caller: Caller, source: str, ip: str | None) -> None:
+    now = clock.now()
+    row = locked_preferences(user_id)
+    for name, value in changes.overall.items():
+        purpose = _PURPOSES.get(name)
+        if purpose is None:
+            setattr(row, name, value)
+        elif apply_consent(row, purpose, value, at=now):
+            write_entry(
+                user_id=user_id,
+                purpose=purpose,
+                granted=value,
+                source=source,
+                actor=caller.name,
+                ip=ip,
+                at=now,
+            )
+    row.choose(changes.overall)
+    row.save()
+    for key, switches in changes.categories.items():
+        _set_switches(user_id, key, switches)
+
+
+def _set_switches(user_id: int, category: str, switches: Mapping[str, bool]) -> bool:
+    rows = NotificationCategoryPreference.objects
+    row, _ = rows.get_or_create(user_id=user_id, category=category)
+    before = row.switches()
+    for name, value in switches.items():
+        setattr(row, name, value)
+    row.choose(switches)
+    row.save()
+    return row.switches() != before
+
+
+def _end(user_id: int, category: str, channels: Sequence[str]) -> bool:
+    row = locked_preferences(user_id)
+    changed = _set_switches(user_id, category, dict.fromkeys(map(switch_name, channels), False))
+    facts = category_by_key(category)
+    everywhere = set(channels) >= set(PERSON_CHANNELS)
+    if facts and facts.marketing and everywhere and row.marketing_enabled:
+        row.marketing_enabled, changed = False, True
+        row.save()
+    return changed
+
+
+def _end_all(user_id: int) -> bool:
+    row = locked_preferences(user_id)
+    changed = row.notifications_enabled or row.marketing_enabled
+    row.notifications_enabled = row.marketing_enabled = False
+    row.save()
+    return changed

@@ -1,0 +1,112 @@
+"""Preferences and consents over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from directory.models import User
+from notifications.models import ConsentRecord
+from tests.integration.api.conftest import KeyClient
+from tests.integration.factories import make_user
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/api/v1/preferences"
+
+
+def put(client: APIClient, body: dict[str, Any], query: str = "") -> Any:
+    return client.put(f"{ADDRESS}{query}", body, format="json")
+
+
+def test_a_person_reads_and_changes_their_own(as_user: APIClient) -> None:
+    response = put(as_user, {"global": {"sms_enabled": True}})
+
+    assert response.status_code == 200
+    assert response.json()["global"]["sms_enabled"] is True
+    assert as_user.get(ADDRESS).json() == response.json()
+    assert as_user.get(f"{ADDRESS}/").json()["categories"] == {}
+
+
+def test_a_put_merges(as_user: APIClient) -> None:
+    put(as_user, {"global": {"push_enabled": False}})
+    put(as_user, {"categories": {"course": {"email_enabled": False}}})
+
+    answer = put(as_user, {}).json()
+
+    assert answer["global"]["push_enabled"] is False
+    assert answer["categories"]["course"]["email_enabled"] is False
+    assert answer["categories"]["course"]["telegram_enabled"] is True
+
+
+def test_a_put_tells_every_error_at_once(as_user: APIClient) -> None:
+    response = put(as_user, {"global": {"push_enabled": 3, "timezone": "Nowhere"}})
+
+    assert response.status_code == 400
+    assert {(e["path"], e["code"]) for e in response.json()["errors"]} == {
+        ("global.push_enabled", "wrong_type"),
+        ("global.timezone", "unknown_timezone"),
+    }
+
+
+def test_others_stay_closed_to_a_person(as_user: APIClient) -> None:
+    other = make_user()
+
+    for response in (
+        as_user.get(f"{ADDRESS}?user_id={other.pk}"),
+        put(as_user, {}, f"?user_id={other.uuid}"),
+        as_user.get(f"/api/v1/consents?user_id={other.pk}"),
+    ):
+        assert response.status_code == 403
+        assert response.json()["code"] == "missing_scope"
+
+
+def test_a_service_names_whom_it_means(with_key: KeyClient, user: User) -> None:
+    client = with_key("preferences:read", "preferences:write")
+
+    assert client.get(ADDRESS).json()["code"] == "required"
+    assert (
+        put(client, {"global": {"push_enabled": False}}, f"?user_id={user.uuid}").json()["global"][
+            "push_enabled"
+        ]
+        is False
+    )
+    assert client.get(f"{ADDRESS}?user_id=999999999").status_code == 404
+
+
+def test_consents_are_recorded_once_a_key_and_listed_by_page(
+    as_user: APIClient, user: User
+) -> None:
+    body = {"purpose": "marketing", "granted": True, "wording": "News, please."}
+    for _ in range(2):
+        response = as_user.post(
+            "/api/v1/consents", body, format="json", headers={"Idempotency-Key": "one"}
+        )
+        assert response.status_code == 201
+    as_user.post("/api/v1/consents", {**body, "granted": False}, format="json")
+
+    first = as_user.get("/api/v1/consents?limit=1").json()
+    second = as_user.get(first["next"]).json()
+    assert [first["results"][0]["granted"], second["results"][0]["granted"]] == [True, False]
+    assert second["next"] is None
+    assert first["results"][0]["ip"] == "127.0.0.1"
+    assert ConsentRecord.objects.filter(user=user).count() == 2
+
+
+def test_a_service_records_consent_for_somebody(with_key: KeyClient, user: User) -> None:
+    client = with_key("preferences:write")
+    body = {"purpose": "data_processing", "granted": True, "wording": "Terms 3", "source": "shop"}
+
+    response = client.post("/api/v1/consents", {**body, "user_id": str(user.uuid)}, format="json")
+
+    assert response.status_code == 201
+    assert response.json()["source"] == "shop"
+    assert user.notification_preferences.data_processing_consent
+
+
+def test_a_consent_must_be_whole(as_user: APIClient) -> None:
+    response = as_user.post("/api/v1/consents", {"granted": "yes"}, format="json")
+
+    assert response.status_code == 400
+    assert {e["path"] for e in response.json()["errors"]} == {"purpose", "granted", "wording"}
