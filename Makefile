@@ -63,8 +63,8 @@ browser: ## install Debian's Chromium; without it the browser tests are skipped 
 
 lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
-	@$(LOCK) pyproject.toml -o requirements/run.txt
-	@$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --all-extras pyproject.toml -o requirements/run.txt
+	@$(LOCK) --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) requirements/uv.in -o requirements/uv.txt
 
 clean: ## remove the environment and everything the embedded service wrote

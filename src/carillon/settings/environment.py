@@ -124,7 +124,7 @@ class Environment:
     email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp"), "Who carries email.")
     email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
     push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm"), "Who carries push.")
-    sms_provider: str = _setting("sandbox", _one_of("sandbox"), "Who carries SMS.")
+    sms_provider: str = _setting("sandbox", _one_of("sandbox", "twilio"), "Who carries SMS.")
     telegram_provider: str = _setting("sandbox", _one_of("sandbox"), "Who carries Telegram messages.")
     webhook_provider: str = _setting("webhook", _one_of("sandbox", "webhook"), "Who carries webhooks.")
     smtp_host: str = _setting("127.0.0.1", _text, "The SMTP server's host.")
@@ -135,6 +135,11 @@ class Environment:
     smtp_connections: int = _setting(10, _integer(1, 100), "SMTP connections a process keeps open.")
     fcm_credentials: str = _setting("", _text, "Path of the Firebase service account's JSON file.")
     fcm_base_url: str = _setting("https://fcm.googleapis.com", _web_url, "Where FCM HTTP v1 is reached.")
+    twilio_account_sid: str = _setting("", _text, "The Twilio account (`AC...`).")
+    twilio_auth_token: str = _setting("", _text, "The Twilio account's token; signs its callbacks, too.")
+    twilio_from: str = _setting("", _text, "The number or name that SMS come from.")
+    twilio_messaging_service: str = _setting("", _text, "A Twilio messaging service (`MG...`) in place of one number.")
+    twilio_base_url: str = _setting("https://api.twilio.com", _web_url, "Where Twilio is reached.")
     webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
     lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")
@@ -181,7 +186,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             values[item.name] = item.metadata["read"](text)
         except (ValueError, KeyError):
             wanted = item.metadata["read"].__doc__
-            private = "secret" in item.name or "password" in item.name or "@" in text
+            private = _is_private(item.name, text)
             shown = "(hidden)" if private else repr(text)
             faults.append(f"{variable} is {shown}: set it to {wanted}")
     environment = Environment(**values)
@@ -189,6 +194,12 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     if faults:
         raise SettingsError("the environment cannot be used:\n  " + "\n  ".join(faults))
     return _with_secrets(environment)
+
+
+def _is_private(name: str, text: str) -> bool:
+    """Whether a value that cannot be used must not be repeated in the error."""
+    words = ("secret", "password", "token", "private_key", "settings")
+    return any(word in name for word in words) or "@" in text
 
 
 def _check_together(environment: Environment) -> list[str]:

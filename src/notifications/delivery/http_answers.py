@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -53,6 +54,26 @@ def forbidden(refusal: AddressRefused) -> dict[str, Any]:
 def not_configured(text: str, code: str = "not_configured") -> dict[str, Any]:
     """The service's own fault: tried again, so that nothing is thrown away for it."""
     return {"success": False, "error": text, "error_code": code, "retry": True}
+
+
+def nonsense(answer: Answer, text: str) -> dict[str, Any]:
+    """A good status with no word that the vendor took the message: nobody knows."""
+    return {
+        "success": False,
+        "error": text,
+        "error_code": "garbage",
+        "uncertain": True,
+        "provider_response": kept(answer),
+    }
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """The JSON object in an answer; empty when there is none, or only half of one."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def kept(answer: Answer) -> Mapping[str, Any]:

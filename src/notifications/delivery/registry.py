@@ -13,6 +13,7 @@ _ROOT = "notifications.delivery.providers"
 PROVIDERS = {
     "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
     "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
+    "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",
     "in_app": f"{_ROOT}.in_app.inbox:InboxProvider",
     "webhook": f"{_ROOT}.webhook.signed:SignedWebhookProvider",
     "sandbox": f"{_ROOT}.sandbox.outbox:SandboxProvider",

@@ -93,6 +93,12 @@ def blind_index(text: str) -> str:
     return hmac.new(settings.PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
+def sign_text(purpose: str, text: str) -> str:
+    """A keyed tag by which a text that went out into the world is known again."""
+    key = f"{purpose}:{settings.SECRET_KEY}".encode()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:40]
+
+
 def secret_hash(secret: str) -> str:
     """The stored form of a random secret of 128 bits or more; a slow hash would add nothing."""
     return hashlib.sha256(secret.encode()).hexdigest()

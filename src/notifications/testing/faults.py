@@ -152,6 +152,16 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "401": Expected(_RETRY, "auth"),
             "410": Expected(_FAILED, "http_410"),
         },
+        "twilio": _ANY_HTTP
+        | {
+            # Twilio's yes is a message sid.
+            "cut": Expected(_UNCERTAIN, "garbage"),
+            "bad_json": Expected(_UNCERTAIN, "garbage"),
+            "html": Expected(_UNCERTAIN, "garbage"),
+            "huge": Expected(_UNCERTAIN, "garbage"),
+            "401": Expected(_RETRY, "auth"),
+            "410": Expected(_FAILED, "http_410"),
+        },
         "smtp": {
             "refused": Expected(_RETRY, "connection"),
             "smtp_reset_at_once": Expected(_RETRY, "connection"),
@@ -181,7 +191,9 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
     }
 )
 
-PROTOCOLS: Mapping[str, str] = MappingProxyType({"webhook": "http", "fcm": "http", "smtp": "smtp"})
+PROTOCOLS: Mapping[str, str] = MappingProxyType(
+    {key: "smtp" if key == "smtp" else "http" for key in FAULT_VERDICTS}
+)
 """The protocol of each network provider. A provider that is not here has no place in the tests."""
 
 

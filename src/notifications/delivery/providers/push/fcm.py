@@ -11,10 +11,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from notifications.conf import environment
+from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider
 from notifications.delivery.google_tokens import TokenRefused, TokenSource, read_service_account
-from notifications.delivery.http_answers import faulted, kept, not_configured, refused, taken
+from notifications.delivery.http_answers import (
+    faulted,
+    json_of,
+    nonsense,
+    not_configured,
+    refused,
+    taken,
+)
 from notifications.infra import clock
 from notifications.infra.http import Answer, HttpClient, HttpFault
 
@@ -47,7 +54,7 @@ class FCMPushProvider(NotificationChannelProvider):
         """
         del server_key
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=account(self.key).call_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
         self._tokens: TokenSource | None = None
@@ -80,15 +87,9 @@ class FCMPushProvider(NotificationChannelProvider):
             return faulted(fault)
         if answer.status != 200:
             return refused(answer, now, **_meaning_of(answer))
-        name = _json_of(answer).get("name")
+        name = json_of(answer).get("name")
         if not isinstance(name, str) or not name:
-            return {
-                "success": False,
-                "error": "HTTP 200 without a message name: this was not FCM, or half of it",
-                "error_code": "garbage",
-                "uncertain": True,
-                "provider_response": kept(answer),
-            }
+            return nonsense(answer, "HTTP 200 without a message name: this was not FCM, or half")
         return taken(name, answer)
 
     async def _post(self, body: bytes) -> Answer:
@@ -115,10 +116,10 @@ class FCMPushProvider(NotificationChannelProvider):
 
     def _token_source(self) -> TokenSource:
         if self._tokens is None:
-            account = read_service_account(environment().fcm_credentials)
-            base = environment().fcm_base_url
-            self._url = f"{base}/v1/projects/{account.project_id}/messages:send"
-            self._tokens = TokenSource(account, self._client, _SCOPE)
+            given = account(self.key)
+            holder = read_service_account(given.fcm_credentials)
+            self._url = f"{given.fcm_base_url}/v1/projects/{holder.project_id}/messages:send"
+            self._tokens = TokenSource(holder, self._client, _SCOPE)
         return self._tokens
 
 
@@ -166,17 +167,9 @@ def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode("utf-8", "ignore")
 
 
-def _json_of(answer: Answer) -> Mapping[str, Any]:
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _meaning_of(answer: Answer) -> dict[str, Any]:
     """FCM's error map, where its words say more than the status."""
-    error = _json_of(answer).get("error")
+    error = json_of(answer).get("error")
     error = error if isinstance(error, dict) else {}
     code = _code_of(error)
     more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}

@@ -1,0 +1,92 @@
+"""The account that a provider uses at its vendor: the environment's, and an operator's row over it.
+
+A provider's settings are the fields of the environment that begin with its key (`twilio_from` is
+`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart; this module holds
+what was read, so that providers know no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from notifications.conf import environment
+from notifications.domain.errors import FieldError, InvalidRequest
+
+if TYPE_CHECKING:
+    from carillon.settings.environment import Environment
+
+_CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
+_SECRET_WORDS = ("secret", "password", "token", "private_key", "settings")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """An operator's row: its version and the settings it overrides, by short name, as text."""
+
+    version: int
+    values: Mapping[str, str]
+
+
+_stored: Mapping[str, StoredAccount] = {}
+
+
+def use_stored(rows: Mapping[str, StoredAccount]) -> None:
+    """Takes the rows that were read; the mapping is replaced, never changed."""
+    global _stored
+    _stored = dict(rows)
+
+
+def version_of(key: str) -> int:
+    """Changes whenever the stored account of a provider does; 0 without one."""
+    found = _stored.get(key)
+    return found.version if found else 0
+
+
+def account(key: str) -> Environment:
+    """The environment as this provider is to see it."""
+    found = _stored.get(key)
+    if found is None:
+        return environment()
+    return replace(environment(), **read_values(key, found.values))
+
+
+def setting_names(key: str) -> dict[str, str]:
+    """A provider's settings: short name (`from`) to the environment's field (`twilio_from`)."""
+    return {
+        item.name.removeprefix(f"{key}_"): item.name
+        for item in fields(environment())
+        if item.name.startswith(f"{key}_") and not item.name.endswith(_CHOICE)
+    }
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting must never be shown."""
+    return any(word in name for word in _SECRET_WORDS)
+
+
+def read_values(key: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Texts as the environment's typed fields.
+
+    Raises:
+        InvalidRequest: with an error for each unknown name and each text that cannot be read.
+    """
+    names = setting_names(key)
+    readers = {item.name: item.metadata["read"] for item in fields(environment())}
+    values: dict[str, Any] = {}
+    errors = []
+    for name, text in given.items():
+        path = f"settings.{name}"
+        if name not in names:
+            detail = f"is not a setting of {key}; known: {', '.join(names) or 'none'}"
+            errors.append(FieldError(path, "unknown_setting", detail))
+            continue
+        read = readers[names[name]]
+        try:
+            values[names[name]] = read(text)
+        except (ValueError, KeyError):
+            errors.append(FieldError(path, "invalid_setting", f"must be {read.__doc__}"))
+    if errors:
+        raise InvalidRequest(errors)
+    return values

@@ -1,0 +1,152 @@
+"""SMS through Twilio's Messages resource.
+
+Request, answers and codes: twilio.com/docs/messaging/api/message-resource and
+twilio.com/docs/api/errors; tests hold the request to Twilio's own OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+import phonenumbers
+
+from notifications.delivery.accounts import account
+from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.callback_urls import callback_url
+from notifications.delivery.http_answers import (
+    faulted,
+    json_of,
+    nonsense,
+    not_configured,
+    refused,
+    taken,
+)
+from notifications.infra import clock
+from notifications.infra.http import Answer, HttpClient, HttpFault
+
+_CALL_SHARE = 0.9
+_LONGEST_TEXT = 1600  # Twilio's error 21617 beyond
+_LONGEST_VALIDITY_S = 36_000  # ValidityPeriod: 1 to 36,000 s (14,400 before 2024)
+
+# Twilio's codes where they say more than the HTTP status.
+_DEAD_NUMBERS = frozenset({21211, 21214, 21217, 21610, 21614})
+_ACCOUNT = frozenset({20003, 20005, 20006, 20008, 20010, 20404, 21606, 21660, 21703})
+_LATER = frozenset({14107, 20429, 20500, 20503, 21611, 30001, 30022, 63038})
+
+
+class TwilioSMSProvider(NotificationChannelProvider):
+    """Hands one text message to Twilio, which reports its fate to a URL that is signed by us.
+
+    Wrong numbers and those that said STOP (21610) are dead. A refused account or sender is the
+    service's fault: RETRY with the code `auth`. Twilio knows no idempotency for messages.
+    """
+
+    key: ClassVar[str] = "twilio"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True
+    )
+
+    def __init__(self, account_sid: str = "", auth_token: str = "", from_number: str = "") -> None:
+        """Without arguments the account is that of the settings."""
+        given = account(self.key)
+        self._sid = account_sid or given.twilio_account_sid
+        self._token = auth_token or given.twilio_auth_token
+        self._from = from_number or given.twilio_from
+        self._service = "" if from_number else given.twilio_messaging_service
+        self._base = given.twilio_base_url
+        self._client = HttpClient(
+            timeout_s=given.call_seconds * _CALL_SHARE, connections=self.capabilities.concurrency
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is a possible number in E.164 form."""
+        try:
+            number = phonenumbers.parse(recipient)
+        except phonenumbers.NumberParseException:
+            return False
+        spelling = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        return spelling == recipient and phonenumbers.is_possible_number(number)
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends `title`, a line break and `body`."""
+        now = clock.now()
+        if not (self._sid and self._token and (self._from or self._service)):
+            return not_configured(
+                "set CARILLON_TWILIO_ACCOUNT_SID, _AUTH_TOKEN, and _FROM or _MESSAGING_SERVICE"
+            )
+        form = self._form(recipient, message, now.timestamp())
+        if len(form["Body"]) > _LONGEST_TEXT:
+            text = f"Twilio takes at most {_LONGEST_TEXT} characters"
+            return {"success": False, "error": text, "error_code": "text_too_long"}
+        try:
+            answer = await self._call(
+                "POST", f"/2010-04-01/Accounts/{self._sid}/Messages.json", urlencode(form).encode()
+            )
+        except HttpFault as fault:
+            return faulted(fault)
+        return _outcome(answer, now)
+
+    async def _call(self, method: str, path: str, body: bytes) -> Answer:
+        login = base64.b64encode(f"{self._sid}:{self._token}".encode()).decode()
+        headers = {
+            "Authorization": f"Basic {login}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        return await self._client.request(method, self._base + path, headers=headers, body=body)
+
+    def _form(self, recipient: str, message: Mapping[str, Any], now_s: float) -> dict[str, str]:
+        form = {"To": recipient, "Body": text_of(message)}
+        if self._service:
+            form["MessagingServiceSid"] = self._service
+        else:
+            form["From"] = message.get("sender") or self._from
+        url = callback_url(self.key, str(message.get("reference", "")))
+        if url:
+            form["StatusCallback"] = url
+        ends_at_s = message.get("expires_at_s")
+        if ends_at_s is not None:
+            left_s = min(max(int(ends_at_s - now_s), 1), _LONGEST_VALIDITY_S)
+            form["ValidityPeriod"] = str(left_s)
+        return form
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of an SMS: the title, where there is one, on a line of its own."""
+    parts = (str(message.get("title") or ""), str(message.get("body") or ""))
+    return "\n".join(part for part in parts if part)
+
+
+def _outcome(answer: Answer, now: Any) -> dict[str, Any]:
+    found = json_of(answer)
+    if answer.status not in (200, 201):
+        return refused(answer, now, **_meaning_of(answer.status, found.get("code")))
+    sid = found.get("sid")
+    if not isinstance(sid, str) or not sid:
+        return nonsense(answer, f"HTTP {answer.status} without a message sid: was this Twilio?")
+    code = found.get("error_code")
+    if found.get("status") in ("failed", "undelivered") and code:
+        return refused(answer, now, **_meaning_of(400, code))
+    return taken(sid, answer)
+
+
+def _meaning_of(status: int, code: Any) -> dict[str, Any]:
+    """Twilio's error map."""
+    more: dict[str, Any] = {}
+    if isinstance(code, int):
+        more = {"error": f"Twilio error {code}", "error_code": f"twilio_{code}"}
+    if code in _DEAD_NUMBERS:
+        more["recipient_dead"] = True
+        if code == 21610:
+            more["error_code"] = "unsubscribed"
+    elif status == 401 or code in _ACCOUNT:
+        more |= {"error_code": "auth", "retry": True}
+    elif code in _LATER:
+        more["retry"] = True
+    return more
