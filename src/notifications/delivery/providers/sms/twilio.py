@@ -32,7 +32,8 @@ _LONGEST_TEXT = 1600  # Twilio's error 21617 beyond
 _LONGEST_VALIDITY_S = 36_000  # ValidityPeriod: 1 to 36,000 s (14,400 before 2024)
 
 # Twilio's codes where they say more than the HTTP status.
-_DEAD_NUMBERS = frozenset({21211, 21214, 21217, 21610, 21614})
+_SAID_STOP = 21610
+_DEAD_NUMBERS = frozenset({21211, 21214, 21217, _SAID_STOP, 21614})
 _ACCOUNT = frozenset({20003, 20005, 20006, 20008, 20010, 20404, 21606, 21660, 21703})
 _LATER = frozenset({14107, 20429, 20500, 20503, 21611, 30001, 30022, 63038})
 
@@ -143,8 +144,8 @@ def _meaning_of(status: int, code: Any) -> dict[str, Any]:
         more = {"error": f"Twilio error {code}", "error_code": f"twilio_{code}"}
     if code in _DEAD_NUMBERS:
         more["recipient_dead"] = True
-        if code == 21610:
-            more["error_code"] = "unsubscribed"
+        if code == _SAID_STOP:
+            more |= {"error_code": "unsubscribed"}
     elif status == 401 or code in _ACCOUNT:
         more |= {"error_code": "auth", "retry": True}
     elif code in _LATER:
