@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from carillon.settings.environment import Environment
+    from carillon.settings.environment import Environment as Environment
 
 
 def environment() -> Environment:

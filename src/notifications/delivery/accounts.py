@@ -15,7 +15,7 @@ from notifications.conf import environment
 from notifications.domain.errors import FieldError, InvalidRequest
 
 if TYPE_CHECKING:
-    from carillon.settings.environment import Environment
+    from notifications.conf import Environment
 
 _CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
 _SECRET_WORDS = ("secret", "password", "token", "private_key", "settings")
