@@ -180,15 +180,16 @@ def _content(message: PendingMessage, work: Slice, version: Any) -> Content:
         return text_content(str(text.get("title", "")), str(text.get("message", "")), {})
     row = work.facts.users.get(message.user_id or 0)
     user = user_context(UserFacts._make(row)) if row else {}
+    settings = environment()
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
         **unseal_json(message.context),
         "user": user,
         "current_time": work.at,
-        "app_name": environment().app_name,
-        "app_url": environment().app_url,
+        "app_name": settings.app_name,
+        "app_url": settings.app_url,
     }
-    locale = message.locale or user.get("locale") or environment().locale
+    locale = message.locale or user.get("locale") or settings.locale
     content: Content = version.render(channel=work.channel, locale=locale, context=context)
     return content
 

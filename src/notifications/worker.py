@@ -37,7 +37,7 @@ _RUNS_A_CHANNEL = 2
 _SWEEP_S = 1.0
 _FULL_SWEEP_S = 60.0
 _DB_PAUSE_S = 0.5
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.0001
 
 
 class Worker:

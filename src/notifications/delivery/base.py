@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import structlog
@@ -176,9 +176,7 @@ async def call_safely(
         text = f"{len(messages)} messages, but {len(results)} outcomes"
         return _in_doubt(messages, began, "provider_miscounted", text)
     took_s = clock.monotonic() - began
-    return [
-        result if result.duration_s else replace(result, duration_s=took_s) for result in results
-    ]
+    return [result.lasting(took_s) for result in results]
 
 
 def where(error: Exception) -> dict[str, str]:

