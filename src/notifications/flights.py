@@ -7,9 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
 from notifications.conf import environment
+from notifications.delivery.base import where
 from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
 from notifications.domain.messages import OutboundMessage, SendResult
@@ -17,12 +25,20 @@ from notifications.infra import clock, telemetry
 from notifications.pipeline import Ready, journal, settle
 from notifications.queue.lanes import Permits
 from notifications.queue.leases import Lease
-from notifications.recording.outcomes import Outcome
+from notifications.recording.outcomes import Outcome, bare
 from notifications.recording.record import record
 
 log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2
 _GATHER_S = 0.05
+_REFUSED = (
+    DataError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+    TypeError,
+    ValueError,  # a lone surrogate, a NUL
+)
 
 
 class Desk:
@@ -158,15 +174,43 @@ class Desk:
                 await self._record(landed)
 
     async def _record(self, outcomes: list[Outcome]) -> None:
-        """Records until the database takes it; the lease's fence guards against being too late."""
+        """Records until the database takes it; the lease's fence guards against being too late.
+
+        What the database refuses for good is narrowed down to the message, so that one that cannot
+        be written never holds up the others.
+        """
         while True:
             try:
                 await self.ledger(record, outcomes, owner=self.owner)
                 break
+            except _REFUSED as error:
+                if len(outcomes) > 1:
+                    middle = len(outcomes) // 2
+                    await self._record(outcomes[:middle])
+                    await self._record(outcomes[middle:])
+                    return
+                await self._record_bare(outcomes[0], error)
+                return
             except (DatabaseError, InterfaceError) as error:
                 log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
                 await asyncio.sleep(_RETRY_S)
         self._release(outcomes)
+
+    async def _record_bare(self, outcome: Outcome, error: Exception) -> None:
+        """Records the verdict alone. If even that is refused, the lease is left to run out: its
+        takeover treats the message as in doubt."""
+        log.error("record.refused", message_id=outcome.message.id, **where(error))
+        while True:
+            try:
+                await self.ledger(record, [bare(outcome)], owner=self.owner)
+                break
+            except _REFUSED:
+                log.critical("record.impossible", message_id=outcome.message.id)
+                outcome.lease.lost = True
+                break
+            except (DatabaseError, InterfaceError):
+                await asyncio.sleep(_RETRY_S)
+        self._release([outcome])
 
     def _release(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -46,6 +46,29 @@ def keep_metrics_in_files() -> None:
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))
 
 
+def serve_metrics() -> None:
+    """Serves this machine's counters where CARILLON_METRICS_PORT says, in a thread.
+
+    Raises:
+        ClickException: when the port is taken.
+    """
+    from prometheus_client import start_http_server
+
+    from notifications.conf import environment
+    from notifications.infra.telemetry import counters_registry
+
+    port = environment().metrics_port
+    if not port:
+        return
+    try:
+        start_http_server(port, registry=counters_registry())
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot serve metrics on port {port}: {error.strerror or error};"
+            " choose another with CARILLON_METRICS_PORT"
+        ) from error
+
+
 def clear_metrics(folder: Path) -> None:
     """Forgets the counters of processes that are gone; `serve` begins anew."""
     for path in folder.glob("*.db"):

@@ -10,7 +10,11 @@ import click
 import structlog
 
 from carillon.cli import setup_django
-from carillon.cli.processes import follow_supervisor, keep_metrics_in_files
+from carillon.cli.processes import (
+    follow_supervisor,
+    keep_metrics_in_files,
+    serve_metrics,
+)
 from notifications.domain.channels import Lane
 
 log = structlog.get_logger("carillon.schedule")
@@ -38,6 +42,7 @@ def command(lanes: str, name: str | None, concurrency: int) -> None:
     if unknown:
         raise click.ClickException(f"no lane {unknown[0]!r}; known: {', '.join(Lane)}")
     follow_supervisor()
+    serve_metrics()
     if environment().redis_url:
         _run_celery(chosen, name, concurrency)
     elif concurrency > 1:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from carillon.settings.environment import Environment, read_environment
 from carillon.settings.logs import logging_config
@@ -25,16 +25,17 @@ def database_settings(url: str, data_dir: Path, pool: int) -> dict[str, Any]:
     """Django's DATABASES entry for a CARILLON_DATABASE_URL; empty: SQLite in the data folder."""
     parts = urlsplit(url)
     if parts.scheme in ("postgres", "postgresql"):
-        query = dict(item.split("=", 1) for item in parts.query.split("&") if "=" in item)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": parts.path.lstrip("/") or "carillon",
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            "HOST": unquote(query.get("host", parts.hostname or "")),
+            "HOST": query.pop("host", parts.hostname or ""),
             "PORT": str(parts.port or ""),
             # A pool a process: a new connection costs 3 ms, a pooled one 0.14 ms.
-            "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}},
+            # What else the URL says is libpq's (sslmode, application_name, ...).
+            "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}, **query},
         }
     name = unquote(url.removeprefix("sqlite:///")) if url else str(data_dir / "carillon.sqlite3")
     return {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 
 class SettingsError(Exception):
@@ -82,9 +82,42 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_LIBPQ = frozenset(
+    [
+        "host",
+        "application_name",
+        "channel_binding",
+        "connect_timeout",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "options",
+        "require_auth",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "target_session_attrs",
+        "tcp_user_timeout",
+    ]
+)
+
+
 def _database_url(text: str) -> str:
-    """sqlite:///path/to/file or postgres://user:password@host:port/name"""
-    if urlsplit(text).scheme not in ("sqlite", "postgres", "postgresql"):
+    """sqlite:///path/to/file or postgres://user:password@host:port/name?sslmode=require"""
+    parts = urlsplit(text)
+    if parts.scheme == "sqlite" and not parts.query:
+        return text
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError
+    given = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    if set(given) - _LIBPQ:
         raise ValueError
     return text
 
@@ -147,6 +180,7 @@ class Environment:
     poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
+    metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
     log_format: str = _setting("text", _one_of("text", "json"), "json for machines, text for people.")
     # fmt: on

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -40,6 +40,13 @@ RENDERS = Histogram(
     ["template_id"],
     registry=REGISTRY,
     buckets=(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.05),
+)
+QUEUE_SIZES = Gauge(
+    "notification_reported_queue_size",
+    "Queue sizes that the platform's own code reported, by priority.",
+    ["priority"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
 )
 Gauges = Callable[[], Iterator[GaugeMetricFamily]]
 _template_names: dict[int, str] = {}
@@ -82,13 +89,40 @@ class _GaugesNow:
         return self._read()
 
 
+def counters_registry() -> CollectorRegistry:
+    """The counters of all processes of this machine; of this one where none are kept in files."""
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
 def exposition(read_gauges: Gauges) -> bytes:
     """The text that Prometheus scrapes: counters of all processes, gauges of this moment."""
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        own = b""
-    else:
-        own = generate_latest(REGISTRY)
     registry.register(_GaugesNow(read_gauges))
-    return own + generate_latest(registry)
+    return generate_latest(counters_registry()) + generate_latest(registry)
+
+
+class NotificationMetrics:
+    """The documented way to add to the figures of `/metrics`.
+
+    Every instance adds to the same counters, which the pipeline keeps as well.
+    """
+
+    def record_notification_sent(self, channel: str, template: str, success: bool) -> None:
+        """Counts one message under the status `success` or `failure`."""
+        MESSAGES.labels(channel, template, "success" if success else "failure").inc()
+
+    def record_processing_time(self, channel: str, stage: str, duration: float) -> None:
+        """duration in seconds."""
+        STAGES.labels(channel, stage).observe(duration)
+
+    def update_queue_size(self, priority: str, size: int) -> None:
+        """A size that this process knows; `/metrics` shows the database's own beside it."""
+        QUEUE_SIZES.labels(priority).set(size)
+
+    def record_template_render_time(self, template_id: str, duration: float) -> None:
+        """duration in seconds."""
+        RENDERS.labels(template_id).observe(duration)

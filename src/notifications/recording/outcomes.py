@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,15 @@ def trail_of(at: datetime, event: str, reason: str = "") -> str:
 def trails(*entries: tuple[datetime, str, str]) -> str:
     """Several entries, as the trail column appends them."""
     return ",".join(trail_of(*entry) for entry in entries)
+
+
+def bare(outcome: Outcome) -> Outcome:
+    """The outcome without what a provider said, where the database will not have its words."""
+    result = outcome.result
+    if result is not None:
+        code = "".join(c for c in result.error_code if c.isprintable())[:50]
+        result = SendResult(result.verdict, error="not recordable", error_code=code)
+    return replace(outcome, result=result, dead_code=outcome.dead_code[:50])
 
 
 def error_text(result: SendResult | None) -> str | None:

@@ -114,10 +114,13 @@ class StopAnswer(msgspec.Struct, kw_only=True):
 
 
 class DeadLetterAnswer(msgspec.Struct, kw_only=True):
-    """A message that waits for a person's decision, or had one."""
+    """A message that waits for a person's decision, or had one.
+
+    notification_id is null once retention has removed the notification.
+    """
 
     id: int
-    notification_id: UUID
+    notification_id: UUID | None
     channel: str
     provider: str
     category: str

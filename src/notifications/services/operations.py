@@ -95,7 +95,7 @@ class OperationsService:
                 pk__in=[letter.notification_id for letter in page]
             ).values_list("pk", "uuid")
         )
-        return [_letter_answer(row, uuids) for row in page if row.notification_id in uuids]
+        return [_letter_answer(row, uuids) for row in page]
 
     def replay(self, *, ids: Sequence[int], caller: Caller) -> int:
         """Sends dead letters again, each on the template version it was accepted with.
@@ -229,7 +229,7 @@ def _stop_answer(row: KillSwitch) -> StopAnswer:
 def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterAnswer:
     return DeadLetterAnswer(
         id=row.pk,
-        notification_id=uuids[row.notification_id],
+        notification_id=uuids.get(row.notification_id),
         channel=row.channel,
         provider=row.provider,
         category=row.category,
