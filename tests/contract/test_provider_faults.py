@@ -24,7 +24,12 @@ from notifications.testing.faults import (
 from notifications.testing.http_sink import HTTPSink
 
 CASES = [(key, name) for key, verdicts in FAULT_VERDICTS.items() for name in verdicts]
-ADDRESSES = {"smtp": "ann@example.org", "fcm": "a-registration-token", "twilio": "+4915112345678"}
+ADDRESSES = {
+    "smtp": "ann@example.org",
+    "fcm": "a-registration-token",
+    "twilio": "+4915112345678",
+    "telegram": "123456789",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,8 @@ def provider_at(settings, tmp_path, private_key):
             fcm_base_url=base,
             fcm_credentials=str(account),
             webhook_allow_private=True,
+            telegram_base_url=base,
+            telegram_bot_token="123:secret",
             twilio_base_url=base,
             twilio_account_sid="AC" + "0" * 32,
             twilio_auth_token="secret",

@@ -14,6 +14,7 @@ PROVIDERS = {
     "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
     "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
     "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",
+    "telegram": f"{_ROOT}.telegram.bot_api:TelegramBotProvider",
     "in_app": f"{_ROOT}.in_app.inbox:InboxProvider",
     "webhook": f"{_ROOT}.webhook.signed:SignedWebhookProvider",
     "sandbox": f"{_ROOT}.sandbox.outbox:SandboxProvider",

@@ -129,6 +129,15 @@ _ANY_HTTP = {
     "503": Expected(_RETRY, "http_503"),
     "503_after": Expected(_RETRY, "http_503", retry_after_s=120.0),
 }
+_WORD_WANTED = {
+    # The vendor's yes is a word in the body: a 200 without it may be anybody's.
+    "cut": Expected(_UNCERTAIN, "garbage"),
+    "bad_json": Expected(_UNCERTAIN, "garbage"),
+    "html": Expected(_UNCERTAIN, "garbage"),
+    "huge": Expected(_UNCERTAIN, "garbage"),
+    "401": Expected(_RETRY, "auth"),
+    "410": Expected(_FAILED, "http_410"),
+}
 
 FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
     {
@@ -142,26 +151,12 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "401": Expected(_FAILED, "http_401"),
             "410": Expected(_FAILED, "http_410", recipient_dead=True),
         },
-        "fcm": _ANY_HTTP
-        | {
-            # FCM's yes is a message name: a 200 without one may be anybody's.
-            "cut": Expected(_UNCERTAIN, "garbage"),
-            "bad_json": Expected(_UNCERTAIN, "garbage"),
-            "html": Expected(_UNCERTAIN, "garbage"),
-            "huge": Expected(_UNCERTAIN, "garbage"),
-            "401": Expected(_RETRY, "auth"),
-            "410": Expected(_FAILED, "http_410"),
-        },
-        "twilio": _ANY_HTTP
-        | {
-            # Twilio's yes is a message sid.
-            "cut": Expected(_UNCERTAIN, "garbage"),
-            "bad_json": Expected(_UNCERTAIN, "garbage"),
-            "html": Expected(_UNCERTAIN, "garbage"),
-            "huge": Expected(_UNCERTAIN, "garbage"),
-            "401": Expected(_RETRY, "auth"),
-            "410": Expected(_FAILED, "http_410"),
-        },
+        # FCM's yes is a message name: a 200 without one may be anybody's.
+        "fcm": _ANY_HTTP | _WORD_WANTED,
+        # Twilio's is a message sid.
+        "twilio": _ANY_HTTP | _WORD_WANTED,
+        # Telegram's is a message id. A bare 404 is a proxy's: Telegram's own has a body.
+        "telegram": _ANY_HTTP | _WORD_WANTED,
         "smtp": {
             "refused": Expected(_RETRY, "connection"),
             "smtp_reset_at_once": Expected(_RETRY, "connection"),
