@@ -29,6 +29,16 @@ ADDRESSES = {
     "fcm": "a-registration-token",
     "twilio": "+4915112345678",
     "telegram": "123456789",
+    "webpush": json.dumps(
+        {
+            "endpoint": "{url}",
+            "keys": {
+                "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcx"
+                "aOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+                "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+            },
+        }
+    ),
 }
 
 
@@ -87,7 +97,9 @@ def message_for(key, sink):
         message_id=1,
         reference="0190aa.test",
         channel=provider_class(key).capabilities.channel,
-        recipient=ADDRESSES.get(key) or f"http://{sink.host}:{sink.port}/hook",
+        recipient=ADDRESSES.get(key, "{url}").replace(
+            "{url}", f"http://{sink.host}:{sink.port}/hook"
+        ),
         content=Content("Hello", "The body"),
     )
 

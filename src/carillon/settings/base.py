@@ -61,6 +61,7 @@ PEPPER = derived_secret("blind-index")
 # Standard Webhooks asks for plain base64: its libraries skip "-" and "_" and sign with another key.
 _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
 WEBHOOK_SECRET = CARILLON.webhook_secret or f"whsec_{_WEBHOOK_KEY}"
+VAPID_SEED = derived_secret("vapid")
 
 DEBUG = False
 ALLOWED_HOSTS = list(CARILLON.allowed_hosts)

@@ -13,6 +13,7 @@ _ROOT = "notifications.delivery.providers"
 PROVIDERS = {
     "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
     "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
+    "webpush": f"{_ROOT}.push.web_push:WebPushProvider",
     "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",
     "telegram": f"{_ROOT}.telegram.bot_api:TelegramBotProvider",
     "in_app": f"{_ROOT}.in_app.inbox:InboxProvider",

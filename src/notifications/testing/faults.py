@@ -129,6 +129,12 @@ _ANY_HTTP = {
     "503": Expected(_RETRY, "http_503"),
     "503_after": Expected(_RETRY, "http_503", retry_after_s=120.0),
 }
+_STATUS_IS_ALL = {
+    "cut": Expected(_SENT),
+    "bad_json": Expected(_SENT),
+    "html": Expected(_SENT),
+    "huge": Expected(_SENT),
+}
 _WORD_WANTED = {
     # The vendor's yes is a word in the body: a 200 without it may be anybody's.
     "cut": Expected(_UNCERTAIN, "garbage"),
@@ -141,14 +147,18 @@ _WORD_WANTED = {
 
 FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
     {
+        # A 2xx is the whole answer: what follows it is not read for meaning.
         "webhook": _ANY_HTTP
+        | _STATUS_IS_ALL
         | {
-            # A 2xx is the whole answer: what follows it is not read for meaning.
-            "cut": Expected(_SENT),
-            "bad_json": Expected(_SENT),
-            "html": Expected(_SENT),
-            "huge": Expected(_SENT),
             "401": Expected(_FAILED, "http_401"),
+            "410": Expected(_FAILED, "http_410", recipient_dead=True),
+        },
+        "webpush": _ANY_HTTP
+        | _STATUS_IS_ALL
+        | {
+            "401": Expected(_RETRY, "auth"),
+            "404": Expected(_FAILED, "http_404", recipient_dead=True),
             "410": Expected(_FAILED, "http_410", recipient_dead=True),
         },
         # FCM's yes is a message name: a 200 without one may be anybody's.
