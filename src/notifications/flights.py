@@ -22,11 +22,12 @@ from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra import clock, telemetry
-from notifications.pipeline import Ready, journal, settle
+from notifications.pipeline import Ready, journal
 from notifications.queue.lanes import Permits
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome, bare
 from notifications.recording.record import record
+from notifications.settlement import settle
 
 log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2

@@ -9,44 +9,52 @@ while providers are called. See docs/life-of-a-notification.md.
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from notifications.conf import environment
 from notifications.delivery.registry import provider_class, provider_keys_for
-from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.limits import Limit
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock, telemetry
 from notifications.infra.crypto import seal_json, unseal_json
+from notifications.models.frequency import Claim, FrequencyCount
 from notifications.models.hot import hot
 from notifications.models.hot_rows import PendingMessage
 from notifications.policy.decide import (
     Decision,
     Defer,
+    Digest,
     Expire,
     MessageFacts,
     Send,
     Suppress,
     decide,
 )
-from notifications.policy.facts import SliceFacts, Stops, load_facts
+from notifications.policy.facts import (
+    SliceFacts,
+    Stops,
+    load_facts,
+    message_facts,
+    options_of,
+)
+from notifications.policy.wishes_text import CategoryTerms
 from notifications.queue.leases import Lease
-from notifications.recording.outcomes import Outcome, trails
+from notifications.recording.outcomes import Folding, Outcome, trails
 from notifications.recording.record import record
-from notifications.rendering.render import UserFacts, text_content, user_context, versions_of
+from notifications.rendering.render import (
+    CompiledVersion,
+    UserFacts,
+    text_content,
+    user_context,
+    versions_of,
+)
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
-
-NOT_STARTED = frozenset({"not_started", "provider_not_opened"})
-"""Verdicts of messages that never left: they go back without an attempt burnt."""
-
-NOT_STARTED_DELAY = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
@@ -59,6 +67,8 @@ class Ready:
     provider: str
     category: CategoryFacts
     template: str = ""
+    limits: tuple[Limit, ...] = ()
+    given_way: str = ""  # why it goes although the person wished otherwise
 
 
 @dataclass(slots=True)
@@ -70,7 +80,8 @@ class Slice:
     at: datetime
     messages: list[PendingMessage] = field(default_factory=list)
     facts: SliceFacts = field(default_factory=SliceFacts)
-    allowed: list[tuple[PendingMessage, str]] = field(default_factory=list)
+    allowed: list[tuple[PendingMessage, Send]] = field(default_factory=list)
+    folded: list[tuple[PendingMessage, Digest]] = field(default_factory=list)
     ready: list[Ready] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -104,45 +115,52 @@ def _load(work: Slice) -> None:
 
 def _gather_facts(work: Slice) -> None:
     if work.messages:
-        work.facts = load_facts(work.messages, work.channel)
+        work.facts = load_facts(work.messages, work.channel, terms_of)
+
+
+def terms_of(category_id: int) -> CategoryTerms:
+    """What a category says to decisions."""
+    return category_facts(category_id).terms
 
 
 def _decide(work: Slice) -> None:
     versions = versions_of({m.template_version_id for m in work.messages if m.template_version_id})
-    needs_contact = Channel(work.channel) in CONTACT_KIND_OF_CHANNEL
     for message in work.messages:
         version = versions.get(message.template_version_id or 0)
-        stopped = work.facts.stops.covering(
-            channel=work.channel,
-            provider=route(message),
-            category=category_facts(message.category_id).key,
-            template=version.path if version else "",
-            source=message.source,
-        )
-        decision = decide(
-            MessageFacts(
-                now=work.at,
-                needs_contact=needs_contact,
-                contact=work.facts.contacts.get(message.id),
-                user_id=message.user_id,
-                user_active=message.user_id not in work.facts.inactive,
-                supports_channel=version is None or version.supports(work.channel),
-                expires_at=message.expires_at,
-                stopped_by=stopped,
-                superseded=message.id in work.facts.superseded,
-                elder_open=message.id in work.facts.elder_open,
-            )
-        )
-        _follow(work, message, decision)
+        _follow(work, message, decide(facts_of(message, work.facts, version, at=work.at)))
+
+
+def facts_of(
+    message: PendingMessage, facts: SliceFacts, version: CompiledVersion | None, *, at: datetime
+) -> MessageFacts:
+    """All that the decision on one message may depend on."""
+    category = category_facts(message.category_id)
+    stopped = facts.stops.covering(
+        channel=message.channel,
+        provider=route(message),
+        category=category.key,
+        template=version.path if version else "",
+        source=message.source,
+    )
+    return message_facts(
+        message,
+        facts,
+        category.terms,
+        at=at,
+        supports_channel=version is None or version.supports(message.channel),
+        stopped_by=stopped,
+    )
 
 
 def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
     at = work.at
     if isinstance(decision, Send):
-        work.allowed.append((message, decision.recipient))
+        work.allowed.append((message, decision))
     elif isinstance(decision, Defer):
         trail = trails((at, "deferred", decision.reason))
         work.settled(message, MessageStatus.PENDING, trail=trail, again_at=decision.until)
+    elif isinstance(decision, Digest):
+        work.folded.append((message, decision))
     elif isinstance(decision, Suppress):
         trail = trails((at, "suppressed", decision.reason))
         work.settled(message, MessageStatus.SUPPRESSED, trail=trail)
@@ -152,45 +170,94 @@ def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
 
 
 def _render(work: Slice) -> None:
-    versions = versions_of(
-        {m.template_version_id for m, _ in work.allowed if m.template_version_id}
-    )
+    used = [message for message, _ in (*work.allowed, *work.folded)]
+    versions = versions_of({m.template_version_id for m in used if m.template_version_id})
     began = clock.monotonic()
-    for message, recipient in work.allowed:
-        version = versions.get(message.template_version_id or 0)
-        try:
-            content = _content(message, work, version)
-        except TemplateFault as fault:
-            _fail_render(work, message, fault)
-            continue
-        outbound = _outbound(message, recipient, content)
-        lease = work.lease_of[message.id]
-        category = category_facts(message.category_id)
-        path = version.path if version else ""
-        work.ready.append(Ready(lease, message, outbound, route(message), category, path))
+    for message, decision in work.allowed:
+        content = _try_content(message, work, versions)
+        if content is not None:
+            work.ready.append(_ready(message, decision, content, work, versions))
+    for message, folding in work.folded:
+        content = _try_content(message, work, versions)
+        if content is not None:
+            _fold(message, folding, content, work)
     for version_id, version in versions.items():
         telemetry.name_template(version_id, version.path)
-        mean = (clock.monotonic() - began) / max(1, len(work.allowed))
+        mean = (clock.monotonic() - began) / max(1, len(used))
         telemetry.RENDERS.labels(version.path).observe(mean)
 
 
-def _content(message: PendingMessage, work: Slice, version: Any) -> Content:
+def _ready(
+    message: PendingMessage,
+    decision: Send,
+    content: Content,
+    work: Slice,
+    versions: Mapping[int, CompiledVersion],
+) -> Ready:
+    version = versions.get(message.template_version_id or 0)
+    return Ready(
+        work.lease_of[message.id],
+        message,
+        _outbound(message, decision.recipient, content),
+        route(message),
+        category_facts(message.category_id),
+        version.path if version else "",
+        work.facts.limits.get(message.id, ()) if work.facts.limits else (),
+        "" if decision.reason == "allowed" else decision.reason,
+    )
+
+
+def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slice) -> None:
+    """The message becomes an item of the person's digest: what it would have said is kept."""
+    work.settled(
+        message,
+        MessageStatus.DIGESTED,
+        trail=trails((work.at, "digested", folding.reason)),
+        folding=Folding(
+            folding.bucket,
+            folding.closes_at,
+            folding.frequency,
+            seal_json({"title": content.title, "body": content.body}),
+        ),
+    )
+
+
+def _try_content(
+    message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
+) -> Content | None:
+    """What the message says; None when its template failed, which settles it."""
+    try:
+        version = versions.get(message.template_version_id or 0)
+        return content_of(message, version, work.facts, at=work.at)
+    except TemplateFault as fault:
+        _fail_render(work, message, fault)
+        return None
+
+
+def content_of(
+    message: PendingMessage, version: CompiledVersion | None, facts: SliceFacts, *, at: datetime
+) -> Content:
+    """What a message says on its channel.
+
+    Raises:
+        TemplateFault: the template fails with this context.
+    """
     if version is None:
         text = unseal_json(message.text)
         return text_content(str(text.get("title", "")), str(text.get("message", "")), {})
-    row = work.facts.users.get(message.user_id or 0)
+    row = facts.users.get(message.user_id or 0)
     user = user_context(UserFacts._make(row)) if row else {}
     settings = environment()
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
         **unseal_json(message.context),
         "user": user,
-        "current_time": work.at,
+        "current_time": at,
         "app_name": settings.app_name,
         "app_url": settings.app_url,
     }
     locale = message.locale or user.get("locale") or settings.locale
-    content: Content = version.render(channel=work.channel, locale=locale, context=context)
+    content: Content = version.render(channel=message.channel, locale=locale, context=context)
     return content
 
 
@@ -201,7 +268,7 @@ def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> 
 
 
 def _outbound(message: PendingMessage, recipient: str, content: Content) -> OutboundMessage:
-    options = json.loads(message.options) if message.options else {}
+    options = options_of(message.options) if message.options else {}
     return OutboundMessage(
         message_id=message.id,
         reference=reference_of(message),
@@ -245,6 +312,8 @@ def is_row_channel(provider: str) -> bool:
 def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
     """Names on their batches' rows the messages that are about to leave; returns those that may.
 
+    Frequency limits are counted here, once a message; what would break one is decided anew.
+
     One transaction that holds the batches' locks: whoever cancels comes before it or is told
     `already_sending`. Status, kill switches and suppressions are read once more inside it. Outcomes
     that wait for their record go into the same transaction.
@@ -253,6 +322,7 @@ def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] =
 
     def depart(held: set[int]) -> dict[Lease, set[int]]:
         going[:] = _still_allowed([item for item in ready if item.lease.batch_id in held])
+        _count_limits(going)
         keys: dict[Lease, set[int]] = {}
         for item in going:
             keys.setdefault(item.lease, set()).add(item.message.id)
@@ -285,78 +355,13 @@ def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
     ]
 
 
-def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
-    """What a provider's answer means for the message: sent, again later, dead, or in doubt.
-
-    Asks no database: it runs where providers' answers come in.
-    """
-    attempts = item.message.attempts + 1
-    if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
-        status = MessageStatus(result.verdict.value)
-        trail = trails((at, status, item.provider))
-        return _outcome(item, result, status, at, attempts, trail)
-    if result.error_code in NOT_STARTED:
-        trail = trails((at, "deferred", result.error_code))
-        outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
-        outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
-        return outcome
-    if result.verdict is Verdict.UNCERTAIN and not item.category.resends:
-        return _in_doubt(item, result, at, attempts)
-    if result.verdict is Verdict.FAILED:
-        return _dead(item, result, at, attempts, result.error_code or "failed")
-    choice = decide_retry(
-        attempts_made=attempts,
-        max_attempts=item.message.max_attempts,
-        policy="delivery",
-        retry_after_s=result.retry_after_s,
-        random=random.random(),
-    )
-    if isinstance(choice, RetryAt):
-        again = at + timedelta(seconds=choice.delay_s)
-        why = "uncertain" if result.verdict is Verdict.UNCERTAIN else "retry"
-        trail = trails((at, why, result.error_code or result.error))
-        outcome = _outcome(item, result, MessageStatus.PENDING, at, attempts, trail)
-        outcome.again_at = again
-        return outcome
-    if result.verdict is Verdict.UNCERTAIN:
-        return _in_doubt(item, result, at, attempts)
-    return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
-
-
-def _outcome(
-    item: Ready, result: SendResult, status: MessageStatus, at: datetime, attempts: int, trail: str
-) -> Outcome:
-    row = is_row_channel(item.provider)
-    outcome = Outcome(
-        item.lease,
-        item.message,
-        status,
-        trail,
-        at,
-        attempts,
-        provider=item.provider,
-        result=result,
-        outbound=item.outbound,
-        attempt=not row,
-    )
-    if row and item.provider == "in_app":
-        shown = item.outbound.content
-        outcome.content = seal_json(
-            {"title": shown.title, "body": shown.body, "data": dict(shown.data)}
-        )
-    return outcome
-
-
-def _in_doubt(item: Ready, result: SendResult, at: datetime, attempts: int) -> Outcome:
-    """Nobody knows whether it arrived, and no other try is allowed: a person decides."""
-    trail = trails((at, "uncertain", result.error_code), (at, "held", item.category.crash_policy))
-    outcome = _outcome(item, result, MessageStatus.UNCERTAIN, at, attempts, trail)
-    outcome.dead_code = "uncertain"
-    return outcome
-
-
-def _dead(item: Ready, result: SendResult, at: datetime, attempts: int, code: str) -> Outcome:
-    trail = trails((at, "failed", code))
-    outcome = _outcome(item, result, MessageStatus.FAILED, at, attempts, trail)
-    outcome.dead_code = code
-    return outcome
+def _count_limits(going: list[Ready]) -> None:
+    """Counts those that stand under limits, and takes those out that would be one too many."""
+    claims = [
+        Claim(item.message.id, item.message.user_id, item.limits)
+        for item in going
+        if item.limits and item.message.user_id is not None
+    ]
+    if claims:
+        over = FrequencyCount.objects.take(claims, at=clock.now())
+        going[:] = [item for item in going if item.message.id not in over]

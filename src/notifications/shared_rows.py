@@ -7,22 +7,23 @@ again after a few seconds.
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any, NamedTuple
 
 from notifications.infra import clock
-from notifications.models import Category, CrashPolicy, Job
+from notifications.models import Category, CrashPolicy, Job, LegalBasis
+from notifications.policy.wishes_text import CategoryTerms
 
 _FRESH_S = 2.0
 
 
 class CategoryFacts(NamedTuple):
-    """What delivery needs to know of a category."""
+    """What decisions and delivery need to know of a category."""
 
     id: int
     key: str
     crash_policy: str
-    legal_basis: str
-    marketing: bool
+    terms: CategoryTerms
 
     @property
     def resends(self) -> bool:
@@ -66,10 +67,20 @@ def _fresh_categories() -> dict[int, CategoryFacts]:
 def _read_categories() -> dict[int, CategoryFacts]:
     """Reads all; the dict is replaced, never changed, for other threads may be walking it."""
     global _categories, _read_at
-    rows = Category.objects.values_list(*CategoryFacts._fields)
-    _categories = {row[0]: CategoryFacts._make(row) for row in rows}
+    _categories = {row.pk: _facts_of(row) for row in Category.objects.all()}
     _read_at = clock.monotonic()
     return _categories
+
+
+def _facts_of(row: Category) -> CategoryFacts:
+    terms = CategoryTerms(
+        row.key,
+        row.legal_basis == LegalBasis.CONSENT,
+        row.marketing,
+        json.dumps(row.default_preferences, sort_keys=True) if row.default_preferences else "",
+        json.dumps(row.caps) if row.caps else "",
+    )
+    return CategoryFacts(row.pk, row.key, row.crash_policy, terms)
 
 
 @functools.lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ POSITIONS = {
     "not_configured": 1,
     "Suppress": 0,
     "Defer": 1,
+    "Limit": 4,
 }
 """Callables that take a code by its place."""
 

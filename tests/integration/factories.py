@@ -6,7 +6,13 @@ import itertools
 from typing import Any
 
 from directory.models import User
-from notifications.models import Category, Notification, NotificationMessage, NotificationTemplate
+from notifications.models import (
+    Category,
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+    UserNotificationPreference,
+)
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 
@@ -19,6 +25,15 @@ def make_user(**values: Any) -> User:
     values.setdefault("email", f"person{number}@example.com")
     values.setdefault("first_name", "Ada")
     return User.objects.create(**values)
+
+
+def make_willing_user(**values: Any) -> User:
+    """Somebody who has agreed to everything and wants every channel at once."""
+    user = make_user(**values)
+    UserNotificationPreference.objects.create(
+        user=user, marketing_enabled=True, sms_enabled=True, data_processing_consent=True
+    )
+    return user
 
 
 def make_template(path: str = "test.hello", **values: Any) -> NotificationTemplate:
@@ -47,7 +62,7 @@ def make_messages(
     **values: Any,
 ) -> list[NotificationMessage]:
     """Pending messages with a plain text, together in one batch that is due now."""
-    user = user or make_user()
+    user = user or (make_willing_user() if category == "marketing" else make_user())
     category_id = Category.objects.get(key=category).pk
     made = []
     for _ in range(count):

@@ -11,6 +11,7 @@ from notifications.services.answers import (
     StatusAnswer,
 )
 from notifications.services.notification import NotificationService
+from notifications.services.simulation import SimulateAnswer
 
 
 def send(request: ApiRequest) -> SendAnswer:
@@ -19,6 +20,10 @@ def send(request: ApiRequest) -> SendAnswer:
 
 def send_bulk(request: ApiRequest) -> BulkAnswer:
     return NotificationService().send_bulk(body=request.body, caller=request.caller)
+
+
+def simulate(request: ApiRequest) -> SimulateAnswer:
+    return NotificationService().simulate(body=request.body, caller=request.caller)
 
 
 def status(request: ApiRequest) -> StatusAnswer:

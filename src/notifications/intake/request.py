@@ -13,8 +13,20 @@ import msgspec
 MAX_RECIPIENTS = 10_000
 
 
+class Throttle(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """At most `limit` messages with this key to a person, on a channel, in window_s seconds."""
+
+    key: str
+    window_s: int
+    limit: int = 1
+
+
 class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How a notification is sent."""
+    """How a notification is sent.
+
+    throttle: the message is suppressed where it would be one too many. dedupe_s: it is suppressed
+    when one with its collapse_key left within so many seconds before.
+    """
 
     bypass_preferences: bool = False
     track_opens: bool = True
@@ -24,6 +36,8 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     attachments: list[dict[str, Any]] = []
     reply_to: str = ""
     sender: str = ""
+    throttle: Throttle | None = None
+    dedupe_s: int = 0
 
 
 class Address(msgspec.Struct, kw_only=True, omit_defaults=True):

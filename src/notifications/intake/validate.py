@@ -13,6 +13,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_identifier
 from notifications.intake.addresses import check_address
 from notifications.intake.fields import Fields
+from notifications.intake.limits import read_limits
 from notifications.intake.request import (
     MAX_RECIPIENTS,
     BulkBody,
@@ -239,6 +240,7 @@ def _options(fields: Fields) -> dict[str, Any]:
         if value:
             options[name] = value
     _option_lists(inner, options)
+    options |= read_limits(inner, collapse_key=fields.body.get("collapse_key"))
     fields.errors += inner.errors
     return options
 

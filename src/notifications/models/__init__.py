@@ -10,8 +10,9 @@ from notifications.models.batch import (
 )
 from notifications.models.category import Category, CrashPolicy, LegalBasis
 from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
-from notifications.models.digest import DigestBucket, DigestItem, FrequencyCount
+from notifications.models.digest import DigestBucket, DigestItem
 from notifications.models.event import DeliveryAttempt, LateOutcome, MessageEvent
+from notifications.models.frequency import FrequencyCount
 from notifications.models.job import Job
 from notifications.models.keys import KeyCounter, reserve_keys
 from notifications.models.message import NotificationMessage, change_status
@@ -27,6 +28,7 @@ from notifications.models.preference import (
     UserNotificationPreference,
     default_consent,
 )
+from notifications.models.refusal import RefusedSend
 from notifications.models.template import (
     CONTENT_FIELDS,
     NotificationTemplate,
@@ -63,6 +65,7 @@ __all__ = [
     "NotificationMessage",
     "NotificationTemplate",
     "OperatorAction",
+    "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",
     "TemplateStatus",

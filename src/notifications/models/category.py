@@ -33,7 +33,7 @@ class Category(models.Model):
         max_length=6, choices=CrashPolicy.choices, default=CrashPolicy.RESEND
     )
     default_preferences = models.JSONField(default=dict, blank=True)
-    caps = models.JSONField(default=dict, blank=True)
+    caps = models.JSONField(default=list, blank=True)  # [{"limit", "window_s", "channel"}]
     retention_days = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:

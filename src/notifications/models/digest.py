@@ -1,12 +1,68 @@
-"""Digests that are being gathered, and how often somebody was told something lately."""
+"""Digests that are being gathered."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from notifications.models.fields import SealedJSONField
+
+
+class BucketKey(NamedTuple):
+    """Which digest: one a person, channel and period."""
+
+    user_id: int
+    channel: str
+    period: str
+
+
+class BucketTerms(NamedTuple):
+    """What a new bucket starts with."""
+
+    frequency: str
+    closes_at: datetime
+
+
+class BucketManager(models.Manager["DigestBucket"]):
+    """Opens buckets and holds them while items are put in."""
+
+    def hold(self, wanted: dict[BucketKey, BucketTerms], *, at: datetime) -> dict[BucketKey, int]:
+        """The ids of these buckets, made where they are missing, without those that are closed.
+
+        They are locked, in one order, until the caller's transaction ends: whoever closes one comes
+        before or after. The caller puts an item into each that it made.
+        """
+        self.bulk_create(
+            (
+                DigestBucket(
+                    user_id=key.user_id,
+                    channel=key.channel,
+                    period=key.period,
+                    frequency=wanted[key].frequency,
+                    closes_at=wanted[key].closes_at,
+                    created_at=at,
+                )
+                for key in sorted(wanted)
+            ),
+            ignore_conflicts=True,
+        )
+        rows = self._of(wanted).select_for_update().order_by("user_id", "channel", "period")
+        found = {BucketKey(row.user_id, row.channel, row.period): row for row in rows}
+        return {
+            key: row.pk for key, row in found.items() if key in wanted and row.closed_at is None
+        }
+
+    def _of(self, keys: Collection[BucketKey]) -> models.QuerySet[DigestBucket]:
+        return self.filter(
+            user_id__in={key.user_id for key in keys},
+            channel__in={key.channel for key in keys},
+            period__in={key.period for key in keys},
+        )
 
 
 class DigestBucket(models.Model):
@@ -31,6 +87,8 @@ class DigestBucket(models.Model):
     notification_id = models.BigIntegerField(null=True)  # the digest, once closed
     created_at = models.DateTimeField()
 
+    objects: ClassVar[BucketManager] = BucketManager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["user", "channel", "period"], name="digest_bucket_once")
@@ -48,7 +106,7 @@ class DigestBucket(models.Model):
 
 
 class DigestItem(models.Model):
-    """One message that was folded into a digest. summary: {title, body, category}, sealed."""
+    """One message that was folded into a digest. summary: {title, body}, sealed."""
 
     bucket = models.ForeignKey(
         DigestBucket, on_delete=models.CASCADE, db_constraint=False, related_name="items"
@@ -61,28 +119,3 @@ class DigestItem(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.message_id} in digest {self.bucket_id}"
-
-
-class FrequencyCount(models.Model):
-    """What one person was told lately under one limit: the entries of the last window.
-
-    scope: `category:<key>`, `throttle:<key>` or `dedupe:<collapse key>`. entries: "ms:message ..."
-    of those that were handed over. until: when the last entry leaves the window.
-    """
-
-    user_id = models.BigIntegerField()
-    scope = models.CharField(max_length=150)
-    channel = models.CharField(max_length=10)  # empty: all channels together
-    window_s = models.PositiveIntegerField()
-    entries = models.TextField(default="")
-    until = models.DateTimeField(db_index=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["user_id", "scope", "channel", "window_s"], name="frequency_count_once"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.scope} of user {self.user_id}"

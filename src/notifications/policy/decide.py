@@ -1,13 +1,20 @@
 """The decision: one pure function from facts to Send, Defer, Digest, Suppress or Expire.
 
-The order of the questions is documented and tested; every answer carries its reason, which is
-stored and shown by `explain`.
+QUESTIONS is the documented order. Each question answers what it decides, or None where it has
+nothing against the message. Every answer carries its reason, which is stored and shown by
+`explain`; `steps_of` tells from the reason which questions were passed before it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from notifications.domain.channels import Channel, Priority
+from notifications.domain.preferences import DigestFrequency
+from notifications.policy.calendar import digest_period, mute_ends, zone_of
+from notifications.policy.stance import Stance
 
 STOP_RECHECK = timedelta(seconds=5)
 """How often a message under a kill switch is looked at again."""
@@ -18,7 +25,7 @@ ORDER_RECHECK = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Hand it over now."""
+    """Hand it over now. reason tells which wish gave way, if any did."""
 
     recipient: str
     reason: str = "allowed"
@@ -34,9 +41,11 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Fold it into the digest of this bucket."""
+    """Fold it into the digest of this period, e.g. `daily:2030-05-01`, which goes out then."""
 
     bucket: str
+    closes_at: datetime
+    frequency: str
     reason: str
 
 
@@ -74,6 +83,13 @@ class MessageFacts:
     needs_contact: the channel writes to an address. supports_channel: the template has a text for
     the channel. stopped_by: the kill switch that covers the message. superseded: a newer message of
     the same collapse key exists. elder_open: an earlier one of the same ordering key is unsettled.
+
+    stance: the person's wishes for this category and channel; None where nobody has wishes: an
+    address that is no user. consent_needed: the category rests on consent. marketing: it is a
+    marketing category. personal: the channel is a person's own (no webhook, no chat). bypass: the
+    sender may pass by wishes, and does. is_digest: the message is a digest itself. spent_limit: the
+    limit that the person has reached, e.g. `frequency_cap:course`. zones: names of time zones, the
+    first that exists counts.
     """
 
     now: datetime
@@ -86,29 +102,46 @@ class MessageFacts:
     stopped_by: str = ""
     superseded: bool = False
     elder_open: bool = False
+    channel: str = Channel.IN_APP
+    priority: int = Priority.MEDIUM
+    stance: Stance | None = None
+    consent_needed: bool = False
+    marketing: bool = False
+    personal: bool = True
+    bypass: bool = False
+    is_digest: bool = False
+    spent_limit: str = ""
+    zones: tuple[str, ...] = ("UTC",)
+
+    @property
+    def wished(self) -> Stance | None:
+        """The wishes that have a say: none on channels that are nobody's, or when passed by."""
+        return self.stance if self.personal and not self.bypass else None
 
 
-def decide(facts: MessageFacts) -> Decision:
-    """What is to be done with one message now. Reads nothing but its argument."""
-    if facts.expires_at is not None and facts.now >= facts.expires_at:
-        return Expire()
+def _ask_expiry(facts: MessageFacts) -> Decision | None:
+    return Expire() if facts.expires_at is not None and facts.now >= facts.expires_at else None
+
+
+def _ask_stops(facts: MessageFacts) -> Decision | None:
     if facts.stopped_by:
         return Defer(facts.now + STOP_RECHECK, f"kill_switch:{facts.stopped_by}")
-    if facts.superseded:
-        return Suppress("collapsed_by_newer")
-    if not facts.user_active:
-        return Suppress("user_inactive")
-    if not facts.supports_channel:
-        return Suppress("channel_not_in_template")
-    refusal = _refuse_contact(facts)
-    if refusal:
-        return refusal
-    if facts.elder_open:
-        return Defer(facts.now + ORDER_RECHECK, "waits_for_elder_of_ordering_key")
-    return Send(facts.contact.address if facts.contact else str(facts.user_id))
+    return None
 
 
-def _refuse_contact(facts: MessageFacts) -> Suppress | None:
+def _ask_collapse(facts: MessageFacts) -> Decision | None:
+    return Suppress("collapsed_by_newer") if facts.superseded else None
+
+
+def _ask_user(facts: MessageFacts) -> Decision | None:
+    return None if facts.user_active else Suppress("user_inactive")
+
+
+def _ask_template(facts: MessageFacts) -> Decision | None:
+    return None if facts.supports_channel else Suppress("channel_not_in_template")
+
+
+def _ask_contact(facts: MessageFacts) -> Decision | None:
     if not facts.needs_contact:
         return None
     if facts.contact is None:
@@ -119,3 +152,175 @@ def _refuse_contact(facts: MessageFacts) -> Suppress | None:
         opted_out = facts.contact.state == "unsubscribed"
         return Suppress(f"contact_{facts.contact.state}", opted_out=opted_out)
     return None
+
+
+def _ask_consent(facts: MessageFacts) -> Decision | None:
+    """The law, not a wish: nothing passes it by. An address that is no user has consented to
+    nothing."""
+    if facts.consent_needed and not (facts.stance and facts.stance.consent):
+        return Suppress("no_consent", opted_out=True)
+    return None
+
+
+def _ask_notifications(facts: MessageFacts) -> Decision | None:
+    wished = facts.wished
+    if wished and not wished.notifications_enabled and facts.priority > Priority.HIGH:
+        return Suppress("notifications_off", opted_out=True)
+    return None
+
+
+def _ask_channel(facts: MessageFacts) -> Decision | None:
+    wished = facts.wished
+    if wished is None or wished.channel_on or facts.priority == Priority.CRITICAL:
+        return None
+    if not wished.notifications_enabled:
+        return None  # urgent enough to pass by notifications off: it passes by channels as well
+    return Suppress("channel_off", opted_out=True)
+
+
+def _ask_category(facts: MessageFacts) -> Decision | None:
+    wished = facts.wished
+    if wished is None or wished.category_on or facts.priority == Priority.CRITICAL:
+        return None
+    if not wished.notifications_enabled:
+        return None
+    return Suppress("category_channel_off", opted_out=True)
+
+
+def _ask_marketing(facts: MessageFacts) -> Decision | None:
+    wished = facts.wished
+    if facts.marketing and wished and not wished.marketing_enabled:
+        return Suppress("marketing_off", opted_out=True)
+    return None
+
+
+def _ask_digest(facts: MessageFacts) -> Decision | None:
+    wished = facts.wished
+    if wished is None or wished.digest == DigestFrequency.IMMEDIATE:
+        return None
+    if facts.priority <= Priority.HIGH or facts.is_digest:
+        return None
+    if wished.digest == DigestFrequency.NEVER:
+        inbox = facts.channel == Channel.IN_APP
+        return None if inbox else Suppress("digest_never")
+    zone, note = zone_of(wished.zone, *facts.zones)
+    bucket, closes_at = digest_period(frequency=wished.digest, now=facts.now, zone=zone)
+    return Digest(bucket, closes_at, wished.digest, f"digest_{wished.digest}{note}")
+
+
+def _ask_limit(facts: MessageFacts) -> Decision | None:
+    if facts.spent_limit and not facts.is_digest and not facts.bypass:
+        return Suppress(facts.spent_limit)
+    return None
+
+
+def _ask_quiet_hours(facts: MessageFacts) -> Decision | None:
+    if facts.priority <= Priority.HIGH or facts.wished is None:
+        return None
+    until, reason = _muted(facts, facts.wished)
+    return Defer(until, reason) if until else None
+
+
+def _muted(facts: MessageFacts, wished: Stance) -> tuple[datetime | None, str]:
+    """When the person can be disturbed again, and why not now; None when they can."""
+    if wished.quiet is None and wished.dnd_until is None:
+        return None, ""
+    zone, note = zone_of(wished.zone, *facts.zones)
+    return mute_ends(
+        now=facts.now, quiet=wished.quiet, dnd_until=wished.dnd_until, zone=zone, note=note
+    )
+
+
+def _ask_order(facts: MessageFacts) -> Decision | None:
+    if facts.elder_open:
+        return Defer(facts.now + ORDER_RECHECK, "waits_for_elder_of_ordering_key")
+    return None
+
+
+QUESTIONS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
+    ("expiry", _ask_expiry),
+    ("kill_switch", _ask_stops),
+    ("collapse", _ask_collapse),
+    ("user", _ask_user),
+    ("template", _ask_template),
+    ("contact", _ask_contact),
+    ("consent", _ask_consent),
+    ("notifications", _ask_notifications),
+    ("channel", _ask_channel),
+    ("category", _ask_category),
+    ("marketing", _ask_marketing),
+    ("digest", _ask_digest),
+    ("frequency", _ask_limit),
+    ("quiet_hours", _ask_quiet_hours),
+    ("order", _ask_order),
+)
+_ASKED = tuple(question for _, question in QUESTIONS)
+
+
+def decide(facts: MessageFacts) -> Decision:
+    """What is to be done with one message now. Reads nothing but its argument."""
+    for ask in _ASKED:
+        decision = ask(facts)
+        if decision is not None:
+            return decision
+    recipient = facts.contact.address if facts.contact else str(facts.user_id)
+    return Send(recipient, _given_way(facts))
+
+
+def _given_way(facts: MessageFacts) -> str:
+    """Why a message goes out although the person wished otherwise; `allowed` when they did not."""
+    stance = facts.stance
+    if stance is None or not facts.personal:
+        return "allowed"
+    if facts.bypass:
+        return "preferences_bypassed"
+    if not stance.notifications_enabled:
+        return "urgent_despite_notifications_off"
+    if not (stance.channel_on and stance.category_on):
+        return "critical_despite_channel_off"
+    if facts.priority <= Priority.HIGH and _muted(facts, stance)[0]:
+        return "urgent_despite_quiet_hours"
+    return "allowed"
+
+
+_STEP_OF_REASON = {
+    "expires_at_passed": "expiry",
+    "kill_switch": "kill_switch",
+    "collapsed_by_newer": "collapse",
+    "user_inactive": "user",
+    "channel_not_in_template": "template",
+    "no_contact_point": "contact",
+    "address_suppressed": "contact",
+    "contact_bounced": "contact",
+    "contact_expired": "contact",
+    "contact_unsubscribed": "contact",
+    "no_consent": "consent",
+    "notifications_off": "notifications",
+    "channel_off": "channel",
+    "category_channel_off": "category",
+    "marketing_off": "marketing",
+    "digest_never": "digest",
+    "digest_hourly": "digest",
+    "digest_daily": "digest",
+    "digest_weekly": "digest",
+    "frequency_cap": "frequency",
+    "throttled": "frequency",
+    "duplicate": "frequency",
+    "quiet_hours": "quiet_hours",
+    "do_not_disturb": "quiet_hours",
+    "waits_for_elder_of_ordering_key": "order",
+}
+
+
+def steps_of(reason: str) -> list[tuple[str, str]]:
+    """The questions that led to a reason, in order: (step, `passed` or the reason itself).
+
+    A reason that no question gives is that of a message which passed them all.
+    """
+    last = _STEP_OF_REASON.get(reason.partition(":")[0])
+    steps: list[tuple[str, str]] = []
+    for step, _ in QUESTIONS:
+        if step == last:
+            return [*steps, (step, reason)]
+        steps.append((step, "passed"))
+    return steps

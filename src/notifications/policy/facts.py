@@ -1,36 +1,48 @@
-"""Loads every fact that a slice's decisions need, in at most four queries."""
+"""Loads every fact that a slice's decisions need, in at most four queries, and lays out one
+message's facts for `decide`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
-
-from directory.models import ContactPoint, Device, Suppression, User, normalise_address
-from notifications.domain.channels import ADDRESS_CHANNELS, CONTACT_KIND_OF_CHANNEL, Channel
-from notifications.domain.lifecycle import UNSETTLED
-from notifications.infra.crypto import unseal_json
-from notifications.models import KillSwitch, Notification, NotificationMessage
-from notifications.models.hot_rows import PendingMessage
-from notifications.policy.decide import Contact
-
-USER_COLUMNS = (
-    "id",
-    "uuid",
-    "username",
-    "email",
-    "first_name",
-    "last_name",
-    "locale",
-    "timezone",
-    "avatar_url",
-    "subscription_tier",
-    "date_joined",
-    "last_login",
-    "role",
+from directory.models import normalise_address
+from notifications.conf import environment
+from notifications.domain.channels import (
+    ADDRESS_CHANNELS,
+    CONTACT_KIND_OF_CHANNEL,
+    PERSON_CHANNELS,
+    Channel,
 )
+from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_options, unpack_entries
+from notifications.infra.clock import epoch_ms
+from notifications.infra.crypto import unseal_json
+from notifications.models import KillSwitch
+from notifications.models.hot_facts import (
+    USER_COLUMNS,
+    Circumstances,
+    load_circumstances,
+    load_contacts,
+    load_keys,
+    load_users,
+    unique,
+)
+from notifications.models.hot_rows import PendingMessage
+from notifications.policy.decide import Contact, MessageFacts
+from notifications.policy.stance import Stance
+from notifications.policy.wishes_text import CategoryTerms, stance_of
+
+DIGEST_SOURCE = "digest"
+"""The source of digests themselves: no caller can have this name."""
+
+_ZONE = USER_COLUMNS.index("timezone")
+_ACTIVE = len(USER_COLUMNS)
+_NOBODY = Circumstances([], {}, {}, {})
+TermsOf = Callable[[int], CategoryTerms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +82,46 @@ class Stops:
 
 @dataclass(slots=True)
 class SliceFacts:
-    """Facts of one slice. users holds rows in the order of USER_COLUMNS."""
+    """Facts of one slice. users holds rows in the order of USER_COLUMNS.
+
+    contacts, superseded, elder_open and limits are by message id. here is what was read afresh.
+    """
 
     users: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     inactive: set[int] = field(default_factory=set)
-    contacts: dict[int, Contact] = field(default_factory=dict)  # by message id
+    contacts: dict[int, Contact] = field(default_factory=dict)
     superseded: set[int] = field(default_factory=set)
     elder_open: set[int] = field(default_factory=set)
+    limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
+    here: Circumstances = _NOBODY
     stops: Stops = field(default_factory=Stops)
+
+    def stance(self, user_id: int, channel: str, terms: CategoryTerms) -> Stance:
+        """A person's stance; that of the defaults for whoever has said nothing."""
+        return stance_of(
+            self.here.wishes.get(user_id, ""),
+            self.here.own.get((user_id, terms.key), "") if self.here.own else "",
+            channel,
+            terms,
+            environment().default_consent,
+        )
+
+    def zones(self, user_id: int | None) -> tuple[str, ...]:
+        """The zones of a person's wall clock after the one that they chose for preferences."""
+        row = self.users.get(user_id or 0)
+        service = environment().timezone
+        return (row[_ZONE], service) if row else (service,)
+
+    def spent_limit(self, message: PendingMessage, now_ms: int) -> str:
+        """The reason of the limit that a message would break; empty when there is none."""
+        for limit in self.limits.get(message.id, ()):
+            name = f"{limit.scope}|{limit.channel}|{limit.window_s}"
+            entries = self.here.counts.get((message.user_id or 0, name))
+            if entries and is_spent(
+                unpack_entries(entries), limit, now_ms=now_ms, message_id=message.id
+            ):
+                return limit.reason
+        return ""
 
 
 def load_stops() -> Stops:
@@ -85,51 +129,107 @@ def load_stops() -> Stops:
     return Stops.of(KillSwitch.objects.values_list("scope", "value"))
 
 
-def load_facts(messages: Sequence[PendingMessage], channel: str) -> SliceFacts:
+def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: TermsOf) -> SliceFacts:
     """The facts for messages of one channel."""
-    facts = SliceFacts(stops=load_stops())
-    user_ids = {message.user_id for message in messages if message.user_id is not None}
-    if user_ids:
-        _load_users(facts, user_ids)
+    facts = SliceFacts()
+    user_ids = unique(message.user_id for message in messages)
+    for message in messages:
+        limits = limits_of(message, terms_of(message.category_id))
+        if limits and message.user_id is not None:
+            facts.limits[message.id] = limits
+    facts.here = load_circumstances(user_ids, counts=bool(facts.limits))
+    facts.stops = Stops.of(facts.here.stops)
+    for row in load_users(user_ids) if user_ids else ():
+        facts.users[row[0]] = row[:_ACTIVE]
+        if not row[_ACTIVE]:
+            facts.inactive.add(row[0])
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind:
         _load_contacts(facts, messages, channel, kind)
-    _load_keys(facts, messages)
+    keyed = [m.id for m in messages if m.collapse_key or m.ordering_key]
+    if keyed:
+        facts.superseded, facts.elder_open = load_keys(keyed)
     return facts
 
 
-def _load_users(facts: SliceFacts, user_ids: Iterable[int]) -> None:
-    rows = User.objects.filter(pk__in=list(user_ids)).values_list(*USER_COLUMNS, "is_active")
-    for row in rows:
-        facts.users[row[0]] = row[:-1]
-        if not row[-1]:
-            facts.inactive.add(row[0])
+def limits_of(message: PendingMessage, terms: CategoryTerms) -> tuple[Limit, ...]:
+    """The limits that a message stands under: its category's caps, and those of its sender."""
+    caps = (
+        tuple(cap for cap in caps_of(terms.key, terms.caps) if cap.channel in ("", message.channel))
+        if terms.caps
+        else ()
+    )
+    if not message.options:
+        return caps
+    return caps + limits_of_options(
+        options_of(message.options), channel=message.channel, collapse_key=message.collapse_key
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def options_of(text: str) -> Mapping[str, Any]:
+    """A message's options; not to be changed."""
+    options: dict[str, Any] = json.loads(text)
+    return options
+
+
+def message_facts(
+    message: PendingMessage,
+    facts: SliceFacts,
+    terms: CategoryTerms,
+    *,
+    at: datetime,
+    supports_channel: bool,
+    stopped_by: str,
+) -> MessageFacts:
+    """All that the decision on one message may depend on."""
+    user_id, channel = message.user_id, message.channel
+    options = options_of(message.options) if message.options else {}
+    return MessageFacts(
+        now=at,
+        needs_contact=channel in CONTACT_KIND_OF_CHANNEL,
+        contact=facts.contacts.get(message.id),
+        user_id=user_id,
+        user_active=user_id not in facts.inactive,
+        supports_channel=supports_channel,
+        expires_at=message.expires_at,
+        stopped_by=stopped_by,
+        superseded=message.id in facts.superseded,
+        elder_open=message.id in facts.elder_open,
+        channel=channel,
+        priority=message.priority,
+        stance=None if user_id is None else facts.stance(user_id, channel, terms),
+        consent_needed=terms.consent_needed,
+        marketing=terms.marketing,
+        personal=channel in PERSON_CHANNELS,
+        bypass=bool(options.get("bypass_preferences")),
+        is_digest=message.source == DIGEST_SOURCE,
+        spent_limit=facts.spent_limit(message, epoch_ms(at)) if facts.limits else "",
+        zones=facts.zones(user_id),
+    )
 
 
 def _load_contacts(
     facts: SliceFacts, messages: Sequence[PendingMessage], channel: str, kind: str
 ) -> None:
-    by_user = _contacts_of_users({m.user_id for m in messages if m.user_id}, kind)
-    strangers: dict[int, str] = {}
+    strangers = {
+        message.id: stranger_address(unseal_json(message.address), channel)
+        for message in messages
+        if message.address
+    }
+    points = load_contacts(
+        unique(m.user_id for m in messages if m.id not in strangers),
+        kind,
+        [address for address in strangers.values() if address],
+    )
+    by_user = {p.user_id: Contact(p.address, p.state, p.listed) for p in points if p.user_id}
+    stopped = {point.address for point in points if point.user_id is None}
     for message in messages:
-        if message.address:
-            strangers[message.id] = stranger_address(unseal_json(message.address), channel)
-        elif message.user_id in by_user:
+        address = strangers.get(message.id)
+        if address:
+            facts.contacts[message.id] = Contact(address, suppressed=address in stopped)
+        elif address is None and message.user_id in by_user:
             facts.contacts[message.id] = by_user[message.user_id]
-    if strangers:
-        stopped = suppressed_addresses(kind, strangers.values())
-        for key, address in strangers.items():
-            if address:
-                facts.contacts[key] = Contact(address, suppressed=address in stopped)
-
-
-def stranger_contact(given: Mapping[str, str], channel: str) -> Contact | None:
-    """The contact of a send to no user, on this channel."""
-    address = stranger_address(given, channel)
-    if not address:
-        return None
-    kind = CONTACT_KIND_OF_CHANNEL[Channel(channel)]
-    return Contact(address, suppressed=bool(suppressed_addresses(kind, [address])))
 
 
 def stranger_address(given: Mapping[str, object], channel: str) -> str:
@@ -137,53 +237,3 @@ def stranger_address(given: Mapping[str, object], channel: str) -> str:
     names = [name for name, served in ADDRESS_CHANNELS.items() if served == channel]
     kind = CONTACT_KIND_OF_CHANNEL[Channel(channel)]
     return next((normalise_address(kind, str(given[name])) for name in names if name in given), "")
-
-
-def suppressed_addresses(kind: str, addresses: Iterable[str]) -> set[str]:
-    """Which of these addresses are on the suppression list."""
-    found = Suppression.objects.filter(kind=kind, address__in=list(addresses))
-    return set(found.values_list("address", flat=True))
-
-
-def _contacts_of_users(user_ids: set[int], kind: str) -> dict[int, Contact]:
-    if not user_ids:
-        return {}
-    if kind == "push":
-        devices = Device.objects.live().filter(user_id__in=user_ids).order_by("last_seen", "id")
-        return {user: Contact(token) for user, token in devices.values_list("user_id", "token")}
-    listed = Suppression.objects.filter(kind=kind, address=OuterRef("address"))
-    points = ContactPoint.objects.filter(user_id__in=user_ids, kind=kind)
-    rows = points.values_list("user_id", "address", "state", Exists(listed))
-    return {user: Contact(address, state, stop) for user, address, state, stop in rows}
-
-
-def _load_keys(facts: SliceFacts, messages: Sequence[PendingMessage]) -> None:
-    for message in messages:
-        if message.collapse_key and _newer_exists(message):
-            facts.superseded.add(message.id)
-        if message.ordering_key and _elder_open(message):
-            facts.elder_open.add(message.id)
-
-
-def _same_person(message: PendingMessage) -> Q:
-    return Q(user_id=message.user_id) if message.user_id else Q(pk__isnull=True)
-
-
-def _after(message: PendingMessage) -> Q:
-    own = Notification.objects.filter(pk=message.notification_id)
-    made = own.values_list("created_at", flat=True).get()
-    return Q(created_at__gt=made) | Q(created_at=made, id__gt=message.notification_id)
-
-
-def _newer_exists(message: PendingMessage) -> bool:
-    same = Notification.objects.filter(_same_person(message), collapse_key=message.collapse_key)
-    newer = same.filter(_after(message), messages__channel=message.channel)
-    return newer.exclude(messages__status="cancelled").exists()
-
-
-def _elder_open(message: PendingMessage) -> bool:
-    same = Notification.objects.filter(_same_person(message), ordering_key=message.ordering_key)
-    elders = same.exclude(_after(message)).exclude(pk=message.notification_id)
-    return NotificationMessage.objects.filter(
-        notification__in=elders, channel=message.channel, status__in=list(UNSETTLED)
-    ).exists()

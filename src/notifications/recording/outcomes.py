@@ -8,10 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.limits import Limit
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra.clock import epoch_ms
 from notifications.models.hot_rows import PendingMessage
 from notifications.queue.leases import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Into which digest a message goes. summary: what it would have said, sealed."""
+
+    period: str
+    closes_at: datetime
+    frequency: str
+    summary: bytes
 
 
 @dataclass(slots=True)
@@ -20,6 +31,8 @@ class Outcome:
 
     again_at: it stays pending and goes into a new batch, due then. attempt: a provider was called.
     dead_code: it becomes a dead letter under this code. content: sealed, what a row channel shows.
+    limits: it counts under these, where recording it is handing it over. folding: it goes into a
+    digest.
     """
 
     lease: Lease
@@ -36,6 +49,8 @@ class Outcome:
     attempt: bool = False
     dead_code: str = ""
     content: bytes | None = None
+    limits: tuple[Limit, ...] = ()
+    folding: Folding | None = None
 
 
 def trail_of(at: datetime, event: str, reason: str = "") -> str:

@@ -26,6 +26,7 @@ from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.outcomes import Outcome, error_text, last_result
+from notifications.recording.restraint import restrain, write_items
 
 
 @dataclass(slots=True)
@@ -61,12 +62,15 @@ def record(
         done.setdefault(outcome.lease, set()).add(outcome.message.id)
     with transaction.atomic():
         held = batches.hold(list(done), owner)
-        standing = [o for o in outcomes if o.lease.batch_id in held]
+        standing: Sequence[Outcome] = [o for o in outcomes if o.lease.batch_id in held]
         late = [o for o in outcomes if o.lease.batch_id not in held]
         if late:
             report.late = keep_evidence(late)
+        standing, buckets = restrain(standing)
         took = _apply(standing, report) if standing else set()
         _write_facts(standing, took)
+        if buckets:
+            write_items(standing, took, buckets)
         departing = depart(held) if depart else {}
         journals = {
             lease: (lease.journal - keys) | departing.get(lease, set())

@@ -79,12 +79,44 @@ class StatusAnswer(msgspec.Struct, kw_only=True):
     messages: list[MessageAnswer]
 
 
+class StepAnswer(msgspec.Struct, kw_only=True):
+    """One question of a decision. outcome: `passed`, or the reason with which it ended there."""
+
+    step: str
+    outcome: str
+
+
+class AttemptAnswer(msgspec.Struct, kw_only=True):
+    """One call to a provider."""
+
+    number: int
+    provider: str
+    verdict: str
+    error_code: str
+    at: datetime
+
+
+class DigestAnswer(msgspec.Struct, kw_only=True):
+    """The digest that a message was folded into; id is null until it has gone out."""
+
+    period: str
+    closes_at: datetime
+    id: UUID | None
+
+
 class MessageStory(msgspec.Struct, kw_only=True):
-    """What was decided and done about one message. decisions: {at (Unix ms), event, reason}."""
+    """What was decided and done about one message.
+
+    decisions: {at (Unix ms), event, reason}, in order. steps: the questions of the last decision.
+    """
 
     channel: str
     status: str
     decisions: list[dict[str, Any]]
+    steps: list[StepAnswer] = []
+    provider: str | None = None
+    attempts: list[AttemptAnswer] = []
+    digest: DigestAnswer | None = None
 
 
 class ExplainAnswer(msgspec.Struct, kw_only=True):

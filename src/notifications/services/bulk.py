@@ -22,7 +22,13 @@ from notifications.models import Job
 from notifications.models.hot import hot
 from notifications.rendering.render import CompiledVersion, version_of
 from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
-from notifications.services.intents import check_channels, check_scopes, find_template, make_intent
+from notifications.services.intents import (
+    check_channels,
+    check_scopes,
+    find_template,
+    make_intent,
+    note_bypass,
+)
 
 _IDS_AT_ONCE = 1_000
 
@@ -53,6 +59,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
             job.first_key = min(accepted.message_keys)
             job.last_key = max(accepted.message_keys)
             job.save(update_fields=["first_key", "last_key"])
+            note_bypass(intent, caller, target=f"job:{job.uuid}")
     return BulkAnswer(
         job_id=job.uuid,
         accepted=len(targets),

@@ -8,10 +8,11 @@ from notifications.delivery.registry import PROVIDERS
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.infra import clock
 from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
-from notifications.models import NotificationTemplate
+from notifications.models import NotificationTemplate, OperatorAction
 from notifications.rendering.render import version_of
 from notifications.services.template import TemplateService
 from notifications.shared_rows import (
@@ -40,6 +41,18 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
                 code="missing_scope",
                 scope=scope,
             )
+
+
+def note_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
+    """Writes down who sent past people's preferences; in the transaction that accepts it."""
+    if intent.terms.options.get("bypass_preferences"):
+        OperatorAction.objects.create(
+            actor=caller.name,
+            action="preferences.bypassed",
+            target=target,
+            reason=f"{intent.category_key}: {intent.terms.template_path}"[:200],
+            at=clock.now(),
+        )
 
 
 def find_template(path: str) -> NotificationTemplate:

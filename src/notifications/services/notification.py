@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -35,21 +35,35 @@ from notifications.services.answers import (
     ExplainAnswer,
     JobAnswer,
     MessageAnswer,
-    MessageStory,
     SendAnswer,
     StatusAnswer,
 )
 from notifications.services.bulk import job_answer, send_bulk
+from notifications.services.explain import (
+    explain_notification,
+    explain_refusal,
+    find_refusal,
+)
 from notifications.services.intents import (
     check_channels,
     check_scopes,
     find_template,
     make_intent,
     missing_variables_error,
+    note_bypass,
 )
 from notifications.services.refusal import refuse_if_opted_out
+from notifications.services.simulation import SimulateAnswer, simulate
 
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
+
+
+class _Asked(NamedTuple):
+    """A valid request for one recipient."""
+
+    intent: Intent
+    target: Target
+    user: User | None
 
 
 class NotificationService:
@@ -64,28 +78,30 @@ class NotificationService:
             Refused: missing_scope, foreign_user, or opted_out.
         """
         now = clock.now()
-        request = parse_send(body, now=now)
-        check_scopes(request.terms, caller, address=request.address is not None)
-        template = find_template(request.terms.template_path)
-        user = self._user(request.user, caller) if request.user is not None else None
-        intent = make_intent(request.terms, template, caller)
-        check_channels(template, request.terms.channels)
-        _trial_render(intent, template, user, now=now)
-        target = Target(
-            user_id=user.pk if user else None,
-            channels=request.terms.channels,
-            address=request.address,
-        )
-        if request.terms.scheduled_at is None:
-            refuse_if_opted_out(target)
-        accepted = accept(intent, [target], now=now)
+        asked = self._read(body, caller, now=now)
+        intent = asked.intent
+        if intent.terms.scheduled_at is None:
+            refuse_if_opted_out(intent, asked.target, asked.user, actor=caller.name, now=now)
+        with transaction.atomic():
+            accepted = accept(intent, [asked.target], now=now)
+            note_bypass(intent, caller, target=accepted.uuids[0])
         return SendAnswer(
             id=UUID(accepted.uuids[0]),
             status=MessageStatus.PENDING,
             message="Notification queued",
             estimated_delivery=accepted.due_at,
-            warnings=list(request.terms.warnings),
+            warnings=list(intent.terms.warnings),
         )
+
+    def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateAnswer:
+        """What would become of a send now, rendered. Nothing is written or sent.
+
+        Raises:
+            InvalidRequest, NotFound, Refused: as send; what the person wishes is in the answer.
+        """
+        now = clock.now()
+        asked = self._read(body, caller, now=now)
+        return simulate(asked.intent, asked.target, now=now)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
         """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
@@ -123,24 +139,16 @@ class NotificationService:
         )
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainAnswer:
-        """Every decision and outcome, in order: why it was or was not sent."""
+        """Every decision and outcome, in order: why it was or was not sent.
+
+        identifier names a notification, or the decision of a refused send.
+        """
+        refused = find_refusal(identifier, caller)
+        if refused is not None:
+            return explain_refusal(refused)
         found = self._find(identifier, caller)
         messages = list(found.messages.order_by("id"))
-        return ExplainAnswer(
-            id=found.uuid,
-            status=_status(messages),
-            messages=[
-                MessageStory(
-                    channel=message.channel,
-                    status=message.status,
-                    decisions=[
-                        {"at": clock.epoch_ms(found.created_at), "event": "accepted", "reason": ""},
-                        *message.history(),
-                    ],
-                )
-                for message in messages
-            ],
-        )
+        return explain_notification(found, messages, _status(messages))
 
     def cancel(self, *, identifier: object, caller: Caller) -> CancelAnswer:
         """Takes back what has not left yet.
@@ -195,6 +203,22 @@ class NotificationService:
         if found is None or not (mine or caller.may("notifications:read")):
             raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
         return found
+
+    def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _Asked:
+        """A request that can be accepted, or every reason why not."""
+        request = parse_send(body, now=now)
+        check_scopes(request.terms, caller, address=request.address is not None)
+        template = find_template(request.terms.template_path)
+        user = self._user(request.user, caller) if request.user is not None else None
+        intent = make_intent(request.terms, template, caller)
+        check_channels(template, request.terms.channels)
+        _trial_render(intent, template, user, now=now)
+        target = Target(
+            user_id=user.pk if user else None,
+            channels=request.terms.channels,
+            address=request.address,
+        )
+        return _Asked(intent, target, user)
 
     def _user(self, identifier: int | UUID, caller: Caller) -> User:
         user = User.objects.find(identifier)

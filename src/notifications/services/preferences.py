@@ -179,7 +179,7 @@ def _end(user_id: int, category: str, channels: Sequence[str]) -> bool:
     changed = _set_switches(user_id, category, dict.fromkeys(map(switch_name, channels), False))
     facts = category_by_key(category)
     everywhere = set(channels) >= set(PERSON_CHANNELS)
-    if facts and facts.marketing and everywhere and row.marketing_enabled:
+    if facts and facts.terms.marketing and everywhere and row.marketing_enabled:
         row.marketing_enabled, changed = False, True
         row.save()
     return changed

@@ -1,49 +1,83 @@
-"""The refusal of a single send whose person opted out of every requested channel."""
+"""The refusal of a single send whose person opted out of every requested channel now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
-from directory.models import ContactPoint
+from directory.models import ContactPoint, User
 from directory.models.contact import Reach
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
-from notifications.infra import clock
-from notifications.intake.accept import Target
-from notifications.policy.decide import Contact, MessageFacts, Suppress, decide
-from notifications.policy.facts import stranger_contact
+from notifications.intake.accept import Intent, Target
+from notifications.models import RefusedSend
+from notifications.models.hot_facts import load_circumstances, load_contacts
+from notifications.policy.decide import Contact, Decision, Suppress, decide
+from notifications.policy.facts import SliceFacts, message_facts, stranger_address
+from notifications.services.simulation import draft_of
+from notifications.shared_rows import category_facts
 
 
-def refuse_if_opted_out(target: Target) -> None:
+def refuse_if_opted_out(
+    intent: Intent, target: Target, user: User | None, *, actor: str, now: datetime
+) -> None:
     """Raises Refused (opted_out) when every requested channel is closed by the person's own wish.
 
-    A partial refusal is accepted: the closed channels become `suppressed`.
+    A partial refusal is accepted: the closed channels become `suppressed`. The refusal is kept, so
+    that `explain` can tell of it by the decision id.
     """
-    reach = ContactPoint.objects.reach(target.user_id) if target.user_id is not None else {}
+    facts = SliceFacts()
+    if user is not None:
+        facts.here = load_circumstances([user.pk])
+    reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
     reasons: dict[str, str] = {}
     for channel in target.channels:
-        decision = decide(_facts(target, channel, reach))
+        decision = _decide(intent, target, channel, facts, reach, now)
         if not (isinstance(decision, Suppress) and decision.opted_out):
             return
         reasons[channel] = decision.reason
+    kept = RefusedSend.objects.create(
+        user_id=target.user_id,
+        category=intent.category_key,
+        template_path=intent.terms.template_path,
+        reasons=reasons,
+        actor=actor,
+        at=now,
+    )
     raise Refused(
         "the person opted out of every requested channel",
         code="opted_out",
         reasons=reasons,
+        decision_id=str(kept.uuid),
     )
 
 
-def _facts(target: Target, channel: str, reach: Mapping[str, Reach]) -> MessageFacts:
+def _decide(
+    intent: Intent,
+    target: Target,
+    channel: str,
+    facts: SliceFacts,
+    reach: Mapping[str, Reach],
+    now: datetime,
+) -> Decision:
+    draft = draft_of(intent, target, channel)
+    contact = _contact(target, channel, reach)
+    if contact is not None:
+        facts.contacts[draft.id] = contact
+    terms = category_facts(intent.category_id).terms
+    found = message_facts(draft, facts, terms, at=now, supports_channel=True, stopped_by="")
+    # Who has no address on the channel may have closed it all the same.
+    return decide(replace(found, needs_contact=contact is not None))
+
+
+def _contact(target: Target, channel: str, reach: Mapping[str, Reach]) -> Contact | None:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
-    contact: Contact | None = None
     if kind and target.address:
-        contact = stranger_contact(target.address, channel)
-    elif kind and kind in reach:
+        address = stranger_address(target.address, channel)
+        listed = bool(load_contacts([], kind, [address]))
+        return Contact(address, suppressed=listed) if address else None
+    if kind and kind in reach:
         point = reach[kind]
-        contact = Contact(point.address, point.state, point.listed)
-    return MessageFacts(
-        now=clock.now(),
-        needs_contact=kind is not None and contact is not None,
-        contact=contact,
-        user_id=target.user_id,
-    )
+        return Contact(point.address, point.state, point.listed)
+    return None

@@ -20,11 +20,12 @@ from notifications.models import (
     NotificationMessage,
     SandboxMessage,
 )
-from notifications.pipeline import journal, prepare, settle
+from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.record import record
 from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService, OperationsService
+from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_template, make_user
 
 pytestmark = pytest.mark.django_db

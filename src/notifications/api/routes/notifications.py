@@ -13,6 +13,7 @@ from notifications.services.answers import (
     StatusAnswer,
 )
 from notifications.services.notification import BulkBody, SendBody
+from notifications.services.simulation import SimulateAnswer
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -38,6 +39,17 @@ ROUTES: tuple[Route, ...] = (
         answers={202: BulkAnswer},
         errors=(403, 404),
         idempotent=True,
+    ),
+    Route(
+        name="simulate_notification",
+        method="POST",
+        path="/api/v1/notifications/simulate",
+        handler=notifications.simulate,
+        summary="What a send would lead to now: each decision and text. Nothing is sent.",
+        service_scope="notifications:send",
+        body=SendBody,
+        answers={200: SimulateAnswer},
+        errors=(403, 404),
     ),
     Route(
         name="notification_status",

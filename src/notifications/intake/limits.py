@@ -1,0 +1,49 @@
+"""Reads limits of a sender's: throttle keys and dedupe windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifications.domain.limits import LONGEST_S, MOST
+from notifications.intake.fields import Fields
+from notifications.intake.request import Throttle
+
+_LONGEST_KEY = 100
+
+
+def read_limits(options: Fields, *, collapse_key: object) -> dict[str, Any]:
+    """`throttle` and `dedupe_s` of a request's options, as they are stored."""
+    found: dict[str, Any] = {}
+    given = options.mapping("throttle")
+    if given:
+        inner = Fields(given, path=f"{options.path}throttle.")
+        inner.refuse_unknown(Throttle.__struct_fields__)
+        throttle = {
+            "key": inner.text("key", required=True, longest=_LONGEST_KEY),
+            "window_s": read_number(inner, "window_s", highest=LONGEST_S, required=True),
+            "limit": read_number(inner, "limit", highest=MOST) or 1,
+        }
+        options.errors += inner.errors
+        found["throttle"] = throttle
+    window_s = read_number(options, "dedupe_s", highest=LONGEST_S)
+    if window_s:
+        if collapse_key is None:
+            options.fault("dedupe_s", "invalid", "needs a collapse_key: it says what is the same")
+        found["dedupe_s"] = window_s
+    return found
+
+
+def read_number(fields: Fields, name: str, *, highest: int, required: bool = False) -> int | None:
+    """A whole number from 1 to `highest`; None where there is none or it is wrong."""
+    value = fields.body.get(name)
+    if value is None:
+        if required:
+            fields.fault(name, "required", "is required: a whole number")
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        fields.fault(name, "wrong_type", "must be a whole number")
+        return None
+    if not 1 <= value <= highest:
+        fields.fault(name, "invalid", f"must be from 1 to {highest:,}")
+        return None
+    return value

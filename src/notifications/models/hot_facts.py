@@ -1,0 +1,199 @@
+"""What a slice's decisions need to know, in plain SQL that serves both databases.
+
+Each statement answers rows of text that say the same for many people (flags, not objects), so that
+what is made of them can be kept by that text: whoever changes a preference changes the text, and
+every process sees it with its next slice. There is nothing to invalidate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from notifications.models import hot_postgres, hot_sqlite
+
+USER_COLUMNS = (
+    "id",
+    "uuid",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "locale",
+    "timezone",
+    "avatar_url",
+    "subscription_tier",
+    "date_joined",
+    "last_login",
+    "role",
+)
+_SWITCHES = (
+    "push_enabled",
+    "email_enabled",
+    "sms_enabled",
+    "websocket_enabled",
+    "in_app_enabled",
+    "telegram_enabled",
+)  # in the order of PERSON_CHANNELS
+_FLAGS = ("data_processing_consent", "notifications_enabled", "marketing_enabled")
+
+
+def _text(*columns: str) -> str:
+    return " || '|' || ".join(columns)
+
+
+def _bits(*flags: str) -> str:
+    return "'' || " + " || ".join(f"CAST({flag} AS integer)" for flag in flags)
+
+
+_WISHES = _text(
+    _bits(*_FLAGS, *_SWITCHES, "quiet_hours_enabled"),
+    "chosen",
+    "CAST(quiet_hours_start AS text)",
+    "CAST(quiet_hours_end AS text)",
+    "digest_frequency",
+    "timezone",
+    "coalesce(CAST(dnd_until AS text), '')",
+)
+_OWN = _text(_bits(*_SWITCHES), "chosen")
+_CIRCUMSTANCES = (
+    "SELECT 'stop', 0, scope, value FROM notifications_killswitch"  # noqa: S608 -- constant text
+    f" UNION ALL SELECT 'wishes', user_id, '', {_WISHES}"
+    " FROM notifications_usernotificationpreference WHERE user_id {users}"
+    f" UNION ALL SELECT 'own', user_id, category, {_OWN}"
+    " FROM notifications_notificationcategorypreference WHERE user_id {users}"
+)
+_COUNTS = (
+    " UNION ALL SELECT 'count', user_id, scope || '|' || channel || '|' || window_s, entries"
+    " FROM notifications_frequencycount WHERE user_id {users}"
+)
+_USERS = f"SELECT {', '.join(USER_COLUMNS)}, is_active FROM directory_user WHERE id {{users}}"  # noqa: S608
+_LISTED = (
+    "EXISTS (SELECT 1 FROM directory_suppression s WHERE s.kind = p.kind AND s.address = p.address)"
+)
+_POINTS = (
+    f"SELECT p.user_id, p.address, p.state, {_LISTED}"  # noqa: S608 -- constant text
+    " FROM directory_contactpoint p WHERE p.user_id {users} AND p.kind = {mark}"
+)
+_DEVICES = (
+    "SELECT user_id, token, 'active', FALSE FROM directory_device"
+    " WHERE user_id {users} AND expired_at IS NULL ORDER BY last_seen, id"
+)
+_SUPPRESSED = (
+    "SELECT CAST(NULL AS bigint), address, '', TRUE FROM directory_suppression"
+    " WHERE kind = {mark} AND address {texts}"
+)
+
+
+class Circumstances(NamedTuple):
+    """What is read afresh for every slice.
+
+    stops: (scope, value). wishes and own: stored text by user, and by (user, category key). counts:
+    packed entries by (user, "scope|channel|window").
+    """
+
+    stops: list[tuple[str, str]]
+    wishes: dict[int, str]
+    own: dict[tuple[int, str], str]
+    counts: dict[tuple[int, str], str]
+
+
+def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circumstances:
+    """Kill switches, preferences and (if asked) counts of these people, in one statement."""
+    found = Circumstances([], {}, {}, {})
+    sql = _CIRCUMSTANCES + _COUNTS if counts else _CIRCUMSTANCES
+    for what, user_id, name, value in _rows(sql, *[user_ids] * (3 if counts else 2)):
+        if what == "stop":
+            found.stops.append((name, value))
+        elif what == "wishes":
+            found.wishes[user_id] = value
+        elif what == "own":
+            found.own[user_id, name] = value
+        else:
+            found.counts[user_id, name] = value
+    return found
+
+
+def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Rows of USER_COLUMNS and is_active."""
+    rows = _rows(_USERS, user_ids)
+    return [_typed(row) for row in rows] if connection.vendor == "sqlite" else rows
+
+
+def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of SQLite's with its UUID and aware times."""
+    joined, seen = map(hot_sqlite.parse_time, row[10:12])
+    return (row[0], UUID(row[1]), *row[2:10], joined, seen, row[12], bool(row[13]))
+
+
+class Point(NamedTuple):
+    """A contact point. user_id is None for a suppressed address of nobody's."""
+
+    user_id: int | None
+    address: str
+    state: str
+    listed: bool
+
+
+def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] = ()) -> list[Point]:
+    """The contact points of a kind (the newest device last), and which of the strangers' addresses
+    are suppressed, in one statement."""
+    if kind == "push":
+        rows = _rows(_DEVICES, user_ids) if user_ids else []
+    elif strangers and user_ids:
+        rows = _rows(f"{_POINTS} UNION ALL {_SUPPRESSED}", user_ids, kind, kind, strangers)
+    elif strangers:
+        rows = _rows(_SUPPRESSED, kind, strangers)
+    else:
+        rows = _rows(_POINTS, user_ids, kind) if user_ids else []
+    return [Point(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+
+_KEYS_OF = (
+    "SELECT m.id,"
+    " n.collapse_key IS NOT NULL AND EXISTS ("
+    "  SELECT 1 FROM notifications_notification o"
+    "  JOIN notifications_notificationmessage om ON om.notification_id = o.id"
+    "  WHERE o.user_id = n.user_id AND o.collapse_key = n.collapse_key"
+    "  AND (o.created_at > n.created_at OR (o.created_at = n.created_at AND o.id > n.id))"
+    "  AND om.channel = m.channel AND om.status <> 'cancelled'),"
+    " n.ordering_key IS NOT NULL AND EXISTS ("
+    "  SELECT 1 FROM notifications_notification o"
+    "  JOIN notifications_notificationmessage om ON om.notification_id = o.id"
+    "  WHERE o.user_id = n.user_id AND o.ordering_key = n.ordering_key"
+    "  AND (o.created_at < n.created_at OR (o.created_at = n.created_at AND o.id < n.id))"
+    "  AND om.channel = m.channel AND om.status IN ('pending', 'uncertain'))"
+    " FROM notifications_notificationmessage m"
+    " JOIN notifications_notification n ON n.id = m.notification_id"
+    " WHERE m.id {users}"
+)
+
+
+def load_keys(message_ids: Sequence[int]) -> tuple[set[int], set[int]]:
+    """Which of these messages a newer one of their collapse key replaces, and which wait for an
+    elder of their ordering key."""
+    rows = _rows(_KEYS_OF, message_ids)
+    return {row[0] for row in rows if row[1]}, {row[0] for row in rows if row[2]}
+
+
+def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Runs a statement; {users} stands for ids, {texts} for texts, {mark} for one text."""
+    if connection.vendor == "sqlite":
+        among = "IN (SELECT value FROM json_each(?))"
+        text = sql.format(users=among, texts=among, mark="?")
+        given = [v if isinstance(v, str) else json.dumps(list(v)) for v in values]
+        rows: list[tuple[Any, ...]] = hot_sqlite.raw().execute(text, given).fetchall()
+        return rows
+    text = sql.format(users="= ANY(%s::bigint[])", texts="= ANY(%s::text[])", mark="%s")
+    with hot_postgres.raw() as cursor:
+        cursor.execute(text, [v if isinstance(v, str) else list(v) for v in values])
+        return cursor.fetchall()
+
+
+def unique(ids: Iterable[int | None]) -> list[int]:
+    """The ids that are there, once each, in order."""
+    return sorted({each for each in ids if each is not None})

@@ -1,0 +1,115 @@
+"""Why something was or was not sent: stored decisions, told in the order of their questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from notifications.domain.callers import Caller
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import REACHED
+from notifications.infra import clock
+from notifications.models import (
+    DeliveryAttempt,
+    DigestItem,
+    Notification,
+    NotificationMessage,
+    RefusedSend,
+)
+from notifications.policy.decide import steps_of
+from notifications.services.answers import (
+    AttemptAnswer,
+    DigestAnswer,
+    ExplainAnswer,
+    MessageStory,
+    StepAnswer,
+)
+
+REFUSED = "refused"
+_DECIDED = frozenset({"allowed", "deferred", "digested", "suppressed", "expired"})
+
+
+def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
+    """The refused send with this decision id, if there is one that the caller may know of."""
+    key = parse_identifier(identifier)
+    if key is None:
+        return None
+    found = RefusedSend.objects.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
+    mine = found is not None and caller.name == found.actor
+    return found if mine or caller.may("notifications:read") else None
+
+
+def explain_refusal(found: RefusedSend) -> ExplainAnswer:
+    """The story of a send that was refused: nothing was accepted."""
+    at = clock.epoch_ms(found.at)
+    return ExplainAnswer(
+        id=found.uuid,
+        status=REFUSED,
+        messages=[
+            MessageStory(
+                channel=channel,
+                status=REFUSED,
+                decisions=[{"at": at, "event": REFUSED, "reason": reason}],
+                steps=steps_answer(reason),
+            )
+            for channel, reason in found.reasons.items()
+        ],
+    )
+
+
+def explain_notification(
+    found: Notification, messages: Sequence[NotificationMessage], status: str
+) -> ExplainAnswer:
+    """The story of each message of a notification."""
+    accepted = {"at": clock.epoch_ms(found.created_at), "event": "accepted", "reason": ""}
+    return ExplainAnswer(
+        id=found.uuid,
+        status=status,
+        messages=[_story(message, accepted) for message in messages],
+    )
+
+
+def steps_answer(reason: str) -> list[StepAnswer]:
+    """The questions that led to a reason."""
+    return [StepAnswer(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
+
+
+def _story(message: NotificationMessage, accepted: dict[str, Any]) -> MessageStory:
+    history = message.history()
+    decided = [entry["reason"] for entry in history if entry["event"] in _DECIDED]
+    if not decided and (message.attempts or message.status in REACHED):
+        decided = ["allowed"]
+    return MessageStory(
+        channel=message.channel,
+        status=message.status,
+        decisions=[accepted, *history],
+        steps=steps_answer(decided[-1]) if decided else [],
+        provider=message.provider,
+        attempts=_attempts(message.pk),
+        digest=_digest(message.pk) if message.status == "digested" else None,
+    )
+
+
+def _attempts(message_id: int) -> list[AttemptAnswer]:
+    rows = DeliveryAttempt.objects.filter(message_id=message_id).order_by("id")
+    return [
+        AttemptAnswer(
+            number=row.number,
+            provider=row.provider,
+            verdict=row.verdict,
+            error_code=row.error_code,
+            at=row.at,
+        )
+        for row in rows
+    ]
+
+
+def _digest(message_id: int) -> DigestAnswer | None:
+    item = DigestItem.objects.select_related("bucket").filter(message_id=message_id).first()
+    if item is None:
+        return None
+    bucket = item.bucket
+    sent = Notification.objects.filter(pk=bucket.notification_id or 0)
+    uuid = sent.values_list("uuid", flat=True).first()
+    return DigestAnswer(period=bucket.period, closes_at=bucket.closes_at, id=uuid)

@@ -1,0 +1,98 @@
+"""What a provider's answer means for a message. Pure but for the clock that is passed in."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from notifications.delivery.retry import RetryAt, decide_retry
+from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.messages import SendResult, Verdict
+from notifications.infra.crypto import seal_json
+from notifications.pipeline import Ready, is_row_channel
+from notifications.recording.outcomes import Outcome, trails
+
+NOT_STARTED = frozenset({"not_started", "provider_not_opened"})
+"""Verdicts of messages that never left: they go back without an attempt burnt."""
+
+NOT_STARTED_DELAY = timedelta(seconds=1)
+
+
+def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
+    """What a provider's answer means for the message: sent, again later, dead, or in doubt.
+
+    Asks no database: it runs where providers' answers come in.
+    """
+    attempts = item.message.attempts + 1
+    if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
+        status = MessageStatus(result.verdict.value)
+        trail = trails((at, status, item.provider))
+        return _outcome(item, result, status, at, attempts, trail)
+    if result.error_code in NOT_STARTED:
+        trail = trails((at, "deferred", result.error_code))
+        outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
+        outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
+        return outcome
+    if result.verdict is Verdict.UNCERTAIN and not item.category.resends:
+        return _in_doubt(item, result, at, attempts)
+    if result.verdict is Verdict.FAILED:
+        return _dead(item, result, at, attempts, result.error_code or "failed")
+    choice = decide_retry(
+        attempts_made=attempts,
+        max_attempts=item.message.max_attempts,
+        policy="delivery",
+        retry_after_s=result.retry_after_s,
+        random=random.random(),
+    )
+    if isinstance(choice, RetryAt):
+        again = at + timedelta(seconds=choice.delay_s)
+        why = "uncertain" if result.verdict is Verdict.UNCERTAIN else "retry"
+        trail = trails((at, why, result.error_code or result.error))
+        outcome = _outcome(item, result, MessageStatus.PENDING, at, attempts, trail)
+        outcome.again_at = again
+        return outcome
+    if result.verdict is Verdict.UNCERTAIN:
+        return _in_doubt(item, result, at, attempts)
+    return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
+
+
+def _outcome(
+    item: Ready, result: SendResult, status: MessageStatus, at: datetime, attempts: int, trail: str
+) -> Outcome:
+    row = is_row_channel(item.provider)
+    if item.given_way and attempts == item.message.attempts + 1 == 1:
+        trail = f"{trails((at, 'allowed', item.given_way))},{trail}"
+    outcome = Outcome(
+        item.lease,
+        item.message,
+        status,
+        trail,
+        at,
+        attempts,
+        provider=item.provider,
+        result=result,
+        outbound=item.outbound,
+        attempt=not row,
+        limits=item.limits if row else (),  # others were counted with their journal
+    )
+    if row and item.provider == "in_app":
+        shown = item.outbound.content
+        outcome.content = seal_json(
+            {"title": shown.title, "body": shown.body, "data": dict(shown.data)}
+        )
+    return outcome
+
+
+def _in_doubt(item: Ready, result: SendResult, at: datetime, attempts: int) -> Outcome:
+    """Nobody knows whether it arrived, and no other try is allowed: a person decides."""
+    trail = trails((at, "uncertain", result.error_code), (at, "held", item.category.crash_policy))
+    outcome = _outcome(item, result, MessageStatus.UNCERTAIN, at, attempts, trail)
+    outcome.dead_code = "uncertain"
+    return outcome
+
+
+def _dead(item: Ready, result: SendResult, at: datetime, attempts: int, code: str) -> Outcome:
+    trail = trails((at, "failed", code))
+    outcome = _outcome(item, result, MessageStatus.FAILED, at, attempts, trail)
+    outcome.dead_code = code
+    return outcome
