@@ -93,7 +93,8 @@ class FieldProblem(msgspec.Struct, kw_only=True):
 class Problem(msgspec.Struct, kw_only=True):
     """RFC 9457: what went wrong. code is stable; detail says what to do about it.
 
-    Further members depend on the code: scope (missing_scope), reasons by channel (opted_out).
+    Further members depend on the code: scope (missing_scope); reasons by channel and decision_id,
+    which `explain` takes (opted_out).
     """
 
     type: str

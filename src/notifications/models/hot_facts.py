@@ -190,7 +190,7 @@ def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return rows
     text = sql.format(users="= ANY(%s::bigint[])", texts="= ANY(%s::text[])", mark="%s")
     with hot_postgres.raw() as cursor:
-        cursor.execute(text, [v if isinstance(v, str) else list(v) for v in values])
+        cursor.execute(text, [v if isinstance(v, str) else hot_postgres.array(v) for v in values])
         return cursor.fetchall()
 
 

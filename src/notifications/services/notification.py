@@ -80,8 +80,7 @@ class NotificationService:
         now = clock.now()
         asked = self._read(body, caller, now=now)
         intent = asked.intent
-        if intent.terms.scheduled_at is None:
-            refuse_if_opted_out(intent, asked.target, asked.user, actor=caller.name, now=now)
+        refuse_if_opted_out(intent, asked.target, asked.user, actor=caller.name, now=now)
         with transaction.atomic():
             accepted = accept(intent, [asked.target], now=now)
             note_bypass(intent, caller, target=accepted.uuids[0])
@@ -101,7 +100,7 @@ class NotificationService:
         """
         now = clock.now()
         asked = self._read(body, caller, now=now)
-        return simulate(asked.intent, asked.target, now=now)
+        return simulate(asked.intent, asked.target, asked.user, now=now)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
         """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.

@@ -15,7 +15,7 @@ from notifications.models import RefusedSend
 from notifications.models.hot_facts import load_circumstances, load_contacts
 from notifications.policy.decide import Contact, Decision, Suppress, decide
 from notifications.policy.facts import SliceFacts, message_facts, stranger_address
-from notifications.services.simulation import draft_of
+from notifications.services.drafts import draft_of
 from notifications.shared_rows import category_facts
 
 
@@ -27,16 +27,9 @@ def refuse_if_opted_out(
     A partial refusal is accepted: the closed channels become `suppressed`. The refusal is kept, so
     that `explain` can tell of it by the decision id.
     """
-    facts = SliceFacts()
-    if user is not None:
-        facts.here = load_circumstances([user.pk])
-    reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
-    reasons: dict[str, str] = {}
-    for channel in target.channels:
-        decision = _decide(intent, target, channel, facts, reach, now)
-        if not (isinstance(decision, Suppress) and decision.opted_out):
-            return
-        reasons[channel] = decision.reason
+    reasons = reasons_to_refuse(intent, target, user, now=now)
+    if not reasons:
+        return
     kept = RefusedSend.objects.create(
         user_id=target.user_id,
         category=intent.category_key,
@@ -51,6 +44,28 @@ def refuse_if_opted_out(
         reasons=reasons,
         decision_id=str(kept.uuid),
     )
+
+
+def reasons_to_refuse(
+    intent: Intent, target: Target, user: User | None, *, now: datetime
+) -> dict[str, str]:
+    """The reason of each channel, when the person closed all of them; else nothing.
+
+    A scheduled send is never refused: what counts is the wish when it is due.
+    """
+    if intent.terms.scheduled_at is not None:
+        return {}
+    facts = SliceFacts()
+    if user is not None:
+        facts.here = load_circumstances([user.pk])
+    reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
+    reasons: dict[str, str] = {}
+    for channel in target.channels:
+        decision = _decide(intent, target, channel, facts, reach, now)
+        if not (isinstance(decision, Suppress) and decision.opted_out):
+            return {}
+        reasons[channel] = decision.reason
+    return reasons
 
 
 def _decide(

@@ -8,8 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import User
-from notifications.models import ConsentRecord
-from tests.integration.api.conftest import KeyClient
+from notifications.models import ConsentRecord, Notification
+from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -110,3 +110,44 @@ def test_a_consent_must_be_whole(as_user: APIClient) -> None:
 
     assert response.status_code == 400
     assert {e["path"] for e in response.json()["errors"]} == {"purpose", "granted", "wording"}
+
+
+def test_a_refused_send_is_replayed_and_explained_by_its_decision_id(
+    with_key: KeyClient, user: User, template: Any
+) -> None:
+    client = with_key("notifications:send", "notifications:read", "preferences:write")
+    put(client, {"global": {"email_enabled": False}}, f"?user_id={user.pk}")
+    body = send_body(user, channel="email")
+    answers = [
+        client.post(
+            "/api/v1/notifications/send", body, format="json", headers={"Idempotency-Key": "one"}
+        )
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["reasons"] == {"email": "channel_off"}
+    decision = answers[0].json()["decision_id"]
+    told = client.get(f"/api/v1/notifications/{decision}/explain").json()
+    assert told["status"] == "refused"
+    assert told["messages"][0]["steps"][-1] == {"step": "channel", "outcome": "channel_off"}
+    assert client.get(f"/api/v1/notifications/{decision}/status").status_code == 404
+
+
+def test_simulate_answers_and_writes_nothing(as_user: APIClient, user: User, template: Any) -> None:
+    response = as_user.post(
+        "/api/v1/notifications/simulate", send_body(user, channel="email"), format="json"
+    )
+
+    assert response.status_code == 200
+    shown = response.json()["messages"][0]
+    assert (shown["decision"], shown["content"]["title"]) == ("send", "About 5")
+    assert not Notification.objects.exists()
+
+
+def test_simulate_tells_what_is_wrong_with_a_send(as_user: APIClient, template: Any) -> None:
+    response = as_user.post("/api/v1/notifications/simulate", {"channel": "fax"}, format="json")
+
+    assert response.status_code == 400
+    assert {error["path"] for error in response.json()["errors"]} >= {"channel", "template_path"}

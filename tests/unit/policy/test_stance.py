@@ -1,0 +1,104 @@
+"""How defaults and wishes inherit, and how they come from stored text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+import pytest
+
+from notifications.domain.preferences import CategoryDefaults, Wishes
+from notifications.policy.stance import Stance, stance_on
+from notifications.policy.wishes_text import CategoryTerms, own_of, stance_of, wishes_of
+
+ON, OFF = True, False
+
+
+@pytest.mark.parametrize(
+    ("channel", "default", "general", "own", "expected"),
+    [
+        # the service's default, the category's, the person's in general, theirs for the category
+        ("email", None, None, None, (ON, ON)),
+        ("sms", None, None, None, (OFF, ON)),
+        ("sms", ON, None, None, (ON, ON)),
+        ("email", OFF, None, None, (OFF, ON)),
+        ("email", OFF, ON, None, (ON, ON)),
+        ("sms", ON, OFF, None, (OFF, ON)),
+        ("sms", None, ON, None, (ON, ON)),
+        ("sms", None, None, ON, (ON, ON)),
+        ("email", OFF, None, ON, (ON, ON)),
+        ("sms", None, OFF, ON, (OFF, ON)),
+        ("email", None, None, OFF, (ON, OFF)),
+        ("email", None, ON, OFF, (ON, OFF)),
+        ("webhook", None, None, None, (ON, ON)),
+        ("chat", OFF, OFF, None, (ON, ON)),
+    ],
+)
+def test_switches_inherit(channel, default, general, own, expected):
+    stance = stance_on(
+        channel,
+        Wishes(switches={} if general is None else {channel: general}),
+        own=None if own is None else {channel: own},
+        defaults=CategoryDefaults({} if default is None else {channel: default}),
+    )
+
+    assert (stance.channel_on, stance.category_on) == expected
+
+
+@pytest.mark.parametrize(
+    ("default", "chosen", "expected"),
+    [("", "", "immediate"), ("daily", "", "daily"), ("daily", "immediate", "immediate"),
+     ("", "weekly", "weekly")],
+)  # fmt: skip
+def test_the_digest_frequency_inherits(default, chosen, expected):
+    stance = stance_on("email", Wishes(digest=chosen), defaults=CategoryDefaults(digest=default))
+
+    assert stance.digest == expected
+
+
+def test_category_defaults_are_read_from_their_json():
+    raw = {"sms_enabled": True, "email_enabled": False, "digest_frequency": "weekly", "x": 1}
+
+    assert CategoryDefaults.of(raw) == CategoryDefaults({"sms": True, "email": False}, "weekly")
+
+
+def test_wishes_are_read_from_their_text():
+    text = "1011001111|sms_enabled digest_frequency|23:15:00|06:00:00|immediate|Asia/Tokyo|"
+    text += "2030-05-01 12:00:00.5"
+
+    assert wishes_of(text) == Wishes(
+        consent=True,
+        notifications_enabled=False,
+        marketing_enabled=True,
+        switches={"email": False, "sms": False},
+        quiet=(time(23, 15), time(6)),
+        dnd_until=datetime(2030, 5, 1, 12, 0, 0, 500_000, tzinfo=UTC),
+        digest="immediate",
+        zone="Asia/Tokyo",
+    )
+
+
+def test_a_row_of_defaults_wishes_nothing():
+    text = "0101101110||22:00:00|08:00:00|immediate||"
+
+    assert wishes_of(text) == Wishes()
+
+
+def test_a_moment_with_an_offset_keeps_it():
+    text = "0101101110||22:00:00|08:00:00|daily||2030-05-01 12:00:00+00"
+
+    found = wishes_of(text)
+    assert (found.dnd_until, found.digest) == (datetime(2030, 5, 1, 12, tzinfo=UTC), "daily")
+
+
+def test_own_switches_are_those_that_were_chosen():
+    assert own_of("110111|") == {}
+    assert own_of("110111|email_enabled") == {"email": True}
+    assert own_of("011111|") == {"push": False, "sms": True}
+
+
+def test_who_said_nothing_has_the_default_consent():
+    terms = CategoryTerms("course", defaults='{"email_enabled": false}')
+
+    assert stance_of("", "", "push", terms, True) == Stance(consent=True)
+    assert stance_of("", "", "email", terms, False) == Stance(channel_on=False)
+    assert stance_of("", "110111|email_enabled", "email", terms, False) == Stance()
