@@ -26,6 +26,7 @@ from notifications.testing.http_sink import HTTPSink
 CASES = [(key, name) for key, verdicts in FAULT_VERDICTS.items() for name in verdicts]
 ADDRESSES = {
     "smtp": "ann@example.org",
+    "ses": "ann@example.org",
     "fcm": "a-registration-token",
     "twilio": "+4915112345678",
     "telegram": "123456789",
@@ -80,6 +81,9 @@ def provider_at(settings, tmp_path, private_key):
             fcm_base_url=base,
             fcm_credentials=str(account),
             webhook_allow_private=True,
+            ses_base_url=base,
+            ses_access_key_id="AKIDEXAMPLE",
+            ses_secret_access_key="secret",
             telegram_base_url=base,
             telegram_bot_token="123:secret",
             twilio_base_url=base,

@@ -109,6 +109,11 @@ _LIBPQ = frozenset(
 )
 
 
+def _optional_url(text: str) -> str:
+    """an http:// or https:// URL without a trailing slash, or nothing"""
+    return _web_url(text) if text else ""
+
+
 def _database_url(text: str) -> str:
     """sqlite:///path/to/file or postgres://user:password@host:port/name?sslmode=require"""
     parts = urlsplit(text)
@@ -154,7 +159,7 @@ class Environment:
     timezone: str = _setting("UTC", _text, "The service's default IANA time zone.")
     admin_password: str = _setting("", _text, "The demo administrator's password. Empty: generated and printed once.")
     default_consent: bool = _setting(False, _flag, "The data-processing consent that new users start with.")
-    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp"), "Who carries email.")
+    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp", "ses"), "Who carries email.")
     email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
     push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm", "webpush"), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
     sms_provider: str = _setting("sandbox", _one_of("sandbox", "twilio"), "Who carries SMS.")
@@ -177,6 +182,12 @@ class Environment:
     telegram_base_url: str = _setting("https://api.telegram.org", _web_url, "Where the Telegram Bot API is reached; a local Bot API server serves as well.")
     webpush_private_key: str = _setting("", _text, "The VAPID key: PEM, or 32 bytes in base64url. Empty: derived from the secret key.")
     webpush_contact: str = _setting("", _text, "Whom push services write to when something is wrong: `mailto:...` or https://. Empty: the public URL.")
+    ses_region: str = _setting("us-east-1", _text, "The AWS region of SES.")
+    ses_access_key_id: str = _setting("", _text, "The AWS key for SES. Empty: what AWS's own chain finds (environment, profile, role).")
+    ses_secret_access_key: str = _setting("", _text, "The AWS key's secret.")
+    ses_session_token: str = _setting("", _text, "The session token of temporary AWS credentials.")
+    ses_configuration_set: str = _setting("", _text, "The SES configuration set, whose event destination reports bounces and deliveries.")
+    ses_base_url: str = _setting("", _optional_url, "Where SES v2 is reached. Empty: the region's own address.")
     webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
     lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")

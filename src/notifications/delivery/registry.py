@@ -12,6 +12,7 @@ _ROOT = "notifications.delivery.providers"
 
 PROVIDERS = {
     "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
+    "ses": f"{_ROOT}.email.ses:AWSSESEmailProvider",
     "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
     "webpush": f"{_ROOT}.push.web_push:WebPushProvider",
     "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",

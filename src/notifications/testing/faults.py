@@ -163,7 +163,8 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
         },
         # FCM's yes is a message name: a 200 without one may be anybody's.
         "fcm": _ANY_HTTP | _WORD_WANTED,
-        # Twilio's is a message sid.
+        # SES's and Twilio's are a message's id.
+        "ses": _ANY_HTTP | _WORD_WANTED,
         "twilio": _ANY_HTTP | _WORD_WANTED,
         # Telegram's is a message id. A bare 404 is a proxy's: Telegram's own has a body.
         "telegram": _ANY_HTTP | _WORD_WANTED,
