@@ -9,6 +9,7 @@ from directory.models.relations import (
     Subject,
     TutorAssignment,
 )
+from directory.models.segment import Segment
 from directory.models.user import User
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Group",
     "GroupMembership",
     "ParentLink",
+    "Segment",
     "Subject",
     "Suppression",
     "TutorAssignment",

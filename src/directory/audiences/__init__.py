@@ -1,0 +1,22 @@
+"""Whom something is meant for: rules, segment criteria, and the SQL that finds the people.
+
+docs/audiences.md is the language's page.
+"""
+
+from directory.audiences.audience import PAGE, Audience
+from directory.audiences.errors import AudienceError, Fault
+from directory.audiences.parse import RULES, parse_audience, parse_target
+from directory.audiences.parse_criteria import parse_criteria
+from directory.audiences.resolve import Missing
+
+__all__ = [
+    "PAGE",
+    "RULES",
+    "Audience",
+    "AudienceError",
+    "Fault",
+    "Missing",
+    "parse_audience",
+    "parse_criteria",
+    "parse_target",
+]

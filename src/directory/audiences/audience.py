@@ -1,0 +1,112 @@
+"""An audience that can be counted and streamed.
+
+audience = Audience.of({"rule": "all_students"}, now=now)
+audience.count()
+for ids in audience.stream(): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from directory.audiences.compile import Compiler
+from directory.audiences.describe import describe
+from directory.audiences.dialect import dialect
+from directory.audiences.parse import parse_audience
+from directory.audiences.resolve import Missing, resolve_rule
+from directory.audiences.rules import Rule
+from directory.audiences.sql import Sql, Window
+
+PAGE = 5_000
+"""Users that one statement of a stream looks at, and so the most that a page can hold."""
+_HORIZON = "SELECT id FROM directory_user WHERE id > %s ORDER BY id LIMIT 1 OFFSET %s"
+_REST = "SELECT max(id) FROM directory_user WHERE id > %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A resolved rule at a moment: relative dates are counted back from `now`.
+
+    missing are the people of its lists who are told nothing, because there is no such user or the
+    user is not active.
+    """
+
+    rule: Rule
+    now: datetime
+    missing: tuple[Missing, ...] = ()
+    description: str = ""
+
+    @classmethod
+    def of(cls, data: Any, *, now: datetime, path: str = "audience") -> Audience:
+        """The audience that a JSON object says.
+
+        Raises:
+            AudienceError: with every fault.
+        """
+        return cls.of_rule(parse_audience(data, path=path), now=now)
+
+    @classmethod
+    def of_rule(cls, rule: Rule, *, now: datetime) -> Audience:
+        """The audience of a parsed rule.
+
+        Raises:
+            AudienceError: something that the rule names does not exist.
+        """
+        found = resolve_rule(rule)
+        text = describe(found.rule, found.names)
+        return cls(rule=found.rule, now=now, missing=found.missing, description=text)
+
+    def count(self) -> int:
+        """How many people it holds, exactly, by one statement."""
+        condition = self._condition(None)
+        return int(_value(Sql("SELECT count(*) FROM directory_user u", ()), condition) or 0)
+
+    def stream(self, *, after: int = 0, page: int = PAGE) -> Iterator[list[int]]:
+        """Ids, rising, in lists of 1 to `page`, from above the id `after`.
+
+        Each list is one short statement over the next `page` users, so that neither memory nor a
+        transaction grows with the audience, and a reader that stopped goes on after its last id.
+        """
+        while True:
+            last = _horizon(after, page)
+            if last is None:
+                return
+            ids = self._ids(Window(after, last))
+            if ids:
+                yield ids
+            after = last
+
+    def _ids(self, window: Window) -> list[int]:
+        condition = self._condition(window)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT u.id FROM directory_user u WHERE {condition.text} ORDER BY u.id",  # noqa: S608
+                condition.params,
+            )
+            return [row[0] for row in cursor.fetchall()]
+
+    def _condition(self, window: Window | None) -> Sql:
+        return Compiler(dialect(), now=self.now, window=window).people(self.rule)
+
+
+def _horizon(after: int, page: int) -> int | None:
+    """The id of the last of the next `page` users; None when there is nobody above `after`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HORIZON, [after, page - 1])
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute(_REST, [after])
+            row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _value(select: Sql, condition: Sql) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{select.text} WHERE {condition.text}", condition.params)
+        row = cursor.fetchone()
+    return row[0] if row else None

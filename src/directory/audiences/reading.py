@@ -1,0 +1,105 @@
+"""What both readers of a caller's JSON share: the faults so far, and the bounds of a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from directory.audiences.errors import AudienceError, Fault
+
+MAX_DEPTH = 10
+MAX_PARTS = 200
+MAX_LISTED = 100_000
+_HIGHEST_ID = (1 << 63) - 1
+
+
+class Reading:
+    """Gathers faults; counts parts and listed people over the whole of an audience."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._parts = 0
+        self._listed = 0
+
+    def fault(self, path: str, code: str, detail: str) -> None:
+        self.faults.append(Fault(path, code, detail))
+
+    def done(self) -> None:
+        """Raises AudienceError with everything that was found."""
+        if self.faults:
+            raise AudienceError(self.faults)
+
+    def enter(self, path: str, depth: int) -> bool:
+        """Counts one part; False, with a fault told once, where the whole becomes too large."""
+        self._parts += 1
+        if depth > MAX_DEPTH:
+            self.fault(path, "too_deep", f"is nested more than {MAX_DEPTH} deep: flatten it")
+            return False
+        if self._parts == MAX_PARTS + 1:
+            self.fault(path, "too_large", f"an audience takes up to {MAX_PARTS} parts in all")
+        return self._parts <= MAX_PARTS
+
+    def count_listed(self, count: int, path: str) -> bool:
+        """Counts people of lists; False with a fault where they become too many."""
+        self._listed += count
+        if self._listed <= MAX_LISTED:
+            return True
+        self.fault(
+            path,
+            "too_large",
+            f"an audience lists up to {MAX_LISTED:,} people by id, not {self._listed:,}:"
+            " put them into a group",
+        )
+        return False
+
+    def table(self, value: Any, path: str) -> dict[str, Any] | None:
+        """The value as an object, or None with a fault."""
+        if isinstance(value, dict):
+            return value
+        self.fault(path, "wrong_type", f"must be an object, not {kind_of(value)}")
+        return None
+
+    def items(self, value: Any, path: str, *, most: int) -> list[Any] | None:
+        """The value as a list that is neither empty nor too long, or None with a fault."""
+        if not isinstance(value, list | tuple):
+            self.fault(path, "wrong_type", f"must be a list, not {kind_of(value)}")
+        elif not value:
+            self.fault(path, "invalid", "must not be empty")
+        elif len(value) > most:
+            self.fault(path, "too_large", f"takes up to {most:,}, not {len(value):,}")
+        else:
+            return list(value)
+        return None
+
+    def refuse_unknown(self, table: dict[str, Any], known: tuple[str, ...], path: str) -> None:
+        """A key that nobody reads is a mistake worth telling."""
+        for name in table:
+            if name not in known:
+                place = f"{path}.{str(name)[:100]}"
+                listed = f"known: {', '.join(known)}" if known else "nothing more is taken"
+                self.fault(place, "unknown_field", f"is not known here; {listed}")
+
+
+def identifier_of(value: Any) -> int | UUID | None:
+    """An integer id or a UUID from what a caller wrote; None when it is neither."""
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 < value <= _HIGHEST_ID else None
+    if not isinstance(value, str) or len(value) > 50:
+        return None
+    if value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value) or None
+    try:
+        return UUID(value)
+    except ValueError:
+        return None
+
+
+def kind_of(value: Any) -> str:
+    """What a person calls the type of a JSON value."""
+    if value is None:
+        return "null"
+    names: dict[type, str] = {bool: "true or false", int: "a number", float: "a number"}
+    names |= {str: "a text", list: "a list", tuple: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)

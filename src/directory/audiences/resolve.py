@@ -1,0 +1,220 @@
+"""Turns what a caller named into what exists: ids for UUIDs, criteria for saved segments.
+
+A subject, tutor, teacher, group or segment that does not exist is an error, never an empty or a
+whole audience. People of a list who do not exist, or are not active, are reported beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import connection, models
+
+from directory.audiences.criteria import AllOf, AnyOf, Criterion, Not, Test
+from directory.audiences.parse_criteria import read_criterion
+from directory.audiences.reading import Reading
+from directory.audiences.rules import (
+    Difference,
+    Identifier,
+    InGroup,
+    Intersection,
+    Listed,
+    Matching,
+    OfSubject,
+    OfTeacher,
+    OfTutor,
+    Rule,
+    Saved,
+    Union,
+)
+from directory.models import Enrollment, Group, Segment, Subject, TutorAssignment, User
+from directory.models.user import Role
+
+_IDS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Somebody of a list who is told nothing. path is the list's place in the audience."""
+
+    user: Identifier
+    reason: Literal["unknown_user", "inactive_user"]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A rule of which everything exists. names: what it names, for `describe`."""
+
+    rule: Rule
+    missing: tuple[Missing, ...]
+    names: dict[tuple[str, int], str]
+
+
+def resolve_rule(rule: Rule) -> Resolution:
+    """Looks up everything that a rule names.
+
+    Raises:
+        AudienceError: with a fault for everything that does not exist.
+    """
+    resolver = _Resolver()
+    found = resolver.rule(rule)
+    resolver.reading.done()
+    return Resolution(found, tuple(resolver.missing), resolver.names)
+
+
+class _Resolver:
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self.missing: list[Missing] = []
+        self.names: dict[tuple[str, int], str] = {}
+
+    def rule(self, rule: Rule) -> Rule:
+        match rule:
+            case Union(parts):
+                return Union(tuple(self.rule(part) for part in parts))
+            case Intersection(parts):
+                return Intersection(tuple(self.rule(part) for part in parts))
+            case Difference(base, without):
+                return Difference(self.rule(base), self.rule(without))
+            case Listed():
+                return self._listed(rule)
+            case Saved():
+                return self._saved(rule)
+            case Matching(criteria):
+                return Matching(self.criterion(criteria))
+            case _:
+                return self._reference(rule)
+
+    def criterion(self, criterion: Criterion) -> Criterion:
+        match criterion:
+            case AllOf(parts):
+                return AllOf(tuple(self.criterion(part) for part in parts))
+            case AnyOf(parts):
+                return AnyOf(tuple(self.criterion(part) for part in parts))
+            case Not(part):
+                return Not(self.criterion(part))
+            case Test(field="groups" | "subjects") if criterion.value is not True:
+                return self._membership(criterion)
+        return criterion
+
+    def _membership(self, test: Test) -> Test:
+        values: Any = test.value if isinstance(test.value, tuple) else (test.value,)
+        model: type[Group | Subject] = Group if test.field == "groups" else Subject
+        noun = "group" if test.field == "groups" else "subject"
+        many = isinstance(test.value, tuple)
+        ids = tuple(
+            self._named(model, value, noun, f"{test.path}[{place}]" if many else test.path)
+            for place, value in enumerate(values)
+        )
+        return replace(test, value=ids if many else ids[0])
+
+    def _reference(self, rule: Rule) -> Rule:
+        match rule:
+            case OfSubject(subject, path):
+                return OfSubject(self._named(Subject, subject, "subject", path), path)
+            case InGroup(group, path):
+                return InGroup(self._named(Group, group, "group", path), path)
+            case OfTutor(tutor, path):
+                return OfTutor(self._person(tutor, Role.TUTOR, path), path)
+            case OfTeacher(teacher, path):
+                return OfTeacher(self._person(teacher, Role.TEACHER, path), path)
+        return rule
+
+    def _named(self, model: type[Group | Subject], named: Identifier, noun: str, path: str) -> int:
+        """The id of a group or subject; 0 with a fault when there is none."""
+        manager: models.Manager[Any] = model._default_manager
+        row = None
+        if not isinstance(named, UUID) or hasattr(model, "uuid"):
+            key = "uuid" if isinstance(named, UUID) else "pk"
+            row = manager.filter(**{key: named}).values_list("pk", "name").first()
+        if row is None:
+            self.reading.fault(path, f"unknown_{noun}", f"there is no {noun} {named}")
+            return 0
+        self.names[noun, row[0]] = row[1]
+        return int(row[0])
+
+    def _person(self, named: Identifier, role: Role, path: str) -> int:
+        """The id of a tutor or teacher; 0 with a fault when there is none.
+
+        Somebody of another role counts who has students all the same.
+        """
+        key = "uuid" if isinstance(named, UUID) else "pk"
+        row = User.objects.filter(**{key: named}).values_list("pk", "role").first()
+        if row is None:
+            self.reading.fault(path, f"unknown_{role}", f"there is no user {named}")
+            return 0
+        students: models.QuerySet[Any] = (
+            TutorAssignment.objects.filter(tutor=row[0])
+            if role == Role.TUTOR
+            else Enrollment.objects.filter(teacher=row[0])
+        )
+        if row[1] != role and not students.exists():
+            self.reading.fault(path, f"unknown_{role}", f"user {named} is no {role}")
+        self.names[str(role), row[0]] = str(row[0])
+        return int(row[0])
+
+    def _saved(self, rule: Saved) -> Rule:
+        key = "uuid" if isinstance(rule.segment, UUID) else "pk"
+        segment = Segment.objects.filter(**{key: rule.segment}).first()
+        if segment is None:
+            detail = f"there is no segment {rule.segment}"
+            self.reading.fault(rule.path, "unknown_segment", detail)
+            return rule
+        path = f"{rule.path}.criteria"
+        criteria = read_criterion(segment.criteria, path, self.reading, depth=1)
+        if criteria is None:
+            return rule
+        return Matching(self.criterion(criteria))
+
+    def _listed(self, rule: Listed) -> Listed:
+        """Those of a list who are there, by their ids."""
+        known: dict[Identifier, int] = {}
+        inactive: set[int] = set()
+        for start in range(0, len(rule.users), _IDS_AT_ONCE):
+            part = rule.users[start : start + _IDS_AT_ONCE]
+            for key, user_id, is_active in _people(part):
+                known[key] = user_id
+                if not is_active:
+                    inactive.add(user_id)
+        for named in rule.users:
+            if named not in known:
+                self.missing.append(Missing(named, "unknown_user", rule.path))
+            elif known[named] in inactive:
+                self.missing.append(Missing(named, "inactive_user", rule.path))
+        return Listed(tuple(sorted(set(known.values()))), rule.path)
+
+
+def _people(identifiers: Sequence[Identifier]) -> list[tuple[Identifier, int, bool]]:
+    """Identifier, id and whether active, of those who exist. Two statements of one parameter."""
+    ids = [each for each in identifiers if isinstance(each, int)]
+    uuids = [each for each in identifiers if isinstance(each, UUID)]
+    with connection.cursor() as cursor:
+        found: list[tuple[Identifier, int, bool]] = []
+        if ids:
+            cursor.execute(_select("id", "bigint"), [_list_parameter(ids)])
+            found += [(row[1], row[1], bool(row[2])) for row in cursor.fetchall()]
+        if uuids:
+            native = connection.features.has_native_uuid_field
+            written = [str(each) if native else each.hex for each in uuids]
+            cursor.execute(_select("uuid", "uuid"), [_list_parameter(written)])
+            found += [
+                (row[0] if isinstance(row[0], UUID) else UUID(row[0]), row[1], bool(row[2]))
+                for row in cursor.fetchall()
+            ]
+    return found
+
+
+def _select(column: str, kind: str) -> str:
+    listed = "(SELECT value FROM json_each(%s))"
+    if connection.vendor == "postgresql":
+        listed = f"(SELECT unnest(%s::{kind}[]))"
+    return f"SELECT {column}, id, is_active FROM directory_user WHERE {column} IN {listed}"  # noqa: S608
+
+
+def _list_parameter(values: list[Any]) -> Any:
+    return values if connection.vendor == "postgresql" else json.dumps(values)
