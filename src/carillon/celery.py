@@ -27,7 +27,10 @@ sys.path.remove(os.getcwd())  # Celery put it first, where a stray file would sh
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_queues=[Queue(lane) for lane in Lane],
-    beat_schedule={"maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0}},
+    beat_schedule={
+        "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
+        "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
+    },
     beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the database
     # Celery would close the pool that this process's Worker uses after each task.
     CELERY_DB_REUSE_MAX=1_000_000_000,

@@ -37,6 +37,7 @@ from notifications.policy.decide import (
     decide,
 )
 from notifications.policy.facts import (
+    TEST_PERIOD,
     SliceFacts,
     Stops,
     load_facts,
@@ -214,7 +215,7 @@ def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slic
         MessageStatus.DIGESTED,
         trail=trails((work.at, "digested", folding.reason)),
         folding=Folding(
-            folding.bucket,
+            f"{TEST_PERIOD}{folding.bucket}" if message.is_test else folding.bucket,
             folding.closes_at,
             folding.frequency,
             seal_json({"title": content.title, "body": content.body}),

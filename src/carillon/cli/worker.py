@@ -18,7 +18,8 @@ from carillon.cli.processes import (
 from notifications.domain.channels import Lane
 
 log = structlog.get_logger("carillon.schedule")
-_MAINTAIN_S = 60.0
+_TICK_S = 10.0
+_MAINTAIN_EVERY = 6  # ticks
 
 
 @click.command(epilog="Example: carillon worker --lanes critical,high")
@@ -64,7 +65,9 @@ def _run_celery(lanes: list[str], name: str | None, concurrency: int) -> None:
 def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from django.db import DatabaseError, InterfaceError, connection
 
+    from notifications.infra import clock
     from notifications.rendering.render import precompile
+    from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
     from notifications.worker import Worker
 
@@ -75,9 +78,13 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     def schedule() -> None:
         """The embedded schedule: what `beat` does where there is a broker."""
-        while not ended.wait(_MAINTAIN_S):
+        ticks = 0
+        while not ended.wait(_TICK_S):
+            ticks += 1
             try:
-                maintain()
+                close_due(now=clock.now())
+                if ticks % _MAINTAIN_EVERY == 0:
+                    maintain()
             except (DatabaseError, InterfaceError) as error:
                 log.warning("maintenance.missed", error=type(error).__name__)
             connection.close()

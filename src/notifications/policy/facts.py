@@ -39,6 +39,9 @@ from notifications.policy.wishes_text import CategoryTerms, stance_of
 DIGEST_SOURCE = "digest"
 """The source of digests themselves: no caller can have this name."""
 
+TEST_PERIOD = "test:"
+"""What the period of a digest of test messages begins with: they never leave with real ones."""
+
 _ZONE = USER_COLUMNS.index("timezone")
 _ACTIVE = len(USER_COLUMNS)
 _NOBODY = Circumstances([], {}, {}, {})

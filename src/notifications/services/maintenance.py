@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
 
 from notifications.conf import environment
 from notifications.infra import clock
-from notifications.models import IdempotencyKey
+from notifications.models import FrequencyCount, IdempotencyKey, RefusedSend
 from notifications.queue import takeover
+from notifications.services.digests import close_due
 
 _AT_ONCE = 5_000
+REFUSALS_KEPT = timedelta(days=400)
 
 
 def maintain() -> dict[str, int]:
-    """Deletes idempotency keys that no longer replay, and takes over what dead workers held.
+    """Deletes what no longer counts (idempotency keys, refused sends, counts of limits), sends the
+    digests that are due, and takes over what dead workers held.
 
     Bounded: what is left over is done next time.
     """
-    before = clock.now() - timedelta(hours=environment().idempotency_hours)
+    now = clock.now()
+    before = now - timedelta(hours=environment().idempotency_hours)
     old = IdempotencyKey.objects.filter(created_at__lt=before).order_by("pk")
-    gone, _ = IdempotencyKey.objects.filter(
-        pk__in=list(old.values_list("pk", flat=True)[:_AT_ONCE])
-    ).delete()
+    refused = RefusedSend.objects.filter(at__lt=now - REFUSALS_KEPT).order_by("pk")
+    counts = FrequencyCount.objects.filter(until__lt=now).order_by("pk")
     swept = takeover.sweep(everywhere=True)
-    return {"idempotency_keys_deleted": gone, "batches_taken_over": swept.batches}
+    return {
+        "idempotency_keys_deleted": _delete_some(old),
+        "refused_sends_deleted": _delete_some(refused),
+        "frequency_counts_deleted": _delete_some(counts),
+        "digests_sent": close_due(now=now),
+        "batches_taken_over": swept.batches,
+    }
+
+
+def _delete_some(rows: QuerySet[Any]) -> int:
+    keys = list(rows.values_list("pk", flat=True)[:_AT_ONCE])
+    gone, _ = rows.order_by().filter(pk__in=keys).delete() if keys else (0, {})
+    return gone

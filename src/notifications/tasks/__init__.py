@@ -6,7 +6,8 @@ from typing import Any
 
 from celery import shared_task
 
-from notifications.infra import wakeups
+from notifications.infra import clock, wakeups
+from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
 
 
@@ -20,3 +21,9 @@ def deliver(*, lane: str, **_future: Any) -> None:
 def maintain(**_future: Any) -> dict[str, int]:
     """Deletes what expired and takes over what dead workers held."""
     return maintain_now()
+
+
+@shared_task(name="notifications.tasks.close_digests", ignore_result=True)
+def close_digests(**_future: Any) -> int:
+    """Sends the digests whose period has ended."""
+    return close_due(now=clock.now())

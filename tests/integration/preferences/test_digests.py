@@ -1,0 +1,268 @@
+"""Digests: gathered by period, closed once, sent as one message."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.callers import SYSTEM, Caller
+from notifications.domain.lifecycle import MessageStatus
+from notifications.models import (
+    DigestBucket,
+    DigestItem,
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+    SandboxMessage,
+    UserNotificationPreference,
+)
+from notifications.policy.facts import DIGEST_SOURCE
+from notifications.rendering import digest_texts
+from notifications.rendering.render import version_of
+from notifications.services import NotificationService
+from notifications.services.digests import LISTED, close_due, digest_template
+from notifications.tasks import close_digests
+from tests.integration.factories import make_template, make_user
+from tests.integration.preferences.conftest import events, message, send, work
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stopped")]
+
+
+def gatherer(frequency="hourly", **values):
+    user = make_user(**values)
+    UserNotificationPreference.objects.create(user=user, digest_frequency=frequency)
+    return user
+
+
+def close_all(frozen):
+    """Goes to the end of the last period and closes what is open; returns how many."""
+    frozen.now = max([frozen.now, *DigestBucket.objects.values_list("closes_at", flat=True)])
+    return close_due(now=frozen.now)
+
+
+def outbox():
+    return [kept.content for kept in SandboxMessage.objects.order_by("id")]
+
+
+def test_what_was_gathered_goes_out_as_one_message_when_the_period_ends(frozen):
+    make_template()
+    user = gatherer(first_name="Grace")
+    answers = [send(user, context={"amount": n}) for n in (1, 2)] + [send(user, category="course")]
+
+    work()
+    assert {message(answer).status for answer in answers} == {"digested"}
+    assert events(answers[0]) == [("digested", "digest_hourly")]
+    assert close_due(now=frozen.now) == 0
+    assert outbox() == []
+
+    assert close_all(frozen) == 1
+    work()
+
+    (sent,) = outbox()
+    assert sent["title"] == "Your news from Carillon"
+    assert "Hello Grace, here is what happened: 3 in all." in sent["body"]
+    assert "Payment (2)" in sent["body"]
+    assert "- About 2: Hello Grace: 2" in sent["body"]
+    assert "Course (1)" in sent["body"]
+    assert "About 1" in sent["html"]
+    assert close_all(frozen) == 0
+
+
+def test_folded_messages_point_to_their_digest(frozen):
+    make_template()
+    answer = send(gatherer("daily"))
+    work()
+    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    assert story.digest.id is None
+    assert (story.status, story.steps[-1].outcome) == ("digested", "digest_daily")
+
+    close_all(frozen)
+
+    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    digest = Notification.objects.get(source=DIGEST_SOURCE)
+    assert story.digest.id == digest.uuid
+    assert story.digest.period == DigestBucket.objects.get().period
+    assert NotificationService().status(identifier=answer.id, caller=SYSTEM).status == "digested"
+
+
+def test_there_is_one_bucket_a_person_channel_and_period(frozen):
+    make_template()
+    first, second = gatherer(), gatherer()
+    for user in (first, second):
+        send(user, channels=["email", "in_app"])
+        send(user, channels=["email", "in_app"])
+    work()
+    assert DigestBucket.objects.count() == 4
+    assert DigestItem.objects.count() == 8
+
+    frozen.forward(3600)
+    send(first)
+    work()
+    assert DigestBucket.objects.count() == 5
+
+
+def test_urgent_messages_are_never_digested():
+    make_template()
+    user = gatherer("weekly")
+    answers = [send(user, priority=1), send(user, priority="high"), send(user, priority=3)]
+
+    work()
+
+    assert [message(answer).status for answer in answers] == ["sent", "sent", "digested"]
+
+
+def test_never_is_the_inbox_only():
+    make_template()
+    user = gatherer("never")
+
+    answer = send(user, channels=["email", "in_app"])
+    work()
+
+    assert events(answer) == [("suppressed", "digest_never")]
+    assert message(answer, "in_app").status == "delivered"
+    assert send(user)  # no refusal: the notification itself is in the inbox
+
+
+def test_a_digest_is_not_digested_again_but_waits_for_the_end_of_quiet_hours(frozen):
+    make_template()
+    user = gatherer()
+    send(user)
+    work()
+    UserNotificationPreference.objects.update(dnd_until=frozen.now + timedelta(hours=3))
+
+    close_all(frozen)
+    work()
+    assert outbox() == []
+    frozen.forward(3 * 3600)
+    work()
+
+    assert len(outbox()) == 1
+    assert DigestBucket.objects.count() == 1
+
+
+def test_what_comes_when_its_digest_is_closed_goes_into_the_next(frozen):
+    make_template()
+    user = gatherer()
+    send(user)
+    work()
+    late = send(user)
+    bucket = DigestBucket.objects.get()
+    DigestBucket.objects.update(closed_at=frozen.now)
+
+    work()
+    assert message(late).status == "pending"
+    assert events(late) == [("deferred", "digest_closed")]
+    assert message(late).scheduled_at == bucket.closes_at
+
+    frozen.now = bucket.closes_at
+    work()
+    assert message(late).status == "digested"
+    assert DigestItem.objects.get(message_id=message(late).pk).bucket_id != bucket.pk
+
+
+def test_a_bucket_without_items_sends_nothing(frozen):
+    make_template()
+    send(gatherer())
+    work()
+    DigestItem.objects.all().delete()
+
+    assert close_all(frozen) == 1
+    assert not DigestBucket.objects.exists()
+    assert not Notification.objects.filter(source=DIGEST_SOURCE).exists()
+
+
+def test_a_long_list_is_cut_and_counted(frozen):
+    make_template()
+    user = gatherer()
+    for n in range(LISTED + 3):
+        send(user, context={"amount": n})
+    work()
+
+    close_all(frozen)
+    work()
+
+    body = outbox()[0]["body"]
+    assert f"Payment ({LISTED + 3})" in body
+    assert body.count("- About") == LISTED
+    assert "... and 3 more" in body
+
+
+def test_test_messages_are_gathered_apart_and_stay_tests(frozen):
+    make_template()
+    user = gatherer()
+    scopes = frozenset({"notifications:send"})
+    send(user, caller=Caller(name="key:1", is_service=True, is_test=True, scopes=scopes))
+    send(user)
+
+    work()
+    assert close_all(frozen) == 2
+
+    digests = Notification.objects.filter(source=DIGEST_SOURCE)
+    assert sorted(digests.values_list("is_test", flat=True)) == [False, True]
+
+
+def test_a_cancelled_message_is_in_no_digest():
+    make_template()
+    answer = send(gatherer())
+    NotificationService().cancel(identifier=answer.id, caller=SYSTEM)
+
+    work()
+
+    assert message(answer).status == MessageStatus.CANCELLED
+    assert not DigestItem.objects.exists()
+    assert not DigestBucket.objects.exists()
+
+
+def test_the_digest_is_in_the_language_of_the_person(frozen):
+    make_template()
+    send(gatherer(locale="ru_RU", first_name="Анна"))
+    work()
+    close_all(frozen)
+    work()
+
+    assert outbox()[0]["title"] == "Ваши новости от Carillon"
+
+
+def test_the_template_is_seeded_for_every_channel_of_a_person():
+    template = digest_template()
+
+    version = version_of(template.current_version_id)
+    assert set(version.channels) == set(digest_texts.CHANNELS)
+    assert version.locales == ["en", "ru"]
+    item = {"title": "Hello", "text": "Grace"}
+    groups = [{"key": "course", "name": "Course", "count": 2, "more": 1, "items": [item]}]
+    context = {"count": 2, "groups": groups, "app_name": "School", "app_url": "https://s.example"}
+    context |= {"user": {"first_name": "Ada", "timezone": "UTC"}}
+    for locale in ("en", "ru"):
+        shown = {
+            channel: version.render(channel=channel, locale=locale, context=dict(context))
+            for channel in digest_texts.CHANNELS
+        }
+        assert "Hello: Grace" in shown["email"].body
+        assert "Hello" in shown["in_app"].body
+        assert "2" in shown["sms"].body
+        assert all(content.title for channel, content in shown.items() if channel != "sms")
+    assert version.variables() <= {"count", "groups", "frequency", "user", "app_name", "app_url"}
+
+
+def test_a_template_that_was_taken_away_is_made_again(frozen):
+    NotificationTemplate.objects.filter(path=digest_texts.PATH).update(current_version=None)
+    NotificationTemplate.objects.filter(path=digest_texts.PATH).delete()
+    make_template()
+    send(gatherer())
+    work()
+
+    assert close_all(frozen) == 1
+    assert NotificationTemplate.objects.get(path=digest_texts.PATH).current_version is not None
+
+
+def test_the_schedule_closes_what_is_due(frozen):
+    make_template()
+    send(gatherer())
+    work()
+    assert close_digests() == 0
+    frozen.forward(3600)
+
+    assert close_digests() == 1
+    assert NotificationMessage.objects.filter(notification__source=DIGEST_SOURCE).count() == 1
