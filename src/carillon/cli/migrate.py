@@ -10,8 +10,11 @@ from carillon.cli import setup_django
 @click.command(epilog="Example: carillon migrate")
 @click.option("--quiet", is_flag=True, help="Say nothing.")
 def command(quiet: bool) -> None:
-    """Bring the database up to date."""
+    """Bring the database up to date, with the templates that the service itself sends."""
     setup_django()
     from django.core.management import call_command
 
+    from notifications.services.digests import digest_template
+
     call_command("migrate", verbosity=0 if quiet else 1, interactive=False)
+    digest_template()

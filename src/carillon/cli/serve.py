@@ -133,10 +133,12 @@ def command(host: str, port: int) -> None:
     from django.db import connections
 
     from notifications.conf import environment
+    from notifications.services.digests import digest_template
 
     refuse_taken_port(host, port)
     clear_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     call_command("migrate", verbosity=0, interactive=False)
+    digest_template()
     connections.close_all()
     worker = _WorkerName()
     children = [
