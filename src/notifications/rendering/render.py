@@ -354,7 +354,7 @@ def versions_of(version_ids: Iterable[int]) -> dict[int, CompiledVersion]:
 
 def _load(version_ids: Sequence[int]) -> dict[int, CompiledVersion]:
     rows = TemplateVersion.objects.filter(pk__in=version_ids).select_related("template")
-    loaded = {row.pk: compiled_row(row) for row in rows}
+    loaded = {row.pk: compiled_row(row) for row in rows.order_by("pk")}  # the oldest go first
     with _lock:
         _versions.update(loaded)
         while len(_versions) > KEPT_VERSIONS:
