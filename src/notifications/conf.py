@@ -14,3 +14,14 @@ def environment() -> Environment:
     """The typed CARILLON_* environment. Tests override `settings.CARILLON`."""
     found: Environment = settings.CARILLON
     return found
+
+
+def push_carriers() -> dict[str, str]:
+    """The provider that carries push to each kind of device; kinds that nobody carries are not in.
+
+    Browsers are reached by Web Push wherever push leaves at all, for it needs no account.
+    """
+    chosen = environment().push_provider
+    if chosen == "sandbox":
+        return dict.fromkeys(("fcm", "webpush", "apns"), "sandbox")
+    return {"webpush": "webpush"} | ({"fcm": "fcm"} if chosen == "fcm" else {})

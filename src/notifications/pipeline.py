@@ -27,6 +27,7 @@ from notifications.models.frequency import Claim, FrequencyCount
 from notifications.models.hot import hot
 from notifications.models.hot_rows import PendingMessage
 from notifications.policy.decide import (
+    Contact,
     Decision,
     Defer,
     Digest,
@@ -138,7 +139,7 @@ def facts_of(
     category = category_facts(message.category_id)
     stopped = facts.stops.covering(
         channel=message.channel,
-        provider=route(message),
+        provider=route(message, facts.contacts.get(message.id)),
         category=category.key,
         template=version.path if version else "",
         source=message.source,
@@ -155,7 +156,11 @@ def facts_of(
 
 def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
     at = work.at
-    if isinstance(decision, Send):
+    contact = work.facts.contacts.get(message.id)
+    if contact is not None and contact.reached and _ends(decision, contact):
+        # One device took it, and no other is left to try, or may be tried.
+        work.settled(message, MessageStatus.SENT, trail=trails((at, "sent", "to_some_devices")))
+    elif isinstance(decision, Send):
         work.allowed.append((message, decision))
     elif isinstance(decision, Defer):
         trail = trails((at, "deferred", decision.reason))
@@ -168,6 +173,11 @@ def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
     elif isinstance(decision, Expire):
         trail = trails((at, "expired", decision.reason))
         work.settled(message, MessageStatus.EXPIRED, trail=trail)
+
+
+def _ends(decision: Decision, contact: Contact) -> bool:
+    nobody_left = isinstance(decision, Send) and not contact.targets
+    return nobody_left or isinstance(decision, Suppress | Expire)
 
 
 def _render(work: Slice) -> None:
@@ -196,11 +206,12 @@ def _ready(
     versions: Mapping[int, CompiledVersion],
 ) -> Ready:
     version = versions.get(message.template_version_id or 0)
+    contact = work.facts.contacts.get(message.id)
     return Ready(
         work.lease_of[message.id],
         message,
-        _outbound(message, decision.recipient, content),
-        route(message),
+        _outbound(message, decision.recipient, content, contact),
+        route(message, contact),
         category_facts(message.category_id),
         version.path if version else "",
         work.facts.limits.get(message.id, ()) if work.facts.limits else (),
@@ -268,7 +279,9 @@ def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> 
     work.settled(message, MessageStatus.FAILED, trail=trail, result=result, dead_code=fault.code)
 
 
-def _outbound(message: PendingMessage, recipient: str, content: Content) -> OutboundMessage:
+def _outbound(
+    message: PendingMessage, recipient: str, content: Content, contact: Contact | None
+) -> OutboundMessage:
     options = options_of(message.options) if message.options else {}
     return OutboundMessage(
         message_id=message.id,
@@ -285,6 +298,8 @@ def _outbound(message: PendingMessage, recipient: str, content: Content) -> Outb
         sender=options.get("sender", ""),
         reply_to=options.get("reply_to", ""),
         is_test=message.is_test,
+        targets=contact.targets if contact and not message.is_test else (),
+        reached=contact is not None and contact.reached,
     )
 
 
@@ -297,11 +312,13 @@ def reference_of(message: PendingMessage) -> str:
     return f"{getattr(message.uuid, 'hex', message.uuid)}.{message.channel}"
 
 
-def route(message: PendingMessage) -> str:
-    """The provider that carries a message."""
+def route(message: PendingMessage, contact: Contact | None = None) -> str:
+    """The provider that carries a message; of several devices, the first one's."""
     keys = provider_keys_for(message.channel)
     if message.is_test and not is_row_channel(keys[0]):
         return "sandbox"
+    if contact is not None and contact.targets:
+        return contact.targets[0].provider
     return keys[0]
 
 
@@ -346,14 +363,23 @@ def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
         for item in ready
         if item.message.id in now.pending
         and item.outbound.recipient not in now.suppressed
-        and not stops.covering(
-            channel=item.message.channel,
-            provider=item.provider,
-            category=item.category.key,
-            template=item.template,
-            source=item.message.source,
-        )
+        and not any(_stopped(stops, item, provider) for provider in _carriers(item))
     ]
+
+
+def _carriers(item: Ready) -> set[str]:
+    """The providers that a message is about to go to."""
+    return {target.provider for target in item.outbound.targets} or {item.provider}
+
+
+def _stopped(stops: Stops, item: Ready, provider: str) -> str:
+    return stops.covering(
+        channel=item.message.channel,
+        provider=provider,
+        category=item.category.key,
+        template=item.template,
+        source=item.message.source,
+    )
 
 
 def _count_limits(going: list[Ready]) -> None:

@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 
 from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.messages import SendResult, Verdict
+from notifications.domain.messages import NOT_CALLED, SendResult, Verdict
 from notifications.infra.crypto import seal_json
 from notifications.pipeline import Ready, is_row_channel
 from notifications.recording.outcomes import Outcome, trails
-
-NOT_STARTED = frozenset({"not_started", "provider_not_opened"})
-"""Verdicts of messages that never left: they go back without an attempt burnt."""
 
 NOT_STARTED_DELAY = timedelta(seconds=1)
 
@@ -28,7 +25,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         status = MessageStatus(result.verdict.value)
         trail = trails((at, status, item.provider))
         return _outcome(item, result, status, at, attempts, trail)
-    if result.error_code in NOT_STARTED:
+    if result.error_code in NOT_CALLED:
         trail = trails((at, "deferred", result.error_code))
         outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
         outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
@@ -53,6 +50,9 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         return outcome
     if result.verdict is Verdict.UNCERTAIN:
         return _in_doubt(item, result, at, attempts)
+    if item.outbound.reached or any(part.result.success for part in result.parts):
+        trail = trails((at, MessageStatus.SENT, "to_some_devices"))
+        return _outcome(item, result, MessageStatus.SENT, at, attempts, trail)
     return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
 
 

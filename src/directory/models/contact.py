@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import connection, models
+from django.utils import timezone
 
 
 class ContactKind(models.TextChoices):
@@ -56,6 +59,14 @@ class ContactPointManager(models.Manager["ContactPoint"]):
             cursor.execute(_REACH, [user_id])
             rows = cursor.fetchall()
         return {row[0]: Reach(row[0], row[1], row[2], bool(row[3])) for row in rows}
+
+    def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
+        """Closes a user's address, if it is still that one; True when it was open."""
+        return bool(
+            self.filter(
+                user_id=user_id, kind=kind, address=address, state=ContactState.ACTIVE
+            ).update(state=state, state_reason=reason, updated_at=timezone.now())
+        )
 
     def set_primary(self, *, user_id: int, kind: str, address: str) -> None:
         """Makes `address` the one address of its kind; an empty one removes it.
@@ -120,6 +131,10 @@ class DeviceQuerySet(models.QuerySet["Device"]):
     def live(self) -> DeviceQuerySet:
         """Devices that can still be pushed to, the newest first."""
         return self.filter(expired_at__isnull=True).order_by("-last_seen", "-id")
+
+    def expire(self, ids: Iterable[int], *, at: datetime) -> int:
+        """Ends devices whose token is dead; returns how many were live."""
+        return self.filter(pk__in=list(ids), expired_at__isnull=True).update(expired_at=at)
 
 
 class Device(models.Model):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
+from notifications.delivery.fan_out import OnResults, fan_out
 from notifications.delivery.registry import provider_class
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 
 log = structlog.get_logger("carillon.delivery")
 
-OnResults = Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None]
 CLOSE_S = 5.0
 
 NOT_OPENED = SendResult(
@@ -90,6 +90,29 @@ class Handover:
                 lease may have been renewed meanwhile). A call is shortened to it; messages whose
                 turn comes later are told as NOT_STARTED.
         """
+        fanned = [message for message in messages if message.targets]
+        if fanned:
+            plain = [message for message in messages if not message.targets]
+
+            async def hand(name: str, legs: Sequence[OutboundMessage], told: OnResults) -> None:
+                await self._carry(name, legs, timeout_s, told, deadline)
+
+            await asyncio.gather(
+                self._carry(key, plain, timeout_s, on_results, deadline),
+                fan_out(fanned, hand=hand, on_results=on_results),
+            )
+            return
+        await self._carry(key, messages, timeout_s, on_results, deadline)
+
+    async def _carry(
+        self,
+        key: str,
+        messages: Sequence[OutboundMessage],
+        timeout_s: float,
+        on_results: OnResults,
+        deadline: Callable[[], float] | None,
+    ) -> None:
+        """Hands messages to one provider."""
         if not messages:
             return
         try:

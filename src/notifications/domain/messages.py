@@ -22,8 +22,21 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One of several places that a message goes to: a device, and who carries it there."""
+
+    device_id: int
+    provider: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One message as a provider sees it."""
+    """One message as a provider sees it.
+
+    targets: the devices that it goes to, where there may be several; each is a call of its own.
+    reached: one of the person's devices took it on an earlier try.
+    """
 
     message_id: int
     reference: str  # ours, stable across retries, travels inside the provider's message
@@ -40,6 +53,8 @@ class OutboundMessage:
     reply_to: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     is_test: bool = False
+    targets: tuple[Target, ...] = ()
+    reached: bool = False
 
 
 class Verdict(StrEnum):
@@ -52,12 +67,17 @@ class Verdict(StrEnum):
     UNCERTAIN = "uncertain"  # written, but no answer: nobody knows
 
 
+NOT_CALLED = frozenset({"not_started", "provider_not_opened"})
+"""Codes of messages that never left: they go back without an attempt burnt."""
+
+
 @dataclass(frozen=True, slots=True)
 class SendResult:
     """The outcome of handing one message to a provider.
 
     error is a short text without addresses; recipient_dead says that the contact point is of no
-    use any more; retry_after_s is the provider's own wish. response is kept encrypted.
+    use any more; retry_after_s is the provider's own wish. response is kept encrypted. parts are
+    the outcomes of a message's targets, of which this is the sum.
     """
 
     verdict: Verdict
@@ -68,6 +88,7 @@ class SendResult:
     recipient_dead: bool = False
     response: Any = None
     duration_s: float = 0.0
+    parts: tuple[Part, ...] = ()
 
     @property
     def success(self) -> bool:
@@ -86,7 +107,16 @@ class SendResult:
             self.recipient_dead,
             self.response,
             duration_s,
+            self.parts,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The outcome at one of a message's targets."""
+
+    target: Target
+    result: SendResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,10 @@ class MessageEvent(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One call to a provider for a message. Never changed, never deleted but by retention."""
+    """One call to a provider for a message. Never changed, never deleted but by retention.
+
+    device_id: the device that it was for, where a message goes to several.
+    """
 
     message_id = models.BigIntegerField()
     number = models.SmallIntegerField()
@@ -43,6 +46,7 @@ class DeliveryAttempt(models.Model):
     provider_message_id = models.CharField(max_length=200, blank=True)
     response = SealedJSONField(null=True)
     duration_ms = models.IntegerField(default=0)
+    device_id = models.BigIntegerField(null=True)
     at = models.DateTimeField()
 
     class Meta:

@@ -83,6 +83,18 @@ _DEVICES = (
     "SELECT user_id, token, 'active', FALSE FROM directory_device"
     " WHERE user_id {users} AND expired_at IS NULL ORDER BY last_seen, id"
 )
+_NEWEST = 20  # devices of one person that are pushed to: nobody carries more
+_EACH_DEVICE = (
+    "SELECT user_id, id, kind, token, keys FROM ("  # noqa: S608 -- constant text
+    "SELECT user_id, id, kind, token, keys, row_number() OVER"
+    " (PARTITION BY user_id ORDER BY last_seen DESC, id DESC) AS place"
+    " FROM directory_device WHERE user_id {users} AND expired_at IS NULL"
+    f") AS d WHERE place <= {_NEWEST} ORDER BY place"
+)
+_TRIED = (
+    "SELECT message_id, device_id, verdict FROM notifications_deliveryattempt"
+    " WHERE message_id {users} AND device_id IS NOT NULL"
+)
 _SUPPRESSED = (
     "SELECT CAST(NULL AS bigint), address, '', TRUE FROM directory_suppression"
     " WHERE kind = {mark} AND address {texts}"
@@ -151,6 +163,30 @@ def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] =
     else:
         rows = _rows(_POINTS, user_ids, kind) if user_ids else []
     return [Point(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+
+class DeviceRow(NamedTuple):
+    """A device that can be pushed to. keys: those of a browser's subscription."""
+
+    user_id: int
+    id: int
+    kind: str
+    token: str
+    keys: dict[str, str]
+
+
+def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
+    """The newest devices of these people, each person's newest first."""
+    rows = _rows(_EACH_DEVICE, user_ids) if user_ids else []
+    return [
+        DeviceRow(user_id, key, kind, token, json.loads(keys) if isinstance(keys, str) else keys)
+        for user_id, key, kind, token, keys in rows
+    ]
+
+
+def load_tried(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """What became of earlier calls for these messages: (message, device, verdict)."""
+    return _rows(_TRIED, message_ids) if message_ids else []
 
 
 _KEYS_OF = (

@@ -25,6 +25,7 @@ ATTEMPT_COLUMNS = (
     "provider_message_id",
     "response",
     "duration_ms",
+    "device_id",
     "at",
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifications.domain.channels import Channel, Priority
+from notifications.domain.messages import Target
 from notifications.domain.preferences import DigestFrequency
 from notifications.policy.calendar import digest_period, mute_ends, zone_of
 from notifications.policy.stance import Stance
@@ -69,11 +70,16 @@ Decision = Send | Defer | Digest | Suppress | Expire
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The contact point that a channel would use. state is a ContactPoint state."""
+    """The contact point that a channel would use. state is a ContactPoint state.
+
+    targets: the devices that are still to be tried. reached: one took the message before.
+    """
 
     address: str
     state: str = "active"
     suppressed: bool = False
+    targets: tuple[Target, ...] = ()
+    reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from notifications.models.hot_facts import (
 )
 from notifications.models.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, MessageFacts
+from notifications.policy.devices import load_push_contacts
 from notifications.policy.stance import Stance
 from notifications.policy.wishes_text import CategoryTerms, stance_of
 
@@ -147,7 +148,9 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
         if not row[_ACTIVE]:
             facts.inactive.add(row[0])
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
-    if kind:
+    if kind == "push":
+        facts.contacts = load_push_contacts(messages, facts.stops.values("provider"))
+    elif kind:
         _load_contacts(facts, messages, channel, kind)
     keyed = [m.id for m in messages if m.collapse_key or m.ordering_key]
     if keyed:

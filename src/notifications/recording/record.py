@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.domain.messages import NOT_CALLED, SendResult
 from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
@@ -24,6 +25,7 @@ from notifications.models.hot import hot
 from notifications.models.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
+from notifications.recording.contacts import close_dead_contacts
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.restraint import restrain, write_items
@@ -158,9 +160,10 @@ def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
 
 def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
-    attempts = [_attempt(o) for o in outcomes if o.attempt and o.result]
+    attempts = [row for o in outcomes if o.attempt and o.result for row in _attempts(o, o.result)]
     if attempts:
         hot().insert_attempts(attempts)
+    close_dead_contacts(outcomes)
     kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
@@ -178,19 +181,31 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
         Notification.objects.filter(pk__in=scheduled).update(scheduled_status="sent")
 
 
-def _attempt(outcome: Outcome) -> tuple[Any, ...]:
-    assert outcome.result is not None
-    result = outcome.result
+def _attempts(outcome: Outcome, result: SendResult) -> list[tuple[Any, ...]]:
+    """A row for each call: one, or one for each device."""
+    if not result.parts:
+        return [_attempt(outcome, result, outcome.provider or "", None)]
+    return [
+        _attempt(outcome, part.result, part.target.provider, part.target.device_id)
+        for part in result.parts
+        if part.result.error_code not in NOT_CALLED
+    ]
+
+
+def _attempt(
+    outcome: Outcome, result: SendResult, provider: str, device_id: int | None
+) -> tuple[Any, ...]:
     return (
         outcome.message.id,
         outcome.attempts,
-        outcome.provider or "",
+        provider,
         result.verdict.value,
         result.error_code,
         result.error,
         result.provider_message_id,
         None if result.response is None else seal_json(result.response),
         int(result.duration_s * 1000),
+        device_id,
         hot().time_value(outcome.at),
     )
 

@@ -87,13 +87,14 @@ class StepAnswer(msgspec.Struct, kw_only=True):
 
 
 class AttemptAnswer(msgspec.Struct, kw_only=True):
-    """One call to a provider."""
+    """One call to a provider. device_id: the device it was for, where there are several."""
 
     number: int
     provider: str
     verdict: str
     error_code: str
     at: datetime
+    device_id: int | None = None
 
 
 class DigestAnswer(msgspec.Struct, kw_only=True):

@@ -100,6 +100,7 @@ def _attempts(message_id: int) -> list[AttemptAnswer]:
             verdict=row.verdict,
             error_code=row.error_code,
             at=row.at,
+            device_id=row.device_id,
         )
         for row in rows
     ]

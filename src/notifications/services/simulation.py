@@ -70,7 +70,7 @@ def _simulate(draft: PendingMessage, at: datetime) -> SimulatedMessage:
         decision=type(decision).__name__.lower(),
         reason=decision.reason,
         steps=steps_answer(decision.reason),
-        provider=route(draft),
+        provider=route(draft, facts.contacts.get(draft.id)),
     )
     if isinstance(decision, Defer):
         shown.until = decision.until
