@@ -92,7 +92,8 @@ def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
         cursor.execute(
             f"INSERT INTO notifications_deliveryattempt ({', '.join(ATTEMPT_COLUMNS)})"  # noqa: S608
             " SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[])",
+            " %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[],"
+            " %s::timestamptz[])",
             columns,
         )
 
