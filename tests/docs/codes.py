@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = [
     path
-    for path in (ROOT / "src" / "notifications").rglob("*.py")
+    for room in ("notifications", "directory/audiences")
+    for path in (ROOT / "src" / room).rglob("*.py")
     if not {"migrations", "testing"} & set(path.parts)
 ]
 KEYWORDS = ("code", "error_code")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog")
+NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience")
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
@@ -17,6 +17,7 @@ NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog")
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]))
 @click.option("--messages", type=int)
 @click.option("--workers", type=int)
+@click.option("--users", type=int, help="Of audience: the size of the directory.")
 @click.option("--backlog", type=int, help="Of isolation: bulk messages that are queued.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:

@@ -35,6 +35,13 @@ from directory.models import Enrollment, Group, Segment, Subject, TutorAssignmen
 from directory.models.user import Role
 
 _IDS_AT_ONCE = 10_000
+_UNKNOWN = {
+    "group": "unknown_group",
+    "segment": "unknown_segment",
+    "subject": "unknown_subject",
+    "teacher": "unknown_teacher",
+    "tutor": "unknown_tutor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class _Resolver:
             key = "uuid" if isinstance(named, UUID) else "pk"
             row = manager.filter(**{key: named}).values_list("pk", "name").first()
         if row is None:
-            self.reading.fault(path, f"unknown_{noun}", f"there is no {noun} {named}")
+            self.reading.fault(path, _UNKNOWN[noun], f"there is no {noun} {named}")
             return 0
         self.names[noun, row[0]] = row[1]
         return int(row[0])
@@ -146,7 +153,7 @@ class _Resolver:
         key = "uuid" if isinstance(named, UUID) else "pk"
         row = User.objects.filter(**{key: named}).values_list("pk", "role").first()
         if row is None:
-            self.reading.fault(path, f"unknown_{role}", f"there is no user {named}")
+            self.reading.fault(path, _UNKNOWN[role], f"there is no user {named}")
             return 0
         students: models.QuerySet[Any] = (
             TutorAssignment.objects.filter(tutor=row[0])
@@ -154,7 +161,7 @@ class _Resolver:
             else Enrollment.objects.filter(teacher=row[0])
         )
         if row[1] != role and not students.exists():
-            self.reading.fault(path, f"unknown_{role}", f"user {named} is no {role}")
+            self.reading.fault(path, _UNKNOWN[role], f"user {named} is no {role}")
         self.names[str(role), row[0]] = str(row[0])
         return int(row[0])
 
@@ -163,7 +170,7 @@ class _Resolver:
         segment = Segment.objects.filter(**{key: rule.segment}).first()
         if segment is None:
             detail = f"there is no segment {rule.segment}"
-            self.reading.fault(rule.path, "unknown_segment", detail)
+            self.reading.fault(rule.path, _UNKNOWN["segment"], detail)
             return rule
         path = f"{rule.path}.criteria"
         criteria = read_criterion(segment.criteria, path, self.reading, depth=1)

@@ -75,10 +75,12 @@ class BulkRecipient(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class BulkBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The same notification for up to 10,000 users, each with a context of their own."""
+    """The same notification for up to 10,000 users: each with a context of their own
+    (`recipients`), or all of an audience."""
 
     template_path: str
-    recipients: list[BulkRecipient]
+    recipients: list[BulkRecipient] | None = None
+    audience: dict[str, Any] | None = None
     channel: str | None = None
     channels: list[str] | None = None
     priority: int | str = 3
@@ -137,9 +139,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
-    """A valid bulk request; recipients that cannot be are in `rejected`."""
+    """A valid bulk request; recipients that cannot be are in `rejected`. audience is what the
+    caller wrote instead of recipients, still to be read."""
 
     terms: Terms
     recipients: list[Recipient]
     rejected: list[Rejection]
     total: int
+    audience: dict[str, Any] | None = None

@@ -64,11 +64,33 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
     """
     fields = Fields(body)
     fields.refuse_unknown(BulkBody.__struct_fields__)
+    audience = fields.mapping("audience") if body.get("audience") is not None else None
+    listed = _listed(fields)
+    terms = _terms(fields, now=now, channels_optional=True)
+    if audience is not None and not terms.channels and not fields.errors:
+        fields.fault("channel", "required", f"an audience needs one for all: one of {_CHANNELS}")
+    fields.done()
+    recipients, rejected = _recipients(listed, terms)
+    return BulkRequest(
+        terms=terms,
+        recipients=recipients,
+        rejected=rejected,
+        total=len(listed),
+        audience=audience,
+    )
+
+
+def _listed(fields: Fields) -> list[Any]:
+    """The recipients as they were written; empty with an audience, or with a fault."""
     listed = fields.items("recipients")
+    meant = fields.body.get("audience") is not None
     if listed is None:
-        if "recipients" not in body:
-            fields.fault("recipients", "required", "is required: a list of {user_id, ...}")
-        listed = []
+        if not meant and fields.body.get("recipients") is None:
+            fields.fault(
+                "recipients", "required", "is required: a list of {user_id, ...} (or use audience)"
+            )
+    elif meant:
+        fields.fault("audience", "invalid", "give recipients or audience, not both")
     elif not listed:
         fields.fault("recipients", "invalid", "must name at least one recipient")
     elif len(listed) > MAX_RECIPIENTS:
@@ -77,11 +99,9 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
             "too_many_recipients",
             f"takes up to {MAX_RECIPIENTS:,} recipients, not {len(listed):,}; send several calls",
         )
-        listed = []
-    terms = _terms(fields, now=now, channels_optional=True)
-    fields.done()
-    recipients, rejected = _recipients(listed, terms)
-    return BulkRequest(terms=terms, recipients=recipients, rejected=rejected, total=len(listed))
+    else:
+        return listed
+    return []
 
 
 def _recipients(listed: list[Any], terms: Terms) -> tuple[list[Recipient], list[Rejection]]:

@@ -33,6 +33,7 @@ SCOPES = {
     "templates:write": "write and publish templates",
     "users:read": "read people and contact points",
     "users:write": "write people and contact points",
+    "segments:write": "write saved segments",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +14,19 @@ from django.db import transaction
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.errors import NotFound
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import UNSETTLED
 from notifications.infra import clock
 from notifications.intake.accept import Target, accept
-from notifications.intake.request import Recipient, Rejection
+from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
 from notifications.models.hot import hot
 from notifications.rendering.render import CompiledVersion, version_of
 from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
+from notifications.services.api_keys import missing_scope
+from notifications.services.audience import read_audience
 from notifications.services.intents import (
     check_channels,
     check_scopes,
@@ -30,6 +35,7 @@ from notifications.services.intents import (
     note_bypass,
 )
 
+SEND = "notifications:send"
 _IDS_AT_ONCE = 1_000
 
 
@@ -41,6 +47,8 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     template = find_template(request.terms.template_path)
     check_channels(template, request.terms.channels)
     intent = make_intent(request.terms, template, caller)
+    if request.audience is not None:
+        request = _drawn(request, request.audience, caller, now)
     people = _people(request.recipients)
     judge = _Judge(version_of(template.current_version_id), request.terms.context, people, caller)
     targets = [target for target in map(judge.judge, request.recipients) if target]
@@ -68,6 +76,43 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     )
 
 
+def _drawn(
+    request: BulkRequest, audience: dict[str, Any], caller: Caller, now: datetime
+) -> BulkRequest:
+    """The request with an audience's people for recipients; listed people who are not there are
+    rejected, numbered from 0 among themselves, the others after them.
+
+    Raises:
+        InvalidRequest: with every fault of the audience; too_many_recipients.
+        Refused: missing_scope.
+    """
+    if not caller.may(SEND):
+        raise missing_scope(SEND)
+    found = read_audience(audience, now=now)
+    count = found.count() + len(found.missing)
+    if count > MAX_RECIPIENTS:
+        detail = (
+            f"means {count:,} people, and a call takes {MAX_RECIPIENTS:,}: use a broadcast,"
+            " or divide the audience"
+        )
+        raise InvalidRequest([FieldError("audience", "too_many_recipients", detail)])
+    rejected = [
+        Rejection(index, each.reason, f"{each.path}: there is no active user {each.user}")
+        for index, each in enumerate(found.missing)
+    ]
+    ids = islice((key for page in found.stream() for key in page), MAX_RECIPIENTS)
+    recipients = [
+        Recipient(index, key, request.terms.channels, {})
+        for index, key in enumerate(ids, start=len(rejected))
+    ]
+    return replace(
+        request,
+        recipients=recipients,
+        rejected=rejected,
+        total=len(rejected) + len(recipients),
+    )
+
+
 class _Judge:
     """Decides of each recipient whether it can be taken in."""
 
@@ -81,7 +126,7 @@ class _Judge:
         self.rejected: list[Rejection] = []
         self._version = version
         self._people = people
-        self._own_only = None if caller.may("notifications:send") else caller.user_id
+        self._own_only = None if caller.may(SEND) else caller.user_id
         self._shared = {**shared, "user": {}}
         self._shared_missing = version.missing_variables(self._shared)
 

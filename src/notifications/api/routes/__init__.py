@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from notifications.api.route import Route
-from notifications.api.routes import access, health, notifications, operations, preferences
+from notifications.api.routes import (
+    access,
+    audiences,
+    health,
+    notifications,
+    operations,
+    preferences,
+    segments,
+)
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *notifications.ROUTES,
     *preferences.ROUTES,
+    *audiences.ROUTES,
+    *segments.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

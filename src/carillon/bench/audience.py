@@ -1,0 +1,16 @@
+"""`bench audience`: how fast audiences are counted and streamed, and in how much memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carillon.bench.ground import ground, machine
+
+
+def run(*, database: str = "postgres", users: int = 1_000_000) -> dict[str, Any]:
+    """For each kind of audience: people, seconds a count, people and looked-at users a second of a
+    stream. rss_mb_before and rss_mb_max show what streaming all of them costs."""
+    with ground(database) as place:
+        place.run("crowd", users)
+        figures = place.run("audiences")
+    return {"database": database, "users": users, **machine(), **figures}
