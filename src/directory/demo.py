@@ -96,7 +96,7 @@ def load_people(*, now: datetime) -> dict[str, int]:
     Only new people are put into subjects, groups and families: what somebody has changed since
     stays changed.
     """
-    names = {role: [f"{role}{n}" for n in range(1, count + 1)] for role, count in _COUNTS.items()}
+    names = _names()
     wanted = [name for some in names.values() for name in some]
     there = set(User.objects.filter(username__in=wanted).values_list("username", flat=True))
     if there.issuperset(wanted):
@@ -117,6 +117,16 @@ def load_people(*, now: datetime) -> dict[str, int]:
         "devices": _make_devices(made),
         **_make_school(circle),
     }
+
+
+def demo_people() -> list[int]:
+    """The ids of those demo people who are there."""
+    wanted = [name for some in _names().values() for name in some]
+    return list(User.objects.filter(username__in=wanted).values_list("pk", flat=True))
+
+
+def _names() -> dict[Role, list[str]]:
+    return {role: [f"{role}{n}" for n in range(1, count + 1)] for role, count in _COUNTS.items()}
 
 
 def _make_users(names: dict[Role, list[str]], there: set[str], now: datetime) -> list[User]:

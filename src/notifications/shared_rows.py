@@ -24,6 +24,7 @@ class CategoryFacts(NamedTuple):
     key: str
     crash_policy: str
     terms: CategoryTerms
+    retired: bool
 
     @property
     def resends(self) -> bool:
@@ -53,11 +54,11 @@ def category_by_key(key: str) -> CategoryFacts | None:
 
 def category_keys() -> list[str]:
     """The keys of all categories."""
-    return sorted(facts.key for facts in _fresh_categories().values())
+    return sorted(facts.key for facts in _fresh_categories().values() if not facts.retired)
 
 
 def _with_key(categories: dict[int, CategoryFacts], key: str) -> CategoryFacts | None:
-    return next((facts for facts in categories.values() if facts.key == key), None)
+    return next((f for f in categories.values() if f.key == key and not f.retired), None)
 
 
 def _fresh_categories() -> dict[int, CategoryFacts]:
@@ -80,7 +81,12 @@ def _facts_of(row: Category) -> CategoryFacts:
         json.dumps(row.default_preferences, sort_keys=True) if row.default_preferences else "",
         json.dumps(row.caps) if row.caps else "",
     )
-    return CategoryFacts(row.pk, row.key, row.crash_policy, terms)
+    return CategoryFacts(row.pk, row.key, row.crash_policy, terms, row.retired_at is not None)
+
+
+def refresh_categories() -> None:
+    """Reads the categories again: this process has changed one. Others do within seconds."""
+    _read_categories()
 
 
 @functools.lru_cache(maxsize=256)

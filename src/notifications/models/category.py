@@ -20,6 +20,10 @@ class CrashPolicy(models.TextChoices):
     HOLD = "hold", "Hold for a person (at most once)"
 
 
+SEEDED = ("security", "payment", "course", "announcement", "marketing", "system", "digest")
+"""Categories that every installation has; the service itself counts on some of them."""
+
+
 class Category(models.Model):
     """A kind of notification that people and operators steer as one. An unknown one is a 400."""
 
@@ -35,6 +39,7 @@ class Category(models.Model):
     default_preferences = models.JSONField(default=dict, blank=True)
     caps = models.JSONField(default=list, blank=True)  # [{"limit", "window_s", "channel"}]
     retention_days = models.PositiveIntegerField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)  # gone, but told of in old stories
 
     class Meta:
         verbose_name_plural = "categories"

@@ -10,6 +10,8 @@ from notifications.domain.messages import DeliveryResult
 from notifications.services.engine import NotificationDeliveryEngine
 from notifications.services.notification import NotificationService
 from notifications.services.operations import OperationsService
+from notifications.services.preferences import PreferenceService
+from notifications.services.user_preferences import UserPreferenceService
 
 __all__ = [
     "DeliveryResult",
@@ -18,4 +20,6 @@ __all__ = [
     "NotificationDeliveryEngine",
     "NotificationService",
     "OperationsService",
+    "PreferenceService",
+    "UserPreferenceService",
 ]

@@ -8,11 +8,17 @@ from collections.abc import Callable
 import msgspec
 from django.db import transaction
 
-from directory.demo import load_people
+from directory.demo import demo_people, load_people
 from directory.models import User
 from notifications.demo.texts import DemoTemplate, demo_templates
 from notifications.infra import clock
-from notifications.models import Category, NotificationTemplate, TemplateStatus
+from notifications.models import (
+    Category,
+    NotificationTemplate,
+    TemplateStatus,
+    UserNotificationPreference,
+)
+from notifications.services.consents import set_consent_of
 
 ADMIN = "admin"
 Progress = Callable[[str], None]
@@ -41,6 +47,7 @@ class DemoService:
         say("people")
         with transaction.atomic():
             people = load_people(now=clock.now())
+            people["consents"] = _give_consent()
         say("templates")
         with transaction.atomic():
             templates = _load_templates()
@@ -70,6 +77,15 @@ def _load_admin(password: str) -> tuple[str | None, int]:
         role="admin",
     )
     return generated, 1
+
+
+def _give_consent() -> int:
+    """Those who have said nothing yet agree to data processing; what was said since stays."""
+    people = {*demo_people(), User.objects.get(username=ADMIN).pk}
+    rows = UserNotificationPreference.objects.filter(user_id__in=people)
+    silent = people - set(rows.values_list("user_id", flat=True))
+    wording = "Demo data: this person is made up."
+    return set_consent_of(silent, granted=True, source="demo", wording=wording)
 
 
 def _load_templates() -> int:

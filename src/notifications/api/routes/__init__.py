@@ -6,6 +6,7 @@ from notifications.api.route import Route
 from notifications.api.routes import (
     access,
     audiences,
+    categories,
     health,
     notifications,
     operations,
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *preferences.ROUTES,
     *audiences.ROUTES,
     *segments.ROUTES,
+    *categories.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

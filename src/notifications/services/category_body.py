@@ -1,0 +1,150 @@
+"""Reads and checks what staff say of a category."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from notifications.domain.channels import PERSON_CHANNELS
+from notifications.domain.limits import LONGEST_S, MOST
+from notifications.domain.preferences import SWITCHES, DigestFrequency
+from notifications.intake.fields import Fields
+from notifications.intake.limits import read_number
+from notifications.models import CrashPolicy, LegalBasis
+
+_KEY = re.compile(r"[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9])?")
+_MOST_CAPS = 10
+_LONGEST_RETENTION = 36_500
+
+
+class Cap(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """At most `limit` messages to a person in window_s seconds; on one channel, or on all."""
+
+    limit: int
+    window_s: int
+    channel: str = ""
+
+
+class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A category; in a change, what is left out stays as it is.
+
+    legal_basis: consent, contract or legal_obligation. crash_policy: resend or hold.
+    default_preferences: switches such as `sms_enabled`, and digest_frequency, for people who have
+    chosen nothing.
+    """
+
+    key: str = ""
+    name: str = ""
+    legal_basis: str = LegalBasis.CONTRACT.value
+    marketing: bool = False
+    crash_policy: str = CrashPolicy.RESEND.value
+    default_preferences: dict[str, bool | str] = {}
+    caps: list[Cap] = []
+    retention_days: int | None = None
+
+
+class CategoryAnswer(msgspec.Struct, kw_only=True):
+    """A category."""
+
+    id: int
+    key: str
+    name: str
+    legal_basis: str
+    marketing: bool
+    crash_policy: str
+    default_preferences: dict[str, bool | str]
+    caps: list[Cap]
+    retention_days: int | None
+
+
+class CategoryList(msgspec.Struct, kw_only=True):
+    """A page of categories, the oldest first."""
+
+    results: list[CategoryAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+    """The model's values of a body: those that were given.
+
+    Raises:
+        InvalidRequest: with every field's error.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(CategoryBody.__struct_fields__)
+    values: dict[str, Any] = {}
+    if creating:
+        values["key"] = _key(fields)
+    elif "key" in body:
+        fields.fault("key", "key_is_fixed", "a category keeps its key: make a new one")
+    if "name" in body:
+        values["name"] = fields.text("name", longest=100) or ""
+    if "marketing" in body:
+        values["marketing"] = fields.flag("marketing", False)
+    for name, choices in (("legal_basis", LegalBasis), ("crash_policy", CrashPolicy)):
+        if name in body:
+            values[name] = _choice(fields, name, choices.values)
+    if "default_preferences" in body:
+        values["default_preferences"] = _preferences(fields)
+    if "caps" in body:
+        values["caps"] = _caps(fields)
+    if "retention_days" in body:
+        values["retention_days"] = read_number(fields, "retention_days", highest=_LONGEST_RETENTION)
+    fields.done()
+    return values
+
+
+def _key(fields: Fields) -> str:
+    key = fields.text("key", required=True, longest=50) or ""
+    if key and not _KEY.fullmatch(key):
+        fields.fault("key", "invalid", "must be lower-case letters, digits, - and _, e.g. course")
+    return key
+
+
+def _choice(fields: Fields, name: str, choices: Sequence[str]) -> str:
+    value = fields.text(name, required=True) or ""
+    if value and value not in choices:
+        fields.fault(name, "invalid_choice", f"must be one of {', '.join(choices)}")
+    return value
+
+
+def _preferences(fields: Fields) -> dict[str, bool | str]:
+    given = fields.mapping("default_preferences")
+    inner = Fields(given, path="default_preferences.")
+    inner.refuse_unknown((*SWITCHES, "digest_frequency"))
+    found: dict[str, bool | str] = {
+        name: inner.flag(name, False) for name in SWITCHES if name in given
+    }
+    if "digest_frequency" in given:
+        found["digest_frequency"] = _choice(inner, "digest_frequency", list(DigestFrequency))
+    fields.errors += inner.errors
+    return found
+
+
+def _caps(fields: Fields) -> list[dict[str, Any]]:
+    rows = fields.items("caps") or []
+    if len(rows) > _MOST_CAPS:
+        fields.fault("caps", "invalid", f"takes up to {_MOST_CAPS} caps")
+        return []
+    return [_cap(fields, place, row) for place, row in enumerate(rows)]
+
+
+def _cap(fields: Fields, place: int, row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        fields.fault(f"caps[{place}]", "wrong_type", "must be an object: {limit, window_s}")
+        return {}
+    inner = Fields(row, path=f"caps[{place}].")
+    inner.refuse_unknown(Cap.__struct_fields__)
+    cap: dict[str, Any] = {
+        "limit": read_number(inner, "limit", highest=MOST, required=True),
+        "window_s": read_number(inner, "window_s", highest=LONGEST_S, required=True),
+    }
+    channel = row.get("channel") or ""
+    if channel:
+        cap["channel"] = _choice(inner, "channel", [str(each) for each in PERSON_CHANNELS])
+    fields.errors += inner.errors
+    return cap
