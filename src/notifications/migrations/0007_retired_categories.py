@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('notifications', '0006_attempt_device'),
+        ("notifications", "0006_attempt_device"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='category',
-            name='retired_at',
+            model_name="category",
+            name="retired_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
     ]
