@@ -8,6 +8,7 @@ from notifications.models.batch import (
     pack_keys,
     unpack_keys,
 )
+from notifications.models.broadcast import Broadcast, BroadcastRecipient, change_broadcast_status
 from notifications.models.category import Category, CrashPolicy, LegalBasis
 from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
 from notifications.models.digest import DigestBucket, DigestItem
@@ -43,6 +44,8 @@ __all__ = [
     "MARKETING",
     "SCOPES",
     "ApiKey",
+    "Broadcast",
+    "BroadcastRecipient",
     "Category",
     "ConsentRecord",
     "CrashPolicy",
@@ -72,6 +75,7 @@ __all__ = [
     "TemplateVersion",
     "UserNotificationPreference",
     "WorkerProcess",
+    "change_broadcast_status",
     "change_status",
     "default_consent",
     "pack_keys",

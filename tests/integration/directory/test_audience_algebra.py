@@ -30,7 +30,7 @@ PROOF = os.environ.get("CARILLON_PROOF") == "1"
 SEEDS = range(40) if PROOF else range(2)
 EXAMPLES = 300 if PROOF else 60
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, *([pytest.mark.proof] if PROOF else [])]
 
 
 @pytest.fixture(params=SEEDS)

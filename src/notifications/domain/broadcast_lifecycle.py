@@ -1,0 +1,124 @@
+"""The law of a broadcast's life: its states, one table of transitions, and its arithmetic.
+
+At every instant recipients = sent + failed + suppressed + uncertain + cancelled + pending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BroadcastStatus(StrEnum):
+    """Where a broadcast is. sent: all handed over, receipts outstanding; completed: all final."""
+
+    DRAFT = "draft"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    SENT = "sent"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_S = BroadcastStatus
+
+TRANSITIONS: dict[BroadcastStatus, frozenset[BroadcastStatus]] = {
+    _S.DRAFT: frozenset({_S.AWAITING_APPROVAL, _S.SCHEDULED, _S.SENDING, _S.CANCELLED}),
+    _S.AWAITING_APPROVAL: frozenset({_S.DRAFT, _S.SCHEDULED, _S.SENDING}),
+    _S.SCHEDULED: frozenset({_S.DRAFT, _S.AWAITING_APPROVAL, _S.SENDING, _S.CANCELLED}),
+    _S.SENDING: frozenset({_S.PAUSED, _S.SENT, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.PAUSED: frozenset({_S.SENDING, _S.CANCELLED}),
+    _S.SENT: frozenset({_S.COMPLETED, _S.FAILED, _S.SENDING}),
+    _S.COMPLETED: frozenset({_S.SENDING}),
+    _S.FAILED: frozenset({_S.SENDING}),
+    _S.CANCELLED: frozenset(),
+}
+"""What may follow. From sent, completed and failed only a retry leads back to sending."""
+
+EDITABLE = frozenset({_S.DRAFT, _S.SCHEDULED})
+LAUNCHABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.AWAITING_APPROVAL})
+OVER = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED})
+
+
+class RecipientState(StrEnum):
+    """What became of one recipient."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+    UNCERTAIN = "uncertain"
+    CANCELLED = "cancelled"
+
+
+def may_follow(current: str, target: str) -> bool:
+    """Whether the table allows `current` -> `target`."""
+    return BroadcastStatus(target) in TRANSITIONS[BroadcastStatus(current)]
+
+
+def sources_of(target: BroadcastStatus) -> frozenset[BroadcastStatus]:
+    """The states from which `target` may follow: the WHERE of the statement that writes it."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+
+
+CANCELLABLE = sources_of(_S.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many recipients are in each state."""
+
+    total: int = 0
+    sent: int = 0
+    failed: int = 0
+    suppressed: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Those of whom nothing is known yet."""
+        return self.total - (
+            self.sent + self.failed + self.suppressed + self.uncertain + self.cancelled
+        )
+
+    @property
+    def holds(self) -> bool:
+        """The invariant: no count is negative, and nobody is counted twice."""
+        counts = (self.sent, self.failed, self.suppressed, self.uncertain, self.cancelled)
+        return min(*counts, self.total, self.pending) >= 0
+
+    def progress_pct(self, status: str) -> int:
+        """(sent + failed + suppressed) / total in percent, rounded down; 0 of nobody, until it is
+        completed."""
+        if not self.total:
+            return 100 if status == _S.COMPLETED else 0
+        return (self.sent + self.failed + self.suppressed) * 100 // self.total
+
+
+def settled_status(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
+    """What a sending broadcast becomes by what its recipients are; None while some are open.
+
+    All failed is failed; uncertain ones wait for a receipt or a person, as those without a receipt.
+    """
+    if tally.pending:
+        return None
+    if tally.total and tally.failed == tally.total:
+        return _S.FAILED
+    if receipts_outstanding or tally.uncertain:
+        return _S.SENT
+    return _S.COMPLETED
+
+
+def broadcast_diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    order = list(BroadcastStatus)
+    lines = ["stateDiagram-v2", "    [*] --> draft"]
+    for state, targets in TRANSITIONS.items():
+        lines += [f"    {state} --> {target}" for target in sorted(targets, key=order.index)]
+        if state in OVER:
+            lines.append(f"    {state} --> [*]")
+    return "\n".join(lines)
