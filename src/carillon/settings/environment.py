@@ -7,6 +7,7 @@ docs/reference/settings.md is generated from this list.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -67,6 +68,14 @@ def _text(text: str) -> str:
 def _words(text: str) -> tuple[str, ...]:
     """words separated by commas"""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """a JSON object"""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
 
 
 def _path(text: str) -> Path:
@@ -135,7 +144,10 @@ def _redis_url(text: str) -> str:
 
 
 def _setting(default: Any, read: Callable[[str], Any], help_text: str) -> Any:
-    return field(default=default, metadata={"read": read, "help": help_text})
+    metadata = {"read": read, "help": help_text}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +171,12 @@ class Environment:
     timezone: str = _setting("UTC", _text, "The service's default IANA time zone.")
     admin_password: str = _setting("", _text, "The demo administrator's password. Empty: generated and printed once.")
     default_consent: bool = _setting(False, _flag, "The data-processing consent that new users start with.")
-    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp", "ses"), "Who carries email.")
+    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp", "ses", "anymail"), "Who carries email.")
     email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
     push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm", "webpush"), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
     sms_provider: str = _setting("sandbox", _one_of("sandbox", "twilio"), "Who carries SMS.")
     telegram_provider: str = _setting("sandbox", _one_of("sandbox", "telegram"), "Who carries Telegram messages.")
+    chat_provider: str = _setting("sandbox", _one_of("sandbox", "apprise"), "Who carries messages to chats.")
     webhook_provider: str = _setting("webhook", _one_of("sandbox", "webhook"), "Who carries webhooks.")
     smtp_host: str = _setting("127.0.0.1", _text, "The SMTP server's host.")
     smtp_port: int = _setting(25, _integer(1, 65535), "The SMTP server's port.")
@@ -188,6 +201,10 @@ class Environment:
     ses_session_token: str = _setting("", _text, "The session token of temporary AWS credentials.")
     ses_configuration_set: str = _setting("", _text, "The SES configuration set, whose event destination reports bounces and deliveries.")
     ses_base_url: str = _setting("", _optional_url, "Where SES v2 is reached. Empty: the region's own address.")
+    anymail_backend: str = _setting("", _text, "The django-anymail backend: `postmark`, `mailgun`, `sendgrid`, ... or a dotted path.")
+    anymail_settings: dict[str, Any] = _setting({}, _json_object, "The backend's own settings as JSON, such as `{\"server_token\": \"...\"}`.")
+    anymail_webhook_secret: str = _setting("", _text, "`user:password` that the service sends with its callbacks (basic authentication).")
+    apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. Services at a vendor's own address need none.")
     webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
     lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")

@@ -58,5 +58,9 @@ def logging_config(*, level: str, json: bool) -> dict[str, Any]:
             "uvicorn.access": {"level": "WARNING"},
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
+            # Libraries that name addresses and tokens in what they log.
+            "apprise": {"level": "DEBUG", "propagate": False},  # captured where it is needed
+            "urllib3": {"level": "WARNING"},
+            "botocore": {"level": "WARNING"},
         },
     }

@@ -35,6 +35,17 @@ def refused(answer: Answer, now: datetime, **more: Any) -> dict[str, Any]:
     }
 
 
+def status_meaning(status: int) -> dict[str, Any]:
+    """A no of which only the status is known."""
+    refusing = status in (401, 403)
+    return {
+        "success": False,
+        "error": f"HTTP {status}",
+        "error_code": "auth" if refusing else f"http_{status}",
+        "retry": refusing or status >= 500 or status in _AGAIN,
+    }
+
+
 def faulted(fault: HttpFault) -> dict[str, Any]:
     """No status came back: again if nothing was written, else nobody knows."""
     return {

@@ -13,10 +13,12 @@ _ROOT = "notifications.delivery.providers"
 PROVIDERS = {
     "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
     "ses": f"{_ROOT}.email.ses:AWSSESEmailProvider",
+    "anymail": f"{_ROOT}.email.anymail:AnymailEmailProvider",
     "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
     "webpush": f"{_ROOT}.push.web_push:WebPushProvider",
     "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",
     "telegram": f"{_ROOT}.telegram.bot_api:TelegramBotProvider",
+    "apprise": f"{_ROOT}.chat.apprise:AppriseChatProvider",
     "in_app": f"{_ROOT}.in_app.inbox:InboxProvider",
     "webhook": f"{_ROOT}.webhook.signed:SignedWebhookProvider",
     "sandbox": f"{_ROOT}.sandbox.outbox:SandboxProvider",
@@ -30,6 +32,7 @@ _SETTINGS = {
     "sms": "sms_provider",
     "telegram": "telegram_provider",
     "webhook": "webhook_provider",
+    "chat": "chat_provider",
 }
 
 

@@ -168,6 +168,19 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
         "twilio": _ANY_HTTP | _WORD_WANTED,
         # Telegram's is a message id. A bare 404 is a proxy's: Telegram's own has a body.
         "telegram": _ANY_HTTP | _WORD_WANTED,
+        "anymail": _ANY_HTTP | _WORD_WANTED,
+        # Apprise tells a status or a failed connection, and no more: neither how long to wait nor
+        # what a 200 said. Whatever else went wrong is doubt.
+        "apprise": _ANY_HTTP
+        | _STATUS_IS_ALL
+        | {
+            "not_http": Expected(_UNCERTAIN, "connection"),
+            "cut": Expected(_UNCERTAIN, "connection"),
+            "429_after": Expected(_RETRY, "http_429"),
+            "503_after": Expected(_RETRY, "http_503"),
+            "401": Expected(_RETRY, "auth"),
+            "410": Expected(_FAILED, "http_410"),
+        },
         "smtp": {
             "refused": Expected(_RETRY, "connection"),
             "smtp_reset_at_once": Expected(_RETRY, "connection"),
@@ -222,26 +235,32 @@ def faulty_server(fault: Fault, protocol: str) -> Sink:
 
 
 def fault_table() -> str:
-    """The verdicts as Markdown, a table a provider, for docs/reference/faults.md."""
-    parts = []
-    for provider, verdicts in FAULT_VERDICTS.items():
-        rows = [
-            f"## {provider}",
-            "",
-            "| fault | what the server does | verdict | code | besides |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        for name, expected in verdicts.items():
-            code = f"`{expected.code}`" if expected.code else ""
-            cells = (f"`{name}`", FAULTS[name].text, expected.verdict, code, _besides(expected))
-            rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
-        parts.append("\n".join(rows))
+    """The verdicts as Markdown for docs/reference/faults.md, a table for each protocol."""
+    parts = [_table(protocol) for protocol in dict.fromkeys(PROTOCOLS.values())]
     return "\n\n".join(parts) + "\n"
 
 
-def _besides(expected: Expected) -> str:
+def _table(protocol: str) -> str:
+    keys = [key for key, spoken in PROTOCOLS.items() if spoken == protocol]
+    rows = [
+        f"## {protocol.upper()}",
+        "",
+        f"| fault | what the server does | {' | '.join(f'`{key}`' for key in keys)} |",
+        "| --- | --- |" + " --- |" * len(keys),
+    ]
+    for name, fault in FAULTS.items():
+        if protocol in fault.protocols:
+            cells = (_cell(FAULT_VERDICTS[key][name]) for key in keys)
+            rows.append(f"| `{name}` | {fault.text} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _cell(expected: Expected) -> str:
+    words = [str(expected.verdict)]
+    if expected.code:
+        words.append(f"`{expected.code}`")
     if expected.recipient_dead:
-        return "the contact point is dead"
+        words.append("dead")
     if expected.retry_after_s is not None:
-        return f"not before {expected.retry_after_s:g} s"
-    return ""
+        words.append(f"not before {expected.retry_after_s:g} s")
+    return ", ".join(words)

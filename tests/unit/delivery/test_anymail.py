@@ -1,0 +1,164 @@
+"""Any service of django-anymail: its own request, over our wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+
+from notifications.delivery.providers.email.anymail import AnymailEmailProvider, backend_of
+from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.testing.servers import HTTPSink, Reply
+
+SERVICES = {
+    "postmark": ({"server_token": "t"}, {"ErrorCode": 0, "MessageID": "m", "Message": "OK"}),
+    "mailgun": (
+        {"api_key": "k", "sender_domain": "example.com"},
+        {"id": "<m>", "message": "Queued. Thank you."},
+    ),
+    "brevo": ({"api_key": "k"}, {"messageId": "<m>"}),
+    "resend": ({"api_key": "k"}, {"id": "m"}),
+    "sparkpost": (
+        {"api_key": "k"},
+        {"results": {"id": "m", "total_accepted_recipients": 1, "total_rejected_recipients": 0}},
+    ),
+    "mailjet": (
+        {"api_key": "k", "secret_key": "s"},
+        {"Messages": [{"Status": "success", "To": [{"Email": "ann@example.org", "MessageID": 1}]}]},
+    ),
+}
+
+
+@pytest.fixture
+async def service(settings):
+    async with HTTPSink() as sink:
+
+        def configure(name, answer, **own):
+            sink.script = lambda _: Reply(body=json.dumps(answer).encode())
+            settings.CARILLON = dataclasses.replace(
+                settings.CARILLON,
+                email_from="Колокол <bell@example.com>",
+                anymail_backend=name,
+                anymail_settings={"api_url": sink.url, **own},
+            )
+            return sink
+
+        yield configure
+
+
+async def sent(**more):
+    provider = AnymailEmailProvider()
+    values = {
+        "message_id": 1,
+        "reference": "0190aa.email",
+        "channel": "email",
+        "recipient": "ann@example.org",
+        "content": Content("Оплата", "Текст", "<p>Текст</p>"),
+        "category": "payment",
+        "reply_to": "desk@example.com",
+        "headers": {"List-Unsubscribe": "<https://bell.example.com/u/1>"},
+    }
+    (result,) = await provider.send_batch([OutboundMessage(**{**values, **more})])
+    await provider.close()
+    return result
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_the_request_is_the_one_that_anymail_itself_would_send(service, name):
+    own, answer = SERVICES[name]
+    sink = service(name, answer, **own)
+
+    result = await sent()
+
+    backend = backend_of(name, {"api_url": sink.url, **own})
+    backend.open()
+    mail = EmailMultiAlternatives(
+        "Оплата",
+        "Текст",
+        "Колокол <bell@example.com>",
+        ["ann@example.org"],
+        reply_to=["desk@example.com"],
+        headers={"List-Unsubscribe": "<https://bell.example.com/u/1>"},
+    )
+    mail.attach_alternative("<p>Текст</p>", "text/html")
+    mail.metadata, mail.tags = {"reference": "0190aa.email"}, ["payment"]
+    with HTTPSink(script=sink.script).run_in_thread() as theirs:
+        backend.api_url = theirs.url + "/"
+        backend._send(mail)
+    backend.close()
+    (ours,), (wanted,) = sink.requests, theirs.requests
+    assert result.verdict is Verdict.SENT, result
+    assert (ours.method, ours.path) == (wanted.method, wanted.path)
+    assert ours.headers.get("authorization") == wanted.headers.get("authorization")
+    assert comparable(ours) == comparable(wanted)
+    assert b"0190aa.email" in ours.body
+
+
+def comparable(request):
+    """The body, without what is drawn anew for each request."""
+    kind = request.headers["content-type"]
+    if "json" not in kind:
+        return request.body.replace(kind.rpartition("boundary=")[2].encode(), b"")
+    body = json.loads(request.body)
+    for holder in (body, *body.get("personalizations", [])):
+        for names in (holder, holder.get("custom_args", {})):
+            names.pop("anymail_id", None)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "verdict", "error_code", "dead"),
+    [
+        (406, 422, Verdict.FAILED, "anymail_rejected", False),
+        (300, 422, Verdict.FAILED, "anymail_invalid", True),
+        (10, 401, Verdict.RETRY, "auth", False),
+        (429, 429, Verdict.RETRY, "http_429", False),
+        (500, 500, Verdict.RETRY, "http_500", False),
+    ],
+)
+async def test_the_services_own_words_decide(service, code, status, verdict, error_code, dead):
+    text = {
+        300: "Error parsing 'To': Illegal email address 'ann@example.org'. It must contain @.",
+        406: "Found inactive addresses: ann@example.org. Inactive recipients are ones that bounced",
+    }.get(code, "ann@example.org")
+    sink = service("postmark", {}, server_token="t")
+    body = json.dumps({"ErrorCode": code, "Message": text}).encode()
+    sink.script = lambda _: Reply(status, body=body)
+
+    result = await sent()
+
+    assert (result.verdict, result.error_code, result.recipient_dead) == (verdict, error_code, dead)
+    assert "ann@example.org" not in result.error
+
+
+@pytest.mark.parametrize(
+    "backend", ["", "nobody", "amazon_ses", "test", "django.core.mail.backends.smtp.EmailBackend"]
+)
+async def test_a_backend_that_cannot_be_used_throws_nothing_away(service, backend):
+    sink = service(backend, {})
+
+    result = await sent()
+
+    assert (result.verdict, result.error_code) == (Verdict.RETRY, "not_configured")
+    assert "CARILLON_ANYMAIL_BACKEND" in result.error
+    assert sink.count == 0
+
+
+async def test_a_missing_setting_throws_nothing_away(service):
+    sink = service("postmark", {})
+
+    result = await sent()
+
+    assert (result.verdict, result.error_code) == (Verdict.RETRY, "not_configured")
+    assert sink.count == 0
+
+
+async def test_a_header_with_a_line_break_is_not_sent(service):
+    sink = service("postmark", {}, server_token="t")
+
+    result = await sent(content=Content("a\r\nBcc: eve@example.org", "b"))
+
+    assert (result.verdict, result.error_code) == (Verdict.FAILED, "invalid_message")
+    assert sink.count == 0
