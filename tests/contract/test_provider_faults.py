@@ -84,7 +84,7 @@ def provider_at(settings, tmp_path, private_key):
             fcm_credentials=str(account),
             webhook_allow_private=True,
             anymail_backend="postmark",
-            anymail_settings={"server_token": "secret", "api_url": base},
+            anymail_settings=json.dumps({"server_token": "secret", "api_url": base}),
             ses_base_url=base,
             ses_access_key_id="AKIDEXAMPLE",
             ses_secret_access_key="secret",

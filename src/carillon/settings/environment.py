@@ -70,12 +70,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def _json_object(text: str) -> str:
     """a JSON object"""
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    if not isinstance(json.loads(text), dict):
         raise ValueError
-    return found
+    return text
 
 
 def _path(text: str) -> Path:
@@ -144,10 +143,7 @@ def _redis_url(text: str) -> str:
 
 
 def _setting(default: Any, read: Callable[[str], Any], help_text: str) -> Any:
-    metadata = {"read": read, "help": help_text}
-    if isinstance(default, dict):
-        return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"read": read, "help": help_text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +198,7 @@ class Environment:
     ses_configuration_set: str = _setting("", _text, "The SES configuration set, whose event destination reports bounces and deliveries.")
     ses_base_url: str = _setting("", _optional_url, "Where SES v2 is reached. Empty: the region's own address.")
     anymail_backend: str = _setting("", _text, "The django-anymail backend: `postmark`, `mailgun`, `sendgrid`, ... or a dotted path.")
-    anymail_settings: dict[str, Any] = _setting({}, _json_object, "The backend's own settings as JSON, such as `{\"server_token\": \"...\"}`.")
+    anymail_settings: str = _setting("", _json_object, "The backend's own settings as JSON, such as `{\"server_token\": \"...\"}`.")
     anymail_webhook_secret: str = _setting("", _text, "`user:password` that the service sends with its callbacks (basic authentication).")
     apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. Services at a vendor's own address need none.")
     webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")

@@ -41,7 +41,7 @@ async def service(settings):
                 settings.CARILLON,
                 email_from="Колокол <bell@example.com>",
                 anymail_backend=name,
-                anymail_settings={"api_url": sink.url, **own},
+                anymail_settings=json.dumps({"api_url": sink.url, **own}),
             )
             return sink
 

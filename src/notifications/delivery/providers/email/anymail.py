@@ -7,6 +7,7 @@ timeouts of all providers, blocks no thread, and tells what may have been writte
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -49,7 +50,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
     def __init__(self) -> None:
         given = account(self.key)
         self._name = given.anymail_backend
-        self._settings = given.anymail_settings
+        self._settings = json.loads(given.anymail_settings or "{}")
         self._sender = given.email_from
         self._made: AnymailRequestsBackend | None = None
         self._client = HttpClient(
