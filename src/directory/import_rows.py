@@ -7,7 +7,7 @@ import json
 import re
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from directory.extras import flattened, read_contact_points, read_devices, read_groups
 from directory.models.user import Role
 
 _MAX_ATTRIBUTES = 20_000
@@ -27,16 +28,24 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 class LineFault(ValueError):
-    """What is wrong with a line, without the value itself."""
+    """What is wrong with a line, without the value itself. faults: (field, words)."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(" ".join(fault) for fault in faults))
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One good line: its number, the fields it names, and what identifies the person."""
+    """One good line: its number, the fields it names, and what identifies the person.
+
+    extras holds what is not a column of the person (see directory/extras.py).
+    """
 
     number: int
     values: dict[str, Any]
     keys: tuple[tuple[str, object], ...]
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 def _text(longest: int) -> Callable[[Any], str]:
@@ -162,6 +171,8 @@ def _attributes(value: Any) -> dict[str, Any]:
         written = json.dumps(value, allow_nan=False)
     except ValueError as error:
         raise ValueError("holds a number that is too large") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
     if len(written) > _MAX_ATTRIBUTES or _UNSTORABLE.search(written):
         raise ValueError(
             f"must be under {_MAX_ATTRIBUTES:,} characters of JSON, without NUL and half characters"
@@ -185,10 +196,26 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "subscription_tier": _text(30),
     "attributes": _attributes,
     "is_active": _flag,
+    "contact_points": read_contact_points,
+    "groups": read_groups,
+    "devices": read_devices,
+    "data_processing_consent": _flag,
 }
+EXTRAS = ("contact_points", "groups", "devices", "data_processing_consent")
 COLUMNS = frozenset(_READERS)
 _KEPT_WHEN_BLANK = frozenset(
-    {"role", "locale", "timezone", "is_active", "subscription_tier", "attributes"}
+    {
+        "role",
+        "locale",
+        "timezone",
+        "is_active",
+        "subscription_tier",
+        "attributes",
+        "contact_points",
+        "groups",
+        "devices",
+        "data_processing_consent",
+    }
 )
 _KEYS = ("uuid", "external_id", "username")
 
@@ -201,25 +228,26 @@ def read_line(number: int, record: dict[str, Any]) -> Line:
         LineFault: naming every field that is wrong.
     """
     values: dict[str, Any] = {}
-    wrong: list[str] = []
-    for name, value in record.items():
+    wrong: list[tuple[str, str]] = []
+    for name, value in flattened(record, wrong).items():
         reader = _READERS.get(name)
         if reader is None:
-            wrong.append(f"{name} is not a known field")
+            wrong.append((name, "is not a known field"))
         elif value is not None and not (value == "" and name in _KEPT_WHEN_BLANK):
             try:
                 values[name] = reader(value)
             except ValueError as error:
-                wrong.append(f"{name} {error}")
+                wrong.append((name, str(error)))
     if not wrong:
         _identify(values, wrong)
     if wrong:
-        raise LineFault("; ".join(wrong))
+        raise LineFault(wrong)
     keys = tuple((name, values[name]) for name in _KEYS if values.get(name))
-    return Line(number, values, keys)
+    extras = {name: values.pop(name) for name in EXTRAS if name in values}
+    return Line(number, values, keys, extras)
 
 
-def _identify(values: dict[str, Any], wrong: list[str]) -> None:
+def _identify(values: dict[str, Any], wrong: list[tuple[str, str]]) -> None:
     """Drops empty keys, and lets an email address stand in for a missing username."""
     for name in _KEYS:
         if not values.get(name):
@@ -229,4 +257,4 @@ def _identify(values: dict[str, Any], wrong: list[str]) -> None:
     if values.get("email"):
         values["username"] = values["email"]
     else:
-        wrong.append("one of uuid, external_id, username or email must say who this is")
+        wrong.append(("one of", "uuid, external_id, username or email must say who this is"))

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from django.db import IntegrityError, transaction
 
 from directory.import_rows import COLUMNS, Line, LineFault, read_line
-from directory.people import Upsert, upsert_people
+from directory.people import OnWritten, Upsert, upsert_people
 
 BATCH = 1_000
 MAX_REPORTED = 1_000
@@ -44,8 +44,11 @@ class ImportReport(NamedTuple):
 
 
 class _Import:
-    def __init__(self, on_progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, on_progress: Callable[[int], None] | None, on_written: OnWritten | None
+    ) -> None:
         self._on_progress = on_progress
+        self._on_written = on_written
         self._batch: list[Line] = []
         self._keys: set[tuple[str, object]] = set()
         self._seen = 0
@@ -77,7 +80,7 @@ class _Import:
         """Writes the lines that wait."""
         lines, self._batch, self._keys = self._batch, [], set()
         try:
-            self._count(upsert_people(lines))
+            self._count(upsert_people(lines, on_written=self._on_written))
         except IntegrityError:
             # Somebody else wrote one of these people meanwhile: one by one, to find out whom.
             for line in lines:
@@ -88,7 +91,7 @@ class _Import:
     def _write_alone(self, line: Line) -> None:
         try:
             with transaction.atomic():
-                self._count(upsert_people([line]))
+                self._count(upsert_people([line], on_written=self._on_written))
         except IntegrityError:
             self.fault(line.number, "belongs to somebody who was written at the same moment")
 
@@ -117,18 +120,20 @@ def import_users(
     *,
     kind: Literal["csv", "ndjson"],
     on_progress: Callable[[int], None] | None = None,
+    on_written: OnWritten | None = None,
 ) -> ImportReport:
     """Writes the people of a file; memory stays the same however long it is.
 
     lines is an open text file (newline="" for CSV) or any iterable of lines. on_progress is called
-    after each batch with the number of lines that were read.
+    after each batch with the number of lines that were read, on_written with each batch, inside its
+    transaction.
 
     Raises:
         ImportFault: an unknown kind, a missing heading, an unknown column.
     """
     if kind not in ("csv", "ndjson"):
         raise ImportFault(f"{kind!r} is not a kind of file that can be imported: csv or ndjson")
-    run = _Import(on_progress)
+    run = _Import(on_progress, on_written)
     records = _csv_records if kind == "csv" else _json_records
     for number, record in records(lines, run):
         run.add(number, record)

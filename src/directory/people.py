@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from directory.import_rows import Line
+from directory.memberships import (
+    UnknownGroup,
+    groups_of_names,
+    register_devices,
+    set_groups,
+    set_urls,
+)
 from directory.models import ContactPoint, User, normalise_address
 from directory.models.contact import ContactKind, ContactState
 
@@ -41,12 +51,21 @@ _WRITTEN = (
 
 @dataclass(slots=True)
 class Upsert:
-    """What became of a batch. errors: (line, reason)."""
+    """What became of a batch. errors: (line, reason).
+
+    people: who was written, by line. consents: the ids of those whose record says that they agreed
+    to data processing, or that they did not; whoever keeps consents is told (see `upsert_people`).
+    """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     errors: list[tuple[int, str]] = field(default_factory=list)
+    people: dict[int, User] = field(default_factory=dict)
+    consents: dict[bool, list[int]] = field(default_factory=dict)
+
+
+OnWritten = Callable[[Upsert], object]
 
 
 class _Known:
@@ -94,33 +113,76 @@ def _users_with(name: str, values: Sequence[object]) -> Iterable[User]:
         yield from rows.filter(**{f"{name}__in": values[start : start + _IDS_AT_ONCE]})
 
 
-def upsert_people(lines: Sequence[Line]) -> Upsert:
-    """Writes people and their contact points in one transaction.
+def upsert_people(
+    lines: Sequence[Line], *, at: datetime | None = None, on_written: OnWritten | None = None
+) -> Upsert:
+    """Writes people, their contact points, groups and devices in one transaction.
 
-    Lines must name different people. Raises IntegrityError when another writer came between.
+    Lines must name different people. on_written is called inside the transaction, for what other
+    parts keep of people. Raises IntegrityError when another writer came between.
     """
     done = Upsert()
     fresh: list[User] = []
     changed: list[User] = []
     with transaction.atomic():
-        known = _Known(lines)
+        known, groups = _Known(lines), _groups_of(lines)
         for line in lines:
             try:
+                _check_groups(line, groups)
                 person = known.find(line)
             except ValueError as error:
                 done.errors.append((line.number, str(error)))
                 continue
             if person is None:
-                fresh.append(_new(line))
+                person = _new(line)
+                fresh.append(person)
             elif _apply(person, line.values):
                 changed.append(person)
             else:
                 done.unchanged += 1
+            done.people[line.number] = person
         made = User.objects.bulk_create(fresh)
         _write_changes(changed)
         _write_contact_points(made, changed)
+        _write_extras(lines, done, groups, at or timezone.now())
+        if on_written:
+            on_written(done)
     done.created, done.updated = len(fresh), len(changed)
     return done
+
+
+def _groups_of(lines: Sequence[Line]) -> dict[str | UUID, int]:
+    names = {name for line in lines for name in line.extras.get("groups", ())}
+    return groups_of_names(names) if names else {}
+
+
+def _check_groups(line: Line, groups: Mapping[str | UUID, int]) -> None:
+    absent = next((name for name in line.extras.get("groups", ()) if name not in groups), None)
+    if absent is not None:
+        raise UnknownGroup(f"groups names {absent}, which does not exist")
+
+
+def _write_extras(
+    lines: Sequence[Line], done: Upsert, groups: Mapping[str | UUID, int], at: datetime
+) -> None:
+    told = [
+        (done.people[line.number], line.extras)
+        for line in lines
+        if line.extras and line.number in done.people
+    ]
+    set_groups(
+        {
+            user.pk: {groups[name] for name in extras["groups"]}
+            for user, extras in told
+            if "groups" in extras
+        }
+    )
+    devices = [(user.pk, each) for user, extras in told for each in extras.get("devices", ())]
+    register_devices(devices, at=at)
+    set_urls([(u, extras["contact_points"]) for u, extras in told if "contact_points" in extras])
+    for user, extras in told:
+        if "data_processing_consent" in extras:
+            done.consents.setdefault(extras["data_processing_consent"], []).append(user.pk)
 
 
 def _new(line: Line) -> User:

@@ -58,7 +58,8 @@ class Route:
     an integer or a UUID. scope is what every caller needs; service_scope what API keys need where
     people may act for themselves. answers maps each good status to the shape of its body; a handler
     that answers a bare Struct answers with the first of them. errors are the statuses that the
-    work itself can end with; those of authentication, bodies and keys are added by `all_errors`.
+    work itself can end with; reads_body that the handler decodes the body itself, which `body` only
+    documents. Errors of authentication, bodies and keys are added by `all_errors`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Route:
     body: type[msgspec.Struct] | None = None
     errors: tuple[int, ...] = ()
     idempotent: bool = False
+    reads_body: bool = False
     query: tuple[Query, ...] = field(default=())
 
     @property

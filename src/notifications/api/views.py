@@ -57,7 +57,7 @@ class RouteView(APIView):
             now=clock.now(),
             params=params,
             query=read_query(http.GET, route.query) if route.query else {},
-            body=read_object(http) if route.body else {},
+            body=read_object(http) if route.body and not route.reads_body else {},
             http=http,
         )
         if key is None:

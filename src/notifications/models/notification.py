@@ -34,7 +34,7 @@ class Notification(models.Model):
     uuid = PublicIdField(editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,  # what was sent stays a fact when its person is gone
         null=True,
         db_index=False,  # the index of the inbox begins with it
         db_constraint=False,

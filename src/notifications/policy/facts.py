@@ -147,6 +147,7 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
         facts.users[row[0]] = row[:_ACTIVE]
         if not row[_ACTIVE]:
             facts.inactive.add(row[0])
+    facts.inactive.update(user_id for user_id in user_ids if user_id not in facts.users)
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind == "push":
         facts.contacts = load_push_contacts(messages, facts.stops.values("provider"))

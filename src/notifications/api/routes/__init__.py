@@ -10,14 +10,18 @@ from notifications.api.routes import (
     health,
     notifications,
     operations,
+    people,
     preferences,
     segments,
+    users,
 )
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *notifications.ROUTES,
     *preferences.ROUTES,
+    *users.ROUTES,
+    *people.ROUTES,
     *audiences.ROUTES,
     *segments.ROUTES,
     *categories.ROUTES,

@@ -1,0 +1,91 @@
+"""Groups, devices and addresses of many people at once: a few statements for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from directory.extras import DeviceEntry
+from directory.models import ContactPoint, Device, Group, GroupMembership, User
+
+_AT_ONCE = 500
+
+
+class UnknownGroup(ValueError):
+    """A group that is named by a UUID does not exist."""
+
+
+def groups_of_names(names: Iterable[str | UUID]) -> dict[str | UUID, int]:
+    """The ids of groups by name or UUID; names that are not known yet become groups."""
+    wanted = set(names)
+    texts = sorted(name for name in wanted if isinstance(name, str))
+    uuids = [name for name in wanted if isinstance(name, UUID)]
+    found: dict[str | UUID, int] = {}
+    for start in range(0, len(uuids), _AT_ONCE):
+        rows = Group.objects.filter(uuid__in=uuids[start : start + _AT_ONCE])
+        found.update(rows.values_list("uuid", "pk"))
+    for start in range(0, len(texts), _AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        found.update(Group.objects.filter(name__in=part).values_list("name", "pk"))
+        fresh = [Group(name=name) for name in part if name not in found]
+        if fresh:
+            Group.objects.bulk_create(fresh, ignore_conflicts=True)
+            found.update(
+                Group.objects.filter(name__in=[g.name for g in fresh]).values_list("name", "pk")
+            )
+    return found
+
+
+def set_groups(wanted: Mapping[int, set[int]]) -> None:
+    """Makes people (by id) members of exactly these groups (ids)."""
+    users = sorted(wanted)
+    for start in range(0, len(users), _AT_ONCE):
+        part = users[start : start + _AT_ONCE]
+        held = GroupMembership.objects.filter(user_id__in=part)
+        rows = list(held.values_list("pk", "user_id", "group_id"))
+        gone = [key for key, user, group in rows if group not in wanted[user]]
+        known = {(user, group) for _, user, group in rows}
+        GroupMembership.objects.filter(pk__in=gone).delete()
+        GroupMembership.objects.bulk_create(
+            [
+                GroupMembership(user_id=user, group_id=group)
+                for user in part
+                for group in sorted(wanted[user])
+                if (user, group) not in known
+            ],
+            ignore_conflicts=True,
+            batch_size=_AT_ONCE,
+        )
+
+
+def register_devices(entries: Sequence[tuple[int, DeviceEntry]], *, at: datetime) -> None:
+    """Registers devices of people (by id). A token that somebody else had is theirs no more: the
+    phone was handed on, or another account logged in on it."""
+    devices = [
+        Device(
+            user_id=user,
+            token=entry.token,
+            kind=entry.kind,
+            platform=entry.platform,
+            keys=entry.keys,
+            last_seen=at,
+            expired_at=None,
+        )
+        for user, entry in {entry.token: (user, entry) for user, entry in entries}.values()
+    ]
+    if devices:
+        Device.objects.bulk_create(
+            devices,
+            update_conflicts=True,
+            unique_fields=["token"],
+            update_fields=["user", "kind", "platform", "keys", "last_seen", "expired_at"],
+            batch_size=_AT_ONCE,
+        )
+
+
+def set_urls(entries: Sequence[tuple[User, Mapping[str, str]]]) -> None:
+    """Sets webhook and chat addresses; an empty one removes the point."""
+    for user, points in entries:
+        for kind, address in points.items():
+            ContactPoint.objects.set_primary(user_id=user.pk, kind=kind, address=address)

@@ -1,0 +1,87 @@
+"""People."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+
+from notifications.api.bodies import read_object
+from notifications.api.errors import InvalidJson
+from notifications.api.pages import links, page_of
+from notifications.api.route import ApiRequest
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.services.user_answers import UserAnswer, UserList, UsersAnswer
+from notifications.services.users import UserService
+
+_decode = msgspec.json.Decoder().decode
+_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+def users(request: ApiRequest) -> UserList:
+    page = page_of(request)
+    found = UserService().list(
+        caller=request.caller, filters=request.query, after=page.after, limit=page.fetch
+    )
+    following, previous = links(request, page, [user.id for user in found])
+    return UserList(results=list(found[: page.limit]), next=following, previous=previous)
+
+
+def user(request: ApiRequest) -> UserAnswer:
+    return UserService().get(identifier=request.params["id"], caller=request.caller)
+
+
+def put_user(request: ApiRequest) -> tuple[int, UserAnswer]:
+    new, answer = UserService().put(
+        uuid=request.params["id"], record=request.body, caller=request.caller
+    )
+    return (201 if new else 200), answer
+
+
+def put_users(request: ApiRequest) -> UsersAnswer:
+    return UserService().put_many(records=_records(request.http), caller=request.caller)
+
+
+def delete_user(request: ApiRequest) -> tuple[int, None]:
+    UserService().delete(identifier=request.params["id"], caller=request.caller)
+    return 204, None
+
+
+def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The records of a body: lines of JSON, a JSON array, or an object with `users`."""
+    if (http.content_type or "") in _NDJSON:
+        return _lines(http.body)
+    if http.body.lstrip()[:1] == b"[":
+        try:
+            found = _decode(http.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidJson("the body is not JSON") from error
+    else:
+        body = read_object(http)
+        found = body.get("users")
+        if not isinstance(found, list) or len(body) > 1:
+            detail = "must be the list of people; nothing stands beside it"
+            raise InvalidRequest([FieldError("users", "required", detail)])
+    return ((n, each if isinstance(each, dict) else _NO_OBJECT) for n, each in enumerate(found))
+
+
+_NO_OBJECT = "is not a JSON object"
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    index, start = 0, 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        line, start = body[start:end].strip(), end + 1
+        if not line:
+            continue
+        try:
+            record = _decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            yield index, "is not JSON"
+        else:
+            yield index, record if isinstance(record, dict) else _NO_OBJECT
+        index += 1
