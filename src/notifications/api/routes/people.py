@@ -73,7 +73,11 @@ ROUTES: tuple[Route, ...] = (
         handler=groups.groups,
         summary="Groups, the oldest first.",
         scope=READ,
-        query=(Query(name="name", about="The beginning of a name."), Query(name="kind", about="Only this kind."), *PAGE_QUERY,),
+        query=(
+            Query(name="name", about="The beginning of a name."),
+            Query(name="kind", about="Only this kind."),
+            *PAGE_QUERY,
+        ),
         answers={200: GroupList},
     ),
     Route(
@@ -126,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
         handler=groups.members,
         summary="Who belongs to a group.",
         scope=READ,
-        query=( *PAGE_QUERY,),
+        query=PAGE_QUERY,
         answers={200: UserList},
         errors=(404,),
     ),
@@ -160,7 +164,7 @@ ROUTES: tuple[Route, ...] = (
         handler=relations.subjects,
         summary="Subjects, the oldest first.",
         scope=READ,
-        query=( *PAGE_QUERY,),
+        query=PAGE_QUERY,
         answers={200: SubjectList},
     ),
     Route(
@@ -206,7 +210,9 @@ ROUTES: tuple[Route, ...] = (
         answers={204: None},
         errors=(404,),
     ),
-    *_links("enrollments", "enrollments", "Who learns what with whom", "student", "subject", "teacher"),
+    *_links(
+        "enrollments", "enrollments", "Who learns what with whom", "student", "subject", "teacher"
+    ),
     *_links("tutor-assignments", "tutor_assignments", "Who looks after whom", "student", "tutor"),
     *_links("parent-links", "parent_links", "Whose parent somebody is", "parent", "student"),
     Route(
@@ -216,7 +222,11 @@ ROUTES: tuple[Route, ...] = (
         handler=relations.suppressions,
         summary="Addresses that nothing may be sent to.",
         scope=READ,
-        query=(Query(name="kind", about="Only this kind."), Query(name="address", about="Only this address."), *PAGE_QUERY,),
+        query=(
+            Query(name="kind", about="Only this kind."),
+            Query(name="address", about="Only this address."),
+            *PAGE_QUERY,
+        ),
         answers={200: SuppressionList},
     ),
     Route(
