@@ -7,23 +7,18 @@ line is reported by its number; the good lines go in.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 
 from directory.import_rows import COLUMNS, Line, LineFault, read_line
 from directory.people import OnWritten, Upsert, upsert_people
+from directory.records import FileKind, ImportFault, read_records
 
+__all__ = ["ImportFault", "ImportReport", "LineError", "import_users"]
 BATCH = 1_000
 MAX_REPORTED = 1_000
-MAX_LINE = 1_000_000
-
-
-class ImportFault(ValueError):
-    """The file as a whole cannot be read; the text says what to mend."""
 
 
 class LineError(NamedTuple):
@@ -55,9 +50,12 @@ class _Import:
         self._created = self._updated = self._unchanged = self._error_count = 0
         self._errors: list[LineError] = []
 
-    def add(self, number: int, record: dict[str, Any]) -> None:
+    def add(self, number: int, record: dict[str, Any] | str) -> None:
         """Takes one line; writes a batch when it is full."""
         self._seen += 1
+        if isinstance(record, str):
+            self.fault(number, record)
+            return
         try:
             line = read_line(number, record)
         except LineFault as fault:
@@ -118,7 +116,7 @@ class _Import:
 def import_users(
     lines: Iterable[str],
     *,
-    kind: Literal["csv", "ndjson"],
+    kind: FileKind,
     on_progress: Callable[[int], None] | None = None,
     on_written: OnWritten | None = None,
 ) -> ImportReport:
@@ -131,81 +129,7 @@ def import_users(
     Raises:
         ImportFault: an unknown kind, a missing heading, an unknown column.
     """
-    if kind not in ("csv", "ndjson"):
-        raise ImportFault(f"{kind!r} is not a kind of file that can be imported: csv or ndjson")
     run = _Import(on_progress, on_written)
-    records = _csv_records if kind == "csv" else _json_records
-    for number, record in records(lines, run):
+    for number, record in read_records(lines, kind=kind, columns=COLUMNS, nested=True):
         run.add(number, record)
     return run.report()
-
-
-def _csv_records(lines: Iterable[str], run: _Import) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(_without_mark(lines))
-    heading = [name.strip() for name in next(reader, [])]
-    if not heading:
-        raise ImportFault("the file is empty: its first line must name the columns")
-    _check_columns(heading)
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            run.fault(reader.line_num, f"is not CSV: {error}")
-            continue
-        if row is None:
-            return
-        if not row:
-            continue
-        if len(row) != len(heading):
-            run.fault(reader.line_num, f"has {len(row)} columns, the heading has {len(heading)}")
-            continue
-        yield reader.line_num, _nested(dict(zip(heading, row, strict=True)))
-
-
-def _check_columns(heading: list[str]) -> None:
-    unknown = [n for n in heading if n not in COLUMNS and not n.startswith("attributes.")]
-    if unknown:
-        raise ImportFault(
-            f"unknown column {unknown[0]!r}; known: {', '.join(sorted(COLUMNS))}, attributes.NAME"
-        )
-    twice = [name for name in heading if heading.count(name) > 1]
-    if twice:
-        raise ImportFault(f"the column {twice[0]!r} is there twice")
-
-
-def _nested(row: dict[str, str]) -> dict[str, Any]:
-    """`attributes.grade` columns become one mapping; an empty one is left out."""
-    record: dict[str, Any] = {}
-    attributes: dict[str, Any] = {}
-    for name, value in row.items():
-        if not name.startswith("attributes."):
-            record[name] = value
-        elif value != "":
-            attributes[name.removeprefix("attributes.")] = value
-    if attributes:
-        record["attributes"] = attributes
-    return record
-
-
-def _json_records(lines: Iterable[str], run: _Import) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, text in enumerate(_without_mark(lines), start=1):
-        if not text.strip():
-            continue
-        if len(text) > MAX_LINE:
-            run.fault(number, f"is longer than {MAX_LINE:,} characters")
-            continue
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError):
-            run.fault(number, "is not JSON")
-            continue
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            run.fault(number, "is not a JSON object")
-
-
-def _without_mark(lines: Iterable[str]) -> Iterator[str]:
-    """The lines without the byte order mark that spreadsheets put before the first."""
-    for number, line in enumerate(lines):
-        yield line.removeprefix("\ufeff") if number == 0 else line

@@ -24,6 +24,7 @@ from directory.memberships import (
 )
 from directory.models import ContactPoint, User, normalise_address
 from directory.models.contact import ContactKind, ContactState
+from directory.rows import insert_rows, take_ids
 
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {
@@ -141,10 +142,11 @@ def upsert_people(
             else:
                 done.unchanged += 1
             done.people[line.number] = person
-        made = User.objects.bulk_create(fresh)
+        at = at or timezone.now()
+        _insert(fresh, at)
         _write_changes(changed)
-        _write_contact_points(made, changed)
-        _write_extras(lines, done, groups, at or timezone.now())
+        _write_contact_points(changed)
+        _write_extras(lines, done, groups, at)
         if on_written:
             on_written(done)
     done.created, done.updated = len(fresh), len(changed)
@@ -213,8 +215,22 @@ def _write_changes(users: Sequence[User]) -> None:
         )
 
 
-def _write_contact_points(made: Sequence[User], changed: Sequence[User]) -> None:
-    points = [point for user in made for point in _points_of(user)]
+def _insert(fresh: Sequence[User], at: datetime) -> None:
+    """New people and their contact points."""
+    if not fresh:
+        return
+    for user, key in zip(fresh, take_ids(User, len(fresh)), strict=True):
+        user.pk = key
+        user._state.adding = False
+    insert_rows(fresh)
+    points = [point for user in fresh for point in _points_of(user)]
+    for point in points:
+        point.created_at = point.updated_at = at
+    insert_rows(points)
+
+
+def _write_contact_points(changed: Sequence[User]) -> None:
+    points: list[ContactPoint] = []
     gone = Q()
     held = _held_points(changed)
     for user in changed:

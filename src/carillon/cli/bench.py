@@ -9,7 +9,11 @@ from typing import Any
 
 import click
 
+<<<<<<< HEAD
 NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience")
+=======
+NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "import")
+>>>>>>> 7c3fc7e (Files of people, groups, relations, suppressions and unsubscribes, in and out; an import writes by COPY)
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
@@ -22,7 +26,8 @@ NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audienc
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:
     """Measure NAME beside a baseline in the same run, on servers of its own."""
-    run = import_module(f"carillon.bench.{name}").run
+    module = "import_users" if name == "import" else name
+    run = import_module(f"carillon.bench.{module}").run
     given = {key: value for key, value in options.items() if value is not None}
     unknown = [key for key in given if key not in inspect.signature(run).parameters]
     if unknown:

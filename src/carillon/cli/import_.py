@@ -1,4 +1,4 @@
-"""`carillon import`."""
+"""`carillon import`: people, groups, relations, suppressions and unsubscribes from a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
     from directory.importing import ImportReport
@@ -19,31 +20,44 @@ _KINDS: dict[str, Literal["csv", "ndjson"]] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
+_KNOWN = {
+    "users": "people: uuid, external_id, username, email, ... attributes.NAME, groups",
+    "groups": "name, kind, members (separated by semicolons)",
+    "memberships": "user, group",
+    "enrollments": "student, subject, teacher",
+    "tutor-assignments": "student, tutor",
+    "parent-links": "parent, student",
+    "suppressions": "kind, address, reason",
+    "unsubscribes": "user or email, category (empty: everything)",
+}
 
 
 @click.group(epilog="Example: carillon import users people.csv")
 def command() -> None:
-    """Import from a file."""
-
-
-def _count_lines(file: Path) -> int:
-    with file.open("rb") as lines:
-        return sum(1 for _ in lines)
-
-
-@command.command("users", epilog="Example: carillon import users people.ndjson --json")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def users(file: Path, as_json: bool) -> None:
-    """Import people from FILE (.csv, .ndjson, .jsonl). Safe to repeat.
+    """Import from a file (.csv, .ndjson, .jsonl). Safe to repeat.
 
     Bad lines are reported by number and reason, good ones go in. Exit code 1: some were bad.
     """
+
+
+def _add(what: str, columns: str) -> None:
+    @command.command(what, help=f"Columns: {columns}.", epilog=f"Example: carillon import {what} F")
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+    def run(file: Path, as_json: bool) -> None:
+        _run(what, file, as_json=as_json)
+
+
+for _what, _columns in _KNOWN.items():
+    _add(_what, _columns)
+
+
+def _run(what: str, file: Path, *, as_json: bool) -> None:
     kind = _KINDS.get(file.suffix.lower())
     if kind is None:
         raise click.UsageError(f"{file.name}: the name must end in {', '.join(_KINDS)}")
     setup_django()
-    report = _import(file, kind)
+    report = _import(what, file, kind)
     for error in report.errors:
         click.echo(f"line {error.line}: {error.reason}", err=True)
     if report.error_count > len(report.errors):
@@ -62,13 +76,20 @@ def users(file: Path, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _import(file: Path, kind: Literal["csv", "ndjson"]) -> ImportReport:
+def _count_lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def _import(what: str, file: Path, kind: Literal["csv", "ndjson"]) -> ImportReport:
     """Streams the file in, with a bar on stderr that counts lines."""
-    from directory.importing import ImportFault, import_users
+    from directory.records import ImportFault
+    from notifications.services.imports import import_file
 
     total = _count_lines(file)
     with (
-        file.open(newline="", encoding="utf-8") as lines,
+        # Bytes that are no UTF-8 make their own line a bad one, and no other.
+        file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines,
         click.progressbar(length=total, label=file.name, file=sys.stderr) as bar,
     ):
 
@@ -76,10 +97,6 @@ def _import(file: Path, kind: Literal["csv", "ndjson"]) -> ImportReport:
             bar.update(max(0, read - bar.pos))
 
         try:
-            return import_users(lines, kind=kind, on_progress=progress)
+            return import_file(what, lines, kind=kind, caller=CALLER, on_progress=progress)
         except ImportFault as fault:
             raise click.ClickException(str(fault)) from fault
-        except UnicodeDecodeError as fault:
-            raise click.ClickException(
-                f"{file.name} is not UTF-8 at byte {fault.start}: save it as UTF-8"
-            ) from fault

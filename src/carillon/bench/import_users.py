@@ -1,0 +1,75 @@
+"""`bench import`: people out of an NDJSON file, made and then imported once more unchanged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from carillon.bench.ground import Ground, ground, machine
+
+_ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo", "America/New_York")
+
+
+def run(*, database: str = "postgres", messages: int = 100_000) -> dict[str, Any]:
+    """Lines a second and the most memory of `carillon import users` for a file of `messages` lines.
+
+    again_per_s is the same file once more: every line is compared and nothing is written.
+    """
+    with ground(database) as place:
+        answer = {"database": database, "lines": messages, **machine(), **place.run("settings")}
+        file = place.folder / "people.ndjson"
+        _write(file, messages)
+        answer["file_mb"] = round(file.stat().st_size / 1e6, 1)
+        made, first_s, rss = _import(place, file)
+        again, second_s, rss_again = _import(place, file)
+    if made["created"] != messages or again["unchanged"] != messages:
+        raise RuntimeError(f"the import made {made}, then {again}")
+    return {
+        **answer,
+        "per_s": round(messages / first_s),
+        "again_per_s": round(messages / second_s),
+        "rss_mb_max": round(max(rss, rss_again), 1),
+    }
+
+
+def _write(file: Path, lines: int) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        for n in range(lines):
+            record = {
+                "external_id": f"p{n}",
+                "username": f"person{n}",
+                "email": f"person{n}@example.org",
+                "first_name": f"Name{n}",
+                "last_name": "Пример",
+                "role": "student",
+                "locale": "ru" if n % 3 else "en",
+                "timezone": _ZONES[n % 4],
+                "phone_number": f"+4915{n:09d}",
+                "attributes": {"grade": n % 12, "city": "Bonn"},
+            }
+            out.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _import(place: Ground, file: Path) -> tuple[dict[str, int], float, float]:
+    """What the command said, its seconds, and the most memory it had, in MB."""
+    began = time.monotonic()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "carillon", "import", "users", str(file), "--json"],
+        env=place.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert child.stdout is not None
+    text = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    elapsed = time.monotonic() - began
+    if status:
+        raise RuntimeError(f"carillon import ended with {status}")
+    counts: dict[str, int] = json.loads(text.strip().splitlines()[-1])
+    return counts, elapsed, usage.ru_maxrss / 1024

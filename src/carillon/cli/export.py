@@ -1,0 +1,48 @@
+"""`carillon export`: people or groups as lines of JSON, or all that is held about one person."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
+
+
+@click.group(epilog="Example: carillon export users > people.ndjson")
+def command() -> None:
+    """Export as JSON, to standard output."""
+
+
+def _lines(what: str) -> None:
+    setup_django()
+    from notifications.services.imports import export_lines
+
+    for line in export_lines(what):
+        sys.stdout.buffer.write(line + b"\n")
+
+
+@command.command("users", epilog="Example: carillon export users > people.ndjson")
+def users() -> None:
+    """All people, a line each, as `carillon import users` takes them back."""
+    _lines("users")
+
+
+@command.command("groups", epilog="Example: carillon export groups > groups.ndjson")
+def groups() -> None:
+    """All groups with their members, as `carillon import groups` takes them back."""
+    _lines("groups")
+
+
+@command.command("user", epilog="Example: carillon export user 17 > ada.json")
+@click.argument("identifier")
+def user(identifier: str) -> None:
+    """Everything that is held about one person (id or UUID), as one JSON object."""
+    setup_django()
+    import msgspec
+
+    from notifications.services.bundle import bundle_of
+
+    bundle = msgspec.json.encode(bundle_of(identifier, caller=CALLER))
+    click.echo(msgspec.json.format(bundle, indent=2).decode())

@@ -1,0 +1,81 @@
+"""Inserts thousands of new rows at once: COPY on PostgreSQL, one prepared statement on SQLite.
+
+Django's bulk_create prepares every value of every row anew, which is half the time of an import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+
+def take_ids(model: type[models.Model], count: int) -> list[int]:
+    """Ids for rows that are about to be inserted, in the caller's transaction; nobody else gets
+    them. (On SQLite the transaction is the only writer.)"""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+                [table, count],
+            )
+            return [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        row = cursor.fetchone()
+    last = row[0] if row else 0
+    return list(range(last + 1, last + count + 1))
+
+
+def insert_rows(made: Sequence[models.Model]) -> None:
+    """Inserts objects of one model, all columns but a missing id. Nothing is returned to them.
+
+    Raises:
+        IntegrityError: as an INSERT would.
+    """
+    if not made:
+        return
+    options = made[0]._meta
+    fields = [f for f in options.concrete_fields if not f.primary_key or made[0].pk is not None]
+    readers = [(field.attname, _converter(field)) for field in fields]
+    rows = [
+        [
+            convert(getattr(each, name)) if convert else getattr(each, name)
+            for name, convert in readers
+        ]
+        for each in made
+    ]
+    names = ", ".join(f'"{field.column}"' for field in fields)
+    connection.ensure_connection()
+    if connection.vendor == "postgresql":
+        copy_in = f'COPY "{options.db_table}" ({names}) FROM STDIN'
+        with (
+            connection.wrap_database_errors,
+            connection.connection.cursor() as cursor,
+            cursor.copy(copy_in) as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+        return
+    marks = ", ".join(["%s"] * len(fields))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f'INSERT INTO "{options.db_table}" ({names}) VALUES ({marks})',  # noqa: S608 -- names of a model
+            rows,
+        )
+
+
+def _converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:
+    """How a value of the field is written; None when as it is."""
+    kind = field.get_internal_type()
+    if kind == "JSONField":
+        return json.dumps
+    if connection.vendor == "postgresql":
+        return None
+    if kind == "UUIDField":
+        return lambda value: None if value is None else value.hex
+    if kind == "DateTimeField":
+        return connection.ops.adapt_datetimefield_value
+    return None
