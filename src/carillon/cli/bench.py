@@ -9,11 +9,7 @@ from typing import Any
 
 import click
 
-<<<<<<< HEAD
-NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience")
-=======
-NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "import")
->>>>>>> 7c3fc7e (Files of people, groups, relations, suppressions and unsubscribes, in and out; an import writes by COPY)
+NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience", "import")
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
