@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0006_attempt_device"),
+        ("notifications", "0007_retired_categories"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
