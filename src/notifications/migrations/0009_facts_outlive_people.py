@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0007_retired_categories"),
+        ("notifications", "0008_broadcast"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
