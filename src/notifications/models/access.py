@@ -30,6 +30,7 @@ SCOPES = {
     "preferences:read": "read anybody's preferences and consents",
     "preferences:write": "change anybody's preferences and consents",
     "categories:write": "make, change and delete categories",
+    "templates:read": "read, preview and check templates",
     "templates:write": "write and publish templates",
     "users:read": "read people and contact points",
     "users:write": "write people and contact points",

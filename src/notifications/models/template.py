@@ -19,6 +19,7 @@ CONTENT_FIELDS = (
     "telegram_template",
     "in_app_template",
 )
+VERSIONED_FIELDS = ("content", "required_variables", "supported_channels", "default_locale")
 
 
 class TemplateStatus(models.TextChoices):
@@ -93,13 +94,21 @@ class NotificationTemplate(models.Model):
 
     def publish(self) -> TemplateVersion:
         """Makes the row's texts a version and the current one; unchanged texts make none."""
-        current = self.current_version
         made = {
             "content": self.content(),
             "required_variables": self.required_variables,
             "supported_channels": self.supported_channels,
             "default_locale": self.default_locale,
         }
+        self.status = TemplateStatus.PUBLISHED
+        return self._publish(made)
+
+    def publish_again(self, old: TemplateVersion) -> TemplateVersion:
+        """Makes an old version's texts the current ones; the row's own stay a draft."""
+        return self._publish({name: getattr(old, name) for name in VERSIONED_FIELDS})
+
+    def _publish(self, made: dict[str, Any]) -> TemplateVersion:
+        current = self.current_version
         if current and all(getattr(current, name) == value for name, value in made.items()):
             return current
         with transaction.atomic():
@@ -107,7 +116,7 @@ class NotificationTemplate(models.Model):
             version = TemplateVersion.objects.create(
                 template=self, number=(last or 0) + 1, published_at=clock.now(), **made
             )
-            self.current_version, self.status = version, TemplateStatus.PUBLISHED
+            self.current_version = version
             super().save(update_fields=["current_version", "status", "updated_at"])
         return version
 

@@ -68,6 +68,12 @@ class PublishBody(msgspec.Struct, kw_only=True):
     version: int | None = None
 
 
+class RollbackBody(msgspec.Struct, kw_only=True):
+    """version: the number of the version whose texts are published again; none: the one before."""
+
+    version: int | None = None
+
+
 class PreviewBody(msgspec.Struct, kw_only=True):
     """Variables to preview with; `user` is an example person unless it is given."""
 
@@ -85,6 +91,45 @@ class VersionAnswer(msgspec.Struct, kw_only=True):
     supported_channels: list[str]
     required_variables: list[str]
     content: dict[str, dict[str, str]]
+
+
+class TemplateList(msgspec.Struct, kw_only=True):
+    """A page of templates."""
+
+    results: list[TemplateAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class VersionList(msgspec.Struct, kw_only=True):
+    """A page of versions, the newest first."""
+
+    results: list[VersionAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class DeletedAnswer(msgspec.Struct, kw_only=True):
+    """deleted is false for a template that messages were sent by: it is switched off instead."""
+
+    deleted: bool
+
+
+class TextDiff(msgspec.Struct, kw_only=True):
+    """One text's change as a unified diff."""
+
+    channel: str
+    field: str
+    locale: str
+    diff: str
+
+
+class DiffAnswer(msgspec.Struct, kw_only=True):
+    """What changed. A version that is null is: from, nothing published; to, the draft."""
+
+    from_version: int | None
+    to_version: int | None
+    texts: list[TextDiff]
 
 
 class SmsAnswer(msgspec.Struct, kw_only=True):

@@ -264,11 +264,14 @@ class TestReading:
         assert (empty.valid, empty.missing_variables) == (False, ["a"])
         assert not NotificationTemplate.objects.exists()
 
-    def test_reading_is_for_services_and_authors(self) -> None:
+    def test_reading_needs_a_scope(self) -> None:
         with pytest.raises(Refused):
             service.templates(caller=Caller(name="user:2", user_id=2))
 
-        assert service.templates(caller=Caller(name="key:1", is_service=True)) == []
+        with pytest.raises(Refused):
+            service.templates(caller=Caller(name="key:1", is_service=True))
+        reader = Caller(name="key:1", is_service=True, scopes=frozenset({"templates:read"}))
+        assert service.templates(caller=reader) == []
 
     @pytest.mark.parametrize("identifier", [99, "x", None])
     def test_an_unknown_template_is_told(self, identifier: object) -> None:

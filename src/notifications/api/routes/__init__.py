@@ -14,6 +14,7 @@ from notifications.api.routes import (
     preferences,
     segments,
     users,
+    templates,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -25,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *audiences.ROUTES,
     *segments.ROUTES,
     *categories.ROUTES,
+    *templates.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

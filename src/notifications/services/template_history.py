@@ -1,0 +1,122 @@
+"""A template's versions: listed, compared, taken back."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+
+from notifications.intake.fields import Fields
+from notifications.models import (
+    CONTENT_FIELDS,
+    NotificationTemplate,
+    TemplateStatus,
+    TemplateVersion,
+)
+from notifications.services.template_answers import DiffAnswer, TextDiff, VersionAnswer
+from notifications.services.template_rows import check_row, find_version
+
+CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
+    "in_app_template": "in_app"
+}
+COMPARED_LINES = 4_000
+Content = dict[str, dict[str, str]]
+
+
+def version_answer(version: TemplateVersion, row: NotificationTemplate) -> VersionAnswer:
+    """The public shape of a version."""
+    return VersionAnswer(
+        id=version.pk,
+        number=version.number,
+        is_current=version.pk == row.current_version_id,
+        published_at=version.published_at,
+        default_locale=version.default_locale,
+        supported_channels=version.supported_channels,
+        required_variables=version.required_variables,
+        content=version.content,
+    )
+
+
+def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[VersionAnswer]:
+    """Versions, the newest first; `after` is the last number of the page before, 0 at first."""
+    rows = row.versions.order_by("-number")
+    if after:
+        rows = rows.filter(number__lt=after)
+    return [version_answer(each, row) for each in rows[:limit]]
+
+
+def diff(row: NotificationTemplate, *, from_number: int, to_number: int) -> DiffAnswer:
+    """What changed between two versions, text by text.
+
+    from_number 0 is what is sent now (nothing, before the first version); to_number 0 the draft.
+
+    Raises:
+        NotFound: unknown_version.
+    """
+    old = find_version(row, from_number) if from_number else row.current_version
+    new = find_version(row, to_number) if to_number else None
+    before: Content = old.content if old else {}
+    after: Content = new.content if new else row.content()
+    return DiffAnswer(
+        from_version=old.number if old else None,
+        to_version=new.number if new else None,
+        texts=text_diffs(before, after),
+    )
+
+
+def text_diffs(before: Content, after: Content) -> list[TextDiff]:
+    """A unified diff of each text that differs, by locale and then in the order of the fields."""
+    found = []
+    for locale in sorted({*before, *after}):
+        for name in CONTENT_FIELDS:
+            old = before.get(locale, {}).get(name, "")
+            new = after.get(locale, {}).get(name, "")
+            if old != new:
+                found.append(
+                    TextDiff(
+                        channel=CHANNEL_OF_FIELD[name],
+                        field=name,
+                        locale=locale,
+                        diff=unified(old, new),
+                    )
+                )
+    return found
+
+
+def unified(old: str, new: str) -> str:
+    """A unified diff with three lines of context. Texts of very many lines are told as replaced:
+    difflib takes quadratic time."""
+    lines, wanted = old.splitlines(), new.splitlines()
+    if len(lines) + len(wanted) > COMPARED_LINES:
+        head = f"@@ -1,{len(lines)} +1,{len(wanted)} @@"
+        return "\n".join([head, *(f"-{each}" for each in lines), *(f"+{each}" for each in wanted)])
+    return "\n".join(list(difflib.unified_diff(lines, wanted, lineterm=""))[2:])
+
+
+def roll_back(row: NotificationTemplate, number: int) -> None:
+    """Publishes the texts of an old version as a new one. A draft that waits is left as it is.
+
+    Raises:
+        NotFound: unknown_version.
+        InvalidRequest: when the old texts cannot be sent any more.
+    """
+    old = find_version(row, number)
+    probe = copy.copy(row)
+    _take_back(probe, old)
+    check_row(probe, Fields({}))
+    if row.status == TemplateStatus.DRAFT and row.current_version_id is not None:
+        row.publish_again(old)
+    else:
+        _take_back(row, old)
+        row.status = TemplateStatus.PUBLISHED
+        row.save()
+
+
+def _take_back(row: NotificationTemplate, old: TemplateVersion) -> None:
+    texts = dict(old.content)
+    own = texts.pop(old.default_locale, {})
+    for name in CONTENT_FIELDS:
+        setattr(row, name, own.get(name, ""))
+    row.translations = texts
+    row.default_locale = old.default_locale
+    row.required_variables = old.required_variables
+    row.supported_channels = old.supported_channels
