@@ -264,7 +264,7 @@ def test_an_unused_template_is_deleted_and_a_used_one_is_switched_off(
     unused = write(author, path="test.other").data["id"]
     used = make_template("test.hello")
     sent = with_key("notifications:send").post("/api/v1/notifications/send", send_body(make_user()))
-    assert sent.status_code == 202
+    assert sent.status_code == 201
 
     assert author.delete(f"{TEMPLATES}/{unused}").data == {"deleted": True}
     assert author.get(f"{TEMPLATES}/{unused}").status_code == 404

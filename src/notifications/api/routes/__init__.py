@@ -13,8 +13,8 @@ from notifications.api.routes import (
     people,
     preferences,
     segments,
-    users,
     templates,
+    users,
 )
 
 ROUTES: tuple[Route, ...] = (
