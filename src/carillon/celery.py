@@ -29,6 +29,7 @@ app.conf.update(
     task_queues=[Queue(lane) for lane in Lane],
     beat_schedule={
         "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
+        "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 2.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
     },
     beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the database

@@ -255,7 +255,8 @@ def content_of(
         TemplateFault: the template fails with this context.
     """
     if version is None:
-        text = unseal_json(message.text)
+        shared = not message.text and message.job_id
+        text = job_context(shared) if shared else unseal_json(message.text)
         return text_content(str(text.get("title", "")), str(text.get("message", "")), {})
     row = facts.users.get(message.user_id or 0)
     user = user_context(UserFacts._make(row)) if row else {}

@@ -1,4 +1,5 @@
-"""Roles of `bench audience`: a large population with groups and subjects, and its audiences."""
+"""Roles of `bench audience` and `bench broadcast`: a large population with groups and subjects, its
+audiences, and a broadcast to all of it."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ from directory.models import (
     User,
 )
 from notifications.infra import clock
+from notifications.models import Broadcast
+from notifications.services.broadcast_launch import begin, put_messages, take_snapshot
 
 _AT_ONCE = 5_000
 _TIERS = ("free", "silver", "gold")
@@ -110,6 +113,31 @@ def _rules() -> dict[str, dict[str, Any]]:
         "custom": listed,
         "segment": {"rule": "segment", "criteria": {"all": tests}},
         "composed": {"from": {"any": [group, subject]}, "except": {"any": [tutor, some]}},
+    }
+
+
+def launch() -> dict[str, Any]:
+    """Launches a broadcast to everyone; no worker is at it."""
+    broadcast = Broadcast.objects.create(
+        target_group="all",
+        title="School is closed",
+        message="Snow everywhere, see you on Monday. " * 5,
+        channels=["in_app"],
+    )
+    before = _rss_mb()
+    begin(broadcast.pk, now=clock.now())
+    began = time.monotonic()
+    take_snapshot(broadcast.pk)
+    created = time.monotonic()
+    put_messages(broadcast.pk)
+    ended = time.monotonic()
+    broadcast.refresh_from_db()
+    return {
+        "recipients": broadcast.recipient_count,
+        "create_s": created - began,
+        "message_s": ended - created,
+        "rss_mb_before": before,
+        "rss_mb": _rss_mb(),
     }
 
 

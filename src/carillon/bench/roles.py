@@ -267,6 +267,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         observe,
         crowd.audiences,
         crowd.crowd,
+        crowd.launch,
         moreroles.api_key,
         moreroles.critical,
         moreroles.render,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience", "import")
+NAMES += ("broadcast",)
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
@@ -18,6 +19,7 @@ NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audienc
 @click.option("--messages", type=int)
 @click.option("--workers", type=int)
 @click.option("--users", type=int, help="Of audience: the size of the directory.")
+@click.option("--recipients", type=int, help="Of broadcast: its audience.")
 @click.option("--backlog", type=int, help="Of isolation: bulk messages that are queued.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:

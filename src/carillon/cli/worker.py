@@ -18,8 +18,9 @@ from carillon.cli.processes import (
 from notifications.domain.channels import Lane
 
 log = structlog.get_logger("carillon.schedule")
-_TICK_S = 10.0
-_MAINTAIN_EVERY = 6  # ticks
+_TICK_S = 1.0
+_DIGESTS_EVERY = 10  # ticks
+_MAINTAIN_EVERY = 60
 
 
 @click.command(epilog="Example: carillon worker --lanes critical,high")
@@ -67,6 +68,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     from notifications.infra import clock
     from notifications.rendering.render import precompile
+    from notifications.services.broadcast_launch import carry_on_launches
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
     from notifications.worker import Worker
@@ -82,7 +84,9 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
         while not ended.wait(_TICK_S):
             ticks += 1
             try:
-                close_due(now=clock.now())
+                carry_on_launches(now=clock.now())
+                if ticks % _DIGESTS_EVERY == 0:
+                    close_due(now=clock.now())
                 if ticks % _MAINTAIN_EVERY == 0:
                     maintain()
             except (DatabaseError, InterfaceError) as error:

@@ -8,6 +8,7 @@ from directory.audiences.errors import AudienceError, Fault
 from directory.audiences.parse import RULES, parse_audience, parse_target
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import Missing
+from directory.audiences.rules import Rule
 from directory.audiences.segments import check_criteria, criteria_in_words
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "AudienceError",
     "Fault",
     "Missing",
+    "Rule",
     "check_criteria",
     "criteria_in_words",
     "parse_audience",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -67,17 +68,20 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One person (or address) to be told, on these channels. context is only what is their own."""
+    """One person (or address) to be told, on these channels. context is only what is their own;
+    key is the notification's, where it was reserved before."""
 
     user_id: int | None
     channels: tuple[str, ...]
     context: dict[str, Any] | None = None
     address: dict[str, str] | None = None
+    key: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What all targets of one acceptance share. text is for sends without a template."""
+    """What all targets of one acceptance share. text is for sends without a template; where neither
+    is given, the text is in the job's context."""
 
     terms: Terms
     priority: Priority
@@ -114,7 +118,8 @@ def accept(
     scheduled_at = intent.terms.scheduled_at
     due_at = scheduled_at if scheduled_at and scheduled_at > now else None
     with transaction.atomic(savepoint=False):
-        keys = reserve_keys(sum(len(target.channels) for target in targets))
+        wanted = sum(len(target.channels) - (target.key is not None) for target in targets)
+        keys = iter(reserve_keys(wanted) if wanted else [])
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:
             rows.add(target, keys)
@@ -169,10 +174,11 @@ class _Rows:
             time_value(now),
         )
 
-    def add(self, target: Target, keys: list[int]) -> None:
-        """Adds a target's rows; takes as many keys from the end of `keys` as it has channels."""
-        first = len(self.messages)
-        own = keys[first : first + len(target.channels)]
+    def add(self, target: Target, keys: Iterator[int]) -> None:
+        """Adds a target's rows; takes a key for each of its channels, but for a first that has
+        one."""
+        more = len(target.channels) - (target.key is not None)
+        own = [*([] if target.key is None else [target.key]), *islice(keys, more)]
         key = own[0]
         self.notifications.append(
             (

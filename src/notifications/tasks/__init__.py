@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from notifications.infra import clock, wakeups
+from notifications.services.broadcast_launch import carry_on_launches
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
 
@@ -27,3 +28,9 @@ def maintain(**_future: Any) -> dict[str, int]:
 def close_digests(**_future: Any) -> int:
     """Sends the digests whose period has ended."""
     return close_due(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.launch_broadcasts", ignore_result=True)
+def launch_broadcasts(**_future: Any) -> int:
+    """Goes on with the launches of broadcasts that nobody is at."""
+    return carry_on_launches(now=clock.now())

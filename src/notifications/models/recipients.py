@@ -1,0 +1,64 @@
+"""Set-based statements over the recipients of broadcasts, for both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from notifications.models import hot_postgres, hot_sqlite
+
+_COLUMNS = "broadcast_id, recipient_id, notification_id, state, telegram_sent, retries"
+_INSERT_POSTGRES = (
+    f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
+    " SELECT %s, v.person, v.key, 'pending', false, 0"
+    " FROM unnest(%s::bigint[], %s::bigint[]) AS v(person, key)"
+    " ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
+)
+_INSERT_SQLITE = (
+    f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
+    " VALUES (?, ?, ?, 'pending', 0, 0) ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
+)
+_UNTOLD = (
+    "SELECT r.recipient_id, r.notification_id FROM notifications_broadcastrecipient r"
+    " WHERE r.broadcast_id = %s AND r.recipient_id > %s AND r.state = 'pending'"
+    " AND NOT EXISTS (SELECT 1 FROM notifications_notification n WHERE n.id = r.notification_id)"
+    " ORDER BY r.recipient_id LIMIT %s"
+)
+
+
+class Untold(NamedTuple):
+    """A recipient without messages. key is the notification's; None for rows made by hand."""
+
+    person: int
+    key: int | None
+
+
+def insert_recipients(broadcast_id: int, people: Sequence[int], keys: Sequence[int]) -> int:
+    """Adds people to a broadcast's snapshot, each with the key of their notification; returns how
+    many were not in it before."""
+    if connection.vendor == "postgresql":
+        with hot_postgres.raw() as cursor:
+            cursor.execute(_INSERT_POSTGRES, [broadcast_id, list(people), list(keys)])
+            return int(cursor.rowcount)
+    rows = [(broadcast_id, person, key) for person, key in zip(people, keys, strict=True)]
+    return int(hot_sqlite.raw().executemany(_INSERT_SQLITE, rows).rowcount)
+
+
+def untold(broadcast_id: int, *, after: int, limit: int) -> list[Untold]:
+    """Pending recipients above the person `after` who have no notification yet, by rising id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNTOLD, [broadcast_id, after, limit])
+        return [Untold(*row) for row in cursor.fetchall()]
+
+
+def give_keys(broadcast_id: int, keys: Sequence[tuple[int, int]]) -> None:
+    """Writes the notification keys of recipients that had none: (person, key)."""
+    sql = (
+        "UPDATE notifications_broadcastrecipient SET notification_id = %s"
+        " WHERE broadcast_id = %s AND recipient_id = %s"
+    )
+    rows: list[Any] = [(key, broadcast_id, person) for person, key in keys]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
