@@ -9,8 +9,17 @@ from typing import Any
 
 import click
 
-NAMES = ("pipeline", "email", "http", "render", "isolation", "backlog", "audience", "import")
-NAMES += ("broadcast",)
+NAMES = (
+    "pipeline",
+    "email",
+    "http",
+    "render",
+    "isolation",
+    "backlog",
+    "audience",
+    "broadcast",
+    "import",
+)
 
 
 @click.command(epilog="Example: carillon bench pipeline --database sqlite --json")
