@@ -137,12 +137,16 @@ def facts_of(
 ) -> MessageFacts:
     """All that the decision on one message may depend on."""
     category = category_facts(message.category_id)
-    stopped = facts.stops.covering(
-        channel=message.channel,
-        provider=route(message, facts.contacts.get(message.id)),
-        category=category.key,
-        template=version.path if version else "",
-        source=message.source,
+    stopped = (
+        facts.stops.covering(
+            channel=message.channel,
+            provider=route(message),
+            category=category.key,
+            template=version.path if version else "",
+            source=message.source,
+        )
+        if facts.stops.by_scope
+        else ""
     )
     return message_facts(
         message,

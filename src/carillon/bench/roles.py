@@ -25,7 +25,7 @@ from django.core.management import call_command  # noqa: E402 -- Django first
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
-from carillon.bench import celerytask, content, crowd, moreroles, rawlimit  # noqa: E402
+from carillon.bench import celerytask, content, crowd, moreroles, policyrole, rawlimit  # noqa: E402
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
@@ -271,6 +271,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         moreroles.api_key,
         moreroles.critical,
         moreroles.render,
+        policyrole.policy,
         moreroles.sample,
     )
 }

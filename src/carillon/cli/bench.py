@@ -18,6 +18,7 @@ NAMES = (
     "backlog",
     "audience",
     "broadcast",
+    "policy",
     "import",
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.messages import Target
@@ -82,8 +83,7 @@ class Contact:
     reached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFacts:
+class MessageFacts(NamedTuple):
     """All that a decision may depend on.
 
     needs_contact: the channel writes to an address. supports_channel: the template has a text for
@@ -260,12 +260,16 @@ QUESTIONS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("quiet_hours", _ask_quiet_hours),
     ("order", _ask_order),
 )
-_ASKED = tuple(question for _, question in QUESTIONS)
+_ASKED = tuple(ask for _, ask in QUESTIONS)
+_OF_WISHES = frozenset({"notifications", "channel", "category", "digest", "quiet_hours"})
+_ASKED_WITHOUT_WISHES = tuple(ask for step, ask in QUESTIONS if step not in _OF_WISHES)
+"""Most people have nothing against anything: what would only pass is not asked (half the cost)."""
 
 
 def decide(facts: MessageFacts) -> Decision:
     """What is to be done with one message now. Reads nothing but its argument."""
-    for ask in _ASKED:
+    open_minded = facts.stance is None or facts.stance.open_minded
+    for ask in _ASKED_WITHOUT_WISHES if open_minded else _ASKED:
         decision = ask(facts)
         if decision is not None:
             return decision
@@ -280,6 +284,8 @@ def _given_way(facts: MessageFacts) -> str:
         return "allowed"
     if facts.bypass:
         return "preferences_bypassed"
+    if stance.open_minded:
+        return "allowed"
     if not stance.notifications_enabled:
         return "urgent_despite_notifications_off"
     if not (stance.channel_on and stance.category_on):

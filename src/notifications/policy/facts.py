@@ -99,22 +99,24 @@ class SliceFacts:
     limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
     here: Circumstances = _NOBODY
     stops: Stops = field(default_factory=Stops)
+    _stances: dict[tuple[str, str, str, str], Stance] = field(default_factory=dict)
+    _service_zone: str = field(default_factory=lambda: environment().timezone)
 
     def stance(self, user_id: int, channel: str, terms: CategoryTerms) -> Stance:
         """A person's stance; that of the defaults for whoever has said nothing."""
-        return stance_of(
-            self.here.wishes.get(user_id, ""),
-            self.here.own.get((user_id, terms.key), "") if self.here.own else "",
-            channel,
-            terms,
-            environment().default_consent,
-        )
+        wishes = self.here.wishes.get(user_id, "")
+        own = self.here.own.get((user_id, terms.key), "") if self.here.own else ""
+        key = (wishes, own, channel, terms.key)
+        found = self._stances.get(key)
+        if found is None:
+            found = stance_of(wishes, own, channel, terms, environment().default_consent)
+            self._stances[key] = found
+        return found
 
     def zones(self, user_id: int | None) -> tuple[str, ...]:
         """The zones of a person's wall clock after the one that they chose for preferences."""
         row = self.users.get(user_id or 0)
-        service = environment().timezone
-        return (row[_ZONE], service) if row else (service,)
+        return (row[_ZONE], self._service_zone) if row else (self._service_zone,)
 
     def spent_limit(self, message: PendingMessage, now_ms: int) -> str:
         """The reason of the limit that a message would break; empty when there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time
 
 from notifications.domain.preferences import (
@@ -29,6 +29,13 @@ class Stance:
     quiet: tuple[time, time] | None = None
     dnd_until: datetime | None = None
     zone: str = ""
+    open_minded: bool = field(init=False)  # nothing but consent and marketing is left to ask
+
+    def __post_init__(self) -> None:
+        on = self.notifications_enabled and self.channel_on and self.category_on
+        at_once = self.digest == DigestFrequency.IMMEDIATE
+        any_time = self.quiet is None and self.dnd_until is None
+        object.__setattr__(self, "open_minded", on and at_once and any_time)
 
 
 def stance_on(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from directory.models import ContactPoint, User
@@ -83,7 +82,7 @@ def _decide(
     terms = category_facts(intent.category_id).terms
     found = message_facts(draft, facts, terms, at=now, supports_channel=True, stopped_by="")
     # Who has no address on the channel may have closed it all the same.
-    return decide(replace(found, needs_contact=contact is not None))
+    return decide(found._replace(needs_contact=contact is not None))
 
 
 def _contact(target: Target, channel: str, reach: Mapping[str, Reach]) -> Contact | None:
