@@ -7,6 +7,11 @@ from django.contrib.auth.admin import UserAdmin
 
 from directory.models import ContactPoint, Device, User
 from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.models import (
+    ConsentRecord,
+    NotificationCategoryPreference,
+    UserNotificationPreference,
+)
 
 
 @admin.register(User)
@@ -48,3 +53,23 @@ class DeviceAdmin(ReadOnlyAdmin):
     list_filter = ("kind",)
     search_fields = ("=user__id",)
     exclude = ("token", "keys")
+
+
+@admin.register(UserNotificationPreference)
+class PreferenceAdmin(ReadOnlyAdmin):
+    list_display = ("user_id", "notifications_enabled", "marketing_enabled", "digest_frequency")
+    list_filter = ("notifications_enabled", "digest_frequency")
+    search_fields = ("=user__id",)
+
+
+@admin.register(NotificationCategoryPreference)
+class CategoryPreferenceAdmin(ReadOnlyAdmin):
+    list_display = ("user_id", "category", "updated_at")
+    search_fields = ("=user__id",)
+
+
+@admin.register(ConsentRecord)
+class ConsentAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user_id", "purpose", "granted", "source", "actor", "at")
+    list_filter = ("granted",)
+    search_fields = ("=user__id",)
