@@ -140,7 +140,7 @@ def facts_of(
     stopped = (
         facts.stops.covering(
             channel=message.channel,
-            provider=route(message),
+            provider=route(message, facts.contacts.get(message.id)),
             category=category.key,
             template=version.path if version else "",
             source=message.source,
