@@ -37,7 +37,13 @@ def test_a_route_that_is_not_public_asks_for_a_known_scope(route: Route) -> None
         assert (route.scope or route.service_scope) in SCOPES
 
 
-MAKES_NOTHING = {"count_audience", "preview_audience", "simulate_notification"}
+MAKES_NOTHING = {
+    "count_audience",
+    "preview_audience",
+    "preview_template",
+    "simulate_notification",
+    "validate_template",
+}
 """POSTs that only answer: a stored answer would be an old one."""
 
 
