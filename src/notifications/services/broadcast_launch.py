@@ -35,6 +35,7 @@ from notifications.models import (
     change_broadcast_status,
     reserve_keys,
 )
+from notifications.models.broadcast import MAX_MESSAGE
 from notifications.models.recipients import Untold, give_keys, insert_recipients, untold
 from notifications.services.audience import invalid_audience
 from notifications.shared_rows import category_by_key, category_keys
@@ -85,9 +86,13 @@ def check_terms(broadcast: Broadcast) -> None:
     """What a launch would fail on is told before.
 
     Raises:
-        InvalidRequest: with every fault of channels, delivery and category.
+        InvalidRequest: with every fault of message, priority, channels, delivery and category.
     """
     faults = []
+    if not 0 < len(broadcast.message.strip()) <= len(broadcast.message) <= MAX_MESSAGE:
+        faults.append(FieldError("message", "invalid", f"must be 1 to {MAX_MESSAGE:,} characters"))
+    if broadcast.priority not in list(Priority):
+        faults.append(FieldError("priority", "invalid_priority", "must be 1, 2, 3 or 4"))
     known = [str(channel) for channel in PERSON_CHANNELS]
     channels = broadcast.channels
     if not isinstance(channels, list) or not channels or set(channels) - set(known):
