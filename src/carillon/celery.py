@@ -30,6 +30,7 @@ app.conf.update(
     beat_schedule={
         "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
         "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 2.0},
+        "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
     },
     beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the database

@@ -20,7 +20,7 @@ from notifications.domain.channels import Lane
 log = structlog.get_logger("carillon.schedule")
 _TICK_S = 1.0
 _DIGESTS_EVERY = 10  # ticks
-_MAINTAIN_EVERY = 60
+_MAINTAIN_EVERY = 60  # ticks
 
 
 @click.command(epilog="Example: carillon worker --lanes critical,high")
@@ -71,6 +71,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from notifications.services.broadcast_launch import carry_on_launches
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
+    from notifications.services.receipts import apply_due
     from notifications.worker import Worker
 
     worker = Worker(lanes=lanes, name=name)
@@ -85,6 +86,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
             ticks += 1
             try:
                 carry_on_launches(now=clock.now())
+                apply_due(now=clock.now())
                 if ticks % _DIGESTS_EVERY == 0:
                     close_due(now=clock.now())
                 if ticks % _MAINTAIN_EVERY == 0:

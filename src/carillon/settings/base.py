@@ -61,6 +61,8 @@ PEPPER = derived_secret("blind-index")
 # Standard Webhooks asks for plain base64: its libraries skip "-" and "_" and sign with another key.
 _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
 WEBHOOK_SECRET = CARILLON.webhook_secret or f"whsec_{_WEBHOOK_KEY}"
+_CALLBACK_KEY = derived_secret("callback").replace("-", "+").replace("_", "/")
+CALLBACK_SECRET = CARILLON.callback_secret or f"whsec_{_CALLBACK_KEY}"
 VAPID_SEED = derived_secret("vapid")
 
 DEBUG = False

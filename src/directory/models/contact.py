@@ -64,7 +64,7 @@ class ContactPointManager(models.Manager["ContactPoint"]):
         """Closes a user's address, if it is still that one; True when it was open."""
         return bool(
             self.filter(
-                user_id=user_id, kind=kind, address=address, state=ContactState.ACTIVE
+                user_id=user_id, kind=kind, address__iexact=address, state=ContactState.ACTIVE
             ).update(state=state, state_reason=reason, updated_at=timezone.now())
         )
 

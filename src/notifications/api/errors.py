@@ -26,6 +26,7 @@ from notifications.domain.errors import (
     TemplateFault,
 )
 from notifications.services.access import KeysUnreachable, Unauthenticated
+from notifications.services.callbacks import CallbackUnverifiable
 
 log = structlog.get_logger("carillon.api")
 
@@ -74,6 +75,7 @@ STATUS_OF: dict[type[CarillonError], int] = {
     Conflict: 409,
     BodyTooLarge: 413,
     UnsupportedType: 415,
+    CallbackUnverifiable: 503,
     KeysUnreachable: 503,
     Unavailable: 503,
 }

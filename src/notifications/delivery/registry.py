@@ -7,6 +7,7 @@ from importlib import import_module
 
 from notifications.conf import environment
 from notifications.delivery.base import NotificationChannelProvider
+from notifications.delivery.callbacks.base import CallbackReader
 
 _ROOT = "notifications.delivery.providers"
 
@@ -24,6 +25,12 @@ PROVIDERS = {
     "sandbox": f"{_ROOT}.sandbox.outbox:SandboxProvider",
 }
 
+CALLBACKS = {
+    "ses": "notifications.delivery.callbacks.ses:SesCallbacks",
+    "twilio": "notifications.delivery.callbacks.twilio:TwilioCallbacks",
+    "anymail": "notifications.delivery.callbacks.anymail:AnymailCallbacks",
+    "generic": "notifications.delivery.callbacks.signed:SignedCallbacks",
+}
 
 _INBOX = frozenset({"in_app", "websocket"})  # websocket: an inbox row until the hub is built
 _SETTINGS = {
@@ -54,3 +61,15 @@ def provider_class(key: str) -> type[NotificationChannelProvider]:
     module, _, name = PROVIDERS[key].partition(":")
     loaded: type[NotificationChannelProvider] = getattr(import_module(module), name)
     return loaded
+
+
+@functools.cache
+def callback_reader(key: str) -> CallbackReader:
+    """The reader of a vendor's callbacks.
+
+    Raises:
+        KeyError: nobody reads callbacks of that name.
+    """
+    module, _, name = CALLBACKS[key].partition(":")
+    made: CallbackReader = getattr(import_module(module), name)()
+    return made

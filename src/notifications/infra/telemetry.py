@@ -7,7 +7,7 @@ set, so that every web and worker process of a machine is seen by one scrape.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -25,6 +25,12 @@ MESSAGES = Counter(
     "notifications_sent_total",
     "Messages that reached a state, by channel, template and status.",
     ["channel", "template", "status"],
+    registry=REGISTRY,
+)
+RECEIPTS = Counter(
+    "notifications_receipts_total",
+    "What vendors reported of messages.",
+    ["provider", "kind"],
     registry=REGISTRY,
 )
 STAGES = Histogram(
@@ -55,6 +61,12 @@ _template_names: dict[int, str] = {}
 def name_template(version_id: int, path: str) -> None:
     """Tells under which name a template version is counted."""
     _template_names[version_id] = path
+
+
+def count_receipts(provider: str, kinds: Iterable[str]) -> None:
+    """Adds receipts that were applied."""
+    for kind in kinds:
+        RECEIPTS.labels(provider, kind).inc()
 
 
 def count_messages(counts: Mapping[tuple[str, int | None, str], int]) -> None:

@@ -9,6 +9,7 @@ from notifications.models.batch import (
     unpack_keys,
 )
 from notifications.models.broadcast import Broadcast, BroadcastRecipient, change_broadcast_status
+from notifications.models.callback import ProviderCallback
 from notifications.models.category import Category, CrashPolicy, LegalBasis
 from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
 from notifications.models.digest import DigestBucket, DigestItem
@@ -68,6 +69,7 @@ __all__ = [
     "NotificationMessage",
     "NotificationTemplate",
     "OperatorAction",
+    "ProviderCallback",
     "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",

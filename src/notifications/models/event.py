@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 
 from notifications.infra import clock
 from notifications.models.fields import SealedJSONField
@@ -50,7 +51,14 @@ class DeliveryAttempt(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["message_id", "id"])]
+        indexes = [
+            models.Index(fields=["message_id", "id"]),
+            models.Index(
+                fields=["provider_message_id"],
+                condition=~Q(provider_message_id=""),
+                name="attempt_of_vendors_id",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of message {self.message_id}"

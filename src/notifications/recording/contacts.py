@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from directory.models import ContactPoint, Device, Suppression
+from directory.models import ContactPoint, Device, Suppression, normalise_address
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.recording.outcomes import Outcome
 
@@ -36,6 +36,7 @@ def close_contact(
 ) -> None:
     """Closes one address. That of nobody's goes on the suppression list: it has no other row."""
     kind = CONTACT_KIND_OF_CHANNEL[Channel(channel)]
+    address = normalise_address(kind, address)
     if user_id is None:
         Suppression.objects.get_or_create(
             kind=kind, address=address, defaults={"reason": reason[:200], "source": "provider"}

@@ -9,17 +9,18 @@ from django.db.models import QuerySet
 
 from notifications.conf import environment
 from notifications.infra import clock
-from notifications.models import FrequencyCount, IdempotencyKey, RefusedSend
+from notifications.models import FrequencyCount, IdempotencyKey, ProviderCallback, RefusedSend
 from notifications.queue import takeover
 from notifications.services.digests import close_due
 
 _AT_ONCE = 5_000
+CALLBACKS_KEPT = timedelta(days=30)
 REFUSALS_KEPT = timedelta(days=400)
 
 
 def maintain() -> dict[str, int]:
-    """Deletes what no longer counts (idempotency keys, refused sends, counts of limits), sends the
-    digests that are due, and takes over what dead workers held.
+    """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks),
+    sends the digests that are due, and takes over what dead workers held.
 
     Bounded: what is left over is done next time.
     """
@@ -28,11 +29,15 @@ def maintain() -> dict[str, int]:
     old = IdempotencyKey.objects.filter(created_at__lt=before).order_by("pk")
     refused = RefusedSend.objects.filter(at__lt=now - REFUSALS_KEPT).order_by("pk")
     counts = FrequencyCount.objects.filter(until__lt=now).order_by("pk")
+    callbacks = ProviderCallback.objects.filter(
+        received_at__lt=now - CALLBACKS_KEPT, next_at__isnull=True
+    ).order_by("received_at", "pk")
     swept = takeover.sweep(everywhere=True)
     return {
         "idempotency_keys_deleted": _delete_some(old),
         "refused_sends_deleted": _delete_some(refused),
         "frequency_counts_deleted": _delete_some(counts),
+        "callbacks_deleted": _delete_some(callbacks),
         "digests_sent": close_due(now=now),
         "batches_taken_over": swept.batches,
     }

@@ -10,6 +10,7 @@ from notifications.infra import clock, wakeups
 from notifications.services.broadcast_launch import carry_on_launches
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
+from notifications.services.receipts import apply_due
 
 
 @shared_task(name="notifications.tasks.deliver", ignore_result=True)
@@ -34,3 +35,9 @@ def close_digests(**_future: Any) -> int:
 def launch_broadcasts(**_future: Any) -> int:
     """Goes on with the launches of broadcasts that nobody is at."""
     return carry_on_launches(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.apply_receipts", ignore_result=True)
+def apply_receipts(**_future: Any) -> int:
+    """Applies what vendors reported."""
+    return apply_due(now=clock.now())

@@ -14,13 +14,14 @@ from tests.integration.api.conftest import KeyClient
 
 pytestmark = pytest.mark.django_db
 GUARDED = [route for route in ROUTES if route.auth is Auth.CALLER]
-OPEN = [route for route in ROUTES if route.auth is Auth.PUBLIC]
+SIGNED = [route for route in ROUTES if route.tag == "callbacks" and route.auth is Auth.PUBLIC]
+OPEN = [route for route in ROUTES if route.auth is Auth.PUBLIC and route not in SIGNED]
 SCOPED = [route for route in GUARDED if route.scope]
 
 
 def call(client: APIClient, route: Route, body: str = "{}") -> Any:
     """The answer to a call of the route, with an empty object for a body."""
-    path = route.path.replace("{id}", "1").replace("{job_id}", "1")
+    path = route.path.replace("{id}", "1").replace("{job_id}", "1").replace("{provider}", "generic")
     return client.generic(route.method, path, body, content_type="application/json")
 
 
@@ -88,6 +89,13 @@ def test_public_routes_ask_nobody(route: Route, api: APIClient) -> None:
 
     expected = 400 if route.body else 200
     assert knock(api, route) == expected
+
+
+@by_name(SIGNED)
+def test_doors_of_vendors_open_to_their_signature_alone(route: Route, api: APIClient) -> None:
+    response = call(api, route)
+
+    assert (response.status_code, response.data["code"]) == (403, "bad_signature")
 
 
 @by_name(GUARDED)

@@ -6,6 +6,7 @@ from notifications.api.route import Route
 from notifications.api.routes import (
     access,
     audiences,
+    callbacks,
     categories,
     health,
     notifications,
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *segments.ROUTES,
     *categories.ROUTES,
     *templates.ROUTES,
+    *callbacks.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

@@ -1,0 +1,82 @@
+"""Twilio's status callbacks: a signed form for each step of a message.
+
+twilio.com/docs/usage/webhooks/webhooks-security and
+twilio.com/docs/messaging/guides/track-outbound-message-status
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import ClassVar
+from urllib.parse import parse_qsl
+
+from notifications.delivery.accounts import account
+from notifications.delivery.callback_urls import reference_in
+from notifications.delivery.callbacks.base import (
+    CallbackReader,
+    CallbackRefused,
+    CallbackUnreadable,
+    IncomingCall,
+)
+from notifications.domain.receipts import Receipt, ReceiptKind
+
+_KINDS = {
+    "sent": ReceiptKind.SENT,
+    "delivered": ReceiptKind.DELIVERED,
+    "read": ReceiptKind.DELIVERED,
+    "undelivered": ReceiptKind.FAILED,
+    "failed": ReceiptKind.FAILED,
+}
+_ON_THE_WAY = frozenset({"accepted", "scheduled", "queued", "sending", "canceled"})
+_UNKNOWN_NUMBERS = frozenset({"30005", "30006", "21211", "21614"})
+_BLOCKED = frozenset({"30004", "21610"})
+
+
+class TwilioCallbacks(CallbackReader):
+    """X-Twilio-Signature is checked with the account's token; our reference is in the URL."""
+
+    key: ClassVar[str] = "twilio"
+
+    def check(self, call: IncomingCall) -> None:
+        token = account(self.key).twilio_auth_token
+        wanted = signature_of(token, call)
+        if not token or not hmac.compare_digest(wanted, call.headers.get("x-twilio-signature", "")):
+            raise CallbackRefused
+
+    def read(self, call: IncomingCall) -> list[Receipt]:
+        form = dict(_form(call))
+        status = form.get("MessageStatus") or form.get("SmsStatus", "")
+        if status in _ON_THE_WAY:
+            return []
+        kind = _KINDS.get(status)
+        if kind is None:
+            raise CallbackUnreadable(f"a status that Twilio does not document: {status[:20]}")
+        code = form.get("ErrorCode", "")
+        if kind is ReceiptKind.FAILED and code in _UNKNOWN_NUMBERS:
+            kind = ReceiptKind.BOUNCED
+        elif kind is ReceiptKind.FAILED and code in _BLOCKED:
+            kind = ReceiptKind.BLOCKED
+        return [
+            Receipt(
+                kind,
+                reference=reference_in(self.key, call.query),
+                provider_message_id=form.get("MessageSid") or form.get("SmsSid", ""),
+                address=form.get("To", ""),
+                code=f"twilio_{code}" if code.isdigit() else "",
+                detail=f"Twilio error {code}" if code.isdigit() else "",
+            )
+        ]
+
+
+def signature_of(token: str, call: IncomingCall) -> str:
+    """Base64 of HMAC-SHA1 over the URL and the sorted names and values of the form."""
+    pairs = sorted(set(_form(call)))
+    signed = call.url + "".join(name + value for name, value in pairs)
+    digest = hmac.digest(token.encode(), signed.encode(), hashlib.sha1)
+    return base64.b64encode(digest).decode()
+
+
+def _form(call: IncomingCall) -> list[tuple[str, str]]:
+    return parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)

@@ -1,0 +1,71 @@
+"""Callbacks of vendors, as they came in: stored once, read and applied afterwards."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from notifications.models.fields import SealedJSONField
+
+
+class CallbackManager(models.Manager["ProviderCallback"]):
+    """Takes callbacks in and hands them out."""
+
+    def take(self, *, provider: str, digest: str, call: object, at: datetime) -> bool:
+        """Stores a callback; False when the same one is there already."""
+        _, made = self.get_or_create(
+            provider=provider,
+            digest=digest,
+            defaults={"call": call, "received_at": at, "next_at": at},
+        )
+        return made
+
+    def next_due(self, now: datetime) -> ProviderCallback | None:
+        """The callback that waits longest, locked for the transaction; others are passed over."""
+        due = self.filter(next_at__lte=now).select_for_update(skip_locked=True)
+        return due.order_by("next_at", "id").first()
+
+
+class ProviderCallback(models.Model):
+    """One call of a vendor. `next_at` is set while it waits to be applied.
+
+    A receipt may overtake the record of its message, or name one that nobody knows yet: then it is
+    tried again for some days.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        APPLIED = "applied", "Applied"
+        NOTHING = "nothing", "Said nothing of a message"
+        UNMATCHED = "unmatched", "No message was found in time"
+        UNREADABLE = "unreadable", "Not what the vendor documents"
+
+    provider = models.CharField(max_length=30)
+    digest = models.CharField(max_length=64)
+    call = SealedJSONField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    result = models.CharField(max_length=200, blank=True)
+    tries = models.SmallIntegerField(default=0)
+    received_at = models.DateTimeField()
+    next_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[CallbackManager] = CallbackManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "digest"], name="provider_callback_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_at", "id"],
+                condition=Q(next_at__isnull=False),
+                name="provider_callback_due",
+            ),
+            models.Index(fields=["received_at", "id"], name="provider_callback_old"),
+        ]
+
+    def __str__(self) -> str:
+        return f"callback {self.pk} of {self.provider} ({self.state})"

@@ -1,0 +1,385 @@
+"""What becomes of a vendor's report: stored once, applied afterwards, whatever the order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from directory.models import ContactPoint, Suppression
+from notifications.domain.callers import SYSTEM
+from notifications.domain.lifecycle import MessageStatus
+from notifications.models import (
+    DeadLetter,
+    DeliveryAttempt,
+    DeliveryBatch,
+    MessageEvent,
+    NotificationMessage,
+    ProviderCallback,
+    change_status,
+)
+from notifications.queue import batches
+from notifications.services import OperationsService
+from notifications.services.maintenance import maintain
+from notifications.services.receipts import apply_due
+from tests.integration.factories import make_messages, make_user
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/v1/callbacks/generic"
+
+
+@pytest.fixture
+def report(client, frozen, settings):
+    """Posts events, signed, and (unless told otherwise) has them applied."""
+    numbers = itertools.count(1)
+
+    def post(*events, apply=True, name=None):
+        body = json.dumps({"events": list(events)})
+        name = name or f"msg_{next(numbers)}"
+        signature = Webhook(settings.CALLBACK_SECRET).sign(name, frozen.now, body)
+        response = client.post(
+            PATH,
+            body,
+            content_type="application/json",
+            headers={
+                "webhook-id": name,
+                "webhook-timestamp": str(int(frozen.now.timestamp())),
+                "webhook-signature": signature,
+            },
+        )
+        if apply:
+            apply_due(now=frozen.now)
+        return response
+
+    return post
+
+
+def one(status="sent", *, user=None, channel="email", **more):
+    """A message in a state, and the reference that travelled with it."""
+    (message,) = make_messages(1, channel=channel, user=user, in_batch=status == "pending", **more)
+    if status != "pending":
+        move(message, status)
+    return message, reference_of(message)
+
+
+def move(message, status):
+    for step in {"delivered": ("sent", "delivered")}.get(status, (status,)):
+        change_status([message.pk], MessageStatus(step), reason="test")
+
+
+def reference_of(message):
+    return f"{message.notification.uuid.hex}.{message.channel}"
+
+
+def status_of(message):
+    message.refresh_from_db()
+    return message.status
+
+
+def test_a_delivery_is_recorded_with_its_time(report, frozen):
+    message, reference = one("sent")
+    at = (frozen.now - timedelta(minutes=3)).isoformat()
+
+    response = report({"event": "delivered", "reference": reference, "at": at})
+
+    message.refresh_from_db()
+    assert (response.status_code, response.json()) == (200, {"duplicate": False})
+    assert message.status == "delivered"
+    assert message.delivered_at == frozen.now - timedelta(minutes=3)
+    assert message.history()[-1]["reason"] == "receipt:generic:delivered"
+    assert ProviderCallback.objects.get().state == "applied"
+
+
+def test_nothing_is_applied_before_the_answer(report):
+    message, reference = one("sent")
+
+    report({"event": "delivered", "reference": reference}, apply=False)
+
+    assert status_of(message) == "sent"
+    assert ProviderCallback.objects.get().state == "waiting"
+
+
+def test_the_same_callback_is_stored_once(report):
+    message, reference = one("sent")
+    event = {"event": "delivered", "reference": reference}
+
+    answers = [report(event).json() for _ in range(3)]
+
+    assert answers == [{"duplicate": False}, {"duplicate": True}, {"duplicate": True}]
+    assert ProviderCallback.objects.count() == 1
+    assert MessageEvent.objects.filter(message_id=message.pk, kind="delivered").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "ends"),
+    [
+        (("sent", "delivered"), "delivered"),
+        (("delivered", "sent"), "delivered"),
+        (("sent", "bounced"), "failed"),
+        (("bounced", "sent"), "failed"),
+        (("delivered", "bounced"), "delivered"),
+        (("bounced", "delivered"), "delivered"),
+        (("delivered", "failed", "sent"), "delivered"),
+        (("complained", "delivered"), "delivered"),
+        (("deferred", "sent"), "sent"),
+    ],
+)
+@pytest.mark.parametrize("begins", ["sent", "uncertain"])
+def test_the_order_in_which_receipts_come_does_not_matter(report, order, ends, begins):
+    message, reference = one(begins)
+
+    for kind in order:
+        report({"event": kind, "reference": reference})
+
+    assert status_of(message) == ends
+
+
+@pytest.mark.parametrize("kind", ["sent", "failed", "bounced", "deferred"])
+def test_delivered_never_falls_back(report, kind):
+    message, reference = one("delivered")
+
+    report({"event": kind, "reference": reference})
+
+    assert status_of(message) == "delivered"
+    assert message.history()[-1]["reason"] == f"receipt:generic:{kind}"
+
+
+@pytest.mark.parametrize("status", ["cancelled", "suppressed", "expired"])
+def test_what_was_never_sent_stays_as_it_was(report, status):
+    message, reference = one(status)
+
+    report({"event": "delivered", "reference": reference})
+
+    assert status_of(message) == status
+
+
+def test_a_receipt_settles_doubt_and_closes_its_dead_letter(report, frozen):
+    message, reference = one("uncertain")
+    letter = bury(message, "uncertain", frozen.now)
+
+    report({"event": "sent", "reference": reference, "provider_message_id": "v-1"})
+
+    letter.refresh_from_db()
+    message.refresh_from_db()
+    assert (message.status, message.provider_message_id) == ("sent", "v-1")
+    assert letter.resolution == "settled"
+    assert letter.resolution_reason == "a receipt said sent"
+
+
+def bury(message, code, at):
+    return DeadLetter.objects.create(
+        message_id=message.pk,
+        notification_id=message.notification_id,
+        channel=message.channel,
+        code=code,
+        failed_at=at,
+    )
+
+
+def test_a_receipt_stops_a_pending_resend(report, frozen):
+    message, reference = one("pending")
+    change_status([message.pk], MessageStatus.UNCERTAIN, reason="worker_died")
+    change_status([message.pk], MessageStatus.PENDING, reason="resent_by_crash_policy")
+
+    report({"event": "delivered", "reference": reference})
+
+    leases = batches.lease(owner="w", lane="default", seconds=60)
+    from notifications.pipeline import prepare
+    from notifications.runs import keys_of
+
+    assert status_of(message) == "delivered"
+    assert prepare("email", keys_of(leases)).ready == []
+
+
+def test_a_receipt_that_overtakes_the_record_waits_for_it(report, frozen):
+    message, reference = one("pending")
+    journal(message, f"{message.pk}")
+
+    report({"event": "delivered", "reference": reference})
+    before = status_of(message)
+    journal(message, "")
+    change_status([message.pk], MessageStatus.SENT, reason="recorded")
+    frozen.forward(5)
+    apply_due(now=frozen.now)
+
+    assert before == "pending"
+    assert status_of(message) == "delivered"
+
+
+def journal(message, keys):
+    DeliveryBatch.objects.filter(pk=message.batch_id).update(journal=keys)
+
+
+def test_an_unknown_id_is_matched_when_the_send_is_recorded(report, frozen):
+    message, _ = one("sent")
+
+    report({"event": "delivered", "provider_message_id": "v-9"})
+    before = status_of(message)
+    DeliveryAttempt.objects.create(
+        message_id=message.pk,
+        number=1,
+        provider="smtp",
+        verdict="sent",
+        provider_message_id="v-9",
+        at=frozen.now,
+    )
+    frozen.forward(10)
+    apply_due(now=frozen.now)
+
+    assert before == "sent"
+    assert status_of(message) == "delivered"
+
+
+def test_an_unknown_id_is_given_up_after_days(report, frozen):
+    report({"event": "delivered", "reference": f"{5:032x}.email"})
+
+    waits = []
+    for _ in range(200):
+        callback = ProviderCallback.objects.get()
+        if callback.next_at is None:
+            break
+        waits.append((callback.next_at - frozen.now).total_seconds())
+        frozen.now = callback.next_at
+        apply_due(now=frozen.now)
+
+    assert ProviderCallback.objects.get().state == "unmatched"
+    assert waits[:3] == [2.0, 4.0, 8.0]
+    assert max(waits) == 3600.0
+    assert sum(waits) >= 3 * 86_400
+    assert len(waits) < 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "state"),
+    [
+        ("bounced", "ses_bounce", "bounced"),
+        ("complained", "", "unsubscribed"),
+        ("unsubscribed", "", "unsubscribed"),
+    ],
+)
+def test_the_address_is_closed_with_its_reason(report, kind, code, state):
+    user = make_user(email="ann@example.org")
+    _, reference = one("sent", user=user)
+
+    report(
+        {
+            "event": kind,
+            "reference": reference,
+            "address": "Ann@Example.org",
+            "code": code,
+            "detail": "5.1.1",
+        }
+    )
+
+    point = ContactPoint.objects.get(user=user, kind="email")
+    assert point.state == state
+    assert point.state_reason == f"generic: {code or kind} 5.1.1"
+
+
+@pytest.mark.parametrize("kind", ["failed", "deferred", "delivered"])
+def test_other_receipts_say_nothing_of_the_address(report, kind):
+    user = make_user(email="ann@example.org")
+    _, reference = one("sent", user=user)
+
+    report({"event": kind, "reference": reference, "address": "ann@example.org"})
+
+    assert ContactPoint.objects.get(user=user, kind="email").state == "active"
+
+
+def test_a_strangers_address_goes_on_the_suppression_list(report):
+    message, reference = one("sent")
+    message.notification.address = {"email": "eve@example.org"}
+    message.notification.save()
+    NotificationMessage.objects.filter(pk=message.pk).update(user=None)
+
+    report({"event": "bounced", "reference": reference, "address": "elsewhere@example.org"})
+
+    assert Suppression.objects.get().address == "eve@example.org"
+
+
+def test_a_bounce_is_a_dead_letter_that_can_be_replayed(report):
+    message, reference = one("sent")
+
+    report({"event": "bounced", "reference": reference, "code": "ses_bounce", "detail": "5.1.1"})
+
+    letter = DeadLetter.objects.get(message_id=message.pk)
+    assert (letter.code, letter.last_error, letter.provider) == ("ses_bounce", "5.1.1", "generic")
+    assert OperationsService().replay(ids=[letter.pk], caller=SYSTEM) == 1
+    assert status_of(message) == "pending"
+
+
+def test_openings_are_no_business_of_the_status(report):
+    message, reference = one("sent")
+
+    report({"event": "opened", "reference": reference})
+
+    assert status_of(message) == "sent"
+    assert ProviderCallback.objects.get().state == "nothing"
+
+
+def test_an_unsigned_callback_is_refused_and_not_stored(client):
+    response = client.post(PATH, "{}", content_type="application/json")
+
+    assert response.status_code == 403
+    assert response.json()["code"] == "bad_signature"
+    assert not ProviderCallback.objects.exists()
+
+
+def test_nobody_reads_callbacks_of_an_unknown_provider(client):
+    response = client.post("/api/v1/callbacks/pigeon", "{}", content_type="application/json")
+
+    assert response.status_code == 404
+    assert response.json()["code"] == "unknown_provider"
+    assert "twilio" in response.json()["detail"]
+
+
+def test_what_cannot_be_read_is_kept_and_told(report):
+    report({"event": "party", "reference": "x"})
+
+    callback = ProviderCallback.objects.get()
+    assert (callback.state, callback.next_at) == ("unreadable", None)
+    assert callback.result == "an event has an unknown kind or time"
+
+
+def test_a_text_that_the_database_will_not_have_holds_up_no_other(report, frozen):
+    message, reference = one("sent")
+    bad, bad_reference = one("sent")
+    report(
+        {"event": "failed", "reference": bad_reference, "code": "x\x00y", "detail": "a\x00b"},
+        apply=False,
+    )
+    report({"event": "delivered", "reference": reference})
+
+    assert status_of(message) == "delivered"
+    assert status_of(bad) in ("sent", "failed")
+
+
+def test_old_callbacks_go_and_waiting_ones_stay(report, frozen):
+    _, reference = one("sent")
+    report({"event": "delivered", "reference": reference})
+    report({"event": "delivered", "reference": f"{5:032x}.email"})
+    frozen.forward(31 * 86_400)
+
+    assert maintain()["callbacks_deleted"] == 1
+
+    assert ProviderCallback.objects.get().state == "waiting"
+
+
+def test_operators_see_what_came_of_callbacks(report):
+    _, reference = one("sent")
+    report({"event": "delivered", "reference": reference})
+    report({"event": "party", "reference": "x"})
+
+    from notifications.services.callbacks import CallbackService
+
+    rows = CallbackService().stored(caller=SYSTEM, limit=50)
+    unreadable = CallbackService().stored(caller=SYSTEM, state="unreadable", limit=50)
+
+    assert [(row.provider, row.state) for row in rows] == [
+        ("generic", "applied"),
+        ("generic", "unreadable"),
+    ]
+    assert [row.id for row in unreadable] == [rows[1].id]
