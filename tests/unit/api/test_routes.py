@@ -10,7 +10,7 @@ from notifications.api.urls import pattern_of
 from notifications.api.views import paths_of
 from notifications.models import SCOPES
 
-PUBLIC = {"log_in", "refresh_token", "live", "ready", "health"}
+PUBLIC = {"take_callback", "log_in", "refresh_token", "live", "ready", "health"}
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 
 
