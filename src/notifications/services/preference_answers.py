@@ -70,7 +70,10 @@ class PreferencesAnswer(msgspec.Struct, kw_only=True):
 
 
 class GlobalChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The general wishes to change; what is left out stays as it is."""
+    """The general wishes to change; what is left out stays as it is.
+
+    consent_given_at and consent_withdrawn_at are passed over: data_processing_consent sets them.
+    """
 
     notifications_enabled: bool | None = None
     marketing_enabled: bool | None = None

@@ -14,6 +14,9 @@ from notifications.intake.fields import Fields
 from notifications.services.preference_answers import GLOBAL_FLAGS, GlobalChanges
 from notifications.shared_rows import category_by_key, category_keys
 
+SHOWN_ONLY = ("consent_given_at", "consent_withdrawn_at")
+"""Passed over, so that what GET answers can be sent back changed."""
+
 _FREQUENCIES = ", ".join(DigestFrequency)
 
 
@@ -53,7 +56,7 @@ def parse_changes(body: Mapping[str, Any]) -> Changes:
 
 
 def _overall(fields: Fields) -> dict[str, Any]:
-    fields.refuse_unknown(GlobalChanges.__struct_fields__)
+    fields.refuse_unknown((*GlobalChanges.__struct_fields__, *SHOWN_ONLY))
     values: dict[str, Any] = dict(_flags(fields, GLOBAL_FLAGS))
     for name in ("quiet_hours_start", "quiet_hours_end"):
         if name in fields.body:

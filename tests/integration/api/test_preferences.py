@@ -40,6 +40,16 @@ def test_a_put_merges(as_user: APIClient) -> None:
     assert answer["categories"]["course"]["telegram_enabled"] is True
 
 
+def test_what_was_read_can_be_sent_back(as_user: APIClient) -> None:
+    put(as_user, {"categories": {"course": {"email_enabled": False}}})
+    shown = as_user.get(ADDRESS).json()
+
+    response = put(as_user, shown)
+
+    assert response.status_code == 200
+    assert response.json() == shown
+
+
 def test_a_put_tells_every_error_at_once(as_user: APIClient) -> None:
     response = put(as_user, {"global": {"push_enabled": 3, "timezone": "Nowhere"}})
 
