@@ -104,19 +104,16 @@ def locked_preferences(user_id: int) -> UserNotificationPreference:
 
 def apply_consent(
     row: UserNotificationPreference, purpose: str, granted: bool, *, at: datetime
-) -> bool:
-    """Sets the flag that a purpose stands for; answers whether it changed. Saves nothing."""
+) -> None:
+    """Sets the flag that a purpose stands for, and its time. Saves nothing."""
     if purpose == MARKETING:
-        changed = row.marketing_enabled != granted
         row.marketing_enabled = granted
-        return changed
+        return
     changed = row.data_processing_consent != granted
     row.data_processing_consent = granted
-    if granted:
-        row.consent_given_at = at if changed else row.consent_given_at or at
-    else:
-        row.consent_withdrawn_at = at if changed else row.consent_withdrawn_at or at
-    return changed
+    stamp = "consent_given_at" if granted else "consent_withdrawn_at"
+    if changed or getattr(row, stamp) is None:
+        setattr(row, stamp, at)
 
 
 def write_entry(

@@ -147,7 +147,8 @@ def _merge(user_id: int, changes: Changes, *, caller: Caller, source: str, ip: s
         purpose = _PURPOSES.get(name)
         if purpose is None:
             setattr(row, name, value)
-        elif apply_consent(row, purpose, value, at=now):
+        elif getattr(row, name) != value:
+            apply_consent(row, purpose, value, at=now)
             write_entry(
                 user_id=user_id,
                 purpose=purpose,
