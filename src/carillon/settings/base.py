@@ -64,6 +64,7 @@ WEBHOOK_SECRET = CARILLON.webhook_secret or f"whsec_{_WEBHOOK_KEY}"
 _CALLBACK_KEY = derived_secret("callback").replace("-", "+").replace("_", "/")
 CALLBACK_SECRET = CARILLON.callback_secret or f"whsec_{_CALLBACK_KEY}"
 VAPID_SEED = derived_secret("vapid")
+TELEGRAM_WEBHOOK_SECRET = CARILLON.telegram_webhook_secret or derived_secret("telegram-webhook")
 
 DEBUG = False
 ALLOWED_HOSTS = list(CARILLON.allowed_hosts)

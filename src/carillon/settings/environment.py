@@ -188,6 +188,8 @@ class Environment:
     twilio_messaging_service: str = _setting("", _text, "A Twilio messaging service (`MG...`) in place of one number.")
     twilio_base_url: str = _setting("https://api.twilio.com", _web_url, "Where Twilio is reached.")
     telegram_bot_token: str = _setting("", _text, "The Telegram bot's token, from @BotFather.")
+    telegram_bot_name: str = _setting("", _text, "The Telegram bot's user name, for links that connect a person's chat.")
+    telegram_webhook_secret: str = _setting("", _text, "What Telegram sends with each update (`secret_token` of setWebhook). Empty: derived from the secret key.")
     telegram_base_url: str = _setting("https://api.telegram.org", _web_url, "Where the Telegram Bot API is reached; a local Bot API server serves as well.")
     webpush_private_key: str = _setting("", _text, "The VAPID key: PEM, or 32 bytes in base64url. Empty: derived from the secret key.")
     webpush_contact: str = _setting("", _text, "Whom push services write to when something is wrong: `mailto:...` or https://. Empty: the public URL.")

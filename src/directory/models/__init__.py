@@ -1,6 +1,7 @@
 """People, contact points, and the relations that audiences are drawn from."""
 
 from directory.models.contact import ContactPoint, Device, Suppression, normalise_address
+from directory.models.proof import AddressProof
 from directory.models.relations import (
     Enrollment,
     Group,
@@ -13,6 +14,7 @@ from directory.models.segment import Segment
 from directory.models.user import User
 
 __all__ = [
+    "AddressProof",
     "ContactPoint",
     "Device",
     "Enrollment",

@@ -32,6 +32,7 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     track_opens: bool = True
     track_clicks: bool = True
     fallback: list[str] = []
+    locale: str = ""
     provider: str = ""
     attachments: list[dict[str, Any]] = []
     reply_to: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,7 @@ from notifications.intake.request import (
 MAX_CONTEXT_BYTES = 256_000
 MAX_CHANNELS = len(Channel)
 _CHANNELS = ", ".join(Channel)
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 
 
 def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
@@ -259,6 +261,11 @@ def _options(fields: Fields) -> dict[str, Any]:
         value = inner.text(name, longest=320)
         if value:
             options[name] = value
+    locale = inner.text("locale", longest=20)
+    if locale and not _LOCALE.fullmatch(locale):
+        inner.fault("locale", "invalid", "must be a locale such as en or ru_RU")
+    elif locale:
+        options["locale"] = locale.replace("-", "_")
     _option_lists(inner, options)
     options |= read_limits(inner, collapse_key=fields.body.get("collapse_key"))
     fields.errors += inner.errors

@@ -98,6 +98,7 @@ def make_intent(
         mass=mass,
         is_test=caller.is_test,
         correlation_id=_request_id(),
+        locale=terms.options.get("locale", ""),
     )
 
 

@@ -252,7 +252,7 @@ def _trial_render(
     missing = version.missing_variables(context)
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])
-    locale = (user.locale if user else "") or environment().locale
+    locale = intent.locale or (user.locale if user else "") or environment().locale
     for channel in intent.terms.channels:
         version.render(channel=channel, locale=locale, context=context)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from notifications.web import landing, metrics, outbox
+from notifications.web import landing, metrics, outbox, service_worker
 
 urlpatterns = [
     path("", landing.home, name="home"),
+    path("carillon-sw.js", service_worker.service_worker, name="service-worker"),
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
