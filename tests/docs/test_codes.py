@@ -1,4 +1,4 @@
-"""docs/reference/errors.md lists the codes that the source answers with: all of them, no others."""
+"""The pages of codes list those that the source answers with: all of them, no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 from tests.docs.codes import ROOT, SOURCES, codes_of_source
 
-PAGE = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+PAGE = "".join(
+    (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
+    for name in ("errors.md", "outcomes.md")
+)
 LISTED = set(re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE))
 
 
