@@ -1,7 +1,8 @@
-"""Small rows that every slice needs, kept in the process: categories and jobs' shared contexts.
+"""Small rows that every slice needs, kept in the process: categories, providers' accounts and jobs'
+shared contexts.
 
-A job never changes, so its context is kept as long as there is room. A category may; it is read
-again after a few seconds.
+A job never changes, so its context is kept as long as there is room. A category or an
+account may; it is read again after a few seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import functools
 import json
 from typing import Any, NamedTuple
 
+from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
-from notifications.models import Category, CrashPolicy, Job, LegalBasis
+from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
 from notifications.policy.wishes_text import CategoryTerms
 
 _FRESH_S = 2.0
@@ -32,7 +34,7 @@ class CategoryFacts(NamedTuple):
 
 
 _categories: dict[int, CategoryFacts] = {}
-_read_at = -_FRESH_S
+_read_at = _accounts_read_at = -_FRESH_S
 
 
 def category_facts(category_id: int) -> CategoryFacts:
@@ -66,10 +68,14 @@ def _fresh_categories() -> dict[int, CategoryFacts]:
 
 
 def _read_categories() -> dict[int, CategoryFacts]:
-    """Reads all; the dict is replaced, never changed, for other threads may be walking it."""
+    """Reads all; the dict is replaced, never changed, for other threads may be walking it.
+
+    The providers' accounts are read with them, so that whoever delivers sees both as fresh.
+    """
     global _categories, _read_at
     _categories = {row.pk: _facts_of(row) for row in Category.objects.all()}
     _read_at = clock.monotonic()
+    refresh_accounts(at_once=True)
     return _categories
 
 
@@ -89,6 +95,16 @@ def refresh_categories() -> None:
     _read_categories()
 
 
+def refresh_accounts(*, at_once: bool = False) -> None:
+    """Reads what operators set for providers, at most every two seconds unless told `at_once`."""
+    global _accounts_read_at
+    if not at_once and clock.monotonic() - _accounts_read_at <= _FRESH_S:
+        return
+    rows = ProviderConfig.objects.all()
+    use_stored({row.key: StoredAccount(row.version, row.given()) for row in rows})
+    _accounts_read_at = clock.monotonic()
+
+
 @functools.lru_cache(maxsize=256)
 def job_context(job_id: int) -> dict[str, Any]:
     """The context that all recipients of a job share."""
@@ -98,7 +114,8 @@ def job_context(job_id: int) -> dict[str, Any]:
 
 def forget() -> None:
     """Empties what is kept. For tests: a rolled-back database hands out the same keys again."""
-    global _categories, _read_at
+    global _categories, _read_at, _accounts_read_at
     _categories = {}
-    _read_at = -_FRESH_S
+    _read_at = _accounts_read_at = -_FRESH_S
+    use_stored({})
     job_context.cache_clear()

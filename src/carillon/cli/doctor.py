@@ -109,6 +109,8 @@ def _public_url() -> Finding:
     )
 
 
+_ASKED_ELSEWHERE = frozenset({"smtp", "sandbox", "in_app"})
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     _database,
     _migrations,
@@ -121,6 +123,24 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 )
 
 
+def _providers() -> Iterator[Finding]:
+    """The chosen providers, each asked whether its account is good."""
+    from carillon.cli.caller import CALLER
+    from notifications.services.providers import ProviderService
+
+    service = ProviderService()
+    for each in service.providers(caller=CALLER):
+        if not each.chosen or each.key in _ASKED_ELSEWHERE:
+            continue
+        wrong = service.check(key=each.key, caller=CALLER)
+        yield Finding(
+            f"provider {each.key}",
+            not wrong,
+            wrong or "its account is good",
+            f"see `carillon providers list`, then `carillon providers test {each.key} --to ...`",
+        )
+
+
 def _examine() -> Iterator[Finding]:
     """All findings; without a database or its tables the rest cannot be asked."""
     for check in CHECKS:
@@ -128,6 +148,7 @@ def _examine() -> Iterator[Finding]:
         yield finding
         if not finding.well and finding.name in ("database", "migrations"):
             return
+    yield from _providers()
 
 
 @click.command(epilog="Example: carillon doctor --json")

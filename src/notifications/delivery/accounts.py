@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from notifications.conf import Environment
 
 _CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
-_SECRET_WORDS = ("secret", "password", "token", "private_key", "settings")
+_SECRET_WORDS = (*("secret", "password", "token", "private_key", "settings", "credentials"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,20 @@ def setting_names(key: str) -> dict[str, str]:
         for item in fields(environment())
         if item.name.startswith(f"{key}_") and not item.name.endswith(_CHOICE)
     }
+
+
+def missing(key: str, needs: tuple[str, ...]) -> list[str]:
+    """The environment variables of settings that a provider needs and has not got.
+
+    `a|b` in `needs` is satisfied by either.
+    """
+    own, names = account(key), setting_names(key)
+    found = []
+    for need in needs:
+        either = [names[name] for name in need.split("|")]
+        if not any(getattr(own, field) for field in either):
+            found.append(" or ".join(own.variable(field) for field in either))
+    return found
 
 
 def is_secret(name: str) -> bool:

@@ -48,6 +48,8 @@ class NotificationChannelProvider(ABC):
 
     key: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The settings, by short name, without which it cannot work; `a|b` for either."""
 
     @abstractmethod
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,6 +90,14 @@ class NotificationChannelProvider(ABC):
     def calls_at_once(self) -> int:
         """How many calls may be open in a process; a provider may draw it from the settings."""
         return self.capabilities.concurrency
+
+    async def examine(self) -> str:
+        """Asks the vendor whether the account is good, sending nothing.
+
+        Returns:
+            What is wrong, without secrets; empty when nothing is, or there is nobody to ask.
+        """
+        return ""
 
     async def open(self) -> None:  # noqa: B027 -- most providers have nothing to open
         """Prepares sessions and pools, inside the running event loop."""

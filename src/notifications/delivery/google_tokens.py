@@ -42,7 +42,7 @@ class ServiceAccount:
 
 
 def read_service_account(path: str) -> ServiceAccount:
-    """Reads the JSON key file that the Firebase console gives out.
+    """Reads the JSON key file that the Firebase console gives out; path may be its content, too.
 
     Raises:
         TokenRefused: when there is none, or it is not such a file; says what to mend.
@@ -51,7 +51,9 @@ def read_service_account(path: str) -> ServiceAccount:
     if not path:
         raise TokenRefused(f"there are no FCM credentials: {mend}")
     try:
-        info: Mapping[str, Any] = json.loads(Path(path).read_text())
+        info: Mapping[str, Any] = json.loads(
+            path if path.lstrip().startswith("{") else Path(path).read_text()
+        )
         return ServiceAccount(
             project_id=str(info["project_id"]),
             client_email=str(info["client_email"]),

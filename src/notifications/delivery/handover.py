@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
+from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
 from notifications.delivery.fan_out import OnResults, fan_out
 from notifications.delivery.registry import provider_class
@@ -40,36 +41,55 @@ class Handover:
     ) -> None:
         self._load = load
         self._open: dict[str, NotificationChannelProvider] = {}
+        self._versions: dict[str, int] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._opening = asyncio.Lock()
 
     async def provider(self, key: str) -> NotificationChannelProvider:
-        """The opened provider of a key; the first call opens it.
+        """The opened provider of a key; the first call opens it, and the first one after its
+        account was changed opens it anew.
 
         Raises:
             KeyError: for a key that is not registered.
             Exception: what the provider's `open` raises; the next call tries again.
         """
-        found = self._open.get(key)
-        if found is not None:
-            return found
+        version = version_of(key)
+        if self._versions.get(key) == version:
+            return self._open[key]
         async with self._opening:
-            if key not in self._open:
+            if self._versions.get(key) != version:
                 made = self._load(key)()
                 await made.open()
+                if key in self._open:
+                    self._retire(key, self._open[key], self._turns[key])
                 self._turns[key] = asyncio.Semaphore(made.calls_at_once())
                 self._open[key] = made
+                self._versions[key] = version
         return self._open[key]
+
+    def _retire(
+        self, key: str, provider: NotificationChannelProvider, turn: asyncio.Semaphore
+    ) -> None:
+        """Closes a provider once the calls that it has open have ended."""
+
+        async def retire() -> None:
+            for _ in range(provider.calls_at_once()):
+                await turn.acquire()
+            await _close(key, provider)
+
+        task = asyncio.get_running_loop().create_task(retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
         """Closes every provider that was opened; one that fails does not stop the rest."""
+        if self._retiring:
+            await asyncio.wait(set(self._retiring), timeout=CLOSE_S)
+        self._versions.clear()
         while self._open:
             key, provider = self._open.popitem()
-            try:
-                async with asyncio.timeout(CLOSE_S):
-                    await provider.close()
-            except Exception as error:
-                log.warning("provider.close-failed", provider=key, **where(error))
+            await _close(key, provider)
 
     async def hand_over(
         self,
@@ -136,6 +156,14 @@ class Handover:
         for fault in ended:
             if fault is not None:
                 raise fault
+
+
+async def _close(key: str, provider: NotificationChannelProvider) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await provider.close()
+    except Exception as error:
+        log.warning("provider.close-failed", provider=key, **where(error))
 
 
 async def _work(

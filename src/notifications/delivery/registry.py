@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from notifications.conf import environment
+from notifications.conf import environment, push_carriers
 from notifications.delivery.base import NotificationChannelProvider
 from notifications.delivery.callbacks.base import CallbackReader
+from notifications.domain.channels import Channel
 
 _ROOT = "notifications.delivery.providers"
 
@@ -49,6 +50,20 @@ def provider_keys_for(channel: str) -> tuple[str, ...]:
         return ("in_app",)
     setting = _SETTINGS.get(channel)
     return (getattr(environment(), setting) if setting else "sandbox",)
+
+
+def _carriers(channel: str) -> list[str]:
+    own = push_carriers().values() if channel == Channel.PUSH else ()
+    return list(dict.fromkeys((*provider_keys_for(channel), *own)))
+
+
+def chosen_channels() -> dict[str, list[str]]:
+    """The providers that the settings choose, each with the channels it carries."""
+    found: dict[str, list[str]] = {}
+    for channel in Channel:
+        for key in _carriers(channel):
+            found.setdefault(key, []).append(channel)
+    return found
 
 
 @functools.cache

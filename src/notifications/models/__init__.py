@@ -30,6 +30,7 @@ from notifications.models.preference import (
     UserNotificationPreference,
     default_consent,
 )
+from notifications.models.provider_config import ProviderConfig
 from notifications.models.refusal import RefusedSend
 from notifications.models.template import (
     CONTENT_FIELDS,
@@ -70,6 +71,7 @@ __all__ = [
     "NotificationTemplate",
     "OperatorAction",
     "ProviderCallback",
+    "ProviderConfig",
     "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",

@@ -35,6 +35,7 @@ SCOPES = {
     "users:read": "read people and contact points",
     "users:write": "write people and contact points",
     "segments:write": "write saved segments",
+    "providers:write": "see, set and try providers' accounts",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

@@ -25,6 +25,9 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 
+_OF_NO_STATUS = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
+_TRIAL = "test"  # references of `send a test`: there is no row behind them
+
 
 class Applied(StrEnum):
     """What became of a receipt."""
@@ -37,7 +40,7 @@ class Applied(StrEnum):
 
 def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
     """Applies one receipt, in a transaction of its own. Doing it twice changes nothing more."""
-    if receipt.kind in (ReceiptKind.OPENED, ReceiptKind.CLICKED):
+    if receipt.kind in _OF_NO_STATUS or receipt.reference.startswith(_TRIAL):
         return Applied.NOTHING
     key = find_message(receipt, provider=provider)
     if key is None:

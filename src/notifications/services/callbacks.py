@@ -16,6 +16,7 @@ from notifications.infra.crypto import body_hash
 from notifications.infra.http import HttpFault
 from notifications.models import ProviderCallback
 from notifications.services.operations import check_operator
+from notifications.shared_rows import refresh_accounts
 
 _KEPT_HEADERS = frozenset(
     {"content-type", "authorization", "webhook-id", "webhook-timestamp", "webhook-signature"}
@@ -69,6 +70,7 @@ class CallbackService:
         if provider not in CALLBACKS:
             known = ", ".join(CALLBACKS)
             raise NotFound(f"no callbacks of {provider!r}; known: {known}", code="unknown_provider")
+        refresh_accounts()
         call = IncomingCall(method, url, query, headers, body)
         try:
             callback_reader(provider).check(call)

@@ -14,6 +14,7 @@ from notifications.delivery.registry import callback_reader
 from notifications.infra import telemetry
 from notifications.models import ProviderCallback
 from notifications.recording.receipts import Applied, apply_receipt
+from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.receipts")
 _AT_ONCE = 1000
@@ -28,6 +29,7 @@ def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
 
     Bounded. Any number of processes may do this at once: each callback is locked by one.
     """
+    refresh_accounts()
     done = 0
     while done < limit and _apply_next(now):
         done += 1

@@ -14,6 +14,7 @@ from notifications.api.routes import (
     operations,
     people,
     preferences,
+    providers,
     segments,
     templates,
     users,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *categories.ROUTES,
     *templates.ROUTES,
     *callbacks.ROUTES,
+    *providers.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

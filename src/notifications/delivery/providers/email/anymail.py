@@ -47,6 +47,8 @@ class AnymailEmailProvider(NotificationChannelProvider):
         channel="email", batch_size=1, concurrency=20, receipts=True
     )
 
+    needs: ClassVar[tuple[str, ...]] = ("backend",)
+
     def __init__(self) -> None:
         given = account(self.key)
         self._name = given.anymail_backend
@@ -95,6 +97,14 @@ class AnymailEmailProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return faulted(fault)
         return _outcome(backend, payload, mail, answer, now)
+
+    async def examine(self) -> str:
+        """Whether the backend exists and has its settings; the services have no common question."""
+        try:
+            self._backend()
+        except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
+            return f"the backend cannot be made: {str(error).splitlines()[0][:200]}"
+        return ""
 
     def _backend(self) -> AnymailRequestsBackend:
         if self._made is None:

@@ -152,13 +152,31 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             return nonsense(answer, "HTTP 200 without a message id: this was not SES, or half")
         return taken(name, answer)
 
+    async def examine(self) -> str:
+        """Asks for the account: whether it may send, and has left SES's sandbox."""
+        try:
+            answer = await self._call("GET", "/v2/email/account", b"")
+        except NoCredentials as error:
+            return error.detail
+        except HttpFault as fault:
+            return fault.detail
+        if answer.status != 200:
+            return f"SES answers HTTP {answer.status}: are key and region right?"
+        found = json_of(answer)
+        if not found.get("SendingEnabled", True):
+            return "sending is paused for this account"
+        if not found.get("ProductionAccessEnabled", True):
+            return "the account is in SES's sandbox: only verified addresses get mail"
+        return ""
+
     async def _post(self, path: str, request: Mapping[str, Any]) -> Answer:
+        return await self._call("POST", path, json.dumps(request, ensure_ascii=False).encode())
+
+    async def _call(self, method: str, path: str, body: bytes) -> Answer:
         url = self._base + path
-        body = json.dumps(request, ensure_ascii=False).encode()
-        headers = await self._signer.headers(
-            "POST", url, headers={"Content-Type": "application/json"}, body=body
-        )
-        return await self._client.request("POST", url, headers=headers, body=body)
+        plain = {"Content-Type": "application/json"} if body else {}
+        headers = await self._signer.headers(method, url, headers=plain, body=body)
+        return await self._client.request(method, url, headers=headers, body=body)
 
     def _request_for(
         self, recipient: str, message: Mapping[str, Any], now: datetime

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from notifications.conf import environment
+from notifications.delivery.accounts import account
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
@@ -51,7 +51,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
         """tls_context replaces the system's certificate authorities (tests, private ones)."""
-        settings = environment()
+        settings = account(self.key)
         self._connections = settings.smtp_connections
         self._call_s = settings.call_seconds * _CALL_SHARE
         self._sender = settings.email_from

@@ -46,6 +46,8 @@ class FCMPushProvider(NotificationChannelProvider):
         channel="push", batch_size=1, concurrency=100
     )
 
+    needs: ClassVar[tuple[str, ...]] = ("credentials",)
+
     def __init__(self, server_key: str = "") -> None:
         """Needs no argument.
 
@@ -91,6 +93,16 @@ class FCMPushProvider(NotificationChannelProvider):
         if not isinstance(name, str) or not name:
             return nonsense(answer, "HTTP 200 without a message name: this was not FCM, or half")
         return taken(name, answer)
+
+    async def examine(self) -> str:
+        """Asks Google for an access token."""
+        try:
+            await self._token_source().token()
+        except TokenRefused as error:
+            return error.detail
+        except HttpFault as fault:
+            return fault.detail
+        return ""
 
     async def _post(self, body: bytes) -> Answer:
         """Posts with an access token; one that is refused is renewed, once."""

@@ -131,6 +131,14 @@ class WebPushProvider(NotificationChannelProvider):
             return faulted(fault)
         return _outcome(answer, str(message.get("reference", "")), now)
 
+    async def examine(self) -> str:
+        """Whether the VAPID key can sign; push services have no account to ask for."""
+        try:
+            self._token("https://push.example", clock.now().timestamp())
+        except ValueError as error:
+            return f"CARILLON_WEBPUSH_PRIVATE_KEY: {error}"
+        return ""
+
     def _headers(self, endpoint: str, message: Mapping[str, Any], now_s: float) -> dict[str, str]:
         ttl_s = _LONGEST_TTL_S
         ends_at_s = message.get("expires_at_s")

@@ -50,6 +50,8 @@ class TwilioSMSProvider(NotificationChannelProvider):
         channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True
     )
 
+    needs: ClassVar[tuple[str, ...]] = ("account_sid", "auth_token", "from|messaging_service")
+
     def __init__(self, account_sid: str = "", auth_token: str = "", from_number: str = "") -> None:
         """Without arguments the account is that of the settings."""
         given = account(self.key)
@@ -92,6 +94,17 @@ class TwilioSMSProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return faulted(fault)
         return _outcome(answer, now)
+
+    async def examine(self) -> str:
+        """Asks for the account itself."""
+        try:
+            answer = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
+        except HttpFault as fault:
+            return fault.detail
+        status = json_of(answer).get("status")
+        if answer.status != 200:
+            return f"Twilio answers HTTP {answer.status}: are account and token right?"
+        return "" if status == "active" else f"the account is {status}"
 
     async def _call(self, method: str, path: str, body: bytes) -> Answer:
         login = base64.b64encode(f"{self._sid}:{self._token}".encode()).decode()

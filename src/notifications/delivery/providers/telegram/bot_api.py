@@ -46,6 +46,8 @@ class TelegramBotProvider(NotificationChannelProvider):
         channel="telegram", batch_size=1, concurrency=30, rate="30/s"
     )
 
+    needs: ClassVar[tuple[str, ...]] = ("bot_token",)
+
     def __init__(self) -> None:
         given = account(self.key)
         self._token = given.telegram_bot_token
@@ -77,6 +79,18 @@ class TelegramBotProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return faulted(fault)
         return _outcome(answer, now)
+
+    async def examine(self) -> str:
+        """Asks who the bot is."""
+        try:
+            answer = await self._client.request(
+                "GET", f"{self._base}/bot{self._token}/getMe", headers={}, body=b""
+            )
+        except HttpFault as fault:
+            return fault.detail
+        if answer.status == 200 and json_of(answer).get("ok") is True:
+            return ""
+        return f"Telegram answers HTTP {answer.status}: is the token right?"
 
     async def _call(self, chat: str, message: Mapping[str, Any]) -> Answer:
         body = {

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
-from notifications.conf import environment
+from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider
 from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
 from notifications.domain.errors import CarillonError
@@ -44,9 +44,11 @@ class SignedWebhookProvider(NotificationChannelProvider):
     )
 
     def __init__(self) -> None:
-        self._allow_private = environment().webhook_allow_private
+        given = account(self.key)
+        self._allow_private = given.webhook_allow_private
+        self._secret = given.webhook_secret
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=given.call_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
             guarded=True,
             allow_private=self._allow_private,
@@ -84,7 +86,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
             ensure_ascii=False,
         ).encode()
         try:
-            secret = signing_key(settings.WEBHOOK_SECRET)
+            secret = signing_key(self._secret or settings.WEBHOOK_SECRET)
         except UnusableSecret as error:
             return not_configured(error.detail, error.code)
         headers = {

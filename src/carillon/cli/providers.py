@@ -1,0 +1,59 @@
+"""`carillon providers`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object as the last line of the output."
+)
+
+
+@click.group(epilog="Example: carillon providers list")
+def command() -> None:
+    """Who carries which channel, by which account, and whether it works."""
+    setup_django()
+
+
+@command.command("list", epilog="Example: carillon providers list --json")
+@as_json
+def list_(as_json: bool) -> None:
+    """Every provider; * marks those that are chosen. Secrets are never shown."""
+    import msgspec
+
+    from notifications.services.providers import ProviderService
+
+    found = ProviderService().providers(caller=CALLER)
+    if as_json:
+        click.echo(msgspec.json.encode({"providers": found}).decode())
+        return
+    for each in found:
+        state = "missing " + ", ".join(each.missing) if each.missing else "ready"
+        click.echo(f"{'*' if each.chosen else ' '} {each.key:<10} {each.channel:<10} {state}")
+
+
+@command.command("test", epilog="Example: carillon providers test smtp --to ann@example.org")
+@click.argument("key")
+@click.option("--to", required=True, help="An address of the provider's channel.")
+@click.option("--title", default="")
+@click.option("--body", default="")
+@as_json
+def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
+    """Send a test through a provider and print what it answered; exit code 1 unless it took it."""
+    import msgspec
+
+    from notifications.services.providers import ProviderService
+
+    answer = ProviderService().send_test(key=key, to=to, title=title, body=body, caller=CALLER)
+    if as_json:
+        click.echo(msgspec.json.encode(answer).decode())
+    else:
+        why = f"  {answer.error_code}  {answer.error}" if answer.error else ""
+        click.echo(
+            f"{answer.verdict} in {answer.duration_ms} ms  {answer.provider_message_id}{why}"
+        )
+    if answer.verdict not in ("sent", "delivered"):
+        raise SystemExit(1)

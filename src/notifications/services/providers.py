@@ -1,0 +1,261 @@
+"""ProviderService: who carries what, by which account, and whether it works."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from notifications.conf import environment
+from notifications.delivery import accounts
+from notifications.delivery.base import call_safely
+from notifications.delivery.registry import (
+    CALLBACKS,
+    PROVIDERS,
+    chosen_channels,
+    provider_class,
+)
+from notifications.delivery.web_push_crypto import derived_key, public_key
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.messages import Content, OutboundMessage
+from notifications.infra import clock
+from notifications.models import OperatorAction, ProviderConfig
+from notifications.shared_rows import refresh_accounts
+
+SCOPE = "providers:write"
+_LONGEST_VALUE = 20_000
+
+
+class SettingAnswer(msgspec.Struct, kw_only=True):
+    """One setting. value is null for secrets. source: stored, environment or default."""
+
+    value: str | None
+    source: str
+    secret: bool
+
+
+class ProviderAnswer(msgspec.Struct, kw_only=True):
+    """A provider and its account.
+
+    chosen: it carries its channel now. missing: settings that it cannot work without.
+    callback_url: where the vendor is to report.
+    """
+
+    key: str
+    channel: str
+    chosen: bool
+    missing: list[str]
+    settings: dict[str, SettingAnswer]
+    callback_url: str | None
+    receipts: bool
+    batch_size: int
+    calls_at_once: int
+
+
+class TestAnswer(msgspec.Struct, kw_only=True):
+    """What a provider made of a test. verdict: sent, delivered, retry, failed or uncertain."""
+
+    __test__ = False  # not a test of pytest's
+
+    verdict: str
+    provider_message_id: str
+    error: str
+    error_code: str
+    duration_ms: int
+
+
+class ProviderService:
+    """Accounts of providers. Every change and every test is written down with its actor."""
+
+    def providers(self, *, caller: Caller) -> list[ProviderAnswer]:
+        """All providers, in the order of the registry."""
+        _check(caller)
+        refresh_accounts(at_once=True)
+        stored = {row.key: row.given() for row in ProviderConfig.objects.all()}
+        return [_answer(key, stored.get(key, {})) for key in PROVIDERS]
+
+    def put(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderAnswer:
+        """Replaces the stored settings of a provider; they win over the environment at once.
+
+        Raises:
+            NotFound: unknown_provider.
+            InvalidRequest: with an error for each setting that is unknown or cannot be read.
+        """
+        _check(caller)
+        _known(key)
+        _check_values(given)
+        accounts.read_values(key, given)
+        with transaction.atomic():
+            ProviderConfig.objects.update_or_create(
+                key=key,
+                defaults={
+                    "settings": dict(given),
+                    "version": F("version") + 1,
+                    "updated_by": caller.name,
+                    "updated_at": clock.now(),
+                },
+                create_defaults={
+                    "settings": dict(given),
+                    "version": _first_version(),
+                    "updated_by": caller.name,
+                    "updated_at": clock.now(),
+                },
+            )
+            _note(caller, "provider.set", key, ", ".join(sorted(given)))
+        refresh_accounts(at_once=True)
+        return _answer(key, given)
+
+    def delete(self, *, key: str, caller: Caller) -> None:
+        """Deletes the stored settings; those of the environment hold again.
+
+        Raises:
+            NotFound: unknown_provider, or nothing is stored.
+        """
+        _check(caller)
+        _known(key)
+        with transaction.atomic():
+            gone, _ = ProviderConfig.objects.filter(key=key).delete()
+            if not gone:
+                raise NotFound(f"nothing is stored for {key}", code="nothing_stored")
+            _note(caller, "provider.delete", key, "")
+        refresh_accounts(at_once=True)
+
+    def send_test(self, *, key: str, to: str, title: str, body: str, caller: Caller) -> TestAnswer:
+        """Sends a message through a provider, past queue and policy, and waits for the answer.
+
+        Raises:
+            NotFound: unknown_provider.
+            InvalidRequest: no address.
+        """
+        _check(caller)
+        _known(key)
+        if not to.strip():
+            raise InvalidRequest([FieldError("to", "required", "say whom to send the test to")])
+        refresh_accounts(at_once=True)
+        _note(caller, "provider.test", key, "")
+        message = OutboundMessage(
+            message_id=0,
+            reference=f"test{secrets.token_hex(8)}.{_channel(key)}",
+            channel=_channel(key),
+            recipient=to.strip(),
+            content=Content(title or "Carillon", body or f"A test of {key}."),
+        )
+        result = asyncio.run(_send(key, message))
+        return TestAnswer(
+            verdict=result.verdict,
+            provider_message_id=result.provider_message_id,
+            error=result.error,
+            error_code=result.error_code,
+            duration_ms=int(result.duration_s * 1000),
+        )
+
+    def check(self, *, key: str, caller: Caller) -> str:
+        """What is wrong with a provider's account, asked of the vendor; empty when nothing is."""
+        _check(caller)
+        _known(key)
+        refresh_accounts(at_once=True)
+        missing = accounts.missing(key, provider_class(key).needs)
+        if missing:
+            return "missing: " + ", ".join(missing)
+        return asyncio.run(_examine(key))
+
+
+async def _send(key: str, message: OutboundMessage) -> Any:
+    provider = provider_class(key)()
+    await provider.open()
+    try:
+        (result,) = await call_safely(provider, [message], environment().call_seconds)
+    finally:
+        await provider.close()
+    return result
+
+
+async def _examine(key: str) -> str:
+    provider = provider_class(key)()
+    await provider.open()
+    try:
+        return await provider.examine()
+    finally:
+        await provider.close()
+
+
+def browser_key() -> str:
+    """The VAPID public key that browsers subscribe with (`applicationServerKey`)."""
+    refresh_accounts()
+    own = accounts.account("webpush").webpush_private_key
+    return public_key(own or derived_key(settings.VAPID_SEED))
+
+
+def _first_version() -> int:
+    """Higher than that of any row that was deleted, so that a change is always seen."""
+    return int(clock.now().timestamp())
+
+
+def _check(caller: Caller) -> None:
+    if not caller.may(SCOPE):
+        raise Refused(f"this needs the scope {SCOPE}", code="missing_scope", scope=SCOPE)
+
+
+def _known(key: str) -> None:
+    if key not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise NotFound(f"there is no provider {key!r}; known: {known}", code="unknown_provider")
+
+
+def _check_values(given: Mapping[str, str]) -> None:
+    errors = [
+        FieldError(f"settings.{name}", "invalid_setting", f"at most {_LONGEST_VALUE} characters")
+        for name, text in given.items()
+        if len(text) > _LONGEST_VALUE
+    ]
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _channel(key: str) -> str:
+    channel = provider_class(key).capabilities.channel
+    return "email" if channel == "any" else channel
+
+
+def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
+    made = provider_class(key)
+    current, own = environment(), accounts.account(key)
+    plain = type(current)()
+    shown = {}
+    for name, field in accounts.setting_names(key).items():
+        secret = accounts.is_secret(name)
+        value = getattr(own, field)
+        from_environment = getattr(current, field) != getattr(plain, field)
+        source = "stored" if name in stored else "environment" if from_environment else "default"
+        shown[name] = SettingAnswer(
+            value=None if secret else _text(value), source=source, secret=secret
+        )
+    url = f"{environment().public_url}/api/v1/callbacks/{key}" if key in CALLBACKS else None
+    return ProviderAnswer(
+        key=key,
+        channel=made.capabilities.channel,
+        chosen=key in chosen_channels(),
+        missing=accounts.missing(key, made.needs),
+        settings=shown,
+        callback_url=url,
+        receipts=made.capabilities.receipts,
+        batch_size=made.capabilities.batch_size,
+        calls_at_once=made.capabilities.concurrency,
+    )
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _note(caller: Caller, action: str, target: str, reason: str) -> None:
+    OperatorAction.objects.create(
+        actor=caller.name, action=action, target=target, reason=reason[:200], at=clock.now()
+    )
