@@ -16,7 +16,7 @@ from django.dispatch import receiver
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
 from notifications.infra import clock
-from notifications.rendering import render
+from notifications.rendering import versions
 
 _ground = importlib.import_module("notifications.migrations.0002_ground")
 
@@ -54,7 +54,7 @@ def _forgotten_caches() -> Iterator[None]:
     """A rolled-back database hands out the same keys again: nothing may be remembered of them."""
     yield
     shared_rows.forget()
-    render.forget_versions()
+    versions.forget_versions()
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,8 @@ from notifications.rendering.render import (
     UserFacts,
     text_content,
     user_context,
-    versions_of,
 )
+from notifications.rendering.versions import versions_of
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
 

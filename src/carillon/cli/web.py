@@ -31,7 +31,7 @@ def command(host: str, port: int) -> None:
 
     from carillon.asgi import application
     from notifications.conf import environment
-    from notifications.rendering.render import precompile
+    from notifications.rendering.versions import precompile
 
     refuse_taken_port(host, port)
     precompile()

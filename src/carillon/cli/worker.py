@@ -67,7 +67,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from django.db import DatabaseError, InterfaceError, connection
 
     from notifications.infra import clock
-    from notifications.rendering.render import precompile
+    from notifications.rendering.versions import precompile
     from notifications.services.broadcast_launch import carry_on_launches
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain

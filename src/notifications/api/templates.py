@@ -55,7 +55,10 @@ def delete(request: ApiRequest) -> DeletedAnswer:
 def publish(request: ApiRequest) -> TemplateAnswer:
     body = check_body(request.body, PublishBody)
     return TemplateService().publish(
-        identifier=request.params["id"], caller=request.caller, version=body.version
+        identifier=request.params["id"],
+        caller=request.caller,
+        version=body.version,
+        dependants=body.dependants,
     )
 
 

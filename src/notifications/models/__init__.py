@@ -35,8 +35,10 @@ from notifications.models.refusal import RefusedSend
 from notifications.models.template import (
     CONTENT_FIELDS,
     NotificationTemplate,
+    TemplatePin,
     TemplateStatus,
     TemplateVersion,
+    pins_of,
 )
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",
+    "TemplatePin",
     "TemplateStatus",
     "TemplateVersion",
     "UserNotificationPreference",
@@ -83,6 +86,7 @@ __all__ = [
     "change_status",
     "default_consent",
     "pack_keys",
+    "pins_of",
     "reserve_keys",
     "unpack_keys",
 ]

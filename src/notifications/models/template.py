@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import models, transaction
 
+from notifications.domain.references import references
 from notifications.infra import clock
 
 CONTENT_FIELDS = (
@@ -19,7 +20,13 @@ CONTENT_FIELDS = (
     "telegram_template",
     "in_app_template",
 )
-VERSIONED_FIELDS = ("content", "required_variables", "supported_channels", "default_locale")
+VERSIONED_FIELDS = (
+    "content",
+    "required_variables",
+    "supported_channels",
+    "default_locale",
+    "pins",
+)
 
 
 class TemplateStatus(models.TextChoices):
@@ -43,6 +50,23 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
         spend more on compiling it, for every send, than the database on answering."""
         marks = ", ".join(["%s"] * len(paths))
         return list(self.raw(f"{_HEADS} ({marks})", list(paths)))
+
+    def current_versions(self, paths: Sequence[str]) -> dict[str, int]:
+        """The ids of the published versions at exactly these paths, switched off or not."""
+        if not paths:
+            return {}
+        rows = self.filter(path__in=paths, current_version__isnull=False).order_by("path")
+        return dict(rows.values_list("path", "current_version_id"))
+
+
+def all_texts(content: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Every text in every locale."""
+    return [text for texts in content.values() for text in texts.values()]
+
+
+def pins_of(content: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """The current versions of the templates that texts name, by path."""
+    return NotificationTemplate.objects.current_versions(references(all_texts(content)))
 
 
 class NotificationTemplate(models.Model):
@@ -89,32 +113,53 @@ class NotificationTemplate(models.Model):
         """Saves; texts of a published template that changed become a new version in one step."""
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if self.status == TemplateStatus.PUBLISHED:
+            if self.status == TemplateStatus.PUBLISHED and not self.is_current():
                 self.publish()
 
-    def publish(self) -> TemplateVersion:
-        """Makes the row's texts a version and the current one; unchanged texts make none."""
-        made = {
+    def is_current(self) -> bool:
+        """Whether the draft is what is sent; layouts that were published since do not count."""
+        made = self._made()
+        current = self.current_version
+        return bool(current) and all(getattr(current, name) == made[name] for name in made)
+
+    def _made(self) -> dict[str, Any]:
+        return {
             "content": self.content(),
             "required_variables": self.required_variables,
             "supported_channels": self.supported_channels,
             "default_locale": self.default_locale,
         }
+
+    def publish(self) -> TemplateVersion:
+        """Makes the row's texts a version and the current one; unchanged texts make none.
+
+        The version is pinned to the current versions of the templates that its texts name.
+        """
         self.status = TemplateStatus.PUBLISHED
-        return self._publish(made)
+        return self._publish({**self._made(), "pins": pins_of(self.content())})
 
     def publish_again(self, old: TemplateVersion) -> TemplateVersion:
-        """Makes an old version's texts the current ones; the row's own stay a draft."""
+        """Makes an old version's texts, with their layouts, the current ones; the draft stays."""
         return self._publish({name: getattr(old, name) for name in VERSIONED_FIELDS})
+
+    def pin_anew(self) -> TemplateVersion:
+        """Builds the current version's texts with what is published now of what they name."""
+        assert self.current_version is not None
+        made = {name: getattr(self.current_version, name) for name in VERSIONED_FIELDS}
+        return self._publish({**made, "pins": pins_of(made["content"])})
 
     def _publish(self, made: dict[str, Any]) -> TemplateVersion:
         current = self.current_version
         if current and all(getattr(current, name) == value for name, value in made.items()):
+            super().save(update_fields=["status", "updated_at"])
             return current
         with transaction.atomic():
             last = self.versions.order_by("-number").values_list("number", flat=True).first()
             version = TemplateVersion.objects.create(
                 template=self, number=(last or 0) + 1, published_at=clock.now(), **made
+            )
+            TemplatePin.objects.bulk_create(
+                TemplatePin(version=version, uses_id=key) for key in made["pins"].values()
             )
             self.current_version = version
             super().save(update_fields=["current_version", "status", "updated_at"])
@@ -132,6 +177,7 @@ class TemplateVersion(models.Model):
     required_variables = models.JSONField(default=list)
     supported_channels = models.JSONField(default=list)
     default_locale = models.CharField(max_length=20, default="en")
+    pins = models.JSONField(default=dict)  # {"layouts.mail": 12}: what its texts are built with
     published_at = models.DateTimeField()
 
     class Meta:
@@ -141,3 +187,18 @@ class TemplateVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template.path} v{self.number}"
+
+
+class TemplatePin(models.Model):
+    """That a version is built with another: keeps the other, and finds who uses it."""
+
+    version = models.ForeignKey(TemplateVersion, on_delete=models.CASCADE, related_name="+")
+    uses = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="users")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "uses"], name="template_pin_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} uses {self.uses_id}"

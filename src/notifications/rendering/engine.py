@@ -1,61 +1,83 @@
-"""Compiles and renders single texts: NotificationTemplateEngine, and its caching kind.
+"""Compiles and renders single texts: CompiledText, NotificationTemplateEngine.
 
 Everything that goes wrong becomes a TemplateFault with the line; its text never holds a value of
-the context, for it is logged and stored. See docs/howto/write_a_template.md.
+the context, for it is logged and stored. See docs/templates.md.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
-import json
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from jinja2 import Template, meta, nodes
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from notifications.domain.errors import TemplateFault
-from notifications.models import NotificationTemplate, TemplateStatus
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import FormatFault, formats_for
-from notifications.rendering.meter import MAX_OUTPUT, MAX_SOURCE, METER, Meter
+from notifications.rendering.links import TITLE_END, Library, NoLibrary, link
+from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
 from notifications.rendering.sandbox import MissingVariable, Sandbox
+from notifications.rendering.sources import TOO_DEEP, syntax_fault
 
 _TEXT = Sandbox(html=False)
 _HTML = Sandbox(html=True)
 _GLOBALS = frozenset(_TEXT.globals)
 CHUNKS_AT_ONCE = 64
-_TOO_DEEP = "is nested too deeply"
 
 
 class CompiledText:
     """One compiled text. `render` takes the variables as they are; nothing is copied."""
 
-    __slots__ = ("_env", "_globals", "_has_loops", "_template", "name", "reads_clock", "variables")
+    __slots__ = (
+        "_globals",
+        "_lines",
+        "_template",
+        "is_titled",
+        "name",
+        "reads_clock",
+        "uses",
+        "variables",
+    )
 
-    def __init__(self, source: str, *, html: bool = False, name: str = "template") -> None:
-        """Raises TemplateFault with the line when the source cannot be compiled."""
+    def __init__(
+        self,
+        source: str,
+        *,
+        html: bool = False,
+        name: str = "template",
+        library: Library | None = None,
+        path: str = "",
+    ) -> None:
+        """Raises TemplateFault with the line when the source cannot be compiled.
+
+        library finds the templates that the source names; path is that of its own template.
+        """
         self.name = name
-        self._env = env = _HTML if html else _TEXT
-        tree = parse(source, html=html, name=name)
+        env = _HTML if html else _TEXT
+        try:
+            linked = link(source, env=env, name=name, library=library or NoLibrary(), path=path)
+            self._lines, self.uses = linked.lines, frozenset(linked.paths)
+            self._compile(linked.tree, env)
+        except (RecursionError, MemoryError, SyntaxError) as error:
+            raise TemplateFault(f"{name} {TOO_DEEP}", code="template_syntax") from error
+
+    def _compile(self, tree: nodes.Template, env: Sandbox) -> None:
         self.variables = frozenset(meta.find_undeclared_variables(tree))
         self.reads_clock = any(node.name == "time_ago" for node in tree.find_all(nodes.Filter))
-        self._has_loops = any(True for _ in tree.find_all(nodes.For))
+        self.is_titled = any(TITLE_END in node.data for node in tree.find_all(nodes.TemplateData))
         names = {node.name for node in tree.find_all(nodes.Name)}
         self._globals = {name: env.globals[name] for name in names & _GLOBALS}
         env.guard(tree)
         try:
-            code = env.compile(tree, name, "<template>")
-            self._template = Template.from_code(env, code, {})
+            code = env.compile(tree, self.name, "<template>")
         except TemplateSyntaxError as error:
-            raise _syntax_fault(name, error) from error
-        except (RecursionError, MemoryError, SyntaxError) as error:
-            raise TemplateFault(f"{name} {_TOO_DEEP}", code="template_syntax") from error
+            name, line = self._lines.where(error.lineno)
+            raise syntax_fault(name, error, line=line) from error
+        self._template = Template.from_code(env, code, {})
 
     def render(self, variables: dict[str, Any]) -> str:
         """The text. `variables` holds the Formats under FORMATS and the Meter under METER.
@@ -68,54 +90,18 @@ class CompiledText:
         template = self._template
         context = template.new_context(variables, True)
         try:
-            if self._has_loops:
-                return _bounded_join(template.root_render_func(context))
-            text = "".join(template.root_render_func(context))
+            return _bounded_join(template.root_render_func(context))
         except Exception as error:
             raise _render_fault(self, error, variables) from error
-        if len(text) > MAX_OUTPUT:
-            raise _too_long(self.name)
-        return text
 
-    def line_of(self, traceback: TracebackType | None) -> int | None:
-        """The template's line at which a traceback began."""
+    def place_of(self, traceback: TracebackType | None) -> tuple[str, int | None]:
+        """Where a traceback began: the name of the text, and the line in it if it is known."""
         line = None
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename == "<template>":
                 line = self._template.get_corresponding_lineno(traceback.tb_lineno)
             traceback = traceback.tb_next
-        return line
-
-
-def parse(source: str, *, html: bool = False, name: str = "template") -> nodes.Template:
-    """The checked syntax tree of a source.
-
-    Raises:
-        TemplateFault: template_syntax, with the line (data: line).
-    """
-    if len(source) > MAX_SOURCE:
-        raise TemplateFault(
-            f"{name} is longer than {MAX_SOURCE:,} characters", code="template_syntax"
-        )
-    env = _HTML if html else _TEXT
-    try:
-        tree = env.parse(source)
-        env.check(tree)
-    except TemplateSyntaxError as error:
-        raise _syntax_fault(name, error) from error
-    except RecursionError as error:
-        raise TemplateFault(f"{name} {_TOO_DEEP}", code="template_syntax") from error
-    return tree
-
-
-def _syntax_fault(name: str, error: TemplateSyntaxError) -> TemplateFault:
-    return TemplateFault(
-        f"{name}, line {error.lineno}: {error.message}", code="template_syntax", line=error.lineno
-    )
-
-
-def _too_long(name: str) -> TemplateFault:
-    return TemplateFault(f"{name} renders to more than {MAX_OUTPUT:,} characters")
+        return self._lines.where(line)
 
 
 def _bounded_join(chunks: Iterator[str]) -> str:
@@ -132,14 +118,14 @@ def _bounded_join(chunks: Iterator[str]) -> str:
 def _render_fault(
     compiled: CompiledText, error: Exception, variables: Mapping[str, Any]
 ) -> TemplateFault:
-    line = compiled.line_of(error.__traceback__)
-    where = f"{compiled.name}, line {line}" if line else compiled.name
+    name, line = compiled.place_of(error.__traceback__)
+    where = f"{name}, line {line}" if line else name
     if isinstance(error, MissingVariable):
-        name = _full_name(error, variables)
+        variable = _full_name(error, variables)
         return TemplateFault(
-            f"{where}: the variable {name} is missing",
+            f"{where}: the variable {variable} is missing",
             code="missing_variable",
-            variable=name,
+            variable=variable,
             line=line,
         )
     # Other exceptions' texts may quote a value of the context: only their kind is told.
@@ -217,50 +203,3 @@ def _validation(
         "all_variables": used or [],
         "error": error,
     }
-
-
-class CachedTemplateEngine(NotificationTemplateEngine):
-    """Keeps what it rendered: the same template and context answer at once.
-
-    A text that reads the clock (`time_ago`) is rendered anew each time.
-    """
-
-    def __init__(self, maxsize: int = 10_000) -> None:
-        self._rendered: OrderedDict[tuple[str, bytes], str] = OrderedDict()
-        self._maxsize = maxsize
-
-    async def render_template_cached(
-        self, template_id: str, template_content: str, context: Mapping[str, Any]
-    ) -> str:
-        """The text; template_id names it, and its content decides whether it is the same."""
-        if compiled_text(template_content).reads_clock:
-            return self.render_template(template_content, context)
-        key = (str(template_id), _digest(template_content, context))
-        found = self._rendered.get(key)
-        if found is not None:
-            self._rendered.move_to_end(key)
-            return found
-        text = self.render_template(template_content, context)
-        self._rendered[key] = text
-        if len(self._rendered) > self._maxsize:
-            self._rendered.popitem(last=False)
-        return text
-
-    async def precompile_templates(self) -> int:
-        """Compiles the texts of every active, published template; answers how many."""
-        return await sync_to_async(self._precompile)()
-
-    def _precompile(self) -> int:
-        rows = NotificationTemplate.objects.filter(is_active=True, status=TemplateStatus.PUBLISHED)
-        count = 0
-        for row in rows.iterator(chunk_size=100):
-            for texts in row.content().values():
-                for field, source in texts.items():
-                    compiled_text(source, field == "email_html_template")
-                    count += 1
-        return count
-
-
-def _digest(content: str, context: Mapping[str, Any]) -> bytes:
-    text = json.dumps(context, sort_keys=True, default=repr)
-    return hashlib.blake2b(f"{content}\0{text}".encode()).digest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import Any
 
 from jinja2.exceptions import TemplateRuntimeError
@@ -21,6 +22,7 @@ MAX_TEXT = 100_000
 MAX_STEPS = 10_000
 MAX_CHARACTERS = 5_000_000
 MAX_BITS = 1_024
+MAX_CALLS = 8
 RENDER_CPU_SECONDS = 0.15
 METER = "_meter"
 _SHOWN_NODES = 2_000
@@ -35,9 +37,10 @@ class LimitReached(TemplateRuntimeError):
 class Meter:
     """What one message's render has left."""
 
-    __slots__ = ("characters", "started", "steps")
+    __slots__ = ("calls", "characters", "started", "steps")
 
     def __init__(self) -> None:
+        self.calls = 0
         self.steps = MAX_STEPS
         self.characters = MAX_CHARACTERS
         self.started: float | None = None
@@ -62,6 +65,24 @@ class Meter:
             if self.steps < 0:
                 raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
             yield item
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around a macro's work: counted like a turn of a loop, and bounded in depth.
+
+        Raises:
+            LimitReached: when macros call one another too deeply or too often.
+        """
+        self.steps -= 1
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise LimitReached(f"macros call one another more than {MAX_CALLS} deep")
+        if self.steps < 0:
+            raise LimitReached(f"loops and macros run more than {MAX_STEPS:,} times in one render")
+        if self.steps % _TICKS == 0:
+            self.check_time()
+        yield
+        self.calls -= 1
 
     def check_time(self) -> None:
         """Raises LimitReached when this render has used its CPU time; the first call starts it."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,19 +18,18 @@ from inscriptis.model.config import ParserConfig
 
 from notifications.conf import environment
 from notifications.domain.channels import Channel
-from notifications.domain.errors import NotFound, TemplateFault
+from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import Content
-from notifications.models import NotificationTemplate, TemplateVersion
 from notifications.rendering.engine import CompiledText, root_of
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import formats_for
+from notifications.rendering.links import TITLE_END, Part
 from notifications.rendering.meter import METER, Meter
 
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
 HTML_FIELD = "email_html_template"
 _SUBJECT, _MAIL_TEXT = "email_subject_template", "email_body_template"
-_TITLE_END = "\ue000"  # private use: no author types it, and whitespace control leaves it alone
 FIELDS_OF_CHANNEL: dict[str, tuple[str, ...]] = {
     Channel.PUSH: ("push_template", "in_app_template", "websocket_template"),
     Channel.EMAIL: (HTML_FIELD, _MAIL_TEXT),
@@ -131,8 +128,11 @@ class CompiledVersion:
         required_variables: Sequence[str],
         supported_channels: Sequence[str],
         default_locale: str,
+        parts: Mapping[str, CompiledVersion] | None = None,
     ) -> None:
+        """parts are the versions that the texts are built with, by the paths that they name."""
         self.version_id = version_id
+        self._parts = parts or {}
         self.path = path
         self.required_variables = tuple(required_variables)
         self.default_locale = _normal(default_locale)
@@ -167,7 +167,7 @@ class CompiledVersion:
         for locale, texts in self._content.items():
             for field, source in texts.items():
                 if source:
-                    found |= self._text(field, locale).variables
+                    found |= self.text(field, locale).variables
         return found
 
     def precompile(self) -> int:
@@ -196,8 +196,8 @@ class CompiledVersion:
         if plan.is_mail:
             return _mail(plan, context, zone)
         body, title = _show(plan.body, plan, context, zone), ""
-        if plan.body and plan.body.has_title and _TITLE_END in body:
-            head, _, body = body.partition(_TITLE_END)
+        if plan.body and plan.body.has_title and TITLE_END in body:
+            head, _, body = body.partition(TITLE_END)
             title = one_line(head)
         elif plan.subject is not None:
             title = one_line(_show(plan.subject, plan, context, zone))
@@ -246,8 +246,8 @@ class CompiledVersion:
             source = self._content.get(tried, {}).get(field)
             if source:
                 shown_in = wanted if tried.partition("_")[0] == language else tried
-                has_title = _title_end(field, source) is not None
-                return _Part(self._text(field, tried), shown_in, has_title, rank)
+                text = self.text(field, tried)
+                return _Part(text, shown_in, text.is_titled, rank)
         return None
 
     def _chain(self, locale: str) -> list[str]:
@@ -258,17 +258,52 @@ class CompiledVersion:
         # Last of all any locale: a channel that is supported always has some words.
         return list(dict.fromkeys([*names, *self.locales]))
 
-    def _text(self, field: str, locale: str) -> CompiledText:
+    def text(self, field: str, locale: str) -> CompiledText:
+        """The compiled text of a field in a locale that has it.
+
+        Raises:
+            TemplateFault: when it cannot be compiled, or names what is not there.
+        """
+        locale = _normal(locale)
         found = self._texts.get((field, locale))
         if found is None:
-            source = self._content[locale][field]
-            end = _title_end(field, source)
-            if end is not None:
-                source = f"{source[:end]}{_TITLE_END}{source[end:]}"
-            name = f"{field} ({locale})"
-            found = CompiledText(source, html=field == HTML_FIELD, name=name)
+            found = CompiledText(
+                _marked(field, self._content[locale][field]),
+                html=field == HTML_FIELD,
+                name=f"{field} ({locale})",
+                library=_Shelf(self, field, locale),
+                path=self.path,
+            )
             self._texts[field, locale] = found
         return found
+
+    def part(self, path: str, field: str, locale: str, *, layout: bool) -> Part | None:
+        """The text by which the template at a path serves a field of this one in a locale.
+
+        Raises:
+            TemplateFault: unknown_reference, when it has no text for the field in any locale.
+        """
+        version = self._parts.get(path)
+        if version is None:
+            return None
+        for tried in version._chain(locale):
+            source = version._content.get(tried, {}).get(field)
+            if source:
+                source = _marked(field, source) if layout else source
+                name = f"{field} ({tried}) of {path}"
+                return Part(name, path, source, _Shelf(version, field, locale))
+        raise TemplateFault(f"template {path} has no {field}", code="unknown_reference", path=path)
+
+
+class _Shelf(NamedTuple):
+    """Where a text of a version finds the templates that it names: same field, same language."""
+
+    version: CompiledVersion
+    field: str
+    locale: str
+
+    def part(self, path: str, *, layout: bool) -> Part | None:
+        return self.version.part(path, self.field, self.locale, layout=layout)
 
 
 compile_version = CompiledVersion
@@ -282,6 +317,7 @@ def _normal(locale: str) -> str:
 
 
 _UNTITLED = frozenset({HTML_FIELD, _MAIL_TEXT, _SUBJECT, "sms_template"})
+_EXTENDS = re.compile(r"\s*\{%[-+]?\s*extends\b")
 _TITLED_TEXT = re.compile(r"\s*([^\n]*\S[^\n]*?)[ \t\r]*\n[ \t\r]*\n\s*\S")
 
 
@@ -289,6 +325,12 @@ def _title_end(field: str, source: str) -> int | None:
     """Where the title ends in a text whose first line is followed by an empty one; else None."""
     found = None if field in _UNTITLED else _TITLED_TEXT.match(source)
     return found.end(1) if found else None
+
+
+def _marked(field: str, source: str) -> str:
+    """The source with a mark at the end of its title; a text in a layout has the layout's."""
+    end = None if _EXTENDS.match(source) else _title_end(field, source)
+    return source if end is None else f"{source[:end]}{TITLE_END}{source[end:]}"
 
 
 def _show(part: _Part | None, plan: _Plan, context: dict[str, Any], zone: str) -> str:
@@ -317,74 +359,3 @@ def text_of_html(html: str) -> str:
     text: str = get_text(html, _PLAIN)
     lines = (line.strip() for line in text.strip().splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
-
-
-_versions: OrderedDict[int, CompiledVersion] = OrderedDict()
-_lock = threading.Lock()
-
-
-def version_of(version_id: int | None) -> CompiledVersion:
-    """The compiled form of a stored version.
-
-    Raises:
-        NotFound: unknown_template, when there is no such version.
-    """
-    found = versions_of([version_id] if version_id is not None else [])
-    if not found:
-        raise NotFound("the template was never published", code="unknown_template")
-    return found[version_id or 0]
-
-
-def versions_of(version_ids: Iterable[int]) -> dict[int, CompiledVersion]:
-    """The compiled forms of stored versions, those that exist; one query for all that are new."""
-    found: dict[int, CompiledVersion] = {}
-    missing: list[int] = []
-    with _lock:
-        for key in version_ids:
-            version = _versions.get(key)
-            if version is None:
-                missing.append(key)
-            else:
-                _versions.move_to_end(key)
-                found[key] = version
-    if missing:
-        found |= _load(missing)
-    return found
-
-
-def _load(version_ids: Sequence[int]) -> dict[int, CompiledVersion]:
-    rows = TemplateVersion.objects.filter(pk__in=version_ids).select_related("template")
-    loaded = {row.pk: compiled_row(row) for row in rows.order_by("pk")}  # the oldest go first
-    with _lock:
-        _versions.update(loaded)
-        while len(_versions) > KEPT_VERSIONS:
-            _versions.popitem(last=False)
-    return loaded
-
-
-def compiled_row(row: TemplateVersion) -> CompiledVersion:
-    """A stored version, compiled."""
-    return CompiledVersion(
-        version_id=row.pk,
-        path=row.template.path,
-        content=row.content,
-        required_variables=row.required_variables,
-        supported_channels=row.supported_channels,
-        default_locale=row.default_locale,
-    )
-
-
-def precompile(limit: int = KEPT_VERSIONS) -> int:
-    """Compiles the current versions of active templates; answers how many texts. For a start."""
-    rows = TemplateVersion.objects.filter(
-        pk__in=NotificationTemplate.objects.filter(is_active=True).values("current_version")
-    ).order_by("-pk")[:limit]
-    return sum(
-        version.precompile() for version in versions_of(rows.values_list("pk", flat=True)).values()
-    )
-
-
-def forget_versions() -> None:
-    """Empties the cache. For tests: a rolled-back database hands out the same keys again."""
-    with _lock:
-        _versions.clear()

@@ -1,16 +1,17 @@
 """The Jinja2 environments that untrusted authors' templates run in.
 
 What is reachable is listed, not what is forbidden: values are data (texts, numbers, times, lists,
-mappings), each with a few harmless methods; filters are a list; macros, imports and block
-assignments are off. What could grow is metered (meter.py): every operation that makes a text, a
-list or a number, every turn of a loop. `{{ order.items }}` is the mapping's own entry, no method.
+mappings), each with a few harmless methods; filters are a list; call blocks and block assignments
+are off. Layouts, partials and imports are put in before this compiles (links.py). What could grow
+is metered (meter.py): every operation that makes a text, a list or a number, every turn of a loop,
+every call of a macro. `{{ order.items }}` is the mapping's own entry, no method.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from datetime import date, timedelta
 from datetime import time as time_of_day
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from jinja2 import StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
-from jinja2.runtime import Context, LoopContext
+from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
@@ -69,13 +70,7 @@ _METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
     ),
 )
 _FORBIDDEN: dict[type[nodes.Node], str] = {
-    nodes.Extends: "extends",
-    nodes.Include: "include",
-    nodes.Import: "import",
-    nodes.FromImport: "import",
-    nodes.Block: "block",
-    nodes.Macro: "macro",
-    nodes.CallBlock: "call",
+    nodes.CallBlock: "call blocks",
     nodes.FilterBlock: "filter blocks",
     nodes.AssignBlock: "set blocks ({% set x %}...{% endset %}); write {% set x = ... %}",
 }
@@ -130,7 +125,10 @@ class _Generator(CodeGenerator):
     """Jinja's code generator; what is written out passes `shown` instead of str or escape."""
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write("environment.shown(")
+        # What a macro says is gathered before it is handed on: it is counted as it comes.
+        self.write(
+            "environment.shown(" if frame.buffer is None else "environment.gathered(context, "
+        )
 
 
 def _bounded_range(*args: int) -> range:
@@ -140,10 +138,18 @@ def _bounded_range(*args: int) -> range:
     return found
 
 
+def _bounded_concat(parts: Iterable[str]) -> str:
+    """Joins what a macro says."""
+    held = list(parts)
+    check_text(sum(map(len, held)))
+    return "".join(held)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja2 for authors who are not trusted. html says whether values are escaped."""
 
     code_generator_class = _Generator
+    concat = staticmethod(_bounded_concat)
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, *, html: bool) -> None:
@@ -172,11 +178,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls a method or function of the lists above; the method's owner is counted."""
+        """Calls a method or function of the lists above, or a macro; the work is counted."""
+        meter = context.parent[METER]
+        if type(obj) is Macro:
+            with meter.call():
+                return context.call(obj, *args, **kwargs)
         owner = getattr(obj, "__self__", None)
         if owner is not None:
-            context.parent[METER].charge(owner)
+            meter.charge(owner)
         return context.call(obj, *args, **kwargs)
+
+    def gathered(self, context: Context, value: Any) -> Any:
+        """What a macro writes out."""
+        text = self.shown(value)
+        context.parent[METER].charge(text)
+        return text
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if type(left) is int and type(right) is int:

@@ -23,7 +23,8 @@ from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient,
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
 from notifications.models.hot import hot
-from notifications.rendering.render import CompiledVersion, version_of
+from notifications.rendering.render import CompiledVersion
+from notifications.rendering.versions import version_of
 from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
 from notifications.services.api_keys import missing_scope
 from notifications.services.audience import read_audience

@@ -13,7 +13,7 @@ from notifications.intake.accept import Intent
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
 from notifications.models import NotificationTemplate, OperatorAction
-from notifications.rendering.render import version_of
+from notifications.rendering.versions import version_of
 from notifications.services.template import TemplateService
 from notifications.shared_rows import (
     CategoryFacts,

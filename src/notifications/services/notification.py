@@ -28,7 +28,8 @@ from notifications.models import (
 )
 from notifications.models.batch import DeliveryBatch
 from notifications.queue import batches
-from notifications.rendering.render import UserFacts, user_context, version_of
+from notifications.rendering.render import UserFacts, user_context
+from notifications.rendering.versions import version_of
 from notifications.services.answers import (
     BulkAnswer,
     CancelAnswer,

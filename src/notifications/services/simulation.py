@@ -12,7 +12,7 @@ from notifications.models.hot_rows import PendingMessage
 from notifications.pipeline import content_of, facts_of, route, terms_of
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import load_facts
-from notifications.rendering.render import version_of
+from notifications.rendering.versions import version_of
 from notifications.services.answers import StepAnswer
 from notifications.services.drafts import draft_of
 from notifications.services.explain import steps_answer

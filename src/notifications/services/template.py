@@ -25,6 +25,7 @@ from notifications.services.template_answers import (
     VersionAnswer,
 )
 from notifications.services.template_body import check_publishable, read_body, wants_publishing
+from notifications.services.template_dependants import republish_dependants
 from notifications.services.template_history import diff, roll_back, versions_page
 from notifications.services.template_preview import example_context, preview_item
 from notifications.services.template_rows import (
@@ -150,13 +151,20 @@ class TemplateService:
         return True
 
     def publish(
-        self, *, identifier: object, caller: Caller, version: int | None = None
+        self,
+        *,
+        identifier: object,
+        caller: Caller,
+        version: int | None = None,
+        dependants: bool = False,
     ) -> TemplateAnswer:
         """Makes the draft, or the texts of an old version, what is sent from now on.
 
+        With dependants, the templates that are built with it are built anew.
+
         Raises:
             NotFound: unknown_template, unknown_version.
-            InvalidRequest: when the texts cannot be published.
+            InvalidRequest: when the texts cannot be published, or a dependant not be built.
         """
         check_author(caller)
         with transaction.atomic():
@@ -165,10 +173,10 @@ class TemplateService:
                 roll_back(row, version)
             else:
                 check_row(row, Fields({}))
-                row.status = TemplateStatus.PUBLISHED
-                row.save()
+                row.publish()
+            republished = republish_dependants(row) if dependants else []
             note_action(caller, "template.publish", row.path)
-        return template_answer(find_template(row.pk))
+        return template_answer(find_template(row.pk), republished=republished)
 
     def rollback(
         self, *, identifier: object, caller: Caller, version: int | None = None
@@ -271,5 +279,7 @@ class TemplateService:
         check_free(row)
         with transaction.atomic():
             row.save()
+            if publishing:
+                row.publish()
             note_action(caller, "template.create" if creating else "template.update", row.path)
         return template_answer(find_template(row.pk), warnings=found.warnings)

@@ -9,7 +9,10 @@ import msgspec
 
 
 class TemplateAnswer(msgspec.Struct, kw_only=True):
-    """A template. The texts are the draft; `version` is the number of what is sent now."""
+    """A template. The texts are the draft; `version` is the number of what is sent now.
+
+    republished: after publishing with `dependants`, the paths that were built anew with it.
+    """
 
     id: int
     name: str
@@ -36,6 +39,7 @@ class TemplateAnswer(msgspec.Struct, kw_only=True):
     created_at: datetime
     updated_at: datetime
     warnings: list[str] = []
+    republished: list[str] = []
 
 
 class TemplateBody(msgspec.Struct, kw_only=True):
@@ -63,9 +67,14 @@ class TemplateBody(msgspec.Struct, kw_only=True):
 
 
 class PublishBody(msgspec.Struct, kw_only=True):
-    """version: the number of an old version to go back to; none publishes the draft."""
+    """version: the number of an old version to go back to; none publishes the draft.
+
+    dependants: templates that are built with this one are published again, built with its new
+    version; without it they keep the one they have.
+    """
 
     version: int | None = None
+    dependants: bool = False
 
 
 class RollbackBody(msgspec.Struct, kw_only=True):
@@ -81,7 +90,7 @@ class PreviewBody(msgspec.Struct, kw_only=True):
 
 
 class VersionAnswer(msgspec.Struct, kw_only=True):
-    """A published version."""
+    """A published version. uses: the version ids of the layouts and partials it is built with."""
 
     id: int
     number: int
@@ -91,6 +100,7 @@ class VersionAnswer(msgspec.Struct, kw_only=True):
     supported_channels: list[str]
     required_variables: list[str]
     content: dict[str, dict[str, str]]
+    uses: dict[str, int]
 
 
 class TemplateList(msgspec.Struct, kw_only=True):

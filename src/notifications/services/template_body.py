@@ -11,9 +11,9 @@ from notifications.domain.channels import Channel, parse_priority
 from notifications.domain.errors import FieldError, TemplateFault
 from notifications.intake.fields import Fields
 from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
-from notifications.rendering.engine import CompiledText, root_of
+from notifications.rendering.engine import root_of
 from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
-from notifications.rendering.render import HTML_FIELD, CompiledVersion
+from notifications.rendering.render import CompiledVersion
 from notifications.services.template_answers import TemplateBody
 
 AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url"})
@@ -160,22 +160,23 @@ class Review:
 
 def review(
     *,
+    version: CompiledVersion,
     content: Mapping[str, Mapping[str, str]],
     default_locale: str,
     required: list[str],
     optional: list[str],
 ) -> Review:
-    """Compiles every text and compares the variables with those declared."""
+    """Compiles every text of a version and compares the variables with those declared."""
     found = Review()
     for locale, texts in content.items():
         for name, source in texts.items():
             place = name if locale == default_locale else f"translations.{locale}.{name}"
             try:
-                text = CompiledText(source, html=name == HTML_FIELD, name=place)
+                text = version.text(name, locale) if source else None
             except TemplateFault as fault:
                 found.errors.append(FieldError(place, fault.code, fault.detail))
             else:
-                found.used |= text.variables
+                found.used |= text.variables if text else set()
     declared = {root_of(name) for name in (*required, *optional)} | AMBIENT_VARIABLES
     if not found.errors:
         found.unused = [name for name in required if root_of(name) not in found.used]

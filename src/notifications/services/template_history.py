@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
+from typing import Any
 
-from notifications.intake.fields import Fields
+from notifications.domain.errors import FieldError, InvalidRequest, TemplateFault
 from notifications.models import (
     CONTENT_FIELDS,
     NotificationTemplate,
     TemplateStatus,
     TemplateVersion,
 )
+from notifications.rendering.versions import version_of
 from notifications.services.template_answers import DiffAnswer, TextDiff, VersionAnswer
-from notifications.services.template_rows import check_row, find_version
+from notifications.services.template_rows import find_version
 
 CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
     "in_app_template": "in_app"
@@ -33,6 +34,7 @@ def version_answer(version: TemplateVersion, row: NotificationTemplate) -> Versi
         supported_channels=version.supported_channels,
         required_variables=version.required_variables,
         content=version.content,
+        uses=version.pins,
     )
 
 
@@ -93,30 +95,35 @@ def unified(old: str, new: str) -> str:
 
 
 def roll_back(row: NotificationTemplate, number: int) -> None:
-    """Publishes the texts of an old version as a new one. A draft that waits is left as it is.
+    """Publishes the texts of an old version, with its layouts, as a new one.
+
+    A draft that waits is left as it is.
 
     Raises:
         NotFound: unknown_version.
         InvalidRequest: when the old texts cannot be sent any more.
     """
     old = find_version(row, number)
-    probe = copy.copy(row)
-    _take_back(probe, old)
-    check_row(probe, Fields({}))
-    if row.status == TemplateStatus.DRAFT and row.current_version_id is not None:
-        row.publish_again(old)
-    else:
-        _take_back(row, old)
-        row.status = TemplateStatus.PUBLISHED
-        row.save()
+    try:
+        version_of(old.pk).precompile()
+    except TemplateFault as fault:
+        raise InvalidRequest([FieldError("version", fault.code, fault.detail)]) from fault
+    has_draft = row.status == TemplateStatus.DRAFT and row.current_version_id is not None
+    row.publish_again(old)
+    if not has_draft:
+        NotificationTemplate.objects.filter(pk=row.pk).update(
+            status=TemplateStatus.PUBLISHED, **_draft_of(old)
+        )
 
 
-def _take_back(row: NotificationTemplate, old: TemplateVersion) -> None:
+def _draft_of(old: TemplateVersion) -> dict[str, Any]:
+    """The columns of a template whose draft is an old version."""
     texts = dict(old.content)
     own = texts.pop(old.default_locale, {})
-    for name in CONTENT_FIELDS:
-        setattr(row, name, own.get(name, ""))
-    row.translations = texts
-    row.default_locale = old.default_locale
-    row.required_variables = old.required_variables
-    row.supported_channels = old.supported_channels
+    return {
+        **{name: own.get(name, "") for name in CONTENT_FIELDS},
+        "translations": texts,
+        "default_locale": old.default_locale,
+        "required_variables": old.required_variables,
+        "supported_channels": old.supported_channels,
+    }

@@ -16,6 +16,7 @@ from notifications.models import (
     TemplateVersion,
 )
 from notifications.rendering.render import CompiledVersion
+from notifications.rendering.versions import current_parts
 from notifications.services.template_answers import TemplateAnswer
 from notifications.services.template_body import Review, check_publishable, review
 
@@ -86,6 +87,7 @@ def check_free(row: NotificationTemplate) -> None:
 def review_row(row: NotificationTemplate, fields: Fields) -> Review:
     """Adds the errors of the texts to those of the body."""
     found = review(
+        version=compiled_draft(row),
         content=row.content(),
         default_locale=row.default_locale,
         required=row.required_variables,
@@ -110,7 +112,11 @@ def versioned(row: NotificationTemplate) -> tuple[object, ...]:
 
 
 def compiled_draft(row: NotificationTemplate) -> CompiledVersion:
-    """The draft, compiled; not kept."""
+    """The draft, compiled with what is published now of the templates that it names; not kept."""
+    return _compiled(row, current_parts(row.content()))
+
+
+def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> CompiledVersion:
     return CompiledVersion(
         version_id=0,
         path=row.path,
@@ -118,6 +124,7 @@ def compiled_draft(row: NotificationTemplate) -> CompiledVersion:
         required_variables=row.required_variables,
         supported_channels=row.supported_channels,
         default_locale=row.default_locale,
+        parts=parts,
     )
 
 
@@ -127,7 +134,10 @@ def note_action(caller: Caller, action: str, target: str) -> None:
 
 
 def template_answer(
-    row: NotificationTemplate, *, warnings: list[str] | None = None
+    row: NotificationTemplate,
+    *,
+    warnings: list[str] | None = None,
+    republished: list[str] | None = None,
 ) -> TemplateAnswer:
     """The public shape of a template."""
     texts = {name: getattr(row, name) for name in CONTENT_FIELDS}
@@ -138,7 +148,7 @@ def template_answer(
         category=row.category.key if row.category else None,
         default_priority=row.default_priority,
         supported_channels=row.supported_channels,
-        channels=compiled_draft(row).channels,
+        channels=_compiled(row, {}).channels,
         required_variables=row.required_variables,
         optional_variables=row.optional_variables,
         default_locale=row.default_locale,
@@ -149,5 +159,6 @@ def template_answer(
         created_at=row.created_at,
         updated_at=row.updated_at,
         warnings=warnings or [],
+        republished=republished or [],
         **texts,
     )

@@ -19,7 +19,7 @@ from notifications.models import (
 )
 from notifications.policy.facts import DIGEST_SOURCE
 from notifications.rendering import digest_texts
-from notifications.rendering.render import version_of
+from notifications.rendering.versions import version_of
 from notifications.services import NotificationService
 from notifications.services.digests import LISTED, close_due, digest_template
 from notifications.tasks import close_digests

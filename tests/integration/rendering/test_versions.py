@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.errors import NotFound
 from notifications.rendering import CachedTemplateEngine
-from notifications.rendering import render as rendering
+from notifications.rendering import versions as rendering
 from tests.integration.factories import make_template
 
 pytestmark = pytest.mark.django_db

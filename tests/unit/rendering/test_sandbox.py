@@ -91,7 +91,12 @@ def test_nothing_but_data_can_be_reached(source: str) -> None:
     with pytest.raises(TemplateFault) as caught:
         show(source)
 
-    assert caught.value.code in ("template_error", "template_syntax", "missing_variable")
+    assert caught.value.code in (
+        "template_error",
+        "template_syntax",
+        "missing_variable",
+        "unknown_reference",
+    )
 
 
 @pytest.mark.parametrize("html", [False, True])
