@@ -20,7 +20,7 @@ from notifications.pipeline import facts_of, terms_of
 from notifications.policy import wishes_text
 from notifications.policy.decide import decide
 from notifications.policy.facts import load_facts
-from notifications.rendering.render import versions_of
+from notifications.rendering.versions import versions_of
 
 _SLICE = 100
 _BASELINE = 500
