@@ -91,6 +91,11 @@ class NotificationChannelProvider(ABC):
         """How many calls may be open in a process; a provider may draw it from the settings."""
         return self.capabilities.concurrency
 
+    def batch_for(self, waiting: int) -> int:
+        """How many of `waiting` messages a call should carry, at most `batch_size`."""
+        del waiting
+        return self.capabilities.batch_size
+
     async def examine(self) -> str:
         """Asks the vendor whether the account is good, sending nothing.
 

@@ -141,7 +141,7 @@ class Handover:
             log.error("provider.open-failed", provider=key, **where(error))
             on_results(messages, [NOT_OPENED] * len(messages))
             return
-        size = provider.capabilities.batch_size
+        size = provider.batch_for(len(messages))
         parts = iter([messages[at : at + size] for at in range(0, len(messages), size)])
         turn = self._turns[key]
 

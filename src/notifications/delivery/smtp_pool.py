@@ -1,28 +1,25 @@
 """Mails waiting for a few connections to one SMTP server, each sending mail after mail.
 
-A mail that waits when another's content is written goes with its envelope into the same write.
+A mail that waits when another's content is written goes with its envelope into the same write;
+where the server offers CHUNKING, several whole mails do.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifications.delivery.mime import Mail
-from notifications.delivery.smtp_wire import (
-    Reply,
-    SmtpConnection,
-    SmtpLost,
-    SmtpRefused,
-    SmtpServer,
-    connect,
-)
+from notifications.delivery.smtp_replies import CLOSING, Reply, SmtpLost, SmtpRefused
+from notifications.delivery.smtp_wire import SmtpConnection, SmtpServer, connect
 from notifications.infra import clock
 
 _CONNECT_SHARE = 0.3  # of the time that a mail has
+_GROUP = 5  # mails in one write at most: so many are in doubt when a connection breaks
+_TRUSTED_S = 1.0  # longer unused, a connection must answer an envelope before it gets contents
 _IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
-_CLOSING = 421
 
 
 class NotTried(Exception):
@@ -59,28 +56,36 @@ class SmtpPool:
         self._driving = 0
         self._drivers: set[asyncio.Task[None]] = set()
 
-    async def post(self, mail: Mail, *, timeout_s: float) -> Reply:
-        """Sends a mail; returns the server's last word, which is a yes.
+    async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[Reply | Exception]:
+        """Sends mails; for each the server's last word if that is a yes, or why there is none.
 
-        Raises:
-            SmtpRefused, SmtpLost: as SmtpConnection.deliver.
-            NotTried: no connection came free in time.
-            NoSmtpUtf8: the server cannot take such an address.
+        Among the reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotTried when
+        no connection came free in time, and NoSmtpUtf8.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(mail, clock.monotonic() + timeout_s, loop.create_future())
-        self._queue.append(job)
-        if self._driving < self._limit:
+        until = clock.monotonic() + timeout_s
+        jobs = [_Job(mail, until, loop.create_future()) for mail in mails]
+        self._queue.extend(jobs)
+        for _ in range(min(len(jobs), self._limit - self._driving)):
             self._driving += 1
             driver = loop.create_task(self._drive())
             self._drivers.add(driver)
             driver.add_done_callback(self._drivers.discard)
         try:
-            return await job.answer
+            return [await self._answer(job) for job in jobs]
         except asyncio.CancelledError:
-            if job.connection is not None:
-                job.connection.abort()  # half of this mail may stand there
+            for job in jobs:
+                job.answer.cancel()
+                if job.connection is not None:
+                    job.connection.abort()  # half of this mail may stand there
             raise
+
+    @staticmethod
+    async def _answer(job: _Job) -> Reply | Exception:
+        try:
+            return await job.answer
+        except Exception as error:
+            return error
 
     def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""
@@ -120,6 +125,11 @@ class SmtpPool:
         if connection is None:
             left = job.until - clock.monotonic()
             connection = await connect(self._server, left * _CONNECT_SHARE)
+        companions = self._companions(connection, job, kept=kept)
+        if companions:
+            await self._deliver_group(connection, [job, *companions], again=kept)
+            self._keep(connection)
+            return
         following: _Job | None = job
         while following is not None:
             job, following = following, None
@@ -132,6 +142,45 @@ class SmtpPool:
                 following.fresh, following = True, None
         self._keep(connection)
 
+    def _companions(self, connection: SmtpConnection, first: _Job, *, kept: bool) -> list[_Job]:
+        """The mails that leave in one write with this one, of those that wait.
+
+        A mail that is alone sends its envelope first: a connection that broke unnoticed costs
+        nothing then, as no content was written.
+        """
+        if not connection.takes_groups or (first.mail.smtputf8 and not connection.smtputf8):
+            return []
+        if kept and clock.monotonic() - connection.idle_since > _TRUSTED_S:
+            return []
+        found: list[_Job] = []
+        while len(found) < _GROUP - 1 and (job := self._next()) is not None:
+            if job.mail.smtputf8 and not connection.smtputf8:
+                self._queue.appendleft(job)
+                break
+            found.append(job)
+        return found
+
+    async def _deliver_group(
+        self, connection: SmtpConnection, jobs: Sequence[_Job], *, again: bool
+    ) -> None:
+        """Sends mails in one write and settles each."""
+        for job in jobs:
+            job.connection = connection
+        left = min(job.until for job in jobs) - clock.monotonic()
+        try:
+            told = await connection.deliver_group([job.mail for job in jobs], timeout_s=left)
+        except BaseException:
+            connection.abort()
+            for job in jobs:
+                job.fail(SmtpLost("connection", written=True))
+            raise
+        for job, result in zip(reversed(jobs), reversed(told), strict=True):
+            job.connection = None
+            if isinstance(result, Exception):
+                self._settle(job, result, again=again and not job.fresh)
+            elif not job.answer.done():
+                job.answer.set_result(result)
+
     async def _deliver(
         self, connection: SmtpConnection, job: _Job
     ) -> tuple[_Job | None, Exception | None]:
@@ -139,7 +188,7 @@ class SmtpPool:
         ahead: list[_Job] = []
 
         def look_ahead() -> Mail | None:
-            following = self._next()
+            following = self._next() if not connection.takes_groups else None
             if following is None:
                 return None
             if following.mail.smtputf8 and not connection.smtputf8:
@@ -176,7 +225,7 @@ class SmtpPool:
         lost = isinstance(failure, SmtpLost) and not failure.written and failure.code != "timeout"
         closed = (
             isinstance(failure, SmtpRefused)
-            and failure.reply.code == _CLOSING
+            and failure.reply.code == CLOSING
             and not failure.written
         )
         if again and (lost or closed):

@@ -17,63 +17,24 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import cast
 
 import aiosmtplib
 
+from notifications.delivery import smtp_chunks
 from notifications.delivery.mime import Mail
+from notifications.delivery.smtp_replies import (
+    CLOSING,
+    Reply,
+    SmtpLost,
+    SmtpRefused,
+    Stage,
+    refusal,
+)
 
 _REPLY_LIMIT = 65_536
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|$)(.*)", re.DOTALL)
-_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})\b")
-_CLOSING = 421
 _GO_AHEAD = 354
-
-
-class Stage(StrEnum):
-    """How far a mail got."""
-
-    CONNECT = "connect"
-    SENDER = "sender"
-    RECIPIENT = "recipient"
-    CONTENT = "content"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A server's reply; the lines of a long one are joined."""
-
-    code: int
-    text: str
-
-    @property
-    def enhanced(self) -> str:
-        """The enhanced status code (RFC 3463), such as 5.1.1, or nothing."""
-        found = _ENHANCED.match(self.text)
-        return found[0] if found else ""
-
-
-class SmtpRefused(Exception):
-    """The server answered, and the answer was no. `written`: it had seen the content."""
-
-    def __init__(self, stage: Stage, reply: Reply, *, written: bool = False) -> None:
-        self.stage = stage
-        self.reply = reply
-        self.written = written
-        super().__init__(f"{stage}: {reply.code} {reply.enhanced}")
-
-
-class SmtpLost(Exception):
-    """There was no answer. `written`: whether the mail's content may have reached the server.
-
-    code is auth, tls, greeting, timeout, connection or garbage.
-    """
-
-    def __init__(self, code: str, *, written: bool = False) -> None:
-        self.code = code
-        self.written = written
-        super().__init__(f"{code}, {'after' if written else 'before'} the content was written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +106,7 @@ def _taken_over(client: aiosmtplib.SMTP) -> SmtpConnection:
         transport,
         pipelining=client.supports_extension("pipelining"),
         smtputf8=client.supports_extension("smtputf8"),
+        chunking=client.supports_extension("chunking"),
     )
     transport.set_protocol(taken)
     return taken
@@ -171,8 +133,11 @@ def _code_of(error: BaseException) -> str:
 class SmtpConnection(asyncio.Protocol):
     """Sends one mail after another; broken for good after the first SmtpLost."""
 
-    def __init__(self, transport: asyncio.Transport, *, pipelining: bool, smtputf8: bool) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, *, pipelining: bool, smtputf8: bool, chunking: bool
+    ) -> None:
         self.smtputf8 = smtputf8
+        self.takes_groups = pipelining and chunking
         self.idle_since = 0.0
         self._transport = transport
         self._pipelining = pipelining
@@ -222,17 +187,43 @@ class SmtpConnection(asyncio.Protocol):
             reply = (await self._replies_of(1))[0]
             self._ahead = following
         except SmtpRefused as refused:
-            if refused.reply.code == _CLOSING:
+            if refused.reply.code == CLOSING:
                 self.abort()
             raise
         finally:
             timer.cancel()
-        if reply.code == _CLOSING:
+        if reply.code == CLOSING:
             self.abort()
         if not 200 <= reply.code < 300:
             self._reset_first = True
             raise SmtpRefused(Stage.CONTENT, reply, written=True)
         return reply
+
+    async def deliver_group(
+        self, mails: Sequence[Mail], *, timeout_s: float
+    ) -> list[smtp_chunks.Result]:
+        """Sends several mails in one write, where `takes_groups`; tells what became of each.
+
+        Nothing is raised. An answer that did not come leaves its mail in doubt: all contents were
+        written at once.
+        """
+        reset_first, self._reset_first, self._written = self._reset_first, True, True
+        wanted = smtp_chunks.replies_to(len(mails), reset_first=reset_first)
+        timer = self._loop.call_later(timeout_s, self._lose, "timeout")
+        try:
+            self._transport.write(smtp_chunks.group(mails, reset_first=reset_first))
+            replies: Sequence[Reply] = await self._replies_of(wanted)
+        except SmtpLost:
+            replies = list(self._replies)
+        finally:
+            timer.cancel()
+        told, understood = smtp_chunks.results(
+            replies, len(mails), reset_first=reset_first, lost=self._lost or "connection"
+        )
+        if not understood or any(reply.code == CLOSING for reply in replies):
+            self.abort()
+        self._reset_first = not isinstance(told[-1], Reply)
+        return told
 
     def _commands(self, mail: Mail) -> list[bytes]:
         option = " SMTPUTF8" if mail.smtputf8 else ""
@@ -262,7 +253,7 @@ class SmtpConnection(asyncio.Protocol):
 
     async def _follow(self, replies: Sequence[Reply], asked: int) -> None:
         """Reads the replies to an envelope; returns when the content may follow."""
-        refused = _refusal(replies[asked - 3 :])
+        refused = refusal(replies[asked - 3 :])
         if len(replies) == asked and replies[-1].code == _GO_AHEAD:
             if refused is None:
                 self._reset_first = False
@@ -337,15 +328,6 @@ class SmtpConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
-
-
-def _refusal(replies: Sequence[Reply]) -> SmtpRefused | None:
-    """The first no among the replies to MAIL, RCPT and DATA."""
-    stages = (Stage.SENDER, Stage.RECIPIENT, Stage.CONTENT)
-    for stage, reply in zip(stages, replies, strict=False):
-        if reply.code >= 400 or (reply.code >= 300 and reply is not replies[-1]):
-            return SmtpRefused(stage, reply)
-    return None
 
 
 def stuffed(content: bytes) -> bytes:

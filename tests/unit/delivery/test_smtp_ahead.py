@@ -43,7 +43,7 @@ class Scripted:
 
 @pytest.mark.parametrize("pipelining", [True, False])
 async def test_every_mail_arrives_once_over_one_connection(provider_for, pipelining):
-    async with SMTPSink(pipelining=pipelining) as sink:
+    async with SMTPSink(chunking=False, pipelining=pipelining) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 25)
         await provider.close()
@@ -63,7 +63,7 @@ async def test_every_mail_arrives_once_over_one_connection(provider_for, pipelin
     ],
 )
 async def test_a_refusal_touches_no_other_mail(provider_for, plan, failed, code):
-    async with SMTPSink(script=Scripted(**plan)) as sink:
+    async with SMTPSink(chunking=False, script=Scripted(**plan)) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 4)
         await provider.close()
@@ -87,7 +87,7 @@ async def test_a_server_that_wants_rset_after_a_refused_content_gets_it(provider
             return b"503 5.5.1 RSET first\r\n"
         return None
 
-    async with SMTPSink(script=script) as sink:
+    async with SMTPSink(chunking=False, script=script) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 3)
         await provider.close()
@@ -109,7 +109,7 @@ async def test_a_server_that_wants_rset_after_a_refused_content_gets_it(provider
     ],
 )
 async def test_a_lost_connection_loses_and_doubles_nothing(provider_for, plan, codes):
-    async with SMTPSink(script=Scripted(**plan)) as sink:
+    async with SMTPSink(chunking=False, script=Scripted(**plan)) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 4)
         await provider.close()
@@ -130,7 +130,7 @@ async def test_who_stops_waiting_is_not_sent_to(provider_for):
             held.set()
         return b"" if held.is_set() else None
 
-    async with SMTPSink(script=script) as sink:
+    async with SMTPSink(chunking=False, script=script) as sink:
         provider = provider_for(sink, smtp_connections=1)
         first = asyncio.ensure_future(provider.send_batch([mail(1)]))
         second = asyncio.ensure_future(provider.send_batch([mail(2)]))
@@ -153,7 +153,7 @@ async def test_a_mail_whose_turn_never_comes_burns_no_attempt(provider_for):
         silent.extend([verb] if verb == "END" else [])
         return b"" if silent else None
 
-    async with SMTPSink(script=script) as sink:
+    async with SMTPSink(chunking=False, script=script) as sink:
         provider = provider_for(sink, smtp_connections=1, call_seconds=0.2)
         results = await send_at_once(provider, 2)
         await provider.close()

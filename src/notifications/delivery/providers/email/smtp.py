@@ -9,17 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import structlog
+
 from notifications.delivery.accounts import account
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
     answer_of,
+    where,
 )
 from notifications.delivery.mime import Mail, build_mail, mailbox
 from notifications.delivery.smtp_pool import NoSmtpUtf8, NotTried, SmtpPool
-from notifications.delivery.smtp_wire import Reply, SmtpLost, SmtpRefused, SmtpServer, Stage
+from notifications.delivery.smtp_replies import Reply, SmtpLost, SmtpRefused, Stage
+from notifications.delivery.smtp_wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
+
+log = structlog.get_logger("carillon.delivery")
 
 _CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
 # Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
@@ -36,6 +42,18 @@ _LOST_TEXTS = {
 }
 
 
+_NOT_AN_ADDRESS = SendResult(
+    Verdict.FAILED,
+    error="this is not an address that mail can carry",
+    error_code="invalid_recipient",
+    recipient_dead=True,
+)
+
+
+class _NoAddress(Exception):
+    """The recipient is none that mail can carry."""
+
+
 class SMTPEmailProvider(NotificationChannelProvider):
     """Hands mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
 
@@ -46,7 +64,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "smtp"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=1, concurrency=10
+        channel="email", batch_size=5, concurrency=10
     )
 
     def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
@@ -69,6 +87,10 @@ class SMTPEmailProvider(NotificationChannelProvider):
     def calls_at_once(self) -> int:
         """Two for each connection: one mail is on its way and the next one stands behind it."""
         return 2 * self._connections
+
+    def batch_for(self, waiting: int) -> int:
+        """Few mails spread over the connections; of many, some stand together in one write."""
+        return max(1, min(self.capabilities.batch_size, waiting // self._connections))
 
     async def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""
@@ -98,44 +120,31 @@ class SMTPEmailProvider(NotificationChannelProvider):
             reply_to=str(message.get("reply_to", "")),
             headers=message.get("headers", {}),
         )
-        return answer_of(await self._send_one(outbound))
+        return answer_of((await self.send_batch([outbound]))[0])
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """One mail a call, as declared; more would go one after another."""
-        return [await self._send_one(message) for message in messages]
-
-    async def _send_one(self, message: OutboundMessage) -> SendResult:
-        if not await self.validate_recipient(message.recipient):
-            return SendResult(
-                Verdict.FAILED,
-                error="this is not an address that mail can carry",
-                error_code="invalid_recipient",
-                recipient_dead=True,
-            )
-        try:
-            mail = self._mail_of(message)
-        except ValueError as error:
-            return SendResult(Verdict.FAILED, error=str(error), error_code="invalid_message")
-        try:
-            reply = await self._pool.post(mail, timeout_s=self._call_s)
-        except SmtpRefused as refused:
-            return _result_of_refusal(refused)
-        except SmtpLost as lost:
-            verdict = Verdict.UNCERTAIN if lost.written else Verdict.RETRY
-            stage = "after" if lost.written else "before"
-            text = f"{_LOST_TEXTS[lost.code]} ({stage} the content was written)"
-            return SendResult(verdict, error=text, error_code=lost.code)
-        except NotTried:
-            text = "no connection came free in time"
-            return SendResult(Verdict.RETRY, error=text, error_code="not_started")
-        except NoSmtpUtf8:
-            text = "the mail server takes no addresses beyond ASCII"
-            return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
-        return SendResult(
-            Verdict.SENT, provider_message_id=mail.message_id, response=_response(reply)
-        )
+        """Each mail has an outcome of its own, whatever becomes of the others."""
+        results: dict[int, SendResult] = {}
+        mails: dict[int, Mail] = {}
+        for place, message in enumerate(messages):
+            try:
+                mails[place] = self._mail_of(message)
+            except _NoAddress:
+                results[place] = _NOT_AN_ADDRESS
+            except ValueError as error:
+                results[place] = SendResult(
+                    Verdict.FAILED, error=str(error), error_code="invalid_message"
+                )
+        told = await self._pool.post(list(mails.values()), timeout_s=self._call_s)
+        for (place, mail), answer in zip(mails.items(), told, strict=True):
+            results[place] = _result_of(mail, answer)
+        return [results[place] for place in range(len(messages))]
 
     def _mail_of(self, message: OutboundMessage) -> Mail:
+        try:
+            mailbox(message.recipient)
+        except ValueError as error:
+            raise _NoAddress from error
         content = message.content
         return build_mail(
             sender=message.sender or self._sender,
@@ -148,6 +157,29 @@ class SMTPEmailProvider(NotificationChannelProvider):
             reply_to=message.reply_to,
             headers=message.headers,
         )
+
+
+def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
+    if isinstance(answer, Reply):
+        return SendResult(
+            Verdict.SENT, provider_message_id=mail.message_id, response=_response(answer)
+        )
+    if isinstance(answer, SmtpRefused):
+        return _result_of_refusal(answer)
+    if isinstance(answer, SmtpLost):
+        verdict = Verdict.UNCERTAIN if answer.written else Verdict.RETRY
+        stage = "after" if answer.written else "before"
+        text = f"{_LOST_TEXTS[answer.code]} ({stage} the content was written)"
+        return SendResult(verdict, error=text, error_code=answer.code)
+    if isinstance(answer, NotTried):
+        text = "no connection came free in time"
+        return SendResult(Verdict.RETRY, error=text, error_code="not_started")
+    if isinstance(answer, NoSmtpUtf8):
+        text = "the mail server takes no addresses beyond ASCII"
+        return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
+    log.error("provider.raised", provider="smtp", **where(answer))
+    text = f"the provider raised {type(answer).__name__}"
+    return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_raised")
 
 
 def _result_of_refusal(refused: SmtpRefused) -> SendResult:

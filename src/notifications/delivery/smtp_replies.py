@@ -1,0 +1,66 @@
+"""What an SMTP server says, and how a mail fails: refused, or without an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})\b")
+CLOSING = 421
+"""The server closes the connection and reads no more (RFC 5321 3.8)."""
+
+
+class Stage(StrEnum):
+    """How far a mail got."""
+
+    CONNECT = "connect"
+    SENDER = "sender"
+    RECIPIENT = "recipient"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's reply; the lines of a long one are joined."""
+
+    code: int
+    text: str
+
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status code (RFC 3463), such as 5.1.1, or nothing."""
+        found = _ENHANCED.match(self.text)
+        return found[0] if found else ""
+
+
+class SmtpRefused(Exception):
+    """The server answered, and the answer was no. `written`: it had seen the content."""
+
+    def __init__(self, stage: Stage, reply: Reply, *, written: bool = False) -> None:
+        self.stage = stage
+        self.reply = reply
+        self.written = written
+        super().__init__(f"{stage}: {reply.code} {reply.enhanced}")
+
+
+class SmtpLost(Exception):
+    """There was no answer. `written`: whether the mail's content may have reached the server.
+
+    code is auth, tls, greeting, timeout, connection or garbage.
+    """
+
+    def __init__(self, code: str, *, written: bool = False) -> None:
+        self.code = code
+        self.written = written
+        super().__init__(f"{code}, {'after' if written else 'before'} the content was written")
+
+
+def refusal(replies: Sequence[Reply]) -> SmtpRefused | None:
+    """The first no among the replies to MAIL, RCPT and DATA."""
+    stages = (Stage.SENDER, Stage.RECIPIENT, Stage.CONTENT)
+    for stage, reply in zip(stages, replies, strict=False):
+        if reply.code >= 400 or (reply.code >= 300 and reply is not replies[-1]):
+            return SmtpRefused(stage, reply)
+    return None

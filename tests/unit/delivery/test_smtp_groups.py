@@ -1,0 +1,177 @@
+"""Several mails in one write, where the server offers CHUNKING (RFC 3030)."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.testing.servers import Act, SMTPSink
+
+
+def mail(number, *, text="Text\n", recipient=""):
+    return OutboundMessage(
+        message_id=number,
+        reference=f"0190{number:04x}.email",
+        channel="email",
+        recipient=recipient or f"u{number}@example.org",
+        content=Content("Subject", text, ""),
+    )
+
+
+def arrived(sink):
+    return [int(taken.recipients[0].split("@")[0][1:]) for taken in sink.messages]
+
+
+class Scripted:
+    """A script that answers a verb's n-th time (from 1) with something else."""
+
+    def __init__(self, **plan):
+        self.plan, self.seen = plan, []
+
+    def __call__(self, verb, line):
+        self.seen.append(verb)
+        at, answer = self.plan.get(verb, (0, None))
+        return answer if self.seen.count(verb) == at else None
+
+
+async def send(provider, count):
+    return await provider.send_batch([mail(n) for n in range(1, count + 1)])
+
+
+async def test_mails_that_wait_together_leave_in_groups_with_rset_between(provider_for):
+    script = Scripted()
+    async with SMTPSink(script=script) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        results = await send(provider, 12)
+        await provider.close()
+
+    assert {result.verdict for result in results} == {Verdict.SENT}
+    assert arrived(sink) == list(range(1, 13))
+    assert sink.connections == 1
+    assert script.seen[:8] == ["CONNECT", "EHLO", "MAIL", "RCPT", "BODY", "END", "RSET", "MAIL"]
+    assert "DATA" not in script.seen
+
+
+async def test_content_goes_as_it_is_dots_and_all(provider_for):
+    text = ".\n..\nQUIT\nRSET\n.end\n"
+    async with SMTPSink() as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        await provider.send_batch([mail(1, text=text), mail(2, text=text)])
+        await provider.close()
+    async with SMTPSink(chunking=False) as plain:
+        provider = provider_for(plain, smtp_connections=1)
+        await provider.send_batch([mail(1, text=text), mail(2, text=text)])
+        await provider.close()
+
+    def bodies(server):
+        return [taken.content.split(b"\r\n\r\n", 1)[1] for taken in server.messages]
+
+    assert bodies(sink) == bodies(plain)
+    assert arrived(sink) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("plan", "codes"),
+    [
+        ({"RCPT": (2, b"550 5.1.1 No\r\n"), "END": (2, b"503 No\r\n")}, "smtp_550"),
+        ({"MAIL": (2, b"451 4.3.0 Later\r\n"), "END": (2, b"503 No\r\n")}, "smtp_451"),
+        ({"END": (2, b"554 5.6.0 Bad content\r\n")}, "smtp_554"),
+        ({"END": (2, b"452 4.3.1 Full\r\n")}, "smtp_452"),
+    ],
+)
+async def test_a_refusal_touches_no_other_mail_of_the_group(provider_for, plan, codes):
+    async with SMTPSink(script=Scripted(**plan)) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        results = await send(provider, 4)
+        again = await send(provider, 1)
+        await provider.close()
+
+    assert [result.error_code for result in results] == ["", codes, "", ""]
+    assert arrived(sink) == [1, 3, 4, 1]
+    assert again[0].verdict is Verdict.SENT
+    assert sink.connections == 1
+
+
+@pytest.mark.parametrize("act", [Act.RESET, Act.DROP])
+async def test_what_was_written_and_not_answered_is_in_doubt(provider_for, act):
+    async with SMTPSink(script=Scripted(END=(2, act))) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        results = await send(provider, 4)
+        await provider.close()
+
+    doubtful = [result.verdict is Verdict.UNCERTAIN for result in results]
+    assert doubtful[1:] == [True, True, True]  # after a reset the first one's yes is lost, too
+    assert act is Act.RESET or doubtful[0] is False
+    assert {result.error_code for result in results[1:]} == {"connection"}
+    assert len(arrived(sink)) == len(set(arrived(sink)))
+
+
+async def test_after_421_the_rest_was_never_read_and_goes_out_on_a_fresh_connection(provider_for):
+    script = Scripted(MAIL=(3, b"421 4.4.2 Enough\r\n"))
+
+    def closing(verb, line):
+        answer = script(verb, line)
+        if script.seen.count("MAIL") >= 3 and sink.connections == 1 and answer is None:
+            return Act.DROP
+        return answer
+
+    async with SMTPSink(script=closing) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        first = await send(provider, 1)
+        results = await send(provider, 4)
+        await provider.close()
+
+    assert first[0].verdict is Verdict.SENT
+    assert {result.verdict for result in results} == {Verdict.SENT}
+    assert sorted(arrived(sink)) == [1, 1, 2, 3, 4]
+    assert sink.connections == 2
+
+
+async def test_a_server_that_offers_bdat_and_does_not_know_it_leaves_doubt_not_lies(provider_for):
+    """What follows an unknown BDAT is read as commands: no answer after it can be trusted."""
+    async with SMTPSink(script=Scripted(END=(1, b"502 5.5.1 What?\r\n"))) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        results = await send(provider, 3)
+        await provider.close()
+
+    assert results[0].error_code == "smtp_502"
+    assert [result.verdict for result in results[1:]] == [Verdict.UNCERTAIN] * 2
+    assert {result.error_code for result in results[1:]} == {"garbage"}
+
+
+async def test_a_group_without_an_answer_in_time_is_in_doubt(provider_for):
+    silent = []
+
+    def script(verb, _line):
+        silent.extend([verb] if verb == "END" else [])
+        return b"" if silent else None
+
+    async with SMTPSink(script=script) as sink:
+        provider = provider_for(sink, smtp_connections=1, call_seconds=0.3)
+        results = await send(provider, 3)
+        await provider.close()
+
+    assert {result.verdict for result in results} == {Verdict.UNCERTAIN}
+    assert {result.error_code for result in results} == {"timeout"}
+
+
+async def test_a_mail_alone_sends_its_envelope_before_its_content(provider_for):
+    script = Scripted()
+    async with SMTPSink(script=script) as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        await send(provider, 1)
+        await send(provider, 1)
+        await provider.close()
+
+    assert script.seen.count("DATA") == 2
+
+
+async def test_an_address_that_is_none_fails_alone(provider_for):
+    async with SMTPSink() as sink:
+        provider = provider_for(sink, smtp_connections=1)
+        results = await provider.send_batch([mail(1), mail(2, recipient="nobody"), mail(3)])
+        await provider.close()
+
+    assert [result.error_code for result in results] == ["", "invalid_recipient", ""]
+    assert results[1].recipient_dead
+    assert arrived(sink) == [1, 3]
