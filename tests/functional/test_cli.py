@@ -26,7 +26,7 @@ def test_help_lists_every_command(place):
     text = place.carillon("--help").stdout
     for name in ("serve", "web", "worker", "beat", "migrate", "demo", "token", "send", "import"):
         assert name in text
-    for name in ("doctor", "dead-letters", "kill-switch", "bench", "chaos", "docs"):
+    for name in ("doctor", "templates", "dead-letters", "kill-switch", "bench", "chaos", "docs"):
         assert name in text
 
 
@@ -78,6 +78,23 @@ def test_the_doctor_names_what_is_wrong_and_the_mend(place):
     assert not findings["workers"]["well"]
     assert "carillon worker" in findings["workers"]["mend"]
     assert answer.returncode == 1
+
+
+def test_templates_are_checked_and_a_broken_one_fails_the_command(place):
+    well = place.carillon("templates", "check", "--json")
+    answer = json.loads(well.stdout)
+    assert (well.returncode, answer["broken"]) == (0, 0)
+    assert all(each["errors"] == [] for each in answer["templates"])
+    place.python(
+        "from notifications.models import NotificationTemplate\n"
+        "NotificationTemplate.objects.create(name='Broken', path='broken.one', status='draft',\n"
+        "    sms_template='one {{ two')\n"
+    )
+    broken = place.carillon("templates", "check", "broken")
+    assert broken.returncode == 1
+    assert (
+        "broken.one  error    sms_template: sms_template (en), line 1, column 11" in broken.stdout
+    )
 
 
 def test_serve_delivers_and_drains(place):

@@ -20,6 +20,7 @@ from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import FormatFault, formats_for
 from notifications.rendering.links import TITLE_END, Library, NoLibrary, link
 from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
+from notifications.rendering.reads import dotted_reads
 from notifications.rendering.sandbox import MissingVariable, Sandbox
 from notifications.rendering.sources import TOO_DEEP, syntax_fault
 
@@ -38,6 +39,7 @@ class CompiledText:
         "_template",
         "is_titled",
         "name",
+        "reads",
         "reads_clock",
         "uses",
         "variables",
@@ -67,6 +69,7 @@ class CompiledText:
 
     def _compile(self, tree: nodes.Template, env: Sandbox) -> None:
         self.variables = frozenset(meta.find_undeclared_variables(tree))
+        self.reads = dotted_reads(tree, self.variables)
         self.reads_clock = any(node.name == "time_ago" for node in tree.find_all(nodes.Filter))
         self.is_titled = any(TITLE_END in node.data for node in tree.find_all(nodes.TemplateData))
         names = {node.name for node in tree.find_all(nodes.Name)}

@@ -82,6 +82,9 @@ def user_context(row: UserFacts) -> dict[str, Any]:
     }
 
 
+_NOBODY = UserFacts(0, UUID(int=0), "", "", "", "", "", "", "", "", None, None, "")
+USER_FACTS = tuple(user_context(_NOBODY))
+"""What templates may read of `user`."""
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}  # CLDR's spaces would cost an SMS its 7-bit alphabet
 

@@ -20,14 +20,14 @@ from notifications.services.template_answers import (
     PublishBody,
     TemplateAnswer,
     TemplateBody,
-    TextFault,
     ValidationAnswer,
     VersionAnswer,
 )
-from notifications.services.template_body import check_publishable, read_body, wants_publishing
+from notifications.services.template_body import read_body, wants_publishing
 from notifications.services.template_dependants import republish_dependants
 from notifications.services.template_history import diff, roll_back, versions_page
 from notifications.services.template_preview import example_context, preview_item
+from notifications.services.template_review import check_publishable
 from notifications.services.template_rows import (
     check_author,
     check_free,
@@ -169,14 +169,15 @@ class TemplateService:
         check_author(caller)
         with transaction.atomic():
             row = find_template(identifier, lock=True)
+            warnings: list[str] = []
             if version is not None:
                 roll_back(row, version)
             else:
-                check_row(row, Fields({}))
+                warnings = check_row(row, Fields({})).warnings
                 row.publish()
             republished = republish_dependants(row) if dependants else []
             note_action(caller, "template.publish", row.path)
-        return template_answer(find_template(row.pk), republished=republished)
+        return template_answer(find_template(row.pk), warnings=warnings, republished=republished)
 
     def rollback(
         self, *, identifier: object, caller: Caller, version: int | None = None
@@ -254,11 +255,13 @@ class TemplateService:
             fields.errors += check_publishable(compiled_draft(row), row.supported_channels)
         return ValidationAnswer(
             valid=not fields.errors and not found.unused,
-            errors=[TextFault(**each.as_dict()) for each in fields.errors],
+            errors=found.placed(fields.errors),
             warnings=found.warnings,
             missing_variables=found.unused,
             extra_variables=found.extra,
             all_variables=sorted(found.used),
+            unknown_variables=found.unknown,
+            gaps=found.gaps,
         )
 
     def _write(

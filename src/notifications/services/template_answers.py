@@ -171,17 +171,30 @@ class PreviewAnswer(msgspec.Struct, kw_only=True):
 
 
 class TextFault(msgspec.Struct, kw_only=True):
-    """What is wrong with one text."""
+    """What is wrong with one text. line and column are those of the text, from 1, where known."""
 
     path: str
     code: str
     detail: str
+    line: int | None = None
+    column: int | None = None
+
+
+class LocaleGap(msgspec.Struct, kw_only=True):
+    """A text that a locale lacks; shown_in is the locale that its people read it in."""
+
+    locale: str
+    channel: str
+    field: str
+    shown_in: str
 
 
 class ValidationAnswer(msgspec.Struct, kw_only=True):
     """Whether the texts can be published.
 
-    missing_variables are required but used nowhere; extra_variables are used but not declared.
+    missing_variables are required but used nowhere; extra_variables are used but not declared;
+    unknown_variables are read of `user`, who has no such thing. gaps: texts that one locale has and
+    another lacks.
     """
 
     valid: bool
@@ -190,3 +203,5 @@ class ValidationAnswer(msgspec.Struct, kw_only=True):
     missing_variables: list[str]
     extra_variables: list[str]
     all_variables: list[str]
+    unknown_variables: list[str] = []
+    gaps: list[LocaleGap] = []

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from notifications.domain.channels import Channel, parse_priority
-from notifications.domain.errors import FieldError, TemplateFault
 from notifications.intake.fields import Fields
 from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
-from notifications.rendering.engine import root_of
 from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
-from notifications.rendering.render import CompiledVersion
 from notifications.services.template_answers import TemplateBody
 
-AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url"})
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _CHANNELS = ", ".join(Channel)
@@ -135,61 +129,3 @@ def _text(fields: Fields, place: str, value: Any) -> str:
         return value
     fields.fault(place, "wrong_type", "must be a text without NUL")
     return ""
-
-
-@dataclass(slots=True)
-class Review:
-    """What is to be said about a template's texts."""
-
-    errors: list[FieldError] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
-    unused: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-
-    @property
-    def warnings(self) -> list[str]:
-        """Sentences for the author."""
-        unused = [f"the required variable {name} is used in no text" for name in self.unused]
-        extra = [
-            f"the variable {name} is used but not declared: name it in required_variables, so that"
-            " a call without it is refused, or in optional_variables"
-            for name in self.extra
-        ]
-        return unused + extra
-
-
-def review(
-    *,
-    version: CompiledVersion,
-    content: Mapping[str, Mapping[str, str]],
-    default_locale: str,
-    required: list[str],
-    optional: list[str],
-) -> Review:
-    """Compiles every text of a version and compares the variables with those declared."""
-    found = Review()
-    for locale, texts in content.items():
-        for name, source in texts.items():
-            place = name if locale == default_locale else f"translations.{locale}.{name}"
-            try:
-                text = version.text(name, locale) if source else None
-            except TemplateFault as fault:
-                found.errors.append(FieldError(place, fault.code, fault.detail))
-            else:
-                found.used |= text.variables if text else set()
-    declared = {root_of(name) for name in (*required, *optional)} | AMBIENT_VARIABLES
-    if not found.errors:
-        found.unused = [name for name in required if root_of(name) not in found.used]
-    found.extra = sorted(found.used - declared)
-    return found
-
-
-def check_publishable(version: CompiledVersion, listed: list[str]) -> list[FieldError]:
-    """What stands in the way of publishing texts that compile."""
-    if not version.channels:
-        return [FieldError("push_template", "required", "give at least one channel's text")]
-    silent = [channel for channel in listed if not version.supports(channel)]
-    if silent:
-        detail = f"there is no text for {', '.join(silent)}: write one or take the channel out"
-        return [FieldError("supported_channels", "channel_without_text", detail)]
-    return []

@@ -14,11 +14,9 @@ from notifications.models import (
 )
 from notifications.rendering.versions import version_of
 from notifications.services.template_answers import DiffAnswer, TextDiff, VersionAnswer
+from notifications.services.template_review import CHANNEL_OF_FIELD
 from notifications.services.template_rows import find_version
 
-CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
-    "in_app_template": "in_app"
-}
 COMPARED_LINES = 4_000
 Content = dict[str, dict[str, str]]
 

@@ -18,7 +18,7 @@ from notifications.models import (
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import current_parts
 from notifications.services.template_answers import TemplateAnswer
-from notifications.services.template_body import Review, check_publishable, review
+from notifications.services.template_review import Review, check_publishable, review
 
 READ_SCOPE = "templates:read"
 WRITE_SCOPE = "templates:write"

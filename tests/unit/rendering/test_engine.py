@@ -164,7 +164,9 @@ class TestWhatIsTold:
         assert found.data["line"] == 2
 
     def test_an_unknown_filter_is_a_syntax_error(self) -> None:
-        assert fault("{{ a|nonsense }}").detail == "template, line 1: there is no filter 'nonsense'"
+        found = fault("{{ a|nonsense }}")
+
+        assert found.detail == "template, line 1, column 6: there is no filter 'nonsense'"
 
     def test_values_of_the_context_never_stand_in_an_error(self) -> None:
         found = fault("{{ a|int(base=1) }}{{ a.index('x') }}", {"a": "secret"})

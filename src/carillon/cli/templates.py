@@ -1,0 +1,68 @@
+"""`carillon templates`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
+
+if TYPE_CHECKING:
+    from notifications.services.template_answers import TemplateAnswer
+
+PAGE = 200
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object as the last line of the output."
+)
+
+
+@click.group(epilog="Example: carillon templates check")
+def command() -> None:
+    """What is wrong with templates, before anybody is sent one."""
+    setup_django()
+
+
+@command.command("check", epilog="Example: carillon templates check user.payment --json")
+@click.argument("path", default="")
+@as_json
+def check(path: str, as_json: bool) -> None:
+    """Check the drafts of all templates, or of those whose path begins with PATH.
+
+    Errors are what publishing would refuse: exit code 1.
+    """
+    import msgspec
+
+    from notifications.services.template import TemplateService
+
+    service, broken, found = TemplateService(), 0, []
+    for row in _templates(path):
+        answer = service.validate(identifier=row.id, body={}, caller=CALLER)
+        broken += bool(answer.errors)
+        found.append({"path": row.path, **msgspec.to_builtins(answer)})
+        if not as_json:
+            _tell(row.path, answer)
+    if as_json:
+        click.echo(msgspec.json.encode({"templates": found, "broken": broken}).decode())
+    elif not broken:
+        click.echo(f"{len(found)} templates, none broken")
+    if broken:
+        raise SystemExit(1)
+
+
+def _templates(path: str) -> Iterator[TemplateAnswer]:
+    from notifications.services.template import TemplateService
+
+    after = 0
+    while page := TemplateService().templates(caller=CALLER, path=path, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _tell(path: str, answer: Any) -> None:
+    for error in answer.errors:
+        click.echo(f"{path}  error    {error.path}: {error.detail}")
+    for warning in answer.warnings:
+        click.echo(f"{path}  warning  {warning}")

@@ -1,0 +1,158 @@
+"""What is to be said about a template's texts before anybody is sent one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from notifications.domain.errors import FieldError, TemplateFault
+from notifications.models import CONTENT_FIELDS
+from notifications.rendering.engine import root_of
+from notifications.rendering.reads import covers
+from notifications.rendering.render import USER_FACTS, CompiledVersion
+from notifications.services.template_answers import LocaleGap, TextFault
+
+AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url"})
+CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
+    "in_app_template": "in_app"
+}
+Content = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Review:
+    """What is to be said about a template's texts.
+
+    used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
+    unknown: read of `user`, who has no such thing.
+    """
+
+    errors: list[FieldError] = field(default_factory=list)
+    faults: list[TextFault] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    unused: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    gaps: list[LocaleGap] = field(default_factory=list)
+
+    def placed(self, errors: Iterable[FieldError]) -> list[TextFault]:
+        """Errors with the line and column of those that have one."""
+        known = {(fault.path, fault.detail): fault for fault in self.faults}
+        return [
+            known.get((each.path, each.detail))
+            or TextFault(path=each.path, code=each.code, detail=each.detail)
+            for each in errors
+        ]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the author."""
+        return [
+            *(f"the required variable {name} is used in no text" for name in self.unused),
+            *(
+                f"the variable {name} is used but not declared: name it in required_variables, so"
+                " that a call without it is refused, or in optional_variables"
+                for name in self.extra
+            ),
+            *(f"there is no {name}: user has {', '.join(USER_FACTS)}" for name in self.unknown),
+            *(
+                f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
+                for gap in self.gaps
+            ),
+        ]
+
+
+def review(
+    *,
+    version: CompiledVersion,
+    content: Content,
+    default_locale: str,
+    required: Iterable[str],
+    optional: Iterable[str],
+) -> Review:
+    """Compiles every text of a version, layouts and all, and compares what they read with what is
+    declared, and the locales with one another."""
+    found = Review(gaps=locale_gaps(content, default_locale))
+    reads: set[str] = set()
+    for locale, name, source in _texts(content):
+        place = name if locale == default_locale else f"translations.{locale}.{name}"
+        try:
+            text = version.text(name, locale) if source else None
+        except TemplateFault as fault:
+            found.errors.append(FieldError(place, fault.code, fault.detail))
+            found.faults.append(_fault(place, fault))
+        else:
+            found.used |= text.variables if text else set()
+            reads |= text.reads if text else set()
+    declared = [*required, *optional, *(AMBIENT_VARIABLES - {"user"})]
+    if not found.errors:
+        found.unused = [n for n in required if not any(covers(n, read) for read in reads)]
+    undeclared = sorted(read for read in reads if not any(covers(n, read) for n in declared))
+    found.extra = [read for read in undeclared if root_of(read) != "user"]
+    found.unknown = [
+        read for read in undeclared if "." in read and _of_user(read) not in {*USER_FACTS, ""}
+    ]
+    return found
+
+
+def locale_gaps(content: Content, default_locale: str) -> list[LocaleGap]:
+    """The texts that one locale lacks and another has, so that its people read the other's.
+
+    `ru_RU` lacks nothing that `ru` has. The default locale's gaps count: people of locales without
+    texts of their own read it.
+    """
+    held = {locale: _held(content, locale) for locale in content}
+    order = sorted(held, key=lambda each: (each != default_locale, each))
+    gaps = []
+    for name in CONTENT_FIELDS:
+        having = [locale for locale in order if name in held[locale]]
+        gaps += [
+            LocaleGap(locale=locale, channel=CHANNEL_OF_FIELD[name], field=name, shown_in=having[0])
+            for locale in order
+            if having and locale not in having and _wanted(name, held[locale])
+        ]
+    return gaps
+
+
+def _wanted(name: str, held: set[str]) -> bool:
+    """A mail's text part is made from its HTML where there is none."""
+    return name != "email_body_template" or "email_html_template" not in held
+
+
+def _held(content: Content, locale: str) -> set[str]:
+    """The fields that a locale has, by itself or by its language."""
+    language = locale.replace("-", "_").partition("_")[0]
+    own = {**content.get(language, {}), **{k: v for k, v in content[locale].items() if v}}
+    return {name for name, source in own.items() if source}
+
+
+def _texts(content: Content) -> Iterator[tuple[str, str, str]]:
+    for locale, texts in content.items():
+        for name, source in texts.items():
+            yield locale, name, source
+
+
+def _fault(place: str, fault: TemplateFault) -> TextFault:
+    return TextFault(
+        path=place,
+        code=fault.code,
+        detail=fault.detail,
+        line=fault.data.get("line"),
+        column=fault.data.get("column"),
+    )
+
+
+def _of_user(read: str) -> str:
+    root, _, rest = read.partition(".")
+    return rest.partition(".")[0] if root == "user" else ""
+
+
+def check_publishable(version: CompiledVersion, listed: list[str]) -> list[FieldError]:
+    """What stands in the way of publishing texts that compile."""
+    if not version.channels:
+        return [FieldError("push_template", "required", "give at least one channel's text")]
+    silent = [channel for channel in listed if not version.supports(channel)]
+    if silent:
+        detail = f"there is no text for {', '.join(silent)}: write one or take the channel out"
+        return [FieldError("supported_channels", "channel_without_text", detail)]
+    return []

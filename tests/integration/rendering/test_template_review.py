@@ -1,0 +1,143 @@
+"""What authors are told of their texts before anybody is sent one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import InvalidRequest
+from notifications.services.template import TemplateService
+from notifications.services.template_answers import LocaleGap, ValidationAnswer
+from tests.integration.factories import make_template
+
+pytestmark = pytest.mark.django_db
+service = TemplateService()
+
+
+def checked(**body: Any) -> ValidationAnswer:
+    return service.validate(body=body, caller=SYSTEM)
+
+
+class TestVariables:
+    def test_dotted_names_are_compared_as_far_as_both_are_written_out(self) -> None:
+        answer = checked(
+            push_template="{{ order.total }} {{ order.id }}",
+            sms_template="{{ shop.name }}",
+            required_variables=["order.id", "order.customer"],
+            optional_variables=["shop"],
+        )
+
+        assert answer.missing_variables == ["order.customer"]
+        assert answer.extra_variables == ["order.total"]
+        assert answer.all_variables == ["order", "shop"]
+        assert answer.valid is False
+
+    def test_a_variable_that_is_handed_on_as_a_whole_counts_for_all_of_it(self) -> None:
+        answer = checked(push_template="{{ order|tojson }}", required_variables=["order.id"])
+
+        assert (answer.valid, answer.missing_variables, answer.extra_variables) == (True, [], [])
+
+    def test_variables_of_every_locale_and_layout_count(self) -> None:
+        make_template("layouts.mail", email_html_template="{% block b %}{% endblock %}{{ brand }}")
+
+        answer = checked(
+            email_html_template="{% extends 'layouts.mail' %}{% block b %}{{ a }}{% endblock %}",
+            translations={"ru": {"sms_template": "{{ b }}"}},
+        )
+
+        assert answer.extra_variables == ["a", "b", "brand"]
+
+    def test_what_the_user_has_not_is_told(self) -> None:
+        answer = checked(push_template="{{ user.first_name }} {{ user.nickname }}")
+
+        assert answer.unknown_variables == ["user.nickname"]
+        assert answer.extra_variables == []
+        assert "there is no user.nickname: user has id, uuid, username" in answer.warnings[0]
+
+
+class TestErrors:
+    def test_every_broken_text_is_told_with_line_and_column(self) -> None:
+        answer = checked(
+            push_template="fine",
+            sms_template="one\n{{ two",
+            translations={"ru": {"sms_template": "{% nonsense %}"}},
+        )
+
+        found = [(each.path, each.code, each.line, each.column) for each in answer.errors]
+        assert found == [
+            ("sms_template", "template_syntax", 2, 7),
+            ("translations.ru.sms_template", "template_syntax", 1, 4),
+        ]
+        assert answer.valid is False
+
+    def test_an_error_of_a_layout_is_told_at_the_text_that_uses_it(self) -> None:
+        answer = checked(push_template="x\n{% include 'no.such' %}")
+
+        (error,) = answer.errors
+        assert (error.path, error.code, error.line) == ("push_template", "unknown_reference", 2)
+
+    def test_publishing_is_refused_for_errors_and_answers_warnings(self) -> None:
+        body = {"name": "T", "path": "test.t", "push_template": "{{ amount }}"}
+        made = service.create(body=body, caller=SYSTEM)
+
+        published = service.publish(identifier=made.id, caller=SYSTEM)
+
+        assert published.version == 1
+        assert len(published.warnings) == 1
+        assert "the variable amount is used but not declared" in published.warnings[0]
+        with pytest.raises(InvalidRequest) as caught:
+            service.update(
+                identifier=made.id,
+                body={"push_template": "{{ amount", "status": "published"},
+                caller=SYSTEM,
+            )
+        assert caught.value.code == "template_syntax"
+        assert service.get(identifier=made.id, caller=SYSTEM).version == 1
+
+
+class TestLocales:
+    def test_a_locale_that_lacks_a_text_is_told_with_what_is_shown_instead(self) -> None:
+        answer = checked(
+            push_template="Paid",
+            email_subject_template="Paid",
+            email_body_template="Paid",
+            translations={"ru": {"push_template": "Оплачено", "email_body_template": "Оплачено"}},
+        )
+
+        assert answer.gaps == [
+            LocaleGap(locale="ru", channel="email", field="email_subject_template", shown_in="en")
+        ]
+        assert answer.warnings == ["ru has no email_subject_template: its people read it in en"]
+        assert answer.valid is True
+
+    def test_the_default_may_lack_a_text_too(self) -> None:
+        answer = checked(
+            push_template="Paid", translations={"ru": {"push_template": "Да", "sms_template": "Да"}}
+        )
+
+        assert [(gap.locale, gap.channel, gap.shown_in) for gap in answer.gaps] == [
+            ("en", "sms", "ru")
+        ]
+
+    def test_a_territory_lacks_nothing_that_its_language_has(self) -> None:
+        answer = checked(
+            push_template="Paid",
+            sms_template="Paid",
+            translations={
+                "ru": {"push_template": "Да", "sms_template": "Да"},
+                "ru_KZ": {"sms_template": "Да"},
+            },
+        )
+
+        assert answer.gaps == []
+
+    def test_a_mail_with_html_needs_no_text(self) -> None:
+        answer = checked(
+            email_html_template="<p>Paid</p>",
+            email_body_template="Paid",
+            translations={"ru": {"email_html_template": "<p>Оплачено</p>"}},
+        )
+
+        assert answer.gaps == []
