@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from notifications.domain.channels import Channel, Priority
+from notifications.domain.digest_periods import digest_period
 from notifications.domain.messages import Target
 from notifications.domain.preferences import DigestFrequency
-from notifications.policy.calendar import digest_period, mute_ends, zone_of
+from notifications.domain.wall_clock import first_zone
+from notifications.policy.mute import mute_ends
 from notifications.policy.stance import Stance
 
 STOP_RECHECK = timedelta(seconds=5)
@@ -209,7 +211,7 @@ def _ask_digest(facts: MessageFacts) -> Decision | None:
     if wished.digest == DigestFrequency.NEVER:
         inbox = facts.channel == Channel.IN_APP
         return None if inbox else Suppress("digest_never")
-    zone, note = zone_of(wished.zone, *facts.zones)
+    zone, note = first_zone(wished.zone, *facts.zones)
     bucket, closes_at = digest_period(frequency=wished.digest, now=facts.now, zone=zone)
     return Digest(bucket, closes_at, wished.digest, f"digest_{wished.digest}{note}")
 
@@ -231,7 +233,7 @@ def _muted(facts: MessageFacts, wished: Stance) -> tuple[datetime | None, str]:
     """When the person can be disturbed again, and why not now; None when they can."""
     if wished.quiet is None and wished.dnd_until is None:
         return None, ""
-    zone, note = zone_of(wished.zone, *facts.zones)
+    zone, note = first_zone(wished.zone, *facts.zones)
     return mute_ends(
         now=facts.now, quiet=wished.quiet, dnd_until=wished.dnd_until, zone=zone, note=note
     )

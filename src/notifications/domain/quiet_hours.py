@@ -1,0 +1,54 @@
+"""Quiet hours: a window of wall-clock times in which a person is left alone. Pure.
+
+The window is [start, end): its first minute is quiet, its end is not. A start after the end spans
+midnight; a start equal to the end means that there are none.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from notifications.domain.wall_clock import change_between
+
+_DAY = timedelta(days=1)
+_PIECES = 8  # stretches without a change of the clock; windows end within two of them
+
+
+def is_quiet(wall: time, *, start: time, end: time) -> bool:
+    """Whether a time of day lies within the window."""
+    if start <= end:
+        return start <= wall < end
+    return wall >= start or wall < end
+
+
+def quiet_until(*, now: datetime, start: time, end: time, zone: tzinfo) -> datetime | None:
+    """The earliest instant (UTC) from now on whose wall-clock time is outside the window; None when
+    that is now.
+
+    An end in a gap thereby counts as the gap's end, unless the window has begun again by then; a
+    clock that is turned back to before the start ends the quiet at that moment.
+    """
+    if start == end:
+        return None
+    instant = now
+    for _ in range(_PIECES):
+        wall = instant.astimezone(zone)
+        if not is_quiet(wall.time(), start=start, end=end):
+            break
+        ends = instant + _time_to(wall.time(), end)
+        instant = change_between(instant, ends, zone) or ends
+    return None if instant == now else instant.astimezone(UTC)
+
+
+def _time_to(wall: time, end: time) -> timedelta:
+    """How long a steady clock takes from one time of day to the next occurrence of another."""
+    return (_since_midnight(end) - _since_midnight(wall)) % _DAY or _DAY
+
+
+def _since_midnight(wall: time) -> timedelta:
+    return timedelta(
+        hours=wall.hour,
+        minutes=wall.minute,
+        seconds=wall.second,
+        microseconds=wall.microsecond,
+    )

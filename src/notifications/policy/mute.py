@@ -1,0 +1,27 @@
+"""When a person can be disturbed again: quiet hours and do-not-disturb together."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, tzinfo
+
+from notifications.domain.quiet_hours import quiet_until
+
+
+def mute_ends(
+    *,
+    now: datetime,
+    quiet: tuple[time, time] | None,
+    dnd_until: datetime | None,
+    zone: tzinfo,
+    note: str = "",
+) -> tuple[datetime | None, str]:
+    """When a person can be disturbed again and what forbids it now; (None, "") when nothing does.
+
+    A do-not-disturb that ends within the quiet hours lasts until they end.
+    """
+    muted = dnd_until is not None and dnd_until > now
+    start = dnd_until if muted and dnd_until is not None else now
+    end = quiet_until(now=start, start=quiet[0], end=quiet[1], zone=zone) if quiet else None
+    if muted:
+        return end or start, "do_not_disturb"
+    return end, f"quiet_hours{note}" if end else ""
