@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from datetime import UTC, datetime, timedelta
@@ -56,7 +57,7 @@ def check_digests(change: Change, step: int) -> None:
     shown = walls(change.zone, first, 11 * 24 * 60)
     closings: dict[str, list[int]] = {"hourly": [], "daily": [], "weekly": []}
     latest = shown[0].date()
-    for index, (before, wall) in enumerate(zip(shown, shown[1:], strict=False), 1):
+    for index, (before, wall) in enumerate(itertools.pairwise(shown), 1):
         if wall.minute == 0 or wall - before != MINUTE:
             closings["hourly"].append(index)
         if wall.date() > latest:
@@ -160,6 +161,6 @@ def test_no_clock_is_set_twice_within_two_days():
     """`change_between` finds the only change between two instants that are two days apart."""
     for name in zones():
         found = list(changes_of(name))
-        for one, other in zip(found, found[1:], strict=False):
+        for one, other in itertools.pairwise(found):
             assert other.at - one.at > 2 * DAY, one
             assert change_between(one.at - MINUTE, one.at + DAY, one.zone) == one.at
