@@ -19,6 +19,7 @@ from notifications.domain.errors import TemplateFault
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import FormatFault, formats_for
 from notifications.rendering.links import TITLE_END, Library, NoLibrary, link
+from notifications.rendering.mail_html import styled
 from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
 from notifications.rendering.reads import dotted_reads
 from notifications.rendering.sandbox import MissingVariable, Sandbox
@@ -39,6 +40,7 @@ class CompiledText:
         "_template",
         "is_titled",
         "name",
+        "notes",
         "reads",
         "reads_clock",
         "uses",
@@ -63,7 +65,10 @@ class CompiledText:
         try:
             linked = link(source, env=env, name=name, library=library or NoLibrary(), path=path)
             self._lines, self.uses = linked.lines, frozenset(linked.paths)
-            self._compile(linked.tree, env)
+            tree, self.notes = linked.tree, ""
+            if html:
+                tree.body, self.notes = styled(tree.body, name=name)
+            self._compile(tree, env)
         except (RecursionError, MemoryError, SyntaxError) as error:
             raise TemplateFault(f"{name} {TOO_DEEP}", code="template_syntax") from error
 

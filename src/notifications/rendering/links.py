@@ -18,6 +18,7 @@ from jinja2 import nodes
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.macros import Macros, rename
 from notifications.rendering.sandbox import Sandbox
+from notifications.rendering.skeleton import copied
 from notifications.rendering.sources import parse_source
 
 LINES = 1_000_000
@@ -253,7 +254,7 @@ class _Blocks:
     def _filled(self, name: str, level: int) -> list[nodes.Node]:
         """A block by its youngest text; level 1 is what `super()` shows, and so on."""
         chosen = self._blocks[name][level]
-        holder = nodes.Template(_copied(chosen.body), lineno=chosen.lineno)
+        holder = nodes.Template(copied(chosen.body), lineno=chosen.lineno)
         _replace(holder, nodes.Block, lambda block: self._filled(block.name, 0))
         _replace(holder, nodes.Output, lambda output: self._with_super(output, name, level))
         self._linker.spend(holder.body)
@@ -275,19 +276,6 @@ def _is_blank(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Output) and all(
         isinstance(child, nodes.TemplateData) and not child.data.strip() for child in node.nodes
     )
-
-
-def _copied(value: Any) -> Any:
-    """A deep copy; copy.deepcopy would copy the environment as well."""
-    if isinstance(value, list):
-        return [_copied(each) for each in value]
-    if not isinstance(value, nodes.Node):
-        return value
-    made = object.__new__(type(value))
-    for name, held in value.iter_fields():
-        setattr(made, name, _copied(held))
-    made.lineno, made.environment = value.lineno, value.environment
-    return made
 
 
 def _is_super(node: nodes.Node) -> bool:

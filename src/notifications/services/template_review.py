@@ -24,7 +24,7 @@ class Review:
     """What is to be said about a template's texts.
 
     used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
-    unknown: read of `user`, who has no such thing.
+    unknown: read of `user`, who has no such thing; notes: what else is worth telling.
     """
 
     errors: list[FieldError] = field(default_factory=list)
@@ -34,6 +34,7 @@ class Review:
     extra: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     gaps: list[LocaleGap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def placed(self, errors: Iterable[FieldError]) -> list[TextFault]:
         """Errors with the line and column of those that have one."""
@@ -59,6 +60,7 @@ class Review:
                 f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
                 for gap in self.gaps
             ),
+            *self.notes,
         ]
 
 
@@ -82,8 +84,10 @@ def review(
             found.errors.append(FieldError(place, fault.code, fault.detail))
             found.faults.append(_fault(place, fault))
         else:
-            found.used |= text.variables if text else set()
-            reads |= text.reads if text else set()
+            if text is not None:
+                found.used |= text.variables
+                reads |= text.reads
+                found.notes += [text.notes] if text.notes else []
     declared = [*required, *optional, *(AMBIENT_VARIABLES - {"user"})]
     if not found.errors:
         found.unused = [n for n in required if not any(covers(n, read) for read in reads)]

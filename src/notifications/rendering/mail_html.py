@@ -1,0 +1,167 @@
+"""What becomes of a mail's HTML when it is compiled: MJML is made HTML, stylesheets go into tags.
+
+Both are done once for a version, never for a message. Mail programs drop `<style>`, so rules are
+written into the `style` of the elements that they match; `@media` and other at-rules stay.
+Nothing is fetched: no stylesheet, no font, no include.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from css_inline import CSSInliner, InlineError
+from jinja2 import nodes
+from mjml import mjml2html
+
+from notifications.domain.errors import TemplateFault
+from notifications.rendering.meter import MAX_OUTPUT
+from notifications.rendering.skeleton import OPTIONAL_END, Skeleton, Unfit, tags, without_comments
+
+MAX_TAG_DEPTH = 100  # mrml goes down the tree by recursion, on the thread's own stack
+MAX_SHEETS = 20
+MAX_STYLED = 20_000_000  # characters of stylesheets times elements
+MAX_MATCHES = 1_000_000  # rules times elements
+_HAS_STYLE = re.compile(r"<(?:mj-)?style\b", re.IGNORECASE)
+_STYLE = re.compile(r"<style\b([^<>]*)>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL)
+_OWN_STYLE = re.compile(
+    r"(<mj-style\b[^<>]{0,200}\binline\s?=\s?[\"']inline[\"'][^<>]{0,200}>)", re.IGNORECASE
+)
+_BEFORE_BODY = [
+    re.compile(each, re.IGNORECASE)
+    for each in (r"</head\s*>", r"<html\b[^<>]*>", r"<!doctype[^<>]*>")
+]
+_INLINED = "/*zqjzown*/"
+_ROWS = re.compile(r"(<table\b[^<>]*>)((?:\s|<!--zqjz\d+zjqz-->)*<tr\b)", re.IGNORECASE)
+_BY_SIBLINGS = re.compile(r"[~+]|:(?:nth|first|last|only|has|is|where|not)")
+_OPTIONS: dict[str, Any] = {
+    "keep_at_rules": True,
+    "keep_link_tags": True,
+    "load_remote_stylesheets": False,
+}
+_HTML = CSSInliner(**_OPTIONS)
+_MJML = CSSInliner(**_OPTIONS, keep_style_tags=True)
+
+
+class Styled(NamedTuple):
+    """A mail's statements; why_not says what stood in the way of styling them, or is empty."""
+
+    body: list[nodes.Node]
+    why_not: str
+
+
+def styled(body: list[nodes.Node], *, name: str) -> Styled:
+    """The statements of a mail's HTML, its MJML compiled and its stylesheets inlined.
+
+    A stylesheet that cannot be inlined stays as it is written: the mail is right, if plainer.
+
+    Raises:
+        TemplateFault: template_syntax, for MJML that cannot be compiled.
+    """
+    head, page = _split(body)
+    if len(page) == 1 and isinstance(page[0], nodes.Scope):  # all of it is one block
+        page[0].body, why_not = styled(page[0].body, name=name)
+        return Styled(body, why_not)
+    static = "".join(data.data for node in page for data in node.find_all(nodes.TemplateData))
+    is_mjml = without_comments(static).lstrip().lower().startswith("<mjml")
+    if not is_mjml and not _HAS_STYLE.search(static):
+        return Styled(body, "")
+    try:
+        if len(_HAS_STYLE.findall(static)) > MAX_SHEETS:
+            raise Unfit(f"there are more than {MAX_SHEETS} stylesheets")
+        skeleton = Skeleton(page)
+        text = _from_mjml(skeleton.text, name) if is_mjml else _inlined(skeleton.text)
+        return Styled([*head, *skeleton.statements(text)], "")
+    except Unfit as error:
+        if is_mjml:
+            raise _fault(name, str(error)) from error
+        return Styled(body, f"the stylesheets of {name} are not inlined: {error}")
+
+
+def _split(body: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    """What stands before the page, such as macros and `set`, and the page."""
+    for place, node in enumerate(body):
+        if isinstance(node, nodes.Output):
+            if any(not isinstance(d, nodes.TemplateData) or d.data.strip() for d in node.nodes):
+                return body[:place], body[place:]
+        elif not isinstance(node, nodes.Assign | nodes.Macro):
+            return body[:place], body[place:]
+    return body, []
+
+
+def _from_mjml(text: str, name: str) -> str:
+    if _depth(text, is_xml=True) > MAX_TAG_DEPTH:
+        raise _fault(name, f"elements are nested more than {MAX_TAG_DEPTH} deep")
+    if "<mj-include" in text.lower():
+        raise _fault(name, "use {% include 'path' %} instead of mj-include")
+    try:
+        html = mjml2html(_OWN_STYLE.sub(rf"\1{_INLINED}", text), fonts={})
+    except ValueError as error:
+        raise _fault(name, str(error)) from error
+    if _INLINED not in html:
+        return html
+    html = _STYLE.sub(_chosen, html)
+    return _run(_MJML, html).replace(' data-css-inline="ignore"', "").replace(_INLINED, "")
+
+
+def _chosen(style: re.Match[str]) -> str:
+    """Only what the author wants inlined is: MJML's own rules hold for the whole document."""
+    return style[0] if _INLINED in style[2] else f'<style data-css-inline="ignore"{style[0][6:]}'
+
+
+def _inlined(text: str) -> str:
+    text = _with_body(_STYLE.sub(_kept_if_marked, text))
+    # A table without tbody would get one, which began before a loop over rows and ended in it.
+    return _run(_HTML, _ROWS.sub(r"\1<tbody>\2", text)).replace(' data-css-inline="keep"', "")
+
+
+def _with_body(text: str) -> str:
+    """The page with the tag that begins its body: an implied one could begin within a branch."""
+    if "<body" in text.lower():
+        return text
+    begin = next((found for each in _BEFORE_BODY if (found := each.search(text))), None)
+    at = begin.end() if begin else 0
+    return f"{text[:at]}<body>{text[at:]}"
+
+
+def _kept_if_marked(style: re.Match[str]) -> str:
+    """A stylesheet with variables stays, so that none is lost with a rule that matches nothing."""
+    return f'<style data-css-inline="keep"{style[0][6:]}' if "zqjz" in style[2] else style[0]
+
+
+def _run(inliner: CSSInliner, html: str) -> str:
+    if not _is_bounded(html):
+        raise Unfit("there are too many rules and elements")
+    try:
+        found = inliner.inline(html)
+    except InlineError as error:
+        raise Unfit(str(error)) from error
+    if len(found) > MAX_OUTPUT:
+        raise Unfit(f"it grows to more than {MAX_OUTPUT:,} characters")
+    return found
+
+
+def _is_bounded(html: str) -> bool:
+    """Whether matching every rule with every element is soon done, however it is written."""
+    elements = sum(1 for _ in tags(html))
+    sheets = "".join(style[2] for style in _STYLE.finditer(html))
+    rules = sheets.count("{") + sheets.count(",") + elements * len(_BY_SIBLINGS.findall(sheets))
+    return (
+        len(sheets) * elements <= MAX_STYLED
+        and rules * elements <= MAX_MATCHES
+        and _depth(html) <= MAX_TAG_DEPTH
+    )
+
+
+def _depth(text: str, *, is_xml: bool = False) -> int:
+    """How deep elements are nested; HTML's that need no end tag count in XML only."""
+    deepest = depth = 0
+    for name, step in tags(text):
+        if is_xml or name not in OPTIONAL_END:
+            depth += step
+            deepest = max(deepest, depth)
+    return deepest
+
+
+def _fault(name: str, why: str) -> TemplateFault:
+    return TemplateFault(f"{name}: MJML: {why}", code="template_syntax")

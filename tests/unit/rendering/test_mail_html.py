@@ -1,0 +1,220 @@
+"""MJML and stylesheets: compiled once, with the template's statements in their places."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from typing import Any
+
+import pytest
+
+from notifications.domain.errors import TemplateFault
+from notifications.rendering.engine import CompiledText
+from notifications.rendering.filters import FORMATS
+from notifications.rendering.formats import formats_for
+from notifications.rendering.meter import METER, Meter
+
+FORBIDDEN_WORDS = ("zqjz", "data-css-inline", "mj-")
+
+
+def show(source: str, **context: Any) -> str:
+    compiled = CompiledText(source, html=True)
+    assert compiled.notes == ""
+    text = compiled.render({**context, FORMATS: formats_for("en", "UTC"), METER: Meter()})
+    for word in FORBIDDEN_WORDS:
+        assert word not in text.replace("mj-column-per", "").replace("mj-outlook", "")
+    return text
+
+
+def body_of(html: str) -> str:
+    found = re.search(r"<body[^>]*>(.*)</body>", html, re.DOTALL)
+    assert found is not None
+    return found[1].strip().replace("  ", " ")
+
+
+class TestStylesheets:
+    def test_rules_go_into_the_elements_and_at_rules_stay(self) -> None:
+        html = show(
+            "<!doctype html><html><head><style>.b{color:red} @media print{.b{color:black}}"
+            "</style></head><body><p class='b'>{{ x }}</p></body></html>",
+            x="<Ann>",
+        )
+
+        assert html.startswith("<!DOCTYPE html>")
+        assert '<p class="b" style="color: red;">&lt;Ann&gt;</p>' in html
+        assert "<style>@media print{.b{color:black}} </style>" in html
+
+    def test_a_loop_over_rows_stays_in_its_table(self) -> None:
+        source = (
+            "<style>td{color:red}</style><table>{% for r in rows %}<tr><td>{{ r }}</td></tr>"
+            "{% else %}<tr><td>none</td></tr>{% endfor %}</table>"
+        )
+        row = '<tr><td style="color: red;">{}</td></tr>'
+
+        assert body_of(show(source, rows=[1, 2])) == (
+            f"<table><tbody>{row.format(1)}{row.format(2)}</tbody></table>"
+        )
+        assert (
+            body_of(show(source, rows=[])) == f"<table><tbody>{row.format('none')}</tbody></table>"
+        )
+
+    def test_branches_attributes_and_variables_stay_where_they_are(self) -> None:
+        source = (
+            "<style>a{color:red}</style>{% if n == 1 %}<b>one</b>{% elif n == 2 %}<i>two</i>"
+            "{% else %}many{% endif %}<a {% if hot %}class='hot'{% endif %}"
+            " href='{{ url }}?a=1&amp;b={{ n }}'>{# no #}go</a>"
+        )
+
+        link = 'href="https://x.example/?a=1&amp;b={}" style="color: red;">go</a>'
+        assert body_of(show(source, n=1, hot=True, url="https://x.example/")) == (
+            '<b>one</b><a class="hot" ' + link.format(1)
+        )
+        assert body_of(show(source, n=2, hot=False, url="https://x.example/")) == (
+            "<i>two</i><a " + link.format(2)
+        )
+        assert body_of(show(source, n=3, hot=False, url="https://x.example/")).startswith("many<a")
+
+    def test_a_stylesheet_with_variables_is_inlined_and_stays(self) -> None:
+        html = show("<style>p{color:{{ c }}}</style><p>x</p>", c="red")
+
+        assert '<p style="color: red;">x</p>' in html
+        assert "<style>p{color:red}</style>" in html
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            "<!doctype html><html><head><style>p{color:red}</style></head>BODY</html>",
+            "<!doctype html><style>p{color:red}</style>BODY",
+            "<html><style>p{color:red}</style>BODY</html>",
+            "BODY<style>p{color:red}</style>",
+        ],
+    )
+    def test_a_page_without_a_body_tag_gets_it_before_its_branches(self, page: str) -> None:
+        source = page.replace("BODY", "{% if a %}<p>x</p>{% endif %}y")
+
+        assert '<body><p style="color: red;">x</p>y' in show(source, a=True).replace("\n", "")
+        assert "<body>y" in show(source, a=False)
+
+    def test_macros_and_set_stand_before_the_page(self) -> None:
+        html = show(
+            "{% macro m(x) %}<b>{{ x }}</b>{% endmacro %}{% set y = 2 %}"
+            "<style>p{color:red}</style><p>{{ m(y) }}</p>"
+        )
+
+        assert body_of(html) == '<p style="color: red;"><b>2</b></p>'
+
+    def test_conditional_comments_and_their_variables_stay(self) -> None:
+        html = show("<style>p{color:red}</style><!--[if mso]>{{ x }}<![endif]--><p>y</p>", x=1)
+
+        assert "<!--[if mso]>1<![endif]-->" in html
+
+    def test_nothing_is_fetched(self, tmp_path: Any) -> None:
+        sheet = tmp_path / "evil.css"
+        sheet.write_text("p{color:evil}")
+
+        html = show(
+            f"<html><head><link rel='stylesheet' href='{sheet}'><style>b{{color:red}}</style>"
+            "</head><body><p>x</p></body></html>"
+        )
+
+        assert "<p>x</p>" in html
+        assert f'<link rel="stylesheet" href="{sheet}">' in html
+
+    def test_html_without_a_stylesheet_is_left_as_it_is(self) -> None:
+        source = "<TABLE><tr><td>x</TABLE>"
+
+        assert show(source) == source
+
+    @pytest.mark.parametrize(
+        ("source", "why"),
+        [
+            ("{% if a %}<div>{% endif %}x{% if a %}</div>{% endif %}", "that it does not close"),
+            ("<p {% if a %}class='a'>{% endif %}</p>", "ends outside of it"),
+            ("<style>{% if a %}p{}{% endif %}</style>", "a stylesheet or title has branches"),
+            ("zqjz1zjqz", "a meaning of its own"),
+            ("<i>" * 101 + "</i>" * 101, "too many rules"),
+        ],
+    )
+    def test_what_cannot_be_inlined_stays_as_it_is_with_a_note(self, source: str, why: str) -> None:
+        sheet = "<style>p{color:red}</style>"
+
+        compiled = CompiledText(f"{sheet}{source}", html=True, name="mail")
+
+        assert compiled.notes.startswith("the stylesheets of mail are not inlined: ")
+        assert why in compiled.notes
+        text = compiled.render({"a": 1, FORMATS: formats_for("en", "UTC"), METER: Meter()})
+        assert text.startswith(sheet)
+
+
+class TestMJML:
+    PAGE = (
+        "{% block all %}<mjml><mj-head><mj-style inline='inline'>.b{color:blue}</mj-style>"
+        "</mj-head><mj-body>BODY</mj-body></mjml>{% endblock %}"
+    )
+
+    def test_it_becomes_html_with_loops_and_variables_in_their_places(self) -> None:
+        html = show(
+            self.PAGE.replace(
+                "BODY",
+                "{% for r in rows %}<mj-section background-color='{{ colour }}'><mj-column>"
+                "<mj-text css-class='b'>Row {{ r }}</mj-text>"
+                "<mj-button href='{{ url }}'>Go</mj-button></mj-column></mj-section>{% endfor %}",
+            ),
+            rows=["<a>", "b"],
+            colour="#fed",
+            url="https://x.example/?a=1&b=2",
+        )
+
+        assert html.lower().startswith("<!doctype html>")
+        assert html.count(";background-color:#fed") == 4
+        assert html.count('<td class="b" align="left" style="color: blue;') == 2
+        assert "Row &lt;a&gt;" in html
+        assert html.count('href="https://x.example/?a=1&amp;b=2"') == 2
+        assert "googleapis" not in html
+
+    @pytest.mark.parametrize(
+        ("source", "why"),
+        [
+            ("<mj-section <mj-text>", "MJML: "),
+            ("<mj-include path='/etc/passwd' />", "use {% include 'path' %}"),
+            ("<mj-wrapper>" * 5_000, "nested more than 100 deep"),
+            ("<mj-text>" + "<p>" * 5_000, "nested more than 100 deep"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, source: str, why: str) -> None:
+        with pytest.raises(TemplateFault) as caught:
+            CompiledText(f"<mjml><mj-body>{source}</mj-body></mjml>", html=True)
+
+        assert caught.value.code == "template_syntax"
+        assert why in caught.value.detail
+
+
+HOSTILE = [
+    "<a" * 49_000,
+    "<!--" * 24_000,
+    "<style>" * 14_000,
+    "<div>" * 19_000,
+    "<p>" * 32_000,
+    "<table" * 16_000,
+    "<table>" + "<!--zqjz-->" * 8_000,
+    "<style>" + "p{color:red}" * 4_000 + "</style>" + "<p>" * 15_000,
+    "<style>" + "p~p~p~p~p{color:red}" * 40 + "</style>" + "<p>" * 5_000,
+    "<style>" + "b b b b b b b i{color:red}" * 90 + "</style>" + ("<b>" * 90 + "</b>" * 90) * 100,
+    "<style>p{color:" + "x" * 50_000 + "}</style>" + "<p>" * 10_000,
+    "<mjml><mj-body>" + "<mj-section></mj-section>" * 3_800 + "</mj-body></mjml>",
+    "<mjml><mj-body>" + "<mj-" * 20_000,
+    "<mjml><mj-head><mj-style " + "inline " * 14_000,
+    "<mjml><!--" + "<!---->" * 10_000,
+]
+
+
+@pytest.mark.parametrize("source", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_pages_are_soon_done_with(source: str) -> None:
+    sheet = "" if "mjml" in source else "<style>p{}</style>"
+    before = time.thread_time()
+
+    with contextlib.suppress(TemplateFault):
+        CompiledText(f"{sheet}{source}", html=True)
+
+    assert time.thread_time() - before < 2  # CPU time; most take some hundredths
