@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +13,17 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from hypothesis import settings
 
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
 from notifications.infra import clock
 from notifications.rendering import versions
 
+# The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.register_profile("proof", max_examples=5_000, deadline=None)
+settings.load_profile("proof" if os.environ.get("CARILLON_PROOF") else "seeded")
 _ground = importlib.import_module("notifications.migrations.0002_ground")
 
 

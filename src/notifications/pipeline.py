@@ -261,7 +261,8 @@ def content_of(
     if version is None:
         shared = not message.text and message.job_id
         text = job_context(shared) if shared else unseal_json(message.text)
-        return text_content(str(text.get("title", "")), str(text.get("message", "")), {})
+        title, body = str(text.get("title", "")), str(text.get("message", ""))
+        return text_content(title, body, channel=message.channel)
     row = facts.users.get(message.user_id or 0)
     user = user_context(UserFacts._make(row)) if row else {}
     settings = environment()

@@ -32,13 +32,18 @@ CHUNKS_AT_ONCE = 64
 
 
 class CompiledText:
-    """One compiled text. `render` takes the variables as they are; nothing is copied."""
+    """One compiled text. `render` takes the variables as they are; nothing is copied.
+
+    variables are the roots of what it reads, reads the same with their entries (`order.id`);
+    least_bytes is what it says at least; notes is a sentence for its author, or empty.
+    """
 
     __slots__ = (
         "_globals",
         "_lines",
         "_template",
         "is_titled",
+        "least_bytes",
         "name",
         "notes",
         "reads",
@@ -77,6 +82,7 @@ class CompiledText:
         self.reads = dotted_reads(tree, self.variables)
         self.reads_clock = any(node.name == "time_ago" for node in tree.find_all(nodes.Filter))
         self.is_titled = any(TITLE_END in node.data for node in tree.find_all(nodes.TemplateData))
+        self.least_bytes = sum(len(text.encode("utf-8", "replace")) for text in _always(tree.body))
         names = {node.name for node in tree.find_all(nodes.Name)}
         self._globals = {name: env.globals[name] for name in names & _GLOBALS}
         env.guard(tree)
@@ -110,6 +116,15 @@ class CompiledText:
                 line = self._template.get_corresponding_lineno(traceback.tb_lineno)
             traceback = traceback.tb_next
         return self._lines.where(line)
+
+
+def _always(body: list[nodes.Node]) -> Iterator[str]:
+    """What a text says whatever its variables are."""
+    for node in body:
+        if isinstance(node, nodes.Scope):
+            yield from _always(node.body)
+        elif isinstance(node, nodes.Output):
+            yield from (each.data for each in node.nodes if isinstance(each, nodes.TemplateData))
 
 
 def _bounded_join(chunks: Iterator[str]) -> str:

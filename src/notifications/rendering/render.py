@@ -25,6 +25,7 @@ from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import formats_for
 from notifications.rendering.links import TITLE_END, Part
 from notifications.rendering.meter import METER, Meter
+from notifications.rendering.push import push_fitted
 
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
@@ -89,9 +90,10 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}  # CLDR's spaces would cost an SMS its 7-bit alphabet
 
 
-def text_content(title: str, body: str, data: Mapping[str, Any]) -> Content:
+def text_content(title: str, body: str, *, channel: str) -> Content:
     """The content of a notification without a template."""
-    return Content(title=one_line(title), body=body, data=data)
+    title = one_line(title)
+    return Content(*(push_fitted(title, body) if channel == Channel.PUSH else (title, body)))
 
 
 def one_line(text: str) -> str:
@@ -182,8 +184,10 @@ class CompiledVersion:
         self.variables()
         return len(self._texts)
 
-    def render(self, *, channel: str, locale: str, context: dict[str, Any]) -> Content:
-        """What a message says on its channel.
+    def render(
+        self, *, channel: str, locale: str, context: dict[str, Any], fit: bool = True
+    ) -> Content:
+        """What a message says on its channel; a push is cut to what its payload takes, if `fit`.
 
         context holds user, current_time, app_name, app_url and the caller's variables. A text is
         looked for in the locale, its language, the template's default and the service's.
@@ -208,6 +212,8 @@ class CompiledVersion:
             body = body.translate(_PLAIN_SPACES)
         if plan.is_titled and not title:
             title = str(context.get("app_name") or "")
+        if fit and channel == Channel.PUSH:
+            return Content(*push_fitted(title, body.strip()))
         return Content(title=title, body=body.strip())
 
     def _field(self, channel: str) -> str | None:

@@ -150,6 +150,14 @@ class SmsAnswer(msgspec.Struct, kw_only=True):
     segments: int
 
 
+class PushAnswer(msgspec.Struct, kw_only=True):
+    """How much of a push's payload title and body take; cut: they are too long, and shortened."""
+
+    bytes: int
+    limit: int
+    cut: bool
+
+
 class PreviewItem(msgspec.Struct, kw_only=True):
     """One channel in one locale: rendered, or the error that stands in the way."""
 
@@ -159,6 +167,7 @@ class PreviewItem(msgspec.Struct, kw_only=True):
     body: str = ""
     html: str = ""
     sms: SmsAnswer | None = None
+    push: PushAnswer | None = None
     error_code: str | None = None
     error: str | None = None
 

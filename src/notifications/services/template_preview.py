@@ -8,9 +8,10 @@ from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
+from notifications.rendering.push import push_fitted, push_length
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.sms import sms_length
-from notifications.services.template_answers import PreviewItem, SmsAnswer
+from notifications.services.template_answers import PreviewItem, PushAnswer, SmsAnswer
 
 
 def preview_item(
@@ -18,19 +19,24 @@ def preview_item(
 ) -> PreviewItem:
     """One channel in one locale, rendered, or the error that stands in the way."""
     try:
-        shown = compiled.render(channel=channel, locale=locale, context=context)
+        shown = compiled.render(channel=channel, locale=locale, context=context, fit=False)
     except TemplateFault as fault:
         return PreviewItem(
             channel=channel, locale=locale, error_code=fault.code, error=fault.detail
         )
     length = SmsAnswer(**sms_length(shown.body)._asdict()) if channel == Channel.SMS else None
+    title, body, push = shown.title, shown.body, None
+    if channel == Channel.PUSH:
+        push = PushAnswer(**push_length(title, body)._asdict())
+        title, body = push_fitted(title, body)
     return PreviewItem(
         channel=channel,
         locale=locale,
-        title=shown.title,
-        body=shown.body,
+        title=title,
+        body=body,
         html=shown.html,
         sms=length,
+        push=push,
     )
 
 

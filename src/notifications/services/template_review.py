@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from notifications.domain.errors import FieldError, TemplateFault
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
+from notifications.rendering.push import MAX_PUSH_BYTES
 from notifications.rendering.reads import covers
 from notifications.rendering.render import USER_FACTS, CompiledVersion
 from notifications.services.template_answers import LocaleGap, TextFault
@@ -85,6 +86,7 @@ def review(
             found.faults.append(_fault(place, fault))
         else:
             if text is not None:
+                found.errors += _too_long(place, name, text.least_bytes)
                 found.used |= text.variables
                 reads |= text.reads
                 found.notes += [text.notes] if text.notes else []
@@ -144,6 +146,16 @@ def _fault(place: str, fault: TemplateFault) -> TextFault:
         line=fault.data.get("line"),
         column=fault.data.get("column"),
     )
+
+
+def _too_long(place: str, name: str, least_bytes: int) -> list[FieldError]:
+    if name != "push_template" or least_bytes <= MAX_PUSH_BYTES:
+        return []
+    detail = (
+        f"is at least {least_bytes:,} bytes long: a push takes {MAX_PUSH_BYTES:,} with its title,"
+        " and what is longer is cut"
+    )
+    return [FieldError(place, "push_too_long", detail)]
 
 
 def _of_user(read: str) -> str:

@@ -141,3 +141,76 @@ class TestLocales:
         )
 
         assert answer.gaps == []
+
+
+class TestLengths:
+    def test_a_push_that_is_too_long_by_its_own_words_is_refused(self) -> None:
+        answer = checked(push_template="word " * 1_000)
+
+        (error,) = answer.errors
+        assert (error.path, error.code) == ("push_template", "push_too_long")
+        assert "is at least 5,000 bytes long: a push takes 3,500" in error.detail
+
+    def test_a_preview_counts_a_push_and_an_sms(self) -> None:
+        body = {
+            "name": "T",
+            "path": "test.t",
+            "push_template": "Paid\n\n{{ text }}",
+            "sms_template": "{{ text }}",
+            "translations": {"ru": {"sms_template": "Оплачено"}},
+        }
+        made = service.create(body=body, caller=SYSTEM)
+
+        shown = service.preview(
+            identifier=made.id, body={"context": {"text": "word " * 1_000}}, caller=SYSTEM
+        )
+
+        found = {(each.channel, each.locale): each for each in shown.previews}
+        push = found["push", "en"]
+        assert push.push is not None
+        assert (push.push.limit, push.push.cut) == (3_500, True)
+        assert 3_400 < push.push.bytes <= 3_500
+        assert push.body.endswith("word…")
+        sms, russian = found["sms", "en"].sms, found["sms", "ru"].sms
+        assert sms is not None
+        assert (sms.encoding, sms.units, sms.segments) == ("GSM-7", 4_999, 33)
+        assert russian is not None
+        assert (russian.encoding, russian.units, russian.segments) == ("UCS-2", 8, 1)
+
+
+class TestMails:
+    def test_stylesheets_of_a_layout_reach_the_template_and_what_cannot_is_told(self) -> None:
+        make_template(
+            "layouts.mail",
+            email_html_template="<html><head><style>p{color:red}</style></head>"
+            "<body>{% block body %}{% endblock %}</body></html>",
+        )
+        child = "{% extends 'layouts.mail' %}{% block body %}BODY{% endblock %}"
+        body = {
+            "name": "T",
+            "path": "test.t",
+            "email_html_template": child.replace("BODY", "<p>Hi {{ user.first_name }}</p>"),
+        }
+        made = service.create(body=body, caller=SYSTEM)
+
+        (shown,) = service.preview(identifier=made.id, body={}, caller=SYSTEM).previews
+
+        assert made.warnings == []
+        assert '<p style="color: red;">Hi Alex</p>' in shown.html
+        assert shown.body == "Hi Alex"
+        torn = service.validate(
+            identifier=made.id,
+            body={"email_html_template": child.replace("BODY", "{% if user %}<p><b>{% endif %}")},
+            caller=SYSTEM,
+        )
+        assert (torn.valid, len(torn.warnings)) == (True, 1)
+        assert (
+            "not inlined: a branch opens a tag that it does not close (line 1)"
+            in (torn.warnings[0])
+        )
+
+    def test_mjml_that_cannot_be_compiled_is_refused(self) -> None:
+        answer = checked(email_html_template="<mjml><mj-body><mj-section <mj-text>")
+
+        (error,) = answer.errors
+        assert (error.path, error.code) == ("email_html_template", "template_syntax")

@@ -248,5 +248,5 @@ def test_the_callers_context_cannot_overwrite_the_user() -> None:
 
 
 def test_a_notification_without_a_template_has_a_title_of_one_line() -> None:
-    assert text_content("a\nb", "c\nd", {"x": 1}).title == "a b"
-    assert text_content("a", "c\nd", {"x": 1}).body == "c\nd"
+    assert text_content("a\nb", "c\nd", channel="in_app").title == "a b"
+    assert text_content("a", "c\nd", channel="in_app").body == "c\nd"
