@@ -211,10 +211,10 @@ class TestDiff:
         assert author.get(f"{one}/diff").data["texts"] == []
 
     def test_texts_of_very_many_lines_are_told_as_replaced(self, author: APIClient) -> None:
-        made = write(author, push_template="a\n" * 4_000)
+        made = write(author, in_app_template="a\n" * 4_000)
         one = f"{TEMPLATES}/{made.data['id']}"
         author.post(f"{one}/publish", {})
-        author.put(one, {"push_template": "b"})
+        author.put(one, {"in_app_template": "b"})
 
         (text,) = author.get(f"{one}/diff").data["texts"]
 
