@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from notifications.conf import environment
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import TemplateFault
@@ -22,7 +21,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.limits import Limit
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock, telemetry
-from notifications.infra.crypto import seal_json, unseal_json
+from notifications.infra.crypto import seal_json
 from notifications.models.frequency import Claim, FrequencyCount
 from notifications.models.hot import hot
 from notifications.models.hot_rows import PendingMessage
@@ -49,14 +48,10 @@ from notifications.policy.wishes_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, Outcome, trails
 from notifications.recording.record import record
-from notifications.rendering.render import (
-    CompiledVersion,
-    UserFacts,
-    text_content,
-    user_context,
-)
+from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import versions_of
-from notifications.shared_rows import CategoryFacts, category_facts, job_context
+from notifications.shared_rows import CategoryFacts, category_facts
+from notifications.wording import content_of, headers_of
 
 
 @dataclass(slots=True)
@@ -250,35 +245,6 @@ def _try_content(
         return None
 
 
-def content_of(
-    message: PendingMessage, version: CompiledVersion | None, facts: SliceFacts, *, at: datetime
-) -> Content:
-    """What a message says on its channel.
-
-    Raises:
-        TemplateFault: the template fails with this context.
-    """
-    if version is None:
-        shared = not message.text and message.job_id
-        text = job_context(shared) if shared else unseal_json(message.text)
-        title, body = str(text.get("title", "")), str(text.get("message", ""))
-        return text_content(title, body, channel=message.channel)
-    row = facts.users.get(message.user_id or 0)
-    user = user_context(UserFacts._make(row)) if row else {}
-    settings = environment()
-    context = {
-        **(job_context(message.job_id) if message.job_id else {}),
-        **unseal_json(message.context),
-        "user": user,
-        "current_time": at,
-        "app_name": settings.app_name,
-        "app_url": settings.app_url,
-    }
-    locale = message.locale or user.get("locale") or settings.locale
-    content: Content = version.render(channel=message.channel, locale=locale, context=context)
-    return content
-
-
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:
     result = SendResult(Verdict.FAILED, error=fault.detail, error_code=fault.code)
     trail = trails((work.at, "failed", fault.code))
@@ -289,6 +255,7 @@ def _outbound(
     message: PendingMessage, recipient: str, content: Content, contact: Contact | None
 ) -> OutboundMessage:
     options = options_of(message.options) if message.options else {}
+    category = category_facts(message.category_id)
     return OutboundMessage(
         message_id=message.id,
         reference=reference_of(message),
@@ -297,12 +264,13 @@ def _outbound(
         content=content,
         priority=message.priority,
         attempt=message.attempts + 1,
-        category=category_facts(message.category_id).key,
+        category=category.key,
         template_version_id=message.template_version_id,
         expires_at_s=message.expires_at.timestamp() if message.expires_at else None,
         collapse_key=message.collapse_key or "",
         sender=options.get("sender", ""),
         reply_to=options.get("reply_to", ""),
+        headers=headers_of(message, category),
         is_test=message.is_test,
         targets=contact.targets if contact and not message.is_test else (),
         reached=contact is not None and contact.reached,

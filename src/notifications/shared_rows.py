@@ -27,6 +27,8 @@ class CategoryFacts(NamedTuple):
     crash_policy: str
     terms: CategoryTerms
     retired: bool
+    name: str
+    can_end: bool  # mails of it offer to unsubscribe
 
     @property
     def resends(self) -> bool:
@@ -87,7 +89,9 @@ def _facts_of(row: Category) -> CategoryFacts:
         json.dumps(row.default_preferences, sort_keys=True) if row.default_preferences else "",
         json.dumps(row.caps) if row.caps else "",
     )
-    return CategoryFacts(row.pk, row.key, row.crash_policy, terms, row.retired_at is not None)
+    can_end = row.unsubscribable and row.legal_basis != LegalBasis.LEGAL_OBLIGATION
+    retired = row.retired_at is not None
+    return CategoryFacts(row.pk, row.key, row.crash_policy, terms, retired, row.name, can_end)
 
 
 def refresh_categories() -> None:

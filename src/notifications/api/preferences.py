@@ -11,8 +11,10 @@ from notifications.services.preference_answers import (
     ConsentBody,
     ConsentList,
     PreferencesAnswer,
+    UnsubscribeAnswer,
 )
 from notifications.services.preferences import PreferenceService
+from notifications.services.unsubscribing import ONE_CLICK, UnsubscribeService
 
 
 def preferences(request: ApiRequest) -> PreferencesAnswer:
@@ -26,6 +28,16 @@ def change(request: ApiRequest) -> PreferencesAnswer:
         identifier=request.query["user_id"],
         ip=_ip(request),
     )
+
+
+def unsubscribe(request: ApiRequest) -> UnsubscribeAnswer:
+    UnsubscribeService().follow(
+        token=request.query["token"],
+        source=ONE_CLICK,
+        category=request.query["category"],
+        ip=_ip(request),
+    )
+    return UnsubscribeAnswer()
 
 
 def consents(request: ApiRequest) -> ConsentList:

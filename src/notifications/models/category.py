@@ -38,6 +38,7 @@ class Category(models.Model):
     )
     default_preferences = models.JSONField(default=dict, blank=True)
     caps = models.JSONField(default=list, blank=True)  # [{"limit", "window_s", "channel"}]
+    unsubscribable = models.BooleanField(default=True)  # its mails offer to unsubscribe
     retention_days = models.PositiveIntegerField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)  # gone, but told of in old stories
 

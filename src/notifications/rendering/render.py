@@ -29,6 +29,8 @@ from notifications.rendering.push import push_fitted
 
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
+LINK_VARIABLES = ("unsubscribe_url", "preferences_url")
+"""Variables that are made for those only who read them: each costs a signature."""
 HTML_FIELD = "email_html_template"
 _SUBJECT, _MAIL_TEXT = "email_subject_template", "email_body_template"
 FIELDS_OF_CHANNEL: dict[str, tuple[str, ...]] = {
@@ -147,6 +149,7 @@ class CompiledVersion:
         self._texts: dict[tuple[str, str], CompiledText] = {}
         self._plans: dict[tuple[str, str], _Plan] = {}
         self._channels = frozenset(each for each in Channel if self._field(each))
+        self.links_back = self._mentions(LINK_VARIABLES)
 
     @property
     def channels(self) -> list[str]:
@@ -215,6 +218,13 @@ class CompiledVersion:
         if fit and channel == Channel.PUSH:
             return Content(*push_fitted(title, body.strip()))
         return Content(title=title, body=body.strip())
+
+    def _mentions(self, names: Sequence[str]) -> bool:
+        """Whether any text, or any of those it is built with, may read one of some variables."""
+        sources = (source for texts in self._content.values() for source in texts.values())
+        if any(name in source for source in sources for name in names):
+            return True
+        return any(part._mentions(names) for part in self._parts.values())
 
     def _field(self, channel: str) -> str | None:
         """The field that serves a channel, if one of them holds a text in any locale."""

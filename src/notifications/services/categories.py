@@ -150,5 +150,6 @@ def _answer(row: Category) -> CategoryAnswer:
         crash_policy=row.crash_policy,
         default_preferences=row.default_preferences,
         caps=[msgspec.convert(cap, Cap) for cap in row.caps or ()],
+        unsubscribable=row.unsubscribable,
         retention_days=row.retention_days,
     )

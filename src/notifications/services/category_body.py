@@ -33,7 +33,7 @@ class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     legal_basis: consent, contract or legal_obligation. crash_policy: resend or hold.
     default_preferences: switches such as `sms_enabled`, and digest_frequency, for people who have
-    chosen nothing.
+    chosen nothing. unsubscribable: mails offer to unsubscribe; none of a legal obligation does.
     """
 
     key: str = ""
@@ -43,6 +43,7 @@ class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     crash_policy: str = CrashPolicy.RESEND.value
     default_preferences: dict[str, bool | str] = {}
     caps: list[Cap] = []
+    unsubscribable: bool = True
     retention_days: int | None = None
 
 
@@ -57,6 +58,7 @@ class CategoryAnswer(msgspec.Struct, kw_only=True):
     crash_policy: str
     default_preferences: dict[str, bool | str]
     caps: list[Cap]
+    unsubscribable: bool
     retention_days: int | None
 
 
@@ -83,8 +85,8 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
         fields.fault("key", "key_is_fixed", "a category keeps its key: make a new one")
     if "name" in body:
         values["name"] = fields.text("name", longest=100) or ""
-    if "marketing" in body:
-        values["marketing"] = fields.flag("marketing", False)
+    flags = (("marketing", False), ("unsubscribable", True))
+    values |= {name: fields.flag(name, default) for name, default in flags if name in body}
     for name, choices in (("legal_basis", LegalBasis), ("crash_policy", CrashPolicy)):
         if name in body:
             values[name] = _choice(fields, name, choices.values)

@@ -110,6 +110,12 @@ class PreferencesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     categories: dict[str, CategoryChanges] = {}
 
 
+class UnsubscribeAnswer(msgspec.Struct, kw_only=True):
+    """The same for every token: what it did is nobody's business but the person's."""
+
+    status: str = "ok"
+
+
 class ConsentBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a person agrees to or takes back. wording: the text that they were shown."""
 

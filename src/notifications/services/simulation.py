@@ -9,7 +9,7 @@ import msgspec
 from directory.models import User
 from notifications.intake.accept import Intent, Target
 from notifications.models.hot_rows import PendingMessage
-from notifications.pipeline import content_of, facts_of, route, terms_of
+from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import load_facts
 from notifications.rendering.versions import version_of
@@ -17,6 +17,7 @@ from notifications.services.answers import StepAnswer
 from notifications.services.drafts import draft_of
 from notifications.services.explain import steps_answer
 from notifications.services.refusal import reasons_to_refuse
+from notifications.wording import content_of
 
 
 class SimulatedText(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
 from notifications.rendering.push import push_fitted, push_length
-from notifications.rendering.render import CompiledVersion
+from notifications.rendering.render import LINK_VARIABLES, CompiledVersion
 from notifications.rendering.sms import sms_length
 from notifications.services.template_answers import PreviewItem, PushAnswer, SmsAnswer
 
@@ -63,4 +63,5 @@ def example_context() -> dict[str, Any]:
         "current_time": now,
         "app_name": environment().app_name,
         "app_url": environment().app_url,
+        **{name: f"{environment().public_url}/{name}/example" for name in LINK_VARIABLES},
     }

@@ -10,10 +10,10 @@ from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
 from notifications.rendering.push import MAX_PUSH_BYTES
 from notifications.rendering.reads import covers
-from notifications.rendering.render import USER_FACTS, CompiledVersion
+from notifications.rendering.render import LINK_VARIABLES, USER_FACTS, CompiledVersion
 from notifications.services.template_answers import LocaleGap, TextFault
 
-AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url"})
+AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url", *LINK_VARIABLES})
 CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
     "in_app_template": "in_app"
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from notifications.web import landing, metrics, outbox, service_worker
+from notifications.web import landing, metrics, outbox, service_worker, unsubscribing
 
 urlpatterns = [
     path("", landing.home, name="home"),
@@ -12,4 +12,5 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
+    path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
 ]

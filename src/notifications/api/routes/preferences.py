@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from notifications.api import preferences
 from notifications.api.pages import PAGE_QUERY
-from notifications.api.route import Query, Route
+from notifications.api.route import Auth, Query, Route
 from notifications.services.consents import READ, WRITE
 from notifications.services.preference_answers import (
     ConsentAnswer,
@@ -12,6 +12,7 @@ from notifications.services.preference_answers import (
     ConsentList,
     PreferencesAnswer,
     PreferencesBody,
+    UnsubscribeAnswer,
 )
 
 WHOSE = Query(name="user_id", about="Whose: an integer id or a UUID. A person's own by default.")
@@ -39,6 +40,19 @@ ROUTES: tuple[Route, ...] = (
         body=PreferencesBody,
         answers={200: PreferencesAnswer},
         errors=(403, 404),
+    ),
+    Route(
+        name="unsubscribe",
+        method="POST",
+        path="/api/v1/preferences/unsubscribe",
+        handler=preferences.unsubscribe,
+        summary="End what a signed link ends; every token is answered alike (RFC 8058).",
+        auth=Auth.PUBLIC,
+        query=(
+            Query(name="token", about="The token of a link to unsubscribe."),
+            Query(name="category", about="Another category of the same person to end instead."),
+        ),
+        answers={200: UnsubscribeAnswer},
     ),
     Route(
         name="list_consents",

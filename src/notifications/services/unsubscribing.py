@@ -1,0 +1,77 @@
+"""UnsubscribeService: what the signed links of mails do. A link proves whose it is; nobody logs in.
+
+What a token does not allow is not done and not explained: a forged token, one of another
+installation and one whose person was erased are answered alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from directory.models import User
+from notifications.domain.callers import Caller
+from notifications.infra.links import LinkKind, read_link
+from notifications.services.preferences import PreferenceService
+from notifications.shared_rows import category_by_key
+
+ONE_CLICK, PAGE = "one_click", "unsubscribe_page"
+"""Sources in the ledger: a mail program's button, and the page behind the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a link would end: one category (its key and name), or everything but what is urgent."""
+
+    user_id: int
+    category: str
+    name: str
+
+
+class UnsubscribeService:
+    """Reads and follows links to unsubscribe."""
+
+    def read(self, *, token: str) -> Ending | None:
+        """What a token would end; None for one that was not made here. Asks nothing of the person,
+        who may be gone by now, and changes nothing."""
+        fields = read_link(LinkKind.UNSUBSCRIBE, token, 2)
+        if fields is None:
+            return None
+        facts = category_by_key(fields[1]) if fields[1] else None
+        return Ending(int(fields[0]), fields[1], facts.name or facts.key if facts else fields[1])
+
+    def follow(
+        self,
+        *,
+        token: str,
+        source: str,
+        category: str = "",
+        everything: bool = False,
+        ip: str | None = None,
+    ) -> bool:
+        """Ends what the token names, or another category of the same person, or everything.
+
+        Once: a second time changes nothing and writes nothing. Answers whether anything changed.
+        """
+        ending = self.read(token=token)
+        if ending is None:
+            return False
+        key = "" if everything else category or ending.category
+        if key and category_by_key(key) is None:
+            return False  # retired since: nothing can be sent in it
+        with transaction.atomic():
+            user = User.objects.filter(pk=ending.user_id).first()
+            if user is None:
+                return False
+            return PreferenceService().unsubscribe(
+                caller=link_caller(user.pk),
+                source=source,
+                category=key or None,
+                ip=ip,
+            )
+
+
+def link_caller(user_id: int) -> Caller:
+    """Whoever holds a signed link: the person it was made for, as far as the link goes."""
+    return Caller(name="link", user_id=user_id)

@@ -1,0 +1,60 @@
+"""Pages that anybody may open who holds their link: localised, without scripts, never cached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from notifications.conf import environment
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+LANGUAGES = tuple(settings.LANGUAGES)
+
+
+def language_of(request: HttpRequest, locale: str = "") -> str:
+    """The page's language: what `?lang=` asks for, the person's, the browser's."""
+    known = [code for code, _ in LANGUAGES]
+    persons = locale.replace("-", "_").partition("_")[0].lower()
+    found = (request.GET.get("lang", ""), persons, translation.get_language() or "")
+    return next((code for code in found if code in known), known[0])
+
+
+def page(
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    language: str,
+    status: int = 200,
+    by_link: bool = True,
+) -> HttpResponse:
+    """A page in a language. by_link: its address is a secret, which no Referer header may tell."""
+    others = [
+        (code, name, urlencode({"lang": code})) for code, name in LANGUAGES if code != language
+    ]
+    shared = {"language": language, "languages": others, "app_name": environment().app_name}
+    with translation.override(language):
+        text = render_to_string(template, {**shared, **context}, request=request)
+    response = HttpResponse(text, status=status)
+    response["Content-Language"] = language
+    response["Content-Security-Policy"] = POLICY
+    response["Cache-Control"] = "no-store"
+    response["X-Robots-Tag"] = "noindex"
+    response["X-Frame-Options"] = "DENY"
+    if by_link:
+        response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def address_of_client(request: HttpRequest) -> str | None:
+    """The IP address for the ledger."""
+    return request.META.get("REMOTE_ADDR") or None

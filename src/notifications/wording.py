@@ -1,0 +1,86 @@
+"""What a message says: its template with the person's context, the links back to their wishes, and
+the headers by which a mail program offers to unsubscribe. No query; one HMAC a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from notifications.conf import environment
+from notifications.domain.channels import Channel
+from notifications.domain.messages import Content
+from notifications.infra.crypto import unseal_json
+from notifications.infra.links import preferences_url, unsubscribe_url
+from notifications.models.hot_rows import PendingMessage
+from notifications.policy.facts import SliceFacts
+from notifications.rendering.render import (
+    CompiledVersion,
+    UserFacts,
+    text_content,
+    user_context,
+)
+from notifications.shared_rows import CategoryFacts, category_facts, job_context
+
+NO_HEADERS: Mapping[str, str] = {}
+_ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+def content_of(
+    message: PendingMessage, version: CompiledVersion | None, facts: SliceFacts, *, at: datetime
+) -> Content:
+    """What a message says on its channel.
+
+    Raises:
+        TemplateFault: the template fails with this context.
+    """
+    if version is None:
+        shared = not message.text and message.job_id
+        text = job_context(shared) if shared else unseal_json(message.text)
+        title, body = str(text.get("title", "")), str(text.get("message", ""))
+        return text_content(title, body, channel=message.channel)
+    row = facts.users.get(message.user_id or 0)
+    user = user_context(UserFacts._make(row)) if row else {}
+    settings = environment()
+    context = {
+        **(job_context(message.job_id) if message.job_id else {}),
+        **unseal_json(message.context),
+        "user": user,
+        "current_time": at,
+        "app_name": settings.app_name,
+        "app_url": settings.app_url,
+    }
+    if version.links_back:
+        contact = facts.contacts.get(message.id)
+        address = contact.address if contact else ""
+        context |= links_back(message.user_id, category_facts(message.category_id), address)
+    locale = message.locale or user.get("locale") or settings.locale
+    content: Content = version.render(channel=message.channel, locale=locale, context=context)
+    return content
+
+
+def links_back(user_id: int | None, category: CategoryFacts, address: str) -> dict[str, str]:
+    """The links that a template may show; empty where there is nothing to end or nobody to ask."""
+    if user_id is None:
+        return {"unsubscribe_url": "", "preferences_url": ""}
+    return {
+        "unsubscribe_url": unsubscribe_url(user_id, category.key) if category.can_end else "",
+        "preferences_url": preferences_url(user_id, address),
+    }
+
+
+def headers_of(message: PendingMessage, category: CategoryFacts) -> Mapping[str, str]:
+    """RFC 8058's headers of a mail that its reader may end with one click.
+
+    None on what is critical or cannot be ended, on mails to addresses that are no user, and where
+    the service has no https address: RFC 8058 allows no other.
+    """
+    if (
+        message.channel != Channel.EMAIL
+        or message.user_id is None
+        or message.priority <= 1
+        or not category.can_end
+        or not environment().public_url.startswith("https://")
+    ):
+        return NO_HEADERS
+    url = unsubscribe_url(message.user_id, category.key)
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": _ONE_CLICK}

@@ -1,0 +1,260 @@
+"""Unsubscribing by signed links: RFC 8058's headers, what a scanner and a mail program do with
+them, and what forged links do (nothing)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from directory.models import User
+from notifications.infra.links import LinkKind, preferences_url, sign_link, unsubscribe_url
+from notifications.models import (
+    Category,
+    ConsentRecord,
+    NotificationCategoryPreference,
+    SandboxMessage,
+    UserNotificationPreference,
+)
+from notifications.services.preferences import preferences_of
+from tests.integration.factories import make_template, make_user, make_willing_user
+from tests.integration.preferences.conftest import message, send, work
+
+pytestmark = pytest.mark.django_db
+HOME = "https://notify.example.com"
+LINKS = "{{ amount }} {{ unsubscribe_url }} {{ preferences_url }}"
+
+
+@pytest.fixture(autouse=True)
+def public(override_environment: Any) -> None:
+    override_environment(public_url=HOME)
+
+
+def sent(user: User, category: str, *, text: str = LINKS, **more: Any) -> dict[str, Any]:
+    """The mail that a person got in a category, as the sandbox provider was given it."""
+    make_template(category=Category.objects.get(key=category), email_body_template=text)
+    send(user, **more)
+    work()
+    return dict(SandboxMessage.objects.get().content)
+
+
+def path_of(url: str) -> str:
+    assert url.startswith(f"{HOME}/"), url
+    return url.removeprefix(HOME)
+
+
+def header_path(mail: dict[str, Any]) -> str:
+    return path_of(mail["headers"]["List-Unsubscribe"].strip("<>"))
+
+
+def one_click(path: str, **more: Any) -> Any:
+    """What a mail program posts: no cookies, no Referer, CSRF enforced."""
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(path, {"List-Unsubscribe": "One-Click"}, **more)
+    assert response.cookies == {}
+    return response
+
+
+@pytest.mark.parametrize("category", ["marketing", "announcement", "course", "digest"])
+def test_a_mail_that_can_be_ended_carries_the_headers_of_rfc_8058(category):
+    mail = sent(make_willing_user(), category)
+
+    assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert re.fullmatch(r"<https://\S+/unsubscribe/u\.\d+\.[a-z]+\.[\w-]{22}>",
+                        mail["headers"]["List-Unsubscribe"])  # fmt: skip
+    assert mail["body"].split()[1] == mail["headers"]["List-Unsubscribe"].strip("<>")
+
+
+@pytest.mark.parametrize("category", ["security", "payment", "system"])
+def test_a_transactional_mail_carries_none_and_offers_preferences_only(category):
+    mail = sent(make_willing_user(), category, text="[{{ unsubscribe_url }}] {{ preferences_url }}")
+
+    assert mail["headers"] == {}
+    assert mail["body"].startswith(f"[] {HOME}/preferences/p.")
+
+
+def test_a_legal_obligation_cannot_be_ended_whatever_its_category_says():
+    Category.objects.filter(key="course").update(legal_basis="legal_obligation")
+
+    assert sent(make_willing_user(), "course")["headers"] == {}
+
+
+def test_a_critical_mail_carries_none():
+    assert sent(make_willing_user(), "course", priority=1)["headers"] == {}
+
+
+def test_other_channels_carry_none_but_may_show_the_links():
+    user = make_willing_user(phone_number="+4915112345678")
+    make_template(category=Category.objects.get(key="course"), sms_template="{{ unsubscribe_url }}")
+    send(user, channel="sms")
+    work()
+    content = SandboxMessage.objects.get().content
+
+    assert content["headers"] == {}
+    assert content["body"] == unsubscribe_url(user.pk, "course")
+
+
+def test_without_https_there_is_no_header_but_the_links_are_shown(override_environment):
+    override_environment(public_url="http://127.0.0.1:8000")
+    mail = sent(make_willing_user(), "course")
+
+    assert mail["headers"] == {}
+    assert mail["body"].split()[1].startswith("http://127.0.0.1:8000/unsubscribe/u.")
+
+
+def test_headers_and_links_cost_no_query(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        unsubscribe_url(7, "course")
+        preferences_url(7, "ada@example.com")
+
+
+def test_a_scanner_that_opens_every_link_changes_nothing(client):
+    user = make_willing_user()
+    mail = sent(user, "marketing")
+    before = preferences_of(user.pk)
+    links = re.findall(r"https://\S+", mail["body"]) + [HOME + header_path(mail)]
+
+    for url in (url for url in links if "/unsubscribe/" in url):
+        for method in (client.get, client.head):
+            assert method(path_of(url)).status_code == 200, url
+    api = f"/api/v1/preferences/unsubscribe?token={header_path(mail).rpartition('/')[2]}"
+    assert client.get(api).status_code == 405
+
+    assert len(links) == 3
+    assert preferences_of(user.pk) == before
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_a_mail_program_posts_once_without_cookies_and_the_next_mail_stays_away():
+    user = make_willing_user()
+    mail = sent(user, "marketing")
+
+    response = one_click(header_path(mail), REMOTE_ADDR="192.0.2.7")
+
+    assert (response.status_code, response.content) == (200, b"unsubscribed\n")
+    assert preferences_of(user.pk).overall.marketing_enabled is False
+    entry = ConsentRecord.objects.get()
+    assert (entry.user_id, entry.purpose, entry.granted) == (user.pk, "category:marketing", False)
+    assert (entry.source, entry.actor, entry.ip) == ("one_click", "link", "192.0.2.7")
+    again = send(user, scheduled_at="2030-01-01T00:00:00Z")
+    assert message(again).status == "pending"
+
+
+def test_the_same_click_again_writes_nothing():
+    user = make_willing_user()
+    path = header_path(sent(user, "course"))
+
+    answers = [one_click(path).status_code for _ in range(3)]
+
+    assert answers == [200, 200, 200]
+    assert ConsentRecord.objects.count() == 1
+    assert preferences_of(user.pk).categories["course"].email_enabled is False
+    assert preferences_of(user.pk).overall.notifications_enabled is True
+
+
+def test_the_documented_call_does_the_same():
+    user = make_user()
+    token = sign_link(LinkKind.UNSUBSCRIBE, str(user.pk), "course")
+
+    response = one_click(f"/api/v1/preferences/unsubscribe?token={token}")
+    other = one_click(f"/api/v1/preferences/unsubscribe?token={token}&category=announcement")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert other.status_code == 200
+    assert sorted(preferences_of(user.pk).categories) == ["announcement", "course"]
+    assert [e.source for e in ConsentRecord.objects.all()] == ["one_click"] * 2
+
+
+def forged(user: User) -> list[str]:
+    good = sign_link(LinkKind.UNSUBSCRIBE, str(user.pk), "course")
+    other = sign_link(LinkKind.UNSUBSCRIBE, str(user.pk + 1), "course")
+    mark = sign_link(LinkKind.PREFERENCES, str(user.pk), "course")
+    body, _, tag = good.rpartition(".")
+    return [
+        body, f"{body}.", f"{body}.{'A' * 22}", f"{body}.{tag[:-1]}", f"{body}.{tag}=",
+        f"{body}.{other.rpartition('.')[2]}", mark, good.replace(".course.", ".marketing."),
+        good.replace("u", "c", 1), "u", ".", "я" * 9, "x" * 5_000,
+    ]  # fmt: skip
+
+
+def test_forged_tokens_do_nothing_and_are_answered_alike():
+    user = make_willing_user()
+    tokens = forged(user)
+
+    posted = [one_click(f"/unsubscribe/{token}") for token in tokens]
+    called = [one_click(f"/api/v1/preferences/unsubscribe?token={token}") for token in tokens]
+
+    assert {(r.status_code, r.content) for r in posted} == {(200, b"unsubscribed\n")}
+    assert {(r.status_code, r.content) for r in called} == {(200, b'{"status":"ok"}')}
+    assert ConsentRecord.objects.count() == 0
+    assert NotificationCategoryPreference.objects.count() == 0
+    assert UserNotificationPreference.objects.get().marketing_enabled is True
+
+
+def test_a_token_of_another_installation_does_nothing(settings):
+    user = make_user()
+    settings.SECRET_KEY = "another installation's" + "x" * 40
+    foreign = sign_link(LinkKind.UNSUBSCRIBE, str(user.pk), "course")
+    settings.SECRET_KEY = "ours" + "y" * 40
+
+    assert one_click(f"/unsubscribe/{foreign}").content == b"unsubscribed\n"
+    assert Client().get(f"/unsubscribe/{foreign}").status_code == 404
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_links_of_people_who_were_erased_and_of_retired_categories_are_answered_200():
+    user = make_user()
+    gone = path_of(unsubscribe_url(user.pk + 1_000, "course"))
+    retired = path_of(unsubscribe_url(user.pk, "no_more"))
+
+    assert [one_click(path).status_code for path in (gone, retired)] == [200, 200]
+    assert Client().get(gone).status_code == 200
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_the_page_s_button_ends_the_category_and_the_other_one_everything():
+    user = make_willing_user()
+    path = path_of(unsubscribe_url(user.pk, "course"))
+    client = Client(enforce_csrf_checks=True)
+
+    shown = client.get(path)
+    done = client.post(path, {"page": "1"})
+    ended = client.post(path, {"page": "1", "everything": "1"})
+
+    assert 'method="post"' in shown.content.decode()
+    assert "nothing of “Course” any more" in done.content.decode()
+    assert "nothing any more but what is urgent" in ended.content.decode()
+    entries = [(e.purpose, e.source) for e in ConsentRecord.objects.order_by("pk")]
+    assert entries == [("category:course", "unsubscribe_page"), ("all", "unsubscribe_page")]
+    assert preferences_of(user.pk).overall.notifications_enabled is False
+
+
+def test_a_link_for_everything_leaves_what_is_urgent():
+    user = make_willing_user()
+
+    one_click(path_of(unsubscribe_url(user.pk, "")))
+
+    assert preferences_of(user.pk).overall.notifications_enabled is False
+    assert ConsentRecord.objects.get().purpose == "all"
+
+
+def test_the_page_speaks_russian_is_kept_nowhere_and_tells_nobody_its_address():
+    path = path_of(unsubscribe_url(make_user().pk, "course"))
+
+    response = Client().get(f"{path}?lang=ru")
+
+    assert "Отписаться" in response.content.decode()
+    assert '<html lang="ru">' in response.content.decode()
+    assert response["Cache-Control"] == "no-store"
+    assert response["Referrer-Policy"] == "no-referrer"
+    assert response["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+    assert response.cookies == {}
+
+
+def test_other_methods_are_refused(client):
+    path = path_of(unsubscribe_url(make_user().pk, "course"))
+
+    assert client.put(path).status_code == 405
+    assert client.delete(path).status_code == 405
