@@ -23,6 +23,7 @@ WHOLE = {
     "crash_policy": "hold",
     "default_preferences": {"sms_enabled": True, "digest_frequency": "daily"},
     "caps": [{"limit": 3, "window_s": 86400, "channel": "email"}, {"limit": 9, "window_s": 60}],
+    "unsubscribable": False,
     "retention_days": 30,
 }
 
