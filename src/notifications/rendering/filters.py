@@ -6,7 +6,7 @@ the render call (`_formats` in the context), never from a global.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +20,8 @@ from notifications.rendering.formats import FormatFault, Formats
 from notifications.rendering.meter import METER, Meter, check_text
 
 FORMATS = "_formats"
-_AS_THEY_ARE = (
-    "abs count d default dictsort first float int items last length list map max min reject"
-    " rejectattr reverse safe select selectattr sort unique"
-)
+_AS_THEY_ARE = "abs count d default first float int items last length safe"
+_WALKING = "dictsort list map max min reject rejectattr reverse select selectattr sort unique"
 _METERED = (
     "capitalize e escape forceescape lower string striptags title trim truncate upper urlencode"
     " wordcount"
@@ -44,17 +42,41 @@ def _meter(context: Context) -> Meter:
 
 def _metered(name: str) -> Callable[..., Any]:
     """One of Jinja's own text filters, its input counted."""
-    function: Callable[..., Any] = JINJA_FILTERS[name]
-    passed = str(getattr(getattr(function, "jinja_pass_arg", None), "name", ""))
+    function = _with_context(name)
 
     @pass_context
     def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
         _meter(context).charge(value)
-        if passed == "eval_context":
-            return function(context.eval_ctx, value, *args, **options)
-        if passed == "environment":
-            return function(context.environment, value, *args, **options)
-        return function(value, *args, **options)
+        return function(context, value, *args, **options)
+
+    return apply
+
+
+def _walking(name: str) -> Callable[..., Any]:
+    """One of Jinja's own filters of lists, what it goes through counted."""
+    function = _with_context(name)
+
+    @pass_context
+    def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
+        if not isinstance(value, Undefined):
+            value = _meter(context).walked(value)
+        return function(context, value, *args, **options)
+
+    return apply
+
+
+def _with_context(name: str) -> Callable[..., Any]:
+    """One of Jinja's own filters, called with the context whatever it asks for."""
+    function: Callable[..., Any] = JINJA_FILTERS[name]
+    passed = str(getattr(getattr(function, "jinja_pass_arg", None), "name", ""))
+    takes = {
+        "context": lambda context: (context,),
+        "eval_context": lambda context: (context.eval_ctx,),
+        "environment": lambda context: (context.environment,),
+    }.get(passed, lambda context: ())
+
+    def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
+        return function(*takes(context), value, *args, **options)
 
     return apply
 
@@ -65,6 +87,7 @@ def _formatting(name: str) -> Callable[..., str]:
 
     @pass_context
     def apply(context: Context, value: Any, *args: Any, **options: Any) -> str:
+        _meter(context).charge(value)
         return method(context.parent[FORMATS], _given(value), *args, **options)
 
     return apply
@@ -85,9 +108,17 @@ def _truncate_words(context: Context, text: Any, length: int = 50) -> str:
 
 
 @pass_context
-def _loop(context: Context, items: Any) -> Any:
+def _loop(context: Context, items: Any, ticks: int) -> Any:
     """Stands around what a `for` goes through."""
-    return _meter(context).loop(items)
+    return _meter(context).loop(items, ticks)
+
+
+@pass_context
+def _searched(context: Context, value: Any) -> Any:
+    """Stands around what `in` looks into, and what `[1:9]` copies of."""
+    if isinstance(value, Sized) and not isinstance(value, Undefined):
+        _meter(context).spend(len(value))
+    return value
 
 
 @pass_context
@@ -154,6 +185,7 @@ def _tojson(context: Context, value: Any) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     **{name: JINJA_FILTERS[name] for name in _AS_THEY_ARE.split()},
     **{name: _metered(name) for name in _METERED.split()},
+    **{name: _walking(name) for name in _WALKING.split()},
     **{
         name: _formatting(name)
         for name in ("currency", "number", "percent", "date", "time", "datetime")
@@ -168,6 +200,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 GUARDS: dict[str, Callable[..., Any]] = {
     "_loop": _loop,
+    "_searched": _searched,
     "_literal": _literal,
     "_concat": _concat,
 }

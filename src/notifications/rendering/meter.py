@@ -25,6 +25,7 @@ MAX_BITS = 1_024
 MAX_CALLS = 8
 RENDER_CPU_SECONDS = 0.15
 METER = "_meter"
+_LARGE = 4_096
 _SHOWN_NODES = 2_000
 _CHARACTERS_A_NODE = 64
 _TICKS = 32
@@ -37,16 +38,17 @@ class LimitReached(TemplateRuntimeError):
 class Meter:
     """What one message's render has left."""
 
-    __slots__ = ("calls", "characters", "started", "steps")
+    __slots__ = ("calls", "characters", "operations", "started", "steps")
 
     def __init__(self) -> None:
         self.calls = 0
         self.steps = MAX_STEPS
         self.characters = MAX_CHARACTERS
+        self.operations = 0
         self.started: float | None = None
 
-    def loop(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, each turn counted.
+    def loop(self, items: Iterable[Any], ticks: int = _TICKS) -> Iterator[Any]:
+        """The items, each turn counted; the time is asked for after so many turns.
 
         Raises:
             LimitReached: when the turns are used up, or the time is.
@@ -55,12 +57,12 @@ class Meter:
             return iter(items)  # raises the error that names the variable
         if isinstance(items, Sized) and len(items) > self.steps:
             raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
-        return self._counted(items)
+        return self._counted(items, ticks)
 
-    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+    def _counted(self, items: Iterable[Any], ticks: int) -> Iterator[Any]:
         for item in items:
             self.steps -= 1
-            if self.steps % _TICKS == 0:
+            if self.steps % ticks == 0:
                 self.check_time()
             if self.steps < 0:
                 raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
@@ -99,11 +101,45 @@ class Meter:
         elif isinstance(value, list | tuple | dict | set | range):
             size = weigh(value, MAX_STEPS) * _CHARACTERS_A_NODE
         else:
+            check_data(value)
             size = _CHARACTERS_A_NODE
+        return self.spend(size)
+
+    def spend(self, size: int) -> int:
+        """Counts work on so many characters."""
         self.characters -= size
         if self.characters < 0:
             raise LimitReached(f"more than {MAX_CHARACTERS:,} characters are worked on")
+        self.operations += 1
+        if size > _LARGE or self.operations % _TICKS == 0:
+            self.check_time()
         return size
+
+    def walked(self, items: Any) -> Any:
+        """What a filter goes through: counted as a whole, or item by item when it has no length.
+
+        Raises:
+            LimitReached: when it holds more than MAX_STEPS values, or the time is used up.
+        """
+        if not isinstance(items, Sized):
+            return self.loop(items)
+        check_length(len(items))
+        self.spend(len(items) * _CHARACTERS_A_NODE)
+        return items
+
+
+def check_data(value: Any) -> None:
+    """Refuses to write out what is no data: methods, macros, generators tell of the program."""
+    if isinstance(value, Undefined):
+        str(value)  # raises the error that names the variable
+    if callable(value) or isinstance(value, Iterator):
+        raise LimitReached("only data can be written out, no function, macro or filter's rest")
+
+
+def check_length(count: int) -> None:
+    """Refuses a list that would be too long."""
+    if count > MAX_STEPS:
+        raise LimitReached(f"a list holds more than {MAX_STEPS:,} values")
 
 
 def check_text(size: int) -> None:
@@ -137,12 +173,16 @@ def weigh(value: Any, limit: int) -> int:
             count += len(each)
         elif isinstance(each, Namespace):
             raise LimitReached("a namespace is no value")
+        else:
+            check_data(each)
         if count + len(waiting) > limit:
             raise LimitReached(f"a list or mapping holds more than {limit:,} values")
     return count
 
 
 def check_shown(value: Any) -> None:
-    """Refuses to write out a list or mapping without end."""
+    """Refuses to write out a list or mapping without end, and what is no data."""
     if isinstance(value, list | tuple | dict | set | Namespace):
         weigh(value, _SHOWN_NODES)
+    else:
+        check_data(value)

@@ -18,17 +18,14 @@ class PersonalizationService:
     def build_user_context(
         self, user: Any, extra_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """user, current_time, app_name, app_url, and the caller's variables.
-
-        The caller's context cannot overwrite `user`.
-        """
+        """user, current_time, app_name, app_url, and the caller's variables under other names."""
         facts = (_fact(user, name) for name in UserFacts._fields)
         return {
+            **(extra_context or {}),
+            "user": user_context(UserFacts._make(facts)),
             "current_time": clock.now(),
             "app_name": environment().app_name,
             "app_url": environment().app_url,
-            **(extra_context or {}),
-            "user": user_context(UserFacts._make(facts)),
         }
 
 

@@ -31,11 +31,14 @@ from notifications.rendering.meter import (
     MAX_STEPS,
     METER,
     LimitReached,
+    check_length,
     check_shown,
     check_text,
 )
 
 MAX_LOOP_DEPTH = 2
+_TICKS = 32  # turns of a loop after which the time is asked for
+_LIGHT_BODY = 100  # nodes of a loop's body above which it is asked for more often
 _SPECIAL = re.compile("[&<>\"']")
 
 
@@ -124,6 +127,11 @@ def _shown_in_html(value: Any) -> str:
 class _Generator(CodeGenerator):
     """Jinja's code generator; what is written out passes `shown` instead of str or escape."""
 
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if callable(node.as_const(frame.eval_ctx)):
+            raise nodes.Impossible  # refused when it is rendered
+        return super()._output_child_to_const(node, frame, finalize)
+
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         # What a macro says is gathered before it is handed on: it is counted as it comes.
         self.write(
@@ -186,7 +194,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         owner = getattr(obj, "__self__", None)
         if owner is not None:
             meter.charge(owner)
-        return context.call(obj, *args, **kwargs)
+        found = context.call(obj, *args, **kwargs)
+        if isinstance(found, list):  # of split and splitlines
+            check_length(len(found))
+        return found
 
     def gathered(self, context: Context, value: Any) -> Any:
         """What a macro writes out."""
@@ -215,6 +226,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             for used in tree.find_all(nodes.Filter if name == "filter" else nodes.Test):
                 if used.name not in known:
                     raise TemplateSyntaxError(f"there is no {name} {used.name!r}", used.lineno)
+        for named in tree.find_all(nodes.Name):
+            if named.name == "self" or (named.name.startswith("_") and named.name != "_"):
+                raise TemplateSyntaxError(
+                    f"the name {named.name!r} is not for templates", named.lineno
+                )
         _check_loops(tree, 0)
 
     def guard(self, tree: nodes.Template) -> None:
@@ -235,14 +251,30 @@ def _check_loops(node: nodes.Node, depth: int) -> None:
         _check_loops(child, depth)
 
 
-def _under(guard: str, node: Any) -> nodes.Filter:
-    return nodes.Filter(node, guard, [], [], None, None, lineno=node.lineno)
+def _under(guard: str, node: Any, *values: Any) -> nodes.Filter:
+    given = [nodes.Const(each, lineno=node.lineno) for each in values]
+    return nodes.Filter(node, guard, given, [], None, None, lineno=node.lineno)
 
 
 class _Guard(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
-        node.iter = _under("_loop", node.iter)
+        inside = sum(1 for each in (*node.body, *node.else_) for _ in each.find_all(nodes.Node))
+        ticks = max(1, _TICKS * _LIGHT_BODY // (inside + 1)) if inside > _LIGHT_BODY else _TICKS
+        node.iter = _under("_loop", node.iter, ticks)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _under("_searched", node.node)
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        self.generic_visit(node)
+        for operand in node.ops:
+            if operand.op in ("in", "notin"):
+                operand.expr = _under("_searched", operand.expr)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
