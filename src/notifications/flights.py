@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,11 @@ from django.db import (
 from notifications.conf import environment
 from notifications.delivery.base import where
 from notifications.delivery.handover import Handover
+from notifications.delivery.services import rate_for
 from notifications.domain.channels import Lane
+from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult
+from notifications.gates import Gates
 from notifications.infra import clock, telemetry
 from notifications.pipeline import Ready, journal
 from notifications.queue.lanes import Permits
@@ -32,6 +36,7 @@ from notifications.settlement import settle
 log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2
 _GATHER_S = 0.05
+_SLOTS_S = 0.01  # slots nearer to each other than this leave together
 _REFUSED = (
     DataError,
     IntegrityError,
@@ -62,6 +67,7 @@ class Desk:
         self.database = database
         self.ledger = ledger
         self.permits = Permits()
+        self.gates = Gates(owner=owner, database=ledger)
         self.deadline: Callable[[float], float] = lambda leased_at: leased_at
         self._handover = handover
         self._landed: list[Outcome] = []
@@ -102,17 +108,19 @@ class Desk:
         return [i for i in ready if i.message.id not in left and not i.lease.lost]
 
     def _fly_all(self, going: Sequence[Ready], *, lane: Lane, channel: str) -> None:
-        by_provider: dict[str, list[Ready]] = {}
+        groups: dict[tuple[str, int], list[Ready]] = {}
         for item in going:
             item.lease.unrecorded += 1
-            by_provider.setdefault(item.provider, []).append(item)
-        for provider, items in by_provider.items():
+            slot = math.ceil(item.leaves_at / _SLOTS_S)
+            groups.setdefault((item.provider, slot), []).append(item)
+        for (provider, _), items in groups.items():
             flight = self._fly(provider, items, lane, channel)
             task = asyncio.get_running_loop().create_task(flight)
             self._flights.add(task)
             task.add_done_callback(self._flights.discard)
 
     async def _fly(self, provider: str, items: list[Ready], lane: Lane, channel: str) -> None:
+        start_by = await self._wait_for_slot(provider, items)
         leased_at = min(item.lease.leased_at for item in items)
         left = self.deadline(leased_at) - clock.monotonic()
         timeout_s = min(environment().call_seconds, left)
@@ -127,6 +135,7 @@ class Desk:
             for message, result in zip(sent, results, strict=True):
                 outcome = settle(by_key[message.message_id], result, at=at)
                 self._landed.append(outcome)
+                self.gates.saw(provider, message.recipient, result)
             # Free already: whatever leaves next is journalled in the transaction that takes these
             # off the journal, so that no committed journal is ever longer than the limit.
             self.permits.give(len(sent), lane=lane, channel=channel)
@@ -139,7 +148,18 @@ class Desk:
                 timeout_s=timeout_s,
                 on_results=land,
                 deadline=lambda: self.deadline(leased_at),
+                start_by=start_by,
             )
+
+    @staticmethod
+    async def _wait_for_slot(provider: str, items: Sequence[Ready]) -> float | None:
+        """Waits until the last of the slots; returns when it is too late for the first."""
+        last = max(item.leaves_at for item in items)
+        rate = rate_for(provider)
+        if not last or rate is None:
+            return None
+        await asyncio.sleep(last - clock.monotonic())
+        return min(item.leaves_at for item in items) + rate.late_us / US
 
     def _ground(self, items: Sequence[Ready], lane: Lane, channel: str) -> None:
         log.warning("flight.grounded", messages=len(items))
@@ -164,6 +184,7 @@ class Desk:
             if self._landed:
                 await self._recorded.wait()
         self._recorder.cancel()
+        await self.gates.close()
 
     async def _record_forever(self) -> None:
         while True:

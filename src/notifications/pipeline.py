@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from notifications.delivery.registry import provider_class, provider_keys_for
+from notifications.delivery.registry import is_row_channel
+from notifications.delivery.routing import provider_for
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
@@ -66,6 +67,8 @@ class Ready:
     template: str = ""
     limits: tuple[Limit, ...] = ()
     given_way: str = ""  # why it goes although the person wished otherwise
+    prepared_at: float = 0.0  # on the monotonic clock
+    leaves_at: float = 0.0  # its slot, on the monotonic clock; 0 where there is no limit
 
 
 @dataclass(slots=True)
@@ -288,17 +291,14 @@ def reference_of(message: PendingMessage) -> str:
 
 def route(message: PendingMessage, contact: Contact | None = None) -> str:
     """The provider that carries a message; of several devices, the first one's."""
-    keys = provider_keys_for(message.channel)
-    if message.is_test and not is_row_channel(keys[0]):
+    chosen = provider_for(
+        message.channel, key=message.id, attempts=message.attempts, pinned=message.provider
+    )
+    if message.is_test and not is_row_channel(chosen):
         return "sandbox"
     if contact is not None and contact.targets:
         return contact.targets[0].provider
-    return keys[0]
-
-
-def is_row_channel(provider: str) -> bool:
-    """Whether a provider's channel is a row of ours, committed with the record."""
-    return provider_class(provider).capabilities.row_channel
+    return chosen
 
 
 def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:

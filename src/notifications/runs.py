@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from notifications.delivery.registry import provider_class, provider_keys_for
+from notifications.delivery.handover import NOT_STARTED
+from notifications.delivery.registry import is_row_channel, provider_class, provider_keys_for
 from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.flights import Desk
 from notifications.infra import clock
-from notifications.pipeline import Ready, is_row_channel, prepare
+from notifications.pipeline import Ready, prepare
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
@@ -23,6 +24,8 @@ NETWORK_SLICE = 100
 PREPARED_AT_ONCE = 200
 _LEAST = 50  # permits worth a journal of their own, when more messages than that wait
 _FRESH_S = 2.0
+_TURN_S = 5.0  # how long a run waits for limits before other sources get their turn
+_NAP_S = 1.0
 
 ROW_PROVIDER_CHANNELS = frozenset(
     channel
@@ -76,24 +79,62 @@ async def run_network(
     channel: str,
     leases: Sequence[Lease],
     stopping: Callable[[], bool],
-) -> None:
+) -> float:
     """Sends the messages of some batches through their providers.
 
     The next messages are prepared while the ones before are in the air. Permits are taken before
-    the journal, so that only what may leave at once is named in it.
+    the journal, so that only what may leave within a second is named in it.
+
+    Returns:
+        how long (s) what is left should wait: until a breaker may be probed, or 0.
     """
+    wait_s = 0.0
     for lease in leases:
         if lease.careful:
             await _run_carefully(desk, lane, channel, lease, stopping)
     stock = _Stock(desk, [lease for lease in leases if not lease.careful])
+    give_way_at = clock.monotonic() + _TURN_S
     try:
         while await stock.fill() and not stopping():
-            wanted = min(NETWORK_SLICE, len(stock))
-            granted = await desk.permits.take(wanted, lane=lane, channel=channel, least=_LEAST)
-            stock.put_back(await desk.depart(stock.take(granted), granted, lane, channel))
+            if len(stock):
+                await _depart(desk, stock, lane, channel)
+                continue
+            # All that is left waits for its services.
+            wait_s = stock.held_s()
+            if wait_s > _TURN_S or clock.monotonic() > give_way_at:
+                break
+            await asyncio.sleep(min(wait_s, _NAP_S))
+            wait_s = 0.0
+            stock.try_held_again()
     finally:
         await stock.close()
     await desk.landed(leases)
+    return wait_s
+
+
+async def _depart(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None:
+    """Takes the next messages through permits and gates into the journal and the air."""
+    wanted = min(NETWORK_SLICE, len(stock))
+    granted = await desk.permits.take(wanted, lane=lane, channel=channel, least=_LEAST)
+    taken = stock.take(granted)
+    going, wait_s = await _cleared(desk, taken, granted, lane, channel)
+    if len(going) < len(taken):
+        left = {item.message.id for item in going}
+        stock.hold([item for item in taken if item.message.id not in left], wait_s)
+    if going:
+        stock.put_back(await desk.depart(going, granted, lane, channel))
+    else:
+        desk.permits.give(granted, lane=lane, channel=channel)
+
+
+async def _cleared(
+    desk: Desk, taken: Sequence[Ready], granted: int, lane: Lane, channel: str
+) -> tuple[list[Ready], float]:
+    try:
+        return await desk.gates.clear(taken, lane)
+    except BaseException:
+        desk.permits.give(granted, lane=lane, channel=channel)
+        raise
 
 
 async def _run_carefully(
@@ -109,7 +150,11 @@ async def _run_carefully(
             return
         ready, outcomes = await desk.database(_prepare, {key: lease})
         desk.note(outcomes)
-        await desk.depart(ready, granted, lane, channel)
+        going, _ = await desk.gates.clear(ready, lane)
+        left = {item.message.id for item in going}
+        held = [item for item in ready if item.message.id not in left]
+        desk.note([settle(item, NOT_STARTED, at=clock.now()) for item in held])
+        await desk.depart(going, granted, lane, channel)
         await desk.landed([lease])
 
 
@@ -123,26 +168,35 @@ class _Stock:
     def __init__(self, desk: Desk, leases: Sequence[Lease]) -> None:
         self._desk = desk
         self._todo = deque(keys_of(leases).items())
-        self._ready: deque[tuple[Ready, float]] = deque()
+        self._ready: deque[Ready] = deque()
+        self._held: deque[Ready] = deque()
+        self._held_until = 0.0
         self._next: asyncio.Task[tuple[list[Ready], list[Outcome]]] | None = None
 
     def __len__(self) -> int:
         return len(self._ready)
 
     async def fill(self) -> bool:
-        """Prepares ahead; False when nothing is left of the run."""
+        """Prepares ahead; False when nothing is left of the run.
+
+        True with nothing ready means that all that is left is held.
+        """
+        if self._held and clock.monotonic() >= self._held_until:
+            self.try_held_again()
         while True:
             if self._next is None and self._todo and len(self._ready) < NETWORK_SLICE:
                 self._next = asyncio.ensure_future(self._prepare())
             if self._ready:
                 return True
             if self._next is None:
-                return False
+                return bool(self._held)
             ready, outcomes = await self._next
             self._next = None
             self._desk.note(outcomes)
             now = clock.monotonic()
-            self._ready.extend((item, now) for item in ready)
+            for item in ready:
+                item.prepared_at = now
+            self._ready.extend(ready)
 
     def _prepare(self) -> Awaitable[tuple[list[Ready], list[Outcome]]]:
         count = min(PREPARED_AT_ONCE, len(self._todo))
@@ -156,16 +210,30 @@ class _Stock:
         fresh_from = clock.monotonic() - _FRESH_S
         taken = []
         for _ in range(min(count, len(self._ready))):
-            item, prepared_at = self._ready.popleft()
+            item = self._ready.popleft()
             if item.lease.lost:
                 continue
-            if prepared_at >= fresh_from:
+            if item.prepared_at >= fresh_from:
                 taken.append(item)
             else:
                 self.put_back([item])
         return taken
 
-    def put_back(self, items: Sequence[Ready]) -> None:
+    def hold(self, items: Sequence[Ready], wait_s: float) -> None:
+        """Keeps messages whose services take no more for now; others go on."""
+        self._held.extend(items)
+        self._held_until = clock.monotonic() + wait_s
+
+    def held_s(self) -> float:
+        """How long it is until held messages are worth another try."""
+        return max(0.0, self._held_until - clock.monotonic())
+
+    def try_held_again(self) -> None:
+        """Lets held messages try again, before those that came after them."""
+        self._ready.extendleft(reversed(self._held))
+        self._held.clear()
+
+    def put_back(self, items: Iterable[Ready]) -> None:
         """Messages that must be decided anew."""
         self._todo.extend((item.message.id, item.lease) for item in items)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
+from notifications.delivery.registry import is_row_channel
 from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict
 from notifications.infra.crypto import seal_json
-from notifications.pipeline import Ready, is_row_channel
+from notifications.pipeline import Ready
 from notifications.recording.outcomes import Outcome, trails
 
 NOT_STARTED_DELAY = timedelta(seconds=1)

@@ -13,8 +13,9 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -22,6 +23,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from notifications.conf import environment
 from notifications.delivery.handover import Handover
+from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.flights import Desk
 from notifications.infra import clock, wakeups
@@ -163,6 +165,7 @@ class Worker:
 
     async def _turn(self) -> bool:
         """Leases and starts one piece of work: the first that the lanes' turn finds."""
+        await self.desk.gates.refresh()
         stops = await self.database(load_stops)
         if stops.everything:
             return False
@@ -185,7 +188,7 @@ class Worker:
             lane=lane,
             seconds=environment().lease_seconds,
             after_source=self._after.get(lane, ""),
-            without_channels=[*busy, *stops.values("channel")],
+            without_channels=[*busy, *stops.values("channel"), *held_channels()],
             without_sources=stops.values("source"),
             isolated=isolated,
         )
@@ -204,7 +207,7 @@ class Worker:
             lease.leased_at = leased_at
         self._leases.update(leases)
         if channel in ROW_PROVIDER_CHANNELS:
-            work = self._rows(leases)
+            work: Coroutine[Any, Any, float | None] = self._rows(leases)
         else:
             work = run_network(self.desk, lane, channel, leases, self._stopping.is_set)
         task = asyncio.get_running_loop().create_task(self._guard(work, leases))
@@ -213,26 +216,30 @@ class Worker:
         if channel in ROW_PROVIDER_CHANNELS:
             await asyncio.wait({task})  # rows need the database thread only: nothing to overlap
 
-    async def _rows(self, leases: list[Lease]) -> None:
+    async def _rows(self, leases: list[Lease]) -> float | None:
         await self.database(deliver_rows, leases, owner=self.owner)
+        return None
 
-    async def _guard(self, work: Any, leases: list[Lease]) -> None:
-        """A run that fails gives its batches back; what was journalled waits for the takeover."""
+    async def _guard(self, work: Awaitable[float | None], leases: list[Lease]) -> None:
+        """A run that ends early, or fails, gives its batches back; what was journalled waits for
+        the takeover."""
+        hold_s: float | None = None
         try:
-            await work
+            hold_s = await work
         except Exception:
             log.exception("run.failed", batches=[lease.batch_id for lease in leases])
             await asyncio.sleep(_DB_PAUSE_S)
         finally:
-            await self._give_back(leases)
+            await self._give_back(leases, hold_s or 0.0)
             self._leases.difference_update(leases)
 
-    async def _give_back(self, leases: list[Lease]) -> None:
+    async def _give_back(self, leases: list[Lease], hold_s: float) -> None:
+        due_at = clock.now() + timedelta(seconds=hold_s) if hold_s > 0 else None
         left = [lease for lease in leases if lease.open_keys and not lease.lost]
         stale = [lease for lease in leases if lease.stale and not lease.open_keys]
         try:
             if left:
-                await self.database(batches.release, left, self.owner)
+                await self.database(batches.release, left, self.owner, due_at)
             if stale:
                 await self.database(batches.close_stale, stale, self.owner)
         except (DatabaseError, InterfaceError) as error:

@@ -37,7 +37,7 @@ def mail_ground(database: str, sink: SMTPSink, **settings: str) -> Iterator[Grou
         smtp_host=sink.host,
         smtp_port=str(sink.port),
         smtp_tls="none",
-        **settings,
+        **{"rate_limits": "smtp=off", **settings},
     ) as place:
         place.run("people", 500)
         yield place

@@ -26,6 +26,7 @@ def run(
     with SMTPSink(keep=False).run_in_thread() as sink:
         settings: dict[str, Any] = {
             "email_provider": "smtp",
+            "rate_limits": "smtp=off",
             "smtp_host": sink.host,
             "smtp_port": str(sink.port),
             "smtp_tls": "none",

@@ -7,14 +7,14 @@ import statistics
 import time
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from jinja2 import Environment
 
 from carillon.bench import content
 from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
-from notifications.models import ApiKey, DeliveryBatch, NotificationMessage
+from notifications.models import ApiKey, DeliveryAttempt, DeliveryBatch, NotificationMessage
 from notifications.rendering.render import compile_version
 from notifications.services.notification import NotificationService
 
@@ -24,6 +24,18 @@ _GAP_S = 0.05
 def api_key() -> dict[str, Any]:
     """A key that may send to anybody."""
     return {"key": ApiKey.make(name="bench", scopes=["*"])[1]}
+
+
+def calls() -> dict[str, Any]:
+    """When each call to a provider began, in Unix seconds, by the workers' own account."""
+    rows = DeliveryAttempt.objects.values_list("at", "duration_ms")
+    return {"began": [at.timestamp() - duration_ms / 1000 for at, duration_ms in rows]}
+
+
+def statuses(channel: str) -> dict[str, Any]:
+    """How many messages of a channel stand where."""
+    rows = NotificationMessage.objects.filter(channel=channel).values_list("status")
+    return dict(rows.annotate(count=Count("id")))
 
 
 def critical(count: str) -> dict[str, Any]:

@@ -121,16 +121,17 @@ def accept(
     }
 
 
-def wait_until_empty() -> None:
-    """Polls until no batch is left."""
-    while DeliveryBatch.objects.exists():
+def wait_until_empty(channel: str = "") -> None:
+    """Polls until no batch is left, of one channel or of all."""
+    waiting = DeliveryBatch.objects.filter(channel=channel) if channel else DeliveryBatch.objects
+    while waiting.exists():
         time.sleep(0.1)  # looking costs what is measured
 
 
-def drained() -> dict[str, Any]:
+def drained(channel: str = "") -> dict[str, Any]:
     """Measures how long the queue takes to become empty."""
     began = time.monotonic()
-    wait_until_empty()
+    wait_until_empty(channel)
     return {"s": time.monotonic() - began}
 
 
@@ -269,6 +270,8 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         crowd.crowd,
         crowd.launch,
         moreroles.api_key,
+        moreroles.calls,
+        moreroles.statuses,
         moreroles.critical,
         moreroles.render,
         policyrole.policy,

@@ -158,6 +158,7 @@ def _place(database: str, sink: SMTPSink) -> Any:
     return ground(
         database,
         email_provider="smtp",
+        rate_limits="smtp=off",
         smtp_host=sink.host,
         smtp_port=str(sink.port),
         smtp_tls="none",

@@ -66,7 +66,7 @@ def _email() -> Finding:
     from notifications.conf import environment
 
     chosen = environment()
-    if chosen.email_provider != "smtp":
+    if "smtp" not in chosen.email_provider:
         return Finding("email", True, f"{chosen.email_provider}: nothing leaves")
     try:
         socket.create_connection((chosen.smtp_host, chosen.smtp_port), timeout=5).close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -60,6 +61,22 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _weighted(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        names = []
+        for part in text.split(","):
+            name, _, weight = part.strip().partition("=")
+            if name not in choices or not 1 <= int(weight or 1) <= 1000:
+                raise ValueError
+            names.append(name)
+        if len(set(names)) != len(names):
+            raise ValueError
+        return text
+
+    read.__doc__ = "one of " + ", ".join(choices) + ", or several with weights such as a=3,b=1"
+    return read
+
+
 def _text(text: str) -> str:
     """text"""
     return text
@@ -68,6 +85,15 @@ def _text(text: str) -> str:
 def _words(text: str) -> tuple[str, ...]:
     """words separated by commas"""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _rates(text: str) -> tuple[str, ...]:
+    """provider=rate pairs separated by commas, a rate being such as 14/s, 10000/min, 500/h or off"""
+    pairs = _words(text)
+    for pair in pairs:
+        if not re.fullmatch(r"[a-z_]+=(off|[1-9][0-9]{0,8}/(s|min|h))", pair):
+            raise ValueError
+    return pairs
 
 
 def _json_object(text: str) -> str:
@@ -167,7 +193,7 @@ class Environment:
     timezone: str = _setting("UTC", _text, "The service's default IANA time zone.")
     admin_password: str = _setting("", _text, "The demo administrator's password. Empty: generated and printed once.")
     default_consent: bool = _setting(False, _flag, "The data-processing consent that new users start with.")
-    email_provider: str = _setting("sandbox", _one_of("sandbox", "smtp", "ses", "anymail"), "Who carries email.")
+    email_provider: str = _setting("sandbox", _weighted("sandbox", "smtp", "ses", "anymail"), "Who carries email. Several share it by weight and stand in for each other: `ses=3,smtp=1`.")
     email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
     push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm", "webpush"), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
     sms_provider: str = _setting("sandbox", _one_of("sandbox", "twilio"), "Who carries SMS.")
@@ -211,6 +237,9 @@ class Environment:
     lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")
     call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. Always less than two thirds of the lease.")
     poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
+    rate_limits: tuple[str, ...] = _setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
+    breaker_faults: int = _setting(5, _integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
+    breaker_seconds: float = _setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")

@@ -27,13 +27,15 @@ class Capabilities:
 
     batch_size is how many messages one call carries; concurrency how many calls may be open in a
     process; row_channel that the channel is a row of ours, committed with the record and therefore
-    never uncertain.
+    never uncertain. rate is the vendor's limit (`14/s`; CARILLON_RATE_LIMITS wins), chat_rate that
+    for each recipient.
     """
 
     channel: str
     batch_size: int = 1
     concurrency: int = 50
     rate: str = ""
+    chat_rate: str = ""
     attachments: bool = False
     receipts: bool = False
     idempotent: bool = False
@@ -90,6 +92,13 @@ class NotificationChannelProvider(ABC):
     def calls_at_once(self) -> int:
         """How many calls may be open in a process; a provider may draw it from the settings."""
         return self.capabilities.concurrency
+
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The service that a recipient is reached through, where the provider reaches many: each
+        has a limit and a breaker of its own. Empty: the provider is one service."""
+        del recipient
+        return ""
 
     def batch_for(self, waiting: int) -> int:
         """How many of `waiting` messages a call should carry, at most `batch_size`."""

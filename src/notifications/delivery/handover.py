@@ -15,6 +15,7 @@ from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
 from notifications.delivery.fan_out import OnResults, fan_out
 from notifications.delivery.registry import provider_class
+from notifications.delivery.services import any_trouble, held_s, service_of
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 
@@ -99,6 +100,7 @@ class Handover:
         timeout_s: float,
         on_results: OnResults,
         deadline: Callable[[], float] | None = None,
+        start_by: float | None = None,
     ) -> None:
         """Gives every message to the provider and tells every outcome, each exactly once.
 
@@ -109,20 +111,22 @@ class Handover:
             deadline: the monotonic time until which calls may run, asked anew before each call (a
                 lease may have been renewed meanwhile). A call is shortened to it; messages whose
                 turn comes later are told as NOT_STARTED.
+            start_by: the monotonic time by which a call must have begun; later it would break the
+                provider's limit, and its messages are told as NOT_STARTED.
         """
         fanned = [message for message in messages if message.targets]
         if fanned:
             plain = [message for message in messages if not message.targets]
 
             async def hand(name: str, legs: Sequence[OutboundMessage], told: OnResults) -> None:
-                await self._carry(name, legs, timeout_s, told, deadline)
+                await self._carry(name, legs, timeout_s, told, deadline, start_by)
 
             await asyncio.gather(
-                self._carry(key, plain, timeout_s, on_results, deadline),
+                self._carry(key, plain, timeout_s, on_results, deadline, start_by),
                 fan_out(fanned, hand=hand, on_results=on_results),
             )
             return
-        await self._carry(key, messages, timeout_s, on_results, deadline)
+        await self._carry(key, messages, timeout_s, on_results, deadline, start_by)
 
     async def _carry(
         self,
@@ -131,8 +135,10 @@ class Handover:
         timeout_s: float,
         on_results: OnResults,
         deadline: Callable[[], float] | None,
+        start_by: float | None,
     ) -> None:
-        """Hands messages to one provider."""
+        """Hands messages to one provider; those to a service whose breaker opened stay here."""
+        messages = _let_through(key, messages, on_results)
         if not messages:
             return
         try:
@@ -146,7 +152,7 @@ class Handover:
         turn = self._turns[key]
 
         async def work() -> None:
-            await _work(provider, parts, turn, timeout_s, on_results, deadline)
+            await _work(provider, parts, turn, timeout_s, on_results, deadline, start_by)
 
         callers = min(provider.calls_at_once(), -(-len(messages) // size))
         if callers == 1:
@@ -156,6 +162,23 @@ class Handover:
         for fault in ended:
             if fault is not None:
                 raise fault
+
+
+def _let_through(
+    key: str, messages: Sequence[OutboundMessage], on_results: OnResults
+) -> Sequence[OutboundMessage]:
+    """The messages whose service may be called; the others are told as NOT_STARTED."""
+    if not any_trouble():
+        return messages
+    held = {
+        index
+        for index, message in enumerate(messages)
+        if held_s(service_of(key, message.recipient)) > 0
+    }
+    if not held:
+        return messages
+    on_results([messages[index] for index in sorted(held)], [NOT_STARTED] * len(held))
+    return [message for index, message in enumerate(messages) if index not in held]
 
 
 async def _close(key: str, provider: NotificationChannelProvider) -> None:
@@ -173,12 +196,14 @@ async def _work(
     timeout_s: float,
     on_results: OnResults,
     deadline: Callable[[], float] | None,
+    start_by: float | None,
 ) -> None:
     """Takes part after part until none is left; several of these share one iterator."""
     for part in parts:
         async with turn:
-            left = timeout_s if deadline is None else min(timeout_s, deadline() - clock.monotonic())
-            if left <= 0:
+            now = clock.monotonic()
+            left = timeout_s if deadline is None else min(timeout_s, deadline() - now)
+            if left <= 0 or (start_by is not None and now > start_by):
                 results: Sequence[SendResult] = [NOT_STARTED] * len(part)
             else:
                 results = await call_safely(provider, part, left)

@@ -45,11 +45,23 @@ _SETTINGS = {
 
 
 def provider_keys_for(channel: str) -> tuple[str, ...]:
-    """The providers that carry a channel, the first choice first, by the settings."""
+    """The providers that carry a channel, as the settings name them."""
     if channel in _INBOX:
         return ("in_app",)
+    return tuple(weights_for(channel))
+
+
+def weights_for(channel: str) -> dict[str, int]:
+    """The providers that the settings name for a channel, with their weights."""
     setting = _SETTINGS.get(channel)
-    return (getattr(environment(), setting) if setting else "sandbox",)
+    return _weights(getattr(environment(), setting) if setting else "sandbox")
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(text: str) -> dict[str, int]:
+    """From `smtp`, or `smtp=3,ses=1`."""
+    pairs = (part.partition("=") for part in text.split(","))
+    return {name.strip(): int(weight or 1) for name, _, weight in pairs}
 
 
 def _carriers(channel: str) -> list[str]:
@@ -76,6 +88,11 @@ def provider_class(key: str) -> type[NotificationChannelProvider]:
     module, _, name = PROVIDERS[key].partition(":")
     loaded: type[NotificationChannelProvider] = getattr(import_module(module), name)
     return loaded
+
+
+def is_row_channel(key: str) -> bool:
+    """Whether a provider's channel is a row of ours, committed with the record."""
+    return provider_class(key).capabilities.row_channel
 
 
 @functools.cache

@@ -17,6 +17,8 @@ from notifications.delivery.smtp_wire import SmtpConnection, SmtpServer, connect
 from notifications.infra import clock
 
 _CONNECT_SHARE = 0.3  # of the time that a mail has
+_START_SHARE = 0.5  # of a mail's time: with less left it is not begun, for it might not end
+_GROUP_SHARE = 0.1  # of a mail's time: what a whole group may take at the server's usual pace
 _GROUP = 5  # mails in one write at most: so many are in doubt when a connection breaks
 _TRUSTED_S = 1.0  # longer unused, a connection must answer an envelope before it gets contents
 _IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
@@ -36,6 +38,7 @@ class _Job:
 
     mail: Mail
     until: float
+    begin_by: float
     answer: asyncio.Future[Reply]
     fresh: bool = False
     connection: SmtpConnection | None = None
@@ -54,6 +57,7 @@ class SmtpPool:
         self._queue: deque[_Job] = deque()
         self._idle: list[SmtpConnection] = []
         self._driving = 0
+        self._pace_s = 0.0  # of one mail, lately; 0 before the first
         self._drivers: set[asyncio.Task[None]] = set()
 
     async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[Reply | Exception]:
@@ -63,8 +67,9 @@ class SmtpPool:
         no connection came free in time, and NoSmtpUtf8.
         """
         loop = asyncio.get_running_loop()
-        until = clock.monotonic() + timeout_s
-        jobs = [_Job(mail, until, loop.create_future()) for mail in mails]
+        now = clock.monotonic()
+        until, begin_by = now + timeout_s, now + timeout_s * _START_SHARE
+        jobs = [_Job(mail, until, begin_by, loop.create_future()) for mail in mails]
         self._queue.extend(jobs)
         for _ in range(min(len(jobs), self._limit - self._driving)):
             self._driving += 1
@@ -86,6 +91,17 @@ class SmtpPool:
             return await job.answer
         except Exception as error:
             return error
+
+    def group_size(self, timeout_s: float) -> int:
+        """How many mails may stand in one write: one until the server's pace is known, and for a
+        server so slow that the last of a group might not be answered in time."""
+        if not self._pace_s:
+            return 1
+        return max(1, min(_GROUP, int(timeout_s * _GROUP_SHARE / self._pace_s)))
+
+    def _paced(self, began: float, mails: int) -> None:
+        took_s = (clock.monotonic() - began) / mails
+        self._pace_s = took_s if not self._pace_s else 0.8 * self._pace_s + 0.2 * took_s
 
     def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""
@@ -109,7 +125,7 @@ class SmtpPool:
             job = self._queue.popleft()
             if job.answer.done():
                 continue
-            if job.until > clock.monotonic():
+            if job.begin_by > clock.monotonic():
                 return job
             job.fail(NotTried())
         return None
@@ -152,8 +168,9 @@ class SmtpPool:
             return []
         if kept and clock.monotonic() - connection.idle_since > _TRUSTED_S:
             return []
+        most = self.group_size(first.until - clock.monotonic())
         found: list[_Job] = []
-        while len(found) < _GROUP - 1 and (job := self._next()) is not None:
+        while len(found) < most - 1 and (job := self._next()) is not None:
             if job.mail.smtputf8 and not connection.smtputf8:
                 self._queue.appendleft(job)
                 break
@@ -166,7 +183,8 @@ class SmtpPool:
         """Sends mails in one write and settles each."""
         for job in jobs:
             job.connection = connection
-        left = min(job.until for job in jobs) - clock.monotonic()
+        began = clock.monotonic()
+        left = min(job.until for job in jobs) - began
         try:
             told = await connection.deliver_group([job.mail for job in jobs], timeout_s=left)
         except BaseException:
@@ -174,6 +192,7 @@ class SmtpPool:
             for job in jobs:
                 job.fail(SmtpLost("connection", written=True))
             raise
+        self._paced(began, len(jobs))
         for job, result in zip(reversed(jobs), reversed(told), strict=True):
             job.connection = None
             if isinstance(result, Exception):
@@ -205,8 +224,10 @@ class SmtpPool:
             elif job.mail.smtputf8 and not connection.smtputf8:
                 failure = NoSmtpUtf8()
             else:
-                left = job.until - clock.monotonic()
+                began = clock.monotonic()
+                left = job.until - began
                 reply = await connection.deliver(job.mail, timeout_s=left, ahead=look_ahead)
+                self._paced(began, 1)
                 if not job.answer.done():
                     job.answer.set_result(reply)
         except (SmtpRefused, SmtpLost) as error:

@@ -111,6 +111,20 @@ class SendResult:
         )
 
 
+_ABOUT_THE_RECIPIENT = frozenset({"smtp_450", "smtp_451", "smtp_452"})  # full, greylisted
+
+
+def blames_service(result: SendResult) -> bool:
+    """Whether an outcome speaks against the service itself: no answer, 5xx, refused credentials.
+
+    A definite no to one message is an answer, and so is a wish to wait.
+    """
+    if result.verdict not in (Verdict.RETRY, Verdict.UNCERTAIN) or result.retry_after_s:
+        return False
+    code = result.error_code
+    return code not in _ABOUT_THE_RECIPIENT and not code.startswith("simulated")
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The outcome at one of a message's targets."""

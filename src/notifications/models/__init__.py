@@ -31,6 +31,7 @@ from notifications.models.preference import (
     default_consent,
 )
 from notifications.models.provider_config import ProviderConfig
+from notifications.models.provider_flow import ChatFlow, ProviderFlow
 from notifications.models.refusal import RefusedSend
 from notifications.models.template import (
     CONTENT_FIELDS,
@@ -51,6 +52,7 @@ __all__ = [
     "Broadcast",
     "BroadcastRecipient",
     "Category",
+    "ChatFlow",
     "ConsentRecord",
     "CrashPolicy",
     "DeadLetter",
@@ -74,6 +76,7 @@ __all__ = [
     "OperatorAction",
     "ProviderCallback",
     "ProviderConfig",
+    "ProviderFlow",
     "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",

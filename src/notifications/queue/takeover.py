@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Value
+from django.db.models.functions import Coalesce
 
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, telemetry
@@ -184,7 +185,11 @@ def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) ->
                 group,
                 MessageStatus.PENDING,
                 reason="resent_by_crash_policy",
-                fields={"attempts": F("attempts") + 1, "batch_id": batch_id},
+                fields={
+                    "attempts": F("attempts") + 1,
+                    "batch_id": batch_id,
+                    "provider": Coalesce(F("provider"), Value("in_doubt")),
+                },
             )
         else:
             NotificationMessage.objects.filter(pk__in=group).update(batch_id=batch_id)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from notifications.domain.lifecycle import REACHED, MessageStatus
-from notifications.domain.messages import NOT_CALLED, SendResult
+from notifications.domain.messages import NOT_CALLED, SendResult, Verdict
 from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
@@ -120,7 +120,7 @@ def _apply(outcomes: Sequence[Outcome], report: Recorded) -> set[int]:
                 outcome.message.id,
                 outcome.status.value,
                 outcome.attempts,
-                outcome.provider,
+                _provider(outcome),
                 result.provider_message_id or None if result else None,
                 None if reached else error_text(result),
                 outcome.trail,
@@ -232,6 +232,13 @@ def _kept(outcome: Outcome) -> SandboxMessage:
         content=seal_json(content),
         at=outcome.at,
     )
+
+
+def _provider(outcome: Outcome) -> str | None:
+    """Who took the message, or may have: one that is tried again for a sure no is free to go by
+    another."""
+    doubted = outcome.result is not None and outcome.result.verdict is Verdict.UNCERTAIN
+    return outcome.provider if outcome.status is not MessageStatus.PENDING or doubted else None
 
 
 def _dead_letter(outcome: Outcome) -> DeadLetter:

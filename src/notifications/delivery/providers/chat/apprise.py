@@ -56,6 +56,11 @@ class AppriseChatProvider(NotificationChannelProvider):
             app_id="Carillon", app_desc="Carillon", storage_mode=apprise.PersistentStoreMode.MEMORY
         )
 
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The service that a URL names by its scheme."""
+        return recipient.partition("://")[0][:40].lower()
+
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 

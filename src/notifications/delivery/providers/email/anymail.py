@@ -44,7 +44,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "anymail"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=1, concurrency=20, receipts=True
+        channel="email", batch_size=1, concurrency=20, rate="14/s", receipts=True
     )
 
     needs: ClassVar[tuple[str, ...]] = ("backend",)

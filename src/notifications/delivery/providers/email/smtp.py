@@ -64,7 +64,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "smtp"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=5, concurrency=10
+        channel="email", batch_size=5, concurrency=10, rate="14/s"
     )
 
     def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
@@ -90,7 +90,8 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     def batch_for(self, waiting: int) -> int:
         """Few mails spread over the connections; of many, some stand together in one write."""
-        return max(1, min(self.capabilities.batch_size, waiting // self._connections))
+        size = min(self._pool.group_size(self._call_s), waiting // self._connections)
+        return max(1, min(self.capabilities.batch_size, size))
 
     async def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""

@@ -43,7 +43,7 @@ class FCMPushProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "fcm"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="push", batch_size=1, concurrency=100
+        channel="push", batch_size=1, concurrency=100, rate="10000/min"
     )
 
     needs: ClassVar[tuple[str, ...]] = ("credentials",)

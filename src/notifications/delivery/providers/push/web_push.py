@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -92,6 +93,14 @@ class WebPushProvider(NotificationChannelProvider):
             guarded=True,
             allow_private=self._allow_private,
         )
+
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The push service of the browser."""
+        try:
+            return urlsplit(read_subscription(recipient).endpoint).hostname or ""
+        except ValueError:
+            return ""
 
     async def close(self) -> None:
         await self._client.close()

@@ -43,7 +43,7 @@ class TelegramBotProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "telegram"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="telegram", batch_size=1, concurrency=30, rate="30/s"
+        channel="telegram", batch_size=1, concurrency=30, rate="30/s", chat_rate="1/s"
     )
 
     needs: ClassVar[tuple[str, ...]] = ("bot_token",)

@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -53,6 +54,11 @@ class SignedWebhookProvider(NotificationChannelProvider):
             guarded=True,
             allow_private=self._allow_private,
         )
+
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The receiver: one that is dead holds up no other."""
+        return urlsplit(recipient).hostname or ""
 
     async def close(self) -> None:
         await self._client.close()

@@ -1,0 +1,94 @@
+"""The services that providers reach, and which of them this process must leave alone for now.
+
+A service is what has one limit and one breaker: a provider, or each host where a provider reaches
+many (a customer's dead webhook is no reason to hold anybody else's). The rows that all workers
+share say which are held; this module holds what was read, so that routing asks no database.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from notifications.conf import environment
+from notifications.delivery.registry import chosen_channels, provider_class
+from notifications.domain.flow import Rate, rate_of
+from notifications.infra import clock
+
+_held: dict[str, float] = {}
+_troubled: frozenset[str] = frozenset()
+
+
+def service_of(provider: str, recipient: str) -> str:
+    """The service that a call to this recipient goes to."""
+    host = provider_class(provider).host_of(recipient)
+    return f"{provider}|{host}"[:120] if host else provider
+
+
+@functools.lru_cache(maxsize=4)
+def _rates(texts: tuple[str, ...]) -> dict[str, Rate | None]:
+    given = dict(text.split("=", 1) for text in texts)
+    return {name: rate_of(rate) for name, rate in given.items()}
+
+
+def rate_for(provider: str) -> Rate | None:
+    """The limit of each service of a provider: the setting's, else the provider's own."""
+    given = _rates(environment().rate_limits)
+    if provider in given:
+        return given[provider]
+    return rate_of(provider_class(provider).capabilities.rate)
+
+
+def chat_rate_for(provider: str) -> Rate | None:
+    """The limit for each recipient of a provider."""
+    return rate_of(provider_class(provider).capabilities.chat_rate) if rate_for(provider) else None
+
+
+def use_troubled(found: Mapping[str, tuple[int, int]]) -> None:
+    """Takes what the rows say: for each troubled service how long (us) it is held, and paused."""
+    global _troubled
+    now = clock.monotonic()
+    _held.clear()
+    for service, (held_us, paused_us) in found.items():
+        left = max(held_us, paused_us - 1_000_000) / 1e6
+        if left > 0:
+            _held[service] = now + left
+    _troubled = frozenset(found)
+
+
+def hold(service: str, seconds: float) -> None:
+    """Leaves a service alone until so many seconds from now; 0 lets calls through again."""
+    global _troubled
+    _troubled |= {service}
+    if seconds > 0:
+        _held[service] = clock.monotonic() + seconds
+    else:
+        _held.pop(service, None)
+
+
+def held_s(service: str) -> float:
+    """How long a service is to be left alone; 0 when it is not."""
+    until = _held.get(service) if _held else None
+    return max(0.0, until - clock.monotonic()) if until is not None else 0.0
+
+
+def any_trouble() -> bool:
+    """Whether any service is in trouble."""
+    return bool(_troubled)
+
+
+def is_troubled(service: str) -> bool:
+    """Whether the service's row must be asked before each call: a breaker that is not closed, or a
+    pause."""
+    return service in _troubled
+
+
+def held_channels() -> list[str]:
+    """Channels that none of their providers can carry now: nothing of theirs is worth leasing."""
+    if not _held:
+        return []
+    carriers: dict[str, list[str]] = {}
+    for provider, channels in chosen_channels().items():
+        for channel in channels:
+            carriers.setdefault(channel, []).append(provider)
+    return [name for name, keys in carriers.items() if all(held_s(key) > 0 for key in keys)]

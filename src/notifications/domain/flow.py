@@ -1,0 +1,228 @@
+"""What one service behind a provider may take: rate, pauses, circuit breaker. Pure.
+
+Times are Unix microseconds on one clock, the database's, and every worker asks the same row, so
+that there is one answer to "may this leave, and when". The rate is GCRA with a burst of one: calls
+get slots that lie evenly in time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+US = 1_000_000
+HORIZON_US = US
+"""How far ahead slots are given out: only what may leave within a second is journalled."""
+CRITICAL_HORIZON_US = 2 * US
+"""Critical messages may reach past what the others have taken: their reserve."""
+LATE_SHARE = 0.04
+WINDOW_US = 60 * US
+FAULTS = 5
+OPEN_US = 60 * US
+PROBE_US = 45 * US
+MOST_PAUSE_US = 300 * US
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|min|h)")
+_WINDOWS_S = {"s": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` calls in any window of window_s seconds.
+
+    A call may use its slot up to `late_us` after it, for no process wakes on the dot. Slots lie so
+    far apart that even calls bunched by that stay within the limit in every window: `count` of
+    them in a window and its lateness, which uses 96 % of the limit.
+    """
+
+    count: int
+    window_s: int
+
+    @property
+    def late_us(self) -> int:
+        return int(self.window_s * US * LATE_SHARE)
+
+    @property
+    def spacing_us(self) -> int:
+        return -(-(self.window_s * US + self.late_us) // self.count)
+
+    def __str__(self) -> str:
+        unit = next(unit for unit, seconds in _WINDOWS_S.items() if seconds == self.window_s)
+        return f"{self.count}/{unit}"
+
+
+def rate_of(text: str) -> Rate | None:
+    """A rate such as `14/s`, `10000/min` or `500/h`; None for `off` and nothing.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text in ("", "off"):
+        return None
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no rate: write 14/s, 10000/min, 500/h or off")
+    return Rate(int(found[1]), _WINDOWS_S[found[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What is known of a service, shared by all workers.
+
+    next_at: the next free slot, or the end of a pause. open_until: the breaker is open, and may be
+    probed from then on; 0 is closed. probe_until: somebody probes, and has until then. window_at,
+    faults, successes: what was counted since then.
+    """
+
+    next_at: int = 0
+    open_until: int = 0
+    probe_owner: str = ""
+    probe_until: int = 0
+    window_at: int = 0
+    faults: int = 0
+    successes: int = 0
+
+    def state(self, now: int) -> str:
+        """`closed`, `open`, or `half_open` where a probe may go or is under way."""
+        if not self.open_until:
+            return "closed"
+        return "open" if now < self.open_until else "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Slots for calls (how long from now, in us; None where a call must wait), and how long to wait
+    before it is worth asking for more."""
+
+    waits: list[int | None]
+    ask_again: int = 0
+    reason: str = ""
+    chats: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return sum(wait is not None for wait in self.waits)
+
+
+def claim(
+    flow: Flow,
+    *,
+    now: int,
+    owner: str,
+    rate: Rate | None,
+    wanted: Sequence[str],
+    horizon: int = HORIZON_US,
+    chats: dict[str, int] | None = None,
+    chat_rate: Rate | None = None,
+) -> tuple[Flow, Grant]:
+    """Slots for some calls to a service.
+
+    Args:
+        wanted: a name for each call: whom it goes to, where each has a limit of its own.
+        chats: when each of these may be called next, under chat_rate.
+
+    Returns:
+        the flow as it then stands, and the grant; its `chats` says what changed in theirs.
+    """
+    if flow.open_until:
+        held = max(flow.open_until, flow.probe_until)
+        if now < held:
+            reason = "breaker_open" if now < flow.open_until else "breaker_probing"
+            return flow, Grant([None] * len(wanted), held - now, reason)
+        flow = replace(flow, probe_owner=owner, probe_until=now + PROBE_US)
+        if rate is None:
+            return flow, Grant([0] + [None] * (len(wanted) - 1), PROBE_US)
+        chats = chat_rate = None
+        grant_most, horizon = 1, max(horizon, PROBE_US)
+    else:
+        grant_most = len(wanted)
+    next_at = max(flow.next_at, now)
+    if rate is None:
+        if next_at > now + horizon:
+            return flow, Grant([None] * len(wanted), next_at - now - horizon, "provider_pause")
+        return flow, Grant([max(0, next_at - now)] * len(wanted))
+    return _spaced(flow, next_at, now, rate, wanted, grant_most, horizon, chats, chat_rate)
+
+
+def _spaced(
+    flow: Flow,
+    next_at: int,
+    now: int,
+    rate: Rate,
+    wanted: Sequence[str],
+    most: int,
+    horizon: int,
+    chats: dict[str, int] | None,
+    chat_rate: Rate | None,
+) -> tuple[Flow, Grant]:
+    waits: list[int | None] = []
+    ask: list[int] = []
+    taken: dict[str, int] = {}
+    granted = 0
+    for name in wanted:
+        free_at = taken.get(name, (chats or {}).get(name, 0)) if chat_rate is not None else 0
+        if granted >= most or next_at > now + horizon or free_at > next_at:
+            waits.append(None)
+            ask.append(free_at - now if free_at > next_at else next_at - now - horizon // 2)
+            continue
+        waits.append(next_at - now)
+        if chat_rate is not None:
+            taken[name] = next_at + chat_rate.spacing_us
+        next_at += rate.spacing_us
+        granted += 1
+    again = min(max(rate.spacing_us, min(ask)), US) if ask else 0
+    grant = Grant(waits, again, "" if granted else "rate_limit", taken)
+    return replace(flow, next_at=next_at), grant
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a process saw of a service since it last told.
+
+    faults are the service's own (timeouts, refused connections, 5xx, refused credentials): dead
+    tokens and bad addresses are answers, and count as successes. pause_us is the longest wait that
+    the service asked for. void: a probe was granted, but no call was made.
+    """
+
+    successes: int = 0
+    faults: int = 0
+    pause_us: int = 0
+    void: bool = False
+
+
+def told(
+    flow: Flow,
+    tally: Tally,
+    *,
+    now: int,
+    owner: str,
+    faults_to_open: int = FAULTS,
+    open_us: int = OPEN_US,
+) -> Flow:
+    """The flow after a process told what it saw.
+
+    The breaker opens on so many faults in a window when at least half of the calls failed: a
+    service that takes thousands a second and fails now and then is not dead. A success
+    once it may be probed closes it.
+    """
+    if tally.pause_us:
+        pause = min(tally.pause_us, MOST_PAUSE_US)
+        flow = replace(flow, next_at=max(flow.next_at, now + pause))
+    if flow.open_until:
+        return _told_open(flow, tally, now=now, owner=owner, open_us=open_us)
+    if now - flow.window_at > WINDOW_US:
+        flow = replace(flow, window_at=now, faults=0, successes=0)
+    faults, successes = flow.faults + tally.faults, flow.successes + tally.successes
+    if tally.faults and faults >= faults_to_open and faults >= successes:
+        return Flow(next_at=flow.next_at, open_until=now + open_us, window_at=now)
+    return replace(flow, faults=faults, successes=successes)
+
+
+def _told_open(flow: Flow, tally: Tally, *, now: int, owner: str, open_us: int) -> Flow:
+    if tally.successes and not tally.faults and now >= flow.open_until:
+        return Flow(next_at=flow.next_at, window_at=now)
+    if flow.probe_owner != owner:
+        return flow  # what was in the air when it opened
+    if tally.faults:
+        return Flow(next_at=flow.next_at, open_until=now + open_us, window_at=now)
+    return replace(flow, probe_until=0, probe_owner="") if tally.void else flow

@@ -1,0 +1,220 @@
+"""Gates: which messages may leave within a second, by their services' limits and breakers.
+
+Asked before anything is journalled. What may not leave yet waits without an attempt burnt. What
+providers answered is told to the services' rows, for every worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+
+from notifications.conf import environment
+from notifications.delivery.registry import is_row_channel
+from notifications.delivery.services import (
+    any_trouble,
+    chat_rate_for,
+    held_s,
+    hold,
+    is_troubled,
+    rate_for,
+    service_of,
+    use_troubled,
+)
+from notifications.domain.channels import Lane
+from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant, Tally
+from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
+from notifications.infra import clock
+from notifications.models import ProviderFlow
+from notifications.pipeline import Ready
+
+log = structlog.get_logger("carillon.gates")
+
+_REFRESH_S = 0.5
+_GOOD_NEWS_S = 10.0  # how often a healthy service's successes are written down
+_TELL_GATHER_S = 0.05
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of a service and not told yet."""
+
+    successes: int = 0
+    faults: int = 0
+    pause_us: int = 0
+    void: bool = False
+    code: str = ""
+
+    def tally(self) -> Tally:
+        return Tally(self.successes, self.faults, self.pause_us, self.void)
+
+
+class Gates:
+    """The gates of one worker.
+
+    Args:
+        owner: the worker, as in leases.
+        database: runs a call on a thread with a database connection.
+    """
+
+    def __init__(self, *, owner: str, database: Callable[..., Awaitable[Any]]) -> None:
+        self._owner = owner
+        self._database = database
+        self._seen: dict[str, _Seen] = {}
+        self._read_at = self._good_news_at = 0.0
+        self._telling: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> None:
+        """Reads, twice a second at most, which services are in trouble."""
+        now = clock.monotonic()
+        if now - self._read_at >= _REFRESH_S:
+            self._read_at = now
+            use_troubled(await self._database(ProviderFlow.objects.troubled))
+
+    async def clear(self, items: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
+        """Those of the items that may leave within a second, with the times at which they may; and
+        how long (s) to wait before the others are worth another try."""
+        if not any_trouble() and not any(rate_for(key) for key in _providers(items)):
+            return list(items), 0.0
+        wanted: dict[str, list[tuple[Ready, str]]] = {}
+        waits: list[float] = []
+        stuck: set[int] = set()
+        for item in items:
+            item.leaves_at = 0.0
+            calls = _calls_of(item)
+            free = [call for call in calls if held_s(call[0]) == 0]
+            if not free and calls:
+                stuck.add(item.message.id)
+                waits.append(min(held_s(service) for service, _, _ in calls))
+            for service, provider, chat in free:
+                if rate_for(provider) or is_troubled(service):
+                    wanted.setdefault(service, []).append((item, chat))
+        for service, calls_there in wanted.items():
+            grant = await self._claim(service, calls_there, lane)
+            granted_at = clock.monotonic()
+            for (item, _), wait_us in zip(calls_there, grant.waits, strict=True):
+                if wait_us is None:
+                    stuck.add(item.message.id)
+                else:
+                    item.leaves_at = max(item.leaves_at, granted_at + wait_us / US)
+            if grant.count < len(calls_there):
+                waits.append(grant.ask_again / US)
+        going = [item for item in items if item.message.id not in stuck] if stuck else list(items)
+        return going, min(waits, default=0.0)
+
+    async def _claim(self, service: str, calls: Sequence[tuple[Ready, str]], lane: Lane) -> Grant:
+        provider = service.partition("|")[0]
+        grant: Grant = await self._database(
+            ProviderFlow.objects.claim,
+            service,
+            owner=self._owner,
+            rate=rate_for(provider),
+            wanted=[chat for _, chat in calls],
+            horizon_us=CRITICAL_HORIZON_US if lane is Lane.CRITICAL else HORIZON_US,
+            chat_rate=chat_rate_for(provider),
+        )
+        if grant.reason.startswith("breaker"):
+            hold(service, grant.ask_again / US)
+        elif grant.count and is_troubled(service):
+            hold(service, 0)  # a probe, or the trouble is over
+        return grant
+
+    def saw(self, provider: str, recipient: str, result: SendResult) -> None:
+        """Notes what became of a call."""
+        if is_row_channel(provider):
+            return
+        if result.parts:
+            for part in result.parts:
+                self.saw(part.target.provider, part.target.recipient, part.result)
+            return
+        service = service_of(provider, recipient)
+        seen = self._seen.get(service)
+        if seen is None:
+            seen = self._seen[service] = _Seen()
+        troubled = is_troubled(service)
+        if result.error_code in NOT_CALLED:
+            seen.void = True
+        elif result.retry_after_s and result.verdict is Verdict.RETRY:
+            seen.pause_us = max(seen.pause_us, int(result.retry_after_s * US))
+            seen.successes += 1
+            troubled = True
+        elif blames_service(result):
+            seen.faults += 1
+            seen.code = result.error_code
+            troubled = True
+        else:
+            seen.successes += 1
+        if troubled or clock.monotonic() - self._good_news_at > _GOOD_NEWS_S:
+            self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        await asyncio.sleep(_TELL_GATHER_S)
+        self._good_news_at = clock.monotonic()
+        seen, self._seen = self._seen, {}
+        for service, what in seen.items():
+            try:
+                await self._tell_one(service, what)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("breaker.not-told", service=service, error=type(error).__name__)
+
+    async def _tell_one(self, service: str, seen: _Seen) -> None:
+        settings = environment()
+        before, after = await self._database(
+            ProviderFlow.objects.tell,
+            service,
+            seen.tally(),
+            owner=self._owner,
+            faults_to_open=settings.breaker_faults,
+            open_us=int(settings.breaker_seconds * US),
+            code=seen.code,
+        )
+        if seen.pause_us:
+            hold(service, max(0.0, seen.pause_us / US - 1))
+        if before != after:
+            log.warning("breaker.changed", service=service, before=before, after=after)
+        if after == "open":
+            hold(service, settings.breaker_seconds)
+        elif after == "closed" and before != "closed":
+            hold(service, 0)
+
+    async def close(self) -> None:
+        """Tells what is still to be told."""
+        if self._telling is not None:
+            await asyncio.wait({self._telling})
+        if self._seen:
+            await self._tell()
+
+
+def _providers(items: Sequence[Ready]) -> set[str]:
+    found = {item.provider for item in items}
+    for item in items:
+        found.update(target.provider for target in item.outbound.targets)
+    return found
+
+
+def _calls_of(item: Ready) -> list[tuple[str, str, str]]:
+    """The calls that a message makes: service, provider, and the chat where chats have limits."""
+    outbound = item.outbound
+    places = [(target.provider, target.recipient) for target in outbound.targets]
+    return [
+        (service_of(provider, recipient), provider, _chat(provider, recipient))
+        for provider, recipient in places or [(item.provider, outbound.recipient)]
+        if not is_row_channel(provider)
+    ]
+
+
+def _chat(provider: str, recipient: str) -> str:
+    """A recipient as its limit knows it: not the address itself."""
+    if chat_rate_for(provider) is None:
+        return ""
+    return hashlib.blake2b(recipient.encode(), digest_size=16).hexdigest()

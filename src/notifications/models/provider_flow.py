@@ -1,0 +1,210 @@
+"""What a service behind a provider may take: one row each, which every worker asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from django.db import connection, models, transaction
+
+from notifications.domain import flow as law
+from notifications.domain.flow import Flow, Grant, Rate, Tally
+from notifications.infra import clock
+
+_KEPT_CHATS_US = 60 * law.US
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(us: int) -> datetime:
+    """Unix microseconds as a time."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def _now_us() -> int:
+    """The database's clock: the one that all workers share."""
+    frozen = clock.frozen()
+    if frozen is not None:
+        return (frozen - _EPOCH) // timedelta(microseconds=1)
+    if connection.vendor == "sqlite":
+        return time.time_ns() // 1000
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        return int(cursor.fetchone()[0])
+
+
+class ProviderFlowManager(models.Manager["ProviderFlow"]):
+    """Claims and tells, each one short transaction under the row's lock."""
+
+    def claim(
+        self,
+        service: str,
+        *,
+        owner: str,
+        rate: Rate | None,
+        wanted: Sequence[str],
+        horizon_us: int = law.HORIZON_US,
+        chat_rate: Rate | None = None,
+    ) -> Grant:
+        """Slots for calls to a service; `wanted` names whom each call goes to."""
+        with transaction.atomic():
+            row, now = self._locked(service, rate)
+            chats = _chats(service, wanted) if chat_rate is not None else None
+            flow, grant = law.claim(
+                row.flow(),
+                now=now,
+                owner=owner,
+                rate=rate,
+                wanted=wanted,
+                horizon=horizon_us,
+                chats=chats,
+                chat_rate=chat_rate,
+            )
+            row.write(flow)
+            if grant.chats:
+                _write_chats(service, grant.chats, now)
+        return grant
+
+    def tell(
+        self,
+        service: str,
+        tally: Tally,
+        *,
+        owner: str,
+        faults_to_open: int,
+        open_us: int,
+        code: str = "",
+    ) -> tuple[str, str]:
+        """Adds what a process saw; returns the breaker's state before and after."""
+        with transaction.atomic():
+            row, now = self._locked(service, None)
+            before = row.flow()
+            after = law.told(
+                before,
+                tally,
+                now=now,
+                owner=owner,
+                faults_to_open=faults_to_open,
+                open_us=open_us,
+            )
+            if tally.successes:
+                row.last_success_at = moment(now)
+            if tally.faults:
+                row.last_fault_at, row.last_fault_code = moment(now), code[:60]
+            row.write(after, everything=True)
+        return before.state(now), after.state(now)
+
+    def troubled(self) -> dict[str, tuple[int, int]]:
+        """Services that are not simply open for business: until when (us from now) nothing goes at
+        all, and how long a pause lasts."""
+        now = _now_us()
+        rows = self.filter(models.Q(open_until__gt=0) | models.Q(next_at__gt=now + law.US))
+        found: dict[str, tuple[int, int]] = {}
+        for service, open_until, probe_until, next_at in rows.values_list(
+            "service", "open_until", "probe_until", "next_at"
+        ):
+            held = max(open_until, probe_until) if open_until else 0
+            found[service] = (max(0, held - now), max(0, next_at - now))
+        return found
+
+    def close(self, service: str) -> bool:
+        """Closes a breaker and ends a pause by hand; False when the service is not known."""
+        with transaction.atomic():
+            row = self.select_for_update().filter(pk=service).first()
+            if row is None:
+                return False
+            row.write(Flow(next_at=min(row.next_at, _now_us()), window_at=_now_us()))
+        return True
+
+    def forget_idle(self, *, before: datetime, limit: int = 1000) -> int:
+        """Deletes rows of services (hosts, mostly) that nothing was heard of for long."""
+        idle = models.Q(last_fault_at__lt=before) | models.Q(last_fault_at=None)
+        fresh = models.Q(last_success_at__gte=before)
+        keys = self.filter(idle, open_until=0, service__contains="|").exclude(fresh)
+        return self.filter(pk__in=list(keys.values_list("pk", flat=True)[:limit])).delete()[0]
+
+    def _locked(self, service: str, rate: Rate | None) -> tuple[ProviderFlow, int]:
+        """The row, made if need be: its bucket is empty, the first slot comes a spacing later."""
+        row = self.select_for_update().filter(pk=service).first()
+        if row is None:
+            first = _now_us() + (rate.spacing_us if rate else 0)
+            made = ProviderFlow(service=service, next_at=first)
+            self.bulk_create([made], ignore_conflicts=True)
+            row = self.select_for_update().get(pk=service)
+        return row, _now_us()
+
+
+class ProviderFlow(models.Model):
+    """One service: a provider, or a host where a provider reaches many (`webhook|example.com`).
+
+    Times with no `_at` of datetime are Unix microseconds; see domain/flow.py.
+    """
+
+    service = models.CharField(max_length=120, primary_key=True)
+    next_at = models.BigIntegerField(default=0)
+    open_until = models.BigIntegerField(default=0)
+    probe_owner = models.CharField(max_length=80, blank=True, default="")
+    probe_until = models.BigIntegerField(default=0)
+    window_at = models.BigIntegerField(default=0)
+    faults = models.IntegerField(default=0)
+    successes = models.IntegerField(default=0)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_fault_at = models.DateTimeField(null=True, blank=True)
+    last_fault_code = models.CharField(max_length=60, blank=True, default="")
+
+    objects: ClassVar[ProviderFlowManager] = ProviderFlowManager()
+
+    def __str__(self) -> str:
+        return self.service
+
+    def flow(self) -> Flow:
+        """What the law reads."""
+        return Flow(
+            self.next_at,
+            self.open_until,
+            self.probe_owner,
+            self.probe_until,
+            self.window_at,
+            self.faults,
+            self.successes,
+        )
+
+    def write(self, flow: Flow, *, everything: bool = False) -> None:
+        """Writes what the law says; the row is locked."""
+        if flow == self.flow() and not everything:
+            return
+        self.next_at, self.open_until = flow.next_at, flow.open_until
+        self.probe_owner, self.probe_until = flow.probe_owner, flow.probe_until
+        self.window_at, self.faults, self.successes = flow.window_at, flow.faults, flow.successes
+        self.save()
+
+
+class ChatFlow(models.Model):
+    """When one chat (or whatever has a limit of its own) may be called next."""
+
+    service = models.CharField(max_length=120)
+    chat = models.CharField(max_length=40)
+    next_at = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["service", "chat"], name="chat_flow_once")]
+
+    def __str__(self) -> str:
+        return f"a chat of {self.service}"
+
+
+def _chats(service: str, wanted: Sequence[str]) -> dict[str, int]:
+    rows = ChatFlow.objects.filter(service=service, chat__in=set(wanted))
+    return dict(rows.values_list("chat", "next_at"))
+
+
+def _write_chats(service: str, chats: dict[str, int], now: int) -> None:
+    """The service's row is locked: nobody else writes its chats."""
+    ChatFlow.objects.filter(service=service, next_at__lt=now - _KEPT_CHATS_US).delete()
+    ChatFlow.objects.bulk_create(
+        [ChatFlow(service=service, chat=chat, next_at=at) for chat, at in chats.items()],
+        update_conflicts=True,
+        unique_fields=["service", "chat"],
+        update_fields=["next_at"],
+    )

@@ -1,0 +1,105 @@
+"""The shared rows behind limits and breakers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.flow import OPEN_US, US, Rate, Tally
+from notifications.models import ChatFlow, ProviderFlow
+from notifications.models.provider_flow import moment
+
+pytestmark = pytest.mark.django_db
+FLOWS = ProviderFlow.objects
+
+
+@pytest.fixture(autouse=True)
+def clock(frozen):
+    """Time stands still until it is moved."""
+    return frozen
+
+
+def claim(service="ses", count=3, *, owner="a", rate=None, **more):
+    return FLOWS.claim(
+        service, owner=owner, rate=rate, wanted=more.pop("wanted", [""] * count), **more
+    )
+
+
+def tell(service="ses", *, owner="a", code="", **tally):
+    return FLOWS.tell(
+        service, Tally(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
+    )
+
+
+def test_the_first_slot_of_a_new_service_comes_a_spacing_later():
+    rate = Rate(10, 1)
+    assert claim(rate=rate).waits == [rate.spacing_us * n for n in (1, 2, 3)]
+
+
+def test_workers_draw_from_one_row():
+    rate = Rate(10, 1)
+    first = claim(rate=rate, owner="a").waits
+    second = claim(rate=rate, owner="b").waits
+    assert second[0] == first[-1] + rate.spacing_us
+
+
+def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
+    assert tell(faults=5, code="timeout") == ("closed", "open")
+    row = FLOWS.get(pk="ses")
+    assert row.last_fault_code == "timeout"
+    assert row.last_fault_at == clock.now
+    assert claim().count == 0
+    assert FLOWS.troubled()["ses"] == (OPEN_US, 0)
+
+    clock.forward(60)
+    assert claim(owner="a").count == 1
+    assert claim(owner="b").reason == "breaker_probing"
+    assert tell(owner="a", successes=1) == ("half_open", "closed")
+    assert FLOWS.get(pk="ses").last_success_at == clock.now
+    assert FLOWS.troubled() == {}
+
+
+def test_a_person_may_close_a_breaker():
+    tell(faults=5)
+    assert FLOWS.close("ses") is True
+    assert claim().count == 3
+    assert FLOWS.close("nobody") is False
+
+
+def test_a_pause_is_trouble_until_its_last_second(clock):
+    tell(successes=1, pause_us=10 * US)
+    assert FLOWS.troubled() == {"ses": (0, 10 * US)}
+    clock.forward(9.5)
+    assert FLOWS.troubled() == {}
+
+
+def test_chats_have_limits_of_their_own_and_are_forgotten_when_idle(clock):
+    rates = {"rate": Rate(30, 1), "chat_rate": Rate(1, 1)}
+    first = claim("telegram", wanted=["x", "x", "y"], **rates)
+    assert [wait is not None for wait in first.waits] == [True, False, True]
+    assert claim("telegram", wanted=["x"], owner="b", **rates).count == 0
+    clock.forward(2)
+    assert claim("telegram", wanted=["x"], owner="b", **rates).count == 1
+    assert ChatFlow.objects.count() == 2
+    clock.forward(120)
+    claim("telegram", wanted=["z"], **rates)
+    assert list(ChatFlow.objects.values_list("chat", flat=True)) == ["z"]
+
+
+def test_hosts_that_nothing_was_heard_of_are_forgotten(clock):
+    tell("webhook|old.example", successes=1)
+    tell("ses", successes=1)
+    clock.forward(86_400)
+    tell("webhook|new.example", faults=1)
+    tell("webhook|open.example", faults=5)
+    assert FLOWS.forget_idle(before=clock.now - timedelta(hours=1)) == 1
+    assert set(FLOWS.values_list("pk", flat=True)) == {
+        "ses",
+        "webhook|new.example",
+        "webhook|open.example",
+    }
+
+
+def test_microseconds_are_a_time():
+    assert moment(1_800_000_000_500_000).isoformat() == "2027-01-15T08:00:00.500000+00:00"

@@ -1,0 +1,89 @@
+"""Which provider carries a message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from notifications.delivery import services
+from notifications.delivery.routing import provider_for
+
+
+@pytest.fixture(autouse=True)
+def _no_trouble():
+    yield
+    services.use_troubled({})
+
+
+@pytest.fixture
+def three_to_one(settings):
+    settings.CARILLON = replace(settings.CARILLON, email_provider="ses=3,smtp=1")
+
+
+def chosen(key, *, attempts=0, pinned=None):
+    return provider_for("email", key=key, attempts=attempts, pinned=pinned)
+
+
+def test_one_provider_carries_everything(settings):
+    settings.CARILLON = replace(settings.CARILLON, email_provider="smtp")
+    assert {chosen(key) for key in range(100)} == {"smtp"}
+
+
+def test_weights_share_the_messages(three_to_one):
+    counts = Counter(chosen(key) for key in range(4000))
+    assert counts["ses"] / 4000 == pytest.approx(0.75, abs=0.04)
+
+
+def test_a_message_goes_the_same_way_every_time(three_to_one):
+    assert all(chosen(key) == chosen(key) for key in range(100))
+
+
+def test_a_retry_goes_by_the_next_provider(three_to_one):
+    assert all({chosen(key), chosen(key, attempts=1)} == {"ses", "smtp"} for key in range(50))
+    assert all(chosen(key) == chosen(key, attempts=2) for key in range(50))
+
+
+def test_a_held_provider_is_passed_over_until_it_is_not(three_to_one):
+    services.hold("ses", 60)
+    assert {chosen(key) for key in range(50)} == {"smtp"}
+    services.hold("ses", 0)
+    assert {chosen(key) for key in range(50)} == {"ses", "smtp"}
+
+
+def test_with_all_held_a_message_waits_where_it_belongs(three_to_one):
+    before = [chosen(key) for key in range(50)]
+    services.hold("ses", 60)
+    services.hold("smtp", 60)
+    assert [chosen(key) for key in range(50)] == before
+    assert services.held_channels() == ["email"]
+
+
+def test_what_may_have_arrived_never_fails_over(three_to_one):
+    services.hold("ses", 60)
+    assert {chosen(key, attempts=1, pinned="ses") for key in range(50)} == {"ses"}
+
+
+def test_doubt_without_a_name_stays_with_the_first_choice(three_to_one):
+    first = [chosen(key) for key in range(50)]
+    services.hold("ses", 60)
+    assert [chosen(key, attempts=1, pinned="in_doubt") for key in range(50)] == first
+
+
+def test_hosts_are_services_of_their_own():
+    assert services.service_of("webhook", "https://a.example/x") == "webhook|a.example"
+    assert services.service_of("apprise", "slack://T/B/secret") == "apprise|slack"
+    assert services.service_of("smtp", "a@example.org") == "smtp"
+
+
+def test_the_settings_rate_wins_over_the_providers_own(settings):
+    assert str(services.rate_for("ses")) == "14/s"
+    assert str(services.rate_for("fcm")) == "10000/min"
+    assert str(services.rate_for("twilio")) == "1/s"
+    assert str(services.rate_for("telegram")) == "30/s"
+    assert str(services.chat_rate_for("telegram")) == "1/s"
+    settings.CARILLON = replace(settings.CARILLON, rate_limits=("ses=50/s", "telegram=off"))
+    assert str(services.rate_for("ses")) == "50/s"
+    assert services.rate_for("telegram") is None
+    assert services.chat_rate_for("telegram") is None
