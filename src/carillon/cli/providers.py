@@ -57,3 +57,31 @@ def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
         )
     if answer.verdict not in ("sent", "delivered"):
         raise SystemExit(1)
+
+
+@command.command("breakers", epilog="Example: carillon providers breakers --json")
+@as_json
+def breakers(as_json: bool) -> None:
+    """Limits and breakers: which services take messages now, and which are left alone."""
+    import msgspec
+
+    from notifications.services.breakers import BreakerService
+
+    found = BreakerService().list(after=0, limit=1000, caller=CALLER)
+    if as_json:
+        click.echo(msgspec.json.encode({"services": found}).decode())
+        return
+    for each in found:
+        until = f" until {each.until:%H:%M:%S}" if each.until else ""
+        fault = f"  last fault {each.last_fault_code}" if each.last_fault_code else ""
+        limit = each.limit or "no limit"
+        click.echo(f"{each.service:<40} {each.state}{until}  {limit}{fault}")
+
+
+@command.command("close", epilog="Example: carillon providers close ses")
+@click.argument("service")
+def close(service: str) -> None:
+    """Close a service's breaker and end its pause: the next messages go at once."""
+    from notifications.services.breakers import BreakerService
+
+    click.echo(f"{service}: {BreakerService().close(service=service, caller=CALLER).state}")

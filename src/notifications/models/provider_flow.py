@@ -22,7 +22,7 @@ def moment(us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=us)
 
 
-def _now_us() -> int:
+def now_us() -> int:
     """The database's clock: the one that all workers share."""
     frozen = clock.frozen()
     if frozen is not None:
@@ -98,7 +98,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
     def troubled(self) -> dict[str, tuple[int, int]]:
         """Services that are not simply open for business: until when (us from now) nothing goes at
         all, and how long a pause lasts."""
-        now = _now_us()
+        now = now_us()
         rows = self.filter(models.Q(open_until__gt=0) | models.Q(next_at__gt=now + law.US))
         found: dict[str, tuple[int, int]] = {}
         for service, open_until, probe_until, next_at in rows.values_list(
@@ -111,10 +111,10 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
     def close(self, service: str) -> bool:
         """Closes a breaker and ends a pause by hand; False when the service is not known."""
         with transaction.atomic():
-            row = self.select_for_update().filter(pk=service).first()
+            row = self.select_for_update().filter(service=service).first()
             if row is None:
                 return False
-            row.write(Flow(next_at=min(row.next_at, _now_us()), window_at=_now_us()))
+            row.write(Flow(next_at=min(row.next_at, now_us()), window_at=now_us()))
         return True
 
     def forget_idle(self, *, before: datetime, limit: int = 1000) -> int:
@@ -126,13 +126,13 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
 
     def _locked(self, service: str, rate: Rate | None) -> tuple[ProviderFlow, int]:
         """The row, made if need be: its bucket is empty, the first slot comes a spacing later."""
-        row = self.select_for_update().filter(pk=service).first()
+        row = self.select_for_update().filter(service=service).first()
         if row is None:
-            first = _now_us() + (rate.spacing_us if rate else 0)
+            first = now_us() + (rate.spacing_us if rate else 0)
             made = ProviderFlow(service=service, next_at=first)
             self.bulk_create([made], ignore_conflicts=True)
-            row = self.select_for_update().get(pk=service)
-        return row, _now_us()
+            row = self.select_for_update().get(service=service)
+        return row, now_us()
 
 
 class ProviderFlow(models.Model):
@@ -141,7 +141,7 @@ class ProviderFlow(models.Model):
     Times with no `_at` of datetime are Unix microseconds; see domain/flow.py.
     """
 
-    service = models.CharField(max_length=120, primary_key=True)
+    service = models.CharField(max_length=120, unique=True)
     next_at = models.BigIntegerField(default=0)
     open_until = models.BigIntegerField(default=0)
     probe_owner = models.CharField(max_length=80, blank=True, default="")

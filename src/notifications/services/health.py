@@ -11,6 +11,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from notifications.conf import environment
+from notifications.delivery.registry import chosen_channels
+from notifications.models import ProviderFlow
+from notifications.models.provider_flow import now_us
 from notifications.services.metrics import open_dead_letters, queue_depth
 
 OVERDUE_ALERT = 10_000
@@ -27,6 +30,13 @@ class LaneHealth(msgspec.Struct, kw_only=True):
     age_s: float
 
 
+class ProviderHealth(msgspec.Struct, kw_only=True):
+    """A chosen provider. last_success_at: null when it never took a message."""
+
+    breaker: str
+    last_success_at: datetime | None
+
+
 class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that was looked at. status: healthy or unhealthy, and then the reason."""
 
@@ -34,6 +44,7 @@ class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     lanes: dict[str, LaneHealth] | None = None
     count: int | None = None
+    providers: dict[str, ProviderHealth] | None = None
 
 
 class HealthAnswer(msgspec.Struct, kw_only=True):
@@ -79,6 +90,7 @@ def health(*, now: datetime) -> HealthAnswer:
         "migrations": _migrations.check,
         "queues": lambda: _queues(now),
         "dead_letters": _dead_letters,
+        "providers": _providers,
     }
     if environment().redis_url:
         checks["redis"] = _redis
@@ -127,6 +139,24 @@ def _dead_letters() -> CheckAnswer:
         return CheckAnswer(status=HEALTHY, count=count)
     reason = f"{count:,} dead letters wait: see `carillon dead-letters list`"
     return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)
+
+
+def _providers() -> CheckAnswer:
+    """The chosen providers' breakers; hosts behind one provider are their owners' business."""
+    now = now_us()
+    rows = {row.service: row for row in ProviderFlow.objects.filter(service__in=chosen_channels())}
+    found = {}
+    for key in chosen_channels():
+        row = rows.get(key)
+        found[key] = ProviderHealth(
+            breaker=row.flow().state(now) if row else "closed",
+            last_success_at=row.last_success_at if row else None,
+        )
+    held = [key for key, each in found.items() if each.breaker != "closed"]
+    if not held:
+        return CheckAnswer(status=HEALTHY, providers=found)
+    reason = f"not taking messages: {', '.join(held)}; see `carillon providers breakers`"
+    return CheckAnswer(status=UNHEALTHY, reason=reason, providers=found)
 
 
 def _redis() -> CheckAnswer:

@@ -9,17 +9,25 @@ from django.db.models import QuerySet
 
 from notifications.conf import environment
 from notifications.infra import clock
-from notifications.models import FrequencyCount, IdempotencyKey, ProviderCallback, RefusedSend
+from notifications.models import (
+    FrequencyCount,
+    IdempotencyKey,
+    ProviderCallback,
+    ProviderFlow,
+    RefusedSend,
+)
 from notifications.queue import takeover
 from notifications.services.digests import close_due
 
 _AT_ONCE = 5_000
 CALLBACKS_KEPT = timedelta(days=30)
 REFUSALS_KEPT = timedelta(days=400)
+SERVICES_KEPT = timedelta(days=7)
 
 
 def maintain() -> dict[str, int]:
-    """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks),
+    """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks,
+    hosts that nothing was heard of),
     sends the digests that are due, and takes over what dead workers held.
 
     Bounded: what is left over is done next time.
@@ -38,6 +46,7 @@ def maintain() -> dict[str, int]:
         "refused_sends_deleted": _delete_some(refused),
         "frequency_counts_deleted": _delete_some(counts),
         "callbacks_deleted": _delete_some(callbacks),
+        "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
         "digests_sent": close_due(now=now),
         "batches_taken_over": swept.batches,
     }

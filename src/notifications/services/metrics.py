@@ -8,10 +8,18 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily
 
+from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
 from notifications.infra import clock, telemetry
-from notifications.models import DeadLetter, DeliveryBatch, KillSwitch, WorkerProcess
+from notifications.models import (
+    DeadLetter,
+    DeliveryBatch,
+    KillSwitch,
+    ProviderFlow,
+    WorkerProcess,
+)
 
+_MOST_HELD = 10_000
 OVERDUE_AFTER = timedelta(seconds=30)
 """A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
 
@@ -49,12 +57,30 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
         age.add_metric([lane], figures["age_s"])
     yield size
     yield age
+    breakers = GaugeMetricFamily(
+        "notification_breaker_open",
+        "Services whose breaker is not closed, by provider.",
+        labels=["provider"],
+    )
+    for provider, count in open_breakers().items():
+        breakers.add_metric([provider], count)
+    yield breakers
     for name, text, value in (
         ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
         ("notification_workers", "Workers alive.", workers_alive(now)),
     ):
         yield GaugeMetricFamily(name, text, value=value)
+
+
+def open_breakers() -> dict[str, int]:
+    """How many services of each chosen provider are not taken to be well."""
+    found = dict.fromkeys(chosen_channels(), 0)
+    held = ProviderFlow.objects.filter(open_until__gt=0).values_list("service", flat=True)
+    for service in held[:_MOST_HELD]:
+        provider = service.partition("|")[0]
+        found[provider] = found.get(provider, 0) + 1
+    return found
 
 
 def workers_alive(now: datetime) -> int:

@@ -94,7 +94,8 @@ def test_everything_well_is_healthy(api: APIClient) -> None:
 
     assert response.status_code == 200
     assert response.data["status"] == "healthy"
-    assert set(response.data["checks"]) == {"database", "migrations", "queues", "dead_letters"}
+    checks = {"database", "migrations", "queues", "dead_letters", "providers"}
+    assert set(response.data["checks"]) == checks
     lane = response.data["checks"]["queues"]["lanes"]["bulk"]
     assert (lane["queued"], lane["overdue"]) == (100, 100)
     assert lane["age_s"] >= 60

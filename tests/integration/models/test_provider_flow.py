@@ -46,7 +46,7 @@ def test_workers_draw_from_one_row():
 
 def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
     assert tell(faults=5, code="timeout") == ("closed", "open")
-    row = FLOWS.get(pk="ses")
+    row = FLOWS.get(service="ses")
     assert row.last_fault_code == "timeout"
     assert row.last_fault_at == clock.now
     assert claim().count == 0
@@ -56,7 +56,7 @@ def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
     assert claim(owner="a").count == 1
     assert claim(owner="b").reason == "breaker_probing"
     assert tell(owner="a", successes=1) == ("half_open", "closed")
-    assert FLOWS.get(pk="ses").last_success_at == clock.now
+    assert FLOWS.get(service="ses").last_success_at == clock.now
     assert FLOWS.troubled() == {}
 
 
@@ -94,7 +94,7 @@ def test_hosts_that_nothing_was_heard_of_are_forgotten(clock):
     tell("webhook|new.example", faults=1)
     tell("webhook|open.example", faults=5)
     assert FLOWS.forget_idle(before=clock.now - timedelta(hours=1)) == 1
-    assert set(FLOWS.values_list("pk", flat=True)) == {
+    assert set(FLOWS.values_list("service", flat=True)) == {
         "ses",
         "webhook|new.example",
         "webhook|open.example",

@@ -114,7 +114,7 @@ def test_a_scanner_that_opens_every_link_changes_nothing(client):
     user = make_willing_user()
     mail = sent(user, "marketing")
     before = preferences_of(user.pk)
-    links = re.findall(r"https://\S+", mail["body"]) + [HOME + header_path(mail)]
+    links = [*re.findall(r"https://\S+", mail["body"]), HOME + header_path(mail)]
 
     for url in (url for url in links if "/unsubscribe/" in url):
         for method in (client.get, client.head):

@@ -14,6 +14,7 @@ PUBLIC = {
     "log_in",
     "refresh_token",
     "take_callback",
+    "unsubscribe",  # the link's signature is its token (RFC 8058)
     "vapid_key",
     "telegram_update",  # its secret header is its token
     "live",

@@ -6,6 +6,7 @@ from notifications.api.route import Route
 from notifications.api.routes import (
     access,
     audiences,
+    breakers,
     callbacks,
     categories,
     devices,
@@ -33,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *templates.ROUTES,
     *callbacks.ROUTES,
     *providers.ROUTES,
+    *breakers.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )
