@@ -22,6 +22,7 @@ from notifications.rendering.render import (
 from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
 NO_HEADERS: Mapping[str, str] = {}
+_ADDRESSED = (Channel.EMAIL, Channel.SMS, Channel.TELEGRAM)
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 
 
@@ -51,7 +52,7 @@ def content_of(
     }
     if version.links_back:
         contact = facts.contacts.get(message.id)
-        address = contact.address if contact else ""
+        address = contact.address if contact and message.channel in _ADDRESSED else ""
         context |= links_back(message.user_id, category_facts(message.category_id), address)
     locale = message.locale or user.get("locale") or settings.locale
     content: Content = version.render(channel=message.channel, locale=locale, context=context)

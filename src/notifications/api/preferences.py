@@ -11,8 +11,10 @@ from notifications.services.preference_answers import (
     ConsentBody,
     ConsentList,
     PreferencesAnswer,
+    PreferencesLink,
     UnsubscribeAnswer,
 )
+from notifications.services.preference_centre import PreferenceCentre
 from notifications.services.preferences import PreferenceService
 from notifications.services.unsubscribing import ONE_CLICK, UnsubscribeService
 
@@ -28,6 +30,10 @@ def change(request: ApiRequest) -> PreferencesAnswer:
         identifier=request.query["user_id"],
         ip=_ip(request),
     )
+
+
+def link(request: ApiRequest) -> PreferencesLink:
+    return PreferenceCentre().link(caller=request.caller, identifier=request.query["user_id"])
 
 
 def unsubscribe(request: ApiRequest) -> UnsubscribeAnswer:

@@ -12,6 +12,7 @@ import base64
 import functools
 import hashlib
 import hmac
+from datetime import datetime
 from enum import StrEnum
 
 from django.conf import settings
@@ -68,12 +69,14 @@ def unsubscribe_url(user_id: int, category: str) -> str:
     return f"{environment().public_url}/unsubscribe/{token}"
 
 
-def preferences_url(user_id: int, address: str = "") -> str:
+def preferences_url(user_id: int, address: str = "", *, ends: datetime | None = None) -> str:
     """Where one person sees and changes their preferences without a login.
 
-    address: where the link is sent; it opens as long as that address is the person's.
+    address: where the link is sent; it opens as long as that address is the person's. ends: until
+    when it is good; without it, for good.
     """
-    token = sign_link(LinkKind.PREFERENCES, str(user_id), address_mark(address))
+    until = str(int(ends.timestamp())) if ends else ""
+    token = sign_link(LinkKind.PREFERENCES, str(user_id), address_mark(address), until)
     return f"{environment().public_url}/preferences/{token}"
 
 

@@ -110,6 +110,13 @@ class PreferencesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     categories: dict[str, CategoryChanges] = {}
 
 
+class PreferencesLink(msgspec.Struct, kw_only=True):
+    """Where a person sees and changes their preferences without a login, until expires_at."""
+
+    url: str
+    expires_at: datetime
+
+
 class UnsubscribeAnswer(msgspec.Struct, kw_only=True):
     """The same for every token: what it did is nobody's business but the person's."""
 

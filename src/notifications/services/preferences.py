@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
@@ -37,7 +39,8 @@ from notifications.services.preference_changes import Changes, parse_changes
 from notifications.shared_rows import category_by_key, category_keys
 
 MUTED_AT_MOST_H = 24 * 30
-_PURPOSES = {CONSENT: DATA_PROCESSING, "marketing_enabled": MARKETING}
+_CONSENTS = {CONSENT: DATA_PROCESSING, "marketing_enabled": MARKETING}
+_PURPOSES = {**_CONSENTS, "notifications_enabled": "all"}
 
 
 class PreferenceService:
@@ -59,10 +62,13 @@ class PreferenceService:
         identifier: object = None,
         source: str = "api",
         ip: str | None = None,
+        wordings: Mapping[str, str] = MappingProxyType({}),
     ) -> PreferencesAnswer:
         """Merges {global, categories} into what is there; all of it or nothing.
 
-        Changes of consent (data_processing_consent, marketing_enabled) go into the ledger.
+        What is agreed to or taken back goes into the ledger: data_processing_consent,
+        marketing_enabled, notifications_enabled, and a category that is ended on every channel or
+        begun again. wordings: what the person was shown, by the name of the flag.
 
         Raises:
             InvalidRequest: with every field's error.
@@ -70,7 +76,7 @@ class PreferenceService:
         user = person_for(caller, identifier, scope=WRITE)
         parsed = parse_changes(changes)
         with transaction.atomic():
-            _merge(user.pk, parsed, caller=caller, source=source, ip=ip)
+            _merge(user.pk, parsed, Evidence(caller.name, source, ip, wordings))
         return preferences_of(user.pk)
 
     def unsubscribe(
@@ -98,16 +104,9 @@ class PreferenceService:
         with transaction.atomic():
             changed = _end_all(user.pk) if category is None else _end(user.pk, category, channels)
             if changed:
-                write_entry(
-                    user_id=user.pk,
-                    purpose=f"category:{category}" if category else "all",
-                    granted=False,
-                    wording=wording,
-                    source=source,
-                    actor=caller.name,
-                    ip=ip,
-                    at=clock.now(),
-                )
+                purpose = f"category:{category}" if category else "all"
+                said = Evidence(caller.name, source, ip, {purpose: wording})
+                said.write(user.pk, purpose, False, flag=purpose)
         return changed
 
     def do_not_disturb(
@@ -140,28 +139,54 @@ def preferences_of(user_id: int) -> PreferencesAnswer:
     )
 
 
-def _merge(user_id: int, changes: Changes, *, caller: Caller, source: str, ip: str | None) -> None:
-    now = clock.now()
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Who says so, where and in which words: what every entry of the ledger needs."""
+
+    actor: str
+    source: str
+    ip: str | None = None
+    wordings: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, user_id: int, purpose: str, granted: bool, *, flag: str = "") -> None:
+        write_entry(
+            user_id=user_id,
+            purpose=purpose,
+            granted=granted,
+            wording=self.wordings.get(flag, ""),
+            source=self.source,
+            actor=self.actor,
+            ip=self.ip,
+            at=clock.now(),
+        )
+
+
+def _merge(user_id: int, changes: Changes, evidence: Evidence) -> None:
     row = locked_preferences(user_id)
     for name, value in changes.overall.items():
         purpose = _PURPOSES.get(name)
-        if purpose is None:
+        if purpose is not None and getattr(row, name) != value:
+            evidence.write(user_id, purpose, value, flag=name)
+        if name in _CONSENTS:
+            if getattr(row, name) != value:
+                apply_consent(row, _CONSENTS[name], value, at=clock.now())
+        else:
             setattr(row, name, value)
-        elif getattr(row, name) != value:
-            apply_consent(row, purpose, value, at=now)
-            write_entry(
-                user_id=user_id,
-                purpose=purpose,
-                granted=value,
-                source=source,
-                actor=caller.name,
-                ip=ip,
-                at=now,
-            )
     row.choose(changes.overall)
     row.save()
     for key, switches in changes.categories.items():
+        ended = _is_ended(user_id, key)
         _set_switches(user_id, key, switches)
+        if _is_ended(user_id, key) != ended:
+            evidence.write(user_id, f"category:{key}", ended)
+
+
+def _is_ended(user_id: int, category: str) -> bool:
+    """Whether a person wants a category on no channel at all."""
+    rows = NotificationCategoryPreference.objects.filter(user_id=user_id, category=category)
+    row = rows.first()
+    said = row.switches() if row else {}
+    return len(said) == len(PERSON_CHANNELS) and not any(said.values())
 
 
 def _set_switches(user_id: int, category: str, switches: Mapping[str, bool]) -> bool:

@@ -39,6 +39,7 @@ class UnsubscribeService:
         if fields is None:
             return None
         facts = category_by_key(fields[1]) if fields[1] else None
+        # The tag proves that these fields are ours and have the form that we gave them.
         return Ending(int(fields[0]), fields[1], facts.name or facts.key if facts else fields[1])
 
     def follow(

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from notifications.web import landing, metrics, outbox, service_worker, unsubscribing
+from notifications.web import (
+    landing,
+    metrics,
+    outbox,
+    preference_centre,
+    service_worker,
+    unsubscribing,
+)
 
 urlpatterns = [
     path("", landing.home, name="home"),
@@ -12,5 +19,7 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
+    path("preferences", preference_centre.by_session, name="preferences"),
+    path("preferences/<str:token>", preference_centre.by_link, name="preferences-by-link"),
     path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
 ]

@@ -161,3 +161,17 @@ def test_simulate_tells_what_is_wrong_with_a_send(as_user: APIClient, template: 
 
     assert response.status_code == 400
     assert {error["path"] for error in response.json()["errors"]} >= {"channel", "template_path"}
+
+
+def test_a_link_to_the_preference_centre_needs_the_scope_for_somebody_else(
+    as_user: APIClient, as_key: KeyClient, client: Any
+) -> None:
+    other = make_user()
+
+    own = as_user.get(f"{ADDRESS}/link").json()
+    refused = as_user.get(f"{ADDRESS}/link?user_id={other.pk}")
+    given = as_key("preferences:write").get(f"{ADDRESS}/link?user_id={other.pk}")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    assert given.status_code == 200
+    assert client.get(own["url"].removeprefix("http://127.0.0.1:8000")).status_code == 200

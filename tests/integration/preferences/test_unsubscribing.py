@@ -116,7 +116,7 @@ def test_a_scanner_that_opens_every_link_changes_nothing(client):
     before = preferences_of(user.pk)
     links = [*re.findall(r"https://\S+", mail["body"]), HOME + header_path(mail)]
 
-    for url in (url for url in links if "/unsubscribe/" in url):
+    for url in links:
         for method in (client.get, client.head):
             assert method(path_of(url)).status_code == 200, url
     api = f"/api/v1/preferences/unsubscribe?token={header_path(mail).rpartition('/')[2]}"

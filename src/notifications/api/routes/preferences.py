@@ -12,6 +12,7 @@ from notifications.services.preference_answers import (
     ConsentList,
     PreferencesAnswer,
     PreferencesBody,
+    PreferencesLink,
     UnsubscribeAnswer,
 )
 
@@ -39,6 +40,17 @@ ROUTES: tuple[Route, ...] = (
         query=(WHOSE,),
         body=PreferencesBody,
         answers={200: PreferencesAnswer},
+        errors=(403, 404),
+    ),
+    Route(
+        name="link_to_preferences",
+        method="GET",
+        path="/api/v1/preferences/link",
+        handler=preferences.link,
+        summary="A link to a person's preference centre that needs no login, good for an hour.",
+        service_scope=WRITE,
+        query=(WHOSE,),
+        answers={200: PreferencesLink},
         errors=(403, 404),
     ),
     Route(
