@@ -164,13 +164,13 @@ def test_simulate_tells_what_is_wrong_with_a_send(as_user: APIClient, template: 
 
 
 def test_a_link_to_the_preference_centre_needs_the_scope_for_somebody_else(
-    as_user: APIClient, as_key: KeyClient, client: Any
+    as_user: APIClient, with_key: KeyClient, client: Any
 ) -> None:
     other = make_user()
 
     own = as_user.get(f"{ADDRESS}/link").json()
     refused = as_user.get(f"{ADDRESS}/link?user_id={other.pk}")
-    given = as_key("preferences:write").get(f"{ADDRESS}/link?user_id={other.pk}")
+    given = with_key("preferences:write").get(f"{ADDRESS}/link?user_id={other.pk}")
 
     assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
     assert given.status_code == 200
