@@ -20,7 +20,6 @@ PUBLIC = {
     "live",
     "ready",
     "health",
-    "unsubscribe",  # RFC 8058: the token is the credential
 }
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 
