@@ -18,7 +18,7 @@ from hypothesis import settings
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
 from notifications.infra import clock
-from notifications.rendering import versions
+from notifications.rendering import usage, versions
 
 # The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
 settings.register_profile("seeded", derandomize=True, deadline=None)
@@ -61,6 +61,7 @@ def _forgotten_caches() -> Iterator[None]:
     yield
     shared_rows.forget()
     versions.forget_versions()
+    usage.forget_usage()
 
 
 @pytest.fixture(scope="session")

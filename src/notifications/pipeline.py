@@ -50,9 +50,10 @@ from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, Outcome, trails
 from notifications.recording.record import record
 from notifications.rendering.render import CompiledVersion
+from notifications.rendering.usage import count_use
 from notifications.rendering.versions import versions_of
 from notifications.shared_rows import CategoryFacts, category_facts
-from notifications.wording import content_of, headers_of
+from notifications.wording import content_of, headers_of, locale_of
 
 
 @dataclass(slots=True)
@@ -190,6 +191,7 @@ def _render(work: Slice) -> None:
         content = _try_content(message, work, versions)
         if content is not None:
             work.ready.append(_ready(message, decision, content, work, versions))
+            _count_use(message, work, versions)
     for message, folding in work.folded:
         content = _try_content(message, work, versions)
         if content is not None:
@@ -246,6 +248,15 @@ def _try_content(
     except TemplateFault as fault:
         _fail_render(work, message, fault)
         return None
+
+
+def _count_use(
+    message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
+) -> None:
+    version = versions.get(message.template_version_id or 0)
+    if version is not None and not message.is_test:
+        locale = locale_of(message, work.facts)
+        count_use(version, channel=message.channel, locale=locale, at=work.at)
 
 
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:

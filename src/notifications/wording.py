@@ -54,9 +54,15 @@ def content_of(
         contact = facts.contacts.get(message.id)
         address = contact.address if contact and message.channel in _ADDRESSED else ""
         context |= links_back(message.user_id, category_facts(message.category_id), address)
-    locale = message.locale or user.get("locale") or settings.locale
+    locale = locale_of(message, facts)
     content: Content = version.render(channel=message.channel, locale=locale, context=context)
     return content
+
+
+def locale_of(message: PendingMessage, facts: SliceFacts) -> str:
+    """The locale that a message is read in: the caller's, else the person's, else the service's."""
+    row = facts.users.get(message.user_id or 0)
+    return message.locale or (UserFacts._make(row).locale if row else "") or environment().locale
 
 
 def links_back(user_id: int | None, category: CategoryFacts, address: str) -> dict[str, str]:

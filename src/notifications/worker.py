@@ -31,6 +31,7 @@ from notifications.policy.facts import Stops, load_stops
 from notifications.queue import batches, heartbeat, takeover
 from notifications.queue.lanes import Turns
 from notifications.queue.leases import Lease
+from notifications.rendering.usage import write_usage
 from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 
 log = structlog.get_logger("carillon.worker")
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _RUNS_A_CHANNEL = 2
 _SWEEP_S = 1.0
 _FULL_SWEEP_S = 60.0
+_COUNTS_S = 5.0
 _DB_PAUSE_S = 0.5
 _SWITCH_S = 0.0001
 
@@ -59,7 +61,7 @@ class Worker:
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
-        self._swept_at = self._fully_swept_at = clock.monotonic()
+        self._swept_at = self._fully_swept_at = self._counted_at = clock.monotonic()
 
     # -- doors ---------------------------------------------------------------------------------
 
@@ -266,10 +268,15 @@ class Worker:
         if everywhere:
             self._fully_swept_at = now
         await self.database(takeover.sweep, everywhere=everywhere)
+        if now - self._counted_at >= _COUNTS_S:
+            self._counted_at = now
+            await self.database(write_usage)
 
     async def _drain(self) -> None:
         if self._runs:
             await asyncio.wait(set(self._runs))
+        with contextlib.suppress(DatabaseError, InterfaceError):  # a count is no reason to fail
+            await self.database(write_usage)
 
     # -- wake-ups ------------------------------------------------------------------------------
 

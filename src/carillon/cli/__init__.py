@@ -21,7 +21,7 @@ SUBCOMMANDS = {
     "import": "Import people, groups, relations and more from a file.",
     "export": "Export people or groups, or all about one person.",
     "doctor": "Check every setting, provider and queue.",
-    "templates": "Check every template.",
+    "templates": "Check every template; count what they are used for.",
     "providers": "List the providers, or send a test through one.",
     "dead-letters": "List, replay or discard dead letters.",
     "kill-switch": "Stop and resume deliveries.",

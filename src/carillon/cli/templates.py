@@ -21,7 +21,7 @@ as_json = click.option(
 
 @click.group(epilog="Example: carillon templates check")
 def command() -> None:
-    """What is wrong with templates, before anybody is sent one."""
+    """What is wrong with templates, and what they are used for."""
     setup_django()
 
 
@@ -50,6 +50,26 @@ def check(path: str, as_json: bool) -> None:
         click.echo(f"{len(found)} templates, none broken")
     if broken:
         raise SystemExit(1)
+
+
+@command.command("usage", epilog="Example: carillon templates usage user.payment --days 7")
+@click.argument("path", default="")
+@click.option("--days", default=30, show_default=True, help="The last so many days.")
+@as_json
+def usage(path: str, days: int, as_json: bool) -> None:
+    """How many messages each template was rendered for, by channel and language."""
+    import msgspec
+
+    from notifications.services.template_usage import TemplateUsageService
+
+    found = TemplateUsageService().most_used(caller=CALLER, days=days, path=path)
+    if as_json:
+        click.echo(msgspec.json.encode({"usage": found}).decode())
+        return
+    for each in found:
+        click.echo(f"{each.count:>12,}  {each.path:<32} {each.channel:<10} {each.locale}")
+    if not found:
+        click.echo("nothing was rendered")
 
 
 def _templates(path: str) -> Iterator[TemplateAnswer]:

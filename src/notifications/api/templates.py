@@ -14,9 +14,11 @@ from notifications.services.template_answers import (
     RollbackBody,
     TemplateAnswer,
     TemplateList,
+    UsageList,
     ValidationAnswer,
     VersionList,
 )
+from notifications.services.template_usage import TemplateUsageService
 
 
 def templates(request: ApiRequest) -> TemplateList:
@@ -88,6 +90,20 @@ def difference(request: ApiRequest) -> DiffAnswer:
         from_number=request.query["from"],
         to_number=request.query["to"],
     )
+
+
+def usage(request: ApiRequest) -> UsageList:
+    page = page_of(request)
+    found = TemplateUsageService().usage(
+        identifier=request.params["id"],
+        caller=request.caller,
+        days=request.query["days"],
+        after=page.after,
+        limit=page.fetch,
+    )
+    found.next, found.previous = links(request, page, [each.id for each in found.results])
+    found.results = found.results[: page.limit]
+    return found
 
 
 def preview(request: ApiRequest) -> PreviewAnswer:

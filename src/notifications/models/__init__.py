@@ -41,6 +41,7 @@ from notifications.models.template import (
     TemplateVersion,
     pins_of,
 )
+from notifications.models.template_usage import TemplateUsage
 
 __all__ = [
     "BATCH_SIZE",
@@ -82,6 +83,7 @@ __all__ = [
     "ScheduledStatus",
     "TemplatePin",
     "TemplateStatus",
+    "TemplateUsage",
     "TemplateVersion",
     "UserNotificationPreference",
     "WorkerProcess",

@@ -89,6 +89,7 @@ class NotificationTemplate(models.Model):
     telegram_template = models.TextField(blank=True)
     in_app_template = models.TextField(blank=True)
     translations = models.JSONField(default=dict, blank=True)  # {"ru": {"sms_template": ...}}
+    example_context = models.JSONField(default=dict, blank=True)  # what previews are shown with
     status = models.CharField(
         max_length=9, choices=TemplateStatus.choices, default=TemplateStatus.PUBLISHED
     )

@@ -110,6 +110,7 @@ class _Part(NamedTuple):
     locale: str
     has_title: bool
     rank: int  # how far down the chain of locales the text was found
+    found_in: str  # the locale that has the text
 
 
 class _Plan(NamedTuple):
@@ -226,6 +227,12 @@ class CompiledVersion:
             return True
         return any(part._mentions(names) for part in self._parts.values())
 
+    def text_locale(self, channel: str, locale: str) -> str:
+        """The locale of the text that a channel shows to a reader of a locale."""
+        plan = self._plans.get((channel, locale)) or self._plan(channel, locale)
+        part = plan.body or plan.html or plan.subject
+        return part.found_in if part else self.default_locale
+
     def _field(self, channel: str) -> str | None:
         """The field that serves a channel, if one of them holds a text in any locale."""
         fields = FIELDS_OF_CHANNEL[channel]
@@ -266,7 +273,7 @@ class CompiledVersion:
             if source:
                 shown_in = wanted if tried.partition("_")[0] == language else tried
                 text = self.text(field, tried)
-                return _Part(text, shown_in, text.is_titled, rank)
+                return _Part(text, shown_in, text.is_titled, rank, tried)
         return None
 
     def _chain(self, locale: str) -> list[str]:

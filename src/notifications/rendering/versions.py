@@ -6,10 +6,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from notifications.domain.errors import NotFound
+import structlog
+
+from notifications.domain.errors import NotFound, TemplateFault
 from notifications.models import NotificationTemplate, TemplateVersion, pins_of
 from notifications.rendering.render import CompiledVersion
 
+log = structlog.get_logger("carillon.templates")
 KEPT_VERSIONS = 1_000
 _versions: OrderedDict[int, CompiledVersion] = OrderedDict()
 _lock = threading.Lock()
@@ -78,13 +81,20 @@ def compiled_row(row: TemplateVersion) -> CompiledVersion:
 
 
 def precompile(limit: int = KEPT_VERSIONS) -> int:
-    """Compiles the current versions of active templates; answers how many texts. For a start."""
+    """Compiles the current versions of active templates; answers how many texts. For a start.
+
+    One that cannot be compiled any more is logged and left: the others are still to be sent.
+    """
     rows = TemplateVersion.objects.filter(
         pk__in=NotificationTemplate.objects.filter(is_active=True).values("current_version")
     ).order_by("-pk")[:limit]
-    return sum(
-        version.precompile() for version in versions_of(rows.values_list("pk", flat=True)).values()
-    )
+    count = 0
+    for version in versions_of(rows.values_list("pk", flat=True)).values():
+        try:
+            count += version.precompile()
+        except TemplateFault as fault:
+            log.error("template.broken", version=version.version_id, error=fault.detail)
+    return count
 
 
 def forget_versions() -> None:

@@ -26,7 +26,7 @@ from notifications.services.template_answers import (
 from notifications.services.template_body import read_body, wants_publishing
 from notifications.services.template_dependants import republish_dependants
 from notifications.services.template_history import diff, roll_back, versions_page
-from notifications.services.template_preview import example_context, preview_item
+from notifications.services.template_preview import preview_context, preview_item
 from notifications.services.template_review import check_publishable
 from notifications.services.template_rows import (
     check_author,
@@ -223,9 +223,12 @@ class TemplateService:
         fields = Fields(body)
         fields.refuse_unknown(PreviewBody.__struct_fields__)
         given = fields.mapping("context")
+        if not isinstance(given.get("user", {}), dict):
+            fields.fault("context.user", "wrong_type", "must be an object")
         fields.done()
-        compiled = compiled_draft(find_template(identifier))
-        context = {**example_context(), **given}
+        row = find_template(identifier)
+        compiled = compiled_draft(row)
+        context = preview_context(row.example_context, given)
         items = [
             preview_item(compiled, channel, locale, context)
             for channel in compiled.channels

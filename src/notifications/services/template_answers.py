@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ class TemplateAnswer(msgspec.Struct, kw_only=True):
     telegram_template: str
     in_app_template: str
     translations: dict[str, dict[str, str]]
+    example_context: dict[str, Any]
     created_at: datetime
     updated_at: datetime
     warnings: list[str] = []
@@ -43,7 +44,10 @@ class TemplateAnswer(msgspec.Struct, kw_only=True):
 
 
 class TemplateBody(msgspec.Struct, kw_only=True):
-    """What creates or changes a template. A change names only what it changes."""
+    """What creates or changes a template. A change names only what it changes.
+
+    example_context: variables that previews are shown with.
+    """
 
     name: str
     path: str
@@ -64,6 +68,7 @@ class TemplateBody(msgspec.Struct, kw_only=True):
     telegram_template: str = ""
     in_app_template: str = ""
     translations: dict[str, dict[str, str]] = {}
+    example_context: dict[str, Any] = {}
 
 
 class PublishBody(msgspec.Struct, kw_only=True):
@@ -84,7 +89,10 @@ class RollbackBody(msgspec.Struct, kw_only=True):
 
 
 class PreviewBody(msgspec.Struct, kw_only=True):
-    """Variables to preview with; `user` is an example person unless it is given."""
+    """Variables to preview with, before those of the template's `example_context`.
+
+    What is given of `user` is set into an example person.
+    """
 
     context: dict[str, Any] = {}
 
@@ -177,6 +185,35 @@ class PreviewAnswer(msgspec.Struct, kw_only=True):
 
     previews: list[PreviewItem]
     missing_variables: list[str]
+
+
+class UsageAnswer(msgspec.Struct, kw_only=True):
+    """How many messages a version was rendered for on a day (UTC); locale is that of the text."""
+
+    id: int
+    day: date
+    version: int
+    channel: str
+    locale: str
+    count: int
+
+
+class UsageList(msgspec.Struct, kw_only=True):
+    """A page of counts, the newest first; total is the sum of all pages."""
+
+    total: int
+    results: list[UsageAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class UsageSum(msgspec.Struct, kw_only=True):
+    """How many messages a template was rendered for on a channel in a language."""
+
+    path: str
+    channel: str
+    locale: str
+    count: int
 
 
 class TextFault(msgspec.Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
 from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
 from notifications.services.template_answers import TemplateBody
 
+MAX_EXAMPLE_BYTES = 64_000
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _CHANNELS = ", ".join(Channel)
@@ -35,6 +37,8 @@ def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
             values[name] = _variables(fields, name)
     if "is_active" in fields.body:
         values["is_active"] = fields.flag("is_active", True)
+    if "example_context" in fields.body:
+        values["example_context"] = _example(fields)
     _read_texts(fields, values)
     return values
 
@@ -63,6 +67,16 @@ def _read_names(fields: Fields, values: dict[str, Any], *, creating: bool) -> No
         values["default_locale"] = fields.text("default_locale", longest=20)
         if values["default_locale"] and not _LOCALE.fullmatch(values["default_locale"]):
             fields.fault("default_locale", "invalid_locale", "must be a locale such as en or ru_RU")
+
+
+def _example(fields: Fields) -> dict[str, Any]:
+    given = fields.mapping("example_context")
+    if len(json.dumps(given, default=str)) > MAX_EXAMPLE_BYTES:
+        detail = f"must be under {MAX_EXAMPLE_BYTES:,} bytes of JSON"
+        fields.fault("example_context", "too_large", detail)
+    if not isinstance(given.get("user", {}), dict):
+        fields.fault("example_context.user", "wrong_type", "must be an object")
+    return given
 
 
 def _category(fields: Fields) -> Category | None:

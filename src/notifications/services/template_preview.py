@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from notifications.conf import environment
@@ -38,6 +39,15 @@ def preview_item(
         sms=length,
         push=push,
     )
+
+
+def preview_context(*givens: Mapping[str, Any]) -> dict[str, Any]:
+    """The example's context with what is given, the later before the earlier."""
+    context = example_context()
+    for given in givens:
+        user = {**context["user"], **given.get("user", {})}
+        context = {**context, **given, "user": user}
+    return context
 
 
 def example_context() -> dict[str, Any]:

@@ -156,6 +156,7 @@ def template_answer(
         status=row.status,
         version=row.current_version.number if row.current_version else None,
         translations=row.translations,
+        example_context=row.example_context,
         created_at=row.created_at,
         updated_at=row.updated_at,
         warnings=warnings or [],

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.errors import NotFound
+from notifications.models import TemplateVersion
 from notifications.rendering import CachedTemplateEngine
 from notifications.rendering import versions as rendering
 from tests.integration.factories import make_template
@@ -68,6 +69,15 @@ def test_precompiling_counts_the_texts_of_active_templates() -> None:
     make_template("test.off", is_active=False)
 
     assert rendering.precompile() == 6
+
+
+def test_a_version_that_cannot_be_compiled_any_more_does_not_stop_a_start() -> None:
+    well = make_template("test.well")
+    broken = make_template("test.broken")
+    texts = {"en": {"push_template": "{{ a"}}
+    TemplateVersion.objects.filter(pk=broken.current_version_id).update(content=texts)
+
+    assert rendering.precompile() >= len(well.content()["en"])
 
 
 def test_the_caching_engine_precompiles_what_is_published() -> None:

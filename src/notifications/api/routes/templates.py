@@ -16,6 +16,7 @@ from notifications.services.template_answers import (
     TemplateAnswer,
     TemplateBody,
     TemplateList,
+    UsageList,
     ValidationAnswer,
     VersionList,
 )
@@ -149,6 +150,29 @@ _READING: tuple[Route, ...] = (
         errors=(404,),
     ),
 )
+_COUNTS: tuple[Route, ...] = (
+    Route(
+        name="get_template_usage",
+        method="GET",
+        path=f"{ONE}/usage",
+        handler=templates.usage,
+        summary="How many messages it was rendered for, by day, version, channel and locale.",
+        scope=READ,
+        query=(
+            Query(
+                name="days",
+                about="The last so many days, today included.",
+                kind="integer",
+                default=30,
+                lowest=1,
+                highest=366,
+            ),
+            *PAGE_QUERY,
+        ),
+        answers={200: UsageList},
+        errors=(404,),
+    ),
+)
 _CHECKING: tuple[Route, ...] = (
     Route(
         name="validate_new_template",
@@ -184,4 +208,4 @@ _CHECKING: tuple[Route, ...] = (
     ),
 )
 # "validate" before "{id}", which takes any word.
-ROUTES: tuple[Route, ...] = (*_CHECKING, *_WRITING, *_READING)
+ROUTES: tuple[Route, ...] = (*_CHECKING, *_WRITING, *_READING, *_COUNTS)
