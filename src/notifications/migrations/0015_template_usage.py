@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0013_category_unsubscribable"),
+        ("notifications", "0014_provider_flow"),
     ]
 
     operations = [
