@@ -14,7 +14,6 @@ from notifications.models import NotificationTemplate, TemplateUsage
 from notifications.rendering.usage import write_usage
 from notifications.services.template import TemplateService
 from notifications.services.template_usage import TemplateUsageService
-from notifications.worker import Worker
 from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import send, work
 
@@ -130,21 +129,6 @@ def test_a_deleted_template_takes_its_counts_along() -> None:
 
     assert TemplateService().delete(identifier=row.pk, caller=SYSTEM) is True
     assert not TemplateUsage.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_a_worker_writes_its_counts_before_it_ends() -> None:
-    from asgiref.sync import sync_to_async
-
-    def prepare() -> NotificationTemplate:
-        row = make_template()
-        send(make_user())
-        return row
-
-    row = await sync_to_async(prepare)()
-    await Worker().main(once=True)
-
-    assert await sync_to_async(counts)(row) == [(1, "email", "en", 1)]
 
 
 class TestExamples:
