@@ -302,8 +302,12 @@ def reference_of(message: PendingMessage) -> str:
 
 def route(message: PendingMessage, contact: Contact | None = None) -> str:
     """The provider that carries a message; of several devices, the first one's."""
+    asked = options_of(message.options).get("provider") if message.options else None
     chosen = provider_for(
-        message.channel, key=message.id, attempts=message.attempts, pinned=message.provider
+        message.channel,
+        key=message.id,
+        attempts=message.attempts,
+        pinned=message.provider or asked,
     )
     if message.is_test and not is_row_channel(chosen):
         return "sandbox"

@@ -26,12 +26,16 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     throttle: the message is suppressed where it would be one too many. dedupe_s: it is suppressed
     when one with its collapse_key left within so many seconds before.
+
+    fallback: the channels that follow, each when the one before failed for good or is closed to
+    the message; with fallback_after_s also when the notification was not read so long after.
     """
 
     bypass_preferences: bool = False
     track_opens: bool = True
     track_clicks: bool = True
     fallback: list[str] = []
+    fallback_after_s: int = 0
     locale: str = ""
     provider: str = ""
     attachments: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_identifier
 from notifications.intake.addresses import check_address
 from notifications.intake.fields import Fields
-from notifications.intake.limits import read_limits
+from notifications.intake.limits import read_limits, read_number
 from notifications.intake.request import (
     MAX_RECIPIENTS,
     BulkBody,
@@ -150,9 +150,16 @@ def _terms(
     expires_at = fields.moment("expires_at")
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
         fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
+    channels = _channels(fields, default_channels, optional=channels_optional)
+    options = _options(fields)
+    fallback = options.get("fallback", ())
+    if fallback and (len(channels) != 1 or channels[0] in fallback):
+        fields.fault(
+            "options.fallback", "one_channel", "follows one channel, which it does not name again"
+        )
     return Terms(
         template_path=fields.text("template_path", required=True) or "",
-        channels=_channels(fields, default_channels, optional=channels_optional),
+        channels=channels,
         priority=_priority(fields),
         category=fields.text("category", longest=50),
         context=context,
@@ -160,7 +167,7 @@ def _terms(
         expires_at=expires_at,
         collapse_key=fields.text("collapse_key", longest=100),
         ordering_key=fields.text("ordering_key", longest=100),
-        options=_options(fields),
+        options=options,
         warnings=warnings,
     )
 
@@ -276,8 +283,15 @@ def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
     fallback = inner.items("fallback") or []
     if any(value not in Channel.__members__.values() for value in fallback):
         inner.fault("fallback", "invalid_channel", f"must list channels of {_CHANNELS}")
+    elif len(set(fallback)) != len(fallback):
+        inner.fault("fallback", "duplicate_channel", "names a channel twice")
     elif fallback:
-        inner.fault("fallback", "unsupported", "fallback channels are not available yet")
+        options["fallback"] = fallback
+    after_s = read_number(inner, "fallback_after_s", highest=30 * 86_400)
+    if after_s and not fallback:
+        inner.fault("fallback_after_s", "fallback_needed", "name the channels in fallback")
+    elif after_s:
+        options["fallback_after_s"] = after_s
     if inner.items("attachments"):
         inner.fault("attachments", "unsupported", "attachments are not available yet")
     for name in ("reply_to", "sender"):

@@ -11,7 +11,7 @@ LOAD_COLUMNS = (
     " m.batch_id, n.uuid, n.category_id, n.template_version_id, n.job_id,"
     " n.source, n.locale,"
     " n.context, n.text, n.address, n.options, n.expires_at, n.collapse_key, n.ordering_key,"
-    " n.is_test, n.scheduled_status, m.provider"
+    " n.is_test, n.scheduled_status, m.provider, n.read_at IS NOT NULL"
 )
 
 
@@ -60,6 +60,7 @@ class PendingMessage(NamedTuple):
     is_test: bool
     scheduled_status: str | None
     provider: str | None = None  # where it may have been taken already: it stays there
+    is_read: bool = False
 
 
 class Change(NamedTuple):

@@ -95,7 +95,8 @@ class MessageFacts(NamedTuple):
     stance: the person's wishes for this category and channel; None where nobody has wishes: an
     address that is no user. consent_needed: the category rests on consent. marketing: it is a
     marketing category. personal: the channel is a person's own (no webhook, no chat). bypass: the
-    sender may pass by wishes, and does. is_digest: the message is a digest itself. spent_limit: the
+    sender may pass by wishes, and does. is_digest: the message is a digest itself.
+    already_read: it is a fallback, and the notification was read meanwhile. spent_limit: the
     limit that the person has reached, e.g. `frequency_cap:course`. zones: names of time zones, the
     first that exists counts.
     """
@@ -119,6 +120,7 @@ class MessageFacts(NamedTuple):
     bypass: bool = False
     is_digest: bool = False
     spent_limit: str = ""
+    already_read: bool = False
     zones: tuple[str, ...] = ("UTC",)
 
     @property
@@ -139,6 +141,10 @@ def _ask_stops(facts: MessageFacts) -> Decision | None:
 
 def _ask_collapse(facts: MessageFacts) -> Decision | None:
     return Suppress("collapsed_by_newer") if facts.superseded else None
+
+
+def _ask_read(facts: MessageFacts) -> Decision | None:
+    return Suppress("already_read") if facts.already_read else None
 
 
 def _ask_user(facts: MessageFacts) -> Decision | None:
@@ -249,6 +255,7 @@ QUESTIONS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
     ("expiry", _ask_expiry),
     ("kill_switch", _ask_stops),
     ("collapse", _ask_collapse),
+    ("read", _ask_read),
     ("user", _ask_user),
     ("template", _ask_template),
     ("contact", _ask_contact),
@@ -301,6 +308,7 @@ _STEP_OF_REASON = {
     "expires_at_passed": "expiry",
     "kill_switch": "kill_switch",
     "collapsed_by_newer": "collapse",
+    "already_read": "read",
     "user_inactive": "user",
     "channel_not_in_template": "template",
     "no_contact_point": "contact",

@@ -213,6 +213,7 @@ def message_facts(
         personal=channel in PERSON_CHANNELS,
         bypass=bool(options.get("bypass_preferences")),
         is_digest=message.source == DIGEST_SOURCE,
+        already_read=message.is_read and channel in options.get("fallback", ()),
         spent_limit=facts.spent_limit(message, epoch_ms(at)) if facts.limits else "",
         zones=facts.zones(user_id),
     )

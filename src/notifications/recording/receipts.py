@@ -24,6 +24,7 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
+from notifications.recording.fallback import fall_back_from
 
 _OF_NO_STATUS = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
 _TRIAL = "test"  # references of `send a test`: there is no row behind them
@@ -109,6 +110,7 @@ def _move(message: NotificationMessage, receipt: Receipt, *, provider: str, now:
     )
     if moved and status is MessageStatus.FAILED:
         _bury(message, receipt, provider=provider, at=now)
+        fall_back_from(message, why=receipt.code or str(receipt.kind), at=now)
     elif moved:
         _resolve(message, receipt, at=now)
     return bool(moved)

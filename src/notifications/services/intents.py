@@ -68,13 +68,15 @@ def find_template(path: str) -> NotificationTemplate:
         raise InvalidRequest([fault], error.detail) from error
 
 
-def check_channels(template: NotificationTemplate, channels: tuple[str, ...]) -> None:
+def check_channels(
+    template: NotificationTemplate, channels: tuple[str, ...], *, field: str = "channel"
+) -> None:
     """A channel for which the template has no text is the caller's mistake."""
     version = version_of(template.current_version_id)
     missing = [channel for channel in channels if not version.supports(channel)]
     if missing:
         detail = f"template {template.path} has no text for {', '.join(missing)}"
-        raise InvalidRequest([FieldError("channel", "channel_not_in_template", detail)])
+        raise InvalidRequest([FieldError(field, "channel_not_in_template", detail)])
 
 
 def make_intent(
@@ -88,6 +90,7 @@ def make_intent(
         raise InvalidRequest(
             [FieldError("options.provider", "unknown_provider", f"known providers: {known}")]
         )
+    check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
     return Intent(
         terms=terms,
         priority=Priority(terms.priority or template.default_priority),

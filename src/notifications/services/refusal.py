@@ -59,7 +59,7 @@ def reasons_to_refuse(
         facts.here = load_circumstances([user.pk])
     reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
     reasons: dict[str, str] = {}
-    for channel in target.channels:
+    for channel in (*target.channels, *intent.terms.options.get("fallback", ())):
         decision = _decide(intent, target, channel, facts, reach, now)
         if not (isinstance(decision, Suppress) and decision.opted_out):
             return {}

@@ -1,0 +1,151 @@
+"""Fallback: the next channel, when one has finally failed or was not read in time.
+
+`options.fallback` is the order of channels after the first. The next message is made in the
+transaction that records why: it is a message like any other, decided anew on its own channel.
+Nothing uncertain falls back: it may have arrived.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifications.domain.channels import Priority, lane_for
+from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.infra import wakeups
+from notifications.models import NotificationMessage, reserve_keys
+from notifications.queue import batches
+from notifications.queue.leases import NewBatch
+from notifications.recording.outcomes import Outcome, trails
+
+_MARK = '"fallback"'
+_LEADS_ON = frozenset(
+    {
+        "channel_not_in_template",
+        "no_contact_point",
+        "address_suppressed",
+        "channel_off",
+        "category_channel_off",
+    }
+)
+"""Reasons against a channel. Those against the message (a cap, no consent) end it on all of them;
+so does whatever the person said about notifications as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From a message to the next channel's."""
+
+    notification_id: int
+    user_id: int | None
+    priority: int
+    lane: str
+    source: str
+    channel: str
+    due_at: datetime
+    why: str
+
+
+def next_channel(options: Mapping[str, Any], channel: str) -> str:
+    """The channel after this one; empty when there is none."""
+    chain = list(options.get("fallback", ()))
+    place = chain.index(channel) + 1 if channel in chain else 0
+    return chain[place] if place < len(chain) else ""
+
+
+def fall_back(outcomes: Sequence[Outcome], took: set[int]) -> None:
+    """Makes the next messages of those whose channel failed, or that must be read in time."""
+    steps = []
+    for outcome in outcomes:
+        text = outcome.message.options
+        if text and _MARK in text and outcome.message.id in took:
+            step = _step(outcome, json.loads(text))
+            if step is not None:
+                steps.append(step)
+    if steps:
+        _make(steps)
+
+
+def fall_back_from(message: NotificationMessage, *, why: str, at: datetime) -> None:
+    """The same for one message that a receipt declared failed; in the caller's transaction."""
+    notification = message.notification
+    following = next_channel(notification.options or {}, message.channel)
+    if following:
+        lane = lane_for(Priority(message.priority), mass=False)
+        step = _Step(
+            message.notification_id,
+            message.user_id,
+            message.priority,
+            lane,
+            notification.source,
+            following,
+            at,
+            f"{message.channel}:{why}",
+        )
+        _make([step])
+
+
+def _step(outcome: Outcome, options: Mapping[str, Any]) -> _Step | None:
+    message = outcome.message
+    following = next_channel(options, message.channel)
+    due_at, why = _due(outcome, options) if following else (None, "")
+    if due_at is None:
+        return None
+    return _Step(
+        message.notification_id,
+        message.user_id,
+        message.priority,
+        outcome.lease.lane,
+        message.source,
+        following,
+        due_at,
+        f"{message.channel}:{why}",
+    )
+
+
+def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None, str]:
+    """When the next channel's turn is, and why; None when it has none."""
+    if outcome.status in REACHED:
+        after_s = options.get("fallback_after_s")
+        return (outcome.at + timedelta(seconds=after_s), "unread") if after_s else (None, "")
+    if outcome.status is MessageStatus.FAILED:
+        return outcome.at, outcome.dead_code or "failed"
+    if outcome.status is MessageStatus.SUPPRESSED:
+        reason = str(json.loads(f"[{outcome.trail}]")[-1][2])
+        if reason in _LEADS_ON or reason.startswith("contact_"):
+            return outcome.at, reason
+    return None, ""
+
+
+def _make(steps: Sequence[_Step]) -> None:
+    """Writes the messages that are not there yet, and their batches."""
+    there = set(
+        NotificationMessage.objects.filter(
+            notification_id__in={step.notification_id for step in steps}
+        ).values_list("notification_id", "channel")
+    )
+    fresh = [step for step in steps if (step.notification_id, step.channel) not in there]
+    if not fresh:
+        return
+    keys = reserve_keys(len(fresh))
+    waiting = [
+        NewBatch(step.lane, step.channel, step.source, step.due_at, [key])
+        for step, key in zip(fresh, keys, strict=True)
+    ]
+    NotificationMessage.objects.bulk_create(
+        NotificationMessage(
+            id=key,
+            notification_id=step.notification_id,
+            user_id=step.user_id,
+            channel=step.channel,
+            priority=step.priority,
+            batch_id=batch_id,
+            scheduled_at=step.due_at,
+            trail=trails((step.due_at, "fallback", step.why)),
+        )
+        for step, key, batch_id in zip(fresh, keys, batches.put(waiting), strict=True)
+    )
+    wakeups.wake(sorted({step.lane for step in fresh}))
