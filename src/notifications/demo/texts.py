@@ -1,4 +1,4 @@
-"""Reads the demo templates: short TOML texts, set into the mail layout."""
+"""Reads the demo templates: a mail layout, and short TOML texts that are set into it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,17 @@ _FOOTERS = {
     "en": "You receive this because you have an account with us.",
     "ru": "Вы получили это письмо, потому что у вас есть учётная запись.",  # noqa: RUF001
 }
-_P = '<p style="margin:0 0 16px;font-size:16px;line-height:1.6">{}</p>'
-_CODE = (
-    '<p style="margin:8px 0 20px;padding:18px;border-radius:10px;background:#f3f4f6;'
-    'font:700 32px/1 Menlo,Consolas,monospace;letter-spacing:6px;text-align:center">{}</p>'
-)
-_FACT = (
-    '<tr><td style="padding:10px 14px;border-bottom:1px solid #e5e7eb;color:#6b7280;'
-    'font-size:14px">{}</td><td align="right" style="padding:10px 14px;border-bottom:1px solid'
-    ' #e5e7eb;font-size:15px;font-weight:600">{}</td></tr>'
-)
+_P = '<p class="line">{}</p>'
+_CODE = '<p class="code">{}</p>'
+_FACT = '<tr><td class="label">{}</td><td class="value" align="right">{}</td></tr>'
 _TABLE = (
-    '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="margin:4px 0'
-    ' 20px;border-top:1px solid #e5e7eb">{}</table>'
+    '<table class="facts" role="presentation" width="100%" cellpadding="0" cellspacing="0">{}'
+    "</table>"
 )
 _BUTTON = (
-    '<p style="margin:24px 0 4px"><a href="{url}" style="display:inline-block;padding:13px 26px;'
-    "border-radius:9px;background:{accent};color:#ffffff;font-size:16px;font-weight:600;"
-    'text-decoration:none">{label}</a></p>'
+    '<p class="action"><a class="button" href="{url}" style="background:{accent}">{label}</a></p>'
 )
+_LAYOUT = "layouts.mail"
 
 
 class DemoTemplate(NamedTuple):
@@ -47,19 +39,42 @@ class DemoTemplate(NamedTuple):
 
 
 def demo_templates() -> list[DemoTemplate]:
-    """Every demo template, in order of file name."""
+    """Every demo template: the mail layout that the others are built with, then by file name."""
     folder = resources.files("notifications.demo")
     layout = folder.joinpath("layout.html").read_text(encoding="utf-8")
     files = sorted(folder.iterdir(), key=lambda each: each.name)
     return [
-        _template(tomllib.loads(each.read_text(encoding="utf-8")), layout)
-        for each in files
-        if each.name.endswith(".toml")
+        _layout(layout),
+        *(
+            _template(tomllib.loads(each.read_text(encoding="utf-8")))
+            for each in files
+            if each.name.endswith(".toml")
+        ),
     ]
 
 
-def _template(raw: dict[str, Any], layout: str) -> DemoTemplate:
-    texts = {locale: _texts(raw, raw[locale], locale, layout) for locale in _LOCALES}
+def _layout(source: str) -> DemoTemplate:
+    return DemoTemplate(
+        path=_LAYOUT,
+        name="Layout of mails",
+        category="system",
+        priority=3,
+        channels=["email"],
+        required=[],
+        optional=["accent"],
+        texts={
+            locale: {
+                "email_html_template": source.replace("@@lang@@", locale).replace(
+                    "@@footer@@", _FOOTERS[locale]
+                )
+            }
+            for locale in _LOCALES
+        },
+    )
+
+
+def _template(raw: dict[str, Any]) -> DemoTemplate:
+    texts = {locale: _texts(raw, raw[locale]) for locale in _LOCALES}
     channels = ["email", "push", "in_app", "websocket"]
     channels += [name for name in ("sms", "telegram") if f"{name}_template" in texts["en"]]
     return DemoTemplate(
@@ -74,11 +89,11 @@ def _template(raw: dict[str, Any], layout: str) -> DemoTemplate:
     )
 
 
-def _texts(raw: dict[str, Any], words: dict[str, Any], locale: str, layout: str) -> dict[str, str]:
+def _texts(raw: dict[str, Any], words: dict[str, Any]) -> dict[str, str]:
     texts = {
         "email_subject_template": words["subject"],
         "email_body_template": _plain(raw, words),
-        "email_html_template": _page(raw, words, locale, layout),
+        "email_html_template": _page(raw, words),
         "push_template": words["push"],
         "in_app_template": words["push"],
     }
@@ -104,7 +119,7 @@ def _plain(raw: dict[str, Any], words: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n\n-- \n{{ app_name }}\n{{ app_url }}\n"
 
 
-def _page(raw: dict[str, Any], words: dict[str, Any], locale: str, layout: str) -> str:
+def _page(raw: dict[str, Any], words: dict[str, Any]) -> str:
     content = [_P.format(_escape(line)) for line in words["lines"]]
     if "code" in words:
         content.append(_CODE.format(_escape(words["code"])))
@@ -118,17 +133,18 @@ def _page(raw: dict[str, Any], words: dict[str, Any], locale: str, layout: str) 
     if "button" in words:
         label, url = words["button"]
         content.append(_BUTTON.format(label=_escape(label), url=url, accent=raw["accent"]))
-    filled = layout
-    for name, value in {
-        "lang": locale,
+    blocks = {
         "title": _escape(words["subject"]),
-        "accent": raw["accent"],
         "heading": _escape(words["heading"]),
         "content": "\n".join(content),
-        "footer": _FOOTERS[locale],
-    }.items():
-        filled = filled.replace(f"@@{name}@@", value)
-    return filled
+    }
+    return "\n".join(
+        [
+            f"{{% extends '{_LAYOUT}' %}}",
+            f"{{% set accent = '{raw['accent']}' %}}",
+            *(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items()),
+        ]
+    )
 
 
 def _escape(text: str) -> str:

@@ -105,8 +105,8 @@ class Skeleton:
 
     def _mark(self, node: nodes.Node, part: int | None) -> None:
         between = self._place.is_between()
-        if part is not None and self._place.is_raw():
-            raise _unfit("a stylesheet or title has branches", node.lineno)
+        if part is not None and self._place.is_sheet():
+            raise _unfit("a stylesheet has branches", node.lineno)
         word = f"zqjz{len(self._marks)}zjqz"
         self._marks.append(_Mark(node, part, between))
         self._text.append(f"<!--{word}-->" if between else word)
@@ -159,8 +159,8 @@ class _Place:
     def is_between(self) -> bool:
         return not self._open
 
-    def is_raw(self) -> bool:
-        return self._open.startswith("</")
+    def is_sheet(self) -> bool:
+        return self._open.endswith("style")
 
     def read(self, data: str) -> None:
         data, at = data.lower(), 0

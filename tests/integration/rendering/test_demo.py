@@ -104,7 +104,8 @@ def test_every_template_renders_on_every_channel_in_both_languages() -> None:
         assert all(item.body for item in shown.previews)
         assert all(item.sms.segments == 1 for item in shown.previews if item.sms)
         assert all("@@" not in item.html for item in shown.previews)
-        assert not {"email", "push", "in_app"} - {item.channel for item in shown.previews}
+        wanted = {"email"} if answer.path == "layouts.mail" else {"email", "push", "in_app"}
+        assert not wanted - {item.channel for item in shown.previews}
         checked = service.validate(
             body={
                 "push_template": answer.push_template,
@@ -115,3 +116,25 @@ def test_every_template_renders_on_every_channel_in_both_languages() -> None:
             caller=SYSTEM,
         )
         assert checked.extra_variables == []
+
+
+def test_the_mails_are_built_with_a_layout_whose_stylesheet_goes_into_their_tags() -> None:
+    DemoService().load()
+    service = TemplateService()
+    row, version = service.find(path="user.payment.success")
+
+    shown = service.preview(
+        identifier=row.pk, body={"context": EXAMPLES | {"user": {"locale": "ru"}}}, caller=SYSTEM
+    )
+
+    assert list(version.pins) == ["layouts.mail"]
+    english, russian = (item.html for item in shown.previews if item.channel == "email")
+    assert '<p class="line" style="margin: 0 0 16px;font-size: 16px;line-height: 1.6;">' in english
+    assert "background: #059669" in english
+    assert ".line{" not in english
+    assert "@media (max-width:480px)" in english
+    assert 'lang="ru"' in russian
+    assert "Вы получили это письмо" in russian
+    for answer in service.templates(caller=SYSTEM):
+        found = service.validate(identifier=answer.id, body={}, caller=SYSTEM)
+        assert (answer.path, found.errors, found.warnings) == (answer.path, [], [])

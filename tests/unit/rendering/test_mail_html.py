@@ -104,6 +104,16 @@ class TestStylesheets:
 
         assert body_of(html) == '<p style="color: red;"><b>2</b></p>'
 
+    def test_a_title_may_have_blocks_and_branches(self) -> None:
+        html = show(
+            "<html><head><title>{% block t %}{{ x }}{% if x %}!{% endif %}{% endblock %}</title>"
+            "<style>p{color:red}</style></head><body><p>y</p></body></html>",
+            x="<b>",
+        )
+
+        assert "<title>&lt;b&gt;!</title>" in html
+        assert '<p style="color: red;">' in html
+
     def test_conditional_comments_and_their_variables_stay(self) -> None:
         html = show("<style>p{color:red}</style><!--[if mso]>{{ x }}<![endif]--><p>y</p>", x=1)
 
@@ -131,7 +141,7 @@ class TestStylesheets:
         [
             ("{% if a %}<div>{% endif %}x{% if a %}</div>{% endif %}", "that it does not close"),
             ("<p {% if a %}class='a'>{% endif %}</p>", "ends outside of it"),
-            ("<style>{% if a %}p{}{% endif %}</style>", "a stylesheet or title has branches"),
+            ("<style>{% if a %}p{}{% endif %}</style>", "a stylesheet has branches"),
             ("zqjz1zjqz", "a meaning of its own"),
             ("<i>" * 101 + "</i>" * 101, "too many rules"),
         ],
