@@ -1,0 +1,213 @@
+"""The preference centre and the pages of links in real Chromium: keyboard only, and axe finds
+nothing to complain of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.functional.installation import Installation, free_port, wait_until
+from tests.functional.test_browser import CHROMIUM, QUIET, _ready
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.processes,
+    pytest.mark.skipif(CHROMIUM is None, reason="browser tests need Chromium: make browser"),
+]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+MOST_TABS = 250
+LINKS = """
+import json
+from directory.models import User
+from notifications.infra.links import preferences_url, unsubscribe_url
+user = User.objects.get(username="student1")
+User.objects.filter(pk=user.pk).update(locale="en", timezone="Europe/Paris")
+print(json.dumps([preferences_url(user.pk, user.email), unsubscribe_url(user.pk, "course")]))
+"""
+SAVED = """
+import json, msgspec
+from directory.models import User
+from notifications.services.preferences import preferences_of
+print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="student1").pk))))
+"""
+
+
+class Site:
+    """A running installation, and the links of one person."""
+
+    def __init__(self, place: Installation) -> None:
+        self.place = place
+        self.preferences, self.unsubscribe = json.loads(place.python(LINKS))
+
+    def saved(self) -> Any:
+        return json.loads(self.place.python(SAVED))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    port = free_port()
+    home = f"http://127.0.0.1:{port}"
+    place = Installation(tmp_path_factory.mktemp("centre"), public_url=home)
+    place.carillon("demo", "--quiet")
+    with place.running("serve", "--port", str(port)):
+        wait_until(lambda: _ready(f"{home}/health/ready"))
+        yield Site(place)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Page]:
+    """A fresh profile; what the console complains of fails the test."""
+    context = chromium.new_context()
+    shown = context.new_page()
+    faults: list[str] = []
+    shown.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    shown.on("pageerror", lambda error: faults.append(str(error)))
+    yield shown
+    context.close()
+    # Chromium reports a refused form by itself.
+    assert [fault for fault in faults if "400 (Bad Request)" not in fault] == []
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, every rule of WCAG 2.2 AA and of good practice."""
+    page.evaluate(AXE)  # through the debugger: the page's policy lets no script in
+    found = page.evaluate("axe.run()")
+    assert found["passes"], "axe has looked at nothing"
+    return [
+        f"{each['id']}: {node['html'][:120]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Walks with the Tab key to the control of a name (an id, or the name of a box)."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        at = page.evaluate("[document.activeElement.id, document.activeElement.name]")
+        if name in at:
+            return
+    raise AssertionError(f"the Tab key never comes to {name}")
+
+
+def tab_to_button(page: Page) -> None:
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "BUTTON":
+            return
+    raise AssertionError("the Tab key never comes to a button")
+
+
+def test_everything_is_changed_by_keyboard_alone(site: Site, page: Page) -> None:
+    page.goto(site.preferences)
+    before = site.saved()["global"]
+
+    tab_to(page, "marketing_enabled")
+    page.keyboard.press("Space")
+    tab_to(page, "sms_enabled")
+    page.keyboard.press("Space")
+    tab_to(page, "course:email_enabled")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    page.keyboard.press("Space")
+    tab_to(page, "digest_frequency")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "quiet_hours_enabled")
+    page.keyboard.press("Space")
+    tab_to(page, "quiet_hours_start")
+    page.keyboard.type("0930PM")
+    tab_to(page, "timezone")
+    page.keyboard.type("Asia/Tokyo")
+    tab_to(page, "mute")
+    page.keyboard.type("for 4")
+    tab_to_button(page)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**saved=1**")
+
+    assert outline == "solid"
+    assert page.get_by_role("status").inner_text() == "Saved. It counts from now on."
+    after = site.saved()
+    changed = {name for name, value in after["global"].items() if before[name] != value}
+    assert changed == {
+        "marketing_enabled", "sms_enabled", "digest_frequency", "quiet_hours_enabled",
+        "quiet_hours_start", "timezone", "dnd_until",
+    }  # fmt: skip
+    overall = after["global"]
+    assert overall["marketing_enabled"] != before["marketing_enabled"]
+    assert overall["digest_frequency"] == "daily"
+    assert (overall["quiet_hours_start"], overall["timezone"]) == ("21:30:00", "Asia/Tokyo")
+    assert after["categories"]["course"]["email_enabled"] is False
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_axe_finds_nothing_on_any_page(site: Site, page: Page, scheme: Any, language: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    home = site.preferences.partition("/preferences/")[0]
+    for url in (site.preferences, site.unsubscribe, f"{home}/preferences"):
+        page.goto(f"{url}?lang={language}")
+        assert page.locator("html").get_attribute("lang") == language
+        assert violations(page) == [], url
+
+
+def test_axe_finds_nothing_where_the_form_was_wrong(site: Site, page: Page) -> None:
+    page.goto(site.preferences)
+    page.evaluate("document.querySelector('#quiet_hours_start').type = 'text'")
+    page.locator("#quiet_hours_start").fill("25:99")
+    page.get_by_role("button").press("Enter")
+    page.get_by_role("alert").wait_for()
+
+    assert violations(page) == []
+    page.get_by_role("alert").get_by_role("link").press("Enter")
+    assert page.url.endswith("#quiet_hours_start")
+
+
+def test_it_fits_a_telephone(site: Site, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(site.preferences)
+
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 360
+    assert violations(page) == []
+
+
+def test_unsubscribing_by_keyboard(site: Site, page: Page) -> None:
+    page.goto(site.unsubscribe)
+    assert violations(page) == []
+
+    tab_to_button(page)
+    page.keyboard.press("Enter")
+
+    status = page.get_by_role("status")
+    status.wait_for()
+    assert "nothing of “Course” any more" in status.inner_text()
+    assert site.saved()["categories"]["course"]["in_app_enabled"] is False
+    assert violations(page) == []
+
+
+def test_nothing_is_stored_in_the_browser_and_nothing_foreign_is_asked(
+    site: Site, page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(site.preferences)
+    page.goto(site.unsubscribe)
+
+    home = site.preferences.partition("/preferences/")[0]
+    assert page.context.cookies() == []
+    assert [url for url in asked if not url.startswith(home)] == []
