@@ -6,6 +6,7 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.services.consents import ConsentService
+from notifications.services.double_opt_in import DoubleOptIn, OptInAnswer, OptInBody
 from notifications.services.preference_answers import (
     ConsentAnswer,
     ConsentBody,
@@ -69,6 +70,11 @@ def consent(request: ApiRequest) -> ConsentAnswer:
         identifier=body.user_id,
         ip=_ip(request),
     )
+
+
+def ask_for_consent(request: ApiRequest) -> OptInAnswer:
+    body = check_body(request.body, OptInBody)
+    return DoubleOptIn().ask(purpose=body.purpose, caller=request.caller, identifier=body.user_id)
 
 
 def _ip(request: ApiRequest) -> str | None:

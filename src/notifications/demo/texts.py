@@ -12,6 +12,12 @@ _FOOTERS = {
     "en": "You receive this because you have an account with us.",
     "ru": "Вы получили это письмо, потому что у вас есть учётная запись.",  # noqa: RUF001
 }
+_UNSUBSCRIBE = {"en": "Unsubscribe", "ru": "Отписаться"}
+_PREFERENCES = {"en": "Your preferences", "ru": "Ваши настройки"}
+_LINKS = (
+    '{{% if preferences_url %}}<br><a href="{{{{ preferences_url }}}}">{}</a>{{% endif %}}'
+    '{{% if unsubscribe_url %}} &middot; <a href="{{{{ unsubscribe_url }}}}">{}</a>{{% endif %}}'
+)
 _P = '<p class="line">{}</p>'
 _CODE = '<p class="code">{}</p>'
 _FACT = '<tr><td class="label">{}</td><td class="value" align="right">{}</td></tr>'
@@ -65,7 +71,7 @@ def _layout(source: str) -> DemoTemplate:
         texts={
             locale: {
                 "email_html_template": source.replace("@@lang@@", locale).replace(
-                    "@@footer@@", _FOOTERS[locale]
+                    "@@footer@@", _foot(locale)
                 )
             }
             for locale in _LOCALES
@@ -73,8 +79,12 @@ def _layout(source: str) -> DemoTemplate:
     )
 
 
+def _foot(locale: str) -> str:
+    return _FOOTERS[locale] + _LINKS.format(_PREFERENCES[locale], _UNSUBSCRIBE[locale])
+
+
 def _template(raw: dict[str, Any]) -> DemoTemplate:
-    texts = {locale: _texts(raw, raw[locale]) for locale in _LOCALES}
+    texts = {locale: _texts(raw, raw[locale], locale) for locale in _LOCALES}
     channels = ["email", "push", "in_app", "websocket"]
     channels += [name for name in ("sms", "telegram") if f"{name}_template" in texts["en"]]
     return DemoTemplate(
@@ -89,10 +99,10 @@ def _template(raw: dict[str, Any]) -> DemoTemplate:
     )
 
 
-def _texts(raw: dict[str, Any], words: dict[str, Any]) -> dict[str, str]:
+def _texts(raw: dict[str, Any], words: dict[str, Any], locale: str) -> dict[str, str]:
     texts = {
         "email_subject_template": words["subject"],
-        "email_body_template": _plain(raw, words),
+        "email_body_template": _plain(raw, words, locale),
         "email_html_template": _page(raw, words),
         "push_template": words["push"],
         "in_app_template": words["push"],
@@ -103,7 +113,7 @@ def _texts(raw: dict[str, Any], words: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _plain(raw: dict[str, Any], words: dict[str, Any]) -> str:
+def _plain(raw: dict[str, Any], words: dict[str, Any], locale: str) -> str:
     parts = [words["heading"], *words["lines"]]
     if "code" in words:
         parts.append(words["code"])
@@ -116,7 +126,8 @@ def _plain(raw: dict[str, Any], words: dict[str, Any]) -> str:
         )
     if "button" in words:
         parts.append("{}: {}".format(*words["button"]))
-    return "\n\n".join(parts) + "\n\n-- \n{{ app_name }}\n{{ app_url }}\n"
+    link = f"{{% if unsubscribe_url %}}{_UNSUBSCRIBE[locale]}: {{{{ unsubscribe_url }}}}\n{{% endif %}}"
+    return "\n\n".join(parts) + "\n\n-- \n{{ app_name }}\n{{ app_url }}\n" + link
 
 
 def _page(raw: dict[str, Any], words: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def _key(secret: str) -> bytes:
 
 
 def sign_link(kind: LinkKind, *fields: str) -> str:
-    """A token of some fields, none of which but the last may hold a dot. Fit for a URL's path."""
+    """A token of some fields, each of letters, digits, `_`, `-` and `:`. Fit for a URL's path."""
     body = ".".join((kind, *fields))
     return f"{body}.{_tag(body)}"
 

@@ -22,6 +22,8 @@ _PLAIN = (
     "{% for item in group['items'] %}- {{ item.title }}{% if item.title and item.text %}: {% endif"
     " %}{{ item.text|truncate_words(30) }}\n{% endfor %}{% if group.more %}@@more@@\n{% endif %}\n"
     "{% endfor %}-- \n{{ app_name }}\n{{ app_url }}\n"
+    "{% if preferences_url %}@@preferences@@: {{ preferences_url }}\n{% endif %}"
+    "{% if unsubscribe_url %}@@unsubscribe@@: {{ unsubscribe_url }}\n{% endif %}"
 )
 _HTML = """<!doctype html>
 <html lang="@@lang@@">
@@ -48,7 +50,11 @@ width:100%;background:#ffffff;border-radius:14px;border-top:5px solid #4f46e5">
 {% endfor %}
 </td></tr>
 <tr><td style="padding:18px 34px 28px;font-size:13px;color:#6b7280">
-<a href="{{ app_url }}" style="color:#4f46e5">{{ app_name }}</a></td></tr>
+<a href="{{ app_url }}" style="color:#4f46e5">{{ app_name }}</a>
+{% if preferences_url %} &middot; <a href="{{ preferences_url }}" style="color:#4f46e5">
+@@preferences@@</a>{% endif %}
+{% if unsubscribe_url %} &middot; <a href="{{ unsubscribe_url }}" style="color:#4f46e5">
+@@unsubscribe@@</a>{% endif %}</td></tr>
 </table></td></tr></table></body></html>
 """
 
@@ -58,6 +64,8 @@ _WORDS = {
         "title": "Your news from {{ app_name }}",
         "hello": "Hello {{ user.first_name }}, here is what happened: {{ count }} in all.",
         "more": "... and {{ group.more }} more",
+        "preferences": "Preferences",
+        "unsubscribe": "No more digests",
         "short": "{{ app_name }}: {{ count }} new for you. {{ app_url }}",
     },
     "ru": {
@@ -65,6 +73,8 @@ _WORDS = {
         "title": "Ваши новости от {{ app_name }}",
         "hello": "Здравствуйте, {{ user.first_name }}! Вот что произошло, всего: {{ count }}.",
         "more": "... и ещё {{ group.more }}",
+        "preferences": "Настройки",
+        "unsubscribe": "Больше не присылать сводки",
         "short": "{{ app_name }}: для вас новое, {{ count }}. {{ app_url }}",
     },
 }

@@ -64,3 +64,22 @@ def wording(flag: str) -> str:
         % name,
     }
     return texts[flag]
+
+
+def opt_in(topic: str) -> str:
+    """What a person says by confirming; without a topic it is marketing as a whole."""
+    name = {"app_name": environment().app_name, "topic": topic}
+    if not topic:
+        return (
+            gettext(
+                "I want to hear news and offers of %(app_name)s, and agree that it uses my data"
+                " for that."
+            )
+            % name
+        )
+    return (
+        gettext(
+            "I want to get “%(topic)s” from %(app_name)s, and agree that it uses my data for that."
+        )
+        % name
+    )

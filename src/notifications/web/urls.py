@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from notifications.web import (
+    confirming,
     landing,
     metrics,
     outbox,
@@ -21,5 +22,6 @@ urlpatterns = [
     path("outbox/<int:number>/html", outbox.mail_html, name="outbox-html"),
     path("preferences", preference_centre.by_session, name="preferences"),
     path("preferences/<str:token>", preference_centre.by_link, name="preferences-by-link"),
+    path("confirm/<str:token>", confirming.confirm, name="confirm"),
     path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
 ]

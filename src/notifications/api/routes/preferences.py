@@ -6,6 +6,7 @@ from notifications.api import preferences
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Query, Route
 from notifications.services.consents import READ, WRITE
+from notifications.services.double_opt_in import OptInAnswer, OptInBody
 from notifications.services.preference_answers import (
     ConsentAnswer,
     ConsentBody,
@@ -87,6 +88,18 @@ ROUTES: tuple[Route, ...] = (
         body=ConsentBody,
         answers={201: ConsentAnswer},
         errors=(403, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="ask_for_consent",
+        method="POST",
+        path="/api/v1/consents/requests",
+        handler=preferences.ask_for_consent,
+        summary="Ask by mail for a consent that counts once it was confirmed (double opt-in).",
+        service_scope=WRITE,
+        body=OptInBody,
+        answers={201: OptInAnswer},
+        errors=(403, 404, 409),
         idempotent=True,
     ),
 )

@@ -1,0 +1,184 @@
+"""Double opt-in: consent counts once the link in the mail was opened and its button pressed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from directory.models import ContactPoint, User
+from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.infra.links import LinkKind, sign_link
+from notifications.models import Category, ConsentRecord, NotificationMessage, SandboxMessage
+from notifications.services.double_opt_in import DoubleOptIn
+from notifications.services.preferences import PreferenceService, preferences_of
+from notifications.services.unsubscribing import link_caller
+from tests.integration.factories import make_template, make_user
+from tests.integration.preferences.conftest import message, send, work
+
+pytestmark = pytest.mark.django_db
+HOME = "http://127.0.0.1:8000"
+
+
+def ask(user: User, purpose: str = "marketing") -> str:
+    """Asks, and answers the path of the link in the mail."""
+    DoubleOptIn().ask(purpose=purpose, caller=link_caller(user.pk))
+    work()
+    mail = SandboxMessage.objects.order_by("-pk").first()
+    assert mail is not None
+    found = re.search(rf"{HOME}(/confirm/\S+)", mail.content["body"])
+    assert found is not None
+    return found.group(1)
+
+
+def confirm(path: str) -> int:
+    return int(Client(enforce_csrf_checks=True).post(path).status_code)
+
+
+@pytest.fixture
+def user() -> User:
+    return make_user()
+
+
+def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
+    make_template(category=Category.objects.get(key="marketing"))
+    path = ask(user)
+    frozen.forward(60)
+    shown = Client().get(path)
+    before = send(user, scheduled_at="2030-05-01T12:00:30Z")
+    work()
+
+    assert shown.status_code == 200
+    assert "I want to hear news and offers of Carillon" in shown.content.decode()
+    assert ConsentRecord.objects.count() == 0
+    assert message(before).status == "suppressed"
+
+    assert confirm(path) == 200
+    after = send(user)
+    work()
+
+    assert message(after).status == "sent"
+    said = [(e.purpose, e.granted, e.source, e.actor) for e in ConsentRecord.objects.order_by("pk")]
+    assert said == [
+        ("marketing", True, "double_opt_in", "link"),
+        ("data_processing", True, "double_opt_in", "link"),
+    ]
+    assert ConsentRecord.objects.first().wording.startswith("I want to hear news and offers")
+    assert ContactPoint.objects.get(user=user, kind="email").verified_at is not None
+
+
+def test_a_second_press_writes_nothing_and_is_thanked_again(user, frozen):
+    path = ask(user)
+
+    assert [confirm(path), confirm(path)] == [200, 200]
+    assert ConsentRecord.objects.count() == 2
+
+
+def test_an_old_link_does_not_undo_what_was_said_after_it(user, frozen):
+    path = ask(user)
+    confirm(path)
+    frozen.forward(60)
+    PreferenceService().update(
+        changes={"global": {"marketing_enabled": False}}, caller=link_caller(user.pk)
+    )
+
+    assert confirm(path) == 404
+    assert preferences_of(user.pk).overall.marketing_enabled is False
+
+
+def test_a_link_runs_out_after_a_week(user, frozen):
+    path = ask(user)
+    frozen.forward(7 * 24 * 3600)
+
+    assert Client().get(path).status_code == 404
+    assert confirm(path) == 404
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_a_link_proves_only_the_address_it_was_sent_to(user):
+    path = ask(user)
+    ContactPoint.objects.filter(user=user, kind="email").update(address="new@example.com")
+
+    assert confirm(path) == 404
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_forged_links_confirm_nothing(user):
+    path = ask(user)
+    token = path.rpartition("/")[2]
+    body, _, tag = token.rpartition(".")
+    other = sign_link(LinkKind.PREFERENCES, *body.split(".")[1:])
+    tokens = [body, f"{body}.{'A' * 22}", f"{body}A.{tag}", other]
+
+    for each in tokens:
+        assert Client().get(f"/confirm/{each}").status_code == 404
+        assert confirm(f"/confirm/{each}") == 404
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_a_category_is_begun_again_with_the_consent_it_rests_on(user):
+    Category.objects.filter(key="course").update(legal_basis="consent")
+    PreferenceService().unsubscribe(
+        caller=link_caller(user.pk), source="one_click", category="course"
+    )
+
+    confirm(ask(user, "category:course"))
+
+    found = preferences_of(user.pk)
+    assert found.categories["course"].email_enabled is True
+    assert found.categories["course"].push_enabled is False
+    assert found.overall.data_processing_consent is True
+    assert found.overall.marketing_enabled is False
+
+
+def test_a_list_is_a_matter_of_the_ledger(user):
+    confirm(ask(user, "list:Новости. весна"))
+
+    entry = ConsentRecord.objects.get()
+    assert (entry.purpose, entry.granted) == ("list:Новости. весна", True)
+    assert "“Новости. весна”" in entry.wording
+
+
+def test_the_mail_and_the_page_speak_russian():
+    path = ask(make_user(locale="ru"))
+    mail = SandboxMessage.objects.get().content
+
+    assert mail["title"] == "Подтвердите, пожалуйста: новости и предложения Carillon"
+    assert mail["headers"] == {}
+    assert "Да, подтверждаю" in Client().get(f"{path}?lang=ru").content.decode()
+
+
+@pytest.mark.parametrize(
+    "purpose", ["", "data_processing", "list:", "category:none", "x" * 81, "list:\x00"]
+)
+def test_a_purpose_that_cannot_be_is_refused(user, purpose):
+    with pytest.raises(InvalidRequest) as caught:
+        DoubleOptIn().ask(purpose=purpose, caller=link_caller(user.pk))
+
+    assert [e.path for e in caught.value.errors] == ["purpose"]
+
+
+def test_who_has_no_address_cannot_be_asked():
+    user = make_user(email="")
+
+    with pytest.raises(Conflict) as caught:
+        DoubleOptIn().ask(purpose="marketing", caller=link_caller(user.pk))
+
+    assert caught.value.code == "no_address"
+
+
+def test_nobody_is_flooded_with_questions(user, frozen):
+    for _ in range(5):
+        DoubleOptIn().ask(purpose="marketing", caller=link_caller(user.pk))
+    work()
+
+    statuses = sorted(NotificationMessage.objects.values_list("status", flat=True))
+    assert statuses == ["sent"] * 3 + ["suppressed"] * 2
+
+
+def test_the_call_needs_the_scope_for_somebody_else(user, client):
+    answer: Any = client.post("/api/v1/consents/requests", {"purpose": "marketing"})
+
+    assert answer.status_code == 401
