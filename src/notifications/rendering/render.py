@@ -30,7 +30,8 @@ from notifications.rendering.push import push_fitted
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
 LINK_VARIABLES = ("unsubscribe_url", "preferences_url")
-"""Variables that are made for those only who read them: each costs a signature."""
+"""Variables that are made for those only who read them: each costs a signature. Else empty."""
+_NO_LINKS = dict.fromkeys(LINK_VARIABLES, "")
 HTML_FIELD = "email_html_template"
 _SUBJECT, _MAIL_TEXT = "email_subject_template", "email_body_template"
 FIELDS_OF_CHANNEL: dict[str, tuple[str, ...]] = {
@@ -203,7 +204,8 @@ class CompiledVersion:
         user = context.get("user")
         zone = (user.get("timezone") if user else "") or environment().timezone
         formats = formats_for(plan.locale or locale, zone)
-        context = {**context, FORMATS: formats, METER: Meter()}
+        defaults = _NO_LINKS if self.links_back else {}
+        context = {**defaults, **context, FORMATS: formats, METER: Meter()}
         if plan.is_mail:
             return _mail(plan, context, zone)
         body, title = _show(plan.body, plan, context, zone), ""

@@ -28,7 +28,7 @@ from notifications.models import (
 )
 from notifications.models.batch import DeliveryBatch
 from notifications.queue import batches
-from notifications.rendering.render import LINK_VARIABLES, UserFacts, user_context
+from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
 from notifications.services.answers import (
     BulkAnswer,
@@ -249,7 +249,6 @@ def _trial_render(
         "current_time": now,
         "app_name": environment().app_name,
         "app_url": environment().app_url,
-        **dict.fromkeys(LINK_VARIABLES, environment().public_url),
     }
     missing = version.missing_variables(context)
     if missing:
