@@ -19,6 +19,7 @@ from notifications.models import (
 )
 from notifications.policy.facts import DIGEST_SOURCE
 from notifications.rendering import digest_texts
+from notifications.rendering.render import LINK_VARIABLES
 from notifications.rendering.versions import version_of
 from notifications.services import NotificationService
 from notifications.services.digests import LISTED, close_due, digest_template
@@ -243,7 +244,8 @@ def test_the_template_is_seeded_for_every_channel_of_a_person():
         assert "Hello" in shown["in_app"].body
         assert "2" in shown["sms"].body
         assert all(content.title for channel, content in shown.items() if channel != "sms")
-    assert version.variables() <= {"count", "groups", "frequency", "user", "app_name", "app_url"}
+        known = {"count", "groups", "frequency", "user", "app_name", "app_url", *LINK_VARIABLES}
+        assert version.variables() <= known
 
 
 def test_a_template_that_was_taken_away_is_made_again(frozen):
