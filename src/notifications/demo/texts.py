@@ -126,8 +126,11 @@ def _plain(raw: dict[str, Any], words: dict[str, Any], locale: str) -> str:
         )
     if "button" in words:
         parts.append("{}: {}".format(*words["button"]))
-    link = f"{{% if unsubscribe_url %}}{_UNSUBSCRIBE[locale]}: {{{{ unsubscribe_url }}}}\n{{% endif %}}"
-    return "\n\n".join(parts) + "\n\n-- \n{{ app_name }}\n{{ app_url }}\n" + link
+    link = f"{_UNSUBSCRIBE[locale]}: {{{{ unsubscribe_url }}}}\n"
+    parts.append(
+        "-- \n{{ app_name }}\n{{ app_url }}\n{% if unsubscribe_url %}" + link + "{% endif %}"
+    )
+    return "\n\n".join(parts)
 
 
 def _page(raw: dict[str, Any], words: dict[str, Any]) -> str:
