@@ -25,9 +25,9 @@ from notifications.rendering.reads import dotted_reads
 from notifications.rendering.sandbox import MissingVariable, Sandbox
 from notifications.rendering.sources import TOO_DEEP, syntax_fault
 
-_TEXT = Sandbox(html=False)
+TEXT = Sandbox(html=False)
 _HTML = Sandbox(html=True)
-_GLOBALS = frozenset(_TEXT.globals)
+_GLOBALS = frozenset(TEXT.globals)
 CHUNKS_AT_ONCE = 64
 
 
@@ -66,16 +66,20 @@ class CompiledText:
         library finds the templates that the source names; path is that of its own template.
         """
         self.name = name
-        env = _HTML if html else _TEXT
+        env = _HTML if html else TEXT
         try:
             linked = link(source, env=env, name=name, library=library or NoLibrary(), path=path)
             self._lines, self.uses = linked.lines, frozenset(linked.paths)
-            tree, self.notes = linked.tree, ""
-            if html:
-                tree.body, self.notes = styled(tree.body, name=name)
-            self._compile(tree, env)
+            self._compile(linked.tree, self._prepared(linked.tree, env))
         except (RecursionError, MemoryError, SyntaxError) as error:
             raise TemplateFault(f"{name} {TOO_DEEP}", code="template_syntax") from error
+
+    def _prepared(self, tree: nodes.Template, env: Sandbox) -> Sandbox:
+        """Makes of a flat tree what is to be compiled; answers for which environment."""
+        self.notes = ""
+        if env is _HTML:
+            tree.body, self.notes = styled(tree.body, name=self.name)
+        return env
 
     def _compile(self, tree: nodes.Template, env: Sandbox) -> None:
         self.variables = frozenset(meta.find_undeclared_variables(tree))

@@ -5,16 +5,11 @@ A version never changes, so what was compiled of it stays right for as long as t
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
-
-from inscriptis import get_text
-from inscriptis.css_profiles import CSS_PROFILES
-from inscriptis.model.config import ParserConfig
 
 from notifications.conf import environment
 from notifications.domain.channels import Channel
@@ -24,8 +19,10 @@ from notifications.rendering.engine import CompiledText, root_of
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import formats_for
 from notifications.rendering.links import TITLE_END, Part
+from notifications.rendering.mail_text import PlainText, text_of_html
 from notifications.rendering.meter import METER, Meter
 from notifications.rendering.push import push_fitted
+from notifications.rendering.skeleton import Unfit
 
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
@@ -117,7 +114,7 @@ class _Part(NamedTuple):
 class _Plan(NamedTuple):
     """What a channel shows in a locale."""
 
-    body: _Part | None  # None for a mail whose text part is made from its HTML
+    body: _Part | None  # None for a mail whose text part is read from its rendered HTML
     html: _Part | None
     subject: _Part | None
     is_mail: bool
@@ -256,6 +253,8 @@ class CompiledVersion:
         html = self._part(HTML_FIELD, locale) if is_mail else None
         if body and html and html.rank < body.rank:
             body = None  # a text part made from the HTML is in the reader's language
+        if html and body is None:
+            body = self._plain(html)
         is_titled = not is_mail and channel != Channel.SMS
         needs_subject = is_mail or (is_titled and not (body and body.has_title))
         subject = self._part(_SUBJECT, locale) if needs_subject else None
@@ -266,6 +265,20 @@ class CompiledVersion:
             self._plans.clear()
         self._plans[channel, locale] = plan
         return plan
+
+    def _plain(self, html: _Part) -> _Part | None:
+        """The text part made from the HTML; None where only a rendered page can be read."""
+        try:
+            text = PlainText(
+                self._content[html.found_in][HTML_FIELD],
+                html=True,
+                name=html.text.name,
+                library=_Shelf(self, HTML_FIELD, html.found_in),
+                path=self.path,
+            )
+        except Unfit:
+            return None
+        return html._replace(text=text)
 
     def _part(self, field: str, locale: str) -> _Part | None:
         wanted = _normal(locale)
@@ -376,14 +389,3 @@ def _mail(plan: _Plan, context: dict[str, Any], zone: str) -> Content:
     return Content(
         title=subject or str(context.get("app_name") or ""), body=body.strip(), html=html
     )
-
-
-_PLAIN = ParserConfig(css=CSS_PROFILES["strict"], display_links=True)
-
-
-@functools.lru_cache(maxsize=16)
-def text_of_html(html: str) -> str:
-    """The text part of a mail that has only HTML; links keep their address."""
-    text: str = get_text(html, _PLAIN)
-    lines = (line.strip() for line in text.strip().splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

@@ -24,7 +24,7 @@ MARK = re.compile(r"<!--zqjz(\d+)zjqz-->|zqjz(\d+)zjqz(?:=\"\")?", re.IGNORECASE
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)([^<>]*)>", re.IGNORECASE)
 _RAW = re.compile(r"<(style|mj-style|script|title|mj-title|mj-preview|textarea)\b[^<>]*>", re.I)
 OPTIONAL_END = _words("p li td th tr tbody thead tfoot option dt dd colgroup")
-_VOID = _words(
+VOID = _words(
     "area base br col embed hr img input link meta source track wbr"
     " mj-image mj-divider mj-spacer mj-include mj-class mj-all mj-font mj-breakpoint"
 )
@@ -56,15 +56,17 @@ class Skeleton:
         self._write(body)
         self.text = "".join(self._text)
 
-    def statements(self, text: str) -> list[nodes.Node]:
+    def statements(self, text: str, *, may_lose: bool = False) -> list[nodes.Node]:
         """The tree of a text made from `text`; marks may stand in it several times.
+
+        may_lose: what stood where the text no longer is may be missing.
 
         Raises:
             Unfit: for marks that are lost, or whose order would change what the template does.
         """
         pieces = _pieces(text)
         lost = set(range(len(self._marks))) - {each for each in pieces if isinstance(each, int)}
-        if lost:
+        if lost and not may_lose:
             line = self._marks[min(lost)].node.lineno
             raise _unfit("what stands there would be lost", line)
         found, rest = self._read(pieces, 0)
@@ -252,7 +254,7 @@ def _pieces(text: str) -> list[str | int]:
 def tags(text: str) -> Iterator[tuple[str, int]]:
     """The tags of a text that open (1) and close (-1) elements; those that need no end are 0."""
     for end, name, rest in _TAG.findall(without_comments(text)):
-        is_leaf = rest.endswith("/") or name.lower() in _VOID
+        is_leaf = rest.endswith("/") or name.lower() in VOID
         yield name.lower(), 0 if is_leaf else (-1 if end else 1)
 
 

@@ -1,0 +1,146 @@
+"""The text part of a mail that has only HTML.
+
+It is made once, when the version is compiled: the HTML with marks for what only a render knows
+becomes text with the same marks, and that a template of its own. Where this cannot be done
+(a value that is HTML itself), each mail's HTML is read instead, which takes many times longer.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+from inscriptis import get_text
+from inscriptis.css_profiles import CSS_PROFILES
+from inscriptis.model.config import ParserConfig
+from jinja2 import nodes
+
+from notifications.rendering.engine import TEXT, CompiledText
+from notifications.rendering.meter import METER, Meter
+from notifications.rendering.sandbox import Sandbox
+from notifications.rendering.skeleton import MARK, VOID, Skeleton, Unfit
+
+_HTML_VALUES = frozenset({"safe", "e", "escape", "forceescape"})
+_UNSHOWN = frozenset({"head", "style", "script", "title", "template"})
+_APART = frozenset("p h1 h2 h3 h4 h5 h6 table ul ol blockquote pre".split())  # noqa: SIM905
+_LINES = frozenset("div tr section article header footer main nav center dl dt dd".split())  # noqa: SIM905
+_LINE, _PARAGRAPH = "\x1e", "\x1f"  # breaks: as many as there are in a row make one
+_BLANKS = re.compile(r"[ \t\r\n\f\xa0\x1e\x1f]+")
+_HIDDEN = re.compile(r"display\s?:\s?none", re.IGNORECASE)
+_SPACES = re.compile(r" {2,}")
+_CELLS = re.compile(r"(?: ?\t ?)+")
+_BREAKS = re.compile(r"(?:[ \t]?[\n\x1e\x1f])+[ \t]?")
+
+
+class PlainText(CompiledText):
+    """The text part of a mail, compiled from its HTML. Raises Unfit where that cannot be done."""
+
+    __slots__ = ()
+
+    def _prepared(self, tree: nodes.Template, env: Sandbox) -> Sandbox:
+        super()._prepared(tree, env)
+        if any(node.name in _HTML_VALUES for node in tree.find_all(nodes.Filter)):
+            raise Unfit("a value is HTML")
+        for macro in reversed(list(tree.find_all(nodes.Macro))):  # the inner ones first
+            macro.body = _plain(macro.body)
+        tree.body = _plain(tree.body)
+        tree.set_environment(TEXT)
+        return TEXT
+
+    def render(self, variables: dict[str, Any]) -> str:
+        """The text, whose loops are counted apart from those of the HTML."""
+        meter = Meter()
+        meter.started = variables[METER].started
+        return tidied(super().render({**variables, METER: meter}))
+
+
+def _plain(body: list[nodes.Node]) -> list[nodes.Node]:
+    skeleton = Skeleton(body)
+    writer = _Writer()
+    writer.feed(skeleton.text)
+    writer.close()
+    return skeleton.statements("".join(writer.said), may_lose=True)
+
+
+class _Writer(HTMLParser):
+    """Writes down what a page says; blanks and empty lines are tidied when it is rendered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._links: list[str] = []
+        self._unshown: list[str] = []  # open elements of the tag that began what is not shown
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if self._unshown:
+            if tag == self._unshown[0]:
+                self._unshown.append(tag)
+            return
+        hidden = tag in _UNSHOWN or _HIDDEN.search(given.get("style", ""))
+        if hidden and tag not in VOID:
+            self._unshown.append(tag)
+            return
+        self._break(tag)
+        if tag == "a":
+            self._links.append(given.get("href", ""))
+            self._say("[" if self._links[-1] else "")
+        elif tag == "img":
+            self._say(given.get("alt", ""))
+        elif tag == "li":
+            self._say(f"{_LINE}* ")
+        elif tag in ("br", "hr"):
+            self._say("\n" if tag == "br" else f"{_LINE}---{_LINE}")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._unshown:
+            if tag == self._unshown[0]:
+                self._unshown.pop()
+            return
+        if tag == "a" and self._links:
+            href = self._links.pop()
+            self._say(f"]({href})" if href else "")
+        elif tag in ("td", "th"):
+            self._say("\t")
+        self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._unshown:
+            self._say(_BLANKS.sub(" ", data))
+
+    def handle_comment(self, data: str) -> None:
+        mark = f"<!--{data}-->"
+        if MARK.fullmatch(mark) and not self._unshown:
+            self._say(mark)
+
+    def _break(self, tag: str) -> None:
+        if tag in _APART:
+            self._say(_PARAGRAPH)
+        elif tag in _LINES:
+            self._say(_LINE)
+
+    def _say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def tidied(text: str) -> str:
+    """The text with one blank between words, two between cells, and one empty line at most."""
+    text = _CELLS.sub("\t", _SPACES.sub(" ", text))
+    return _BREAKS.sub(_broken, text).strip().replace("\t", "  ")
+
+
+def _broken(run: re.Match[str]) -> str:
+    return "\n\n" if _PARAGRAPH in run[0] or run[0].count("\n") > 1 else "\n"
+
+
+_STRICT = ParserConfig(css=CSS_PROFILES["strict"], display_links=True)
+
+
+@functools.lru_cache(maxsize=16)
+def text_of_html(html: str) -> str:
+    """The text of a page as it was rendered; links keep their address."""
+    text: str = get_text(html, _STRICT)
+    lines = (line.strip() for line in text.strip().splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
