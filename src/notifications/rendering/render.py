@@ -184,6 +184,9 @@ class CompiledVersion:
             TemplateFault: for a text that cannot be compiled.
         """
         self.variables()
+        if self.supports(Channel.EMAIL):
+            for locale in self.locales:
+                self._plan(Channel.EMAIL, locale)  # compiles text parts that are made from HTML
         return len(self._texts)
 
     def render(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from notifications.models import NotificationTemplate, OperatorAction
+from notifications.infra import clock
+from notifications.models import NotificationTemplate, OperatorAction, TemplateUsage
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_template, make_user
 
@@ -220,6 +222,32 @@ class TestDiff:
 
         assert text["diff"].startswith("@@ -1,4000 +1,1 @@\n-a\n")
         assert text["diff"].endswith("\n+b")
+
+
+def test_uses_are_told_by_day_in_pages(author: APIClient) -> None:
+    made = write(author, status="published").data
+    row = NotificationTemplate.objects.get(pk=made["id"])
+    assert row.current_version_id is not None
+    today = clock.now().date()
+    for days_ago, count in ((40, 1), (1, 2), (0, 3)):
+        TemplateUsage.objects.create(
+            version_id=row.current_version_id,
+            channel="push",
+            locale="en",
+            day=today - timedelta(days=days_ago),
+            count=count,
+        )
+
+    first = author.get(f"{TEMPLATES}/{row.pk}/usage", {"limit": 1}).data
+
+    assert first["total"] == 5
+    (told,) = first["results"]
+    assert (told["day"], told["count"], told["version"]) == (today.isoformat(), 3, 1)
+    (other,) = author.get(first["next"]).data["results"]
+    assert other["count"] == 2
+    assert author.get(f"{TEMPLATES}/{row.pk}/usage", {"days": 366}).data["total"] == 6
+    assert author.get(f"{TEMPLATES}/{row.pk}/usage", {"days": 0}).status_code == 400
+    assert author.get(f"{TEMPLATES}/999/usage").data["code"] == "unknown_template"
 
 
 def test_a_preview_shows_every_channel_and_locale(author: APIClient) -> None:
