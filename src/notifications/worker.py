@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import socket
@@ -42,6 +43,7 @@ _FULL_SWEEP_S = 60.0
 _COUNTS_S = 5.0
 _DB_PAUSE_S = 0.5
 _SWITCH_S = 0.0001
+_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class Worker:
@@ -70,6 +72,9 @@ class Worker:
         # At the default of 5 ms a thread that comes back from the database would wait that long for
         # the interpreter, a dozen times a transaction.
         sys.setswitchinterval(_SWITCH_S)
+        # What is there now stays for good: the collector need not walk it again and again.
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         asyncio.run(self.main())
 
     def stop(self) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import statistics
 import time
 from typing import Any
 
+import aiohttp
 from django.db.models import Count, Sum
 from jinja2 import DictLoader, Environment
 
 from carillon.bench import content
-from directory.models import User
+from directory.models import Device, User
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
 from notifications.models import ApiKey, DeliveryAttempt, DeliveryBatch, NotificationMessage
@@ -19,11 +21,51 @@ from notifications.rendering.render import CompiledVersion, compile_version
 from notifications.services.notification import NotificationService
 
 _GAP_S = 0.05
+_AT_ONCE = 100
 
 
 def api_key() -> dict[str, Any]:
     """A key that may send to anybody."""
     return {"key": ApiKey.make(name="bench", scopes=["*"])[1]}
+
+
+def devices() -> dict[str, Any]:
+    """Gives every user a phone."""
+    users = list(User.objects.values_list("pk", flat=True))
+    made = [Device(user_id=key, kind="fcm", token=f"{key:08d}" + "t" * 144) for key in users]
+    Device.objects.bulk_create(made, batch_size=1000)
+    return {"devices": len(made)}
+
+
+def bare_http(url: str, count: str) -> dict[str, Any]:
+    """POSTs a push's request again and again, a hundred at a time: what HTTP itself costs."""
+    return {"s": asyncio.run(_post_all(url, int(count)))}
+
+
+async def _post_all(url: str, count: int) -> float:
+    body = json.dumps(
+        {
+            "message": {
+                "token": "t" * 152,
+                "notification": {"title": "Payment received", "body": "Hello Name, " * 5},
+                "data": {"reference": "0190.push"},
+                "android": {"priority": "normal"},
+            }
+        }
+    ).encode()
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer t"}
+    numbers = iter(range(count))
+
+    async def post_some(client: aiohttp.ClientSession) -> None:
+        for _ in numbers:
+            async with client.post(url, data=body, headers=headers) as answer:
+                json.loads(await answer.read())
+
+    connector = aiohttp.TCPConnector(limit=_AT_ONCE)
+    async with aiohttp.ClientSession(connector=connector) as client:
+        began = time.monotonic()
+        await asyncio.gather(*(post_some(client) for _ in range(_AT_ONCE)))
+        return time.monotonic() - began
 
 
 def calls() -> dict[str, Any]:

@@ -12,6 +12,7 @@ import click
 NAMES = (
     "pipeline",
     "email",
+    "push",
     "http",
     "render",
     "isolation",

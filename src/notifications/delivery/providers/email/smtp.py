@@ -50,10 +50,6 @@ _NOT_AN_ADDRESS = SendResult(
 )
 
 
-class _NoAddress(Exception):
-    """The recipient is none that mail can carry."""
-
-
 class SMTPEmailProvider(NotificationChannelProvider):
     """Hands mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
 
@@ -128,10 +124,11 @@ class SMTPEmailProvider(NotificationChannelProvider):
         results: dict[int, SendResult] = {}
         mails: dict[int, Mail] = {}
         for place, message in enumerate(messages):
+            if not await self.validate_recipient(message.recipient):
+                results[place] = _NOT_AN_ADDRESS
+                continue
             try:
                 mails[place] = self._mail_of(message)
-            except _NoAddress:
-                results[place] = _NOT_AN_ADDRESS
             except ValueError as error:
                 results[place] = SendResult(
                     Verdict.FAILED, error=str(error), error_code="invalid_message"
@@ -142,10 +139,6 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return [results[place] for place in range(len(messages))]
 
     def _mail_of(self, message: OutboundMessage) -> Mail:
-        try:
-            mailbox(message.recipient)
-        except ValueError as error:
-            raise _NoAddress from error
         content = message.content
         return build_mail(
             sender=message.sender or self._sender,

@@ -1,0 +1,80 @@
+"""`bench push`: pushes to a local server that speaks FCM HTTP v1, beside bare HTTP clients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from carillon.bench.ground import Ground, ground, machine
+from notifications.testing.servers import HTTPSink, Reply
+
+_PEOPLE = 5_000
+_TOKEN = json.dumps({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}).encode()
+_TAKEN = json.dumps({"name": "projects/bench/messages/0:1234567890"}).encode()
+
+
+def run(*, database: str = "postgres", messages: int = 10_000, workers: int = 2) -> dict[str, Any]:
+    """Sending filled queues, and as many processes that only POST the same request in a loop."""
+    with HTTPSink(keep=False, script=_answer).run_in_thread() as sink:
+        settings: dict[str, Any] = {
+            "push_provider": "fcm",
+            "fcm_base_url": sink.url,
+            "fcm_credentials": "service-account.json",
+            "rate_limits": "fcm=off",
+        }
+        with ground(database, **settings) as place:
+            _credentials(place, sink.url)
+            answer = {"database": database, "messages": messages, "workers": workers, **machine()}
+            answer |= place.run("settings")
+            answer |= _carillon(place, messages, workers)
+            answer["arrived"] = sink.count
+            answer |= _bare(place, sink.url, messages, workers)
+    answer["ratio"] = round(answer["per_s"] / answer["bare_per_s"], 2)
+    return answer
+
+
+def _answer(request: Any) -> Reply:
+    return Reply(body=_TOKEN if request.path == "/token" else _TAKEN)
+
+
+def _credentials(place: Ground, url: str) -> None:
+    """A service account whose token comes from the sink."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    account = {
+        "project_id": "bench",
+        "client_email": "bench@bench.example",
+        "private_key": pem,
+        "token_uri": f"{url}/token",
+    }
+    path = Path(place.folder) / "service-account.json"
+    path.write_text(json.dumps(account))
+    place.environ["CARILLON_FCM_CREDENTIALS"] = str(path)
+
+
+def _carillon(place: Ground, messages: int, workers: int) -> dict[str, Any]:
+    place.run("people", _PEOPLE)
+    place.run("devices")
+    place.run("accept", messages, "push", "", _PEOPLE)
+    started = place.workers(workers)
+    place.run("drained")
+    ended = place.stop(started)
+    return {
+        "per_s": round(messages / max(each["busy_s"] for each in ended)),
+        "rss_mb_max": max(each["rss_mb"] for each in ended),
+    }
+
+
+def _bare(place: Ground, url: str, messages: int, processes: int) -> dict[str, Any]:
+    share = messages // processes
+    loops = [place.start("bare_http", f"{url}/v1/x", share) for _ in range(processes)]
+    ended = [place.result(each) for each in loops]
+    return {"bare_per_s": round(share * processes / max(each["s"] for each in ended))}
