@@ -3,6 +3,7 @@ nothing to complain of."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,39 +26,59 @@ MOST_TABS = 250
 LINKS = """
 import json
 from directory.models import User
-from notifications.infra.links import preferences_url, unsubscribe_url
-user = User.objects.get(username="student1")
+from notifications.infra.links import *
+user = User.objects.get(username="@@name@@")
 User.objects.filter(pk=user.pk).update(locale="en", timezone="Europe/Paris")
-print(json.dumps([preferences_url(user.pk, user.email), unsubscribe_url(user.pk, "course")]))
+import base64, notifications.infra.clock as clock
+from datetime import UTC, datetime
+since = str(int((clock.now() - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000))
+purpose = base64.urlsafe_b64encode(b"marketing").decode().rstrip("=")
+asked = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
+print(json.dumps([
+    preferences_url(user.pk, user.email),
+    unsubscribe_url(user.pk, "course"),
+    preferences_url(0).partition("/preferences/")[0] + "/confirm/" + asked,
+]))
 """
 SAVED = """
 import json, msgspec
 from directory.models import User
 from notifications.services.preferences import preferences_of
-print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="student1").pk))))
+print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="@@name@@").pk))))
 """
 
 
-class Site:
-    """A running installation, and the links of one person."""
+class Person:
+    """Somebody of a running installation, and the links that mails would show them."""
 
-    def __init__(self, place: Installation) -> None:
-        self.place = place
-        self.preferences, self.unsubscribe = json.loads(place.python(LINKS))
+    def __init__(self, place: Installation, name: str) -> None:
+        self.place, self.name = place, name
+        links = json.loads(place.python(LINKS.replace("@@name@@", name)))
+        self.preferences, self.unsubscribe, self.confirm = links
+        self.home = self.preferences.partition("/preferences/")[0]
 
     def saved(self) -> Any:
-        return json.loads(self.place.python(SAVED))
+        return json.loads(self.place.python(SAVED.replace("@@name@@", self.name)))
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     port = free_port()
     home = f"http://127.0.0.1:{port}"
-    place = Installation(tmp_path_factory.mktemp("centre"), public_url=home)
-    place.carillon("demo", "--quiet")
-    with place.running("serve", "--port", str(port)):
+    made = Installation(tmp_path_factory.mktemp("centre"), public_url=home)
+    made.carillon("demo", "--quiet")
+    with made.running("serve", "--port", str(port)):
         wait_until(lambda: _ready(f"{home}/health/ready"))
-        yield Site(place)
+        yield made
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def person(place: Installation) -> Person:
+    """Another person for each test."""
+    return Person(place, f"student{next(_numbers)}")
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +133,9 @@ def tab_to_button(page: Page) -> None:
     raise AssertionError("the Tab key never comes to a button")
 
 
-def test_everything_is_changed_by_keyboard_alone(site: Site, page: Page) -> None:
-    page.goto(site.preferences)
-    before = site.saved()["global"]
+def test_everything_is_changed_by_keyboard_alone(person: Person, page: Page) -> None:
+    page.goto(person.preferences)
+    before = person.saved()["global"]
 
     tab_to(page, "marketing_enabled")
     page.keyboard.press("Space")
@@ -140,7 +161,7 @@ def test_everything_is_changed_by_keyboard_alone(site: Site, page: Page) -> None
 
     assert outline == "solid"
     assert page.get_by_role("status").inner_text() == "Saved. It counts from now on."
-    after = site.saved()
+    after = person.saved()
     changed = {name for name, value in after["global"].items() if before[name] != value}
     assert changed == {
         "marketing_enabled", "sms_enabled", "digest_frequency", "quiet_hours_enabled",
@@ -156,17 +177,19 @@ def test_everything_is_changed_by_keyboard_alone(site: Site, page: Page) -> None
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_axe_finds_nothing_on_any_page(site: Site, page: Page, scheme: Any, language: str) -> None:
+def test_axe_finds_nothing_on_any_page(
+    person: Person, page: Page, scheme: Any, language: str
+) -> None:
     page.emulate_media(color_scheme=scheme)
-    home = site.preferences.partition("/preferences/")[0]
-    for url in (site.preferences, site.unsubscribe, f"{home}/preferences"):
+    urls = (person.preferences, person.unsubscribe, person.confirm, f"{person.home}/preferences")
+    for url in urls:
         page.goto(f"{url}?lang={language}")
         assert page.locator("html").get_attribute("lang") == language
         assert violations(page) == [], url
 
 
-def test_axe_finds_nothing_where_the_form_was_wrong(site: Site, page: Page) -> None:
-    page.goto(site.preferences)
+def test_axe_finds_nothing_where_the_form_was_wrong(person: Person, page: Page) -> None:
+    page.goto(person.preferences)
     page.evaluate("document.querySelector('#quiet_hours_start').type = 'text'")
     page.locator("#quiet_hours_start").fill("25:99")
     page.get_by_role("button").press("Enter")
@@ -177,17 +200,17 @@ def test_axe_finds_nothing_where_the_form_was_wrong(site: Site, page: Page) -> N
     assert page.url.endswith("#quiet_hours_start")
 
 
-def test_it_fits_a_telephone(site: Site, page: Page) -> None:
+def test_it_fits_a_telephone(person: Person, page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(site.preferences)
+    page.goto(person.preferences)
 
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 360
     assert violations(page) == []
 
 
-def test_unsubscribing_by_keyboard(site: Site, page: Page) -> None:
-    page.goto(site.unsubscribe)
+def test_unsubscribing_by_keyboard(person: Person, page: Page) -> None:
+    page.goto(person.unsubscribe)
     assert violations(page) == []
 
     tab_to_button(page)
@@ -196,18 +219,30 @@ def test_unsubscribing_by_keyboard(site: Site, page: Page) -> None:
     status = page.get_by_role("status")
     status.wait_for()
     assert "nothing of “Course” any more" in status.inner_text()
-    assert site.saved()["categories"]["course"]["in_app_enabled"] is False
+    assert person.saved()["categories"]["course"]["in_app_enabled"] is False
+    assert violations(page) == []
+
+
+def test_confirming_by_keyboard(person: Person, page: Page) -> None:
+    page.goto(person.confirm)
+    assert person.saved()["global"]["data_processing_consent"] is True  # the demo's people have
+    tab_to_button(page)
+    page.keyboard.press("Enter")
+
+    status = page.get_by_role("status")
+    status.wait_for()
+    assert status.inner_text().startswith("You have confirmed: I want to hear news and offers")
+    assert person.saved()["global"]["marketing_enabled"] is True
     assert violations(page) == []
 
 
 def test_nothing_is_stored_in_the_browser_and_nothing_foreign_is_asked(
-    site: Site, page: Page
+    person: Person, page: Page
 ) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(site.preferences)
-    page.goto(site.unsubscribe)
+    page.goto(person.preferences)
+    page.goto(person.unsubscribe)
 
-    home = site.preferences.partition("/preferences/")[0]
     assert page.context.cookies() == []
-    assert [url for url in asked if not url.startswith(home)] == []
+    assert [url for url in asked if not url.startswith(person.home)] == []

@@ -103,10 +103,10 @@ def _public_url() -> Finding:
     from notifications.conf import environment
 
     chosen = environment()
-    well = not chosen.production or chosen.public_url.startswith("https://")
-    return Finding(
-        "public url", well, chosen.public_url, "set CARILLON_PUBLIC_URL to an https address"
-    )
+    https = chosen.public_url.startswith("https://")
+    said = chosen.public_url if https else f"{chosen.public_url}: mails offer no one-click ending"
+    well = https or not chosen.production
+    return Finding("public url", well, said, "set CARILLON_PUBLIC_URL to an https address")
 
 
 _ASKED_ELSEWHERE = frozenset({"smtp", "sandbox", "in_app"})

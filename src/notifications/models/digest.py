@@ -98,7 +98,12 @@ class DigestBucket(models.Model):
                 fields=["closes_at", "id"],
                 condition=Q(closed_at__isnull=True),
                 name="digest_bucket_due",
-            )
+            ),
+            models.Index(
+                fields=["closed_at", "id"],
+                condition=Q(closed_at__isnull=False),
+                name="digest_bucket_closed",
+            ),
         ]
 
     def __str__(self) -> str:

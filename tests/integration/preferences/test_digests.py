@@ -23,8 +23,9 @@ from notifications.rendering.render import LINK_VARIABLES
 from notifications.rendering.versions import version_of
 from notifications.services import NotificationService
 from notifications.services.digests import LISTED, close_due, digest_template
+from notifications.services.maintenance import maintain
 from notifications.tasks import close_digests
-from tests.integration.factories import make_template, make_user
+from tests.integration.factories import make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import events, message, send, work
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stopped")]
@@ -268,3 +269,38 @@ def test_the_schedule_closes_what_is_due(frozen):
 
     assert close_digests() == 1
     assert NotificationMessage.objects.filter(notification__source=DIGEST_SOURCE).count() == 1
+
+
+def test_digests_that_were_sent_long_ago_are_forgotten_with_their_items(frozen):
+    user = make_willing_user()
+    rows = DigestBucket.objects.bulk_create(
+        DigestBucket(
+            user=user,
+            channel="email",
+            frequency="daily",
+            period=f"daily:{number}",
+            closes_at=frozen.now,
+            closed_at=closed,
+            created_at=frozen.now,
+        )
+        for number, closed in enumerate(
+            [frozen.now - timedelta(days=91), frozen.now - timedelta(days=89), None]
+        )
+    )
+    DigestItem.objects.bulk_create(
+        DigestItem(
+            bucket=row,
+            message_id=row.pk,
+            notification_id=row.pk,
+            category_id=1,
+            summary={"title": "a", "body": "b"},
+            at=frozen.now,
+        )
+        for row in rows
+    )
+
+    done = maintain()
+
+    assert done["digests_deleted"] == 1
+    assert not DigestItem.objects.filter(bucket=rows[0].pk).exists()
+    assert set(DigestBucket.objects.values_list("period", flat=True)) >= {"daily:1", "daily:2"}
