@@ -90,10 +90,10 @@ def walked(text: str, start: datetime, last: datetime) -> list[datetime]:
         warnings.simplefilter("ignore", DeprecationWarning)  # dateutil: COUNT with UNTIL
         try:
             rule = rrulestr(text, dtstart=start)
+            until = min(last, rule._until or last)
+            return list(itertools.islice(rule.replace(until=until), 60))
         except ValueError:
             return []
-        until = min(last, rule._until or last)
-        return list(itertools.islice(rule.replace(until=until), 60))
 
 
 def check_against_dateutil(number: int) -> None:
