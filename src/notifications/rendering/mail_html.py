@@ -16,7 +16,14 @@ from mjml import mjml2html
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.meter import MAX_OUTPUT
-from notifications.rendering.skeleton import OPTIONAL_END, Skeleton, Unfit, tags, without_comments
+from notifications.rendering.skeleton import (
+    MARK,
+    OPTIONAL_END,
+    Skeleton,
+    Unfit,
+    tags,
+    without_comments,
+)
 
 MAX_TAG_DEPTH = 100  # mrml goes down the tree by recursion, on the thread's own stack
 MAX_SHEETS = 20
@@ -31,6 +38,16 @@ _BEFORE_BODY = [
     re.compile(each, re.IGNORECASE)
     for each in (r"</head\s*>", r"<html\b[^<>]*>", r"<!doctype[^<>]*>")
 ]
+_MARKED_TAG = re.compile(r"<[a-z][^<>]*zqjz[^<>]*>", re.IGNORECASE)
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_MARKED_CLASS = re.compile(
+    r"(?:\b|(?<=zjqz))(?:class|id)\s?=\s?(?:\"[^\"]*zqjz|'[^']*zqjz|zqjz)", re.IGNORECASE
+)
+_CLASS = re.compile(r"\b(?:class|id)\b", re.IGNORECASE)
+_MOVING = (
+    "rules for a class or id that a branch or variable sets cannot be written into tags;"
+    " the stylesheet stays beside"
+)
 _INLINED = "/*zqjzown*/"
 _ROWS = re.compile(r"(<table\b[^<>]*>)((?:\s|<!--zqjz\d+zjqz-->)*<tr\b)", re.IGNORECASE)
 _BY_SIBLINGS = re.compile(r"[~+]|:(?:nth|first|last|only|has|is|where|not)")
@@ -70,8 +87,10 @@ def styled(body: list[nodes.Node], *, name: str) -> Styled:
         if len(_HAS_STYLE.findall(static)) > MAX_SHEETS:
             raise Unfit(f"there are more than {MAX_SHEETS} stylesheets")
         skeleton = Skeleton(page)
-        text = _from_mjml(skeleton.text, name) if is_mjml else _inlined(skeleton.text)
-        return Styled([*head, *skeleton.statements(text)], "")
+        is_moving = not is_mjml and _has_moving_classes(skeleton.text)
+        text = _from_mjml(skeleton.text, name) if is_mjml else _inlined(skeleton.text, is_moving)
+        why_not = f"{name}: {_MOVING}" if is_moving else ""
+        return Styled([*head, *skeleton.statements(text)], why_not)
     except Unfit as error:
         if is_mjml:
             raise _fault(name, str(error)) from error
@@ -109,8 +128,18 @@ def _chosen(style: re.Match[str]) -> str:
     return style[0] if _INLINED in style[2] else f'<style data-css-inline="ignore"{style[0][6:]}'
 
 
-def _inlined(text: str) -> str:
-    text = _with_body(_STYLE.sub(_kept_if_marked, text))
+def _has_moving_classes(text: str) -> bool:
+    """Whether a class or id of a tag is known only when a message is rendered."""
+    for tag in _MARKED_TAG.findall(text):
+        names = _QUOTED.sub("", tag)
+        if _MARKED_CLASS.search(tag) or ("zqjz" in names and _CLASS.search(MARK.sub(" ", names))):
+            return True
+    return False
+
+
+def _inlined(text: str, keep_all: bool) -> str:
+    kept = _kept if keep_all else _kept_if_marked
+    text = _with_body(_STYLE.sub(kept, text))
     # A table without tbody would get one, which began before a loop over rows and ended in it.
     return _run(_HTML, _ROWS.sub(r"\1<tbody>\2", text)).replace(' data-css-inline="keep"', "")
 
@@ -126,7 +155,11 @@ def _with_body(text: str) -> str:
 
 def _kept_if_marked(style: re.Match[str]) -> str:
     """A stylesheet with variables stays, so that none is lost with a rule that matches nothing."""
-    return f'<style data-css-inline="keep"{style[0][6:]}' if "zqjz" in style[2] else style[0]
+    return _kept(style) if "zqjz" in style[2] else style[0]
+
+
+def _kept(style: re.Match[str]) -> str:
+    return f'<style data-css-inline="keep"{style[0][6:]}'
 
 
 def _run(inliner: CSSInliner, html: str) -> str:

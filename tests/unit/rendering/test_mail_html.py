@@ -18,9 +18,9 @@ from notifications.rendering.meter import METER, Meter
 FORBIDDEN_WORDS = ("zqjz", "data-css-inline", "mj-")
 
 
-def show(source: str, **context: Any) -> str:
-    compiled = CompiledText(source, html=True)
-    assert compiled.notes == ""
+def show(source: str, *, note: str = "", **context: Any) -> str:
+    compiled = CompiledText(source, html=True, name="mail")
+    assert compiled.notes == note
     text = compiled.render({**context, FORMATS: formats_for("en", "UTC"), METER: Meter()})
     for word in FORBIDDEN_WORDS:
         assert word not in text.replace("mj-column-per", "").replace("mj-outlook", "")
@@ -59,16 +59,30 @@ class TestStylesheets:
             body_of(show(source, rows=[])) == f"<table><tbody>{row.format('none')}</tbody></table>"
         )
 
+    @pytest.mark.parametrize(
+        "given", ["class='{{ x }}'", "{% if x %}class='hot'{% endif %}", "title='a' id={{ x }}"]
+    )
+    def test_a_class_that_moves_keeps_its_stylesheet_beside(self, given: str) -> None:
+        note = (
+            "mail: rules for a class or id that a branch or variable sets cannot be written into"
+            " tags; the stylesheet stays beside"
+        )
+
+        html = show(f"<style>.hot{{top:0}} p{{left:0}}</style><p {given}>y</p>", note=note, x="hot")
+
+        assert "<style>.hot{top:0} p{left:0}</style>" in html
+        assert 'style="left: 0;"' in html
+
     def test_branches_attributes_and_variables_stay_where_they_are(self) -> None:
         source = (
             "<style>a{color:red}</style>{% if n == 1 %}<b>one</b>{% elif n == 2 %}<i>two</i>"
-            "{% else %}many{% endif %}<a {% if hot %}class='hot'{% endif %}"
+            "{% else %}many{% endif %}<a {% if hot %}title='hot'{% endif %}"
             " href='{{ url }}?a=1&amp;b={{ n }}'>{# no #}go</a>"
         )
 
         link = 'href="https://x.example/?a=1&amp;b={}" style="color: red;">go</a>'
         assert body_of(show(source, n=1, hot=True, url="https://x.example/")) == (
-            '<b>one</b><a class="hot" ' + link.format(1)
+            '<b>one</b><a title="hot" ' + link.format(1)
         )
         assert body_of(show(source, n=2, hot=False, url="https://x.example/")) == (
             "<i>two</i><a " + link.format(2)
