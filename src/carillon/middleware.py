@@ -19,6 +19,8 @@ log = structlog.get_logger("carillon.web")
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 EXACT_PREFIXES = ("/admin/", "/static/")  # their own slashes mean something
+LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
+"""Paths that hold a credential: logs do not."""
 DOCS_PATH = "/api/docs"
 
 _POLICY = (
@@ -46,7 +48,7 @@ class RequestMiddleware:
                 log.info(
                     "request.refused",
                     method=request.method,
-                    path=request.path,
+                    path=LINK_PATH.sub(r"\1...", request.path),
                     status=response.status_code,
                     ms=round((clock.monotonic() - began) * 1000, 1),
                 )

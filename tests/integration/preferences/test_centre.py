@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from structlog.testing import capture_logs
 
 from directory.models import ContactPoint, User
 from notifications.infra import clock
@@ -264,3 +265,14 @@ def test_the_platform_gets_a_link_for_an_hour(user, frozen, client):
     assert client.get(path).status_code == 200
     frozen.forward(3_600)
     assert client.get(path).status_code == 404
+
+
+def test_logs_keep_no_link(browser, user):
+    """A refused form is logged; its path is a credential."""
+    path = path_for(user)
+    with capture_logs() as lines:
+        save(browser, path, quiet_hours_start="25:99")
+        browser.get("/unsubscribe/u.1.course.forged")
+
+    told = [line["path"] for line in lines if line["event"] == "request.refused"]
+    assert told == ["/preferences/...", "/unsubscribe/..."]
