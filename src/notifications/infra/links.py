@@ -41,22 +41,26 @@ def _key(secret: str) -> bytes:
 def sign_link(kind: LinkKind, *fields: str) -> str:
     """A token of some fields, each of letters, digits, `_`, `-` and `:`. Fit for a URL's path."""
     body = ".".join((kind, *fields))
-    return f"{body}.{_tag(body)}"
+    return f"{body}.{_tag(body, settings.SECRET_KEY)}"
 
 
 def read_link(kind: LinkKind, token: str, count: int) -> tuple[str, ...] | None:
-    """The fields of a token that `sign_link` made here for this kind; None for any other text."""
+    """The fields of a token that `sign_link` made here for this kind; None for any other text.
+
+    Keys that were given up (Django's SECRET_KEY_FALLBACKS) still count: mails outlive them.
+    """
     if len(token) > _LONGEST or not token.isascii():
         return None
     body, _, tag = token.rpartition(".")
-    if not hmac.compare_digest(_tag(body), tag):
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    if not any(hmac.compare_digest(_tag(body, key), tag) for key in keys):
         return None
     found, *fields = body.split(".", count)
     return tuple(fields) if found == kind and len(fields) == count else None
 
 
-def _tag(body: str) -> str:
-    digest = hmac.digest(_key(settings.SECRET_KEY), body.encode(), hashlib.sha256)
+def _tag(body: str, secret: str) -> str:
+    digest = hmac.digest(_key(secret), body.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:_TAG_BYTES]).rstrip(b"=").decode()
 
 

@@ -204,6 +204,16 @@ def test_a_token_of_another_installation_does_nothing(settings):
     assert ConsentRecord.objects.count() == 0
 
 
+def test_links_outlive_the_key_that_made_them(settings):
+    user = make_user()
+    path = path_of(unsubscribe_url(user.pk, "course"))
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "a new one" + "z" * 40
+
+    assert one_click(path).status_code == 200
+    assert ConsentRecord.objects.count() == 1
+
+
 def test_links_of_people_who_were_erased_and_of_retired_categories_are_answered_200():
     user = make_user()
     gone = path_of(unsubscribe_url(user.pk + 1_000, "course"))
