@@ -53,7 +53,7 @@ def read_link(kind: LinkKind, token: str, count: int) -> tuple[str, ...] | None:
         return None
     body, _, tag = token.rpartition(".")
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    if not any(hmac.compare_digest(_tag(body, key), tag) for key in keys):
+    if not any(hmac.compare_digest(_tag(body, str(key)), tag) for key in keys):
         return None
     found, *fields = body.split(".", count)
     return tuple(fields) if found == kind and len(fields) == count else None
