@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import aiohttp
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, Min, Sum
 from jinja2 import DictLoader, Environment
 
 from carillon.bench import content
@@ -72,6 +72,13 @@ def calls() -> dict[str, Any]:
     """When each call to a provider began, in Unix seconds, by the workers' own account."""
     rows = DeliveryAttempt.objects.values_list("at", "duration_ms")
     return {"began": [at.timestamp() - duration_ms / 1000 for at, duration_ms in rows]}
+
+
+def span(channel: str, count: str) -> dict[str, Any]:
+    """How long the delivery of a channel's latest messages took, first to last."""
+    latest = NotificationMessage.objects.filter(channel=channel).order_by("-pk")[: int(count)]
+    ends = latest.aggregate(first=Min("delivered_at"), last=Max("delivered_at"))
+    return {"s": (ends["last"] - ends["first"]).total_seconds()}
 
 
 def statuses(channel: str) -> dict[str, Any]:

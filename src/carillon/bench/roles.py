@@ -274,6 +274,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         moreroles.bare_http,
         moreroles.calls,
         moreroles.devices,
+        moreroles.span,
         moreroles.statuses,
         moreroles.critical,
         moreroles.render,

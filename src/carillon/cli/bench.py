@@ -13,6 +13,7 @@ NAMES = (
     "pipeline",
     "email",
     "push",
+    "breaker",
     "http",
     "render",
     "isolation",

@@ -127,11 +127,13 @@ def claim(
     if flow.open_until:
         held = max(flow.open_until, flow.probe_until)
         if now < held:
-            reason = "breaker_open" if now < flow.open_until else "breaker_probing"
-            return flow, Grant([None] * len(wanted), held - now, reason)
+            none: list[int | None] = [None] * len(wanted)
+            if now < flow.open_until:
+                return flow, Grant(none, flow.open_until - now, "breaker_open")
+            return flow, Grant(none, min(held - now, US), "breaker_probing")
         flow = replace(flow, probe_owner=owner, probe_until=now + PROBE_US)
         if rate is None:
-            return flow, Grant([0] + [None] * (len(wanted) - 1), PROBE_US)
+            return flow, Grant([0, *[None] * (len(wanted) - 1)], US)
         chats = chat_rate = None
         grant_most, horizon = 1, max(horizon, PROBE_US)
     else:

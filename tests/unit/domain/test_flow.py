@@ -197,7 +197,7 @@ def test_one_call_probes_and_all_others_wait_for_it():
     for owner in ("a", "b"):
         flow, other = ask(flow, 5, now=now + 1, owner=owner)
         assert other.count == 0
-        assert (other.reason, other.ask_again) == ("breaker_probing", PROBE_US - 1)
+        assert (other.reason, other.ask_again) == ("breaker_probing", US)
 
 
 def test_a_probe_that_succeeds_closes_and_one_that_fails_opens_again():
