@@ -47,9 +47,11 @@ def random_rule(turn: random.Random) -> str:
     parts = [f"FREQ={frequency.name}"]
     if turn.random() < 0.5:
         parts.append(f"INTERVAL={turn.randrange(1, 30)}")
+    # dateutil walks minutes to the year 9999 for what never occurs, such as a 31 February
+    month_days = [*range(1, 32), -1, -2, -31] if frequency >= Frequency.DAILY else range(1, 29)
     by = {
         "BYMONTH": lambda: some(turn, range(1, 13)),
-        "BYMONTHDAY": lambda: some(turn, [*range(1, 32), -1, -2, -31]),
+        "BYMONTHDAY": lambda: some(turn, month_days),
         "BYDAY": lambda: by_day(turn, frequency),
         "BYHOUR": lambda: some(turn, range(24)),
         "BYMINUTE": lambda: some(turn, range(60)),
@@ -57,6 +59,8 @@ def random_rule(turn: random.Random) -> str:
     if frequency is Frequency.WEEKLY:
         del by["BYMONTHDAY"]
     chosen = turn.sample(sorted(by), turn.randrange(0, 4))
+    if frequency < Frequency.DAILY and "BYHOUR" in chosen:  # some such pairs never meet
+        chosen = [name for name in chosen if name != "BYDAY"]
     parts += [f"{name}={by[name]()}" for name in chosen]
     if chosen and frequency is not Frequency.WEEKLY and turn.random() < 0.3:
         # dateutil takes minutes to find that a place is never filled
