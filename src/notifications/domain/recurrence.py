@@ -16,6 +16,8 @@ from notifications.domain.wall_clock import day_exists, instant_of
 MAX_PERIODS = 20_000
 """Periods that are looked at without finding anything before a rule counts as never again."""
 
+_CYCLE = {Frequency.YEARLY: 400, Frequency.MONTHLY: 12 * 400}
+"""Periods after which the calendar repeats, whatever the interval: what is not in them never is."""
 _DAY = timedelta(days=1)
 _STEP = {
     Frequency.MINUTELY: timedelta(minutes=1),
@@ -77,7 +79,8 @@ def wall_times(rule: Rule, start: datetime, near: datetime | None = None) -> Ite
     `near` are left out."""
     period = max(0, _periods_to(rule, start, near) - 1) if near and near > start else 0
     empty = 0
-    while empty < MAX_PERIODS:
+    limit = _CYCLE.get(rule.frequency, MAX_PERIODS)
+    while empty < limit:
         begin = _period(rule, start, period)
         if begin is None:
             return
