@@ -234,7 +234,8 @@ def test_what_can_never_be_ends_quickly():
     rules = ["FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=MINUTELY;INTERVAL=1440;BYHOUR=5",
              "FREQ=DAILY;BYMONTH=4;BYMONTHDAY=31", "FREQ=HOURLY;INTERVAL=24;BYHOUR=3",
              "FREQ=YEARLY;INTERVAL=10000;BYMONTH=2;BYMONTHDAY=30",
-             "FREQ=YEARLY;BYDAY=4SU;BYMONTHDAY=3,10", "FREQ=MONTHLY;BYDAY=4TU;BYMONTHDAY=8"]  # fmt: skip
+             "FREQ=YEARLY;BYDAY=4SU;BYMONTHDAY=3,10",
+             "FREQ=MONTHLY;BYDAY=4TU;BYMONTHDAY=8"]  # fmt: skip
     for text in rules:
         start = datetime(2030, 5, 1, 4, 0)
         assert next_after(parse_rule(text), start=start, zone=PARIS, after=NOON) is None
