@@ -86,7 +86,7 @@ class Gates:
         waits: list[float] = []
         stuck: set[int] = set()
         for item in items:
-            item.leaves_at = 0.0
+            item.leaves_at, item.is_probe = 0.0, False
             calls = _calls_of(item)
             free = [call for call in calls if held_s(call[0]) == 0]
             if not free and calls:
@@ -103,6 +103,7 @@ class Gates:
                     stuck.add(item.message.id)
                 else:
                     item.leaves_at = max(item.leaves_at, granted_at + wait_us / US)
+                    item.is_probe = item.is_probe or grant.is_probe
             if grant.count < len(calls_there):
                 waits.append(grant.ask_again / US)
         going = [item for item in items if item.message.id not in stuck] if stuck else list(items)

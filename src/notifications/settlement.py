@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.messages import NOT_CALLED, SendResult, Verdict
+from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra.crypto import seal_json
 from notifications.pipeline import Ready
 from notifications.recording.outcomes import Outcome, trails
@@ -27,10 +27,10 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         trail = trails((at, status, item.provider))
         return _outcome(item, result, status, at, attempts, trail)
     if result.error_code in NOT_CALLED:
-        trail = trails((at, "deferred", result.error_code))
-        outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
-        outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
-        return outcome
+        return _put_off(item, result, at, result.error_code)
+    if item.is_probe and result.verdict is Verdict.RETRY and blames_service(result):
+        # It stood in for all the others to see whether the service is back: that is no try of its.
+        return _put_off(item, result, at, "breaker_probe")
     if result.verdict is Verdict.UNCERTAIN and not item.category.resends:
         return _in_doubt(item, result, at, attempts)
     if result.verdict is Verdict.FAILED:
@@ -55,6 +55,14 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         trail = trails((at, MessageStatus.SENT, "to_some_devices"))
         return _outcome(item, result, MessageStatus.SENT, at, attempts, trail)
     return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
+
+
+def _put_off(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome:
+    """Back into the queue without an attempt burnt."""
+    trail = trails((at, "deferred", why))
+    outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
+    outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
+    return outcome
 
 
 def _outcome(

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections import defaultdict
 
 import pytest
 
+from carillon.bench import limits
 from carillon.bench.ground import ground
-from notifications.testing.servers import Act, SMTPSink
+from carillon.bench.limits import most_in_any_window
+from notifications.testing.servers import Act, HTTPSink, Reply, SMTPSink
 
 pytestmark = pytest.mark.processes
 BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"])
-LIMIT = 100
-
-
-def most_in_any_window(times, window_s):
-    times, most, first = sorted(times), 0, 0
-    for last, at in enumerate(times):
-        while times[first] <= at - window_s:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 def mail_settings(sink, **more):
@@ -35,30 +27,41 @@ def mail_settings(sink, **more):
 
 
 @BOTH
-def test_four_workers_never_exceed_a_limit_and_use_it(database):
-    """Redis is not asked: there is nothing of a limit to lose with it."""
-    taken: list[float] = []
-    with SMTPSink(
-        keep=False, on_mail=lambda _: taken.append(time.monotonic())
-    ).run_in_thread() as sink:
-        with ground(database, **mail_settings(sink, rate_limits=f"smtp={LIMIT}/s")) as place:
-            place.run("people", 200)
-            place.run("accept", 700, "email", "", 200)
-            workers = place.workers(4)
+def test_four_workers_never_exceed_a_limit(database):
+    """Redis is not asked: there is nothing of a limit to lose with it. How much of the limit is
+    used is the law's (tests/unit/domain/test_flow.py) and a benchmark's."""
+    figures = limits.run(database=database, messages=500)
+
+    assert figures["arrived"] == 500
+    assert figures["most_in_any_second"] <= figures["limit_per_s"]
+
+
+def test_telegram_keeps_its_limit_and_that_of_every_chat_at_once():
+    body = b'{"ok": true, "result": {"message_id": 7}}'
+    with HTTPSink(keep=False, script=lambda _: Reply(body=body)).run_in_thread() as sink:
+        settings = {
+            "telegram_provider": "telegram",
+            "telegram_bot_token": "1:secret",
+            "telegram_base_url": sink.url,
+        }
+        with ground("postgres", **settings) as place:
+            place.run("people", 40)
+            place.run("chats", 40)
+            place.run("accept", 120, "telegram", "", 40)  # three to each chat
+            workers = place.workers(2)
             place.run("drained")
-            calls = place.run("calls")["began"]
+            calls = place.run("calls")
             place.stop(workers)
 
-    assert len(taken) == 700
-    assert most_in_any_window(calls, 1.0) <= LIMIT
-    steady = sorted(calls)[100:600]  # all four are at work
-    assert 500 / (steady[-1] - steady[0]) >= 0.95 * LIMIT
-    # What the server counts is late by its own turns; over some seconds that evens out.
-    assert most_in_any_window(taken, 3.0) <= 3 * LIMIT
+    assert sink.count == 120
+    assert most_in_any_window(calls["began"], 1.0) <= 30
+    by_chat = defaultdict(list)
+    for began, user in zip(calls["began"], calls["users"], strict=True):
+        by_chat[user].append(began)
+    assert all(most_in_any_window(times, 1.0) == 1 for times in by_chat.values())
 
 
-@BOTH
-def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself(database):
+def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself():
     dead = threading.Event()
     dead.set()
     refused = []
@@ -71,7 +74,7 @@ def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself(database
 
     with SMTPSink(keep=False, script=script).run_in_thread() as sink:
         settings = mail_settings(sink, rate_limits="smtp=off", breaker_seconds="2")
-        with ground(database, **settings) as place:
+        with ground("sqlite", **settings) as place:
             place.run("people", 200)
             workers = place.workers(2)
             place.run("accept", 400, "email", "", 200)

@@ -13,7 +13,7 @@ from django.db.models import Count, Max, Min, Sum
 from jinja2 import DictLoader, Environment
 
 from carillon.bench import content
-from directory.models import Device, User
+from directory.models import ContactPoint, Device, User
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
 from notifications.models import ApiKey, DeliveryAttempt, DeliveryBatch, NotificationMessage
@@ -69,9 +69,22 @@ async def _post_all(url: str, count: int) -> float:
 
 
 def calls() -> dict[str, Any]:
-    """When each call to a provider began, in Unix seconds, by the workers' own account."""
-    rows = DeliveryAttempt.objects.values_list("at", "duration_ms")
-    return {"began": [at.timestamp() - duration_ms / 1000 for at, duration_ms in rows]}
+    """When each call to a provider began, in Unix seconds, by the workers' own account; and whom
+    it was for."""
+    users = dict(NotificationMessage.objects.values_list("pk", "user_id"))
+    rows = list(DeliveryAttempt.objects.values_list("message_id", "at", "duration_ms"))
+    return {
+        "began": [at.timestamp() - duration_ms / 1000 for _, at, duration_ms in rows],
+        "users": [users[message_id] for message_id, _, _ in rows],
+    }
+
+
+def chats(count: str) -> dict[str, Any]:
+    """Gives some users a Telegram chat."""
+    users = list(User.objects.order_by("pk").values_list("pk", flat=True)[: int(count)])
+    made = [ContactPoint(user_id=key, kind="telegram", address=str(10**8 + key)) for key in users]
+    ContactPoint.objects.bulk_create(made)
+    return {"chats": len(made)}
 
 
 def span(channel: str, count: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ NAMES = (
     "email",
     "push",
     "breaker",
+    "limits",
     "http",
     "render",
     "isolation",

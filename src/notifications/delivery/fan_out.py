@@ -61,6 +61,29 @@ async def fan_out(
             raise fault
 
 
+def goes_to_one(message: OutboundMessage, provider: str) -> bool:
+    """Whether the message has a single target, of this provider: a call like any other."""
+    if len(message.targets) != 1:
+        return False
+    (target,) = message.targets
+    return target.provider == provider and target.recipient == message.recipient
+
+
+def of_one(message: OutboundMessage, result: SendResult) -> SendResult:
+    """The outcome of a message with a single target."""
+    if not message.targets:
+        return result
+    target = message.targets[0]
+    if not result.success:
+        return merged(message, [(target, result)])
+    return SendResult(
+        Verdict.SENT,
+        provider_message_id=result.provider_message_id,
+        parts=(Part(target, result),),
+        duration_s=result.duration_s,
+    )
+
+
 def merged(message: OutboundMessage, parts: Iterable[tuple[Target, SendResult]]) -> SendResult:
     """One outcome of all the parts: what is still open decides, then what was taken.
 

@@ -13,7 +13,7 @@ import structlog
 
 from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
-from notifications.delivery.fan_out import OnResults, fan_out
+from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
 from notifications.delivery.registry import provider_class
 from notifications.delivery.services import any_trouble, held_s, service_of
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
@@ -114,19 +114,20 @@ class Handover:
             start_by: the monotonic time by which a call must have begun; later it would break the
                 provider's limit, and its messages are told as NOT_STARTED.
         """
-        fanned = [message for message in messages if message.targets]
+        fanned = [m for m in messages if m.targets and not goes_to_one(m, key)]
+        singly = _of_ones(on_results) if any(m.targets for m in messages) else on_results
         if fanned:
-            plain = [message for message in messages if not message.targets]
+            plain = [m for m in messages if not m.targets or goes_to_one(m, key)]
 
             async def hand(name: str, legs: Sequence[OutboundMessage], told: OnResults) -> None:
                 await self._carry(name, legs, timeout_s, told, deadline, start_by)
 
             await asyncio.gather(
-                self._carry(key, plain, timeout_s, on_results, deadline, start_by),
+                self._carry(key, plain, timeout_s, singly, deadline, start_by),
                 fan_out(fanned, hand=hand, on_results=on_results),
             )
             return
-        await self._carry(key, messages, timeout_s, on_results, deadline, start_by)
+        await self._carry(key, messages, timeout_s, singly, deadline, start_by)
 
     async def _carry(
         self,
@@ -162,6 +163,13 @@ class Handover:
         for fault in ended:
             if fault is not None:
                 raise fault
+
+
+def _of_ones(tell: OnResults) -> OnResults:
+    def told(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
+        tell(sent, [of_one(m, r) for m, r in zip(sent, results, strict=True)])
+
+    return told
 
 
 def _let_through(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from notifications.infra.http import AddressRefused, Answer, HttpFault, retry_after_s
 
@@ -81,8 +82,8 @@ def nonsense(answer: Answer, text: str) -> dict[str, Any]:
 def json_of(answer: Answer) -> dict[str, Any]:
     """The JSON object in an answer; empty when there is none, or only half of one."""
     try:
-        found = json.loads(answer.body)
-    except ValueError:
+        found = msgspec.json.decode(answer.body)
+    except (ValueError, msgspec.DecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -92,11 +92,13 @@ class Flow:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """Slots for calls (how long from now, in us; None where a call must wait), and how long to wait
-    before it is worth asking for more."""
+    before it is worth asking for more. is_probe: the one call that got a slot tries whether the
+    service is back."""
 
     waits: list[int | None]
     ask_again: int = 0
     reason: str = ""
+    is_probe: bool = False
     chats: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -133,17 +135,17 @@ def claim(
             return flow, Grant(none, min(held - now, US), "breaker_probing")
         flow = replace(flow, probe_owner=owner, probe_until=now + PROBE_US)
         if rate is None:
-            return flow, Grant([0, *[None] * (len(wanted) - 1)], US)
-        chats = chat_rate = None
-        grant_most, horizon = 1, max(horizon, PROBE_US)
-    else:
-        grant_most = len(wanted)
+            return flow, Grant([0, *[None] * (len(wanted) - 1)], US, is_probe=True)
+        flow, grant = _spaced(
+            flow, max(flow.next_at, now), now, rate, wanted, 1, PROBE_US, None, None
+        )
+        return flow, replace(grant, is_probe=True)
     next_at = max(flow.next_at, now)
     if rate is None:
         if next_at > now + horizon:
             return flow, Grant([None] * len(wanted), next_at - now - horizon, "provider_pause")
         return flow, Grant([max(0, next_at - now)] * len(wanted))
-    return _spaced(flow, next_at, now, rate, wanted, grant_most, horizon, chats, chat_rate)
+    return _spaced(flow, next_at, now, rate, wanted, len(wanted), horizon, chats, chat_rate)
 
 
 def _spaced(
@@ -173,7 +175,7 @@ def _spaced(
         next_at += rate.spacing_us
         granted += 1
     again = min(max(rate.spacing_us, min(ask)), US) if ask else 0
-    grant = Grant(waits, again, "" if granted else "rate_limit", taken)
+    grant = Grant(waits, again, "" if granted else "rate_limit", chats=taken)
     return replace(flow, next_at=next_at), grant
 
 

@@ -253,8 +253,9 @@ async def _answer(response: aiohttp.ClientResponse) -> Answer:
     """Reads on after the status. What goes wrong here no longer hides what the server said."""
     body = bytearray()
     complete = True
+    length = response.content_length
     try:
-        while len(body) <= READ_LIMIT:
+        while len(body) <= READ_LIMIT and len(body) != length:
             chunk = await response.content.read(READ_LIMIT + 1 - len(body))
             if not chunk:
                 break

@@ -16,6 +16,7 @@ from notifications.models import ProviderFlow
 from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.runs import keys_of
+from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db
@@ -131,9 +132,22 @@ def test_one_message_probes_and_its_success_lets_the_others_go(unlimited, frozen
     frozen.forward(60)
     hold("smtp", 0)  # a minute passed on the worker's own clock, too
     assert clear(gates("a"), items)[0] == items[:1]
+    assert [item.is_probe for item in items] == [True, False, False, False, False]
     assert clear(gates("b"), items)[0] == []
     see(gates("a"), SENT)
     assert clear(gates("b"), items)[0] == items
+
+
+def test_a_probe_that_fails_burns_no_attempt_of_its_message(unlimited, frozen):
+    items = ready(2)
+    see(gates("a"), *[FAULT] * 5)
+    frozen.forward(60)
+    hold("smtp", 0)
+    clear(gates("a"), items)
+    outcome = settle(items[0], FAULT, at=frozen.now)
+    assert (outcome.status, outcome.attempts, outcome.attempt) == ("pending", 0, False)
+    assert '"breaker_probe"' in outcome.trail
+    assert settle(items[1], FAULT, at=frozen.now).attempts == 1
 
 
 def test_a_dead_host_holds_up_no_other(override_environment):

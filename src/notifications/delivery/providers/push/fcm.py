@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import msgspec
+
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider
 from notifications.delivery.google_tokens import TokenRefused, TokenSource, read_service_account
@@ -80,7 +82,7 @@ class FCMPushProvider(NotificationChannelProvider):
                 "error_code": "reserved_data_key",
             }
         payload = {"message": request_of(recipient, message, now.timestamp())}
-        body = json.dumps(payload, ensure_ascii=False).encode()
+        body = msgspec.json.encode(payload)
         try:
             answer = await self._post(body)
         except TokenRefused as error:

@@ -1,0 +1,52 @@
+"""`bench limits`: several workers under one limit: how near to it they come, and whether above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from carillon.bench.ground import ground, machine
+from notifications.testing.servers import SMTPSink
+
+_PEOPLE = 500
+
+
+def run(
+    *, database: str = "postgres", messages: int = 2_000, workers: int = 4, rate: int = 100
+) -> dict[str, Any]:
+    """Mails to a counting server under `rate` a second; used is the share of it, in the middle
+    eight tenths of the run."""
+    with SMTPSink(keep=False).run_in_thread() as sink:
+        settings: dict[str, Any] = {
+            "email_provider": "smtp",
+            "smtp_host": sink.host,
+            "smtp_port": str(sink.port),
+            "smtp_tls": "none",
+            "rate_limits": f"smtp={rate}/s",
+        }
+        with ground(database, **settings) as place:
+            answer = {"database": database, "messages": messages, "workers": workers, **machine()}
+            place.run("people", _PEOPLE)
+            place.run("accept", messages, "email", "", _PEOPLE)
+            started = place.workers(workers)
+            place.run("drained")
+            calls = sorted(place.run("calls")["began"])
+            place.stop(started)
+    middle = calls[messages // 10 : -messages // 10]
+    return {
+        **answer,
+        "limit_per_s": rate,
+        "most_in_any_second": most_in_any_window(calls, 1.0),
+        "used": round((len(middle) - 1) / (middle[-1] - middle[0]) / rate, 3),
+        "arrived": sink.count,
+    }
+
+
+def most_in_any_window(times: Sequence[float], window_s: float) -> int:
+    """The most of some moments (s) that lie within any window of that length, its end left out."""
+    ordered, most, first = sorted(times), 0, 0
+    for last, at in enumerate(ordered):
+        while ordered[first] <= at - window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
