@@ -139,7 +139,7 @@ class Gates:
         if seen is None:
             seen = self._seen[service] = _Seen()
         troubled = is_troubled(service)
-        if result.error_code in NOT_CALLED:
+        if result.error_code in NOT_CALLED or result.simulated:
             seen.void = True
         elif result.retry_after_s and result.verdict is Verdict.RETRY:
             seen.pause_us = max(seen.pause_us, int(result.retry_after_s * US))

@@ -16,6 +16,7 @@ from notifications.delivery.base import NotificationChannelProvider, call_safely
 from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
 from notifications.delivery.registry import provider_class
 from notifications.delivery.services import any_trouble, held_s, service_of
+from notifications.delivery.simulator import simulated
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 
@@ -138,7 +139,9 @@ class Handover:
         deadline: Callable[[], float] | None,
         start_by: float | None,
     ) -> None:
-        """Hands messages to one provider; those to a service whose breaker opened stay here."""
+        """Hands messages to one provider; those to a service whose breaker opened stay here, and
+        those to the simulator's addresses reach nobody."""
+        messages = _without_simulated(messages, on_results)
         messages = _let_through(key, messages, on_results)
         if not messages:
             return
@@ -187,6 +190,18 @@ def _let_through(
         return messages
     on_results([messages[index] for index in sorted(held)], [NOT_STARTED] * len(held))
     return [message for index, message in enumerate(messages) if index not in held]
+
+
+def _without_simulated(
+    messages: Sequence[OutboundMessage], on_results: OnResults
+) -> Sequence[OutboundMessage]:
+    """Tells the outcomes of messages to the simulator; returns the others."""
+    told = [(message, result) for message in messages if (result := simulated(message))]
+    if not told:
+        return messages
+    on_results([message for message, _ in told], [result for _, result in told])
+    mine = {message.message_id for message, _ in told}
+    return [message for message in messages if message.message_id not in mine]
 
 
 async def _close(key: str, provider: NotificationChannelProvider) -> None:

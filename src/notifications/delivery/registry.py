@@ -30,6 +30,7 @@ CALLBACKS = {
     "ses": "notifications.delivery.callbacks.ses:SesCallbacks",
     "twilio": "notifications.delivery.callbacks.twilio:TwilioCallbacks",
     "anymail": "notifications.delivery.callbacks.anymail:AnymailCallbacks",
+    "simulator": "notifications.delivery.callbacks.simulator:SimulatorCallbacks",
     "generic": "notifications.delivery.callbacks.signed:SignedCallbacks",
 }
 

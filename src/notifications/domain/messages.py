@@ -77,7 +77,8 @@ class SendResult:
 
     error is a short text without addresses; recipient_dead says that the contact point is of no
     use any more; retry_after_s is the provider's own wish. response is kept encrypted. parts are
-    the outcomes of a message's targets, of which this is the sum.
+    the outcomes of a message's targets, of which this is the sum. simulated: no service was
+    called; receipts are what the simulator will report afterwards.
     """
 
     verdict: Verdict
@@ -89,6 +90,8 @@ class SendResult:
     response: Any = None
     duration_s: float = 0.0
     parts: tuple[Part, ...] = ()
+    simulated: bool = False
+    receipts: tuple[str, ...] = ()
 
     @property
     def success(self) -> bool:
@@ -108,6 +111,8 @@ class SendResult:
             self.response,
             duration_s,
             self.parts,
+            self.simulated,
+            self.receipts,
         )
 
 

@@ -29,6 +29,7 @@ from notifications.recording.contacts import close_dead_contacts
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.fallback import fall_back
 from notifications.recording.outcomes import Outcome, error_text, last_result
+from notifications.recording.reports import report_simulated
 from notifications.recording.restraint import restrain, write_items
 
 
@@ -166,6 +167,7 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     if attempts:
         hot().insert_attempts(attempts)
     close_dead_contacts(outcomes)
+    report_simulated(outcomes)
     kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
