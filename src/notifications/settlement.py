@@ -11,6 +11,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra.crypto import seal_json
 from notifications.pipeline import Ready
+from notifications.policy.facts import options_of
 from notifications.recording.outcomes import Outcome, trails
 
 NOT_STARTED_DELAY = timedelta(seconds=1)
@@ -38,7 +39,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
     choice = decide_retry(
         attempts_made=attempts,
         max_attempts=item.message.max_attempts,
-        policy="delivery",
+        policy=_policy_of(item),
         retry_after_s=result.retry_after_s,
         random=random.random(),
     )
@@ -63,6 +64,12 @@ def _put_off(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome
     outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
     outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
     return outcome
+
+
+def _policy_of(item: Ready) -> str:
+    """The delays that the message's source asked for."""
+    options = item.message.options
+    return options_of(options).get("retry_policy", "delivery") if options else "delivery"
 
 
 def _outcome(

@@ -4,6 +4,7 @@ the headers by which a mail program offers to unsubscribe. No query; one HMAC a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from notifications.conf import environment
@@ -38,7 +39,9 @@ def content_of(
         shared = not message.text and message.job_id
         text = job_context(shared) if shared else unseal_json(message.text)
         title, body = str(text.get("title", "")), str(text.get("message", ""))
-        return text_content(title, body, channel=message.channel)
+        plain: Content = text_content(title, body, channel=message.channel)
+        data = text.get("data")
+        return replace(plain, data=data) if isinstance(data, dict) and data else plain
     row = facts.users.get(message.user_id or 0)
     user = user_context(UserFacts._make(row)) if row else {}
     settings = environment()

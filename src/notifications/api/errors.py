@@ -108,6 +108,15 @@ class Problem(msgspec.Struct, kw_only=True):
     errors: list[FieldProblem]
 
 
+class LegacyProblem(msgspec.Struct, kw_only=True):
+    """What went wrong, in the form of the source documents. code is stable; error says what to do
+    about it. A further member, scope, comes with missing_scope."""
+
+    success: bool
+    error: str
+    code: str
+
+
 def title_of(status: int) -> str:
     """The name of a status as RFC 9110 has it, whatever the Python version calls it."""
     return TITLES.get(status) or HTTPStatus(status).phrase
@@ -123,9 +132,9 @@ def status_of(error: CarillonError) -> int:
 def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
     """The JSON object that tells a caller of `error`, in the form that the path's API uses."""
     status = status_of(error)
-    if is_legacy(path):
-        return {"success": False, "error": error.detail, "code": error.code}
     more = {name: value for name, value in error.data.items() if name != "retry_after"}
+    if is_legacy(path):
+        return {"success": False, "error": error.detail, "code": error.code, **more}
     errors: list[FieldError] = error.errors if isinstance(error, InvalidRequest) else []
     return {
         **more,

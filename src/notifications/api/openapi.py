@@ -13,7 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from notifications.api.errors import Problem, title_of
+from notifications.api.errors import LegacyProblem, Problem, is_legacy, title_of
 from notifications.api.response import JSON_TYPE, PROBLEM_TYPE
 from notifications.api.route import Auth, Query, Route
 
@@ -25,7 +25,10 @@ _KEY_HEADER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Makes a repeated request safe: the same key and body replays the first answer.",
 )
-_known: dict[str, type[msgspec.Struct]] = {"Problem": Problem}
+_known: dict[str, type[msgspec.Struct]] = {
+    "Problem": Problem,
+    "LegacyProblem": LegacyProblem,
+}
 
 
 class CarillonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -58,8 +61,10 @@ def documented(route: Route, view: F) -> F:
         status if shape is None else (status, JSON_TYPE): _response(status, shape)
         for status, shape in route.answers.items()
     }
+    legacy = is_legacy(f"{route.path}/")
+    problem, kind = (LegacyProblem, JSON_TYPE) if legacy else (Problem, PROBLEM_TYPE)
     for status in route.all_errors:
-        responses[status, PROBLEM_TYPE] = _response(status, Problem)
+        responses[status, kind] = _response(status, problem)
     decorate = extend_schema(
         operation_id=route.name,
         summary=route.summary,

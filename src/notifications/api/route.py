@@ -80,7 +80,7 @@ class Route:
     @property
     def tag(self) -> str:
         """The part of the API that the route belongs to: the first noun of its path."""
-        return self.path.removeprefix("/api/v1").strip("/").split("/")[0]
+        return self.path.removeprefix("/api").removeprefix("/v1").strip("/").split("/")[0]
 
     @property
     def status(self) -> int:

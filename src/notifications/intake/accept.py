@@ -81,7 +81,8 @@ class Target:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What all targets of one acceptance share. text is for sends without a template; where neither
-    is given, the text is in the job's context."""
+    is given, the text is in the job's context. type is the caller's word for it, the category's key
+    where there is none; max_attempts counts calls to providers."""
 
     terms: Terms
     priority: Priority
@@ -93,6 +94,8 @@ class Intent:
     is_test: bool = False
     locale: str = ""
     text: dict[str, str] | None = None
+    type: str = ""
+    max_attempts: int = MAX_ATTEMPTS
     idempotency_key: str | None = None
     correlation_id: str | None = None
 
@@ -149,11 +152,12 @@ class _Rows:
         scheduled = terms.scheduled_at is not None
         self._due = time_value(max(terms.scheduled_at or now, now))
         self._priority = int(intent.priority)
+        self._max_attempts = intent.max_attempts
         self._head = (
             intent.category_id,
             intent.template_version_id,
             job_id,
-            intent.category_key,
+            intent.type or intent.category_key,
             self._priority,
             intent.source,
             intent.locale,
@@ -204,7 +208,7 @@ class _Rows:
                     None,
                     self._due,
                     0,
-                    MAX_ATTEMPTS,
+                    self._max_attempts,
                 )
             )
 

@@ -150,7 +150,7 @@ def _terms(
     expires_at = fields.moment("expires_at")
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
         fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
-    channels = _channels(fields, default_channels, optional=channels_optional)
+    channels = read_channels(fields, default_channels, optional=channels_optional)
     options = _options(fields)
     fallback = options.get("fallback", ())
     if fallback and (len(channels) != 1 or channels[0] in fallback):
@@ -160,7 +160,7 @@ def _terms(
     return Terms(
         template_path=fields.text("template_path", required=True) or "",
         channels=channels,
-        priority=_priority(fields),
+        priority=read_priority(fields),
         category=fields.text("category", longest=50),
         context=context,
         scheduled_at=scheduled_at,
@@ -204,9 +204,10 @@ def _channels_of(address: dict[str, str] | None) -> tuple[str, ...]:
     return tuple(str(ADDRESS_CHANNELS[name]) for name in address or ())
 
 
-def _channels(
+def read_channels(
     fields: Fields, default: tuple[str, ...], *, optional: bool = False
 ) -> tuple[str, ...]:
+    """The channels that `channel` or `channels` asks for, else the default."""
     one, several = fields.body.get("channel"), fields.items("channels")
     if one is not None and several is not None:
         fields.fault("channels", "invalid", "give channel or channels, not both")
@@ -224,7 +225,8 @@ def _channels(
     return tuple(dict.fromkeys(str(value) for value in asked))
 
 
-def _priority(fields: Fields) -> int | None:
+def read_priority(fields: Fields) -> int | None:
+    """The priority that is asked for, as a number; None when none is, or with a fault."""
     value = fields.body.get("priority")
     if value is None:
         return None

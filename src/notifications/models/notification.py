@@ -16,11 +16,13 @@ from notifications.models.keys import reserve_keys
 
 
 class ScheduledStatus(models.TextChoices):
-    """How far a scheduled notification has come."""
+    """How far a scheduled notification has come. Retrying leads back from failed to pending."""
 
     PENDING = "pending", "Pending"
     SENT = "sent", "Sent"
     CANCELLED = "cancelled", "Cancelled"
+    FAILED = "failed", "Failed"  # no channel took it, for good
+    WITHHELD = "withheld", "Withheld"  # the person's wishes, a limit, or its time had run out
 
 
 class Notification(models.Model):
@@ -68,6 +70,7 @@ class Notification(models.Model):
     options = models.JSONField(null=True, blank=True)
     scheduled_at = models.DateTimeField()
     scheduled_status = models.CharField(max_length=9, choices=ScheduledStatus.choices, null=True)
+    cancelled_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     collapse_key = models.CharField(max_length=100, null=True)
     ordering_key = models.CharField(max_length=100, null=True)
@@ -94,10 +97,21 @@ class Notification(models.Model):
                 condition=Q(ordering_key__isnull=False),
                 name="notification_ordering",
             ),
+            # Sends that nobody scheduled are in neither of these, so that they cost them nothing.
             models.Index(
-                fields=["scheduled_at"],
-                condition=Q(scheduled_status="pending"),
-                name="notification_scheduled",
+                fields=["scheduled_at", "scheduled_status"],
+                condition=Q(scheduled_status__isnull=False),
+                name="notification_due",
+            ),
+            models.Index(
+                fields=["user", "scheduled_status"],
+                condition=Q(scheduled_status__isnull=False),
+                name="notification_scheduled_for",
+            ),
+            models.Index(
+                fields=["cancelled_at"],
+                condition=Q(cancelled_at__isnull=False),
+                name="notification_cancelled",
             ),
         ]
 
@@ -121,6 +135,11 @@ class Notification(models.Model):
         """The status of the best message."""
         statuses = [message.status for message in self.messages.all()]
         return best_status(statuses) if statuses else MessageStatus.PENDING
+
+    @property
+    def recipient(self) -> Any:
+        """The person who is told: `user`, by the name of the source documents."""
+        return self.user
 
     @property
     def is_read(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -50,7 +50,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     intent = make_intent(request.terms, template, caller)
     if request.audience is not None:
         request = _drawn(request, request.audience, caller, now)
-    people = _people(request.recipients)
+    people = people_of(each.user for each in request.recipients)
     judge = _Judge(version_of(template.current_version_id), request.terms.context, people, caller)
     targets = [target for target in map(judge.judge, request.recipients) if target]
     rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
@@ -158,10 +158,11 @@ class _Judge:
         return None
 
 
-def _people(recipients: Sequence[Recipient]) -> dict[int | UUID, int]:
+def people_of(users: Iterable[int | UUID]) -> dict[int | UUID, int]:
     """Identifier -> id, for those who exist."""
-    numbers = list({each.user for each in recipients if isinstance(each.user, int)})
-    uuids = list({each.user for each in recipients if isinstance(each.user, UUID)})
+    wanted = set(users)
+    numbers = [each for each in wanted if isinstance(each, int)]
+    uuids = [each for each in wanted if isinstance(each, UUID)]
     found: dict[int | UUID, int] = {}
     for start in range(0, len(numbers), _IDS_AT_ONCE):
         part = numbers[start : start + _IDS_AT_ONCE]

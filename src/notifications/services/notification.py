@@ -12,7 +12,7 @@ from django.db import transaction
 from directory.models import User
 from notifications.conf import environment
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.domain.errors import InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.infra import clock
@@ -23,11 +23,7 @@ from notifications.models import (
     Notification,
     NotificationMessage,
     NotificationTemplate,
-    change_status,
-    unpack_keys,
 )
-from notifications.models.batch import DeliveryBatch
-from notifications.queue import batches
 from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
 from notifications.services.answers import (
@@ -40,6 +36,7 @@ from notifications.services.answers import (
     StatusAnswer,
 )
 from notifications.services.bulk import job_answer, send_bulk
+from notifications.services.cancelling import cancel_waiting, in_hand
 from notifications.services.explain import (
     explain_notification,
     explain_refusal,
@@ -135,7 +132,7 @@ class NotificationService:
             scheduled_at=found.scheduled_at,
             expires_at=found.expires_at,
             is_read=found.is_read,
-            messages=[_message_answer(message, _in_hand(message)) for message in messages],
+            messages=[_message_answer(message, in_hand(message)) for message in messages],
         )
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainAnswer:
@@ -157,41 +154,8 @@ class NotificationService:
             Conflict: already_sending when a provider has it; not_pending when nothing waits.
         """
         found = self._find(identifier, caller)
-        with transaction.atomic():
-            waiting = self._lock_waiting(found)
-            keys = [message.pk for message in waiting]
-            moved = change_status(
-                keys,
-                MessageStatus.CANCELLED,
-                reason=f"cancelled by {caller.name}",
-                only_from=frozenset({MessageStatus.PENDING}),
-            )
-            if found.scheduled_status == "pending":
-                Notification.objects.filter(pk=found.pk).update(scheduled_status="cancelled")
-        channels = [message.channel for message in waiting if message.pk in set(moved)]
+        channels = cancel_waiting(found, by=caller.name, now=clock.now())
         return CancelAnswer(id=found.uuid, status=MessageStatus.CANCELLED, cancelled=channels)
-
-    def _lock_waiting(self, found: Notification) -> list[NotificationMessage]:
-        """The pending messages, their batches locked: journal and cancel lock the same row."""
-        waiting = found.messages.filter(status=MessageStatus.PENDING)
-        held: set[int] = set()
-        locked = list(waiting.all())
-        # A retry may move a message to a new batch while its old one is waited for: lock until the
-        # batches that the messages are in now are all held.
-        while wanted := {m.batch_id for m in locked if m.batch_id} - held:
-            for batch_id in sorted(wanted):
-                batches.lock(batch_id)
-            held |= wanted
-            locked = list(waiting.all())
-        in_hand = [message.channel for message in locked if _in_hand(message)]
-        if in_hand:
-            raise Conflict(
-                f"{', '.join(in_hand)} is in a provider's hands; ask for its status instead",
-                code="already_sending",
-            )
-        if not locked:
-            raise Conflict("nothing of this notification is waiting any more", code="not_pending")
-        return locked
 
     def _find(self, identifier: object, caller: Caller) -> Notification:
         key = parse_identifier(identifier)
@@ -264,15 +228,7 @@ def _status(messages: list[NotificationMessage]) -> str:
 
 
 def _shown_status(message: NotificationMessage) -> str:
-    return MessageStatus.PROCESSING if _in_hand(message) else message.status
-
-
-def _in_hand(message: NotificationMessage) -> bool:
-    """Whether an open journal names the message: `processing` is derived, never written."""
-    if message.status != MessageStatus.PENDING or message.batch_id is None:
-        return False
-    journal = DeliveryBatch.objects.filter(pk=message.batch_id).values_list("journal", flat=True)
-    return message.pk in unpack_keys(journal.first() or "")
+    return MessageStatus.PROCESSING if in_hand(message) else message.status
 
 
 def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageAnswer:

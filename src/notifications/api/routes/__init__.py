@@ -16,6 +16,7 @@ from notifications.api.routes import (
     people,
     preferences,
     providers,
+    schedules,
     segments,
     templates,
     users,
@@ -24,6 +25,7 @@ from notifications.api.routes import (
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *notifications.ROUTES,
+    *schedules.ROUTES,
     *preferences.ROUTES,
     *users.ROUTES,
     *devices.ROUTES,

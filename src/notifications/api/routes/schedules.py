@@ -1,0 +1,57 @@
+"""The schedule, at the addresses and in the shapes of the source document."""
+
+from __future__ import annotations
+
+from notifications.api import schedules
+from notifications.api.route import Route
+from notifications.services.schedule_answers import (
+    CancelScheduledAnswer,
+    ScheduledAnswer,
+    ScheduleStatusAnswer,
+)
+from notifications.services.schedules import ScheduleBody
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="schedule_notification",
+        method="POST",
+        path="/api/notifications/schedule",
+        handler=schedules.schedule,
+        summary="Tell up to 10,000 people a text at a time to come.",
+        service_scope="notifications:send",
+        body=ScheduleBody,
+        answers={201: ScheduledAnswer},
+        errors=(403,),
+        idempotent=True,
+    ),
+    Route(
+        name="cancel_scheduled",
+        method="DELETE",
+        path="/api/notifications/{id}/cancel_scheduled",
+        handler=schedules.cancel,
+        summary="Take a scheduled notification back, while it is pending.",
+        service_scope="notifications:send",
+        answers={200: CancelScheduledAnswer},
+        errors=(400, 404),
+    ),
+    Route(
+        name="cancel_scheduled_alias",
+        method="DELETE",
+        path="/api/notifications/{id}/scheduled",
+        handler=schedules.cancel,
+        summary="The same as cancel_scheduled.",
+        service_scope="notifications:send",
+        answers={200: CancelScheduledAnswer},
+        errors=(400, 404),
+    ),
+    Route(
+        name="schedule_status",
+        method="GET",
+        path="/api/notifications/{id}/schedule_status",
+        handler=schedules.status,
+        summary="How far a scheduled notification has come.",
+        service_scope="notifications:read",
+        answers={200: ScheduleStatusAnswer},
+        errors=(404,),
+    ),
+)

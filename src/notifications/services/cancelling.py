@@ -1,0 +1,88 @@
+"""Taking back what has not left yet: the batches' locks, then the one conditional update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import MessageStatus
+from notifications.models import (
+    Notification,
+    NotificationMessage,
+    ScheduledStatus,
+    change_status,
+    unpack_keys,
+)
+from notifications.models.batch import DeliveryBatch
+from notifications.queue import batches
+
+_PENDING = frozenset({MessageStatus.PENDING})
+
+
+def cancel_waiting(found: Notification, *, by: str, now: datetime) -> list[str]:
+    """Cancels a notification's waiting messages; returns their channels.
+
+    Raises:
+        Conflict: already_sending when a provider has one of them; not_pending when nothing waits.
+    """
+    with transaction.atomic():
+        waiting = lock_waiting(found.messages.all())
+        held = [message.channel for message in waiting if in_hand(message)]
+        if held:
+            detail = f"{', '.join(held)} is in a provider's hands; ask for its status instead"
+            raise Conflict(detail, code="already_sending")
+        if not waiting:
+            raise Conflict("nothing of this notification is waiting any more", code="not_pending")
+        moved = set(_cancel([message.pk for message in waiting], by=by, now=now))
+        _mark_cancelled([found.pk], now=now)
+    return [message.channel for message in waiting if message.pk in moved]
+
+
+def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> int:
+    """Cancels what waits of these notifications and is in nobody's hands; returns how many
+    notifications it took back. Meant for a thousand at a time."""
+    with transaction.atomic():
+        rows = NotificationMessage.objects.filter(notification_id__in=notification_keys)
+        waiting = lock_waiting(rows)
+        held = {message.notification_id for message in waiting if in_hand(message)}
+        free = [message for message in waiting if message.notification_id not in held]
+        _cancel([message.pk for message in free], by=by, now=now)
+        return _mark_cancelled(list({message.notification_id for message in free}), now=now)
+
+
+def lock_waiting(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
+    """The pending messages of some rows, their batches locked: journal and cancel lock the same
+    row. The caller is in a transaction."""
+    waiting = rows.filter(status=MessageStatus.PENDING)
+    held: set[int] = set()
+    locked = list(waiting.all())
+    # A retry may move a message to a new batch while its old one is waited for: lock until the
+    # batches that the messages are in now are all held.
+    while wanted := {m.batch_id for m in locked if m.batch_id} - held:
+        for batch_id in sorted(wanted):
+            batches.lock(batch_id)
+        held |= wanted
+        locked = list(waiting.all())
+    return locked
+
+
+def in_hand(message: NotificationMessage) -> bool:
+    """Whether an open journal names the message: `processing` is derived, never written."""
+    if message.status != MessageStatus.PENDING or message.batch_id is None:
+        return False
+    journal = DeliveryBatch.objects.filter(pk=message.batch_id).values_list("journal", flat=True)
+    return message.pk in unpack_keys(journal.first() or "")
+
+
+def _cancel(keys: Sequence[int], *, by: str, now: datetime) -> list[int]:
+    reason = f"cancelled by {by}"
+    return change_status(keys, MessageStatus.CANCELLED, reason=reason, at=now, only_from=_PENDING)
+
+
+def _mark_cancelled(keys: Sequence[int], *, now: datetime) -> int:
+    rows = Notification.objects.filter(pk__in=keys, scheduled_status=ScheduledStatus.PENDING)
+    return rows.update(scheduled_status=ScheduledStatus.CANCELLED, cancelled_at=now)
