@@ -5,37 +5,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('notifications', '0016_digest_closed_index'),
+        ("notifications", "0016_digest_closed_index"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='notification',
-            name='notification_scheduled',
+            model_name="notification",
+            name="notification_scheduled",
         ),
         migrations.AddField(
-            model_name='notification',
-            name='cancelled_at',
+            model_name="notification",
+            name="cancelled_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AlterField(
-            model_name='notification',
-            name='scheduled_status',
-            field=models.CharField(choices=[('pending', 'Pending'), ('sent', 'Sent'), ('cancelled', 'Cancelled'), ('failed', 'Failed'), ('withheld', 'Withheld')], max_length=9, null=True),
+            model_name="notification",
+            name="scheduled_status",
+            field=models.CharField(
+                choices=[
+                    ("pending", "Pending"),
+                    ("sent", "Sent"),
+                    ("cancelled", "Cancelled"),
+                    ("failed", "Failed"),
+                    ("withheld", "Withheld"),
+                ],
+                max_length=9,
+                null=True,
+            ),
         ),
         migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(condition=models.Q(('scheduled_status__isnull', False)), fields=['scheduled_at', 'scheduled_status'], name='notification_due'),
+            model_name="notification",
+            index=models.Index(
+                condition=models.Q(("scheduled_status__isnull", False)),
+                fields=["scheduled_at", "scheduled_status"],
+                name="notification_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(condition=models.Q(('scheduled_status__isnull', False)), fields=['user', 'scheduled_status'], name='notification_scheduled_for'),
+            model_name="notification",
+            index=models.Index(
+                condition=models.Q(("scheduled_status__isnull", False)),
+                fields=["user", "scheduled_status"],
+                name="notification_scheduled_for",
+            ),
         ),
         migrations.AddIndex(
-            model_name='notification',
-            index=models.Index(condition=models.Q(('cancelled_at__isnull', False)), fields=['cancelled_at'], name='notification_cancelled'),
+            model_name="notification",
+            index=models.Index(
+                condition=models.Q(("cancelled_at__isnull", False)),
+                fields=["cancelled_at"],
+                name="notification_cancelled",
+            ),
         ),
     ]
