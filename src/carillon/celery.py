@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.schedules import crontab
 from kombu import Queue
 
 from notifications.domain.channels import Lane
@@ -32,6 +33,18 @@ app.conf.update(
         "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 2.0},
         "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
+        "process-scheduled-notifications": {
+            "task": "notifications.tasks.process_scheduled_notifications",
+            "schedule": crontab(minute="*"),
+        },
+        "retry-failed-notifications": {
+            "task": "notifications.tasks.retry_failed_notifications",
+            "schedule": crontab(minute="*/5"),
+        },
+        "cleanup-cancelled-notifications": {
+            "task": "notifications.tasks.cleanup_cancelled_notifications",
+            "schedule": crontab(hour="3", minute="0"),
+        },
     },
     beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the database
     # Celery would close the pool that this process's Worker uses after each task.

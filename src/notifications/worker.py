@@ -42,6 +42,7 @@ _SWEEP_S = 1.0
 _FULL_SWEEP_S = 60.0
 _COUNTS_S = 5.0
 _DB_PAUSE_S = 0.5
+_CLOSE_POLLS_S = 1.0
 _SWITCH_S = 0.0001
 _GC_THRESHOLDS = (20_000, 20, 50)
 
@@ -158,7 +159,16 @@ class Worker:
                 continue
             if once and not self._runs:
                 return
-            await self._pause(environment().poll_seconds)
+            await self._pause(await self._until_next())
+
+    async def _until_next(self) -> float:
+        """Seconds until something may be due: a poll, or less where polls are far apart."""
+        poll = environment().poll_seconds
+        if poll <= _CLOSE_POLLS_S:
+            return poll
+        now = clock.now()
+        due_at = await self.database(batches.next_due, self.lanes, now=now)
+        return poll if due_at is None else min(poll, (due_at - now).total_seconds())
 
     async def _pause(self, seconds: float) -> None:
         """Waits for a wake-up, the end of a run, or the next poll."""

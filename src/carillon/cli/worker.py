@@ -72,6 +72,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
     from notifications.services.receipts import apply_due
+    from notifications.services.schedule_rounds import ScheduleRounds
     from notifications.worker import Worker
 
     worker = Worker(lanes=lanes, name=name)
@@ -81,12 +82,13 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     def schedule() -> None:
         """The embedded schedule: what `beat` does where there is a broker."""
-        ticks = 0
+        ticks, rounds = 0, ScheduleRounds()
         while not ended.wait(_TICK_S):
             ticks += 1
             try:
                 carry_on_launches(now=clock.now())
                 apply_due(now=clock.now())
+                rounds.look(clock.now())
                 if ticks % _DIGESTS_EVERY == 0:
                     close_due(now=clock.now())
                 if ticks % _MAINTAIN_EVERY == 0:

@@ -231,6 +231,7 @@ class Environment:
     apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. Services at a vendor's own address need none.")
     ses_topics: tuple[str, ...] = _setting((), _words, "The ARNs of the SNS topics that may report on mails sent by SES.")
     callback_secret: str = _setting("", _text, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    cancelled_days: int = _setting(30, _integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
     receipt_days: int = _setting(3, _integer(1, 30), "How long a receipt for an unknown message waits for it.")
     webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
@@ -130,6 +131,25 @@ def close_stale(leases: Sequence[Lease], owner: str) -> None:
     with transaction.atomic():
         held = hold(leases, owner)
         finish(lease for lease in leases if lease.batch_id in held)
+
+
+def is_due(lane: str, *, now: datetime) -> bool:
+    """Whether some batch of a lane is due and in nobody's hands."""
+    return _free(lane).filter(due_at__lte=now).exists()
+
+
+def next_due(lanes: Iterable[str], *, now: datetime) -> datetime | None:
+    """When the next batch of these lanes falls due; None when none waits for its time."""
+    found = [
+        _free(lane).filter(source=source, due_at__gt=now).order_by("due_at").first()
+        for lane in lanes
+        for source in statements().sources(lane)
+    ]
+    return min((batch.due_at for batch in found if batch is not None), default=None)
+
+
+def _free(lane: str) -> QuerySet[DeliveryBatch]:
+    return DeliveryBatch.objects.filter(lane=lane, owner__isnull=True)
 
 
 def is_held(batch_id: int) -> bool:

@@ -59,6 +59,18 @@ class NotificationDeliveryEngine:
             await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
         return _result(message)
 
+    async def try_once(self, message: NotificationMessage) -> DeliveryResult:
+        """One try, without waiting for another: what is to be tried again stays queued.
+
+        Raises:
+            Conflict: already_sending when a worker has it in hand.
+        """
+        lease = await sync_to_async(self._lease)(message)
+        if lease is not None:
+            await self._deliver(message, lease)
+            await message.arefresh_from_db()
+        return _result(message)
+
     def _lease(self, message: NotificationMessage) -> Lease | None:
         """Takes the message out of its batch into one of its own, held by this engine."""
         with transaction.atomic():

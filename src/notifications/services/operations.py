@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -178,8 +179,8 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     return len(moved)
 
 
-def enqueue(messages: Iterable[NotificationMessage]) -> None:
-    """Puts pending messages that are in no batch into new ones, due now."""
+def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None = None) -> None:
+    """Puts pending messages that are in no batch into new ones, due at a time (None: now)."""
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for message in messages:
         lane = lane_for(Priority(message.priority))
@@ -187,7 +188,7 @@ def enqueue(messages: Iterable[NotificationMessage]) -> None:
     made: list[NewBatch] = []
     for (queue, channel, source), keys in groups.items():
         made += batches.batches_of(
-            lane=queue, channel=channel, source=source, due_at=None, keys=sorted(keys)
+            lane=queue, channel=channel, source=source, due_at=due_at, keys=sorted(keys)
         )
     for batch, batch_id in zip(made, batches.put(made), strict=True):
         NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)

@@ -11,6 +11,24 @@ from notifications.services.broadcast_launch import carry_on_launches
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
 from notifications.services.receipts import apply_due
+from notifications.tasks.scheduling import (
+    cleanup_cancelled_notifications,
+    process_scheduled_notifications,
+    retry_failed_notifications,
+    send_notification_task,
+)
+
+__all__ = [
+    "apply_receipts",
+    "cleanup_cancelled_notifications",
+    "close_digests",
+    "deliver",
+    "launch_broadcasts",
+    "maintain",
+    "process_scheduled_notifications",
+    "retry_failed_notifications",
+    "send_notification_task",
+]
 
 
 @shared_task(name="notifications.tasks.deliver", ignore_result=True)

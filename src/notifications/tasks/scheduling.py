@@ -1,0 +1,46 @@
+"""The schedule's tasks. They wake and mend; when something is sent, its row decides.
+
+No task is given an eta or a countdown: on Redis those run again past the visibility timeout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from notifications.infra import clock
+from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_stuck
+from notifications.services.scheduler import NotificationScheduler
+
+
+@shared_task(name="notifications.tasks.send_notification_task", ignore_result=True, max_retries=3)
+def send_notification_task(notification_id: int | str, **_future: Any) -> dict[str, Any]:
+    """Sends a scheduled notification now. What fails is tried again after 5, 10 and 20 minutes, by
+    its row: the task itself is never repeated."""
+    scheduler = NotificationScheduler()
+    sent = scheduler.send_scheduled_notification(notification_id)
+    status = scheduler.get_schedule_status(notification_id) or {}
+    return {
+        "success": sent,
+        "notification_id": notification_id,
+        "scheduled_status": status.get("scheduled_status"),
+    }
+
+
+@shared_task(name="notifications.tasks.process_scheduled_notifications", ignore_result=True)
+def process_scheduled_notifications(**_future: Any) -> dict[str, int]:
+    """Every minute: wakes whoever delivers what is due."""
+    return process_due(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.retry_failed_notifications", ignore_result=True)
+def retry_failed_notifications(**_future: Any) -> dict[str, int]:
+    """Every five minutes: mends what is due and waits in no batch."""
+    return retry_stuck(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.cleanup_cancelled_notifications", ignore_result=True)
+def cleanup_cancelled_notifications(**_future: Any) -> dict[str, int]:
+    """Daily at 03:00: deletes what was cancelled more than 30 days ago."""
+    return clean_up_cancelled(now=clock.now())
