@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -27,6 +27,7 @@ from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.gates import Gates
 from notifications.infra import clock, telemetry
 from notifications.pipeline import Ready, journal
+from notifications.queue import batches, takeover
 from notifications.queue.lanes import Permits
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome, bare
@@ -71,6 +72,7 @@ class Desk:
         self.deadline: Callable[[float], float] = lambda leased_at: leased_at
         self._handover = handover
         self._landed: list[Outcome] = []
+        self._lost: set[Lease] = set()
         self._arrived = asyncio.Event()
         self._recorded = asyncio.Event()
         self._flights: set[asyncio.Task[None]] = set()
@@ -92,6 +94,8 @@ class Desk:
         What has landed meanwhile is recorded in the same transaction. Permits that are not used
         are given back.
         """
+        if self._lost:
+            await self._until_passed_on()
         landed, self._landed = self._landed, []
         going: list[Ready] = []
         try:
@@ -102,6 +106,7 @@ class Desk:
             raise
         finally:
             self.permits.give(granted - len(going), lane=lane, channel=channel)
+        self._note_lost([item.lease for item in ready])
         self._release(landed)
         self._fly_all(going, lane=lane, channel=channel)
         left = {item.message.id for item in going}
@@ -234,7 +239,23 @@ class Desk:
                 await asyncio.sleep(_RETRY_S)
         self._release([outcome])
 
+    def _note_lost(self, leases: Iterable[Lease]) -> None:
+        self._lost.update(lease for lease in leases if lease.lost and lease.journal)
+
+    async def _until_passed_on(self) -> None:
+        """Journals nothing more while our name stands on batches whose lease was lost: what they
+        name and what would be new could together be more than one death may leave in doubt."""
+        names = [lease.batch_id for lease in self._lost]
+        give_up_at = clock.monotonic() + 2 * environment().lease_seconds
+        while clock.monotonic() < give_up_at:
+            if not await self.ledger(batches.are_ours, names, self.owner):
+                break
+            await self.ledger(takeover.sweep, everywhere=True)
+            await asyncio.sleep(_GATHER_S)
+        self._lost.difference_update({lease for lease in self._lost if lease.batch_id in names})
+
     def _release(self, outcomes: Sequence[Outcome]) -> None:
+        self._note_lost(outcome.lease for outcome in outcomes)
         for outcome in outcomes:
             outcome.lease.unrecorded -= 1
         self._recorded.set()

@@ -152,6 +152,11 @@ def _free(lane: str) -> QuerySet[DeliveryBatch]:
     return DeliveryBatch.objects.filter(lane=lane, owner__isnull=True)
 
 
+def are_ours(batch_ids: Sequence[int], owner: str) -> bool:
+    """Whether the owner's name still stands on any of these batches, expired or not."""
+    return DeliveryBatch.objects.filter(pk__in=batch_ids, owner=owner).exists()
+
+
 def is_held(batch_id: int) -> bool:
     """Whether some worker's lease on a batch stands or may still stand."""
     return DeliveryBatch.objects.filter(pk=batch_id, owner__isnull=False).exists()

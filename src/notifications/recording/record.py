@@ -76,7 +76,9 @@ def record(
         fall_back(standing, took)
         if buckets:
             write_items(standing, took, buckets)
-        departing = depart(held) if depart else {}
+        # What a lost lease still names counts against the limit until somebody took it over.
+        lost = any(lease.journal and lease.batch_id not in held for lease in done)
+        departing = depart(held) if depart and not lost else {}
         journals = {
             lease: (lease.journal - keys) | departing.get(lease, set())
             for lease, keys in done.items()
