@@ -32,6 +32,7 @@ app.conf.update(
         "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
         "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 2.0},
         "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
+        "tell_webhooks": {"task": "notifications.tasks.tell_webhooks", "schedule": 2.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
         "process-scheduled-notifications": {
             "task": "notifications.tasks.process_scheduled_notifications",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
+from notifications.models.status_webhook import forget_subscriptions
 from notifications.policy.wishes_text import CategoryTerms
 
 _FRESH_S = 2.0
@@ -122,4 +123,5 @@ def forget() -> None:
     _categories = {}
     _read_at = _accounts_read_at = -_FRESH_S
     use_stored({})
+    forget_subscriptions()
     job_context.cache_clear()

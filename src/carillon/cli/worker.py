@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 import click
 import structlog
@@ -64,7 +65,7 @@ def _run_celery(lanes: list[str], name: str | None, concurrency: int) -> None:
 
 
 def _run_plain(lanes: list[Lane], name: str | None) -> None:
-    from django.db import DatabaseError, InterfaceError, connection
+    from django.db import connection
 
     from notifications.infra import clock
     from notifications.rendering.versions import precompile
@@ -73,32 +74,48 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     from notifications.services.maintenance import maintain
     from notifications.services.receipts import apply_due
     from notifications.services.schedule_rounds import ScheduleRounds
+    from notifications.services.telling import tell_due
     from notifications.worker import Worker
 
     worker = Worker(lanes=lanes, name=name)
     precompile()
     connection.close()
     ended = threading.Event()
+    rounds = ScheduleRounds()
 
-    def schedule() -> None:
+    def schedule(ticks: int) -> None:
         """The embedded schedule: what `beat` does where there is a broker."""
-        ticks, rounds = 0, ScheduleRounds()
-        while not ended.wait(_TICK_S):
-            ticks += 1
-            try:
-                carry_on_launches(now=clock.now())
-                apply_due(now=clock.now())
-                rounds.look(clock.now())
-                if ticks % _DIGESTS_EVERY == 0:
-                    close_due(now=clock.now())
-                if ticks % _MAINTAIN_EVERY == 0:
-                    maintain()
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("maintenance.missed", error=type(error).__name__)
-            connection.close()
+        carry_on_launches(now=clock.now())
+        apply_due(now=clock.now())
+        rounds.look(clock.now())
+        if ticks % _DIGESTS_EVERY == 0:
+            close_due(now=clock.now())
+        if ticks % _MAINTAIN_EVERY == 0:
+            maintain()
 
-    threading.Thread(target=schedule, name="schedule", daemon=True).start()
+    def tell(_ticks: int) -> None:
+        """Status webhooks, on a thread of their own: a slow endpoint holds nothing else up."""
+        tell_due(now=clock.now())
+
+    for call in (schedule, tell):
+        threading.Thread(
+            target=_repeat, args=(call, ended), name=call.__name__, daemon=True
+        ).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     worker.run()
     ended.set()
+
+
+def _repeat(call: Callable[[int], None], ended: threading.Event) -> None:
+    """Calls every second with a rising number until the end; a lost database is waited out."""
+    from django.db import DatabaseError, InterfaceError, connection
+
+    ticks = 0
+    while not ended.wait(_TICK_S):
+        ticks += 1
+        try:
+            call(ticks)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("schedule.missed", call=call.__name__, error=type(error).__name__)
+        connection.close()

@@ -33,6 +33,7 @@ from notifications.models.preference import (
 from notifications.models.provider_config import ProviderConfig
 from notifications.models.provider_flow import ChatFlow, ProviderFlow
 from notifications.models.refusal import RefusedSend
+from notifications.models.status_webhook import StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.template import (
     CONTENT_FIELDS,
     NotificationTemplate,
@@ -81,11 +82,14 @@ __all__ = [
     "RefusedSend",
     "SandboxMessage",
     "ScheduledStatus",
+    "StatusEvent",
     "TemplatePin",
     "TemplateStatus",
     "TemplateUsage",
     "TemplateVersion",
     "UserNotificationPreference",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WorkerProcess",
     "change_broadcast_status",
     "change_status",

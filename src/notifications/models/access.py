@@ -36,6 +36,7 @@ SCOPES = {
     "users:write": "write people and contact points",
     "segments:write": "write saved segments",
     "providers:write": "see, set and try providers' accounts",
+    "webhooks:write": "see, set and replay status webhooks",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

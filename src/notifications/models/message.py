@@ -16,11 +16,13 @@ from django.db import models, transaction
 
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.lifecycle import MessageStatus, sources_of
+from notifications.domain.status_events import KIND_OF
 from notifications.infra import clock
 from notifications.models.category import Category
 from notifications.models.event import MessageEvent
 from notifications.models.fields import MessageKeyField, SealedJSONField
 from notifications.models.notification import Notification
+from notifications.models.status_webhook import StatusEvent
 
 
 def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:
@@ -154,4 +156,8 @@ def change_status(
         MessageEvent.objects.bulk_create(
             MessageEvent(message_id=pk, kind=target, reason=reason, at=at) for pk in moved
         )
+        if moved and target in KIND_OF:
+            StatusEvent.objects.write(
+                StatusEvent(message_id=pk, kind=KIND_OF[target], code=reason, at=at) for pk in moved
+            )
     return moved

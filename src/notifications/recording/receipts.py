@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, NullIf
 
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import CLOSES, SETTLES, STATUS_OF, Receipt, ReceiptKind
+from notifications.domain.status_events import KIND_OF_FACT
 from notifications.infra import telemetry
 from notifications.models import (
     DeadLetter,
@@ -19,6 +20,7 @@ from notifications.models import (
     DeliveryBatch,
     MessageEvent,
     NotificationMessage,
+    StatusEvent,
     change_status,
     unpack_keys,
 )
@@ -54,6 +56,7 @@ def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
             return Applied.LATER
         if not _move(message, receipt, provider=provider, now=now):
             _note(message, receipt, provider=provider, at=now)
+        _tell(message, receipt, provider=provider, at=now)
         if receipt.kind in CLOSES:
             _close(message, receipt, provider=provider)
     return Applied.APPLIED
@@ -157,6 +160,14 @@ def _note(message: NotificationMessage, receipt: Receipt, *, provider: str, at: 
         reason=f"receipt:{provider}:{receipt.kind}",
         defaults={"at": at},
     )
+
+
+def _tell(message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime) -> None:
+    """What people did with a message is told beside its status."""
+    kind = KIND_OF_FACT.get(receipt.kind)
+    if kind is not None:
+        event = StatusEvent(message_id=message.pk, kind=kind, code=f"receipt:{provider}", at=at)
+        StatusEvent.objects.write([event])
 
 
 def _close(message: NotificationMessage, receipt: Receipt, *, provider: str) -> None:

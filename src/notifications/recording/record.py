@@ -26,6 +26,7 @@ from notifications.models.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
 from notifications.recording.contacts import close_dead_contacts
+from notifications.recording.events import tell_outcomes
 from notifications.recording.evidence import keep_evidence, settle_doubt
 from notifications.recording.fallback import fall_back
 from notifications.recording.outcomes import Outcome, error_text, last_result
@@ -73,6 +74,7 @@ def record(
         standing, buckets = restrain(standing)
         took = _apply(standing, report) if standing else set()
         _write_facts(standing, took)
+        tell_outcomes(standing, took)
         fall_back(standing, took)
         if buckets:
             write_items(standing, took, buckets)

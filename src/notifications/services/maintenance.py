@@ -16,6 +16,8 @@ from notifications.models import (
     ProviderCallback,
     ProviderFlow,
     RefusedSend,
+    StatusEvent,
+    WebhookDelivery,
 )
 from notifications.queue import takeover
 from notifications.services.digests import close_due
@@ -24,13 +26,14 @@ _AT_ONCE = 5_000
 CALLBACKS_KEPT = timedelta(days=30)
 DIGESTS_KEPT = timedelta(days=90)  # what they said is in the digest; explain names them so long
 REFUSALS_KEPT = timedelta(days=400)
+EVENTS_KEPT = timedelta(days=30)
 SERVICES_KEPT = timedelta(days=7)
 
 
 def maintain() -> dict[str, int]:
     """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks,
-    digests sent long ago, hosts that nothing was heard of), sends the digests that are due, and
-    takes over what dead workers held.
+    status events, digests sent long ago, hosts that nothing was heard of), sends the digests that
+    are due, and takes over what dead workers held.
 
     Bounded: what is left over is done next time.
     """
@@ -43,6 +46,8 @@ def maintain() -> dict[str, int]:
         received_at__lt=now - CALLBACKS_KEPT, next_at__isnull=True
     ).order_by("received_at", "pk")
     told = DigestBucket.objects.filter(closed_at__lt=now - DIGESTS_KEPT).order_by("closed_at", "pk")
+    events = StatusEvent.objects.filter(at__lt=now - EVENTS_KEPT).order_by("at", "pk")
+    deliveries = WebhookDelivery.objects.filter(created_at__lt=now - EVENTS_KEPT)
     swept = takeover.sweep(everywhere=True)
     return {
         "idempotency_keys_deleted": _delete_some(old),
@@ -50,6 +55,8 @@ def maintain() -> dict[str, int]:
         "frequency_counts_deleted": _delete_some(counts),
         "digests_deleted": _delete_some(told),
         "callbacks_deleted": _delete_some(callbacks),
+        "status_events_deleted": _delete_some(events),
+        "webhook_deliveries_deleted": _delete_some(deliveries.order_by("created_at", "pk")),
         "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
         "digests_sent": close_due(now=now),
         "batches_taken_over": swept.batches,

@@ -11,6 +11,7 @@ from notifications.services.broadcast_launch import carry_on_launches
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
 from notifications.services.receipts import apply_due
+from notifications.services.telling import tell_due
 from notifications.tasks.scheduling import (
     cleanup_cancelled_notifications,
     process_scheduled_notifications,
@@ -28,6 +29,7 @@ __all__ = [
     "process_scheduled_notifications",
     "retry_failed_notifications",
     "send_notification_task",
+    "tell_webhooks",
 ]
 
 
@@ -59,3 +61,9 @@ def launch_broadcasts(**_future: Any) -> int:
 def apply_receipts(**_future: Any) -> int:
     """Applies what vendors reported."""
     return apply_due(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.tell_webhooks", ignore_result=True)
+def tell_webhooks(**_future: Any) -> int:
+    """Tells the platform's endpoints what became of messages."""
+    return tell_due(now=clock.now())

@@ -20,6 +20,7 @@ from notifications.api.routes import (
     segments,
     templates,
     users,
+    webhooks,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -37,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *callbacks.ROUTES,
     *providers.ROUTES,
     *breakers.ROUTES,
+    *webhooks.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,
 )

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -16,19 +12,16 @@ from django.conf import settings
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider
 from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
-from notifications.domain.errors import CarillonError
+from notifications.delivery.standard_webhooks import (
+    UnusableSecret,
+    signature_headers,
+    signing_key,
+)
 from notifications.infra import clock
 from notifications.infra.http import AddressRefused, HttpClient, HttpFault, check_url
 
 _CALL_SHARE = 0.9
 _GONE = 410
-_PREFIX = "whsec_"
-
-
-class UnusableSecret(CarillonError):
-    """CARILLON_WEBHOOK_SECRET is not `whsec_` and standard base64 of 24 to 64 bytes."""
-
-    code = "unusable_secret"
 
 
 class SignedWebhookProvider(NotificationChannelProvider):
@@ -97,7 +90,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
             return not_configured(error.detail, error.code)
         headers = {
             "Content-Type": "application/json",
-            **signature_headers(secret, reference, int(now.timestamp()), body),
+            **signature_headers([secret], reference, int(now.timestamp()), body),
         }
         try:
             answer = await self._client.request("POST", recipient, headers=headers, body=body)
@@ -108,30 +101,3 @@ class SignedWebhookProvider(NotificationChannelProvider):
         if 200 <= answer.status < 300:
             return taken(reference, answer)
         return refused(answer, now, recipient_dead=answer.status == _GONE)
-
-
-def signing_key(secret: str) -> bytes:
-    """The key inside `whsec_<base64>`.
-
-    Raises:
-        UnusableSecret: when it is anything else. A lenient decoder would skip what it does not
-            know and sign with another key than the receiver's.
-    """
-    try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise UnusableSecret from error
-    if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
-        raise UnusableSecret
-    return key
-
-
-def signature_headers(key: bytes, reference: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """The three headers of Standard Webhooks; v1 is HMAC-SHA256 over `id.timestamp.body`."""
-    signed = f"{reference}.{timestamp_s}.".encode() + body
-    digest = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-    return {
-        "webhook-id": reference,
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": f"v1,{digest}",
-    }

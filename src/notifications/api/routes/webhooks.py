@@ -1,0 +1,121 @@
+"""Status webhooks: the platform's endpoints."""
+
+from __future__ import annotations
+
+from notifications.api import webhooks
+from notifications.api.pages import PAGE_QUERY
+from notifications.api.route import Query, Route
+from notifications.services.webhook_answers import (
+    WebhookAnswer,
+    WebhookBody,
+    WebhookDeliveryList,
+    WebhookList,
+    WebhookReplayAnswer,
+    WebhookReplayBody,
+    WebhookSecretAnswer,
+    WebhookTestAnswer,
+)
+from notifications.services.webhooks import SCOPE
+
+_STATES = ("waiting", "delivered", "failed")
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_webhooks",
+        method="GET",
+        path="/api/v1/webhooks",
+        handler=webhooks.webhooks,
+        summary="Endpoints that are told what becomes of messages, the oldest first.",
+        scope=SCOPE,
+        query=PAGE_QUERY,
+        answers={200: WebhookList},
+    ),
+    Route(
+        name="create_webhook",
+        method="POST",
+        path="/api/v1/webhooks",
+        handler=webhooks.create,
+        summary="Have an endpoint told; answers the signing secret, this once.",
+        scope=SCOPE,
+        body=WebhookBody,
+        answers={201: WebhookSecretAnswer},
+        errors=(409,),
+        idempotent=True,
+    ),
+    Route(
+        name="get_webhook",
+        method="GET",
+        path="/api/v1/webhooks/{id}",
+        handler=webhooks.webhook,
+        summary="An endpoint, whether it is well, and how much it is still to be told.",
+        scope=SCOPE,
+        answers={200: WebhookAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="replace_webhook",
+        method="PUT",
+        path="/api/v1/webhooks/{id}",
+        handler=webhooks.replace,
+        summary="Replace an endpoint's URL, name and events, or switch it on again.",
+        scope=SCOPE,
+        body=WebhookBody,
+        answers={200: WebhookAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="delete_webhook",
+        method="DELETE",
+        path="/api/v1/webhooks/{id}",
+        handler=webhooks.delete,
+        summary="Remove an endpoint; what it was still to be told is dropped.",
+        scope=SCOPE,
+        answers={204: None},
+        errors=(404,),
+    ),
+    Route(
+        name="rotate_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/rotate",
+        handler=webhooks.rotate,
+        summary="Give an endpoint a new secret; the old one signs beside it for a day.",
+        scope=SCOPE,
+        answers={200: WebhookSecretAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="test_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/test",
+        handler=webhooks.send_test,
+        summary="Post a signed test now; answers what the endpoint said.",
+        scope=SCOPE,
+        answers={200: WebhookTestAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="list_webhook_deliveries",
+        method="GET",
+        path="/api/v1/webhooks/{id}/deliveries",
+        handler=webhooks.deliveries,
+        summary="What an endpoint was told and is to be told.",
+        scope=SCOPE,
+        query=(Query(name="state", about="Only this state.", choices=_STATES), *PAGE_QUERY),
+        answers={200: WebhookDeliveryList},
+        errors=(404,),
+    ),
+    Route(
+        name="replay_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/replay",
+        handler=webhooks.replay,
+        summary="Tell events again: some deliveries, or a range of time.",
+        scope=SCOPE,
+        body=WebhookReplayBody,
+        answers={200: WebhookReplayAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+)

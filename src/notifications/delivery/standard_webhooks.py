@@ -1,0 +1,58 @@
+"""Signatures by the rules of Standard Webhooks 1.0 (standardwebhooks.com)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+
+from notifications.domain.errors import CarillonError
+
+_PREFIX = "whsec_"
+_SECRET_BYTES = 32
+
+
+class UnusableSecret(CarillonError):
+    """CARILLON_WEBHOOK_SECRET is not `whsec_` and standard base64 of 24 to 64 bytes."""
+
+    code = "unusable_secret"
+
+
+def signing_key(secret: str) -> bytes:
+    """The key inside `whsec_<base64>`.
+
+    Raises:
+        UnusableSecret: when it is anything else. A lenient decoder would skip what it does not
+            know and sign with another key than the receiver's.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error as error:
+        raise UnusableSecret from error
+    if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
+        raise UnusableSecret
+    return key
+
+
+def new_secret() -> str:
+    """A signing secret that nobody has seen."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def signature_headers(
+    keys: Sequence[bytes], reference: str, timestamp_s: int, body: bytes
+) -> dict[str, str]:
+    """The three headers of Standard Webhooks; v1 is HMAC-SHA256 over `id.timestamp.body`.
+
+    keys: one, or two while a secret is being rotated: the receiver may still have the old one.
+    """
+    signed = f"{reference}.{timestamp_s}.".encode() + body
+    digests = (base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys)
+    return {
+        "webhook-id": reference,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": " ".join(f"v1,{digest}" for digest in digests),
+    }

@@ -1,0 +1,215 @@
+"""Status webhooks: who wants to know what became of messages, what happened, and who was told.
+
+Events are written in the transaction that changes the message, set-based; where no endpoint exists
+nothing is written and no statement spent (endpoints are read every two seconds at most).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple
+
+from django.db import connection, models, transaction
+from django.db.models import F, Q
+
+from notifications.infra import clock
+from notifications.models.fields import SealedJSONField
+
+_FRESH_S = 2.0
+LEASE = timedelta(seconds=60)
+"""How long a claimed delivery is left to its process; longer than any call takes."""
+
+_REPLAY = (
+    "INSERT INTO notifications_webhookdelivery (endpoint_id, event_id, state, tries, fence,"
+    " next_at, error, created_at)"
+    " SELECT %s, event.id, 'waiting', 0, 1, %s, '', %s FROM notifications_statusevent AS event"
+    " WHERE event.at >= %s AND event.at < %s AND event.kind IN ({kinds})"
+    " ORDER BY event.id LIMIT %s"
+    " ON CONFLICT (endpoint_id, event_id) DO UPDATE SET state = 'waiting', tries = 0,"
+    " fence = notifications_webhookdelivery.fence + 1, next_at = excluded.next_at"
+)
+
+
+class Subscription(NamedTuple):
+    """What an endpoint is told. kinds: empty for everything."""
+
+    endpoint_id: int
+    kinds: frozenset[str]
+    active: bool
+
+
+class _Known:
+    """The endpoints as this process last read them."""
+
+    rows: tuple[Subscription, ...] = ()
+    read_at = -_FRESH_S
+
+
+def subscriptions() -> tuple[Subscription, ...]:
+    """The endpoints there are, those switched off too; read anew every two seconds."""
+    if clock.monotonic() - _Known.read_at > _FRESH_S:
+        found = WebhookEndpoint.objects.order_by("pk").values_list("pk", "events", "active")
+        _Known.rows = tuple(Subscription(pk, frozenset(kinds), on) for pk, kinds, on in found)
+        _Known.read_at = clock.monotonic()
+    return _Known.rows
+
+
+def forget_subscriptions() -> None:
+    """The next event reads the endpoints anew: this process has changed one."""
+    _Known.read_at = -_FRESH_S
+
+
+class WebhookEndpoint(models.Model):
+    """A URL of the platform that is told what becomes of messages.
+
+    secrets: `[{"secret": "whsec_...", "until": epoch s or None}]`, the newest first; a rotated
+    one signs beside it for a day. failures counts the rounds that failed in a row, since
+    failing_since; nothing is posted before hold_until.
+    """
+
+    name = models.CharField(max_length=100, blank=True)
+    url = models.CharField(max_length=1000)
+    secrets = SealedJSONField()
+    events = models.JSONField(default=list)
+    active = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    failures = models.IntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    hold_until = models.DateTimeField(null=True)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"webhook endpoint {self.pk}"
+
+
+class StatusEventManager(models.Manager["StatusEvent"]):
+    """Writes events with their deliveries."""
+
+    def write(self, events: Iterable[StatusEvent]) -> None:
+        """Writes events, and a delivery to every endpoint that wants them.
+
+        In the caller's transaction. An iterable, so that nothing is made where nobody listens.
+        """
+        wanted = subscriptions()
+        if not wanted:
+            return
+        made = self.bulk_create(list(events))
+        WebhookDelivery.objects.bulk_create(
+            WebhookDelivery(
+                endpoint_id=each.endpoint_id,
+                event_id=event.pk,
+                next_at=event.at,
+                created_at=event.at,
+            )
+            for each in wanted
+            if each.active
+            for event in made
+            if not each.kinds or event.kind in each.kinds
+        )
+
+
+class StatusEvent(models.Model):
+    """Something that happened to a message: the outbox. code says why, where there is a why."""
+
+    message_id = models.BigIntegerField()
+    kind = models.CharField(max_length=30)
+    code = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+
+    objects: ClassVar[StatusEventManager] = StatusEventManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["at", "id"], name="status_event_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of message {self.message_id}"
+
+
+class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
+    """Hands deliveries out, each to one process at a time."""
+
+    def claim(self, endpoint_id: int, *, now: datetime, count: int) -> list[WebhookDelivery]:
+        """Takes deliveries that are due, the oldest first, for LEASE: whoever holds them posts
+        them. One whose process dies comes due again by itself.
+        """
+        due = self.filter(endpoint_id=endpoint_id, next_at__lte=now).order_by("next_at", "id")
+        with transaction.atomic():
+            rows = list(due.select_for_update(skip_locked=True)[:count])
+            if not rows:
+                return []
+            until = now + LEASE
+            self.filter(pk__in=[row.pk for row in rows]).update(
+                next_at=until, fence=F("fence") + 1, tries=F("tries") + 1
+            )
+        for row in rows:
+            row.next_at, row.fence, row.tries = until, row.fence + 1, row.tries + 1
+        return rows
+
+    def finish(self, row: WebhookDelivery, **fields: Any) -> bool:
+        """Writes what became of a claimed delivery; False when another process has it by now."""
+        return bool(self.filter(pk=row.pk, fence=row.fence).update(**fields))
+
+    def replay(
+        self,
+        endpoint_id: int,
+        *,
+        kinds: Sequence[str],
+        since: datetime,
+        until: datetime,
+        now: datetime,
+        limit: int,
+    ) -> int:
+        """Has the events of a time range told again, the oldest first; returns how many."""
+        marks = ", ".join(["%s"] * len(kinds))
+        convert = connection.ops.adapt_datetimefield_value
+        start, end, at = (convert(moment) for moment in (since, until, now))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _REPLAY.format(kinds=marks), [endpoint_id, at, at, start, end, *kinds, limit]
+            )
+            return int(cursor.rowcount)
+
+
+class WebhookDelivery(models.Model):
+    """The telling of one event to one endpoint. next_at is set while it waits.
+
+    fence rises with every claim and replay, so that who lost a claim can write nothing.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        DELIVERED = "delivered", "Taken with a 2xx"
+        FAILED = "failed", "Every try failed"
+
+    endpoint_id = models.BigIntegerField()
+    event_id = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    tries = models.SmallIntegerField(default=0)
+    fence = models.IntegerField(default=0)
+    next_at = models.DateTimeField(null=True)
+    http_status = models.SmallIntegerField(null=True)
+    error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[WebhookDeliveryManager] = WebhookDeliveryManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["endpoint_id", "event_id"], name="webhook_told_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["endpoint_id", "next_at", "id"],
+                condition=Q(next_at__isnull=False),
+                name="webhook_delivery_due",
+            ),
+            models.Index(fields=["endpoint_id", "id"], name="webhook_delivery_of"),
+            models.Index(fields=["created_at", "id"], name="webhook_delivery_old"),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk} to endpoint {self.endpoint_id}"

@@ -1,0 +1,95 @@
+"""Status webhooks by real processes: none is posted by two at once, and none is lost with its
+process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from notifications.testing.servers import Act, HTTPSink
+from tests.functional.installation import Installation, wait_until
+
+SET_UP = """
+from notifications.domain.callers import SYSTEM
+from notifications.infra import clock
+from notifications.models import StatusEvent
+from notifications.services.webhook_answers import WebhookBody
+from notifications.services.webhooks import WebhookService
+WebhookService().create(body=WebhookBody(url={url!r}), caller=SYSTEM)
+at = clock.now()
+StatusEvent.objects.write(
+    StatusEvent(message_id=n, kind="message.sent", at=at) for n in range({count})
+)
+"""
+TELL = """
+import django
+django.setup()
+from notifications.infra import clock
+from notifications.services.telling import tell_due
+print(tell_due(now=clock.now()), flush=True)
+"""
+LEASES_END = """
+from notifications.models import WebhookDelivery
+from notifications.infra import clock
+WebhookDelivery.objects.filter(next_at__isnull=False).update(next_at=clock.now())
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Installation:
+    made = Installation(tmp_path, webhook_allow_private="true")
+    assert made.carillon("migrate").returncode == 0
+    return made
+
+
+@pytest.fixture
+def sink() -> Iterator[HTTPSink]:
+    with HTTPSink().run_in_thread() as made:
+        yield made
+
+
+def teller(place: Installation) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", TELL], env=place.environ, stdout=subprocess.PIPE, text=True
+    )
+
+
+def messages(sink: HTTPSink) -> Counter[int]:
+    return Counter(json.loads(each.body)["data"]["message_id"] for each in sink.requests)
+
+
+def test_processes_that_tell_at_once_share_the_work(place: Installation, sink: HTTPSink) -> None:
+    place.python(SET_UP.format(url=sink.url, count=400))
+
+    crew = [teller(place) for _ in range(3)]
+    posts = [int(each.communicate(timeout=60)[0]) for each in crew]
+
+    assert sum(posts) == 400
+    assert messages(sink) == Counter(range(400))
+
+
+def test_what_a_killed_process_had_in_hand_is_told_by_another(
+    place: Installation, sink: HTTPSink
+) -> None:
+    sink.script = lambda _: Act.HANG
+    place.python(SET_UP.format(url=sink.url, count=30))
+    doomed = teller(place)
+    wait_until(lambda: len(sink.requests) >= 20)
+    doomed.kill()
+    doomed.communicate()
+    sink.script = None
+    sink.requests.clear()
+
+    (told,) = [int(each.communicate(timeout=60)[0]) for each in [teller(place)]]
+    assert told == 10  # the others are leased still
+    place.python(LEASES_END)
+    (told,) = [int(each.communicate(timeout=60)[0]) for each in [teller(place)]]
+
+    assert told == 20
+    assert messages(sink) == Counter(range(30))
