@@ -69,7 +69,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     from notifications.infra import clock
     from notifications.rendering.versions import precompile
-    from notifications.services.broadcast_launch import carry_on_launches
+    from notifications.services.broadcast_upkeep import keep_broadcasts
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
     from notifications.services.receipts import apply_due
@@ -85,7 +85,6 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     def schedule(ticks: int) -> None:
         """The embedded schedule: what `beat` does where there is a broker."""
-        carry_on_launches(now=clock.now())
         apply_due(now=clock.now())
         rounds.look(clock.now())
         if ticks % _DIGESTS_EVERY == 0:
@@ -97,7 +96,11 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
         """Status webhooks, on a thread of their own: a slow endpoint holds nothing else up."""
         tell_due(now=clock.now())
 
-    for call in (schedule, tell):
+    def broadcast(_ticks: int) -> None:
+        """Broadcasts, on a thread of their own: a great launch delays nothing that is due."""
+        keep_broadcasts(now=clock.now())
+
+    for call in (schedule, tell, broadcast):
         threading.Thread(
             target=_repeat, args=(call, ended), name=call.__name__, daemon=True
         ).start()

@@ -5,8 +5,11 @@ At every instant recipients = sent + failed + suppressed + uncertain + cancelled
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from notifications.domain.lifecycle import REACHED, MessageStatus
 
 
 class BroadcastStatus(StrEnum):
@@ -52,6 +55,26 @@ class RecipientState(StrEnum):
     SUPPRESSED = "suppressed"
     UNCERTAIN = "uncertain"
     CANCELLED = "cancelled"
+
+
+_M = MessageStatus
+_STATES: tuple[tuple[RecipientState, frozenset[MessageStatus]], ...] = (
+    (RecipientState.SENT, REACHED),
+    (RecipientState.PENDING, frozenset({_M.PENDING, _M.PROCESSING})),
+    (RecipientState.UNCERTAIN, frozenset({_M.UNCERTAIN})),
+    (RecipientState.FAILED, frozenset({_M.FAILED})),
+    (RecipientState.CANCELLED, frozenset({_M.CANCELLED})),
+    (RecipientState.SUPPRESSED, frozenset({_M.SUPPRESSED, _M.EXPIRED, _M.DIGESTED})),
+)
+
+
+def recipient_state(statuses: Iterable[str]) -> RecipientState:
+    """What a recipient is, given the statuses of their messages: the first line above that holds
+    one of them. Sent if any channel was sent; failed if none was, and one was tried; suppressed
+    where nobody was asked: policy, a digest or the clock had the message. Pending without any."""
+    there = {MessageStatus(status) for status in statuses}
+    found = (state for state, members in _STATES if members & there)
+    return next(found, RecipientState.PENDING)
 
 
 def may_follow(current: str, target: str) -> bool:

@@ -9,6 +9,7 @@ from notifications.models.batch import (
     unpack_keys,
 )
 from notifications.models.broadcast import Broadcast, BroadcastRecipient, change_broadcast_status
+from notifications.models.broadcast_news import BroadcastNews
 from notifications.models.callback import ProviderCallback
 from notifications.models.category import Category, CrashPolicy, LegalBasis
 from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
@@ -52,6 +53,7 @@ __all__ = [
     "SCOPES",
     "ApiKey",
     "Broadcast",
+    "BroadcastNews",
     "BroadcastRecipient",
     "Category",
     "ChatFlow",

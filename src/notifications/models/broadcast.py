@@ -75,6 +75,9 @@ class Broadcast(models.Model):
     sent_at is when sending began: relative dates of the audience count from it, whenever a launch
     goes on after a crash. snapshot_after and messaged_after are how far the launch has come: the
     last recipient that was written, and the last that has messages; the *_done flags end each.
+    requeue_after is the same for a retry; cleared is False while a cancellation still takes back
+    what waits. handed_over_at is when nothing was pending any more. error_reasons counts failed
+    recipients by reason; miscounted is by how much the last reconciliation found the counters off.
     """
 
     TargetGroup = BroadcastTarget
@@ -113,6 +116,7 @@ class Broadcast(models.Model):
         help_text=_("The latest errors by recipient: {recipient_id, error, timestamp}"),
     )
     error_total = models.IntegerField(default=0)
+    error_reasons = models.JSONField(default=dict, blank=True)
     status = models.CharField(
         max_length=17, choices=BroadcastState.choices, default=BroadcastState.DRAFT
     )
@@ -134,6 +138,20 @@ class Broadcast(models.Model):
     messaged_after = models.BigIntegerField(default=0)
     messaged_done = models.BooleanField(default=False)
     launch_moved_at = models.DateTimeField(null=True, blank=True)
+    requeue_after = models.BigIntegerField(default=0)
+    requeue_done = models.BooleanField(default=True)
+    cleared = models.BooleanField(default=True)
+    handed_over_at = models.DateTimeField(null=True, blank=True)
+    miscounted = models.IntegerField(default=0)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+    )
+    review_note = models.TextField(blank=True)
 
     class Meta:
         verbose_name = _("Broadcast")
@@ -168,7 +186,9 @@ class BroadcastRecipient(models.Model):
     """One person of a broadcast's snapshot.
 
     notification_id is reserved when the row is written, so that making the messages updates no row.
-    Foreign keys carry no database constraint, as in all hot tables (ADR 4).
+    state is the one that the broadcast's counters count; channel_states says which message status
+    each channel has. error is why they failed, on whatever channel; requeue that a retry is under
+    way. Foreign keys carry no database constraint, as in all hot tables (ADR 4).
     """
 
     State = RecipientState
@@ -197,6 +217,8 @@ class BroadcastRecipient(models.Model):
     telegram_sent = models.BooleanField(default=False)
     telegram_message_id = models.CharField(max_length=100, null=True, blank=True)
     telegram_error = models.TextField(null=True, blank=True)
+    error = models.TextField(null=True, blank=True)
+    requeue = models.BooleanField(default=False)
     retries = models.SmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -209,7 +231,22 @@ class BroadcastRecipient(models.Model):
         indexes = [
             models.Index(fields=["broadcast", "telegram_sent"], name="broadcast_recipient_sent"),
             models.Index(fields=["recipient", "broadcast"], name="broadcast_recipient_person"),
+            models.Index(
+                fields=["broadcast", "state", "recipient"],
+                condition=~models.Q(state=RecipientState.PENDING.value),  # nothing on insertion
+                name="broadcast_recipient_state",
+            ),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A row that is made by hand says by the documented fields what became of the person."""
+        if self._state.adding and self.state == RecipientState.PENDING:
+            if self.telegram_sent:
+                self.state = RecipientState.SENT.value
+            elif self.telegram_error:
+                self.state = RecipientState.FAILED.value
+                self.error = self.telegram_error
+        super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         return f"recipient {self.recipient_id} of broadcast {self.broadcast_id}"

@@ -9,16 +9,16 @@ from django.db import connection
 
 from notifications.models import hot_postgres, hot_sqlite
 
-_COLUMNS = "broadcast_id, recipient_id, notification_id, state, telegram_sent, retries"
+_COLUMNS = "broadcast_id, recipient_id, notification_id, state, telegram_sent, requeue, retries"
 _INSERT_POSTGRES = (
     f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
-    " SELECT %s, v.person, v.key, 'pending', false, 0"
+    " SELECT %s, v.person, v.key, 'pending', false, false, 0"
     " FROM unnest(%s::bigint[], %s::bigint[]) AS v(person, key)"
     " ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
 )
 _INSERT_SQLITE = (
     f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
-    " VALUES (?, ?, ?, 'pending', 0, 0) ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
+    " VALUES (?, ?, ?, 'pending', 0, 0, 0) ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
 )
 _UNTOLD = (
     "SELECT r.recipient_id, r.notification_id FROM notifications_broadcastrecipient r"

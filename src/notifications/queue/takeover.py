@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, telemetry
 from notifications.models import (
+    BroadcastNews,
     CrashPolicy,
     DeadLetter,
     MessageEvent,
@@ -142,6 +143,7 @@ def _judge(dead: _Dead, keys: Sequence[int], report: Takeover) -> None:
             report.held += 1
         else:
             again[crashes[message.pk] >= _ALONE_FROM].append(message.pk)
+    BroadcastNews.objects.tell((dead.source, message.notification_id) for message in rows)
     for alone, chosen in again.items():
         _resend(dead, chosen, alone=alone, in_doubt=in_doubt)
         report.resent += len(chosen)

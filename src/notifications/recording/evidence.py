@@ -9,6 +9,7 @@ from django.db import transaction
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock
 from notifications.models import (
+    BroadcastNews,
     DeadLetter,
     DeliveryBatch,
     LateOutcome,
@@ -70,6 +71,7 @@ def _settle(outcome: Outcome) -> bool:
             },
         )
         if moved:
+            BroadcastNews.objects.tell([(outcome.message.source, outcome.message.notification_id)])
             DeadLetter.objects.filter(message_id=key, resolved_at__isnull=True).update(
                 resolution=DeadLetter.Resolution.SETTLED,
                 resolution_reason="a late outcome said it was sent",

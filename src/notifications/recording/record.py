@@ -16,6 +16,7 @@ from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
     BATCH_SIZE,
+    BroadcastNews,
     DeadLetter,
     Notification,
     SandboxMessage,
@@ -76,6 +77,7 @@ def record(
         _write_facts(standing, took)
         tell_outcomes(standing, took)
         fall_back(standing, took)
+        _tell_broadcasts(standing, took)
         if buckets:
             write_items(standing, took, buckets)
         # What a lost lease still names counts against the limit until somebody took it over.
@@ -187,6 +189,19 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     ]
     if scheduled:
         Notification.objects.filter(pk__in=scheduled).update(scheduled_status="sent")
+
+
+def _tell_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:
+    """Whose recipients are to be counted anew; a statement for slices of broadcasts only."""
+    told = [
+        (outcome.lease.source, outcome.message.notification_id)
+        for outcome in outcomes
+        if outcome.lease.source.startswith("broadcast:")
+        and outcome.status is not MessageStatus.PENDING
+        and outcome.message.id in took
+    ]
+    if told:
+        BroadcastNews.objects.tell(told)
 
 
 def _attempts(outcome: Outcome, result: SendResult) -> list[tuple[Any, ...]]:

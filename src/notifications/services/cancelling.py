@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.models import (
+    BroadcastNews,
     Notification,
     NotificationMessage,
     ScheduledStatus,
@@ -39,6 +40,7 @@ def cancel_waiting(found: Notification, *, by: str, now: datetime) -> list[str]:
             raise Conflict("nothing of this notification is waiting any more", code="not_pending")
         moved = set(_cancel([message.pk for message in waiting], by=by, now=now))
         _mark_cancelled([found.pk], now=now)
+        BroadcastNews.objects.tell([(found.source, found.pk)])
     return [message.channel for message in waiting if message.pk in moved]
 
 

@@ -20,6 +20,7 @@ from notifications.models import (
     WebhookDelivery,
 )
 from notifications.queue import takeover
+from notifications.services.broadcast_upkeep import check_counts
 from notifications.services.digests import close_due
 
 _AT_ONCE = 5_000
@@ -60,6 +61,7 @@ def maintain() -> dict[str, int]:
         "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
         "digests_sent": close_due(now=now),
         "batches_taken_over": swept.batches,
+        "broadcasts_miscounted": check_counts(now=now),
     }
 
 

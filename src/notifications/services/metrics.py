@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -9,9 +10,12 @@ from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily
 
 from notifications.delivery.registry import chosen_channels
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.channels import Lane
 from notifications.infra import clock, telemetry
 from notifications.models import (
+    Broadcast,
+    BroadcastNews,
     DeadLetter,
     DeliveryBatch,
     KillSwitch,
@@ -20,6 +24,7 @@ from notifications.models import (
 )
 
 _MOST_HELD = 10_000
+_MOST_BROADCASTS = 1_000
 OVERDUE_AFTER = timedelta(seconds=30)
 """A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
 
@@ -65,10 +70,50 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for provider, count in open_breakers().items():
         breakers.add_metric([provider], count)
     yield breakers
+    yield from _broadcasts()
     for name, text, value in (
         ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
         ("notification_workers", "Workers alive.", workers_alive(now)),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
+
+
+def _broadcasts() -> Iterator[GaugeMetricFamily]:
+    """Recipients of broadcasts that are under way, and whether the arithmetic holds."""
+    people = GaugeMetricFamily(
+        "notification_broadcast_recipients",
+        "Recipients of broadcasts under way, by state.",
+        labels=["state"],
+    )
+    totals: Counter[str] = Counter(dict.fromkeys(RecipientState, 0))
+    off = broken = 0
+    live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
+    rows = Broadcast.objects.filter(status__in=live).defer("error_log", "error_reasons")
+    live_now = list(rows.order_by("-pk")[:_MOST_BROADCASTS])
+    for broadcast in live_now:
+        tally = broadcast.tally
+        for state in RecipientState:
+            totals[state] += getattr(tally, state)
+        off += broadcast.miscounted
+        broken += not tally.holds
+    for name_of_state, total in totals.items():
+        people.add_metric([name_of_state], total)
+    yield people
+    news = BroadcastNews.objects.count()
+    for name, text, value in (
+        ("notification_broadcasts", "Broadcasts under way.", len(live_now)),
+        ("notification_broadcast_news", "Rows of news that are not counted yet.", news),
+        (
+            "notification_broadcast_miscounted",
+            "By how many recipients counters were off when last held against their rows.",
+            off,
+        ),
+        (
+            "notification_broadcast_invariant_broken",
+            "Broadcasts whose states do not add up to their recipients.",
+            broken,
+        ),
     ):
         yield GaugeMetricFamily(name, text, value=value)
 

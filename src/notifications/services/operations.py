@@ -16,6 +16,7 @@ from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Re
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, wakeups
 from notifications.models import (
+    BroadcastNews,
     Category,
     DeadLetter,
     KillSwitch,
@@ -127,6 +128,7 @@ class OperationsService:
                 reason=f"discarded by {caller.name}",
                 only_from=frozenset({MessageStatus.UNCERTAIN}),
             )
+            _tell_broadcasts(letters)
             _resolve(letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
             _note(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
         return len(letters)
@@ -175,8 +177,15 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     )
     enqueue(NotificationMessage.objects.filter(pk__in=moved).select_related("notification"))
     done = [by_key[key] for key in moved]
+    _tell_broadcasts(done)
     _resolve(done, DeadLetter.Resolution.REPLAYED, caller, "", now=clock.now())
     return len(moved)
+
+
+def _tell_broadcasts(letters: Sequence[DeadLetter]) -> None:
+    keys = [letter.notification_id for letter in letters]
+    sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
+    BroadcastNews.objects.tell(sources)
 
 
 def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from notifications.infra import clock, wakeups
-from notifications.services.broadcast_launch import carry_on_launches
+from notifications.services.broadcast_upkeep import keep_broadcasts
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
 from notifications.services.receipts import apply_due
@@ -52,9 +52,9 @@ def close_digests(**_future: Any) -> int:
 
 
 @shared_task(name="notifications.tasks.launch_broadcasts", ignore_result=True)
-def launch_broadcasts(**_future: Any) -> int:
-    """Goes on with the launches of broadcasts that nobody is at."""
-    return carry_on_launches(now=clock.now())
+def launch_broadcasts(**_future: Any) -> dict[str, int]:
+    """Goes on with broadcasts: launches, counts, ends."""
+    return keep_broadcasts(now=clock.now())
 
 
 @shared_task(name="notifications.tasks.apply_receipts", ignore_result=True)

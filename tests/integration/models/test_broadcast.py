@@ -80,7 +80,8 @@ def test_indexes_are_those_of_the_documents():
         ["created_by", "-created_at"],
         ["status", "scheduled_at"],
     ]
-    assert [index.fields for index in BroadcastRecipient._meta.indexes] == [
+    whole = [index for index in BroadcastRecipient._meta.indexes if index.condition is None]
+    assert [index.fields for index in whole] == [
         ["broadcast", "telegram_sent"],
         ["recipient", "broadcast"],
     ]

@@ -1,0 +1,105 @@
+"""Set-based statements by which outcomes become recipients' states, for both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection
+
+from notifications.models import hot_postgres, hot_sqlite
+
+_TURN = 0x42C4  # the class of our advisory locks on who counts a broadcast
+_FOUND = (
+    "SELECT r.recipient_id, r.state, r.requeue, r.error, CAST(r.channel_states AS text),"
+    " m.channel, m.status, m.provider_message_id, m.last_error, m.sent_at"
+    " FROM notifications_notificationmessage m"
+    " JOIN notifications_broadcastrecipient r"
+    " ON r.broadcast_id = {broadcast} AND r.recipient_id = m.user_id"
+    " WHERE m.notification_id {among} AND r.notification_id = m.notification_id"
+    " ORDER BY r.recipient_id, m.id"
+)
+_FOUND_POSTGRES = _FOUND.format(broadcast="%s", among="= ANY(%s::bigint[])")
+_FOUND_SQLITE = _FOUND.format(broadcast="?", among="IN (SELECT value FROM json_each(?))")
+_WRITE_POSTGRES = """
+UPDATE notifications_broadcastrecipient r SET
+  state = v.state, channel_states = v.channels::jsonb, error = v.error,
+  telegram_sent = v.telegram_sent, telegram_message_id = v.telegram_message_id,
+  telegram_error = v.telegram_error, sent_at = v.sent_at
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[],
+            %s::timestamptz[])
+  AS v(person, state, channels, error, telegram_sent, telegram_message_id, telegram_error, sent_at)
+WHERE r.broadcast_id = %s AND r.recipient_id = v.person
+"""
+_WRITE_SQLITE = """
+UPDATE notifications_broadcastrecipient SET
+  state = ?2, channel_states = ?3, error = ?4, telegram_sent = ?5, telegram_message_id = ?6,
+  telegram_error = ?7, sent_at = ?8
+WHERE broadcast_id = ?9 AND recipient_id = ?1
+"""
+
+
+class Found(NamedTuple):
+    """One message of a recipient, beside what the recipient's row says. channels is JSON text."""
+
+    person: int
+    state: str
+    requeue: bool
+    error: str | None
+    channels: str | None
+    channel: str
+    status: str
+    provider_message_id: str | None
+    last_error: str | None
+    sent_at: datetime | None
+
+
+class Written(NamedTuple):
+    """What a recipient's row is to say."""
+
+    person: int
+    state: str
+    channels: str
+    error: str | None
+    telegram_sent: bool
+    telegram_message_id: str | None
+    telegram_error: str | None
+    sent_at: datetime | None
+
+
+def take_turn(broadcast_id: int, *, wait: bool = False) -> bool:
+    """Makes the caller, until its transaction ends, the only one that writes the states of a
+    broadcast's recipients; False when somebody else is, and the caller does not wait.
+
+    An advisory lock, not the broadcast's row: who pauses or cancels must not wait for a count.
+    SQLite has one writer anyway.
+    """
+    if connection.vendor == "sqlite":
+        return True
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [_TURN, broadcast_id & 0x7FFFFFFF])
+        return wait or bool(cursor.fetchone()[0])
+
+
+def messages_of(broadcast_id: int, keys: Sequence[int]) -> list[Found]:
+    """The messages of these notifications, each beside its recipient; one recipient's together."""
+    if connection.vendor == "sqlite":
+        rows = hot_sqlite.raw().execute(_FOUND_SQLITE, (broadcast_id, json.dumps(list(keys))))
+        return [Found._make((*row[:-1], hot_sqlite.parse_time(row[-1]))) for row in rows.fetchall()]
+    with hot_postgres.raw() as cursor:
+        cursor.execute(_FOUND_POSTGRES, [broadcast_id, hot_postgres.array(keys)])
+        return [Found._make(row) for row in cursor.fetchall()]
+
+
+def write_states(broadcast_id: int, rows: Sequence[Written]) -> None:
+    """Writes recipients' rows; the caller has the turn."""
+    if connection.vendor == "sqlite":
+        values = [(*row[:-1], hot_sqlite.time_value(row[-1]), broadcast_id) for row in rows]
+        hot_sqlite.raw().executemany(_WRITE_SQLITE, values)
+        return
+    columns = [hot_postgres.array(column) for column in zip(*rows, strict=True)]
+    with hot_postgres.raw() as cursor:
+        cursor.execute(_WRITE_POSTGRES, [*columns, broadcast_id])
