@@ -78,6 +78,7 @@ class Broadcast(models.Model):
     requeue_after is the same for a retry; cleared is False while a cancellation still takes back
     what waits. handed_over_at is when nothing was pending any more. error_reasons counts failed
     recipients by reason; miscounted is by how much the last reconciliation found the counters off.
+    pace holds a few moments of the last minute: [epoch seconds, recipients settled by then].
     """
 
     TargetGroup = BroadcastTarget
@@ -143,6 +144,7 @@ class Broadcast(models.Model):
     cleared = models.BooleanField(default=True)
     handed_over_at = models.DateTimeField(null=True, blank=True)
     miscounted = models.IntegerField(default=0)
+    pace = models.JSONField(default=list, blank=True)
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
