@@ -30,7 +30,7 @@ app.conf.update(
     task_queues=[Queue(lane) for lane in Lane],
     beat_schedule={
         "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
-        "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 2.0},
+        "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 1.0},
         "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
         "tell_webhooks": {"task": "notifications.tasks.tell_webhooks", "schedule": 2.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},

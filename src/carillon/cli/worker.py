@@ -69,7 +69,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     from notifications.infra import clock
     from notifications.rendering.versions import precompile
-    from notifications.services.broadcast_upkeep import keep_broadcasts
+    from notifications.services.broadcast_upkeep import begin_due, keep_broadcasts
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
     from notifications.services.receipts import apply_due
@@ -100,9 +100,18 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
         """Broadcasts, on a thread of their own: a great launch delays nothing that is due."""
         keep_broadcasts(now=clock.now())
 
-    for call in (schedule, tell, broadcast):
+    def begin(_ticks: int) -> None:
+        """Scheduled broadcasts begin within a second of their time, whatever goes on."""
+        begin_due(now=clock.now())
+
+    for call, tick_s in (
+        (schedule, _TICK_S),
+        (tell, _TICK_S),
+        (broadcast, _TICK_S),
+        (begin, _TICK_S / 2),
+    ):
         threading.Thread(
-            target=_repeat, args=(call, ended), name=call.__name__, daemon=True
+            target=_repeat, args=(call, ended, tick_s), name=call.__name__, daemon=True
         ).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
@@ -110,12 +119,12 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     ended.set()
 
 
-def _repeat(call: Callable[[int], None], ended: threading.Event) -> None:
-    """Calls every second with a rising number until the end; a lost database is waited out."""
+def _repeat(call: Callable[[int], None], ended: threading.Event, tick_s: float) -> None:
+    """Calls at every tick with a rising number until the end; a lost database is waited out."""
     from django.db import DatabaseError, InterfaceError, connection
 
     ticks = 0
-    while not ended.wait(_TICK_S):
+    while not ended.wait(tick_s):
         ticks += 1
         try:
             call(ticks)

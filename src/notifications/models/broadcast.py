@@ -161,6 +161,11 @@ class Broadcast(models.Model):
         indexes = [
             models.Index(fields=["created_by", "-created_at"], name="broadcast_by_author"),
             models.Index(fields=["status", "scheduled_at"], name="broadcast_due"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(status="paused") | models.Q(cleared=False, status="cancelled"),
+                name="broadcast_halted",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -255,11 +260,16 @@ class BroadcastRecipient(models.Model):
 
 
 def change_broadcast_status(
-    broadcast_id: int, target: BroadcastStatus, *, values: dict[str, Any] | None = None
+    broadcast_id: int,
+    target: BroadcastStatus,
+    *,
+    values: dict[str, Any] | None = None,
+    only_from: frozenset[BroadcastStatus] | None = None,
 ) -> bool:
     """Moves a broadcast to `target` where the table allows it; False where it does not (any more).
 
     One conditional UPDATE, which writes `values` with it. The caller is in a transaction.
     """
-    rows = Broadcast.objects.filter(pk=broadcast_id, status__in=list(sources_of(target)))
+    allowed = sources_of(target) if only_from is None else sources_of(target) & only_from
+    rows = Broadcast.objects.filter(pk=broadcast_id, status__in=list(allowed))
     return rows.update(status=BroadcastStatus(target).value, **(values or {})) == 1

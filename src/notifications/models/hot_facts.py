@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from notifications.models import hot_postgres, hot_sqlite
+from notifications.models.hot_rows import HALTED_SOURCES
 
 USER_COLUMNS = (
     "id",
@@ -60,8 +61,10 @@ _WISHES = _text(
     "coalesce(CAST(dnd_until AS text), '')",
 )
 _OWN = _text(_bits(*_SWITCHES), "chosen")
+_STOPS = f"SELECT scope, value FROM notifications_killswitch UNION ALL SELECT {HALTED_SOURCES}"  # noqa: S608
 _CIRCUMSTANCES = (
     "SELECT 'stop', 0, scope, value FROM notifications_killswitch"  # noqa: S608 -- constant text
+    f" UNION ALL SELECT 'stop', 0, {HALTED_SOURCES}"
     f" UNION ALL SELECT 'wishes', user_id, '', {_WISHES}"
     " FROM notifications_usernotificationpreference WHERE user_id {users}"
     f" UNION ALL SELECT 'own', user_id, category, {_OWN}"
@@ -112,6 +115,11 @@ class Circumstances(NamedTuple):
     wishes: dict[int, str]
     own: dict[tuple[int, str], str]
     counts: dict[tuple[int, str], str]
+
+
+def load_stops() -> list[tuple[str, str]]:
+    """(scope, value) of the kill switches in force, and of what broadcasts hold back."""
+    return [(row[0], row[1]) for row in _rows(_STOPS)]
 
 
 def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circumstances:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from notifications.models.hot_rows import (
     ATTEMPT_COLUMNS,
+    HALTED_SOURCES,
     LOAD_COLUMNS,
     Change,
     PendingMessage,
@@ -101,9 +102,10 @@ def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
 def recheck(keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
     with raw() as cursor:
         cursor.execute(
-            "SELECT 'pending', id::text, '' FROM notifications_notificationmessage"
+            "SELECT 'pending', id::text, '' FROM notifications_notificationmessage"  # noqa: S608
             " WHERE id = ANY(%s) AND status = 'pending'"
             " UNION ALL SELECT 'stop', scope, value FROM notifications_killswitch"
+            f" UNION ALL SELECT 'stop', {HALTED_SOURCES}"
             " UNION ALL SELECT 'suppressed', address, '' FROM directory_suppression"
             " WHERE kind = %s AND address = ANY(%s)",
             [list(keys), kind, list(addresses)],

@@ -14,6 +14,12 @@ LOAD_COLUMNS = (
     " n.is_test, n.scheduled_status, m.provider, n.read_at IS NOT NULL"
 )
 
+HALTED_SOURCES = (
+    "'source', 'broadcast:' || id FROM notifications_broadcast"
+    " WHERE (status = 'paused' OR (NOT cleared AND status = 'cancelled'))"
+)
+"""What broadcasts stop, as a kill switch of their source would: the end of a SELECT. An index holds
+just these rows (`broadcast_halted`)."""
 
 ATTEMPT_COLUMNS = (
     "message_id",

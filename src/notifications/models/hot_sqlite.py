@@ -11,6 +11,7 @@ from django.db import connection
 
 from notifications.models.hot_rows import (
     ATTEMPT_COLUMNS,
+    HALTED_SOURCES,
     LOAD_COLUMNS,
     Change,
     PendingMessage,
@@ -73,9 +74,10 @@ def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
 
 def recheck(keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
     rows = raw().execute(
-        "SELECT 'pending', id, '' FROM notifications_notificationmessage"
+        "SELECT 'pending', id, '' FROM notifications_notificationmessage"  # noqa: S608 -- constant
         " WHERE id IN (SELECT value FROM json_each(?)) AND status = 'pending'"
         " UNION ALL SELECT 'stop', scope, value FROM notifications_killswitch"
+        f" UNION ALL SELECT 'stop', {HALTED_SOURCES}"
         " UNION ALL SELECT 'suppressed', address, '' FROM directory_suppression"
         " WHERE kind = ? AND address IN (SELECT value FROM json_each(?))",
         (json.dumps(list(keys)), kind, json.dumps(list(addresses))),

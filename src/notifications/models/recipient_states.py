@@ -12,6 +12,7 @@ from django.db import connection
 from notifications.models import hot_postgres, hot_sqlite
 
 _TURN = 0x42C4  # the class of our advisory locks on who counts a broadcast
+_LAUNCH = 0x42C5  # and of those on who makes its recipients and messages
 _FOUND = (
     "SELECT r.recipient_id, r.state, r.requeue, r.error, CAST(r.channel_states AS text),"
     " m.channel, m.status, m.provider_message_id, m.last_error, m.sent_at"
@@ -76,11 +77,22 @@ def take_turn(broadcast_id: int, *, wait: bool = False) -> bool:
     An advisory lock, not the broadcast's row: who pauses or cancels must not wait for a count.
     SQLite has one writer anyway.
     """
+    return _lock(_TURN, broadcast_id, wait=wait)
+
+
+def take_launch(broadcast_id: int) -> None:
+    """Makes the caller, until its transaction ends, the only one that makes a broadcast's
+    recipients and messages, or puts them back into the queue. Whoever takes a turn, too, takes this
+    first."""
+    _lock(_LAUNCH, broadcast_id, wait=True)
+
+
+def _lock(kind: int, broadcast_id: int, *, wait: bool) -> bool:
     if connection.vendor == "sqlite":
         return True
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [_TURN, broadcast_id & 0x7FFFFFFF])
+        cursor.execute(f"SELECT {function}(%s, %s)", [kind, broadcast_id & 0x7FFFFFFF])
         return wait or bool(cursor.fetchone()[0])
 
 

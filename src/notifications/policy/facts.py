@@ -21,7 +21,7 @@ from notifications.domain.channels import (
 from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_options, unpack_entries
 from notifications.infra.clock import epoch_ms
 from notifications.infra.crypto import unseal_json
-from notifications.models import KillSwitch
+from notifications.models import hot_facts
 from notifications.models.hot_facts import (
     USER_COLUMNS,
     Circumstances,
@@ -131,8 +131,9 @@ class SliceFacts:
 
 
 def load_stops() -> Stops:
-    """The kill switches, read afresh: a stop is honoured by the very next slice."""
-    return Stops.of(KillSwitch.objects.values_list("scope", "value"))
+    """The kill switches, read afresh: a stop is honoured by the very next slice. Broadcasts that
+    are paused, or cancelled and not cleared yet, are stopped sources."""
+    return Stops.of(hot_facts.load_stops())
 
 
 def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: TermsOf) -> SliceFacts:

@@ -210,19 +210,29 @@ def reconcile(broadcast_id: int, *, now: datetime) -> int:
     with transaction.atomic():
         if not take_turn(broadcast_id):
             return 0
-        held = Broadcast.objects.select_for_update().get(pk=broadcast_id)
-        rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id).order_by()
-        states = dict(rows.values_list("state").annotate(Count("pk")))
-        if not states:  # counted by hand: update_progress
-            return 0
-        true = {f"{state}_count": states.get(state, 0) for state in _COUNTED}
-        true["recipient_count"] = sum(states.values())
-        off = {name: value for name, value in true.items() if getattr(held, name) != value}
-        drift: int = sum(abs(getattr(held, name) - value) for name, value in off.items())
-        if off or held.miscounted != drift:
-            Broadcast.objects.filter(pk=broadcast_id).update(**off, miscounted=drift)
-    if off:
+        held = Broadcast.objects.only("miscounted").get(pk=broadcast_id)
+        drift = recount_rows(broadcast_id)
+        if held.miscounted != drift:
+            Broadcast.objects.filter(pk=broadcast_id).update(miscounted=drift)
+    if drift:
         log.error("broadcast.miscounted", broadcast=broadcast_id, by=drift)
+    return drift
+
+
+def recount_rows(broadcast_id: int) -> int:
+    """Sets the counters to what the rows say; returns by how much they were off. The caller has the
+    turn. A broadcast without rows is counted by hand: update_progress."""
+    rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id).order_by()
+    states = dict(rows.values_list("state").annotate(Count("pk")))
+    if not states:
+        return 0
+    true = {f"{state}_count": states.get(state, 0) for state in _COUNTED}
+    true["recipient_count"] = sum(states.values())
+    held = Broadcast.objects.select_for_update().get(pk=broadcast_id)
+    off = {name: value for name, value in true.items() if getattr(held, name) != value}
+    if off:
+        Broadcast.objects.filter(pk=broadcast_id).update(**off)
+    drift: int = sum(abs(getattr(held, name) - value) for name, value in off.items())
     return drift
 
 

@@ -36,6 +36,7 @@ from notifications.models import (
     reserve_keys,
 )
 from notifications.models.broadcast import MAX_MESSAGE
+from notifications.models.recipient_states import take_launch
 from notifications.models.recipients import Untold, give_keys, insert_recipients, untold
 from notifications.services.audience import invalid_audience
 from notifications.shared_rows import category_by_key, category_keys
@@ -55,7 +56,7 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         Conflict: broadcast_status, when it was launched or cancelled already.
         InvalidRequest: with every fault of audience, channels and category; no_recipients.
     """
-    broadcast = _find(broadcast_id)
+    broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
     if not with_people and not _anybody(audience_of(broadcast, now=now)):
@@ -63,23 +64,27 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         detail = f"No recipients found for group {group}"
         raise InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)
     with transaction.atomic():
-        job = Job.objects.create(
-            kind="broadcast",
-            source=broadcast.source,
-            context={"title": broadcast.title, "message": broadcast.message},
-            total=0,
-            accepted=0,
-            created_at=now,
-        )
+        job = make_job(broadcast, now=now)
         locked = _locked(broadcast_id)
         if locked.status not in LAUNCHABLE:
             raise Conflict(
                 f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
             )
-        change_broadcast_status(
-            broadcast_id, BroadcastStatus.SENDING, values={"sent_at": now, "job": job}
-        )
-    return _find(broadcast_id)
+        values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
+        change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
+    return find_broadcast(broadcast_id)
+
+
+def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
+    """The job that holds a broadcast's text once for all its recipients."""
+    return Job.objects.create(
+        kind="broadcast",
+        source=broadcast.source,
+        context={"title": broadcast.title, "message": broadcast.message},
+        total=0,
+        accepted=0,
+        created_at=now,
+    )
 
 
 def check_terms(broadcast: Broadcast) -> None:
@@ -174,7 +179,7 @@ def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
     Raises:
         InvalidRequest: what the audience names is gone.
     """
-    broadcast = _find(broadcast_id)
+    broadcast = find_broadcast(broadcast_id)
     if broadcast.snapshot_done or broadcast.status != BroadcastStatus.SENDING:
         return broadcast.snapshot_done
     audience = audience_of(broadcast, now=broadcast.sent_at or clock.now())
@@ -183,8 +188,7 @@ def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
         if not _write_recipients(broadcast_id, people) or _is_over(until):
             return False
     with transaction.atomic():
-        locked = _locked(broadcast_id)
-        if locked.status != BroadcastStatus.SENDING:
+        if _at_launch(broadcast_id).status != BroadcastStatus.SENDING:
             return False
         total = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         Broadcast.objects.filter(pk=broadcast_id).update(snapshot_done=True, recipient_count=total)
@@ -195,7 +199,7 @@ def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
 def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
     """One part of the snapshot; False when the broadcast is not sending any more."""
     with transaction.atomic():
-        locked = _locked(broadcast_id)
+        locked = _at_launch(broadcast_id)
         if locked.status != BroadcastStatus.SENDING:
             return False
         new = [person for person in people if person > locked.snapshot_after]
@@ -213,7 +217,7 @@ def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
     """Gives every recipient their messages; True once all have them."""
     while True:
         with transaction.atomic():
-            locked = _locked(broadcast_id)
+            locked = _at_launch(broadcast_id)
             if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
                 return locked.messaged_done
             waiting = untold(broadcast_id, after=locked.messaged_after, limit=MESSAGE_BATCH)
@@ -277,32 +281,54 @@ def _intent(broadcast: Broadcast) -> Intent:
     )
 
 
+def refuse(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
+    """A scheduled broadcast that cannot begin is a draft again, with the reason."""
+    _stop(broadcast_id, BroadcastStatus.DRAFT, error, now=now)
+
+
 def _hold(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
     """A launch that cannot go on is paused with the reason, for a person to mend."""
+    _stop(broadcast_id, BroadcastStatus.PAUSED, error, now=now)
+
+
+def _stop(
+    broadcast_id: int, status: BroadcastStatus, error: InvalidRequest, *, now: datetime
+) -> None:
     with transaction.atomic():
         locked = _locked(broadcast_id)
         entry = {"recipient_id": None, "error": error.detail, "timestamp": now.isoformat()}
-        paused = change_broadcast_status(
+        stopped = change_broadcast_status(
             broadcast_id,
-            BroadcastStatus.PAUSED,
+            status,
             values={
                 "error_log": [*locked.error_log, entry][-100:],
                 "error_total": locked.error_total + 1,
             },
         )
-    if paused:
-        log.error("broadcast.held", broadcast=broadcast_id, code=error.code)
+    if stopped:
+        log.error("broadcast.held", broadcast=broadcast_id, status=status, code=error.code)
 
 
 def _mark(broadcast_id: int, **values: Any) -> None:
     Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=clock.now(), **values)
 
 
-def _find(broadcast_id: int) -> Broadcast:
+def find_broadcast(broadcast_id: int) -> Broadcast:
+    """The row as it is now.
+
+    Raises:
+        NotFound: unknown_broadcast.
+    """
     found = Broadcast.objects.filter(pk=broadcast_id).first()
     if found is None:
         raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
     return found
+
+
+def _at_launch(broadcast_id: int) -> Broadcast:
+    """The row as it is once nobody else is at the launch, until the transaction ends."""
+    take_launch(broadcast_id)
+    return find_broadcast(broadcast_id)
 
 
 def _locked(broadcast_id: int) -> Broadcast:

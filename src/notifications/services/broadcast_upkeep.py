@@ -10,10 +10,13 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, settled_status
+from notifications.domain.broadcast_pace import add_moment
 from notifications.domain.channels import Lane
+from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -21,8 +24,10 @@ from notifications.models import (
     DeliveryBatch,
     change_broadcast_status,
 )
+from notifications.services.broadcast_clearing import clear_cancelled
 from notifications.services.broadcast_fold import fold_news, reconcile, recount
-from notifications.services.broadcast_launch import carry_on_launches
+from notifications.services.broadcast_launch import begin, carry_on_launches, refuse
+from notifications.services.broadcast_retry import requeue_all
 
 RECEIPTS_WITHIN = timedelta(hours=24)
 """After that, a message without a receipt is taken to have arrived."""
@@ -37,11 +42,56 @@ log = structlog.get_logger("carillon.broadcast")
 
 
 def keep_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
-    """One round, bounded by time; what is left over is done in the next."""
-    until = clock.monotonic() + seconds
-    launched = carry_on_launches(now=now, seconds=seconds)
-    counted = fold_news(now=now, until=until)
-    return {"launched": launched, "counted": len(counted), "ended": settle_all(now=now)}
+    """One round, bounded by time; what is left over is done in the next.
+
+    Taking back and counting have their own share of it: a great launch holds neither up.
+    """
+    begun = begin_due(now=now)
+    share = seconds / 2
+    launched = carry_on_launches(now=now, seconds=share)
+    requeued = requeue_all(until=clock.monotonic() + share)
+    cleared = clear_cancelled(now=now, until=clock.monotonic() + share)
+    counted = fold_news(now=now, until=clock.monotonic() + seconds)
+    for broadcast_id in counted:
+        note_pace(broadcast_id, now=now)
+    return {
+        "begun": begun,
+        "launched": launched,
+        "requeued": requeued,
+        "cleared": cleared,
+        "counted": len(counted),
+        "ended": settle_all(now=now),
+    }
+
+
+def begin_due(*, now: datetime) -> int:
+    """Begins scheduled broadcasts whose time has come; returns how many.
+
+    One that cannot begin (nobody is in its audience any more) is a draft again, with the reason in
+    its log.
+    """
+    due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
+    begun = 0
+    for broadcast_id in due.order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE]:
+        try:
+            begin(broadcast_id, now=now)
+            begun += 1
+        except InvalidRequest as error:
+            refuse(broadcast_id, error, now=now)
+        except Conflict:  # another process was here before, or somebody cancelled it
+            continue
+    return begun
+
+
+def note_pace(broadcast_id: int, *, now: datetime) -> None:
+    """Notes how far a broadcast has come, for its rate."""
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    if row is None:
+        return
+    settled = row.tally.total - row.tally.pending
+    pace = add_moment(row.pace, settled, at=now.timestamp())
+    if pace != row.pace:
+        Broadcast.objects.filter(pk=broadcast_id).update(pace=pace)
 
 
 def settle_all(*, now: datetime) -> int:
@@ -103,7 +153,9 @@ def check_counts(*, now: datetime) -> int:
     """
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
     wrong = 0
-    for broadcast in Broadcast.objects.filter(status__in=live).order_by("pk")[:_AT_ONCE]:
+    clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
+    rows = Broadcast.objects.filter(Q(status__in=live) | clearing)
+    for broadcast in rows.order_by("pk")[:_AT_ONCE]:
         if broadcast.messaged_done and broadcast.tally.pending and not _is_open(broadcast):
             recount(broadcast.pk, now=now, until=clock.monotonic() + 5.0)
         wrong += reconcile(broadcast.pk, now=now) > 0

@@ -1,0 +1,241 @@
+"""Trying failed recipients again: marked at once, put back into the queue in parts.
+
+    retry    failed -> pending, for every failed recipient with a try left: one statement
+    requeue  their failed messages wait again, five hundred recipients a transaction
+
+The mark is taken under the broadcast's launch lock and its turn: of any number of callers at once,
+one finds a failed recipient, and the others find them pending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, F
+
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.domain.broadcast_pace import add_moment
+from notifications.domain.channels import Priority, lane_for
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock, wakeups
+from notifications.models import (
+    Broadcast,
+    BroadcastNews,
+    BroadcastRecipient,
+    DeadLetter,
+    NotificationMessage,
+    change_broadcast_status,
+    change_status,
+)
+from notifications.models.recipient_states import take_launch, take_turn
+from notifications.queue import batches
+from notifications.services.broadcast_fold import Counted, recount_rows, write_counts
+from notifications.services.broadcast_launch import find_broadcast, make_job
+
+MAX_RETRIES = 3
+PART = 500
+DelayOf = Callable[[int], float]
+"""Seconds that a recipient's n-th retry waits, n from 1."""
+_RETRIABLE = frozenset(
+    {
+        BroadcastStatus.SENDING,
+        BroadcastStatus.SENT,
+        BroadcastStatus.COMPLETED,
+        BroadcastStatus.FAILED,
+    }
+)
+_OPEN = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.PENDING})
+_UNCLEAR = frozenset({MessageStatus.UNCERTAIN})
+
+
+def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> int:
+    """Moves failed recipients back to pending and the broadcast to sending; returns how many.
+
+    Those who were retried max_retries times stay failed. Nothing failed is no error: 0.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status, for one that is cancelled, paused or not launched.
+    """
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        take_turn(broadcast_id, wait=True)
+        broadcast = find_broadcast(broadcast_id)
+        failed = BroadcastRecipient.objects.filter(
+            broadcast=broadcast_id, state=RecipientState.FAILED, retries__lt=max_retries
+        ).order_by()
+        reasons: Counter[str] = Counter()
+        for error, count in failed.values_list("error").annotate(Count("pk")):
+            reasons[error or ""] += count
+        retried = reasons.total()
+        if not retried:
+            return 0
+        if broadcast.status not in _RETRIABLE:
+            raise _wrong_status(broadcast.status)
+        failed.update(
+            state=RecipientState.PENDING,
+            requeue=True,
+            retries=F("retries") + 1,
+            error=None,
+            telegram_error=None,
+        )
+        _uncount(broadcast, reasons, now=now)
+        _send_again(broadcast, retried, now=now)
+    return retried
+
+
+def _uncount(broadcast: Broadcast, reasons: Counter[str], *, now: datetime) -> None:
+    """Takes the recipients out of the counters; those of a hand-made broadcast are counted."""
+    count = reasons.total()
+    if broadcast.job_id is None or broadcast.failed_count < count:
+        recount_rows(broadcast.pk)
+        return
+    counted = Counted(states=Counter({RecipientState.FAILED.value: -count}))
+    counted.reasons.subtract({reason: n for reason, n in reasons.items() if reason})
+    write_counts(broadcast.pk, counted, now=now)
+
+
+def _send_again(broadcast: Broadcast, retried: int, *, now: datetime) -> None:
+    tally = broadcast.tally
+    settled = max(0, tally.total - tally.pending - retried)
+    values = {
+        "requeue_after": 0,
+        "requeue_done": False,
+        "completed_at": None,
+        "handed_over_at": None,
+        "sent_at": broadcast.sent_at or now,
+        "pace": add_moment(broadcast.pace, settled, at=now.timestamp()),
+        "job": broadcast.job or make_job(broadcast, now=now),
+    }
+    if broadcast.job_id is None:  # made by hand: its rows are its snapshot
+        values |= {"snapshot_done": True}
+    rows = Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING)
+    if rows.update(**values):
+        return
+    if not change_broadcast_status(
+        broadcast.pk, BroadcastStatus.SENDING, values=values, only_from=_RETRIABLE
+    ):
+        raise _wrong_status(find_broadcast(broadcast.pk).status)
+
+
+def _wrong_status(status: str) -> Conflict:
+    return Conflict(f"Cannot retry broadcast with status {status}", code="broadcast_status")
+
+
+def requeue(
+    broadcast_id: int, *, until: float | None = None, delay_of: DelayOf | None = None
+) -> bool:
+    """Puts what a retry has marked back into the queue, part by part; True once all of it is."""
+    while not _requeue_part(broadcast_id, delay_of):
+        if until is not None and clock.monotonic() >= until:
+            return False
+        if find_broadcast(broadcast_id).status != BroadcastStatus.SENDING:
+            return False
+    return True
+
+
+def requeue_all(*, until: float) -> int:
+    """Goes on with every retry that is under way; returns how many were finished."""
+    waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
+    finished = 0
+    for broadcast_id in waiting.order_by("pk").values_list("pk", flat=True)[:100]:
+        if clock.monotonic() >= until:
+            break
+        finished += requeue(broadcast_id, until=until)
+    return finished
+
+
+@dataclass(slots=True)
+class _Part:
+    """What becomes of the messages of some recipients: by how often they were retried."""
+
+    chosen: dict[int, list[NotificationMessage]] = field(default_factory=lambda: defaultdict(list))
+    without: bool = False
+
+
+def _requeue_part(broadcast_id: int, delay_of: DelayOf | None) -> bool:
+    """One part; True when nothing is left."""
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        broadcast = find_broadcast(broadcast_id)
+        if broadcast.requeue_done or broadcast.status != BroadcastStatus.SENDING:
+            return broadcast.requeue_done
+        marked = BroadcastRecipient.objects.filter(
+            broadcast=broadcast_id, requeue=True, recipient_id__gt=broadcast.requeue_after
+        )
+        rows = list(marked.order_by("recipient_id")[:PART])
+        if not rows:
+            Broadcast.objects.filter(pk=broadcast_id).update(requeue_done=True)
+            return True
+        part = _choose(broadcast, rows)
+        for retries, messages in part.chosen.items():
+            delay_s = delay_of(retries) if delay_of else 0.0
+            _put_back(broadcast, messages, delay_s=delay_s)
+        _close_part(broadcast, rows, without=part.without)
+    return False
+
+
+def _choose(broadcast: Broadcast, rows: Sequence[BroadcastRecipient]) -> _Part:
+    """The messages to be sent again. A recipient whom one has reached meanwhile, or may have, gets
+    none; of channels in order it is the first that failed."""
+    retries = {row.notification_id: row.retries for row in rows if row.notification_id is not None}
+    found: dict[int, list[NotificationMessage]] = defaultdict(list)
+    for message in NotificationMessage.objects.filter(notification_id__in=retries):
+        found[message.notification_id].append(message)
+    part = _Part(without=len(found) < len(rows))
+    for key, messages in found.items():
+        if {MessageStatus(each.status) for each in messages} & (_OPEN | _UNCLEAR):
+            continue
+        failed = [each for each in messages if each.status == MessageStatus.FAILED]
+        failed.sort(key=lambda each: broadcast.channels.index(each.channel))
+        if broadcast.delivery == Broadcast.Delivery.FIRST:
+            failed = failed[:1]
+        part.chosen[retries[key]] += failed
+    return part
+
+
+def _put_back(
+    broadcast: Broadcast, messages: Iterable[NotificationMessage], *, delay_s: float
+) -> None:
+    by_channel: dict[str, list[int]] = defaultdict(list)
+    for message in messages:
+        by_channel[message.channel].append(message.pk)
+    now = clock.now()
+    due_at = now + timedelta(seconds=delay_s) if delay_s > 0 else None
+    lane = lane_for(Priority(broadcast.priority), mass=True)
+    for channel, keys in by_channel.items():
+        moved = change_status(
+            keys,
+            MessageStatus.PENDING,
+            reason="broadcast_retry",
+            at=now,
+            only_from=frozenset({MessageStatus.FAILED}),
+            fields={"attempts": 0, "provider": None, "scheduled_at": due_at or now},
+        )
+        made = batches.batches_of(
+            lane=lane, channel=channel, source=broadcast.source, due_at=due_at, keys=moved
+        )
+        for batch, batch_id in zip(made, batches.put(made), strict=True):
+            NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
+        DeadLetter.objects.filter(message_id__in=moved, resolved_at__isnull=True).update(
+            resolution=DeadLetter.Resolution.REPLAYED,
+            resolved_by=broadcast.source,
+            resolved_at=now,
+        )
+    wakeups.wake([lane])
+
+
+def _close_part(broadcast: Broadcast, rows: Sequence[BroadcastRecipient], *, without: bool) -> None:
+    BroadcastRecipient.objects.filter(pk__in=[row.pk for row in rows]).update(requeue=False)
+    BroadcastNews.objects.tell(
+        (broadcast.source, row.notification_id) for row in rows if row.notification_id
+    )
+    values: dict[str, object] = {"requeue_after": rows[-1].recipient_id}
+    if without:  # people that nobody has told yet: the launch makes their messages
+        values |= {"messaged_done": False, "messaged_after": 0}
+    Broadcast.objects.filter(pk=broadcast.pk).update(**values)

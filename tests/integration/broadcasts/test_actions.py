@@ -1,0 +1,369 @@
+"""What may be done to a broadcast by hand: send, pause, resume, cancel, approve, reject."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock
+from notifications.models import (
+    Broadcast,
+    BroadcastRecipient,
+    DeliveryBatch,
+    MessageEvent,
+    NotificationMessage,
+)
+from notifications.policy.facts import load_stops
+from notifications.queue import batches
+from notifications.runs import deliver_rows
+from notifications.services import broadcast_actions as actions
+from notifications.services import broadcast_launch
+from tests.integration.broadcasts.ground import (
+    deliver,
+    keep,
+    launch,
+    make_broadcast,
+    make_people,
+    settle_messages,
+    states,
+)
+from tests.integration.factories import make_user
+
+pytestmark = pytest.mark.django_db
+S = MessageStatus
+
+
+class TestLaunching:
+    def test_a_small_broadcast_is_all_there_when_its_launch_is_answered(self, frozen):
+        make_people(5)
+        made = actions.launch(make_broadcast().pk, now=frozen.now)
+        assert (made.status, made.recipient_count, made.messaged_done) == ("sending", 5, True)
+        assert NotificationMessage.objects.count() == 5
+
+    def test_what_waits_for_approval_is_not_sent_by_hand(self):
+        made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
+        with pytest.raises(Conflict, match="Cannot send broadcast with status awaiting_approval"):
+            actions.launch(made.pk, now=clock.now())
+
+    def test_nobody_found_leaves_a_draft(self):
+        made = make_broadcast()
+        with pytest.raises(InvalidRequest) as caught:
+            actions.launch(made.pk, now=clock.now())
+        assert (caught.value.code, caught.value.detail) == (
+            "no_recipients",
+            "No recipients found for group all_students",
+        )
+        made.refresh_from_db()
+        assert (made.status, made.job_id) == ("draft", None)
+
+    @pytest.mark.parametrize("verb", ["launch", "pause", "resume", "cancel", "retry", "progress"])
+    def test_an_unknown_broadcast_is_named(self, verb):
+        with pytest.raises(NotFound, match="Broadcast 99999 not found") as caught:
+            getattr(actions, verb)(99999, now=clock.now())
+        assert caught.value.code == "unknown_broadcast"
+
+
+class TestPausing:
+    def test_nothing_leaves_while_it_is_paused_and_all_of_it_afterwards(self, frozen):
+        make_people(6)
+        made = launch(make_broadcast())
+
+        paused = actions.pause(made.pk, now=frozen.now)
+
+        assert paused.status == "paused"
+        assert load_stops().values("source") == [made.source]
+        # A worker that had the batch already hands nothing of it over.
+        leases = batches.lease(owner="w", lane="bulk", seconds=60)
+        deliver_rows(leases, owner="w")
+        assert set(NotificationMessage.objects.values_list("status", flat=True)) == {"pending"}
+        actions.resume(made.pk, now=frozen.now)
+        frozen.forward(10)
+        deliver()
+        assert keep(made).status == "completed"
+        assert made.tally.sent == 6
+
+    def test_a_paused_launch_makes_nothing_more(self):
+        make_people(3)
+        made = make_broadcast()
+        broadcast_launch.begin(made.pk, now=clock.now())
+        actions.pause(made.pk, now=clock.now())
+        keep(made)
+        assert (made.recipient_count, made.snapshot_done) == (0, False)
+        actions.resume(made.pk, now=clock.now())
+        keep(made)
+        assert (made.recipient_count, made.messaged_done) == (3, True)
+
+    @pytest.mark.parametrize(("verb", "status"), [("pause", "draft"), ("resume", "sending")])
+    def test_only_what_is_sending_is_paused_and_only_what_is_paused_resumed(self, verb, status):
+        made = make_broadcast(status=status)
+        with pytest.raises(Conflict, match=f"Cannot {verb} broadcast with status {status}") as told:
+            getattr(actions, verb)(made.pk, now=clock.now())
+        assert told.value.code == "broadcast_status"
+
+
+class TestCancelling:
+    def test_what_waits_is_taken_back_and_what_left_stays_counted(self, frozen):
+        people = make_people(9)
+        made = launch(make_broadcast(channels=["email"]))
+        settle_messages(made, S.SENT, people[:4])
+        keep(made)
+
+        cancelled = actions.cancel(made.pk, now=frozen.now)
+
+        assert (cancelled.status, cancelled.completed_at) == ("cancelled", frozen.now)
+        assert not cancelled.cleared
+        assert (
+            batches.lease(
+                owner="w", lane="bulk", seconds=60, without_sources=load_stops().values("source")
+            )
+            == []
+        )
+        keep(made)
+        keep(made)
+        assert (made.cleared, load_stops().values("source")) == (True, [])
+        assert states(made) == {"sent": 4, "cancelled": 5}
+        assert (made.tally.sent, made.tally.cancelled, made.tally.pending) == (4, 5, 0)
+        assert not DeliveryBatch.objects.exists()
+        reasons = MessageEvent.objects.filter(kind="cancelled").values_list("reason", flat=True)
+        assert list(reasons) == ["broadcast_cancelled"] * 5
+
+    def test_people_who_have_no_messages_yet_are_cancelled_too(self):
+        make_people(4)
+        made = make_broadcast()
+        broadcast_launch.begin(made.pk, now=clock.now())
+        broadcast_launch.take_snapshot(made.pk)
+        actions.cancel(made.pk, now=clock.now())
+        keep(made)
+        assert (states(made), made.cleared) == ({"cancelled": 4}, True)
+        assert not NotificationMessage.objects.exists()
+
+    def test_a_worker_that_holds_a_batch_delivers_none_of_it(self, frozen):
+        make_people(3)
+        made = launch(make_broadcast())
+        leases = batches.lease(owner="w", lane="bulk", seconds=60)
+        actions.cancel(made.pk, now=frozen.now)
+        keep(made)
+        assert not made.cleared  # its batch is in somebody's hands
+        deliver_rows(leases, owner="w")
+        keep(made)
+        keep(made)
+        assert (states(made), made.cleared) == ({"cancelled": 3}, True)
+
+    @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
+    def test_these_may_be_cancelled(self, status):
+        made = make_broadcast(status=status)
+        assert actions.cancel(made.pk, now=clock.now()).status == "cancelled"
+        assert keep(made).cleared
+
+    @pytest.mark.parametrize("status", ["sent", "completed", "failed", "cancelled"])
+    def test_these_may_not(self, status):
+        made = make_broadcast(status=status)
+        with pytest.raises(Conflict, match=f"Cannot cancel broadcast with status {status}"):
+            actions.cancel(made.pk, now=clock.now())
+        made.refresh_from_db()
+        assert (made.status, made.completed_at) == (status, None)
+
+    def test_it_takes_a_handful_of_statements_whatever_the_size(
+        self, django_assert_max_num_queries
+    ):
+        make_people(40)
+        made = launch(make_broadcast())
+        with django_assert_max_num_queries(5):
+            actions.cancel(made.pk, now=clock.now())
+
+
+class TestApproving:
+    def test_an_approved_broadcast_is_sent_and_says_by_whom(self, frozen):
+        make_people(2)
+        admin = make_user(username="admin2")
+        made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
+        approved = actions.approve(made.pk, by=admin, now=frozen.now)
+        assert (approved.status, approved.approved_by_id) == ("sending", admin.pk)
+
+    def test_one_with_a_time_to_come_waits_for_it(self, frozen):
+        make_people(2)
+        at = frozen.now + timedelta(hours=1)
+        made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, scheduled_at=at)
+        actions.approve(made.pk, by=make_user(username="admin2"), now=frozen.now)
+        assert keep(made).status == "scheduled"
+        frozen.forward(3600)
+        assert keep(made).status == "sending"
+
+    def test_nobody_approves_their_own(self):
+        author = make_user(username="author")
+        made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, created_by=author)
+        with pytest.raises(Refused) as caught:
+            actions.approve(made.pk, by=author, now=clock.now())
+        assert caught.value.code == "own_broadcast"
+
+    def test_a_rejected_one_is_a_draft_again_with_the_reason(self):
+        made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
+        back = actions.reject(
+            made.pk, by=make_user(username="a2"), now=clock.now(), note="wrong day"
+        )
+        assert (back.status, back.review_note) == ("draft", "wrong day")
+        with pytest.raises(Conflict, match="Cannot reject broadcast with status draft"):
+            actions.reject(made.pk, by=make_user(username="a3"), now=clock.now(), note="again")
+
+
+class TestScheduling:
+    def test_it_begins_at_its_time_and_not_before(self, frozen):
+        make_people(3)
+        made = make_broadcast()
+        actions.schedule(made.pk, at=frozen.now + timedelta(minutes=5))
+        assert keep(made).status == "scheduled"
+        frozen.forward(300)
+        assert (keep(made).status, made.recipient_count, made.sent_at) == ("sending", 3, frozen.now)
+
+    def test_one_that_cannot_begin_is_a_draft_again_and_says_why(self, frozen):
+        made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
+        keep(made)
+        assert made.status == "draft"
+        assert made.error_log[0]["error"] == "No recipients found for group all_students"
+
+    def test_a_cancelled_one_never_begins(self, frozen):
+        make_people(1)
+        made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
+        actions.cancel(made.pk, now=frozen.now)
+        assert keep(made).status == "cancelled"
+        assert not BroadcastRecipient.objects.exists()
+
+
+class TestProgress:
+    def test_it_tells_counts_reason_rate_and_rest(self, frozen):
+        people = make_people(10)
+        made = launch(make_broadcast(channels=["email"]))
+        frozen.forward(10)
+        settle_messages(made, S.FAILED, people[:2], error="Network timeout")
+        settle_messages(made, S.SENT, people[2:5])
+        settle_messages(made, S.SUPPRESSED, people[5:6])
+        keep(made)
+
+        told = actions.progress(made.pk, now=frozen.now)
+
+        assert (told.total_recipients, told.sent_count, told.failed_count) == (10, 3, 2)
+        assert (told.suppressed_count, told.pending_count, told.progress_pct) == (1, 4, 60)
+        assert told.error_summary == "2 failed: Network timeout"
+        assert (told.rate_per_second, told.eta_seconds) == (0.6, 7)
+        assert told.status == "sending"
+
+    def test_a_broadcast_made_by_hand_tells_what_its_columns_and_rows_say(self):
+        people = make_people(3)
+        made = make_broadcast(status="sending", recipient_count=5, sent_count=1)
+        for person, error in zip(people, (None, "no", "no"), strict=True):
+            BroadcastRecipient.objects.create(
+                broadcast=made, recipient_id=person, telegram_error=error
+            )
+        told = actions.progress(made.pk, now=clock.now())
+        assert (told.total_recipients, told.sent_count, told.failed_count) == (5, 1, 2)
+        assert told.error_summary == "2 failed: no"
+
+    def test_it_reads_one_row_whatever_the_size(self, django_assert_num_queries):
+        make_people(30)
+        made = launch(make_broadcast())
+        with django_assert_num_queries(1):
+            actions.progress(made.pk, now=clock.now())
+
+
+class TestRetrying:
+    def failed(self, count: int = 5, **values: object) -> tuple[Broadcast, list[int]]:
+        people = make_people(count)
+        made = launch(make_broadcast(channels=["email"], **values))
+        settle_messages(made, S.FAILED, people, error="mailbox full")
+        assert keep(made).status == "failed"
+        return made, people
+
+    def test_failed_recipients_wait_again_and_are_counted_so(self, frozen):
+        made, _ = self.failed()
+
+        assert actions.retry(made.pk, now=frozen.now) == 5
+
+        made.refresh_from_db()
+        assert (made.status, made.tally.failed, made.tally.pending) == ("sending", 0, 5)
+        assert (made.error_reasons, made.completed_at) == ({}, None)
+        keep(made)
+        assert made.requeue_done
+        rows = NotificationMessage.objects.values_list("status", "attempts").distinct()
+        assert list(rows) == [("pending", 0)]
+        assert DeliveryBatch.objects.get().size == 5
+        assert set(BroadcastRecipient.objects.values_list("retries", flat=True)) == {1}
+
+    def test_only_failed_ones_are_touched(self, frozen):
+        people = make_people(6)
+        made = launch(make_broadcast(channels=["email"]))
+        settle_messages(made, S.SENT, people[:2])
+        settle_messages(made, S.SUPPRESSED, people[2:3])
+        settle_messages(made, S.FAILED, people[3:5], error="no")
+        keep(made)
+        assert actions.retry(made.pk, now=frozen.now) == 2
+        keep(made)
+        assert states(made) == {"sent": 2, "suppressed": 1, "pending": 3}
+        assert keep(made).tally.pending == 3
+
+    def test_a_second_call_finds_nobody(self):
+        made, _ = self.failed()
+        assert actions.retry(made.pk, now=clock.now()) == 5
+        assert actions.retry(made.pk, now=clock.now()) == 0
+
+    def test_who_was_retried_often_enough_stays_failed(self):
+        made, people = self.failed(2)
+        for _ in range(3):
+            assert actions.retry(made.pk, now=clock.now()) == 2
+            keep(made)
+            settle_messages(made, S.FAILED, people, error="mailbox full")
+            assert keep(made).status == "failed"
+        assert actions.retry(made.pk, now=clock.now()) == 0
+        assert actions.retry(made.pk, now=clock.now(), max_retries=4) == 2
+
+    def test_one_whom_a_late_receipt_reached_is_not_sent_to_again(self):
+        made, people = self.failed(2)
+        actions.retry(made.pk, now=clock.now())
+        NotificationMessage.objects.filter(user_id=people[0]).update(status="delivered")
+        keep(made)
+        keep(made)
+        assert states(made) == {"sent": 1, "pending": 1}
+        assert DeliveryBatch.objects.get().size == 1
+
+    def test_cancelling_in_the_middle_leaves_them_failed(self):
+        made, _ = self.failed(3)
+        actions.retry(made.pk, now=clock.now())
+        actions.cancel(made.pk, now=clock.now())
+        keep(made)
+        keep(made)
+        assert (states(made), made.tally.failed, made.cleared) == ({"failed": 3}, 3, True)
+
+    def test_rows_made_by_hand_get_their_messages(self):
+        people = make_people(3)
+        made = make_broadcast(status="sent", recipient_count=3, failed_count=2, sent_count=1)
+        for person, error in zip(people, (None, "no", "no"), strict=True):
+            BroadcastRecipient.objects.create(
+                broadcast=made,
+                recipient_id=person,
+                telegram_error=error,
+                telegram_sent=error is None,
+            )
+        assert actions.retry(made.pk, now=clock.now()) == 2
+        keep(made)
+        keep(made)
+        assert NotificationMessage.objects.filter(status="pending").count() == 2
+        assert states(made) == {"sent": 1, "pending": 2}
+        deliver()
+        assert keep(made).status == "completed"
+
+    @pytest.mark.parametrize("status", ["cancelled", "paused", "draft"])
+    def test_what_is_not_going_on_is_not_retried(self, status):
+        made = make_broadcast(status=status)
+        (person,) = make_people(1)
+        BroadcastRecipient.objects.create(
+            broadcast=made, recipient_id=person, telegram_error="Network timeout"
+        )
+        with pytest.raises(Conflict, match=f"Cannot retry broadcast with status {status}"):
+            actions.retry(made.pk, now=clock.now())
+
+    def test_without_failures_nothing_happens_in_any_status(self):
+        made = make_broadcast(status="cancelled")
+        assert actions.retry(made.pk, now=clock.now()) == 0
