@@ -2,21 +2,30 @@
 
 `options.fallback` is the order of channels after the first. The next message is made in the
 transaction that records why: it is a message like any other, decided anew on its own channel.
-Nothing uncertain falls back: it may have arrived.
+Nothing uncertain falls back: it may have arrived. A broadcast that is sent to the `first` channel
+that takes it is this, too; a retry of it goes through channels that have failed before once more.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.infra import wakeups
-from notifications.models import NotificationMessage, reserve_keys
+from notifications.models import (
+    Broadcast,
+    DeadLetter,
+    NotificationMessage,
+    change_status,
+    reserve_keys,
+)
+from notifications.models.broadcast_news import broadcast_of
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.recording.outcomes import Outcome, trails
@@ -73,8 +82,9 @@ def fall_back_from(message: NotificationMessage, *, why: str, at: datetime) -> N
     """The same for one message that a receipt declared failed; in the caller's transaction."""
     notification = message.notification
     following = next_channel(notification.options or {}, message.channel)
-    if following:
-        lane = lane_for(Priority(message.priority), mass=False)
+    broadcast_id = broadcast_of(notification.source)
+    if following and not _is_cancelled(broadcast_id):
+        lane = lane_for(Priority(message.priority), mass=broadcast_id is not None)
         step = _Step(
             message.notification_id,
             message.user_id,
@@ -86,6 +96,13 @@ def fall_back_from(message: NotificationMessage, *, why: str, at: datetime) -> N
             f"{message.channel}:{why}",
         )
         _make([step])
+
+
+def _is_cancelled(broadcast_id: int | None) -> bool:
+    if broadcast_id is None:
+        return False
+    cancelled = Broadcast.objects.filter(pk=broadcast_id, status=BroadcastStatus.CANCELLED.value)
+    return cancelled.exists()
 
 
 def _step(outcome: Outcome, options: Mapping[str, Any]) -> _Step | None:
@@ -122,12 +139,13 @@ def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None,
 
 def _make(steps: Sequence[_Step]) -> None:
     """Writes the messages that are not there yet, and their batches."""
-    there = set(
-        NotificationMessage.objects.filter(
-            notification_id__in={step.notification_id for step in steps}
-        ).values_list("notification_id", "channel")
+    rows = NotificationMessage.objects.filter(
+        notification_id__in={step.notification_id for step in steps}
     )
+    there = {(row.notification_id, row.channel): row for row in rows}
     fresh = [step for step in steps if (step.notification_id, step.channel) not in there]
+    if len(fresh) < len(steps):
+        _try_again([(step, there.get((step.notification_id, step.channel))) for step in steps])
     if not fresh:
         return
     keys = reserve_keys(len(fresh))
@@ -149,3 +167,27 @@ def _make(steps: Sequence[_Step]) -> None:
         for step, key, batch_id in zip(fresh, keys, batches.put(waiting), strict=True)
     )
     wakeups.wake(sorted({step.lane for step in fresh}))
+
+
+def _try_again(steps: Iterable[tuple[_Step, NotificationMessage | None]]) -> None:
+    """Of a broadcast that is retried: the next channel's message failed before, and waits again."""
+    for step, message in steps:
+        if message is None or not step.source.startswith("broadcast:"):
+            continue
+        again = change_status(
+            [message.pk],
+            MessageStatus.PENDING,
+            reason=f"fallback:{step.why}",
+            at=step.due_at,
+            only_from=frozenset({MessageStatus.FAILED}),
+            fields={"attempts": 0, "provider": None, "scheduled_at": step.due_at},
+        )
+        if again:
+            batch = NewBatch(step.lane, step.channel, step.source, step.due_at, again)
+            (batch_id,) = batches.put([batch])
+            NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
+            DeadLetter.objects.filter(message_id=message.pk, resolved_at__isnull=True).update(
+                resolution=DeadLetter.Resolution.REPLAYED,
+                resolved_by=step.source,
+                resolved_at=step.due_at,
+            )

@@ -103,9 +103,10 @@ def check_terms(broadcast: Broadcast) -> None:
     if not isinstance(channels, list) or not channels or set(channels) - set(known):
         detail = f"must list channels of {', '.join(known)}"
         faults.append(FieldError("channels", "invalid_channel", detail))
-    elif broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
-        detail = "fallback from channel to channel is not available yet: use delivery all"
-        faults.append(FieldError("delivery", "unsupported", detail))
+    elif len(set(channels)) < len(channels):
+        faults.append(FieldError("channels", "duplicate_channel", "names a channel twice"))
+    if broadcast.delivery not in Broadcast.Delivery.values:
+        faults.append(FieldError("delivery", "invalid", "must be all or first"))
     if category_by_key(broadcast.category) is None:
         faults += unknown_category(broadcast.category, category_keys()).errors
     if faults:
@@ -232,9 +233,9 @@ def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
 
 def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
     keys = _keys_of(broadcast, waiting)
+    channels, _ = _ways_of(broadcast)
     targets = [
-        Target(each.person, tuple(broadcast.channels), key=key)
-        for each, key in zip(waiting, keys, strict=True)
+        Target(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
     accepted = accept(_intent(broadcast), targets, now=clock.now(), job=job)
@@ -255,14 +256,24 @@ def _keys_of(broadcast: Broadcast, waiting: Sequence[Untold]) -> list[int]:
     return [given[each.person] if each.key is None else each.key for each in waiting]
 
 
+def _ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The channels that messages are made for at once, and the options that lead to the others."""
+    channels = tuple(broadcast.channels)
+    if broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
+        return channels[:1], {"fallback": list(channels[1:])}
+    return channels, {}
+
+
 def _intent(broadcast: Broadcast) -> Intent:
     category = category_by_key(broadcast.category)
     if category is None:
         raise unknown_category(broadcast.category, category_keys())
+    channels, options = _ways_of(broadcast)
     return Intent(
         terms=Terms(
             template_path="",
-            channels=tuple(broadcast.channels),
+            channels=channels,
+            options=options,
             priority=broadcast.priority,
             category=broadcast.category,
             context={},

@@ -176,7 +176,8 @@ class TestRefusals:
             ({"priority": 5}, [("priority", "invalid_priority")]),
             ({"channels": ["fax"], "category": "x"},
              [("channels", "invalid_channel"), ("category", "unknown_category")]),
-            ({"channels": ["email", "sms"], "delivery": "first"}, [("delivery", "unsupported")]),
+            ({"channels": ["email", "email"]}, [("channels", "duplicate_channel")]),
+            ({"delivery": "some"}, [("delivery", "invalid")]),
         ],
     )  # fmt: skip
     def test_what_would_fail_is_told_before(self, values, expected):
