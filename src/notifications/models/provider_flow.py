@@ -104,7 +104,8 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         for service, open_until, probe_until, next_at in rows.values_list(
             "service", "open_until", "probe_until", "next_at"
         ):
-            held = max(open_until, probe_until) if open_until else 0
+            # A probe may end at any moment: whoever waits for it looks again in a second.
+            held = open_until if open_until > now else min(probe_until, now + law.US)
             found[service] = (max(0, held - now), max(0, next_at - now))
         return found
 

@@ -55,6 +55,7 @@ def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
     clock.forward(60)
     assert claim(owner="a").count == 1
     assert claim(owner="b").reason == "breaker_probing"
+    assert FLOWS.troubled()["ses"] == (US, 0)
     assert tell(owner="a", successes=1) == ("half_open", "closed")
     assert FLOWS.get(service="ses").last_success_at == clock.now
     assert FLOWS.troubled() == {}
