@@ -49,7 +49,7 @@ docs: install ## write the generated pages (API, settings, state machine, fault 
 	@$(BIN)/carillon docs
 
 bench: install ## the benchmarks of docs/benchmarks.md, one after another, on loopback
-	@for name in render pipeline email http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
+	@for name in render pipeline email push limits breaker http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
 
 chaos: install ## kill workers at random moments and count what counting fakes received
 	@$(BIN)/carillon chaos --database postgres --kills 20 --messages 50000 --json
