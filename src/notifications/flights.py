@@ -38,14 +38,13 @@ log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2
 _GATHER_S = 0.05
 _SLOTS_S = 0.01  # slots nearer to each other than this leave together
-_REFUSED = (
-    DataError,
-    IntegrityError,
-    NotSupportedError,
-    ProgrammingError,
-    TypeError,
-    ValueError,  # a lone surrogate, a NUL
-)
+_REFUSED = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database may take the same statement later: everything else is refused for good,
+    be it by the database or by code that stumbled (a lone surrogate, a NUL)."""
+    return isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, _REFUSED)
 
 
 class Desk:
@@ -77,6 +76,7 @@ class Desk:
         self._recorded = asyncio.Event()
         self._flights: set[asyncio.Task[None]] = set()
         self._recorder = asyncio.get_running_loop().create_task(self._record_forever())
+        self._recorder.add_done_callback(lambda _: self._recorded.set())
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes of messages that never flew, to be recorded with the others."""
@@ -136,25 +136,35 @@ class Desk:
         by_key = {item.message.id: item for item in items}
 
         def land(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
-            at = clock.now()
-            for message, result in zip(sent, results, strict=True):
-                outcome = settle(by_key[message.message_id], result, at=at)
-                self._landed.append(outcome)
-                self.gates.saw(provider, message.recipient, result)
-            # Free already: whatever leaves next is journalled in the transaction that takes these
-            # off the journal, so that no committed journal is ever longer than the limit.
-            self.permits.give(len(sent), lane=lane, channel=channel)
-            self._arrived.set()
+            at, flying = clock.now(), len(by_key)
+            try:
+                for message, result in zip(sent, results, strict=True):
+                    outcome = settle(by_key[message.message_id], result, at=at)
+                    self._landed.append(outcome)
+                    del by_key[message.message_id]
+                    self.gates.saw(provider, message.recipient, result)
+            finally:
+                # Free already: whatever leaves next is journalled in the transaction that takes
+                # these off the journal, so that no committed journal is ever longer than the limit.
+                self.permits.give(flying - len(by_key), lane=lane, channel=channel)
+                self._arrived.set()
 
-        with telemetry.stage(channel, "hand_over"):
-            await self._handover.hand_over(
-                provider,
-                [item.outbound for item in items],
-                timeout_s=timeout_s,
-                on_results=land,
-                deadline=lambda: self.deadline(leased_at),
-                start_by=start_by,
-            )
+        try:
+            with telemetry.stage(channel, "hand_over"):
+                await self._handover.hand_over(
+                    provider,
+                    [item.outbound for item in items],
+                    timeout_s=timeout_s,
+                    on_results=land,
+                    deadline=lambda: self.deadline(leased_at),
+                    start_by=start_by,
+                )
+        except Exception:
+            log.exception("flight.broken", provider=provider)
+        stranded = list(by_key.values())
+        by_key.clear()
+        if stranded:  # whatever went wrong, nobody waits for these for ever
+            self._ground(stranded, lane, channel)
 
     @staticmethod
     async def _wait_for_slot(provider: str, items: Sequence[Ready]) -> float | None:
@@ -177,12 +187,19 @@ class Desk:
     async def landed(self, leases: Sequence[Lease]) -> None:
         """Waits until everything of these leases that flew is recorded."""
         while any(lease.unrecorded for lease in leases):
+            self.check()
             self._recorded.clear()
             await self._recorded.wait()
 
+    def check(self) -> None:
+        """Raises what ended the recording, if anything did: a worker that cannot record must end,
+        or its heartbeat would keep leases alive that nobody works on."""
+        if self._recorder.done() and not self._recorder.cancelled():
+            self._recorder.result()
+
     async def close(self) -> None:
         """Records what is still to be recorded and ends."""
-        while self._flights or self._landed:
+        while (self._flights or self._landed) and not self._recorder.done():
             if self._flights:
                 await asyncio.wait(set(self._flights))
             self._recorded.clear()
@@ -210,18 +227,21 @@ class Desk:
             try:
                 await self.ledger(record, outcomes, owner=self.owner)
                 break
-            except _REFUSED as error:
-                if len(outcomes) > 1:
-                    middle = len(outcomes) // 2
-                    await self._record(outcomes[:middle])
-                    await self._record(outcomes[middle:])
+            except Exception as error:
+                if not _is_away(error):
+                    await self._narrow_down(outcomes, error)
                     return
-                await self._record_bare(outcomes[0], error)
-                return
-            except (DatabaseError, InterfaceError) as error:
                 log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
                 await asyncio.sleep(_RETRY_S)
         self._release(outcomes)
+
+    async def _narrow_down(self, outcomes: list[Outcome], error: Exception) -> None:
+        if len(outcomes) == 1:
+            await self._record_bare(outcomes[0], error)
+            return
+        middle = len(outcomes) // 2
+        await self._record(outcomes[:middle])
+        await self._record(outcomes[middle:])
 
     async def _record_bare(self, outcome: Outcome, error: Exception) -> None:
         """Records the verdict alone. If even that is refused, the lease is left to run out: its
@@ -231,11 +251,11 @@ class Desk:
             try:
                 await self.ledger(record, [bare(outcome)], owner=self.owner)
                 break
-            except _REFUSED:
-                log.critical("record.impossible", message_id=outcome.message.id)
-                outcome.lease.lost = True
-                break
-            except (DatabaseError, InterfaceError):
+            except Exception as again:
+                if not _is_away(again):
+                    log.critical("record.impossible", message_id=outcome.message.id, **where(again))
+                    outcome.lease.lost = True
+                    break
                 await asyncio.sleep(_RETRY_S)
         self._release([outcome])
 

@@ -148,6 +148,7 @@ class Worker:
     async def _work(self, *, once: bool) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
+            self.desk.check()
             try:
                 await self._sweep_if_due()
                 found = await self._turn()
