@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.services.schedule_answers import (
     CancelScheduledAnswer,
     ScheduledAnswer,
     ScheduleStatusAnswer,
+    SeriesAnswer,
+    SeriesCancelAnswer,
+    SeriesList,
 )
 from notifications.services.schedules import ScheduleService
+from notifications.services.series import SeriesService
 
 
 def schedule(request: ApiRequest) -> ScheduledAnswer:
@@ -21,3 +26,18 @@ def cancel(request: ApiRequest) -> CancelScheduledAnswer:
 
 def status(request: ApiRequest) -> ScheduleStatusAnswer:
     return ScheduleService().status(identifier=request.params["id"], caller=request.caller)
+
+
+def series(request: ApiRequest) -> SeriesList:
+    page = page_of(request)
+    found = SeriesService().list(caller=request.caller, after=page.after, limit=page.fetch)
+    following, previous = links(request, page, [each.key for each in found])
+    return SeriesList(results=list(found[: page.limit]), next=following, previous=previous)
+
+
+def one_series(request: ApiRequest) -> SeriesAnswer:
+    return SeriesService().get(identifier=request.params["id"], caller=request.caller)
+
+
+def cancel_series(request: ApiRequest) -> SeriesCancelAnswer:
+    return SeriesService().cancel(identifier=request.params["id"], caller=request.caller)

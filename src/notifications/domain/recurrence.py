@@ -42,6 +42,14 @@ def occurrences(
     rule: Rule, *, start: datetime, zone: tzinfo, after: datetime | None = None
 ) -> Iterator[datetime]:
     """The instants (UTC) of a rule, each once, in order; those long before `after` are left out."""
+    for _, instant in timed_occurrences(rule, start=start, zone=zone, after=after):
+        yield instant
+
+
+def timed_occurrences(
+    rule: Rule, *, start: datetime, zone: tzinfo, after: datetime | None = None
+) -> Iterator[tuple[datetime, datetime]]:
+    """What `occurrences` answers, each with the wall-clock time (naive) that it stands for."""
     begin = start.replace(second=0, microsecond=0)
     near = None
     if after is not None and rule.count is None:
@@ -51,7 +59,7 @@ def occurrences(
         if _is_over(rule, number, wall, instant):
             return
         if instant != last:
-            yield instant
+            yield wall, instant
         last = instant
 
 

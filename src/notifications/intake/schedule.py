@@ -12,8 +12,10 @@ import msgspec
 
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_identifier
+from notifications.domain.timing import Timing
 from notifications.intake.fields import Fields
 from notifications.intake.request import MAX_RECIPIENTS, Terms
+from notifications.intake.timing import read_timing
 from notifications.intake.validate import read_channels, read_priority
 
 TITLE_MAX = 200
@@ -23,7 +25,11 @@ DEFAULT_CHANNELS = ("in_app",)
 
 class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A text for up to 10,000 users at a time to come. type names a category, or is a word of the
-    caller's own; data goes along with the text."""
+    caller's own; data goes along with the text.
+
+    recurrence: an RRULE. local_time: at this time of day on each recipient's own clock. misfire:
+    skip, send_late (the default) or send_within `grace_minutes`.
+    """
 
     recipients: list[str | int]
     title: str
@@ -33,17 +39,23 @@ class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     priority: int | str = "normal"
     data: dict[str, Any] = {}
     channels: list[str] | None = None
+    recurrence: str | None = None
+    timezone: str | None = None
+    local_time: str | None = None
+    misfire: str = "send_late"
+    grace_minutes: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRequest:
-    """A valid request. terms.scheduled_at is the time that was asked for."""
+    """A valid request. The times are in timing: terms have none yet. rule: as it was written."""
 
     terms: Terms
     recipients: tuple[int | UUID, ...]
-    scheduled_at: datetime
+    timing: Timing
     text: dict[str, Any]
     kind: str
+    rule: str
 
 
 def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest:
@@ -59,10 +71,11 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
     message = fields.text("message", required=True, longest=MESSAGE_MAX)
     kind = fields.text("type", longest=50) or "system"
     data = fields.mapping("data")
-    scheduled_at = _moment(fields, now=now)
+    timing = read_timing(fields, now=now)
     channels = read_channels(fields, DEFAULT_CHANNELS)
     priority = read_priority(fields)
     fields.done()
+    assert timing is not None, "a timing that cannot be read is a fault"
     text: dict[str, Any] = {"title": title, "message": message}
     return ScheduleRequest(
         terms=Terms(
@@ -71,16 +84,17 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
             priority=priority,
             category=kind,
             context={},
-            scheduled_at=scheduled_at,
+            scheduled_at=None,
             expires_at=None,
             collapse_key=None,
             ordering_key=None,
             options={"retry_policy": "scheduled"},
         ),
         recipients=recipients,
-        scheduled_at=scheduled_at or now,
+        timing=timing,
         text={**text, "data": data} if data else text,
         kind=kind,
+        rule=str(body.get("recurrence") or ""),
     )
 
 
@@ -104,15 +118,6 @@ def _recipients(fields: Fields) -> tuple[int | UUID, ...]:
             break  # a list of another kind would repeat itself ten thousand times
         found[user] = None
     return tuple(found)
-
-
-def _moment(fields: Fields, *, now: datetime) -> datetime | None:
-    moment = fields.moment("scheduled_at")
-    if fields.body.get("scheduled_at") is None:
-        fields.fault("scheduled_at", "required", "is required: a time to come")
-    elif moment is not None and moment <= now:
-        fields.fault("scheduled_at", "in_the_past", "must lie in the future")
-    return moment
 
 
 def nobody_found(unknown: list[str]) -> InvalidRequest:

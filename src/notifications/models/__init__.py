@@ -34,6 +34,13 @@ from notifications.models.preference import (
 from notifications.models.provider_config import ProviderConfig
 from notifications.models.provider_flow import ChatFlow, ProviderFlow
 from notifications.models.refusal import RefusedSend
+from notifications.models.schedule import (
+    ScheduleClock,
+    ScheduleMember,
+    ScheduleOccurrence,
+    ScheduleSeries,
+    SeriesStatus,
+)
 from notifications.models.status_webhook import StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.template import (
     CONTENT_FIELDS,
@@ -83,7 +90,12 @@ __all__ = [
     "ProviderFlow",
     "RefusedSend",
     "SandboxMessage",
+    "ScheduleClock",
+    "ScheduleMember",
+    "ScheduleOccurrence",
+    "ScheduleSeries",
     "ScheduledStatus",
+    "SeriesStatus",
     "StatusEvent",
     "TemplatePin",
     "TemplateStatus",

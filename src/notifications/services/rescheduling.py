@@ -28,6 +28,7 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.services.cancelling import in_hand, lock_waiting
 from notifications.services.operations import enqueue
+from notifications.services.recurring import make_due
 from notifications.services.schedules import folded_status
 
 log = structlog.get_logger("carillon.schedules")
@@ -48,11 +49,13 @@ def due_notifications(*, now: datetime) -> QuerySet[Notification]:
 
 
 def process_due(*, now: datetime) -> dict[str, int]:
-    """Wakes the workers of every lane in which something is due. They would come by themselves."""
+    """Makes the occurrences of series whose turn it is, and wakes the workers of every lane in
+    which something is due: they would come by themselves."""
+    made = make_due(now=now)
     lanes = [lane for lane in Lane if batches.is_due(lane, now=now)]
     with transaction.atomic():
         wakeups.wake(lanes)
-    found = {"lanes_woken": len(lanes)}
+    found = {"occurrences_made": made, "lanes_woken": len(lanes)}
     log.info("schedule.processed", **found)
     return found
 

@@ -4,7 +4,7 @@ notification is an ordinary one whose batch is due later."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,70 +12,75 @@ import structlog
 from django.db import transaction
 
 from notifications.domain.callers import Caller
-from notifications.domain.channels import Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
+from notifications.domain.timing import Timing
+from notifications.domain.wall_clock import first_zone
 from notifications.infra import clock
-from notifications.intake.accept import Intent, Target, accept
 from notifications.intake.schedule import (
     ScheduleBody,
     ScheduleRequest,
     nobody_found,
     parse_schedule,
 )
-from notifications.models import Job, Notification, ScheduledStatus
+from notifications.models import Notification, ScheduledStatus
+from notifications.services.acceptance import Due, intent_of, take_in
 from notifications.services.api_keys import missing_scope
 from notifications.services.bulk import people_of
 from notifications.services.cancelling import cancel_waiting
 from notifications.services.intents import check_scopes
+from notifications.services.recurring import begin_series
 from notifications.services.schedule_answers import (
     CancelScheduledAnswer,
     ScheduledAnswer,
     ScheduleStatusAnswer,
 )
-from notifications.shared_rows import category_by_key
+from notifications.services.zones import people_by_zone
 
 __all__ = ["ScheduleBody", "ScheduleService"]
 log = structlog.get_logger("carillon.schedules")
 
 SEND = "notifications:send"
 READ = "notifications:read"
-JOB_KIND = "schedule"
-MAX_CALLS = 4  # the first and three retries, after 5, 10 and 20 minutes
-_NO_CATEGORY = "system"
 
 
 class ScheduleService:
     """Everything a caller can do with scheduled notifications."""
 
     def schedule(self, *, body: Mapping[str, Any], caller: Caller) -> ScheduledAnswer:
-        """Takes in one notification a recipient, due at `scheduled_at`; all of them or none.
+        """Takes in one notification a recipient, due at `scheduled_at`; all of them or none. With a
+        recurrence these are the first, and the others follow by themselves.
 
         Raises:
-            InvalidRequest: with every error of the body; unknown_user when nobody exists.
+            InvalidRequest: with every error of the body; unknown_user when nobody exists;
+                never_occurs.
             Refused: missing_scope, also for a person who writes to others.
         """
         now = clock.now()
         request = parse_schedule(body, now=now)
         check_scopes(request.terms, caller, address=False)
         people, unknown = find_people(request, caller)
-        intent = intent_of(request, caller)
+        intent = intent_of(request.terms, request.kind, caller)
+        total = len(people) + len(unknown)
         with transaction.atomic():
-            job = make_job(request, intent, total=len(people) + len(unknown), now=now)
-            targets = [Target(person, request.terms.channels) for person in people]
-            accepted = accept(intent, targets, now=now, job=job)
-            job.accepted = len(people)
-            job.first_key, job.last_key = min(accepted.message_keys), max(accepted.message_keys)
-            job.save(update_fields=["accepted", "first_key", "last_key"])
+            if request.timing.rule is not None:
+                series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
+                answer = ScheduledAnswer(
+                    notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
+                )
+            else:
+                dues, missed = _dues(request.timing, people, now=now)
+                _, keys = take_in(intent, request.text, dues, total=total, now=now)
+                first = min(due.at for due in dues)
+                answer = ScheduledAnswer(
+                    notification_ids=[], count=0, scheduled_at=first, missed=missed
+                )
         if unknown:
-            log.warning("schedule.unknown_recipients", job=job.pk, count=len(unknown))
-        return ScheduledAnswer(
-            notification_ids=accepted.notification_keys,
-            count=len(people),
-            scheduled_at=request.scheduled_at,
-            unknown=unknown,
-        )
+            log.warning("schedule.unknown_recipients", count=len(unknown), of=total)
+        answer.notification_ids = [keys[person] for person in people if person in keys]
+        answer.count, answer.unknown = len(answer.notification_ids), unknown
+        return answer
 
     def cancel(self, *, identifier: object, caller: Caller) -> CancelScheduledAnswer:
         """Takes a scheduled notification back; only while it is pending.
@@ -137,33 +142,25 @@ def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], li
     return people, unknown
 
 
-def intent_of(request: ScheduleRequest, caller: Caller) -> Intent:
-    """What all recipients of a request share. A type that is a category's key is that category."""
-    category = category_by_key(request.kind) or category_by_key(_NO_CATEGORY)
-    assert category is not None, "the category system is seeded and cannot be deleted"
-    return Intent(
-        terms=replace(request.terms, category=category.key),
-        priority=Priority(request.terms.priority or Priority.MEDIUM),
-        category_id=category.id,
-        category_key=category.key,
-        template_version_id=None,
-        source=caller.source,
-        is_test=caller.is_test,
-        type=request.kind,
-        max_attempts=MAX_CALLS,
-    )
+def _dues(timing: Timing, people: Sequence[int], *, now: datetime) -> tuple[list[Due], list[int]]:
+    """Who is due when, and whose time has passed for good.
 
-
-def make_job(request: ScheduleRequest, intent: Intent, *, total: int, now: Any) -> Job:
-    """The row that holds the text, once for all recipients."""
-    return Job.objects.create(
-        kind=JOB_KIND,
-        source=intent.source,
-        context=request.text,
-        total=total,
-        accepted=0,
-        created_at=now,
-    )
+    Raises:
+        InvalidRequest: in_the_past when nobody's time lies ahead.
+    """
+    if not timing.by_zone:
+        at = timing.first_in(UTC).at
+        return [Due(at, people, timing.expires_at(at))], []
+    by_time: dict[datetime, list[int]] = {}
+    for name, members in people_by_zone(people).items():
+        by_time.setdefault(timing.first_in(first_zone(name)[0]).at, []).extend(members)
+    if max(by_time) <= now:
+        detail = "this local time has passed for everybody"
+        raise InvalidRequest([FieldError("scheduled_at", "in_the_past", detail)])
+    dues = [Due(at, some, timing.expires_at(at)) for at, some in sorted(by_time.items())]
+    open_ = [due for due in dues if due.expires_at is None or due.expires_at > now]
+    gone = [person for due in dues if due not in open_ for person in due.people]
+    return open_, gone
 
 
 def find_scheduled(identifier: object, caller: Caller) -> Notification:

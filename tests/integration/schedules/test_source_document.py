@@ -240,11 +240,11 @@ class TestScenarios:
 
     def test_process_scheduled_notifications(self, frozen):
         scheduled()
-        assert process_scheduled_notifications() == {"lanes_woken": 0}
+        assert process_scheduled_notifications() == {"occurrences_made": 0, "lanes_woken": 0}
 
         frozen.forward(3600)
 
-        assert process_scheduled_notifications() == {"lanes_woken": 1}
+        assert process_scheduled_notifications() == {"occurrences_made": 0, "lanes_woken": 1}
 
     def test_send_notification_task(self, frozen):
         (key,) = scheduled()

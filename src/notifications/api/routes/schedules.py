@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from notifications.api import schedules
+from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
 from notifications.services.schedule_answers import (
     CancelScheduledAnswer,
     ScheduledAnswer,
     ScheduleStatusAnswer,
+    SeriesAnswer,
+    SeriesCancelAnswer,
+    SeriesList,
 )
 from notifications.services.schedules import ScheduleBody
 
@@ -53,5 +57,35 @@ ROUTES: tuple[Route, ...] = (
         service_scope="notifications:read",
         answers={200: ScheduleStatusAnswer},
         errors=(404,),
+    ),
+    Route(
+        name="list_schedules",
+        method="GET",
+        path="/api/v1/schedules",
+        handler=schedules.series,
+        summary="What recurs, the oldest first.",
+        service_scope="notifications:send",
+        query=PAGE_QUERY,
+        answers={200: SeriesList},
+    ),
+    Route(
+        name="get_schedule",
+        method="GET",
+        path="/api/v1/schedules/{id}",
+        handler=schedules.one_series,
+        summary="Something that recurs, and when it does next.",
+        service_scope="notifications:send",
+        answers={200: SeriesAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="cancel_schedule",
+        method="DELETE",
+        path="/api/v1/schedules/{id}",
+        handler=schedules.cancel_series,
+        summary="End what recurs, and take back what it has made and has not left.",
+        service_scope="notifications:send",
+        answers={200: SeriesCancelAnswer},
+        errors=(404, 409),
     ),
 )

@@ -1,0 +1,105 @@
+"""Reads when something is to be sent: at an instant, at a local time, again and again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from notifications.domain.recurrence_rule import InvalidRule, Rule, parse_rule
+from notifications.domain.timing import Misfire, Timing
+from notifications.domain.wall_clock import instant_of, zone_named
+from notifications.intake.fields import Fields
+
+GRACE_MINUTES = 60
+MAX_GRACE_MINUTES = 7 * 24 * 60
+
+
+def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
+    """The timing that `scheduled_at`, `recurrence`, `timezone`, `local_time`, `misfire` and
+    `grace_minutes` say; None with a fault in `fields`."""
+    before = len(fields.errors)
+    zone, rule, at = _zone(fields), _rule(fields), _local_time(fields)
+    misfire, grace = _misfire(fields)
+    written = _written(fields)
+    if written is None or len(fields.errors) > before:
+        return None
+    if at is not None:
+        shown = written.astimezone(zone) if zone and written.tzinfo else written
+        wall = datetime.combine(shown.date(), at)
+        return Timing(wall=wall, rule=rule, misfire=misfire, grace=grace)
+    instant = _instant(written, zone)
+    if instant <= now:
+        fields.fault("scheduled_at", "in_the_past", "must lie in the future")
+        return None
+    if rule is not None and zone is not None:
+        wall = instant.astimezone(zone).replace(tzinfo=None)
+        return Timing(wall=wall, zone=zone, rule=rule, misfire=misfire, grace=grace)
+    return Timing(instant=instant, rule=rule, misfire=misfire, grace=grace)
+
+
+def _instant(written: datetime, zone: tzinfo | None) -> datetime:
+    """Without an offset a time is one on the named zone's clock, else UTC."""
+    if written.tzinfo is not None:
+        return written.astimezone(UTC)
+    return instant_of(written, zone or UTC)
+
+
+def _written(fields: Fields) -> datetime | None:
+    value = fields.body.get("scheduled_at")
+    if value is None:
+        fields.fault("scheduled_at", "required", "is required: a time to come")
+        return None
+    if fields.moment("scheduled_at") is None:
+        return None
+    return datetime.fromisoformat(value)
+
+
+def _zone(fields: Fields) -> tzinfo | None:
+    name = fields.text("timezone", longest=64)
+    if name is None:
+        return None
+    zone = zone_named(name)
+    if zone is None:
+        fields.fault("timezone", "unknown_timezone", "must be an IANA zone such as Europe/Paris")
+    return zone
+
+
+def _rule(fields: Fields) -> Rule | None:
+    text = fields.text("recurrence", longest=500)
+    if text is None:
+        return None
+    try:
+        return parse_rule(text)
+    except InvalidRule as error:
+        fields.fault("recurrence", "invalid_recurrence", str(error))
+        return None
+
+
+def _local_time(fields: Fields) -> time | None:
+    text = fields.text("local_time", longest=20)
+    if text is None:
+        return None
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is not None or found.second or found.microsecond:
+        fields.fault("local_time", "invalid_time", "must be a time of day such as 09:00")
+        return None
+    return found
+
+
+def _misfire(fields: Fields) -> tuple[Misfire, timedelta]:
+    word = fields.body.get("misfire", Misfire.SEND_LATE)
+    minutes = fields.body.get("grace_minutes", GRACE_MINUTES)
+    if word not in list(Misfire):
+        fields.fault("misfire", "invalid", f"must be one of {', '.join(Misfire)}")
+        word = Misfire.SEND_LATE
+    if isinstance(minutes, bool) or not isinstance(minutes, int):
+        fields.fault("grace_minutes", "wrong_type", "must be a number of minutes")
+        minutes = GRACE_MINUTES
+    elif not 1 <= minutes <= MAX_GRACE_MINUTES:
+        fields.fault("grace_minutes", "invalid", f"must be from 1 to {MAX_GRACE_MINUTES:,}")
+        minutes = GRACE_MINUTES
+    elif "grace_minutes" in fields.body and word != Misfire.SEND_WITHIN:
+        fields.fault("grace_minutes", "invalid", "goes with misfire send_within only")
+    return Misfire(word), timedelta(minutes=minutes)

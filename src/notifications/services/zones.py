@@ -1,0 +1,28 @@
+"""Which clock hangs on whose wall."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from directory.models import User
+from notifications.conf import environment
+from notifications.domain.wall_clock import first_zone
+from notifications.models import UserNotificationPreference
+
+_AT_ONCE = 1_000
+
+
+def people_by_zone(user_ids: Sequence[int]) -> dict[str, list[int]]:
+    """The people of each zone, in their order: the zone of their preferences, else the user's, else
+    the service's; a name that does not exist is passed over."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for start in range(0, len(user_ids), _AT_ONCE):
+        some = user_ids[start : start + _AT_ONCE]
+        users = dict(User.objects.filter(pk__in=some).values_list("pk", "timezone"))
+        wishes = UserNotificationPreference.objects.filter(user_id__in=some).exclude(timezone="")
+        own = dict(wishes.values_list("user_id", "timezone"))
+        for person in some:
+            names = own.get(person, ""), users.get(person, ""), environment().timezone
+            found[str(first_zone(*names)[0])].append(person)
+    return dict(found)

@@ -1,0 +1,306 @@
+"""What recurs: each occurrence made once, on each person's clock, across changes of clocks."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from rest_framework.test import APIClient
+
+from directory.models import User
+from notifications.domain.callers import SYSTEM
+from notifications.infra import clock
+from notifications.models import (
+    Notification,
+    NotificationMessage,
+    ScheduleClock,
+    ScheduleOccurrence,
+    ScheduleSeries,
+)
+from notifications.services import recurring
+from notifications.services.recurring import make_due
+from notifications.services.schedules import ScheduleService
+from tests.integration.factories import make_user
+from tests.integration.preferences.conftest import work
+
+pytestmark = pytest.mark.django_db
+
+
+def schedule(*people: User, **more: Any) -> Any:
+    body = {
+        "recipients": [person.pk for person in people],
+        "title": "Lesson",
+        "message": "Soon",
+        "scheduled_at": "2030-05-02T09:00:00",
+        "timezone": "Europe/Berlin",
+        "recurrence": "FREQ=DAILY",
+        **more,
+    }
+    return ScheduleService().schedule(body=body, caller=SYSTEM)
+
+
+def own_zones(*people: User, **more: Any) -> Any:
+    return schedule(*people, **{"timezone": None, "local_time": "09:00", **more})
+
+
+def live(frozen: Any, until: datetime, step: timedelta = timedelta(minutes=30)) -> None:
+    """Lets time pass, the rounds and a worker coming by at every step."""
+    while frozen.now < until:
+        frozen.forward(step.total_seconds())
+        make_due(now=clock.now())
+        work()
+
+
+def told_at(person: User, zone: str) -> list[str]:
+    """When somebody was told, on the clock of a zone."""
+    rows = NotificationMessage.objects.filter(user=person, status="delivered").order_by("sent_at")
+    moments = rows.values_list("sent_at", flat=True)
+    return [f"{at.astimezone(ZoneInfo(zone)):%m-%dT%H:%M}" for at in moments if at]
+
+
+def days(first: int, last: int, month: int = 5, hour: str = "09:00") -> list[str]:
+    return [f"{month:02}-{day:02}T{hour}" for day in range(first, last + 1)]
+
+
+def test_the_first_occurrence_is_made_at_once(frozen: Any) -> None:
+    people = [make_user(), make_user()]
+
+    answer = schedule(*people)
+
+    assert answer.count == 2
+    assert answer.scheduled_at == datetime(2030, 5, 2, 7, tzinfo=UTC)
+    assert answer.schedule_id == ScheduleSeries.objects.get().uuid
+    assert [Notification.objects.get(pk=key).user for key in answer.notification_ids] == people
+    assert make_due(now=clock.now()) == 0
+
+
+def test_a_daily_series_tells_everybody_once_a_day(frozen: Any) -> None:
+    person = make_user()
+    schedule(person)
+
+    live(frozen, datetime(2030, 5, 6, tzinfo=UTC))
+
+    assert told_at(person, "Europe/Berlin") == days(2, 5)
+    assert ScheduleOccurrence.objects.count() == 5  # the next one is written down already
+    assert Notification.objects.filter(scheduled_status="pending").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2031-03-28", "2031-04-02"),  # Berlin's clock goes forward on 30 March
+        ("2030-10-25", "2030-10-30"),  # and back on 27 October
+    ],
+)
+def test_once_a_date_across_a_change_of_the_clock(frozen: Any, start: str, end: str) -> None:
+    frozen.now = datetime.fromisoformat(f"{start}T00:00:00+00:00") - timedelta(days=1)
+    zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
+    people = {zone: make_user(timezone=zone) for zone in zones}
+    own_zones(*people.values(), scheduled_at=f"{start}T00:00:00", local_time="02:30")
+
+    live(frozen, datetime.fromisoformat(f"{end}T12:00:00+00:00"))
+
+    first, last = (datetime.fromisoformat(day).date() for day in (start, end))
+    dates = [f"{first + timedelta(days=n):%m-%d}" for n in range((last - first).days + 1)]
+    for zone, person in people.items():
+        told = told_at(person, zone)
+        assert [moment[:5] for moment in told] == dates, zone
+        odd = ["03-30T03:00"] if zone == "Europe/Berlin" and start < "2031-03-30" < end else []
+        assert [moment for moment in told if not moment.endswith("T02:30")] == odd
+
+
+def test_without_a_zone_each_person_keeps_their_own_clock(frozen: Any) -> None:
+    """The first time is one instant for all; after Berlin's change only its instant moves."""
+    frozen.now = datetime(2031, 3, 28, tzinfo=UTC)
+    berlin, tokyo = make_user(timezone="Europe/Berlin"), make_user(timezone="Asia/Tokyo")
+    schedule(berlin, tokyo, timezone=None, scheduled_at="2031-03-29T08:00:00Z")
+
+    live(frozen, datetime(2031, 4, 1, tzinfo=UTC))
+
+    assert told_at(berlin, "UTC") == ["03-29T08:00", "03-30T07:00", "03-31T07:00"]
+    assert told_at(tokyo, "UTC") == ["03-29T08:00", "03-30T08:00", "03-31T08:00"]
+
+
+def test_a_rule_comes_to_its_end(frozen: Any) -> None:
+    person = make_user()
+    schedule(person, recurrence="FREQ=WEEKLY;BYDAY=TH;COUNT=2")
+
+    live(frozen, datetime(2030, 5, 20, tzinfo=UTC), timedelta(hours=1))
+
+    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", "05-09T09:00"]
+    series = ScheduleSeries.objects.get()
+    assert series.status == "ended"
+    assert series.ended_at is not None
+
+
+def test_a_minutely_rule_is_never_late(frozen: Any) -> None:
+    person = make_user()
+    schedule(person, recurrence="FREQ=MINUTELY;COUNT=10", scheduled_at="2030-05-02T09:00:00")
+
+    frozen.now = datetime(2030, 5, 2, 6, 58, tzinfo=UTC)
+    while frozen.now < datetime(2030, 5, 2, 7, 12, tzinfo=UTC):
+        make_due(now=clock.now())  # once a minute, as beat does
+        for _ in range(60):
+            frozen.forward(1)
+            work()
+
+    assert told_at(person, "UTC") == [f"05-02T07:{minute:02}" for minute in range(10)]
+
+
+def missed(frozen: Any, **more: Any) -> tuple[User, list[tuple[int, int]]]:
+    """A day goes well, then nothing runs for three and a half days."""
+    person = make_user()
+    schedule(person, **more)
+    live(frozen, datetime(2030, 5, 2, 8, tzinfo=UTC))
+    frozen.now = datetime(2030, 5, 5, 19, tzinfo=UTC)
+    live(frozen, datetime(2030, 5, 6, 8, tzinfo=UTC))
+    rows = ScheduleOccurrence.objects.order_by("due_at")
+    return person, list(rows.values_list("count", "missed"))
+
+
+def test_of_what_was_missed_the_last_is_made_up_for(frozen: Any) -> None:
+    person, made = missed(frozen)
+
+    # The third had been written down before the outage.
+    assert told_at(person, "Europe/Berlin") == [
+        "05-02T09:00",
+        "05-05T21:30",
+        "05-05T21:30",
+        "05-06T09:00",
+    ]
+    assert made == [(1, 0), (1, 0), (1, 1), (1, 0), (1, 0)]
+
+
+def test_what_was_missed_is_skipped(frozen: Any) -> None:
+    person, made = missed(frozen, misfire="skip")
+
+    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", "05-06T09:00"]
+    assert made == [(1, 0), (1, 0), (0, 1), (1, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(("hours", "told"), [(12, False), (13, True)])
+def test_what_was_missed_is_sent_within_the_grace(frozen: Any, hours: int, told: bool) -> None:
+    person, _ = missed(frozen, misfire="send_within", grace_minutes=hours * 60)
+
+    late = ["05-05T21:30"] if told else []
+    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", *late, "05-06T09:00"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Europe/Berlin", "America/New_York"),
+        ("Europe/Berlin", "Asia/Tokyo"),
+        ("Pacific/Auckland", "Pacific/Honolulu"),
+        ("Pacific/Honolulu", "Pacific/Auckland"),
+    ],
+)
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("hour", range(24) if os.environ.get("CARILLON_PROOF") else (1, 13))
+def test_who_moves_is_told_once_a_date(
+    frozen: Any, before: str, after: str, others: bool, hour: int
+) -> None:
+    person = make_user(timezone=before)
+    own_zones(person, *([make_user(timezone=after)] if others else []))
+
+    live(frozen, datetime(2030, 5, 4, hour, tzinfo=UTC))
+    User.objects.filter(pk=person.pk).update(timezone=after)
+    live(frozen, datetime(2030, 5, 9, 23, tzinfo=UTC))
+
+    walls: Counter[str] = Counter()
+    mine = Notification.objects.filter(user=person).values_list("job_id", flat=True)
+    for wall in ScheduleOccurrence.objects.filter(job_id__in=mine).values_list("wall", flat=True):
+        walls[wall[:10]] += 1
+    assert set(walls.values()) == {1}
+    expected = {f"2030-05-{day:02}" for day in range(2, 9)}
+    assert expected <= set(walls)
+    assert {moment[6:] for moment in told_at(person, after)[-3:]} == {"09:00"}
+
+
+def cancel(client: APIClient, answer: Any) -> Any:
+    return client.delete(f"/api/v1/schedules/{answer.schedule_id}/")
+
+
+def test_a_cancelled_series_tells_nobody_any_more(frozen: Any, as_staff: APIClient) -> None:
+    people = [make_user(timezone=zone) for zone in ("Europe/Berlin", "Asia/Tokyo")]
+    answer = own_zones(*people)
+    live(frozen, datetime(2030, 5, 2, 3, tzinfo=UTC))  # Tokyo has been told
+
+    response = cancel(as_staff, answer)
+
+    assert response.status_code == 200
+    assert response.json() == {
+        "id": str(answer.schedule_id),
+        "status": "cancelled",
+        "cancelled": 2,  # Berlin's first, and Tokyo's second
+    }
+    live(frozen, datetime(2030, 5, 6, tzinfo=UTC))
+    assert len(told_at(people[1], "UTC")) == 1
+    assert not told_at(people[0], "UTC")
+    assert (cancel(as_staff, answer).status_code, cancel(as_staff, answer).data["code"]) == (
+        409,
+        "not_active",
+    )
+
+
+def test_one_occurrence_is_taken_back_and_the_next_comes(frozen: Any, as_staff: APIClient) -> None:
+    person = make_user()
+    (key,) = schedule(person).notification_ids
+
+    assert as_staff.delete(f"/api/notifications/{key}/cancel_scheduled/").status_code == 200
+
+    live(frozen, datetime(2030, 5, 4, tzinfo=UTC))
+    assert told_at(person, "Europe/Berlin") == ["05-03T09:00"]
+
+
+def test_series_are_seen_by_those_who_made_them(
+    frozen: Any, as_user: APIClient, user: User, as_staff: APIClient, with_key: Any
+) -> None:
+    body = {
+        "recipients": [user.pk],
+        "title": "Lesson",
+        "message": "Soon",
+        "scheduled_at": "2030-05-02T00:00:00",
+        "recurrence": "FREQ=DAILY",
+        "local_time": "09:00",
+    }
+    mine = as_user.post("/api/notifications/schedule/", body).json()["schedule_id"]
+    others = as_staff.post("/api/notifications/schedule/", body).json()["schedule_id"]
+
+    (seen,) = as_user.get("/api/v1/schedules/").json()["results"]
+    assert seen["id"] == mine
+    assert seen["title"] == "Lesson"
+    assert (seen["recurrence"], seen["local_time"], seen["timezone"]) == ("FREQ=DAILY", "09:00", "")
+    assert (seen["recipients"], seen["status"], seen["misfire"]) == (1, "active", "send_late")
+    assert seen["next_at"] == "2030-05-03T09:00:00Z"
+    assert as_user.get(f"/api/v1/schedules/{mine}").json() == seen
+    assert as_user.get(f"/api/v1/schedules/{others}").data["code"] == "unknown_schedule"
+    assert as_user.delete(f"/api/v1/schedules/{others}").status_code == 404
+    assert len(as_staff.get("/api/v1/schedules/").json()["results"]) == 2
+    assert with_key("notifications:send").get("/api/v1/schedules/").json()["results"] == []
+
+
+def test_a_series_that_cannot_be_made_holds_nobody_up(frozen: Any, monkeypatch: Any) -> None:
+    first, second = make_user(), make_user()
+    broken = schedule(first).schedule_id
+    schedule(second)
+    make = recurring.take_in
+
+    def fail(intent: Any, text: Any, dues: Iterable[Any], **more: Any) -> Any:
+        if any(first.pk in due.people for due in dues):
+            raise KeyError("category")
+        return make(intent, text, list(dues), **more)
+
+    monkeypatch.setattr(recurring, "take_in", fail)
+    live(frozen, datetime(2030, 5, 4, tzinfo=UTC))
+    assert told_at(second, "Europe/Berlin") == days(2, 3)
+    assert ScheduleClock.objects.get(series__uuid=broken).make_at is not None
+
+    monkeypatch.setattr(recurring, "take_in", make)
+    live(frozen, datetime(2030, 5, 5, 23, tzinfo=UTC))
+    assert told_at(first, "Europe/Berlin")[-1] == "05-05T09:00"
