@@ -12,7 +12,7 @@ import notifications.models.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0019_broadcast_counters"),
+        ("notifications", "0020_broadcast_halted"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
