@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random as randomness
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ParamSpec, TypeVar
@@ -58,6 +58,25 @@ POLICIES: Mapping[str, ExponentialDelays | ListedDelays] = MappingProxyType(
 )
 
 
+_LISTED = "listed:"
+
+
+def listed_policy(delays_s: Iterable[float]) -> str:
+    """The name of a policy of these waits, which need no name of their own."""
+    return _LISTED + ",".join(f"{delay:g}" for delay in delays_s)
+
+
+def delays_of(policy: str) -> ExponentialDelays | ListedDelays:
+    """The waits of a policy: one of POLICIES, or as `listed_policy` named it.
+
+    Raises:
+        KeyError: for a policy that has no name here.
+    """
+    if policy.startswith(_LISTED):
+        return ListedDelays(tuple(float(each) for each in policy[len(_LISTED) :].split(",")))
+    return POLICIES[policy]
+
+
 @dataclass(frozen=True, slots=True)
 class RetryAt:
     """Try again, `delay_s` seconds from now."""
@@ -86,7 +105,7 @@ def decide_retry(
     Args:
         attempts_made: calls so far, the one that just failed included; from 1.
         max_attempts: calls in all, so 3 means the first and two repetitions.
-        policy: a key of POLICIES.
+        policy: a key of POLICIES, or a name that `listed_policy` made.
         retry_after_s: the provider's wish. The retry is never earlier, except that no wish holds
             a message for more than an hour.
         random: 0 to 1, places the delay within the policy's spread.
@@ -101,7 +120,7 @@ def decide_retry(
         raise ValueError(f"a message that was {verdict} is not tried again")
     if attempts_made < 1:
         raise ValueError("attempts_made counts the call that just failed: it is at least 1")
-    delays = POLICIES[policy]
+    delays = delays_of(policy)
     if verdict is Verdict.FAILED:
         return GiveUp("final")
     if verdict is Verdict.UNCERTAIN:

@@ -43,6 +43,9 @@ from notifications.shared_rows import category_by_key, category_keys
 
 SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
+RETRY_POLICY = "broadcast"
+CALLS = 4
+"""The first, and three repetitions after 10, 60 and 300 s (delivery/retry.py)."""
 QUIET = timedelta(seconds=10)
 """A launch that has not moved for so long has lost its process: another takes it up."""
 log = structlog.get_logger("carillon.broadcast")
@@ -76,7 +79,8 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
-    """The job that holds a broadcast's text once for all its recipients."""
+    """The job that holds a broadcast's text once for all its recipients; under `options` what else
+    their notifications are to say."""
     return Job.objects.create(
         kind="broadcast",
         source=broadcast.source,
@@ -158,7 +162,7 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
     until = clock.monotonic() + seconds
     idle = Q(launch_moved_at__isnull=True) | Q(launch_moved_at__lt=now - QUIET)
     waiting = Broadcast.objects.filter(
-        idle, status=BroadcastStatus.SENDING.value, messaged_done=False
+        idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
     finished = 0
     for broadcast_id in waiting.order_by("pk").values_list("pk", flat=True)[:100]:
@@ -216,29 +220,37 @@ def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
 
 def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
     """Gives every recipient their messages; True once all have them."""
-    while True:
-        with transaction.atomic():
-            locked = _at_launch(broadcast_id)
-            if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
-                return locked.messaged_done
-            waiting = untold(broadcast_id, after=locked.messaged_after, limit=MESSAGE_BATCH)
-            if not waiting:
-                _mark(broadcast_id, messaged_done=True)
-                return True
-            _accept(locked, waiting)
-            _mark(broadcast_id, messaged_after=waiting[-1].person)
+    while not put_part(broadcast_id, MESSAGE_BATCH):
         if _is_over(until):
             return False
+    return find_broadcast(broadcast_id).messaged_done
+
+
+def put_part(broadcast_id: int, size: int) -> bool:
+    """Gives the next recipients their messages, up to `size` of them; True when nothing is left to
+    do, or nothing may be done now."""
+    with transaction.atomic():
+        locked = _at_launch(broadcast_id)
+        if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
+            return True
+        waiting = untold(broadcast_id, after=locked.messaged_after, limit=size)
+        if not waiting:
+            _mark(broadcast_id, messaged_done=True)
+            return True
+        _accept(locked, waiting)
+        _mark(broadcast_id, messaged_after=waiting[-1].person)
+    return False
 
 
 def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
     keys = _keys_of(broadcast, waiting)
-    channels, _ = _ways_of(broadcast)
+    channels, options = ways_of(broadcast)
     targets = [
         Target(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
-    accepted = accept(_intent(broadcast), targets, now=clock.now(), job=job)
+    intent = _intent(broadcast, channels, {**options, **(job.context or {}).get("options", {})})
+    accepted = accept(intent, targets, now=clock.now(), job=job)
     first, last = min(accepted.message_keys), max(accepted.message_keys)
     Job.objects.filter(pk=job.pk).update(
         accepted=F("accepted") + len(targets),
@@ -256,19 +268,19 @@ def _keys_of(broadcast: Broadcast, waiting: Sequence[Untold]) -> list[int]:
     return [given[each.person] if each.key is None else each.key for each in waiting]
 
 
-def _ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
+def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The channels that messages are made for at once, and the options that lead to the others."""
     channels = tuple(broadcast.channels)
+    options: dict[str, Any] = {"retry_policy": RETRY_POLICY}
     if broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
-        return channels[:1], {"fallback": list(channels[1:])}
-    return channels, {}
+        return channels[:1], {**options, "fallback": list(channels[1:])}
+    return channels, options
 
 
-def _intent(broadcast: Broadcast) -> Intent:
+def _intent(broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any]) -> Intent:
     category = category_by_key(broadcast.category)
     if category is None:
         raise unknown_category(broadcast.category, category_keys())
-    channels, options = _ways_of(broadcast)
     return Intent(
         terms=Terms(
             template_path="",
@@ -287,6 +299,7 @@ def _intent(broadcast: Broadcast) -> Intent:
         category_key=category.key,
         template_version_id=None,
         source=broadcast.source,
+        max_attempts=CALLS,
         mass=True,
         is_test=broadcast.is_test,
     )

@@ -10,9 +10,8 @@ one finds a failed recipient, and the others find them pending.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count, F
@@ -28,6 +27,7 @@ from notifications.models import (
     BroadcastNews,
     BroadcastRecipient,
     DeadLetter,
+    Notification,
     NotificationMessage,
     change_broadcast_status,
     change_status,
@@ -35,12 +35,12 @@ from notifications.models import (
 from notifications.models.recipient_states import take_launch, take_turn
 from notifications.queue import batches
 from notifications.services.broadcast_fold import Counted, recount_rows, write_counts
-from notifications.services.broadcast_launch import find_broadcast, make_job
+from notifications.services.broadcast_launch import CALLS, find_broadcast, make_job, ways_of
 
 MAX_RETRIES = 3
 PART = 500
-DelayOf = Callable[[int], float]
-"""Seconds that a recipient's n-th retry waits, n from 1."""
+RETRY_POLICY = "bulk"
+"""Repetitions after 60, 120 and 240 s: the documents' for a retry."""
 _RETRIABLE = frozenset(
     {
         BroadcastStatus.SENDING,
@@ -49,8 +49,14 @@ _RETRIABLE = frozenset(
         BroadcastStatus.FAILED,
     }
 )
-_OPEN = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.PENDING})
-_UNCLEAR = frozenset({MessageStatus.UNCERTAIN})
+_OPEN = frozenset(
+    {
+        MessageStatus.SENT,
+        MessageStatus.DELIVERED,
+        MessageStatus.PENDING,
+        MessageStatus.UNCERTAIN,
+    }
+)
 
 
 def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> int:
@@ -128,10 +134,11 @@ def _wrong_status(status: str) -> Conflict:
 
 
 def requeue(
-    broadcast_id: int, *, until: float | None = None, delay_of: DelayOf | None = None
+    broadcast_id: int, *, until: float | None = None, policy: str = RETRY_POLICY, size: int = PART
 ) -> bool:
-    """Puts what a retry has marked back into the queue, part by part; True once all of it is."""
-    while not _requeue_part(broadcast_id, delay_of):
+    """Puts what a retry has marked back into the queue, `size` recipients at a time; True once all
+    of it is. policy says when what fails again is repeated."""
+    while not requeue_part(broadcast_id, policy=policy, size=size):
         if until is not None and clock.monotonic() >= until:
             return False
         if find_broadcast(broadcast_id).status != BroadcastStatus.SENDING:
@@ -150,63 +157,61 @@ def requeue_all(*, until: float) -> int:
     return finished
 
 
-@dataclass(slots=True)
-class _Part:
-    """What becomes of the messages of some recipients: by how often they were retried."""
-
-    chosen: dict[int, list[NotificationMessage]] = field(default_factory=lambda: defaultdict(list))
-    without: bool = False
-
-
-def _requeue_part(broadcast_id: int, delay_of: DelayOf | None) -> bool:
-    """One part; True when nothing is left."""
+def requeue_part(broadcast_id: int, *, policy: str = RETRY_POLICY, size: int = PART) -> bool:
+    """One part; True when nothing is left, or nothing may be done now."""
     with transaction.atomic():
         take_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
         if broadcast.requeue_done or broadcast.status != BroadcastStatus.SENDING:
-            return broadcast.requeue_done
+            return True
         marked = BroadcastRecipient.objects.filter(
             broadcast=broadcast_id, requeue=True, recipient_id__gt=broadcast.requeue_after
         )
-        rows = list(marked.order_by("recipient_id")[:PART])
+        rows = list(marked.order_by("recipient_id")[:size])
         if not rows:
             Broadcast.objects.filter(pk=broadcast_id).update(requeue_done=True)
             return True
-        part = _choose(broadcast, rows)
-        for retries, messages in part.chosen.items():
-            delay_s = delay_of(retries) if delay_of else 0.0
-            _put_back(broadcast, messages, delay_s=delay_s)
-        _close_part(broadcast, rows, without=part.without)
+        found = _messages_of(rows)
+        _put_back(broadcast, _choose(broadcast, found), policy=policy)
+        _close_part(broadcast, rows, without=len(found) < len(rows))
     return False
 
 
-def _choose(broadcast: Broadcast, rows: Sequence[BroadcastRecipient]) -> _Part:
+def _messages_of(rows: Sequence[BroadcastRecipient]) -> dict[int, list[NotificationMessage]]:
+    keys = [row.notification_id for row in rows if row.notification_id is not None]
+    found: dict[int, list[NotificationMessage]] = defaultdict(list)
+    for message in NotificationMessage.objects.filter(notification_id__in=keys):
+        found[message.notification_id].append(message)
+    return found
+
+
+def _choose(
+    broadcast: Broadcast, found: Mapping[int, list[NotificationMessage]]
+) -> list[NotificationMessage]:
     """The messages to be sent again. A recipient whom one has reached meanwhile, or may have, gets
     none; of channels in order it is the first that failed."""
-    retries = {row.notification_id: row.retries for row in rows if row.notification_id is not None}
-    found: dict[int, list[NotificationMessage]] = defaultdict(list)
-    for message in NotificationMessage.objects.filter(notification_id__in=retries):
-        found[message.notification_id].append(message)
-    part = _Part(without=len(found) < len(rows))
-    for key, messages in found.items():
-        if {MessageStatus(each.status) for each in messages} & (_OPEN | _UNCLEAR):
+    chosen: list[NotificationMessage] = []
+    for messages in found.values():
+        if {MessageStatus(each.status) for each in messages} & _OPEN:
             continue
         failed = [each for each in messages if each.status == MessageStatus.FAILED]
-        failed.sort(key=lambda each: broadcast.channels.index(each.channel))
-        if broadcast.delivery == Broadcast.Delivery.FIRST:
-            failed = failed[:1]
-        part.chosen[retries[key]] += failed
-    return part
+        failed.sort(key=lambda each: each.pk)  # keys rise in the order of the channels
+        first = broadcast.delivery == Broadcast.Delivery.FIRST
+        chosen += failed[:1] if first else failed
+    return chosen
 
 
 def _put_back(
-    broadcast: Broadcast, messages: Iterable[NotificationMessage], *, delay_s: float
+    broadcast: Broadcast, messages: Sequence[NotificationMessage], *, policy: str
 ) -> None:
     by_channel: dict[str, list[int]] = defaultdict(list)
     for message in messages:
         by_channel[message.channel].append(message.pk)
+    _, options = ways_of(broadcast)
+    Notification.objects.filter(pk__in={each.notification_id for each in messages}).update(
+        options={**options, "retry_policy": policy}
+    )
     now = clock.now()
-    due_at = now + timedelta(seconds=delay_s) if delay_s > 0 else None
     lane = lane_for(Priority(broadcast.priority), mass=True)
     for channel, keys in by_channel.items():
         moved = change_status(
@@ -215,10 +220,15 @@ def _put_back(
             reason="broadcast_retry",
             at=now,
             only_from=frozenset({MessageStatus.FAILED}),
-            fields={"attempts": 0, "provider": None, "scheduled_at": due_at or now},
+            fields={
+                "attempts": 0,
+                "max_attempts": CALLS,
+                "provider": None,
+                "scheduled_at": now,
+            },
         )
         made = batches.batches_of(
-            lane=lane, channel=channel, source=broadcast.source, due_at=due_at, keys=moved
+            lane=lane, channel=channel, source=broadcast.source, due_at=None, keys=moved
         )
         for batch, batch_id in zip(made, batches.put(made), strict=True):
             NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)

@@ -13,6 +13,7 @@ from notifications.delivery.retry import (
     GiveUp,
     RetryAt,
     decide_retry,
+    listed_policy,
 )
 from notifications.domain.messages import Verdict
 
@@ -126,6 +127,8 @@ def decide(**facts):
         ("broadcast later", {"policy": "broadcast", **LATE}, RetryAt(300.0)),
         ("bulk has no spread", {"policy": "bulk", "random": 0.0}, RetryAt(60.0)),
         ("bulk 2", {"policy": "bulk", "attempts_made": 2}, RetryAt(120.0)),
+        ("listed", {"policy": listed_policy([1, 2.5])}, RetryAt(1.0)),
+        ("listed 2", {"policy": "listed:1,2.5", "attempts_made": 2}, RetryAt(2.5)),
         ("scheduled", {"policy": "scheduled"}, RetryAt(300.0)),
         ("scheduled 2", {"policy": "scheduled", "attempts_made": 2}, RetryAt(600.0)),
     ],
