@@ -73,6 +73,15 @@ def lease(
         return statements().lease(request, clock.frozen())
 
 
+def lease_of_source(
+    source: str, *, owner: str, lane: Lane, seconds: float, budget: int = BATCH_SIZE
+) -> list[Lease]:
+    """Takes due batches of one source, up to `budget` messages: for one who waits for them."""
+    request = LeaseRequest(owner=owner, lane=lane, sources=[source], seconds=seconds, budget=budget)
+    with transaction.atomic():
+        return statements().lease(request, clock.frozen())
+
+
 def hold(leases: Sequence[Lease], owner: str) -> set[int]:
     """Locks the batches whose lease still stands and marks the others lost; returns the ids held.
 

@@ -79,8 +79,8 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
-    """The job that holds a broadcast's text once for all its recipients; under `options` what else
-    their notifications are to say."""
+    """The job that holds a broadcast's text once for all its recipients; with `options` and `calls`
+    where repetitions are not as usual."""
     return Job.objects.create(
         kind="broadcast",
         source=broadcast.source,
@@ -249,7 +249,13 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
         Target(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
-    intent = _intent(broadcast, channels, {**options, **(job.context or {}).get("options", {})})
+    own = job.context or {}
+    intent = _intent(
+        broadcast,
+        channels,
+        {**options, **own.get("options", {})},
+        calls=own.get("calls", CALLS),
+    )
     accepted = accept(intent, targets, now=clock.now(), job=job)
     first, last = min(accepted.message_keys), max(accepted.message_keys)
     Job.objects.filter(pk=job.pk).update(
@@ -277,7 +283,9 @@ def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
     return channels, options
 
 
-def _intent(broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any]) -> Intent:
+def _intent(
+    broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any], *, calls: int
+) -> Intent:
     category = category_by_key(broadcast.category)
     if category is None:
         raise unknown_category(broadcast.category, category_keys())
@@ -299,7 +307,7 @@ def _intent(broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, 
         category_key=category.key,
         template_version_id=None,
         source=broadcast.source,
-        max_attempts=CALLS,
+        max_attempts=calls,
         mass=True,
         is_test=broadcast.is_test,
     )

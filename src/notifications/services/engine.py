@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,17 +10,15 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from notifications.conf import environment
-from notifications.delivery.handover import Handover
-from notifications.domain.channels import Lane, Priority, lane_for
+from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.messages import DeliveryResult
-from notifications.flights import Desk
 from notifications.infra import clock
 from notifications.models import NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
-from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+from notifications.services.driving import deliver_leases, own_name
 
 Sleep = Callable[[float], Awaitable[Any]]
 
@@ -36,7 +32,7 @@ class NotificationDeliveryEngine:
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._owner = f"engine:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = own_name("engine")
 
     async def deliver_message(self, message: NotificationMessage) -> DeliveryResult:
         """Delivers a pending message and waits for its retries, `max_attempts` calls in all.
@@ -52,7 +48,7 @@ class NotificationDeliveryEngine:
             lease = await sync_to_async(self._lease)(message)
             if lease is None:
                 break
-            await self._deliver(message, lease)
+            await deliver_leases([lease], owner=self._owner)
             await message.arefresh_from_db()
             if message.status != MessageStatus.PENDING or message.attempts == attempts:
                 break
@@ -67,7 +63,7 @@ class NotificationDeliveryEngine:
         """
         lease = await sync_to_async(self._lease)(message)
         if lease is not None:
-            await self._deliver(message, lease)
+            await deliver_leases([lease], owner=self._owner)
             await message.arefresh_from_db()
         return _result(message)
 
@@ -88,24 +84,6 @@ class NotificationDeliveryEngine:
             return batches.lease_one(
                 batch_id, owner=self._owner, seconds=environment().lease_seconds
             )
-
-    async def _deliver(self, message: NotificationMessage, lease: Lease) -> None:
-        lease.leased_at = clock.monotonic()
-        if message.channel in ROW_PROVIDER_CHANNELS:
-            await sync_to_async(deliver_rows)([lease], owner=self._owner)
-            return
-        handover = Handover()
-
-        async def database(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            return await sync_to_async(call)(*args, **kwargs)
-
-        desk = Desk(owner=self._owner, database=database, ledger=database, handover=handover)
-        desk.deadline = lambda leased_at: leased_at + environment().lease_seconds * 0.9
-        try:
-            await run_network(desk, Lane(lease.lane), message.channel, [lease], lambda: False)
-        finally:
-            await desk.close()
-            await handover.close()
 
 
 def _result(message: NotificationMessage) -> DeliveryResult:

@@ -1,0 +1,154 @@
+"""BroadcastBatchProcessor: the batch processor of the source documents, at their address.
+
+Its constants are the defaults of its methods, so that a subclass changes them. The work is
+`services/broadcast_batches.py`'s, as for `BroadcastService`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from celery import shared_task
+
+from notifications.delivery.retry import listed_policy
+from notifications.infra import clock
+from notifications.services import broadcast_batches
+from notifications.services.broadcast import (
+    Answer,
+    BroadcastService,
+    BroadcastTask,
+    documented_errors,
+    group_of_role,
+    send_answer,
+    size_of,
+)
+
+__all__ = [
+    "BroadcastBatchProcessor",
+    "process_broadcast_batch_async",
+    "retry_failed_broadcasts_async",
+]
+
+
+class BroadcastBatchProcessor:
+    """Writes recipients down, sends and retries in batches of the class's sizes.
+
+    RETRY_DELAYS: seconds before a message that did not go through is repeated. MAX_RETRIES: how
+    often that happens, and how often a failed recipient is retried.
+    """
+
+    BATCH_SIZE: ClassVar[int] = 1_000
+    SEND_BATCH_SIZE: ClassVar[int] = 100
+    MAX_RETRIES: ClassVar[int] = 3
+    RETRY_DELAYS: ClassVar[Sequence[float]] = [10, 60, 300]
+
+    @classmethod
+    def create_broadcast_recipients_batch(
+        cls, broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = None
+    ) -> Answer:
+        """Writes recipients down, BATCH_SIZE at a time: {success, created_count, total_count,
+        batches_processed, errors}. Those who are there already are passed over.
+
+        Raises:
+            ValueError: Broadcast N not found, or it is over.
+        """
+        size = size_of(batch_size, cls.BATCH_SIZE)
+        return BroadcastService.create_batch_recipients(broadcast_id, recipient_ids, size)
+
+    @classmethod
+    def send_to_group_batch(
+        cls,
+        broadcast_id: int,
+        target_group: str,
+        target_filter: dict[str, Any] | None = None,
+        batch_size: int | None = None,
+    ) -> Answer:
+        """Sends to an audience, SEND_BATCH_SIZE at a time, and waits for the hand-over: {success,
+        broadcast_id, total_recipients, sent_count, failed_count, batches_processed, errors}.
+
+        Raises:
+            ValueError: Broadcast N not found; Cannot send broadcast with status S.
+        """
+        size = size_of(batch_size, cls.SEND_BATCH_SIZE)
+        with documented_errors():
+            report = broadcast_batches.send_to(
+                broadcast_id,
+                target_group,
+                target_filter,
+                size=size,
+                now=clock.now(),
+                repeat=broadcast_batches.Repeat(
+                    policy=listed_policy(cls.RETRY_DELAYS), calls=1 + cls.MAX_RETRIES
+                ),
+            )
+            return send_answer(broadcast_id, report, size=size)
+
+    @classmethod
+    def send_to_role_batch(
+        cls, broadcast_id: int, role: str, batch_size: int | None = None
+    ) -> Answer:
+        """Sends to everyone of a role: student, teacher, tutor or parent."""
+        return cls.send_to_group_batch(broadcast_id, group_of_role(role), None, batch_size)
+
+    @classmethod
+    def send_to_custom_list_batch(
+        cls, broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = None
+    ) -> Answer:
+        """Sends to these users; ids of nobody are reported in errors."""
+        target = {"user_ids": list(user_ids)}
+        return cls.send_to_group_batch(broadcast_id, "custom", target, batch_size)
+
+    @classmethod
+    def retry_failed_batch(
+        cls, broadcast_id: int, max_retries: int | None = None, batch_size: int | None = None
+    ) -> Answer:
+        """Tries failed recipients again, each at most `max_retries` times in all, and waits for the
+        hand-over: what `send_to_group_batch` answers, and retried_count.
+
+        Raises:
+            ValueError: Broadcast N not found; Cannot retry broadcast with status S.
+        """
+        size = size_of(batch_size, cls.SEND_BATCH_SIZE)
+        with documented_errors():
+            report = broadcast_batches.retry_now(
+                broadcast_id,
+                max_retries=cls.MAX_RETRIES if max_retries is None else max_retries,
+                size=size,
+                policy=listed_policy(cls.RETRY_DELAYS),
+            )
+            answer = send_answer(broadcast_id, report, size=size)
+        return {
+            **answer,
+            "success": True,
+            "retried_count": report.created,
+            "batches_processed": report.parts,
+        }
+
+    @classmethod
+    def get_batch_status(cls, broadcast_id: int) -> Answer:
+        """Where a broadcast is.
+
+        Raises:
+            ValueError: Broadcast N not found.
+        """
+        return BroadcastService.get_batch_status(broadcast_id)
+
+
+@shared_task(name="notifications.broadcast_batch.process_broadcast_batch_async", base=BroadcastTask)
+def process_broadcast_batch_async(
+    broadcast_id: int,
+    target_group: str,
+    target_filter: dict[str, Any] | None = None,
+    **_future: Any,
+) -> Answer:
+    """Sends a broadcast to an audience, batch by batch; answers as `send_to_group_batch`."""
+    return BroadcastBatchProcessor.send_to_group_batch(broadcast_id, target_group, target_filter)
+
+
+@shared_task(name="notifications.broadcast_batch.retry_failed_broadcasts_async", base=BroadcastTask)
+def retry_failed_broadcasts_async(
+    broadcast_id: int, max_retries: int = BroadcastBatchProcessor.MAX_RETRIES, **_future: Any
+) -> Answer:
+    """Tries a broadcast's failed recipients again; answers as `retry_failed_batch`."""
+    return BroadcastBatchProcessor.retry_failed_batch(broadcast_id, max_retries)
