@@ -283,13 +283,19 @@ def _outbound(
         template_version_id=message.template_version_id,
         expires_at_s=message.expires_at.timestamp() if message.expires_at else None,
         collapse_key=message.collapse_key or "",
-        sender=options.get("sender", ""),
+        sender=_sender_of(message.channel, options),
         reply_to=options.get("reply_to", ""),
         headers=headers_of(message, category),
         is_test=message.is_test,
         targets=contact.targets if contact and not message.is_test else (),
         reached=contact is not None and contact.reached,
     )
+
+
+def _sender_of(channel: str, options: Mapping[str, Any]) -> str:
+    """The sender that was named, on the channel that it is one of: an address or a number."""
+    sender = str(options.get("sender", ""))
+    return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""
 
 
 Step = Callable[[Slice], None]

@@ -205,6 +205,8 @@ class Environment:
     smtp_user: str = _setting("", _text, "The SMTP user name. Empty: no login.")
     smtp_password: str = _setting("", _text, "The SMTP password.")
     smtp_tls: str = _setting("auto", _one_of("auto", "none", "starttls", "tls"), "How SMTP is encrypted; auto takes STARTTLS where it is offered.")
+    smtp_dkim_keys: tuple[str, ...] = _setting((), _words, "Keys that sign mails sent by SMTP, as domain:selector:path of a PEM file (RSA or Ed25519), separated by commas. A domain may have several.")
+    senders: tuple[str, ...] = _setting((), _words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
     smtp_connections: int = _setting(10, _integer(1, 100), "SMTP connections a process keeps open.")
     fcm_credentials: str = _setting("", _text, "Path of the Firebase service account's JSON file.")
     fcm_base_url: str = _setting("https://fcm.googleapis.com", _web_url, "Where FCM HTTP v1 is reached.")

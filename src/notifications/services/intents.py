@@ -14,6 +14,7 @@ from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
 from notifications.models import NotificationTemplate, OperatorAction
 from notifications.rendering.versions import version_of
+from notifications.services.senders import check_senders
 from notifications.services.template import TemplateService
 from notifications.shared_rows import (
     CategoryFacts,
@@ -91,6 +92,7 @@ def make_intent(
             [FieldError("options.provider", "unknown_provider", f"known providers: {known}")]
         )
     check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
+    check_senders(terms.options)
     return Intent(
         terms=terms,
         priority=Priority(terms.priority or template.default_priority),

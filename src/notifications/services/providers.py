@@ -15,6 +15,7 @@ from django.db.models import F
 from notifications.conf import environment
 from notifications.delivery import accounts
 from notifications.delivery.base import call_safely
+from notifications.delivery.dkim import UnusableDkimKey
 from notifications.delivery.registry import (
     CALLBACKS,
     PROVIDERS,
@@ -164,7 +165,10 @@ class ProviderService:
         missing = accounts.missing(key, provider_class(key).needs)
         if missing:
             return "missing: " + ", ".join(missing)
-        return asyncio.run(_examine(key))
+        try:
+            return asyncio.run(_examine(key))
+        except UnusableDkimKey as error:
+            return error.detail
 
 
 async def _send(key: str, message: OutboundMessage) -> Any:

@@ -219,3 +219,34 @@ def test_a_template_that_is_switched_off_is_unknown(
     response = as_user.post(SEND, send_body(user))
 
     assert (response.status_code, response.data["code"]) == (400, "unknown_template")
+
+
+@pytest.fixture
+def listed(override_environment):
+    override_environment(
+        email_from="Carillon <notify@example.com>",
+        senders=("Desk@example.org", "@shop.example", "+15005550006"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "errors"),
+    [
+        ({"sender": "Desk <desk@example.org>"}, []),
+        ({"sender": "anybody@shop.example"}, []),
+        ({"sender": "notify@example.com", "reply_to": "Help <help@anywhere.example>"}, []),
+        ({"sender": "+15005550006"}, []),
+        ({"sender": "ceo@example.org"}, ["unverified_sender"]),
+        ({"sender": "x@sub.shop.example"}, ["unverified_sender"]),
+        ({"sender": "+15005550007"}, ["unverified_sender"]),
+        ({"sender": "no@no@no"}, ["unverified_sender"]),
+        ({"reply_to": "nobody"}, ["invalid"]),
+        ({"sender": "x", "reply_to": "nobody"}, ["unverified_sender", "invalid"]),
+    ],
+)
+def test_a_send_names_only_verified_senders(with_key, user, template, listed, options, errors):
+    body = send_body(user, channel="email", options=options)
+    answer = with_key("notifications:send").post(SEND, body, format="json")
+
+    assert answer.status_code == (400 if errors else 201)
+    assert [error["code"] for error in answer.json().get("errors", [])] == errors

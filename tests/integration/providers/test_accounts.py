@@ -239,3 +239,9 @@ def test_other_processes_see_a_change_within_seconds(frozen):
     refresh_accounts()  # as the next slice, receipt or list does
 
     assert account("twilio").twilio_from == "+15005550009"
+
+
+def test_doctor_says_which_dkim_key_cannot_be_used(db, override_environment):
+    override_environment(smtp_dkim_keys=("example.com:s1:/none.pem",))
+    found = ProviderService().check(key="smtp", caller=SYSTEM)
+    assert found == "the key of example.com:s1 cannot be read: No such file or directory"

@@ -18,15 +18,18 @@ from notifications.delivery.base import (
     answer_of,
     where,
 )
+from notifications.delivery.dkim import DkimKey, published, read_keys, signed
 from notifications.delivery.mime import Mail, build_mail, mailbox
 from notifications.delivery.smtp_pool import NoSmtpUtf8, NotTried, SmtpPool
 from notifications.delivery.smtp_replies import Reply, SmtpLost, SmtpRefused, Stage
 from notifications.delivery.smtp_wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
+from notifications.infra.dns import txt_records
 
 log = structlog.get_logger("carillon.delivery")
 
+_DNS_S = 5.0
 _CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
 # Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
 _AUTH_CODES = frozenset({530, 534, 535, 538})
@@ -69,6 +72,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
         self._connections = settings.smtp_connections
         self._call_s = settings.call_seconds * _CALL_SHARE
         self._sender = settings.email_from
+        self._dkim = read_keys(settings.smtp_dkim_keys)
         server = SmtpServer(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -139,18 +143,35 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return [results[place] for place in range(len(messages))]
 
     def _mail_of(self, message: OutboundMessage) -> Mail:
-        content = message.content
-        return build_mail(
+        content, now = message.content, clock.now().timestamp()
+        mail = build_mail(
             sender=message.sender or self._sender,
             recipient=message.recipient,
             subject=content.title,
             text=content.body,
             html=content.html,
             reference=message.reference,
-            date_s=clock.now().timestamp(),
+            date_s=now,
             reply_to=message.reply_to,
             headers=message.headers,
         )
+        return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
+
+    async def examine(self) -> str:
+        """Whether each DKIM key's public half is published."""
+        return "; ".join([text for key in self._dkim if (text := await _unpublished(key))])
+
+
+async def _unpublished(key: DkimKey) -> str:
+    """What is wrong with a key's TXT record; empty when nothing is."""
+    try:
+        texts = await txt_records(key.record_name, timeout_s=_DNS_S)
+    except OSError as error:
+        return f"DKIM: {key.record_name} cannot be read: {error}"
+    if published(texts, key):
+        return ""
+    found = "holds another key" if texts else "is missing"
+    return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
 
 
 def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
