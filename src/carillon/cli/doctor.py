@@ -109,7 +109,7 @@ def _public_url() -> Finding:
     return Finding("public url", well, said, "set CARILLON_PUBLIC_URL to an https address")
 
 
-_ASKED_ELSEWHERE = frozenset({"smtp", "sandbox", "in_app"})
+_NOBODY_TO_ASK = frozenset({"sandbox", "in_app"})
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     _database,
@@ -130,7 +130,7 @@ def _providers() -> Iterator[Finding]:
 
     service = ProviderService()
     for each in service.providers(caller=CALLER):
-        if not each.chosen or each.key in _ASKED_ELSEWHERE:
+        if not each.chosen or each.key in _NOBODY_TO_ASK:
             continue
         wrong = service.check(key=each.key, caller=CALLER)
         yield Finding(

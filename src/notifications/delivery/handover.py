@@ -17,6 +17,7 @@ from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_o
 from notifications.delivery.registry import provider_class
 from notifications.delivery.services import any_trouble, held_s, service_of
 from notifications.delivery.simulator import simulated
+from notifications.domain.errors import CarillonError
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 
@@ -148,7 +149,9 @@ class Handover:
         try:
             provider = await self.provider(key)
         except Exception as error:
-            log.error("provider.open-failed", provider=key, **where(error))
+            # Our own errors speak of settings, never of addresses.
+            detail = error.detail if isinstance(error, CarillonError) else ""
+            log.error("provider.open-failed", provider=key, detail=detail, **where(error))
             on_results(messages, [NOT_OPENED] * len(messages))
             return
         size = provider.batch_for(len(messages))

@@ -7,6 +7,7 @@ import json
 import pytest
 from django.db import connection
 
+from carillon.cli import doctor
 from notifications.delivery.accounts import account, version_of
 from notifications.delivery.handover import Handover
 from notifications.domain.callers import SYSTEM
@@ -245,3 +246,10 @@ def test_doctor_says_which_dkim_key_cannot_be_used(db, override_environment):
     override_environment(smtp_dkim_keys=("example.com:s1:/none.pem",))
     found = ProviderService().check(key="smtp", caller=SYSTEM)
     assert found == "the key of example.com:s1 cannot be read: No such file or directory"
+
+
+def test_doctor_asks_the_mail_server_and_the_dns_too(db, override_environment):
+    override_environment(email_provider="smtp", smtp_dkim_keys=("example.com:s1:/none.pem",))
+    found = {each.name: each for each in doctor._providers()}
+    assert not found["provider smtp"].well
+    assert found["provider smtp"].detail.startswith("the key of example.com:s1 cannot be read")

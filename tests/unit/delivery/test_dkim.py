@@ -227,3 +227,34 @@ async def test_doctor_compares_the_published_record(provider, keys, monkeypatch,
     found = await provider.examine()
     assert words in found
     assert bool(found) == bool(words)
+
+
+async def test_doctor_hears_that_the_server_does_not_let_us_in(provider, monkeypatch):
+    async def none(name, *, timeout_s):
+        return []
+
+    monkeypatch.setattr(smtp, "txt_records", none)
+    provider._pool._server = dataclasses.replace(provider._pool._server, port=1)
+    found = await provider.examine()
+    assert found.startswith("the connection to the mail server failed; DKIM: ")
+
+
+async def test_chunks_arrive_signed(provider, sink, keys):
+    """By BDAT, several mails in one write."""
+    texts = [f"mail {number}\n.\n" for number in range(12)]
+    messages = [
+        OutboundMessage(
+            message_id=number,
+            reference=f"r{number}.email",
+            channel="email",
+            recipient="ann@example.org",
+            content=Content("Hello", text),
+        )
+        for number, text in enumerate(texts)
+    ]
+    for start in range(0, len(messages), 4):
+        results = await provider.send_batch(messages[start : start + 4])
+        assert all(result.success for result in results)
+    await provider.close()
+    assert len(sink.messages) == 12
+    assert all(verifies(mail.content, keys[:1]) for mail in sink.messages)

@@ -158,8 +158,13 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
 
     async def examine(self) -> str:
-        """Whether each DKIM key's public half is published."""
-        return "; ".join([text for key in self._dkim if (text := await _unpublished(key))])
+        """Whether the server lets us in, and each DKIM key's public half is published."""
+        wrong = [text for key in self._dkim if (text := await _unpublished(key))]
+        try:
+            await self._pool.reach(timeout_s=self._call_s)
+        except SmtpLost as lost:
+            wrong.insert(0, _LOST_TEXTS[lost.code])
+        return "; ".join(wrong)
 
 
 async def _unpublished(key: DkimKey) -> str:
