@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from carillon.bench.ground import ground, machine
+from carillon.bench.ground import Ground, ground, machine
+from carillon.chaos import Observer
 
 
 def run(
@@ -12,7 +14,11 @@ def run(
 ) -> dict[str, Any]:
     """create_per_s: recipients written; message_per_s: recipients given their message (in-app), no
     worker beside it; deliver_per_s: the workers alone; send_per_s: all of it, one after the
-    other."""
+    other.
+
+    Then a second broadcast to the same people, made, sent and counted by `workers` processes at
+    once: progress_p99_ms while they send (asked every 10 ms), and at half of it cancel_ms until the
+    cancellation is answered, cleared_s until all that waited is taken back."""
     workers = 1 if database == "sqlite" else workers
     with ground(database) as place:
         place.run("crowd", recipients)
@@ -20,6 +26,7 @@ def run(
         running = place.workers(workers)
         place.run("drained")
         ended = place.stop(running)
+        steered = _steer(place, workers)
         durability = place.run("settings")
     count = launched["recipients"]
     busy_s = max(each["busy_s"] for each in ended)
@@ -34,6 +41,34 @@ def run(
         "message_per_s": round(count / launched["message_s"]),
         "deliver_per_s": round(count / busy_s),
         "send_per_s": round(count / total_s),
+        **steered,
         "rss_mb_before": launched["rss_mb_before"],
         "rss_mb_max": max(launched["rss_mb"], *(each["rss_mb"] for each in ended)),
+    }
+
+
+def _steer(place: Ground, workers: int) -> dict[str, Any]:
+    helm = Observer(place, "steer")
+    carriers = [place.start("carrier") for _ in range(workers)]
+    for child in carriers:
+        assert child.stdout is not None
+        child.stdout.readline()
+    made = str(helm.ask("launch", "all", "in_app"))
+    polled = helm.ask("poll", made)
+    cancelled = helm.ask("cancel", made)
+    began = time.monotonic()
+    while helm.ask("waiting", made):
+        time.sleep(0.05)
+    cleared_s = time.monotonic() - began
+    wrong = helm.ask("check")
+    helm.ask("end")
+    place.stop(carriers)
+    return {
+        "progress_polls": polled["polls"],
+        "progress_p50_ms": polled["p50_ms"],
+        "progress_p99_ms": polled["p99_ms"],
+        "carried_per_s": polled["rate"],
+        "cancel_ms": round(cancelled["ms"], 2),
+        "cleared_s": round(cleared_s, 2),
+        "invariant_broken": wrong,
     }

@@ -25,7 +25,15 @@ from django.core.management import call_command  # noqa: E402 -- Django first
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
 
-from carillon.bench import celerytask, content, crowd, moreroles, policyrole, rawlimit  # noqa: E402
+from carillon.bench import (  # noqa: E402
+    celerytask,
+    content,
+    crowd,
+    moreroles,
+    policyrole,
+    rawlimit,
+    steering,
+)
 from directory.models import ContactPoint, User  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.models import (  # noqa: E402
@@ -282,6 +290,10 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         moreroles.render,
         policyrole.policy,
         moreroles.sample,
+        steering.carrier,
+        steering.halves,
+        steering.retry_together,
+        steering.steer,
     )
 }
 

@@ -27,7 +27,7 @@ _BREAK_SHARE = 0.0005
 _REFERENCE = re.compile(rb"^Message-ID: <([0-9a-f]{32}\.email)@", re.MULTILINE | re.IGNORECASE)
 
 
-class _Counting:
+class Counting:
     """What arrived, by the reference that travels inside each mail."""
 
     def __init__(self, seed: int) -> None:
@@ -38,7 +38,7 @@ class _Counting:
         found = _REFERENCE.search(mail.content)
         self.arrived[found.group(1).decode() if found else "unmarked"] += 1
 
-    def script(self, verb: str, _line: str) -> Act | None:
+    def script(self, verb: str, _line: str) -> bytes | Act | None:
         broken = verb == "END" and self._random.random() < _BREAK_SHARE
         return Act.RESET if broken else None
 
@@ -46,8 +46,8 @@ class _Counting:
 class Observer:
     """A child that looks into the database whenever it is asked."""
 
-    def __init__(self, place: Ground) -> None:
-        self._child = place.start("observe", stdin=subprocess.PIPE)
+    def __init__(self, place: Ground, role: str = "observe") -> None:
+        self._child = place.start(role, stdin=subprocess.PIPE)
 
     def ask(self, *words: str) -> Any:
         assert self._child.stdin is not None
@@ -57,11 +57,12 @@ class Observer:
         return json.loads(self._child.stdout.readline())
 
 
-class _Crew:
+class Crew:
     """Workers that are replaced as they die."""
 
-    def __init__(self, place: Ground, size: int) -> None:
+    def __init__(self, place: Ground, size: int, role: str = "worker") -> None:
         self._place = place
+        self._role = role
         self._threads: list[threading.Thread] = []
         self._members: dict[str, subprocess.Popen[str]] = {}
         self._lock = threading.Lock()
@@ -69,7 +70,7 @@ class _Crew:
             self.hire()
 
     def hire(self) -> None:
-        child = self._place.start("worker")
+        child = self._place.start(self._role)
         assert child.stdout is not None
         name = json.loads(child.stdout.readline())["listening"]
         with self._lock:
@@ -119,12 +120,12 @@ def run(
     """
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
-    counting = _Counting(seed)
+    counting = Counting(seed)
     sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
-    with sink.run_in_thread(), _place(database, sink) as place:
+    with sink.run_in_thread(), mail_place(database, sink) as place:
         place.run("people", _PEOPLE)
         observer = Observer(place)
-        crew = _Crew(place, workers)
+        crew = Crew(place, workers)
         calls = min(messages, _PEOPLE)
         producer = place.start("accept", messages, "email", "", calls)
         journalled = _torment(crew, observer, chance, kills, zombies)
@@ -154,11 +155,12 @@ def run(
     }
 
 
-def _place(database: str, sink: SMTPSink) -> Any:
+def mail_place(database: str, sink: SMTPSink, *, rate_limits: str = "smtp=off") -> Any:
+    """An installation that mails to the sink, with leases short enough to die often."""
     return ground(
         database,
         email_provider="smtp",
-        rate_limits="smtp=off",
+        rate_limits=rate_limits,
         smtp_host=sink.host,
         smtp_port=str(sink.port),
         smtp_tls="none",
@@ -169,7 +171,7 @@ def _place(database: str, sink: SMTPSink) -> Any:
 
 
 def _torment(
-    crew: _Crew, observer: Observer, chance: random.Random, kills: int, zombies: float
+    crew: Crew, observer: Observer, chance: random.Random, kills: int, zombies: float
 ) -> list[int]:
     """Kills or stops a worker at a time; returns how many keys each had journalled."""
     journalled = []

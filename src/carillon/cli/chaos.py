@@ -11,17 +11,28 @@ import click
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres")
 @click.option("--kills", default=20, show_default=True)
 @click.option("--messages", default=50_000, show_default=True)
+@click.option(
+    "--broadcast", is_flag=True, help="Of broadcasts, steered meanwhile, instead of sends."
+)
 @click.option("--seed", default=0, help="Repeat a run's choices.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def command(database: str, kills: int, messages: int, seed: int, as_json: bool) -> None:
+def command(
+    database: str, kills: int, messages: int, broadcast: bool, seed: int, as_json: bool
+) -> None:
     """Kill workers at random moments and count what a mail server really received."""
     from carillon import chaos
+    from carillon.chaos import broadcast as of_broadcasts
 
-    figures = chaos.run(database=database, kills=kills, messages=messages, seed=seed)
+    if broadcast:
+        figures = of_broadcasts.run(database=database, kills=kills, recipients=messages, seed=seed)
+        bad = of_broadcasts.is_wrong(figures)
+    else:
+        figures = chaos.run(database=database, kills=kills, messages=messages, seed=seed)
+        bad = figures["lost"] or figures["duplicates"] or figures["max_uncertain_per_kill"] > 100
     if as_json:
         click.echo(json.dumps(figures))
     else:
         for key, value in figures.items():
             click.echo(f"{key:<22}  {value}")
-    if figures["lost"] or figures["duplicates"] or figures["max_uncertain_per_kill"] > 100:
+    if bad:
         raise SystemExit(1)

@@ -1,0 +1,266 @@
+"""Roles of `chaos --broadcast` and `bench broadcast`: who sends broadcasts and steers them by lines
+on stdin, and who carries them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection, models, transaction
+from django.db.models import Count
+
+from directory.models import ContactPoint, Group, GroupMembership, User
+from notifications.domain.broadcast_lifecycle import OVER, RecipientState
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock
+from notifications.models import (
+    Broadcast,
+    BroadcastNews,
+    BroadcastRecipient,
+    DeliveryBatch,
+    MessageEvent,
+    NotificationMessage,
+    change_status,
+)
+from notifications.services import broadcast_actions as actions
+from notifications.services.broadcast_launch import carry_on
+from notifications.services.broadcast_upkeep import check_counts, keep_broadcasts
+from notifications.worker import Worker
+
+_AT_ONCE = 5_000
+_TICK_S = 0.2
+_POLL_S = 0.01
+_CHECK_EVERY = 25  # ticks
+
+
+def halves(count: str) -> dict[str, Any]:
+    """Makes users with mail addresses, in two groups: the even ones and the odd ones."""
+    groups = [Group.objects.create(name=name) for name in ("Even", "Odd")]
+    for start in range(0, int(count), _AT_ONCE):
+        numbers = range(start, min(start + _AT_ONCE, int(count)))
+        with transaction.atomic():
+            made = User.objects.bulk_create(
+                User(username=f"half{n}", email=f"half{n}@example.com", password="!")
+                for n in numbers
+            )
+            ContactPoint.objects.bulk_create(
+                ContactPoint(user=user, kind="email", address=user.email) for user in made
+            )
+            GroupMembership.objects.bulk_create(
+                GroupMembership(user=user, group=groups[n % 2])
+                for n, user in zip(numbers, made, strict=True)
+            )
+    return {"users": int(count)}
+
+
+def carrier() -> dict[str, Any]:
+    """A worker with the upkeep of broadcasts beside it, until SIGTERM; first it says its name."""
+    worker = Worker()
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    print(json.dumps({"listening": worker.owner, "pid": os.getpid()}), flush=True)
+    threading.Thread(target=_keep, args=(ended,), daemon=True).start()
+    worker.run()
+    ended.set()
+    return {}
+
+
+def _keep(ended: threading.Event) -> None:
+    ticks = 0
+    while not ended.wait(_TICK_S):
+        ticks += 1
+        try:
+            keep_broadcasts(now=clock.now(), seconds=1.0)
+            if ticks % _CHECK_EVERY == 0:
+                check_counts(now=clock.now())
+        except (DatabaseError, InterfaceError):
+            connection.close()
+
+
+def steer() -> dict[str, Any]:
+    """Does what each line of stdin says, and answers with a line, until `end`."""
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        if word == "end":
+            print("null", flush=True)
+            break
+        print(json.dumps(_VERBS[word](rest)), flush=True)
+    return {}
+
+
+def retry_together(broadcast_id: str, clients: str) -> dict[str, Any]:
+    """Several processes retry at the same moment; how many recipients each of them got."""
+    connection.close()
+    moment = time.time() + 1.0
+    pipes = [_fork_retry(int(broadcast_id), moment) for _ in range(int(clients))]
+    retried = []
+    for end in pipes:
+        with os.fdopen(end) as answer:
+            retried.append(int(answer.read()))
+    return {"retried": retried}
+
+
+def _fork_retry(broadcast_id: int, moment: float) -> int:
+    """A client in a process of its own; returns the pipe that its answer comes through."""
+    ours, theirs = os.pipe()
+    if os.fork():
+        os.close(theirs)
+        return ours
+    connection.ensure_connection()
+    time.sleep(max(0.0, moment - time.time()))
+    count = actions.retry(broadcast_id, now=clock.now())
+    os.write(theirs, str(count).encode())
+    os._exit(0)
+
+
+def _launch(words: str) -> int:
+    """Begins a broadcast: `GROUP [CHANNEL]`; `all` are all people, the channel is email."""
+    group, _, channel = words.partition(" ")
+    target = {} if group == "all" else {"group_id": Group.objects.get(name=group).pk}
+    made = Broadcast.objects.create(
+        target_group="group" if target else "all",
+        target_filter=target,
+        title="School is closed",
+        message="Snow everywhere, see you on Monday.",
+        channels=[channel or "email"],
+    )
+    actions.launch(made.pk, now=clock.now())
+    return made.pk
+
+
+def _act(verb: Callable[..., Any]) -> Callable[[str], dict[str, Any]]:
+    def act(broadcast_id: str) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            done = verb(int(broadcast_id), now=clock.now())
+        except Conflict as conflict:
+            return {"refused": conflict.detail}
+        ms = (time.monotonic() - began) * 1000
+        return {"ms": ms, "count": done if isinstance(done, int) else None}
+
+    return act
+
+
+def _progress(broadcast_id: str) -> dict[str, Any]:
+    began = time.monotonic()
+    told = actions.progress(int(broadcast_id), now=clock.now())
+    counts = {state.value: getattr(told, f"{state}_count") for state in RecipientState}
+    return {
+        "ms": (time.monotonic() - began) * 1000,
+        "status": told.status,
+        "total": told.total_recipients,
+        "rate": told.rate_per_second,
+        **counts,
+    }
+
+
+def _poll(broadcast_id: str) -> dict[str, Any]:
+    """Asks for the progress again and again until half of the recipients are settled."""
+    took = []
+    while True:
+        told = _progress(broadcast_id)
+        took.append(told["ms"])
+        if told["total"] and told["pending"] * 2 <= told["total"]:
+            break
+        time.sleep(_POLL_S)
+    took.sort()
+    last = len(took) - 1
+    return {
+        "polls": len(took),
+        "p50_ms": round(took[last // 2], 2),
+        "p99_ms": round(took[int(last * 0.99)], 2),
+        "rate": told["rate"],
+    }
+
+
+def check(_: str = "") -> list[str]:
+    """What does not add up at this instant: counters against recipients, in one snapshot."""
+    wrong = []
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        for broadcast in Broadcast.objects.order_by("pk"):
+            rows = BroadcastRecipient.objects.filter(broadcast=broadcast).order_by()
+            states = dict(rows.values_list("state").annotate(Count("pk")))
+            tally = broadcast.tally
+            told = {str(state.value): getattr(tally, state) for state in RecipientState}
+            there = {name: states.get(name, 0) for name in told}
+            if told != there or not tally.holds or tally.total != sum(there.values()):
+                wrong.append(f"broadcast {broadcast.pk} ({broadcast.status}): {told}, rows {there}")
+    return wrong
+
+
+def _tally(_: str) -> dict[str, Any]:
+    """Recipients' references by state, and those that were ever in doubt."""
+    by_state: dict[str, list[str]] = {}
+    rows = BroadcastRecipient.objects.order_by("pk").values_list("state", "notification_id")
+    names = {
+        key: f"{uuid.hex}.{channel}"
+        for key, uuid, channel in NotificationMessage.objects.values_list(
+            "notification_id", "notification__uuid", "channel"
+        ).iterator()
+    }
+    for state, key in rows.iterator():
+        by_state.setdefault(state, []).append(names.get(key or 0, ""))
+    doubted = _doubted().values_list("notification_id", flat=True)
+    return {"states": by_state, "doubted": [names[key] for key in doubted]}
+
+
+def _doubted() -> models.QuerySet[NotificationMessage]:
+    events = MessageEvent.objects.filter(kind="uncertain").values("message_id")
+    told = models.Q(trail__contains='"uncertain"')
+    return NotificationMessage.objects.filter(models.Q(pk__in=events) | told)
+
+
+def _open(_: str) -> int:
+    """Broadcasts that are not over, or not cleared."""
+    over = models.Q(status__in=[*OVER, "sent"], cleared=True)
+    return Broadcast.objects.exclude(over).count()
+
+
+def _fail(broadcast_id: str) -> int:
+    """Fails every message of a broadcast, as its provider would have, and counts them."""
+    broadcast = Broadcast.objects.get(pk=int(broadcast_id))
+    carry_on(broadcast.pk)
+    keys = NotificationMessage.objects.filter(notification__source=broadcast.source)
+    with transaction.atomic():
+        moved = change_status(
+            list(keys.values_list("pk", flat=True)),
+            MessageStatus.FAILED,
+            reason="bench",
+            fields={"last_error": "mailbox full"},
+        )
+        told = keys.filter(pk__in=moved).values_list("notification__source", "notification_id")
+        BroadcastNews.objects.tell(told)
+        DeliveryBatch.objects.filter(source=broadcast.source).delete()
+    keep_broadcasts(now=clock.now())
+    return len(moved)
+
+
+def _waiting(broadcast_id: str) -> int:
+    """1 while a cancelled broadcast is not cleared."""
+    return Broadcast.objects.filter(pk=int(broadcast_id), cleared=False).count()
+
+
+_VERBS: dict[str, Callable[[str], Any]] = {
+    "launch": _launch,
+    "pause": _act(actions.pause),
+    "resume": _act(actions.resume),
+    "cancel": _act(actions.cancel),
+    "retry": _act(actions.retry),
+    "poll": _poll,
+    "progress": _progress,
+    "check": check,
+    "fail": _fail,
+    "open": _open,
+    "tally": _tally,
+    "waiting": _waiting,
+}

@@ -1,0 +1,166 @@
+"""Chaos for broadcasts: who carries them dies at random moments, while one is paused and resumed,
+one is cancelled halfway, and what failed is retried. A counting SMTP server says who got what."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from carillon.bench.ground import Ground, machine
+from carillon.chaos import Counting, Crew, Observer, mail_place
+from notifications.testing.loopback import Act
+from notifications.testing.servers import SMTPSink
+
+_REFUSED_SHARE = 0.03
+_DRAIN_S = 600.0
+
+
+class _Refusing(Counting):
+    """Counts what arrived, and now and then refuses a mail for good."""
+
+    def script(self, verb: str, _line: str) -> bytes | Act | None:
+        refused = verb == "END" and self._random.random() < _REFUSED_SHARE
+        return b"554 5.6.0 not this one\r\n" if refused else None
+
+
+class _Helm(Observer):
+    """Steers; and holds the counters against the recipients all the time."""
+
+    def __init__(self, place: Ground) -> None:
+        super().__init__(place, "steer")
+        self.wrong: list[str] = []
+        self.checks = 0
+        self._one = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def ask(self, *words: str) -> Any:
+        with self._one:
+            return super().ask(*words)
+
+    def watch(self) -> None:
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.05):
+            self.wrong += self.ask("check")
+            self.checks += 1
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self.ask("end")
+
+
+def run(
+    *,
+    database: str = "postgres",
+    kills: int = 20,
+    recipients: int = 100_000,
+    workers: int = 2,
+    per_s: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Sends two broadcasts to half of the recipients each and kills carriers `kills` times.
+
+    per_s: the mails that all carriers together may send a second; 0: no limit.
+
+    Returns:
+        recipients by state; arrived (mails), lost (sent, never arrived), untold (arrived, though
+        neither sent nor ever in doubt), twice (arrived twice, never in doubt), repeated (twice
+        after a doubt), invariant_checks and invariant_broken, cancel_ms, retried.
+    """
+    seed = seed or random.SystemRandom().randrange(1, 1_000_000)
+    chance = random.Random(seed)
+    counting = _Refusing(seed)
+    sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
+    limits = f"smtp={per_s}/s" if per_s else "smtp=off"
+    began = time.monotonic()
+    with sink.run_in_thread(), mail_place(database, sink, rate_limits=limits) as place:
+        place.run("halves", recipients)
+        helm = _Helm(place)
+        crew = Crew(place, workers, role="carrier")
+        kept, given_up = helm.ask("launch", "Even"), helm.ask("launch", "Odd")
+        helm.watch()
+        cancelled = _torment(crew, helm, chance, kills, kept, given_up)
+        _wait(helm)
+        retried = helm.ask("retry", str(kept))
+        _wait(helm)
+        crew.dismiss()
+        tally = helm.ask("tally")
+        helm.end()
+    return {
+        "database": database,
+        "seed": seed,
+        "kills": kills,
+        "recipients": recipients,
+        "seconds": round(time.monotonic() - began, 1),
+        **_judge(tally, counting.arrived),
+        "retried": retried.get("count", 0),
+        "cancel_ms": round(cancelled.get("ms", 0.0), 1),
+        "invariant_checks": helm.checks,
+        "invariant_broken": helm.wrong[:5],
+        **machine(),
+    }
+
+
+def is_wrong(figures: dict[str, Any]) -> bool:
+    """Whether a run has found a fault."""
+    states = figures["states"]
+    return bool(
+        figures["lost"]
+        or figures["untold"]
+        or figures["twice"]
+        or figures["invariant_broken"]
+        or states.get("pending", 0)
+        or sum(states.values()) != figures["recipients"]
+    )
+
+
+def _torment(
+    crew: Crew, helm: Observer, chance: random.Random, kills: int, kept: int, given_up: int
+) -> dict[str, Any]:
+    """Kills one carrier at a time; steers in between. Returns what the cancellation answered."""
+    cancelled: dict[str, Any] = {}
+    for number in range(kills):
+        time.sleep(chance.uniform(0.05, 0.6))
+        _, child = crew.pick(chance)
+        child.kill()
+        child.wait()
+        crew.replace()
+        if number % 4 == 1:
+            helm.ask("pause", str(kept))
+        elif number % 4 == 2:
+            helm.ask("resume", str(kept))
+        if number == kills // 2:
+            cancelled = helm.ask("cancel", str(given_up))
+    helm.ask("resume", str(kept))
+    return cancelled
+
+
+def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:
+    states: dict[str, list[str]] = tally["states"]
+    doubted = set(tally["doubted"])
+    sent = set(states.get("sent", ()))
+    twice = [name for name, times in arrived.items() if times > 1]
+    counts = {state: len(names) for state, names in states.items()}
+    return {
+        "states": counts,
+        "arrived": arrived.total(),
+        "lost": len([name for name in sent if name not in arrived]),
+        "untold": len([name for name in arrived if name not in sent and name not in doubted]),
+        "twice": len([name for name in twice if name not in doubted]),
+        "repeated": len(twice),
+        "ever_uncertain": len(doubted),
+    }
+
+
+def _wait(helm: Observer) -> None:
+    deadline = time.monotonic() + _DRAIN_S
+    while helm.ask("open"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"broadcasts are not over within {_DRAIN_S:.0f} s")
+        time.sleep(0.2)
