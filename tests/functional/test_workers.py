@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from carillon import chaos
-from carillon.bench.ground import Ground, ground
+from carillon.bench.ground import Ground, Observer, ground
 from notifications.testing.servers import SMTPSink
 
 pytestmark = pytest.mark.processes
@@ -96,7 +96,7 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
 
 
 def _tally(place: Ground):
-    observer = chaos.Observer(place)
+    observer = Observer(place)
     answer = observer.ask("tally")
     observer.ask("end")
     return answer

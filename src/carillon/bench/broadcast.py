@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
-from carillon.chaos import Observer
+from carillon.bench.ground import Ground, Observer, ground, machine
 
 
 def run(

@@ -72,6 +72,20 @@ class Ground:
         return [self.result(child) for child in children]
 
 
+class Observer:
+    """A child that looks into the database whenever it is asked."""
+
+    def __init__(self, place: Ground, role: str = "observe") -> None:
+        self._child = place.start(role, stdin=subprocess.PIPE)
+
+    def ask(self, *words: str) -> Any:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(" ".join(words) + "\n")
+        self._child.stdin.flush()
+        return json.loads(self._child.stdout.readline())
+
+
 @contextlib.contextmanager
 def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[Ground]:
     """A fresh, migrated installation on `sqlite` or `postgres`, gone afterwards.

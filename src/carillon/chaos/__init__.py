@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.ground import Ground, Observer, ground, machine
 from notifications.testing.servers import Act, SMTPSink, TakenMail
 
 _LEASE_S = 2.0
@@ -41,20 +41,6 @@ class Counting:
     def script(self, verb: str, _line: str) -> bytes | Act | None:
         broken = verb == "END" and self._random.random() < _BREAK_SHARE
         return Act.RESET if broken else None
-
-
-class Observer:
-    """A child that looks into the database whenever it is asked."""
-
-    def __init__(self, place: Ground, role: str = "observe") -> None:
-        self._child = place.start(role, stdin=subprocess.PIPE)
-
-    def ask(self, *words: str) -> Any:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(" ".join(words) + "\n")
-        self._child.stdin.flush()
-        return json.loads(self._child.stdout.readline())
 
 
 class Crew:

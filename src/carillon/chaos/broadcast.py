@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from carillon.bench.ground import Ground, machine
-from carillon.chaos import Counting, Crew, Observer, mail_place
+from carillon.bench.ground import Ground, Observer, machine
+from carillon.chaos import Counting, Crew, mail_place
 from notifications.testing.loopback import Act
 from notifications.testing.servers import SMTPSink
 
