@@ -53,7 +53,7 @@ from notifications.rendering.render import CompiledVersion
 from notifications.rendering.usage import count_use
 from notifications.rendering.versions import versions_of
 from notifications.shared_rows import CategoryFacts, category_facts
-from notifications.wording import content_of, headers_of, locale_of
+from notifications.wording import content_of, files_of, headers_of, locale_of
 
 
 @dataclass(slots=True)
@@ -245,6 +245,7 @@ def _try_content(
     """What the message says; None when its template failed, which settles it."""
     try:
         version = versions.get(message.template_version_id or 0)
+        files_of(message)
         return content_of(message, version, work.facts, at=work.at)
     except TemplateFault as fault:
         _fail_render(work, message, fault)
@@ -289,6 +290,7 @@ def _outbound(
         is_test=message.is_test,
         targets=contact.targets if contact and not message.is_test else (),
         reached=contact is not None and contact.reached,
+        attachments=files_of(message),
     )
 
 

@@ -9,11 +9,13 @@ from datetime import datetime
 
 from notifications.conf import environment
 from notifications.domain.channels import Channel
-from notifications.domain.messages import Content
+from notifications.domain.errors import TemplateFault
+from notifications.domain.messages import Attachment, Content
 from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
+from notifications.models.attachment import attachments_of
 from notifications.models.hot_rows import PendingMessage
-from notifications.policy.facts import SliceFacts
+from notifications.policy.facts import SliceFacts, options_of
 from notifications.rendering.render import (
     CompiledVersion,
     UserFacts,
@@ -94,3 +96,17 @@ def headers_of(message: PendingMessage, category: CategoryFacts) -> Mapping[str,
         return NO_HEADERS
     url = unsubscribe_url(message.user_id, category.key)
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": _ONE_CLICK}
+
+
+def files_of(message: PendingMessage) -> tuple[Attachment, ...]:
+    """The files that go along with a mail; other channels carry none.
+
+    Raises:
+        TemplateFault: attachment_gone; one was let go since (a dead letter of long ago).
+    """
+    if not message.options or message.channel != Channel.EMAIL:
+        return ()
+    found = attachments_of(options_of(message.options).get("attachments", ()))
+    if found is None:
+        raise TemplateFault("a file that goes along is kept no longer", code="attachment_gone")
+    return found

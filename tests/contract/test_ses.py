@@ -18,7 +18,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 from notifications.delivery.providers.email.ses import AWSSESEmailProvider
-from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.domain.messages import Attachment, Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 
 SENT = json.dumps({"MessageId": "0100018e-1"}).encode()
@@ -113,6 +113,24 @@ async def test_one_mail_is_the_request_that_the_sdk_sends(configured):
 def signed_headers(request):
     text = request.headers["authorization"].split("SignedHeaders=")[1].partition(",")[0]
     return {name for name in text.split(";") if not name.startswith("amz-sdk")}
+
+
+async def test_mails_with_files_go_one_by_one(configured):
+    files = (Attachment("Invoice.pdf", "application/pdf", b"%PDF"),)
+    async with HTTPSink(script=lambda _: Reply(body=SENT)) as sink:
+        provider = configured(sink.url)
+        results = await provider.send_batch(
+            [mail(1, attachments=files), mail(2, attachments=files)]
+        )
+        await provider.close()
+
+    assert [result.verdict for result in results] == [Verdict.SENT, Verdict.SENT]
+    for request in sink.requests:
+        check_against_model("SendEmail", request)
+        raw = base64.b64decode(json.loads(request.body)["Content"]["Raw"]["Data"])
+        parsed = email.message_from_bytes(raw, policy=email.policy.default)
+        (file,) = parsed.iter_attachments()
+        assert (file.get_filename(), file.get_payload(decode=True)) == ("Invoice.pdf", b"%PDF")
 
 
 async def test_the_mail_and_its_tags_say_what_was_meant(configured):

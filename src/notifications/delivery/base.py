@@ -135,6 +135,7 @@ def payload_of(message: OutboundMessage) -> dict[str, Any]:
         "sender": message.sender,
         "reply_to": message.reply_to,
         "headers": dict(message.headers),
+        "attachments": message.attachments,
         "expires_at_s": message.expires_at_s,
         "template_version_id": message.template_version_id,
         "attempt": message.attempt,

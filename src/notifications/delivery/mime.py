@@ -18,8 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import MappingProxyType
+from urllib.parse import quote
 
 from email_validator import EmailNotValidError, validate_email
+
+from notifications.domain.messages import Attachment
 
 LINE_LIMIT = 998
 _FOLD_AT = 78
@@ -43,7 +46,16 @@ _NAMES = ("from", "to", "cc", "bcc", "subject", "date", "message-id", "reply-to"
 _OURS = frozenset(_STRUCTURE + _TRACE + _NAMES)
 # Unguessable, so that no content can hold it; where a body does hold it all the same, that body
 # is written as quoted-printable, in which "=_" never occurs.
-_BOUNDARY = f"=_{secrets.token_hex(16)}"
+_UNGUESSED = f"=_{secrets.token_hex(16)}"
+_BOUNDARY, _MIXED = f"{_UNGUESSED}a", f"{_UNGUESSED}b"  # neither begins as the other does
+_DASHED = f"--{_UNGUESSED}".encode()
+_TOP = b"MIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\n"
+_MIXED_HEAD = (
+    f'Content-Type: multipart/mixed;\r\n boundary="{_MIXED}"\r\n\r\n--{_MIXED}\r\n'
+).encode()
+_MIXED_TAIL = f"\r\n--{_MIXED}--\r\n".encode()
+_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,100}")
+_PLAIN_FILENAME = re.compile(r"[A-Za-z0-9!#$&'()+,.=@^_`{}~-]+(?: [A-Za-z0-9.()_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ def build_mail(
     date_s: float,
     reply_to: str = "",
     headers: Mapping[str, str] = MappingProxyType({}),
+    attachments: tuple[Attachment, ...] = (),
 ) -> Mail:
     """The mail's bytes and envelope. Line ends in bodies become CRLF, the last one is added.
 
@@ -94,6 +107,7 @@ def build_mail(
         reference: ours; the Message-ID is `<reference@domain of the sender>`, on every try.
         date_s: epoch seconds of the Date header.
         headers: more header fields, such as List-Unsubscribe.
+        attachments: files; the parts that they become are built once for many mails.
 
     Raises:
         ValueError: for a header value with CR, LF or NUL, a header that is ours to write, or an
@@ -112,18 +126,12 @@ def build_mail(
         lines.append(f"Reply-To: {mailbox(reply_to).header}\r\n")
     for name, value in headers.items():
         lines.append(_extra_field(name, value))
-    top = "".join(lines).encode()
-    if text and html:
-        encoding, body = _encoded(text)
-        html_encoding, html_body = _encoded(html)
-        frame = _skeleton("both", encoding, html_encoding)
-        content = b"".join((top, frame.head, body, frame.between, html_body, frame.tail))
-    else:
-        encoding, body = _encoded(text or html)
-        frame = _skeleton("html" if html else "text", encoding, "")
-        content = b"".join((top, frame.head, body))
+    top = "".join(lines).encode() + _TOP
+    parts = _body_parts(text, html)
+    if attachments:
+        parts = (_MIXED_HEAD, *parts, *map(_file_part, attachments), _MIXED_TAIL)
     return Mail(
-        content=content,
+        content=b"".join((top, *parts)),
         sender=origin.address,
         recipient=target.address,
         message_id=message_id,
@@ -131,14 +139,59 @@ def build_mail(
     )
 
 
+def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
+    """The text, the HTML, or both as alternatives, with their own headers."""
+    if text and html:
+        encoding, body = _encoded(text)
+        html_encoding, html_body = _encoded(html)
+        frame = _skeleton("both", encoding, html_encoding)
+        return frame.head, body, frame.between, html_body, frame.tail
+    encoding, body = _encoded(text or html)
+    frame = _skeleton("html" if html else "text", encoding, "")
+    return frame.head, body
+
+
+@functools.lru_cache(maxsize=16)
+def _file_part(file: Attachment) -> bytes:
+    """A file's part, from the line end before its boundary to the end of its base64."""
+    if not _TYPE.fullmatch(file.content_type):
+        raise ValueError("an attachment's type is not one that mail can name")
+    if not file.filename or _BROKEN.search(file.filename):
+        raise ValueError("an attachment's name holds a line break or a NUL, or is empty")
+    flat = binascii.b2a_base64(file.content, newline=False)
+    lines = [flat[at : at + _BASE64_LINE] for at in range(0, len(flat), _BASE64_LINE)]
+    head = (
+        f"\r\n--{_MIXED}\r\nContent-Type: {file.content_type}\r\n"
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment;\r\n{_filename(file.filename)}\r\n\r\n"
+    )
+    return head.encode() + b"\r\n".join(lines)
+
+
+def _filename(name: str) -> str:
+    """The parameter in RFC 2231's form, in pieces that fit a line; plain where ASCII says it."""
+    if _PLAIN_FILENAME.fullmatch(name) and len(name) < 60:
+        return f' filename="{name}"'
+    text = quote(name.encode("utf-8", "replace"), safe="!#$&+-.^_`{}~")
+    pieces, at = [], 0
+    while at < len(text):
+        end = at + 54
+        while "%" in text[end - 2 : end]:  # not between a percent sign and its digits
+            end -= 1
+        pieces.append(text[at:end])
+        at = end
+    marks = (f" filename*{number}*=" for number in range(len(pieces)))
+    values = ("utf-8''" + piece if not number else piece for number, piece in enumerate(pieces))
+    return ";\r\n".join(mark + value for mark, value in zip(marks, values, strict=True))
+
+
 @functools.lru_cache(maxsize=64)
 def _skeleton(shape: str, encoding: str, html_encoding: str) -> _Skeleton:
-    top = "MIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\n"
     if shape != "both":
-        head = top + _part_head("plain" if shape == "text" else "html", encoding)
+        head = _part_head("plain" if shape == "text" else "html", encoding)
         return _Skeleton(head.encode(), b"", b"")
     head = (
-        f'{top}Content-Type: multipart/alternative;\r\n boundary="{_BOUNDARY}"\r\n\r\n'
+        f'Content-Type: multipart/alternative;\r\n boundary="{_BOUNDARY}"\r\n\r\n'
         f"--{_BOUNDARY}\r\n{_part_head('plain', encoding)}"
     )
     between = f"\r\n--{_BOUNDARY}\r\n{_part_head('html', html_encoding)}"
@@ -161,7 +214,7 @@ def _encoded(text: str) -> tuple[str, bytes]:
         text += "\n"
     data = text.encode("utf-8", "replace")  # a lone surrogate has no bytes: "?" stands for it
     short = len(data) <= LINE_LIMIT or max(map(len, data.split(b"\n"))) <= LINE_LIMIT
-    if short and data.isascii() and b"\0" not in data and b"--" + _BOUNDARY.encode() not in data:
+    if short and data.isascii() and b"\0" not in data and _DASHED not in data:
         return "7bit", data.replace(b"\n", b"\r\n")
     escapes = len(data) - len(data.translate(None, _HIGH_BYTES)) + data.count(b"=")
     if 6 * escapes < len(data):  # 3 bytes an escape against 4/3 for every byte

@@ -31,6 +31,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with a mail. content_type is in lower case."""
+
+    filename: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundMessage:
     """One message as a provider sees it.
 
@@ -55,6 +64,7 @@ class OutboundMessage:
     is_test: bool = False
     targets: tuple[Target, ...] = ()
     reached: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Verdict(StrEnum):

@@ -18,10 +18,11 @@ from django.db import transaction
 
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.identifiers import public_id
+from notifications.domain.messages import Attachment
 from notifications.infra import clock, wakeups
 from notifications.infra.crypto import seal_json
 from notifications.intake.request import Terms
-from notifications.models import Job, reserve_keys
+from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.hot import MESSAGES, NOTIFICATIONS, hot
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
@@ -126,6 +127,8 @@ def accept(
         rows = _Rows(intent, now=now, job_id=job.pk if job else None)
         for target in targets:
             rows.add(target, keys)
+        if intent.terms.attachments:
+            rows.attach(intent.terms.attachments, due_at=due_at or now)
         batch_of = _put_batches(intent, rows.by_channel, due_at)
         messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
@@ -165,6 +168,7 @@ class _Rows:
         )
         # A job holds the shared context of all its recipients; a single send holds its own.
         self._shared = None if job_id or not terms.context else seal_json(terms.context)
+        self._options = terms.options
         self._tail = (
             json.dumps(terms.options) if terms.options else None,
             self._due,
@@ -211,6 +215,16 @@ class _Rows:
                     self._max_attempts,
                 )
             )
+
+    def attach(self, files: Sequence[Attachment], *, due_at: datetime) -> None:
+        """Stores the files, once for all, and names them in every row."""
+        keys = [row[0] for row in self.notifications]
+        names = StoredAttachment.objects.keep(files, keys=keys, due_at=due_at)
+        options = json.dumps({**self._options, "attachments": names})
+        place = NOTIFICATION_COLUMNS.index("options")
+        self.notifications = [
+            (*row[:place], options, *row[place + 1 :]) for row in self.notifications
+        ]
 
 
 def _put_batches(

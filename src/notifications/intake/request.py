@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from notifications.domain.messages import Attachment
+
 MAX_RECIPIENTS = 10_000
 
 
@@ -19,6 +21,14 @@ class Throttle(msgspec.Struct, kw_only=True, omit_defaults=True):
     key: str
     window_s: int
     limit: int = 1
+
+
+class AttachedFile(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A file that goes along with mails. content is base64."""
+
+    filename: str
+    content: str
+    content_type: str = "application/octet-stream"
 
 
 class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -38,7 +48,7 @@ class SendOptions(msgspec.Struct, kw_only=True, omit_defaults=True):
     fallback_after_s: int = 0
     locale: str = ""
     provider: str = ""
-    attachments: list[dict[str, Any]] = []
+    attachments: list[AttachedFile] = []
     reply_to: str = ""
     sender: str = ""
     throttle: Throttle | None = None
@@ -111,6 +121,7 @@ class Terms:
     collapse_key: str | None
     ordering_key: str | None
     options: dict[str, Any] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -12,7 +12,9 @@ from uuid import UUID
 from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import parse_identifier
+from notifications.domain.messages import Attachment
 from notifications.intake.addresses import check_address
+from notifications.intake.attachments import check_carried, read_attachments
 from notifications.intake.fields import Fields
 from notifications.intake.limits import read_limits, read_number
 from notifications.intake.request import (
@@ -151,7 +153,9 @@ def _terms(
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
         fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
     channels = read_channels(fields, default_channels, optional=channels_optional)
-    options = _options(fields)
+    options, attachments = _options(fields)
+    if attachments:
+        check_carried(fields, channels, options)
     fallback = options.get("fallback", ())
     if fallback and (len(channels) != 1 or channels[0] in fallback):
         fields.fault(
@@ -168,6 +172,7 @@ def _terms(
         collapse_key=fields.text("collapse_key", longest=100),
         ordering_key=fields.text("ordering_key", longest=100),
         options=options,
+        attachments=attachments,
         warnings=warnings,
     )
 
@@ -251,10 +256,11 @@ def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
     return without, ("context.user is ignored: Carillon fills it in from the directory",)
 
 
-def _options(fields: Fields) -> dict[str, Any]:
+def _options(fields: Fields) -> tuple[dict[str, Any], tuple[Attachment, ...]]:
+    """The options as they are stored, and the files that go along."""
     given = fields.mapping("options")
     if not given:
-        return {}
+        return {}, ()
     inner = Fields(given, path="options.")
     inner.refuse_unknown(SendOptions.__struct_fields__)
     options: dict[str, Any] = {
@@ -277,8 +283,9 @@ def _options(fields: Fields) -> dict[str, Any]:
         options["locale"] = locale.replace("-", "_")
     _option_lists(inner, options)
     options |= read_limits(inner, collapse_key=fields.body.get("collapse_key"))
+    attachments = read_attachments(inner)
     fields.errors += inner.errors
-    return options
+    return options, attachments
 
 
 def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
@@ -294,8 +301,6 @@ def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
         inner.fault("fallback_after_s", "fallback_needed", "name the channels in fallback")
     elif after_s:
         options["fallback_after_s"] = after_s
-    if inner.items("attachments"):
-        inner.fault("attachments", "unsupported", "attachments are not available yet")
     for name in ("reply_to", "sender"):
         value = options.get(name)
         if value and ("\n" in value or "\r" in value):

@@ -1,6 +1,7 @@
 """The rows. One file a concept; import them from here."""
 
 from notifications.models.access import SCOPES, ApiKey, IdempotencyKey
+from notifications.models.attachment import StoredAttachment, attachments_of
 from notifications.models.batch import (
     BATCH_SIZE,
     DeliveryBatch,
@@ -97,6 +98,7 @@ __all__ = [
     "ScheduledStatus",
     "SeriesStatus",
     "StatusEvent",
+    "StoredAttachment",
     "TemplatePin",
     "TemplateStatus",
     "TemplateUsage",
@@ -105,6 +107,7 @@ __all__ = [
     "WebhookDelivery",
     "WebhookEndpoint",
     "WorkerProcess",
+    "attachments_of",
     "change_broadcast_status",
     "change_status",
     "default_consent",

@@ -89,7 +89,7 @@ class SandboxMessage(models.Model):
 
     message_id = models.BigIntegerField(unique=True)
     channel = models.CharField(max_length=10)
-    content = SealedJSONField()  # recipient, title, body, html, data, headers
+    content = SealedJSONField()  # recipient, title, body, html, data, headers, ...
     at = models.DateTimeField()
 
     class Meta:

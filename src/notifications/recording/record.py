@@ -248,6 +248,10 @@ def _kept(outcome: Outcome) -> SandboxMessage:
         "category": sent.category,
         "sender": sent.sender,
         "reference": sent.reference,
+        "attachments": [
+            {"filename": f.filename, "content_type": f.content_type, "bytes": len(f.content)}
+            for f in sent.attachments
+        ],
     }
     return SandboxMessage(
         message_id=sent.message_id,

@@ -17,6 +17,7 @@ from notifications.models import (
     ProviderFlow,
     RefusedSend,
     StatusEvent,
+    StoredAttachment,
     WebhookDelivery,
 )
 from notifications.queue import takeover
@@ -33,8 +34,8 @@ SERVICES_KEPT = timedelta(days=7)
 
 def maintain() -> dict[str, int]:
     """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks,
-    status events, digests sent long ago, hosts that nothing was heard of), sends the digests that
-    are due, and takes over what dead workers held.
+    status events, files, digests sent long ago, hosts that nothing was heard of), sends the digests
+    that are due, and takes over what dead workers held.
 
     Bounded: what is left over is done next time.
     """
@@ -59,6 +60,7 @@ def maintain() -> dict[str, int]:
         "status_events_deleted": _delete_some(events),
         "webhook_deliveries_deleted": _delete_some(deliveries.order_by("created_at", "pk")),
         "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
+        "attachments_deleted": StoredAttachment.objects.forget(now=now),
         "digests_sent": close_due(now=now),
         "batches_taken_over": swept.batches,
         "broadcasts_miscounted": check_counts(now=now),

@@ -59,6 +59,7 @@ class Shown:
     body: str
     has_html: bool
     headers: list[tuple[str, str]]
+    files: list[str]
     about: list[str]
     data: str
 
@@ -160,6 +161,10 @@ def _shown(row: SandboxMessage) -> Shown:
         body=str(content.get("body", "")),
         has_html=bool(content.get("html")),
         headers=[(name, str(headers[name])) for name in headers if name not in _OWN_HEADERS],
+        files=[
+            f"{each['filename']} ({each['content_type']}, {each['bytes']:,} bytes)"
+            for each in content.get("attachments") or []
+        ],
         about=[each for each in about if each],
         data=json.dumps(data, ensure_ascii=False, indent=2) if data else "",
     )

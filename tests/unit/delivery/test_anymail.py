@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 
@@ -9,7 +10,7 @@ import pytest
 from django.core.mail import EmailMultiAlternatives
 
 from notifications.delivery.providers.email.anymail import AnymailEmailProvider, backend_of
-from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.domain.messages import Attachment, Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 
 SERVICES = {
@@ -153,6 +154,17 @@ async def test_a_missing_setting_throws_nothing_away(service):
 
     assert (result.verdict, result.error_code) == (Verdict.RETRY, "not_configured")
     assert sink.count == 0
+
+
+async def test_files_go_along(service):
+    own, answer = SERVICES["postmark"]
+    sink = service("postmark", answer, **own)
+    await sent(attachments=(Attachment("Счёт.pdf", "application/pdf", b"%PDF"),))
+
+    (file,) = json.loads(sink.requests[0].body)["Attachments"]
+    assert file["Name"] == "Счёт.pdf"
+    assert file["ContentType"] == "application/pdf"
+    assert base64.b64decode(file["Content"]) == b"%PDF"
 
 
 async def test_a_header_with_a_line_break_is_not_sent(service):

@@ -20,7 +20,7 @@ from notifications.delivery.dkim import (
 from notifications.delivery.mime import build_mail
 from notifications.delivery.providers.email import smtp
 from notifications.delivery.providers.email.smtp import SMTPEmailProvider
-from notifications.domain.messages import Content, OutboundMessage
+from notifications.domain.messages import Attachment, Content, OutboundMessage
 from notifications.testing.servers import SMTPSink
 
 AT = 1_790_000_000  # before today: dkimpy refuses signatures from the future
@@ -98,6 +98,7 @@ ODD = [
         }
     },
     {"sender": "notify@mail.example.com"},
+    {"html": "<p>x</p>", "attachments": (Attachment("Счёт.pdf", "application/pdf", b"x" * 9999),)},
 ]
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from notifications.delivery import mime
 from notifications.delivery.mime import build_mail, encoded_words, mailbox
+from notifications.domain.messages import Attachment
 
 CYRILLIC = "Здравствуйте, оплата получена. Ваш баланс пополнен на двадцать девять рублей. "
 EMOJI = "Paid 🎉👩‍👩‍👧‍👦 "
@@ -309,3 +310,64 @@ def test_skeletons_are_kept_once_for_a_shape():
 
     assert mime._skeleton.cache_info().currsize == before
     assert mime._skeleton.cache_info().maxsize is not None
+
+
+NAMES = [
+    "invoice.pdf",
+    "Invoice (2) of May.pdf",
+    'quo"ted; x=y.txt',
+    "Счёт за май.pdf",
+    "100% of it's.txt",
+    "長い名前" * 20 + ".txt",
+    "x" * 190 + ".bin",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("more", [{}, {"html": "<p>Hello</p>"}, {"text": "", "html": "<p>x</p>"}])
+def test_files_are_read_back_as_they_were(name, more):
+    content = bytes(range(256)) * 5
+    files = (
+        Attachment(name, "application/pdf", content),
+        Attachment("note.txt", "text/plain", b"a\n--b"),
+    )
+    mail = built(attachments=files, **more)
+    read = parsed(mail)
+    assert read.get_content_type() == "multipart/mixed"
+    first, second = read.iter_attachments()
+    assert (first.get_filename(), first.get_content_type()) == (name, "application/pdf")
+    assert first.get_payload(decode=True) == content
+    assert second.get_payload(decode=True) == b"a\n--b"
+    assert (
+        "Hello" in read.get_body(("plain", "html")).get_content() or more.get("html") == "<p>x</p>"
+    )
+    assert max(map(len, mail.content.split(b"\r\n"))) <= 78
+    assert mail.content.isascii()
+
+
+def test_a_body_cannot_end_the_part_it_is_in():
+    text = f"--{mime._MIXED}--\n--{mime._MIXED}\nContent-Type: text/html\n\ninjected\n"
+    mail = built(text=text, attachments=(Attachment("a.txt", "text/plain", b"a"),))
+    assert [part.get_content_type() for part in parsed(mail).iter_parts()] == ["text/plain"] * 2
+    assert parsed(mail).get_body().get_content().replace("\r\n", "\n") == text
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        Attachment("a\r\nBcc: eve@example.org", "text/plain", b"a"),
+        Attachment("", "text/plain", b"a"),
+        Attachment("a", "text/plain\r\nX: y", b"a"),
+    ],
+)
+def test_a_file_that_no_header_can_name_is_refused(file):
+    with pytest.raises(ValueError, match="attachment's"):
+        built(attachments=(file,))
+
+
+def test_a_files_part_is_built_once_for_many_mails():
+    mime._file_part.cache_clear()
+    files = (Attachment("a.bin", "application/pdf", b"x" * 10_000),)
+    for number in range(5):
+        built(attachments=files, recipient=f"p{number}@example.org")
+    assert mime._file_part.cache_info().misses == 1

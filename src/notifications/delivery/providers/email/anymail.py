@@ -44,7 +44,12 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "anymail"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=1, concurrency=20, rate="14/s", receipts=True
+        channel="email",
+        batch_size=1,
+        concurrency=20,
+        rate="14/s",
+        attachments=True,
+        receipts=True,
     )
 
     needs: ClassVar[tuple[str, ...]] = ("backend",)
@@ -151,6 +156,8 @@ def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMul
     )
     if html:
         mail.attach_alternative(html, "text/html")
+    for file in message.get("attachments", ()):
+        mail.attach(file.filename, file.content, file.content_type)
     # Anymail reads these from any mail; Django's own class does not name them.
     mail.metadata = {"reference": str(message.get("reference", ""))}  # type: ignore[attr-defined]
     mail.tags = [message["category"]] if message.get("category") else []  # type: ignore[attr-defined]

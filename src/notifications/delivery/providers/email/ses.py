@@ -76,7 +76,12 @@ class AWSSESEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "ses"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=_MOST_IN_BULK, concurrency=20, rate="14/s", receipts=True
+        channel="email",
+        batch_size=_MOST_IN_BULK,
+        concurrency=20,
+        rate="14/s",
+        attachments=True,
+        receipts=True,
     )
 
     def __init__(
@@ -128,7 +133,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         """What mails of one bulk request have in common; what cannot be in one is alone."""
         parts = (bool(message.content.body), bool(message.content.html))
         ready = await self.validate_recipient(message.recipient) and any(parts)
-        if not ready or not message.content.title.isprintable():
+        if not ready or message.attachments or not message.content.title.isprintable():
             return ("alone", at)
         return (message.sender, message.reply_to, *parts)
 
@@ -191,6 +196,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             date_s=now.timestamp(),
             reply_to=message.get("reply_to", ""),
             headers=message.get("headers", {}),
+            attachments=tuple(message.get("attachments", ())),
         )
         return {
             **self._common(message.get("sender", "")),

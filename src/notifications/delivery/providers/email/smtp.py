@@ -63,7 +63,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "smtp"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="email", batch_size=5, concurrency=10, rate="14/s"
+        channel="email", batch_size=5, concurrency=10, rate="14/s", attachments=True
     )
 
     def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
@@ -120,6 +120,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
             sender=str(message.get("sender", "")),
             reply_to=str(message.get("reply_to", "")),
             headers=message.get("headers", {}),
+            attachments=tuple(message.get("attachments", ())),
         )
         return answer_of((await self.send_batch([outbound]))[0])
 
@@ -154,6 +155,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
             date_s=now,
             reply_to=message.reply_to,
             headers=message.headers,
+            attachments=message.attachments,
         )
         return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
 

@@ -1,0 +1,75 @@
+"""Reads the attachments of a request: base64 in JSON, every error with its place."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from notifications.conf import environment
+from notifications.domain.messages import Attachment
+from notifications.intake.fields import Fields
+
+MAX_ATTACHMENTS = 10
+_LONGEST_NAME = 200
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
+_KNOWN = ("filename", "content", "content_type")
+_CARRIES = "email"
+
+
+def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
+    """The attachments in `options`; none with a fault, which is noted."""
+    listed = inner.items("attachments") or []
+    if len(listed) > MAX_ATTACHMENTS:
+        detail = f"takes up to {MAX_ATTACHMENTS} files, not {len(listed)}"
+        inner.fault("attachments", "too_many_attachments", detail)
+        return ()
+    found = [read for place, item in enumerate(listed) if (read := _read(inner, place, item))]
+    total, most = sum(len(each.content) for each in found), environment().attachment_bytes
+    if total > most:
+        detail = f"are {total:,} bytes together and may be {most:,}: send a link instead"
+        inner.fault("attachments", "attachments_too_large", detail)
+    return tuple(found)
+
+
+def check_carried(fields: Fields, channels: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    """Files that no channel of the request carries are a mistake worth telling."""
+    if channels and _CARRIES not in (*channels, *options.get("fallback", ())):
+        detail = f"only {_CARRIES} carries files, and this goes by {', '.join(channels)}"
+        fields.fault("options.attachments", "no_channel_for_attachments", detail)
+
+
+def _read(inner: Fields, place: int, item: Any) -> Attachment | None:
+    path = f"attachments[{place}]."
+    if not isinstance(item, dict):
+        inner.fault(path[:-1], "wrong_type", "must be an object with filename and content")
+        return None
+    fields = Fields(item, path=f"{inner.path}{path}")
+    fields.refuse_unknown(_KNOWN)
+    name = fields.text("filename", required=True, longest=_LONGEST_NAME)
+    if name and (_NOT_IN_NAMES.search(name) or name in (".", "..")):
+        fields.fault("filename", "invalid", "must be a file's name without a path, on one line")
+    kind = fields.text("content_type") or "application/octet-stream"
+    if not _TYPE.fullmatch(kind.lower()) or kind.lower().startswith(("multipart/", "message/")):
+        fields.fault("content_type", "invalid", "must be a plain type such as application/pdf")
+    content = _content(fields)
+    inner.errors += fields.errors
+    return None if fields.errors else Attachment(name or "", kind.lower(), content)
+
+
+def _content(fields: Fields) -> bytes:
+    text = fields.body.get("content")
+    if not isinstance(text, str):
+        fields.fault("content", "required", "is required: the file's bytes in base64")
+        return b""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        fields.fault("content", "invalid_base64", "is not base64 (RFC 4648, with padding)")
+        return b""
+    if not content:
+        fields.fault("content", "empty_attachment", "holds no bytes")
+    return content

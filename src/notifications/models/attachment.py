@@ -1,0 +1,94 @@
+"""Files that go along with mails: one row a file and acceptance, however many recipients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from notifications.domain.lifecycle import UNSETTLED
+from notifications.domain.messages import Attachment
+from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
+from notifications.models.message import NotificationMessage
+from notifications.models.operations import DeadLetter
+
+KEPT = timedelta(days=30)  # after the send is due: as long as sent bodies
+AGAIN = timedelta(days=1)
+
+
+class AttachmentManager(models.Manager["StoredAttachment"]):
+    """Keeps files once for a whole acceptance, and lets them go when nobody can need them."""
+
+    def keep(
+        self, files: Iterable[Attachment], *, keys: Sequence[int], due_at: datetime
+    ) -> list[int]:
+        """Stores files for the notifications of these keys; returns their ids, in order."""
+        rows = [
+            StoredAttachment(
+                about=seal_json({"filename": file.filename, "content_type": file.content_type}),
+                content=seal(file.content),
+                first_key=min(keys),
+                last_key=max(keys),
+                keep_until=due_at + KEPT,
+            )
+            for file in files
+        ]
+        for row in rows:
+            row.save(force_insert=True)
+        return [row.pk for row in rows]
+
+    def forget(self, *, now: datetime, limit: int = 100) -> int:
+        """Deletes files whose time is over, unless a message may still leave with them: one that
+        waits, is in doubt, or is an open dead letter. Those are looked at again a day later."""
+        gone = 0
+        for row in self.filter(keep_until__lt=now).defer("content").order_by("keep_until")[:limit]:
+            if row.is_needed():
+                row.keep_until = now + AGAIN
+                row.save(update_fields=["keep_until"])
+            else:
+                row.delete()
+                gone += 1
+        return gone
+
+
+class StoredAttachment(models.Model):
+    """One file. about (name and type) and content are sealed; the
+    notifications that carry it lie between two keys."""
+
+    about = models.BinaryField()
+    content = models.BinaryField()
+    first_key = models.BigIntegerField()
+    last_key = models.BigIntegerField()
+    keep_until = models.DateTimeField(db_index=True)
+
+    objects: ClassVar[AttachmentManager] = AttachmentManager()
+
+    def __str__(self) -> str:
+        return f"attachment {self.pk}"
+
+    def is_needed(self) -> bool:
+        """Whether a message may still leave with it."""
+        mine = Q(notification_id__gte=self.first_key, notification_id__lte=self.last_key)
+        waiting = NotificationMessage.objects.filter(mine, status__in=list(UNSETTLED))
+        return waiting.exists() or DeadLetter.objects.filter(mine, resolved_at=None).exists()
+
+
+@functools.lru_cache(maxsize=16)
+def attachment(key: int) -> Attachment | None:
+    """A file by its id; it never changes. None when it was let go."""
+    row = StoredAttachment.objects.filter(pk=key).first()
+    if row is None:
+        return None
+    about = unseal_json(row.about)
+    return Attachment(str(about["filename"]), str(about["content_type"]), unseal(row.content))
+
+
+def attachments_of(keys: Iterable[int]) -> tuple[Attachment, ...] | None:
+    """Files by their ids, in order; None when one of them is gone."""
+    found = [attachment(key) for key in keys]
+    kept = tuple(file for file in found if file is not None)
+    return kept if len(kept) == len(found) else None
