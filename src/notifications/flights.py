@@ -26,6 +26,7 @@ from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.gates import Gates
 from notifications.infra import clock, telemetry
+from notifications.infra.clock_bridge import database_clock
 from notifications.pipeline import Ready, journal
 from notifications.queue import batches, takeover
 from notifications.queue.lanes import Permits
@@ -174,7 +175,8 @@ class Desk:
         if not last or rate is None:
             return None
         await asyncio.sleep(last - clock.monotonic())
-        return min(item.leaves_at for item in items) + rate.late_us / US
+        late_s = rate.late_us / US - database_clock.doubt_s()
+        return min(item.leaves_at for item in items) + late_s
 
     def _ground(self, items: Sequence[Ready], lane: Lane, channel: str) -> None:
         log.warning("flight.grounded", messages=len(items))

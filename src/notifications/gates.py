@@ -31,6 +31,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant, Tally
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra import clock
+from notifications.infra.clock_bridge import database_clock
 from notifications.models import ProviderFlow
 from notifications.pipeline import Ready
 
@@ -97,12 +98,12 @@ class Gates:
                     wanted.setdefault(service, []).append((item, chat))
         for service, calls_there in wanted.items():
             grant = await self._claim(service, calls_there, lane)
-            granted_at = clock.monotonic()
             for (item, _), wait_us in zip(calls_there, grant.waits, strict=True):
                 if wait_us is None:
                     stuck.add(item.message.id)
                 else:
-                    item.leaves_at = max(item.leaves_at, granted_at + wait_us / US)
+                    slot_at = database_clock.surely_reached(grant.now + wait_us)
+                    item.leaves_at = max(item.leaves_at, slot_at)
                     item.is_probe = item.is_probe or grant.is_probe
             if grant.count < len(calls_there):
                 waits.append(grant.ask_again / US)

@@ -57,9 +57,11 @@ class Ground:
         answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
         return answer
 
-    def workers(self, count: int, *arguments: object) -> list[subprocess.Popen[str]]:
+    def workers(
+        self, count: int, *arguments: object, role: str = "worker"
+    ) -> list[subprocess.Popen[str]]:
         """Starts workers and waits until each says that it listens."""
-        started = [self.start("worker", *arguments) for _ in range(count)]
+        started = [self.start(role, *arguments) for _ in range(count)]
         for child in started:
             assert child.stdout is not None
             child.stdout.readline()

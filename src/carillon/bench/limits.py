@@ -28,10 +28,9 @@ def run(
             answer = {"database": database, "messages": messages, "workers": workers, **machine()}
             place.run("people", _PEOPLE)
             place.run("accept", messages, "email", "", _PEOPLE)
-            started = place.workers(workers)
+            started = place.workers(workers, role="noting_worker")
             place.run("drained")
-            calls = sorted(place.run("calls")["began"])
-            place.stop(started)
+            calls = sorted(at for ended in place.stop(started) for at, _ in ended["calls"])
     middle = calls[messages // 10 : -messages // 10]
     return {
         **answer,

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import django
@@ -35,7 +35,10 @@ from carillon.bench import (  # noqa: E402
     steering,
 )
 from directory.models import ContactPoint, User  # noqa: E402
+from notifications.delivery import base, handover  # noqa: E402
+from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
+from notifications.domain.messages import OutboundMessage, SendResult  # noqa: E402
 from notifications.models import (  # noqa: E402
     Category,
     DeadLetter,
@@ -155,6 +158,22 @@ def worker(*lanes: str) -> dict[str, Any]:
     return {"rss_mb": rss_mb(), "busy_s": watch.busy_s()}
 
 
+def noting_worker(*lanes: str) -> dict[str, Any]:
+    """A worker that also tells when each of its calls began: [monotonic s, message id]."""
+    began: list[tuple[float, int]] = []
+    call = base.call_safely
+
+    async def noted(
+        provider: NotificationChannelProvider, messages: Sequence[OutboundMessage], timeout_s: float
+    ) -> list[SendResult]:
+        now = time.monotonic()
+        began.extend((now, message.message_id) for message in messages)
+        return await call(provider, messages, timeout_s)
+
+    vars(handover)["call_safely"] = noted
+    return {**worker(*lanes), "calls": began}
+
+
 class _Watch:
     """How long a worker was at work: from its start until the queue was last seen filled."""
 
@@ -271,6 +290,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         accept,
         drained,
         worker,
+        noting_worker,
         limit,
         settings,
         celery_baseline,
@@ -281,7 +301,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         crowd.launch,
         moreroles.api_key,
         moreroles.bare_http,
-        moreroles.calls,
+        moreroles.recipients,
         moreroles.chats,
         moreroles.devices,
         moreroles.span,

@@ -93,13 +93,14 @@ class Flow:
 class Grant:
     """Slots for calls (how long from now, in us; None where a call must wait), and how long to wait
     before it is worth asking for more. is_probe: the one call that got a slot tries whether the
-    service is back."""
+    service is back. now: when it was given, by the database's clock."""
 
     waits: list[int | None]
     ask_again: int = 0
     reason: str = ""
     is_probe: bool = False
     chats: dict[str, int] = field(default_factory=dict)
+    now: int = 0
 
     @property
     def count(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from django.db import connection, models, transaction
 from notifications.domain import flow as law
 from notifications.domain.flow import Flow, Grant, Rate, Tally
 from notifications.infra import clock
+from notifications.infra.clock_bridge import read_within
 
 _KEPT_CHATS_US = 60 * law.US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,14 +26,15 @@ def moment(us: int) -> datetime:
 
 def now_us() -> int:
     """The database's clock: the one that all workers share."""
+    before = clock.monotonic()
     frozen = clock.frozen()
     if frozen is not None:
-        return (frozen - _EPOCH) // timedelta(microseconds=1)
+        return read_within(before, (frozen - _EPOCH) // timedelta(microseconds=1))
     if connection.vendor == "sqlite":
-        return time.time_ns() // 1000
+        return read_within(before, time.time_ns() // 1000)
     with connection.cursor() as cursor:
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        return int(cursor.fetchone()[0])
+        return read_within(before, int(cursor.fetchone()[0]))
 
 
 class ProviderFlowManager(models.Manager["ProviderFlow"]):
@@ -64,7 +67,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
             row.write(flow)
             if grant.chats:
                 _write_chats(service, grant.chats, now)
-        return grant
+        return replace(grant, now=now)
 
     def tell(
         self,

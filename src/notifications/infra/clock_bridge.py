@@ -1,0 +1,54 @@
+"""The database's clock, read on this process's monotonic one.
+
+A reading of another clock is true at some instant between asking and being answered. Each such
+bracket bounds the distance between the two clocks; what all brackets have in common bounds it
+tightly, however long single answers take (the interval intersection of RFC 5905, section 11.2.1).
+"""
+
+from __future__ import annotations
+
+from notifications.infra import clock
+
+US = 1_000_000
+_DRIFT = 1e-4
+"""By how much two clocks may part a second: 100 parts in a million, what NTP reckons with."""
+
+
+class ClockBridge:
+    """Bounds of (monotonic - theirs), in seconds.
+
+    Clocks that were set, or a database that moved, give a bracket that has nothing in common with
+    the earlier ones: then only it counts.
+    """
+
+    def __init__(self) -> None:
+        self._bounds = (float("-inf"), float("inf"))
+        self._learned_at = 0.0
+
+    def learn(self, theirs_us: int, *, before: float, after: float) -> None:
+        """Takes in a reading (Unix us) made between two instants (monotonic, s)."""
+        theirs = theirs_us / US
+        new_low, new_high = before - theirs, after - theirs
+        grown = max(0.0, after - self._learned_at) * _DRIFT
+        low, high = self._bounds
+        low, high = max(low - grown, new_low), min(high + grown, new_high)
+        self._bounds = (low, high) if low <= high else (new_low, new_high)
+        self._learned_at = after
+
+    def surely_reached(self, theirs_us: int) -> float:
+        """The monotonic time (s) by which their clock shows this time, at the latest."""
+        return theirs_us / US + self._bounds[1]
+
+    def doubt_s(self) -> float:
+        """How far apart the bounds are: their clock may show a time so much earlier."""
+        low, high = self._bounds
+        return high - low
+
+
+database_clock = ClockBridge()
+
+
+def read_within(before: float, theirs_us: int) -> int:
+    """Notes a reading of the database's clock that was asked for at `before`, and returns it."""
+    database_clock.learn(theirs_us, before=before, after=clock.monotonic())
+    return theirs_us
