@@ -16,6 +16,8 @@ from notifications.testing.servers import SMTPSink
 
 _REFUSED_SHARE = 0.03
 _DRAIN_S = 600.0
+_BEGUN_S = 60.0
+_A_STEP = 15_000  # recipients: with more, deaths are further apart
 
 
 class _Refusing(Counting):
@@ -69,7 +71,8 @@ def run(
     per_s: the mails that all carriers together may send a second; 0: no limit.
 
     Returns:
-        recipients by state; arrived (mails), lost (sent, never arrived), untold (arrived, though
+        recipients by state (the cancelled broadcast has as many as were written down); kept, those
+        of the other broadcast; arrived (mails), lost (sent, never arrived), untold (arrived, though
         neither sent nor ever in doubt), twice (arrived twice, never in doubt), repeated (twice
         after a doubt), invariant_checks and invariant_broken, cancel_ms, retried.
     """
@@ -85,12 +88,12 @@ def run(
         crew = Crew(place, workers, role="carrier")
         kept, given_up = helm.ask("launch", "Even"), helm.ask("launch", "Odd")
         helm.watch()
-        cancelled = _torment(crew, helm, chance, kills, kept, given_up)
+        cancelled = _torment(crew, helm, chance, kills, (kept, given_up), recipients / _A_STEP)
         _wait(helm)
         retried = helm.ask("retry", str(kept))
         _wait(helm)
         crew.dismiss()
-        tally = helm.ask("tally")
+        tally, told = helm.ask("tally"), helm.ask("progress", str(kept))
         helm.end()
     return {
         "database": database,
@@ -98,9 +101,11 @@ def run(
         "kills": kills,
         "recipients": recipients,
         "seconds": round(time.monotonic() - began, 1),
+        "kept": told["total"],
         **_judge(tally, counting.arrived),
         "retried": retried.get("count", 0),
         "cancel_ms": round(cancelled.get("ms", 0.0), 1),
+        "cancelled_after": cancelled.get("sent", 0),
         "invariant_checks": helm.checks,
         "invariant_broken": helm.wrong[:5],
         **machine(),
@@ -116,17 +121,23 @@ def is_wrong(figures: dict[str, Any]) -> bool:
         or figures["twice"]
         or figures["invariant_broken"]
         or states.get("pending", 0)
-        or sum(states.values()) != figures["recipients"]
+        or figures["kept"] != (figures["recipients"] + 1) // 2
     )
 
 
 def _torment(
-    crew: Crew, helm: Observer, chance: random.Random, kills: int, kept: int, given_up: int
+    crew: Crew,
+    helm: Observer,
+    chance: random.Random,
+    kills: int,
+    broadcasts: tuple[int, int],
+    stretch: float,
 ) -> dict[str, Any]:
     """Kills one carrier at a time; steers in between. Returns what the cancellation answered."""
+    kept, given_up = broadcasts
     cancelled: dict[str, Any] = {}
     for number in range(kills):
-        time.sleep(chance.uniform(0.05, 0.6))
+        time.sleep(chance.uniform(0.05, 0.6) * max(1.0, stretch))
         _, child = crew.pick(chance)
         child.kill()
         child.wait()
@@ -136,9 +147,21 @@ def _torment(
         elif number % 4 == 2:
             helm.ask("resume", str(kept))
         if number == kills // 2:
-            cancelled = helm.ask("cancel", str(given_up))
+            sent = _until_some_are_sent(helm, given_up)
+            cancelled = {**helm.ask("cancel", str(given_up)), "sent": sent}
     helm.ask("resume", str(kept))
     return cancelled
+
+
+def _until_some_are_sent(helm: Observer, broadcast_id: int) -> int:
+    """Waits, not for ever, until a broadcast has begun to arrive; how many are sent then."""
+    deadline = time.monotonic() + _BEGUN_S
+    while time.monotonic() < deadline:
+        told = helm.ask("progress", str(broadcast_id))
+        if told["sent"] >= told["total"] // 20 > 0:
+            break
+        time.sleep(0.1)
+    return int(told["sent"])
 
 
 def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:

@@ -46,8 +46,9 @@ MESSAGE_BATCH = 500
 RETRY_POLICY = "broadcast"
 CALLS = 4
 """The first, and three repetitions after 10, 60 and 300 s (delivery/retry.py)."""
-QUIET = timedelta(seconds=10)
-"""A launch that has not moved for so long has lost its process: another takes it up."""
+QUIET = timedelta(seconds=2)
+"""A launch that has not moved for so long has lost its process, or nearly: another takes it up. Two
+at once write nothing twice."""
 log = structlog.get_logger("carillon.broadcast")
 
 
@@ -157,19 +158,22 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
     """Goes on with launches that nobody is at; returns how many were finished.
 
     Bounded by time. Any number of processes may do this at once: those that another is at are left
-    to it, unless it has been quiet for ten seconds.
+    to it, unless it has been quiet for two seconds.
     """
     until = clock.monotonic() + seconds
     idle = Q(launch_moved_at__isnull=True) | Q(launch_moved_at__lt=now - QUIET)
     waiting = Broadcast.objects.filter(
         idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:100])
     finished = 0
-    for broadcast_id in waiting.order_by("pk").values_list("pk", flat=True)[:100]:
-        if clock.monotonic() >= until:
+    for place, broadcast_id in enumerate(ids):
+        began = clock.monotonic()
+        if began >= until:
             break
+        share = (until - began) / (len(ids) - place)  # a great launch holds up no small one
         try:
-            finished += carry_on(broadcast_id, until=until)
+            finished += carry_on(broadcast_id, until=began + share)
         except InvalidRequest as error:
             _hold(broadcast_id, error, now=now)
     return finished
