@@ -1,7 +1,7 @@
 """Launching a broadcast: its audience becomes recipients, recipients become messages.
 
     begin          draft -> sending, with a job that holds the text once for all
-    take_snapshot  the audience, a thousand people a transaction
+    take_snapshot  the audience, five thousand people a transaction
     put_messages   notifications, messages and batches, five hundred recipients a transaction
 
 Every transaction locks the broadcast's row, reads how far the launch has come, does the next part
@@ -12,12 +12,12 @@ once, and none writes anything twice; and whoever pauses or cancels waits for on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from directory.audiences import Audience, AudienceError, Rule, parse_audience, parse_target
@@ -41,14 +41,11 @@ from notifications.models.recipients import Untold, give_keys, insert_recipients
 from notifications.services.audience import invalid_audience
 from notifications.shared_rows import category_by_key, category_keys
 
-SNAPSHOT_BATCH = 1_000
+SNAPSHOT_BATCH = 5_000
 MESSAGE_BATCH = 500
 RETRY_POLICY = "broadcast"
 CALLS = 4
 """The first, and three repetitions after 10, 60 and 300 s (delivery/retry.py)."""
-QUIET = timedelta(seconds=2)
-"""A launch that has not moved for so long has lost its process, or nearly: another takes it up. Two
-at once write nothing twice."""
 log = structlog.get_logger("carillon.broadcast")
 
 
@@ -152,31 +149,6 @@ def carry_on(broadcast_id: int, *, until: float | None = None) -> bool:
     done = take_snapshot(broadcast_id, until=until) and put_messages(broadcast_id, until=until)
     Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=None)
     return done
-
-
-def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
-    """Goes on with launches that nobody is at; returns how many were finished.
-
-    Bounded by time. Any number of processes may do this at once: those that another is at are left
-    to it, unless it has been quiet for two seconds.
-    """
-    until = clock.monotonic() + seconds
-    idle = Q(launch_moved_at__isnull=True) | Q(launch_moved_at__lt=now - QUIET)
-    waiting = Broadcast.objects.filter(
-        idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
-    )
-    ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:100])
-    finished = 0
-    for place, broadcast_id in enumerate(ids):
-        began = clock.monotonic()
-        if began >= until:
-            break
-        share = (until - began) / (len(ids) - place)  # a great launch holds up no small one
-        try:
-            finished += carry_on(broadcast_id, until=began + share)
-        except InvalidRequest as error:
-            _hold(broadcast_id, error, now=now)
-    return finished
 
 
 def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
@@ -315,34 +287,6 @@ def _intent(
         mass=True,
         is_test=broadcast.is_test,
     )
-
-
-def refuse(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
-    """A scheduled broadcast that cannot begin is a draft again, with the reason."""
-    _stop(broadcast_id, BroadcastStatus.DRAFT, error, now=now)
-
-
-def _hold(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
-    """A launch that cannot go on is paused with the reason, for a person to mend."""
-    _stop(broadcast_id, BroadcastStatus.PAUSED, error, now=now)
-
-
-def _stop(
-    broadcast_id: int, status: BroadcastStatus, error: InvalidRequest, *, now: datetime
-) -> None:
-    with transaction.atomic():
-        locked = _locked(broadcast_id)
-        entry = {"recipient_id": None, "error": error.detail, "timestamp": now.isoformat()}
-        stopped = change_broadcast_status(
-            broadcast_id,
-            status,
-            values={
-                "error_log": [*locked.error_log, entry][-100:],
-                "error_total": locked.error_total + 1,
-            },
-        )
-    if stopped:
-        log.error("broadcast.held", broadcast=broadcast_id, status=status, code=error.code)
 
 
 def _mark(broadcast_id: int, **values: Any) -> None:

@@ -26,8 +26,9 @@ from notifications.models import (
 )
 from notifications.services.broadcast_clearing import clear_cancelled
 from notifications.services.broadcast_fold import fold_news, reconcile, recount
-from notifications.services.broadcast_launch import begin, carry_on_launches, refuse
+from notifications.services.broadcast_launch import begin
 from notifications.services.broadcast_retry import requeue_all
+from notifications.services.broadcast_rounds import carry_on_launches, refuse
 
 RECEIPTS_WITHIN = timedelta(hours=24)
 """After that, a message without a receipt is taken to have arrived."""

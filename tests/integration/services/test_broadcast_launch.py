@@ -27,6 +27,7 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.runs import deliver_rows
 from notifications.services import broadcast_launch as launching
+from notifications.services.broadcast_rounds import carry_on_launches
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -288,16 +289,16 @@ class TestDyingAndGoingOn:
         for made in (idle, busy, dead):
             launching.begin(made.pk, now=frozen.now)
         rows = Broadcast.objects
-        rows.filter(pk=busy.pk).update(launch_moved_at=frozen.now - timedelta(seconds=5))
-        rows.filter(pk=dead.pk).update(launch_moved_at=frozen.now - timedelta(seconds=11))
+        rows.filter(pk=busy.pk).update(launch_moved_at=frozen.now - timedelta(seconds=1))
+        rows.filter(pk=dead.pk).update(launch_moved_at=frozen.now - timedelta(seconds=3))
 
-        assert launching.carry_on_launches(now=frozen.now) == 2
+        assert carry_on_launches(now=frozen.now) == 2
 
         assert told(idle) == told(dead) == people
         assert told(busy) == []
         frozen.forward(6)
-        assert launching.carry_on_launches(now=frozen.now) == 1
-        assert launching.carry_on_launches(now=frozen.now) == 0
+        assert carry_on_launches(now=frozen.now) == 1
+        assert carry_on_launches(now=frozen.now) == 0
 
     def test_a_launch_whose_group_is_gone_is_paused_with_the_reason(self, frozen):
         group = Group.objects.create(name="Class 7")
@@ -307,7 +308,7 @@ class TestDyingAndGoingOn:
         gone = group.pk
         group.delete()
 
-        assert launching.carry_on_launches(now=frozen.now) == 0
+        assert carry_on_launches(now=frozen.now) == 0
 
         made.refresh_from_db()
         assert (made.status, made.error_total) == ("paused", 1)
