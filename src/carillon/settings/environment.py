@@ -244,6 +244,7 @@ class Environment:
     breaker_faults: int = _setting(5, _integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
     breaker_seconds: float = _setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
     attachment_bytes: int = _setting(7_000_000, _integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
+    broadcast_approval_over: int = _setting(0, _integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")

@@ -37,6 +37,7 @@ _MAKERS: dict[str, tuple[str, Callable[[Identifier, str], Rule]]] = {
     "by_teacher": ("teacher_id", OfTeacher),
     "group": ("group_id", InGroup),
 }
+_NARROWING = ("by_subject", "by_tutor", "by_teacher")
 RULES = ("all", *ROLE_RULES, *_MAKERS, "custom", "segment")
 """The names that `rule` takes."""
 
@@ -55,7 +56,8 @@ def parse_audience(data: Any, *, path: str = "audience") -> Rule:
 
 
 def parse_target(group: Any, target: Mapping[str, Any] | None) -> Rule:
-    """The rule that a broadcast's `target_group` and `target_filter` say.
+    """The rule that a broadcast's `target_group` and `target_filter` say. `all_students` and the
+    other roles may be narrowed: with `{"subject_id": 5}` they are those of the subject.
 
     Raises:
         AudienceError: with every fault.
@@ -65,10 +67,27 @@ def parse_target(group: Any, target: Mapping[str, Any] | None) -> Rule:
     if not isinstance(group, str) or group not in RULES:
         reading.fault("target_group", "unknown_rule", f"must be one of {', '.join(RULES)}")
         reading.done()
-    found = _named(str(group), table, "target_filter", reading, depth=1)
+    narrowing = [name for name in _NARROWING if _MAKERS[name][0] in table]
+    if group in ROLE_RULES and narrowing:
+        found = _narrowed(str(group), narrowing, table, reading)
+    else:
+        found = _named(str(group), table, "target_filter", reading, depth=1)
     reading.done()
     assert found is not None
     return found
+
+
+def _narrowed(
+    group: str, narrowing: list[str], table: dict[str, Any], reading: Reading
+) -> Rule | None:
+    """The people of a role who are in each of the named rules, too."""
+    keys = [_MAKERS[name][0] for name in narrowing]
+    reading.refuse_unknown(table, tuple(keys), "target_filter")
+    parts = [
+        _named(name, {key: table[key]}, "target_filter", reading, depth=2)
+        for name, key in zip(narrowing, keys, strict=True)
+    ]
+    return Intersection((OfRole(ROLE_RULES[group]), *(part for part in parts if part)))
 
 
 def _rule(data: Any, path: str, reading: Reading, *, depth: int) -> Rule | None:

@@ -80,8 +80,10 @@ STATUS_OF: dict[type[CarillonError], int] = {
     Unavailable: 503,
 }
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-STATUS_OF_CODE = {"idempotency_mismatch": 422}
+STATUS_OF_CODE = {"idempotency_mismatch": 422, "broadcast_status": 400}
 """Codes whose status is not that of their error's class."""
+LEGACY_CODES = {"no_recipients": "NO_RECIPIENTS"}
+"""Codes that the source documents spell in their own way."""
 
 
 class FieldProblem(msgspec.Struct, kw_only=True):
@@ -134,7 +136,8 @@ def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
     status = status_of(error)
     more = {name: value for name, value in error.data.items() if name != "retry_after"}
     if is_legacy(path):
-        return {"success": False, "error": error.detail, "code": error.code, **more}
+        code = LEGACY_CODES.get(error.code, error.code)
+        return {"success": False, "error": error.detail, "code": code, **more}
     errors: list[FieldError] = error.errors if isinstance(error, InvalidRequest) else []
     return {
         **more,

@@ -37,6 +37,7 @@ SCOPES = {
     "segments:write": "write saved segments",
     "providers:write": "see, set and try providers' accounts",
     "webhooks:write": "see, set and replay status webhooks",
+    "broadcasts": "make, send and steer broadcasts",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }

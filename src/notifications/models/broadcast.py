@@ -161,6 +161,7 @@ class Broadcast(models.Model):
         indexes = [
             models.Index(fields=["created_by", "-created_at"], name="broadcast_by_author"),
             models.Index(fields=["status", "scheduled_at"], name="broadcast_due"),
+            models.Index(fields=["-created_at", "-id"], name="broadcast_newest"),
             models.Index(
                 fields=["id"],
                 condition=models.Q(status="paused") | models.Q(cleared=False, status="cancelled"),

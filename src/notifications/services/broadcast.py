@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -90,14 +91,7 @@ class BroadcastService:
             ValueError: Broadcast N not found; Cannot retry broadcast with status S.
         """
         with documented_errors():
-            retried = actions.retry(broadcast_id, now=clock.now(), max_retries=max_retries)
-        return {
-            "success": True,
-            "message": retry_message(retried),
-            "retried_count": retried,
-            "broadcast_id": broadcast_id,
-            "task_id": _task_of(broadcast_id) if retried else None,
-        }
+            return retried(broadcast_id, now=clock.now(), max_retries=max_retries)
 
     @staticmethod
     def update_progress(broadcast_id: int, sent_count: int, failed_count: int) -> None:
@@ -169,6 +163,23 @@ class BroadcastService:
         """`get_progress`, with the id as broadcast_id."""
         progress = BroadcastService.get_progress(broadcast_id)
         return {"broadcast_id": progress.pop("id"), **progress}
+
+
+def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> Answer:
+    """Tries failed recipients again: the answer of `retry_failed`.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status.
+    """
+    count = actions.retry(broadcast_id, now=now, max_retries=max_retries)
+    return {
+        "success": True,
+        "message": retry_message(count),
+        "retried_count": count,
+        "broadcast_id": broadcast_id,
+        "task_id": _task_of(broadcast_id) if count else None,
+    }
 
 
 def cancel_message() -> str:

@@ -71,7 +71,10 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
             raise Conflict(
                 f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
             )
+        # Of a draft recipient_count said how many were meant.
+        people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
+        values |= {"recipient_count": people}
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
 

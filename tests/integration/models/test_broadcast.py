@@ -79,6 +79,7 @@ def test_indexes_are_those_of_the_documents():
     assert [index.fields for index in Broadcast._meta.indexes] == [
         ["created_by", "-created_at"],
         ["status", "scheduled_at"],
+        ["-created_at", "-id"],  # ours: the list of them
         ["id"],  # ours: those that hold their source back
     ]
     whole = [index for index in BroadcastRecipient._meta.indexes if index.condition is None]

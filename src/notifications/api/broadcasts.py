@@ -1,0 +1,140 @@
+"""Broadcasts, for admins."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from notifications.api.bodies import check_body
+from notifications.api.route import ApiRequest, Query
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.services.broadcast_answers import (
+    BroadcastCancelAnswer,
+    BroadcastDetailAnswer,
+    BroadcastDone,
+    BroadcastList,
+    BroadcastProgressAnswer,
+    BroadcastRecipientList,
+    BroadcastRejectBody,
+    BroadcastRetryAnswer,
+)
+from notifications.services.broadcast_desk import BroadcastDesk, check_scope
+from notifications.services.broadcast_pages import PAGE_SIZE, list_page, recipient_page
+
+_HIGHEST_PAGE = 10_000_000
+PAGE_NUMBERS = (
+    Query(name="page", about="From 1.", kind="integer", default=1, lowest=1, highest=_HIGHEST_PAGE),
+    Query(
+        name="page_size",
+        about="Rows a page.",
+        kind="integer",
+        default=PAGE_SIZE,
+        lowest=1,
+        highest=200,
+    ),
+)
+LIST_QUERY = (
+    Query(name="status", about="Of this status only.", choices=tuple(BroadcastStatus)),
+    Query(name="date_from", about="Created on this day (UTC) or later: YYYY-MM-DD."),
+    Query(name="date_to", about="Created on this day (UTC) or earlier: YYYY-MM-DD."),
+    Query(name="search", about="A part of the message, in any case."),
+    *PAGE_NUMBERS,
+)
+RECIPIENTS_QUERY = (
+    Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),
+    *PAGE_NUMBERS,
+)
+
+
+def broadcasts(request: ApiRequest) -> BroadcastList:
+    query = request.query
+    check_scope(request.caller)
+    days = _days(query["date_from"], query["date_to"])
+    return list_page(
+        status=query["status"],
+        date_from=days[0],
+        date_to=days[1],
+        search=query["search"],
+        page=query["page"],
+        page_size=query["page_size"],
+    )
+
+
+def create(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().create(body=request.body, caller=request.caller, now=request.now)
+
+
+def broadcast(request: ApiRequest) -> BroadcastDetailAnswer:
+    return BroadcastDesk().detail(request.params["id"], caller=request.caller)
+
+
+def change(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().change(
+        request.params["id"], body=request.body, caller=request.caller, now=request.now
+    )
+
+
+def delete(request: ApiRequest) -> tuple[int, None]:
+    BroadcastDesk().delete(request.params["id"], caller=request.caller, now=request.now)
+    return 204, None
+
+
+def recipients(request: ApiRequest) -> BroadcastRecipientList:
+    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    query = request.query
+    return recipient_page(
+        found, status=query["status"], page=query["page"], page_size=query["page_size"]
+    )
+
+
+def progress(request: ApiRequest) -> BroadcastProgressAnswer:
+    return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
+
+
+def send(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().send(request.params["id"], caller=request.caller, now=request.now)
+
+
+def cancel(request: ApiRequest) -> BroadcastCancelAnswer:
+    return BroadcastDesk().cancel(request.params["id"], caller=request.caller, now=request.now)
+
+
+def retry(request: ApiRequest) -> BroadcastRetryAnswer:
+    return BroadcastDesk().retry(request.params["id"], caller=request.caller, now=request.now)
+
+
+def pause(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().pause(request.params["id"], caller=request.caller, now=request.now)
+
+
+def resume(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().resume(request.params["id"], caller=request.caller, now=request.now)
+
+
+def approve(request: ApiRequest) -> BroadcastDone:
+    return BroadcastDesk().approve(request.params["id"], caller=request.caller, now=request.now)
+
+
+def reject(request: ApiRequest) -> BroadcastDone:
+    body = check_body(request.body, BroadcastRejectBody)
+    return BroadcastDesk().reject(
+        request.params["id"], note=body.note, caller=request.caller, now=request.now
+    )
+
+
+def _days(*texts: str) -> list[date | None]:
+    """The days of date_from and date_to.
+
+    Raises:
+        InvalidRequest: with a fault for each that is none.
+    """
+    found: list[date | None] = []
+    faults = []
+    for name, text in zip(("date_from", "date_to"), texts, strict=True):
+        try:
+            found.append(date.fromisoformat(text) if text else None)
+        except ValueError:
+            faults.append(FieldError(name, "invalid", "must be a day such as 2030-01-31"))
+    if faults:
+        raise InvalidRequest(faults)
+    return found

@@ -1,0 +1,217 @@
+"""What the doors of broadcasts take and answer: the shapes of the source documents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class BroadcastBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A broadcast. target_group is a rule of the audience language, target_filter what it takes;
+    `all_students` and its like may be narrowed by a subject_id, tutor_id or teacher_id. It is a
+    draft unless scheduled_at or send_immediately says otherwise. delivery: all channels, or first:
+    in order until one takes it."""
+
+    target_group: str
+    message: str
+    target_filter: dict[str, Any] | None = None
+    title: str = ""
+    channels: list[str] | None = None
+    delivery: str = "all"
+    category: str = "announcement"
+    priority: int | str = 3
+    scheduled_at: datetime | None = None
+    send_immediately: bool = False
+
+
+class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is to be changed of a draft or scheduled broadcast; what is left out stays.
+    scheduled_at: null makes it a draft again."""
+
+    target_group: str | None = None
+    message: str | None = None
+    target_filter: dict[str, Any] | None = None
+    title: str | None = None
+    channels: list[str] | None = None
+    delivery: str | None = None
+    category: str | None = None
+    priority: int | str | None = None
+    scheduled_at: datetime | None = None
+
+
+class BroadcastRejectBody(msgspec.Struct, kw_only=True):
+    """Why a broadcast is sent back to its author."""
+
+    note: str
+
+
+class BroadcastAnswer(msgspec.Struct, kw_only=True):
+    """A broadcast. recipient_count is the snapshot's; of one that was not launched, how many people
+    its audience held when it was last written. At every instant it is the sum of the six counts."""
+
+    id: int
+    uuid: UUID
+    created_by: int | None
+    created_by_name: str
+    target_group: str
+    target_group_display: str
+    target_filter: dict[str, Any]
+    title: str
+    message: str
+    category: str
+    priority: int
+    channels: list[str]
+    delivery: str
+    status: str
+    status_display: str
+    recipient_count: int
+    sent_count: int
+    failed_count: int
+    pending_count: int
+    suppressed_count: int
+    uncertain_count: int
+    cancelled_count: int
+    scheduled_at: datetime | None
+    created_at: datetime
+    sent_at: datetime | None
+    completed_at: datetime | None
+    approved_by: int | None
+    review_note: str
+
+
+class BroadcastRecipientAnswer(msgspec.Struct, kw_only=True):
+    """One recipient. status: pending, sent, failed, suppressed, uncertain or cancelled; channels
+    says which status the message on each channel has. telegram_id is empty where none is known."""
+
+    id: int
+    user_id: int
+    user_name: str
+    email: str
+    telegram_id: str
+    telegram_sent: bool
+    telegram_message_id: str | None
+    status: str
+    channels: dict[str, str]
+    error_message: str | None
+    sent_at: datetime | None
+
+
+class BroadcastErrorAnswer(msgspec.Struct, kw_only=True):
+    """A recipient's failure, or, without a recipient, why a broadcast could not go on."""
+
+    recipient_id: int | None
+    error: str
+    timestamp: str
+
+
+class BroadcastDetail(BroadcastAnswer, kw_only=True):
+    """A broadcast with the first page of its recipients and its latest 100 errors; error_total
+    counts them all."""
+
+    recipients: list[BroadcastRecipientAnswer]
+    error_log: list[BroadcastErrorAnswer]
+    error_total: int
+
+
+class BroadcastList(msgspec.Struct, kw_only=True):
+    """A page, the newest first. next and previous are page numbers."""
+
+    count: int
+    next: int | None
+    previous: int | None
+    results: list[BroadcastAnswer]
+    page: int
+    page_size: int
+    total_pages: int
+
+
+class BroadcastRecipientList(msgspec.Struct, kw_only=True):
+    """A page of recipients by rising user id. next and previous are page numbers."""
+
+    count: int
+    next: int | None
+    previous: int | None
+    results: list[BroadcastRecipientAnswer]
+    page: int
+    page_size: int
+    total_pages: int
+
+
+class BroadcastDone(msgspec.Struct, kw_only=True):
+    """What was done, in words, and the broadcast as it then is."""
+
+    success: bool
+    data: BroadcastAnswer
+    message: str
+
+
+class BroadcastDetailAnswer(msgspec.Struct, kw_only=True):
+    """One broadcast."""
+
+    success: bool
+    data: BroadcastDetail
+
+
+class BroadcastProgress(msgspec.Struct, kw_only=True):
+    """How far it has come. progress_pct: (sent + failed + suppressed) of all, rounded down.
+    eta_seconds: null where nobody can tell."""
+
+    id: int
+    status: str
+    total_recipients: int
+    sent_count: int
+    failed_count: int
+    pending_count: int
+    suppressed_count: int
+    uncertain_count: int
+    cancelled_count: int
+    progress_pct: int
+    error_summary: str
+    created_at: datetime
+    sent_at: datetime | None
+    completed_at: datetime | None
+    eta_seconds: int | None
+    rate_per_second: float
+
+
+class BroadcastProgressAnswer(msgspec.Struct, kw_only=True):
+    """How far a broadcast has come."""
+
+    success: bool
+    data: BroadcastProgress
+
+
+class BroadcastCancelled(msgspec.Struct, kw_only=True):
+    """A broadcast that was cancelled."""
+
+    success: bool
+    message: str
+    broadcast_id: int
+    cancelled_at: datetime
+
+
+class BroadcastCancelAnswer(msgspec.Struct, kw_only=True):
+    """A broadcast was cancelled."""
+
+    success: bool
+    data: BroadcastCancelled
+
+
+class BroadcastRetried(msgspec.Struct, kw_only=True):
+    """How many failed recipients are tried again. task_id: null when nobody is."""
+
+    success: bool
+    message: str
+    retried_count: int
+    broadcast_id: int
+    task_id: str | None
+
+
+class BroadcastRetryAnswer(msgspec.Struct, kw_only=True):
+    """Failed recipients are tried again."""
+
+    success: bool
+    data: BroadcastRetried

@@ -1,0 +1,319 @@
+"""BroadcastDesk: what admins do with broadcasts. The work is that of services/broadcast_actions.py;
+here are who may, what is said, and when a second person must agree."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import pgettext
+
+from directory.models import User
+from notifications.conf import environment
+from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
+from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.domain.identifiers import parse_identifier
+from notifications.models import Broadcast, OperatorAction, change_broadcast_status
+from notifications.services import broadcast_actions as actions
+from notifications.services.api_keys import missing_scope
+from notifications.services.broadcast import cancel_message, retried
+from notifications.services.broadcast_answers import (
+    BroadcastCancelAnswer,
+    BroadcastCancelled,
+    BroadcastDetailAnswer,
+    BroadcastDone,
+    BroadcastProgress,
+    BroadcastProgressAnswer,
+    BroadcastRetried,
+    BroadcastRetryAnswer,
+)
+from notifications.services.broadcast_body import nobody, read_changes, read_new
+from notifications.services.broadcast_launch import audience_of
+from notifications.services.broadcast_pages import broadcast_answer, detail
+
+SCOPE = "broadcasts"
+_S = BroadcastStatus
+_OPEN = frozenset({_S.DRAFT, _S.SCHEDULED})
+
+
+class BroadcastDesk:
+    """Every call of /api/admin/broadcasts/. Each change is written down with its actor."""
+
+    def find(self, identifier: object, *, caller: Caller) -> Broadcast:
+        """A broadcast by integer id or UUID.
+
+        Raises:
+            Refused: missing_scope.
+            NotFound: unknown_broadcast.
+        """
+        check_scope(caller)
+        key = parse_identifier(identifier)
+        lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+        rows = Broadcast.objects.select_related("created_by")
+        found = rows.filter(**lookup).first() if key is not None else None
+        if found is None:
+            raise NotFound(f"Broadcast {identifier} not found", code="unknown_broadcast")
+        return found
+
+    def create(self, *, body: Mapping[str, Any], caller: Caller, now: datetime) -> BroadcastDone:
+        """Makes a draft; sends or schedules it where the body says so.
+
+        Raises:
+            InvalidRequest: with every fault; no_recipients.
+            Refused: missing_scope.
+        """
+        check_scope(caller)
+        broadcast, send = read_new(body, now=now)
+        _check_priority(broadcast, caller)
+        broadcast.recipient_count = _count(broadcast, now=now)
+        broadcast.created_by_id = caller.user_id
+        broadcast.is_test = caller.is_test
+        with transaction.atomic():
+            broadcast.save()
+            _note(caller, "create", broadcast, now=now)
+            if send or broadcast.scheduled_at:
+                _go(broadcast, now=now)
+        return self._done(broadcast.pk, caller, pgettext("broadcast", "The broadcast was created"))
+
+    def change(
+        self, identifier: object, *, body: Mapping[str, Any], caller: Caller, now: datetime
+    ) -> BroadcastDone:
+        """Changes a draft or scheduled broadcast. One that was approved must be approved again.
+
+        Raises:
+            InvalidRequest, Refused, NotFound; Conflict: broadcast_status.
+        """
+        key = self.find(identifier, caller=caller).pk
+        with transaction.atomic():
+            broadcast = Broadcast.objects.select_for_update().get(pk=key)
+            if broadcast.status not in EDITABLE:
+                raise wrong_status("edit", broadcast.status)
+            values = read_changes(broadcast, body, now=now)
+            _check_priority(broadcast, caller)
+            broadcast.recipient_count = _count(broadcast, now=now)
+            broadcast.approved_by = None
+            broadcast.save(update_fields=[*values, "recipient_count", "approved_by", "updated_at"])
+            _note(caller, "change", broadcast, now=now)
+            _move_on(broadcast, rescheduled="scheduled_at" in values, now=now)
+        return self._done(key, caller, pgettext("broadcast", "The broadcast was changed"))
+
+    def delete(self, identifier: object, *, caller: Caller, now: datetime) -> None:
+        """Removes a draft or scheduled broadcast.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        key = self.find(identifier, caller=caller).pk
+        with transaction.atomic():
+            broadcast = Broadcast.objects.select_for_update().get(pk=key)
+            if broadcast.status not in EDITABLE:
+                raise wrong_status("delete", broadcast.status)
+            _note(caller, "delete", broadcast, now=now)
+            broadcast.delete()
+
+    def detail(self, identifier: object, *, caller: Caller) -> BroadcastDetailAnswer:
+        """One broadcast with its first recipients."""
+        return BroadcastDetailAnswer(
+            success=True, data=detail(self.find(identifier, caller=caller))
+        )
+
+    def progress(
+        self, identifier: object, *, caller: Caller, now: datetime
+    ) -> BroadcastProgressAnswer:
+        """How far a broadcast has come."""
+        key = self.find(identifier, caller=caller).pk
+        found = dataclasses.asdict(actions.progress(key, now=now))
+        return BroadcastProgressAnswer(success=True, data=BroadcastProgress(**found))
+
+    def send(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
+        """Launches a draft or scheduled broadcast now, or asks for the approval that it needs.
+
+        Raises:
+            InvalidRequest: no_recipients, and what else a launch fails on.
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        if broadcast.status not in _OPEN:
+            raise wrong_status("send", broadcast.status)
+        with transaction.atomic():
+            _note(caller, "send", broadcast, now=now)
+            if broadcast.approved_by_id is None and wants_approval(broadcast, now=now):
+                _ask_approval(broadcast, {"scheduled_at": None})
+                text = pgettext("broadcast", "The broadcast awaits approval")
+            else:
+                actions.launch(broadcast.pk, now=now)
+                text = pgettext("broadcast", "The broadcast is being sent")
+        return self._done(broadcast.pk, caller, text)
+
+    def cancel(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastCancelAnswer:
+        """Stops what was not handed over.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        with transaction.atomic():
+            cancelled = actions.cancel(broadcast.pk, now=now)
+            _note(caller, "cancel", broadcast, now=now)
+        return BroadcastCancelAnswer(
+            success=True,
+            data=BroadcastCancelled(
+                success=True,
+                message=cancel_message(),
+                broadcast_id=cancelled.pk,
+                cancelled_at=cancelled.completed_at or now,
+            ),
+        )
+
+    def retry(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastRetryAnswer:
+        """Tries failed recipients again.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        answer = retried(broadcast.pk, now=now)
+        _note(caller, "retry", broadcast, now=now)
+        return BroadcastRetryAnswer(success=True, data=BroadcastRetried(**answer))
+
+    def pause(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
+        """Holds a broadcast.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        key = self.find(identifier, caller=caller).pk
+        with transaction.atomic():
+            _note(caller, "pause", actions.pause(key, now=now), now=now)
+        return self._done(key, caller, pgettext("broadcast", "The broadcast was paused"))
+
+    def resume(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
+        """Goes on with a paused broadcast.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        key = self.find(identifier, caller=caller).pk
+        with transaction.atomic():
+            _note(caller, "resume", actions.resume(key, now=now), now=now)
+        return self._done(key, caller, pgettext("broadcast", "The broadcast goes on"))
+
+    def approve(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
+        """Lets a broadcast go; somebody other than its author must.
+
+        Raises:
+            Refused: own_broadcast, not_a_person, missing_scope.
+            NotFound, InvalidRequest; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        with transaction.atomic():
+            actions.approve(broadcast.pk, by=_person(caller), now=now)
+            _note(caller, "approve", broadcast, now=now)
+        text = pgettext("broadcast", "The broadcast was approved")
+        return self._done(broadcast.pk, caller, text)
+
+    def reject(
+        self, identifier: object, *, note: str, caller: Caller, now: datetime
+    ) -> BroadcastDone:
+        """Sends a broadcast back to its author as a draft.
+
+        Raises:
+            Refused: not_a_person, missing_scope.
+            NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        with transaction.atomic():
+            actions.reject(broadcast.pk, by=_person(caller), now=now, note=note)
+            _note(caller, "reject", broadcast, now=now)
+        text = pgettext("broadcast", "The broadcast was sent back")
+        return self._done(broadcast.pk, caller, text)
+
+    def _done(self, key: int, caller: Caller, message: str) -> BroadcastDone:
+        row = self.find(key, caller=caller)
+        return BroadcastDone(success=True, data=broadcast_answer(row), message=message)
+
+
+def check_scope(caller: Caller) -> None:
+    """Only staff, and keys with the scope.
+
+    Raises:
+        Refused: missing_scope.
+    """
+    if not caller.may(SCOPE):
+        raise missing_scope(SCOPE)
+
+
+def wrong_status(verb: str, status: str) -> Conflict:
+    """The broadcast's status does not allow it."""
+    return Conflict(f"Cannot {verb} broadcast with status {status}", code="broadcast_status")
+
+
+def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
+    """Whether so many people are told that a second person must agree."""
+    limit = environment().broadcast_approval_over
+    return bool(limit) and audience_of(broadcast, now=now).count() > limit
+
+
+def _go(broadcast: Broadcast, *, now: datetime) -> None:
+    """Sends or schedules a draft, or asks for the approval that it needs."""
+    if wants_approval(broadcast, now=now):
+        _ask_approval(broadcast, {})
+    elif broadcast.scheduled_at is not None:
+        actions.schedule(broadcast.pk, at=broadcast.scheduled_at)
+    else:
+        actions.launch(broadcast.pk, now=now)
+
+
+def _move_on(broadcast: Broadcast, *, rescheduled: bool, now: datetime) -> None:
+    """The status that a changed broadcast gets."""
+    if broadcast.status == _S.SCHEDULED:
+        if broadcast.scheduled_at is None:
+            change_broadcast_status(broadcast.pk, _S.DRAFT)
+        elif wants_approval(broadcast, now=now):
+            _ask_approval(broadcast, {})
+    elif rescheduled and broadcast.scheduled_at is not None:
+        _go(broadcast, now=now)
+
+
+def _ask_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
+    if not change_broadcast_status(
+        broadcast.pk, _S.AWAITING_APPROVAL, values=values, only_from=_OPEN
+    ):
+        raise wrong_status("send", broadcast.status)
+
+
+def _count(broadcast: Broadcast, *, now: datetime) -> int:
+    """How many people it is meant for.
+
+    Raises:
+        InvalidRequest: no_recipients.
+    """
+    count = audience_of(broadcast, now=now).count()
+    if not count:
+        raise nobody(broadcast.target_group)
+    return count
+
+
+def _check_priority(broadcast: Broadcast, caller: Caller) -> None:
+    critical = "priority:critical"
+    if broadcast.priority == Priority.CRITICAL and not caller.may(critical):
+        raise missing_scope(critical)
+
+
+def _person(caller: Caller) -> User:
+    found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
+    if found is None:
+        raise Refused("A broadcast is reviewed by a person, not by a key", code="not_a_person")
+    return found
+
+
+def _note(caller: Caller, action: str, broadcast: Broadcast, *, now: datetime) -> None:
+    OperatorAction.objects.create(
+        actor=caller.name, action=f"broadcast.{action}", target=str(broadcast.pk), at=now
+    )
