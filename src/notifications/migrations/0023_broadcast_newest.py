@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0021_schedule_series"),
+        ("notifications", "0022_attachments"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
