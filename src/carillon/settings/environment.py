@@ -96,6 +96,15 @@ def _rates(text: str) -> tuple[str, ...]:
     return pairs
 
 
+def _prices(text: str) -> tuple[str, ...]:
+    """channel=price pairs separated by commas, such as sms=0.045,email=0.0001"""
+    pairs = _words(text)
+    for pair in pairs:
+        if not re.fullmatch(r"[a-z_]+=[0-9]{1,9}(\.[0-9]{1,9})?", pair):
+            raise ValueError
+    return pairs
+
+
 def _json_object(text: str) -> str:
     """a JSON object"""
     if not isinstance(json.loads(text), dict):
@@ -245,6 +254,8 @@ class Environment:
     breaker_seconds: float = _setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
     attachment_bytes: int = _setting(7_000_000, _integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
     broadcast_approval_over: int = _setting(0, _integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
+    channel_prices: tuple[str, ...] = _setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
+    price_currency: str = _setting("EUR", _text, "The currency of those prices.")
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
 from directory.audiences.compile import Compiler
 from directory.audiences.describe import describe
@@ -21,6 +23,7 @@ from directory.audiences.parse import parse_audience
 from directory.audiences.resolve import Missing, resolve_rule
 from directory.audiences.rules import Rule
 from directory.audiences.sql import Sql, Window
+from directory.models import User
 
 PAGE = 5_000
 """Users that one statement of a stream looks at, and so the most that a page can hold."""
@@ -65,6 +68,15 @@ class Audience:
         """How many people it holds, exactly, by one statement."""
         condition = self._condition(None)
         return int(_value(Sql("SELECT count(*) FROM directory_user u", ()), condition) or 0)
+
+    def people(self) -> QuerySet[User]:
+        """The users, by rising id, as a query that is not asked before it is read."""
+        condition = self._condition(None)
+        ids = RawSQL(  # noqa: S611 -- text of ours, values are parameters
+            f"SELECT u.id FROM directory_user u WHERE {condition.text}",  # noqa: S608
+            tuple(condition.params),
+        )
+        return User.objects.filter(pk__in=ids).order_by("pk")
 
     def stream(self, *, after: int = 0, page: int = PAGE) -> Iterator[list[int]]:
         """Ids, rising, in lists of 1 to `page`, from above the id `after`.

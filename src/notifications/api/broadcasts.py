@@ -17,6 +17,7 @@ from notifications.services.broadcast_answers import (
     BroadcastRecipientList,
     BroadcastRejectBody,
     BroadcastRetryAnswer,
+    DryRunAnswer,
 )
 from notifications.services.broadcast_desk import BroadcastDesk, check_scope
 from notifications.services.broadcast_pages import PAGE_SIZE, list_page, recipient_page
@@ -89,6 +90,16 @@ def recipients(request: ApiRequest) -> BroadcastRecipientList:
 
 def progress(request: ApiRequest) -> BroadcastProgressAnswer:
     return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
+
+
+def dry_run(request: ApiRequest) -> DryRunAnswer:
+    return BroadcastDesk().dry_run(request.params["id"], caller=request.caller, now=request.now)
+
+
+def dry_run_of_body(request: ApiRequest) -> DryRunAnswer:
+    return BroadcastDesk().dry_run_of_body(
+        body=request.body, caller=request.caller, now=request.now
+    )
 
 
 def send(request: ApiRequest) -> BroadcastDone:

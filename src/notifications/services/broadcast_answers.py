@@ -215,3 +215,74 @@ class BroadcastRetryAnswer(msgspec.Struct, kw_only=True):
 
     success: bool
     data: BroadcastRetried
+
+
+class DryRunChannel(msgspec.Struct, kw_only=True):
+    """What one channel would do. messages leave now or later; calls are to its providers, a push
+    being one for each device. rate_per_second is what the providers take together at most."""
+
+    channel: str
+    providers: list[str]
+    messages: int
+    send_now: int
+    delayed: int
+    excluded: int
+    exclusions: dict[str, int]
+    delays: dict[str, int]
+    calls: int
+    rate_per_second: float | None
+    estimated_cost: str
+
+
+class DryRunCost(msgspec.Struct, kw_only=True):
+    """By CARILLON_CHANNEL_PRICES; an SMS costs each of its segments. amount is a decimal number."""
+
+    amount: str
+    currency: str
+
+
+class DryRunSample(msgspec.Struct, kw_only=True):
+    """What one recipient would be told on one channel."""
+
+    user_id: int
+    user_name: str
+    channel: str
+    decision: str
+    reason: str
+    title: str
+    body: str
+
+
+class DryRun(msgspec.Struct, kw_only=True):
+    """What a launch would lead to. recipients is exact. Every other count is of the people who were
+    examined: all of them, and then exact, where complete is true; estimates are for everybody.
+
+    send_now + delayed + excluded = examined. exclusions counts people whom no channel would reach,
+    by the reason of the first; delays those who are told later (quiet hours, digests, stops), the
+    last of them at delayed_until. unknown_recipients are those of a list who are told nothing: the
+    first 100 of unknown_count.
+    """
+
+    recipients: int
+    examined: int
+    complete: bool
+    send_now: int
+    delayed: int
+    excluded: int
+    exclusions: dict[str, int]
+    delays: dict[str, int]
+    delayed_until: datetime | None
+    channels: list[DryRunChannel]
+    estimated_duration_seconds: int
+    estimated_cost: DryRunCost
+    needs_approval: bool
+    unknown_count: int
+    unknown_recipients: list[str]
+    samples: list[DryRunSample]
+
+
+class DryRunAnswer(msgspec.Struct, kw_only=True):
+    """A broadcast was tried without sending."""
+
+    success: bool
+    data: DryRun

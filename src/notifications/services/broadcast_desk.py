@@ -32,8 +32,10 @@ from notifications.services.broadcast_answers import (
     BroadcastProgressAnswer,
     BroadcastRetried,
     BroadcastRetryAnswer,
+    DryRunAnswer,
 )
 from notifications.services.broadcast_body import nobody, read_changes, read_new
+from notifications.services.broadcast_dry_run import dry_run, may_be_tried
 from notifications.services.broadcast_launch import audience_of
 from notifications.services.broadcast_pages import broadcast_answer, detail
 
@@ -150,6 +152,31 @@ class BroadcastDesk:
                 actions.launch(broadcast.pk, now=now)
                 text = pgettext("broadcast", "The broadcast is being sent")
         return self._done(broadcast.pk, caller, text)
+
+    def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunAnswer:
+        """What sending a broadcast that was not launched yet would lead to; nothing is written.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        if not may_be_tried(broadcast):
+            raise wrong_status("dry-run", broadcast.status)
+        return dry_run(broadcast, now=now)
+
+    def dry_run_of_body(
+        self, *, body: Mapping[str, Any], caller: Caller, now: datetime
+    ) -> DryRunAnswer:
+        """The same for a broadcast that nobody saved.
+
+        Raises:
+            Refused: missing_scope.
+            InvalidRequest: with every fault.
+        """
+        check_scope(caller)
+        broadcast, _ = read_new(body, now=now)
+        broadcast.is_test = caller.is_test
+        return dry_run(broadcast, now=now)
 
     def cancel(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastCancelAnswer:
         """Stops what was not handed over.

@@ -229,7 +229,7 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
     ]
     job = Job.objects.get(broadcast=broadcast)
     own = job.context or {}
-    intent = _intent(
+    intent = intent_of(
         broadcast,
         channels,
         {**options, **own.get("options", {})},
@@ -262,9 +262,10 @@ def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
     return channels, options
 
 
-def _intent(
+def intent_of(
     broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any], *, calls: int
 ) -> Intent:
+    """What all messages of a broadcast share."""
     category = category_by_key(broadcast.category)
     if category is None:
         raise unknown_category(broadcast.category, category_keys())

@@ -110,18 +110,22 @@ class ScheduleService:
         Raises:
             NotFound: unknown_notification.
         """
-        found = find_scheduled(identifier, caller)
-        state = shown_status(found)
-        sent = [message.sent_at for message in found.messages.all() if message.sent_at]
-        return ScheduleStatusAnswer(
-            id=found.pk,
-            title=str(text_of(found).get("title", "")),
-            scheduled_at=found.scheduled_at,
-            scheduled_status=state,
-            is_sent=state == ScheduledStatus.SENT,
-            sent_at=min(sent, default=None),
-            created_at=found.created_at,
-        )
+        return status_answer(find_scheduled(identifier, caller))
+
+
+def status_answer(found: Notification) -> ScheduleStatusAnswer:
+    """How far a scheduled notification has come."""
+    state = shown_status(found)
+    sent = [message.sent_at for message in found.messages.all() if message.sent_at]
+    return ScheduleStatusAnswer(
+        id=found.pk,
+        title=str(text_of(found).get("title", "")),
+        scheduled_at=found.scheduled_at,
+        scheduled_status=state,
+        is_sent=state == ScheduledStatus.SENT,
+        sent_at=min(sent, default=None),
+        created_at=found.created_at,
+    )
 
 
 def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], list[str]]:

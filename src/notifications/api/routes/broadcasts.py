@@ -15,6 +15,7 @@ from notifications.services.broadcast_answers import (
     BroadcastRecipientList,
     BroadcastRejectBody,
     BroadcastRetryAnswer,
+    DryRunAnswer,
 )
 from notifications.services.broadcast_desk import SCOPE
 
@@ -45,6 +46,16 @@ ROUTES: tuple[Route, ...] = (
         idempotent=True,
     ),
     Route(
+        name="simulate_broadcast_body",
+        method="POST",
+        path=f"{_ALL}/dry-run",
+        handler=broadcasts.dry_run_of_body,
+        summary="Try a broadcast that nobody saved: whom it would reach, when, at what cost.",
+        scope=SCOPE,
+        body=BroadcastBody,
+        answers={200: DryRunAnswer},
+    ),
+    Route(
         name="get_broadcast",
         method="GET",
         path=_ONE,
@@ -73,6 +84,16 @@ ROUTES: tuple[Route, ...] = (
         summary="Remove a broadcast while it is a draft or scheduled.",
         scope=SCOPE,
         answers={204: None},
+        errors=(400, 404),
+    ),
+    Route(
+        name="simulate_broadcast",
+        method="POST",
+        path=f"{_ONE}/dry-run",
+        handler=broadcasts.dry_run,
+        summary="Try a broadcast that was not launched yet; nothing is written.",
+        scope=SCOPE,
+        answers={200: DryRunAnswer},
         errors=(400, 404),
     ),
     Route(
@@ -116,6 +137,7 @@ ROUTES: tuple[Route, ...] = (
         scope=SCOPE,
         answers={200: BroadcastCancelAnswer},
         errors=(400, 404),
+        idempotent=True,
     ),
     Route(
         name="retry_broadcast",
@@ -137,6 +159,7 @@ ROUTES: tuple[Route, ...] = (
         scope=SCOPE,
         answers={200: BroadcastDone},
         errors=(400, 404),
+        idempotent=True,
     ),
     Route(
         name="resume_broadcast",
@@ -147,6 +170,7 @@ ROUTES: tuple[Route, ...] = (
         scope=SCOPE,
         answers={200: BroadcastDone},
         errors=(400, 404),
+        idempotent=True,
     ),
     Route(
         name="approve_broadcast",
@@ -157,6 +181,7 @@ ROUTES: tuple[Route, ...] = (
         scope=SCOPE,
         answers={200: BroadcastDone},
         errors=(400, 403, 404),
+        idempotent=True,
     ),
     Route(
         name="reject_broadcast",
@@ -168,5 +193,6 @@ ROUTES: tuple[Route, ...] = (
         body=BroadcastRejectBody,
         answers={200: BroadcastDone},
         errors=(400, 403, 404),
+        idempotent=True,
     ),
 )

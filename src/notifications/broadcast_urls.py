@@ -1,0 +1,12 @@
+"""The source documents' routes: `broadcasts/` and what is below it."""
+
+from __future__ import annotations
+
+from rest_framework.routers import DefaultRouter
+
+from notifications.broadcast_views import BroadcastViewSet
+
+router = DefaultRouter()
+router.register("broadcasts", BroadcastViewSet, basename="broadcast")
+
+urlpatterns = router.urls

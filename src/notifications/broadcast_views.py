@@ -1,0 +1,204 @@
+"""The source documents' view set, for Django projects that mount broadcasts themselves.
+
+    path("api/admin/", include("notifications.broadcast_urls"))
+
+The calls are those of `/api/admin/broadcasts/`, handled by the same code; the project's own
+authentication says who asks, and only admins may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import IsAdminUser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from directory.audiences import Audience, AudienceError, parse_target
+from directory.models import User
+from notifications.api import broadcasts
+from notifications.api.auth import caller_of
+from notifications.api.bodies import read_query
+from notifications.api.errors import problem_response
+from notifications.api.route import ApiRequest, Handler, Query
+from notifications.domain.errors import CarillonError
+from notifications.infra import clock
+from notifications.models import Broadcast
+from notifications.services.broadcast import BATCH_SIZE, BroadcastService
+
+_FORM = "/api/admin/broadcasts/"
+"""Errors have the form of this address, wherever the project mounts the view set."""
+
+
+class BroadcastViewSet(ViewSet):
+    """Broadcasts, for admins."""
+
+    permission_classes = (IsAdminUser,)
+    parser_classes = (JSONParser,)
+    renderer_classes = (JSONRenderer,)
+    lookup_value_regex = "[^/.]+"
+
+    def list(self, request: Request) -> Response:
+        return _answer(request, broadcasts.broadcasts, query=broadcasts.LIST_QUERY)
+
+    def create(self, request: Request) -> Response:
+        return _answer(request, broadcasts.create, status=201)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.broadcast, pk)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.change, pk)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.delete, pk)
+
+    @action(detail=True, methods=["get"])
+    def progress(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.progress, pk)
+
+    @action(detail=True, methods=["get"])
+    def recipients(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.recipients, pk, query=broadcasts.RECIPIENTS_QUERY)
+
+    @action(detail=True, methods=["post"])
+    def send(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.send, pk)
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.cancel, pk)
+
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.retry, pk)
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.pause, pk)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.resume, pk)
+
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.approve, pk)
+
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.reject, pk)
+
+    @action(detail=True, methods=["post"], url_path="dry-run")
+    def dry_run(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.dry_run, pk)
+
+    @action(detail=False, methods=["post"], url_path="dry-run", url_name="dry-run-of-body")
+    def dry_run_of_body(self, request: Request) -> Response:
+        return _answer(request, broadcasts.dry_run_of_body)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """The documented form of what the service refuses, whatever the project's handler does."""
+        if isinstance(exc, CarillonError):
+            return _shown(problem_response(exc, path=_FORM))
+        if isinstance(exc, APIException):  # what the framework itself refuses
+            challenge = self.get_authenticate_header(self.request)
+            unknown = isinstance(exc, NotAuthenticated | AuthenticationFailed)
+            status = 403 if unknown and not challenge else exc.status_code
+            body = {"success": False, "error": str(exc.detail), "code": exc.default_code}
+            headers = {"WWW-Authenticate": challenge} if status == 401 and challenge else None
+            return Response(body, status=status, headers=headers)
+        return super().handle_exception(exc)
+
+
+def _answer(
+    request: Request,
+    handler: Handler,
+    pk: str = "",
+    *,
+    query: Sequence[Query] = (),
+    status: int = 200,
+) -> Response:
+    """Hands a request to the handler of the same call under `/api/admin/broadcasts/`."""
+    call = ApiRequest(
+        caller=caller_of(request),
+        now=clock.now(),
+        params={"id": pk} if pk else {},
+        query=read_query(request.query_params, query),
+        body=request.data if isinstance(request.data, dict) else {},
+        http=request._request,
+    )
+    answer = handler(call)
+    if isinstance(answer, tuple):
+        status, shape = answer
+        return Response(None if shape is None else msgspec.to_builtins(shape), status=status)
+    return Response(msgspec.to_builtins(answer), status=status)
+
+
+def _shown(answer: HttpResponse) -> Response:
+    return Response(msgspec.json.decode(answer.content), status=answer.status_code)
+
+
+def _get_recipients_by_group(
+    target_group: str, target_filter: dict[str, Any] | None = None
+) -> QuerySet[User]:
+    """The people of a target, each once, by rising id; read when they are asked for.
+
+    Raises:
+        ValueError: the group or its filter is wrong, or names what does not exist.
+    """
+    try:
+        rule = parse_target(target_group, target_filter)
+        return Audience.of_rule(rule, now=clock.now()).people()
+    except AudienceError as error:
+        raise ValueError("; ".join(f"{each.path}: {each.detail}" for each in error.faults)) from (
+            error
+        )
+
+
+def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | int]) -> int:
+    """Writes people down as recipients, a thousand at a time; returns how many are new.
+
+    Raises:
+        ValueError: the broadcast is gone, or over.
+    """
+    ids = (each.pk if isinstance(each, User) else each for each in _in_pieces(users))
+    created = 0
+    while part := list(islice(ids, BATCH_SIZE)):
+        created += BroadcastService.create_batch_recipients(broadcast.pk, part)["created_count"]
+    return created
+
+
+def _in_pieces(users: Iterable[User | int]) -> Iterable[User | int]:
+    """A query is read in pieces, and only for its ids."""
+    if isinstance(users, QuerySet):
+        return users.values_list("pk", flat=True).iterator(chunk_size=BATCH_SIZE)
+    return iter(users)
+
+
+def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:
+    """Sends a broadcast by Telegram and comes back when it was handed over: {sent, failed}.
+
+    Raises:
+        ValueError: it is not one of Telegram's, is gone, or may not be sent (any more).
+        RuntimeError: nobody was sent it, and somebody was tried.
+    """
+    if "telegram" not in broadcast.channels:
+        raise ValueError(f"Broadcast {broadcast.pk} has no channel telegram")
+    result = BroadcastService.send_to_group_batch(
+        broadcast.pk, broadcast.target_group, broadcast.target_filter
+    )
+    broadcast.refresh_from_db()
+    if result["failed_count"] and not result["sent_count"]:
+        raise RuntimeError(f"Nobody was sent it: {result['failed_count']} failed")
+    return {"sent": result["sent_count"], "failed": result["failed_count"]}

@@ -1,0 +1,59 @@
+"""Dry runs by HTTP: of a draft, and of a body that nobody saved."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications.models import Broadcast
+from tests.integration.broadcasts.ground import make_broadcast, make_people
+
+pytestmark = pytest.mark.django_db
+URL = "/api/admin/broadcasts"
+
+
+def test_a_draft_is_tried(as_staff):
+    make_people(3)
+    made = make_broadcast(target_group="custom", target_filter={"user_ids": make_people(2)})
+    answer = as_staff.post(f"{URL}/{made.pk}/dry-run/")
+    assert answer.status_code == 200
+    data = answer.data["data"]
+    assert (data["recipients"], data["complete"], data["needs_approval"]) == (2, True, False)
+    assert data["channels"][0]["channel"] == "in_app"
+    assert data["estimated_cost"] == {"amount": "0", "currency": "EUR"}
+    assert len(data["samples"]) == 2
+    made.refresh_from_db()
+    assert made.status == "draft"
+
+
+def test_a_body_is_tried_and_not_saved(as_staff, override_environment):
+    override_environment(broadcast_approval_over=2)
+    people = make_people(3)
+    body = {
+        "target_group": "custom",
+        "target_filter": {"user_ids": people},
+        "message": "Snow",
+        "channels": ["telegram", "in_app"],
+    }
+    data = as_staff.post(f"{URL}/dry-run/", body).data["data"]
+    assert (data["recipients"], data["send_now"], data["needs_approval"]) == (3, 3, True)
+    assert data["channels"][0]["exclusions"] == {"no_contact_point": 3}
+    assert not Broadcast.objects.exists()
+
+
+def test_nobody_is_an_answer_too(as_staff):
+    body = {"target_group": "all_tutors", "message": "Snow"}
+    data = as_staff.post(f"{URL}/dry-run/", body).data["data"]
+    assert (data["recipients"], data["examined"], data["complete"]) == (0, 0, True)
+    assert (data["samples"], data["estimated_duration_seconds"]) == ([], 0)
+
+
+def test_a_wrong_body_is_told(as_staff):
+    answer = as_staff.post(f"{URL}/dry-run/", {"target_group": "by_subject", "message": "Snow"})
+    assert (answer.status_code, answer.data["code"]) == (400, "required")
+
+
+@pytest.mark.parametrize("status", ["sending", "completed", "cancelled"])
+def test_what_was_launched_is_not_tried(as_staff, status):
+    made = make_broadcast(status=status)
+    answer = as_staff.post(f"{URL}/{made.pk}/dry-run/")
+    assert (answer.status_code, answer.data["code"]) == (400, "broadcast_status")
