@@ -121,7 +121,12 @@ def _close(broadcast: Broadcast) -> bool:
         take_launch(broadcast.pk)
         told = BroadcastNews.objects.filter(broadcast_id=broadcast.pk).exists()
         held = Broadcast.objects.select_for_update().defer("error_log").get(pk=broadcast.pk)
-        if told or _batches(broadcast).exists() or held.tally.pending > 0:
-            return False
         values: dict[str, Any] = {"cleared": True, "requeue_done": True}
+        if held.job_id is None and not held.recipients.exists():
+            # It was never launched: its number said how many were meant.
+            values["cancelled_count"] = held.cancelled_count + held.tally.pending
+        elif held.tally.pending > 0:
+            return False
+        if told or _batches(broadcast).exists():
+            return False
         return bool(Broadcast.objects.filter(pk=broadcast.pk).update(**values))

@@ -226,6 +226,14 @@ class TestChanging:
         assert again.data["error"] == "Cannot send broadcast with status sending"
         assert BroadcastRecipient.objects.count() == 2
 
+    def test_a_cancelled_draft_is_cleared_like_any_other(self, as_staff):
+        make_people(4)
+        key = as_staff.post(URL, body()).data["data"]["id"]
+        as_staff.post(f"{URL}{key}/cancel/")
+        made = keep(Broadcast.objects.get())
+        assert (made.cleared, made.recipient_count, made.cancelled_count) == (True, 4, 4)
+        assert as_staff.get(f"{URL}{key}/progress/").data["data"]["pending_count"] == 0
+
 
 class TestShowing:
     def test_details_are_as_documented(self, as_staff, staff):
