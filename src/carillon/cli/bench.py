@@ -21,6 +21,7 @@ NAMES = (
     "backlog",
     "audience",
     "broadcast",
+    "due",
     "policy",
     "import",
 )
