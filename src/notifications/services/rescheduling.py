@@ -56,7 +56,8 @@ def process_due(*, now: datetime) -> dict[str, int]:
     with transaction.atomic():
         wakeups.wake(lanes)
     found = {"occurrences_made": made, "lanes_woken": len(lanes)}
-    log.info("schedule.processed", **found)
+    if any(found.values()):
+        log.info("schedule.processed", **found)
     return found
 
 
@@ -82,7 +83,8 @@ def retry_stuck(*, now: datetime) -> dict[str, int]:
             settled = [key for key, found_state in folded.items() if found_state == state]
             Notification.objects.filter(pk__in=settled).update(scheduled_status=state)
     result = {"rescheduled": len(again), "settled": len(keys) - len(again)}
-    log.info("schedule.retried", **result)
+    if keys:
+        log.info("schedule.retried", **result)
     return result
 
 
@@ -147,7 +149,8 @@ def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
         deleted += some
         if some < _DELETED_AT_ONCE:
             break
-    log.info("schedule.cleaned", deleted=deleted)
+    if deleted:
+        log.info("schedule.cleaned", deleted=deleted)
     return {"deleted": deleted}
 
 
