@@ -20,7 +20,7 @@ from django.db import (
 from notifications.conf import environment
 from notifications.delivery.base import where
 from notifications.delivery.handover import Handover
-from notifications.delivery.services import rate_for
+from notifications.delivery.services import late_us_for
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult
@@ -171,11 +171,11 @@ class Desk:
     async def _wait_for_slot(provider: str, items: Sequence[Ready]) -> float | None:
         """Waits until the last of the slots; returns when it is too late for the first."""
         last = max(item.leaves_at for item in items)
-        rate = rate_for(provider)
-        if not last or rate is None:
+        late_us = late_us_for(provider)
+        if not last or late_us is None:
             return None
         await asyncio.sleep(last - clock.monotonic())
-        late_s = rate.late_us / US - database_clock.doubt_s()
+        late_s = late_us / US - database_clock.doubt_s()
         return min(item.leaves_at for item in items) + late_s
 
     def _ground(self, items: Sequence[Ready], lane: Lane, channel: str) -> None:

@@ -20,9 +20,12 @@ from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import (
     any_trouble,
     chat_rate_for,
+    domain_limits,
     held_s,
     hold,
+    is_limited,
     is_troubled,
+    limited_domain,
     rate_for,
     service_of,
     use_troubled,
@@ -81,7 +84,7 @@ class Gates:
     async def clear(self, items: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
         """Those of the items that may leave within a second, with the times at which they may; and
         how long (s) to wait before the others are worth another try."""
-        if not any_trouble() and not any(rate_for(key) for key in _providers(items)):
+        if not any_trouble() and not any(is_limited(key) for key in _providers(items)):
             return list(items), 0.0
         wanted: dict[str, list[tuple[Ready, str]]] = {}
         waits: list[float] = []
@@ -94,7 +97,7 @@ class Gates:
                 stuck.add(item.message.id)
                 waits.append(min(held_s(service) for service, _, _ in calls))
             for service, provider, chat in free:
-                if rate_for(provider) or is_troubled(service):
+                if is_limited(provider) or is_troubled(service):
                     wanted.setdefault(service, []).append((item, chat))
         for service, calls_there in wanted.items():
             grant = await self._claim(service, calls_there, lane)
@@ -119,7 +122,7 @@ class Gates:
             rate=rate_for(provider),
             wanted=[chat for _, chat in calls],
             horizon_us=CRITICAL_HORIZON_US if lane is Lane.CRITICAL else HORIZON_US,
-            chat_rate=chat_rate_for(provider),
+            chat_rate=chat_rate_for(provider) or domain_limits(provider) or None,
         )
         if grant.reason.startswith("breaker"):
             hold(service, grant.ask_again / US)
@@ -216,7 +219,7 @@ def _calls_of(item: Ready) -> list[tuple[str, str, str]]:
 
 
 def _chat(provider: str, recipient: str) -> str:
-    """A recipient as its limit knows it: not the address itself."""
+    """A recipient as its limit knows it: a mail's domain, or a chat, but not the address itself."""
     if chat_rate_for(provider) is None:
-        return ""
+        return limited_domain(provider, recipient)
     return hashlib.blake2b(recipient.encode(), digest_size=16).hexdigest()

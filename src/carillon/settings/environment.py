@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from carillon.settings.readings import domain_rates
+
 
 class SettingsError(Exception):
     """One or more CARILLON_* variables cannot be used; the text names each and says how to mend it."""
@@ -250,6 +252,7 @@ class Environment:
     call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. Always less than two thirds of the lease.")
     poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
     rate_limits: tuple[str, ...] = _setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
+    email_domain_limits: tuple[str, ...] = _setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
     breaker_faults: int = _setting(5, _integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
     breaker_seconds: float = _setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
     attachment_bytes: int = _setting(7_000_000, _integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels, provider_class
+from notifications.domain.channels import Channel
 from notifications.domain.flow import Rate, rate_of
 from notifications.infra import clock
 
@@ -42,6 +43,34 @@ def rate_for(provider: str) -> Rate | None:
 def chat_rate_for(provider: str) -> Rate | None:
     """The limit for each recipient of a provider."""
     return rate_of(provider_class(provider).capabilities.chat_rate) if rate_for(provider) else None
+
+
+def domain_limits(provider: str) -> dict[str, Rate]:
+    """The limits of the domains that an email provider's mails go to."""
+    texts = environment().email_domain_limits
+    if not texts or provider_class(provider).capabilities.channel != Channel.EMAIL:
+        return {}
+    return {name: rate for name, rate in _rates(texts).items() if rate is not None}
+
+
+def limited_domain(provider: str, recipient: str) -> str:
+    """The domain of a recipient whose limit holds for it: its own, or one above it."""
+    limits = domain_limits(provider)
+    name = recipient.rpartition("@")[2].rstrip(">").lower() if limits else ""
+    while name and name not in limits:
+        name = name.partition(".")[2]
+    return name
+
+
+def is_limited(provider: str) -> bool:
+    """Whether calls to a provider need slots."""
+    return rate_for(provider) is not None or bool(domain_limits(provider))
+
+
+def late_us_for(provider: str) -> int | None:
+    """How late a slot may be used, by the strictest of a provider's limits; None without any."""
+    rates = [rate_for(provider), *domain_limits(provider).values()]
+    return min((rate.late_us for rate in rates if rate is not None), default=None)
 
 
 def use_troubled(found: Mapping[str, tuple[int, int]]) -> None:

@@ -8,7 +8,7 @@ get slots that lie evenly in time.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 US = 1_000_000
@@ -65,6 +65,9 @@ def rate_of(text: str) -> Rate | None:
     return Rate(int(found[1]), _WINDOWS_S[found[2]])
 
 
+ChatRate = Rate | Mapping[str, Rate] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """What is known of a service, shared by all workers.
@@ -116,13 +119,14 @@ def claim(
     wanted: Sequence[str],
     horizon: int = HORIZON_US,
     chats: dict[str, int] | None = None,
-    chat_rate: Rate | None = None,
+    chat_rate: ChatRate = None,
 ) -> tuple[Flow, Grant]:
     """Slots for some calls to a service.
 
     Args:
         wanted: a name for each call: whom it goes to, where each has a limit of its own.
-        chats: when each of these may be called next, under chat_rate.
+        chats: when each of these may be called next, under chat_rate: one rate for each of them,
+            or the rates of those that have one (the domains of mails).
 
     Returns:
         the flow as it then stands, and the grant; its `chats` says what changed in theirs.
@@ -145,6 +149,8 @@ def claim(
     if rate is None:
         if next_at > now + horizon:
             return flow, Grant([None] * len(wanted), next_at - now - horizon, "provider_pause")
+        if isinstance(chat_rate, Mapping):
+            return _paced(flow, next_at, now, wanted, horizon, chats, chat_rate)
         return flow, Grant([max(0, next_at - now)] * len(wanted))
     return _spaced(flow, next_at, now, rate, wanted, len(wanted), horizon, chats, chat_rate)
 
@@ -158,26 +164,66 @@ def _spaced(
     most: int,
     horizon: int,
     chats: dict[str, int] | None,
-    chat_rate: Rate | None,
+    chat_rate: ChatRate,
 ) -> tuple[Flow, Grant]:
-    waits: list[int | None] = []
-    ask: list[int] = []
-    taken: dict[str, int] = {}
+    """Each slot goes to the first call that may have it; one whose chat is not free yet lets those
+    behind it pass, and may have a later slot."""
+    waits: list[int | None] = [None] * len(wanted)
+    free: dict[str, int] = {}
+    known = chats or {}
+    left = list(range(len(wanted)))
     granted = 0
-    for name in wanted:
-        free_at = taken.get(name, (chats or {}).get(name, 0)) if chat_rate is not None else 0
-        if granted >= most or next_at > now + horizon or free_at > next_at:
-            waits.append(None)
-            ask.append(free_at - now if free_at > next_at else next_at - now - horizon // 2)
-            continue
-        waits.append(next_at - now)
-        if chat_rate is not None:
-            taken[name] = next_at + chat_rate.spacing_us
+    while left and granted < most and next_at <= now + horizon:
+        place = next((at for at in left if _free_at(wanted[at], free, known) <= next_at), None)
+        if place is None:
+            break
+        left.remove(place)
+        waits[place] = next_at - now
+        own_rate = _rate_of_chat(chat_rate, wanted[place])
+        if own_rate is not None:
+            free[wanted[place]] = next_at + own_rate.spacing_us
         next_at += rate.spacing_us
         granted += 1
+    ask = [max(next_at - horizon // 2, _free_at(wanted[at], free, known)) - now for at in left]
     again = min(max(rate.spacing_us, min(ask)), US) if ask else 0
-    grant = Grant(waits, again, "" if granted else "rate_limit", chats=taken)
+    grant = Grant(waits, again, "" if granted else "rate_limit", chats=free)
     return replace(flow, next_at=next_at), grant
+
+
+def _paced(
+    flow: Flow,
+    next_at: int,
+    now: int,
+    wanted: Sequence[str],
+    horizon: int,
+    chats: dict[str, int] | None,
+    chat_rate: ChatRate,
+) -> tuple[Flow, Grant]:
+    """The service itself has no limit: calls go at once, or when their chats are free."""
+    waits: list[int | None] = []
+    free: dict[str, int] = {}
+    ask = []
+    for name in wanted:
+        own_rate = _rate_of_chat(chat_rate, name)
+        at = max(next_at, _free_at(name, free, chats or {}) if own_rate is not None else 0)
+        if at > now + horizon:
+            waits.append(None)
+            ask.append(at - now - horizon // 2)
+            continue
+        waits.append(at - now)
+        if own_rate is not None:
+            free[name] = at + own_rate.spacing_us
+    reason = "" if len(ask) < len(wanted) else "rate_limit"
+    return flow, Grant(waits, min(ask, default=0), reason, chats=free)
+
+
+def _rate_of_chat(chat_rate: ChatRate, name: str) -> Rate | None:
+    return chat_rate.get(name) if isinstance(chat_rate, Mapping) else chat_rate
+
+
+def _free_at(name: str, taken: Mapping[str, int], known: Mapping[str, int]) -> int:
+    found = taken.get(name)
+    return known.get(name, 0) if found is None else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from django.db import connection, models, transaction
 
 from notifications.domain import flow as law
-from notifications.domain.flow import Flow, Grant, Rate, Tally
+from notifications.domain.flow import ChatRate, Flow, Grant, Rate, Tally
 from notifications.infra import clock
 from notifications.infra.clock_bridge import read_within
 
@@ -48,12 +48,12 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         rate: Rate | None,
         wanted: Sequence[str],
         horizon_us: int = law.HORIZON_US,
-        chat_rate: Rate | None = None,
+        chat_rate: ChatRate = None,
     ) -> Grant:
         """Slots for calls to a service; `wanted` names whom each call goes to."""
         with transaction.atomic():
             row, now = self._locked(service, rate)
-            chats = _chats(service, wanted) if chat_rate is not None else None
+            chats = _chats(service, wanted) if chat_rate else None
             flow, grant = law.claim(
                 row.flow(),
                 now=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -13,6 +14,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.gates import Gates
 from notifications.models import ProviderFlow
+from notifications.models.provider_flow import ChatFlow
 from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.runs import keys_of
@@ -90,6 +92,23 @@ def test_a_limit_lets_through_what_may_leave_within_a_second(smtp):
     assert times == sorted(times)
     assert times[-1] - times[0] == pytest.approx(8 * 0.104, abs=0.001)
     assert ProviderFlow.objects.get().service == "smtp"
+
+
+@pytest.mark.parametrize("own", ["smtp=off", "smtp=10/s"])
+def test_a_domain_takes_its_share_and_holds_up_no_other(override_environment, own):
+    override_environment(
+        email_provider="smtp", rate_limits=(own,), email_domain_limits=("example.com=2/s",)
+    )
+    items = ready(6)
+    others = [replace(item.outbound, recipient="a@example.net") for item in items[3:]]
+    for item, other in zip(items[3:], others, strict=True):
+        item.outbound = other
+    going, wait_s = clear(gates(), items)
+    assert [item.outbound.recipient for item in going].count("a@example.net") == 3
+    assert 1 <= len(going) - 3 <= 2
+    assert 0 < wait_s <= 1
+    (chat,) = ChatFlow.objects.all()
+    assert chat.chat == "example.com"
 
 
 def test_critical_may_reach_further(smtp):

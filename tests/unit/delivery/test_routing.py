@@ -77,6 +77,21 @@ def test_hosts_are_services_of_their_own():
     assert services.service_of("smtp", "a@example.org") == "smtp"
 
 
+def test_mails_to_a_domain_are_limited_for_each_email_provider(settings):
+    limits = ("gmail.com=5/s", "mail.example.org=100/min")
+    settings.CARILLON = replace(
+        settings.CARILLON, email_domain_limits=limits, rate_limits=("smtp=off", "telegram=off")
+    )
+    assert services.limited_domain("smtp", "Ann <ann@GMail.com>") == "gmail.com"
+    assert services.limited_domain("ses", "a@eu.mail.example.org") == "mail.example.org"
+    assert services.limited_domain("smtp", "a@example.org") == ""
+    assert services.limited_domain("twilio", "+15005550006") == ""
+    assert services.is_limited("smtp")
+    assert not services.is_limited("telegram")
+    assert services.late_us_for("smtp") == 40_000  # the strictest
+    assert services.late_us_for("telegram") is None
+
+
 def test_the_settings_rate_wins_over_the_providers_own(settings):
     assert str(services.rate_for("ses")) == "14/s"
     assert str(services.rate_for("fcm")) == "10000/min"

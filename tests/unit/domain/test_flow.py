@@ -241,3 +241,77 @@ def test_a_wish_to_wait_pauses_everything_for_a_while_and_never_for_long():
 
 def test_without_a_limit_everything_may_leave():
     assert ask(Flow(), 3)[1].waits == [0, 0, 0]
+
+
+def test_domains_have_rates_of_their_own_and_others_pass_them():
+    rate, gmail = Rate(100, 1), Rate(50, 1)
+    flow, grant = claim(
+        Flow(next_at=NOW),
+        now=NOW,
+        owner="a",
+        rate=rate,
+        wanted=["gmail.com", "gmail.com", "", "gmail.com", "", ""],
+        chats={},
+        chat_rate={"gmail.com": gmail},
+    )
+    # Slots 0 to 5: gmail.com's second and third call take the next slot that its own rate allows.
+    spacing = rate.spacing_us
+    assert grant.waits == [0, 2 * spacing, spacing, 4 * spacing, 3 * spacing, 5 * spacing]
+    assert grant.chats == {"gmail.com": NOW + 4 * spacing + gmail.spacing_us}
+    assert flow.next_at == NOW + 6 * spacing
+
+
+def test_a_domain_that_must_wait_leaves_the_services_slots_to_others():
+    flow, grant = claim(
+        Flow(next_at=NOW),
+        now=NOW,
+        owner="a",
+        rate=Rate(100, 1),
+        wanted=["gmail.com"] * 3,
+        chats={},
+        chat_rate={"gmail.com": Rate(5, 1)},
+    )
+    assert grant.waits == [0, None, None]
+    assert grant.ask_again == Rate(5, 1).spacing_us
+    assert flow.next_at == NOW + Rate(100, 1).spacing_us
+
+
+def test_without_a_limit_of_the_service_only_the_domains_wait():
+    gmail = Rate(5, 1)
+    flow, grant = claim(
+        Flow(next_at=NOW),
+        now=NOW,
+        owner="a",
+        rate=None,
+        wanted=["gmail.com"] * 6 + ["", "slow.example"],
+        chats={"slow.example": NOW + 3 * US},
+        chat_rate={"gmail.com": gmail, "slow.example": Rate(1, 60)},
+    )
+    waits = [number * gmail.spacing_us for number in range(5)]
+    assert grant.waits == [*waits, None, 0, None]
+    assert grant.ask_again == 5 * gmail.spacing_us - US // 2
+    assert flow == Flow(next_at=NOW)
+
+
+@pytest.mark.parametrize("own", [Rate(14, 1), Rate(200, 1), None])
+def test_no_window_holds_more_than_a_domain_may_get(own):
+    limits = {"gmail.com": Rate(5, 1), "example.org": Rate(30, 60)}
+    flow, chats, now = Flow(next_at=NOW), {}, NOW
+    times = {name: [] for name in limits}
+    for _ in range(300):
+        wanted = ["gmail.com", "example.org", ""] * 3
+        flow, grant = claim(
+            flow, now=now, owner="a", rate=own, wanted=wanted, chats=chats, chat_rate=limits
+        )
+        chats |= grant.chats
+        for name, wait in zip(wanted, grant.waits, strict=True):
+            if name and wait is not None:
+                times[name].append(now + wait)
+        now += 100_000
+    for name, rate in limits.items():
+        window = rate.window_s * US
+        for start in times[name]:
+            # A call may be as late as its rate allows: the first on time, the last by all of that.
+            inside = [at for at in times[name] if start <= at < start + window + rate.late_us]
+            assert len(inside) <= rate.count
+        assert len(times[name]) >= 0.75 * rate.count * 30 / rate.window_s

@@ -145,3 +145,17 @@ def test_database_urls():
 def test_addresses_are_redacted_from_logs():
     event = redact(None, "info", {"event": "mail to a.b@example.com, call +4915112345678", "n": 1})
     assert event == {"event": "mail to [address], call [address]", "n": 1}
+
+
+def test_domains_have_rates():
+    read = read_environment({"CARILLON_EMAIL_DOMAIN_LIMITS": "GMail.com=5/s, example.org=100/min"})
+    assert read.email_domain_limits == ("gmail.com=5/s", "example.org=100/min")
+    for wrong in (
+        "gmail=5/s",
+        "gmail.com",
+        "gmail.com=0/s",
+        "gmail.com=5/day",
+        "x" * 50 + ".org=1/s",
+    ):
+        with pytest.raises(SettingsError, match="CARILLON_EMAIL_DOMAIN_LIMITS"):
+            read_environment({"CARILLON_EMAIL_DOMAIN_LIMITS": wrong})
