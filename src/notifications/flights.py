@@ -27,13 +27,14 @@ from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.gates import Gates
 from notifications.infra import clock, telemetry
 from notifications.infra.clock_bridge import database_clock
-from notifications.pipeline import Ready, journal
+from notifications.pipeline import journal
 from notifications.queue import batches, takeover
 from notifications.queue.lanes import Permits
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome, bare
 from notifications.recording.record import record
 from notifications.settlement import settle
+from notifications.slices import Ready
 
 log = structlog.get_logger("carillon.flights")
 _RETRY_S = 0.2

@@ -36,7 +36,7 @@ from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blame
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
 from notifications.models import ProviderFlow
-from notifications.pipeline import Ready
+from notifications.slices import Ready
 
 log = structlog.get_logger("carillon.gates")
 

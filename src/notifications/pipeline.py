@@ -10,16 +10,13 @@ while providers are called. See docs/life-of-a-notification.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.routing import provider_for
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.limits import Limit
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock, telemetry
 from notifications.infra.crypto import seal_json
@@ -52,46 +49,10 @@ from notifications.recording.record import record
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.usage import count_use
 from notifications.rendering.versions import versions_of
-from notifications.shared_rows import CategoryFacts, category_facts
-from notifications.wording import content_of, files_of, headers_of, locale_of
-
-
-@dataclass(slots=True)
-class Ready:
-    """A message that may leave: decided, rendered, routed."""
-
-    lease: Lease
-    message: PendingMessage
-    outbound: OutboundMessage
-    provider: str
-    category: CategoryFacts
-    template: str = ""
-    limits: tuple[Limit, ...] = ()
-    given_way: str = ""  # why it goes although the person wished otherwise
-    prepared_at: float = 0.0  # on the monotonic clock
-    is_probe: bool = False  # it tries whether a service is back
-    leaves_at: float = 0.0  # its slot, on the monotonic clock; 0 where there is no limit
-
-
-@dataclass(slots=True)
-class Slice:
-    """Messages of one channel on their way through the steps."""
-
-    channel: str
-    lease_of: dict[int, Lease]
-    at: datetime
-    messages: list[PendingMessage] = field(default_factory=list)
-    facts: SliceFacts = field(default_factory=SliceFacts)
-    allowed: list[tuple[PendingMessage, Send]] = field(default_factory=list)
-    folded: list[tuple[PendingMessage, Digest]] = field(default_factory=list)
-    ready: list[Ready] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    def settled(self, message: PendingMessage, status: MessageStatus, **more: Any) -> None:
-        """Notes the outcome of a message that goes no further in this pass."""
-        lease = self.lease_of[message.id]
-        more.setdefault("attempts", message.attempts)
-        self.outcomes.append(Outcome(lease, message, status, at=self.at, **more))
+from notifications.shared_rows import category_facts
+from notifications.slices import Ready, Slice
+from notifications.spending import afford, pay
+from notifications.wording import content_of, files_of, headers_of, locale_of, sender_of
 
 
 def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
@@ -284,7 +245,7 @@ def _outbound(
         template_version_id=message.template_version_id,
         expires_at_s=message.expires_at.timestamp() if message.expires_at else None,
         collapse_key=message.collapse_key or "",
-        sender=_sender_of(message.channel, options),
+        sender=sender_of(message.channel, options),
         reply_to=options.get("reply_to", ""),
         headers=headers_of(message, category),
         is_test=message.is_test,
@@ -294,14 +255,8 @@ def _outbound(
     )
 
 
-def _sender_of(channel: str, options: Mapping[str, Any]) -> str:
-    """The sender that was named, on the channel that it is one of: an address or a number."""
-    sender = str(options.get("sender", ""))
-    return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""
-
-
 Step = Callable[[Slice], None]
-STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render)
+STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford)
 
 
 def reference_of(message: PendingMessage) -> str:
@@ -339,6 +294,7 @@ def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] =
     def depart(held: set[int]) -> dict[Lease, set[int]]:
         going[:] = _still_allowed([item for item in ready if item.lease.batch_id in held])
         _count_limits(going)
+        pay(going)
         keys: dict[Lease, set[int]] = {}
         for item in going:
             keys.setdefault(item.lease, set()).add(item.message.id)

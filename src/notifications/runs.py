@@ -13,12 +13,13 @@ from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.flights import Desk
 from notifications.infra import clock
-from notifications.pipeline import Ready, prepare
+from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
 from notifications.recording.record import record
 from notifications.settlement import settle
+from notifications.slices import Ready
 
 ROW_SLICE = 500
 NETWORK_SLICE = 100

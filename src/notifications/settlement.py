@@ -10,9 +10,9 @@ from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra.crypto import seal_json
-from notifications.pipeline import Ready
 from notifications.policy.facts import options_of
 from notifications.recording.outcomes import Outcome, trails
+from notifications.slices import Ready
 
 NOT_STARTED_DELAY = timedelta(seconds=1)
 

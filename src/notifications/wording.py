@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from notifications.conf import environment
 from notifications.domain.channels import Channel
@@ -110,3 +111,9 @@ def files_of(message: PendingMessage) -> tuple[Attachment, ...]:
     if found is None:
         raise TemplateFault("a file that goes along is kept no longer", code="attachment_gone")
     return found
+
+
+def sender_of(channel: str, options: Mapping[str, Any]) -> str:
+    """The sender that was named, on the channel that it is one of: an address or a number."""
+    sender = str(options.get("sender", ""))
+    return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""

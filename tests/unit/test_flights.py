@@ -14,9 +14,9 @@ from notifications.domain.channels import Lane
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
 from notifications.flights import Desk
-from notifications.pipeline import Ready
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
+from notifications.slices import Ready
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 

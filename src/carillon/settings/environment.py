@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from carillon.settings.readings import domain_rates
+from carillon.settings.readings import countries, domain_rates, keywords, micros, prices
 
 
 class SettingsError(Exception):
@@ -221,6 +221,11 @@ class Environment:
     smtp_connections: int = _setting(10, _integer(1, 100), "SMTP connections a process keeps open.")
     fcm_credentials: str = _setting("", _text, "Path of the Firebase service account's JSON file.")
     fcm_base_url: str = _setting("https://fcm.googleapis.com", _web_url, "Where FCM HTTP v1 is reached.")
+    sms_countries: tuple[str, ...] = _setting((), countries, "Countries that SMS may go to, such as `US,CA,GB`. Empty: all.")
+    sms_daily_spend: int = _setting(0, micros, "What the SMS of a day may cost together, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
+    sms_prices: tuple[str, ...] = _setting((), prices, "The price of an SMS segment by country, `*` for all others: `US=0.0079,GB=0.04,*=0.1`.")
+    sms_keywords: tuple[str, ...] = _setting((), keywords, "More words that answers to SMS may be, such as `arret=stop`.")
+    sms_help_text: str = _setting("", _text, "What HELP is answered. Empty: nothing, since Twilio answers by itself.")
     twilio_account_sid: str = _setting("", _text, "The Twilio account (`AC...`).")
     twilio_auth_token: str = _setting("", _text, "The Twilio account's token; signs its callbacks, too.")
     twilio_from: str = _setting("", _text, "The number or name that SMS come from.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from notifications.domain.sms import micros_of, read_keywords, read_prices
+
 _DOMAIN_RATE = re.compile(
     r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+=[1-9][0-9]{0,8}/(s|min|h)", re.IGNORECASE
 )
@@ -16,4 +18,31 @@ def domain_rates(text: str) -> tuple[str, ...]:
     for pair in pairs:
         if not _DOMAIN_RATE.fullmatch(pair) or pair.index("=") > _LONGEST_DOMAIN:
             raise ValueError
+    return pairs
+
+
+def countries(text: str) -> tuple[str, ...]:
+    """countries by their two letters, separated by commas, such as US,CA,GB"""
+    found = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch("[A-Z]{2}", each) for each in found):
+        raise ValueError
+    return found
+
+
+def prices(text: str) -> tuple[str, ...]:
+    """country=price pairs separated by commas, such as US=0.0079,GB=0.04,*=0.1"""
+    pairs = tuple(part.strip() for part in text.split(",") if part.strip())
+    read_prices(pairs)
+    return pairs
+
+
+def micros(text: str) -> int:
+    """an amount of money such as 50 or 12.50, or 0 for no limit"""
+    return micros_of(text)
+
+
+def keywords(text: str) -> tuple[str, ...]:
+    """word=stop, word=start or word=help, separated by commas"""
+    pairs = tuple(part.strip() for part in text.split(",") if part.strip())
+    read_keywords(pairs)
     return pairs

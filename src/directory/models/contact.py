@@ -68,6 +68,21 @@ class ContactPointManager(models.Manager["ContactPoint"]):
             ).update(state=state, state_reason=reason, updated_at=timezone.now())
         )
 
+    def close_all(self, *, kind: str, address: str, reason: str) -> int:
+        """Closes an address by its owner's wish, whosoever it is; returns how many were open."""
+        return self.filter(kind=kind, address=address, state=ContactState.ACTIVE).update(
+            state=ContactState.UNSUBSCRIBED, state_reason=reason, updated_at=timezone.now()
+        )
+
+    def reopen(self, *, kind: str, address: str, reason_ends: str) -> int:
+        """Opens an address again that was closed by its owner's wish, for a reason that ends so."""
+        return self.filter(
+            kind=kind,
+            address=address,
+            state=ContactState.UNSUBSCRIBED,
+            state_reason__endswith=reason_ends,
+        ).update(state=ContactState.ACTIVE, state_reason="", updated_at=timezone.now())
+
     def set_primary(self, *, user_id: int, kind: str, address: str) -> None:
         """Makes `address` the one address of its kind; an empty one removes it.
 

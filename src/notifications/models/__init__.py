@@ -42,6 +42,7 @@ from notifications.models.schedule import (
     ScheduleSeries,
     SeriesStatus,
 )
+from notifications.models.sms import InboundSms, SmsCharge, SmsSpend
 from notifications.models.status_webhook import StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.template import (
     CONTENT_FIELDS,
@@ -74,6 +75,7 @@ __all__ = [
     "DigestItem",
     "FrequencyCount",
     "IdempotencyKey",
+    "InboundSms",
     "Job",
     "KeyCounter",
     "KillSwitch",
@@ -97,6 +99,8 @@ __all__ = [
     "ScheduleSeries",
     "ScheduledStatus",
     "SeriesStatus",
+    "SmsCharge",
+    "SmsSpend",
     "StatusEvent",
     "StoredAttachment",
     "TemplatePin",

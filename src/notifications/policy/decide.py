@@ -97,7 +97,8 @@ class MessageFacts(NamedTuple):
     marketing category. personal: the channel is a person's own (no webhook, no chat). bypass: the
     sender may pass by wishes, and does. is_digest: the message is a digest itself.
     already_read: it is a fallback, and the notification was read meanwhile. spent_limit: the
-    limit that the person has reached, e.g. `frequency_cap:course`. zones: names of time zones, the
+    limit that the person has reached, e.g. `frequency_cap:course`. barred_country: the
+    address's own, where the service sends nothing to it. zones: names of time zones, the
     first that exists counts.
     """
 
@@ -121,6 +122,7 @@ class MessageFacts(NamedTuple):
     is_digest: bool = False
     spent_limit: str = ""
     already_read: bool = False
+    barred_country: str = ""
     zones: tuple[str, ...] = ("UTC",)
 
     @property
@@ -165,6 +167,8 @@ def _ask_contact(facts: MessageFacts) -> Decision | None:
     if facts.contact.state != "active":
         opted_out = facts.contact.state == "unsubscribed"
         return Suppress(f"contact_{facts.contact.state}", opted_out=opted_out)
+    if facts.barred_country:
+        return Suppress(f"country_not_allowed:{facts.barred_country}")
     return None
 
 
@@ -316,6 +320,7 @@ _STEP_OF_REASON = {
     "contact_bounced": "contact",
     "contact_expired": "contact",
     "contact_unsubscribed": "contact",
+    "country_not_allowed": "contact",
     "no_consent": "consent",
     "notifications_off": "notifications",
     "channel_off": "channel",

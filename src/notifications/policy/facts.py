@@ -21,6 +21,7 @@ from notifications.domain.channels import (
 from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_options, unpack_entries
 from notifications.infra.clock import epoch_ms
 from notifications.infra.crypto import unseal_json
+from notifications.infra.phone_numbers import country_of
 from notifications.models import hot_facts
 from notifications.models.hot_facts import (
     USER_COLUMNS,
@@ -216,8 +217,18 @@ def message_facts(
         is_digest=message.source == DIGEST_SOURCE,
         already_read=message.is_read and channel in options.get("fallback", ()),
         spent_limit=facts.spent_limit(message, epoch_ms(at)) if facts.limits else "",
+        barred_country=_barred(facts.contacts.get(message.id)) if channel == Channel.SMS else "",
         zones=facts.zones(user_id),
     )
+
+
+def _barred(contact: Contact | None) -> str:
+    """The country of a number, where no SMS may go to it."""
+    allowed = environment().sms_countries
+    if not allowed or contact is None:
+        return ""
+    country = country_of(contact.address)
+    return "" if country in allowed else country
 
 
 def _load_contacts(

@@ -105,10 +105,20 @@ class DigestAnswer(msgspec.Struct, kw_only=True):
     id: UUID | None
 
 
+class ContactStory(msgspec.Struct, kw_only=True):
+    """The address that nothing is sent to, as it stands now. suppressed_for: why it is on the
+    suppression list; empty where it is not."""
+
+    state: str
+    state_reason: str
+    suppressed_for: str
+
+
 class MessageStory(msgspec.Struct, kw_only=True):
     """What was decided and done about one message.
 
     decisions: {at (Unix ms), event, reason}, in order. steps: the questions of the last decision.
+    contact: where the address is why nothing was sent.
     """
 
     channel: str
@@ -117,6 +127,7 @@ class MessageStory(msgspec.Struct, kw_only=True):
     steps: list[StepAnswer] = []
     provider: str | None = None
     attempts: list[AttemptAnswer] = []
+    contact: ContactStory | None = None
     digest: DigestAnswer | None = None
 
 

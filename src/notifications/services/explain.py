@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import Caller
+from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED
 from notifications.infra import clock
@@ -20,6 +22,7 @@ from notifications.models import (
 from notifications.policy.decide import steps_of
 from notifications.services.answers import (
     AttemptAnswer,
+    ContactStory,
     DigestAnswer,
     ExplainAnswer,
     MessageStory,
@@ -87,7 +90,24 @@ def _story(message: NotificationMessage, accepted: dict[str, Any]) -> MessageSto
         steps=steps_answer(decided[-1]) if decided else [],
         provider=message.provider,
         attempts=_attempts(message.pk),
+        contact=_contact(message, decided[-1]) if decided and message.user_id else None,
         digest=_digest(message.pk) if message.status == "digested" else None,
+    )
+
+
+def _contact(message: NotificationMessage, reason: str) -> ContactStory | None:
+    """Why an address is closed, where that is why nothing was sent."""
+    if reason != "address_suppressed" and not reason.startswith("contact_"):
+        return None
+    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(message.channel), "")
+    point = ContactPoint.objects.filter(user_id=message.user_id or 0, kind=kind).first()
+    if point is None:
+        return None
+    listed = Suppression.objects.filter(kind=kind, address=point.address).first()
+    return ContactStory(
+        state=point.state,
+        state_reason=point.state_reason,
+        suppressed_for=listed.reason or listed.source if listed else "",
     )
 
 

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily
 
+from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.channels import Lane
+from notifications.domain.sms import MICROS
 from notifications.infra import clock, telemetry
 from notifications.models import (
     Broadcast,
@@ -20,8 +22,10 @@ from notifications.models import (
     DeliveryBatch,
     KillSwitch,
     ProviderFlow,
+    SmsSpend,
     WorkerProcess,
 )
+from notifications.spending import day_of
 
 _MOST_HELD = 10_000
 _MOST_BROADCASTS = 1_000
@@ -74,6 +78,16 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for name, text, value in (
         ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
+        (
+            "notification_sms_spend",
+            "What today's SMS cost, in the currency of the prices.",
+            SmsSpend.objects.spent(day_of(now)) / MICROS,
+        ),
+        (
+            "notification_sms_spend_limit",
+            "What a day's SMS may cost; 0 is no limit.",
+            environment().sms_daily_spend / MICROS,
+        ),
         ("notification_workers", "Workers alive.", workers_alive(now)),
     ):
         yield GaugeMetricFamily(name, text, value=value)

@@ -6,6 +6,7 @@ from django.urls import path
 
 from notifications.web import (
     confirming,
+    inbound_sms,
     landing,
     metrics,
     outbox,
@@ -23,5 +24,6 @@ urlpatterns = [
     path("preferences", preference_centre.by_session, name="preferences"),
     path("preferences/<str:token>", preference_centre.by_link, name="preferences-by-link"),
     path("confirm/<str:token>", confirming.confirm, name="confirm"),
+    path("sms/twilio", inbound_sms.twilio, name="inbound-sms-twilio"),
     path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
 ]

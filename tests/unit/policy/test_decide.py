@@ -257,6 +257,10 @@ REFUSING = Stance(notifications_enabled=False)
         (plain(contact=None, stance=REFUSING), Suppress("no_contact_point")),
         (plain(contact=Contact("x", suppressed=True)), Suppress("address_suppressed", True)),
         (plain(contact=Contact("x", "bounced")), Suppress("contact_bounced")),
+        (
+            plain(contact=Contact("x"), barred_country="KP"),
+            Suppress("country_not_allowed:KP"),
+        ),
         (plain(contact=Contact("x", "unsubscribed")), Suppress("contact_unsubscribed", True)),
         (plain(contact=None, needs_contact=False), Send("7")),
         (plain(elder_open=True), Defer(NOW + timedelta(seconds=1), ELDER)),

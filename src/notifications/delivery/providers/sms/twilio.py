@@ -24,6 +24,7 @@ from notifications.delivery.http_answers import (
     refused,
     taken,
 )
+from notifications.domain import sms
 from notifications.infra import clock
 from notifications.infra.http import Answer, HttpClient, HttpFault
 
@@ -133,8 +134,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
 def text_of(message: Mapping[str, Any]) -> str:
     """The text of an SMS: the title, where there is one, on a line of its own."""
-    parts = (str(message.get("title") or ""), str(message.get("body") or ""))
-    return "\n".join(part for part in parts if part)
+    return sms.text_of(str(message.get("title") or ""), str(message.get("body") or ""))
 
 
 def _outcome(answer: Answer, now: Any) -> dict[str, Any]:

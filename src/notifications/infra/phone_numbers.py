@@ -1,0 +1,25 @@
+"""Which country a telephone number belongs to."""
+
+from __future__ import annotations
+
+import functools
+
+import phonenumbers
+
+UNKNOWN = "unknown"
+
+
+@functools.lru_cache(maxsize=10_000)
+def country_of(number: str) -> str:
+    """The country of a number in E.164 form, as `US`; `unknown` where it has none.
+
+    Numbers that countries share by their code (+1) count as the first one's where nothing says
+    more.
+    """
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return UNKNOWN
+    own = phonenumbers.region_code_for_number(parsed)
+    code = own or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return code if len(code) == 2 and code.isalpha() and code != "ZZ" else UNKNOWN

@@ -1,0 +1,122 @@
+"""What people answer to SMS, and what a day's SMS cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import ClassVar, NamedTuple
+
+from django.db import models, transaction
+
+from notifications.models.fields import SealedJSONField
+
+
+class InboundSms(models.Model):
+    """A text that came in, once. content: `from`, `to`, `text`; keyword: stop, start, help, other.
+    users: whose number it was then."""
+
+    provider = models.CharField(max_length=30)
+    provider_message_id = models.CharField(max_length=100)
+    keyword = models.CharField(max_length=5)
+    content = SealedJSONField()
+    users = models.JSONField(default=list)
+    received_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "provider_message_id"], name="inbound_sms_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"inbound SMS {self.pk} ({self.keyword})"
+
+
+class Charge(NamedTuple):
+    """What one attempt to send an SMS may cost. again: an earlier attempt may have been taken, so
+    that this one costs once more."""
+
+    message_id: int
+    attempt: int
+    micros: int
+    again: bool = False
+
+
+class SmsSpendManager(models.Manager["SmsSpend"]):
+    """Books what SMS cost, never more than the day's limit."""
+
+    def take(
+        self, charges: Sequence[Charge], *, day: date, limit: int, at: datetime
+    ) -> tuple[set[int], bool]:
+        """Books these; returns the messages that would be one too many, which are not booked, and
+        whether they are the day's first.
+
+        The day's row is locked until the caller's transaction ends: workers come one after the
+        other, and none sees a sum that another is about to change.
+        """
+        with transaction.atomic():
+            self.bulk_create([SmsSpend(day=day)], ignore_conflicts=True)
+            row = self.select_for_update().get(day=day)
+            booked = {
+                each.message_id: each
+                for each in SmsCharge.objects.filter(
+                    day=day, message_id__in=[charge.message_id for charge in charges]
+                )
+            }
+            refused: set[int] = set()
+            made: list[SmsCharge] = []
+            for charge in charges:
+                known = booked.get(charge.message_id)
+                if known and not (charge.again and known.attempt < charge.attempt):
+                    continue
+                if row.micros + charge.micros > limit:
+                    refused.add(charge.message_id)
+                    continue
+                row.micros += charge.micros
+                made.append(
+                    SmsCharge(day=day, message_id=charge.message_id, attempt=charge.attempt)
+                )
+            SmsCharge.objects.bulk_create(
+                made,
+                update_conflicts=True,
+                unique_fields=["day", "message_id"],
+                update_fields=["attempt"],
+            )
+            first = bool(refused) and row.reached_at is None
+            row.reached_at = at if first else row.reached_at
+            row.save()
+        return refused, first
+
+    def spent(self, day: date) -> int:
+        """What is booked on a day, in millionths."""
+        return self.filter(day=day).values_list("micros", flat=True).first() or 0
+
+
+class SmsSpend(models.Model):
+    """What one day's SMS cost, in millionths of the currency. reached_at: when one was refused."""
+
+    day = models.DateField(primary_key=True)
+    micros = models.BigIntegerField(default=0)
+    reached_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[SmsSpendManager] = SmsSpendManager()
+
+    def __str__(self) -> str:
+        return f"SMS of {self.day}"
+
+
+class SmsCharge(models.Model):
+    """That a message was booked on a day, and for which attempt last."""
+
+    day = models.DateField()
+    message_id = models.BigIntegerField()
+    attempt = models.SmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["day", "message_id"], name="sms_charge_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"charge of message {self.message_id}"

@@ -1,0 +1,33 @@
+"""`/sms/twilio`: where Twilio tells of incoming texts. Set it as the number's webhook, POST."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from notifications.conf import environment
+from notifications.domain.errors import InvalidRequest, Refused
+from notifications.infra import clock
+from notifications.services.inbound_sms import InboundSmsService
+
+
+@csrf_exempt
+@require_POST
+def twilio(request: HttpRequest) -> HttpResponse:
+    """The signature is the credential. The answer is TwiML: Twilio takes no other."""
+    try:
+        answer = InboundSmsService().take(
+            method="POST",
+            # As Twilio was told, whatever proxies stand between.
+            url=environment().public_url + request.get_full_path(),
+            query={name: str(value) for name, value in request.GET.items()},
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=request.body,
+            now=clock.now(),
+        )
+    except Refused as error:
+        return HttpResponse(error.detail, status=403, content_type="text/plain")
+    except InvalidRequest as error:
+        return HttpResponse(error.detail, status=400, content_type="text/plain")
+    return HttpResponse(answer, content_type="text/xml")

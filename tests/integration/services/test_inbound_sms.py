@@ -1,0 +1,164 @@
+"""STOP, START and HELP, from Twilio's signed webhook to what is not sent any more."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from directory.models import ContactPoint, Suppression
+from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import Refused
+from notifications.models import ConsentRecord, InboundSms, NotificationMessage
+from notifications.queue import batches
+from notifications.recording.contacts import close_contact
+from notifications.runs import deliver_rows
+from notifications.services import NotificationService
+from tests.integration.factories import make_template, make_willing_user
+
+pytestmark = pytest.mark.django_db
+NUMBER = "+14155552671"
+URL = "https://bell.example.com/sms/twilio"
+TOKEN = "secret"
+
+
+@pytest.fixture(autouse=True)
+def _settings(frozen, override_environment):
+    override_environment(public_url="https://bell.example.com", twilio_auth_token=TOKEN)
+
+
+@pytest.fixture
+def person():
+    make_template()
+    return make_willing_user(phone_number=NUMBER)
+
+
+def say(client, text, *, sid="SM1", sender=NUMBER, token=TOKEN, **more):
+    form = {"MessageSid": sid, "From": sender, "To": "+15005550006", "Body": text, **more}
+    signature = RequestValidator(token).compute_signature(URL, form)
+    return client.post(
+        "/sms/twilio",
+        urlencode(form),
+        content_type="application/x-www-form-urlencoded",
+        headers={"X-Twilio-Signature": signature},
+    )
+
+
+def send(user):
+    body = {
+        "template_path": "test.hello",
+        "user_id": user.pk,
+        "channel": "sms",
+        "context": {"amount": 5},
+    }
+    return NotificationService().send(body=body, caller=SYSTEM)
+
+
+def work():
+    for lease in batches.lease(owner="w", lane="default", seconds=60):
+        deliver_rows([lease], owner="w")
+
+
+def test_stop_holds_at_once_for_what_waits_and_what_comes(client, person):
+    waiting = send(person)
+
+    answer = say(client, "Stop")
+
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/xml")
+    assert b"<Response></Response>" in answer.content
+    work()
+    assert NotificationMessage.objects.get().status == "suppressed"
+    (story,) = NotificationService().explain(identifier=waiting.id, caller=SYSTEM).messages
+    assert story.decisions[-1]["reason"] == "address_suppressed"
+    assert story.contact.state == "unsubscribed"
+    assert (story.contact.state_reason, story.contact.suppressed_for) == ("STOP by SMS",) * 2
+    with pytest.raises(Refused) as told:
+        send(person)
+    assert told.value.code == "opted_out"
+    entry = ConsentRecord.objects.get()
+    assert (entry.user_id, entry.purpose, entry.granted) == (person.pk, "channel:sms", False)
+    assert (entry.wording, entry.source) == ("Stop", "sms")
+
+
+def test_start_takes_it_back(client, person):
+    say(client, "STOP")
+    say(client, "START", sid="SM2")
+
+    assert Suppression.objects.count() == 0
+    assert ContactPoint.objects.get(kind="phone").state == "active"
+    send(person)
+    work()
+    assert NotificationMessage.objects.get().status == "sent"
+    assert list(ConsentRecord.objects.values_list("granted", flat=True)) == [False, True]
+
+
+def test_a_stop_that_comes_again_late_turns_nothing_back(client, person):
+    say(client, "STOP")
+    say(client, "START", sid="SM2")
+    say(client, "STOP")
+
+    assert ContactPoint.objects.get(kind="phone").state == "active"
+    assert InboundSms.objects.count() == 2
+
+
+def test_a_number_of_nobodys_and_of_somebody_later(client):
+    say(client, "STOP")
+    make_template()
+    with pytest.raises(Refused):
+        send(make_willing_user(phone_number=NUMBER))
+
+
+def test_start_restores_what_twilio_refused_and_not_what_an_operator_listed(client, person):
+    close_contact(
+        channel="sms",
+        user_id=person.pk,
+        address=NUMBER,
+        code="unsubscribed",
+        reason="twilio: Twilio error 21610",
+    )
+    Suppression.objects.create(kind="phone", address=NUMBER, source="operator")
+    say(client, "start")
+
+    assert ContactPoint.objects.get(kind="phone").state == "active"
+    assert Suppression.objects.get().source == "operator"
+
+
+def test_help_is_answered_where_a_text_is_set(client, override_environment):
+    assert b"<Message>" not in say(client, "help").content
+    override_environment(sms_help_text="Carillon <support>: +1 555")
+    assert b"<Message>Carillon &lt;support&gt;: +1 555</Message>" in say(client, "HELP").content
+    # Twilio's own opt-out handling has answered already.
+    assert b"<Message>" not in say(client, "HELP", sid="SM3", OptOutType="HELP").content
+
+
+def test_twilios_own_reading_wins(client, person):
+    say(client, "basta", OptOutType="STOP")
+    assert InboundSms.objects.get().keyword == "stop"
+
+
+def test_other_words_change_nothing_and_are_kept_sealed(client, person):
+    say(client, "Please stop calling me")
+    kept = InboundSms.objects.get()
+    assert (kept.keyword, kept.users) == ("other", [person.pk])
+    assert kept.content["text"] == "Please stop calling me"
+    assert Suppression.objects.count() == 0
+
+
+def test_nobody_else_may_say_stop(client, person):
+    assert say(client, "STOP", token="wrong").status_code == 403
+    assert client.post("/sms/twilio", {"Body": "STOP"}).status_code == 403
+    assert client.get("/sms/twilio").status_code == 405
+    assert InboundSms.objects.count() == 0
+
+
+def test_what_is_no_text_is_told(client):
+    form = {"MessageSid": "SM1"}
+    signature = RequestValidator(TOKEN).compute_signature(URL, form)
+    answer = client.post(
+        "/sms/twilio",
+        urlencode(form),
+        content_type="application/x-www-form-urlencoded",
+        headers={"X-Twilio-Signature": signature},
+    )
+    assert answer.status_code == 400
