@@ -33,6 +33,7 @@ app.conf.update(
         "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 1.0},
         "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
         "tell_webhooks": {"task": "notifications.tasks.tell_webhooks", "schedule": 2.0},
+        "ask_providers": {"task": "notifications.tasks.ask_providers", "schedule": 30.0},
         "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
         "process-scheduled-notifications": {
             "task": "notifications.tasks.process_scheduled_notifications",

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
+if TYPE_CHECKING:
+    from notifications.services.dead_letters import LetterFilter, ManyAnswer
+
+F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 500
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object as the last line of the output."
 )
+
+
+def filters(call: F) -> F:
+    """The options that say which letters are meant."""
+    for name, text in (
+        ("--template", "Only this template, by its path."),
+        ("--code", "Only this error code, `uncertain` or `poison`."),
+        ("--provider", "Only this provider."),
+        ("--channel", "Only this channel."),
+    ):
+        call = click.option(name, default="", help=text)(call)
+    return call
 
 
 @click.group(epilog="Example: carillon dead-letters replay --all")
@@ -22,19 +41,22 @@ def command() -> None:
 
 
 @command.command("list", epilog="Example: carillon dead-letters list --channel email --json")
-@click.option("--channel", default="")
-@click.option("--provider", default="")
-@click.option("--code", default="", help="Error code, `uncertain` or `poison`.")
+@filters
 @click.option("--limit", type=click.IntRange(1, _PAGE), default=50, show_default=True)
 @as_json
-def list_(channel: str, provider: str, code: str, limit: int, as_json: bool) -> None:
+def list_(channel: str, provider: str, code: str, template: str, limit: int, as_json: bool) -> None:
     """What waits, the oldest first."""
     import msgspec
 
     from notifications.services import OperationsService
 
     letters = OperationsService().dead_letters(
-        caller=CALLER, channel=channel, provider=provider, code=code, limit=limit
+        caller=CALLER,
+        channel=channel,
+        provider=provider,
+        code=code,
+        template=template,
+        limit=limit,
     )
     if as_json:
         click.echo(msgspec.json.encode({"dead_letters": letters}).decode())
@@ -48,19 +70,35 @@ def list_(channel: str, provider: str, code: str, limit: int, as_json: bool) -> 
         click.echo("no dead letters")
 
 
-def _chosen(ids: tuple[int, ...], everything: bool) -> list[int]:
-    from notifications.services import OperationsService
+def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> LetterFilter | None:
+    """The filter that is meant, or None where ids are named.
 
-    if bool(ids) == everything:
-        raise click.UsageError("name ids, or --all")
-    if ids:
-        return list(ids)
-    found: list[int] = []
-    while page := OperationsService().dead_letters(
-        caller=CALLER, after=found[-1] if found else 0, limit=_PAGE
-    ):
-        found += [each.id for each in page]
-    return found
+    Raises:
+        UsageError: neither ids, nor a filter, nor --all; or ids with one of the others.
+    """
+    if bool(ids) == (everything or any(given.values())):
+        raise click.UsageError("name ids, or a filter such as --code, or --all")
+    return None if ids else _filter_of(**given)
+
+
+def _filter_of(*, channel: str, provider: str, code: str, template: str) -> LetterFilter:
+    from notifications.services.dead_letters import LetterFilter
+
+    return LetterFilter(channel=channel, provider=provider, code=code, template_path=template)
+
+
+def _all_of(work: Callable[[], ManyAnswer], total: int, label: str) -> int:
+    """Repeats a call until nothing is left, with a progress bar; returns how many were done."""
+    done = 0
+    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
+        answer = work()
+        while answer.done:
+            done += answer.done
+            bar.update(answer.done)
+            if not answer.left:
+                break
+            answer = work()
+    return done
 
 
 def _report(done: str, count: int, named: int, as_json: bool) -> None:
@@ -74,30 +112,68 @@ def _report(done: str, count: int, named: int, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@command.command("replay", epilog="Example: carillon dead-letters replay 17 18")
+@command.command("replay", epilog="Example: carillon dead-letters replay --code auth")
 @click.argument("ids", nargs=-1, type=int)
+@filters
 @click.option("--all", "everything", is_flag=True, help="All that wait.")
 @as_json
-def replay(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
-    """Send them again, each on its original template version."""
+def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) -> None:
+    """Send them again, each on its original template version: ids, what matches, or all."""
     from notifications.infra import wakeups
     from notifications.services import OperationsService
+    from notifications.services.dead_letters import DeadLetterService
 
-    chosen = _chosen(ids, everything)
-    count = OperationsService().replay(ids=chosen, caller=CALLER)
+    wanted, service = _wanted(ids, everything, **given), DeadLetterService()
+    if wanted is None:
+        count = OperationsService().replay(ids=ids, caller=CALLER)
+    else:
+        total = service.matching(wanted).count()
+        count = _all_of(
+            lambda: service.replay_matching(wanted=wanted, caller=CALLER), total, "replaying"
+        )
     wakeups.flush()
     _report("replayed", count, len(ids), as_json)
 
 
 @command.command("discard", epilog="Example: carillon dead-letters discard 17 --reason 'test'")
 @click.argument("ids", nargs=-1, type=int)
+@filters
 @click.option("--all", "everything", is_flag=True, help="All that wait.")
 @click.option("--reason", required=True)
 @as_json
-def discard(ids: tuple[int, ...], everything: bool, reason: str, as_json: bool) -> None:
-    """Close them for good."""
+def discard(
+    ids: tuple[int, ...], everything: bool, reason: str, as_json: bool, **given: str
+) -> None:
+    """Close them for good: ids, what matches, or all."""
     from notifications.services import OperationsService
+    from notifications.services.dead_letters import DeadLetterService
 
-    chosen = _chosen(ids, everything)
-    count = OperationsService().discard(ids=chosen, reason=reason, caller=CALLER)
+    wanted, service = _wanted(ids, everything, **given), DeadLetterService()
+    if wanted is None:
+        count = OperationsService().discard(ids=ids, reason=reason, caller=CALLER)
+    else:
+        total = service.matching(wanted).count()
+        count = _all_of(
+            lambda: service.discard_matching(wanted=wanted, reason=reason, caller=CALLER),
+            total,
+            "discarding",
+        )
     _report("discarded", count, len(ids), as_json)
+
+
+@command.command(
+    "settle",
+    epilog="Example: carillon dead-letters settle 17 --as delivered --reason 'she says so'",
+)
+@click.argument("ids", nargs=-1, type=int, required=True)
+@click.option("--as", "outcome", required=True, type=click.Choice(["sent", "delivered", "failed"]))
+@click.option("--reason", required=True, help="How it is known.")
+@as_json
+def settle(ids: tuple[int, ...], outcome: str, reason: str, as_json: bool) -> None:
+    """Say what became of messages in doubt; `replay` sends them again instead."""
+    from notifications.infra import wakeups
+    from notifications.services.dead_letters import DeadLetterService
+
+    answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
+    wakeups.flush()
+    _report("settled", answer.settled, len(ids), as_json)

@@ -93,10 +93,12 @@ def _queue() -> Finding:
 
 
 def _dead_letters() -> Finding:
+    from notifications.conf import environment
     from notifications.services.metrics import open_dead_letters
 
     count = open_dead_letters()
-    return Finding("dead letters", count < 100, f"{count} wait", "see `carillon dead-letters list`")
+    few = count < environment().dead_letters_alert
+    return Finding("dead letters", few, f"{count} wait", "see `carillon dead-letters list`")
 
 
 def _public_url() -> Finding:

@@ -20,6 +20,7 @@ from notifications.domain.channels import Lane
 
 log = structlog.get_logger("carillon.schedule")
 _TICK_S = 1.0
+_ASK_EVERY_S = 30.0
 _DIGESTS_EVERY = 10  # ticks
 _MAINTAIN_EVERY = 60  # ticks
 
@@ -69,6 +70,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
 
     from notifications.infra import clock
     from notifications.rendering.versions import precompile
+    from notifications.services.asking import ask_due
     from notifications.services.broadcast_upkeep import begin_due, keep_broadcasts
     from notifications.services.digests import close_due
     from notifications.services.maintenance import maintain
@@ -96,6 +98,10 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
         """Status webhooks, on a thread of their own: a slow endpoint holds nothing else up."""
         tell_due(now=clock.now())
 
+    def ask(_ticks: int) -> None:
+        """Providers are asked what became of messages, on a thread of their own as well."""
+        ask_due(now=clock.now())
+
     def broadcast(_ticks: int) -> None:
         """Broadcasts, on a thread of their own: a great launch delays nothing that is due."""
         keep_broadcasts(now=clock.now())
@@ -107,6 +113,7 @@ def _run_plain(lanes: list[Lane], name: str | None) -> None:
     for call, tick_s in (
         (schedule, _TICK_S),
         (tell, _TICK_S),
+        (ask, _ASK_EVERY_S),
         (broadcast, _TICK_S),
         (begin, _TICK_S / 2),
     ):

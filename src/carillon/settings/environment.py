@@ -267,6 +267,7 @@ class Environment:
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
+    dead_letters_alert: int = _setting(100, _integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
     log_format: str = _setting("text", _one_of("text", "json"), "json for machines, text for people.")
     # fmt: on

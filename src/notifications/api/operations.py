@@ -43,6 +43,7 @@ def dead_letters(request: ApiRequest) -> DeadLetterList:
         channel=request.query["channel"],
         provider=request.query["provider"],
         code=request.query["code"],
+        template=request.query["template"],
         resolved=request.query["resolved"],
         after=page.after,
         limit=page.fetch,

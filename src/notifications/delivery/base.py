@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import structlog
 
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
+from notifications.domain.receipts import Receipt
 from notifications.infra import clock
 
 log = structlog.get_logger("carillon.delivery")
@@ -27,8 +28,8 @@ class Capabilities:
 
     batch_size is how many messages one call carries; concurrency how many calls may be open in a
     process; row_channel that the channel is a row of ours, committed with the record and therefore
-    never uncertain. rate is the vendor's limit (`14/s`; CARILLON_RATE_LIMITS wins), chat_rate that
-    for each recipient.
+    never uncertain; askable that `look_up` finds what became of a message. rate is the vendor's
+    limit (`14/s`; CARILLON_RATE_LIMITS wins), chat_rate that for each recipient.
     """
 
     channel: str
@@ -38,8 +39,21 @@ class Capabilities:
     chat_rate: str = ""
     attachments: bool = False
     receipts: bool = False
+    askable: bool = False
     idempotent: bool = False
     row_channel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A message of which it is not known what became: by the vendor's id, or else by its address
+    and when it may have been handed over (epoch seconds)."""
+
+    recipient: str
+    since_s: float
+    until_s: float
+    provider_message_id: str = ""
+    sender: str = ""
 
 
 class NotificationChannelProvider(ABC):
@@ -112,6 +126,15 @@ class NotificationChannelProvider(ABC):
             What is wrong, without secrets; empty when nothing is, or there is nobody to ask.
         """
         return ""
+
+    async def look_up(self, question: Question) -> list[Receipt] | None:
+        """Asks the vendor for the messages that a question may mean; only where `askable`.
+
+        Returns:
+            A receipt each, with the vendor's id; None when there was no answer.
+        """
+        del question
+        return None
 
     async def open(self) -> None:  # noqa: B027 -- most providers have nothing to open
         """Prepares sessions and pools, inside the running event loop."""

@@ -18,7 +18,10 @@ _TOLD = (
 )
 _FACTS = ("complained", "unsubscribed")
 
-KINDS = tuple(f"message.{name}" for name in (*_TOLD, *_FACTS))
+DEAD_LETTERS_ALERT = "dead_letters.alert"
+"""More dead letters wait than the service's limit; of no one message."""
+
+KINDS = (*(f"message.{name}" for name in (*_TOLD, *_FACTS)), DEAD_LETTERS_ALERT)
 """The events that an endpoint can subscribe to."""
 
 KIND_OF: dict[str, str] = {status: f"message.{status}" for status in _TOLD}

@@ -22,9 +22,11 @@ from notifications.models.keys import KeyCounter, reserve_keys
 from notifications.models.message import NotificationMessage, change_status
 from notifications.models.notification import Notification, ScheduledStatus
 from notifications.models.operations import (
+    AskedUpTo,
     DeadLetter,
     KillSwitch,
     OperatorAction,
+    OperatorAlert,
     SandboxMessage,
 )
 from notifications.models.preference import (
@@ -61,6 +63,7 @@ __all__ = [
     "MARKETING",
     "SCOPES",
     "ApiKey",
+    "AskedUpTo",
     "Broadcast",
     "BroadcastNews",
     "BroadcastRecipient",
@@ -88,6 +91,7 @@ __all__ = [
     "NotificationMessage",
     "NotificationTemplate",
     "OperatorAction",
+    "OperatorAlert",
     "ProviderCallback",
     "ProviderConfig",
     "ProviderFlow",

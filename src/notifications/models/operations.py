@@ -27,6 +27,7 @@ class DeadLetter(models.Model):
     last_result = SealedJSONField(null=True)
     attempts = models.SmallIntegerField(default=0)
     failed_at = models.DateTimeField()
+    asked = models.SmallIntegerField(default=0, db_default=0)  # times that its provider was asked
     resolution = models.CharField(max_length=9, choices=Resolution.choices, blank=True)
     resolution_reason = models.CharField(max_length=200, blank=True)
     resolved_by = models.CharField(max_length=60, blank=True)
@@ -39,6 +40,9 @@ class DeadLetter(models.Model):
                 fields=["failed_at", "id"],
                 condition=Q(resolved_at__isnull=True),
                 name="dead_letter_open",
+            ),
+            models.Index(
+                fields=["id"], condition=Q(resolved_at__isnull=True), name="dead_letter_waiting"
             ),
         ]
 
@@ -69,6 +73,25 @@ class KillSwitch(models.Model):
 
     def __str__(self) -> str:
         return f"stop {self.scope} {self.value}".strip()
+
+
+class AskedUpTo(models.Model):
+    """One row: the attempt up to which providers were asked for receipts that did not come."""
+
+    attempt = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"asked up to attempt {self.attempt}"
+
+
+class OperatorAlert(models.Model):
+    """An alert that is raised: one row while it lasts, so that it is told once."""
+
+    name = models.CharField(max_length=40, unique=True)
+    raised_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"alert {self.name}"
 
 
 class OperatorAction(models.Model):

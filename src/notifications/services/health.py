@@ -17,7 +17,6 @@ from notifications.models.provider_flow import now_us
 from notifications.services.metrics import open_dead_letters, queue_depth
 
 OVERDUE_ALERT = 10_000
-DEAD_LETTERS_ALERT = 100
 REDIS_TIMEOUT_S = 1.0
 HEALTHY, UNHEALTHY, DEGRADED = "healthy", "unhealthy", "degraded"
 
@@ -135,7 +134,7 @@ def _queues(now: datetime) -> CheckAnswer:
 
 def _dead_letters() -> CheckAnswer:
     count = open_dead_letters()
-    if count < DEAD_LETTERS_ALERT:
+    if count < environment().dead_letters_alert:
         return CheckAnswer(status=HEALTHY, count=count)
     reason = f"{count:,} dead letters wait: see `carillon dead-letters list`"
     return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)

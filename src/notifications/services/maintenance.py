@@ -22,6 +22,7 @@ from notifications.models import (
 )
 from notifications.queue import takeover
 from notifications.services.broadcast_upkeep import check_counts
+from notifications.services.dead_letters import watch
 from notifications.services.digests import close_due
 
 _AT_ONCE = 5_000
@@ -62,6 +63,7 @@ def maintain() -> dict[str, int]:
         "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
         "attachments_deleted": StoredAttachment.objects.forget(now=now),
         "digests_sent": close_due(now=now),
+        "dead_letter_alerts": int(watch(now=now) == "raised"),
         "batches_taken_over": swept.batches,
         "broadcasts_miscounted": check_counts(now=now),
     }

@@ -77,6 +77,11 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     yield from _broadcasts()
     for name, text, value in (
         ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
+        (
+            "notification_dead_letters_alert",
+            "How many of them make an alert.",
+            environment().dead_letters_alert,
+        ),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
         (
             "notification_sms_spend",

@@ -23,6 +23,7 @@ from notifications.models import (
     Notification,
     NotificationMessage,
     OperatorAction,
+    TemplateVersion,
     change_status,
 )
 from notifications.queue import batches
@@ -82,6 +83,7 @@ class OperationsService:
         channel: str = "",
         provider: str = "",
         code: str = "",
+        template: str = "",
         resolved: bool = False,
         after: int = 0,
         limit: int = 50,
@@ -91,6 +93,9 @@ class OperationsService:
         rows = DeadLetter.objects.filter(pk__gt=after, resolved_at__isnull=not resolved)
         given = {"channel": channel, "provider": provider, "code": code}
         rows = rows.filter(**{name: value for name, value in given.items() if value})
+        if template:
+            versions = TemplateVersion.objects.filter(template__path=template).values("pk")
+            rows = rows.filter(template_version_id__in=versions)
         page = list(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
         uuids = dict(
             Notification.objects.filter(

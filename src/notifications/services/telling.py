@@ -19,7 +19,12 @@ from django.db import transaction
 
 from notifications.delivery.accounts import account
 from notifications.delivery.standard_webhooks import signature_headers, signing_key
-from notifications.domain.status_events import DISABLED_AFTER, RETRIES, hold_after
+from notifications.domain.status_events import (
+    DEAD_LETTERS_ALERT,
+    DISABLED_AFTER,
+    RETRIES,
+    hold_after,
+)
 from notifications.infra import clock
 from notifications.infra.http import AddressRefused, HttpClient, HttpFault
 from notifications.models import (
@@ -133,6 +138,9 @@ def _name(event: StatusEvent) -> str:
 
 
 def _body(event: StatusEvent, message: Mapping[str, Any]) -> bytes:
+    if event.kind == DEAD_LETTERS_ALERT:
+        count, _, limit = event.code.partition("/")
+        return body_of(event.kind, event.at, {"count": int(count), "limit": int(limit)})
     uuid = message.get("notification__uuid")
     data = {
         "notification_id": str(uuid) if uuid else None,

@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from notifications.infra import clock, wakeups
+from notifications.services.asking import ask_due
 from notifications.services.broadcast_upkeep import keep_broadcasts
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
@@ -21,6 +22,7 @@ from notifications.tasks.scheduling import (
 
 __all__ = [
     "apply_receipts",
+    "ask_providers",
     "cleanup_cancelled_notifications",
     "close_digests",
     "deliver",
@@ -61,6 +63,12 @@ def launch_broadcasts(**_future: Any) -> dict[str, int]:
 def apply_receipts(**_future: Any) -> int:
     """Applies what vendors reported."""
     return apply_due(now=clock.now())
+
+
+@shared_task(name="notifications.tasks.ask_providers", ignore_result=True)
+def ask_providers(**_future: Any) -> int:
+    """Asks providers what became of messages in doubt."""
+    return ask_due(now=clock.now())
 
 
 @shared_task(name="notifications.tasks.tell_webhooks", ignore_result=True)

@@ -148,3 +148,26 @@ class TestDeadLetters:
 
         assert response.status_code == 400
         assert path in {error["path"] for error in response.data["errors"]}
+
+
+class TestManyDeadLetters:
+    def test_what_matches_is_replayed_settled_and_discarded(self, as_staff: APIClient) -> None:
+        letters = make_letters(2, code="auth")
+        make_letters(1, code="uncertain")
+        body = {"ids": [letters[0].pk], "outcome": "delivered", "reason": "she says so"}
+
+        assert as_staff.post(f"{LETTERS}settle", body).data == {"settled": 1}
+        answer = as_staff.post(f"{LETTERS}replay-matching", {"code": "auth"})
+        assert answer.data == {"done": 1, "left": 0}
+        answer = as_staff.post(f"{LETTERS}discard-matching", {"reason": "tests"})
+        assert answer.data == {"done": 1, "left": 0}
+
+    def test_a_template_is_a_filter(self, as_staff: APIClient) -> None:
+        make_letters(1)
+        assert as_staff.get(f"{LETTERS}?template=test.hello").data["results"] == []
+
+    def test_what_makes_no_sense_is_told(self, as_staff: APIClient) -> None:
+        wrong = as_staff.post(f"{LETTERS}replay-matching", {"failed_before": "soon"})
+        assert (wrong.status_code, wrong.data["code"]) == (400, "wrong_type")
+        wrong = as_staff.post(f"{LETTERS}settle", {"ids": [1], "outcome": "maybe", "reason": "x"})
+        assert (wrong.status_code, wrong.data["code"]) == (400, "unknown_outcome")

@@ -10,6 +10,7 @@ from notifications.api.routes import (
     broadcasts,
     callbacks,
     categories,
+    dead_letters,
     devices,
     health,
     notifications,
@@ -42,5 +43,6 @@ ROUTES: tuple[Route, ...] = (
     *broadcasts.ROUTES,
     *webhooks.ROUTES,
     *operations.ROUTES,
+    *dead_letters.ROUTES,
     *health.ROUTES,
 )

@@ -64,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="channel", about="Only this channel."),
             Query(name="provider", about="Only this provider."),
             Query(name="code", about="Only this error code, e.g. `uncertain` or `poison`."),
+            Query(name="template", about="Only this template, by its path."),
             Query(
                 name="resolved",
                 about="Those that were replayed or discarded instead of those that wait.",

@@ -50,14 +50,10 @@ class TwilioCallbacks(CallbackReader):
         status = form.get("MessageStatus") or form.get("SmsStatus", "")
         if status in _ON_THE_WAY:
             return []
-        kind = _KINDS.get(status)
+        code = form.get("ErrorCode", "")
+        kind = kind_of(status, code)
         if kind is None:
             raise CallbackUnreadable(f"a status that Twilio does not document: {status[:20]}")
-        code = form.get("ErrorCode", "")
-        if kind is ReceiptKind.FAILED and code in _UNKNOWN_NUMBERS:
-            kind = ReceiptKind.BOUNCED
-        elif kind is ReceiptKind.FAILED and code in _BLOCKED:
-            kind = ReceiptKind.BLOCKED
         return [
             Receipt(
                 kind,
@@ -68,6 +64,16 @@ class TwilioCallbacks(CallbackReader):
                 detail=f"Twilio error {code}" if code.isdigit() else "",
             )
         ]
+
+
+def kind_of(status: str, code: str) -> ReceiptKind | None:
+    """What a status and error code of Twilio's mean; None for one that it does not document."""
+    kind = _KINDS.get(status)
+    if kind is ReceiptKind.FAILED and code in _UNKNOWN_NUMBERS:
+        return ReceiptKind.BOUNCED
+    if kind is ReceiptKind.FAILED and code in _BLOCKED:
+        return ReceiptKind.BLOCKED
+    return kind
 
 
 def signature_of(token: str, call: IncomingCall) -> str:

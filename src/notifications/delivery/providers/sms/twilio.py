@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import phonenumbers
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, Question
 from notifications.delivery.callback_urls import callback_url
+from notifications.delivery.callbacks.twilio import kind_of
 from notifications.delivery.http_answers import (
     faulted,
     json_of,
@@ -25,10 +27,12 @@ from notifications.delivery.http_answers import (
     taken,
 )
 from notifications.domain import sms
+from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
 from notifications.infra.http import Answer, HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
+_PAGE = 50
 _LONGEST_TEXT = 1600  # Twilio's error 21617 beyond
 _LONGEST_VALIDITY_S = 36_000  # ValidityPeriod: 1 to 36,000 s (14,400 before 2024)
 
@@ -48,7 +52,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "twilio"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True
+        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True, askable=True
     )
 
     needs: ClassVar[tuple[str, ...]] = ("account_sid", "auth_token", "from|messaging_service")
@@ -107,6 +111,36 @@ class TwilioSMSProvider(NotificationChannelProvider):
             return f"Twilio answers HTTP {answer.status}: are account and token right?"
         return "" if status == "active" else f"the account is {status}"
 
+    async def look_up(self, question: Question) -> list[Receipt] | None:
+        """A message by its sid; else those that we handed over for this number in that time, among
+        its newest fifty. Twilio keeps our callback URL to itself, so that our id is not there."""
+        path = f"/2010-04-01/Accounts/{self._sid}/Messages"
+        name = question.provider_message_id
+        query = urlencode({"To": question.recipient, "PageSize": _PAGE})
+        tail = f"/{name}.json" if name else f".json?{query}"
+        try:
+            answer = await self._call("GET", f"{path}{tail}", b"")
+        except HttpFault:
+            return None
+        found = json_of(answer)
+        if answer.status != 200 or not found:
+            return None
+        listed = [found] if name else found.get("messages")
+        rows = [row for row in listed or () if isinstance(row, dict)]
+        return [_receipt_of(row) for row in rows if name or self._is_meant(row, question)]
+
+    def _is_meant(self, row: Mapping[str, Any], question: Question) -> bool:
+        try:
+            made_s = parsedate_to_datetime(str(row.get("date_created"))).timestamp()
+        except ValueError:
+            return False
+        if self._service:
+            ours = row.get("messaging_service_sid") == self._service
+        else:
+            ours = row.get("from") == (question.sender or self._from)
+        in_time = question.since_s <= made_s <= question.until_s
+        return ours and in_time and row.get("direction") == "outbound-api"
+
     async def _call(self, method: str, path: str, body: bytes) -> Answer:
         login = base64.b64encode(f"{self._sid}:{self._token}".encode()).decode()
         headers = {
@@ -135,6 +169,19 @@ class TwilioSMSProvider(NotificationChannelProvider):
 def text_of(message: Mapping[str, Any]) -> str:
     """The text of an SMS: the title, where there is one, on a line of its own."""
     return sms.text_of(str(message.get("title") or ""), str(message.get("body") or ""))
+
+
+def _receipt_of(row: Mapping[str, Any]) -> Receipt:
+    """A Message resource as a receipt; one that is on its way was taken at least."""
+    code = row.get("error_code")
+    named = str(code) if isinstance(code, int) else ""
+    return Receipt(
+        kind_of(str(row.get("status")), named) or ReceiptKind.SENT,
+        provider_message_id=str(row.get("sid", "")),
+        address=str(row.get("to", "")),
+        code=f"twilio_{named}" if named else "",
+        detail=f"Twilio error {named}" if named else "",
+    )
 
 
 def _outcome(answer: Answer, now: Any) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Dead letters by the thousand, and what a person knows of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from notifications.api.answers import Id, Text
+from notifications.api.bodies import check_body
+from notifications.api.route import ApiRequest
+from notifications.services.dead_letters import (
+    DeadLetterService,
+    LetterFilter,
+    ManyAnswer,
+    SettleAnswer,
+)
+
+
+class SettleBody(msgspec.Struct, kw_only=True):
+    """What a person found out of these letters' messages. outcome: sent, delivered or failed."""
+
+    ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=1000)]
+    outcome: Text
+    reason: Text
+
+
+class ReplayManyBody(LetterFilter, kw_only=True):
+    """Which letters go out again; without any field all that wait."""
+
+
+class DiscardManyBody(LetterFilter, kw_only=True):
+    """Which letters are closed for good, and why."""
+
+    reason: Text
+
+
+def replay_many(request: ApiRequest) -> ManyAnswer:
+    body = check_body(request.body, ReplayManyBody)
+    return DeadLetterService().replay_matching(wanted=body, caller=request.caller)
+
+
+def discard_many(request: ApiRequest) -> ManyAnswer:
+    body = check_body(request.body, DiscardManyBody)
+    return DeadLetterService().discard_matching(
+        wanted=body, reason=body.reason, caller=request.caller
+    )
+
+
+def settle(request: ApiRequest) -> SettleAnswer:
+    body = check_body(request.body, SettleBody)
+    return DeadLetterService().settle(
+        ids=body.ids, outcome=body.outcome, reason=body.reason, caller=request.caller
+    )

@@ -1,0 +1,169 @@
+"""Dead letters by the thousand, what a person knows of one, and the alert."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from carillon.cli import carillon
+from notifications.domain.callers import SYSTEM
+from notifications.domain.errors import InvalidRequest
+from notifications.models import (
+    DeadLetter,
+    DeliveryBatch,
+    NotificationMessage,
+    OperatorAction,
+    OperatorAlert,
+    StatusEvent,
+)
+from notifications.models.status_webhook import WebhookEndpoint, forget_subscriptions
+from notifications.services.dead_letters import DeadLetterService, LetterFilter, watch
+from notifications.services.telling import _body
+from tests.integration.factories import make_messages, make_template
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _stopped_clock(frozen):
+    """Time stands still."""
+
+
+def make_letters(
+    count, frozen, *, channel="email", code="smtp_550", status="failed", version=None, **values
+):
+    made = []
+    for message in make_messages(count, channel=channel, in_batch=False, **values):
+        NotificationMessage.objects.filter(pk=message.pk).update(status=status, attempts=3)
+        made.append(
+            DeadLetter.objects.create(
+                message_id=message.pk,
+                notification_id=message.notification_id,
+                channel=channel,
+                provider="smtp",
+                code=code,
+                last_error="no",
+                attempts=3,
+                failed_at=frozen.now,
+                template_version_id=version,
+            )
+        )
+    return made
+
+
+def settle(letters, outcome, reason="the person says so"):
+    ids = [letter.pk for letter in letters]
+    answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
+    return answer.settled
+
+
+def test_what_matches_is_replayed_as_batches_and_the_rest_is_left(frozen):
+    template = make_template()
+    make_letters(600, frozen, code="auth", version=template.current_version_id)
+    make_letters(3, frozen, code="smtp_550", version=template.current_version_id)
+    make_letters(2, frozen, code="auth")
+    wanted = LetterFilter(code="auth", template_path="test.hello")
+
+    answer = DeadLetterService().replay_matching(wanted=wanted, caller=SYSTEM)
+
+    assert (answer.done, answer.left) == (600, 0)
+    assert sorted(DeliveryBatch.objects.values_list("size", flat=True)) == [100, 500]
+    assert DeadLetter.objects.filter(resolved_at=None).count() == 5
+    assert OperatorAction.objects.get().target == "600 of 600"
+
+
+def test_a_call_works_through_so_many_and_tells_what_is_left(frozen, monkeypatch):
+    monkeypatch.setattr("notifications.services.dead_letters.MOST", 2)
+    make_letters(3, frozen)
+    answer = DeadLetterService().discard_matching(
+        wanted=LetterFilter(), reason="tests", caller=SYSTEM
+    )
+    assert (answer.done, answer.left) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "is_sent", "is_delivered"),
+    [("sent", "sent", True, False), ("delivered", "delivered", True, True)],
+)
+def test_a_person_says_that_it_arrived(frozen, outcome, status, is_sent, is_delivered):
+    letters = make_letters(2, frozen, code="uncertain", status="uncertain")
+
+    assert settle(letters, outcome) == 2
+    assert settle(letters, "failed") == 0  # once
+
+    message = NotificationMessage.objects.latest("pk")
+    assert message.status == status
+    assert (message.sent_at is not None, message.delivered_at is not None) == (
+        is_sent,
+        is_delivered,
+    )
+    letter = DeadLetter.objects.latest("pk")
+    assert (letter.resolution, letter.resolution_reason) == ("settled", "the person says so")
+    assert message.history()[-1]["reason"].startswith("settled by")
+
+
+def test_a_person_says_that_it_failed_and_the_next_channel_has_its_turn(frozen):
+    (letter,) = make_letters(1, frozen, code="uncertain", status="uncertain")
+    message = NotificationMessage.objects.select_related("notification").get()
+    message.notification.options = {"fallback": ["sms"]}
+    message.notification.save()
+
+    assert settle([letter], "failed") == 1
+
+    assert dict(NotificationMessage.objects.values_list("channel", "status")) == {
+        "email": "failed",
+        "sms": "pending",
+    }
+
+
+def test_what_makes_no_sense_is_refused(frozen):
+    with pytest.raises(InvalidRequest) as told:
+        settle(make_letters(1, frozen), "maybe", " ")
+    assert [(each.path, each.code) for each in told.value.errors] == [
+        ("outcome", "unknown_outcome"),
+        ("reason", "required"),
+    ]
+
+
+def test_the_alert_is_raised_once_told_and_ended(frozen, override_environment):
+    override_environment(dead_letters_alert=3)
+    WebhookEndpoint.objects.create(
+        url="https://platform.example/hook",
+        secrets=[],
+        created_by="x",
+        created_at=frozen.now,
+        updated_at=frozen.now,
+    )
+    forget_subscriptions()
+    letters = make_letters(2, frozen)
+    assert watch(now=frozen.now) == ""
+    letters += make_letters(1, frozen)
+    assert watch(now=frozen.now) == "raised"
+    assert watch(now=frozen.now) == ""
+    event = StatusEvent.objects.get()
+    assert event.kind == "dead_letters.alert"
+    assert json.loads(_body(event, {}))["data"] == {"count": 3, "limit": 3}
+    settle(letters[:1], "delivered")
+    assert watch(now=frozen.now) == "ended"
+    assert OperatorAlert.objects.count() == 0
+
+
+def run(*words):
+    return CliRunner().invoke(carillon, ["dead-letters", *words])
+
+
+def test_the_command_line_filters_replays_settles_and_discards(frozen):
+    letters = make_letters(3, frozen, code="auth") + make_letters(2, frozen, code="uncertain")
+    listed = json.loads(run("list", "--code", "auth", "--json").stdout)
+    assert len(listed["dead_letters"]) == 3
+    assert json.loads(run("replay", "--code", "auth", "--json").stdout.splitlines()[-1]) == {
+        "replayed": 3,
+        "not_open": 0,
+    }
+    settled = run("settle", str(letters[3].pk), "--as", "delivered", "--reason", "asked her")
+    assert "1 settled" in settled.stdout
+    assert "name ids, or a filter" in run("discard", "--reason", "x").output
+    assert "name ids, or a filter" in run("replay", "1", "--all").output
+    assert "1 discarded" in run("discard", "--all", "--reason", "x").stdout
