@@ -101,13 +101,7 @@ class Gates:
                     wanted.setdefault(service, []).append((item, chat))
         for service, calls_there in wanted.items():
             grant = await self._claim(service, calls_there, lane)
-            for (item, _), wait_us in zip(calls_there, grant.waits, strict=True):
-                if wait_us is None:
-                    stuck.add(item.message.id)
-                else:
-                    slot_at = database_clock.surely_reached(grant.now + wait_us)
-                    item.leaves_at = max(item.leaves_at, slot_at)
-                    item.is_probe = item.is_probe or grant.is_probe
+            stuck |= _give_slots(service, calls_there, grant)
             if grant.count < len(calls_there):
                 waits.append(grant.ask_again / US)
         going = [item for item in items if item.message.id not in stuck] if stuck else list(items)
@@ -198,6 +192,22 @@ class Gates:
             await asyncio.wait({self._telling})
         if self._seen:
             await self._tell()
+
+
+def _give_slots(service: str, calls: Sequence[tuple[Ready, str]], grant: Grant) -> set[int]:
+    """Tells messages their slots; returns those that got none."""
+    paced = rate_for(service.partition("|")[0]) is not None
+    stuck: set[int] = set()
+    for (item, chat), wait_us in zip(calls, grant.waits, strict=True):
+        if wait_us is None:
+            stuck.add(item.message.id)
+            continue
+        # What no limit holds needs no slot, and may be as late as it likes.
+        if paced or chat or wait_us:
+            slot_at = database_clock.surely_reached(grant.now + wait_us)
+            item.leaves_at = max(item.leaves_at, slot_at)
+        item.is_probe = item.is_probe or grant.is_probe
+    return stuck
 
 
 def _providers(items: Sequence[Ready]) -> set[str]:

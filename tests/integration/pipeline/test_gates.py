@@ -107,6 +107,8 @@ def test_a_domain_takes_its_share_and_holds_up_no_other(override_environment, ow
     assert [item.outbound.recipient for item in going].count("a@example.net") == 3
     assert 1 <= len(going) - 3 <= 2
     assert 0 < wait_s <= 1
+    free = [item.leaves_at for item in going if item.outbound.recipient == "a@example.net"]
+    assert all(free) == (own != "smtp=off")  # what no limit holds needs no slot
     (chat,) = ChatFlow.objects.all()
     assert chat.chat == "example.com"
 
