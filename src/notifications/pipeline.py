@@ -1,6 +1,7 @@
 """One slice of messages, step by step. Read it top to bottom: this is the path of a message.
 
-    lease -> load -> gather facts -> decide -> render -> journal -> hand over -> settle -> record
+    lease -> load -> gather facts -> decide -> render -> afford
+          -> journal -> hand over -> settle -> record
 
 `prepare` runs the steps before the journal, `journal` names what is about to leave, `settle` turns
 a provider's answer into an outcome, `record` (recording) writes it. No database connection is held

@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from notifications.delivery.base import call_safely
 from notifications.delivery.registry import PROVIDERS, provider_class
+from notifications.domain.callers import SYSTEM
 from notifications.domain.messages import Content, OutboundMessage, Verdict
+from notifications.services.providers import ProviderService
 from notifications.testing.faults import (
     FAULT_VERDICTS,
     FAULTS,
@@ -21,7 +23,8 @@ from notifications.testing.faults import (
     fault_table,
     faulty_server,
 )
-from notifications.testing.http_sink import HTTPSink
+from notifications.testing.http_sink import HTTPSink, Reply
+from notifications.testing.smtp_sink import SMTPSink
 
 CASES = [(key, name) for key, verdicts in FAULT_VERDICTS.items() for name in verdicts]
 ADDRESSES = {
@@ -189,3 +192,40 @@ def test_the_table_names_every_verdict():
         "| `429_after` | too much, and says how long | retry, `http_429`, not before 120 s" in table
     )
     assert "| `smtp_unknown` | knows no such recipient | failed, `smtp_550`, dead |" in table
+
+
+WELL = {
+    "MessageId": "m-1",
+    "ErrorCode": 0,
+    "MessageID": "m-1",
+    "Message": "OK",
+    "sid": "SM1",
+    "status": "active",
+    "ok": True,
+    "result": {"message_id": 1},
+    "name": "projects/demo/messages/1",
+    "access_token": "t",
+    "expires_in": 3600,
+}
+
+
+def healthy_server(key):
+    if PROTOCOLS[key] == "smtp":
+        return SMTPSink(login=LOGIN)
+    return HTTPSink(script=lambda _: Reply(200, body=json.dumps(WELL).encode()))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", PROTOCOLS)
+def test_every_provider_sends_a_test_and_is_examined(key, provider_at):
+    """What `carillon providers test` and `carillon doctor` do, through the service."""
+    with healthy_server(key).run_in_thread() as sink:
+        provider_at(key, sink, call_seconds=10)
+        service = ProviderService()
+        answer = service.send_test(
+            key=key, to=address_for(key, sink), title="", body="", caller=SYSTEM
+        )
+        found = service.check(key=key, caller=SYSTEM)
+
+    assert (answer.verdict, answer.error) == ("sent", "")
+    assert found == ""

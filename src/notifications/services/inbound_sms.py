@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
 import structlog
 from django.db import transaction
 
@@ -12,10 +13,12 @@ from directory.models import ContactPoint, Suppression, normalise_address
 from notifications.conf import environment
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.callbacks.inbound_sms import InboundText, read_inbound, reply_of
+from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.sms import Keyword, keyword_of, read_keywords
 from notifications.models import InboundSms
 from notifications.services.consents import write_entry
+from notifications.services.operations import check_operator
 from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.sms")
@@ -27,8 +30,31 @@ _REFUSED_BY_TWILIO = "21610"  # it knew of a STOP that we did not hear
 _PHONE = ContactPoint.Kind.PHONE
 
 
+class InboundSmsAnswer(msgspec.Struct, kw_only=True):
+    """A text that came in. keyword: stop, start, help or other. users: whose number it was."""
+
+    id: int
+    provider: str
+    provider_message_id: str
+    keyword: str
+    sender: str
+    text: str
+    users: list[int]
+    received_at: datetime
+
+
 class InboundSmsService:
     """The door of incoming texts."""
+
+    def list(
+        self, *, caller: Caller, keyword: str = "", after: int = 0, limit: int = 50
+    ) -> list[InboundSmsAnswer]:
+        """Texts by key, the oldest first."""
+        check_operator(caller)
+        rows = InboundSms.objects.filter(pk__gt=after).order_by("pk")
+        if keyword:
+            rows = rows.filter(keyword=keyword)
+        return [_answer(row) for row in rows[:limit]]
 
     def take(
         self,
@@ -83,6 +109,19 @@ class InboundSmsService:
             log.info("sms.received", keyword=str(keyword), users=len(users))
         answers_itself = found.hint is not None or keyword is not Keyword.HELP
         return "" if answers_itself else environment().sms_help_text
+
+
+def _answer(row: InboundSms) -> InboundSmsAnswer:
+    return InboundSmsAnswer(
+        id=row.pk,
+        provider=row.provider,
+        provider_message_id=row.provider_message_id,
+        keyword=row.keyword,
+        sender=row.content["from"],
+        text=row.content["text"],
+        users=row.users,
+        received_at=row.received_at,
+    )
 
 
 def _stop(number: str) -> None:

@@ -13,9 +13,11 @@ from notifications.models import (
     DigestBucket,
     FrequencyCount,
     IdempotencyKey,
+    InboundSms,
     ProviderCallback,
     ProviderFlow,
     RefusedSend,
+    SmsCharge,
     StatusEvent,
     StoredAttachment,
     WebhookDelivery,
@@ -30,13 +32,16 @@ CALLBACKS_KEPT = timedelta(days=30)
 DIGESTS_KEPT = timedelta(days=90)  # what they said is in the digest; explain names them so long
 REFUSALS_KEPT = timedelta(days=400)
 EVENTS_KEPT = timedelta(days=30)
+CHARGES_KEPT = timedelta(days=3)  # sums of days are kept
+TEXTS_KEPT = timedelta(days=90)  # what STOP and START did stands in the consent ledger
 SERVICES_KEPT = timedelta(days=7)
 
 
 def maintain() -> dict[str, int]:
     """Deletes what no longer counts (idempotency keys, refused sends, counts of limits, callbacks,
-    status events, files, digests sent long ago, hosts that nothing was heard of), sends the digests
-    that are due, and takes over what dead workers held.
+    status events, files, texts, bookings of SMS, digests sent long ago, hosts that nothing was
+    heard of), sends the digests that are due, raises the alert of dead letters, and takes over what
+    dead workers held.
 
     Bounded: what is left over is done next time.
     """
@@ -51,6 +56,8 @@ def maintain() -> dict[str, int]:
     told = DigestBucket.objects.filter(closed_at__lt=now - DIGESTS_KEPT).order_by("closed_at", "pk")
     events = StatusEvent.objects.filter(at__lt=now - EVENTS_KEPT).order_by("at", "pk")
     deliveries = WebhookDelivery.objects.filter(created_at__lt=now - EVENTS_KEPT)
+    charges = SmsCharge.objects.filter(day__lt=(now - CHARGES_KEPT).date()).order_by("day", "pk")
+    texts = InboundSms.objects.filter(received_at__lt=now - TEXTS_KEPT).order_by("received_at")
     swept = takeover.sweep(everywhere=True)
     return {
         "idempotency_keys_deleted": _delete_some(old),
@@ -61,6 +68,8 @@ def maintain() -> dict[str, int]:
         "status_events_deleted": _delete_some(events),
         "webhook_deliveries_deleted": _delete_some(deliveries.order_by("created_at", "pk")),
         "idle_services_deleted": ProviderFlow.objects.forget_idle(before=now - SERVICES_KEPT),
+        "sms_charges_deleted": _delete_some(charges),
+        "inbound_sms_deleted": _delete_some(texts),
         "attachments_deleted": StoredAttachment.objects.forget(now=now),
         "digests_sent": close_due(now=now),
         "dead_letter_alerts": int(watch(now=now) == "raised"),

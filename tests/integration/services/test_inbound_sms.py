@@ -8,13 +8,14 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from directory.models import ContactPoint, Suppression
-from notifications.domain.callers import SYSTEM
+from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Refused
 from notifications.models import ConsentRecord, InboundSms, NotificationMessage
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 from notifications.runs import deliver_rows
 from notifications.services import NotificationService
+from notifications.services.inbound_sms import InboundSmsService
 from tests.integration.factories import make_template, make_willing_user
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +163,14 @@ def test_what_is_no_text_is_told(client):
         headers={"X-Twilio-Signature": signature},
     )
     assert answer.status_code == 400
+
+
+def test_operators_list_texts(client, person):
+    for number, text in enumerate(("STOP", "hello", "START")):
+        say(client, text, sid=f"SM{number}")
+    found = InboundSmsService().list(caller=SYSTEM)
+    assert [each.keyword for each in found] == ["stop", "other", "start"]
+    (other,) = InboundSmsService().list(caller=SYSTEM, keyword="other")
+    assert (other.text, other.sender, other.users) == ("hello", NUMBER, [person.pk])
+    with pytest.raises(Refused):
+        InboundSmsService().list(caller=Caller(name="user:1", user_id=1))

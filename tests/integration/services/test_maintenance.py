@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifications.models import DeliveryBatch, IdempotencyKey
+from notifications.models import DeliveryBatch, IdempotencyKey, InboundSms, SmsCharge
 from notifications.queue import batches
 from notifications.services.maintenance import maintain
 from notifications.services.metrics import metrics_response, queue_depth
@@ -52,3 +52,23 @@ def test_depth_counts_what_nobody_took_for_half_a_minute(frozen):
 
 def test_the_wake_up_task_asks_for_nothing_but_a_lane():
     assert deliver(lane="bulk", something_newer=1) is None
+
+
+def test_bookings_and_texts_have_an_end(frozen):
+    for age in (0, 5):
+        day = (frozen.now - timedelta(days=age)).date()
+        SmsCharge.objects.create(day=day, message_id=age, attempt=1)
+    for age in (0, 91):
+        InboundSms.objects.create(
+            provider="twilio",
+            provider_message_id=f"SM{age}",
+            keyword="other",
+            content={},
+            received_at=frozen.now - timedelta(days=age),
+        )
+
+    done = maintain()
+
+    assert (done["sms_charges_deleted"], done["inbound_sms_deleted"]) == (1, 1)
+    assert SmsCharge.objects.get().message_id == 0
+    assert InboundSms.objects.get().provider_message_id == "SM0"
