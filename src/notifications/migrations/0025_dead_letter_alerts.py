@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0023_sms"),
+        ("notifications", "0024_sms"),
     ]
 
     operations = [

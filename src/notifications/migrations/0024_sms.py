@@ -7,7 +7,7 @@ import notifications.models.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0022_attachments"),
+        ("notifications", "0023_broadcast_newest"),
     ]
 
     operations = [
