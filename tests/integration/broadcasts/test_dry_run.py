@@ -9,6 +9,7 @@ import pytest
 
 from directory.audiences import Audience
 from directory.models import ContactPoint, Device, Suppression, User
+from notifications import shared_rows
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -16,6 +17,7 @@ from notifications.models import (
     Category,
     KillSwitch,
     Notification,
+    NotificationCategoryPreference,
     NotificationMessage,
     ProviderFlow,
     UserNotificationPreference,
@@ -137,6 +139,21 @@ def test_stops_delay():
         scope="channel", value="in_app", reason="test", actor="t", created_at=clock.now()
     )
     assert tried().delays == {"kill_switch:channel:in_app": 2}
+
+
+def test_wishes_of_a_category_and_spent_limits_count_person_by_person():
+    people = make_people(4)
+    NotificationCategoryPreference.objects.create(
+        user_id=people[0], category="announcement", in_app_enabled=False
+    )
+    Category.objects.filter(key="announcement").update(caps=[{"limit": 1, "window_s": 3600}])
+    first = make_broadcast(target_group="custom", target_filter={"user_ids": people[1:2]})
+    launch(first)
+    deliver()
+    shared_rows.forget()
+    found = tried()
+    assert found.exclusions == {"category_channel_off": 1, "frequency_cap:announcement": 1}
+    assert found.send_now == 2
 
 
 def test_in_order_the_next_channel_takes_whom_the_one_before_cannot():
