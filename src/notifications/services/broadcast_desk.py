@@ -13,7 +13,6 @@ from django.db import transaction
 from django.utils.translation import pgettext
 
 from directory.models import User
-from notifications.conf import environment
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
@@ -34,6 +33,7 @@ from notifications.services.broadcast_answers import (
     BroadcastRetryAnswer,
     DryRunAnswer,
 )
+from notifications.services.broadcast_approval import ask_approval, wants_approval
 from notifications.services.broadcast_body import nobody, read_changes, read_new
 from notifications.services.broadcast_dry_run import dry_run, may_be_tried
 from notifications.services.broadcast_launch import audience_of
@@ -145,7 +145,7 @@ class BroadcastDesk:
             raise wrong_status("send", broadcast.status)
         with transaction.atomic():
             _note(caller, "send", broadcast, now=now)
-            if broadcast.approved_by_id is None and wants_approval(broadcast, now=now):
+            if wants_approval(broadcast, now=now):
                 _ask_approval(broadcast, {"scheduled_at": None})
                 text = pgettext("broadcast", "The broadcast awaits approval")
             else:
@@ -281,12 +281,6 @@ def wrong_status(verb: str, status: str) -> Conflict:
     return Conflict(f"Cannot {verb} broadcast with status {status}", code="broadcast_status")
 
 
-def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Whether so many people are told that a second person must agree."""
-    limit = environment().broadcast_approval_over
-    return bool(limit) and audience_of(broadcast, now=now).count() > limit
-
-
 def _go(broadcast: Broadcast, *, now: datetime) -> None:
     """Sends or schedules a draft, or asks for the approval that it needs."""
     if wants_approval(broadcast, now=now):
@@ -309,9 +303,7 @@ def _move_on(broadcast: Broadcast, *, rescheduled: bool, now: datetime) -> None:
 
 
 def _ask_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
-    if not change_broadcast_status(
-        broadcast.pk, _S.AWAITING_APPROVAL, values=values, only_from=_OPEN
-    ):
+    if not ask_approval(broadcast.pk, values):
         raise wrong_status("send", broadcast.status)
 
 

@@ -23,6 +23,7 @@ from notifications.services.broadcast_answers import (
     DryRunCost,
     DryRunSample,
 )
+from notifications.services.broadcast_approval import wants_approval
 from notifications.services.broadcast_launch import audience_of
 from notifications.services.broadcast_survey import ChannelTally, Survey
 
@@ -48,7 +49,6 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
         survey.look(people)
         if clock.monotonic() >= until:
             break
-    limit = environment().broadcast_approval_over
     return DryRunAnswer(
         success=True,
         data=_answer(
@@ -56,7 +56,7 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
             survey,
             audience,
             recipients=recipients,
-            needs_approval=bool(limit) and recipients > limit,
+            needs_approval=wants_approval(broadcast, now=now),
         ),
     )
 

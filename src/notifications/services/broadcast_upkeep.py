@@ -24,6 +24,7 @@ from notifications.models import (
     DeliveryBatch,
     change_broadcast_status,
 )
+from notifications.services.broadcast_approval import ask_approval, wants_approval
 from notifications.services.broadcast_clearing import clear_cancelled
 from notifications.services.broadcast_fold import fold_news, reconcile, recount
 from notifications.services.broadcast_launch import begin
@@ -69,16 +70,20 @@ def begin_due(*, now: datetime) -> int:
     """Begins scheduled broadcasts whose time has come; returns how many.
 
     One that cannot begin (nobody is in its audience any more) is a draft again, with the reason in
-    its log.
+    its log. One whose audience has grown beyond what one person may send waits for approval.
     """
     due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
     begun = 0
-    for broadcast_id in due.order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE]:
+    for broadcast in due.order_by("scheduled_at").defer("error_log")[:_AT_ONCE]:
         try:
-            begin(broadcast_id, now=now)
+            if wants_approval(broadcast, now=now):
+                with transaction.atomic():
+                    ask_approval(broadcast.pk, {"scheduled_at": None})
+                continue
+            begin(broadcast.pk, now=now)
             begun += 1
         except InvalidRequest as error:
-            refuse(broadcast_id, error, now=now)
+            refuse(broadcast.pk, error, now=now)
         except Conflict:  # another process was here before, or somebody cancelled it
             continue
     return begun

@@ -183,6 +183,19 @@ class TestApproval:
         changed = as_staff.patch(f"{URL}/{made['id']}/", {"message": "Ice"}).data["data"]
         assert (changed["status"], changed["approved_by"]) == ("awaiting_approval", None)
 
+    def test_an_audience_that_grew_until_its_time_waits_for_approval(self, frozen, as_staff):
+        made = self.create(as_staff, 2, scheduled_at="2030-05-01T13:00:00Z")
+        assert made["status"] == "scheduled"
+        make_people(1)
+        frozen.forward(3600)
+        assert keep(Broadcast.objects.get()).status == "awaiting_approval"
+
+    def test_what_was_approved_begins_at_its_time(self, frozen, as_staff, as_another_admin):
+        made = self.create(as_staff, scheduled_at="2030-05-01T13:00:00Z")
+        as_another_admin.post(f"{URL}/{made['id']}/approve/")
+        frozen.forward(3600)
+        assert keep(Broadcast.objects.get()).status == "sending"
+
     def test_a_key_reviews_nothing(self, as_staff, with_key):
         made = self.create(as_staff, send_immediately=True)
         answer = with_key("broadcasts").post(f"{URL}/{made['id']}/approve/")

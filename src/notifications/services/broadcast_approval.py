@@ -1,0 +1,34 @@
+"""Four eyes: what is told to very many people, somebody other than its author has seen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from notifications.conf import environment
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
+from notifications.models import Broadcast, change_broadcast_status
+from notifications.services.broadcast_launch import audience_of
+
+_S = BroadcastStatus
+
+
+def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
+    """Whether a second person must still agree to so many recipients.
+
+    Raises:
+        InvalidRequest: what the audience names is gone.
+    """
+    limit = environment().broadcast_approval_over
+    if not limit or broadcast.approved_by_id is not None:
+        return False
+    return audience_of(broadcast, now=now).count() > limit
+
+
+def ask_approval(broadcast_id: int, values: dict[str, Any]) -> bool:
+    """Has a draft or scheduled broadcast wait for it; False when it is neither (any more). The
+    caller is in a transaction."""
+    sources = frozenset({_S.DRAFT, _S.SCHEDULED})
+    return change_broadcast_status(
+        broadcast_id, _S.AWAITING_APPROVAL, values=values, only_from=sources
+    )
