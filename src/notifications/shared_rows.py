@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
-from notifications.models.attachment import attachment
+from notifications.models.attachment import kept_files
 from notifications.models.status_webhook import forget_subscriptions
 from notifications.policy.wishes_text import CategoryTerms
 
@@ -126,4 +126,4 @@ def forget() -> None:
     use_stored({})
     forget_subscriptions()
     job_context.cache_clear()
-    attachment.cache_clear()
+    kept_files.clear()

@@ -17,12 +17,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from types import MappingProxyType
 from urllib.parse import quote
 
 from email_validator import EmailNotValidError, validate_email
 
 from notifications.domain.messages import Attachment
+from notifications.infra.kept import KeptBytes
 
 LINE_LIMIT = 998
 _FOLD_AT = 78
@@ -54,6 +56,7 @@ _MIXED_HEAD = (
     f'Content-Type: multipart/mixed;\r\n boundary="{_MIXED}"\r\n\r\n--{_MIXED}\r\n'
 ).encode()
 _MIXED_TAIL = f"\r\n--{_MIXED}--\r\n".encode()
+_KEPT_PARTS = 48_000_000  # bytes of files as base64: each is encoded once for a bulk
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,100}")
 _PLAIN_FILENAME = re.compile(r"[A-Za-z0-9!#$&'()+,.=@^_`{}~-]+(?: [A-Za-z0-9.()_-]+)*")
 
@@ -129,7 +132,8 @@ def build_mail(
     top = "".join(lines).encode() + _TOP
     parts = _body_parts(text, html)
     if attachments:
-        parts = (_MIXED_HEAD, *parts, *map(_file_part, attachments), _MIXED_TAIL)
+        files = [_parts.get(file, partial(_file_part, file)) for file in attachments]
+        parts = (_MIXED_HEAD, *parts, *files, _MIXED_TAIL)
     return Mail(
         content=b"".join((top, *parts)),
         sender=origin.address,
@@ -151,7 +155,9 @@ def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
     return frame.head, body
 
 
-@functools.lru_cache(maxsize=16)
+_parts: KeptBytes[Attachment, bytes] = KeptBytes(_KEPT_PARTS, len)
+
+
 def _file_part(file: Attachment) -> bytes:
     """A file's part, from the line end before its boundary to the end of its base64."""
     if not _TYPE.fullmatch(file.content_type):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
 from django.db import models
@@ -13,6 +13,7 @@ from django.db.models import Q
 from notifications.domain.lifecycle import UNSETTLED
 from notifications.domain.messages import Attachment
 from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
+from notifications.infra.kept import KeptBytes
 from notifications.models.message import NotificationMessage
 from notifications.models.operations import DeadLetter
 
@@ -77,9 +78,14 @@ class StoredAttachment(models.Model):
         return waiting.exists() or DeadLetter.objects.filter(mine, resolved_at=None).exists()
 
 
-@functools.lru_cache(maxsize=16)
-def attachment(key: int) -> Attachment | None:
-    """A file by its id; it never changes. None when it was let go."""
+_KEPT_BYTES = 32_000_000
+kept_files: KeptBytes[int, Attachment | None] = KeptBytes(
+    _KEPT_BYTES, lambda file: 100 + (len(file.content) if file else 0)
+)
+"""Files that were read lately: a bulk of thousands reads its own once. A file never changes."""
+
+
+def _read(key: int) -> Attachment | None:
     row = StoredAttachment.objects.filter(pk=key).first()
     if row is None:
         return None
@@ -89,6 +95,6 @@ def attachment(key: int) -> Attachment | None:
 
 def attachments_of(keys: Iterable[int]) -> tuple[Attachment, ...] | None:
     """Files by their ids, in order; None when one of them is gone."""
-    found = [attachment(key) for key in keys]
+    found = [kept_files.get(key, partial(_read, key)) for key in keys]
     kept = tuple(file for file in found if file is not None)
     return kept if len(kept) == len(found) else None

@@ -31,9 +31,10 @@ class ConsentQuerySet(models.QuerySet["ConsentRecord"]):
 class ConsentRecord(models.Model):
     """One thing that a person agreed to or took back.
 
-    purpose: data_processing, marketing, `category:<key>`, `list:<name>` or all. wording: what they
-    were shown. source: where it happened, e.g. api, one_click, preference_centre, import. A trigger
-    of the database keeps rows as they were written.
+    purpose: data_processing, marketing, `category:<key>`, `list:<name>`, `channel:sms` (STOP and
+    START) or all. wording: what they were shown, or said. source: where it happened, e.g. api,
+    one_click, preference_centre, import, sms. A trigger of the database keeps rows as they were
+    written.
     """
 
     user = models.ForeignKey(

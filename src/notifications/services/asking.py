@@ -18,7 +18,7 @@ from django.db.models import Max
 
 from directory.models import ContactPoint
 from notifications.conf import environment
-from notifications.delivery.base import Question
+from notifications.delivery.base import Question, where
 from notifications.delivery.registry import (
     chosen_channels,
     provider_class,
@@ -79,7 +79,10 @@ async def _ask_all(cases: Sequence[_Case]) -> list[list[Receipt] | None]:
     answers: list[list[Receipt] | None] = [None] * len(cases)
 
     async def ask(place: int, case: _Case) -> None:
-        answers[place] = await providers[case.provider].look_up(case.question)
+        try:
+            answers[place] = await providers[case.provider].look_up(case.question)
+        except Exception as error:  # nonsense of one answer is no reason to drop the others
+            log.error("asking.failed", provider=case.provider, **where(error))
 
     try:
         for provider in providers.values():
