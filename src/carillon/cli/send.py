@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import mimetypes
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +29,13 @@ def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     return context
 
 
+def _attachment(path: Path) -> dict[str, str]:
+    """A file as the API takes it; its type from its name."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    content = base64.b64encode(path.read_bytes()).decode()
+    return {"filename": path.name, "content_type": kind, "content": content}
+
+
 @click.command(
     epilog="Example: carillon send user.payment.success --to student1 --channel email"
     " --context amount=29.99"
@@ -35,6 +45,13 @@ def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
 @click.option("--channel", "channels", multiple=True, required=True, help="May be repeated.")
 @click.option("--context", multiple=True, callback=_pairs, help="NAME=VALUE; may be repeated.")
 @click.option("--priority", help="1 to 4, or critical, high, medium, low.")
+@click.option(
+    "--attach",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file that goes along with a mail; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(
     template_path: str,
@@ -42,6 +59,7 @@ def command(
     channels: tuple[str, ...],
     context: dict[str, Any],
     priority: str | None,
+    files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Send one notification."""
@@ -61,6 +79,8 @@ def command(
     }
     if priority:
         body["priority"] = int(priority) if priority.isdigit() else priority
+    if files:
+        body["options"] = {"attachments": [_attachment(path) for path in files]}
     answer = NotificationService().send(body=body, caller=CALLER)
     wakeups.flush()
     if as_json:

@@ -6,7 +6,9 @@ import base64
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
 from notifications.models import (
@@ -159,3 +161,14 @@ def test_a_mail_never_leaves_without_its_file():
     work()
     message = NotificationMessage.objects.get()
     assert (message.status, DeadLetter.objects.get().code) == ("failed", "attachment_gone")
+
+
+def test_the_command_line_attaches_files(tmp_path):
+    user = make_user(username="ann")
+    (tmp_path / "Invoice.pdf").write_bytes(PDF)
+    words = ["send", "test.hello", "--to", "ann", "--channel", "email", "--context", "amount=5"]
+    answer = CliRunner().invoke(carillon, [*words, "--attach", str(tmp_path / "Invoice.pdf")])
+    assert answer.exit_code == 0, answer.output
+    row = StoredAttachment.objects.get()
+    assert attachments_of([row.pk])[0].content_type == "application/pdf"
+    assert NotificationMessage.objects.get().user_id == user.pk
