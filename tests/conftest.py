@@ -13,6 +13,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from django.utils import translation
 from hypothesis import settings
 
 from carillon.servers import PostgresServer, RedisServer
@@ -62,6 +63,13 @@ def _forgotten_caches() -> Iterator[None]:
     shared_rows.forget()
     versions.forget_versions()
     usage.forget_usage()
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_language() -> Iterator[None]:
+    """The test client asks in this very thread, which goes on in the language of the last call."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

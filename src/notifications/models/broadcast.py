@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -190,6 +191,19 @@ class Broadcast(models.Model):
         )
 
 
+class BroadcastRecipientManager(models.Manager["BroadcastRecipient"]):
+    """Makes rows by hand."""
+
+    def bulk_create(
+        self, objs: Iterable[BroadcastRecipient], *args: Any, **kwargs: Any
+    ) -> list[BroadcastRecipient]:
+        """As ever; rows say by the documented fields what became of the person."""
+        rows = list(objs)
+        for row in rows:
+            row.read_documented_fields()
+        return super().bulk_create(rows, *args, **kwargs)
+
+
 class BroadcastRecipient(models.Model):
     """One person of a broadcast's snapshot.
 
@@ -230,6 +244,8 @@ class BroadcastRecipient(models.Model):
     retries = models.SmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
 
+    objects: ClassVar[BroadcastRecipientManager] = BroadcastRecipientManager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -247,14 +263,18 @@ class BroadcastRecipient(models.Model):
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A row that is made by hand says by the documented fields what became of the person."""
-        if self._state.adding and self.state == RecipientState.PENDING:
-            if self.telegram_sent:
-                self.state = RecipientState.SENT.value
-            elif self.telegram_error:
-                self.state = RecipientState.FAILED.value
-                self.error = self.telegram_error
+        """Saves; a row that is new says by the documented fields what became of the person."""
+        if self._state.adding:
+            self.read_documented_fields()
         super().save(*args, **kwargs)
+
+    def read_documented_fields(self) -> None:
+        """Sets the state of a row that is made by hand from telegram_sent and telegram_error."""
+        if self.state == RecipientState.PENDING and self.telegram_sent:
+            self.state = RecipientState.SENT.value
+        elif self.state == RecipientState.PENDING and self.telegram_error:
+            self.state = RecipientState.FAILED.value
+            self.error = self.telegram_error
 
     def __str__(self) -> str:
         return f"recipient {self.recipient_id} of broadcast {self.broadcast_id}"

@@ -136,6 +136,17 @@ class TestBroadcastRetry:
         assert result["task_id"]
         assert states(made) == {"sent": 2, "pending": 3}
 
+    def test_rows_that_were_made_many_at_a_time_are_retried_too(self):
+        made = make_broadcast(status="sent", recipient_count=2)
+        BroadcastRecipient.objects.bulk_create(
+            BroadcastRecipient(
+                broadcast=made, recipient_id=person, telegram_error="Network timeout"
+            )
+            for person in make_people(2)
+        )
+        assert BroadcastService.get_progress(made.id)["failed_count"] == 2
+        assert BroadcastService.retry_failed(made.id)["retried_count"] == 2
+
     def test_retry_no_failed_recipients(self):
         made = broadcast_with(sent=2, status="completed")
         result = BroadcastService.retry_failed(made.id)
