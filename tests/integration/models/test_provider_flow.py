@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
+from django.db import connection
 
 from notifications.domain.flow import OPEN_US, US, Rate, Tally
 from notifications.models import ChatFlow, ProviderFlow
@@ -104,3 +107,34 @@ def test_hosts_that_nothing_was_heard_of_are_forgotten(clock):
 
 def test_microseconds_are_a_time():
     assert moment(1_800_000_000_500_000).isoformat() == "2027-01-15T08:00:00.500000+00:00"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+@pytest.mark.parametrize("own", [None, Rate(100, 1)])
+def test_four_workers_share_the_slots_of_a_domain(own):
+    gmail, slots = Rate(20, 1), []
+
+    def work(owner):
+        for _ in range(10):
+            grant = claim(
+                "smtp",
+                owner=owner,
+                rate=own,
+                wanted=["gmail.com", ""] * 5,
+                chat_rate={"gmail.com": gmail},
+            )
+            slots.extend(wait for wait in grant.waits[::2] if wait is not None)
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(owner,)) for owner in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    slots.sort()
+    gaps = [later - sooner for sooner, later in pairwise(slots)]
+    assert min(gaps) >= gmail.spacing_us
+    assert len(slots) <= US // gmail.spacing_us + 1
+    assert len(slots) >= 15
