@@ -184,6 +184,7 @@ class Desk:
         for item in items:
             item.lease.lost = True
             item.lease.unrecorded -= 1
+        self._note_lost(item.lease for item in items)
         self.permits.give(len(items), lane=lane, channel=channel)
         self._recorded.set()
 
