@@ -42,10 +42,19 @@ def put(batches: Sequence[NewBatch]) -> list[int]:
     return statements().insert_batches(batches, clock.frozen()) if batches else []
 
 
+def waiting(lanes: Iterable[Lane]) -> dict[Lane, list[str]]:
+    """The lanes that have batches, due or not, with the sources of each."""
+    found: dict[Lane, list[str]] = {}
+    for lane, source in statements().sources(list(lanes)):
+        found.setdefault(Lane(lane), []).append(source)
+    return found
+
+
 def lease(
     *,
     owner: str,
     lane: Lane,
+    sources: Sequence[str] | None = None,
     seconds: float,
     after_source: str = "",
     budget: int = BATCH_SIZE,
@@ -55,15 +64,17 @@ def lease(
 ) -> list[Lease]:
     """Takes due batches of a lane, up to `budget` messages, starting with the source whose turn it
     is: the first after `after_source`. Isolated batches are taken only when asked for, one at a
-    time."""
-    waiting = [name for name in statements().sources(lane) if name not in without_sources]
-    if not waiting:
+    time. sources: those of `waiting`, where it was asked already."""
+    if sources is None:
+        sources = waiting([lane]).get(lane, [])
+    others = [name for name in sources if name not in without_sources]
+    if not others:
         return []
-    turn = next((place for place, name in enumerate(waiting) if name > after_source), 0)
+    turn = next((place for place, name in enumerate(others) if name > after_source), 0)
     request = LeaseRequest(
         owner=owner,
         lane=lane,
-        sources=waiting[turn:] + waiting[:turn],
+        sources=others[turn:] + others[:turn],
         seconds=seconds,
         budget=1 if isolated else budget,
         without_channels=without_channels,
@@ -151,8 +162,7 @@ def next_due(lanes: Iterable[str], *, now: datetime) -> datetime | None:
     """When the next batch of these lanes falls due; None when none waits for its time."""
     found = [
         _free(lane).filter(source=source, due_at__gt=now).order_by("due_at").first()
-        for lane in lanes
-        for source in statements().sources(lane)
+        for lane, source in statements().sources(list(lanes))
     ]
     return min((batch.due_at for batch in found if batch is not None), default=None)
 

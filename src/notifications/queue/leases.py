@@ -73,8 +73,8 @@ class QueueSQL(Protocol):
     def insert_batches(self, batches: Sequence[NewBatch], at: datetime | None) -> list[int]:
         """Writes batches; returns their ids in order."""
 
-    def sources(self, lane: str) -> list[str]:
-        """The sources with batches in a lane, due or not, in order."""
+    def sources(self, lanes: Sequence[str]) -> list[tuple[str, str]]:
+        """Lanes with each source that has batches there, due or not; a lane's sources in order."""
 
     def lease(self, request: LeaseRequest, at: datetime | None) -> list[Lease]:
         """Takes due batches; nobody else gets them until the lease runs out."""

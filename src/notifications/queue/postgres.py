@@ -53,21 +53,23 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
     return [row[0] for row in rows]
 
 
-# A loose index scan: one probe a source, however many batches each has.
+# A loose index scan in each lane: one probe a source, however many batches each has.
 _SOURCES = """
-WITH RECURSIVE seen AS (
-  (SELECT source FROM notifications_deliverybatch WHERE lane = %s ORDER BY source LIMIT 1)
-  UNION ALL
-  SELECT (SELECT b.source FROM notifications_deliverybatch b
-          WHERE b.lane = %s AND b.source > seen.source ORDER BY b.source LIMIT 1)
-  FROM seen WHERE seen.source IS NOT NULL
-)
-SELECT source FROM seen WHERE source IS NOT NULL LIMIT 1000
+SELECT l.lane, found.source FROM unnest(%s::text[]) AS l(lane) CROSS JOIN LATERAL (
+  WITH RECURSIVE seen AS (
+    (SELECT source FROM notifications_deliverybatch WHERE lane = l.lane ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT b.source FROM notifications_deliverybatch b
+            WHERE b.lane = l.lane AND b.source > seen.source ORDER BY b.source LIMIT 1)
+    FROM seen WHERE seen.source IS NOT NULL
+  )
+  SELECT source FROM seen WHERE source IS NOT NULL LIMIT 1000
+) AS found
 """
 
 
-def sources(lane: str) -> list[str]:
-    return [row[0] for row in _all(_SOURCES, [lane, lane])]
+def sources(lanes: Sequence[str]) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in _all(_SOURCES, [list(lanes)])]
 
 
 _LEASE = f"""

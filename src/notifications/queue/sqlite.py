@@ -39,7 +39,11 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
     return ids
 
 
-def sources(lane: str) -> list[str]:
+def sources(lanes: Sequence[str]) -> list[tuple[str, str]]:
+    return [(lane, source) for lane in lanes for source in _sources_of(lane)]
+
+
+def _sources_of(lane: str) -> list[str]:
     found: list[str] = []
     last = ""
     while len(found) < 1000:

@@ -181,7 +181,11 @@ def test_sources_are_listed_once_each():
     for source in ("b", "a", "b", "c"):
         put(source=source)
 
-    assert batches.statements().sources("default") == ["a", "b", "c"]
+    put(source="a", lane=Lane.BULK)
+
+    found = batches.waiting([Lane.CRITICAL, Lane.DEFAULT])
+
+    assert found == {Lane.DEFAULT: ["a", "b", "c"]}
 
 
 def test_keys_are_packed_as_runs():
