@@ -6,6 +6,7 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from carillon.bench import content
 from directory.models import ContactPoint, Device, User
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
+from notifications.infra.http import HttpClient
 from notifications.models import ApiKey, DeliveryBatch, NotificationMessage
 from notifications.rendering.render import CompiledVersion, compile_version
 from notifications.services.notification import NotificationService
@@ -37,35 +39,62 @@ def devices() -> dict[str, Any]:
     return {"devices": len(made)}
 
 
+_PUSH = json.dumps(
+    {
+        "message": {
+            "token": "t" * 152,
+            "notification": {"title": "Payment received", "body": "Hello Name, " * 5},
+            "data": {"reference": "0190.push"},
+            "android": {"priority": "normal"},
+        }
+    }
+).encode()
+_PUSH_HEADERS = {"Content-Type": "application/json", "Authorization": "Bearer t"}
+
+
 def bare_http(url: str, count: str) -> dict[str, Any]:
     """POSTs a push's request again and again, a hundred at a time: what HTTP itself costs."""
     return {"s": asyncio.run(_post_all(url, int(count)))}
 
 
 async def _post_all(url: str, count: int) -> float:
-    body = json.dumps(
-        {
-            "message": {
-                "token": "t" * 152,
-                "notification": {"title": "Payment received", "body": "Hello Name, " * 5},
-                "data": {"reference": "0190.push"},
-                "android": {"priority": "normal"},
-            }
-        }
-    ).encode()
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer t"}
-    numbers = iter(range(count))
-
-    async def post_some(client: aiohttp.ClientSession) -> None:
-        for _ in numbers:
-            async with client.post(url, data=body, headers=headers) as answer:
-                json.loads(await answer.read())
-
     connector = aiohttp.TCPConnector(limit=_AT_ONCE)
     async with aiohttp.ClientSession(connector=connector) as client:
-        began = time.monotonic()
-        await asyncio.gather(*(post_some(client) for _ in range(_AT_ONCE)))
-        return time.monotonic() - began
+
+        async def post() -> bytes:
+            async with client.post(url, data=_PUSH, headers=_PUSH_HEADERS) as answer:
+                return await answer.read()
+
+        return await _again_and_again(post, count)
+
+
+def own_http(url: str, count: str) -> dict[str, Any]:
+    """The same with the client that providers use."""
+    return {"s": asyncio.run(_post_all_ourselves(url, int(count)))}
+
+
+async def _post_all_ourselves(url: str, count: int) -> float:
+    client = HttpClient(timeout_s=30, connections=_AT_ONCE)
+
+    async def post() -> bytes:
+        return (await client.request("POST", url, headers=_PUSH_HEADERS, body=_PUSH)).body
+
+    try:
+        return await _again_and_again(post, count)
+    finally:
+        await client.close()
+
+
+async def _again_and_again(post: Callable[[], Awaitable[bytes]], count: int) -> float:
+    numbers = iter(range(count))
+
+    async def some() -> None:
+        for _ in numbers:
+            json.loads(await post())
+
+    began = time.monotonic()
+    await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+    return time.monotonic() - began
 
 
 def recipients() -> dict[str, Any]:

@@ -304,6 +304,7 @@ ROLES: dict[str, Callable[..., dict[str, Any]]] = {
         duerole.lateness,
         moreroles.api_key,
         moreroles.bare_http,
+        moreroles.own_http,
         moreroles.recipients,
         moreroles.chats,
         moreroles.devices,

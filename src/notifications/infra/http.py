@@ -11,20 +11,26 @@ import asyncio
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+import ssl
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
+import aiohappyeyeballs
 from yarl import URL
 
-READ_LIMIT = 65_536
+from notifications.infra import clock
+from notifications.infra.http_pool import Origin, Pool
+from notifications.infra.http_wire import READ_LIMIT as READ_LIMIT
+from notifications.infra.http_wire import Answer as Answer
+from notifications.infra.http_wire import NotHTTP, Wire
+
 PORTS = frozenset({80, 443, 8080, 8443})
 _CONNECT_SHARE = 1 / 3
+_NEXT_ADDRESS_S = 0.25
+_DNS_KEPT_S = 10.0
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _UNICAST_V6 = ipaddress.ip_network("2000::/3")
 # Inside 2000::/3, these lead to IPv4 or to nobody: Teredo and protocol assignments, 6to4,
@@ -51,20 +57,6 @@ class HttpFault(Exception):
         self.detail = detail
         self.written = written
         super().__init__(detail)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status and what could be read of the body; complete is False when it was cut off."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    complete: bool = True
-
-    def text(self, limit: int = 2000) -> str:
-        """The beginning of the body, for the encrypted record of the answer."""
-        return self.body[:limit].decode("utf-8", "replace")
 
 
 def is_public(address: str) -> bool:
@@ -115,46 +107,94 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-class GuardedResolver(AbstractResolver):
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""An entry of getaddrinfo: family, type, protocol, canonical name, socket address."""
+
+
+class Resolver(Protocol):
+    """Finds the addresses of a host."""
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """What may be connected to.
+
+        Raises:
+            AddressRefused: when the host may not be called.
+            OSError, UnicodeError: when the name cannot be resolved.
+        """
+
+
+async def _lookup(host: str, port: int) -> Sequence[Address]:
+    flags = 0 if _is_literal(host) else socket.AI_ADDRCONFIG
+    return await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=flags
+    )
+
+
+class SystemResolver:
+    """The machine's resolver; what it said is used for some seconds."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int], tuple[float, asyncio.Task[Sequence[Address]]]] = {}
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """The addresses of a host; calls at the same time share one lookup."""
+        now = clock.monotonic()
+        self._found = {name: kept for name, kept in self._found.items() if kept[0] > now}
+        if (host, port) not in self._found:
+            task = asyncio.get_running_loop().create_task(_lookup(host, port))
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            self._found[host, port] = (now + _DNS_KEPT_S, task)
+        task = self._found[host, port][1]
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._found.pop((host, port), None)
+            raise
+
+
+class GuardedResolver:
     """Resolves once; the connection is made to the addresses that were judged, so that a name
     cannot answer otherwise between the check and the connect (DNS rebinding).
 
     A name with any address that is not public is refused as a whole.
     """
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses of a host, all public.
-
-        Raises:
-            AddressRefused: when one of them is not.
-            OSError: when the name cannot be resolved.
-        """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
-        addresses = [(item[0], str(item[4][0])) for item in found]
-        if not all(is_public(address) for _, address in addresses):
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """The addresses of a host, all public."""
+        found = await _lookup(host, port)
+        if not all(is_public(str(item[4][0])) for item in found):
             raise AddressRefused("the host's name leads to an address that is not public")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=kind,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for kind, address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        return found
 
 
-@dataclass(slots=True)
+class _Target(NamedTuple):
+    """Where a request goes, and what its head says of it."""
+
+    origin: Origin
+    path: str
+    host: str
+
+
+def _read_target(text: str) -> _Target:
+    try:
+        return _target_of(URL(text))
+    except ValueError as error:
+        raise AddressRefused("the URL cannot be called", code="url_refused") from error
+
+
+def _target_of(url: URL) -> _Target:
+    if url.scheme not in ("http", "https") or not url.raw_host or url.port is None:
+        raise AddressRefused("the URL cannot be called", code="url_refused")
+    origin = Origin(url.raw_host, url.port, url.scheme == "https")
+    host = f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host
+    if not url.is_default_port():
+        host = f"{host}:{url.port}"
+    return _Target(origin, url.raw_path_qs, host)
+
+
+_known_target = lru_cache(256)(_read_target)
+
+
 class HttpClient:
     """A connection pool for one event loop. `request` opens it; `close` ends it.
 
@@ -162,12 +202,21 @@ class HttpClient:
     allow_private (development only) takes its ranges and ports off again.
     """
 
-    timeout_s: float
-    connections: int = 100
-    guarded: bool = False
-    allow_private: bool = False
-    resolver: AbstractResolver | None = None
-    _session: aiohttp.ClientSession | None = field(default=None, init=False)
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        connections: int = 100,
+        guarded: bool = False,
+        allow_private: bool = False,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.guarded = guarded
+        self.allow_private = allow_private
+        judging = guarded and not allow_private
+        self._resolver = resolver or (GuardedResolver() if judging else SystemResolver())
+        self._pool = Pool(self._dial, limit=connections)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
@@ -177,105 +226,74 @@ class HttpClient:
         Raises:
             HttpFault: when no status came back; its `written` tells what the server may have seen.
             AddressRefused: when the guard forbids the URL. Nothing was sent.
+            ValueError: for a header that holds a line break.
         """
-        target = check_url(url, allow_private=self.allow_private) if self.guarded else URL(url)
-        progress = _Progress()
-        _progress.set(progress)
+        if self.guarded:
+            target = _target_of(check_url(url, allow_private=self.allow_private))
+        else:
+            target = _known_target(url)
+        request = _bytes_of(method, target, headers, body)
+        began = clock.monotonic()
+        wire = self._pool.idle_to(target.origin) or await self._connected(target.origin)
         try:
-            async with self._opened().request(
-                method,
-                target,
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-            ) as response:
-                return await _answer(response)
-        except aiohttp.InvalidURL as error:
-            raise AddressRefused("the URL cannot be called", code="url_refused") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _fault_of(error, written=progress.written) from error
+            return await wire.exchange(request, began + self.timeout_s - clock.monotonic())
+        except (OSError, NotHTTP) as error:
+            raise _fault_of(error, written=True) from error
+        finally:
+            self._pool.give_back(target.origin, wire)
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=self._connector(),
-                timeout=aiohttp.ClientTimeout(
-                    total=self.timeout_s, connect=self.timeout_s * _CONNECT_SHARE
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,  # a bomb stays a small, unread body
-                trust_env=False,
-                headers={"User-Agent": "Carillon", "Accept-Encoding": "identity"},
-                request_class=_NotedRequest,
-            )
-        return self._session
+    async def _connected(self, origin: Origin) -> Wire:
+        try:
+            async with asyncio.timeout(self.timeout_s * _CONNECT_SHARE):
+                return await self._pool.take(origin)
+        except (OSError, UnicodeError) as error:
+            raise _fault_of(error, written=False) from error
 
-    def _connector(self) -> aiohttp.TCPConnector:
-        guard = GuardedResolver() if self.guarded and not self.allow_private else None
-        return aiohttp.TCPConnector(
-            limit=self.connections,
-            resolver=self.resolver or guard,
-            use_dns_cache=guard is None,
-            keepalive_timeout=15,
+    async def _dial(self, origin: Origin, wire: Wire) -> None:
+        """Connects to the first of the host's addresses that answers (RFC 8305)."""
+        addresses = await self._resolver.resolve(origin.host, origin.port)
+        connected = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
+        )
+        await asyncio.get_running_loop().create_connection(
+            lambda: wire,
+            sock=connected,
+            ssl=_tls() if origin.tls else None,
+            server_hostname=origin.host.rstrip(".") if origin.tls else None,
         )
 
     async def close(self) -> None:
         """Closes the connections; a later request opens new ones."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._pool.close()
 
 
-class _Progress:
-    """Whether a request may have been written."""
-
-    __slots__ = ("written",)
-
-    def __init__(self) -> None:
-        self.written = False
+@lru_cache(1)
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-_progress: ContextVar[_Progress] = ContextVar("progress")
-
-
-class _NotedRequest(aiohttp.ClientRequest):
-    """Notes the moment before the first byte goes out: what fails earlier was surely not sent.
-
-    aiohttp's tracing tells the same at ten times the price: it wraps every step of every request.
-    """
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        _progress.get().written = True
-        return await super().send(conn)
-
-
-async def _answer(response: aiohttp.ClientResponse) -> Answer:
-    """Reads on after the status. What goes wrong here no longer hides what the server said."""
-    body = bytearray()
-    complete = True
-    length = response.content_length
-    try:
-        while len(body) <= READ_LIMIT and len(body) != length:
-            chunk = await response.content.read(READ_LIMIT + 1 - len(body))
-            if not chunk:
-                break
-            body += chunk
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        complete = False
-    if not complete or len(body) > READ_LIMIT:
-        complete = False
-        response.close()  # never into the pool: there is more to come on this connection
-    return Answer(response.status, response.headers, bytes(body[:READ_LIMIT]), complete)
+def _bytes_of(method: str, target: _Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+        raise ValueError("a header holds a line break")
+    length = f"Content-Length: {len(body)}\r\n" if body or method != "GET" else ""
+    return (
+        f"{method} {target.path} HTTP/1.1\r\nHost: {target.host}\r\n"
+        "User-Agent: Carillon\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+        f"{lines}{length}\r\n"
+    ).encode() + body
 
 
 def _fault_of(error: Exception, *, written: bool) -> HttpFault:
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
+    if isinstance(error, ssl.SSLError):
         code, detail = "tls", "no secure connection could be made"
-    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+    elif isinstance(error, socket.gaierror | UnicodeError):
         code, detail = "dns", "the host's name cannot be resolved"
     elif isinstance(error, TimeoutError):
         code, detail = "timeout", "no answer in time"
-    elif isinstance(error, aiohttp.ClientResponseError):
+    elif isinstance(error, NotHTTP):
         code, detail = "garbage", "the answer is not HTTP"
     else:
         code, detail = "connection", "the connection failed"

@@ -7,7 +7,6 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
-from aiohttp.abc import AbstractResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -183,12 +182,9 @@ async def test_a_name_that_cannot_be_resolved_was_not_written(guarded, monkeypat
 async def test_a_host_that_accepts_nothing_was_not_written():
     """A backlog that is full: the connect hangs, and its share of the time runs out."""
 
-    class Blackhole(AbstractResolver):
-        async def resolve(self, host, port=0, family=socket.AF_INET):
+    class Blackhole:
+        async def resolve(self, host, port):
             await asyncio.Event().wait()
-
-        async def close(self):
-            pass
 
     client = HttpClient(timeout_s=0.15, resolver=Blackhole())
 
