@@ -253,7 +253,13 @@ class BroadcastRecipient(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["broadcast", "telegram_sent"], name="broadcast_recipient_sent"),
+            # Not of all rows: until statistics know of a broadcast, PostgreSQL could take this for
+            # as good a way to one recipient as broadcast_recipient_once, and read all of them.
+            models.Index(
+                fields=["broadcast", "telegram_sent"],
+                condition=models.Q(telegram_sent=True),
+                name="broadcast_recipient_sent",
+            ),
             models.Index(fields=["recipient", "broadcast"], name="broadcast_recipient_person"),
             models.Index(
                 fields=["broadcast", "state", "recipient"],

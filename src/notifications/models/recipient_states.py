@@ -16,14 +16,23 @@ _LAUNCH = 0x42C5  # and of those on who makes its recipients and messages
 _FOUND = (
     "SELECT r.recipient_id, r.state, r.requeue, r.error, CAST(r.channel_states AS text),"
     " m.channel, m.status, m.provider_message_id, m.last_error, m.sent_at"
-    " FROM notifications_notificationmessage m"
-    " JOIN notifications_broadcastrecipient r"
-    " ON r.broadcast_id = {broadcast} AND r.recipient_id = m.user_id"
-    " WHERE m.notification_id {among} AND r.notification_id = m.notification_id"
-    " ORDER BY r.recipient_id, m.id"
 )
-_FOUND_POSTGRES = _FOUND.format(broadcast="%s", among="= ANY(%s::bigint[])")
-_FOUND_SQLITE = _FOUND.format(broadcast="?", among="IN (SELECT value FROM json_each(?))")
+# OFFSET 0 keeps each look-up one: joined, a table without statistics would be read as a whole.
+_FOUND_POSTGRES = f"""
+{_FOUND} FROM unnest(%s::bigint[]) AS k(id) CROSS JOIN LATERAL (
+  SELECT * FROM notifications_notificationmessage WHERE notification_id = k.id OFFSET 0
+) AS m CROSS JOIN LATERAL (
+  SELECT * FROM notifications_broadcastrecipient
+  WHERE broadcast_id = %s AND recipient_id = m.user_id AND notification_id = k.id OFFSET 0
+) AS r
+ORDER BY r.recipient_id, m.id
+"""  # noqa: S608 -- constant text
+_FOUND_SQLITE = (
+    f"{_FOUND} FROM notifications_notificationmessage m JOIN notifications_broadcastrecipient r"  # noqa: S608
+    " ON r.broadcast_id = ?1 AND r.recipient_id = m.user_id"
+    " WHERE m.notification_id IN (SELECT value FROM json_each(?2))"
+    " AND r.notification_id = m.notification_id ORDER BY r.recipient_id, m.id"
+)
 _WRITE_POSTGRES = """
 UPDATE notifications_broadcastrecipient r SET
   state = v.state, channel_states = v.channels::jsonb, error = v.error,
@@ -102,7 +111,7 @@ def messages_of(broadcast_id: int, keys: Sequence[int]) -> list[Found]:
         rows = hot_sqlite.raw().execute(_FOUND_SQLITE, (broadcast_id, json.dumps(list(keys))))
         return [Found._make((*row[:-1], hot_sqlite.parse_time(row[-1]))) for row in rows.fetchall()]
     with hot_postgres.raw() as cursor:
-        cursor.execute(_FOUND_POSTGRES, [broadcast_id, hot_postgres.array(keys)])
+        cursor.execute(_FOUND_POSTGRES, [hot_postgres.array(keys), broadcast_id])
         return [Found._make(row) for row in cursor.fetchall()]
 
 

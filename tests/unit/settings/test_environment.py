@@ -137,7 +137,8 @@ def test_database_urls():
     assert database_settings("postgres://u@/n?host=/run/pg", Path(), 1)["HOST"] == "/run/pg"
     url = "postgres://u@h/n?sslmode=verify-full&options=-c%20lock_timeout%3D5s"
     options = database_settings(url, Path(), 1)["OPTIONS"]
-    assert (options["sslmode"], options["options"]) == ("verify-full", "-c lock_timeout=5s")
+    assert options["sslmode"] == "verify-full"
+    assert options["options"] == "-c random_page_cost=1.1 -c lock_timeout=5s"
     assert database_settings("", Path("d"), 1)["NAME"] == "d/carillon.sqlite3"
     assert database_settings("sqlite:////srv/x.db", Path("d"), 1)["NAME"] == "/srv/x.db"
 
