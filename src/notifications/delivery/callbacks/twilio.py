@@ -28,8 +28,10 @@ _KINDS = {
     "read": ReceiptKind.DELIVERED,
     "undelivered": ReceiptKind.FAILED,
     "failed": ReceiptKind.FAILED,
+    "canceled": ReceiptKind.FAILED,  # by a person at Twilio: nobody will be sent it
+    "partially_delivered": ReceiptKind.SENT,  # not a proof that all of it arrived
 }
-_ON_THE_WAY = frozenset({"accepted", "scheduled", "queued", "sending", "canceled"})
+_ON_THE_WAY = frozenset({"accepted", "scheduled", "queued", "sending"})
 _UNKNOWN_NUMBERS = frozenset({"30005", "30006", "21211", "21614"})
 _BLOCKED = frozenset({"30004", "21610"})
 
