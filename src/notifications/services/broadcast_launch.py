@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest, Least
 
@@ -41,9 +41,7 @@ from notifications.models.recipients import Untold, give_keys, insert_recipients
 from notifications.services.audience import invalid_audience
 from notifications.shared_rows import category_by_key, category_keys
 
-SNAPSHOT_BATCH = 5_000
-_PART_MOST = {"postgresql": 5_000, "sqlite": 1_000}
-"""SQLite has one writer: whoever cancels or accepts waits for a part."""
+SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
 RETRY_POLICY = "broadcast"
 CALLS = 4
@@ -170,7 +168,7 @@ def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
         return broadcast.snapshot_done
     audience = audience_of(broadcast, now=broadcast.sent_at or clock.now())
     pages = audience.stream(after=broadcast.snapshot_after)
-    for people in _parts(pages, min(SNAPSHOT_BATCH, _PART_MOST[connection.vendor])):
+    for people in _parts(pages, SNAPSHOT_BATCH):
         if not _write_recipients(broadcast_id, people) or _is_over(until):
             return False
     with transaction.atomic():
