@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 
 from carillon.celery import app
+from carillon.security_log import note_failed_login, note_login
 
 
 class CarillonConfig(AppConfig):
@@ -15,3 +17,5 @@ class CarillonConfig(AppConfig):
 
     def ready(self) -> None:
         app.set_default()
+        user_logged_in.connect(note_login, dispatch_uid="carillon.security")
+        user_login_failed.connect(note_failed_login, dispatch_uid="carillon.security")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from carillon.bridge import Bridge
+from carillon.body_limits import body_limit
+from carillon.bridge import Bridge, Limits
+from carillon.refusals import refuse
 from carillon.wsgi import application as wsgi
 from notifications.conf import environment
 
-application = Bridge(wsgi, max_body_bytes=environment().max_body_bytes)
+application = Bridge(
+    wsgi,
+    max_body_bytes=body_limit,
+    limits=Limits(waiting=environment().waiting_requests, patience=environment().waiting_seconds),
+    refuse=refuse,
+)

@@ -1,8 +1,11 @@
 """HTTP from an ASGI server into a WSGI application, in threads; websockets and lifespan beside it.
 
 Django's own ASGI handler starts a thread a request, and with it a database connection a request; a
-pool of lasting threads serves several times as many requests (ADR 3). Each request begins and ends
+pool of lasting threads serves several times as many requests (ADR 5). Each request begins and ends
 in one thread, so Django's request signals tend to its connection there.
+
+What says how the service is has pools of its own: requests that hang on a database hold up neither
+the live check nor static files, which need none, nor the checks that ask for it.
 """
 
 from __future__ import annotations
@@ -11,41 +14,88 @@ import asyncio
 import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from carillon.pools import ClientGone, Overloaded, Pool, Receive, TookTooLong
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 THREADS = 4  # more only wait for one another: a request is Python, and Python runs one at a time
+WAITING = 128
+PATIENCE_S = 5.0
+HEALTH_LIMIT_S = 2.0
+METRICS_LIMIT_S = 5.0
+STATIC_THREADS = 2
+HEALTH_THREADS = 2
+LIVE_PATH = "/health/live"
+HEALTH_PATHS = ("/health", "/health/ready")
+METRICS_PATH = "/metrics"
+STATIC_PREFIX = "/static/"
 NO_SUCH_SOCKET = 4404
 _BARE_HEADERS = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _BODILESS = (204, 304)
 
 
-class ClientGone(Exception):
-    """The client hung up before its request was complete."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much the bridge takes on.
+
+    threads: for requests. waiting: requests that may wait for one; patience: for how many seconds.
+    health_limit, metrics_limit: seconds in which those are answered, whatever the database does.
+    """
+
+    threads: int = THREADS
+    waiting: int = WAITING
+    patience: float = PATIENCE_S
+    health_limit: float = HEALTH_LIMIT_S
+    metrics_limit: float = METRICS_LIMIT_S
+
+
+Refuse = Callable[[Scope, bool], Answer]
+"""What is said to a request that was not answered: the scope, and whether it had begun."""
+
+
+def refuse_plainly(_scope: Scope, _begun: bool) -> Answer:
+    """503 without words."""
+    return 503, [(b"content-length", b"0"), (b"retry-after", b"1")], b""
 
 
 class Bridge:
-    """The ASGI application. websocket: the application of the realtime hub, once there is one."""
+    """The ASGI application.
+
+    max_body_bytes: of a longer body only so much is read that its length is seen to be over; a
+    number, or what tells it by a path.
+    websocket: the application of the realtime hub, once there is one.
+    """
 
     def __init__(
         self,
         wsgi: WsgiApplication,
         *,
-        max_body_bytes: int,
-        threads: int = THREADS,
+        max_body_bytes: int | Callable[[str], int],
+        limits: Limits = Limits(),
+        refuse: Refuse = refuse_plainly,
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
     ) -> None:
         self._wsgi = wsgi
-        self._limit = max_body_bytes
+        self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
+        self._refuse = refuse
         self._websocket = websocket or refuse_socket
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._closing = False
+        self._requests = _pool("web", limits.threads, limits)
+        self._static = _pool("static", STATIC_THREADS, limits)
+        self._health = _pool("health", HEALTH_THREADS, limits, limits.health_limit)
+        self._metrics = _pool("metrics", 1, limits, limits.metrics_limit)
+
+    def close(self) -> None:
+        """From now on each answer asks its client to close the connection: this process ends."""
+        self._closing = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -57,14 +107,27 @@ class Bridge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await read_body(receive, self._limit)
+            body = await read_body(receive, self._max_body(scope["path"]))
+            call = partial(self._call, environ_of(scope, body))
+            answer = await self._pool_of(scope).run(call, receive)
         except ClientGone:
             return
-        loop = asyncio.get_running_loop()
-        environ = environ_of(scope, body)
-        status, headers, content = await loop.run_in_executor(self._threads, self._call, environ)
+        except (Overloaded, TookTooLong) as error:
+            answer = self._refuse(scope, isinstance(error, TookTooLong))
+        status, headers, content = answer
+        if self._closing:
+            headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _pool_of(self, scope: Scope) -> Pool:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        place = path.rstrip("/")
+        if place in HEALTH_PATHS:
+            return self._health
+        if place == LIVE_PATH or path.startswith(STATIC_PREFIX):
+            return self._static
+        return self._metrics if place == METRICS_PATH else self._requests
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Runs one request from beginning to end in this thread."""
@@ -81,13 +144,8 @@ class Bridge:
             if close is not None:
                 close()
         status, headers = started[-1]
-        encoded = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-        ]
         number = int(status[:3])
-        if number not in _BODILESS and not any(name == b"content-length" for name, _ in encoded):
-            encoded.append((b"content-length", str(len(content)).encode()))
-        return number, encoded, content
+        return number, encode_headers(headers, None if number in _BODILESS else content), content
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -95,9 +153,24 @@ class Bridge:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await asyncio.to_thread(self._threads.shutdown, wait=True)
+                await asyncio.to_thread(self._requests.shutdown)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _pool(name: str, threads: int, limits: Limits, limit: float | None = None) -> Pool:
+    patience = limits.patience if limit is None else limit
+    return Pool(name, threads, waiting=limits.waiting, patience=patience, limit=limit)
+
+
+def encode_headers(
+    headers: Iterable[tuple[str, str]], content: bytes | None
+) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them, with the content's length where there is content and none yet."""
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if content is not None and not any(name == b"content-length" for name, _ in encoded):
+        encoded.append((b"content-length", str(len(content)).encode()))
+    return encoded
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

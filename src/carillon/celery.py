@@ -7,102 +7,137 @@ nothing; the task `deliver` pokes it. See docs/adr/0007.
 from __future__ import annotations
 
 import os
-import secrets
-import signal
 import sys
-import threading
+from functools import cached_property
 from typing import Any
 
-import structlog
 from celery import Celery, signals
+from celery.fixups.django import DjangoFixup
 from celery.schedules import crontab
+from django.conf import settings
+from django.utils.log import configure_logging
 from kombu import Queue
 
 from notifications.domain.channels import Lane
 
+_EXPIRES_S = 60
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carillon.settings.base")
 
-log = structlog.get_logger("carillon.celery")
-app = Celery("carillon")
-sys.path.remove(os.getcwd())  # Celery put it first, where a stray file would shadow a module
+
+def fixup(app: Celery) -> _Fixup:
+    """What Celery does for Django, with our own care for connections."""
+    made = _Fixup(app)
+    made.install()
+    sys.path.remove(os.getcwd())  # it was put first, where a stray file would shadow a module
+    return made
+
+
+class _Fixup(DjangoFixup):
+    @cached_property
+    def worker_fixup(self) -> Any:
+        from carillon.celery_worker import WorkerFixup  # noqa: PLC0415 -- in workers alone
+
+        return WorkerFixup(self.app)
+
+
+class CarillonCelery(Celery):
+    """The app: its workers are our own, whoever starts them."""
+
+    builtin_fixups = {"carillon.celery:fixup"}
+
+    @cached_property
+    def Worker(self) -> Any:
+        """The class of workers: `celery -A carillon worker` starts it, too."""
+        from carillon.celery_worker import CarillonWorker  # noqa: PLC0415 -- in workers alone
+
+        return self.subclass_with_self(CarillonWorker)
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+        """Hands a task to the broker; without one it is written down, and a worker runs it."""
+        from notifications.conf import environment  # noqa: PLC0415 -- Django is ready only now
+        from notifications.services.queued_tasks import enqueue  # noqa: PLC0415 -- see above
+
+        if environment().redis_url:
+            return super().send_task(name, *args, **options)
+        return enqueue(self, name, *args, **options)
+
+
+app = CarillonCelery("carillon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def _every(schedule: float | crontab, task: str) -> dict[str, Any]:
+    """An entry of beat's. A task that nobody took for a minute is dropped: the next one follows."""
+    return {"task": task, "schedule": schedule, "options": {"expires": _EXPIRES_S}}
+
+
 app.conf.update(
+    # Tasks that stand beside what they call, and not among notifications.tasks.
+    imports=["notifications.broadcast_batch", "notifications.services.broadcast"],
     task_queues=[Queue(lane) for lane in Lane],
     beat_schedule={
-        "maintain": {"task": "notifications.tasks.maintain", "schedule": 60.0},
-        "launch_broadcasts": {"task": "notifications.tasks.launch_broadcasts", "schedule": 1.0},
-        "apply_receipts": {"task": "notifications.tasks.apply_receipts", "schedule": 2.0},
-        "tell_webhooks": {"task": "notifications.tasks.tell_webhooks", "schedule": 2.0},
-        "ask_providers": {"task": "notifications.tasks.ask_providers", "schedule": 30.0},
-        "close_digests": {"task": "notifications.tasks.close_digests", "schedule": 10.0},
-        "process-scheduled-notifications": {
-            "task": "notifications.tasks.process_scheduled_notifications",
-            "schedule": crontab(minute="*"),
-        },
-        "retry-failed-notifications": {
-            "task": "notifications.tasks.retry_failed_notifications",
-            "schedule": crontab(minute="*/5"),
-        },
-        "cleanup-cancelled-notifications": {
-            "task": "notifications.tasks.cleanup_cancelled_notifications",
-            "schedule": crontab(hour="3", minute="0"),
-        },
+        "maintain": _every(60, "notifications.tasks.maintain"),
+        "launch_broadcasts": _every(1, "notifications.tasks.launch_broadcasts"),
+        "process-scheduled-broadcasts": _every(
+            1, "notifications.services.broadcast.process_scheduled_broadcasts"
+        ),
+        "apply_receipts": _every(2, "notifications.tasks.apply_receipts"),
+        "tell_webhooks": _every(2, "notifications.tasks.tell_webhooks"),
+        "ask_providers": _every(30, "notifications.tasks.ask_providers"),
+        "prove_templates": _every(30, "notifications.tasks.prove_templates"),
+        "close_digests": _every(10, "notifications.tasks.close_digests"),
+        "process-scheduled-notifications": _every(
+            crontab(minute="*"), "notifications.tasks.process_scheduled_notifications"
+        ),
+        "retry-failed-notifications": _every(
+            crontab(minute="*/5"), "notifications.tasks.retry_failed_notifications"
+        ),
+        "cleanup-cancelled-notifications": _every(
+            crontab(hour="3", minute="0"), "notifications.tasks.cleanup_cancelled_notifications"
+        ),
     },
-    beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the database
-    # Celery would close the pool that this process's Worker uses after each task.
-    CELERY_DB_REUSE_MAX=1_000_000_000,
+    beat_scheduler="carillon.celery_beat:QuietScheduler",
 )
 app.autodiscover_tasks(["notifications"])
 
 
-class Crew:
-    """The Worker of this process, in a thread beside Celery's own loop.
+def _start_crew(**_: Any) -> None:
+    """In each process of a pool that forks, once it is forked."""
+    from carillon.crew import crew  # noqa: PLC0415 -- Django is ready only now
 
-    name: what the owner's name in leases begins with, so that who started this Celery worker can
-    end its leases when it dies. Empty: the Worker makes a name up.
+    crew.start([lane for lane in Lane if lane in app.amqp.queues.consume_from])
+
+
+def _stop_crew(**_: Any) -> None:
+    from carillon.crew import crew  # noqa: PLC0415 -- see above
+
+    crew.stop()
+
+
+def _start_crew_unless_forking(instance: Any = None, **_: Any) -> None:
+    """Pools that do not fork have no process_init: their one process gets the crew.
+
+    Before the broker answers, if it ever does: the database says what is due.
     """
-
-    def __init__(self) -> None:
-        self.name = ""
-        self._thread: threading.Thread | None = None
-        self._worker: Any = None
-
-    def start(self, **_: Any) -> None:
-        from notifications.worker import Worker  # noqa: PLC0415 -- Django is ready only now
-
-        if self._thread is not None:
-            return
-        chosen = [lane for lane in Lane if lane in app.amqp.queues.consume_from]
-        name = f"{self.name}:{os.getpid()}:{secrets.token_hex(4)}" if self.name else None
-        self._worker = Worker(lanes=chosen or None, name=name)
-        self._thread = threading.Thread(target=self._run, name="carillon-worker")
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._worker.run()
-        except Exception:
-            # A process that no longer delivers must not look alive: the pool starts another.
-            log.exception("worker.failed", owner=self._worker.owner)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def stop(self, **_: Any) -> None:
-        if self._thread is not None:
-            self._worker.stop()
-            self._thread.join()
-            self._thread = None
-
-    def start_unless_forking(self, instance: Any = None, **_: Any) -> None:
-        """Pools that do not fork have no process_init: their one process gets the Worker.
-
-        Before the broker answers, if it ever does: the database says what is due.
-        """
-        if "prefork" not in instance.pool_cls.__module__ and getattr(instance, "delivers", True):
-            self.start()
+    if "prefork" not in instance.pool_cls.__module__:
+        _start_crew()
 
 
-crew = Crew()
-signals.worker_process_init.connect(crew.start)
-signals.worker_process_shutdown.connect(crew.stop)
-signals.celeryd_after_setup.connect(crew.start_unless_forking)
-signals.worker_shutdown.connect(crew.stop)
+def _serve_metrics(**_: Any) -> None:
+    from carillon.metrics_port import serve_metrics  # noqa: PLC0415 -- in workers alone
+
+    serve_metrics()
+
+
+def _log_as_everywhere(**_: Any) -> None:
+    """Keeps Celery from setting up logs of its own: Django's settings hold for all processes."""
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+
+
+signals.setup_logging.connect(_log_as_everywhere)
+signals.celeryd_init.connect(_serve_metrics)
+signals.worker_process_init.connect(_start_crew)
+signals.worker_process_shutdown.connect(_stop_crew)
+signals.celeryd_after_setup.connect(_start_crew_unless_forking)
+signals.worker_shutdown.connect(_stop_crew)

@@ -10,18 +10,20 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from carillon.body_limits import body_limit
+from carillon.security_log import LINK_PATH, REFUSALS, note_refusal
 from notifications.api.errors import BodyTooLarge, problem_response
 from notifications.conf import environment
-from notifications.infra import clock
+from notifications.infra import clock, commits
 
 log = structlog.get_logger("carillon.web")
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 EXACT_PREFIXES = ("/admin/", "/static/")  # their own slashes mean something
-LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
-"""Paths that hold a credential: logs do not."""
 DOCS_PATH = "/api/docs"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""They change nothing (RFC 9110 section 9.2.1): no commit of theirs matters to a client."""
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self';"
@@ -29,6 +31,7 @@ _POLICY = (
 )
 # The page of drf-spectacular carries a style element, and Swagger UI sets styles itself.
 _DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'"
+_HSTS = "max-age=31536000"
 _PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
@@ -39,11 +42,12 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get(REQUEST_ID, "")
-        request_id = given if SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id = request_id_of(request.headers.get(REQUEST_ID, ""))
         began = clock.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._answer(request)
+            if response.status_code in REFUSALS:
+                note_refusal(request, response)
             if response.status_code >= 400:
                 log.info(
                     "request.refused",
@@ -53,15 +57,23 @@ class RequestMiddleware:
                     ms=round((clock.monotonic() - began) * 1000, 1),
                 )
         response[REQUEST_ID] = request_id
-        _harden(response, request.path_info)
+        harden(response, request.path_info)
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        limit = environment().max_body_bytes
+        limit = body_limit(request.path_info)
         if content_length(request) > limit:
             return _too_large(request, limit)
         request.path_info = without_slash(request.path_info)
-        return self.get_response(request)
+        if request.method in SAFE_METHODS:
+            return self.get_response(request)
+        with commits.settled():
+            return self.get_response(request)
+
+
+def request_id_of(given: str) -> str:
+    """The client's own id of its request, where it is a sane one; else a new one."""
+    return given if SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def content_length(request: HttpRequest) -> int:
@@ -81,14 +93,17 @@ def without_slash(path: str) -> str:
 
 def _too_large(request: HttpRequest, limit: int) -> HttpResponse:
     error = BodyTooLarge(
-        f"the body is larger than the {limit:,} bytes that this service reads:"
+        f"the body is larger than the {limit:,} bytes that are read here:"
         " send several smaller requests"
     )
     return problem_response(error, path=request.path)
 
 
-def _harden(response: HttpResponseBase, path: str) -> None:
+def harden(response: HttpResponseBase, path: str) -> None:
+    """Adds the security headers that a view has not set itself."""
     response.headers.setdefault(
         "Content-Security-Policy", _DOCS_POLICY if path == DOCS_PATH else _POLICY
     )
     response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
+    if environment().production:  # which is reached by https alone
+        response.headers.setdefault("Strict-Transport-Security", _HSTS)

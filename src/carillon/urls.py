@@ -5,9 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from notifications.web import signing_in
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("notifications.web.urls")),
     path("", include("notifications.api.urls")),
+    path("admin/login/", signing_in.login),
     path("admin/", admin.site.urls),
 ]
 

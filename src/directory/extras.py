@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
+from directory.addresses import AddressFault, read_url
 from directory.models.contact import Device
 
 MAX_GROUPS = 100
@@ -65,11 +65,10 @@ def read_contact_points(value: Any) -> dict[str, str]:
         if address is not None and not isinstance(address, str):
             raise ValueError(f"of the kind {kind} must be a text")
         text = (address or "").strip()
-        if len(text) > 1000 or _CONTROL.search(text):
-            raise ValueError(f"of the kind {kind} is too long or holds a control character")
-        if text and not urlsplit(text).scheme:
-            raise ValueError(f"of the kind {kind} must be a URL")
-        found[kind] = text
+        try:
+            found[kind] = read_url(text) if text else ""
+        except AddressFault as fault:
+            raise ValueError(f"of the kind {kind} {fault}") from fault
     return found
 
 

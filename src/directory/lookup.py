@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from directory.models import User
+from directory.references import PREFIX, ExternalId, PersonKey, read_person
+from directory.texts import is_storable
 
 _AT_ONCE = 500
-Reference = int | UUID | str
-"""A person: our id, our uuid, or a text that is the platform's external_id, else a username."""
+IS_STAFF = Q(is_staff=True) | Q(is_superuser=True)
+Reference = PersonKey | str
+"""A person: a key, or a text that is an external_id or a username and of one person only."""
 
 
-def read_reference(value: object) -> Reference | None:
-    """The reference in a value of a file or a body; None when it can be none."""
-    if isinstance(value, bool) or value is None:
+def read_reference(value: object, *, written: bool = False) -> Reference | None:
+    """The reference in a value of a file or a body; None when it can be none.
+
+    written: digits are our id, as in a query. In a file or a body they are the platform's.
+    """
+    key = read_person(value, written=written)
+    if key is not None:
+        return key
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > 150 or not is_storable(text) or text.startswith(PREFIX):
         return None
-    if isinstance(value, int):
-        return value if 0 < value < 1 << 63 else None
-    if isinstance(value, UUID):
-        return value
-    text = str(value).strip()
-    if not text or len(text) > 150 or "\x00" in text:
-        return None
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
-    try:
-        return UUID(text) if len(text) >= 32 else text
-    except ValueError:
-        return text
+    return read_person(text, written=written) or text
+
+
+def staff_among(ids: Iterable[int]) -> set[int]:
+    """Which of these people (ids) are members of staff: a query for every 500."""
+    wanted = sorted(set(ids))
+    found: set[int] = set()
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = User.objects.filter(IS_STAFF, pk__in=wanted[start : start + _AT_ONCE])
+        found.update(rows.values_list("pk", flat=True))
+    return found
 
 
 def find_people(references: Iterable[Reference]) -> dict[Reference, int]:
-    """The ids of those who exist, by reference; a query for every 500 of a sort."""
+    """The ids of those who exist, by reference; a query for every 500 of a sort.
+
+    A text that is the username of one person and the external_id of another names nobody.
+    """
     wanted = set(references)
-    found: dict[Reference, int] = {}
-    for field, some in (
-        ("pk", sorted(r for r in wanted if isinstance(r, int))),
-        ("uuid", [r for r in wanted if isinstance(r, UUID)]),
-        ("username", sorted(r for r in wanted if isinstance(r, str))),
-        ("external_id", sorted(r for r in wanted if isinstance(r, str))),  # outranks a username
-    ):
-        for start in range(0, len(some), _AT_ONCE):
-            rows = User.objects.filter(**{f"{field}__in": some[start : start + _AT_ONCE]})
-            found.update(rows.values_list(field, "pk"))
+    texts = sorted(r for r in wanted if isinstance(r, str))
+    named, known = _ids_by("username", texts), _ids_by("external_id", texts)
+    theirs = _ids_by("external_id", sorted(r.value for r in wanted if isinstance(r, ExternalId)))
+    found: dict[Reference, int] = {
+        **_ids_by("pk", sorted(r for r in wanted if isinstance(r, int))),
+        **_ids_by("uuid", [r for r in wanted if isinstance(r, UUID)]),
+        **{ExternalId(name): user for name, user in theirs.items()},
+    }
+    for text in texts:
+        meant = {table[text] for table in (named, known) if text in table}
+        if len(meant) == 1:
+            found[text] = meant.pop()
+    return found
+
+
+def _ids_by(field: str, values: Sequence[Any]) -> dict[Any, int]:
+    found: dict[Any, int] = {}
+    for start in range(0, len(values), _AT_ONCE):
+        rows = User.objects.filter(**{f"{field}__in": values[start : start + _AT_ONCE]})
+        found.update(rows.values_list(field, "pk"))
     return found

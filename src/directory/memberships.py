@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from directory.extras import DeviceEntry
 from directory.models import ContactPoint, Device, Group, GroupMembership, User
 
@@ -57,6 +59,19 @@ def set_groups(wanted: Mapping[int, set[int]]) -> None:
             ignore_conflicts=True,
             batch_size=_AT_ONCE,
         )
+
+
+def tokens_of_staff(tokens: Iterable[str]) -> set[str]:
+    """Which of these devices' tokens are a member of staff's."""
+    wanted = sorted(set(tokens))
+    found: set[str] = set()
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = Device.objects.filter(
+            Q(user__is_staff=True) | Q(user__is_superuser=True),
+            token__in=wanted[start : start + _AT_ONCE],
+        )
+        found.update(rows.values_list("token", flat=True))
+    return found
 
 
 def register_devices(entries: Sequence[tuple[int, DeviceEntry]], *, at: datetime) -> None:

@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from directory.addresses import normalise_address
+from directory.csv_records import Cell
 from directory.import_rows import Line
 from directory.memberships import (
     UnknownGroup,
@@ -21,9 +23,10 @@ from directory.memberships import (
     register_devices,
     set_groups,
     set_urls,
+    tokens_of_staff,
 )
-from directory.models import ContactPoint, User, normalise_address
-from directory.models.contact import ContactKind, ContactState
+from directory.models import ContactPoint, User
+from directory.models.contact import ContactKind, ContactState, columns_of
 from directory.rows import insert_rows, take_ids
 
 _IDS_AT_ONCE = 500
@@ -52,7 +55,8 @@ _WRITTEN = (
 
 @dataclass(slots=True)
 class Upsert:
-    """What became of a batch. errors: (line, reason).
+    """What became of a batch. errors: (line, reason). protected: the lines among them that mean a
+    member of staff.
 
     people: who was written, by line. consents: the ids of those whose record says that they agreed
     to data processing, or that they did not; whoever keeps consents is told (see `upsert_people`).
@@ -62,6 +66,7 @@ class Upsert:
     updated: int = 0
     unchanged: int = 0
     errors: list[tuple[int, str]] = field(default_factory=list)
+    protected: set[int] = field(default_factory=set)
     people: dict[int, User] = field(default_factory=dict)
     consents: dict[bool, list[int]] = field(default_factory=dict)
 
@@ -69,28 +74,58 @@ class Upsert:
 OnWritten = Callable[[Upsert], object]
 
 
+class StaffProtected(ValueError):
+    """A record means a member of staff, whom only staff may change."""
+
+    def __init__(self) -> None:
+        super().__init__("is a member of staff, who is changed by staff only")
+
+
 class _Known:
     """The people whom a batch may mean, by each of their keys."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[Line], *, staff_too: bool) -> None:
+        self._staff_too = staff_too
+        tokens = [each.token for line in lines for each in line.extras.get("devices", ())]
+        self._staff_tokens = tokens_of_staff(tokens) if tokens and not staff_too else set()
         self._by: dict[str, dict[object, User]] = {"uuid": {}, "external_id": {}, "username": {}}
         for name, index in self._by.items():
             wanted = [value for line in lines for key, value in line.keys if key == name]
             for user in _users_with(name, wanted):
                 index[getattr(user, name)] = user
+        self._find_by_mail(lines)
         same: dict[int, User] = {}  # one object a person, whichever key found it
         for index in self._by.values():
             for key, user in index.items():
                 index[key] = same.setdefault(user.pk, user)
 
+    def _find_by_mail(self, lines: Sequence[Line]) -> None:
+        """People whom their address alone names, whose username is another spelling of it."""
+        names = self._by["username"]
+        wanted = [line.values["username"] for line in lines if line.by_email]
+        absent = [address for address in wanted if address not in names]
+        for start in range(0, len(absent), _IDS_AT_ONCE):
+            points = ContactPoint.objects.filter(
+                kind=ContactKind.EMAIL, address__in=absent[start : start + _IDS_AT_ONCE]
+            )
+            rows = User.objects.select_for_update().filter(pk__in=points.values("user_id"))
+            for user in rows.order_by("-pk"):  # of several the oldest counts
+                names[normalise_address(ContactKind.EMAIL, user.username)] = user
+
     def find(self, line: Line) -> User | None:
         """The person of a line.
 
         Raises:
+            StaffProtected: any of its keys or devices belongs to a member of staff.
             ValueError: when its keys belong to different people.
         """
         found = {key: self._by[key].get(value) for key, value in line.keys}
-        person = next((user for user in found.values() if user is not None), None)
+        people = [user for user in found.values() if user is not None]
+        if not self._staff_too and any(user.is_staff or user.is_superuser for user in people):
+            raise StaffProtected
+        if any(each.token in self._staff_tokens for each in line.extras.get("devices", ())):
+            raise StaffProtected
+        person = next(iter(people), None)
         for key, user in found.items():
             if user is not None and user is not person:
                 raise ValueError(f"{key} belongs to somebody else")
@@ -101,11 +136,14 @@ class _Known:
 
 
 def _check_takeover(line: Line, person: User, key: str) -> None:
-    """A person found by a weaker key must not have another value of the stronger one."""
+    """A person found by a weaker key has the very value of the stronger one, or is somebody else:
+    a name alone binds nobody to an identity of the platform's."""
     held = getattr(person, key)
-    if held and held != line.values[key]:
+    if held != line.values[key]:
         weaker = next(name for name, value in line.keys if getattr(person, name) == value)
-        raise ValueError(f"{weaker} belongs to somebody with another {key}")
+        raise ValueError(
+            f"{weaker} belongs to somebody {'with another' if held else 'without'} {key}"
+        )
 
 
 def _users_with(name: str, values: Sequence[object]) -> Iterable[User]:
@@ -115,29 +153,35 @@ def _users_with(name: str, values: Sequence[object]) -> Iterable[User]:
 
 
 def upsert_people(
-    lines: Sequence[Line], *, at: datetime | None = None, on_written: OnWritten | None = None
+    lines: Sequence[Line],
+    *,
+    at: datetime | None = None,
+    on_written: OnWritten | None = None,
+    staff_too: bool = False,
 ) -> Upsert:
     """Writes people, their contact points, groups and devices in one transaction.
 
-    Lines must name different people. on_written is called inside the transaction, for what other
-    parts keep of people. Raises IntegrityError when another writer came between.
+    Lines must name different people. staff_too: members of staff may be changed as well, for the
+    caller is one; otherwise their lines are errors. on_written is called inside the transaction,
+    for what other parts keep of people. Raises IntegrityError when another writer came between.
     """
     done = Upsert()
     fresh: list[User] = []
     changed: list[User] = []
     with transaction.atomic():
-        known, groups = _Known(lines), _groups_of(lines)
+        known, groups = _Known(lines, staff_too=staff_too), _groups_of(lines)
         for line in lines:
             try:
                 _check_groups(line, groups)
                 person = known.find(line)
             except ValueError as error:
                 done.errors.append((line.number, str(error)))
+                done.protected |= {line.number} if isinstance(error, StaffProtected) else set()
                 continue
             if person is None:
                 person = _new(line)
                 fresh.append(person)
-            elif _apply(person, line.values):
+            elif _apply(person, _changes_of(line)):
                 changed.append(person)
             else:
                 done.unchanged += 1
@@ -194,6 +238,13 @@ def _new(line: Line) -> User:
     return user
 
 
+def _changes_of(line: Line) -> dict[str, Any]:
+    """The values of a line, without a username that its address stands in for."""
+    if not line.by_email:
+        return line.values
+    return {name: value for name, value in line.values.items() if name != "username"}
+
+
 def _apply(user: User, values: dict[str, Any]) -> bool:
     """Sets the fields that a line names; answers whether any of them changed."""
     changed = False
@@ -201,11 +252,19 @@ def _apply(user: User, values: dict[str, Any]) -> bool:
         if name == "uuid":
             continue  # it found the person, or it is not theirs to change
         if name == "attributes":
-            value = {**user.attributes, **value}
+            value = {**user.attributes, **_typed(value, user.attributes)}
         if getattr(user, name) != value:
             setattr(user, name, value)
             changed = True
     return changed
+
+
+def _typed(given: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes with a CSV's texts in the type that the person's own have."""
+    return {
+        name: value.typed_as(held.get(name)) if isinstance(value, Cell) else value
+        for name, value in given.items()
+    }
 
 
 def _write_changes(users: Sequence[User]) -> None:
@@ -231,42 +290,51 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
 
 def _write_contact_points(changed: Sequence[User]) -> None:
     points: list[ContactPoint] = []
+    respelled: list[ContactPoint] = []
     gone = Q()
     held = _held_points(changed)
     for user in changed:
         wanted = {point.kind: point for point in _points_of(user)}
         for kind in _KIND_OF_FIELD.values():
             point, before = wanted.get(kind), held.get((user.pk, kind))
-            if point is not None and point.address != before:
+            if point is None:
+                gone |= Q(user=user, kind=kind) if before is not None else Q()
+            elif before is None or point.address != before.address:
                 points.append(point)
-            elif point is None and before is not None:
-                gone |= Q(user=user, kind=kind)
+            elif point.spelling != before.spelling:  # no new address: its state stays
+                before.spelling = point.spelling
+                respelled.append(before)
     if gone:
         ContactPoint.objects.filter(gone).delete()
+    ContactPoint.objects.bulk_update(respelled, ["spelling"])
     ContactPoint.objects.bulk_create(
         points,
         update_conflicts=True,
         unique_fields=["user", "kind"],
-        update_fields=["address", "state", "state_reason", "verified_at", "updated_at"],
+        update_fields=["address", "spelling", "state", "state_reason", "verified_at", "updated_at"],
     )
 
 
 def _points_of(user: User) -> list[ContactPoint]:
     """The contact points of what a person entered; a new address starts active."""
-    return [
-        ContactPoint(
-            user=user,
-            kind=kind,
-            address=normalise_address(kind, getattr(user, name)),
-            state=ContactState.ACTIVE,
-        )
-        for name, kind in _KIND_OF_FIELD.items()
-        if getattr(user, name)
-    ]
+    found = []
+    for name, kind in _KIND_OF_FIELD.items():
+        if given := getattr(user, name):
+            address, spelling = columns_of(kind, given)
+            found.append(
+                ContactPoint(
+                    user=user,
+                    kind=kind,
+                    address=address,
+                    spelling=spelling,
+                    state=ContactState.ACTIVE,
+                )
+            )
+    return found
 
 
-def _held_points(users: Sequence[User]) -> dict[tuple[int, str], str]:
+def _held_points(users: Sequence[User]) -> dict[tuple[int, str], ContactPoint]:
     rows = ContactPoint.objects.filter(
         user__in=[user.pk for user in users], kind__in=list(_KIND_OF_FIELD.values())
     )
-    return {(row.user_id, row.kind): row.address for row in rows}
+    return {(row.user_id, row.kind): row for row in rows}

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import models, transaction
 
 from directory.extras import read_groups
-from directory.lookup import Reference, find_people, read_reference
+from directory.lookup import Reference, find_people, read_reference, staff_among
 from directory.memberships import groups_of_names
 from directory.models import (
     Enrollment,
@@ -22,8 +22,10 @@ from directory.models import (
     Subject,
     TutorAssignment,
 )
+from directory.references import HOW
 
 _AT_ONCE = 500
+_NOBODY = "is nobody we know, or the username of one and the external_id of another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,14 @@ class Linked:
     rejected: list[tuple[int, str, str]]
 
 
-def add_links(kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Linked:
+def add_links(
+    kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]], *, staff_too: bool = False
+) -> Linked:
     """Writes relations of one sort, given as (index, fields). Good rows go in.
 
-    People are named by id, uuid, external_id or username; subjects by id or name, groups by name or
-    UUID. A subject or group that is not known yet is made.
+    People are named by a key or a username; subjects by id or name, groups by name or
+    UUID. A subject or group that is not known yet is made. staff_too: rows may name members of
+    staff, for the caller is one.
     """
     link = LINKS[kind]
     done = Linked(0, 0, [])
@@ -69,7 +74,7 @@ def add_links(kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Linke
         else:
             read.append((index, people, str(row.get(link.thing, "")).strip()))
     with transaction.atomic():
-        _write(link, read, done)
+        _write(link, read, done, staff_too=staff_too)
     return done
 
 
@@ -82,7 +87,7 @@ def _fault(
         return unknown, f"is not a known field; known: {', '.join(sorted(known))}"
     for name, needed in link.people.items():
         if people[name] is None and (needed or row.get(name) not in (None, "")):
-            return name, "must name a person: id, uuid, external_id or username"
+            return name, f"must name a person: {HOW}, or a username"
     thing = str(row.get(link.thing, "")).strip() if link.thing else "-"
     if not thing or len(thing) > 200 or not thing.isprintable():
         return link.thing, "must be a name of 1 to 200 characters"
@@ -90,16 +95,25 @@ def _fault(
 
 
 def _write(
-    link: Link, read: Sequence[tuple[int, dict[str, Reference | None], str]], done: Linked
+    link: Link,
+    read: Sequence[tuple[int, dict[str, Reference | None], str]],
+    done: Linked,
+    *,
+    staff_too: bool,
 ) -> None:
     found = find_people({ref for _, people, _ in read for ref in people.values() if ref})
+    staff = set() if staff_too else staff_among(found.values())
     things = _things(link.thing, {thing for _, _, thing in read})
     fresh: dict[tuple[int | None, ...], models.Model] = {}
     good = 0
     for index, people, thing in read:
         absent = next((n for n, ref in people.items() if ref and ref not in found), None)
         if absent is not None:
-            done.rejected.append((index, absent, "is nobody we know"))
+            done.rejected.append((index, absent, _NOBODY))
+            continue
+        protected = next((n for n, ref in people.items() if ref and found[ref] in staff), None)
+        if protected is not None:
+            done.rejected.append((index, protected, "is a member of staff"))
             continue
         if link.thing and thing not in things:
             done.rejected.append((index, link.thing, "does not exist"))
@@ -129,6 +143,10 @@ def _known(link: Link, keys: Sequence[tuple[int | None, ...]]) -> set[tuple[int 
     return found
 
 
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _things(kind: str, names: set[str]) -> dict[str, int]:
     """The ids of subjects or groups by the name that rows use; unknown names are made."""
     if kind == "group":
@@ -137,7 +155,7 @@ def _things(kind: str, names: set[str]) -> dict[str, int]:
         return {text: ids[name] for text, name in by_text.items() if name in ids}
     if kind != "subject":
         return {}
-    numbers = {int(text): text for text in names if text.isascii() and text.isdigit()}
+    numbers = {int(text): text for text in names if _is_key(text)}
     texts = [text for text in sorted(names) if text not in numbers.values()]
     found = {
         numbers[key]: key

@@ -17,7 +17,6 @@ from notifications.services import broadcast_batches
 from notifications.services.broadcast import (
     Answer,
     BroadcastService,
-    BroadcastTask,
     documented_errors,
     group_of_role,
     send_answer,
@@ -135,7 +134,7 @@ class BroadcastBatchProcessor:
         return BroadcastService.get_batch_status(broadcast_id)
 
 
-@shared_task(name="notifications.broadcast_batch.process_broadcast_batch_async", base=BroadcastTask)
+@shared_task(name="notifications.broadcast_batch.process_broadcast_batch_async")
 def process_broadcast_batch_async(
     broadcast_id: int,
     target_group: str,
@@ -146,7 +145,7 @@ def process_broadcast_batch_async(
     return BroadcastBatchProcessor.send_to_group_batch(broadcast_id, target_group, target_filter)
 
 
-@shared_task(name="notifications.broadcast_batch.retry_failed_broadcasts_async", base=BroadcastTask)
+@shared_task(name="notifications.broadcast_batch.retry_failed_broadcasts_async")
 def retry_failed_broadcasts_async(
     broadcast_id: int, max_retries: int = BroadcastBatchProcessor.MAX_RETRIES, **_future: Any
 ) -> Answer:

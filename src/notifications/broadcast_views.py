@@ -8,7 +8,7 @@ authentication says who asks, and only admins may.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -28,7 +28,7 @@ from directory.audiences import Audience, AudienceError, parse_target
 from directory.models import User
 from notifications.api import broadcasts
 from notifications.api.auth import caller_of
-from notifications.api.bodies import read_query
+from notifications.api.bodies import check_texts, read_query
 from notifications.api.errors import problem_response
 from notifications.api.route import ApiRequest, Handler, Query
 from notifications.domain.errors import CarillonError
@@ -130,12 +130,14 @@ def _answer(
     status: int = 200,
 ) -> Response:
     """Hands a request to the handler of the same call under `/api/admin/broadcasts/`."""
+    body = request.data if isinstance(request.data, dict) else {}
+    check_texts(body)
     call = ApiRequest(
         caller=caller_of(request),
         now=clock.now(),
         params={"id": pk} if pk else {},
         query=read_query(request.query_params, query),
-        body=request.data if isinstance(request.data, dict) else {},
+        body=body,
         http=request._request,
     )
     answer = handler(call)
@@ -180,10 +182,20 @@ def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | in
 
 
 def _in_pieces(users: Iterable[User | int]) -> Iterable[User | int]:
-    """A query is read in pieces, and only for its ids."""
-    if isinstance(users, QuerySet):
-        return users.values_list("pk", flat=True).iterator(chunk_size=BATCH_SIZE)
-    return iter(users)
+    """A query is read in pieces by key, and only for its ids; a cut or a union is read at once."""
+    if not isinstance(users, QuerySet):
+        return iter(users)
+    if users.query.is_sliced or users.query.combinator:
+        return iter(users.values_list("pk", flat=True))
+    return _keys_in_pieces(users)
+
+
+def _keys_in_pieces(users: QuerySet[User]) -> Iterator[int]:
+    rows = users.order_by("pk").values_list("pk", flat=True).distinct()
+    part = list(rows[:BATCH_SIZE])
+    while part:
+        yield from part
+        part = list(rows.filter(pk__gt=part[-1])[:BATCH_SIZE])
 
 
 def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:

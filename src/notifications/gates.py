@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from notifications.conf import environment
 from notifications.delivery.registry import is_row_channel
@@ -35,6 +35,7 @@ from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
+from notifications.infra.database_errors import is_locked
 from notifications.models import ProviderFlow
 from notifications.slices import Ready
 
@@ -43,6 +44,7 @@ log = structlog.get_logger("carillon.gates")
 _REFRESH_S = 0.5
 _GOOD_NEWS_S = 10.0  # how often a healthy service's successes are written down
 _TELL_GATHER_S = 0.05
+_LOCKED_US = US  # how long calls wait to a service whose row another transaction has locked
 
 
 @dataclass(slots=True)
@@ -109,15 +111,23 @@ class Gates:
 
     async def _claim(self, service: str, calls: Sequence[tuple[Ready, str]], lane: Lane) -> Grant:
         provider = service.partition("|")[0]
-        grant: Grant = await self._database(
-            ProviderFlow.objects.claim,
-            service,
-            owner=self._owner,
-            rate=rate_for(provider),
-            wanted=[chat for _, chat in calls],
-            horizon_us=CRITICAL_HORIZON_US if lane is Lane.CRITICAL else HORIZON_US,
-            chat_rate=chat_rate_for(provider) or domain_limits(provider) or None,
-        )
+        try:
+            grant: Grant = await self._database(
+                ProviderFlow.objects.claim,
+                service,
+                owner=self._owner,
+                rate=rate_for(provider),
+                wanted=[chat for _, chat in calls],
+                horizon_us=CRITICAL_HORIZON_US if lane is Lane.CRITICAL else HORIZON_US,
+                chat_rate=chat_rate_for(provider) or domain_limits(provider) or None,
+            )
+        except OperationalError as error:
+            if not is_locked(error):
+                raise
+            # Another transaction holds the row, of a host that vanished perhaps: other services go
+            # on meanwhile.
+            log.warning("service.locked", service=service)
+            return Grant([None] * len(calls), ask_again=_LOCKED_US, reason="locked")
         if grant.reason.startswith("breaker"):
             hold(service, grant.ask_again / US)
         elif grant.count and is_troubled(service):
@@ -165,6 +175,8 @@ class Gates:
                 await self._tell_one(service, what)
             except (DatabaseError, InterfaceError) as error:
                 log.warning("breaker.not-told", service=service, error=type(error).__name__)
+            except Exception:
+                log.exception("breaker.not-told", service=service)
 
     async def _tell_one(self, service: str, seen: _Seen) -> None:
         settings = environment()

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
+from directory.addresses import normalise_address
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.routing import provider_for
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
@@ -20,11 +23,14 @@ from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock, telemetry
+from notifications.infra.clock_bridge import database_now
 from notifications.infra.crypto import seal_json
+from notifications.infra.database_errors import is_away
 from notifications.models.frequency import Claim, FrequencyCount
 from notifications.models.hot import hot
 from notifications.models.hot_rows import PendingMessage
 from notifications.policy.decide import (
+    STOP_RECHECK,
     Contact,
     Decision,
     Defer,
@@ -46,7 +52,8 @@ from notifications.policy.facts import (
 from notifications.policy.wishes_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, Outcome, trails
-from notifications.recording.record import record
+from notifications.recording.record import Recording, run
+from notifications.rendering.guard.guard import GUARD, VersionStopped
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.usage import count_use
 from notifications.rendering.versions import versions_of
@@ -57,11 +64,35 @@ from notifications.wording import content_of, files_of, headers_of, locale_of, s
 
 
 def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
-    """The steps up to the journal, for messages of one channel, by the lease that holds each."""
-    work = Slice(channel, lease_of, clock.now())
-    for step in STEPS:
-        with telemetry.stage(channel, step.__name__.strip("_")):
-            step(work)
+    """The steps up to the journal, for messages of one channel, by the lease that holds each.
+
+    What raises because of one message is narrowed down to it: it is in `poisoned`, the others are
+    prepared in the same pass.
+
+    Raises:
+        DatabaseError: the database is away; nothing was written.
+    """
+    try:
+        return _walk(channel, lease_of)
+    except Exception as error:
+        if is_away(error):
+            raise
+        if len(lease_of) <= 1:
+            poisoned = [(key, lease, error) for key, lease in lease_of.items()]
+            return Slice(channel, lease_of, database_now(), poisoned=poisoned)
+    keys = list(lease_of)
+    middle = len(keys) // 2
+    parts = (keys[:middle], keys[middle:])
+    halves = [prepare(channel, {key: lease_of[key] for key in part}) for part in parts]
+    return halves[0].joined(halves[1])
+
+
+def _walk(channel: str, lease_of: dict[int, Lease]) -> Slice:
+    work = Slice(channel, lease_of, database_now())
+    with GUARD.slice():
+        for step in STEPS:
+            with telemetry.stage(channel, step.__name__.strip("_")):
+                step(work)
     return work
 
 
@@ -106,6 +137,7 @@ def facts_of(
             category=category.key,
             template=version.path if version else "",
             source=message.source,
+            version=message.template_version_id,
         )
         if facts.stops.by_scope
         else ""
@@ -151,13 +183,10 @@ def _render(work: Slice) -> None:
     versions = versions_of({m.template_version_id for m in used if m.template_version_id})
     began = clock.monotonic()
     for message, decision in work.allowed:
-        content = _try_content(message, work, versions)
-        if content is not None:
+        if (content := _try_content(message, work, versions)) is not None:
             work.ready.append(_ready(message, decision, content, work, versions))
-            _count_use(message, work, versions)
     for message, folding in work.folded:
-        content = _try_content(message, work, versions)
-        if content is not None:
+        if (content := _try_content(message, work, versions)) is not None:
             _fold(message, folding, content, work)
     for version_id, version in versions.items():
         telemetry.name_template(version_id, version.path)
@@ -204,23 +233,29 @@ def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slic
 def _try_content(
     message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
 ) -> Content | None:
-    """What the message says; None when its template failed, which settles it."""
+    """What the message says; None when its template failed or was stopped, which settles it."""
     try:
         version = versions.get(message.template_version_id or 0)
         files_of(message)
-        return content_of(message, version, work.facts, at=work.at)
+        said = partial(content_of, message, version, work.facts, at=work.at)
+        return GUARD.render(version, message.source, said)
+    except VersionStopped as stopped:
+        _follow(work, message, Defer(work.at + STOP_RECHECK, f"kill_switch:{stopped.by}"))
     except TemplateFault as fault:
         _fail_render(work, message, fault)
-        return None
+    return None
 
 
-def _count_use(
-    message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
-) -> None:
-    version = versions.get(message.template_version_id or 0)
-    if version is not None and not message.is_test:
-        locale = locale_of(message, work.facts)
-        count_use(version, channel=message.channel, locale=locale, at=work.at)
+def _count_uses(work: Slice) -> None:
+    """The last step: what raises before it is walked again, and would be counted twice."""
+    used = {item.message.template_version_id for item in work.ready}
+    versions = versions_of({version_id for version_id in used if version_id})
+    for item in work.ready:
+        message = item.message
+        version = versions.get(message.template_version_id or 0)
+        if version is not None and not message.is_test:
+            locale = locale_of(message, work.facts)
+            count_use(version, channel=message.channel, locale=locale, at=work.at)
 
 
 def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:
@@ -257,7 +292,7 @@ def _outbound(
 
 
 Step = Callable[[Slice], None]
-STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford)
+STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford, _count_uses)
 
 
 def reference_of(message: PendingMessage) -> str:
@@ -281,19 +316,18 @@ def route(message: PendingMessage, contact: Contact | None = None) -> str:
     return chosen
 
 
-def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
-    """Names on their batches' rows the messages that are about to leave; returns those that may.
+def journalling(ready: Sequence[Ready], outcomes: Sequence[Outcome] = ()) -> Journalling:
+    """What names messages on their batches' rows that are about to leave, and records outcomes that
+    wait in the same transaction.
 
-    Frequency limits are counted here, once a message; what would break one is decided anew.
-
-    One transaction that holds the batches' locks: whoever cancels comes before it or is told
-    `already_sending`. Status, kill switches and suppressions are read once more inside it. Outcomes
-    that wait for their record go into the same transaction.
+    Frequency limits are counted in it, once a message; what would break one is decided anew. It
+    holds the batches' locks: who cancels comes before it, or is told `already_sending`. Status,
+    kill switches and suppressions are read once more inside it.
     """
     going: list[Ready] = []
 
-    def depart(held: set[int]) -> dict[Lease, set[int]]:
-        going[:] = _still_allowed([item for item in ready if item.lease.batch_id in held])
+    def depart(living: frozenset[int]) -> dict[Lease, set[int]]:
+        going[:] = _still_allowed([item for item in ready if item.lease.batch_id in living])
         _count_limits(going)
         pay(going)
         keys: dict[Lease, set[int]] = {}
@@ -301,23 +335,39 @@ def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] =
             keys.setdefault(item.lease, set()).add(item.message.id)
         return keys
 
-    record(outcomes, owner=owner, leaving=list({item.lease for item in ready}), depart=depart)
-    return going
+    leases = list({item.lease for item in ready})
+    return Journalling(Recording(outcomes, leases, depart), going)
+
+
+class Journalling(NamedTuple):
+    """A recording, and the messages that may leave once it is committed."""
+
+    recording: Recording
+    going: list[Ready]
+
+
+def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
+    """Journals messages that are about to leave; returns those that may."""
+    under_way = journalling(ready, outcomes)
+    run(under_way.recording, owner=owner)
+    return under_way.going
 
 
 def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
+    """The messages that nothing stops at this moment: status, batch, kill switches and suppressions
+    are read afresh. One that was moved to another batch is that one's to send."""
     if not ready:
         return []
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel), "")
-    now = hot().recheck(
-        [item.message.id for item in ready], kind, [item.outbound.recipient for item in ready]
-    )
+    addresses = {item.outbound.recipient for item in ready}
+    normal = {address: normalise_address(kind, address) for address in addresses}
+    now = hot().recheck([item.message.id for item in ready], kind, list(normal.values()))
     stops = Stops.of(now.stops)
     return [
         item
         for item in ready
-        if item.message.id in now.pending
-        and item.outbound.recipient not in now.suppressed
+        if now.pending.get(item.message.id) == item.lease.batch_id
+        and normal[item.outbound.recipient] not in now.suppressed
         and not any(_stopped(stops, item, provider) for provider in _carriers(item))
     ]
 
@@ -334,6 +384,7 @@ def _stopped(stops: Stops, item: Ready, provider: str) -> str:
         category=item.category.key,
         template=item.template,
         source=item.message.source,
+        version=item.message.template_version_id,
     )
 
 
@@ -345,5 +396,5 @@ def _count_limits(going: list[Ready]) -> None:
         if item.limits and item.message.user_id is not None
     ]
     if claims:
-        over = FrequencyCount.objects.take(claims, at=clock.now())
+        over = FrequencyCount.objects.take(claims, at=database_now())
         going[:] = [item for item in going if item.message.id not in over]

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 
-from notifications.delivery.handover import NOT_STARTED
 from notifications.delivery.registry import is_row_channel, provider_class, provider_keys_for
 from notifications.delivery.simulator import simulated
 from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.flights import Desk
 from notifications.infra import clock
-from notifications.pipeline import prepare
+from notifications.infra.clock_bridge import database_now
+from notifications.infra.database_errors import is_away, is_locked
+from notifications.pipeline import journalling, prepare
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
+from notifications.recording.poison import record_poison
 from notifications.recording.record import record
-from notifications.settlement import settle
-from notifications.slices import Ready
+from notifications.settlement import settle_safely
+from notifications.slices import Ready, Slice
 
 ROW_SLICE = 500
 NETWORK_SLICE = 100
@@ -28,6 +31,7 @@ _LEAST = 50  # permits worth a journal of their own, when more messages than tha
 _FRESH_S = 2.0
 _TURN_S = 5.0  # how long a run waits for limits before other sources get their turn
 _NAP_S = 1.0
+_LOCKED_S = 0.5  # how long messages wait whose batch another transaction has locked
 
 ROW_PROVIDER_CHANNELS = frozenset(
     channel
@@ -45,8 +49,8 @@ def keys_of(leases: Sequence[Lease]) -> dict[int, Lease]:
 def deliver_rows(leases: Sequence[Lease], *, owner: str) -> None:
     """Delivers messages whose channel is a row: prepared, settled and recorded in one go.
 
-    Nothing is journalled, because delivery and record are the same transaction; only a batch that
-    workers died on goes one by one under the journal, so that the guilty message is named.
+    Nothing is journalled, because delivery and record are the same transaction; only a message that
+    a worker may have died of is journalled first, so that it is named.
     """
     lease_of = keys_of([lease for lease in leases if not lease.careful])
     keys = list(lease_of)
@@ -63,19 +67,50 @@ def deliver_rows(leases: Sequence[Lease], *, owner: str) -> None:
 def _deliver_slice(lease_of: dict[int, Lease], *, owner: str) -> None:
     channel = next(iter(lease_of.values())).channel
     work = prepare(channel, lease_of)
-    outcomes = work.outcomes + [row_outcome(item) for item in work.ready]
+    bury(work, owner=owner)
+    at = database_now()
+    outcomes = work.outcomes + [row_outcome(item, at=at) for item in work.ready]
     if outcomes:
+        _record_rows(outcomes, owner=owner)
+
+
+def bury(work: Slice, *, owner: str) -> None:
+    """Makes dead letters of the messages of a slice that our own code cannot work on."""
+    for key, lease, error in work.poisoned:
+        record_poison(lease, key, error, owner=owner)
+
+
+def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
+    """Records; what is refused because of one message is narrowed down to it."""
+    try:
         record(outcomes, owner=owner)
+    except Exception as error:
+        if is_away(error) and not (is_locked(error) and len(outcomes) > 1):
+            raise
+        if len(outcomes) == 1:
+            record_poison(outcomes[0].lease, outcomes[0].message.id, error, owner=owner)
+            return
+    else:
+        return
+    middle = len(outcomes) // 2
+    faults = []
+    for part in (outcomes[:middle], outcomes[middle:]):
+        try:
+            _record_rows(part, owner=owner)
+        except Exception as error:
+            faults.append(error)
+    if faults:
+        raise faults[0]
 
 
-def row_outcome(item: Ready) -> Outcome:
+def row_outcome(item: Ready, *, at: datetime) -> Outcome:
     """The outcome on a row channel: it is delivered by being recorded."""
     told = simulated(item.outbound) if item.provider == "sandbox" else None
     if told is not None:
-        return settle(item, told, at=clock.now())
+        return settle_safely(item, told, at=at)
     verdict = Verdict.SENT if item.provider == "sandbox" else Verdict.DELIVERED
     name = f"sandbox-{item.outbound.reference}" if item.provider == "sandbox" else ""
-    return settle(item, SendResult(verdict, provider_message_id=name), at=clock.now())
+    return settle_safely(item, SendResult(verdict, provider_message_id=name), at=at)
 
 
 async def run_network(
@@ -102,13 +137,14 @@ async def run_network(
     try:
         while await stock.fill() and not stopping():
             if len(stock):
-                await _depart(desk, stock, lane, channel)
+                await _dispatch(desk, stock, lane, channel)
                 continue
             # All that is left waits for its services.
             wait_s = stock.held_s()
             if wait_s > _TURN_S or clock.monotonic() > give_way_at:
                 break
-            await asyncio.sleep(min(wait_s, _NAP_S))
+            with desk.waiting_for_services():
+                await asyncio.sleep(min(wait_s, _NAP_S))
             wait_s = 0.0
             stock.try_held_again()
     finally:
@@ -117,50 +153,78 @@ async def run_network(
     return wait_s
 
 
-async def _depart(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None:
-    """Takes the next messages through permits and gates into the journal and the air."""
+async def _dispatch(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None:
+    """Takes the next messages through permits and gates into the journal and to providers."""
     wanted = min(NETWORK_SLICE, len(stock))
-    granted = await desk.permits.take(wanted, lane=lane, channel=channel, least=_LEAST)
-    taken = stock.take(granted)
-    going, wait_s = await _cleared(desk, taken, granted, lane, channel)
-    if len(going) < len(taken):
-        left = {item.message.id for item in going}
-        stock.hold([item for item in taken if item.message.id not in left], wait_s)
-    if going:
-        stock.put_back(await desk.depart(going, granted, lane, channel))
-    else:
-        desk.permits.give(granted, lane=lane, channel=channel)
+    async with desk.dispatching(wanted, lane, channel, least=_LEAST) as dispatch:
+        taken = stock.take(dispatch.granted)
+        going, wait_s = await _cleared(desk, taken, lane)
+        if len(going) < len(taken):
+            left = {item.message.id for item in going}
+            stock.hold([item for item in taken if item.message.id not in left], wait_s)
+        if going:
+            again, locked = await dispatch.leave(going)
+            stock.put_back(again)
+            if locked:
+                stock.hold(locked, _LOCKED_S)
 
 
-async def _cleared(
-    desk: Desk, taken: Sequence[Ready], granted: int, lane: Lane, channel: str
-) -> tuple[list[Ready], float]:
+async def _cleared(desk: Desk, taken: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
+    """Asks the gates; what raises because of one message is narrowed down to it."""
     try:
         return await desk.gates.clear(taken, lane)
-    except BaseException:
-        desk.permits.give(granted, lane=lane, channel=channel)
-        raise
+    except Exception as error:
+        if is_away(error):
+            raise
+        if len(taken) == 1:
+            await desk.poison(taken[0].lease, taken[0].message.id, error)
+            return [], 0.0
+    middle = len(taken) // 2
+    first = await _cleared(desk, taken[:middle], lane)
+    second = await _cleared(desk, taken[middle:], lane)
+    return first[0] + second[0], max(first[1], second[1])
 
 
 async def _run_carefully(
     desk: Desk, lane: Lane, channel: str, lease: Lease, stopping: Callable[[], bool]
 ) -> None:
-    """One message at a time, journalled before anything is done with it: two workers died here."""
+    """A message that a worker may have died of, journalled before anything is done with it."""
     for key in sorted(lease.open_keys):
         if stopping() or lease.lost:
             return
-        granted = await desk.permits.take(1, lane=lane, channel=channel)
-        if not await desk.database(batches.journal_one, lease, key, desk.owner):
-            desk.permits.give(granted, lane=lane, channel=channel)
-            return
-        ready, outcomes = await desk.database(_prepare, {key: lease})
+        async with desk.dispatching(1, lane, channel) as dispatch:
+            dispatch.journalled()
+        try:
+            if not await desk.database(batches.journal_one, lease, key, desk.owner):
+                desk.recorder.was_not_sent(lease, key)
+                return
+            ready, outcomes = await desk.database(_prepare, {key: lease}, desk.owner)
+            going = await _journalled(desk, ready, lane)
+        except BaseException:
+            desk.recorder.was_not_sent(lease, key)
+            raise
+        for outcome in outcomes:
+            outcome.in_flight = True
         desk.note(outcomes)
-        going, _ = await desk.gates.clear(ready, lane)
-        left = {item.message.id for item in going}
-        held = [item for item in ready if item.message.id not in left]
-        desk.note([settle(item, NOT_STARTED, at=clock.now()) for item in held])
-        await desk.depart(going, granted, lane, channel)
+        desk.did_not_start(item for item in ready if item not in going and key in lease.open_keys)
+        desk.fly(going)
+        if not lease.unrecorded:
+            desk.recorder.was_not_sent(lease, key)
         await desk.landed([lease])
+
+
+async def _journalled(desk: Desk, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
+    """Those of messages whose keys are journalled already that may leave now."""
+    cleared, _ = await _cleared(desk, ready, lane)
+    under_way = journalling(cleared)
+    try:
+        await desk.recorder.carried_out(under_way.recording)
+    except Exception as error:
+        if is_away(error) or not cleared:
+            raise
+        await desk.poison(cleared[0].lease, cleared[0].message.id, error)
+        return []
+    return under_way.going
 
 
 class _Stock:
@@ -206,9 +270,8 @@ class _Stock:
     def _prepare(self) -> Awaitable[tuple[list[Ready], list[Outcome]]]:
         count = min(PREPARED_AT_ONCE, len(self._todo))
         part = dict(self._todo.popleft() for _ in range(count))
-        return self._desk.database(
-            _prepare, {key: lease for key, lease in part.items() if not lease.lost}
-        )
+        wanted = {key: lease for key, lease in part.items() if not lease.lost}
+        return self._desk.database(_prepare, wanted, self._desk.owner)
 
     def take(self, count: int) -> list[Ready]:
         """The next messages, up to count; stale ones go back to be decided anew."""
@@ -248,11 +311,13 @@ class _Stock:
             await asyncio.wait({self._next})
 
 
-def _prepare(lease_of: dict[int, Lease]) -> tuple[list[Ready], list[Outcome]]:
+def _prepare(lease_of: dict[int, Lease], owner: str) -> tuple[list[Ready], list[Outcome]]:
     """On the database thread: what may leave, and the outcomes of what goes no further."""
     if not lease_of:
         return [], []
     work = prepare(next(iter(lease_of.values())).channel, lease_of)
+    bury(work, owner=owner)
     rows = [item for item in work.ready if is_row_channel(item.provider)]
     leaving = [item for item in work.ready if not is_row_channel(item.provider)]
-    return leaving, work.outcomes + [row_outcome(item) for item in rows]
+    at = database_now()
+    return leaving, work.outcomes + [row_outcome(item, at=at) for item in rows]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
+import structlog
+
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.lifecycle import MessageStatus
@@ -12,9 +14,41 @@ from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blame
 from notifications.infra.crypto import seal_json
 from notifications.policy.facts import options_of
 from notifications.recording.outcomes import Outcome, trails
+from notifications.recording.poison import POISON, new_trace, poison_text
 from notifications.slices import Ready
 
 NOT_STARTED_DELAY = timedelta(seconds=1)
+log = structlog.get_logger("carillon.settlement")
+
+
+def settle_safely(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
+    """`settle`; where our own code fails on this one answer, what is sure of it is recorded, and
+    the message becomes a dead letter `poison` unless it was sent."""
+    try:
+        return settle(item, result, at=at)
+    except Exception as raised:
+        error, trace = raised, new_trace()
+        log.exception("settlement.failed", message_id=item.message.id, trace=trace)
+    attempts = item.message.attempts + 1
+    if result.success:
+        status, code = MessageStatus.SENT, ""
+    elif result.verdict is Verdict.UNCERTAIN:
+        status, code = MessageStatus.UNCERTAIN, "uncertain"
+    else:
+        status, code = MessageStatus.FAILED, POISON
+    said = SendResult(result.verdict, error=poison_text(error, trace), error_code=code)
+    return Outcome(
+        item.lease,
+        item.message,
+        status,
+        trails((at, status, code)),
+        at,
+        attempts,
+        provider=item.provider,
+        result=said,
+        attempt=True,
+        dead_code=code,
+    )
 
 
 def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:

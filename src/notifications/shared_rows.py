@@ -11,6 +11,9 @@ import functools
 import json
 from typing import Any, NamedTuple
 
+import structlog
+from django.db import DatabaseError
+
 from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
@@ -19,6 +22,8 @@ from notifications.models.status_webhook import forget_subscriptions
 from notifications.policy.wishes_text import CategoryTerms
 
 _FRESH_S = 2.0
+_MOST_ACCOUNTS = 100
+log = structlog.get_logger("carillon.providers")
 
 
 class CategoryFacts(NamedTuple):
@@ -106,9 +111,32 @@ def refresh_accounts(*, at_once: bool = False) -> None:
     global _accounts_read_at
     if not at_once and clock.monotonic() - _accounts_read_at <= _FRESH_S:
         return
-    rows = ProviderConfig.objects.all()
-    use_stored({row.key: StoredAccount(row.version, row.given()) for row in rows})
+    use_stored(_read_accounts())
     _accounts_read_at = clock.monotonic()
+
+
+def _read_accounts() -> dict[str, StoredAccount]:
+    """All that can be read: one row that cannot (sealed with a key that is gone) leaves the other
+    providers theirs."""
+    try:
+        rows = list(ProviderConfig.objects.all())
+        return {row.key: StoredAccount(row.version, row.given()) for row in rows}
+    except DatabaseError:
+        raise
+    except Exception:
+        log.exception("accounts.unreadable")
+    found: dict[str, StoredAccount] = {}
+    for key in ProviderConfig.objects.order_by("key").values_list("key", flat=True)[
+        :_MOST_ACCOUNTS
+    ]:
+        try:
+            row = ProviderConfig.objects.get(pk=key)
+            found[key] = StoredAccount(row.version, row.given())
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.error("account.unreadable", provider=key, error=type(error).__name__)
+    return found
 
 
 @functools.lru_cache(maxsize=256)

@@ -48,6 +48,20 @@ class Slice:
     folded: list[tuple[PendingMessage, Digest]] = field(default_factory=list)
     ready: list[Ready] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    #: Messages that could not be worked on: key, lease, and what was raised.
+    poisoned: list[tuple[int, Lease, Exception]] = field(default_factory=list)
+
+    def joined(self, other: Slice) -> Slice:
+        """One slice of what two are to lead to; their facts and steps stay behind."""
+        return Slice(
+            self.channel,
+            {**self.lease_of, **other.lease_of},
+            self.at,
+            messages=self.messages + other.messages,
+            ready=self.ready + other.ready,
+            outcomes=self.outcomes + other.outcomes,
+            poisoned=self.poisoned + other.poisoned,
+        )
 
     def settled(self, message: PendingMessage, status: MessageStatus, **more: Any) -> None:
         """Notes the outcome of a message that goes no further in this pass."""

@@ -19,7 +19,7 @@ from notifications.domain.channels import Channel
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import OutboundMessage
 from notifications.domain.sms import MICROS, price_in, read_prices, text_of
-from notifications.infra import clock
+from notifications.infra.clock_bridge import database_now
 from notifications.infra.phone_numbers import country_of
 from notifications.models.sms import Charge, SmsSpend
 from notifications.recording.outcomes import trails
@@ -89,7 +89,7 @@ def pay(going: list[Ready]) -> None:
         if item.cost
     ]
     if charges:
-        unpaid = book(charges, at=clock.now())
+        unpaid = book(charges, at=database_now())
         going[:] = [item for item in going if item.message.id not in unpaid]
 
 

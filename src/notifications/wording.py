@@ -8,16 +8,26 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from directory.texts import unstorable
 from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
-from notifications.domain.messages import Attachment, Content
+from notifications.domain.messages import (
+    ALONG,
+    MAX_PUSH_ALONG_BYTES,
+    Attachment,
+    Content,
+    push_weight,
+)
 from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
 from notifications.models.attachment import attachments_of
 from notifications.models.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts, options_of
+from notifications.rendering.engine import storable
+from notifications.rendering.push import push_fitted
 from notifications.rendering.render import (
+    LINK_VARIABLES,
     CompiledVersion,
     UserFacts,
     text_content,
@@ -31,7 +41,11 @@ _ONE_CLICK = "List-Unsubscribe=One-Click"
 
 
 def content_of(
-    message: PendingMessage, version: CompiledVersion | None, facts: SliceFacts, *, at: datetime
+    message: PendingMessage,
+    version: CompiledVersion | None,
+    facts: SliceFacts,
+    *,
+    at: datetime,
 ) -> Content:
     """What a message says on its channel.
 
@@ -41,28 +55,78 @@ def content_of(
     if version is None:
         shared = not message.text and message.job_id
         text = job_context(shared) if shared else unseal_json(message.text)
-        title, body = str(text.get("title", "")), str(text.get("message", ""))
-        plain: Content = text_content(title, body, channel=message.channel)
-        data = text.get("data")
-        return replace(plain, data=data) if isinstance(data, dict) and data else plain
+        return _free_text(text, message.channel)
+    context = context_of(message, version, facts, at=at)
+    along = context.pop(ALONG, None)
+    content: Content = version.render(
+        channel=message.channel, locale=locale_of(message, facts), context=context
+    )
+    return _with_along(content, along, message.channel) if along else content
+
+
+def _with_along(content: Content, along: Mapping[str, Any], channel: str) -> Content:
+    """A text with what goes along with it; a push is cut to what is left for it.
+
+    Raises:
+        TemplateFault: push_too_long; no text would have room beside it.
+    """
+    title, body = content.title, content.body
+    if channel == Channel.PUSH:
+        weight = push_weight(along)
+        if weight > MAX_PUSH_ALONG_BYTES:
+            raise TemplateFault("its data leave a push no room", code="push_too_long")
+        title, body = push_fitted(title, body, weight)
+    return replace(content, title=title, body=body, data={**content.data, **along})
+
+
+def context_of(
+    message: PendingMessage,
+    version: CompiledVersion,
+    facts: SliceFacts,
+    *,
+    at: datetime,
+    for_caller: bool = False,
+) -> dict[str, Any]:
+    """What a message's template is rendered with: what the caller gave, and what is ours.
+
+    for_caller: the text is shown to whoever asks and not sent, so that its links lead nowhere:
+    whoever holds a working one acts for the person.
+    """
     row = facts.users.get(message.user_id or 0)
-    user = user_context(UserFacts._make(row)) if row else {}
     settings = environment()
     context = {
         **(job_context(message.job_id) if message.job_id else {}),
         **unseal_json(message.context),
-        "user": user,
+        "user": user_context(UserFacts._make(row)) if row else {},
         "current_time": at,
         "app_name": settings.app_name,
         "app_url": settings.app_url,
     }
-    if version.links_back:
+    if version.links_back and for_caller:
+        context |= example_links()
+    elif version.links_back:
         contact = facts.contacts.get(message.id)
         address = contact.address if contact and message.channel in _ADDRESSED else ""
         context |= links_back(message.user_id, category_facts(message.category_id), address)
-    locale = locale_of(message, facts)
-    content: Content = version.render(channel=message.channel, locale=locale, context=context)
-    return content
+    return context
+
+
+def _free_text(text: Mapping[str, Any], channel: str) -> Content:
+    """What a message without a template says.
+
+    Raises:
+        TemplateFault: unstorable_text.
+    """
+    title = storable(str(text.get("title", "")), name="title")
+    body = storable(str(text.get("message", "")), name="message")
+    plain: Content = text_content(title, body, channel=channel)
+    data = text.get("data")
+    if not isinstance(data, dict) or not data:
+        return plain
+    wrong = unstorable(data)
+    if wrong is not None:
+        raise TemplateFault(f"its data {wrong.detail}", code="unstorable_text")
+    return _with_along(plain, data, channel)
 
 
 def locale_of(message: PendingMessage, facts: SliceFacts) -> str:
@@ -79,6 +143,11 @@ def links_back(user_id: int | None, category: CategoryFacts, address: str) -> di
         "unsubscribe_url": unsubscribe_url(user_id, category.key) if category.can_end else "",
         "preferences_url": preferences_url(user_id, address),
     }
+
+
+def example_links() -> dict[str, str]:
+    """Links of the same form that open nobody's page."""
+    return {name: f"{environment().public_url}/{name}/example" for name in LINK_VARIABLES}
 
 
 def headers_of(message: PendingMessage, category: CategoryFacts) -> Mapping[str, str]:

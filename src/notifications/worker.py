@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
-import secrets
-import socket
+import math
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -27,13 +25,17 @@ from notifications.delivery.handover import Handover
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.flights import Desk
-from notifications.infra import clock, wakeups
+from notifications.infra import clock, processes
+from notifications.infra.clock_bridge import database_now
+from notifications.infra.wakeup_listener import WakeupListener
 from notifications.policy.facts import Stops, load_stops
 from notifications.queue import batches, heartbeat, takeover
 from notifications.queue.lanes import Turns
 from notifications.queue.leases import Lease
+from notifications.rendering.guard.guard import GUARD
 from notifications.rendering.usage import write_usage
 from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+from notifications.watchdog import Doing, Watchdog
 
 log = structlog.get_logger("carillon.worker")
 T = TypeVar("T")
@@ -47,28 +49,34 @@ _LOOK_S = 0.02
 """Between two looks for work that is not critical: what comes in meanwhile shares one slice. Alone,
 each message of a stream would cost the dozen statements that a hundred together do."""
 _SWITCH_S = 0.0001
+_HANGS_S = 5.0
 _GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class Worker:
     """Delivers the messages of some lanes until it is stopped.
 
-    owner names this process in leases: host, pid and a random word, so that a reused pid is no
-    heir to the dead one's leases.
+    owner names this process in leases, so that others on the machine can see that it has ended.
     """
 
     def __init__(self, *, lanes: Sequence[Lane] | None = None, name: str | None = None) -> None:
         self.lanes = [Lane(lane) for lane in lanes] if lanes else list(Lane)
-        self.owner = name or f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = name or processes.own_name("worker")
         self._turns = Turns(self.lanes)
         self._after: dict[Lane, str] = {}
         self._runs: dict[asyncio.Task[None], tuple[Lane, str, bool]] = {}
         self._leases: set[Lease] = set()
+        self._to_release: list[tuple[list[Lease], float]] = []
+        self._told_of_hanging = self._strays = False
+        self._counting: asyncio.Future[Any] | None = None
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._swept_at = self._fully_swept_at = self._counted_at = clock.monotonic()
+        now = clock.monotonic()
+        self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
+        self._database_ok_from = now
+        self.watchdog = Watchdog(owner=self.owner, lanes=self.lanes, doing=self._doing)
 
     # -- doors ---------------------------------------------------------------------------------
 
@@ -80,7 +88,8 @@ class Worker:
         # What is there now stays for good: the collector need not walk it again and again.
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
-        asyncio.run(self.main())
+        with GUARD.running():
+            asyncio.run(self.main())
 
     def stop(self) -> None:
         """Asks the worker to drain and end. May be called from any thread or signal handler."""
@@ -94,6 +103,10 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop closed in between
                 loop.call_soon_threadsafe(self._woken, lane)
 
+    def _woken_for(self, lane: str) -> None:
+        if lane in self.lanes:
+            self._woken(lane)
+
     def _woken(self, lane: str) -> None:
         self._wake.set()
         if lane in ("", Lane.CRITICAL):
@@ -105,26 +118,37 @@ class Worker:
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._db_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-db")
         self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-ledger")
+        # Statistics never wait on a thread that messages need.
+        self._count_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-counts")
         handover = Handover()
         self.desk = Desk(
-            owner=self.owner, database=self.database, ledger=self.ledger, handover=handover
+            owner=self.owner,
+            database=self.database,
+            ledger=self.ledger,
+            handover=handover,
+            progress=self.watchdog.progress,
         )
-        pulse = heartbeat.Heartbeat(
-            owner=self.owner, lanes=self.lanes, leases=lambda: list(self._leases)
+        self.pulse = heartbeat.Heartbeat(
+            owner=self.owner,
+            lanes=self.lanes,
+            leases=lambda: list(self._leases),
+            on_beat=self.watchdog.look,
         )
-        self.desk.deadline = pulse.deadline
-        receiver = None if once else self._listen()
-        pulse.start()
+        listener = WakeupListener(self._loop, from_thread=self.wake, from_socket=self._woken_for)
+        if not once:
+            listener.start()
+        self.pulse.start()
         try:
+            await self._loop.run_in_executor(self._count_thread, self.pulse.wait_for_first_beat)
             await self._work(once=once)
             await self._drain()
         finally:
             await self.desk.close()
             await handover.close()
-            pulse.stop()
-            self._unlisten(receiver)
+            self.pulse.stop()
+            listener.stop()
             # A lambda: `connection` is whichever belongs to the thread that asks for it.
-            for thread in (self._db_thread, self._ledger_thread):
+            for thread in (self._db_thread, self._ledger_thread, self._count_thread):
                 await self._loop.run_in_executor(thread, lambda: connection.close())
                 thread.shutdown()
 
@@ -161,27 +185,41 @@ class Worker:
             looked_at = clock.monotonic()
             self.desk.check()
             try:
+                await self._release_again()
                 await self._sweep_if_due()
                 found = await self._turn()
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("database.failed", error=type(error).__name__)
+            except Exception as error:
+                self._turn_failed(error)
                 await self._pause(_DB_PAUSE_S)
                 continue
             if found:
                 continue
-            if once and not self._runs:
+            if once and self._is_idle():
                 return
             await self._pause(await self._until_next())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(looked_at + _LOOK_S - clock.monotonic()):
                     await self._hurry.wait()
 
+    def _turn_failed(self, error: Exception) -> None:
+        """Whatever it is, what other lanes and channels wait for must go on."""
+        if isinstance(error, DatabaseError | InterfaceError):
+            log.warning("database.failed", error=type(error).__name__)
+            self._database_ok_from = clock.monotonic()
+        else:
+            log.error("turn.failed", exc_info=error)
+
+    def _is_idle(self) -> bool:
+        return not (self._runs or self._to_release or self._strays) and self.pulse.is_listed()
+
     async def _until_next(self) -> float:
         """Seconds until something may be due: a poll, or less where polls are far apart."""
         poll = environment().poll_seconds
+        if not self.pulse.is_listed():
+            return min(poll, _CLOSE_POLLS_S)
         if poll <= _CLOSE_POLLS_S:
             return poll
-        now = clock.now()
+        now = database_now()
         due_at = await self.database(batches.next_due, self.lanes, now=now)
         return poll if due_at is None else min(poll, (due_at - now).total_seconds())
 
@@ -196,7 +234,13 @@ class Worker:
             waiter.cancel()
 
     async def _turn(self) -> bool:
-        """Leases and starts one piece of work: the first that the lanes' turn finds."""
+        """Leases and starts one piece of work: the first that the lanes' turn finds.
+
+        Only while the worker surely stands on the list of the living: a sweep finds by that list
+        what a dead worker held.
+        """
+        if not self._may_lease():
+            return False
         await self.desk.gates.refresh()
         stops, waiting = await self.database(lambda: (load_stops(), batches.waiting(self.lanes)))
         if stops.everything:
@@ -211,11 +255,18 @@ class Worker:
                 return True
         return False
 
+    def _may_lease(self) -> bool:
+        hangs_s = self.pulse.hangs_for()
+        if hangs_s > _HANGS_S and not self._told_of_hanging:
+            log.error("heartbeat.hangs", seconds=round(hangs_s, 1), leases=len(self._leases))
+        self._told_of_hanging = hangs_s > _HANGS_S
+        return self.pulse.is_listed()
+
     async def _take(
         self, lane: Lane, sources: Sequence[str], stops: Stops, *, isolated: bool
     ) -> bool:
         busy = self._busy_channels(lane)
-        leased_at = clock.monotonic()
+        self._strays = True  # until the answer is there
         leases = await self.database(
             batches.lease,
             owner=self.owner,
@@ -227,19 +278,17 @@ class Worker:
             without_sources=stops.values("source"),
             isolated=isolated,
         )
+        self._strays = False
         if not leases:
             return False
         self._after[lane] = leases[0].source
         for channel in sorted({lease.channel for lease in leases}):
             group = [lease for lease in leases if lease.channel == channel]
-            await self._start(lane, channel, group, isolated, leased_at)
+            await self._start(lane, channel, group, isolated)
         return True
 
-    async def _start(
-        self, lane: Lane, channel: str, leases: list[Lease], isolated: bool, leased_at: float
-    ) -> None:
-        for lease in leases:
-            lease.leased_at = leased_at
+    async def _start(self, lane: Lane, channel: str, leases: list[Lease], isolated: bool) -> None:
+        self.watchdog.progress()
         self._leases.update(leases)
         if channel in ROW_PROVIDER_CHANNELS:
             work: Coroutine[Any, Any, float | None] = self._rows(leases)
@@ -253,32 +302,47 @@ class Worker:
 
     async def _rows(self, leases: list[Lease]) -> float | None:
         await self.database(deliver_rows, leases, owner=self.owner)
+        self.watchdog.progress()
         return None
 
     async def _guard(self, work: Awaitable[float | None], leases: list[Lease]) -> None:
-        """A run that ends early, or fails, gives its batches back; what was journalled waits for
-        the takeover."""
+        """A run that ends early, or fails, records what is in flight and gives the rest back."""
         hold_s: float | None = None
         try:
             hold_s = await work
         except Exception:
             log.exception("run.failed", batches=[lease.batch_id for lease in leases])
             await asyncio.sleep(_DB_PAUSE_S)
+            await self.desk.landed(leases)
         finally:
             await self._give_back(leases, hold_s or 0.0)
-            self._leases.difference_update(leases)
 
     async def _give_back(self, leases: list[Lease], hold_s: float) -> None:
-        due_at = clock.now() + timedelta(seconds=hold_s) if hold_s > 0 else None
-        left = [lease for lease in leases if lease.open_keys and not lease.lost]
-        stale = [lease for lease in leases if lease.stale and not lease.open_keys]
+        """Gives batches back. What is not taken now, whatever the reason, is renewed and tried
+        again."""
+        ours = [lease for lease in leases if not lease.lost and not lease.abandoned]
+        left = [lease for lease in ours if lease.open_keys]
+        stale = [lease for lease in ours if lease.stale and not lease.open_keys]
         try:
+            due_at = database_now() + timedelta(seconds=hold_s) if hold_s > 0 else None
             if left:
                 await self.database(batches.release, left, self.owner, due_at)
             if stale:
                 await self.database(batches.close_stale, stale, self.owner)
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("release.failed", error=type(error).__name__)  # the lease will run out
+        except Exception as error:
+            log.warning("release.failed", error=type(error).__name__)
+            self._to_release.append((leases, hold_s))
+            return
+        self._leases.difference_update(leases)
+
+    async def _release_again(self) -> None:
+        for _ in range(len(self._to_release)):
+            leases, hold_s = self._to_release.pop(0)
+            await self._give_back(leases, hold_s)
+        if self._strays:
+            known = [lease.batch_id for lease in self._leases]
+            await self.database(batches.release_strays, self.owner, known)
+            self._strays = False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         lane, channel, isolated = self._runs[task]
@@ -290,7 +354,7 @@ class Worker:
     def _busy_channels(self, lane: Lane) -> list[str]:
         """Channels of a lane that have as many runs as they may; the others go on."""
         counts: dict[str, int] = {}
-        for of_lane, channel, _ in self._runs.values():
+        for of_lane, channel, _ in list(self._runs.values()):
             if of_lane is lane:
                 counts[channel] = counts.get(channel, 0) + 1
         return [channel for channel, count in counts.items() if count >= _RUNS_A_CHANNEL]
@@ -301,41 +365,35 @@ class Worker:
             return
         everywhere = now - self._fully_swept_at >= _FULL_SWEEP_S
         self._swept_at = now
-        if everywhere:
+        # In the first seconds after an outage, or after a start, living workers have not renewed.
+        settled = now - self._database_ok_from >= environment().lease_seconds / 2
+        await self.database(takeover.sweep, everywhere=everywhere, expired=settled)
+        if everywhere and settled:  # else what an outage left would wait for another minute
             self._fully_swept_at = now
-        await self.database(takeover.sweep, everywhere=everywhere)
         if now - self._counted_at >= _COUNTS_S:
             self._counted_at = now
-            await self.database(write_usage)
+            self._count()
+
+    def _count(self) -> None:
+        """Writes statistics, unless the last ones are still being written."""
+        if self._loop is not None and (self._counting is None or self._counting.done()):
+            self._counting = self._loop.run_in_executor(
+                self._count_thread, heartbeat.with_database, write_usage, "counts.missed"
+            )
 
     async def _drain(self) -> None:
         if self._runs:
             await asyncio.wait(set(self._runs))
-        with contextlib.suppress(DatabaseError, InterfaceError):  # a count is no reason to fail
-            await self.database(write_usage)
+        await self._release_again()
+        self._count()
+        if self._counting is not None:
+            await asyncio.wait({self._counting}, timeout=_COUNTS_S)
 
-    # -- wake-ups ------------------------------------------------------------------------------
-
-    def _listen(self) -> socket.socket | None:
-        assert self._loop is not None
-        wakeups.add_listener(self.wake)
-        receiver = wakeups.listening_socket(f"{os.getpid()}-{secrets.token_hex(3)}")
-        if receiver is not None:
-            self._loop.add_reader(receiver, self._heard, receiver)
-        return receiver
-
-    def _heard(self, receiver: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                lane = receiver.recv(64).decode(errors="replace")
-                if lane in self.lanes:
-                    self._woken(lane)
-
-    def _unlisten(self, receiver: socket.socket | None) -> None:
-        wakeups.remove_listener(self.wake)
-        if receiver is not None and self._loop is not None:
-            self._loop.remove_reader(receiver)
-            path = receiver.getsockname()
-            receiver.close()
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+    def _doing(self) -> Doing:
+        """What the watchdog judges by; called on the heartbeat's thread."""
+        return Doing(
+            len(self._runs),
+            self.desk.waiting,
+            list(self.desk.calls.values()),
+            {lane: [*self._busy_channels(lane), *held_channels()] for lane in self.lanes},
+        )

@@ -81,3 +81,13 @@ def test_no_tracked_file_names_a_registry_or_a_place_of_this_machine(pattern):
 def test_nothing_is_left_undone():
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
     assert [name(path) for path in SOURCES if marks.search(path.read_text())] == []
+
+
+def test_nothing_reads_through_a_cursor_that_outlives_its_statement():
+    """Behind PgBouncer's transactions it is gone; read in pieces by key."""
+    held = {
+        name(path)
+        for path in SOURCES
+        if not name(path).startswith("src/carillon/bench/") and ".iterator(" in path.read_text()
+    }
+    assert held == set()

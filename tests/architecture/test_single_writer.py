@@ -104,3 +104,22 @@ def test_a_planted_writer_is_found(planted):
 )
 def test_a_reader_is_left_alone(innocent):
     assert list(status_writes(innocent)) == []
+
+
+def schedule_writes(source: str) -> Iterator[int]:
+    """The lines of a file that change a scheduled status."""
+    for node in ast.walk(ast.parse(source)):
+        is_call = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("update")
+        if is_call and any(keyword.arg == "scheduled_status" for keyword in node.keywords):
+            yield node.lineno
+
+
+def test_only_the_notification_model_changes_a_scheduled_status():
+    guilty = {
+        f"{name(path)}:{line}"
+        for path in SOURCES
+        if name(path) != "src/notifications/models/notification.py"
+        for line in schedule_writes(path.read_text(encoding="utf-8"))
+    }
+    assert guilty == set()
+    assert list(schedule_writes("rows.filter(pk=1).update(scheduled_status='sent')")) != []

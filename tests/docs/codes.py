@@ -13,7 +13,7 @@ SOURCES = [
     for room in ("notifications", "directory/audiences")
     for path in (ROOT / "src" / room).rglob("*.py")
     if not {"migrations", "testing"} & set(path.parts)
-]
+] + [ROOT / "src/directory/moments.py"]
 KEYWORDS = ("code", "error_code")
 POSITIONS = {
     "FieldError": 1,

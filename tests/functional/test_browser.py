@@ -29,7 +29,7 @@ QUIET = [
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
@@ -39,7 +39,7 @@ def test_a_first_mail_is_seen_in_the_outbox(tmp_path):
     from playwright.sync_api import sync_playwright
 
     place = Installation(tmp_path)
-    place.carillon("demo", "--quiet")
+    place.prepare(demo=True)
     port = free_port()
     home = f"http://127.0.0.1:{port}"
     with place.running("serve", "--port", str(port)), sync_playwright() as driver:

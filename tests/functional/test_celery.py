@@ -14,7 +14,7 @@ pytestmark = pytest.mark.processes
 QUEUES = "critical,high,default,bulk"
 
 
-def test_delivery_goes_on_by_polling_when_redis_is_killed(tmp_path, postgres, redis):
+def test_delivery_goes_on_by_polling_when_redis_is_killed(tmp_path, postgres_url, redis):
     arrived: Counter[bytes] = Counter()
 
     def take(mail) -> None:
@@ -24,13 +24,13 @@ def test_delivery_goes_on_by_polling_when_redis_is_killed(tmp_path, postgres, re
     with SMTPSink(on_mail=take).run_in_thread() as sink:
         place = Installation(
             tmp_path,
-            database_url=postgres.url,
+            database_url=postgres_url,
             redis_url=redis.url,
             email_provider="smtp",
             smtp_host=sink.host,
             smtp_port=str(sink.port),
         )
-        assert place.carillon("demo", "--quiet").returncode == 0
+        place.prepare(demo=True)
         words = ("-A", "carillon", "worker", "-Q", QUEUES, "--concurrency=1", "-l", "ERROR")
         with (
             place.running(*words, module="celery"),

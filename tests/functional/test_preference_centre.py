@@ -66,7 +66,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     port = free_port()
     home = f"http://127.0.0.1:{port}"
     made = Installation(tmp_path_factory.mktemp("centre"), public_url=home)
-    made.carillon("demo", "--quiet")
+    made.prepare(demo=True)
     with made.running("serve", "--port", str(port)):
         wait_until(lambda: _ready(f"{home}/health/ready"))
         yield made

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from notifications.testing.servers import SMTPSink
-from tests.functional.installation import Installation, free_port, wait_until
+from tests.functional.installation import Installation, children, free_port, wait_until
 
 pytestmark = pytest.mark.processes
 MAIL = ("--to", "student1", "--channel", "email", "--context", "amount=29.99")
@@ -23,7 +23,7 @@ def with_mail(folder: Path, sink: SMTPSink, **settings: str) -> Installation:
     place = Installation(
         folder, email_provider="smtp", smtp_host=sink.host, smtp_port=str(sink.port), **settings
     )
-    assert place.carillon("demo", "--quiet").returncode == 0
+    place.prepare(demo=True)
     return place
 
 
@@ -34,28 +34,18 @@ def send(place: Installation) -> None:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
 
 
-def children(pid: int) -> dict[str, int]:
-    """The processes that one started, by their `carillon` subcommand."""
-    found = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        if "carillon" in words:  # one that is dead, or not there yet, has no words
-            found[words[words.index("carillon") + 1]] = int(child)
-    return found
-
-
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_redis_wakes_a_celery_worker_that_hardly_polls(tmp_path, postgres, redis, pool):
+def test_redis_wakes_a_celery_worker_that_hardly_polls(tmp_path, postgres_url, redis, pool):
     """With polling as good as off, only the wake-up can have brought the mail."""
     with SMTPSink().run_in_thread() as sink:
         place = with_mail(
-            tmp_path, sink, database_url=postgres.url, redis_url=redis.url, poll_seconds="60"
+            tmp_path, sink, database_url=postgres_url, redis_url=redis.url, poll_seconds="60"
         )
         words = ("-A", "carillon", "worker", "-Q", "critical,high,default,bulk", "-l", "ERROR")
         with place.running(*words, "-P", pool, "-c", "1", module="celery"):
@@ -73,10 +63,10 @@ def alive(place: Installation) -> str:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
-def test_a_celery_worker_delivers_before_it_ever_saw_redis(tmp_path, postgres, redis, pool):
+def test_a_celery_worker_delivers_before_it_ever_saw_redis(tmp_path, postgres_url, redis, pool):
     redis.kill()
     with SMTPSink().run_in_thread() as sink:
-        place = with_mail(tmp_path, sink, database_url=postgres.url, redis_url=redis.url)
+        place = with_mail(tmp_path, sink, database_url=postgres_url, redis_url=redis.url)
         words = ("-A", "carillon", "worker", "-Q", "critical,high,default,bulk", "-l", "ERROR")
         with place.running(*words, "-P", pool, "-c", "1", module="celery"):
             send(place)
@@ -137,7 +127,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, command):
 
 def test_a_web_process_that_is_told_to_end_ends_well(tmp_path):
     place = Installation(tmp_path)
-    assert place.carillon("migrate", "--quiet").returncode == 0
+    place.prepare()
     for number in (signal.SIGTERM, signal.SIGINT):
         port = free_port()
         with place.running("web", "--port", str(port)) as web:

@@ -44,7 +44,7 @@ WebhookDelivery.objects.filter(next_at__isnull=False).update(next_at=clock.now()
 @pytest.fixture
 def place(tmp_path: Path) -> Installation:
     made = Installation(tmp_path, webhook_allow_private="true")
-    assert made.carillon("migrate").returncode == 0
+    made.prepare()
     return made
 
 

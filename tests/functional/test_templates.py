@@ -74,7 +74,7 @@ class Reader:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     made = Installation(tmp_path_factory.mktemp("installation"))
-    assert made.carillon("demo", "--quiet").returncode == 0
+    made.prepare(demo=True)
     return made
 
 

@@ -48,7 +48,7 @@ def ask(url: str, *, method: str, body: bytes | None = None, kind: str = "") -> 
 
 def test_scanners_change_nothing_and_one_click_ends_it_once(tmp_path):
     place = Installation(tmp_path, public_url=HOME)
-    place.carillon("demo", "--quiet")
+    place.prepare(demo=True)
     port = free_port()
     here = f"http://127.0.0.1:{port}"
     with place.running("serve", "--port", str(port)):

@@ -71,6 +71,7 @@ def make_messages(
             category_id=category_id,
             source=source,
             text={"title": "Title", "message": "Body"},
+            scheduled_status=None,
         )
         notification.save()
         made.append(

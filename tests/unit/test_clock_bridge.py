@@ -20,6 +20,17 @@ def test_nothing_is_known_before_the_first_reading():
     assert ClockBridge().doubt_s() == math.inf
 
 
+def test_nothing_is_known_after_it_was_forgotten():
+    bridge = ClockBridge()
+    ask(bridge, 100.0)
+    assert bridge.now() is not None
+
+    bridge.forget()
+
+    assert bridge.now() is None
+    assert bridge.doubt_s() == math.inf
+
+
 def test_one_quick_answer_makes_up_for_slow_ones():
     bridge = ClockBridge()
     ask(bridge, 100.0, there=0.3, back=0.5)

@@ -55,6 +55,7 @@ def accept(users: Sequence[User], count: int, category_id: int) -> None:
             user=users[key % len(users)],
             category_id=category_id,
             context={"amount": 29.99},
+            scheduled_status=None,
             scheduled_at=now,
             created_at=now,
         )

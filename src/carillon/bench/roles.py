@@ -40,6 +40,7 @@ from notifications.delivery import base, handover  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.domain.messages import OutboundMessage, SendResult  # noqa: E402
+from notifications.infra import clock  # noqa: E402
 from notifications.models import (  # noqa: E402
     Category,
     DeadLetter,
@@ -50,6 +51,7 @@ from notifications.models import (  # noqa: E402
     unpack_keys,
 )
 from notifications.services.notification import NotificationService  # noqa: E402
+from notifications.services.proving import prove_due  # noqa: E402
 from notifications.worker import Worker  # noqa: E402
 
 TEMPLATE = "bench.payment"
@@ -99,6 +101,7 @@ def people(count: str) -> dict[str, Any]:
         email_body_template=content.TEXT,
         email_html_template=content.HTML,
     )
+    prove_due(now=clock.now())  # as publishing does
     return {"users": len(made), "first_id": made[0].pk}
 
 

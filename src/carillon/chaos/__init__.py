@@ -32,9 +32,16 @@ class Counting:
 
     def __init__(self, seed: int) -> None:
         self.arrived: Counter[str] = Counter()
+        #: The longest time (s) in which nothing arrived, between the first mail and the last.
+        self.longest_stall_s = 0.0
+        self._last_at: float | None = None
         self._random = random.Random(seed)
 
     def take(self, mail: TakenMail) -> None:
+        now = time.monotonic()
+        if self._last_at is not None:
+            self.longest_stall_s = max(self.longest_stall_s, now - self._last_at)
+        self._last_at = now
         found = _REFERENCE.search(mail.content)
         self.arrived[found.group(1).decode() if found else "unmarked"] += 1
 
@@ -102,7 +109,8 @@ def run(
     Returns:
         accepted, sent (messages with a final `sent`), lost (accepted, never arrived and in no dead
         letter), duplicates (arrived twice though never uncertain), uncertain, repeated (arrived
-        twice after a doubt), max_uncertain_per_kill (journalled when a worker died).
+        twice after a doubt), max_uncertain_per_kill (journalled when a worker died),
+        longest_stall_s (the longest time without any arrival).
     """
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
@@ -137,6 +145,7 @@ def run(
         "uncertain": len(doubtful),
         "repeated": len(twice),
         "max_uncertain_per_kill": max(journalled, default=0),
+        "longest_stall_s": round(counting.longest_stall_s, 1),
         **machine(),
     }
 

@@ -6,20 +6,44 @@ import click
 
 from carillon.cli import setup_django
 
+FORCE = click.option("--force", is_flag=True, help="In production, too.")
+
 
 @click.command(epilog="Example: carillon demo")
 @click.option("--quiet", is_flag=True, help="Print only the administrator's new password.")
-def command(quiet: bool) -> None:
+@FORCE
+def command(quiet: bool, force: bool) -> None:
     """Load demo data: people, groups, templates, an administrator. Safe to repeat."""
     setup_django()
     from django.core.management import call_command
 
+    refuse_in_production(force=force)
+    call_command("migrate", verbosity=0, interactive=False)
+    load_demo(quiet=quiet)
+
+
+def refuse_in_production(*, force: bool) -> None:
+    """Raises click.ClickException in production, where made-up people are not wanted."""
     from notifications.conf import environment
+
+    if environment().production and not force:
+        raise click.ClickException(
+            "this is production, and demo data is made-up people and an administrator: use"
+            " `carillon admin create`, or insist with --force"
+        )
+
+
+def load_demo(*, quiet: bool) -> None:
+    """Loads what is missing of the demo data, and prints a generated password once."""
+    from notifications.conf import environment
+    from notifications.services.administrators import check_password
     from notifications.services.demo import DemoService
 
-    call_command("migrate", verbosity=0, interactive=False)
+    password = environment().admin_password
+    if password and environment().production:
+        check_password(password)
     say = None if quiet else click.echo
-    report = DemoService().load(admin_password=environment().admin_password or None, progress=say)
+    report = DemoService().load(admin_password=password or None, progress=say)
     if not quiet:
         click.echo(", ".join(f"{count} {name}" for name, count in report.created.items()))
     if report.admin_password:

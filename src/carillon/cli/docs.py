@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -117,12 +117,114 @@ def _openapi() -> str:
     return openapi_yaml()
 
 
+def _chat_services() -> str:
+    from notifications.delivery.chat_services import SERVICES, ChatService
+
+    def row(scheme: str, service: ChatService) -> str:
+        hosts = ", ".join(f"`{host}`" for host in service.hosts) or "named by the operator"
+        parameters = ", ".join(f"`{name}`" for name in sorted(service.parameters)) or "none"
+        return f"| `{scheme}` | {hosts} | {parameters} |"
+
+    return "\n".join(
+        [
+            "# Services that chats are reached by",
+            "",
+            _NOTE,
+            "A contact point of the kind `chat` is an [Apprise URL](https://appriseit.com/services/),",
+            "or the webhook address that the vendor gave out. Whoever keeps people in step writes",
+            "it, so that only these services are called, with these parameters, over HTTP.",
+            "A connection leads to the hosts below alone, and to public addresses of theirs.",
+            "",
+            "Hosts *named by the operator* are those of `CARILLON_APPRISE_HOSTS`.",
+            "A name there that leads to an address which is not public needs that address in the",
+            "list, too: `CARILLON_APPRISE_HOSTS=chat.intern,10.2.0.7`.",
+            "",
+            "| scheme | hosts | parameters |",
+            "| --- | --- | --- |",
+            *(row(*each) for each in sorted(SERVICES.items())),
+            "",
+        ]
+    )
+
+
+def _scopes() -> str:
+    from notifications.api.reach import DOORS, PEOPLE, PUBLIC, REACH
+    from notifications.api.routes import ROUTES
+
+    calls = {route.name: f"`{route.method} {route.path}`" for route in ROUTES}
+
+    def listed(names: Collection[str]) -> str:
+        return ", ".join(call for name, call in calls.items() if name in names)
+
+    found = [
+        "# What each scope reaches",
+        "",
+        _NOTE,
+        "A scope is judged by all that it can be turned into. A test gives every route every",
+        "single scope and compares with this page; a route that is not here fails it.",
+        "",
+    ]
+    for scope, reach in REACH.items():
+        found += [
+            f"## `{scope}`",
+            "",
+            reach.allows,
+            "",
+            f"It can be turned into: {reach.becomes}",
+            "",
+        ]
+        found += [f"Calls: {listed(reach.routes)}", ""] if reach.routes else []
+    found += ["## People without a scope", "", "With their own token, for themselves alone:", ""]
+    found += [listed(PEOPLE)]
+    found += [
+        "",
+        "Staff reach everything; what changes other members of staff is theirs alone.",
+        "",
+    ]
+    found += ["## Everybody", "", "| call | who may |", "| --- | --- |"]
+    found += [f"| {calls[name]} | {who} |" for name, who in PUBLIC.items()]
+    found += [f"| `/{path}` | {who} |" for path, who in DOORS.items()]
+    return "\n".join([*found, ""])
+
+
+def _mail_receipts() -> str:
+    from notifications.domain.receipts import CLOSES, STATUS_OF
+    from notifications.testing.mail_events import MailEvent, events
+
+    def row(event: MailEvent) -> str:
+        kind = event.means
+        status = STATUS_OF[kind].value if kind in STATUS_OF else "as it was"
+        closed = "" if kind is None or kind not in CLOSES else "closed"
+        meaning = f"`{kind}`" if kind else "nothing of a message"
+        return f"| `{event.service}` | `{event.says}` | {meaning} | {status} | {closed} |"
+
+    return "\n".join(
+        [
+            "# What the reports of mail services do",
+            "",
+            _NOTE,
+            "For each service of django-anymail: its own word, what it means here, the status that",
+            "the message gets, and whether the address is closed. Only what a service itself calls",
+            "a hard bounce closes an address as bounced; whatever else it folds into a bounce, and",
+            "words that are not listed, close nothing. See [receipts](receipts.md).",
+            "",
+            "| service | says | means | the message | the address |",
+            "| --- | --- | --- | --- | --- |",
+            *(row(event) for event in events()),
+            "",
+        ]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/mail-receipts.md": _mail_receipts,
+    "docs/reference/chat-services.md": _chat_services,
     "docs/state-machine.md": _state_machine,
     "docs/reference/settings.md": _settings,
     "docs/reference/faults.md": _faults,
     "docs/reference/provider-matrix.md": _providers,
     "docs/reference/api.md": _api,
+    "docs/reference/scopes.md": _scopes,
     "docs/reference/openapi.yaml": _openapi,
 }
 

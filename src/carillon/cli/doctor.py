@@ -4,62 +4,85 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.doctor_settings import Finding, settings
+
+if TYPE_CHECKING:
+    from notifications.services.health import CheckAnswer
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; mend says what to do where it is not well."""
-
-    name: str
-    well: bool
-    detail: str
-    mend: str = ""
-
-
-def _database() -> Finding:
-    from django.db import DatabaseError, connection
-
-    try:
-        with connection.cursor() as cursor:
-            if connection.vendor == "sqlite":
-                cursor.execute("PRAGMA synchronous")
-                durable, text = cursor.fetchone()[0] >= 2, "synchronous=FULL"
-            else:
-                cursor.execute("SHOW synchronous_commit")
-                durable, text = cursor.fetchone()[0] == "on", "synchronous_commit=on"
-    except DatabaseError as error:
-        return Finding("database", False, str(error).strip(), "check CARILLON_DATABASE_URL")
-    return Finding("database", durable, f"{connection.vendor}, {text}", f"set {text}")
+_MENDS = {
+    "database": "check CARILLON_DATABASE_URL, and the database's disk and log",
+    "migrations": "run `carillon migrate`",
+    "loops": "see the worker's log; start one: `carillon worker`",
+    "workers": "start one: `carillon worker`",
+    "queues": "start more workers, or see why those that run are slow",
+    "tasks": "see the worker's log at the trace id; ask for the task again",
+    "dead_letters": "see `carillon dead-letters list`",
+    "providers": "see `carillon providers breakers`",
+    "stops": "see `carillon kill-switch list`; lift what is over",
+    "redis": "check CARILLON_REDIS_URL",
+}
 
 
-def _migrations() -> Finding:
+def _health() -> Iterator[Finding]:
+    """What `/health` says, check by check."""
+    from notifications.infra import clock
+    from notifications.services.health import health
+
+    for name, check in health(now=clock.now()).checks.items():
+        words = check.reason or _said(check)
+        mend = _MENDS.get(name, "see the runbook, docs/operations/runbook.md")
+        yield Finding(name.replace("_", " "), not check.reason, words, mend)
+
+
+def _said(check: CheckAnswer) -> str:
+    if check.lanes is not None:
+        queued = sum(lane.queued for lane in check.lanes.values())
+        overdue = sum(lane.overdue for lane in check.lanes.values())
+        return f"{queued:,} wait, {overdue:,} overdue"
+    if check.providers is not None:
+        return ", ".join(check.providers)
+    return "well" if check.count is None else f"{check.count:,}"
+
+
+def _durability() -> Finding:
     from django.db import connection
-    from django.db.migrations.executor import MigrationExecutor
 
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return Finding("migrations", not plan, f"{len(plan)} to apply", "run `carillon migrate`")
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA synchronous")
+            durable, text = cursor.fetchone()[0] >= 2, "synchronous=FULL"
+        else:
+            cursor.execute("SHOW synchronous_commit")
+            durable, text = cursor.fetchone()[0] == "on", "synchronous_commit=on"
+    return Finding("durability", durable, f"{connection.vendor}, {text}", f"set {text}")
 
 
-def _redis() -> Finding:
-    from redis import Redis, RedisError
+def _time_outs() -> Finding:
+    """Whether a session has its limits; behind a pooler only each transaction may have them."""
+    from django.db import connection
 
-    from notifications.conf import environment
+    from carillon.postgres.limits import Limits
 
-    url = environment().redis_url
-    if not url:
-        return Finding("redis", True, "not configured: local wake-ups and polling")
-    try:
-        Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping()
-    except RedisError as error:
-        return Finding("redis", False, type(error).__name__, "check CARILLON_REDIS_URL")
-    return Finding("redis", True, "answers")
+    if connection.vendor == "sqlite":
+        return Finding("time-outs", True, "a writer waits for its turn, and no longer")
+    names = sorted(Limits().settings())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0' ORDER BY name",
+            [names],
+        )
+        missing = [row[0] for row in cursor.fetchall()]
+    said = f"no {', '.join(missing)} outside transactions" if missing else ", ".join(names)
+    mend = "ALTER ROLE ... SET them, as docs/scaling.md says of PgBouncer"
+    return Finding("time-outs", not missing, said, mend)
 
 
 def _email() -> Finding:
@@ -67,7 +90,8 @@ def _email() -> Finding:
 
     chosen = environment()
     if "smtp" not in chosen.email_provider:
-        return Finding("email", True, f"{chosen.email_provider}: nothing leaves")
+        said = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
+        return Finding("email", True, f"{chosen.email_provider}: {said}")
     try:
         socket.create_connection((chosen.smtp_host, chosen.smtp_port), timeout=5).close()
     except OSError as error:
@@ -76,53 +100,16 @@ def _email() -> Finding:
     return Finding("email", True, f"smtp at {chosen.smtp_host}:{chosen.smtp_port} answers")
 
 
-def _workers() -> Finding:
-    from notifications.infra import clock
-    from notifications.services.metrics import workers_alive
+def _set_aside() -> Finding:
+    from notifications.services.set_aside import SetAsideService
 
-    count = workers_alive(clock.now())
-    return Finding("workers", count > 0, f"{count} alive", "start one: `carillon worker`")
-
-
-def _queue() -> Finding:
-    from notifications.infra import clock
-    from notifications.services.metrics import queue_depth
-
-    overdue = sum(lane["overdue"] for lane in queue_depth(clock.now()).values())
-    return Finding("queue", overdue < 10_000, f"{overdue:.0f} overdue", "start more workers")
-
-
-def _dead_letters() -> Finding:
-    from notifications.conf import environment
-    from notifications.services.metrics import open_dead_letters
-
-    count = open_dead_letters()
-    few = count < environment().dead_letters_alert
-    return Finding("dead letters", few, f"{count} wait", "see `carillon dead-letters list`")
-
-
-def _public_url() -> Finding:
-    from notifications.conf import environment
-
-    chosen = environment()
-    https = chosen.public_url.startswith("https://")
-    said = chosen.public_url if https else f"{chosen.public_url}: mails offer no one-click ending"
-    well = https or not chosen.production
-    return Finding("public url", well, said, "set CARILLON_PUBLIC_URL to an https address")
+    counts = SetAsideService().counts()
+    said = ", ".join(f"{work} {count}" for work, count in counts.items()) or "nothing"
+    mend = "see `carillon set-aside list`, mend, then `carillon set-aside resume`"
+    return Finding("set aside", not counts, said, mend)
 
 
 _NOBODY_TO_ASK = frozenset({"sandbox", "in_app"})
-
-CHECKS: tuple[Callable[[], Finding], ...] = (
-    _database,
-    _migrations,
-    _redis,
-    _email,
-    _public_url,
-    _workers,
-    _queue,
-    _dead_letters,
-)
 
 
 def _providers() -> Iterator[Finding]:
@@ -141,16 +128,33 @@ def _providers() -> Iterator[Finding]:
             wrong or "its account is good",
             f"see `carillon providers list`, then `carillon providers test {each.key} --to ...`",
         )
+        deaf = service.callbacks_fault(key=each.key, caller=CALLER)
+        if deaf:
+            yield Finding(f"callbacks {each.key}", False, deaf, "see docs/reference/receipts.md")
 
 
 def _examine() -> Iterator[Finding]:
-    """All findings; without a database or its tables the rest cannot be asked."""
-    for check in CHECKS:
-        finding = check()
+    """The service's health, then its set-up; without a database or its tables the latter cannot be
+    asked."""
+    from django.db import DatabaseError, InterfaceError
+
+    from notifications.conf import environment
+
+    asked = True
+    for finding in _health():
         yield finding
-        if not finding.well and finding.name in ("database", "migrations"):
-            return
-    yield from _providers()
+        asked = asked and (finding.well or finding.name not in ("database", "migrations"))
+    yield _email()
+    yield from settings(environment())
+    if not asked:
+        return
+    try:
+        yield _durability()
+        yield _time_outs()
+        yield _set_aside()
+        yield from _providers()
+    except (DatabaseError, InterfaceError) as error:
+        yield Finding("database", False, " ".join(str(error).split()), _MENDS["database"])
 
 
 @click.command(epilog="Example: carillon doctor --json")

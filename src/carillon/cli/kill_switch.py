@@ -7,7 +7,7 @@ import click
 from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
-_SCOPES = click.Choice(["all", "channel", "provider", "category", "template", "source"])
+_SCOPES = click.Choice(["all", "channel", "provider", "category", "template", "source", "version"])
 
 
 @click.group(epilog="Example: carillon kill-switch stop channel sms --reason 'provider is down'")

@@ -15,25 +15,52 @@ from carillon.cli.caller import CALLER
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """`k=v` words; a value that is a JSON number, true, false or null is taken as such."""
+    """`k=v` words, `a.b=v` for a value inside another; a value that is JSON is taken as such."""
     context: dict[str, Any] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
-        try:
-            parsed = json.loads(text)
-        except ValueError:
-            parsed = text
-        context[name] = text if isinstance(parsed, str | list | dict) else parsed
+    for word in values:
+        path, equals, text = word.partition("=")
+        names = path.split(".")
+        if not equals or not all(names):
+            raise click.BadParameter(f"{word!r} is not NAME=VALUE")
+        place = context
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or names[-1] in place:
+            raise click.BadParameter(f"{path} is given twice, or inside a value that holds nothing")
+        place[names[-1]] = _value(text)
     return context
+
+
+def _value(text: str) -> Any:
+    """The JSON value that a text is; else the text itself."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _attachment(path: Path) -> dict[str, str]:
     """A file as the API takes it; its type from its name."""
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    content = base64.b64encode(path.read_bytes()).decode()
+    raw = path.read_bytes()
+    if kind.startswith("text/") and _is_utf8(raw):
+        kind = f"{kind}; charset=utf-8"
+    content = base64.b64encode(raw).decode()
     return {"filename": path.name, "content_type": kind, "content": content}
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @click.command(
@@ -41,9 +68,14 @@ def _attachment(path: Path) -> dict[str, str]:
     " --context amount=29.99"
 )
 @click.argument("template_path")
-@click.option("--to", "person", required=True, help="Username, id or uuid.")
+@click.option("--to", "person", required=True, help="Username, id, uuid or ext:EXTERNAL_ID.")
 @click.option("--channel", "channels", multiple=True, required=True, help="May be repeated.")
-@click.option("--context", multiple=True, callback=_pairs, help="NAME=VALUE; may be repeated.")
+@click.option(
+    "--context",
+    multiple=True,
+    callback=_pairs,
+    help="NAME=VALUE; may be repeated. NAME may be order.id, VALUE may be JSON.",
+)
 @click.option("--priority", help="1 to 4, or critical, high, medium, low.")
 @click.option(
     "--attach",
@@ -67,13 +99,14 @@ def command(
     import msgspec
 
     from directory.models import User
+    from directory.references import read_person
     from notifications.infra import wakeups
     from notifications.services import NotificationService
 
     named = User.objects.filter(username=person).values_list("pk", flat=True).first()
     body: dict[str, Any] = {
         "template_path": template_path,
-        "user_id": named or person,
+        "user_id": named or read_person(person, written=True) or person,
         "channels": list(channels),
         "context": context,
     }

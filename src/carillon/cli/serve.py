@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,17 +18,23 @@ from types import FrameType
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.demo import FORCE, load_demo, refuse_in_production
 from carillon.cli.processes import (
     PORT,
     SUPERVISED,
+    address,
     clear_metrics,
-    keep_metrics_in_files,
-    refuse_taken_port,
+    listen_anew,
+    tell_address,
 )
+from carillon.listening import INHERITED
+from carillon.processes import keep_metrics_in_files
+from notifications.infra.processes import stands_still
 
 _DRAIN_S = 45.0
 _BACK_OFF_S = (0.2, 1.0, 5.0, 15.0)
 _STEADY_S = 30.0
+_STOPPED_S = 15.0
 WELCOME = """
 Carillon serves on {url}
   outbox    {url}/outbox/      what would have gone out
@@ -45,22 +51,32 @@ Ctrl-C drains and ends.
 
 @dataclass
 class Child:
-    """One supervised process. words makes the rest of its command anew for each start."""
+    """One supervised process. words: the rest of its command; listener: a socket that it inherits,
+    and that outlives it.
+
+    What it held when it died others take at once: its leases name a process that has ended. So the
+    database is not asked here, and a child is started again while that is away, too.
+    """
 
     name: str
-    words: Callable[[], list[str]]
-    died: Callable[[], None] = field(default=lambda: None)
+    words: list[str] = field(default_factory=list)
+    listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     deaths: int = 0
     not_before: float = 0.0
+    stopped_at: float | None = None
 
     def start(self) -> None:
         environ = {**os.environ, SUPERVISED: "1"}
+        inherited = [self.listener.fileno()] if self.listener else []
+        for number in inherited:
+            environ[INHERITED] = str(number)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "carillon", self.name, *self.words()],
+            [sys.executable, "-m", "carillon", self.name, *self.words],
             stdin=subprocess.PIPE,
             env=environ,
+            pass_fds=inherited,
         )
         self.started_at = time.monotonic()
 
@@ -71,6 +87,7 @@ class Child:
                 self.start()
             return
         if self.process.poll() is None:
+            self._end_if_stopped(now)
             return
         code, self.process = self.process.returncode, None
         if now - self.started_at > _STEADY_S:
@@ -79,7 +96,16 @@ class Child:
         self.deaths += 1
         self.not_before = now + pause
         click.echo(f"{self.name} ended ({code}); again in {pause:g} s", err=True)
-        self.died()
+
+    def _end_if_stopped(self, now: float) -> None:
+        """Kills a process that somebody stopped, and nobody lets go on: others have its leases."""
+        assert self.process is not None
+        if not stands_still(self.process.pid):
+            self.stopped_at = None
+        elif self.stopped_at is None:
+            self.stopped_at = now
+        elif now - self.stopped_at > _STOPPED_S:
+            self.process.kill()
 
 
 class Supervisor:
@@ -104,6 +130,9 @@ class Supervisor:
         self._signals += 1
 
     def _drain(self) -> None:
+        for child in self._children:
+            if child.listener:
+                child.listener.close()  # from now on its process alone decides who is let in
         living = [child.process for child in self._children if child.process]
         for process in living:
             process.send_signal(signal.SIGTERM)
@@ -113,21 +142,21 @@ class Supervisor:
                 for process in living:
                     process.kill()
             time.sleep(0.05)
-        for child in self._children:
-            if child.process and child.process.returncode:
-                child.died()
 
 
 @click.command(epilog="Example: carillon serve --port 8080")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, default=8000, show_default=True)
-def command(host: str, port: int) -> None:
+@click.option("--demo", is_flag=True, help="Load the demo data first, as `carillon demo` does.")
+@FORCE
+def command(host: str, port: int, demo: bool, force: bool) -> None:
     """Run everything in one go: migrate, then web, worker and schedule.
 
     Ctrl-C drains: requests and provider calls are finished, the rest is given back to the queue. A
     second Ctrl-C ends at once; nothing is lost by it.
     """
     keep_metrics_in_files()
+    tell_address(host, port)
     setup_django()
     from django.core.management import call_command
     from django.db import connections
@@ -135,53 +164,22 @@ def command(host: str, port: int) -> None:
     from notifications.conf import environment
     from notifications.services.digests import digest_template
 
-    refuse_taken_port(host, port)
+    if demo:
+        refuse_in_production(force=force)
+    listener = listen_anew(host, port)
     clear_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     call_command("migrate", verbosity=0, interactive=False)
     digest_template()
+    if demo:
+        load_demo(quiet=True)  # the port is ours: a password that is shown now is of use
     connections.close_all()
-    worker = _WorkerName()
     children = [
-        Child("web", lambda: ["--host", host, "--port", str(port)]),
-        Child("worker", lambda: ["--name", worker.new()], worker.died),
+        Child("web", ["--host", host, "--port", str(port)], listener),
+        Child("worker"),
     ]
     if environment().redis_url:
-        children.append(Child("beat", list))
-    Supervisor(children).run(_greeter(_address(host, port)))
-
-
-class _WorkerName:
-    """The name that the worker's leases carry: a new one for each heir."""
-
-    def __init__(self) -> None:
-        self._name = ""
-
-    def new(self) -> str:
-        self._name = f"serve:{os.getpid()}:{secrets.token_hex(4)}"
-        return self._name
-
-    def died(self) -> None:
-        """Ends the dead one's leases, so that its heir need not wait for them to run out."""
-        from django.db import DatabaseError, connections
-
-        from notifications.models import WorkerProcess
-        from notifications.queue.takeover import expire_owner
-
-        try:
-            owners = WorkerProcess.objects.filter(owner__startswith=self._name)
-            for owner in {self._name, *owners.values_list("owner", flat=True)}:
-                expire_owner(owner)
-        except DatabaseError as error:
-            reason = " ".join(str(error).split())
-            click.echo(f"its leases stand until they run out: {reason}", err=True)
-        connections.close_all()
-
-
-def _address(host: str, port: int) -> str:
-    """Where a person on this machine reaches it."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104 -- the reader's own address is shown instead
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        children.append(Child("beat"))
+    Supervisor(children).run(_greeter(address(host, port)))
 
 
 def _greeter(url: str) -> Callable[[], bool]:

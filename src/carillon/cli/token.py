@@ -13,23 +13,24 @@ from carillon.cli import setup_django
     "--kind", type=click.Choice(["token", "jwt", "api-key"]), default="token", show_default=True
 )
 @click.option("--scopes", default="notifications:send", help="Of an API key, separated by commas.")
-def command(username: str, kind: str, scopes: str) -> None:
-    """Print a token for USERNAME, and nothing else."""
+@click.option("--revoke", is_flag=True, help="End all tokens of this user instead (not JWTs).")
+def command(username: str, kind: str, scopes: str, revoke: bool) -> None:
+    """Print a new token for USERNAME, and nothing else. Those made before stay good."""
     setup_django()
-    from rest_framework.authtoken.models import Token
-
     from directory.models import User
     from notifications.infra import clock
     from notifications.models import SCOPES, ApiKey
-    from notifications.services.access import issue_access
+    from notifications.services.access import issue_access, new_drf_token, revoke_drf_tokens
 
     user = User.objects.filter(username=username).first()
     if user is None:
         raise click.ClickException(f"there is no user {username!r}; `carillon demo` makes some")
-    if kind == "jwt":
+    if revoke:
+        click.echo(f"{revoke_drf_tokens(user)} revoked")
+    elif kind == "jwt":
         click.echo(issue_access(user, now=clock.now()))
     elif kind == "token":
-        click.echo(Token.objects.get_or_create(user=user)[0].key)
+        click.echo(new_drf_token(user))
     else:
         names = [name.strip() for name in scopes.split(",") if name.strip()]
         unknown = [name for name in names if name not in SCOPES and name != "*"]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
-import threading
-import warnings
-from typing import Any
+import sys
 
 import click
+import structlog
 
 from carillon.cli import setup_django
 from carillon.cli.processes import (
     PORT,
+    SUPERVISED,
     follow_supervisor,
-    keep_metrics_in_files,
-    refuse_taken_port,
+    keep_address,
+    listen,
+    tell_address,
 )
+from carillon.processes import keep_metrics_in_files
 
+log = structlog.get_logger("carillon.web")
 _DRAIN_S = 30
 
 
@@ -26,64 +31,56 @@ _DRAIN_S = 30
 def command(host: str, port: int) -> None:
     """Run the web tier alone: HTTP and websockets on one port."""
     keep_metrics_in_files()
+    tell_address(host, port)
     setup_django()
     import uvicorn
 
     from carillon.asgi import application
+    from carillon.http_bounds import Bounds, bounded
+    from carillon.listening import Handover, place_of
+    from carillon.web_server import WebServer
     from notifications.conf import environment
-    from notifications.rendering.versions import precompile
 
-    refuse_taken_port(host, port)
-    precompile()
+    listener = listen(host, port)
+    place = place_of(host, port, environment().data_dir.resolve())
+    handover = None if os.environ.get(SUPERVISED) else Handover(listener, place)
+
+    def begun() -> None:
+        keep_address(host, port, environment().data_dir)
+        if handover:
+            handover.start()
+        log.info("web.ready", host=host, port=port, pid=os.getpid())
+
+    def closing() -> None:
+        application.close()
+        if handover:
+            handover.stop()
+
+    bounds = Bounds(
+        head_s=environment().head_seconds,
+        body_s=environment().body_seconds,
+        connections=environment().connections,
+        head_bytes=environment().head_bytes,
+        header_lines=environment().header_lines,
+    )
     config = uvicorn.Config(
         application,
-        host=host,
-        port=port,
+        http=bounded(bounds),
+        timeout_keep_alive=environment().keep_alive_seconds,  # type: ignore[arg-type]  # seconds
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # whom to believe is CARILLON_TRUSTED_PROXIES
         lifespan="off",
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    server = uvicorn.Server(config)
+    server = WebServer(config, begun=begun, closing=closing)
     # Once drained, uvicorn raises the signal again for whoever was there before it: for us, so
     # that what stands below `run` is still done, and the end is a good one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     follow_supervisor()
-    stop_tasks = None if environment().redis_url else run_tasks_here()
-    server.run()
-    if stop_tasks:
-        stop_tasks()
-
-
-def run_tasks_here() -> Any:
-    """Without a broker, documented `.delay()` calls run on a thread of this process."""
-    warnings.filterwarnings("ignore", message=".*superuser privileges", category=UserWarning)
-    from celery.apps.worker import Worker
-    from celery.worker import state
-
-    from carillon.celery import app
-
-    class _TasksOnly(Worker):
-        """The Worker that delivers is a process of its own."""
-
-        delivers = False
-
-    worker = _TasksOnly(
-        app=app,
-        pool="threads",
-        concurrency=2,
-        loglevel="ERROR",
-        quiet=True,
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
-    thread = threading.Thread(target=worker.start, name="celery", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        state.should_stop = 0  # type: ignore[assignment]  # an exit code, as Celery has it
-        thread.join(5)
-
-    return stop
+    server.run(sockets=[listener])
+    # What is left are threads that hang on a database: Python would wait for them.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

@@ -15,9 +15,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from carillon.settings.readings import countries, domain_rates, keywords, micros, prices
+from carillon.settings.database import database_url as _database_url
+from carillon.settings.readings import (
+    countries,
+    domain_rates,
+    keywords,
+    micros,
+    networks,
+    prices,
+    signing_secret,
+)
+
+SERVED_AT = "CARILLON_SERVED_AT"
+"""Where the web process of this group listens: set by the commands that start it."""
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class SettingsError(Exception):
@@ -127,49 +140,9 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
-# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-_LIBPQ = frozenset(
-    [
-        "host",
-        "application_name",
-        "channel_binding",
-        "connect_timeout",
-        "gssencmode",
-        "keepalives",
-        "keepalives_count",
-        "keepalives_idle",
-        "keepalives_interval",
-        "options",
-        "require_auth",
-        "sslcert",
-        "sslcrl",
-        "sslkey",
-        "sslmode",
-        "sslnegotiation",
-        "sslpassword",
-        "sslrootcert",
-        "target_session_attrs",
-        "tcp_user_timeout",
-    ]
-)
-
-
 def _optional_url(text: str) -> str:
     """an http:// or https:// URL without a trailing slash, or nothing"""
     return _web_url(text) if text else ""
-
-
-def _database_url(text: str) -> str:
-    """sqlite:///path/to/file or postgres://user:password@host:port/name?sslmode=require"""
-    parts = urlsplit(text)
-    if parts.scheme == "sqlite" and not parts.query:
-        return text
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise ValueError
-    given = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    if set(given) - _LIBPQ:
-        raise ValueError
-    return text
 
 
 def _redis_url(text: str) -> str:
@@ -191,13 +164,17 @@ class Environment:
     data_dir: Path = _setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
     database_url: str = _setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
     database_pool: int = _setting(12, _integer(1, 500), "PostgreSQL connections a process keeps at most.")
+    database_pool_seconds: float = _setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
+    database_lock_seconds: float = _setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
+    database_statement_seconds: float = _setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
+    database_idle_seconds: float = _setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
     redis_url: str = _setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
-    production: bool = _setting(False, _flag, "Refuse to start on generated secrets and a missing public URL.")
+    production: bool = _setting(False, _flag, "Refuse to start on generated secrets, a public URL that is missing or not https, and any host; HSTS.")
     secret_key: str = _setting("", _text, "Signs and encrypts. Generated and kept in the data folder unless production.")
     jwt_secret: str = _setting("", _text, "Verifies HS256 tokens that the platform mints. Empty: derived from the secret key.")
     jwt_jwks_url: str = _setting("", _text, "Where the platform publishes its RS256/ES256 keys. Empty: HS256 only.")
-    allowed_hosts: tuple[str, ...] = _setting(("*",), _words, "Host names that the web tier answers to.")
-    public_url: str = _setting("http://127.0.0.1:8000", _web_url, "Where people reach this service: links in mails begin with it.")
+    allowed_hosts: tuple[str, ...] = _setting(("*",), _words, "Host names that the web tier answers to. In production `*` is refused; not set, it is the host of `CARILLON_PUBLIC_URL`, and loopback.")
+    public_url: str = _setting("http://127.0.0.1:8000", _web_url, "Where people reach this service: links in mails begin with it. Not set, they lead to where `carillon serve` or `carillon web` listens; production needs https.")
     app_name: str = _setting("Carillon", _text, "The platform's name in templates.")
     app_url: str = _setting("http://127.0.0.1:8000", _web_url, "The platform's own address in templates.")
     locale: str = _setting("en", _text, "The service's default locale for templates.")
@@ -246,15 +223,15 @@ class Environment:
     anymail_backend: str = _setting("", _text, "The django-anymail backend: `postmark`, `mailgun`, `sendgrid`, ... or a dotted path.")
     anymail_settings: str = _setting("", _json_object, "The backend's own settings as JSON, such as `{\"server_token\": \"...\"}`.")
     anymail_webhook_secret: str = _setting("", _text, "`user:password` that the service sends with its callbacks (basic authentication).")
-    apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. Services at a vendor's own address need none.")
+    apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. A name that leads to an address which is not public needs that address in the list, too. Services at a vendor's own address need none.")
     ses_topics: tuple[str, ...] = _setting((), _words, "The ARNs of the SNS topics that may report on mails sent by SES.")
-    callback_secret: str = _setting("", _text, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    callback_secret: str = _setting("", signing_secret, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     cancelled_days: int = _setting(30, _integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
     receipt_days: int = _setting(3, _integer(1, 30), "How long a receipt for an unknown message waits for it.")
-    webhook_secret: str = _setting("", _text, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    webhook_secret: str = _setting("", signing_secret, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
     webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
-    lease_seconds: float = _setting(60.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease.")
-    call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. Always less than two thirds of the lease.")
+    lease_seconds: float = _setting(10.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease. It renews at a third of that; what a worker held whose host vanished waits so long.")
+    call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
     poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
     rate_limits: tuple[str, ...] = _setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
     email_domain_limits: tuple[str, ...] = _setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
@@ -264,7 +241,24 @@ class Environment:
     broadcast_approval_over: int = _setting(0, _integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
     channel_prices: tuple[str, ...] = _setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
     price_currency: str = _setting("EUR", _text, "The currency of those prices.")
+    render_processes: int = _setting(2, _integer(1, 64), "Processes that a web process keeps at most for the trial renders of sends.")
+    draft_processes: int = _setting(2, _integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
     max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
+    waiting_requests: int = _setting(128, _integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
+    waiting_seconds: float = _setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
+    head_seconds: float = _setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
+    body_seconds: float = _setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
+    keep_alive_seconds: float = _setting(5.0, _seconds(0.1, 600), "How long a connection may stay open between requests.")
+    connections: int = _setting(1_000, _integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
+    head_bytes: int = _setting(32_768, _integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
+    header_lines: int = _setting(100, _integer(10, 10_000), "The headers of a request; more are answered 431.")
+    trusted_proxies: tuple[str, ...] = _setting((), networks, "Addresses and networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: whoever connects is the client.")
+    person_sends_hourly: int = _setting(100, _integer(0, 1_000_000_000), "Sends that a person may ask for within an hour; more are 429. 0: no limit.")
+    person_bulks_hourly: int = _setting(10, _integer(0, 1_000_000_000), "Bulk sends that a person may ask for within an hour. 0: no limit.")
+    staff_sends_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of a member of staff.")
+    staff_bulks_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of a member of staff, for bulk sends.")
+    service_sends_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of an API key.")
+    service_bulks_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of an API key, for bulk sends.")
     idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
     dead_letters_alert: int = _setting(100, _integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
@@ -277,7 +271,7 @@ class Environment:
         return f"CARILLON_{name.upper()}"
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def dotenv(path: Path) -> dict[str, str]:
     """`NAME=value` lines of a .env file; the real environment wins over them."""
     if not path.is_file():
         return {}
@@ -295,7 +289,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     Raises:
         SettingsError: with a line for each variable that cannot be used.
     """
-    source = {**_dotenv(Path(".env")), **os.environ} if environ is None else dict(environ)
+    source = {**dotenv(Path(".env")), **os.environ} if environ is None else dict(environ)
     values: dict[str, Any] = {}
     faults: list[str] = []
     known = {f"CARILLON_{item.name.upper()}": item for item in fields(Environment)}
@@ -310,11 +304,22 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             private = _is_private(item.name, text)
             shown = "(hidden)" if private else repr(text)
             faults.append(f"{variable} is {shown}: set it to {wanted}")
-    environment = Environment(**values)
+    environment = Environment(**_completed(values, source))
     faults += _check_together(environment)
     if faults:
         raise SettingsError("the environment cannot be used:\n  " + "\n  ".join(faults))
     return _with_secrets(environment)
+
+
+def _completed(values: dict[str, Any], source: Mapping[str, str]) -> dict[str, Any]:
+    """Adds what follows from elsewhere: links from the served address, hosts from the links."""
+    served = source.get(SERVED_AT, "")
+    if served:
+        values = {"public_url": served, "app_url": served, **values}
+    host = urlsplit(values.get("public_url", "")).hostname
+    if values.get("production") and host:
+        values = {"allowed_hosts": (host, *_LOOPBACK_HOSTS), **values}
+    return values
 
 
 def _is_private(name: str, text: str) -> bool:
@@ -325,11 +330,6 @@ def _is_private(name: str, text: str) -> bool:
 
 def _check_together(environment: Environment) -> list[str]:
     faults = []
-    if environment.call_seconds * 1.5 > environment.lease_seconds:
-        faults.append(
-            "CARILLON_CALL_SECONDS is too long for CARILLON_LEASE_SECONDS: a call must end well"
-            " inside its lease; set it to at most two thirds of the lease"
-        )
     if environment.production:
         if len(environment.secret_key) < 32:
             faults.append(
@@ -340,10 +340,15 @@ def _check_together(environment: Environment) -> list[str]:
             faults.append(
                 "CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://..."
             )
-        if environment.public_url == Environment.public_url:
+        if not environment.public_url.startswith("https://"):
             faults.append(
-                "CARILLON_PUBLIC_URL is missing: in production set it to the https:// address at"
-                " which people reach this service"
+                "CARILLON_PUBLIC_URL is missing or no https URL: in production set it to the"
+                " https:// address at which people reach this service"
+            )
+        if "*" in environment.allowed_hosts:
+            faults.append(
+                "CARILLON_ALLOWED_HOSTS is *: in production name the hosts, or leave it out for"
+                " the host of CARILLON_PUBLIC_URL and this machine"
             )
     if environment.push_provider == "fcm" and not environment.fcm_credentials:
         faults.append(
@@ -359,7 +364,7 @@ def _with_secrets(environment: Environment) -> Environment:
         return environment
     kept = environment.data_dir / "secret-key"
     try:
-        environment.data_dir.mkdir(parents=True, exist_ok=True)
+        environment.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not kept.exists():
             _make_secret(kept)
         secret = kept.read_text().strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|\+\d{7,15}\b")
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.-]+|\+\d{7,15}\b")
 
 
 def redact(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -54,6 +54,7 @@ def logging_config(*, level: str, json: bool) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
+            "carillon.security": {"level": "INFO"},  # whatever else is left out of the log
             "django.request": {"level": "ERROR"},
             "uvicorn.access": {"level": "WARNING"},
             "celery": {"level": "WARNING"},

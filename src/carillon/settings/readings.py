@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import re
 
 from notifications.domain.sms import micros_of, read_keywords, read_prices
@@ -29,6 +31,14 @@ def countries(text: str) -> tuple[str, ...]:
     return found
 
 
+def networks(text: str) -> tuple[str, ...]:
+    """addresses and networks separated by commas, such as 10.0.0.0/8,192.0.2.7"""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for each in found:
+        ipaddress.ip_network(each, strict=False)
+    return found
+
+
 def prices(text: str) -> tuple[str, ...]:
     """country=price pairs separated by commas, such as US=0.0079,GB=0.04,*=0.1"""
     pairs = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -39,6 +49,15 @@ def prices(text: str) -> tuple[str, ...]:
 def micros(text: str) -> int:
     """an amount of money such as 50 or 12.50, or 0 for no limit"""
     return micros_of(text)
+
+
+def signing_secret(text: str) -> str:
+    """whsec_ and standard base64 of 24 to 64 bytes, or nothing"""
+    if text and not text.startswith("whsec_"):
+        raise ValueError
+    if text and not 24 <= len(base64.b64decode(text.removeprefix("whsec_"), validate=True)) <= 64:
+        raise ValueError
+    return text
 
 
 def keywords(text: str) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Any, cast
 from directory.audiences.criteria import Ago, Operand
 from directory.audiences.fields import Field, Kind, Op
 from directory.audiences.reading import Reading, identifier_of, kind_of
+from directory.moments import InvalidMoment, MomentOutOfRange, check_moment, read_moment
+from directory.texts import is_storable
 
 MAX_VALUES = 1_000
 LONGEST_TEXT = 1_000
@@ -55,7 +57,7 @@ def _text(value: Any, field: Field, op: Op, path: str, reading: Reading) -> str 
     if not isinstance(value, str):
         reading.fault(path, "wrong_type", f"must be a text, not {kind_of(value)}")
         return None
-    if len(value) > LONGEST_TEXT or "\x00" in value or not _is_unicode(value):
+    if len(value) > LONGEST_TEXT or not is_storable(value):
         reading.fault(path, "invalid", f"must be up to {LONGEST_TEXT:,} characters without NUL")
         return None
     if op in _TEXT_OPS and not value:
@@ -64,22 +66,19 @@ def _text(value: Any, field: Field, op: Op, path: str, reading: Reading) -> str 
     return value
 
 
-def _is_unicode(value: str) -> bool:
-    """False with half of a surrogate pair, which no database can store."""
-    return not any("\ud800" <= sign <= "\udfff" for sign in value)
-
-
 def _moment(value: Any, field: Field, op: Op, path: str, reading: Reading) -> datetime | Ago | None:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, dict):
         return _ago(value, path, reading)
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
+    try:
+        if isinstance(value, datetime):
+            return check_moment(value)
+        if isinstance(value, str):
+            return read_moment(value).astimezone(UTC)
+    except MomentOutOfRange as error:
+        reading.fault(path, error.code, str(error))
+        return None
+    except InvalidMoment:
+        pass
     reading.fault(
         path,
         "invalid_time",

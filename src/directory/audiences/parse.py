@@ -29,16 +29,29 @@ from directory.audiences.rules import (
     Saved,
     Union,
 )
+from directory.references import (
+    HOW,
+    LONGEST_EXTERNAL_ID,
+    PersonKey,
+    external_id_of,
+    read_person,
+)
 
 _FORMS = ("rule", "any", "all", "from")
 _MAKERS: dict[str, tuple[str, Callable[[Identifier, str], Rule]]] = {
     "by_subject": ("subject_id", OfSubject),
-    "by_tutor": ("tutor_id", OfTutor),
-    "by_teacher": ("teacher_id", OfTeacher),
     "group": ("group_id", InGroup),
 }
+_PEOPLE: dict[str, tuple[str, Callable[[PersonKey, str], Rule]]] = {
+    "by_tutor": ("tutor_id", OfTutor),
+    "by_teacher": ("teacher_id", OfTeacher),
+}
+_KEYS = {name: key for name, (key, _) in (*_MAKERS.items(), *_PEOPLE.items())}
+_LISTS = ("user_ids", "external_ids")
+_READERS: tuple[Callable[[object], PersonKey | None], ...] = (read_person, external_id_of)
+_WRONG = (f"must be {HOW}", f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters")
 _NARROWING = ("by_subject", "by_tutor", "by_teacher")
-RULES = ("all", *ROLE_RULES, *_MAKERS, "custom", "segment")
+RULES = ("all", *ROLE_RULES, "by_subject", *_PEOPLE, "group", "custom", "segment")
 """The names that `rule` takes."""
 
 
@@ -67,7 +80,7 @@ def parse_target(group: Any, target: Mapping[str, Any] | None) -> Rule:
     if not isinstance(group, str) or group not in RULES:
         reading.fault("target_group", "unknown_rule", f"must be one of {', '.join(RULES)}")
         reading.done()
-    narrowing = [name for name in _NARROWING if _MAKERS[name][0] in table]
+    narrowing = [name for name in _NARROWING if _KEYS[name] in table]
     if group in ROLE_RULES and narrowing:
         found = _narrowed(str(group), narrowing, table, reading)
     else:
@@ -81,7 +94,7 @@ def _narrowed(
     group: str, narrowing: list[str], table: dict[str, Any], reading: Reading
 ) -> Rule | None:
     """The people of a role who are in each of the named rules, too."""
-    keys = [_MAKERS[name][0] for name in narrowing]
+    keys = [_KEYS[name] for name in narrowing]
     reading.refuse_unknown(table, tuple(keys), "target_filter")
     parts = [
         _named(name, {key: table[key]}, "target_filter", reading, depth=2)
@@ -142,6 +155,9 @@ def _named(
         reading.refuse_unknown(dict(table), (key,), path)
         found = _identifier(table, key, path, reading, name)
         return make(found, f"{path}.{key}") if found is not None else None
+    if name in _PEOPLE:
+        key, named_by = _PEOPLE[name]
+        return _person(table, key, named_by, path, reading, name)
     if name == "custom":
         return _custom(table, path, reading)
     if name == "segment":
@@ -163,21 +179,54 @@ def _identifier(
     return found
 
 
-def _custom(table: Mapping[str, Any], path: str, reading: Reading) -> Rule | None:
-    place = f"{path}.user_ids"
-    reading.refuse_unknown(dict(table), ("user_ids",), path)
-    if table.get("user_ids") is None:
-        reading.fault(place, "required", "custom needs user_ids: a list of ids or UUIDs")
+def _person(
+    table: Mapping[str, Any],
+    key: str,
+    make: Callable[[PersonKey, str], Rule],
+    path: str,
+    reading: Reading,
+    name: str,
+) -> Rule | None:
+    """The rule about one person, who is named by `key` or by `external_id`."""
+    reading.refuse_unknown(dict(table), (key, "external_id"), path)
+    given = [each for each in (key, "external_id") if table.get(each) is not None]
+    if len(given) != 1:
+        code = "invalid" if given else "required"
+        reading.fault(f"{path}.{key}", code, f"{name} needs {key} or external_id: {HOW}")
         return None
-    listed = reading.items(table["user_ids"], place, most=MAX_LISTED)
+    (field,) = given
+    found = _READERS[field == "external_id"](table[field])
+    if found is None:
+        reading.fault(f"{path}.{field}", "invalid", _WRONG[field == "external_id"])
+        return None
+    return make(found, f"{path}.{field}")
+
+
+def _custom(table: Mapping[str, Any], path: str, reading: Reading) -> Rule | None:
+    """People listed by `user_ids`, by `external_ids`, or by both."""
+    reading.refuse_unknown(dict(table), _LISTS, path)
+    given = [name for name in _LISTS if table.get(name) is not None]
+    if not given:
+        place = f"{path}.{_LISTS[0]}"
+        reading.fault(place, "required", f"custom needs user_ids or external_ids: a list; {HOW}")
+        return None
+    lists = [_listed(table[name], f"{path}.{name}", reading) for name in given]
+    if any(each is None for each in lists):
+        return None
+    users = dict.fromkeys(user for each in lists if each is not None for user in each)
+    return Listed(tuple(users), f"{path}.{given[0]}")
+
+
+def _listed(value: Any, place: str, reading: Reading) -> list[PersonKey] | None:
+    listed = reading.items(value, place, most=MAX_LISTED)
     if listed is None or not reading.count_listed(len(listed), place):
         return None
-    found = [identifier_of(each) for each in listed]
+    by_external_id = place.endswith(_LISTS[1])
+    found = [_READERS[by_external_id](each) for each in listed]
     wrong = [number for number, each in enumerate(found) if each is None]
     for number in wrong[:20]:
-        reading.fault(f"{place}[{number}]", "invalid", "must be an integer id or a UUID")
-    users = dict.fromkeys(each for each in found if each is not None)
-    return None if wrong else Listed(tuple(users), place)
+        reading.fault(f"{place}[{number}]", "invalid", _WRONG[by_external_id])
+    return None if wrong else [each for each in found if each is not None]
 
 
 def _segment(table: Mapping[str, Any], path: str, reading: Reading, depth: int) -> Rule | None:

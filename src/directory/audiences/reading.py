@@ -13,6 +13,9 @@ MAX_LISTED = 100_000
 _HIGHEST_ID = (1 << 63) - 1
 
 
+_MOST_FAULTS = 50
+
+
 class Reading:
     """Gathers faults; counts parts and listed people over the whole of an audience."""
 
@@ -22,7 +25,8 @@ class Reading:
         self._listed = 0
 
     def fault(self, path: str, code: str, detail: str) -> None:
-        self.faults.append(Fault(path, code, detail))
+        if len(self.faults) <= _MOST_FAULTS:
+            self.faults.append(Fault(path, code, detail))
 
     def done(self) -> None:
         """Raises AudienceError with everything that was found."""

@@ -33,6 +33,7 @@ from directory.audiences.rules import (
 )
 from directory.models import Enrollment, Group, Segment, Subject, TutorAssignment, User
 from directory.models.user import Role
+from directory.references import ExternalId, PersonKey
 
 _IDS_AT_ONCE = 10_000
 _UNKNOWN = {
@@ -48,7 +49,7 @@ _UNKNOWN = {
 class Missing:
     """Somebody of a list who is told nothing. path is the list's place in the audience."""
 
-    user: Identifier
+    user: PersonKey
     reason: Literal["unknown_user", "inactive_user"]
     path: str
 
@@ -145,13 +146,13 @@ class _Resolver:
         self.names[noun, row[0]] = row[1]
         return int(row[0])
 
-    def _person(self, named: Identifier, role: Role, path: str) -> int:
+    def _person(self, named: PersonKey, role: Role, path: str) -> int:
         """The id of a tutor or teacher; 0 with a fault when there is none.
 
         Somebody of another role counts who has students all the same.
         """
-        key = "uuid" if isinstance(named, UUID) else "pk"
-        row = User.objects.filter(**{key: named}).values_list("pk", "role").first()
+        user = User.objects.find(named)
+        row = (user.pk, user.role) if user is not None else None
         if row is None:
             self.reading.fault(path, _UNKNOWN[role], f"there is no user {named}")
             return 0
@@ -180,7 +181,7 @@ class _Resolver:
 
     def _listed(self, rule: Listed) -> Listed:
         """Those of a list who are there, by their ids."""
-        known: dict[Identifier, int] = {}
+        known: dict[PersonKey, int] = {}
         inactive: set[int] = set()
         for start in range(0, len(rule.users), _IDS_AT_ONCE):
             part = rule.users[start : start + _IDS_AT_ONCE]
@@ -196,12 +197,13 @@ class _Resolver:
         return Listed(tuple(sorted(set(known.values()))), rule.path)
 
 
-def _people(identifiers: Sequence[Identifier]) -> list[tuple[Identifier, int, bool]]:
-    """Identifier, id and whether active, of those who exist. Two statements of one parameter."""
+def _people(identifiers: Sequence[PersonKey]) -> list[tuple[PersonKey, int, bool]]:
+    """Key, id and whether active, of those who exist. Three statements of one parameter."""
     ids = [each for each in identifiers if isinstance(each, int)]
     uuids = [each for each in identifiers if isinstance(each, UUID)]
+    theirs = [each.value for each in identifiers if isinstance(each, ExternalId)]
     with connection.cursor() as cursor:
-        found: list[tuple[Identifier, int, bool]] = []
+        found: list[tuple[PersonKey, int, bool]] = []
         if ids:
             cursor.execute(_select("id", "bigint"), [_list_parameter(ids)])
             found += [(row[1], row[1], bool(row[2])) for row in cursor.fetchall()]
@@ -213,6 +215,9 @@ def _people(identifiers: Sequence[Identifier]) -> list[tuple[Identifier, int, bo
                 (row[0] if isinstance(row[0], UUID) else UUID(row[0]), row[1], bool(row[2]))
                 for row in cursor.fetchall()
             ]
+        if theirs:
+            cursor.execute(_select("external_id", "text"), [_list_parameter(theirs)])
+            found += [(ExternalId(row[0]), row[1], bool(row[2])) for row in cursor.fetchall()]
     return found
 
 

@@ -1,7 +1,8 @@
 """Audiences as frozen values: a rule is one way to choose people, or a composition of rules.
 
 Every rule holds active users only. What a rule names (a subject, a tutor) may be written as an
-integer id or a UUID; `resolve` turns both into ids and says what does not exist.
+integer id or a UUID, a person also by their external_id. `resolve` turns all of them into ids and
+says what does not exist.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from directory.audiences.criteria import Criterion
+from directory.references import PersonKey
 
 Identifier = int | UUID
 
@@ -45,7 +47,7 @@ class OfSubject:
 class OfTutor:
     """The students that a tutor looks after."""
 
-    tutor: Identifier
+    tutor: PersonKey
     path: str = ""
 
 
@@ -53,7 +55,7 @@ class OfTutor:
 class OfTeacher:
     """The students who learn with a teacher."""
 
-    teacher: Identifier
+    teacher: PersonKey
     path: str = ""
 
 
@@ -69,7 +71,7 @@ class InGroup:
 class Listed:
     """People by name of their ids. After `resolve`: known ids, rising, each once."""
 
-    users: tuple[Identifier, ...]
+    users: tuple[PersonKey, ...]
     path: str = ""
 
 

@@ -1,6 +1,7 @@
 """People, contact points, and the relations that audiences are drawn from."""
 
-from directory.models.contact import ContactPoint, Device, Suppression, normalise_address
+from directory.addresses import normalise_address
+from directory.models.contact import ContactPoint, Device, Suppression
 from directory.models.proof import AddressProof
 from directory.models.relations import (
     Enrollment,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import connection, models
 from django.utils import timezone
+
+from directory.addresses import normalise_address
 
 
 class ContactKind(models.TextChoices):
@@ -31,20 +32,22 @@ class ContactState(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed", "Unsubscribed"
 
 
-def normalise_address(kind: str, address: str) -> str:
-    """One spelling for each address, so that lists and lookups agree."""
-    address = address.strip()
-    if kind == ContactKind.EMAIL:
-        local, at, domain = address.rpartition("@")
-        return f"{local}{at}{domain.lower()}"
-    if kind == ContactKind.PHONE:
-        return re.sub(r"[\s().-]", "", address)
-    return address
+def columns_of(kind: str, given: str) -> tuple[str, str]:
+    """The columns `address` and `spelling` of an address as it was given.
 
+    Only a mail's envelope may depend on the spelling; a number or an id has one.
+    """
+    normal = normalise_address(kind, given)
+    given = given.strip()
+    return normal, given if kind == ContactKind.EMAIL and given != normal else ""
+
+
+WRITTEN_TO = "CASE WHEN point.spelling = '' THEN point.address ELSE point.spelling END"
+"""What a contact point named `point` is written to, in SQL."""
 
 _REACH = (
-    "SELECT point.kind, point.address, point.state, EXISTS (SELECT 1 FROM directory_suppression"
-    " WHERE kind = point.kind AND address = point.address)"
+    f"SELECT point.kind, {WRITTEN_TO}, point.state, EXISTS"  # noqa: S608 -- constant text
+    " (SELECT 1 FROM directory_suppression WHERE kind = point.kind AND address = point.address)"
     " FROM directory_contactpoint AS point WHERE point.user_id = %s"
 )
 
@@ -64,7 +67,10 @@ class ContactPointManager(models.Manager["ContactPoint"]):
         """Closes a user's address, if it is still that one; True when it was open."""
         return bool(
             self.filter(
-                user_id=user_id, kind=kind, address__iexact=address, state=ContactState.ACTIVE
+                user_id=user_id,
+                kind=kind,
+                address=normalise_address(kind, address),
+                state=ContactState.ACTIVE,
             ).update(state=state, state_reason=reason, updated_at=timezone.now())
         )
 
@@ -86,22 +92,29 @@ class ContactPointManager(models.Manager["ContactPoint"]):
     def set_primary(self, *, user_id: int, kind: str, address: str) -> None:
         """Makes `address` the one address of its kind; an empty one removes it.
 
-        A new address starts active: the old one's bounce says nothing about it.
+        A new address starts active: the old one's bounce says nothing about it. Another spelling is
+        no new address.
         """
-        address = normalise_address(kind, address)
+        address, spelling = columns_of(kind, address)
         if not address:
             self.filter(user_id=user_id, kind=kind).delete()
             return
-        point, made = self.get_or_create(user_id=user_id, kind=kind, defaults={"address": address})
-        if not made and point.address != address:
-            point.address = address
-            point.state = ContactState.ACTIVE
-            point.verified_at = None
-            point.save(update_fields=["address", "state", "verified_at"])
+        point, made = self.get_or_create(
+            user_id=user_id, kind=kind, defaults={"address": address, "spelling": spelling}
+        )
+        if made or (point.address, point.spelling) == (address, spelling):
+            return
+        changed = ["address", "spelling"]
+        if point.address != address:
+            point.state, point.state_reason, point.verified_at = ContactState.ACTIVE, "", None
+            changed += ["state", "state_reason", "verified_at"]
+        point.address, point.spelling = address, spelling
+        point.save(update_fields=changed)
 
 
 class Reach(NamedTuple):
-    """How a user is reached by one kind of address. listed: nothing may be sent to it."""
+    """How a user is reached by one kind of address, in the spelling that is written to. listed:
+    nothing may be sent to it."""
 
     kind: str
     address: str
@@ -110,7 +123,11 @@ class Reach(NamedTuple):
 
 
 class ContactPoint(models.Model):
-    """One address of one user."""
+    """One address of one user.
+
+    address is its normal form, by which it is compared; spelling is what mails are written to,
+    empty where it is the same.
+    """
 
     Kind = ContactKind
     State = ContactState
@@ -120,6 +137,7 @@ class ContactPoint(models.Model):
     )
     kind = models.CharField(max_length=10, choices=ContactKind.choices)
     address = models.CharField(max_length=1000)
+    spelling = models.CharField(max_length=1000, blank=True, default="", db_default="")
     state = models.CharField(
         max_length=12, choices=ContactState.choices, default=ContactState.ACTIVE
     )
@@ -138,6 +156,22 @@ class ContactPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of user {self.user_id}"
+
+    @property
+    def written_to(self) -> str:
+        """The address in the spelling in which it was given."""
+        return self.spelling or self.address
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Stores the normal form and the spelling; that of an address that was changed is gone."""
+        normal = normalise_address(self.kind, self.address)
+        is_same = normalise_address(self.kind, self.spelling) == normal
+        self.address, self.spelling = columns_of(
+            self.kind, self.spelling if is_same else self.address
+        )
+        if update_fields is not None and "address" in update_fields:
+            update_fields = {*update_fields, "spelling"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -195,6 +229,6 @@ class Suppression(models.Model):
         return f"{self.kind} suppression {self.pk}"
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Stores the one spelling that lookups use."""
+        """Stores the normal form, by which it is compared."""
         self.address = normalise_address(self.kind, self.address)
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models, transaction
 
 from directory.models.contact import ContactKind, ContactPoint, Device
+from directory.references import ExternalId, PersonKey
 
 
 def validate_timezone(name: str) -> None:
@@ -36,12 +37,15 @@ class Role(models.TextChoices):
 class PersonManager(UserManager["User"]):
     """Finds people by any of their identifiers."""
 
-    def find(self, identifier: int | UUID) -> User | None:
-        """The person with this id or uuid, or None. Plain SQL: every send asks, and Django would
-        spend more on compiling it than the database on answering."""
+    def find(self, identifier: PersonKey) -> User | None:
+        """The person with this id, uuid or external_id, or None. Plain SQL: every send asks, and
+        Django would spend more on compiling it than the database on answering."""
         if isinstance(identifier, UUID):
             value = identifier if connection.features.has_native_uuid_field else identifier.hex
             rows = self.raw("SELECT * FROM directory_user WHERE uuid = %s", [value])
+        elif isinstance(identifier, ExternalId):
+            sql = "SELECT * FROM directory_user WHERE external_id = %s"
+            rows = self.raw(sql, [identifier.value])
         else:
             rows = self.raw("SELECT * FROM directory_user WHERE id = %s", [identifier])
         return next(iter(rows), None)

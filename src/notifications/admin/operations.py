@@ -8,6 +8,7 @@ from notifications.admin.readonly import ReadOnlyAdmin
 from notifications.models import (
     Category,
     DeadLetter,
+    ItemFault,
     KillSwitch,
     OperatorAction,
     WorkerProcess,
@@ -20,6 +21,13 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_filter = ("channel", "resolution")
     search_fields = ("=message_id", "code")
     exclude = ("last_result",)
+
+
+@admin.register(ItemFault)
+class ItemFaultAdmin(ReadOnlyAdmin):
+    list_display = ("id", "work", "item", "tries", "set_aside", "error", "trace", "failed_at")
+    list_filter = ("work", "set_aside")
+    search_fields = ("=item", "=trace")
 
 
 @admin.register(KillSwitch)

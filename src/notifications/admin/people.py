@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.core.exceptions import ValidationError
+from django.db.models import DateTimeField, Field
+from django.forms import Field as FormField
+from django.http import HttpRequest
+from rest_framework.authtoken.models import TokenProxy
 
 from directory.models import ContactPoint, Device, User
+from directory.moments import MomentOutOfRange, check_moment
 from notifications.admin.readonly import ReadOnlyAdmin
 from notifications.models import (
     ConsentRecord,
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
+
+admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in one of ours
+
+
+def validate_moment(moment: datetime) -> None:
+    """Raises ValidationError for a time outside the accepted range."""
+    try:
+        check_moment(moment)
+    except MomentOutOfRange as error:
+        raise ValidationError(str(error), code=error.code) from error
 
 
 @admin.register(User)
@@ -38,6 +57,15 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
             },
         ),
     )
+
+    def formfield_for_dbfield(
+        self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> FormField | None:
+        """Times of the form are of the range that every door accepts."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(db_field, DateTimeField) and field is not None:
+            field.validators = [*field.validators, validate_moment]
+        return field
 
 
 @admin.register(ContactPoint)

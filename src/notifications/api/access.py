@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from notifications.api.addresses import address_of
 from notifications.api.answers import (
     ApiKeyBody,
     ApiKeyList,
@@ -18,7 +19,14 @@ from notifications.services.api_keys import ApiKeyService, IssuedKeyAnswer
 
 def token(request: ApiRequest) -> TokenAnswer:
     body = check_body(request.body, LoginBody)
-    return _answer(log_in(username=body.username, password=body.password, now=request.now))
+    return _answer(
+        log_in(
+            username=body.username,
+            password=body.password,
+            address=address_of(request.http),
+            now=request.now,
+        )
+    )
 
 
 def refresh(request: ApiRequest) -> TokenAnswer:

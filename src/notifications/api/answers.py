@@ -36,7 +36,8 @@ class TokenAnswer(msgspec.Struct, kw_only=True):
 
 
 class StopBody(msgspec.Struct, kw_only=True):
-    """What to stop. scope: all, channel, provider, category, template or source."""
+    """What to stop. scope: all, channel, provider, category, template,
+    source or version."""
 
     scope: Text
     reason: Text

@@ -54,6 +54,8 @@ class CarillonAuthentication(BaseAuthentication):
             return None
         try:
             scheme, token = header.decode("ascii").split()
+            if not token.isprintable():  # NUL, which no database takes
+                raise ValueError("a control character")
         except ValueError as error:  # not two words, or not ASCII
             raise Unauthenticated(
                 "Authorization must be `Bearer <JWT or API key>` or `Token <token>`",

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, get_args
 
 import msgspec
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
+from directory.moments import InvalidMoment, read_written
+from directory.texts import MAX_DEPTH, is_storable, unstorable
 from notifications.api.errors import InvalidJson, UnsupportedType
 from notifications.api.route import Query
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
 
 T = TypeVar("T", bound=msgspec.Struct)
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_DEEPEST = MAX_DEPTH + 10
+"""Levels of a body: those of a value that is stored, and of what it stands in."""
+_ESCAPED_MARK = b"\\u0022"
+_ESCAPES = (b"\\u0000", b"\\ud", b"\\uD")
+"""As what alone JSON can hold NUL and half characters."""
 
 
 def read_object(request: HttpRequest) -> dict[str, Any]:
@@ -26,20 +36,115 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
     named = request.content_type or ""
     if named and named != "application/json" and not named.endswith("+json"):
         raise UnsupportedType(
-            f"the body must be JSON, not {named}: send `Content-Type: application/json`"
+            f"the body must be JSON, not {named[:100]}: send `Content-Type: application/json`"
         )
+    check_coding(request)
     raw = request.body
     if not raw.strip():
         raise InvalidJson("the body is empty: send a JSON object")
-    try:
-        value = _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidJson(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise InvalidJson("the body is nested too deeply") from error
+    value = decode(raw)
     if not isinstance(value, dict):
         raise InvalidJson("the body must be a JSON object: { ... }")
+    if any(escape in raw for escape in _ESCAPES):
+        check_texts(value)
     return value
+
+
+def check_coding(request: HttpRequest) -> None:
+    """That the body came as it is, not compressed.
+
+    Raises:
+        UnsupportedType: Content-Encoding names a coding.
+    """
+    coding = request.META.get("HTTP_CONTENT_ENCODING", "")
+    if coding and coding.strip().lower() != "identity":
+        raise UnsupportedType(
+            f"the body must not be compressed, not by {coding[:20]!r} either:"
+            " send it without Content-Encoding"
+        )
+
+
+def decode(raw: bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        InvalidJson: no JSON, with the place; or duplicate_key, with the key.
+    """
+    try:
+        value = _decode(raw)
+        if raw.count(b"{") + raw.count(b"[") > _DEEPEST:
+            _check_depth(value)
+        if _lost_a_string(raw, value):
+            json.loads(raw, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
+    except InvalidJson:
+        raise
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidJson(f"the body is not JSON: {_half_in(raw) or error}") from error
+    except RecursionError as error:
+        raise InvalidJson("the body is nested too deeply") from error
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """That nothing which reads or shows the value runs out of stack.
+
+    Raises:
+        InvalidJson: it is nested too deeply.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return
+    raise InvalidJson(f"the body is nested too deeply: {_DEEPEST} levels are read")
+
+
+def _lost_a_string(raw: bytes, value: Any) -> bool:
+    """Whether a key may have been given twice: the text has another number of quotation marks than
+    the value that was read from it. Where a mark is spelled `\\u0022` the numbers say nothing."""
+    if _ESCAPED_MARK in raw:
+        return True
+    try:
+        return raw.count(b'"') != _encode(value).count(b'"')
+    except (OverflowError, UnicodeEncodeError):  # a long number, half a character
+        return True
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        shown = twice[:100].encode("utf-8", "replace").decode()
+        raise InvalidJson(f"{shown!r} is given twice: give every key once", code="duplicate_key")
+    return found
+
+
+def check_texts(value: Any) -> None:
+    """That every text and every key of a JSON value can be stored and sent.
+
+    Raises:
+        InvalidRequest: with the place of the first that cannot.
+    """
+    wrong = unstorable(value)
+    if wrong is not None:
+        raise InvalidRequest([FieldError(*wrong)])
+
+
+def _half_in(raw: bytes) -> str:
+    """What to say of a body that is no JSON only because half a character is in it."""
+    if not any(escape in raw for escape in _ESCAPES):
+        return ""
+    try:
+        wrong = unstorable(json.loads(raw))
+    except (ValueError, RecursionError):
+        return ""
+    return "" if wrong is None else f"{wrong.place} {wrong.detail}"
 
 
 def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
@@ -50,11 +155,7 @@ def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
     """
     fields = msgspec.structs.fields(shape)
     names = [item.encode_name for item in fields]
-    errors = [
-        FieldError(name, "unknown_field", f"is not a field here; known: {', '.join(names)}")
-        for name in body
-        if name not in names
-    ]
+    errors = unknown_fields(body, names)
     values: dict[str, Any] = {}
     for item in fields:
         if item.encode_name not in body:
@@ -62,7 +163,9 @@ def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
                 errors.append(FieldError(item.encode_name, "required", "is required"))
             continue
         try:
-            values[item.name] = msgspec.convert(body[item.encode_name], item.type)
+            values[item.name] = _converted(body[item.encode_name], item.type)
+        except InvalidMoment as error:
+            errors.append(FieldError(item.encode_name, error.code, str(error)))
         except msgspec.ValidationError as error:
             errors.append(FieldError(item.encode_name, "wrong_type", _plain(str(error))))
     if errors:
@@ -70,31 +173,51 @@ def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
     return shape(**values)
 
 
+def _converted(value: Any, kind: Any) -> Any:
+    if isinstance(value, str) and datetime in (kind, *get_args(kind)):
+        return read_written(value)
+    return msgspec.convert(value, kind)
+
+
 def _plain(text: str) -> str:
     """msgspec's words without its name for the root, e.g. "Expected `int`, got `str`"."""
     return text.replace(" - at `$`", "").replace("`$", "`")
 
 
-def read_query(given: Mapping[str, str], wanted: Sequence[Query]) -> dict[str, Any]:
-    """The query parameters that a route knows, typed; others are passed over.
+def read_query(given: QueryDict, wanted: Sequence[Query]) -> dict[str, Any]:
+    """The query parameters that a route knows, typed.
 
     Raises:
-        InvalidRequest: with an error for every value that cannot be used.
+        InvalidRequest: with an error for every parameter that nobody reads, that is given twice or
+            without a value, and for every value that cannot be used.
     """
+    names = [query.name for query in wanted]
+    errors = [
+        FieldError(each.path, "unknown_parameter", each.detail.replace("a field", "a parameter"))
+        for each in unknown_fields(given, names or ("none",))
+    ]
     values: dict[str, Any] = {}
-    errors: list[FieldError] = []
     for query in wanted:
-        text = given.get(query.name, "")
-        try:
-            values[query.name] = _typed(text, query) if text else query.default
-        except ValueError as error:
-            errors.append(FieldError(query.name, "invalid", str(error)))
+        texts = given.getlist(query.name)
+        if len(texts) > 1:
+            errors.append(FieldError(query.name, "repeated_parameter", "is given twice"))
+        elif texts:
+            try:
+                values[query.name] = _typed(texts[0], query)
+            except ValueError as error:
+                errors.append(FieldError(query.name, "invalid", str(error)))
+        elif query.required:
+            errors.append(FieldError(query.name, "required", f"is required: {query.about}"))
+        else:
+            values[query.name] = query.default
     if errors:
         raise InvalidRequest(errors)
     return values
 
 
 def _typed(text: str, query: Query) -> str | int | bool:
+    if not text:
+        raise ValueError("is empty: give it a value, or leave it out")
     if query.kind == "boolean":
         if text.lower() not in ("true", "false", "1", "0"):
             raise ValueError("must be true or false")
@@ -107,6 +230,8 @@ def _typed(text: str, query: Query) -> str | int | bool:
         return int(text)
     if query.choices and text not in query.choices:
         raise ValueError(f"must be one of {', '.join(query.choices)}")
-    if "\x00" in text:
+    if not is_storable(text):
         raise ValueError("must not contain NUL")
+    if len(text) > query.longest:
+        raise ValueError(f"must have {query.longest} characters at most")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from directory.moments import InvalidMoment, MomentOutOfRange, read_day
 from notifications.api.bodies import check_body
 from notifications.api.route import ApiRequest, Query
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
@@ -143,9 +144,11 @@ def _days(*texts: str) -> list[date | None]:
     faults = []
     for name, text in zip(("date_from", "date_to"), texts, strict=True):
         try:
-            found.append(date.fromisoformat(text) if text else None)
-        except ValueError:
-            faults.append(FieldError(name, "invalid", "must be a day such as 2030-01-31"))
+            found.append(read_day(text) if text else None)
+        except MomentOutOfRange as error:
+            faults.append(FieldError(name, error.code, str(error)))
+        except InvalidMoment as error:
+            faults.append(FieldError(name, "invalid", str(error)))
     if faults:
         raise InvalidRequest(faults)
     return found

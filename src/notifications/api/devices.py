@@ -9,6 +9,7 @@ import msgspec
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
+from notifications.api.whose import person_in_body, person_in_query
 from notifications.services.devices import (
     DeviceAnswer,
     DeviceList,
@@ -47,7 +48,7 @@ def devices(request: ApiRequest) -> DeviceList:
     page = page_of(request)
     found = DeviceService().list(
         caller=request.caller,
-        identifier=request.query["user_id"],
+        identifier=person_in_query(request),
         after=page.after,
         limit=page.fetch,
     )
@@ -66,7 +67,9 @@ def register(request: ApiRequest) -> DeviceAnswer:
         "platform": body.platform,
         "keys": body.keys,
     }
-    return DeviceService().register(device=device, caller=request.caller, identifier=body.user_id)
+    return DeviceService().register(
+        device=device, caller=request.caller, identifier=person_in_body(body)
+    )
 
 
 def forget(request: ApiRequest) -> tuple[int, None]:
@@ -81,19 +84,19 @@ def vapid(request: ApiRequest) -> VapidAnswer:
 def begin_proof(request: ApiRequest) -> ProofAnswer:
     body = check_body(request.body, ProofBody)
     return ProofService().begin(
-        kind=body.kind, address=body.address, caller=request.caller, identifier=body.user_id
+        kind=body.kind, address=body.address, caller=request.caller, identifier=person_in_body(body)
     )
 
 
 def confirm_proof(request: ApiRequest) -> ProvenAnswer:
     body = check_body(request.body, CodeBody)
     return ProofService().confirm(
-        kind=body.kind, code=body.code, caller=request.caller, identifier=body.user_id
+        kind=body.kind, code=body.code, caller=request.caller, identifier=person_in_body(body)
     )
 
 
 def telegram_link(request: ApiRequest) -> TelegramLinkAnswer:
-    return ProofService().telegram_link(caller=request.caller, identifier=request.query["user_id"])
+    return ProofService().telegram_link(caller=request.caller, identifier=person_in_query(request))
 
 
 def telegram_update(request: ApiRequest) -> TelegramAnswer:

@@ -12,26 +12,38 @@ from typing import Any
 import msgspec
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse, UnreadablePostError
 
 from notifications.api.response import JSON_TYPE, PROBLEM_TYPE, JsonAnswer
 from notifications.domain.errors import (
+    LONGEST_PATH,
     CarillonError,
     Conflict,
     FieldError,
     InvalidRequest,
     NotFound,
     Refused,
+    RenderingBusy,
     TemplateFault,
 )
+from notifications.infra.commits import CommitInDoubt
+from notifications.infra.database_errors import is_away
 from notifications.services.access import KeysUnreachable, Unauthenticated
 from notifications.services.callbacks import CallbackUnverifiable
+from notifications.services.throttles import Throttled
 
 log = structlog.get_logger("carillon.api")
 
 LEGACY_PREFIXES = ("/api/admin/", "/api/notifications/")
 REALM = "carillon"
+KEY_HEADER = "Idempotency-Key"
+_PLACES = {
+    "notification_id": "/api/v1/notifications/{}/status",
+    "job_id": "/api/v1/jobs/{}",
+    "broadcast_id": "/api/admin/broadcasts/{}/",
+    "schedule_id": "/api/v1/schedules/{}",
+}
+"""Where a caller finds out whether a thing was made, by what names the thing."""
 
 
 class InvalidJson(CarillonError):
@@ -52,6 +64,18 @@ class BodyTooLarge(CarillonError):
     code = "body_too_large"
 
 
+class RequestTimeout(CarillonError):
+    """The request did not come whole in time: send it again."""
+
+    code = "request_timeout"
+
+
+class HeadersTooLarge(CarillonError):
+    """The path and headers are longer, or more, than this service reads: send fewer."""
+
+    code = "headers_too_large"
+
+
 class MethodNotAllowed(CarillonError):
     """This path does not know this method; see the Allow header."""
 
@@ -59,9 +83,21 @@ class MethodNotAllowed(CarillonError):
 
 
 class Unavailable(CarillonError):
-    """The database does not answer: nothing was taken in, repeat the request in a moment."""
+    """The database does not answer: repeat the request in a moment."""
 
     code = "database_unavailable"
+
+
+class InDoubt(CarillonError):
+    """The database did not say whether this was taken in: look for it before you repeat it."""
+
+    code = "commit_in_doubt"
+
+
+class Overloaded(CarillonError):
+    """Too many requests wait for this process: nothing was taken in, repeat it in a moment."""
+
+    code = "overloaded"
 
 
 STATUS_OF: dict[type[CarillonError], int] = {
@@ -72,13 +108,22 @@ STATUS_OF: dict[type[CarillonError], int] = {
     Refused: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
+    RequestTimeout: 408,
     Conflict: 409,
     BodyTooLarge: 413,
     UnsupportedType: 415,
+    HeadersTooLarge: 431,
+    Throttled: 429,
     CallbackUnverifiable: 503,
     KeysUnreachable: 503,
+    RenderingBusy: 503,
     Unavailable: 503,
+    InDoubt: 503,
+    Overloaded: 503,
 }
+RETRY_AFTER_S = 1
+_LONGEST_FIELD_DETAIL = 2_000
+_LONGEST_DETAIL = 8_000
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 STATUS_OF_CODE = {"idempotency_mismatch": 422, "broadcast_status": 400}
 """Codes whose status is not that of their error's class."""
@@ -135,20 +180,33 @@ def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
     """The JSON object that tells a caller of `error`, in the form that the path's API uses."""
     status = status_of(error)
     more = {name: value for name, value in error.data.items() if name != "retry_after"}
+    detail = _cut(error.detail, _LONGEST_DETAIL)
     if is_legacy(path):
         code = LEGACY_CODES.get(error.code, error.code)
-        return {"success": False, "error": error.detail, "code": code, **more}
+        return {"success": False, "error": detail, "code": code, **more}
     errors: list[FieldError] = error.errors if isinstance(error, InvalidRequest) else []
     return {
         **more,
         "type": f"urn:carillon:error:{error.code}",
         "title": title_of(status),
         "status": status,
-        "detail": error.detail,
+        "detail": detail,
         "code": error.code,
-        "instance": path,
-        "errors": [each.as_dict() for each in errors],
+        "instance": _cut(path, LONGEST_PATH),
+        "errors": [
+            {
+                "path": _cut(each.path, LONGEST_PATH),
+                "code": each.code,
+                "detail": _cut(each.detail, _LONGEST_FIELD_DETAIL),
+            }
+            for each in errors
+        ],
     }
+
+
+def _cut(text: str, most: int) -> str:
+    """A text for an answer: what a caller wrote into it does not make it long."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def is_legacy(path: str) -> bool:
@@ -164,11 +222,18 @@ def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
         status,
         JSON_TYPE if is_legacy(path) else PROBLEM_TYPE,
     )
+    response.error_code = error.code
     if status == 401:
         response["WWW-Authenticate"] = _challenge(error)
-    if "retry_after" in error.data:
-        response["Retry-After"] = str(error.data["retry_after"])
+    say_when_to_repeat(response, error)
     return response
+
+
+def say_when_to_repeat(response: HttpResponse, error: CarillonError) -> None:
+    """Adds Retry-After where the error knows it. Whatever is unavailable may be back at once."""
+    after = error.data.get("retry_after", RETRY_AFTER_S if status_of(error) == 503 else None)
+    if after is not None:
+        response["Retry-After"] = str(after)
 
 
 def _challenge(error: CarillonError) -> str:
@@ -183,15 +248,13 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse | 
 
     None lets Django log it and answer through `notifications.web.errors.server_error`.
     """
-    error = _as_error(exc)
+    error = _as_error(exc, key=getattr(context.get("view"), "idempotency_key", None) or "")
     if error is None:
         return None
-    if isinstance(error, Unavailable):
-        log.error("request.failed", reason="database", exc_info=exc)
     return problem_response(error, path=context["request"].path)
 
 
-def _as_error(exc: Exception) -> CarillonError | None:
+def _as_error(exc: Exception, *, key: str) -> CarillonError | None:
     if isinstance(exc, CarillonError):
         return exc
     if isinstance(exc, Http404):
@@ -202,6 +265,30 @@ def _as_error(exc: Exception) -> CarillonError | None:
         return BodyTooLarge()
     if isinstance(exc, UnreadablePostError):
         return InvalidJson("the body ended before it was complete")
-    if isinstance(exc, OperationalError | InterfaceError):
-        return Unavailable(retry_after=1)
-    return None
+    return outage_of(exc, key=key)
+
+
+def outage_of(exc: Exception, *, key: str = "") -> CarillonError | None:
+    """What an error of the database means for a caller; None for one that is a fault of ours.
+
+    key: the Idempotency-Key that the caller sent, if the route takes one.
+    """
+    if not is_away(exc):
+        return None
+    log.error("request.failed", reason="database", exc_info=exc)
+    return _in_doubt(exc, key) if isinstance(exc, CommitInDoubt) else Unavailable()
+
+
+def _in_doubt(doubt: CommitInDoubt, key: str) -> InDoubt:
+    """Says by what the caller finds out whether it was taken in."""
+    said = "the database did not say whether this was taken in: "
+    if key:
+        text = f"repeat it with the same {KEY_HEADER}, {key}, which has its effect once"
+        return InDoubt(said + text, idempotency_key=key)
+    for kind, place in _PLACES.items():
+        name = doubt.made.get(kind)
+        if name:
+            address = place.format(name)
+            text = f"ask GET {address} before you repeat it; 404 means that it was not"
+            return InDoubt(said + text, **{kind: name}, status_url=address)
+    return InDoubt()

@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 from django.http import HttpResponse
 
-from notifications.api.errors import problem_response
+from notifications.api.errors import KEY_HEADER, problem_response
 from notifications.api.response import JsonAnswer
 from notifications.api.route import ApiRequest, Route
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
 from notifications.infra.crypto import body_hash
 from notifications.services.idempotency import Claim, StoredAnswer, answer_once
 
-HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 200
 KEPT_REFUSALS = frozenset({"opted_out"})
@@ -32,7 +31,7 @@ def read_key(header: str | None) -> str | None:
         return None
     if not header or len(header) > MAX_KEY or not (header.isascii() and header.isprintable()):
         detail = f"must be 1 to {MAX_KEY} printable ASCII characters, e.g. a UUID"
-        raise InvalidRequest([FieldError(HEADER, "invalid_idempotency_key", detail)])
+        raise InvalidRequest([FieldError(KEY_HEADER, "invalid_idempotency_key", detail)])
     return header
 
 
@@ -52,7 +51,7 @@ def answer_with_key(
         body_hash=_print_of(call),
     )
     stored, replayed = answer_once(
-        claim, now=call.now, work=lambda: _keep(work, path=call.http.path)
+        claim, now=call.now, work=lambda: _keep(work, route, path=call.http.path)
     )
     response = JsonAnswer(stored.body, stored.status, stored.content_type)
     if replayed:
@@ -66,11 +65,18 @@ def _print_of(call: ApiRequest) -> str:
     return body_hash(msgspec.json.encode(parts, order="deterministic"))
 
 
-def _keep(work: Callable[[], HttpResponse], *, path: str) -> StoredAnswer:
+def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredAnswer:
     try:
         response = work()
     except Refused as refusal:
         if refusal.code not in KEPT_REFUSALS:
             raise
         response = problem_response(refusal, path=path)
-    return StoredAnswer(response.status_code, response["Content-Type"], response.content)
+    body = response.content
+    kept = _without(route.secrets, body) if route.secrets and response.status_code < 300 else None
+    return StoredAnswer(response.status_code, response["Content-Type"], body, kept)
+
+
+def _without(secrets: tuple[str, ...], body: bytes) -> bytes:
+    """A body as it is kept: a secret is shown once, and then nowhere."""
+    return msgspec.json.encode({**msgspec.json.decode(body), **dict.fromkeys(secrets)})

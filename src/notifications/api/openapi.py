@@ -31,6 +31,10 @@ _known: dict[str, type[msgspec.Struct]] = {
 }
 
 
+_closed: set[type[msgspec.Struct]] = set()
+"""Bodies in which an unknown field is refused."""
+
+
 class CarillonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How one authenticates, in the document."""
 
@@ -57,6 +61,8 @@ def documented(route: Route, view: F) -> F:
     """The view method with its operation in the document."""
     shapes = [route.body, *route.answers.values()]
     _known.update({shape.__name__: shape for shape in shapes if shape})
+    if route.body and not route.of_vendor:
+        _closed.add(route.body)
     responses: dict[Any, Any] = {
         status if shape is None else (status, JSON_TYPE): _response(status, shape)
         for status, shape in route.answers.items()
@@ -112,11 +118,19 @@ def _query_parameter(query: Query) -> OpenApiParameter:
     schema: dict[str, Any] = {"type": query.kind}
     if query.kind == "integer":
         schema |= {"minimum": query.lowest, "maximum": query.highest}
+    if query.kind == "string":
+        schema |= {"minLength": 1, "maxLength": query.longest}
     if query.choices:
         schema["enum"] = list(query.choices)
     if query.default != "":
         schema["default"] = query.default
-    return OpenApiParameter(query.name, schema, OpenApiParameter.QUERY, description=query.about)
+    return OpenApiParameter(
+        query.name,
+        schema,
+        OpenApiParameter.QUERY,
+        required=query.required,
+        description=query.about,
+    )
 
 
 def add_components(
@@ -148,6 +162,8 @@ def _schemas(shapes: Iterable[type[msgspec.Struct]]) -> dict[str, Any]:
         for field in msgspec.structs.fields(shape):
             if datetime in (field.type, *get_args(field.type)):
                 _as_date_time(found[shape.__name__]["properties"][field.encode_name])
+    for shape in _all_structs(_closed):
+        found[shape.__name__]["additionalProperties"] = False
     return dict(sorted(found.items()))
 
 

@@ -68,8 +68,12 @@ def page_of(request: ApiRequest) -> Page:
 
 def links(request: ApiRequest, page: Page, keys: Sequence[int]) -> tuple[str | None, str | None]:
     """The addresses of the next and the previous page, given the keys of the fetched rows."""
-    has_next = len(keys) > page.limit
-    following = (*page.trail[1 - KEPT :], keys[page.limit - 1]) if has_next else ()
+    return links_to(request, page, keys[page.limit - 1] if len(keys) > page.limit else None)
+
+
+def links_to(request: ApiRequest, page: Page, key: int | None) -> tuple[str | None, str | None]:
+    """The same where the next page begins after `key`; None: there is no next page."""
+    following = (*page.trail[1 - KEPT :], key) if key is not None else ()
     return (
         _link(request, following) if following else None,
         _link(request, page.trail[:-1]) if page.trail else None,

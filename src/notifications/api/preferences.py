@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from notifications.api.addresses import address_of
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
+from notifications.api.whose import person_in_body, person_in_query
 from notifications.services.consents import ConsentService
 from notifications.services.double_opt_in import DoubleOptIn, OptInAnswer, OptInBody
 from notifications.services.preference_answers import (
@@ -21,20 +23,20 @@ from notifications.services.unsubscribing import ONE_CLICK, UnsubscribeService
 
 
 def preferences(request: ApiRequest) -> PreferencesAnswer:
-    return PreferenceService().get(caller=request.caller, identifier=request.query["user_id"])
+    return PreferenceService().get(caller=request.caller, identifier=person_in_query(request))
 
 
 def change(request: ApiRequest) -> PreferencesAnswer:
     return PreferenceService().update(
         changes=request.body,
         caller=request.caller,
-        identifier=request.query["user_id"],
+        identifier=person_in_query(request),
         ip=_ip(request),
     )
 
 
 def link(request: ApiRequest) -> PreferencesLink:
-    return PreferenceCentre().link(caller=request.caller, identifier=request.query["user_id"])
+    return PreferenceCentre().link(caller=request.caller, identifier=person_in_query(request))
 
 
 def unsubscribe(request: ApiRequest) -> UnsubscribeAnswer:
@@ -51,7 +53,7 @@ def consents(request: ApiRequest) -> ConsentList:
     page = page_of(request)
     found = ConsentService().list(
         caller=request.caller,
-        identifier=request.query["user_id"],
+        identifier=person_in_query(request),
         after=page.after,
         limit=page.fetch,
     )
@@ -67,15 +69,17 @@ def consent(request: ApiRequest) -> ConsentAnswer:
         wording=body.wording,
         source=body.source,
         caller=request.caller,
-        identifier=body.user_id,
+        identifier=person_in_body(body),
         ip=_ip(request),
     )
 
 
 def ask_for_consent(request: ApiRequest) -> OptInAnswer:
     body = check_body(request.body, OptInBody)
-    return DoubleOptIn().ask(purpose=body.purpose, caller=request.caller, identifier=body.user_id)
+    return DoubleOptIn().ask(
+        purpose=body.purpose, caller=request.caller, identifier=person_in_body(body)
+    )
 
 
 def _ip(request: ApiRequest) -> str | None:
-    return request.http.META.get("REMOTE_ADDR") or None
+    return address_of(request.http) or None

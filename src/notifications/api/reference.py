@@ -23,15 +23,16 @@ to be read and tried at `/api/docs/`.
 - **Who calls**: `Authorization: Bearer <JWT>` (a person; HS256 with `CARILLON_JWT_SECRET`, or RS256
   and ES256 with `CARILLON_JWT_JWKS_URL`; claims `user_id`, `exp`, `aud: carillon`),
   `Bearer ck_live_...` or `ck_test_...` (a service's API key, with scopes), or `Token <token>`.
-  In `user_id` digits are our id, a UUID is our uuid, anything else is the platform's `external_id`.
+  `user_id` is our id as a JSON number, our uuid, or `"ext:"` and the platform's `external_id`.
 - **Paths** may end with a slash or not. Ids are integers or UUIDs; v1 answers UUIDs.
 - **Bodies** are JSON objects in UTF-8; unknown fields are errors.
 - **Errors** are RFC 9457 problems (`application/problem+json`) with a stable `code`, and with every
   wrong field at once in `errors: [{path, code, detail}]`.
 - **`Idempotency-Key`** (1 to 200 printable ASCII characters) makes a POST safe to repeat: for
   `CARILLON_IDEMPOTENCY_HOURS` the same key and body get the first answer again, with
-  `Idempotency-Replayed: true`; another body gets 422 `idempotency_mismatch`; a request whose twin
-  is still at work after 5 s gets 409 `idempotency_in_progress` with `Retry-After`. Kept are good
+  `Idempotency-Replayed: true` and null in place of secrets; another body gets 422
+  `idempotency_mismatch`; a request whose twin is still at work after 5 s gets 409
+  `idempotency_in_progress` with `Retry-After`. Kept are good
   answers and the refusal `opted_out`; after other errors, mend and repeat under the same key.
 - **`X-Request-ID`** is taken from the request or made, stands in the answer and in every log line.
 - **Lists** are `{results, next, previous}`; follow the links.

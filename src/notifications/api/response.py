@@ -15,6 +15,9 @@ PROBLEM_TYPE = "application/problem+json"
 class JsonAnswer(HttpResponse):
     """JSON bytes. `data` is what they say, as in Django REST framework's own answers."""
 
+    error_code = ""
+    """The stable code of what is told, where it is an error."""
+
     def __init__(self, content: bytes, status: int, content_type: str = JSON_TYPE) -> None:
         super().__init__(content, status=status, content_type=content_type)
         self["Cache-Control"] = "no-store"

@@ -23,7 +23,10 @@ class Auth(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A query parameter. Only integers have a lowest and highest value."""
+    """A query parameter. Only integers have a lowest and highest value.
+
+    longest: characters of a text. required: there is no default.
+    """
 
     name: str
     about: str
@@ -32,6 +35,8 @@ class Query:
     choices: tuple[str, ...] = ()
     lowest: int = 0
     highest: int = 1 << 62
+    longest: int = 2_000
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +63,10 @@ class Route:
     an integer or a UUID. scope is what every caller needs; service_scope what API keys need where
     people may act for themselves. answers maps each good status to the shape of its body; a handler
     that answers a bare Struct answers with the first of them. errors are the statuses that the
-    work itself can end with; reads_body that the handler decodes the body itself, which `body` only
-    documents. Errors of authentication, bodies and keys are added by `all_errors`.
+    work itself can end with; secrets the fields of an answer that are shown once: a repetition by
+    Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
+    which `body` only documents; of_vendor that a vendor calls, whose query and size of body are
+    its own. Errors of authentication, bodies and keys come by `all_errors`.
     """
 
     name: str
@@ -74,7 +81,9 @@ class Route:
     body: type[msgspec.Struct] | None = None
     errors: tuple[int, ...] = ()
     idempotent: bool = False
+    secrets: tuple[str, ...] = ()
     reads_body: bool = False
+    of_vendor: bool = False
     query: tuple[Query, ...] = field(default=())
 
     @property
@@ -100,7 +109,7 @@ class Route:
             found |= {401}
         if self.scope or self.service_scope:
             found |= {403}
-        if self.body or self.query:
+        if self.body or not self.of_vendor:
             found |= {400}
         if self.body:
             found |= {413, 415}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from django.http import HttpRequest
 
-from notifications.api.bodies import read_object
+from notifications.api.bodies import check_coding, decode, read_object
 from notifications.api.errors import InvalidJson
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
@@ -16,7 +15,6 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.services.user_answers import UserAnswer, UserList, UsersAnswer
 from notifications.services.users import UserService
 
-_decode = msgspec.json.Decoder().decode
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
@@ -51,13 +49,11 @@ def delete_user(request: ApiRequest) -> tuple[int, None]:
 
 def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """The records of a body: lines of JSON, a JSON array, or an object with `users`."""
+    check_coding(http)
     if (http.content_type or "") in _NDJSON:
         return _lines(http.body)
     if http.body.lstrip()[:1] == b"[":
-        try:
-            found = _decode(http.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidJson("the body is not JSON") from error
+        found = decode(http.body)
     else:
         body = read_object(http)
         found = body.get("users")
@@ -79,9 +75,9 @@ def _lines(body: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
         if not line:
             continue
         try:
-            record = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            yield index, "is not JSON"
+            record = decode(line)
+        except InvalidJson as error:
+            yield index, error.detail if error.code == "duplicate_key" else "is not JSON"
         else:
             yield index, record if isinstance(record, dict) else _NO_OBJECT
         index += 1

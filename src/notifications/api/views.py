@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from notifications.api.auth import caller_of
 from notifications.api.bodies import read_object, read_query
-from notifications.api.errors import MethodNotAllowed
-from notifications.api.idempotency import HEADER, answer_with_key, read_key
+from notifications.api.errors import KEY_HEADER, MethodNotAllowed
+from notifications.api.idempotency import answer_with_key, read_key
 from notifications.api.openapi import documented
 from notifications.api.response import JSON_TYPE, JsonAnswer
 from notifications.api.route import ApiRequest, Auth, Route
@@ -31,6 +31,7 @@ class RouteView(APIView):
     """What all paths have in common. Answers are always JSON: nothing is negotiated."""
 
     routes: ClassVar[dict[str, Route]]
+    idempotency_key: str | None = None
     permission_classes = ()  # the routes' scopes are checked in `call`
     throttle_classes = ()
 
@@ -51,18 +52,26 @@ class RouteView(APIView):
         route = self.routes["GET" if request.method == "HEAD" else str(request.method)]
         caller = check_caller(route, request)
         http = request._request
-        key = read_key(http.headers.get(HEADER)) if route.idempotent else None
+        key = read_key(http.headers.get(KEY_HEADER)) if route.idempotent else None
+        self.idempotency_key = key
         call = ApiRequest(
             caller=caller,
             now=clock.now(),
             params=params,
-            query=read_query(http.GET, route.query) if route.query else {},
+            query=_query_of(route, http),
             body=read_object(http) if route.body and not route.reads_body else {},
             http=http,
         )
         if key is None:
             return respond(route, call)
         return answer_with_key(route, call, key, work=lambda: respond(route, call))
+
+
+def _query_of(route: Route, http: HttpRequest) -> dict[str, Any]:
+    """The route's query parameters. Most calls have none: nothing is parsed for them."""
+    if route.of_vendor or not (route.query or http.META.get("QUERY_STRING")):
+        return {}
+    return read_query(http.GET, route.query)
 
 
 def check_caller(route: Route, request: Request) -> Caller:

@@ -1,8 +1,8 @@
 """The account that a provider uses at its vendor: the environment's, and an operator's row over it.
 
 A provider's settings are the fields of the environment that begin with its key (`twilio_from` is
-`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart; this module holds
-what was read, so that providers know no database.
+`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart: those that
+stored_settings.py lists. This module holds what was read, so that providers know no database.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from notifications.conf import environment
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.delivery.stored_settings import completed, faults_of
+from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
 
 if TYPE_CHECKING:
     from notifications.conf import Environment
@@ -29,7 +32,9 @@ class StoredAccount:
     values: Mapping[str, str]
 
 
+log = structlog.get_logger("carillon.delivery")
 _stored: Mapping[str, StoredAccount] = {}
+_told: set[tuple[str, int]] = set()
 
 
 def use_stored(rows: Mapping[str, StoredAccount]) -> None:
@@ -45,11 +50,33 @@ def version_of(key: str) -> int:
 
 
 def account(key: str) -> Environment:
-    """The environment as this provider is to see it."""
+    """The environment as this provider is to see it. A row that cannot be used counts for nothing:
+    see `stored_fault`."""
     found = _stored.get(key)
     if found is None:
         return environment()
-    return replace(environment(), **read_values(key, found.values))
+    try:
+        return replace(environment(), **read_values(key, found.values))
+    except InvalidRequest as error:
+        if (key, found.version) not in _told:
+            _told.add((key, found.version))
+            log.error("provider.stored_unusable", provider=key, settings=_paths(error))
+        return environment()
+
+
+def stored_fault(key: str) -> str:
+    """Why a provider's stored row is not used, by the names of its settings; empty when it is, or
+    there is none. What may be stored was less strict once, and the environment may change."""
+    found = _stored.get(key)
+    try:
+        read_values(key, found.values if found else {})
+    except InvalidRequest as error:
+        return f"the stored settings are not used, store them anew: {_paths(error)}"
+    return ""
+
+
+def _paths(error: InvalidRequest) -> str:
+    return ", ".join(each.path.removeprefix("settings.") for each in error.errors)
 
 
 def setting_names(key: str) -> dict[str, str]:
@@ -81,26 +108,43 @@ def is_secret(name: str) -> bool:
 
 
 def read_values(key: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Texts as the environment's typed fields.
+    """Texts that are stored as the environment's typed fields.
 
     Raises:
-        InvalidRequest: with an error for each unknown name and each text that cannot be read.
+        InvalidRequest: with an error for each name that is unknown or not to be stored, each text
+            that cannot be read, and each setting that lacks the secret it needs.
     """
+    names, outer = setting_names(key), environment()
+    known = {name: text for name, text in given.items() if name in names}
+    errors = [
+        FieldError(each.path, "unknown_setting", each.detail)
+        for each in unknown_fields(given, tuple(names), path="settings.")
+    ]
+    errors += faults_of(key, known, outer_backend=outer.anymail_backend)
+    if errors:
+        raise InvalidRequest(errors)
+    texts = completed(
+        key,
+        known,
+        outer_backend=outer.anymail_backend,
+        outer_settings=outer.anymail_settings,
+    )
+    return _typed(key, texts)
+
+
+def _typed(key: str, texts: Mapping[str, str]) -> dict[str, Any]:
     names = setting_names(key)
     readers = {item.name: item.metadata["read"] for item in fields(environment())}
     values: dict[str, Any] = {}
     errors = []
-    for name, text in given.items():
-        path = f"settings.{name}"
-        if name not in names:
-            detail = f"is not a setting of {key}; known: {', '.join(names) or 'none'}"
-            errors.append(FieldError(path, "unknown_setting", detail))
-            continue
+    for name, text in texts.items():
         read = readers[names[name]]
         try:
             values[names[name]] = read(text)
         except (ValueError, KeyError):
-            errors.append(FieldError(path, "invalid_setting", f"must be {read.__doc__}"))
+            errors.append(
+                FieldError(f"settings.{name}", "invalid_setting", f"must be {read.__doc__}")
+            )
     if errors:
         raise InvalidRequest(errors)
     return values

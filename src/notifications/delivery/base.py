@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import structlog
 
@@ -163,6 +164,32 @@ def payload_of(message: OutboundMessage) -> dict[str, Any]:
         "template_version_id": message.template_version_id,
         "attempt": message.attempt,
     }
+
+
+def link_of(message: Mapping[str, Any]) -> str:
+    """The link that goes along, for channels that show it as text; empty where there is none."""
+    link = str((message.get("data") or {}).get("url", ""))
+    return link if link.startswith(("https://", "http://")) else ""
+
+
+_OUR_NAMES = {"subject": "title", "html_body": "html", "text_body": "body", "type": "category"}
+
+
+def by_our_names(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message by the names that `send` reads, where it has the other documented ones.
+
+    These are subject, html_body, text_body, type, icon and url. What has a reference was made by
+    the pipeline, and passes as it is.
+    """
+    if "reference" in message:
+        return message
+    ours: dict[str, Any] = {"body": "", "reference": uuid4().hex}
+    ours |= {name: value for name, value in message.items() if name not in _OUR_NAMES}
+    ours |= {name: message[given] for given, name in _OUR_NAMES.items() if message.get(given)}
+    extras = {name: message[name] for name in ("icon", "url") if message.get(name)}
+    if extras:
+        ours["data"] = {**extras, **(message.get("data") or {})}
+    return ours
 
 
 def result_of(answer: Mapping[str, Any]) -> SendResult:

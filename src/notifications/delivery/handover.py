@@ -110,9 +110,9 @@ class Handover:
             timeout_s: how long each call may take; waiting for a turn does not count.
             on_results: called with some messages and their results, in order, as soon as a call
                 ends. It must not block. What it raises is raised from here after all calls ended.
-            deadline: the monotonic time until which calls may run, asked anew before each call (a
-                lease may have been renewed meanwhile). A call is shortened to it; messages whose
-                turn comes later are told as NOT_STARTED.
+            deadline: the monotonic time until which calls may begin, asked anew before each call (a
+                lease may have been renewed meanwhile). A call that has begun may outlast it;
+                messages whose turn comes later are told as NOT_STARTED.
             start_by: the monotonic time by which a call must have begun; later it would break the
                 provider's limit, and its messages are told as NOT_STARTED.
         """
@@ -228,9 +228,9 @@ async def _work(
     for part in parts:
         async with turn:
             now = clock.monotonic()
-            left = timeout_s if deadline is None else min(timeout_s, deadline() - now)
-            if left <= 0 or (start_by is not None and now > start_by):
+            too_late = deadline is not None and now >= deadline()
+            if too_late or (start_by is not None and now > start_by):
                 results: Sequence[SendResult] = [NOT_STARTED] * len(part)
             else:
-                results = await call_safely(provider, part, left)
+                results = await call_safely(provider, part, timeout_s)
         on_results(part, results)

@@ -21,9 +21,8 @@ from functools import partial
 from types import MappingProxyType
 from urllib.parse import quote
 
-from email_validator import EmailNotValidError, validate_email
-
-from notifications.domain.messages import Attachment
+from directory.addresses import AddressFault, read_email
+from notifications.domain.messages import TYPE_PARAMETER, Attachment
 from notifications.infra.kept import KeptBytes
 
 LINE_LIMIT = 998
@@ -37,7 +36,8 @@ _PLAIN_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _BROKEN = re.compile(r"[\r\n\0]")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
-_ADDRESS = re.compile(
+# What a sender may be, too: notifications@localhost.
+_LOCAL_ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
@@ -57,7 +57,9 @@ _MIXED_HEAD = (
 ).encode()
 _MIXED_TAIL = f"\r\n--{_MIXED}--\r\n".encode()
 _KEPT_PARTS = 48_000_000  # bytes of files as base64: each is encoded once for a bulk
-_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,100}")
+_TYPE = re.compile(
+    rf"[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,100}}(?:; {TYPE_PARAMETER}){{0,7}}"
+)
 _PLAIN_FILENAME = re.compile(r"[A-Za-z0-9!#$&'()+,.=@^_`{}~-]+(?: [A-Za-z0-9.()_-]+)*")
 
 
@@ -116,7 +118,7 @@ def build_mail(
         ValueError: for a header value with CR, LF or NUL, a header that is ours to write, or an
             address that mail cannot carry. Nothing is repaired silently.
     """
-    origin = mailbox(sender)
+    origin = mailbox(sender, local_too=True)
     target = mailbox(recipient)
     if not _REFERENCE.fullmatch(reference) or len(reference) > 200:
         raise ValueError("the reference cannot be part of a Message-ID")
@@ -126,7 +128,7 @@ def build_mail(
         f"{_field('Subject', subject)}Date: {_date(int(date_s))}\r\nMessage-ID: {message_id}\r\n"
     ]
     if reply_to:
-        lines.append(f"Reply-To: {mailbox(reply_to).header}\r\n")
+        lines.append(f"Reply-To: {mailbox(reply_to, local_too=True).header}\r\n")
     for name, value in headers.items():
         lines.append(_extra_field(name, value))
     top = "".join(lines).encode() + _TOP
@@ -295,8 +297,11 @@ def _extra_field(name: str, value: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def mailbox(text: str) -> Mailbox:
+def mailbox(text: str, *, local_too: bool = False) -> Mailbox:
     """Reads `Name <address>`, `"Name" <address>` or an address.
+
+    Which addresses there are is what doors and imports say (`directory.addresses`). local_too: it
+    is no recipient, and may also be at a host that only this network knows.
 
     Raises:
         ValueError: when it is none of these.
@@ -312,24 +317,27 @@ def mailbox(text: str) -> Mailbox:
         name = name.strip()
         if name.startswith('"') and name.endswith('"') and len(name) > 1:
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    if _ADDRESS.fullmatch(address) and len(address) <= 254 and address.index("@") <= 64:
+    if (
+        local_too
+        and len(address) <= 254
+        and _LOCAL_ADDRESS.fullmatch(address)
+        and address.index("@") <= 64
+    ):
         domain = address.rpartition("@")[2]
         smtputf8 = False
     else:
-        address, domain, smtputf8 = _international(address)
+        address, domain, smtputf8 = _carried(address)
     header = f"{_phrase(name)} <{address}>" if name else address
     return Mailbox(address=address, header=header, domain=domain, smtputf8=smtputf8)
 
 
-def _international(address: str) -> tuple[str, str, bool]:
+def _carried(address: str) -> tuple[str, str, bool]:
     try:
-        found = validate_email(
-            address, check_deliverability=False, globally_deliverable=False, strict=True
-        )
-    except EmailNotValidError as error:
+        found = read_email(address)
+    except AddressFault as error:
         raise ValueError("this is not an address that mail can carry") from error
-    local = found.ascii_local_part or found.local_part
-    return f"{local}@{found.ascii_domain}", found.ascii_domain, not local.isascii()
+    envelope = f"{found.local}@{found.ascii_domain}"
+    return envelope, found.ascii_domain, not found.local.isascii()
 
 
 def _phrase(name: str) -> str:

@@ -103,13 +103,15 @@ class SmtpPool:
         took_s = (clock.monotonic() - began) / mails
         self._pace_s = took_s if not self._pace_s else 0.8 * self._pace_s + 0.2 * took_s
 
-    async def reach(self, *, timeout_s: float) -> None:
-        """Opens a connection, as for a mail, and keeps it.
+    async def reach(self, *, timeout_s: float) -> bool:
+        """Opens a connection, as for a mail, and keeps it; answers whether it takes SMTPUTF8.
 
         Raises:
             SmtpLost: the server does not let us in.
         """
-        self._keep(await connect(self._server, timeout_s))
+        connection = await connect(self._server, timeout_s)
+        self._keep(connection)
+        return connection.smtputf8
 
     def close(self) -> None:
         """Says goodbye on the connections that wait; later mails open new ones."""

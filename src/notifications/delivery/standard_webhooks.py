@@ -6,13 +6,17 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from notifications.domain.errors import CarillonError
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
+_TOLERANCE_S = 300
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class UnusableSecret(CarillonError):
@@ -35,6 +39,21 @@ def signing_key(secret: str) -> bytes:
     if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
         raise UnusableSecret
     return key
+
+
+def is_signed(key: bytes, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+    """Whether a call that came in is signed with this key, within the last five minutes.
+
+    headers: webhook-id, webhook-timestamp and webhook-signature, which may hold several.
+    """
+    name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    given = headers.get("webhook-signature", "")
+    if not name or not _SECONDS.fullmatch(moment) or not f"{name}{given}".isascii():
+        return False
+    if abs(now.timestamp() - int(moment)) > _TOLERANCE_S:
+        return False
+    wanted = signature_headers([key], name, int(moment), body)["webhook-signature"]
+    return any(hmac.compare_digest(wanted, each) for each in given.split())
 
 
 def new_secret() -> str:

@@ -34,8 +34,14 @@ def rate_per_second(pace: Sequence[Moment], settled: int, *, at: float) -> float
     return round((settled - before) / max(at - began, _LEAST_S), 2)
 
 
-def eta_seconds(pending: int, rate: float) -> int | None:
-    """How long the rest takes at this rate, rounded up; None where nobody can tell."""
+def eta_seconds(pending: int, rate: float, *, last_due_s: float = 0.0) -> int | None:
+    """How long the rest takes at this rate, rounded up; None where nobody can tell.
+
+    last_due_s: in how many seconds the last message that waits for its time is due: a repetition,
+    or the end of somebody's quiet hours.
+    """
     if not pending:
         return 0
-    return math.ceil(pending / rate) if rate > 0 else None
+    if rate <= 0:
+        return math.ceil(last_due_s) if last_due_s > 0 else None
+    return math.ceil(max(pending / rate, last_due_s))

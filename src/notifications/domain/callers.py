@@ -10,11 +10,13 @@ class Caller:
     """A principal with what it may do.
 
     name is stable and free of personal data (`user:7`, `key:3`, `cli`): it is stored with
-    idempotency keys and operators' actions. source is what workers are fair among.
+    idempotency keys and operators' actions. source is what workers are fair among. owner_id is the
+    person behind it all: oneself, or whose key it is; what needs two people needs two of these.
     """
 
     name: str
     user_id: int | None = None
+    owner_id: int | None = None
     is_service: bool = False
     is_staff: bool = False
     is_test: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from notifications.domain.wall_clock import change_between, instant_of
+from notifications.domain.wall_clock import change_between, counted, instant_of
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -24,6 +24,7 @@ def digest_period(*, frequency: str, now: datetime, zone: tzinfo) -> tuple[str, 
     frequency: hourly, daily or weekly. The name is `<frequency>:<closing>`: for hours the instant
     in UTC, for days and weeks the local date that begins then, e.g. `daily:2030-05-02`.
     """
+    now = counted(now)
     if frequency == "hourly":
         closes = _next_hour(now, zone)
         return f"hourly:{closes:%Y-%m-%dT%H:%M}", closes

@@ -5,7 +5,9 @@
     ├── NotFound                a thing that was named does not exist
     ├── Refused                 understood, but not allowed
     ├── Conflict                the thing's state does not allow it now
+    ├── RenderingBusy           the service is busy: the same request may succeed in a moment
     └── TemplateFault           a template cannot be compiled or rendered
+        └── LimitExceeded       it asked for more than a render may use
 
 Each has a stable `code`; doors give it an HTTP meaning in one table (api/errors.py).
 Providers' outcomes are values, not exceptions: see domain/messages.py.
@@ -13,8 +15,14 @@ Providers' outcomes are values, not exceptions: see domain/messages.py.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+LONGEST_PATH = 300
+MOST_ERRORS = 50
+"""As many field errors as one answer tells: a caller mends those first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +50,34 @@ class CarillonError(Exception):
 
 
 class InvalidRequest(CarillonError):
-    """The request is not valid; see errors."""
+    """The request is not valid; see errors, which are the first fifty."""
 
     code = "invalid_request"
 
     def __init__(self, errors: list[FieldError], detail: str = "") -> None:
-        super().__init__(detail or "; ".join(f"{e.path}: {e.detail}" for e in errors))
-        self.errors = errors
+        self.errors = errors[:MOST_ERRORS]
+        texts = [f"{e.path}: {e.detail}" for e in self.errors]
+        if len(errors) > MOST_ERRORS:
+            texts.append("there are others")
+        super().__init__(detail or "; ".join(texts))
         if len(errors) == 1:
             self.code = errors[0].code
+
+
+def unknown_fields(
+    given: Iterable[str], known: Collection[str], *, path: str = ""
+) -> list[FieldError]:
+    """An error for each name that nobody reads, one more than an answer tells at most; the first
+    lists those that are known. path: what stands before each name."""
+    unknown = islice((name for name in given if name not in known), MOST_ERRORS + 1)
+    return [
+        FieldError(
+            f"{path}{name}"[:LONGEST_PATH],
+            "unknown_field",
+            "is not a field here" + ("" if n else f"; known: {', '.join(known)}"),
+        )
+        for n, name in enumerate(unknown)
+    ]
 
 
 class NotFound(CarillonError):
@@ -75,3 +102,17 @@ class TemplateFault(CarillonError):
     """The template cannot be compiled or rendered."""
 
     code = "template_error"
+
+
+class LimitExceeded(TemplateFault):
+    """The template asked for more than a render may use. is_overrun: of CPU time."""
+
+    def __init__(self, detail: str = "", *, is_overrun: bool = False, **data: Any) -> None:
+        super().__init__(detail, **data)
+        self.is_overrun = is_overrun
+
+
+class RenderingBusy(CarillonError):
+    """The service is busy rendering: repeat the request in a moment."""
+
+    code = "rendering_busy"

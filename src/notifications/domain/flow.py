@@ -36,7 +36,7 @@ class Rate:
     """
 
     count: int
-    window_s: int
+    window_s: float
 
     @property
     def late_us(self) -> int:
@@ -44,11 +44,12 @@ class Rate:
 
     @property
     def spacing_us(self) -> int:
-        return -(-(self.window_s * US + self.late_us) // self.count)
+        return -(-(int(self.window_s * US) + self.late_us) // self.count)
 
     def __str__(self) -> str:
-        unit = next(unit for unit, seconds in _WINDOWS_S.items() if seconds == self.window_s)
-        return f"{self.count}/{unit}"
+        own = f"{self.window_s:g} s"
+        units = {float(seconds): unit for unit, seconds in _WINDOWS_S.items()}
+        return f"{self.count}/{units.get(float(self.window_s), own)}"
 
 
 def rate_of(text: str) -> Rate | None:

@@ -26,6 +26,11 @@ def key_of(value: UUID) -> int | None:
     return value.int & _KEY_MASK if value.version == 7 else None
 
 
+def parse_key(text: str) -> int | None:
+    """An integer key written in ASCII digits; None for anything else, however long."""
+    return int(text) or None if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def parse_identifier(value: object) -> int | UUID | None:
     """An integer key or a UUID from what a caller wrote; None when it is neither."""
     if isinstance(value, bool):
@@ -34,9 +39,12 @@ def parse_identifier(value: object) -> int | UUID | None:
         return value if 0 < value < 1 << 63 else None
     if isinstance(value, UUID):
         return value
-    text = str(value).strip()
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text) or None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    key = parse_key(text)
+    if key is not None:
+        return key
     try:
         return UUID(text)
     except ValueError:

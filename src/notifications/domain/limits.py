@@ -55,17 +55,27 @@ def is_spent(entries: Iterable[Entry], limit: Limit, *, now_ms: int, message_id:
 @functools.lru_cache(maxsize=256)
 def caps_of(category: str, caps: str) -> tuple[Limit, ...]:
     """A category's frequency caps from their JSON: [{"limit": 3, "window_s": 86400,
-    "channel": "email"}]; without a channel all count together."""
-    rows: list[Mapping[str, Any]] = json.loads(caps) if caps else []
-    return tuple(
-        Limit(
-            f"category:{category}",
-            str(row.get("channel", "")),
-            int(row["window_s"]),
-            int(row["limit"]),
-            f"frequency_cap:{category}",
-        )
-        for row in rows
+    "channel": "email"}]; without a channel all count together. What is no cap (in a
+    row that no door has checked) limits nothing."""
+    rows = json.loads(caps) if caps else []
+    found = (_cap_of(category, row) for row in (rows if isinstance(rows, list) else []))
+    return tuple(cap for cap in found if cap is not None)
+
+
+def _cap_of(category: str, row: Any) -> Limit | None:
+    try:
+        window_s, most = int(row["window_s"]), int(row["limit"])
+        channel = str(row.get("channel", ""))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return None
+    if window_s <= 0 or most < 0:
+        return None
+    return Limit(
+        f"category:{category}",
+        channel,
+        min(window_s, LONGEST_S),
+        most,
+        f"frequency_cap:{category}",
     )
 
 
@@ -80,9 +90,11 @@ def limits_of_options(
     throttle = options.get("throttle")
     if throttle:
         key, window_s, most = throttle["key"], throttle["window_s"], throttle.get("limit", 1)
+        window_s = min(window_s, LONGEST_S)
         limits.append(Limit(f"throttle:{key}", channel, window_s, most, f"throttled:{key}"))
     window_s = options.get("dedupe_s")
     if window_s and collapse_key:
         scope = f"dedupe:{collapse_key}"
+        window_s = min(window_s, LONGEST_S)
         limits.append(Limit(scope, channel, window_s, 1, f"duplicate:{collapse_key}"))
     return tuple(limits)

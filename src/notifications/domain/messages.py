@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +22,20 @@ class Content:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+ALONG = "$along"
+"""The name in a stored context of what goes along with the text; no template can read it."""
+MAX_PUSH_ALONG_BYTES = 3_000
+_TWICE = ("url", "image", "icon", "sound")
+
+
+def push_weight(along: Mapping[str, Any]) -> int:
+    """Bytes that what goes along takes of a push: as data, and some once more in their places."""
+    again = sum(len(str(along[name]).encode()) for name in _TWICE if name in along)
+    return (
+        len(json.dumps(along, default=str, ensure_ascii=False).encode("utf-8", "replace")) + again
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One of several places that a message goes to: a device, and who carries it there."""
@@ -30,9 +45,14 @@ class Target:
     recipient: str
 
 
+TYPE_PARAMETER = r"[a-z]{1,20}=(?:[A-Za-z0-9!#$&^_.+-]{1,60}|\"[A-Za-z0-9 !#$&^_.+-]{1,60}\")"
+"""A parameter of an attachment's type, as a regular expression: charset=utf-8."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes along with a mail. content_type is in lower case."""
+    """A file that goes along with a mail. content_type is in lower case,
+    but for the values of its parameters: `text/calendar; method=REQUEST`."""
 
     filename: str
     content_type: str
@@ -150,10 +170,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What `NotificationDeliveryEngine.deliver_message` answers."""
+    """What `NotificationDeliveryEngine.deliver_message` answers.
+
+    message_id: the provider's. error: a short text. provider_response: the answer to the last call,
+    where a provider was called. reason: the code of what stopped or holds the message, as `explain`
+    names it.
+    """
 
     success: bool
     message_id: str | None = None
     error: str | None = None
     retry: bool = False
     provider_response: Any = None
+    reason: str | None = field(default=None, kw_only=True)

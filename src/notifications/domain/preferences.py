@@ -69,14 +69,18 @@ class CategoryDefaults:
     digest: str = ""
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> CategoryDefaults:
-        """From a category's `default_preferences`, e.g. {"sms_enabled": true}."""
+    def of(cls, raw: Any) -> CategoryDefaults:
+        """From a category's `default_preferences`, e.g. {"sms_enabled": true}; what is no such
+        object says nothing."""
+        if not isinstance(raw, Mapping):
+            return NO_DEFAULTS
         switches = {
             str(channel): bool(raw[switch_name(channel)])
             for channel in PERSON_CHANNELS
             if switch_name(channel) in raw
         }
-        return cls(switches, str(raw.get("digest_frequency", "")))
+        digest = str(raw.get("digest_frequency", ""))
+        return cls(switches, digest if digest in DigestFrequency.__members__.values() else "")
 
 
 NO_DEFAULTS = CategoryDefaults()

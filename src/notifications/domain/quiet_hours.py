@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from notifications.domain.wall_clock import change_between
+from notifications.domain.wall_clock import change_between, counted
 
 _DAY = timedelta(days=1)
 _PIECES = 8  # stretches without a change of the clock; windows end within two of them
@@ -30,14 +30,14 @@ def quiet_until(*, now: datetime, start: time, end: time, zone: tzinfo) -> datet
     """
     if start == end:
         return None
-    instant = now
+    instant = counted(now)
     for _ in range(_PIECES):
         wall = instant.astimezone(zone)
         if not is_quiet(wall.time(), start=start, end=end):
             break
         ends = instant + _time_to(wall.time(), end)
         instant = change_between(instant, ends, zone) or ends
-    return None if instant == now else instant.astimezone(UTC)
+    return None if instant == counted(now) else instant.astimezone(UTC)
 
 
 def _time_to(wall: time, end: time) -> timedelta:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta, tzinfo
 
 from notifications.domain.recurrence_rule import Frequency, Rule
-from notifications.domain.wall_clock import day_exists, instant_of
+from notifications.domain.wall_clock import LAST, counted, counted_wall, day_exists, instant_of
 
 MAX_PERIODS = 20_000
 """Periods that are looked at without finding anything before a rule counts as never again."""
@@ -50,10 +50,10 @@ def timed_occurrences(
     rule: Rule, *, start: datetime, zone: tzinfo, after: datetime | None = None
 ) -> Iterator[tuple[datetime, datetime]]:
     """What `occurrences` answers, each with the wall-clock time (naive) that it stands for."""
-    begin = start.replace(second=0, microsecond=0)
+    begin = counted_wall(start)
     near = None
     if after is not None and rule.count is None:
-        near = after.astimezone(zone).replace(tzinfo=None) - _SLACK
+        near = counted(after).astimezone(zone).replace(tzinfo=None) - _SLACK
     last: datetime | None = None
     for number, (wall, instant) in enumerate(_instants(rule, begin, zone, near)):
         if _is_over(rule, number, wall, instant):
@@ -64,6 +64,8 @@ def timed_occurrences(
 
 
 def _is_over(rule: Rule, number: int, wall: datetime, instant: datetime) -> bool:
+    if instant > LAST:
+        return True
     if rule.count is not None:
         return number >= rule.count
     if rule.until is None:
@@ -149,7 +151,8 @@ def _chosen(rule: Rule, start: datetime, begin: datetime) -> list[datetime]:
         days = [begin.date()] if _fits_day(rule, begin.date()) else []
         hours = (begin.hour,) if not rule.by_hour or begin.hour in rule.by_hour else ()
         minutes = _minutes(rule, start, begin)
-    times = [time(hour, minute) for hour, minute in itertools.product(hours, minutes)]
+    within = start.time()  # what a rule does not say, seconds among it, is as at the start
+    times = [within.replace(hour, minute) for hour, minute in itertools.product(hours, minutes)]
     found = [datetime.combine(day, at) for day, at in itertools.product(days, times)]
     if not rule.by_set_pos:
         return found

@@ -20,7 +20,7 @@ MAX_COUNT = 10_000
 MAX_TEXT = 500  # characters
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-_BY_DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
+_BY_DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
 
 
 class InvalidRule(ValueError):
@@ -125,7 +125,7 @@ def _many(smallest: int, largest: int) -> Callable[[str, str], tuple[int, ...]]:
 
 
 def _number(name: str, text: str, smallest: int, largest: int) -> int:
-    if not re.fullmatch(r"[+-]?\d{1,5}", text) or not smallest <= int(text) <= largest:
+    if not re.fullmatch(r"[+-]?[0-9]{1,5}", text) or not smallest <= int(text) <= largest:
         raise InvalidRule(f"{name} takes whole numbers from {smallest} to {largest}, not {text!r}")
     return int(text)
 
@@ -150,12 +150,12 @@ def _week_start(name: str, value: str) -> int:
 def _until(name: str, value: str) -> datetime:
     """`20301231` (that whole local day), `20301231T180000` (local) or `20301231T180000Z` (UTC)."""
     try:
-        if re.fullmatch(r"\d{8}", value):
+        if re.fullmatch(r"[0-9]{8}", value):
             day = datetime.strptime(value, "%Y%m%d")  # noqa: DTZ007  # a wall-clock time
             return datetime.combine(day, time.max)
-        if re.fullmatch(r"\d{8}T\d{6}Z", value):
+        if re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", value):
             return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        if re.fullmatch(r"\d{8}T\d{6}", value):
+        if re.fullmatch(r"[0-9]{8}T[0-9]{6}", value):
             return datetime.strptime(value, "%Y%m%dT%H%M%S")  # noqa: DTZ007
     except ValueError as error:
         raise InvalidRule(f"{name}: {value!r} is no date") from error

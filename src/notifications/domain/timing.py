@@ -10,7 +10,7 @@ from itertools import islice
 
 from notifications.domain.recurrence import timed_occurrences
 from notifications.domain.recurrence_rule import Rule
-from notifications.domain.wall_clock import instant_of
+from notifications.domain.wall_clock import LAST_COUNTED, counted, instant_of
 
 PROMPT = timedelta(minutes=1)
 """What leaves later than this after its time is late."""
@@ -61,12 +61,12 @@ class Timing:
         if self.wall is not None:
             return self.wall
         assert self.instant is not None
-        return self.instant.astimezone(zone).replace(tzinfo=None)
+        return counted(self.instant).astimezone(zone).replace(tzinfo=None)
 
     def first_in(self, zone: tzinfo) -> Occurrence:
         """The one time of a timing without a rule."""
         wall = self.start_in(zone)
-        return Occurrence(wall, (self.instant or instant_of(wall, zone)).astimezone(UTC))
+        return Occurrence(wall, counted(self.instant or instant_of(wall, zone)).astimezone(UTC))
 
     def next_in(
         self, zone: tzinfo, *, after: datetime, behind: datetime | None = None
@@ -85,7 +85,10 @@ class Timing:
         were missed only one is made up for."""
         assert self.rule is not None
         times = timed_occurrences(
-            self.rule, start=self.start_in(zone), zone=zone, after=found.at - timedelta(seconds=1)
+            self.rule,
+            start=self.start_in(zone),
+            zone=zone,
+            after=counted(found.at) - timedelta(seconds=1),
         )
         missed = 0
         for wall, at in islice(times, MAX_MISSED):
@@ -100,4 +103,5 @@ class Timing:
         """Until when something due at an instant may leave."""
         if self.misfire is Misfire.SEND_LATE:
             return None
-        return at + (PROMPT if self.misfire is Misfire.SKIP else self.grace)
+        patience = PROMPT if self.misfire is Misfire.SKIP else self.grace
+        return at + min(patience, LAST_COUNTED - counted(at))

@@ -30,6 +30,11 @@ def epoch_ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """The reverse of `epoch_ms`, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 @contextmanager
 def reading(read: Callable[[], datetime]) -> Iterator[None]:
     """Replaces the clock within the block (tests; notifications.testing.FrozenClock)."""

@@ -7,6 +7,11 @@ tightly, however long single answers take (the interval intersection of RFC 5905
 
 from __future__ import annotations
 
+import functools
+from datetime import UTC, datetime
+
+from django.db import connection
+
 from notifications.infra import clock
 
 US = 1_000_000
@@ -22,6 +27,10 @@ class ClockBridge:
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets all readings: as before the first one."""
         self._bounds = (float("-inf"), float("inf"))
         self._learned_at = 0.0
 
@@ -39,6 +48,14 @@ class ClockBridge:
         """The monotonic time (s) by which their clock shows this time, at the latest."""
         return theirs_us / US + self._bounds[1]
 
+    def now(self) -> datetime | None:
+        """What their clock shows at least, so that nothing is written as of a time to come; None
+        before the first reading."""
+        _, high = self._bounds
+        if high == float("inf"):
+            return None
+        return datetime.fromtimestamp(clock.monotonic() - high, UTC)
+
     def doubt_s(self) -> float:
         """How far apart the bounds are: their clock may show a time so much earlier."""
         low, high = self._bounds
@@ -52,3 +69,23 @@ def read_within(before: float, theirs_us: int) -> int:
     """Notes a reading of the database's clock that was asked for at `before`, and returns it."""
     database_clock.learn(theirs_us, before=before, after=clock.monotonic())
     return theirs_us
+
+
+@functools.cache
+def _is_machines_clock() -> bool:
+    """Whether the database reads the machine's clock: SQLite does. Cached, for this is asked once a
+    message, and finding a thread's connection takes longer than all the rest."""
+    return connection.vendor == "sqlite"
+
+
+def database_now() -> datetime:
+    """The database's time, without asking it: the machine's own clock may be hours off.
+
+    SQLite reads the machine's clock, and so does a process that has not asked PostgreSQL yet.
+    """
+    frozen = clock.frozen()
+    if frozen is not None:
+        return frozen
+    if _is_machines_clock():
+        return clock.now()
+    return database_clock.now() or clock.now()

@@ -83,20 +83,28 @@ def check_url(text: str, *, allow_private: bool) -> URL:
         raise AddressRefused("the URL holds characters that no URL has", code="url_refused")
     try:
         url = URL(text)
-        port = url.port
+        port, host = url.port, url.host  # which decodes an international name, or fails
     except ValueError as error:
         raise AddressRefused("the URL cannot be read", code="url_refused") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise AddressRefused("the URL is not http:// or https://", code="url_refused")
     if url.user is not None or url.password is not None:
         raise AddressRefused("the URL carries a user name", code="url_refused")
+    if not _is_host(url.raw_host or ""):
+        raise AddressRefused("the URL's host is no name of a host", code="url_refused")
     if allow_private:
         return url.with_fragment(None)
     if port not in PORTS:
         raise AddressRefused(f"port {port} is not a web port", code="url_refused")
-    if _is_literal(url.host) and not is_public(url.host):
+    if _is_literal(host) and not is_public(host):
         raise AddressRefused("the URL names an address that is not public")
     return url.with_fragment(None)
+
+
+def _is_host(raw: str) -> bool:
+    """Whether a name can be looked up at all (RFC 1035): labels of 1 to 63 characters."""
+    labels = raw.removesuffix(".").split(".")
+    return len(raw) < 255 and all(0 < len(label) < 64 for label in labels)
 
 
 def _is_literal(host: str) -> bool:

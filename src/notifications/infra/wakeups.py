@@ -23,6 +23,8 @@ from notifications.infra import clock
 
 log = structlog.get_logger("carillon.wakeups")
 DELIVER_TASK = "notifications.tasks.deliver"
+TASKS = "tasks"
+"""Woken like a lane: whoever runs the tasks that wait in the database."""
 _QUIET_S = 5.0  # after a broker failed, polling carries the work for so long
 _listeners: list[Callable[[str], None]] = []
 
@@ -99,6 +101,15 @@ _current: _Publisher | None = None
 _making = threading.Lock()
 
 
+def _forget_after_fork() -> None:
+    """The lock may have been held by a thread that the child has not got."""
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
 def _publisher() -> _Publisher:
     global _current
     with _making:
@@ -108,12 +119,16 @@ def _publisher() -> _Publisher:
 
 
 def _publish(lanes: Iterable[str]) -> None:
+    lanes = set(lanes)
+    if TASKS in lanes:
+        lanes.remove(TASKS)
+        _send_datagrams([TASKS], to=TASKS)
     if environment().redis_url:
         for lane in lanes:
             current_app.send_task(
                 DELIVER_TASK, kwargs={"lane": lane}, queue=lane, expires=60, retry=False
             )
-    else:
+    elif lanes:
         _send_datagrams(lanes)
 
 
@@ -122,13 +137,13 @@ def socket_folder() -> Path:
     return environment().data_dir.resolve() / "wake"
 
 
-def _send_datagrams(lanes: Iterable[str]) -> None:
+def _send_datagrams(lanes: Iterable[str], *, to: str = "sock") -> None:
     folder = socket_folder()
     if not folder.is_dir():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
-        for path in folder.glob("*.sock"):
+        for path in folder.glob(f"*.{to}"):
             for lane in lanes:
                 try:
                     sender.sendto(lane.encode(), str(path))
@@ -138,11 +153,14 @@ def _send_datagrams(lanes: Iterable[str]) -> None:
                     log.debug("wakeup.dropped", error=type(error).__name__)
 
 
-def listening_socket(name: str) -> socket.socket | None:
-    """A datagram socket for a worker; None when its path is too long for the system."""
+def listening_socket(name: str, *, to: str = "sock") -> socket.socket | None:
+    """A datagram socket for a worker; None when its path is too long for the system.
+
+    to: the ending of its file, which says what it is woken for: lanes, or TASKS.
+    """
     folder = socket_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.sock"
+    path = folder / f"{name}.{to}"
     path.unlink(missing_ok=True)
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:

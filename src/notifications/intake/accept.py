@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
-from notifications.infra import clock, wakeups
+from notifications.infra import clock, commits, wakeups
 from notifications.infra.crypto import seal_json
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
@@ -133,6 +134,8 @@ def accept(
         messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
+        if job is None and rows.notifications:  # all of them are there, or none
+            commits.makes(notification_id=UUID(rows.notifications[0][1]))
         wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
     return Accepted(
         notification_keys=[row[0] for row in rows.notifications],
@@ -235,7 +238,12 @@ def _put_batches(
     made: list[NewBatch] = []
     for channel, keys in by_channel.items():
         made += batches.batches_of(
-            lane=lane, channel=channel, source=intent.source, due_at=due_at, keys=keys
+            lane=lane,
+            channel=channel,
+            source=intent.source,
+            due_at=due_at,
+            keys=keys,
+            expires_at=intent.terms.expires_at,
         )
     ids = batches.put(made)
     return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}

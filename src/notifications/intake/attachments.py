@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.conf import environment
-from notifications.domain.messages import Attachment
+from notifications.domain.messages import TYPE_PARAMETER, Attachment
 from notifications.intake.fields import Fields
 
 MAX_ATTACHMENTS = 10
 _LONGEST_NAME = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
+_PARAMETER = re.compile(TYPE_PARAMETER)
+_PARAMETERS = ("charset", "method", "format", "delsp", "component", "header", "profile")
+"""What a type may say besides; name and boundary are the mail's own."""
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
 _KNOWN = ("filename", "content", "content_type")
 _CARRIES = "email"
@@ -52,12 +55,33 @@ def _read(inner: Fields, place: int, item: Any) -> Attachment | None:
     name = fields.text("filename", required=True, longest=_LONGEST_NAME)
     if name and (_NOT_IN_NAMES.search(name) or name in (".", "..")):
         fields.fault("filename", "invalid", "must be a file's name without a path, on one line")
-    kind = fields.text("content_type") or "application/octet-stream"
-    if not _TYPE.fullmatch(kind.lower()) or kind.lower().startswith(("multipart/", "message/")):
-        fields.fault("content_type", "invalid", "must be a plain type such as application/pdf")
+    kind = _read_type(fields)
     content = _content(fields)
     inner.errors += fields.errors
-    return None if fields.errors else Attachment(name or "", kind.lower(), content)
+    return None if fields.errors else Attachment(name or "", kind, content)
+
+
+def _read_type(fields: Fields) -> str:
+    """The type in its one spelling: `text/calendar; method=REQUEST`."""
+    written = fields.text("content_type") or "application/octet-stream"
+    kind, *rest = (part.strip() for part in written.split(";"))
+    kind = kind.lower()
+    if not _TYPE.fullmatch(kind) or kind.startswith(("multipart/", "message/")):
+        fields.fault("content_type", "invalid", "must be a plain type such as application/pdf")
+        return ""
+    parameters: dict[str, str] = {}
+    for each in rest:
+        name, _, value = each.partition("=")
+        name = name.lower()
+        if name not in _PARAMETERS or not _PARAMETER.fullmatch(f"{name}={value}"):
+            detail = f"takes the parameters {', '.join(_PARAMETERS)}, as in charset=utf-8"
+            fields.fault("content_type", "invalid", detail)
+            return ""
+        if name in parameters:
+            fields.fault("content_type", "invalid", f"names {name} twice")
+            return ""
+        parameters[name] = value
+    return "; ".join([kind, *(f"{name}={value}" for name, value in parameters.items())])
 
 
 def _content(fields: Fields) -> bytes:
@@ -67,6 +91,8 @@ def _content(fields: Fields) -> bytes:
         return b""
     try:
         content = base64.b64decode(text, validate=True)
+        if base64.b64encode(content).decode() != text:  # surplus or odd bits, read by luck
+            raise binascii.Error
     except (binascii.Error, ValueError):
         fields.fault("content", "invalid_base64", "is not base64 (RFC 4648, with padding)")
         return b""

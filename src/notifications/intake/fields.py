@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from notifications.domain.errors import FieldError, InvalidRequest
+from directory.moments import EXAMPLE, InvalidMoment, read_moment
+from directory.texts import is_storable, joined, unstorable
+from notifications.domain.errors import (
+    LONGEST_PATH,
+    MOST_ERRORS,
+    FieldError,
+    InvalidRequest,
+    unknown_fields,
+)
+from notifications.infra.packing import fault_in
 
 
 class Fields:
@@ -18,14 +27,13 @@ class Fields:
         self.errors: list[FieldError] = []
 
     def fault(self, name: str, code: str, detail: str) -> None:
-        """Notes one error at a field."""
-        self.errors.append(FieldError(f"{self.path}{name}", code, detail))
+        """Notes one error at a field, unless there are more than an answer tells."""
+        if len(self.errors) <= MOST_ERRORS:
+            self.errors.append(FieldError(f"{self.path}{name}"[:LONGEST_PATH], code, detail))
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
         """A field that nobody reads is a mistake worth telling."""
-        for name in self.body:
-            if name not in known:
-                self.fault(name, "unknown_field", f"is not a field here; known: {', '.join(known)}")
+        self.errors += unknown_fields(self.body, known, path=self.path)
 
     def text(self, name: str, *, required: bool = False, longest: int = 200) -> str | None:
         value = self.body.get(name)
@@ -36,10 +44,24 @@ class Fields:
         if not isinstance(value, str):
             self.fault(name, "wrong_type", f"must be a text, not {_kind(value)}")
             return None
-        if not value.strip() or len(value) > longest or "\x00" in value:
-            self.fault(name, "invalid", f"must be 1 to {longest} characters without NUL")
+        value = joined(value)
+        if not value.strip() or len(value) > longest or not is_storable(value):
+            self.fault(
+                name, "invalid", f"must be 1 to {longest} characters without NUL and halves of one"
+            )
             return None
         return value
+
+    def check_json(self, name: str, value: Any) -> bool:
+        """Whether a JSON value can be stored and sent; the first thing against it is noted."""
+        wrong = unstorable(value, name)
+        if wrong is not None:
+            self.fault(*wrong)
+            return False
+        fault = fault_in({name: value}, place="")
+        if fault is not None:
+            self.fault(fault.path.removeprefix("."), fault.code, fault.detail)
+        return fault is None
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.body.get(name, default)
@@ -67,18 +89,22 @@ class Fields:
         return value
 
     def moment(self, name: str) -> datetime | None:
-        """An RFC 3339 time; without an offset it is UTC."""
+        """An RFC 3339 time from 1970 to 2199; without an offset it is UTC."""
+        return self.read(name, read_moment)
+
+    def read(self, name: str, reader: Callable[[str], datetime]) -> datetime | None:
+        """A time as one of the readers of `directory.moments` reads it."""
         value = self.body.get(name)
         if value is None:
             return None
-        if isinstance(value, str):
-            try:
-                moment = datetime.fromisoformat(value)
-                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            except ValueError:
-                pass
-        self.fault(name, "invalid_time", "must be a time such as 2030-01-31T09:00:00+01:00")
-        return None
+        if not isinstance(value, str):
+            self.fault(name, "invalid_time", f"must be a time such as {EXAMPLE}")
+            return None
+        try:
+            return reader(value)
+        except InvalidMoment as error:
+            self.fault(name, error.code, str(error))
+            return None
 
     def done(self) -> None:
         """Raises InvalidRequest with everything that was found."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from directory.references import PersonKey
 from notifications.domain.messages import Attachment
 
 MAX_RECIPIENTS = 10_000
@@ -64,10 +64,14 @@ class Address(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class SendBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A notification for one user, or for one address (`to`)."""
+    """A notification for one user, or for one address (`to`).
+
+    data (4 KB), link, image, icon, sound and badge go along on every channel that can carry them.
+    """
 
     template_path: str
     user_id: str | int | None = None
+    external_id: str | None = None
     to: Address | None = None
     channel: str | None = None
     channels: list[str] | None = None
@@ -78,20 +82,27 @@ class SendBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     collapse_key: str | None = None
     ordering_key: str | None = None
+    data: dict[str, Any] = {}
+    link: str | None = None
+    image: str | None = None
+    icon: str | None = None
+    sound: str | None = None
+    badge: int | None = None
     options: SendOptions | None = None
 
 
 class BulkRecipient(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One recipient of a bulk call."""
+    """One recipient of a bulk call: user_id or external_id says who."""
 
-    user_id: str | int
+    user_id: str | int | None = None
+    external_id: str | None = None
     channel: str | None = None
     context: dict[str, Any] = {}
 
 
 class BulkBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The same notification for up to 10,000 users: each with a context of their own
-    (`recipients`), or all of an audience."""
+    (`recipients`), or all of an audience. What goes along is the same for all."""
 
     template_path: str
     recipients: list[BulkRecipient] | None = None
@@ -104,6 +115,12 @@ class BulkBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     collapse_key: str | None = None
+    data: dict[str, Any] = {}
+    link: str | None = None
+    image: str | None = None
+    icon: str | None = None
+    sound: str | None = None
+    badge: int | None = None
     options: SendOptions | None = None
 
 
@@ -130,7 +147,7 @@ class SendRequest:
     """A valid request for one recipient: a user, or the address of none."""
 
     terms: Terms
-    user: int | UUID | None
+    user: PersonKey | None
     address: dict[str, str] | None
 
 
@@ -139,7 +156,7 @@ class Recipient:
     """One recipient of a valid bulk request. index is its place in the caller's list."""
 
     index: int
-    user: int | UUID
+    user: PersonKey
     channels: tuple[str, ...]
     context: dict[str, Any]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from directory.references import HOW, PersonKey, read_person
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.domain.identifiers import parse_identifier
 from notifications.domain.timing import Timing
+from notifications.intake.along import read_along
 from notifications.intake.fields import Fields
 from notifications.intake.request import MAX_RECIPIENTS, Terms
 from notifications.intake.timing import read_timing
@@ -25,7 +25,7 @@ DEFAULT_CHANNELS = ("in_app",)
 
 class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A text for up to 10,000 users at a time to come. type names a category, or is a word of the
-    caller's own; data goes along with the text.
+    caller's own; data, link, image, icon, sound and badge go along with the text.
 
     recurrence: an RRULE. local_time: at this time of day on each recipient's own clock. misfire:
     skip, send_late (the default) or send_within `grace_minutes`.
@@ -38,6 +38,11 @@ class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     type: str = "system"
     priority: int | str = "normal"
     data: dict[str, Any] = {}
+    link: str | None = None
+    image: str | None = None
+    icon: str | None = None
+    sound: str | None = None
+    badge: int | None = None
     channels: list[str] | None = None
     recurrence: str | None = None
     timezone: str | None = None
@@ -51,7 +56,7 @@ class ScheduleRequest:
     """A valid request. The times are in timing: terms have none yet. rule: as it was written."""
 
     terms: Terms
-    recipients: tuple[int | UUID, ...]
+    recipients: tuple[PersonKey, ...]
     timing: Timing
     text: dict[str, Any]
     kind: str
@@ -70,9 +75,9 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
     title = fields.text("title", required=True, longest=TITLE_MAX)
     message = fields.text("message", required=True, longest=MESSAGE_MAX)
     kind = fields.text("type", longest=50) or "system"
-    data = fields.mapping("data")
     timing = read_timing(fields, now=now)
     channels = read_channels(fields, DEFAULT_CHANNELS)
+    data = read_along(fields, channels)
     priority = read_priority(fields)
     fields.done()
     assert timing is not None, "a timing that cannot be read is a fault"
@@ -98,7 +103,7 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
     )
 
 
-def _recipients(fields: Fields) -> tuple[int | UUID, ...]:
+def _recipients(fields: Fields) -> tuple[PersonKey, ...]:
     listed = fields.items("recipients")
     if listed is None:
         if fields.body.get("recipients") is None:
@@ -110,11 +115,11 @@ def _recipients(fields: Fields) -> tuple[int | UUID, ...]:
         detail = f"takes up to {MAX_RECIPIENTS:,} recipients, not {len(listed):,}"
         fields.fault("recipients", "too_many_recipients", f"{detail}; make several calls")
         return ()
-    found: dict[int | UUID, None] = {}
+    found: dict[PersonKey, None] = {}
     for index, value in enumerate(listed):
-        user = parse_identifier(value) if isinstance(value, str | int) else None
+        user = read_person(value)
         if user is None:
-            fields.fault(f"recipients[{index}]", "invalid_user", "must be an integer id or a UUID")
+            fields.fault(f"recipients[{index}]", "invalid_user", f"must be {HOW}")
             break  # a list of another kind would repeat itself ten thousand times
         found[user] = None
     return tuple(found)

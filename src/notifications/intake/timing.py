@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
+from directory.moments import (
+    FARTHEST_OFFSET,
+    MomentOutOfRange,
+    check_moment,
+    check_wall,
+    read_written,
+)
 from notifications.domain.recurrence_rule import InvalidRule, Rule, parse_rule
 from notifications.domain.timing import Misfire, Timing
 from notifications.domain.wall_clock import instant_of, zone_named
@@ -25,8 +32,12 @@ def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
     if at is not None:
         shown = written.astimezone(zone) if zone and written.tzinfo else written
         wall = datetime.combine(shown.date(), at)
+        if not _is_accepted(fields, wall - FARTHEST_OFFSET, wall + FARTHEST_OFFSET):
+            return None
         return Timing(wall=wall, rule=rule, misfire=misfire, grace=grace)
     instant = _instant(written, zone)
+    if not _is_accepted(fields, instant):
+        return None
     if instant <= now:
         fields.fault("scheduled_at", "in_the_past", "must lie in the future")
         return None
@@ -34,6 +45,17 @@ def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
         wall = instant.astimezone(zone).replace(tzinfo=None)
         return Timing(wall=wall, zone=zone, rule=rule, misfire=misfire, grace=grace)
     return Timing(instant=instant, rule=rule, misfire=misfire, grace=grace)
+
+
+def _is_accepted(fields: Fields, *moments: datetime) -> bool:
+    """Whether moments lie within the accepted range; with a fault where they do not."""
+    try:
+        for moment in moments:
+            check_moment(moment)
+    except MomentOutOfRange as error:
+        fields.fault("scheduled_at", error.code, str(error))
+        return False
+    return True
 
 
 def _instant(written: datetime, zone: tzinfo | None) -> datetime:
@@ -44,13 +66,10 @@ def _instant(written: datetime, zone: tzinfo | None) -> datetime:
 
 
 def _written(fields: Fields) -> datetime | None:
-    value = fields.body.get("scheduled_at")
-    if value is None:
+    if fields.body.get("scheduled_at") is None:
         fields.fault("scheduled_at", "required", "is required: a time to come")
         return None
-    if fields.moment("scheduled_at") is None:
-        return None
-    return datetime.fromisoformat(value)
+    return fields.read("scheduled_at", read_written)
 
 
 def _zone(fields: Fields) -> tzinfo | None:
@@ -68,10 +87,16 @@ def _rule(fields: Fields) -> Rule | None:
     if text is None:
         return None
     try:
-        return parse_rule(text)
+        rule = parse_rule(text)
+        if rule.until is not None:
+            (check_moment if rule.until.tzinfo else check_wall)(rule.until)
     except InvalidRule as error:
         fields.fault("recurrence", "invalid_recurrence", str(error))
         return None
+    except MomentOutOfRange as error:
+        fields.fault("recurrence", error.code, f"UNTIL {error}")
+        return None
+    return rule
 
 
 def _local_time(fields: Fields) -> time | None:

@@ -7,19 +7,28 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
+from directory.references import (
+    HOW,
+    LONGEST_EXTERNAL_ID,
+    PersonKey,
+    external_id_of,
+    read_person,
+)
+from directory.texts import unstorable
 from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.domain.identifiers import parse_identifier
-from notifications.domain.messages import Attachment
+from notifications.domain.messages import ALONG, Attachment
+from notifications.infra.packing import fault_in
 from notifications.intake.addresses import check_address
+from notifications.intake.along import read_along, too_heavy
 from notifications.intake.attachments import check_carried, read_attachments
 from notifications.intake.fields import Fields
 from notifications.intake.limits import read_limits, read_number
 from notifications.intake.request import (
     MAX_RECIPIENTS,
     BulkBody,
+    BulkRecipient,
     BulkRequest,
     Recipient,
     Rejection,
@@ -32,6 +41,8 @@ from notifications.intake.request import (
 MAX_CONTEXT_BYTES = 256_000
 MAX_CHANNELS = len(Channel)
 _CHANNELS = ", ".join(Channel)
+_RECIPIENT_FIELDS = frozenset(BulkRecipient.__struct_fields__)
+_OURS = frozenset({"user", ALONG})
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 
 
@@ -46,7 +57,7 @@ def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
     address = _address(fields)
     user = _user(fields, wanted=address is None and "to" not in body)
     if user is not None and address is not None:
-        fields.fault("to", "invalid", "give user_id or to, not both")
+        fields.fault("to", "invalid", "give user_id (or external_id) or to, not both")
     terms = _terms(fields, now=now, default_channels=_channels_of(address))
     if address is not None:
         unreachable = [c for c in terms.channels if c not in _channels_of(address)]
@@ -122,10 +133,13 @@ def _recipients(listed: list[Any], terms: Terms) -> tuple[list[Recipient], list[
 
 def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
     if not isinstance(item, dict):
-        return Rejection(index, "wrong_type", "must be an object with user_id")
-    user = parse_identifier(item.get("user_id", ""))
-    if user is None:
-        return Rejection(index, "invalid_user", "user_id must be an integer id or a UUID")
+        return Rejection(index, "wrong_type", "must be an object with user_id or external_id")
+    if not item.keys() <= _RECIPIENT_FIELDS:
+        known = ", ".join(BulkRecipient.__struct_fields__)
+        return Rejection(index, "unknown_field", f"holds a field that is not known; known: {known}")
+    user = _person_in(item)
+    if isinstance(user, str):
+        return Rejection(index, "invalid_user", user)
     channel = item.get("channel")
     if channel is not None and channel not in Channel.__members__.values():
         return Rejection(index, "invalid_channel", f"channel must be one of {_CHANNELS}")
@@ -135,8 +149,15 @@ def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
     context = item.get("context") or {}
     if not isinstance(context, dict):
         return Rejection(index, "wrong_type", "context must be an object")
-    if "user" in context:
-        context = {name: value for name, value in context.items() if name != "user"}
+    wrong = unstorable(context)
+    if wrong is not None:
+        return Rejection(index, wrong.code, f"context {wrong.detail}")
+    context = _without_ours(context)
+    fault = fault_in(context) if context else None
+    if fault is not None:
+        return Rejection(index, fault.code, f"{fault.path} {fault.detail}")
+    if channel and too_heavy(terms.context.get(ALONG, {}), channels):
+        return Rejection(index, "too_large", "what goes along leaves a push no room for its text")
     return Recipient(index, user, channels, context)
 
 
@@ -149,6 +170,8 @@ def _terms(
 ) -> Terms:
     context, warnings = _context(fields)
     scheduled_at = fields.moment("scheduled_at")
+    if scheduled_at is not None and scheduled_at <= now:
+        fields.fault("scheduled_at", "in_the_past", "must lie ahead: leave it out to send at once")
     expires_at = fields.moment("expires_at")
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
         fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
@@ -157,6 +180,9 @@ def _terms(
     if attachments:
         check_carried(fields, channels, options)
     fallback = options.get("fallback", ())
+    along = read_along(fields, (*channels, *fallback))
+    if along:
+        context = {**context, ALONG: along}
     if fallback and (len(channels) != 1 or channels[0] in fallback):
         fields.fault(
             "options.fallback", "one_channel", "follows one channel, which it does not name again"
@@ -177,16 +203,36 @@ def _terms(
     )
 
 
-def _user(fields: Fields, *, wanted: bool) -> int | UUID | None:
-    value = fields.body.get("user_id")
-    if value is None:
+def _user(fields: Fields, *, wanted: bool) -> PersonKey | None:
+    value, theirs = fields.body.get("user_id"), fields.body.get("external_id")
+    if value is None and theirs is None:
         if wanted:
-            fields.fault("user_id", "required", "is required: an integer id or a UUID (or use to)")
+            fields.fault("user_id", "required", f"is required: {HOW} (or use external_id or to)")
         return None
-    user = parse_identifier(value)
-    if user is None:
-        fields.fault("user_id", "invalid_user", "must be an integer id or a UUID")
-    return user
+    if theirs is None:
+        user = read_person(value)
+        if user is None:
+            fields.fault("user_id", "invalid_user", f"must be {HOW}")
+        return user
+    if value is not None:
+        fields.fault("external_id", "invalid", "give user_id or external_id, not both")
+        return None
+    named = external_id_of(theirs)
+    if named is None:
+        detail = f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
+        fields.fault("external_id", "invalid_external_id", detail)
+    return named
+
+
+def _person_in(item: Mapping[str, Any]) -> PersonKey | str:
+    """Whom a recipient of a bulk call means, or what is wrong with it."""
+    theirs = item.get("external_id")
+    if theirs is None:
+        return read_person(item.get("user_id")) or f"user_id must be {HOW}"
+    if item.get("user_id") is not None:
+        return "give user_id or external_id, not both"
+    limit = f"external_id must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
+    return external_id_of(theirs) or limit
 
 
 def _address(fields: Fields) -> dict[str, str] | None:
@@ -248,12 +294,22 @@ def read_priority(fields: Fields) -> int | None:
 
 def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
     context = fields.mapping("context")
+    if not fields.check_json("context", context):
+        return {}, ()
     if context and len(json.dumps(context, default=str)) > MAX_CONTEXT_BYTES:
         fields.fault("context", "too_large", f"must be under {MAX_CONTEXT_BYTES:,} bytes of JSON")
     if "user" not in context:
-        return context, ()
-    without = {name: value for name, value in context.items() if name != "user"}
-    return without, ("context.user is ignored: Carillon fills it in from the directory",)
+        return _without_ours(context), ()
+    return _without_ours(context), (
+        "context.user is ignored: Carillon fills it in from the directory",
+    )
+
+
+def _without_ours(context: dict[str, Any]) -> dict[str, Any]:
+    """A context without the names that are filled in here."""
+    if _OURS.isdisjoint(context):
+        return context
+    return {name: value for name, value in context.items() if name not in _OURS}
 
 
 def _options(fields: Fields) -> tuple[dict[str, Any], tuple[Attachment, ...]]:

@@ -17,10 +17,12 @@ from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentReco
 from notifications.models.digest import DigestBucket, DigestItem
 from notifications.models.event import DeliveryAttempt, LateOutcome, MessageEvent
 from notifications.models.frequency import FrequencyCount
+from notifications.models.item_fault import ItemFault, Work
 from notifications.models.job import Job
 from notifications.models.keys import KeyCounter, reserve_keys
+from notifications.models.loop import KnownLoop, LoopReport, PeriodicLoop
 from notifications.models.message import NotificationMessage, change_status
-from notifications.models.notification import Notification, ScheduledStatus
+from notifications.models.notification import Notification, ScheduledStatus, change_scheduled
 from notifications.models.operations import (
     AskedUpTo,
     DeadLetter,
@@ -28,6 +30,7 @@ from notifications.models.operations import (
     OperatorAction,
     OperatorAlert,
     SandboxMessage,
+    WriteProbe,
 )
 from notifications.models.preference import (
     NotificationCategoryPreference,
@@ -36,6 +39,7 @@ from notifications.models.preference import (
 )
 from notifications.models.provider_config import ProviderConfig
 from notifications.models.provider_flow import ChatFlow, ProviderFlow
+from notifications.models.queued_task import QueuedTask
 from notifications.models.refusal import RefusedSend
 from notifications.models.schedule import (
     ScheduleClock,
@@ -52,9 +56,13 @@ from notifications.models.template import (
     TemplatePin,
     TemplateStatus,
     TemplateVersion,
+    all_texts,
     pins_of,
 )
+from notifications.models.template_stop import TemplateOverrun
 from notifications.models.template_usage import TemplateUsage
+from notifications.models.throttle import ThrottleCount
+from notifications.models.token import PersonToken
 
 __all__ = [
     "BATCH_SIZE",
@@ -79,12 +87,15 @@ __all__ = [
     "FrequencyCount",
     "IdempotencyKey",
     "InboundSms",
+    "ItemFault",
     "Job",
     "KeyCounter",
     "KillSwitch",
+    "KnownLoop",
     "LateOutcome",
     "LedgerError",
     "LegalBasis",
+    "LoopReport",
     "MessageEvent",
     "Notification",
     "NotificationCategoryPreference",
@@ -92,9 +103,12 @@ __all__ = [
     "NotificationTemplate",
     "OperatorAction",
     "OperatorAlert",
+    "PeriodicLoop",
+    "PersonToken",
     "ProviderCallback",
     "ProviderConfig",
     "ProviderFlow",
+    "QueuedTask",
     "RefusedSend",
     "SandboxMessage",
     "ScheduleClock",
@@ -107,16 +121,22 @@ __all__ = [
     "SmsSpend",
     "StatusEvent",
     "StoredAttachment",
+    "TemplateOverrun",
     "TemplatePin",
     "TemplateStatus",
     "TemplateUsage",
     "TemplateVersion",
+    "ThrottleCount",
     "UserNotificationPreference",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "Work",
     "WorkerProcess",
+    "WriteProbe",
+    "all_texts",
     "attachments_of",
     "change_broadcast_status",
+    "change_scheduled",
     "change_status",
     "default_consent",
     "pack_keys",

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, models
 
 from notifications.infra.crypto import seal_json, secret_hash
-from notifications.models.fields import SealedJSONField
+from notifications.models.fields import NOBODY, SealedJSONField
 
 _KEY_OF_PREFIX = "SELECT * FROM notifications_apikey WHERE prefix = %s"
 _CLAIM = (
@@ -67,6 +67,8 @@ class ApiKey(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="api_keys"
     )
+    holders = models.JSONField(default=list, db_default=NOBODY)
+    """The ids of all who were ever shown a text of the key: any of them may act by it."""
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
@@ -86,7 +88,8 @@ class ApiKey(models.Model):
         owner_id: int | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its text, which is never to be seen again."""
-        key = cls(name=name, kind=kind, scopes=scopes, owner_id=owner_id)
+        holders = [] if owner_id is None else [owner_id]
+        key = cls(name=name, kind=kind, scopes=scopes, owner_id=owner_id, holders=holders)
         return key, key.renew()
 
     def renew(self) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from notifications.domain.lifecycle import UNSETTLED
 from notifications.domain.messages import Attachment
@@ -42,18 +42,25 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
             row.save(force_insert=True)
         return [row.pk for row in rows]
 
-    def forget(self, *, now: datetime, limit: int = 100) -> int:
+    def forget(self, *, now: datetime, limit: int) -> tuple[int, int]:
         """Deletes files whose time is over, unless a message may still leave with them: one that
-        waits, is in doubt, or is an open dead letter. Those are looked at again a day later."""
-        gone = 0
-        for row in self.filter(keep_until__lt=now).defer("content").order_by("keep_until")[:limit]:
-            if row.is_needed():
-                row.keep_until = now + AGAIN
-                row.save(update_fields=["keep_until"])
-            else:
-                row.delete()
-                gone += 1
-        return gone
+        waits, is in doubt, or is an open dead letter. Those are looked at again a day later.
+
+        Returns how many files were looked at, and how many were deleted.
+        """
+        mine = Q(
+            notification_id__gte=OuterRef("first_key"), notification_id__lte=OuterRef("last_key")
+        )
+        waiting = NotificationMessage.objects.filter(mine, status__in=list(UNSETTLED))
+        letters = DeadLetter.objects.filter(mine, resolved_at=None)
+        over = self.filter(keep_until__lt=now).order_by("keep_until")
+        rows = over.annotate(needed=Exists(waiting) | Exists(letters))
+        found = rows.select_for_update(skip_locked=True).values_list("pk", "needed")[:limit]
+        needed: dict[int, bool] = dict(found)
+        self.filter(pk__in=[key for key in needed if needed[key]]).update(keep_until=now + AGAIN)
+        gone = [key for key in needed if not needed[key]]
+        self.filter(pk__in=gone).delete()
+        return len(needed), len(gone)
 
 
 class StoredAttachment(models.Model):
@@ -70,12 +77,6 @@ class StoredAttachment(models.Model):
 
     def __str__(self) -> str:
         return f"attachment {self.pk}"
-
-    def is_needed(self) -> bool:
-        """Whether a message may still leave with it."""
-        mine = Q(notification_id__gte=self.first_key, notification_id__lte=self.last_key)
-        waiting = NotificationMessage.objects.filter(mine, status__in=list(UNSETTLED))
-        return waiting.exists() or DeadLetter.objects.filter(mine, resolved_at=None).exists()
 
 
 _KEPT_BYTES = 32_000_000

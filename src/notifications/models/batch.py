@@ -25,18 +25,26 @@ class DeliveryBatch(models.Model):
     source = models.CharField(max_length=60)
     due_at = models.DateTimeField()
     members = models.TextField()  # runs of message keys: "12-19,40"
+    #: Members that wait, as far as is known: what is settled one by one leaves it by and by.
     size = models.IntegerField()
     owner = models.CharField(max_length=80, null=True)
     fence = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     journal = models.TextField(default="", blank=True)  # keys in the hands of a provider: "12,15"
     takeovers = models.SmallIntegerField(default=0)
-    isolated = models.BooleanField(default=False)  # carried alone: two workers died on it
+    isolated = models.BooleanField(default=False)  # one message, carried alone: a worker died on it
+    #: The earliest `expires_at` of the members; null where none has one.
+    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "delivery batches"
         indexes = [
             models.Index(fields=["lane", "source", "due_at", "id"], name="batch_next"),
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(expires_at__isnull=False),
+                name="batch_expires",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -49,7 +57,12 @@ class WorkerProcess(models.Model):
     owner = models.CharField(max_length=80, primary_key=True)
     lanes = models.JSONField(default=list)
     started_at = models.DateTimeField()
+    #: Until when the last heartbeat says that it lives, by the database's clock.
     lease_until = models.DateTimeField()
+    #: When it ended itself because it was stuck; the row stays for an hour to say so.
+    ended_at = models.DateTimeField(null=True, blank=True)
+    #: What it was stuck on, in words.
+    ended_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         verbose_name_plural = "worker processes"

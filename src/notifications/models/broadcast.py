@@ -21,6 +21,7 @@ from notifications.domain.broadcast_lifecycle import (
     Tally,
     sources_of,
 )
+from notifications.models.fields import NOBODY
 
 MAX_MESSAGE = 1_000
 
@@ -106,6 +107,8 @@ class Broadcast(models.Model):
         max_length=5, choices=BroadcastDelivery.choices, default=BroadcastDelivery.ALL
     )
     recipient_count = models.IntegerField(default=0)
+    #: How many people the audience held when the broadcast was launched.
+    meant_count = models.IntegerField(default=0)
     sent_count = models.IntegerField(default=0)
     failed_count = models.IntegerField(default=0)
     suppressed_count = models.IntegerField(default=0)
@@ -154,6 +157,11 @@ class Broadcast(models.Model):
         db_index=False,
         related_name="+",
     )
+    hands = models.JSONField(default=list, db_default=NOBODY, blank=True)
+    """The ids of all who wrote, changed or sent it, or hold the key that did: none may approve."""
+    approved_count = models.PositiveIntegerField(null=True, blank=True)
+    """How many recipients there were when it was approved; None for what was approved before this
+    was kept."""
     review_note = models.TextField(blank=True)
 
     class Meta:
@@ -180,14 +188,20 @@ class Broadcast(models.Model):
 
     @property
     def tally(self) -> Tally:
-        """The served counters."""
+        """The served counters. While the recipients are being written down, those who are still to
+        be counted are pending; where that was cancelled, they are cancelled."""
+        total, cancelled = self.recipient_count, self.cancelled_count
+        if self.job_id is not None and not self.snapshot_done:
+            total = max(total, self.meant_count)
+            if self.status == BroadcastStatus.CANCELLED:
+                cancelled += total - self.recipient_count
         return Tally(
-            total=self.recipient_count,
+            total=total,
             sent=self.sent_count,
             failed=self.failed_count,
             suppressed=self.suppressed_count,
             uncertain=self.uncertain_count,
-            cancelled=self.cancelled_count,
+            cancelled=cancelled,
         )
 
 
@@ -209,8 +223,8 @@ class BroadcastRecipient(models.Model):
 
     notification_id is reserved when the row is written, so that making the messages updates no row.
     state is the one that the broadcast's counters count; channel_states says which message status
-    each channel has. error is why they failed, on whatever channel; requeue that a retry is under
-    way. Foreign keys carry no database constraint, as in all hot tables (ADR 4).
+    each channel has. error is why they failed or were suppressed, on whatever channel; requeue that
+    a retry is under way. Foreign keys carry no database constraint, as in all hot tables (ADR 4).
     """
 
     State = RecipientState
@@ -224,7 +238,7 @@ class BroadcastRecipient(models.Model):
     )
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,  # who was meant stays a fact when the person is gone
         db_index=False,
         db_constraint=False,
         related_name="broadcast_receipts",

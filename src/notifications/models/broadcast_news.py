@@ -30,8 +30,9 @@ class BroadcastNewsManager(models.Manager["BroadcastNews"]):
         caller's transaction. Sources that are no broadcast's cost nothing."""
         keys: dict[int, set[int]] = defaultdict(set)
         for source, key in changed:
-            if source.startswith(_SOURCE):
-                keys[int(source[len(_SOURCE) :])].add(key)
+            number = source.removeprefix(_SOURCE)
+            if number != source and number.isdecimal():
+                keys[int(number)].add(key)
         if keys:
             self.bulk_create(
                 BroadcastNews(broadcast_id=broadcast_id, keys=pack_keys(found))

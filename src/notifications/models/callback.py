@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from notifications.infra.crypto import body_hash
 from notifications.models.fields import SealedJSONField
@@ -39,10 +39,15 @@ class CallbackManager(models.Manager["ProviderCallback"]):
         call |= {"body": base64.b64encode(body).decode()}
         self.take(provider=provider, digest=body_hash(name.encode()), call=call, at=at)
 
-    def next_due(self, now: datetime) -> ProviderCallback | None:
-        """The callback that waits longest, locked for the transaction; others are passed over."""
-        due = self.filter(next_at__lte=now).select_for_update(skip_locked=True)
-        return due.order_by("next_at", "id").first()
+    def due(self, now: datetime) -> QuerySet[ProviderCallback]:
+        """The callbacks that are due, the one that waits longest first. To be read by key: a call
+        may be one that cannot be unsealed."""
+        return self.filter(next_at__lte=now).order_by("next_at", "id")
+
+    def lock_due(self, key: int, now: datetime) -> ProviderCallback | None:
+        """A callback that is still due, locked for the transaction; None where another has it."""
+        rows = self.filter(pk=key, next_at__lte=now).select_for_update(skip_locked=True)
+        return rows.first()
 
 
 class ProviderCallback(models.Model):

@@ -17,10 +17,15 @@ if TYPE_CHECKING:  # Django's fields take type arguments in the stubs only
     UUIDBase = models.UUIDField[UUID | str | None, UUID]
     BigIntegerBase = models.BigIntegerField[int | str | UUID, int]
     BinaryBase = models.BinaryField[Any, Any]
+    AliasBase = models.ForeignObject[Any, Any]
 else:
     UUIDBase = models.UUIDField
     BigIntegerBase = models.BigIntegerField
     BinaryBase = models.BinaryField
+    AliasBase = models.ForeignObject
+
+NOBODY = models.Value([], output_field=models.JSONField())
+"""An empty list, for the database to fill in where an older process writes a row."""
 
 
 class PublicIdField(UUIDBase):
@@ -71,3 +76,41 @@ class SealedJSONField(BinaryBase):
 
     def value_to_string(self, obj: models.Model) -> str:
         return json.dumps(self.value_from_object(obj), cls=DjangoJSONEncoder)
+
+
+class AliasOfForeignKey(AliasBase):
+    """A second name of a foreign key, for values and queries alike. It has no column."""
+
+    def __init__(self, original: str, to: str) -> None:
+        super().__init__(
+            to,
+            on_delete=models.DO_NOTHING,  # the foreign key itself says what happens
+            from_fields=[original],
+            to_fields=["id"],
+            related_name="+",
+            null=True,
+        )
+        self._original = original
+
+    def get_attname(self) -> str:
+        """The name under which queries may give the key alone."""
+        return f"{self.name}_id"
+
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = False, **more: Any
+    ) -> None:
+        super().contribute_to_class(cls, name, private_only=True, **more)
+        setattr(cls, self.get_attname(), _KeyAlias(f"{self._original}_id"))
+
+
+class _KeyAlias:
+    """The key of a row, by a second name."""
+
+    def __init__(self, original: str) -> None:
+        self._original = original
+
+    def __get__(self, row: models.Model | None, owner: type[models.Model]) -> Any:
+        return self if row is None else getattr(row, self._original)
+
+    def __set__(self, row: models.Model, key: Any) -> None:
+        setattr(row, self._original, key)

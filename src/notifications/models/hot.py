@@ -6,6 +6,7 @@ conformance suite on both. Everything else in the service uses the ORM.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -58,6 +59,7 @@ _IMPLEMENTATIONS: dict[str, HotSQL] = {
 }
 
 
+@functools.cache
 def hot() -> HotSQL:
-    """The implementation for the default connection."""
+    """The implementation for the default connection, which is looked up once."""
     return _IMPLEMENTATIONS[connection.vendor]

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from directory.models.contact import WRITTEN_TO
 from notifications.models import hot_postgres, hot_sqlite
 from notifications.models.hot_rows import HALTED_SOURCES
 
@@ -76,11 +77,12 @@ _COUNTS = (
 )
 _USERS = f"SELECT {', '.join(USER_COLUMNS)}, is_active FROM directory_user WHERE id {{users}}"  # noqa: S608
 _LISTED = (
-    "EXISTS (SELECT 1 FROM directory_suppression s WHERE s.kind = p.kind AND s.address = p.address)"
+    "EXISTS (SELECT 1 FROM directory_suppression s"
+    " WHERE s.kind = point.kind AND s.address = point.address)"
 )
 _POINTS = (
-    f"SELECT p.user_id, p.address, p.state, {_LISTED}"  # noqa: S608 -- constant text
-    " FROM directory_contactpoint p WHERE p.user_id {users} AND p.kind = {mark}"
+    f"SELECT point.user_id, {WRITTEN_TO}, point.state, {_LISTED}"  # noqa: S608 -- constant text
+    " FROM directory_contactpoint point WHERE point.user_id {users} AND point.kind = {mark}"
 )
 _DEVICES = (
     "SELECT user_id, token, 'active', FALSE FROM directory_device"
@@ -151,7 +153,8 @@ def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Point(NamedTuple):
-    """A contact point. user_id is None for a suppressed address of nobody's."""
+    """A contact point, in the spelling that is written to. user_id is None for a suppressed address
+    of nobody's, which is in its normal form."""
 
     user_id: int | None
     address: str
@@ -161,7 +164,7 @@ class Point(NamedTuple):
 
 def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] = ()) -> list[Point]:
     """The contact points of a kind (the newest device last), and which of the strangers' addresses
-    are suppressed, in one statement."""
+    (in their normal form) are suppressed, in one statement."""
     if kind == "push":
         rows = _rows(_DEVICES, user_ids) if user_ids else []
     elif strangers and user_ids:

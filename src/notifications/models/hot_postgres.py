@@ -17,6 +17,7 @@ from notifications.models.hot_rows import (
     Change,
     PendingMessage,
     Recheck,
+    may_change,
 )
 
 _COPY_FROM = 20  # rows; below it one INSERT needs fewer round trips
@@ -102,7 +103,7 @@ def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
 def recheck(keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
     with raw() as cursor:
         cursor.execute(
-            "SELECT 'pending', id::text, '' FROM notifications_notificationmessage"  # noqa: S608
+            "SELECT 'pending', id::text, batch_id::text FROM notifications_notificationmessage"  # noqa: S608
             " WHERE id = ANY(%s) AND status = 'pending'"
             " UNION ALL SELECT 'stop', scope, value FROM notifications_killswitch"
             f" UNION ALL SELECT 'stop', {HALTED_SOURCES}"
@@ -126,7 +127,7 @@ def still_pending(keys: Sequence[int]) -> set[int]:
 # The CASE is for the planner, which must not take a row's batch and status for a filter: where its
 # statistics know of no pending row yet, it expects one, and compares each of those that there are
 # with all of the slice, fifty million pairs.
-_APPLY = """
+_APPLY = f"""
 UPDATE notifications_notificationmessage m SET
   status = v.status, attempts = v.attempts,
   provider = coalesce(v.provider, m.provider),
@@ -143,9 +144,9 @@ FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s
   AS v(id, status, attempts, provider, provider_message_id, last_error, trail, content, batch_id,
        scheduled_at, sent_at, delivered_at, from_batch)
 WHERE m.id = v.id AND CASE WHEN m.batch_id = v.from_batch
-                           THEN m.status IN ('pending', 'uncertain') ELSE false END
+                           THEN {may_change("m.status", "v.status")} ELSE false END
 RETURNING m.id
-"""
+"""  # noqa: S608 -- constant text
 
 
 def apply_changes(changes: Iterable[Change]) -> set[int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from notifications.domain.lifecycle import TRANSITIONS, MessageStatus, sources_of
 
 LOAD_COLUMNS = (
     "m.id, m.notification_id, m.user_id, m.channel, m.priority, m.attempts, m.max_attempts,"
@@ -20,6 +23,28 @@ HALTED_SOURCES = (
 )
 """What broadcasts stop, as a kill switch of their source would: the end of a SELECT. An index holds
 just these rows (`broadcast_halted`)."""
+
+_OPEN = (MessageStatus.PENDING, MessageStatus.UNCERTAIN)
+"""The states that a worker's outcome may change; what is settled changes by `change_status`."""
+
+
+@functools.cache
+def changeable_from(target: str) -> tuple[str, str]:
+    """The states that an outcome may change to another, by the transition table; one state twice
+    where there is one, and none of its name where there is none."""
+    found = sorted(sources_of(MessageStatus(target)).intersection(_OPEN))
+    return (str(found[0]), str(found[-1])) if found else ("", "")
+
+
+def may_change(current: str, target: str) -> str:
+    """The SQL condition under which an outcome may change a message's status, made from the
+    transition table. current, target: SQL expressions."""
+    conditions = []
+    for source in _OPEN:
+        targets = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[source]))
+        conditions.append(f"({current} = '{source}' AND {target} IN ({targets}))")
+    return f"({' OR '.join(conditions)})"
+
 
 ATTEMPT_COLUMNS = (
     "message_id",
@@ -94,19 +119,23 @@ class Change(NamedTuple):
 
 
 class Recheck(NamedTuple):
-    """What is read once more while the batches are locked, in one statement."""
+    """What is read once more while the batches are locked, in one statement.
 
-    pending: set[int]
+    pending: the messages that still wait, with the batch that each is in.
+    """
+
+    pending: dict[int, int]
     stops: frozenset[tuple[str, str]]
     suppressed: set[str]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]]) -> Recheck:
         """From rows of (what, name, value)."""
-        pending, stops, suppressed = set(), set(), set()
+        pending: dict[int, int] = {}
+        stops, suppressed = set(), set()
         for what, name, value in rows:
             if what == "pending":
-                pending.add(int(name))
+                pending[int(name)] = int(value or 0)
             elif what == "stop":
                 stops.add((name, value))
             else:

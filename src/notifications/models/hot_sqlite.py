@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from notifications.models.hot_rows import (
     Change,
     PendingMessage,
     Recheck,
+    changeable_from,
 )
 
 
@@ -29,10 +31,50 @@ def parse_time(value: datetime | None) -> datetime | None:
     return None if value is None else value.replace(tzinfo=UTC)
 
 
-def raw() -> Any:
-    """The sqlite3 connection under Django's: no query rewriting, no debug wrapper."""
+class RawConnection:
+    """The sqlite3 connection under Django's: no query rewriting, no debug wrapper. Its errors are
+    Django's: who waits for a database that is away must know it by them."""
+
+    def __init__(self, wrapped: sqlite3.Connection) -> None:
+        self._wrapped = wrapped
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> RawRows:
+        """Runs a statement."""
+        with connection.wrap_database_errors:
+            return RawRows(self._wrapped.execute(statement, values))
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> RawRows:
+        """Runs a statement once for each row of values."""
+        with connection.wrap_database_errors:
+            return RawRows(self._wrapped.executemany(statement, rows))
+
+
+class RawRows:
+    """What a statement answers; rows after the first are read only when they are asked for."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+        self.lastrowid: int = cursor.lastrowid or 0
+        self.rowcount = cursor.rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.fetchall())
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+        with connection.wrap_database_errors:
+            return self._cursor.fetchall()
+
+    def fetchone(self) -> Any:
+        """The next row; None when there is none."""
+        with connection.wrap_database_errors:
+            return self._cursor.fetchone()
+
+
+def raw() -> RawConnection:
+    """The connection of this thread, opened if need be."""
     connection.ensure_connection()
-    return connection.connection
+    return RawConnection(connection.connection)
 
 
 def insert_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -74,7 +116,7 @@ def insert_attempts(rows: Sequence[Sequence[Any]]) -> None:
 
 def recheck(keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
     rows = raw().execute(
-        "SELECT 'pending', id, '' FROM notifications_notificationmessage"  # noqa: S608 -- constant
+        "SELECT 'pending', id, batch_id FROM notifications_notificationmessage"  # noqa: S608 -- constant
         " WHERE id IN (SELECT value FROM json_each(?)) AND status = 'pending'"
         " UNION ALL SELECT 'stop', scope, value FROM notifications_killswitch"
         f" UNION ALL SELECT 'stop', {HALTED_SOURCES}"
@@ -94,6 +136,7 @@ def still_pending(keys: Sequence[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
+# A list of more than two makes SQLite build a table of it for each row that is written.
 _APPLY = """
 UPDATE notifications_notificationmessage SET
   status = ?2, attempts = ?3, provider = coalesce(?4, provider),
@@ -102,13 +145,18 @@ UPDATE notifications_notificationmessage SET
   content = coalesce(?8, content), batch_id = coalesce(?9, batch_id),
   scheduled_at = coalesce(?10, scheduled_at), sent_at = coalesce(?11, sent_at),
   delivered_at = coalesce(?12, delivered_at)
-WHERE id = ?1 AND batch_id = ?13 AND status IN ('pending', 'uncertain')
+WHERE id = ?1 AND batch_id = ?13 AND status IN (?14, ?15)
 """
 
 
 def apply_changes(changes: Iterable[Change]) -> set[int]:
     rows: list[tuple[Any, ...]] = [
-        (*change[:9], *(time_value(moment) for moment in change[9:12]), change[12])
+        (
+            *change[:9],
+            *(time_value(moment) for moment in change[9:12]),
+            change[12],
+            *changeable_from(change.status),
+        )
         for change in changes
     ]
     if not rows:

@@ -16,6 +16,8 @@ class Job(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(max_length=20, default="bulk")
     source = models.CharField(max_length=60)
+    actor = models.CharField(max_length=60, db_default="", default="")
+    """Whose call it was: all people are one source."""
     context = SealedJSONField(null=True)  # shared by all recipients
     total = models.IntegerField()
     accepted = models.IntegerField()

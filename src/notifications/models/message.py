@@ -18,11 +18,11 @@ from notifications.domain.channels import Channel, Priority
 from notifications.domain.lifecycle import MessageStatus, sources_of
 from notifications.domain.status_events import KIND_OF
 from notifications.infra import clock
-from notifications.models.category import Category
 from notifications.models.event import MessageEvent
 from notifications.models.fields import MessageKeyField, SealedJSONField
-from notifications.models.notification import Notification
+from notifications.models.notification import Notification, system_category
 from notifications.models.status_webhook import StatusEvent
+from notifications.models.template import NotificationTemplate
 
 
 def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:
@@ -45,19 +45,16 @@ class MessageManager(models.Manager["NotificationMessage"]):
             template = values.pop("template", None)
             notification = Notification(
                 user=values.get("user"),
-                category_id=values.pop("category_id", None) or _system_category(),
+                category_id=values.pop("category_id", None) or system_category(),
                 template_version_id=template.current_version_id if template else None,
                 priority=values.get("priority", Priority.MEDIUM),
                 text={"title": values.get("title", ""), "message": values.get("body", "")},
+                scheduled_status=None,
             )
             if values.get("scheduled_at"):
                 notification.scheduled_at = values["scheduled_at"]
             notification.save(using=self.db)
             return super().create(id=notification.pk, notification=notification, **values)
-
-
-def _system_category() -> int:
-    return Category.objects.only("pk").get(key="system").pk
 
 
 class NotificationMessage(models.Model):
@@ -116,6 +113,12 @@ class NotificationMessage(models.Model):
     data = property(
         lambda self: self._part("data") or {}, lambda self, value: self._set_part("data", value)
     )
+
+    @property
+    def template(self) -> NotificationTemplate | None:
+        """The template that has its words; None for a message with words of its own."""
+        version = self.notification.template_version
+        return version.template if version else None
 
     @property
     def created_at(self) -> datetime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -9,20 +11,44 @@ from django.db import models
 from django.db.models import Q
 
 from notifications.domain.identifiers import public_id
-from notifications.domain.lifecycle import MessageStatus, best_status
+from notifications.domain.lifecycle import REACHED, MessageStatus, best_status
+from notifications.domain.messages import ALONG
 from notifications.infra import clock
-from notifications.models.fields import PublicIdField, SealedJSONField
+from notifications.models.category import Category
+from notifications.models.fields import AliasOfForeignKey, PublicIdField, SealedJSONField
 from notifications.models.keys import reserve_keys
 
 
 class ScheduledStatus(models.TextChoices):
-    """How far a scheduled notification has come. Retrying leads back from failed to pending."""
+    """How far a scheduled notification has come. What may follow what: SCHEDULE_TRANSITIONS."""
 
     PENDING = "pending", "Pending"
     SENT = "sent", "Sent"
     CANCELLED = "cancelled", "Cancelled"
     FAILED = "failed", "Failed"  # no channel took it, for good
     WITHHELD = "withheld", "Withheld"  # the person's wishes, a limit, or its time had run out
+
+
+SCHEDULE_TRANSITIONS: dict[str, frozenset[str]] = {
+    ScheduledStatus.PENDING: frozenset(ScheduledStatus.values),
+    ScheduledStatus.FAILED: frozenset({ScheduledStatus.PENDING, ScheduledStatus.SENT}),
+    ScheduledStatus.WITHHELD: frozenset({ScheduledStatus.SENT}),
+    ScheduledStatus.SENT: frozenset(),
+    ScheduledStatus.CANCELLED: frozenset(),
+}
+"""What may follow a scheduled status. A retry leads from failed to pending; a late receipt, or
+another channel, to sent. Pending may be written again, with another time."""
+
+
+def change_scheduled(keys: Sequence[int], target: ScheduledStatus, **fields: Any) -> int:
+    """Moves scheduled notifications to a status where the table allows it; returns how many moved.
+
+    The one writer of `scheduled_status` after the row was made. One conditional UPDATE in the
+    caller's transaction. fields: other columns to write with it.
+    """
+    allowed = [state for state, targets in SCHEDULE_TRANSITIONS.items() if target in targets]
+    rows = Notification.objects.filter(pk__in=keys, scheduled_status__in=allowed)
+    return rows.update(scheduled_status=target, **fields)
 
 
 class Notification(models.Model):
@@ -42,6 +68,7 @@ class Notification(models.Model):
         db_constraint=False,
         related_name="notifications",
     )
+    recipient = AliasOfForeignKey("user", settings.AUTH_USER_MODEL)  # documented, too
     address = SealedJSONField(null=True, blank=True)  # {"email": ...} for a send to no user
     category = models.ForeignKey(
         "notifications.Category", on_delete=models.PROTECT, db_index=False, db_constraint=False
@@ -69,7 +96,10 @@ class Notification(models.Model):
     context = SealedJSONField(null=True, blank=True)  # on top of the job's shared context
     options = models.JSONField(null=True, blank=True)
     scheduled_at = models.DateTimeField()
-    scheduled_status = models.CharField(max_length=9, choices=ScheduledStatus.choices, null=True)
+    # The hot path writes null for what nobody scheduled; the default is for rows made by hand.
+    scheduled_status = models.CharField(
+        max_length=9, choices=ScheduledStatus.choices, null=True, default=ScheduledStatus.PENDING
+    )
     cancelled_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     collapse_key = models.CharField(max_length=100, null=True)
@@ -97,6 +127,11 @@ class Notification(models.Model):
                 condition=Q(ordering_key__isnull=False),
                 name="notification_ordering",
             ),
+            models.Index(
+                fields=["correlation_id", "id"],
+                condition=Q(correlation_id__isnull=False),
+                name="notification_correlation",
+            ),
             # Sends that nobody scheduled are in neither of these, so that they cost them nothing.
             models.Index(
                 fields=["scheduled_at", "scheduled_status"],
@@ -119,11 +154,13 @@ class Notification(models.Model):
         return f"notification {self.uuid}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Gives a new row its key and public id; hot inserts bring their own."""
+        """Gives a new row its key, public id and category; hot inserts bring their own."""
         if self.created_at is None:
             self.created_at = clock.now()
         if self.scheduled_at is None:
             self.scheduled_at = self.created_at
+        if self.category_id is None:
+            self.category_id = system_category()
         if self.pk is None:
             self.pk = reserve_keys(1)[0]
         if self.uuid is None:
@@ -136,13 +173,68 @@ class Notification(models.Model):
         statuses = [message.status for message in self.messages.all()]
         return best_status(statuses) if statuses else MessageStatus.PENDING
 
+    def words(self) -> Mapping[str, Any]:
+        """Title, message and data, its own or its job's; empty where a template has the words."""
+        if self.template_version_id is not None:
+            return {}
+        found: Mapping[str, Any] = self.text or (self.job.context if self.job else None) or {}
+        return found
+
+    def _word(self, name: str) -> Any:
+        return self.words().get(name)
+
+    def _set_word(self, name: str, value: Any) -> None:
+        self.text = {**(self.text or {}), name: value}
+
     @property
-    def recipient(self) -> Any:
-        """The person who is told: `user`, by the name of the source documents."""
-        return self.user
+    def title(self) -> str:
+        """What it is about; where a template has the words, the template's name."""
+        if self.template_version is not None:
+            return self.template_version.template.name
+        return str(self._word("title") or "")
+
+    @title.setter
+    def title(self, value: str) -> None:
+        self._set_word("title", value)
+
+    message = property(
+        lambda self: str(self._word("message") or ""),
+        lambda self, value: self._set_word("message", value),
+    )
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What goes along with the text."""
+        if self.template_version_id is None:
+            return self._word("data") or {}
+        shared = self.job.context if self.job else None
+        return {**(shared or {}), **(self.context or {})}.get(ALONG) or {}
+
+    @data.setter
+    def data(self, value: Mapping[str, Any]) -> None:
+        self._set_word("data", value)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether a channel has taken it, or its schedule says so."""
+        if self.scheduled_status not in (None, ScheduledStatus.PENDING):
+            return self.scheduled_status == ScheduledStatus.SENT
+        taken = REACHED | {MessageStatus.DIGESTED}
+        return any(message.status in taken for message in self.messages.all())
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When the first channel took it; None before that."""
+        times = [message.sent_at for message in self.messages.all() if message.sent_at]
+        return min(times, default=None)
 
     @property
     def is_read(self) -> bool:
         return self.read_at is not None
 
     objects: ClassVar[models.Manager[Notification]] = models.Manager()
+
+
+def system_category() -> int:
+    """The key of the category of what names none."""
+    return Category.objects.only("pk").get(key="system").pk

@@ -60,6 +60,7 @@ class KillSwitch(models.Model):
         CATEGORY = "category", "One category"
         TEMPLATE = "template", "One template path"
         SOURCE = "source", "One source"
+        VERSION = "version", "One template version, for all or one source"
 
     scope = models.CharField(max_length=8, choices=Scope.choices)
     value = models.CharField(max_length=200, blank=True)
@@ -73,6 +74,15 @@ class KillSwitch(models.Model):
 
     def __str__(self) -> str:
         return f"stop {self.scope} {self.value}".strip()
+
+
+class WriteProbe(models.Model):
+    """One row, written now and then by whoever asks whether the database takes writes."""
+
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"written at {self.at}"
 
 
 class AskedUpTo(models.Model):

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from django.db import connection, models, transaction
 
+from directory.moments import LATEST
 from notifications.domain import flow as law
 from notifications.domain.flow import ChatRate, Flow, Grant, Rate, Tally
 from notifications.infra import clock
 from notifications.infra.clock_bridge import read_within
 
+Rows = models.QuerySet["ProviderFlow"]
 _KEPT_CHATS_US = 60 * law.US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US = (LATEST - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(us: int) -> datetime:
-    """Unix microseconds as a time."""
-    return _EPOCH + timedelta(microseconds=us)
+    """Unix microseconds as a time; the end of the accepted range for what lies beyond it."""
+    return _EPOCH + timedelta(microseconds=max(0, min(us, _LAST_US)))
 
 
 def now_us() -> int:
@@ -112,6 +115,11 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
             found[service] = (max(0, held - now), max(0, next_at - now))
         return found
 
+    def broken(self, services: Iterable[str]) -> set[str]:
+        """Those of these services whose breaker is open and does not probe yet."""
+        rows = self.filter(service__in=list(services), open_until__gt=now_us())
+        return set(rows.values_list("service", flat=True))
+
     def close(self, service: str) -> bool:
         """Closes a breaker and ends a pause by hand; False when the service is not known."""
         with transaction.atomic():
@@ -121,12 +129,14 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
             row.write(Flow(next_at=min(row.next_at, now_us()), window_at=now_us()))
         return True
 
-    def forget_idle(self, *, before: datetime, limit: int = 1000) -> int:
-        """Deletes rows of services (hosts, mostly) that nothing was heard of for long."""
+    @staticmethod
+    def idle(
+        rows: models.QuerySet[ProviderFlow], *, before: datetime
+    ) -> models.QuerySet[ProviderFlow]:
+        """Those of services (hosts, mostly) that nothing was heard of for long."""
         idle = models.Q(last_fault_at__lt=before) | models.Q(last_fault_at=None)
         fresh = models.Q(last_success_at__gte=before)
-        keys = self.filter(idle, open_until=0, service__contains="|").exclude(fresh)
-        return self.filter(pk__in=list(keys.values_list("pk", flat=True)[:limit])).delete()[0]
+        return rows.filter(idle, open_until=0, service__contains="|").exclude(fresh)
 
     def _locked(self, service: str, rate: Rate | None) -> tuple[ProviderFlow, int]:
         """The row, made if need be: its bucket is empty, the first slot comes a spacing later."""

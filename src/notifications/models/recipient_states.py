@@ -15,7 +15,8 @@ _TURN = 0x42C4  # the class of our advisory locks on who counts a broadcast
 _LAUNCH = 0x42C5  # and of those on who makes its recipients and messages
 _FOUND = (
     "SELECT r.recipient_id, r.state, r.requeue, r.error, CAST(r.channel_states AS text),"
-    " m.channel, m.status, m.provider_message_id, m.last_error, m.sent_at"
+    " m.channel, m.status, m.provider_message_id, m.last_error,"
+    " CASE WHEN m.status IN ('suppressed', 'digested', 'expired') THEN m.trail END, m.sent_at"
 )
 # OFFSET 0 keeps each look-up one: joined, a table without statistics would be read as a whole.
 _FOUND_POSTGRES = f"""
@@ -52,7 +53,8 @@ WHERE broadcast_id = ?9 AND recipient_id = ?1
 
 
 class Found(NamedTuple):
-    """One message of a recipient, beside what the recipient's row says. channels is JSON text."""
+    """One message of a recipient, beside what the recipient's row says. channels is JSON text;
+    trail that of a message which was not sent by decision."""
 
     person: int
     state: str
@@ -63,6 +65,7 @@ class Found(NamedTuple):
     status: str
     provider_message_id: str | None
     last_error: str | None
+    trail: str | None
     sent_at: datetime | None
 
 

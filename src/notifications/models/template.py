@@ -180,6 +180,8 @@ class TemplateVersion(models.Model):
     default_locale = models.CharField(max_length=20, default="en")
     pins = models.JSONField(default=dict)  # {"layouts.mail": 12}: what its texts are built with
     published_at = models.DateTimeField()
+    # The release (rendering/release.py) that rendered its example within the limits, if any did.
+    proved_by = models.CharField(max_length=16, default="", db_default="")
 
     class Meta:
         constraints = [

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import ClassVar, NamedTuple
 
-from django.db import connection, models, transaction
+from django.db import connection, models
 
+from notifications.infra.transactions import impatient_transaction
 from notifications.models.template import TemplateVersion
 
 _MARKS = "(%s, %s, %s, %s, %s)"
@@ -16,6 +17,8 @@ _ADD = (
     " ON CONFLICT (version_id, channel, locale, day)"
     " DO UPDATE SET count = notifications_templateusage.count + excluded.count"
 )
+LOCK_WAIT_S = 0.1
+"""A statistic waits for nobody: a host may have vanished with the row in its hands."""
 ROWS_A_STATEMENT = 150  # five values a row; SQLite's oldest builds take 999
 
 
@@ -32,9 +35,13 @@ class TemplateUsageManager(models.Manager["TemplateUsage"]):
     """Adds counts, many at once."""
 
     def add(self, counts: Mapping[UsageKey, int]) -> None:
-        """Adds to the rows of these keys, in the order of keys: two who add do not deadlock."""
+        """Adds to the rows of these keys, in the order of keys: two who add do not deadlock.
+
+        Raises:
+            OperationalError: somebody holds one of the rows; nothing was added.
+        """
         rows = [(*key, count) for key, count in sorted(counts.items())]
-        with transaction.atomic(), connection.cursor() as cursor:
+        with impatient_transaction(LOCK_WAIT_S), connection.cursor() as cursor:
             for at in range(0, len(rows), ROWS_A_STATEMENT):
                 part = rows[at : at + ROWS_A_STATEMENT]
                 values = [value for row in part for value in row]

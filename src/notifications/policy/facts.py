@@ -64,7 +64,14 @@ class Stops:
         return cls(any(scope == "all" for scope, _ in rows), rows)
 
     def covering(
-        self, *, channel: str, provider: str, category: str, template: str, source: str
+        self,
+        *,
+        channel: str,
+        provider: str,
+        category: str,
+        template: str,
+        source: str,
+        version: int | None = None,
     ) -> str:
         """The switch that covers a message, as `scope:value`; empty when none does."""
         if self.everything:
@@ -77,6 +84,8 @@ class Stops:
             ("category", category),
             ("template", template),
             ("source", source),
+            ("version", str(version)),
+            ("version", f"{version}@{source}"),
         )
         return next((":".join(pair) for pair in tried if pair in self.by_scope), "")
 
@@ -242,20 +251,20 @@ def _load_contacts(
     points = load_contacts(
         unique(m.user_id for m in messages if m.id not in strangers),
         kind,
-        [address for address in strangers.values() if address],
+        [normalise_address(kind, address) for address in strangers.values() if address],
     )
     by_user = {p.user_id: Contact(p.address, p.state, p.listed) for p in points if p.user_id}
     stopped = {point.address for point in points if point.user_id is None}
     for message in messages:
         address = strangers.get(message.id)
         if address:
-            facts.contacts[message.id] = Contact(address, suppressed=address in stopped)
+            listed = normalise_address(kind, address) in stopped
+            facts.contacts[message.id] = Contact(address, suppressed=listed)
         elif address is None and message.user_id in by_user:
             facts.contacts[message.id] = by_user[message.user_id]
 
 
 def stranger_address(given: Mapping[str, object], channel: str) -> str:
-    """The address that is given for this channel, in its one spelling; empty when there is none."""
+    """The address that is given for this channel, as it was spelled; empty when there is none."""
     names = [name for name, served in ADDRESS_CHANNELS.items() if served == channel]
-    kind = CONTACT_KIND_OF_CHANNEL[Channel(channel)]
-    return next((normalise_address(kind, str(given[name])) for name in names if name in given), "")
+    return next((str(given[name]).strip() for name in names if name in given), "")

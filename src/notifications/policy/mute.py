@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, tzinfo
 
+from directory.moments import within
 from notifications.domain.quiet_hours import quiet_until
 
 
@@ -17,11 +18,12 @@ def mute_ends(
 ) -> tuple[datetime | None, str]:
     """When a person can be disturbed again and what forbids it now; (None, "") when nothing does.
 
-    A do-not-disturb that ends within the quiet hours lasts until they end.
+    A do-not-disturb that ends within the quiet hours lasts until they end. One that
+    ends after all accepted times mutes until the last of them.
     """
     muted = dnd_until is not None and dnd_until > now
-    start = dnd_until if muted and dnd_until is not None else now
+    start = within(dnd_until) if muted and dnd_until is not None else now
     end = quiet_until(now=start, start=quiet[0], end=quiet[1], zone=zone) if quiet else None
     if muted:
-        return end or start, "do_not_disturb"
+        return within(end or start), "do_not_disturb"
     return end, f"quiet_hours{note}" if end else ""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import time
 from types import MappingProxyType
 from typing import NamedTuple
 
+from directory.moments import read_stored
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.preferences import (
+    QUIET_END,
+    QUIET_START,
     SWITCH_DEFAULTS,
     CategoryDefaults,
     DigestFrequency,
@@ -40,19 +43,42 @@ class CategoryTerms(NamedTuple):
 
 @functools.lru_cache(maxsize=_KEPT)
 def wishes_of(text: str) -> Wishes:
-    """`bits|chosen|start|end|digest|zone|dnd`, e.g. `1101101110||22:00:00|08:00:00|daily||`."""
-    bits, chosen, start, end, digest, zone, dnd = text.split("|")
+    """`bits|chosen|start|end|digest|zone|dnd`, e.g. `1101101110||22:00:00|08:00:00|daily||`.
+
+    Never fails: rows are read that no door has checked, and a part that says nothing counts as not
+    chosen. A zone may hold the sign between the parts.
+    """
+    bits, chosen, start, end, digest, rest = (text.split("|", 5) + [""] * 5)[:6]
+    zone, _, dnd = rest.rpartition("|")
     told = chosen.split()
     return Wishes(
-        consent=bits[0] == "1",
-        notifications_enabled=bits[1] == "1",
-        marketing_enabled=bits[2] == "1",
+        consent=bits[:1] == "1",
+        notifications_enabled=bits[1:2] == "1",
+        marketing_enabled=bits[2:3] == "1",
         switches=_switches(bits[_FLAGS:_QUIET], told),
-        quiet=(time.fromisoformat(start), time.fromisoformat(end)) if bits[_QUIET] == "1" else None,
-        dnd_until=_moment(dnd) if dnd else None,
-        digest=digest if digest != DigestFrequency.IMMEDIATE or "digest_frequency" in told else "",
+        quiet=_quiet(start, end) if bits[_QUIET : _QUIET + 1] == "1" else None,
+        dnd_until=read_stored(dnd) if dnd else None,
+        digest=_digest(digest, told),
         zone=zone,
     )
+
+
+def _digest(text: str, told: list[str]) -> str:
+    if text not in DigestFrequency.__members__.values():
+        return ""
+    return text if text != DigestFrequency.IMMEDIATE or "digest_frequency" in told else ""
+
+
+def _quiet(start: str, end: str) -> tuple[time, time]:
+    """The window; the usual one where a time cannot be read: who asked for quiet gets it."""
+    try:
+        return _wall_time(start), _wall_time(end)
+    except ValueError:
+        return QUIET_START, QUIET_END
+
+
+def _wall_time(text: str) -> time:
+    return time() if text.startswith("24:00") else time.fromisoformat(text).replace(tzinfo=None)
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -65,15 +91,10 @@ def own_of(text: str) -> Mapping[str, bool]:
 def _switches(bits: str, told: list[str]) -> Mapping[str, bool]:
     found = {
         str(channel): bit == "1"
-        for channel, bit in zip(PERSON_CHANNELS, bits, strict=True)
+        for channel, bit in zip(PERSON_CHANNELS, bits, strict=False)
         if switch_name(channel) in told or (bit == "1") != SWITCH_DEFAULTS[channel]
     }
     return MappingProxyType(found)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -1,4 +1,4 @@
-"""Keeps a worker's leases alive, off the send loop, and tells until when they surely stand."""
+"""Keeps a worker's leases alive, off the send loop, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from django.db import DatabaseError, InterfaceError, connection
 from notifications.conf import environment
 from notifications.domain.channels import Lane
 from notifications.infra import clock
+from notifications.infra.clock_bridge import database_now
 from notifications.models import WorkerProcess
+from notifications.models.provider_flow import now_us
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 
 log = structlog.get_logger("carillon.heartbeat")
-_MARGIN = 0.1
+_BEATS_A_LEASE = 3
+_AGAIN_S = 1.0
 
 
 class Heartbeat:
-    """A thread that renews at a third of the lease's life.
+    """A thread that renews leases at a third of their life and keeps the worker on the list of the
+    living. What another transaction has locked is left out, and renewed at the next beat.
 
-    The deadline is kept on the monotonic clock, counted from before the renewal was asked for: a
-    process that was stopped and woke up sees at once that its leases may be another's.
+    Args:
+        on_beat: called after each beat that reached the database, on this thread.
     """
 
     def __init__(
@@ -33,71 +37,96 @@ class Heartbeat:
         owner: str,
         lanes: Sequence[Lane],
         leases: Callable[[], Sequence[Lease]],
+        on_beat: Callable[[], None] | None = None,
     ) -> None:
         self._owner = owner
         self._lanes = [str(lane) for lane in lanes]
         self._leases = leases
+        self._on_beat = on_beat
         self._seconds = environment().lease_seconds
-        self._good_until = 0.0
+        self._listed_until = 0.0
+        self._asked_at: float | None = None
+        self._beaten = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="carillon-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Registers the worker and begins to renew."""
+        """Puts the worker on the list and begins to renew."""
         self._thread.start()
 
     def stop(self) -> None:
         """Ends the thread and takes the worker off the list of the living."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(self._seconds)
 
-    def deadline(self, leased_at: float) -> float:
-        """Until when, on the monotonic clock, a lease taken at `leased_at` surely stands."""
-        fresh = max(leased_at + self._seconds, self._good_until)
-        return fresh - self._seconds * _MARGIN
+    def wait_for_first_beat(self) -> None:
+        """Waits until the database answered the first beat, or did not in the time of a lease."""
+        self._beaten.wait(self._seconds)
+
+    def is_listed(self) -> bool:
+        """Whether the worker surely stands on the list: only then may it lease, for sweeps find
+        what dead workers held by that list."""
+        return clock.monotonic() < self._listed_until
+
+    def hangs_for(self) -> float:
+        """For how long (s) the beat under way has waited for the database; 0 when none has."""
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else clock.monotonic() - asked_at
 
     def _run(self) -> None:
         try:
             while True:
-                self._beat()
-                if self._ended.wait(self._seconds / 3):
+                good = self._beat()
+                if self._ended.wait(self._seconds / _BEATS_A_LEASE if good else _AGAIN_S):
                     break
             with_database(self._farewell)
         finally:
             connection.close()
 
-    def _beat(self) -> None:
-        asked_at = clock.monotonic()
-        if with_database(self._renew):
-            self._good_until = asked_at + self._seconds
+    def _beat(self) -> bool:
+        asked_at = self._asked_at = clock.monotonic()
+        good = with_database(self._renew)
+        self._asked_at = None
+        if good:
+            self._listed_until = asked_at + self._seconds * batches.SURE_PART
+        self._beaten.set()
+        if good and self._on_beat is not None:
+            good = with_database(self._on_beat)
+        return good
 
     def _renew(self) -> None:
-        held = [lease for lease in self._leases() if not lease.lost]
+        now_us()  # teaches this process the database's time
+        until = database_now() + timedelta(seconds=self._seconds)
+        if not WorkerProcess.objects.filter(owner=self._owner).update(lease_until=until):
+            WorkerProcess.objects.create(
+                owner=self._owner,
+                lease_until=until,
+                lanes=self._lanes,
+                started_at=database_now(),
+            )
+        held = [lease for lease in self._leases() if not (lease.lost or lease.abandoned)]
         if held:
             batches.renew(held, self._owner, self._seconds)
-        now = clock.now()
-        WorkerProcess.objects.update_or_create(
-            owner=self._owner,
-            defaults={"lease_until": now + timedelta(seconds=self._seconds), "lanes": self._lanes},
-            create_defaults={
-                "lease_until": now + timedelta(seconds=self._seconds),
-                "lanes": self._lanes,
-                "started_at": now,
-            },
-        )
 
     def _farewell(self) -> None:
         """A worker that still holds something is left to be found by the sweep."""
         if not self._leases():
-            WorkerProcess.objects.filter(owner=self._owner).delete()
+            WorkerProcess.objects.filter(owner=self._owner, ended_at__isnull=True).delete()
 
 
-def with_database(call: Callable[[], None]) -> bool:
-    """Runs a call; a database that is away is logged and answered with False."""
+def with_database(call: Callable[[], object], event: str = "heartbeat.missed") -> bool:
+    """Runs a call; what it raises is logged as an event and answered with False.
+
+    Nothing that it raises may end the thread: the worker would lose all that it holds.
+    """
     try:
         call()
     except (DatabaseError, InterfaceError) as error:
-        log.warning("heartbeat.missed", error=type(error).__name__)
+        log.warning(event, error=type(error).__name__)
+        connection.close()
+        return False
+    except Exception:
+        log.exception(event)
         connection.close()
         return False
     return True

@@ -20,6 +20,8 @@ class NewBatch(NamedTuple):
     keys: Sequence[int]
     takeovers: int = 0
     isolated: bool = False
+    #: The earliest time at which a member expires; None where none does.
+    expires_at: datetime | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -40,18 +42,53 @@ class Lease:
     isolated: bool
     journal: set[int] = field(default_factory=set)
     open_keys: set[int] = field(default_factory=set)
+    #: Another took the batch over: nothing of it may be journalled or recorded here any more.
     lost: bool = False
-    stale: bool = False  # some members were settled by somebody else
-    leased_at: float = 0.0  # monotonic, from before the database was asked
-    unrecorded: int = 0  # outcomes that wait for their record
+    #: It is left to run out: what its journal names is in doubt, and a takeover decides.
+    abandoned: bool = False
+    #: Some members were settled by another process.
+    stale: bool = False
+    #: Monotonic time from before the lease or its last renewal was asked for.
+    renewed_at: float = 0.0
+    #: Outcomes that wait for their record.
+    unrecorded: int = 0
 
     @property
     def careful(self) -> bool:
-        """Two workers died on it: one message at a time, journalled before it is touched."""
-        return self.takeovers >= 2 or self.isolated
+        """One message, journalled before it is touched: its worker died on it."""
+        return self.isolated
 
     def __post_init__(self) -> None:
         self.open_keys = set(unpack_keys(self.members))
+
+
+class Held(NamedTuple):
+    """Which of some leases are still ours, by batch id.
+
+    living: locked, and the lease has not run out. lapsed: locked, the lease has run out but nobody
+    took it over. busy: ours, but another transaction has the row locked at this moment.
+    """
+
+    living: frozenset[int]
+    lapsed: frozenset[int]
+    busy: frozenset[int]
+
+    @property
+    def locked(self) -> frozenset[int]:
+        """Those that the caller's transaction has locked: what is recorded in it is true."""
+        return self.living | self.lapsed
+
+
+class Abandoned(NamedTuple):
+    """A batch that its worker left, locked by the caller."""
+
+    lane: str
+    channel: str
+    source: str
+    members: str
+    journal: str
+    takeovers: int
+    owner: str
 
 
 class LeaseRequest(NamedTuple):
@@ -76,11 +113,24 @@ class QueueSQL(Protocol):
     def sources(self, lanes: Sequence[str]) -> list[tuple[str, str]]:
         """Lanes with each source that has batches there, due or not; a lane's sources in order."""
 
+    def due_sources(self, lanes: Sequence[str], at: datetime | None) -> list[tuple[str, str]]:
+        """Of these, the sources that have a due batch in nobody's hands."""
+
     def lease(self, request: LeaseRequest, at: datetime | None) -> list[Lease]:
         """Takes due batches; nobody else gets them until the lease runs out."""
 
-    def hold(self, leases: Sequence[Lease], owner: str, at: datetime | None) -> set[int]:
-        """Locks the rows of batches whose lease still stands; returns their ids."""
+    def hold(
+        self, leases: Sequence[Lease], owner: str, at: datetime | None
+    ) -> list[tuple[int, bool]]:
+        """Locks the rows of batches that are still ours, without waiting for any that another has
+        locked; returns (id, whether the lease has not run out)."""
+
+    def ours(self, leases: Sequence[Lease], owner: str) -> set[int]:
+        """Ids of the batches that still carry this owner and fence, locked by others or not."""
+
+    def journals(self, leases: Sequence[Lease], owner: str) -> dict[int, str]:
+        """Journals of the batches that are still ours, read after every transaction that has them
+        locked has ended."""
 
     def write_journals(self, journals: Mapping[int, str]) -> None:
         """Sets the journals of batches that `hold` has locked."""
@@ -91,27 +141,36 @@ class QueueSQL(Protocol):
     def renew(
         self, leases: Sequence[Lease], owner: str, seconds: float, at: datetime | None
     ) -> set[int]:
-        """Extends leases; returns the ids that were still ours."""
+        """Extends leases that were not taken over, also those that ran out; returns their ids.
+        Rows that another has locked are left out."""
 
     def release(self, leases: Sequence[Lease], owner: str, due_at: datetime | None) -> None:
         """Gives batches back, due again at due_at (None: as they were)."""
 
-    def expired(self, owner: str, at: datetime | None, limit: int) -> list[int]:
-        """Ids of this owner's batches whose lease ran out; of any owner's when it is empty."""
+    def release_strays(self, owner: str, known: Sequence[int]) -> None:
+        """Gives back an owner's batches that it does not know of, because the answer to its lease
+        was lost. Reads all batches: for after an outage."""
 
-    def claim_expired(
-        self, batch_id: int, at: datetime | None
-    ) -> tuple[str, str, str, str, str, int] | None:
-        """Locks a batch whose lease ran out: lane, channel, source, members, journal, takeovers.
+    def owners(self, limit: int) -> list[str]:
+        """The owners of leased batches. Reads all batches: for the rare full sweep."""
+
+    def abandoned(
+        self, ended: Sequence[str], late: Sequence[str] | None, at: datetime | None, limit: int
+    ) -> list[int]:
+        """Ids of batches whose owner has ended, or is late (None: any owner) with its lease run
+        out."""
+
+    def claim_abandoned(
+        self, batch_id: int, ended: Sequence[str], at: datetime | None
+    ) -> Abandoned | None:
+        """Locks a batch whose owner has ended or whose lease ran out.
 
         None when it is gone, alive again, or in another sweeper's hands.
         """
 
-    def reset(self, batch_id: int, takeovers: int) -> None:
-        """Makes a claimed batch free again under a higher fence, with an empty journal."""
-
-    def expire_owner(self, owner: str) -> None:
-        """Ends the leases of a worker that is known to be dead."""
+    def reset(self, batch_id: int, takeovers: int, size: int) -> None:
+        """Makes a claimed batch free again under a higher fence, with an empty journal. size: how
+        many of its members still wait in it."""
 
     def lock_batch(self, batch_id: int) -> None:
         """Locks a batch's row (rule 7: cancel and journal lock the same row first)."""

@@ -9,30 +9,39 @@ import heapq
 import itertools
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from notifications.domain.channels import Priority
+from notifications.infra import clock
 
 __all__ = ["NotificationMessage", "Priority", "PriorityNotificationQueue"]
 
 
-@dataclass(kw_only=True)
+@dataclass
 class NotificationMessage:
-    """What waits in a `PriorityNotificationQueue`."""
+    """What waits in a `PriorityNotificationQueue`.
+
+    scheduled_at: when it is due, now if not given. A time without a zone is UTC.
+    """
 
     priority: Priority
     user_id: str
     channel: str
     template_id: str
-    scheduled_at: datetime
     payload: dict[str, Any] = field(default_factory=dict)
+    scheduled_at: datetime = field(default_factory=clock.now)
     attempts: int = 0
     max_attempts: int = 3
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __lt__(self, other: NotificationMessage) -> bool:
-        return (self.priority, self.scheduled_at) < (other.priority, other.scheduled_at)
+        return (self.priority, _due(self)) < (other.priority, _due(other))
+
+
+def _due(message: NotificationMessage) -> datetime:
+    due = message.scheduled_at
+    return due if due.tzinfo else due.replace(tzinfo=UTC)
 
 
 class PriorityNotificationQueue:
@@ -50,7 +59,7 @@ class PriorityNotificationQueue:
         """Adds a message; one of the same id is replaced."""
         arrival = next(self._counter)
         self._arrival[message.id] = arrival
-        heapq.heappush(self._heap, (message.priority, message.scheduled_at, arrival, message))
+        heapq.heappush(self._heap, (message.priority, _due(message), arrival, message))
 
     def pop(self) -> NotificationMessage:
         """Takes the first message.

@@ -4,13 +4,17 @@ so a row needs no lock of its own; the caller is inside a transaction."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+
+from django.db import transaction
 
 from notifications.models import pack_keys
 from notifications.models.hot_sqlite import raw, time_value
-from notifications.queue.leases import Lease, LeaseRequest, NewBatch
+from notifications.queue.leases import Abandoned, Lease, LeaseRequest, NewBatch
+
+_MOST_SOURCES = 1000
 
 
 def _now(at: datetime | None) -> datetime:
@@ -23,7 +27,8 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
     for batch in batches:
         cursor = raw().execute(
             "INSERT INTO notifications_deliverybatch (lane, channel, source, due_at, members, size,"
-            " takeovers, isolated, fence, journal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '')",
+            " takeovers, isolated, expires_at, fence, journal)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')",
             (
                 batch.lane,
                 batch.channel,
@@ -33,6 +38,7 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
                 len(batch.keys),
                 batch.takeovers,
                 batch.isolated,
+                time_value(batch.expires_at),
             ),
         )
         ids.append(cursor.lastrowid)
@@ -40,13 +46,30 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
 
 
 def sources(lanes: Sequence[str]) -> list[tuple[str, str]]:
-    return [(lane, source) for lane in lanes for source in _sources_of(lane)]
+    return [(lane, source) for lane in lanes for source in islice(_sources_of(lane), _MOST_SOURCES)]
 
 
-def _sources_of(lane: str) -> list[str]:
-    found: list[str] = []
+def due_sources(lanes: Sequence[str], at: datetime | None) -> list[tuple[str, str]]:
+    now = time_value(_now(at))
+    return [
+        (lane, source)
+        for lane in lanes
+        for source in islice((s for s in _sources_of(lane) if _is_due(lane, s, now)), _MOST_SOURCES)
+    ]
+
+
+def _is_due(lane: str, source: str, now: object) -> bool:
+    found = raw().execute(
+        "SELECT 1 FROM notifications_deliverybatch WHERE lane = ? AND source = ? AND due_at <= ?"
+        " AND owner IS NULL LIMIT 1",
+        (lane, source, now),
+    )
+    return found.fetchone() is not None
+
+
+def _sources_of(lane: str) -> Iterator[str]:
     last = ""
-    while len(found) < 1000:
+    while True:
         row = (
             raw()
             .execute(
@@ -57,10 +80,9 @@ def _sources_of(lane: str) -> list[str]:
             .fetchone()
         )
         if row is None:
-            break
+            return
         last = row[0]
-        found.append(last)
-    return found
+        yield last
 
 
 _DUE = (
@@ -71,6 +93,7 @@ _DUE = (
 )
 
 
+@transaction.atomic
 def lease(request: LeaseRequest, at: datetime | None) -> list[Lease]:
     now = _now(at)
     each = 1 if request.isolated else max(1, -(-request.most // max(1, len(request.sources))))
@@ -96,14 +119,28 @@ def lease(request: LeaseRequest, at: datetime | None) -> list[Lease]:
     return taken
 
 
-def hold(leases: Sequence[Lease], owner: str, at: datetime | None) -> set[int]:
+def _ours(leases: Sequence[Lease], owner: str) -> list[tuple[int, datetime, str]]:
+    """(id, lease_until, journal) of the batches that still carry this owner and fence."""
     wanted = {held.batch_id: held.fence for held in leases}
     rows = raw().execute(
-        "SELECT id, fence FROM notifications_deliverybatch"
-        " WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND lease_until > ?",
-        (json.dumps(list(wanted)), owner, time_value(_now(at))),
+        "SELECT id, fence, lease_until, journal FROM notifications_deliverybatch"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
+        (json.dumps(list(wanted)), owner),
     )
-    return {key for key, fence in rows if wanted[key] == fence}
+    return [(key, until, journal) for key, fence, until, journal in rows if wanted[key] == fence]
+
+
+def hold(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple[int, bool]]:
+    now = _now(at).replace(tzinfo=None)
+    return [(key, until > now) for key, until, _ in _ours(leases, owner)]
+
+
+def ours(leases: Sequence[Lease], owner: str) -> set[int]:
+    return {key for key, _, _ in _ours(leases, owner)}
+
+
+def journals(leases: Sequence[Lease], owner: str) -> dict[int, str]:
+    return {key: journal for key, _, journal in _ours(leases, owner)}
 
 
 def write_journals(journals: Mapping[int, str]) -> None:
@@ -120,64 +157,76 @@ def delete(batch_ids: Sequence[int]) -> None:
 
 
 def renew(leases: Sequence[Lease], owner: str, seconds: float, at: datetime | None) -> set[int]:
-    ours = hold(leases, owner, at)
+    mine = ours(leases, owner)
     until = time_value(_now(at) + timedelta(seconds=seconds))
     raw().executemany(
         "UPDATE notifications_deliverybatch SET lease_until = ? WHERE id = ?",
-        [(until, key) for key in ours],
+        [(until, key) for key in mine],
     )
-    return ours
+    return mine
 
 
 def release(leases: Sequence[Lease], owner: str, due_at: datetime | None) -> None:
     due = time_value(due_at)
     raw().executemany(
         "UPDATE notifications_deliverybatch SET owner = NULL, lease_until = NULL,"
-        " due_at = coalesce(?, due_at) WHERE id = ? AND fence = ? AND owner = ? AND journal = ''",
-        [(due, held.batch_id, held.fence, owner) for held in leases],
+        " due_at = coalesce(?, due_at), size = min(size, ?)"
+        " WHERE id = ? AND fence = ? AND owner = ? AND journal = ''",
+        [(due, len(held.open_keys), held.batch_id, held.fence, owner) for held in leases],
     )
 
 
-def expired(owner: str, at: datetime | None, limit: int) -> list[int]:
-    rows: list[tuple[Any, ...]] = (
-        raw()
-        .execute(
-            "SELECT id FROM notifications_deliverybatch WHERE owner IS NOT NULL"
-            " AND (? = '' OR owner = ?) AND lease_until <= ? ORDER BY id LIMIT ?",
-            (owner, owner, time_value(_now(at)), limit),
-        )
-        .fetchall()
+def release_strays(owner: str, known: Sequence[int]) -> None:
+    raw().execute(
+        "UPDATE notifications_deliverybatch SET owner = NULL, lease_until = NULL, fence = fence + 1"
+        " WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?)) AND journal = ''",
+        (owner, json.dumps(list(known))),
+    )
+
+
+def owners(limit: int) -> list[str]:
+    rows = raw().execute(
+        "SELECT DISTINCT owner FROM notifications_deliverybatch WHERE owner IS NOT NULL LIMIT ?",
+        (limit,),
     )
     return [row[0] for row in rows]
 
 
-def claim_expired(batch_id: int, at: datetime | None) -> tuple[str, str, str, str, str, int] | None:
-    row: tuple[str, str, str, str, str, int] | None = (
+_LEFT = (
+    "owner IS NOT NULL AND (owner IN (SELECT value FROM json_each(?))"
+    " OR ((? IS NULL OR owner IN (SELECT value FROM json_each(?))) AND lease_until <= ?))"
+)
+
+
+def abandoned(
+    ended: Sequence[str], late: Sequence[str] | None, at: datetime | None, limit: int
+) -> list[int]:
+    names = None if late is None else json.dumps(list(late))
+    rows = raw().execute(
+        f"SELECT id FROM notifications_deliverybatch WHERE {_LEFT} ORDER BY id LIMIT ?",  # noqa: S608
+        (json.dumps(list(ended)), names, names or "[]", time_value(_now(at)), limit),
+    )
+    return [row[0] for row in rows]
+
+
+def claim_abandoned(batch_id: int, ended: Sequence[str], at: datetime | None) -> Abandoned | None:
+    row = (
         raw()
         .execute(
-            "SELECT lane, channel, source, members, journal, takeovers"
-            " FROM notifications_deliverybatch"
-            " WHERE id = ? AND owner IS NOT NULL AND lease_until <= ?",
-            (batch_id, time_value(_now(at))),
+            "SELECT lane, channel, source, members, journal, takeovers, owner"  # noqa: S608
+            f" FROM notifications_deliverybatch WHERE id = ? AND {_LEFT}",
+            (batch_id, json.dumps(list(ended)), None, "[]", time_value(_now(at))),
         )
         .fetchone()
     )
-    return row
+    return None if row is None else Abandoned._make(row)
 
 
-def reset(batch_id: int, takeovers: int) -> None:
+def reset(batch_id: int, takeovers: int, size: int) -> None:
     raw().execute(
         "UPDATE notifications_deliverybatch SET owner = NULL, lease_until = NULL, journal = '',"
-        " fence = fence + 1, takeovers = ? WHERE id = ?",
-        (takeovers, batch_id),
-    )
-
-
-def expire_owner(owner: str) -> None:
-    raw().execute(
-        "UPDATE notifications_deliverybatch SET lease_until = '1970-01-01 00:00:00'"
-        " WHERE owner = ?",
-        (owner,),
+        " fence = fence + 1, takeovers = ?, size = ? WHERE id = ?",
+        (takeovers, size, batch_id),
     )
 
 

@@ -1,44 +1,56 @@
-"""What becomes of a dead worker's batches.
+"""What becomes of the batches that a worker left behind.
 
-Messages in no journal were surely not sent: their batch is free again. Those in an open journal are
-uncertain and follow their category's crash policy. A message that was there when two workers died
-is carried alone; the third time it is a dead letter, `poison`.
+Messages in no journal were surely not sent. A worker that died with an empty journal may have died
+of one of them: the batch is bisected at each such death, down to single messages, which are
+journalled before they are touched. Messages in an open journal are uncertain and follow their
+category's crash policy. At a message's second journalled death it is carried alone; the third makes
+it a dead letter, `poison`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, F, Value
 from django.db.models.functions import Coalesce
 
+from notifications.conf import environment
 from notifications.domain.lifecycle import MessageStatus
-from notifications.infra import clock, telemetry
+from notifications.infra import clock, processes, telemetry
+from notifications.infra.clock_bridge import database_now
+from notifications.infra.database_errors import is_away
 from notifications.models import (
     BroadcastNews,
     CrashPolicy,
-    DeadLetter,
+    DeliveryBatch,
     MessageEvent,
     NotificationMessage,
     WorkerProcess,
     change_status,
     unpack_keys,
 )
-from notifications.models.hot import hot
+from notifications.models.origin import Origin, earliest_expiry, origins_of
 from notifications.queue import batches
-from notifications.queue.leases import NewBatch
+from notifications.queue.leases import Abandoned, NewBatch
 
 ROW_CHANNELS = frozenset({"in_app", "websocket"})
 """Channels that commit with the record: a crash before it means surely not delivered."""
 
 WORKER_DIED = "worker_died"
+"""The process is known to have ended."""
+LEASE_EXPIRED = "lease_expired"
+"""Nobody renewed the lease: the worker's host, or the way to it, is gone."""
 _ALONE_FROM = 2
 _POISON_FROM = 3
 _AT_ONCE = 200
+_MOST_OWNERS = 1000
+_KEPT_LEASES = 3
+"""A late worker's row stays for so many lives of a lease: batches that it took last end before."""
+_ENDED_KEPT = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -50,44 +62,47 @@ class Takeover:
     resent: int = 0
     held: int = 0
     poison: int = 0
+    failed: int = 0  # batches that could not be taken over; the next sweep tries again
     lanes: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
 class _Dead:
-    """A dead worker's batch, locked."""
+    """A batch that its worker left, locked. journalled and rest: its pending messages."""
 
     batch_id: int
-    lane: str
-    channel: str
-    source: str
-    members: str
-    journal: str
-    takeovers: int
+    row: Abandoned
+    reason: str
+    journalled: list[int]
+    rest: list[int]
 
 
-def expire_owner(owner: str) -> None:
-    """Ends the leases of a worker that its supervisor saw die, so that nobody waits for them."""
-    with transaction.atomic():
-        batches.statements().expire_owner(owner)
-        WorkerProcess.objects.filter(owner=owner).update(lease_until=clock.now())
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Owners whose batches are taken over: `ended` at once, `late` when their leases ran out."""
+
+    ended: list[str]
+    late: list[str] | None
+    #: Whose rows in the list of workers go once their batches are taken over.
+    forgotten: list[str]
 
 
-def sweep(*, everywhere: bool = False) -> Takeover:
-    """Takes over what dead workers held. `everywhere` also looks past the list of workers."""
+def sweep(*, everywhere: bool = False, expired: bool = True) -> Takeover:
+    """Takes over what workers left behind.
+
+    Args:
+        everywhere: look past the list of workers, at the owners of all batches.
+        expired: also take leases that ran out. False in the first seconds after an outage of the
+            database, when living workers have not renewed yet.
+    """
     report = Takeover()
-    at = clock.frozen()
-    dead = list(
-        WorkerProcess.objects.filter(lease_until__lte=clock.now()).values_list("owner", flat=True)
-    )
-    for owner in [*dead, ""] if everywhere else dead:
-        while True:
-            ids = batches.statements().expired(owner, at, _AT_ONCE)
-            taken = sum(_take_over(batch_id, report) for batch_id in ids)
-            if not ids or not taken:
-                break
-        if owner and not ids:
-            WorkerProcess.objects.filter(owner=owner, lease_until__lte=clock.now()).delete()
+    owners = _owners(everywhere=everywhere, expired=expired)
+    if owners.ended or owners.late or owners.late is None:
+        _take_all(owners, report)
+    if owners.forgotten and not report.failed:
+        # What another transaction has locked is still to be taken over, and found by its owner.
+        left = DeliveryBatch.objects.filter(owner__in=owners.forgotten).values("owner")
+        WorkerProcess.objects.filter(owner__in=owners.forgotten).exclude(owner__in=left).delete()
     if report.batches:
         telemetry.log.warning(
             "leases.taken-over",
@@ -98,88 +113,179 @@ def sweep(*, everywhere: bool = False) -> Takeover:
     return report
 
 
-def _take_over(batch_id: int, report: Takeover) -> bool:
+def _owners(*, everywhere: bool, expired: bool) -> _Owners:
+    now = database_now()
+    listed = list(
+        WorkerProcess.objects.values_list("owner", "lease_until", "ended_at")[:_MOST_OWNERS]
+    )
+    names = {owner for owner, _, _ in listed}
+    if everywhere:
+        names.update(batches.statements().owners(_MOST_OWNERS))
+    ended = {owner for owner in names if processes.has_ended(owner)}
+    kept = timedelta(seconds=_KEPT_LEASES * environment().lease_seconds)
+    forgotten = [
+        owner
+        for owner, until, ended_at in listed
+        if (owner in ended or until <= now - kept)
+        and (ended_at is None or ended_at <= now - _ENDED_KEPT)
+    ]
+    late = [owner for owner, until, _ in listed if until <= now] if expired else []
+    return _Owners(sorted(ended), None if everywhere and expired else late, forgotten)
+
+
+def _take_all(owners: _Owners, report: Takeover) -> None:
+    at = clock.frozen()
+    tried: set[int] = set()
+    while True:
+        ids = batches.statements().abandoned(owners.ended, owners.late, at, _AT_ONCE)
+        fresh = [batch_id for batch_id in ids if batch_id not in tried]
+        tried.update(fresh)
+        for batch_id in fresh:
+            _try_take_over(batch_id, owners, report)
+        if not fresh:
+            return
+
+
+def _try_take_over(batch_id: int, owners: _Owners, report: Takeover) -> None:
+    """One batch that cannot be taken over holds up no other."""
+    try:
+        _take_over(batch_id, owners, report)
+    except Exception as error:
+        if is_away(error):
+            raise
+        report.failed += 1
+        telemetry.log.exception("takeover.failed", batch_id=batch_id)
+
+
+def _take_over(batch_id: int, owners: _Owners, report: Takeover) -> None:
     with transaction.atomic():
-        row = batches.statements().claim_expired(batch_id, clock.frozen())
+        row = batches.statements().claim_abandoned(batch_id, owners.ended, clock.frozen())
         if row is None:
-            return False
-        dead = _Dead(batch_id, *row)
-        waiting = hot().still_pending(unpack_keys(dead.members))
-        journalled = sorted(waiting.intersection(unpack_keys(dead.journal)))
-        rest = waiting.difference(journalled)
-        if rest:
-            batches.statements().reset(batch_id, dead.takeovers + 1)
-        else:
-            batches.statements().delete([batch_id])
-        if journalled:
-            _judge(dead, journalled, report)
+            return
+        waiting = _still_in(batch_id, unpack_keys(row.members))
+        journalled = waiting.intersection(unpack_keys(row.journal))
+        dead = _Dead(
+            batch_id,
+            row,
+            WORKER_DIED if row.owner in owners.ended else LEASE_EXPIRED,
+            sorted(journalled),
+            sorted(waiting - journalled),
+        )
+        _free_rest(dead)
+        if dead.journalled:
+            _judge(dead, report)
         report.batches += 1
-        report.lanes.add(dead.lane)
-    return True
+        report.lanes.add(row.lane)
 
 
-def _judge(dead: _Dead, keys: Sequence[int], report: Takeover) -> None:
+def _still_in(batch_id: int, members: Collection[int]) -> set[int]:
+    """The members that wait in this batch. A retry or a deferral that has moved on to a later batch
+    is that one's: another worker may have it in hand."""
+    rows = NotificationMessage.objects.filter(pk__in=members, status=MessageStatus.PENDING)
+    return {key for key, place in rows.values_list("pk", "batch_id") if place == batch_id}
+
+
+def _free_rest(dead: _Dead) -> None:
+    """Frees what was in no journal. The worker may have died of one of these messages where nothing
+    was in flight, or where it is not the first that died on the batch: then they are bisected."""
+    suspect = not dead.journalled or dead.row.takeovers > 0
+    outage = dead.reason == LEASE_EXPIRED and dead.row.takeovers == 0
+    if not dead.rest:
+        batches.statements().delete([dead.batch_id])
+    elif outage or not suspect:
+        batches.statements().reset(dead.batch_id, dead.row.takeovers + 1, len(dead.rest))
+    else:
+        batches.statements().delete([dead.batch_id])
+        middle = (len(dead.rest) + 1) // 2
+        halves = [half for half in (dead.rest[:middle], dead.rest[middle:]) if half]
+        _put_again(dead, halves, takeovers=dead.row.takeovers + 1)
+
+
+def _put_again(dead: _Dead, groups: Sequence[Sequence[int]], *, takeovers: int) -> None:
+    """Moves messages that were surely not sent into new batches; single ones are carried alone."""
+    row = dead.row
+    made = [
+        NewBatch(
+            row.lane,
+            row.channel,
+            row.source,
+            None,
+            group,
+            takeovers,
+            len(group) == 1,
+            earliest_expiry(group),
+        )
+        for group in groups
+    ]
+    for batch_id, group in zip(batches.put(made), groups, strict=True):
+        NotificationMessage.objects.filter(pk__in=group).update(batch_id=batch_id)
+
+
+def _judge(dead: _Dead, report: Takeover) -> None:
     """Decides about messages that were in the hands of a provider when their worker died."""
-    now = clock.now()
-    in_doubt = dead.channel not in ROW_CHANNELS
+    now, keys = database_now(), dead.journalled
+    in_doubt = dead.row.channel not in ROW_CHANNELS
     if in_doubt:
-        change_status(keys, MessageStatus.UNCERTAIN, reason=WORKER_DIED, at=now)
+        change_status(keys, MessageStatus.UNCERTAIN, reason=dead.reason, at=now)
         report.uncertain += len(keys)
     else:
         MessageEvent.objects.bulk_create(
-            MessageEvent(message_id=key, kind="crashed", reason=WORKER_DIED, at=now) for key in keys
+            MessageEvent(message_id=key, kind="crashed", reason=dead.reason, at=now) for key in keys
         )
     crashes = _crashes(keys)
-    rows = NotificationMessage.objects.filter(pk__in=keys).select_related("notification__category")
+    origins = origins_of(keys)
     again: dict[bool, list[int]] = defaultdict(list)
-    for message in rows:
-        used_up = message.attempts + 1 >= message.max_attempts
-        hold = message.notification.category.crash_policy == CrashPolicy.HOLD
-        if crashes[message.pk] >= _POISON_FROM:
-            _bury(message, "poison", now)
+    for key, origin in origins.items():
+        used_up = origin.attempts + 1 >= origin.max_attempts
+        hold = origin.crash_policy == CrashPolicy.HOLD
+        if crashes.get(key, 0) >= _POISON_FROM:
+            _bury(origin, "poison", now)
             report.poison += 1
         elif in_doubt and (hold or used_up):
-            _bury(message, "uncertain", now)
+            _bury(origin, "uncertain", now)
             report.held += 1
         else:
-            again[crashes[message.pk] >= _ALONE_FROM].append(message.pk)
-    BroadcastNews.objects.tell((dead.source, message.notification_id) for message in rows)
+            again[crashes.get(key, 0) >= _ALONE_FROM].append(key)
+    BroadcastNews.objects.tell(
+        (dead.row.source, origin.notification_id) for origin in origins.values()
+    )
     for alone, chosen in again.items():
         _resend(dead, chosen, alone=alone, in_doubt=in_doubt)
         report.resent += len(chosen)
 
 
 def _crashes(keys: Sequence[int]) -> dict[int, int]:
-    events = MessageEvent.objects.filter(message_id__in=list(keys), reason=WORKER_DIED)
+    events = MessageEvent.objects.filter(
+        message_id__in=list(keys), reason__in=(WORKER_DIED, LEASE_EXPIRED)
+    )
     counted = events.order_by().values_list("message_id").annotate(Count("id"))
     return dict(counted)
 
 
-def _bury(message: NotificationMessage, code: str, now: datetime) -> None:
+def _bury(origin: Origin, code: str, now: datetime) -> None:
     if code == "poison":
-        change_status([message.pk], MessageStatus.FAILED, reason="poison", at=now)
-    attempts = message.attempts + 1
-    NotificationMessage.objects.filter(pk=message.pk).update(attempts=attempts)
-    DeadLetter.objects.create(
-        message_id=message.pk,
-        notification_id=message.notification_id,
-        channel=message.channel,
-        provider=message.provider or "",
-        category=message.notification.category.key,
-        template_version_id=message.notification.template_version_id,
+        change_status([origin.message_id], MessageStatus.FAILED, reason="poison", at=now)
+    attempts = origin.attempts + 1
+    NotificationMessage.objects.filter(pk=origin.message_id).update(attempts=attempts)
+    origin.write_dead_letter(
         code=code,
         last_error="its worker died inside the provider's call",
         attempts=attempts,
         failed_at=now,
     )
-    telemetry.log_dead_letter(message.pk, code, attempts)
+    telemetry.log_dead_letter(origin.message_id, code, attempts)
 
 
 def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) -> None:
     """Puts messages back under the policy `resend`; an uncertain resend counts as an attempt."""
     groups = [[key] for key in keys] if alone else [list(keys)]
+    row = dead.row
+    lane, channel, source = row.lane, row.channel, row.source
     ids = batches.put(
-        [NewBatch(dead.lane, dead.channel, dead.source, None, g, 0, alone) for g in groups]
+        [
+            NewBatch(lane, channel, source, None, group, 0, alone, earliest_expiry(group))
+            for group in groups
+        ]
     )
     for batch_id, group in zip(ids, groups, strict=True):
         if in_doubt:

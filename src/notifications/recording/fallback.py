@@ -17,6 +17,7 @@ from typing import Any
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.domain.limits import LONGEST_S
 from notifications.infra import wakeups
 from notifications.models import (
     Broadcast,
@@ -55,7 +56,19 @@ class _Step:
     source: str
     channel: str
     due_at: datetime
+    expires_at: datetime | None
     why: str
+
+    def batch(self, keys: Sequence[int]) -> NewBatch:
+        """A batch of the next channel's messages."""
+        return NewBatch(
+            self.lane,
+            self.channel,
+            self.source,
+            self.due_at,
+            keys,
+            expires_at=self.expires_at,
+        )
 
 
 def next_channel(options: Mapping[str, Any], channel: str) -> str:
@@ -93,6 +106,7 @@ def fall_back_from(message: NotificationMessage, *, why: str, at: datetime) -> N
             notification.source,
             following,
             at,
+            notification.expires_at,
             f"{message.channel}:{why}",
         )
         _make([step])
@@ -119,6 +133,7 @@ def _step(outcome: Outcome, options: Mapping[str, Any]) -> _Step | None:
         message.source,
         following,
         due_at,
+        message.expires_at,
         f"{message.channel}:{why}",
     )
 
@@ -126,8 +141,8 @@ def _step(outcome: Outcome, options: Mapping[str, Any]) -> _Step | None:
 def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None, str]:
     """When the next channel's turn is, and why; None when it has none."""
     if outcome.status in REACHED:
-        after_s = options.get("fallback_after_s")
-        return (outcome.at + timedelta(seconds=after_s), "unread") if after_s else (None, "")
+        after_s = min(int(options.get("fallback_after_s") or 0), LONGEST_S)
+        return (outcome.at + timedelta(seconds=after_s), "unread") if after_s > 0 else (None, "")
     if outcome.status is MessageStatus.FAILED:
         return outcome.at, outcome.dead_code or "failed"
     if outcome.status is MessageStatus.SUPPRESSED:
@@ -149,10 +164,7 @@ def _make(steps: Sequence[_Step]) -> None:
     if not fresh:
         return
     keys = reserve_keys(len(fresh))
-    waiting = [
-        NewBatch(step.lane, step.channel, step.source, step.due_at, [key])
-        for step, key in zip(fresh, keys, strict=True)
-    ]
+    waiting = [step.batch([key]) for step, key in zip(fresh, keys, strict=True)]
     NotificationMessage.objects.bulk_create(
         NotificationMessage(
             id=key,
@@ -183,8 +195,7 @@ def _try_again(steps: Iterable[tuple[_Step, NotificationMessage | None]]) -> Non
             fields={"attempts": 0, "provider": None, "scheduled_at": step.due_at},
         )
         if again:
-            batch = NewBatch(step.lane, step.channel, step.source, step.due_at, again)
-            (batch_id,) = batches.put([batch])
+            (batch_id,) = batches.put([step.batch(again)])
             NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
             DeadLetter.objects.filter(message_id=message.pk, resolved_at__isnull=True).update(
                 resolution=DeadLetter.Resolution.REPLAYED,

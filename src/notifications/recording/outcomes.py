@@ -51,6 +51,8 @@ class Outcome:
     content: bytes | None = None
     limits: tuple[Limit, ...] = ()
     folding: Folding | None = None
+    #: Its key stands in a committed journal, and a permit is held for it until it is recorded.
+    in_flight: bool = False
 
 
 def trail_of(at: datetime, event: str, reason: str = "") -> str:

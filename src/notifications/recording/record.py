@@ -18,14 +18,16 @@ from notifications.models import (
     BATCH_SIZE,
     BroadcastNews,
     DeadLetter,
-    Notification,
+    NotificationMessage,
     SandboxMessage,
+    ScheduledStatus,
+    change_scheduled,
     pack_keys,
 )
 from notifications.models.hot import hot
 from notifications.models.hot_rows import Change
 from notifications.queue import batches
-from notifications.queue.leases import Lease, NewBatch
+from notifications.queue.leases import Held, Lease, NewBatch
 from notifications.recording.contacts import close_dead_contacts
 from notifications.recording.events import tell_outcomes
 from notifications.recording.evidence import keep_evidence, settle_doubt
@@ -34,91 +36,168 @@ from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.reports import report_simulated
 from notifications.recording.restraint import restrain, write_items
 
+Departure = Callable[[frozenset[int]], Mapping[Lease, set[int]]]
+_STATE = ("pk", "status", "batch_id")
+
 
 @dataclass(slots=True)
-class Recorded:
-    """What one record did: how many messages took it, and the lanes that got new batches."""
+class Recording:
+    """What one transaction is to write, and, once it was run, what it wrote.
 
-    took: int = 0
-    late: int = 0
-    next_due: list[datetime] = field(default_factory=list)
+    outcomes: to be recorded. leaving: leases of messages that are about to leave. depart: called in
+    the transaction with the ids of the living batches; answers the keys to be journalled.
+    """
+
+    outcomes: Sequence[Outcome]
+    leaving: Sequence[Lease] = ()
+    depart: Departure | None = None
+    #: Outcomes whose batches another transaction had locked: they are to be recorded later.
+    busy: list[Outcome] = field(default_factory=list)
+    #: Outcomes whose batches were taken over: they became evidence.
+    late: list[Outcome] = field(default_factory=list)
+    #: Journals as they are after the commit; a lease that is not here keeps its own.
+    journals: dict[Lease, set[int]] = field(default_factory=dict)
+    #: Keys that the commit settles.
+    done: dict[Lease, set[int]] = field(default_factory=dict)
+    #: Keys that the commit puts onto journals.
+    departing: Mapping[Lease, set[int]] = field(default_factory=dict)
+    #: Batches that the transaction held under a lease that had not run out.
+    living: frozenset[int] = frozenset()
+    #: Everything was written: what comes next is the commit, whose answer may be lost.
+    at_commit: bool = False
+
+    def carry_out(self) -> None:
+        """Changes the leases in memory as the commit changed them in the database."""
+        for lease, journal in self.journals.items():
+            lease.journal = journal
+        for lease, keys in self.done.items():
+            lease.open_keys -= keys
+
+    @property
+    def settled(self) -> list[Outcome]:
+        """The outcomes that need no other record."""
+        left = {id(outcome) for outcome in self.busy}
+        return [outcome for outcome in self.outcomes if id(outcome) not in left]
 
 
-Departure = Callable[[set[int]], Mapping[Lease, set[int]]]
+def record(outcomes: Sequence[Outcome], *, owner: str) -> Recording:
+    """Writes outcomes once, in a transaction of their own."""
+    recording = Recording(outcomes)
+    run(recording, owner=owner)
+    settle_doubt(recording.late)
+    return recording
 
 
-def record(
-    outcomes: Sequence[Outcome],
-    *,
-    owner: str,
-    leaving: Sequence[Lease] = (),
-    depart: Departure | None = None,
-) -> Recorded:
-    """Writes outcomes once. Those whose lease was lost become evidence and change no message.
+def run(recording: Recording, *, owner: str) -> None:
+    """Writes outcomes once, under the fences of their leases, and journals what leaves next.
 
-    What is about to leave next can share the transaction: `depart` is called in it with the ids of
-    the batches that are held (`leaving` among them) and answers the keys to be journalled.
+    A lease that merely ran out still records. Outcomes of a batch that was taken over become
+    evidence and change no message; those of one that is locked at this moment are left for later.
 
     Nothing of the leases in memory changes unless the transaction commits, so that a failed record
-    can simply be tried again.
+    can simply be tried again. The caller settles the doubts that `recording.late` ends.
     """
-    report = Recorded()
-    done: dict[Lease, set[int]] = {lease: set() for lease in leaving}
-    for outcome in outcomes:
-        done.setdefault(outcome.lease, set()).add(outcome.message.id)
+    outcomes = recording.outcomes
+    leases = dict.fromkeys([*recording.leaving, *(o.lease for o in outcomes)])
     with transaction.atomic():
-        held = batches.hold(list(done), owner)
-        standing: Sequence[Outcome] = [o for o in outcomes if o.lease.batch_id in held]
-        late = [o for o in outcomes if o.lease.batch_id not in held]
-        if late:
-            report.late = keep_evidence(late)
-        standing, buckets = restrain(standing)
-        took = _apply(standing, report) if standing else set()
+        held = batches.hold(list(leases), owner)
+        recording.living = held.living
+        mine, recording.busy, recording.late = _sorted_out(outcomes, held)
+        if recording.late:
+            keep_evidence(recording.late)
+        standing, buckets = restrain(mine)
+        took = _apply(standing) if standing else set()
         _write_facts(standing, took)
         tell_outcomes(standing, took)
         fall_back(standing, took)
         _tell_broadcasts(standing, took)
         if buckets:
             write_items(standing, took, buckets)
-        # What a lost lease still names counts against the limit until somebody took it over.
-        lost = any(lease.journal and lease.batch_id not in held for lease in done)
-        departing = depart(held) if depart and not lost else {}
-        journals = {
-            lease: (lease.journal - keys) | departing.get(lease, set())
-            for lease, keys in done.items()
-        }
-        _close(done, journals, held)
-    for lease, keys in done.items():
-        lease.journal = journals[lease]
-        lease.open_keys -= keys
-    if late:
-        settle_doubt(late)
-    report.took = len(took)
+        if recording.depart:
+            recording.departing = recording.depart(held.living)
+        _write_batches(recording, mine)
+        recording.at_commit = True
+    recording.carry_out()
     _count(standing, took)
-    return report
 
 
-def _close(
-    done: Mapping[Lease, set[int]], journals: Mapping[Lease, set[int]], held: set[int]
-) -> None:
+def _sorted_out(
+    outcomes: Sequence[Outcome], held: Held
+) -> tuple[Sequence[Outcome], list[Outcome], list[Outcome]]:
+    """Outcomes that may be recorded now, those to be recorded later, and those that come too
+    late."""
+    locked = held.locked
+    if locked.issuperset({outcome.lease.batch_id for outcome in outcomes}):
+        return outcomes, [], []
+    mine: list[Outcome] = []
+    busy: list[Outcome] = []
+    late: list[Outcome] = []
+    for outcome in outcomes:
+        place = outcome.lease.batch_id
+        (mine if place in locked else busy if place in held.busy else late).append(outcome)
+    return mine, busy, late
+
+
+def _write_batches(recording: Recording, mine: Sequence[Outcome]) -> None:
     """Writes the journals that changed, and deletes batches in which nothing is left open."""
+    done, departing = recording.done, recording.departing
+    for outcome in (*mine, *recording.late):
+        done.setdefault(outcome.lease, set()).add(outcome.message.id)
+    lost = {id(outcome.lease) for outcome in recording.late}
     changed: dict[int, str] = {}
     finished: list[int] = []
-    for lease, keys in done.items():
-        if lease.batch_id not in held:
+    for lease in {**done, **departing}:
+        journal = (lease.journal - done.get(lease, set())) | departing.get(lease, set())
+        if journal != lease.journal:
+            recording.journals[lease] = journal
+        if id(lease) in lost:
             continue
-        if not lease.open_keys - keys:
+        if not lease.open_keys - done.get(lease, set()):
             finished.append(lease.batch_id)
-        elif journals[lease] != lease.journal:
-            changed[lease.batch_id] = pack_keys(journals[lease])
+        elif journal != lease.journal:
+            changed[lease.batch_id] = pack_keys(journal)
     if changed:
         batches.statements().write_journals(changed)
     if finished:
         batches.statements().delete(finished)
 
 
-def _apply(outcomes: Sequence[Outcome], report: Recorded) -> set[int]:
-    moved = _rebatch(outcomes, report)
+def was_committed(recording: Recording, *, owner: str) -> bool:
+    """Whether a transaction whose commit got no answer was carried out, read back from the journals
+    that it changed, else from its messages. Waits until it is over, should it still be under way.
+
+    Outcomes that are recorded once more change nothing, those that are not recorded are lost: in
+    doubt it was not.
+    """
+    if not recording.at_commit:
+        return False
+    leases = list({**recording.done, **recording.journals})
+    with transaction.atomic():
+        found = batches.statements().journals(leases, owner)
+    if any(lease.batch_id not in found for lease in recording.departing):
+        return False  # taken over meanwhile: nothing of it may leave
+    for lease, journal in recording.journals.items():
+        if lease.batch_id in found:
+            return found[lease.batch_id] == pack_keys(journal)
+    # A finished batch is deleted, and so may be one that was taken over: its absence tells nothing.
+    return _are_as_recorded(recording.outcomes)
+
+
+def _are_as_recorded(outcomes: Sequence[Outcome]) -> bool:
+    """Whether messages are what these outcomes made of them: their status, and for those that come
+    again, another batch."""
+    rows = NotificationMessage.objects.filter(pk__in=[outcome.message.id for outcome in outcomes])
+    states = {key: (status, place) for key, status, place in rows.values_list(*_STATE)}
+    return bool(outcomes) and all(
+        (state := states.get(outcome.message.id)) is not None
+        and state[0] == outcome.status
+        and (outcome.again_at is None or state[1] != outcome.lease.batch_id)
+        for outcome in outcomes
+    )
+
+
+def _apply(outcomes: Sequence[Outcome]) -> set[int]:
+    moved = _rebatch(outcomes)
     changes = []
     for outcome in outcomes:
         reached = outcome.status in REACHED
@@ -144,9 +223,10 @@ def _apply(outcomes: Sequence[Outcome], report: Recorded) -> set[int]:
     return hot().apply_changes(changes)
 
 
-def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
+def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
     """Puts what comes again into new batches, grouped by the second; message id -> batch id."""
     groups: dict[tuple[str, str, str, datetime, bool, int], list[int]] = defaultdict(list)
+    expires: dict[int, datetime] = {}
     for outcome in outcomes:
         if outcome.again_at is None:
             continue
@@ -156,39 +236,42 @@ def _rebatch(outcomes: Iterable[Outcome], report: Recorded) -> dict[int, int]:
         takeovers = lease.takeovers if outcome.alone else 0
         key = (lease.lane, lease.channel, lease.source, due, outcome.alone, takeovers)
         groups[key].append(outcome.message.id)
+        if outcome.message.expires_at is not None:
+            expires[outcome.message.id] = outcome.message.expires_at
     made: list[NewBatch] = []
     for (lane, channel, source, due, alone, takeovers), keys in groups.items():
         step = 1 if alone else BATCH_SIZE
         for start in range(0, len(keys), step):
             part = sorted(keys[start : start + step])
-            made.append(NewBatch(lane, channel, source, due, part, takeovers, alone))
-        report.next_due.append(due)
+            first = min((expires[key] for key in part if key in expires), default=None)
+            made.append(NewBatch(lane, channel, source, due, part, takeovers, alone, first))
     ids = batches.put(made)
     return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
 
 
 def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
-    attempts = [row for o in outcomes if o.attempt and o.result for row in _attempts(o, o.result)]
+    took_it = [o for o in outcomes if o.message.id in took]
+    attempts = [row for o in took_it if o.attempt and o.result for row in _attempts(o, o.result)]
     if attempts:
         hot().insert_attempts(attempts)
-    close_dead_contacts(outcomes)
-    report_simulated(outcomes)
-    kept = [_kept(o) for o in outcomes if o.provider == "sandbox" and o.outbound]
+    close_dead_contacts(took_it)
+    report_simulated(took_it)
+    kept = [_kept(o) for o in took_it if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
-    dead = [_dead_letter(o) for o in outcomes if o.dead_code and o.message.id in took]
+    dead = [_dead_letter(o) for o in took_it if o.dead_code]
     if dead:
         DeadLetter.objects.bulk_create(dead)
         for letter in dead:
             telemetry.log_dead_letter(letter.message_id, letter.code, letter.attempts)
     scheduled = [
         o.message.notification_id
-        for o in outcomes
+        for o in took_it
         if o.message.scheduled_status == "pending" and o.status in REACHED
     ]
     if scheduled:
-        Notification.objects.filter(pk__in=scheduled).update(scheduled_status="sent")
+        change_scheduled(scheduled, ScheduledStatus.SENT)
 
 
 def _tell_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:

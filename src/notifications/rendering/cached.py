@@ -20,7 +20,7 @@ class CachedTemplateEngine(NotificationTemplateEngine):
     A text that reads the clock (`time_ago`) is rendered anew each time.
     """
 
-    def __init__(self, maxsize: int = 10_000) -> None:
+    def __init__(self, *, maxsize: int = 10_000) -> None:
         self._rendered: OrderedDict[tuple[str, bytes], str] = OrderedDict()
         self._maxsize = maxsize
 

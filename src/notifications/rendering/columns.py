@@ -11,6 +11,7 @@ from jinja2.parser import Parser
 
 _NEW_LINE = re.compile(r"\r\n|\r|\n")
 _QUOTED = re.compile(r"'([^']+)'")
+_WORDS = 4  # of a message that are looked for
 _OPENERS = ("block_begin", "variable_begin")
 
 
@@ -43,8 +44,8 @@ def _placed(env: Any, text: str) -> tuple[list[_Placed], int]:
             begin = at if begin < 0 else begin
             at = begin + len(raw[2])
             found += [_Placed(token, begin) for token in lexer.wrap(iter([raw]))]
-    except TemplateSyntaxError:
-        pass  # the caller tells this very error: what is wanted here is how far it came
+    except (TemplateSyntaxError, ValueError):
+        pass  # what is wanted here is how far it came; the caller tells what is wrong
     return found, at
 
 
@@ -53,7 +54,7 @@ def _stopped_at(env: Any, source: str, tokens: list[_Placed], end: int) -> int |
     parser = Parser(env, source)
     try:
         parser.parse()
-    except TemplateSyntaxError:
+    except (TemplateSyntaxError, ValueError):
         read = len(tokens) - sum(1 for _ in parser.stream)
         return tokens[read].at if read < len(tokens) else end
     return None
@@ -62,7 +63,7 @@ def _stopped_at(env: Any, source: str, tokens: list[_Placed], end: int) -> int |
 def _named(tokens: list[_Placed], line: int, message: str) -> int | None:
     """Where the word that a message quotes stands in the line, else the line's first tag."""
     here = [each for each in tokens if each.token.lineno == line]
-    for word in _QUOTED.findall(message):
+    for word in _QUOTED.findall(message)[:_WORDS]:
         for each in here:
             if str(each.token.value) == word:
                 return each.at

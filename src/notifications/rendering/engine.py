@@ -12,18 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from jinja2 import Template, meta, nodes
+from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
-from notifications.domain.errors import TemplateFault
+from directory.texts import UNSTORABLE, is_storable, joined
+from notifications.domain.errors import LimitExceeded, TemplateFault
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import FormatFault, formats_for
-from notifications.rendering.links import TITLE_END, Library, NoLibrary, link
+from notifications.rendering.links import Library, NoLibrary, link
 from notifications.rendering.mail_html import styled
-from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
+from notifications.rendering.meter import AT_WORK, MAX_OUTPUT, METER, LimitReached, Meter, TimeSpent
 from notifications.rendering.reads import dotted_reads
-from notifications.rendering.sandbox import MissingVariable, Sandbox
+from notifications.rendering.sandbox import MissingVariable, Sandbox, free_names
 from notifications.rendering.sources import TOO_DEEP, syntax_fault
+from notifications.rendering.titles import TITLE_END
+from notifications.rendering.trees import find_all
 
 TEXT = Sandbox(html=False)
 _HTML = Sandbox(html=True)
@@ -71,8 +74,20 @@ class CompiledText:
             linked = link(source, env=env, name=name, library=library or NoLibrary(), path=path)
             self._lines, self.uses = linked.lines, frozenset(linked.paths)
             self._compile(linked.tree, self._prepared(linked.tree, env))
-        except (RecursionError, MemoryError, SyntaxError) as error:
+        except TemplateFault:
+            raise
+        except TemplateSyntaxError as error:
+            where, line = self._lines.where(error.lineno)
+            raise syntax_fault(where, error, line=line) from error
+        except SyntaxError as error:
+            detail = f"{name} cannot be compiled: it is nested too deeply, or names a thing twice"
+            raise TemplateFault(detail, code="template_syntax") from error
+        except (RecursionError, MemoryError) as error:
             raise TemplateFault(f"{name} {TOO_DEEP}", code="template_syntax") from error
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # What an author wrote made Jinja stumble: theirs to mend, whatever it is.
+            detail = f"{name} cannot be compiled ({type(error).__name__})"
+            raise TemplateFault(detail, code="template_syntax") from error
 
     def _prepared(self, tree: nodes.Template, env: Sandbox) -> Sandbox:
         """Makes of a flat tree what is to be compiled; answers for which environment."""
@@ -82,35 +97,36 @@ class CompiledText:
         return env
 
     def _compile(self, tree: nodes.Template, env: Sandbox) -> None:
-        self.variables = frozenset(meta.find_undeclared_variables(tree))
+        self.variables = free_names(tree, env)
         self.reads = dotted_reads(tree, self.variables)
-        self.reads_clock = any(node.name == "time_ago" for node in tree.find_all(nodes.Filter))
-        self.is_titled = any(TITLE_END in node.data for node in tree.find_all(nodes.TemplateData))
+        self.reads_clock = any(node.name == "time_ago" for node in find_all(tree, nodes.Filter))
+        self.is_titled = any(TITLE_END in node.data for node in find_all(tree, nodes.TemplateData))
         self.least_bytes = sum(len(text.encode("utf-8", "replace")) for text in _always(tree.body))
-        names = {node.name for node in tree.find_all(nodes.Name)}
+        names = {node.name for node in find_all(tree, nodes.Name)}
         self._globals = {name: env.globals[name] for name in names & _GLOBALS}
         env.guard(tree)
-        try:
-            code = env.compile(tree, self.name, "<template>")
-        except TemplateSyntaxError as error:
-            name, line = self._lines.where(error.lineno)
-            raise syntax_fault(name, error, line=line) from error
+        code = env.compile(tree, self.name, "<template>")
         self._template = Template.from_code(env, code, {})
 
     def render(self, variables: dict[str, Any]) -> str:
         """The text. `variables` holds the Formats under FORMATS and the Meter under METER.
 
+        Pairs of half characters that a value or two of them make are joined.
+
         Raises:
-            TemplateFault: missing_variable (data: variable) or template_error, with the line.
+            TemplateFault: missing_variable (data: variable) or template_error, with the line;
+                unstorable_text when it holds NUL or half a character.
         """
         if self._globals:
             variables = {**variables, **self._globals}
+        AT_WORK.meter = variables[METER]
         template = self._template
         context = template.new_context(variables, True)
         try:
-            return _bounded_join(template.root_render_func(context))
+            text = _bounded_join(template.root_render_func(context))
         except Exception as error:
             raise _render_fault(self, error, variables) from error
+        return text if is_storable(text) else storable(text, name=self.name)
 
     def place_of(self, traceback: TracebackType | None) -> tuple[str, int | None]:
         """Where a traceback began: the name of the text, and the line in it if it is known."""
@@ -120,6 +136,18 @@ class CompiledText:
                 line = self._template.get_corresponding_lineno(traceback.tb_lineno)
             traceback = traceback.tb_next
         return self._lines.where(line)
+
+
+def storable(text: str, *, name: str) -> str:
+    """The text with pairs of half characters joined.
+
+    Raises:
+        TemplateFault: unstorable_text.
+    """
+    text = joined(text)
+    if not is_storable(text):
+        raise TemplateFault(f"{name}: what it says holds {UNSTORABLE}", code="unstorable_text")
+    return text
 
 
 def _always(body: list[nodes.Node]) -> Iterator[str]:
@@ -132,14 +160,17 @@ def _always(body: list[nodes.Node]) -> Iterator[str]:
 
 
 def _bounded_join(chunks: Iterator[str]) -> str:
+    """The text of all chunks, a few at a time. Their size is known before they are copied."""
     parts: list[str] = []
     size = 0
-    while some := list(itertools.islice(chunks, CHUNKS_AT_ONCE)):
-        parts.append("".join(some))
-        size += len(parts[-1])
+    while True:
+        some = list(itertools.islice(chunks, CHUNKS_AT_ONCE))
+        size += sum(map(len, some))
         if size > MAX_OUTPUT:
-            raise FormatFault(f"it renders to more than {MAX_OUTPUT:,} characters")
-    return "".join(parts)
+            raise LimitReached(f"it renders to more than {MAX_OUTPUT:,} characters")
+        if len(some) < CHUNKS_AT_ONCE:
+            return "".join([*parts, *some])
+        parts.append("".join(some))
 
 
 def _render_fault(
@@ -158,6 +189,9 @@ def _render_fault(
     # Other exceptions' texts may quote a value of the context: only their kind is told.
     tellable = isinstance(error, TemplateError | FormatFault | TypeError | ZeroDivisionError)
     reason = str(error) if tellable else f"it fails with {type(error).__name__}"
+    if isinstance(error, LimitReached | MemoryError):
+        is_overrun = isinstance(error, TimeSpent)
+        return LimitExceeded(f"{where}: {reason}", is_overrun=is_overrun, line=line)
     return TemplateFault(f"{where}: {reason}", line=line)
 
 

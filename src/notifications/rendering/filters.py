@@ -6,26 +6,41 @@ the render call (`_formats` in the context), never from a global.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import datetime
 from typing import Any
 
 from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.filters import make_multi_attrgetter
 from jinja2.runtime import Context, Undefined, markup_join, str_join
-from jinja2.utils import htmlsafe_json_dumps, pass_context
+from jinja2.tests import TESTS as JINJA_TESTS
+from jinja2.utils import Namespace, htmlsafe_json_dumps, pass_context
 from markupsafe import Markup, escape, soft_str
 
 from notifications.infra import clock
 from notifications.rendering.formats import FormatFault, Formats
-from notifications.rendering.meter import METER, Meter, check_text
+from notifications.rendering.meter import (
+    LETTERS_AT_ONCE,
+    METER,
+    LimitReached,
+    Meter,
+    check_length,
+    check_number,
+    check_text,
+)
 
 FORMATS = "_formats"
-_AS_THEY_ARE = "abs count d default first float int items last length safe"
-_WALKING = "dictsort list map max min reject rejectattr reverse select selectattr sort unique"
-_METERED = (
-    "capitalize e escape forceescape lower string striptags title trim truncate upper urlencode"
-    " wordcount"
-)
+_AS_THEY_ARE = "abs count d default first items last length"
+_WALKING = "list map reject rejectattr reverse select selectattr"
+_COMPARING = "dictsort max min sort unique"
+_METERED = "capitalize e escape forceescape lower safe string truncate upper"
+_TAKING_APART = "striptags title urlencode wordcount"
+_COMPARING_TESTS = "eq equalto == ne != lt lessthan < le <= gt greaterthan > ge >= in lower upper"
+_REMAINDER_TESTS = "divisibleby even odd"
+_MAX_STEPS_OF_PATH = 20
+_WORDS_TAKE = 4
+_PARTS_TAKE = 10
+"""How much more than copying a text it takes to make a list of its words, or of its parts."""
 
 
 def _given(value: Any) -> Any:
@@ -40,14 +55,26 @@ def _meter(context: Context) -> Meter:
     return found
 
 
-def _metered(name: str) -> Callable[..., Any]:
+def _metered(name: str, times: int) -> Callable[..., Any]:
     """One of Jinja's own text filters, its input counted."""
     function = _with_context(name)
 
     @pass_context
     def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
-        _meter(context).charge(value)
+        _meter(context).charge(value, times)
         return function(context, value, *args, **options)
+
+    return apply
+
+
+def _number(name: str) -> Callable[..., Any]:
+    """`int` or `float`: a text of hexadecimal digits can be a number of any length."""
+    function = _with_context(name)
+
+    @pass_context
+    def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
+        _meter(context).charge(value)
+        return check_number(function(context, value, *args, **options))
 
     return apply
 
@@ -58,9 +85,76 @@ def _walking(name: str) -> Callable[..., Any]:
 
     @pass_context
     def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
+        _check_paths(args, options)
+        if args and isinstance(args[0], str) and args[0].startswith("_"):
+            raise FormatFault(f"{args[0]} is no filter and no test")
         if not isinstance(value, Undefined):
             value = _meter(context).walked(value)
         return function(context, value, *args, **options)
+
+    return apply
+
+
+def _comparing(name: str) -> Callable[..., Any]:
+    """One of Jinja's own filters that compare what a list holds: all that is compared is counted.
+
+    Without regard to case each text is copied as well, all of them before the first is compared.
+    """
+    function = _with_context(name)
+
+    @pass_context
+    def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
+        _check_paths(args, options)
+        meter = _meter(context)
+        if isinstance(value, dict):
+            meter.charge(value)
+        elif not isinstance(value, Undefined):
+            value = list(meter.walked(value))
+            for key in _compared(context, value, options.get("attribute")):
+                meter.charge(key)
+        return function(context, value, *args, **options)
+
+    return apply
+
+
+def _compared(context: Context, items: list[Any], attribute: Any) -> Iterable[Any]:
+    """What a filter compares of some items: themselves, or their attributes."""
+    if attribute is None:
+        return items
+    getter = make_multi_attrgetter(context.environment, attribute)
+    return ([_given(each) for each in getter(item)] for item in items)
+
+
+def _check_paths(args: Iterable[Any], options: Mapping[str, Any]) -> None:
+    """Refuses paths of attributes that take long to go along, for every item of a list."""
+    for each in (*args, *options.values()):
+        if isinstance(each, str) and each.count(".") + each.count(",") > _MAX_STEPS_OF_PATH:
+            raise LimitReached(f"an attribute's path has more than {_MAX_STEPS_OF_PATH} steps")
+
+
+def _comparing_test(name: str) -> Callable[..., bool]:
+    """One of Jinja's own tests that compare values or write them out, these counted."""
+    function: Any = JINJA_TESTS[name]
+
+    @pass_context
+    def apply(context: Context, value: Any, *args: Any) -> bool:
+        meter = _meter(context)
+        for each in (value, *args):
+            if not isinstance(each, Undefined):
+                meter.charge(each)
+        return bool(function(value, *args))
+
+    return apply
+
+
+def _remainder_test(name: str) -> Callable[..., bool]:
+    """One of Jinja's own tests that work out `%`, which formats where it finds a text."""
+    function: Any = JINJA_TESTS[name]
+
+    def apply(value: Any, *args: Any) -> bool:
+        if isinstance(_given(value), Sized):
+            raise FormatFault(f"the test {name} needs a number")
+        return bool(function(value, *args))
 
     return apply
 
@@ -102,8 +196,9 @@ def _time_ago(context: Context, value: Any) -> str:
 
 @pass_context
 def _truncate_words(context: Context, text: Any, length: int = 50) -> str:
-    _meter(context).charge(text)
-    words = str(text).split()
+    _meter(context).charge(text, _WORDS_TAKE)
+    check_length(length)
+    words = str(text).split(None, length)
     return str(text) if len(words) <= length else " ".join(words[:length]) + "..."
 
 
@@ -129,6 +224,14 @@ def _literal(context: Context, value: Any) -> Any:
 
 
 @pass_context
+def _comparable(context: Context, value: Any) -> Any:
+    """Stands around both sides of a comparison, where neither is written out."""
+    if not isinstance(value, Undefined | Namespace):
+        _meter(context).charge(value)
+    return value
+
+
+@pass_context
 def _concat(context: Context, parts: list[Any]) -> str:
     """What `~` becomes."""
     meter = _meter(context)
@@ -140,6 +243,8 @@ def _concat(context: Context, parts: list[Any]) -> str:
 def _join(context: Context, value: Iterable[Any], d: Any = "", attribute: Any = None) -> Any:
     meter = _meter(context)
     items = list(meter.loop(value))
+    meter.charge(d)
+    _check_paths([attribute], {})
     if attribute is not None:
         items = [context.environment.getitem(item, attribute) for item in items]
     separator = soft_str(d)
@@ -156,12 +261,23 @@ def _join(context: Context, value: Iterable[Any], d: Any = "", attribute: Any = 
 @pass_context
 def _replace(context: Context, text: Any, old: Any, new: Any, count: int = -1) -> Any:
     _meter(context).charge(text)
+    _meter(context).charge(old)
+    _meter(context).charge(new)
     source = escape(text) if context.eval_ctx.autoescape else soft_str(text)
     old, new = soft_str(old), soft_str(new)
     if not old:
         raise FormatFault("replace needs the text that is to be replaced")
     check_text(len(source) + source.count(old) * len(new))
     return source.replace(old, new, count)
+
+
+@pass_context
+def _trim(context: Context, text: Any, chars: str | None = None) -> Any:
+    meter = _meter(context)
+    size = meter.charge(text)
+    if chars is not None:
+        meter.spend(size * meter.charge(chars) // LETTERS_AT_ONCE)
+    return soft_str(text).strip(chars)
 
 
 def _round(value: Any, precision: int = 0) -> Any:
@@ -184,7 +300,10 @@ def _tojson(context: Context, value: Any) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     **{name: JINJA_FILTERS[name] for name in _AS_THEY_ARE.split()},
-    **{name: _metered(name) for name in _METERED.split()},
+    **{name: _metered(name, 1) for name in _METERED.split()},
+    **{name: _metered(name, _PARTS_TAKE) for name in _TAKING_APART.split()},
+    **{name: _number(name) for name in ("int", "float")},
+    **{name: _comparing(name) for name in _COMPARING.split()},
     **{name: _walking(name) for name in _WALKING.split()},
     **{
         name: _formatting(name)
@@ -197,11 +316,18 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "round": _round,
     "sum": _sum,
     "tojson": _tojson,
+    "trim": _trim,
 }
 GUARDS: dict[str, Callable[..., Any]] = {
     "_loop": _loop,
     "_searched": _searched,
     "_literal": _literal,
+    "_comparable": _comparable,
     "_concat": _concat,
 }
 """Put around parts of a template by the sandbox; authors cannot name them."""
+TESTS: dict[str, Any] = {
+    **JINJA_TESTS,
+    **{name: _comparing_test(name) for name in _COMPARING_TESTS.split()},
+    **{name: _remainder_test(name) for name in _REMAINDER_TESTS.split()},
+}

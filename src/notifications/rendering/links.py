@@ -18,11 +18,10 @@ from jinja2 import nodes
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.macros import Macros, rename
 from notifications.rendering.sandbox import Sandbox
-from notifications.rendering.skeleton import copied
 from notifications.rendering.sources import parse_source
+from notifications.rendering.trees import copied, find_all, size_of, walk
 
 LINES = 1_000_000
-TITLE_END = "\ue000"  # private use: no author types it, and whitespace control leaves it alone
 MAX_DEPTH = 8
 MAX_PARTS = 100
 MAX_NODES = 50_000
@@ -106,7 +105,7 @@ class _Linker:
             chain = self._enter(part, chain)
             tree, _ = self._parsed(part, chain)
             self._collect_blocks(tree, blocks)
-            extends = next(tree.find_all(nodes.Extends), None)
+            extends = next(find_all(tree, nodes.Extends), None)
             if extends is None:
                 break
             before += self._of_child(tree, extends)
@@ -117,7 +116,7 @@ class _Linker:
     def spend(self, statements: Sequence[nodes.Node]) -> None:
         """Counts what is put in: partials within partials could grow without end."""
         for node in statements:
-            self._nodes += 1 + sum(1 for _ in node.find_all(nodes.Node))
+            self._nodes += size_of(node)
         if self._nodes > MAX_NODES:
             raise TemplateFault(
                 f"{self.names[0]} grows too large with what it includes", code="template_syntax"
@@ -145,7 +144,7 @@ class _Linker:
         tree = parse_source(part.source, env=self.env, name=part.name)
         place = len(self.names)
         self.names.append(part.name)
-        for node in tree.find_all(nodes.Node):
+        for node in walk(tree):
             node.lineno = (node.lineno or 1) + place * LINES
         self.spend([tree])
         aliases = self._imports(tree, part, chain)
@@ -156,7 +155,7 @@ class _Linker:
     def _collect_blocks(self, tree: nodes.Template, blocks: dict[str, list[nodes.Block]]) -> None:
         """Adds a text's blocks behind those of its children."""
         seen: set[str] = set()
-        for block in tree.find_all(nodes.Block):
+        for block in find_all(tree, nodes.Block):
             if block.name in seen:
                 self.fail(f"there are two blocks {block.name!r}", block)
             seen.add(block.name)
@@ -164,7 +163,7 @@ class _Linker:
 
     def _of_child(self, tree: nodes.Template, extends: nodes.Extends) -> list[nodes.Node]:
         """What of a text stays when a layout is put around it: what it sets, and its macros."""
-        if [extends] != [*tree.find_all(nodes.Extends)] or extends not in tree.body:
+        if [extends] != [*find_all(tree, nodes.Extends)] or extends not in tree.body:
             self.fail("extends stands once, at the top of a text", extends)
         for node in tree.body:
             if not isinstance(node, _OF_CHILD) and not _is_blank(node):
@@ -176,9 +175,9 @@ class _Linker:
     ) -> dict[str, str | Mapping[str, str]]:
         """What a text's imported names stand for: a macro, or a template's macros by name."""
         aliases: dict[str, str | Mapping[str, str]] = {}
-        for whole in tree.find_all(nodes.Import):
+        for whole in find_all(tree, nodes.Import):
             aliases[whole.target] = self._macros_of(self._named(part, whole), chain)
-        for node in tree.find_all(nodes.FromImport):
+        for node in find_all(tree, nodes.FromImport):
             found = self._macros_of(self._named(part, node), chain)
             for each in node.names:
                 name, alias = each if isinstance(each, tuple) else (each, each)
@@ -254,10 +253,10 @@ class _Blocks:
     def _filled(self, name: str, level: int) -> list[nodes.Node]:
         """A block by its youngest text; level 1 is what `super()` shows, and so on."""
         chosen = self._blocks[name][level]
+        self._linker.spend(chosen.body)  # before it is copied: blocks within blocks add up
         holder = nodes.Template(copied(chosen.body), lineno=chosen.lineno)
         _replace(holder, nodes.Block, lambda block: self._filled(block.name, 0))
         _replace(holder, nodes.Output, lambda output: self._with_super(output, name, level))
-        self._linker.spend(holder.body)
         return [nodes.Scope(holder.body, lineno=chosen.lineno)]
 
     def _with_super(self, output: nodes.Output, name: str, level: int) -> list[nodes.Node]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import NamedTuple
 
 from jinja2 import nodes
+
+from notifications.rendering.trees import find_all, walk
 
 Fail = Callable[[str, nodes.Node], None]
 Aliases = Mapping[str, "str | Mapping[str, str]"]
@@ -40,45 +42,58 @@ def rename(tree: nodes.Template, *, place: int, aliases: Aliases, fail: Fail) ->
 
     Answers the new names of its own macros.
     """
-    own = {node.name: f"{node.name}__{place}" for node in tree.find_all(nodes.Macro)}
+    own = {node.name: f"{node.name}__{place}" for node in find_all(tree, nodes.Macro)}
     meant: dict[str, str | Mapping[str, str]] = {**aliases, **own}
     if not meant:
         return own
-    for name in list(tree.find_all(nodes.Name)):
+    for name in list(find_all(tree, nodes.Name)):
         if name.ctx != "load" and name.name in meant:
             fail(f"{name.name!r} is a macro or an import here, and no variable", name)
-    for macro in tree.find_all(nodes.Macro):
+    for macro in find_all(tree, nodes.Macro):
         macro.name = own[macro.name]
-    for holder, field, each in list(_loads(tree)):
-        _put(holder, field, each, meant, fail)
+    for load in list(_loads(tree)):
+        _put(load, meant, fail)
     return own
 
 
-def _loads(tree: nodes.Node) -> Iterator[tuple[nodes.Node, str, nodes.Node]]:
-    """Every expression that may stand for a macro, with what holds it."""
-    for holder in [tree, *tree.find_all(nodes.Node)]:
+class _Load(NamedTuple):
+    """An expression that may stand for a macro, and where it stands in what holds it."""
+
+    holder: nodes.Node
+    field: str
+    place: int | None  # in a list of the field
+    node: nodes.Name | nodes.Getattr
+
+
+def _loads(tree: nodes.Node) -> Iterator[_Load]:
+    """Every expression that may stand for a macro."""
+    for holder in [tree, *walk(tree)]:
         for field, value in holder.iter_fields():
-            for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, nodes.Name | nodes.Getattr):
-                    yield holder, field, each
+            if isinstance(value, nodes.Name | nodes.Getattr):
+                yield _Load(holder, field, None, value)
+            elif isinstance(value, list):
+                for place, each in enumerate(value):
+                    if isinstance(each, nodes.Name | nodes.Getattr):
+                        yield _Load(holder, field, place, each)
 
 
-def _put(holder: nodes.Node, field: str, each: Any, meant: Aliases, fail: Fail) -> None:
+def _put(load: _Load, meant: Aliases, fail: Fail) -> None:
+    each = load.node
     if isinstance(each, nodes.Name):
         new = meant.get(each.name) if each.ctx == "load" else None
         if isinstance(new, str):
             each.name = new
-        elif new is not None and not isinstance(holder, nodes.Getattr):
+        elif new is not None and not isinstance(load.holder, nodes.Getattr):
             fail(f"{each.name!r} is an import: name one of its macros", each)
         return
-    module = meant.get(each.node.name) if isinstance(each.node, nodes.Name) else None
-    if module is None or isinstance(module, str):
+    owner = each.node
+    module = meant.get(owner.name) if isinstance(owner, nodes.Name) else None
+    if module is None or isinstance(module, str) or not isinstance(owner, nodes.Name):
         return
     if each.attr not in module:
-        fail(f"there is no macro {each.attr!r} in {each.node.name!r}", each)
+        fail(f"there is no macro {each.attr!r} in {owner.name!r}", each)
     new_name = nodes.Name(module[each.attr], "load", lineno=each.lineno)
-    value = getattr(holder, field)
-    if isinstance(value, list):
-        value[next(place for place, item in enumerate(value) if item is each)] = new_name
+    if load.place is None:
+        setattr(load.holder, load.field, new_name)
     else:
-        setattr(holder, field, new_name)
+        getattr(load.holder, load.field)[load.place] = new_name

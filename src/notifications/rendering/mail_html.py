@@ -8,6 +8,7 @@ Nothing is fetched: no stylesheet, no font, no include.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from css_inline import CSSInliner, InlineError
@@ -16,21 +17,18 @@ from mjml import mjml2html
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.meter import MAX_OUTPUT
-from notifications.rendering.skeleton import (
-    MARK,
-    OPTIONAL_END,
-    Skeleton,
-    Unfit,
-    tags,
-    without_comments,
-)
+from notifications.rendering.skeleton import MARK, Skeleton, Unfit
+from notifications.rendering.tags import OPTIONAL_END, sibling_pairs, tags, without_comments
+from notifications.rendering.trees import find_all
 
 MAX_TAG_DEPTH = 100  # mrml goes down the tree by recursion, on the thread's own stack
 MAX_SHEETS = 20
 MAX_STYLED = 20_000_000  # characters of stylesheets times elements
-MAX_MATCHES = 1_000_000  # rules times elements
+MAX_MATCHES = 1_000_000
+"""Rules times elements, and pairs of siblings for each rule that asks for them."""
 _HAS_STYLE = re.compile(r"<(?:mj-)?style\b", re.IGNORECASE)
-_STYLE = re.compile(r"<style\b([^<>]*)>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL)
+_SHEET_BEGINS = re.compile(r"<style\b[^<>]*+>", re.IGNORECASE)
+_SHEET_ENDS = re.compile(r"</style\s*+>", re.IGNORECASE)
 _OWN_STYLE = re.compile(
     r"(<mj-style\b[^<>]{0,200}\binline\s?=\s?[\"']inline[\"'][^<>]{0,200}>)", re.IGNORECASE
 )
@@ -38,7 +36,7 @@ _BEFORE_BODY = [
     re.compile(each, re.IGNORECASE)
     for each in (r"</head\s*>", r"<html\b[^<>]*>", r"<!doctype[^<>]*>")
 ]
-_MARKED_TAG = re.compile(r"<[a-z][^<>]*zqjz[^<>]*>", re.IGNORECASE)
+_ANY_TAG = re.compile(r"<[a-z][^<>]*+>", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _MARKED_CLASS = re.compile(
     r"(?:\b|(?<=zjqz))(?:class|id)\s?=\s?(?:\"[^\"]*zqjz|'[^']*zqjz|zqjz)", re.IGNORECASE
@@ -48,9 +46,12 @@ _MOVING = (
     "rules for a class or id that a branch or variable sets cannot be written into tags;"
     " the stylesheet stays beside"
 )
+_MANY_SHEETS = f"there are more than {MAX_SHEETS} stylesheets"
 _INLINED = "/*zqjzown*/"
 _ROWS = re.compile(r"(<table\b[^<>]*>)((?:\s|<!--zqjz\d+zjqz-->)*<tr\b)", re.IGNORECASE)
-_BY_SIBLINGS = re.compile(r"[~+]|:(?:nth|first|last|only|has|is|where|not)")
+_BY_SIBLINGS = re.compile(r"~|:(?:nth|last|only|has|is|where|not)")
+"""What may look at all of an element's siblings; `+` and `:first-child` look at one."""
+_IGNORED = 'data-css-inline="ignore"'
 _OPTIONS: dict[str, Any] = {
     "keep_at_rules": True,
     "keep_link_tags": True,
@@ -79,22 +80,26 @@ def styled(body: list[nodes.Node], *, name: str) -> Styled:
     if len(page) == 1 and isinstance(page[0], nodes.Scope):  # all of it is one block
         page[0].body, why_not = styled(page[0].body, name=name)
         return Styled(body, why_not)
-    static = "".join(data.data for node in page for data in node.find_all(nodes.TemplateData))
+    static = "".join(data.data for node in page for data in find_all(node, nodes.TemplateData))
     is_mjml = without_comments(static).lstrip().lower().startswith("<mjml")
     if not is_mjml and not _HAS_STYLE.search(static):
         return Styled(body, "")
     try:
-        if len(_HAS_STYLE.findall(static)) > MAX_SHEETS:
-            raise Unfit(f"there are more than {MAX_SHEETS} stylesheets")
+        has_many = len(_HAS_STYLE.findall(static)) > MAX_SHEETS
+        if has_many and not is_mjml:
+            raise Unfit(_MANY_SHEETS)
         skeleton = Skeleton(page)
         is_moving = not is_mjml and _has_moving_classes(skeleton.text)
-        text = _from_mjml(skeleton.text, name) if is_mjml else _inlined(skeleton.text, is_moving)
         why_not = f"{name}: {_MOVING}" if is_moving else ""
+        if is_mjml:
+            text, why_not = _from_mjml(skeleton.text, name, can_inline=not has_many)
+        else:
+            text = _inlined(skeleton.text, is_moving)
         return Styled([*head, *skeleton.statements(text)], why_not)
     except Unfit as error:
         if is_mjml:
             raise _fault(name, str(error)) from error
-        return Styled(body, f"the stylesheets of {name} are not inlined: {error}")
+        return Styled(body, _not_inlined(name, error))
 
 
 def _split(body: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:
@@ -108,7 +113,18 @@ def _split(body: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:
     return body, []
 
 
-def _from_mjml(text: str, name: str) -> str:
+def _not_inlined(name: str, error: Unfit) -> str:
+    return f"the stylesheets of {name} are not inlined: {error}"
+
+
+def _from_mjml(text: str, name: str, *, can_inline: bool = True) -> tuple[str, str]:
+    """HTML made of MJML, and why its stylesheets are not inlined, or an empty text.
+
+    What is too much for inlining is a mail all the same, as it is for HTML: its styles stay beside.
+
+    Raises:
+        TemplateFault: template_syntax, when it cannot be compiled.
+    """
     if _depth(text, is_xml=True) > MAX_TAG_DEPTH:
         raise _fault(name, f"elements are nested more than {MAX_TAG_DEPTH} deep")
     if "<mj-include" in text.lower():
@@ -117,20 +133,48 @@ def _from_mjml(text: str, name: str) -> str:
         html = mjml2html(_OWN_STYLE.sub(rf"\1{_INLINED}", text), fonts={})
     except ValueError as error:
         raise _fault(name, str(error)) from error
-    if _INLINED not in html:
-        return html
-    html = _STYLE.sub(_chosen, html)
-    return _run(_MJML, html).replace(' data-css-inline="ignore"', "").replace(_INLINED, "")
+    why_not = ""
+    if _INLINED in html:
+        try:
+            if not can_inline:
+                raise Unfit(_MANY_SHEETS)
+            html = _run(_MJML, _map_sheets(html, _chosen)).replace(f" {_IGNORED}", "")
+        except Unfit as error:
+            why_not = _not_inlined(name, error)
+    return html.replace(_INLINED, ""), why_not
 
 
-def _chosen(style: re.Match[str]) -> str:
+def _sheets(html: str) -> Iterator[tuple[re.Match[str], int]]:
+    """The stylesheets of a page: the tag that begins each, and where its inside ends."""
+    at = 0
+    while begins := _SHEET_BEGINS.search(html, at):
+        ends = _SHEET_ENDS.search(html, begins.end())
+        if ends is None:
+            return
+        yield begins, ends.start()
+        at = ends.end()
+
+
+def _map_sheets(html: str, change: Callable[[str, str], str]) -> str:
+    """The page with the tags that begin its stylesheets changed: by the tag and the inside."""
+    parts: list[str] = []
+    at = 0
+    for begins, end in _sheets(html):
+        parts += [html[at : begins.start()], change(begins[0], html[begins.end() : end])]
+        at = begins.end()
+    return "".join([*parts, html[at:]])
+
+
+def _chosen(tag: str, sheet: str) -> str:
     """Only what the author wants inlined is: MJML's own rules hold for the whole document."""
-    return style[0] if _INLINED in style[2] else f'<style data-css-inline="ignore"{style[0][6:]}'
+    return tag if _INLINED in sheet else f"<style {_IGNORED}{tag[6:]}"
 
 
 def _has_moving_classes(text: str) -> bool:
     """Whether a class or id of a tag is known only when a message is rendered."""
-    for tag in _MARKED_TAG.findall(text):
+    for tag in _ANY_TAG.findall(text):
+        if "zqjz" not in tag:
+            continue
         names = _QUOTED.sub("", tag)
         if _MARKED_CLASS.search(tag) or ("zqjz" in names and _CLASS.search(MARK.sub(" ", names))):
             return True
@@ -139,7 +183,7 @@ def _has_moving_classes(text: str) -> bool:
 
 def _inlined(text: str, keep_all: bool) -> str:
     kept = _kept if keep_all else _kept_if_marked
-    text = _with_body(_STYLE.sub(kept, text))
+    text = _with_body(_map_sheets(text, kept))
     # A table without tbody would get one, which began before a loop over rows and ended in it.
     return _run(_HTML, _ROWS.sub(r"\1<tbody>\2", text)).replace(' data-css-inline="keep"', "")
 
@@ -153,13 +197,13 @@ def _with_body(text: str) -> str:
     return f"{text[:at]}<body>{text[at:]}"
 
 
-def _kept_if_marked(style: re.Match[str]) -> str:
+def _kept_if_marked(tag: str, sheet: str) -> str:
     """A stylesheet with variables stays, so that none is lost with a rule that matches nothing."""
-    return _kept(style) if "zqjz" in style[2] else style[0]
+    return _kept(tag, sheet) if "zqjz" in sheet else tag
 
 
-def _kept(style: re.Match[str]) -> str:
-    return f'<style data-css-inline="keep"{style[0][6:]}'
+def _kept(tag: str, _sheet: str) -> str:
+    return f'<style data-css-inline="keep"{tag[6:]}'
 
 
 def _run(inliner: CSSInliner, html: str) -> str:
@@ -176,14 +220,29 @@ def _run(inliner: CSSInliner, html: str) -> str:
 
 def _is_bounded(html: str) -> bool:
     """Whether matching every rule with every element is soon done, however it is written."""
-    elements = sum(1 for _ in tags(html))
-    sheets = "".join(style[2] for style in _STYLE.finditer(html))
-    rules = sheets.count("{") + sheets.count(",") + elements * len(_BY_SIBLINGS.findall(sheets))
+    elements = _elements(html)
+    sheets = "".join(
+        html[begins.end() : end] for begins, end in _sheets(html) if _IGNORED not in begins[0]
+    )
+    matches = elements * (sheets.count("{") + sheets.count(","))
+    by_siblings = len(_BY_SIBLINGS.findall(sheets))
+    if by_siblings and matches <= MAX_MATCHES:
+        matches += by_siblings * sibling_pairs(html)
     return (
         len(sheets) * elements <= MAX_STYLED
-        and rules * elements <= MAX_MATCHES
+        and matches <= MAX_MATCHES
         and _depth(html) <= MAX_TAG_DEPTH
     )
+
+
+def _elements(html: str) -> int:
+    """How many elements there are: those that begin, and paragraphs that only end."""
+    begun = surplus = 0
+    for name, step in tags(html):
+        begun += step >= 0
+        if name in ("p", "br"):
+            surplus += 1 if step < 0 else -1
+    return begun + max(0, surplus)
 
 
 def _depth(text: str, *, is_xml: bool = False) -> int:

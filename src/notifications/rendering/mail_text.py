@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from html.parser import HTMLParser
+from collections.abc import Mapping
 from typing import Any
 
 from inscriptis import get_text
@@ -18,9 +18,12 @@ from inscriptis.model.config import ParserConfig
 from jinja2 import nodes
 
 from notifications.rendering.engine import TEXT, CompiledText
-from notifications.rendering.meter import METER, Meter
+from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
+from notifications.rendering.pages import End, Event, Start, Text, read_page
 from notifications.rendering.sandbox import Sandbox
-from notifications.rendering.skeleton import MARK, VOID, Skeleton, Unfit
+from notifications.rendering.skeleton import MARK, Skeleton, Unfit
+from notifications.rendering.tags import VOID
+from notifications.rendering.trees import find_all
 
 _HTML_VALUES = frozenset({"safe", "e", "escape", "forceescape"})
 _UNSHOWN = frozenset({"head", "style", "script", "title", "template"})
@@ -41,9 +44,9 @@ class PlainText(CompiledText):
 
     def _prepared(self, tree: nodes.Template, env: Sandbox) -> Sandbox:
         super()._prepared(tree, env)
-        if any(node.name in _HTML_VALUES for node in tree.find_all(nodes.Filter)):
+        if any(node.name in _HTML_VALUES for node in find_all(tree, nodes.Filter)):
             raise Unfit("a value is HTML")
-        for macro in reversed(list(tree.find_all(nodes.Macro))):  # the inner ones first
+        for macro in reversed(list(find_all(tree, nodes.Macro))):  # the inner ones first
             macro.body = _plain(macro.body)
         tree.body = _plain(tree.body)
         tree.set_environment(TEXT)
@@ -59,22 +62,31 @@ class PlainText(CompiledText):
 def _plain(body: list[nodes.Node]) -> list[nodes.Node]:
     skeleton = Skeleton(body)
     writer = _Writer()
-    writer.feed(skeleton.text)
-    writer.close()
+    for event in read_page(skeleton.text):
+        writer.take(event)
     return skeleton.statements("".join(writer.said), may_lose=True)
 
 
-class _Writer(HTMLParser):
+class _Writer:
     """Writes down what a page says; blanks and empty lines are tidied when it is rendered."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.said: list[str] = []
         self._links: list[str] = []
         self._unshown: list[str] = []  # open elements of the tag that began what is not shown
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    def take(self, event: Event) -> None:
+        """What comes next in the page."""
+        if isinstance(event, Start):
+            self._start(event.name, event.attributes)
+        elif isinstance(event, End):
+            self._end(event.name)
+        elif isinstance(event, Text):
+            self._text(event.data)
+        else:
+            self._comment(event.data)
+
+    def _start(self, tag: str, given: Mapping[str, str]) -> None:
         if self._unshown:
             if tag == self._unshown[0]:
                 self._unshown.append(tag)
@@ -94,7 +106,7 @@ class _Writer(HTMLParser):
         elif tag in ("br", "hr"):
             self._say("\n" if tag == "br" else f"{_LINE}---{_LINE}")
 
-    def handle_endtag(self, tag: str) -> None:
+    def _end(self, tag: str) -> None:
         if self._unshown:
             if tag == self._unshown[0]:
                 self._unshown.pop()
@@ -106,11 +118,11 @@ class _Writer(HTMLParser):
             self._say("\t")
         self._break(tag)
 
-    def handle_data(self, data: str) -> None:
+    def _text(self, data: str) -> None:
         if not self._unshown:
             self._say(_BLANKS.sub(" ", data))
 
-    def handle_comment(self, data: str) -> None:
+    def _comment(self, data: str) -> None:
         mark = f"<!--{data}-->"
         if MARK.fullmatch(mark) and not self._unshown:
             self._say(mark)
@@ -136,11 +148,20 @@ def _broken(run: re.Match[str]) -> str:
 
 
 _STRICT = ParserConfig(css=CSS_PROFILES["strict"], display_links=True)
+_ROW = re.compile(r"<tr\b", re.IGNORECASE)
+_OF_TABLES = re.compile(r"(</?)(?:table|tbody|thead|tfoot|tr|td|th)\b", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=16)
 def text_of_html(html: str) -> str:
-    """The text of a page as it was rendered; links keep their address."""
+    """The text of a page as it was rendered; links keep their address.
+
+    Each cell is as wide as the widest of its column: where that could make more text than a render
+    may, cells come one below the other.
+    """
+    widest = max(map(len, html.split("<")))
+    if widest * len(_ROW.findall(html)) > MAX_OUTPUT:
+        html = _OF_TABLES.sub(r"\1div", html)
     text: str = get_text(html, _STRICT)
     lines = (line.strip() for line in text.strip().splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

@@ -7,6 +7,7 @@ busy machine must not fail an honest template.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -25,14 +26,33 @@ MAX_BITS = 1_024
 MAX_CALLS = 8
 RENDER_CPU_SECONDS = 0.15
 METER = "_meter"
-_LARGE = 4_096
+LIMIT = "template_limit"
+"""The code of a TemplateFault for a render that asked for more than it may use."""
+LARGE = 4_096
+LETTERS_AT_ONCE = 8
+"""Letters that are looked for in a text while one is copied."""
 _SHOWN_NODES = 2_000
+_WEIGHED_NODES = 50_000
 _CHARACTERS_A_NODE = 64
 _TICKS = 32
+_NUMBERS = frozenset({int, float, bool})
 
 
 class LimitReached(TemplateRuntimeError):
     """The template asked for more than a render may use."""
+
+
+class TimeSpent(LimitReached):
+    """The render used up its CPU time."""
+
+
+class _AtWork(threading.local):
+    """The meter of the render that this thread is at."""
+
+    meter: Meter
+
+
+AT_WORK = _AtWork()
 
 
 class Meter:
@@ -92,18 +112,24 @@ class Meter:
         if self.started is None:
             self.started = now
         elif now - self.started > RENDER_CPU_SECONDS:
-            raise LimitReached(f"rendering takes more than {RENDER_CPU_SECONDS:g} s of CPU time")
+            raise TimeSpent(f"rendering takes more than {RENDER_CPU_SECONDS:g} s of CPU time")
 
-    def charge(self, value: Any) -> int:
-        """Counts a value that is about to be worked on as text; answers its size in characters."""
+    def charge(self, value: Any, times: int = 1) -> int:
+        """Counts a value that is about to be worked on as text, or compared.
+
+        times: how much more than copying the work takes. Answers the size in characters.
+        """
         if isinstance(value, str):
             size = len(value)
-        elif isinstance(value, list | tuple | dict | set | range):
-            size = weigh(value, MAX_STEPS) * _CHARACTERS_A_NODE
-        else:
-            check_data(value)
+        elif type(value) in _NUMBERS:
             size = _CHARACTERS_A_NODE
-        return self.spend(size)
+        elif isinstance(value, list | tuple | dict | set | range):
+            size = weigh(value, _WEIGHED_NODES) * _CHARACTERS_A_NODE
+        else:
+            check_value(value)
+            size = _CHARACTERS_A_NODE
+        self.spend(size * times)
+        return size
 
     def spend(self, size: int) -> int:
         """Counts work on so many characters."""
@@ -111,7 +137,7 @@ class Meter:
         if self.characters < 0:
             raise LimitReached(f"more than {MAX_CHARACTERS:,} characters are worked on")
         self.operations += 1
-        if size > _LARGE or self.operations % _TICKS == 0:
+        if size > LARGE or self.operations % _TICKS == 0:
             self.check_time()
         return size
 
@@ -126,6 +152,20 @@ class Meter:
         check_length(len(items))
         self.spend(len(items) * _CHARACTERS_A_NODE)
         return items
+
+
+def check_value(value: Any) -> None:
+    """Refuses what is no data, and namespaces: they may hold anything, themselves included."""
+    if isinstance(value, Namespace):
+        raise LimitReached("a namespace is no value")
+    check_data(value)
+
+
+def check_number(value: Any) -> Any:
+    """Refuses a whole number that is too long; answers the value."""
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise LimitReached("a number grows too large")
+    return value
 
 
 def check_data(value: Any) -> None:
@@ -171,10 +211,8 @@ def weigh(value: Any, limit: int) -> int:
             waiting += each
         elif isinstance(each, range):
             count += len(each)
-        elif isinstance(each, Namespace):
-            raise LimitReached("a namespace is no value")
         else:
-            check_data(each)
+            check_value(each)
         if count + len(waiting) > limit:
             raise LimitReached(f"a list or mapping holds more than {limit:,} values")
     return count

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from notifications.rendering.emoji import whole_until
+
 MAX_PUSH_BYTES = 3_500
 """Title and body as JSON in UTF-8; the rest of 3,993 bytes is for the reference, keys and names."""
 MAX_TITLE_BYTES = 500
@@ -29,12 +31,16 @@ def push_bytes(title: str, body: str) -> int:
     return _size(title) + _size(body)
 
 
-def push_fitted(title: str, body: str) -> tuple[str, str]:
-    """A title and a body that fit, each cut at a word where it is too long, with an ellipsis."""
+def push_fitted(title: str, body: str, beside: int = 0) -> tuple[str, str]:
+    """A title and a body that fit, each cut at a word where it is too long, with an ellipsis.
+
+    beside: bytes that are taken by what goes along.
+    """
+    most = MAX_PUSH_BYTES - beside
     if (len(title) + len(body)) * _WIDEST <= MAX_TITLE_BYTES:  # most are short: no need to count
         return title, body
-    title = _cut(title, MAX_TITLE_BYTES)
-    return title, _cut(body, MAX_PUSH_BYTES - _size(title))
+    title = _cut(title, min(MAX_TITLE_BYTES, most // 2))
+    return title, _cut(body, most - _size(title))
 
 
 def push_length(title: str, body: str) -> PushLength:
@@ -57,6 +63,6 @@ def _cut(text: str, room: int) -> str:
         low, high = (
             (middle, high) if _size(kept[:middle]) + _size(_CUT) <= room else (low, middle - 1)
         )
-    kept = kept[:low]
+    kept = kept[: whole_until(text, low)]
     word_end = kept.rfind(" ", max(0, low - 30))
     return (kept[:word_end] if word_end > 0 else kept).rstrip() + _CUT

@@ -5,24 +5,24 @@ A version never changes, so what was compiled of it stays right for as long as t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import Content
+from notifications.rendering.defaults import Defaults
 from notifications.rendering.engine import CompiledText, root_of
 from notifications.rendering.filters import FORMATS
 from notifications.rendering.formats import formats_for
-from notifications.rendering.links import TITLE_END, Part
+from notifications.rendering.links import Part
 from notifications.rendering.mail_text import PlainText, text_of_html
 from notifications.rendering.meter import METER, Meter
 from notifications.rendering.push import push_fitted
 from notifications.rendering.skeleton import Unfit
+from notifications.rendering.titles import TITLE_END, marked, one_line
 
 KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
@@ -86,7 +86,6 @@ def user_context(row: UserFacts) -> dict[str, Any]:
 _NOBODY = UserFacts(0, UUID(int=0), "", "", "", "", "", "", "", "", None, None, "")
 USER_FACTS = tuple(user_context(_NOBODY))
 """What templates may read of `user`."""
-_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}  # CLDR's spaces would cost an SMS its 7-bit alphabet
 
 
@@ -94,11 +93,6 @@ def text_content(title: str, body: str, *, channel: str) -> Content:
     """The content of a notification without a template."""
     title = one_line(title)
     return Content(*(push_fitted(title, body) if channel == Channel.PUSH else (title, body)))
-
-
-def one_line(text: str) -> str:
-    """A title on one line: what follows a line break could be read as a header."""
-    return _BREAKS.sub(" ", text).strip()
 
 
 class _Part(NamedTuple):
@@ -135,11 +129,19 @@ class CompiledVersion:
         supported_channels: Sequence[str],
         default_locale: str,
         parts: Mapping[str, CompiledVersion] | None = None,
+        defaults: Defaults | None = None,
+        is_proved: bool = False,
     ) -> None:
-        """parts are the versions that the texts are built with, by the paths that they name."""
+        """parts are the versions that the texts are built with, by the paths that they name.
+
+        is_proved: its example was rendered by this release within the limits.
+        """
         self.version_id = version_id
+        self.is_proved = is_proved
+        self.defaults = defaults or Defaults()
         self._parts = parts or {}
         self.path = path
+        self.on_the_wire: Any = None  # kept by pool/desk.py
         self.required_variables = tuple(required_variables)
         self.default_locale = _normal(default_locale)
         self._content = {_normal(locale): texts for locale, texts in content.items()}
@@ -147,8 +149,23 @@ class CompiledVersion:
         self._roots = tuple((name, root_of(name)) for name in required_variables)
         self._texts: dict[tuple[str, str], CompiledText] = {}
         self._plans: dict[tuple[str, str], _Plan] = {}
-        self._channels = frozenset(each for each in Channel if self._field(each))
+        self._channels = frozenset(each for each in Channel if self.field_of(each))
         self.links_back = self._mentions(LINK_VARIABLES)
+
+    @property
+    def content(self) -> Mapping[str, Mapping[str, str]]:
+        """The texts by locale and field."""
+        return self._content
+
+    @property
+    def parts(self) -> Mapping[str, CompiledVersion]:
+        """The versions that the texts are built with, by path."""
+        return self._parts
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """The channels that its author named; empty: the texts decide."""
+        return self._listed
 
     @property
     def channels(self) -> list[str]:
@@ -202,7 +219,7 @@ class CompiledVersion:
         """
         plan = self._plans.get((channel, locale)) or self._plan(channel, locale)
         user = context.get("user")
-        zone = (user.get("timezone") if user else "") or environment().timezone
+        zone = (user.get("timezone") if user else "") or self.defaults.timezone
         formats = formats_for(plan.locale or locale, zone)
         defaults = _NO_LINKS if self.links_back else {}
         context = {**defaults, **context, FORMATS: formats, METER: Meter()}
@@ -235,7 +252,7 @@ class CompiledVersion:
         part = plan.body or plan.html or plan.subject
         return part.found_in if part else self.default_locale
 
-    def _field(self, channel: str) -> str | None:
+    def field_of(self, channel: str) -> str | None:
         """The field that serves a channel, if one of them holds a text in any locale."""
         fields = FIELDS_OF_CHANNEL[channel]
         if self._listed and channel not in self._listed:
@@ -246,7 +263,7 @@ class CompiledVersion:
         return held[0] if held else None
 
     def _plan(self, channel: str, locale: str) -> _Plan:
-        field = self._field(channel) if channel in self._channels else None
+        field = self.field_of(channel) if channel in self._channels else None
         if field is None:
             raise TemplateFault(
                 f"template {self.path} has no text for {channel}", code="channel_not_in_template"
@@ -295,7 +312,7 @@ class CompiledVersion:
         return None
 
     def _chain(self, locale: str) -> list[str]:
-        service = _normal(environment().locale)
+        service = _normal(self.defaults.locale)
         names: list[str] = []
         for name in (locale, self.default_locale, service):
             names += [name, name.partition("_")[0]]
@@ -312,7 +329,7 @@ class CompiledVersion:
         found = self._texts.get((field, locale))
         if found is None:
             found = CompiledText(
-                _marked(field, self._content[locale][field]),
+                marked(field, self._content[locale][field]),
                 html=field == HTML_FIELD,
                 name=f"{field} ({locale})",
                 library=_Shelf(self, field, locale),
@@ -333,7 +350,7 @@ class CompiledVersion:
         for tried in version._chain(locale):
             source = version._content.get(tried, {}).get(field)
             if source:
-                source = _marked(field, source) if layout else source
+                source = marked(field, source) if layout else source
                 name = f"{field} ({tried}) of {path}"
                 return Part(name, path, source, _Shelf(version, field, locale))
         raise TemplateFault(f"template {path} has no {field}", code="unknown_reference", path=path)
@@ -358,23 +375,6 @@ def _normal(locale: str) -> str:
     language, _, rest = locale.replace("-", "_").partition("_")
     territory = rest.upper() if len(rest) == 2 else rest.title()
     return f"{language.lower()}_{territory}" if rest else language.lower()
-
-
-_UNTITLED = frozenset({HTML_FIELD, _MAIL_TEXT, _SUBJECT, "sms_template"})
-_EXTENDS = re.compile(r"\s*\{%[-+]?\s*extends\b")
-_TITLED_TEXT = re.compile(r"\s*([^\n]*\S[^\n]*?)[ \t\r]*\n[ \t\r]*\n\s*\S")
-
-
-def _title_end(field: str, source: str) -> int | None:
-    """Where the title ends in a text whose first line is followed by an empty one; else None."""
-    found = None if field in _UNTITLED else _TITLED_TEXT.match(source)
-    return found.end(1) if found else None
-
-
-def _marked(field: str, source: str) -> str:
-    """The source with a mark at the end of its title; a text in a layout has the layout's."""
-    end = None if _EXTENDS.match(source) else _title_end(field, source)
-    return source if end is None else f"{source[:end]}{TITLE_END}{source[end:]}"
 
 
 def _show(part: _Part | None, plan: _Plan, context: dict[str, Any], zone: str) -> str:

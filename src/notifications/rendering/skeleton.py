@@ -8,25 +8,18 @@ anywhere, even in a table; within a tag, an attribute or a stylesheet it is a pl
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
+from notifications.rendering.tags import Balance
+from notifications.rendering.trees import copied
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-MARK = re.compile(r"<!--zqjz(\d+)zjqz-->|zqjz(\d+)zjqz(?:=\"\")?", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)([^<>]*)>", re.IGNORECASE)
-_RAW = re.compile(r"<(style|mj-style|script|title|mj-title|mj-preview|textarea)\b[^<>]*>", re.I)
-OPTIONAL_END = _words("p li td th tr tbody thead tfoot option dt dd colgroup")
-VOID = _words(
-    "area base br col embed hr img input link meta source track wbr"
-    " mj-image mj-divider mj-spacer mj-include mj-class mj-all mj-font mj-breakpoint"
+MARK = re.compile(r"<!--zqjz(\d{1,7})zjqz-->|zqjz(\d{1,7})zjqz(?:=\"\")?", re.IGNORECASE)
+_RAW = re.compile(
+    r"<(style|mj-style|script|title|mj-title|mj-preview|textarea)\b[^<>]*+>", re.IGNORECASE
 )
 
 
@@ -53,8 +46,11 @@ class Skeleton:
         self._marks: list[_Mark] = []
         self._text: list[str] = []
         self._place = _Place()
+        self._length = 0
+        self._branches: list[tuple[int, int, int]] = []  # where each begins and ends, and its line
         self._write(body)
         self.text = "".join(self._text)
+        self._check()
 
     def statements(self, text: str, *, may_lose: bool = False) -> list[nodes.Node]:
         """The tree of a text made from `text`; marks may stand in it several times.
@@ -65,11 +61,14 @@ class Skeleton:
             Unfit: for marks that are lost, or whose order would change what the template does.
         """
         pieces = _pieces(text)
+        if any(isinstance(each, int) and each >= len(self._marks) for each in pieces):
+            raise Unfit("it contains zqjz...zjqz, which has a meaning of its own")
         lost = set(range(len(self._marks))) - {each for each in pieces if isinstance(each, int)}
         if lost and not may_lose:
             line = self._marks[min(lost)].node.lineno
             raise _unfit("what stands there would be lost", line)
-        found, rest = self._read(pieces, 0)
+        reader = _Reader(self._marks, pieces)
+        found, rest = reader.read(0)
         if rest != len(pieces):
             raise Unfit("its branches would cross one another")
         return found
@@ -91,19 +90,31 @@ class Skeleton:
         between = self._place.is_between()
         for part, branch in enumerate(branches):
             self._mark(node, part)
-            first = len(self._text)
+            begin = self._length
             self._write(branch)
-            if between and not _is_balanced("".join(self._text[first:])):
-                raise _unfit("a branch opens a tag that it does not close", node.lineno)
+            if between:
+                self._branches.append((begin, self._length, node.lineno))
             if self._place.is_between() != between:
                 raise _unfit("a branch begins within a tag and ends outside of it", node.lineno)
         self._mark(node, -1)
 
-    def _say(self, data: str) -> None:
-        if MARK.search(data):
+    def _check(self) -> None:
+        """Raises Unfit for marks that are not ours, and for branches that cut an element in two."""
+        marks = [int(mark[1] or mark[2]) for mark in MARK.finditer(self.text)]
+        if marks != list(range(len(self._marks))):
             raise Unfit("it contains zqjz...zjqz, which has a meaning of its own")
+        balance = Balance(self.text)
+        for begin, end, line in self._branches:
+            if not balance.is_even(begin, end):
+                raise _unfit("a branch opens a tag that it does not close", line)
+
+    def _say(self, data: str) -> None:
         self._place.read(data)
-        self._text.append(data)
+        self._put(data)
+
+    def _put(self, text: str) -> None:
+        self._text.append(text)
+        self._length += len(text)
 
     def _mark(self, node: nodes.Node, part: int | None) -> None:
         between = self._place.is_between()
@@ -111,11 +122,23 @@ class Skeleton:
             raise _unfit("a stylesheet has branches", node.lineno)
         word = f"zqjz{len(self._marks)}zjqz"
         self._marks.append(_Mark(node, part, between))
-        self._text.append(f"<!--{word}-->" if between else word)
+        self._put(f"<!--{word}-->" if between else word)
 
-    def _read(self, pieces: list[str | int], at: int) -> tuple[list[nodes.Node], int]:
+
+class _Reader:
+    """Makes statements of pieces: texts, and the numbers of marks."""
+
+    def __init__(self, marks: list[_Mark], pieces: list[str | int]) -> None:
+        self._marks = marks
+        self._pieces = pieces
+        texts = [each if isinstance(each, str) else "" for each in pieces]
+        self._places = [0, *itertools.accumulate(map(len, texts))]
+        self._balance = Balance("".join(texts))
+
+    def read(self, at: int) -> tuple[list[nodes.Node], int]:
         """The statements from a piece on, up to a mark that begins or ends another branch."""
         found: list[nodes.Node] = []
+        pieces = self._pieces
         while at < len(pieces):
             piece = pieces[at]
             if isinstance(piece, str):
@@ -128,23 +151,20 @@ class Skeleton:
                 _put(found, made) if isinstance(made, nodes.Expr) else found.append(made)
                 at += 1
             elif mark.part == 0:
-                made, at = self._read_branches(pieces, at, mark.node)
+                made, at = self._read_branches(at, mark.node)
                 found.append(made)
             else:
                 break
         return found, at
 
-    def _read_branches(
-        self, pieces: list[str | int], at: int, node: nodes.Node
-    ) -> tuple[nodes.Node, int]:
+    def _read_branches(self, at: int, node: nodes.Node) -> tuple[nodes.Node, int]:
         branches: list[list[nodes.Node]] = []
         for part in [*range(1, len(_branches(node))), -1]:
             first = at + 1
-            branch, at = self._read(pieces, first)
-            said = "".join(each for each in pieces[first:at] if isinstance(each, str))
-            if not _is_balanced(said):
+            branch, at = self.read(first)
+            if not self._balance.is_even(self._places[first], self._places[at]):
                 raise _unfit("a branch would be torn apart", node.lineno)
-            piece = pieces[at] if at < len(pieces) else None
+            piece = self._pieces[at] if at < len(self._pieces) else None
             mark = self._marks[piece] if isinstance(piece, int) else None
             if mark is None or mark.node is not node or mark.part != part:
                 raise _unfit("its branches would cross others", node.lineno)
@@ -189,19 +209,6 @@ class _Place:
         if data[at + 1 : at + 2].isalpha() or data[at + 1 : at + 2] in ("/", "!"):
             self._open = ">"
         return at + 1
-
-
-def copied(value: Any) -> Any:
-    """A deep copy of nodes; copy.deepcopy would copy the environment as well."""
-    if isinstance(value, list):
-        return [copied(each) for each in value]
-    if not isinstance(value, nodes.Node):
-        return value
-    made = object.__new__(type(value))
-    for name, held in value.iter_fields():
-        setattr(made, name, copied(held))
-    made.lineno, made.environment = value.lineno, value.environment
-    return made
 
 
 def _branches(node: nodes.Node) -> list[list[nodes.Node]]:
@@ -249,27 +256,6 @@ def _pieces(text: str) -> list[str | int]:
     if at < len(text):
         pieces.append(text[at:])
     return pieces
-
-
-def tags(text: str) -> Iterator[tuple[str, int]]:
-    """The tags of a text that open (1) and close (-1) elements; those that need no end are 0."""
-    for end, name, rest in _TAG.findall(without_comments(text)):
-        is_leaf = rest.endswith("/") or name.lower() in VOID
-        yield name.lower(), 0 if is_leaf else (-1 if end else 1)
-
-
-def without_comments(text: str) -> str:
-    """The text outside of HTML's comments."""
-    kept, *parts = text.split("<!--")
-    return kept + "".join(part.partition("-->")[2] for part in parts)
-
-
-def _is_balanced(text: str) -> bool:
-    open_: Counter[str] = Counter()
-    for name, step in tags(text):
-        if name not in OPTIONAL_END:
-            open_[name] += step
-    return not any(open_.values())
 
 
 def _unfit(why: str, line: int) -> Unfit:

@@ -1,12 +1,16 @@
 """How long an SMS is: characters, encoding and segments.
 
 3GPP TS 23.038 (GSM 7-bit default alphabet and its extension table) and TS 23.040 (concatenation:
-a header of six bytes leaves 153 septets or 67 UTF-16 units to each segment).
+a header of six bytes leaves 153 septets or 67 UTF-16 units to each segment). Joined emoji go whole
+into a segment, as Twilio puts them (github.com/TwilioDevEd/message-segments).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from notifications.rendering.emoji import atoms
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
@@ -28,17 +32,23 @@ def sms_length(text: str) -> SmsLength:
     if all(char in _BASIC or char in _EXTENDED for char in text):
         widths = [2 if char in _EXTENDED else 1 for char in text]
         return SmsLength("GSM-7", sum(widths), _segments(widths, alone=160, joined=153))
-    widths = [2 if ord(char) > 0xFFFF else 1 for char in text]
+    widths = [_units(each) for each in atoms(text)]
     return SmsLength("UCS-2", sum(widths), _segments(widths, alone=70, joined=67))
 
 
-def _segments(widths: list[int], *, alone: int, joined: int) -> int:
-    """A character of two units is never cut in two."""
+def _units(atom: str) -> int:
+    return len(atom) + sum(ord(char) > 0xFFFF for char in atom)
+
+
+def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
+    """What has a width is never cut, but for what is longer than a whole segment."""
     if sum(widths) <= alone:
         return 1
     segments, room = 1, joined
     for width in widths:
-        if width > room:
+        if room < width and room < joined:
             segments, room = segments + 1, joined
+        while width > joined:  # of a made-up sequence: carriers cut it wherever it is full
+            segments, width = segments + 1, width - joined
         room -= width
     return segments

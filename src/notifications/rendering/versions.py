@@ -7,9 +7,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
+from django.db import DatabaseError
 
+from notifications.conf import environment
 from notifications.domain.errors import NotFound, TemplateFault
 from notifications.models import NotificationTemplate, TemplateVersion, pins_of
+from notifications.rendering.defaults import Defaults
+from notifications.rendering.release import WANTED, failed, release
 from notifications.rendering.render import CompiledVersion
 
 log = structlog.get_logger("carillon.templates")
@@ -57,6 +61,11 @@ def _load(version_ids: Sequence[int]) -> dict[int, CompiledVersion]:
     return loaded
 
 
+def service_defaults() -> Defaults:
+    """The locale and zone that the settings name."""
+    return Defaults(environment().locale, environment().timezone)
+
+
 def current_parts(content: Mapping[str, Mapping[str, str]]) -> dict[str, CompiledVersion]:
     """The published versions of the templates that texts name, by path."""
     return _parts(pins_of(content))
@@ -77,24 +86,73 @@ def compiled_row(row: TemplateVersion) -> CompiledVersion:
         supported_channels=row.supported_channels,
         default_locale=row.default_locale,
         parts=_parts(row.pins),
+        defaults=service_defaults(),
+        is_proved=row.proved_by == release(),
     )
 
 
-def precompile(limit: int = KEPT_VERSIONS) -> int:
+def refresh_proof(version: CompiledVersion) -> bool:
+    """Whether this release has proved a version; while it has not, its proof is asked for."""
+    if not version.is_proved:
+        rows = TemplateVersion.objects.filter(pk=version.version_id)
+        proved_by = rows.values_list("proved_by", flat=True).first()
+        version.is_proved = proved_by == release()
+        if proved_by not in (release(), failed(), WANTED):
+            rows.update(proved_by=WANTED)
+    return version.is_proved
+
+
+def mark_proved(version_id: int, *, is_proved: bool = True) -> None:
+    """Writes down that a version's example was rendered within the limits, or was not."""
+    by = release() if is_proved else failed()
+    TemplateVersion.objects.filter(pk=version_id).update(proved_by=by)
+    with _lock:
+        found = _versions.get(version_id)
+    if found is not None:
+        found.is_proved = is_proved
+
+
+def precompile(limit: int = KEPT_VERSIONS, *, proved: bool = False) -> int:
     """Compiles the current versions of active templates; answers how many texts. For a start.
+
+    proved: only those that this release has proved; others might take very long.
 
     One that cannot be compiled any more is logged and left: the others are still to be sent.
     """
     rows = TemplateVersion.objects.filter(
         pk__in=NotificationTemplate.objects.filter(is_active=True).values("current_version")
-    ).order_by("-pk")[:limit]
+    )
+    if proved:
+        rows = rows.filter(proved_by=release())
+    rows = rows.order_by("-pk")[:limit]
     count = 0
-    for version in versions_of(rows.values_list("pk", flat=True)).values():
+    for version in _readable(list(rows.values_list("pk", flat=True))):
         try:
             count += version.precompile()
         except TemplateFault as fault:
             log.error("template.broken", version=version.version_id, error=fault.detail)
+        except Exception as error:
+            log.error("template.broken", version=version.version_id, error=type(error).__name__)
     return count
+
+
+def _readable(keys: Sequence[int]) -> list[CompiledVersion]:
+    """Those of some versions that can be read: a row that cannot hides no other."""
+    try:
+        return list(versions_of(keys).values())
+    except DatabaseError:
+        raise
+    except Exception as error:
+        log.warning("templates.one-by-one", error=type(error).__name__)
+    found: list[CompiledVersion] = []
+    for key in keys:
+        try:
+            found += versions_of([key]).values()
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.error("template.unreadable", version=key, error=type(error).__name__)
+    return found
 
 
 def forget_versions() -> None:

@@ -5,7 +5,9 @@ itself, not copies.
 """
 
 from notifications.delivery.base import NotificationChannelProvider
+from notifications.delivery.providers.email.ses import AWSSESEmailProvider
 from notifications.delivery.providers.push.fcm import FCMPushProvider
+from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
 from notifications.domain.messages import DeliveryResult
 from notifications.services.engine import NotificationDeliveryEngine
 from notifications.services.notification import NotificationService
@@ -14,6 +16,7 @@ from notifications.services.preferences import PreferenceService
 from notifications.services.user_preferences import UserPreferenceService
 
 __all__ = [
+    "AWSSESEmailProvider",
     "DeliveryResult",
     "FCMPushProvider",
     "NotificationChannelProvider",
@@ -21,5 +24,6 @@ __all__ = [
     "NotificationService",
     "OperationsService",
     "PreferenceService",
+    "TwilioSMSProvider",
     "UserPreferenceService",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hmac
+import re
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,28 +18,32 @@ from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 from jwt import PyJWK, PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
-from rest_framework.authtoken.models import Token
 
 from directory.models import User
 from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
-from notifications.domain.identifiers import parse_identifier
 from notifications.infra import clock
 from notifications.infra.crypto import secret_hash
-from notifications.models import SCOPES, ApiKey
+from notifications.models import SCOPES, ApiKey, PersonToken
+from notifications.services.throttles import guard_sign_in
 
 ACCESS_AUDIENCE = "carillon"
 REFRESH_AUDIENCE = "carillon:refresh"  # another audience: a refresh token opens no other door
 ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=7)
 CLOCK_SKEW_S = 10
+_FARTHEST_S = 1e15
 USED_EVERY = timedelta(minutes=1)
 JWKS_TIMEOUT_S = 3
 JWKS_LIFE_S = 300
 JWKS_PAUSE_S = 5
 ASYMMETRIC = ("RS256", "ES256")
 ALL_SCOPES = "*"
+EXTERNAL = "ext:"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KINDS = 'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Unauthenticated(CarillonError):
@@ -63,7 +69,7 @@ class TokenPair:
 
 def caller_of_user(user: User) -> Caller:
     """A person: may act for themselves; staff hold every scope."""
-    return Caller(name=f"user:{user.pk}", user_id=user.pk, is_staff=user.is_staff)
+    return Caller(name=f"user:{user.pk}", user_id=user.pk, owner_id=user.pk, is_staff=user.is_staff)
 
 
 def caller_of_key(key: ApiKey) -> Caller:
@@ -73,6 +79,7 @@ def caller_of_key(key: ApiKey) -> Caller:
         scopes |= frozenset(SCOPES)
     return Caller(
         name=f"key:{key.pk}",
+        owner_id=key.owner_id,
         is_service=True,
         is_test=key.kind == ApiKey.Kind.TEST,
         scopes=scopes,
@@ -107,16 +114,27 @@ def user_of_drf_token(text: str) -> User:
     Raises:
         Unauthenticated: invalid_token, inactive_user.
     """
-    token = Token.objects.select_related("user").filter(key=text).first()
+    token = PersonToken.objects.select_related("user").filter(key_hash=secret_hash(text)).first()
     if token is None:
         raise Unauthenticated("this token is not known", code="invalid_token")
     return _active(token.user)
 
 
-def user_of_jwt(text: str, *, now: datetime) -> User:
-    """The person whom a JWT names by `user_id`: our id, our uuid, or the platform's external_id.
+def new_drf_token(user: User) -> str:
+    """A token more for a person; those that they have stay good. The text is never seen again."""
+    text = secrets.token_hex(20)
+    PersonToken.objects.create(user=user, key_hash=secret_hash(text))
+    return text
 
-    Digits are always our id; anything that is no id and no uuid is an external_id.
+
+def revoke_drf_tokens(user: User) -> int:
+    """Ends all tokens of a person at once; returns how many there were."""
+    return PersonToken.objects.filter(user=user).delete()[0]
+
+
+def user_of_jwt(text: str, *, now: datetime) -> User:
+    """The person whom a JWT names by `user_id`: our id as a number, our uuid, or `ext:` and the
+    platform's external_id.
 
     Raises:
         Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
@@ -126,13 +144,19 @@ def user_of_jwt(text: str, *, now: datetime) -> User:
     return _active(_people_named(claims.get("user_id")).first())
 
 
-def log_in(*, username: str, password: str, now: datetime) -> TokenPair:
-    """Exchanges a name and password for tokens.
+def log_in(*, username: str, password: str, address: str = "", now: datetime) -> TokenPair:
+    """Exchanges a name and password for tokens. address: the client's, by which failures count.
 
     Raises:
         Unauthenticated: invalid_credentials (wrong name, wrong password, or inactive alike).
+        Throttled: too many sign-ins failed.
     """
-    user = authenticate(username=username, password=password)
+    user = guard_sign_in(
+        lambda: authenticate(username=username, password=password),
+        address=address,
+        name=username,
+        now=now,
+    )
     if not isinstance(user, User):
         raise Unauthenticated(
             "no active user has this name and password", code="invalid_credentials"
@@ -186,14 +210,18 @@ def _active(user: User | None) -> User:
 
 
 def _people_named(identifier: object) -> QuerySet[User]:
-    key = parse_identifier(identifier)
-    if isinstance(key, int):
-        return User.objects.filter(pk=key)
-    if isinstance(key, UUID):
-        return User.objects.filter(Q(uuid=key) | Q(external_id=str(identifier)))
-    if isinstance(identifier, str) and identifier and "\x00" not in identifier:
-        return User.objects.filter(external_id=identifier)
-    raise Unauthenticated("the token has no usable claim user_id", code="invalid_token")
+    """Whom `user_id` means. Each kind is told by its form alone, so that an id of the platform's is
+    never taken for one of ours: "7" is nobody's."""
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        return User.objects.filter(pk=identifier if 0 < identifier < 1 << 63 else 0)
+    if not isinstance(identifier, str) or not identifier or _UNSTORABLE.search(identifier):
+        raise Unauthenticated(f"the token has no usable {_KINDS}", code="invalid_token")
+    if _UUID.fullmatch(identifier):
+        return User.objects.filter(uuid=UUID(identifier))
+    external_id = identifier.removeprefix(EXTERNAL)
+    if external_id and external_id != identifier:
+        return User.objects.filter(external_id=external_id)
+    raise Unauthenticated(f"nobody is known by this {_KINDS}", code="unknown_user")
 
 
 def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
@@ -230,12 +258,17 @@ def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
 def _check_times(claims: dict[str, Any], now: float) -> None:
     expires, begins = claims["exp"], claims.get("nbf", 0)
     for moment in (expires, begins):
-        if isinstance(moment, bool) or not isinstance(moment, int | float):
+        if isinstance(moment, bool) or not isinstance(moment, int | float) or not _is_time(moment):
             raise Unauthenticated("exp and nbf must be numbers of seconds", code="invalid_token")
     if now >= expires + CLOCK_SKEW_S:
         raise Unauthenticated("the token has expired: get a new one", code="expired_token")
     if now < begins - CLOCK_SKEW_S:
         raise Unauthenticated("the token is not valid yet", code="invalid_token")
+
+
+def _is_time(moment: float) -> bool:
+    """Whether it can be a time: neither NaN, which is never past, nor without an end."""
+    return -_FARTHEST_S < moment < _FARTHEST_S
 
 
 def _key_for(algorithm: object, kid: object) -> str | PyJWK:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
-from notifications.domain.identifiers import parse_identifier
+from notifications.domain.identifiers import parse_identifier, parse_key
 from notifications.infra import clock
 from notifications.models import SCOPES, ApiKey, OperatorAction
 from notifications.services.access import ALL_SCOPES
@@ -34,9 +34,9 @@ class ApiKeyAnswer(msgspec.Struct, kw_only=True):
 
 
 class IssuedKeyAnswer(ApiKeyAnswer, kw_only=True):
-    """A key with its text, which is shown this once."""
+    """A key with its text, which is shown this once; null where an Idempotency-Key replays it."""
 
-    key: str
+    key: str | None
 
 
 class ApiKeyService:
@@ -61,8 +61,10 @@ class ApiKeyService:
         _demand_no_more_than_held(caller, scopes, kind)
         with transaction.atomic():
             key, text = ApiKey.make(
-                name=name, scopes=sorted(set(scopes)), kind=kind, owner_id=caller.user_id
+                name=name, scopes=sorted(set(scopes)), kind=kind, owner_id=caller.owner_id
             )
+            key.holders = sorted({*key.holders, *people_behind(caller)})
+            key.save(update_fields=["holders"])
             _note(caller, "api-key.issued", key)
         return _issued(key, text)
 
@@ -70,7 +72,7 @@ class ApiKeyService:
         """Gives a key a new text under its old id, name and scopes; the old text ends at once.
 
         Raises:
-            NotFound, Conflict (revoked), Refused (missing_scope).
+            NotFound, Conflict (revoked), Refused (missing_scope, test_key, stronger_key).
         """
         _demand_scope(caller)
         with transaction.atomic():
@@ -78,15 +80,23 @@ class ApiKeyService:
             if key.revoked_at is not None:
                 raise Conflict("a revoked key cannot be rotated: issue another", code="revoked")
             _demand_no_more_than_held(caller, key.scopes, key.kind)
+            _demand_no_staff_behind(caller, key)
+            key.holders = sorted({*key.holders, *people_behind(caller)})
             text = key.renew()
             _note(caller, "api-key.rotated", key)
         return _issued(key, text)
 
     def revoke(self, *, identifier: object, caller: Caller) -> None:
-        """Ends a key at once and for good; to revoke it again changes nothing."""
+        """Ends a key at once and for good; to revoke it again changes nothing.
+
+        Raises:
+            NotFound, Refused (missing_scope, test_key, stronger_key).
+        """
         _demand_scope(caller)
         with transaction.atomic():
             key = self._find(identifier)
+            _demand_no_more_than_held(caller, key.scopes, key.kind)
+            _demand_no_staff_behind(caller, key)
             if key.revoked_at is None:
                 key.revoked_at = clock.now()
                 key.save(update_fields=["revoked_at"])
@@ -94,11 +104,21 @@ class ApiKeyService:
 
     def _find(self, identifier: object) -> ApiKey:
         number = parse_identifier(identifier)
-        rows = ApiKey.objects.select_for_update()
+        rows = ApiKey.objects.select_for_update(of=("self",)).select_related("owner")
         key = rows.filter(pk=number).first() if isinstance(number, int) else None
         if key is None:
             raise NotFound(f"there is no API key {identifier}", code="unknown_api_key")
         return key
+
+
+def people_behind(caller: Caller) -> set[int]:
+    """The ids of the people who may be the one that calls: oneself, or all who were ever shown the
+    key. Nobody, for a key that belongs to no person."""
+    if caller.user_id is not None:
+        return {caller.user_id}
+    number = parse_key(caller.name.removeprefix("key:"))
+    key = ApiKey.objects.filter(pk=number).first() if number else None
+    return {*key.holders, key.owner_id} - {None} if key else set()
 
 
 def _demand_scope(caller: Caller) -> None:
@@ -119,12 +139,24 @@ def _demand_no_more_than_held(caller: Caller, scopes: Sequence[str], kind: str) 
     lacking = [scope for scope in scopes if not caller.may(scope)]
     if lacking:
         raise Refused(
-            f"a key cannot hand out what it does not hold: {', '.join(lacking)}",
+            f"a key reaches no key that holds more than itself: {', '.join(lacking)}",
             code="missing_scope",
             scope=lacking[0],
         )
     if caller.is_test and kind != ApiKey.Kind.TEST:
-        raise Refused("a test key can only make test keys", code="test_key")
+        raise Refused("a test key reaches test keys only", code="test_key")
+
+
+def _demand_no_staff_behind(caller: Caller, key: ApiKey) -> None:
+    """A key of a member of staff is for staff, or for another key of the same person."""
+    owner = key.owner
+    if owner is None or caller.is_staff or owner.pk == caller.owner_id:
+        return
+    if owner.is_staff or owner.is_superuser:
+        raise Refused(
+            "this key belongs to a member of staff: it is ended and renewed by staff only",
+            code="stronger_key",
+        )
 
 
 def _check(*, name: str, scopes: Sequence[str], kind: str) -> None:

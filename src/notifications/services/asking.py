@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from directory.models import ContactPoint
 from notifications.conf import environment
@@ -32,10 +33,13 @@ from notifications.models import (
     AskedUpTo,
     DeadLetter,
     DeliveryAttempt,
+    ItemFault,
     MessageEvent,
     NotificationMessage,
+    Work,
 )
 from notifications.recording.receipts import apply_receipt
+from notifications.services.items import Items
 from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.asking")
@@ -66,38 +70,49 @@ def ask_due(*, now: datetime) -> int:
     if not askable:
         return 0
     refresh_accounts()
-    cases = [*_in_doubt(askable, now), *_silent(askable, now)]
+    doubts, silences = Items(Work.DOUBT, now=now), Items(Work.SILENCE, now=now)
+    cases = [*_in_doubt(askable, now, doubts), *_silent(askable, now, silences)]
     if not cases:
         return 0
-    answers = asyncio.run(_ask_all(cases))
-    return sum(_settle(case, found, now) for case, found in zip(cases, answers, strict=True))
+    clear = 0
+    for case, found in zip(cases, asyncio.run(_ask_all(cases)), strict=True):
+        items, key = (doubts, case.letter) if case.letter else (silences, case.message.pk)
+        clear += items.one(key, partial(_settle, case, found, now), default=False)
+    return clear
 
 
 async def _ask_all(cases: Sequence[_Case]) -> list[list[Receipt] | None]:
     """The answers, in order; None for a question that was not answered in time."""
     providers = {key: provider_class(key)() for key in {case.provider for case in cases}}
+    opened = dict(providers)
     answers: list[list[Receipt] | None] = [None] * len(cases)
 
     async def ask(place: int, case: _Case) -> None:
+        if case.provider not in opened:
+            return
         try:
-            answers[place] = await providers[case.provider].look_up(case.question)
+            answers[place] = await opened[case.provider].look_up(case.question)
         except Exception as error:  # nonsense of one answer is no reason to drop the others
             log.error("asking.failed", provider=case.provider, **where(error))
 
     try:
-        for provider in providers.values():
-            await provider.open()
+        for key, provider in list(providers.items()):
+            try:
+                await provider.open()
+            except Exception as error:  # the questions to the others are asked
+                log.error("asking.closed", provider=key, **where(error))
+                del opened[key]
         async with asyncio.timeout(_ROUND_S):
             await asyncio.gather(*(ask(place, case) for place, case in enumerate(cases)))
     except TimeoutError:
         log.warning("asking.unanswered", count=answers.count(None))
     finally:
-        for provider in providers.values():
+        for provider in opened.values():
             await provider.close()
     return answers
 
 
-def _in_doubt(askable: set[str], now: datetime) -> list[_Case]:
+def _in_doubt(askable: set[str], now: datetime, items: Items) -> list[_Case]:
     """Open letters in doubt whose time to ask has come; each is counted as asked."""
     rows = DeadLetter.objects.filter(
         resolved_at__isnull=True,
@@ -105,21 +120,25 @@ def _in_doubt(askable: set[str], now: datetime) -> list[_Case]:
         asked__lt=len(ASK_AFTER),
         failed_at__lte=now - ASK_AFTER[0],
         failed_at__gt=now - FORGOTTEN_AFTER,
-    ).order_by("failed_at", "id")
-    found = []
-    for letter in rows[: 4 * _AT_ONCE]:
-        provider = letter.provider or _only_provider(letter.channel)
-        if provider not in askable or now < letter.failed_at + ASK_AFTER[letter.asked]:
-            continue
-        claimed = DeadLetter.objects.filter(pk=letter.pk, asked=letter.asked)
-        if not claimed.update(asked=letter.asked + 1):
-            continue  # another process asks
-        case = _case_of(letter, provider)
+    )
+    found: list[_Case] = []
+    for letter in items.open(rows).order_by("failed_at", "id").defer("last_result")[: 4 * _AT_ONCE]:
+        case = items.one(letter.pk, partial(_claim, letter, askable, now), default=None, last=False)
         if case is not None:
             found.append(case)
         if len(found) == _AT_ONCE:
             break
     return found
+
+
+def _claim(letter: DeadLetter, askable: set[str], now: datetime) -> _Case | None:
+    """What is to be asked of a letter now; None where nothing is, or another process asks."""
+    provider = letter.provider or _only_provider(letter.channel)
+    if provider not in askable or now < letter.failed_at + ASK_AFTER[letter.asked]:
+        return None
+    case = _case_of(letter, provider)
+    claimed = DeadLetter.objects.filter(pk=letter.pk, asked=letter.asked)
+    return case if claimed.update(asked=letter.asked + 1) else None
 
 
 def _only_provider(channel: str) -> str:
@@ -147,10 +166,11 @@ def _case_of(letter: DeadLetter, provider: str) -> _Case | None:
 def _address_of(message: NotificationMessage) -> str:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(message.channel), "")
     points = ContactPoint.objects.filter(user_id=message.user_id or 0, kind=kind)
-    return points.values_list("address", flat=True).first() or ""
+    point = points.first()
+    return point.written_to if point else ""
 
 
-def _silent(askable: set[str], now: datetime) -> list[_Case]:
+def _silent(askable: set[str], now: datetime, items: Items) -> list[_Case]:
     """Messages that were taken a while ago and that no receipt came for.
 
     Attempts are read in the order of their keys, each once, behind a mark that all processes
@@ -165,7 +185,7 @@ def _silent(askable: set[str], now: datetime) -> list[_Case]:
             return []  # another process asks
         due = DeliveryAttempt.objects.filter(pk__gt=mark.attempt, at__lt=now - SILENT_AFTER)
         columns = ("pk", "provider", "verdict", "message_id", "provider_message_id", "at")
-        taken: dict[int, tuple[str, str]] = {}
+        taken = _failed_before(askable, now)
         end = mark.attempt
         for key, provider, verdict, message, name, at in due.order_by("pk").values_list(*columns)[
             :_ATTEMPTS_AT_ONCE
@@ -180,10 +200,34 @@ def _silent(askable: set[str], now: datetime) -> list[_Case]:
             mark.attempt = end
             mark.save()
     rows = NotificationMessage.objects.filter(pk__in=list(taken), status=MessageStatus.SENT)
-    return [
-        _Case(message, taken[message.pk][0], Question("", 0, 0, taken[message.pk][1]))
-        for message in rows.select_related("notification")
-    ]
+    cases = []
+    for key in taken:
+        read = partial(_case_of_silence, rows, key, taken[key])
+        case = items.one(key, read, default=None, last=False)
+        if case is not None:
+            cases.append(case)
+    return cases
+
+
+def _case_of_silence(
+    rows: QuerySet[NotificationMessage], key: int, asked: tuple[str, str]
+) -> _Case | None:
+    message = rows.select_related("notification").filter(pk=key).first()
+    provider, name = asked
+    return _Case(message, provider, Question("", 0, 0, name)) if message else None
+
+
+def _failed_before(askable: set[str], now: datetime) -> dict[int, tuple[str, str]]:
+    """Messages whose answer could not be applied, and whose next try is due: (provider, name)."""
+    faults = ItemFault.objects.filter(work=Work.SILENCE, next_at__lte=now)
+    keys = list(faults.order_by("next_at", "pk").values_list("item", flat=True)[:_AT_ONCE])
+    rows = DeliveryAttempt.objects.filter(message_id__in=keys, verdict=Verdict.SENT)
+    columns = ("message_id", "provider", "provider_message_id")
+    return {
+        message: (provider, name)
+        for message, provider, name in rows.order_by("pk").values_list(*columns)
+        if name and provider in askable
+    }
 
 
 def _settle(case: _Case, found: list[Receipt] | None, now: datetime) -> bool:

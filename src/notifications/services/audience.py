@@ -7,6 +7,7 @@ from typing import Any
 
 from directory.audiences import Audience, AudienceError
 from directory.models import User
+from directory.references import shown
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.services.api_keys import missing_scope
@@ -36,7 +37,7 @@ class AudienceService:
             description=found.description,
             missing_count=len(found.missing),
             missing=[
-                MissingAnswer(user_id=each.user, reason=each.reason, path=each.path)
+                MissingAnswer(user_id=shown(each.user), reason=each.reason, path=each.path)
                 for each in found.missing[:MISSING_SHOWN]
             ],
         )

@@ -21,7 +21,7 @@ class AudienceBody(msgspec.Struct, kw_only=True):
 class MissingAnswer(msgspec.Struct, kw_only=True):
     """Somebody of a list who is told nothing. reason: unknown_user or inactive_user."""
 
-    user_id: int | UUID
+    user_id: int | str
     reason: str
     path: str
 

@@ -15,19 +15,20 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from celery import Task, shared_task
+from celery import shared_task
 from django.utils.translation import npgettext, pgettext
 from kombu.exceptions import OperationalError
 
-from notifications.conf import environment
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import CarillonError
+from notifications.domain.loops import SCHEDULED_BROADCASTS
 from notifications.infra import clock
 from notifications.services import broadcast_actions as actions
 from notifications.services import broadcast_batches
 from notifications.services.broadcast_launch import find_broadcast
 from notifications.services.broadcast_retry import MAX_RETRIES, requeue
 from notifications.services.broadcast_upkeep import begin_due
+from notifications.services.round_tasks import RoundTask
 
 BATCH_SIZE = 1_000
 SEND_BATCH_SIZE = 100
@@ -235,18 +236,8 @@ def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: in
     }
 
 
-class BroadcastTask(Task[..., Any]):
-    """A task that `delay` does in place where there is no broker to take it."""
-
-    def delay(self, *args: Any, **kwargs: Any) -> Any:
-        if environment().redis_url:
-            return super().delay(*args, **kwargs)
-        return self.apply(args, kwargs)
-
-
 @shared_task(
     name="notifications.services.broadcast.send_broadcast_async",
-    base=BroadcastTask,
     max_retries=3,
 )
 def send_broadcast_async(broadcast_id: int, only_failed: bool = False, **_future: Any) -> Answer:
@@ -276,7 +267,10 @@ def send_broadcast_async(broadcast_id: int, only_failed: bool = False, **_future
 
 
 @shared_task(
-    name="notifications.services.broadcast.process_scheduled_broadcasts", base=BroadcastTask
+    name="notifications.services.broadcast.process_scheduled_broadcasts",
+    base=RoundTask,
+    loop=SCHEDULED_BROADCASTS,
+    idle={"success": True, "processed": 0},
 )
 def process_scheduled_broadcasts(**_future: Any) -> Answer:
     """Begins scheduled broadcasts whose time has come: {success, processed}. The workers look every

@@ -9,12 +9,14 @@ from typing import Any
 from django.db import transaction
 
 from directory.models import User
+from directory.moments import MomentOutOfRange, check_moment
 from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatus
 from notifications.domain.channels import Priority, lane_for
-from notifications.domain.errors import Conflict, Refused
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Refused
 from notifications.infra import clock, wakeups
 from notifications.models import Broadcast, change_broadcast_status
 from notifications.services.broadcast_launch import (
+    audience_of,
     begin,
     carry_on,
     check_terms,
@@ -67,8 +69,13 @@ def schedule(broadcast_id: int, *, at: datetime) -> Broadcast:
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        InvalidRequest: what its launch would fail on, but for an audience that is still empty.
+        InvalidRequest: what its launch would fail on, but for an audience that is still empty;
+            time_out_of_range.
     """
+    try:
+        at = check_moment(at)
+    except MomentOutOfRange as error:
+        raise InvalidRequest([FieldError("scheduled_at", error.code, str(error))]) from error
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     rule_of(broadcast)
@@ -121,24 +128,35 @@ def approve(broadcast_id: int, *, by: User, now: datetime) -> Broadcast:
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        Refused: own_broadcast; whoever wrote it does not approve it.
+        Refused: own_broadcast; whoever wrote, changed or sent it does not approve it.
         InvalidRequest: as `launch`.
     """
+    find_broadcast(broadcast_id)
+    with transaction.atomic():  # locked, so that nobody is let in who has a hand in it meanwhile
+        Broadcast.objects.select_for_update().get(pk=broadcast_id)
+        waits = _approve(broadcast_id, by=by, now=now)
+    if not waits:
+        carry_on(broadcast_id, until=clock.monotonic() + _AT_HAND_S)
+    return find_broadcast(broadcast_id)
+
+
+def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
+    """Whether it waits for its time; the caller holds the row."""
     found = find_broadcast(broadcast_id)
     if found.status != _S.AWAITING_APPROVAL:
         raise _wrong_status("approve", found.status)
-    if found.created_by_id == by.pk:
-        detail = "A broadcast is approved by somebody other than its author"
+    if by.pk == found.created_by_id or by.pk in found.hands:
+        detail = "A broadcast is approved by somebody who neither wrote, changed nor sent it"
         raise Refused(detail, code="own_broadcast")
+    count = audience_of(found, now=now).count()
+    values: dict[str, Any] = {"approved_by": by, "approved_count": count, "review_note": ""}
     if found.scheduled_at is not None and found.scheduled_at > now:
         check_terms(found)
-        values: dict[str, Any] = {"approved_by": by, "review_note": ""}
         _change(broadcast_id, "approve", _S.SCHEDULED, {_S.AWAITING_APPROVAL}, values=values)
-        return find_broadcast(broadcast_id)
+        return True
     begin(broadcast_id, now=now)
-    Broadcast.objects.filter(pk=broadcast_id).update(approved_by=by, review_note="")
-    carry_on(broadcast_id, until=clock.monotonic() + _AT_HAND_S)
-    return find_broadcast(broadcast_id)
+    Broadcast.objects.filter(pk=broadcast_id).update(**values)
+    return False
 
 
 def reject(broadcast_id: int, *, by: User, now: datetime, note: str) -> Broadcast:

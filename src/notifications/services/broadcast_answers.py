@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class BroadcastBody(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -31,14 +32,14 @@ class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is to be changed of a draft or scheduled broadcast; what is left out stays.
     scheduled_at: null makes it a draft again."""
 
-    target_group: str | None = None
-    message: str | None = None
+    target_group: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
     target_filter: dict[str, Any] | None = None
-    title: str | None = None
-    channels: list[str] | None = None
-    delivery: str | None = None
-    category: str | None = None
-    priority: int | str | None = None
+    title: str | UnsetType = UNSET
+    channels: list[str] | UnsetType = UNSET
+    delivery: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    priority: int | str | UnsetType = UNSET
     scheduled_at: datetime | None = None
 
 
@@ -141,11 +142,17 @@ class BroadcastRecipientList(msgspec.Struct, kw_only=True):
 
 
 class BroadcastDone(msgspec.Struct, kw_only=True):
-    """What was done, in words, and the broadcast as it then is."""
+    """What was done, in words, and the broadcast as it then is.
+
+    unknown_recipients: those of a list who are told nothing, because there is no such user or the
+    user is not active; the first 100 of unknown_count.
+    """
 
     success: bool
     data: BroadcastAnswer
     message: str
+    unknown_count: int = 0
+    unknown_recipients: list[str] = []
 
 
 class BroadcastDetailAnswer(msgspec.Struct, kw_only=True):

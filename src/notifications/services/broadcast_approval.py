@@ -11,6 +11,8 @@ from notifications.models import Broadcast, change_broadcast_status
 from notifications.services.broadcast_launch import audience_of
 
 _S = BroadcastStatus
+GROWTH = 1.1
+"""Of an audience since it was approved; beyond it somebody is asked again."""
 
 
 def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
@@ -20,8 +22,12 @@ def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
         InvalidRequest: what the audience names is gone.
     """
     limit = environment().broadcast_approval_over
-    if not limit or broadcast.approved_by_id is not None:
+    if not limit:
         return False
+    if broadcast.approved_by_id is not None:
+        if broadcast.approved_count is None:
+            return False
+        limit = max(limit, int(broadcast.approved_count * GROWTH))
     return audience_of(broadcast, now=now).count() > limit
 
 

@@ -23,6 +23,7 @@ from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.infra import clock
+from notifications.infra.processes import own_name
 from notifications.models import (
     BATCH_SIZE,
     Broadcast,
@@ -46,7 +47,7 @@ from notifications.services.broadcast_launch import (
 )
 from notifications.services.broadcast_retry import requeue_part, retry
 from notifications.services.broadcast_upkeep import settle
-from notifications.services.driving import deliver_leases, own_name
+from notifications.services.driving import deliver_leases, enlist
 
 _PAUSE_S = 0.05
 _COUNT_WITHIN_S = 10.0
@@ -219,12 +220,13 @@ def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) ->
 def hand_over(broadcast_id: int) -> None:
     """Delivers what is due of a broadcast, and waits for what another process has in hand."""
     owner = own_name("broadcast")
-    give_up_at = clock.monotonic() + environment().lease_seconds
+    give_up_at = clock.monotonic() + environment().lease_seconds + environment().call_seconds
     while True:
         broadcast = find_broadcast(broadcast_id)
         if broadcast.status != BroadcastStatus.SENDING:
             return
         lane = Lane(lane_for(Priority(broadcast.priority), mass=True))
+        enlist(owner)
         leases = batches.lease_of_source(
             broadcast.source,
             owner=owner,

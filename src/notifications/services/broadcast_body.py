@@ -36,6 +36,10 @@ def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool
     return broadcast, send
 
 
+_NULLABLE = ("scheduled_at", "target_filter")
+"""What a change may empty."""
+
+
 def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Applies changes to a row, unsaved; returns the changed fields.
 
@@ -44,6 +48,9 @@ def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime
     """
     fields = Fields(body)
     fields.refuse_unknown(BroadcastChangeBody.__struct_fields__)
+    for name in body:
+        if body[name] is None and name not in _NULLABLE:
+            fields.fault(name, "wrong_type", "must not be null: leave it out to keep what it is")
     values = _values(fields, now=now)
     for name, value in values.items():
         setattr(broadcast, name, value)

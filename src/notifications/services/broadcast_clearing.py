@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -23,12 +24,14 @@ from notifications.models import (
     BroadcastRecipient,
     DeliveryBatch,
     NotificationMessage,
+    Work,
     change_status,
     unpack_keys,
 )
 from notifications.models.recipient_states import take_launch, take_turn
 from notifications.models.recipients import untold
 from notifications.services.broadcast_fold import Counted, count_keys, write_counts
+from notifications.services.items import Items
 
 _AT_ONCE = 100
 _PEOPLE = 2_000
@@ -40,13 +43,19 @@ def clear_cancelled(*, now: datetime, until: float) -> int:
 
     until: a reading of the monotonic clock at which to leave the rest to the next round.
     """
+    items = Items(Work.CLEAR, now=now)
     rows = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED.value, cleared=False)
     cleared = 0
-    for broadcast in rows.order_by("pk").defer("error_log")[:_AT_ONCE]:
+    for key in list(items.open(rows).order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]):
         if clock.monotonic() >= until:
             break
-        cleared += clear(broadcast, now=now, until=until)
+        cleared += items.one(key, partial(_clear_one, key, now=now, until=until), default=False)
     return cleared
+
+
+def _clear_one(broadcast_id: int, *, now: datetime, until: float) -> bool:
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    return row is not None and clear(row, now=now, until=until)
 
 
 def clear(broadcast: Broadcast, *, now: datetime, until: float | None = None) -> bool:

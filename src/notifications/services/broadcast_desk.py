@@ -4,7 +4,7 @@ here are who may, what is said, and when a second person must agree."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,15 +12,17 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import pgettext
 
+from directory.audiences import Missing
 from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
+from notifications.infra import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
 from notifications.services import broadcast_actions as actions
-from notifications.services.api_keys import missing_scope
+from notifications.services.api_keys import missing_scope, people_behind
 from notifications.services.broadcast import cancel_message, retried
 from notifications.services.broadcast_answers import (
     BroadcastCancelAnswer,
@@ -35,7 +37,7 @@ from notifications.services.broadcast_answers import (
 )
 from notifications.services.broadcast_approval import ask_approval, wants_approval
 from notifications.services.broadcast_body import nobody, read_changes, read_new
-from notifications.services.broadcast_dry_run import dry_run, may_be_tried
+from notifications.services.broadcast_dry_run import UNKNOWN_SHOWN, dry_run, may_be_tried
 from notifications.services.broadcast_launch import audience_of
 from notifications.services.broadcast_pages import broadcast_answer, detail
 
@@ -73,15 +75,18 @@ class BroadcastDesk:
         check_scope(caller)
         broadcast, send = read_new(body, now=now)
         _check_priority(broadcast, caller)
-        broadcast.recipient_count = _count(broadcast, now=now)
+        broadcast.recipient_count, missing = _people_of(broadcast, now=now)
         broadcast.created_by_id = caller.user_id
+        broadcast.hands = sorted(people_behind(caller))
         broadcast.is_test = caller.is_test
         with transaction.atomic():
             broadcast.save()
+            commits.makes(broadcast_id=broadcast.pk)
             _note(caller, "create", broadcast, now=now)
             if send or broadcast.scheduled_at:
                 _go(broadcast, now=now)
-        return self._done(broadcast.pk, caller, pgettext("broadcast", "The broadcast was created"))
+        text = pgettext("broadcast", "The broadcast was created")
+        return self._done(broadcast.pk, caller, text, missing)
 
     def change(
         self, identifier: object, *, body: Mapping[str, Any], caller: Caller, now: datetime
@@ -98,12 +103,14 @@ class BroadcastDesk:
                 raise wrong_status("edit", broadcast.status)
             values = read_changes(broadcast, body, now=now)
             _check_priority(broadcast, caller)
-            broadcast.recipient_count = _count(broadcast, now=now)
+            broadcast.recipient_count, missing = _people_of(broadcast, now=now)
             broadcast.approved_by = None
-            broadcast.save(update_fields=[*values, "recipient_count", "approved_by", "updated_at"])
+            broadcast.hands = sorted({*broadcast.hands, *people_behind(caller)})
+            kept = ("recipient_count", "approved_by", "hands", "updated_at")
+            broadcast.save(update_fields=[*values, *kept])
             _note(caller, "change", broadcast, now=now)
             _move_on(broadcast, rescheduled="scheduled_at" in values, now=now)
-        return self._done(key, caller, pgettext("broadcast", "The broadcast was changed"))
+        return self._done(key, caller, pgettext("broadcast", "The broadcast was changed"), missing)
 
     def delete(self, identifier: object, *, caller: Caller, now: datetime) -> None:
         """Removes a draft or scheduled broadcast.
@@ -143,15 +150,17 @@ class BroadcastDesk:
         broadcast = self.find(identifier, caller=caller)
         if broadcast.status not in _OPEN:
             raise wrong_status("send", broadcast.status)
+        missing = audience_of(broadcast, now=now).missing
         with transaction.atomic():
             _note(caller, "send", broadcast, now=now)
+            _take_in_hand(broadcast, caller)
             if wants_approval(broadcast, now=now):
                 _ask_approval(broadcast, {"scheduled_at": None})
                 text = pgettext("broadcast", "The broadcast awaits approval")
             else:
                 actions.launch(broadcast.pk, now=now)
                 text = pgettext("broadcast", "The broadcast is being sent")
-        return self._done(broadcast.pk, caller, text)
+        return self._done(broadcast.pk, caller, text, missing)
 
     def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunAnswer:
         """What sending a broadcast that was not launched yet would lead to; nothing is written.
@@ -232,7 +241,7 @@ class BroadcastDesk:
         return self._done(key, caller, pgettext("broadcast", "The broadcast goes on"))
 
     def approve(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-        """Lets a broadcast go; somebody other than its author must.
+        """Lets a broadcast go. Whoever wrote, changed or sent it, or holds a key that did, may not.
 
         Raises:
             Refused: own_broadcast, not_a_person, missing_scope.
@@ -261,9 +270,17 @@ class BroadcastDesk:
         text = pgettext("broadcast", "The broadcast was sent back")
         return self._done(broadcast.pk, caller, text)
 
-    def _done(self, key: int, caller: Caller, message: str) -> BroadcastDone:
+    def _done(
+        self, key: int, caller: Caller, message: str, missing: Sequence[Missing] = ()
+    ) -> BroadcastDone:
         row = self.find(key, caller=caller)
-        return BroadcastDone(success=True, data=broadcast_answer(row), message=message)
+        return BroadcastDone(
+            success=True,
+            data=broadcast_answer(row),
+            message=message,
+            unknown_count=len(missing),
+            unknown_recipients=[str(each.user) for each in missing[:UNKNOWN_SHOWN]],
+        )
 
 
 def check_scope(caller: Caller) -> None:
@@ -307,22 +324,30 @@ def _ask_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
         raise wrong_status("send", broadcast.status)
 
 
-def _count(broadcast: Broadcast, *, now: datetime) -> int:
-    """How many people it is meant for.
+def _people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
+    """How many people it is meant for, and who of its lists is told nothing.
 
     Raises:
         InvalidRequest: no_recipients.
     """
-    count = audience_of(broadcast, now=now).count()
+    audience = audience_of(broadcast, now=now)
+    count = audience.count()
     if not count:
         raise nobody(broadcast.target_group)
-    return count
+    return count, audience.missing
 
 
 def _check_priority(broadcast: Broadcast, caller: Caller) -> None:
     critical = "priority:critical"
     if broadcast.priority == Priority.CRITICAL and not caller.may(critical):
         raise missing_scope(critical)
+
+
+def _take_in_hand(broadcast: Broadcast, caller: Caller) -> None:
+    """Whoever sends a broadcast does not approve it."""
+    row = Broadcast.objects.select_for_update().get(pk=broadcast.pk)
+    row.hands = sorted({*row.hands, *people_behind(caller)})
+    row.save(update_fields=["hands"])
 
 
 def _person(caller: Caller) -> User:

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -23,7 +24,7 @@ from notifications.domain.broadcast_lifecycle import RecipientState, recipient_s
 from notifications.domain.channels import Channel
 from notifications.domain.lifecycle import REACHED
 from notifications.infra import clock
-from notifications.models import Broadcast, BroadcastNews, BroadcastRecipient, unpack_keys
+from notifications.models import Broadcast, BroadcastNews, BroadcastRecipient, Work, unpack_keys
 from notifications.models.recipient_states import (
     Found,
     Written,
@@ -31,6 +32,7 @@ from notifications.models.recipient_states import (
     take_turn,
     write_states,
 )
+from notifications.services.items import Items
 
 AT_ONCE = 2_000
 """Notifications that are counted in one transaction."""
@@ -70,30 +72,41 @@ def fold_news(*, now: datetime, until: float | None = None) -> set[int]:
     of processes may do this at once: a broadcast that another one counts is left to it.
     """
     changed: set[int] = set()
+    items = Items(Work.COUNT, now=now)
     after = 0
     while until is None or clock.monotonic() < until:
         rows = list(BroadcastNews.objects.filter(pk__gt=after).order_by("pk")[:_NEWS])
         if not rows:
             break
         after = rows[-1].pk
-        for broadcast_id, ids in _by_broadcast(rows).items():
-            for part in ids:
-                if _fold(broadcast_id, part, now=now):
-                    changed.add(broadcast_id)
+        by_broadcast: dict[int, list[BroadcastNews]] = defaultdict(list)
+        for row in rows:
+            by_broadcast[row.broadcast_id].append(row)
+        for broadcast_id, some in by_broadcast.items():
+            if broadcast_id in items.waiting:
+                continue
+            count = partial(_fold_all, broadcast_id, some, now=now)
+            if items.one(broadcast_id, count, default=False):
+                changed.add(broadcast_id)
     return changed
 
 
-def _by_broadcast(rows: Iterable[BroadcastNews]) -> dict[int, list[list[int]]]:
-    """The ids of news by broadcast, in parts of about AT_ONCE notifications."""
-    parts: dict[int, list[list[int]]] = defaultdict(lambda: [[]])
-    sizes: Counter[int] = Counter()
+def _fold_all(broadcast_id: int, rows: Iterable[BroadcastNews], *, now: datetime) -> bool:
+    counted = [_fold(broadcast_id, part, now=now) for part in _parts(rows)]
+    return any(counted)
+
+
+def _parts(rows: Iterable[BroadcastNews]) -> list[list[int]]:
+    """The ids of a broadcast's news in parts of about AT_ONCE notifications."""
+    parts: list[list[int]] = [[]]
+    total = 0
     for row in rows:
         size = len(unpack_keys(row.keys))
-        if sizes[row.broadcast_id] + size > AT_ONCE and parts[row.broadcast_id][-1]:
-            parts[row.broadcast_id].append([])
-            sizes[row.broadcast_id] = 0
-        parts[row.broadcast_id][-1].append(row.pk)
-        sizes[row.broadcast_id] += size
+        if total + size > AT_ONCE and parts[-1]:
+            parts.append([])
+            total = 0
+        parts[-1].append(row.pk)
+        total += size
     return parts
 
 
@@ -135,12 +148,13 @@ def _row_of(messages: Sequence[Found], counted: Counted) -> Written | None:
         return None
     if state == first.state and _same(first.channels, statuses):
         return None
-    error = _reason(messages) if state == RecipientState.FAILED else None
+    has_failed = state == RecipientState.FAILED
+    error = _reason(messages) if has_failed else _decision(messages, state)
     if state != first.state:
         counted.move(first.state, state)
     if first.error and first.state == RecipientState.FAILED:
         counted.reasons[first.error] -= 1
-    if error:
+    if error and has_failed:
         counted.reasons[error] += 1
         if first.state != RecipientState.FAILED:
             counted.failures.append((first.person, error))
@@ -165,6 +179,14 @@ def _same(text: str | None, statuses: dict[str, str]) -> bool:
 def _reason(messages: Sequence[Found]) -> str:
     failed = [each for each in messages if each.status == "failed"]
     return _words(failed[-1])
+
+
+def _decision(messages: Sequence[Found], state: str) -> str | None:
+    """Why a suppressed recipient was sent nothing: the reason of the last decision."""
+    if state != RecipientState.SUPPRESSED:
+        return None
+    trails = [each.trail for each in messages if each.trail]
+    return str(json.loads(f"[{trails[-1]}]")[-1][2])[:_WORDS] if trails else None
 
 
 def _words(message: Found) -> str:

@@ -60,7 +60,8 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
-    if not with_people and not _anybody(audience_of(broadcast, now=now)):
+    meant = 0 if with_people else audience_of(broadcast, now=now).count()
+    if not with_people and not meant:
         group = broadcast.target_group
         detail = f"No recipients found for group {group}"
         raise InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)
@@ -74,7 +75,7 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
         # Of a draft recipient_count said how many were meant.
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
-        values |= {"recipient_count": people}
+        values |= {"recipient_count": people, "meant_count": max(meant, people)}
         change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
     return find_broadcast(broadcast_id)
 
@@ -325,10 +326,6 @@ def _locked(broadcast_id: int) -> Broadcast:
     if found is None:
         raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
     return found
-
-
-def _anybody(audience: Audience) -> bool:
-    return next(audience.stream(), None) is not None
 
 
 def _is_over(until: float | None) -> bool:

@@ -10,8 +10,9 @@ from django.db.models import Count
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState, Tally
 from notifications.domain.broadcast_pace import Moment, eta_seconds, rate_per_second
+from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import NotFound
-from notifications.models import Broadcast, BroadcastRecipient
+from notifications.models import Broadcast, BroadcastRecipient, DeliveryBatch
 
 _LOOKED_AT = 100
 
@@ -69,7 +70,9 @@ def progress(broadcast_id: int, *, now: datetime) -> Progress:
         created_at=row.created_at,
         sent_at=row.sent_at,
         completed_at=row.completed_at,
-        eta_seconds=eta_seconds(tally.pending, rate) if sending else None,
+        eta_seconds=eta_seconds(tally.pending, rate, last_due_s=_last_due_s(row, now))
+        if sending
+        else None,
         rate_per_second=rate,
     )
 
@@ -89,6 +92,14 @@ def tally_of(broadcast: Broadcast) -> Tally:
     }
     total = max(own.total, sum(states.values()), sum(counts.values()))
     return Tally(total=total, **counts)
+
+
+def _last_due_s(broadcast: Broadcast, now: datetime) -> float:
+    """In how many seconds the last of its batches is due: one look at an index."""
+    lane = lane_for(Priority(broadcast.priority), mass=True)
+    rows = DeliveryBatch.objects.filter(lane=lane, source=broadcast.source).order_by("-due_at")
+    due_at = rows.values_list("due_at", flat=True).first()
+    return (due_at - now).total_seconds() if due_at else 0.0
 
 
 def _rate(broadcast: Broadcast, tally: Tally, *, now: datetime) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Count, F
@@ -29,6 +30,7 @@ from notifications.models import (
     DeadLetter,
     Notification,
     NotificationMessage,
+    Work,
     change_broadcast_status,
     change_status,
 )
@@ -36,6 +38,7 @@ from notifications.models.recipient_states import take_launch, take_turn
 from notifications.queue import batches
 from notifications.services.broadcast_fold import Counted, recount_rows, write_counts
 from notifications.services.broadcast_launch import CALLS, find_broadcast, make_job, ways_of
+from notifications.services.items import Items
 
 MAX_RETRIES = 3
 PART = 500
@@ -148,12 +151,13 @@ def requeue(
 
 def requeue_all(*, until: float) -> int:
     """Goes on with every retry that is under way; returns how many were finished."""
+    items = Items(Work.REQUEUE, now=clock.now())
     waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
     finished = 0
-    for broadcast_id in waiting.order_by("pk").values_list("pk", flat=True)[:100]:
+    for key in list(items.open(waiting).order_by("pk").values_list("pk", flat=True)[:100]):
         if clock.monotonic() >= until:
             break
-        finished += requeue(broadcast_id, until=until)
+        finished += items.one(key, partial(requeue, key, until=until), default=False)
     return finished
 
 

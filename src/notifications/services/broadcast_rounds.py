@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -11,8 +12,9 @@ from django.db.models import Q
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import InvalidRequest
 from notifications.infra import clock
-from notifications.models import Broadcast, change_broadcast_status
+from notifications.models import Broadcast, Work, change_broadcast_status
 from notifications.services.broadcast_launch import carry_on
+from notifications.services.items import Items
 
 QUIET = timedelta(seconds=2)
 """A launch that has not moved for so long has lost its process, or nearly: another takes it up. Two
@@ -31,18 +33,25 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
     waiting = Broadcast.objects.filter(
         idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
-    ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:100])
+    items = Items(Work.LAUNCH, now=now)
+    ids = list(items.open(waiting).order_by("pk").values_list("pk", flat=True)[:100])
     finished = 0
     for place, broadcast_id in enumerate(ids):
         began = clock.monotonic()
         if began >= until:
             break
         share = (until - began) / (len(ids) - place)  # a great launch holds up no small one
-        try:
-            finished += carry_on(broadcast_id, until=began + share)
-        except InvalidRequest as error:
-            _hold(broadcast_id, error, now=now)
+        go_on = partial(_carry_on, broadcast_id, until=began + share, now=now)
+        finished += items.one(broadcast_id, go_on, default=False)
     return finished
+
+
+def _carry_on(broadcast_id: int, *, until: float, now: datetime) -> bool:
+    try:
+        return carry_on(broadcast_id, until=until)
+    except InvalidRequest as error:
+        _hold(broadcast_id, error, now=now)
+        return False
 
 
 def refuse(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:

@@ -6,6 +6,7 @@ begins another may go on with.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from notifications.models import (
     Broadcast,
     BroadcastNews,
     DeliveryBatch,
+    Work,
     change_broadcast_status,
 )
 from notifications.services.broadcast_approval import ask_approval, wants_approval
@@ -30,6 +32,7 @@ from notifications.services.broadcast_fold import fold_news, reconcile, recount
 from notifications.services.broadcast_launch import begin
 from notifications.services.broadcast_retry import requeue_all
 from notifications.services.broadcast_rounds import carry_on_launches, refuse
+from notifications.services.items import Items
 
 RECEIPTS_WITHIN = timedelta(hours=24)
 """After that, a message without a receipt is taken to have arrived."""
@@ -54,8 +57,9 @@ def keep_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     requeued = requeue_all(until=clock.monotonic() + share)
     cleared = clear_cancelled(now=now, until=clock.monotonic() + share)
     counted = fold_news(now=now, until=clock.monotonic() + seconds)
-    for broadcast_id in counted:
-        note_pace(broadcast_id, now=now)
+    paces = Items(Work.PACE, now=now)
+    for broadcast_id in counted - paces.waiting:
+        paces.one(broadcast_id, partial(note_pace, broadcast_id, now=now), default=None)
     return {
         "begun": begun,
         "launched": launched,
@@ -72,21 +76,26 @@ def begin_due(*, now: datetime) -> int:
     One that cannot begin (nobody is in its audience any more) is a draft again, with the reason in
     its log. One whose audience has grown beyond what one person may send waits for approval.
     """
+    items = Items(Work.BEGIN, now=now)
     due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
-    begun = 0
-    for broadcast in due.order_by("scheduled_at").defer("error_log")[:_AT_ONCE]:
-        try:
-            if wants_approval(broadcast, now=now):
-                with transaction.atomic():
-                    ask_approval(broadcast.pk, {"scheduled_at": None})
-                continue
-            begin(broadcast.pk, now=now)
-            begun += 1
-        except InvalidRequest as error:
-            refuse(broadcast.pk, error, now=now)
-        except Conflict:  # another process was here before, or somebody cancelled it
-            continue
-    return begun
+    keys = list(items.open(due).order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE])
+    return sum(items.one(key, partial(_begin_one, key, now=now), default=0) for key in keys)
+
+
+def _begin_one(broadcast_id: int, *, now: datetime) -> int:
+    try:
+        broadcast = Broadcast.objects.defer("error_log").get(pk=broadcast_id)
+        if wants_approval(broadcast, now=now):
+            with transaction.atomic():
+                ask_approval(broadcast.pk, {"scheduled_at": None})
+            return 0
+        begin(broadcast.pk, now=now)
+    except InvalidRequest as error:
+        refuse(broadcast_id, error, now=now)
+        return 0
+    except (Conflict, Broadcast.DoesNotExist):
+        return 0  # another process was here before, or somebody cancelled it
+    return 1
 
 
 def note_pace(broadcast_id: int, *, now: datetime) -> None:
@@ -102,9 +111,16 @@ def note_pace(broadcast_id: int, *, now: datetime) -> None:
 
 def settle_all(*, now: datetime) -> int:
     """Ends broadcasts whose recipients are all settled; returns how many changed."""
+    items = Items(Work.SETTLE, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
-    rows = Broadcast.objects.filter(status__in=live).order_by("pk")
-    return sum(settle(row, now=now) for row in rows.defer("error_log")[:_AT_ONCE])
+    rows = items.open(Broadcast.objects.filter(status__in=live)).order_by("pk")
+    keys = list(rows.values_list("pk", flat=True)[:_AT_ONCE])
+    return sum(items.one(key, partial(_settle_one, key, now=now), default=False) for key in keys)
+
+
+def _settle_one(broadcast_id: int, *, now: datetime) -> bool:
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    return row is not None and settle(row, now=now)
 
 
 def settle(broadcast: Broadcast, *, now: datetime) -> bool:
@@ -157,12 +173,18 @@ def check_counts(*, now: datetime) -> int:
 
     What has recipients pending although nothing waits any more is counted from its messages.
     """
+    items = Items(Work.CHECK, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
-    wrong = 0
     clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
-    rows = Broadcast.objects.filter(Q(status__in=live) | clearing)
-    for broadcast in rows.order_by("pk")[:_AT_ONCE]:
-        if broadcast.messaged_done and broadcast.tally.pending and not _is_open(broadcast):
-            recount(broadcast.pk, now=now, until=clock.monotonic() + 5.0)
-        wrong += reconcile(broadcast.pk, now=now) > 0
-    return wrong
+    rows = items.open(Broadcast.objects.filter(Q(status__in=live) | clearing)).order_by("pk")
+    keys = list(rows.values_list("pk", flat=True)[:_AT_ONCE])
+    return sum(items.one(key, partial(_check_one, key, now=now), default=False) for key in keys)
+
+
+def _check_one(broadcast_id: int, *, now: datetime) -> bool:
+    broadcast = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    if broadcast is None:
+        return False
+    if broadcast.messaged_done and broadcast.tally.pending and not _is_open(broadcast):
+        recount(broadcast.pk, now=now, until=clock.monotonic() + 5.0)
+    return reconcile(broadcast.pk, now=now) > 0

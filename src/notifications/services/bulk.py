@@ -13,19 +13,17 @@ import msgspec
 from django.db import transaction
 
 from directory.models import User
+from directory.references import ExternalId, PersonKey
 from notifications.domain.callers import Caller
-from notifications.domain.errors import FieldError, InvalidRequest, NotFound
-from notifications.domain.identifiers import parse_identifier
-from notifications.domain.lifecycle import UNSETTLED
-from notifications.infra import clock
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.infra import clock, commits
 from notifications.intake.accept import Target, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
-from notifications.models.hot import hot
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
-from notifications.services.answers import BulkAnswer, JobAnswer, RejectionAnswer
+from notifications.services.answers import BulkAnswer, RejectionAnswer
 from notifications.services.api_keys import missing_scope
 from notifications.services.audience import read_audience
 from notifications.services.intents import (
@@ -47,7 +45,8 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     check_scopes(request.terms, caller, address=False)
     template = find_template(request.terms.template_path)
     check_channels(template, request.terms.channels)
-    intent = make_intent(request.terms, template, caller)
+    asked = {channel for each in request.recipients for channel in each.channels}
+    intent = make_intent(request.terms, template, caller, channels=sorted(asked))
     if request.audience is not None:
         request = _drawn(request, request.audience, caller, now)
     people = people_of(each.user for each in request.recipients)
@@ -57,12 +56,14 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
     with transaction.atomic():
         job = Job.objects.create(
             source=intent.source,
+            actor=caller.name,
             context=request.terms.context or None,
             total=request.total,
             accepted=len(targets),
             rejected=[msgspec.to_builtins(each) for each in rejected],
             created_at=now,
         )
+        commits.makes(job_id=job.uuid)
         if targets:
             accepted = accept(intent, targets, now=now, job=job)
             job.first_key = min(accepted.message_keys)
@@ -121,7 +122,7 @@ class _Judge:
         self,
         version: CompiledVersion,
         shared: Mapping[str, Any],
-        people: Mapping[int | UUID, int],
+        people: Mapping[PersonKey, int],
         caller: Caller,
     ) -> None:
         self.rejected: list[Rejection] = []
@@ -158,12 +159,13 @@ class _Judge:
         return None
 
 
-def people_of(users: Iterable[int | UUID]) -> dict[int | UUID, int]:
-    """Identifier -> id, for those who exist."""
+def people_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
+    """Key -> id, for those who exist."""
     wanted = set(users)
     numbers = [each for each in wanted if isinstance(each, int)]
     uuids = [each for each in wanted if isinstance(each, UUID)]
-    found: dict[int | UUID, int] = {}
+    theirs = [each.value for each in wanted if isinstance(each, ExternalId)]
+    found: dict[PersonKey, int] = {}
     for start in range(0, len(numbers), _IDS_AT_ONCE):
         part = numbers[start : start + _IDS_AT_ONCE]
         found.update(
@@ -172,29 +174,11 @@ def people_of(users: Iterable[int | UUID]) -> dict[int | UUID, int]:
     for start in range(0, len(uuids), _IDS_AT_ONCE):
         some = uuids[start : start + _IDS_AT_ONCE]
         found.update(User.objects.filter(uuid__in=some).values_list("uuid", "pk"))
+    for start in range(0, len(theirs), _IDS_AT_ONCE):
+        names = theirs[start : start + _IDS_AT_ONCE]
+        rows = User.objects.filter(external_id__in=names).values_list("external_id", "pk")
+        found.update((ExternalId(str(name)), key) for name, key in rows)
     return found
-
-
-def job_answer(identifier: object, caller: Caller) -> JobAnswer:
-    """See NotificationService.job."""
-    key = parse_identifier(identifier)
-    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
-    job = Job.objects.filter(**lookup).first() if key is not None else None
-    if job is None or not (job.source == caller.source or caller.may("notifications:read")):
-        raise NotFound(f"there is no job {identifier}", code="unknown_job")
-    progress: dict[str, int] = {}
-    if job.first_key is not None and job.last_key is not None:
-        progress = hot().count_by_status(job.first_key, job.last_key, job.pk)
-    return JobAnswer(
-        id=job.uuid,
-        kind=job.kind,
-        total=job.total,
-        accepted=job.accepted,
-        rejected=[RejectionAnswer(**each) for each in job.rejected],
-        progress=progress,
-        done=not any(progress.get(state) for state in UNSETTLED),
-        created_at=job.created_at,
-    )
 
 
 def _rejection(each: Rejection) -> RejectionAnswer:

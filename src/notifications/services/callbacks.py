@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 from django.db import transaction
 
-from notifications.delivery.callbacks.base import IncomingCall
+from notifications.delivery.callbacks.base import IncomingCall, check_call
 from notifications.delivery.registry import CALLBACKS, callback_reader
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError, NotFound
@@ -73,7 +73,7 @@ class CallbackService:
         refresh_accounts()
         call = IncomingCall(method, url, query, headers, body)
         try:
-            callback_reader(provider).check(call)
+            check_call(callback_reader(provider), call)
         except HttpFault as fault:
             raise CallbackUnverifiable from fault
         kept = IncomingCall(method, url, query, kept_headers(headers), body)

@@ -9,12 +9,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from notifications.domain.errors import Conflict
-from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.models import (
     BroadcastNews,
     Notification,
     NotificationMessage,
     ScheduledStatus,
+    change_scheduled,
     change_status,
     unpack_keys,
 )
@@ -24,11 +25,16 @@ from notifications.queue import batches
 _PENDING = frozenset({MessageStatus.PENDING})
 
 
-def cancel_waiting(found: Notification, *, by: str, now: datetime) -> list[str]:
+def cancel_waiting(
+    found: Notification, *, by: str, now: datetime, only_whole: bool = False
+) -> list[str]:
     """Cancels a notification's waiting messages; returns their channels.
 
+    only_whole: cancels nothing when a part of it has been sent.
+
     Raises:
-        Conflict: already_sending when a provider has one of them; not_pending when nothing waits.
+        Conflict: already_sending when a provider has one of them; not_pending when nothing waits,
+            or with only_whole.
     """
     with transaction.atomic():
         waiting = lock_waiting(found.messages.all())
@@ -38,7 +44,9 @@ def cancel_waiting(found: Notification, *, by: str, now: datetime) -> list[str]:
             raise Conflict(detail, code="already_sending")
         if not waiting:
             raise Conflict("nothing of this notification is waiting any more", code="not_pending")
-        moved = set(_cancel([message.pk for message in waiting], by=by, now=now))
+        if only_whole:
+            _check_whole(found)
+        moved = _cancel(waiting, by=by, now=now)
         _mark_cancelled([found.pk], now=now)
         BroadcastNews.objects.tell([(found.source, found.pk)])
     return [message.channel for message in waiting if message.pk in moved]
@@ -52,8 +60,10 @@ def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> 
         waiting = lock_waiting(rows)
         held = {message.notification_id for message in waiting if in_hand(message)}
         free = [message for message in waiting if message.notification_id not in held]
-        _cancel([message.pk for message in free], by=by, now=now)
-        return _mark_cancelled(list({message.notification_id for message in free}), now=now)
+        moved = _cancel(free, by=by, now=now)
+        keys = {message.notification_id for message in free if message.pk in moved}
+        _mark_cancelled(list(keys), now=now)
+    return len(keys)
 
 
 def lock_waiting(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
@@ -80,11 +90,27 @@ def in_hand(message: NotificationMessage) -> bool:
     return message.pk in unpack_keys(journal.first() or "")
 
 
-def _cancel(keys: Sequence[int], *, by: str, now: datetime) -> list[int]:
-    reason = f"cancelled by {by}"
-    return change_status(keys, MessageStatus.CANCELLED, reason=reason, at=now, only_from=_PENDING)
+def _check_whole(found: Notification) -> None:
+    """That nothing of a notification was sent. What waits of it is locked: no more is sent."""
+    left = found.messages.filter(status__in=[*REACHED, MessageStatus.DIGESTED])
+    channels = sorted(left.values_list("channel", flat=True))
+    if channels:
+        detail = f"{', '.join(channels)} of this notification has been sent"
+        raise Conflict(detail, code="not_pending")
+
+
+def _cancel(messages: Sequence[NotificationMessage], *, by: str, now: datetime) -> set[int]:
+    moved = change_status(
+        [message.pk for message in messages],
+        MessageStatus.CANCELLED,
+        reason=f"cancelled by {by}",
+        at=now,
+        only_from=_PENDING,
+    )
+    gone = set(moved)
+    batches.take_out(message.batch_id for message in messages if message.pk in gone)
+    return gone
 
 
 def _mark_cancelled(keys: Sequence[int], *, now: datetime) -> int:
-    rows = Notification.objects.filter(pk__in=keys, scheduled_status=ScheduledStatus.PENDING)
-    return rows.update(scheduled_status=ScheduledStatus.CANCELLED, cancelled_at=now)
+    return change_scheduled(keys, ScheduledStatus.CANCELLED, cancelled_at=now)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.db import IntegrityError, transaction
 
+from directory.texts import is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
@@ -113,8 +114,10 @@ def _demand_scope(caller: Caller) -> None:
 
 def _find(identifier: object) -> Category:
     number = parse_identifier(identifier)
-    named = {"pk": number} if isinstance(number, int) else {"key": str(identifier)}
-    row = Category.objects.filter(retired_at__isnull=True, **named).first()
+    key = str(identifier)
+    named = {"pk": number} if isinstance(number, int) else {"key": key}
+    rows = Category.objects.filter(retired_at__isnull=True, **named)
+    row = rows.first() if is_storable(key) else None  # no row has a key that no database takes
     if row is None:
         raise NotFound(f"there is no category {identifier}", code="unknown_category")
     return row

@@ -10,6 +10,7 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
+from directory.moments import check_moment
 from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
@@ -44,7 +45,8 @@ _ALERT = "dead_letters"
 
 
 class LetterFilter(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Which open letters are meant: those that have all that is given. failed_before is a time."""
+    """Which open letters are meant: those that have all that is given. failed_before is a time;
+    without an offset it is UTC."""
 
     channel: str = ""
     provider: str = ""
@@ -77,7 +79,7 @@ class DeadLetterService:
         if wanted.template_path:
             rows = of_template(rows, wanted.template_path)
         if wanted.failed_before is not None:
-            rows = rows.filter(failed_at__lt=wanted.failed_before)
+            rows = rows.filter(failed_at__lt=check_moment(wanted.failed_before))
         return rows
 
     def replay_matching(self, *, wanted: LetterFilter, caller: Caller) -> ManyAnswer:

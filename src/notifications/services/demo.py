@@ -21,6 +21,7 @@ from notifications.models import (
 from notifications.services.consents import set_consent_of
 
 ADMIN = "admin"
+ADMIN_EMAIL = "admin@example.com"
 Progress = Callable[[str], None]
 
 
@@ -70,7 +71,7 @@ def _load_admin(password: str) -> tuple[str | None, int]:
     generated = None if password else secrets.token_urlsafe(12)
     User.objects.create_superuser(
         ADMIN,
-        "admin@example.com",
+        ADMIN_EMAIL,
         password or generated,
         first_name="Ada",
         last_name="Admin",

@@ -8,16 +8,18 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.db.models import Q
 
 from directory.extras import read_device
-from directory.memberships import register_devices
+from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
 from notifications.delivery.accounts import account
 from notifications.delivery.web_push_crypto import derived_key, public_key
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
 from notifications.infra import clock
-from notifications.services.people import person_for
+from notifications.services.people import person_for, staff_is_protected
 from notifications.services.user_answers import DeviceBody
 from notifications.services.users import READ, WRITE
 
@@ -51,6 +53,7 @@ class RegisterBody(DeviceBody, kw_only=True):
     token: str = ""
     endpoint: str = ""
     user_id: int | str | None = None
+    external_id: str | None = None
 
 
 class VapidAnswer(msgspec.Struct, kw_only=True):
@@ -79,6 +82,7 @@ class DeviceService:
 
         Raises:
             InvalidRequest: saying what is wrong with the token, kind, platform or keys.
+            Refused: staff_is_protected, for a service that would take a device from staff.
         """
         user = person_for(caller, identifier, scope=WRITE)
         try:
@@ -88,6 +92,9 @@ class DeviceService:
         if entry.kind == Device.Kind.WEBPUSH and not entry.token.startswith("https://"):
             detail = "must be the subscription's endpoint, which begins with https://"
             raise InvalidRequest([FieldError("endpoint", "invalid_device", detail)])
+        own = caller.is_staff or user.pk == caller.user_id
+        if not own and tokens_of_staff([entry.token]):
+            raise staff_is_protected()
         register_devices([(user.pk, entry)], at=clock.now())
         held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
         surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])
@@ -100,10 +107,11 @@ class DeviceService:
         Raises:
             NotFound: unknown_device.
         """
-        number = int(identifier) if identifier.isascii() and identifier.isdigit() else 0
-        rows = Device.objects.filter(pk=number if number < 1 << 63 else 0)
+        rows = Device.objects.filter(pk=parse_key(identifier) or 0)
         if not caller.may(WRITE):
             rows = rows.filter(user_id=caller.user_id or 0)
+        elif not caller.is_staff:
+            rows = rows.exclude(Q(user__is_staff=True) | Q(user__is_superuser=True))
         if not rows.delete()[0]:
             raise NotFound(f"there is no device {identifier}", code="unknown_device")
 

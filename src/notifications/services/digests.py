@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -23,9 +24,11 @@ from notifications.models import (
     DigestBucket,
     DigestItem,
     NotificationTemplate,
+    Work,
 )
 from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
 from notifications.rendering import digest_texts
+from notifications.services.items import Items
 from notifications.shared_rows import category_by_key, category_facts
 
 CATEGORY = "digest"
@@ -38,22 +41,30 @@ def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
     """Sends the digests whose period has ended; returns how many.
 
     Bounded: rounds of a hundred buckets, each in a transaction of its own. Any number of processes
-    may do this at once.
+    may do this at once. A bucket that fails is narrowed down: the others go out.
     """
     closed = 0
+    items = Items(Work.DIGEST, now=now)
     for _ in range(rounds):
-        found = _close_some(now)
+        due = items.open(DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now))
+        keys = list(due.order_by("closes_at", "id").values_list("pk", flat=True)[:_AT_ONCE])
+        if not keys:
+            break
+        digest_template()  # what all of them need; without it nothing of this is a bucket's fault
+        failures = items.failures
+        found = items.many(keys, partial(_close, now=now))
         closed += found
-        if found < _AT_ONCE:
+        if len(keys) < _AT_ONCE or (not found and items.failures == failures):
             break
     return closed
 
 
-def _close_some(now: datetime) -> int:
+def _close(keys: Sequence[int], *, now: datetime) -> int:
+    """Sends the digests of those of these buckets that are still open and nobody else closes."""
     with transaction.atomic():
-        due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
+        due = DigestBucket.objects.filter(pk__in=keys, closed_at__isnull=True)
         rows = due.select_for_update(skip_locked=True).order_by("closes_at", "id")
-        buckets = list(rows[:_AT_ONCE])
+        buckets = list(rows)
         groups = _groups([bucket.pk for bucket in buckets]) if buckets else {}
         for test in (False, True):
             chosen = [b for b in buckets if b.period.startswith(TEST_PERIOD) is test]

@@ -49,6 +49,7 @@ class OptInBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     purpose: str
     user_id: str | int | None = None
+    external_id: str | None = None
 
 
 class OptInAnswer(msgspec.Struct, kw_only=True):
@@ -150,7 +151,7 @@ def _topic(purpose: str) -> str:
 def _prove(user: User, mark: str) -> bool:
     """Whether the address that the mail went to is still the person's: it is proven then."""
     point = ContactPoint.objects.filter(user=user, kind=ContactKind.EMAIL).first()
-    if point is None or address_mark(point.address) != mark:
+    if point is None or mark not in map(address_mark, (point.address, point.written_to)):
         return False
     if point.verified_at is None:
         point.verified_at = clock.now()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -20,37 +18,45 @@ from notifications.conf import environment
 from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
 from notifications.flights import Desk
-from notifications.infra import clock
+from notifications.infra.clock_bridge import database_now
+from notifications.models import WorkerProcess
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 
 _RENEWALS = 3  # in the time of a lease
-_MARGIN = 0.9
 
 
-def own_name(prefix: str) -> str:
-    """An owner's name for leases that no other process, and no later one, has."""
-    return f"{prefix}:{os.getpid()}:{secrets.token_hex(4)}"
+def enlist(owner: str) -> None:
+    """Puts an owner on the list by which sweeps find what the dead held: in the transaction that
+    leases, or before it."""
+    until = database_now() + timedelta(seconds=environment().lease_seconds)
+    WorkerProcess.objects.update_or_create(
+        owner=owner,
+        defaults={"lease_until": until},
+        create_defaults={"lease_until": until, "lanes": [], "started_at": database_now()},
+    )
+
+
+def _strike(owner: str) -> None:
+    WorkerProcess.objects.filter(owner=owner).delete()
 
 
 async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
     """Delivers what these leases hold and gives back what could not leave yet."""
-    leased_at = clock.monotonic()
     for channel in sorted({lease.channel for lease in leases}):
         group = [lease for lease in leases if lease.channel == channel]
-        for lease in group:
-            lease.leased_at = leased_at
         if channel in ROW_PROVIDER_CHANNELS:
             await _database(deliver_rows, group, owner=owner)
+            await _give_back(group, owner=owner, wait_s=0.0)
         else:
             await _deliver_network(channel, group, owner=owner)
+    await _database(_strike, owner)
 
 
 async def _deliver_network(channel: str, leases: Sequence[Lease], *, owner: str) -> None:
     handover = Handover()
     desk = Desk(owner=owner, database=_database, ledger=_database, handover=handover)
-    desk.deadline = lambda leased_at: leased_at + environment().lease_seconds * _MARGIN
     renewal = asyncio.get_running_loop().create_task(_renew(leases, owner))
     wait_s = 0.0
     try:
@@ -68,14 +74,12 @@ async def _renew(leases: Sequence[Lease], owner: str) -> None:
     seconds = environment().lease_seconds
     while True:
         await asyncio.sleep(seconds / _RENEWALS)
-        began = clock.monotonic()
+        await _database(enlist, owner)
         await _database(batches.renew, [held for held in leases if not held.lost], owner, seconds)
-        for lease in leases:
-            lease.leased_at = lease.leased_at if lease.lost else began
 
 
 async def _give_back(leases: Sequence[Lease], *, owner: str, wait_s: float) -> None:
-    due_at = clock.now() + timedelta(seconds=wait_s) if wait_s > 0 else None
+    due_at = database_now() + timedelta(seconds=wait_s) if wait_s > 0 else None
     left = [lease for lease in leases if lease.open_keys and not lease.lost]
     stale = [lease for lease in leases if lease.stale and not lease.open_keys]
     if left:

@@ -15,10 +15,14 @@ from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.messages import DeliveryResult
 from notifications.infra import clock
-from notifications.models import NotificationMessage
+from notifications.infra.clock_bridge import database_now
+from notifications.infra.processes import own_name
+from notifications.models import DeliveryAttempt, NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
-from notifications.services.driving import deliver_leases, own_name
+from notifications.services.cancelling import lock_waiting
+from notifications.services.driving import deliver_leases, enlist
+from notifications.services.holding import holds_of
 
 Sleep = Callable[[float], Awaitable[Any]]
 
@@ -53,7 +57,7 @@ class NotificationDeliveryEngine:
             if message.status != MessageStatus.PENDING or message.attempts == attempts:
                 break
             await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
-        return _result(message)
+        return await sync_to_async(_result)(message)
 
     async def try_once(self, message: NotificationMessage) -> DeliveryResult:
         """One try, without waiting for another: what is to be tried again stays queued.
@@ -65,12 +69,13 @@ class NotificationDeliveryEngine:
         if lease is not None:
             await deliver_leases([lease], owner=self._owner)
             await message.arefresh_from_db()
-        return _result(message)
+        return await sync_to_async(_result)(message)
 
     def _lease(self, message: NotificationMessage) -> Lease | None:
         """Takes the message out of its batch into one of its own, held by this engine."""
         with transaction.atomic():
-            batches.lock(message.batch_id)
+            # The batch that it is in now is locked: the copy that the caller has may be old.
+            lock_waiting(NotificationMessage.objects.filter(pk=message.pk))
             message.refresh_from_db()
             if message.status != MessageStatus.PENDING:
                 return None
@@ -78,9 +83,18 @@ class NotificationDeliveryEngine:
                 raise Conflict("a worker has the message in hand", code="already_sending")
             lane = lane_for(Priority(message.priority))
             source = message.notification.source
-            alone = NewBatch(lane, message.channel, source, None, [message.pk])
+            alone = NewBatch(
+                lane,
+                message.channel,
+                source,
+                None,
+                [message.pk],
+                expires_at=message.notification.expires_at,
+            )
+            batches.take_out([message.batch_id])
             (batch_id,) = batches.put([alone])
             NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
+            enlist(self._owner)
             return batches.lease_one(
                 batch_id, owner=self._owner, seconds=environment().lease_seconds
             )
@@ -88,9 +102,29 @@ class NotificationDeliveryEngine:
 
 def _result(message: NotificationMessage) -> DeliveryResult:
     success = message.status in REACHED
+    last = DeliveryAttempt.objects.filter(message_id=message.pk).order_by("-id").first()
+    reason = None if success else _reason(message, last)
+    told = message.last_error or (f"{message.status}: {reason}" if reason else message.status)
     return DeliveryResult(
         success=success,
         message_id=message.provider_message_id,
-        error=None if success else message.last_error or message.status,
+        error=None if success else told,
         retry=message.status == MessageStatus.PENDING,
+        provider_response=last.response if last else None,
+        reason=reason,
     )
+
+
+def _reason(message: NotificationMessage, last: DeliveryAttempt | None) -> str | None:
+    """What holds a pending message, or ended another one."""
+    history = message.history()
+    decided = str(history[-1]["reason"]) if history else ""
+    if message.status == MessageStatus.PENDING:
+        held = holds_of(message, last_reason=decided, now=database_now())
+        if not held:
+            return decided or None
+        first = held[0]
+        return first.name if first.kind == "time" else f"{first.kind}:{first.name}"
+    if message.status == MessageStatus.FAILED and last and last.error_code:
+        return last.error_code
+    return decided or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +10,9 @@ from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import Caller
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.identifiers import parse_identifier
-from notifications.domain.lifecycle import REACHED
+from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.infra import clock
+from notifications.infra.clock_bridge import database_now
 from notifications.models import (
     DeliveryAttempt,
     DigestItem,
@@ -23,13 +24,16 @@ from notifications.policy.decide import steps_of
 from notifications.services.answers import (
     AttemptAnswer,
     ContactStory,
+    DecisionAnswer,
     DigestAnswer,
     ExplainAnswer,
     MessageStory,
     StepAnswer,
 )
+from notifications.services.holding import holds_of
 
 REFUSED = "refused"
+_PUT_OFF = frozenset({"deferred", "retry", "uncertain"})
 _DECIDED = frozenset({"allowed", "deferred", "digested", "suppressed", "expired"})
 
 
@@ -45,7 +49,6 @@ def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
 
 def explain_refusal(found: RefusedSend) -> ExplainAnswer:
     """The story of a send that was refused: nothing was accepted."""
-    at = clock.epoch_ms(found.at)
     return ExplainAnswer(
         id=found.uuid,
         status=REFUSED,
@@ -53,7 +56,7 @@ def explain_refusal(found: RefusedSend) -> ExplainAnswer:
             MessageStory(
                 channel=channel,
                 status=REFUSED,
-                decisions=[{"at": at, "event": REFUSED, "reason": reason}],
+                decisions=[DecisionAnswer(at=found.at, event=REFUSED, reason=reason)],
                 steps=steps_answer(reason),
             )
             for channel, reason in found.reasons.items()
@@ -65,7 +68,7 @@ def explain_notification(
     found: Notification, messages: Sequence[NotificationMessage], status: str
 ) -> ExplainAnswer:
     """The story of each message of a notification."""
-    accepted = {"at": clock.epoch_ms(found.created_at), "event": "accepted", "reason": ""}
+    accepted = DecisionAnswer(at=found.created_at, event="accepted", reason="")
     return ExplainAnswer(
         id=found.uuid,
         status=status,
@@ -78,20 +81,31 @@ def steps_answer(reason: str) -> list[StepAnswer]:
     return [StepAnswer(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
 
 
-def _story(message: NotificationMessage, accepted: dict[str, Any]) -> MessageStory:
+def _story(message: NotificationMessage, accepted: DecisionAnswer) -> MessageStory:
     history = message.history()
+    waits = message.status == MessageStatus.PENDING
+    put_off = [entry["reason"] for entry in history if entry["event"] in _PUT_OFF]
     decided = [entry["reason"] for entry in history if entry["event"] in _DECIDED]
     if not decided and (message.attempts or message.status in REACHED):
         decided = ["allowed"]
     return MessageStory(
         channel=message.channel,
         status=message.status,
-        decisions=[accepted, *history],
+        decisions=[accepted, *(_decision(entry) for entry in history)],
         steps=steps_answer(decided[-1]) if decided else [],
+        held_by=holds_of(message, last_reason=put_off[-1] if put_off else "", now=database_now())
+        if waits
+        else [],
         provider=message.provider,
         attempts=_attempts(message.pk),
         contact=_contact(message, decided[-1]) if decided and message.user_id else None,
         digest=_digest(message.pk) if message.status == "digested" else None,
+    )
+
+
+def _decision(entry: Mapping[str, Any]) -> DecisionAnswer:
+    return DecisionAnswer(
+        at=clock.from_epoch_ms(entry["at"]), event=entry["event"], reason=entry["reason"]
     )
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Count
 
-from directory.lookup import Reference, find_people, read_reference
+from directory.lookup import Reference, find_people, read_reference, staff_among
 from directory.models import Group, GroupMembership, User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.services.api_keys import missing_scope
+from notifications.services.people import staff_is_protected
 from notifications.services.relation_answers import GroupAnswer, MembersAnswer
 from notifications.services.user_answers import UserAnswer
 from notifications.services.users import READ, WRITE, answers
@@ -90,11 +91,16 @@ class GroupService:
         remove: Sequence[int | str],
         caller: Caller,
     ) -> MembersAnswer:
-        """Adds and removes people; who is named on both sides is removed."""
+        """Adds and removes people; who is named on both sides is removed.
+
+        Raises:
+            Refused: staff_is_protected, when a member of staff is among them.
+        """
         need(caller, WRITE)
         group = find_group(identifier)
         coming, unknown = _people(add, "add")
         going, strangers = _people(remove, "remove")
+        _check_staff(coming | going, caller)
         with transaction.atomic():
             removed = _remove(group, going)
             added = _add(group, coming - going)
@@ -103,12 +109,20 @@ class GroupService:
     def set_members(
         self, *, identifier: str, members: Sequence[int | str], caller: Caller
     ) -> MembersAnswer:
-        """Makes these the group's members, and nobody else."""
+        """Makes these the group's members, and nobody else. Members of staff stay in it, unless the
+        caller is one.
+
+        Raises:
+            Refused: staff_is_protected, when a member of staff would come in.
+        """
         need(caller, WRITE)
         group = find_group(identifier)
         wanted, unknown = _people(members, "members")
         with transaction.atomic():
             held = set(group.memberships.values_list("user_id", flat=True))
+            _check_staff(wanted - held, caller)
+            if not caller.is_staff:
+                wanted |= staff_among(held - wanted)
             removed = _remove(group, held - wanted)
             added = _add(group, wanted - held)
         return MembersAnswer(added=added, removed=removed, unknown=unknown)
@@ -158,6 +172,11 @@ def _people(named: Sequence[int | str], field: str) -> tuple[set[int], list[int 
     found = find_people({ref for ref in read.values() if ref is not None})
     unknown = [name for name, ref in read.items() if ref is None or ref not in found]
     return {found[ref] for ref in read.values() if ref in found and ref is not None}, unknown
+
+
+def _check_staff(ids: set[int], caller: Caller) -> None:
+    if not caller.is_staff and staff_among(ids):
+        raise staff_is_protected()
 
 
 def _add(group: Group, users: set[int]) -> int:

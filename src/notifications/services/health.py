@@ -7,17 +7,37 @@ from datetime import datetime
 
 import msgspec
 import redis
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels
-from notifications.models import ProviderFlow
+from notifications.domain.channels import Lane
+from notifications.infra import clock
+from notifications.infra.bounded_reads import reads_within
+from notifications.infra.database_errors import is_away
+from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.provider_flow import now_us
-from notifications.services.metrics import open_dead_letters, queue_depth
+from notifications.services.health_probes import NO_ANSWER, reading_fault, writing_fault
+from notifications.services.loops import silent_reason
+from notifications.services.metrics import (
+    open_dead_letters,
+    queue_depth,
+    stuck_workers,
+    workers_alive,
+)
 
 OVERDUE_ALERT = 10_000
-REDIS_TIMEOUT_S = 1.0
+OLDEST_ALERT_S = {Lane.CRITICAL: 5.0, Lane.HIGH: 60.0, Lane.DEFAULT: 60.0, Lane.BULK: 60.0}
+ALL_S = 1.7
+"""Seconds for all checks together, so that whoever asks has an answer within two."""
+READ_S = 1.0
+OLDEST_TASK_S = 60.0
+FAILED_TASKS_S = 86_400.0
+REDIS_TIMEOUT_S = 0.5
+_NAMED = 3
 HEALTHY, UNHEALTHY, DEGRADED = "healthy", "unhealthy", "degraded"
 
 
@@ -47,7 +67,7 @@ class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class HealthAnswer(msgspec.Struct, kw_only=True):
-    """How the service is. status: healthy or degraded; reasons says what ails it."""
+    """How the service is. status: healthy or degraded; reasons says what ails or holds it."""
 
     status: str
     timestamp: datetime
@@ -75,11 +95,12 @@ _migrations = _Migrations()
 
 
 def readiness(*, now: datetime) -> HealthAnswer:
-    """Whether this process can serve: its database and its migrations.
+    """Whether this installation serves: its database, its migrations, and its periodic loops.
 
     Broker and providers are left out: without them requests are still taken in, nothing is lost.
     """
-    return _answer(now, {"database": _database, "migrations": _migrations.check})
+    checks = {"database": _database_reads, "migrations": _migrations.check, "loops": _loops}
+    return _answer(now, checks)
 
 
 def health(*, now: datetime) -> HealthAnswer:
@@ -87,49 +108,163 @@ def health(*, now: datetime) -> HealthAnswer:
     checks: dict[str, Callable[[], CheckAnswer]] = {
         "database": _database,
         "migrations": _migrations.check,
-        "queues": lambda: _queues(now),
+        "loops": _loops,
+        "workers": _workers,
+        "queues": _queues,
+        "tasks": _tasks,
         "dead_letters": _dead_letters,
+        "templates": _templates,
+        "stops": _stops,
         "providers": _providers,
     }
     if environment().redis_url:
         checks["redis"] = _redis
-    return _answer(now, checks)
+    answer = _answer(now, checks)
+    for name in ("templates", "stops"):
+        if not answer.checks[name].reason:
+            del answer.checks[name]  # named only where something is stopped
+    return answer
+
+
+def unanswered(*, now: datetime) -> HealthAnswer:
+    """What is said where the checks themselves did not end in time."""
+    check = CheckAnswer(status=UNHEALTHY, reason=f"the checks did not end: {NO_ANSWER}")
+    return _summed(now, {"database": check})
 
 
 def _answer(now: datetime, checks: dict[str, Callable[[], CheckAnswer]]) -> HealthAnswer:
-    found = {name: _looked_at(check) for name, check in checks.items()}
+    until = clock.monotonic() + ALL_S
+    found: dict[str, CheckAnswer] = {}
+    for name, check in checks.items():
+        found[name] = _looked_at(check, until, found.get("database"))
+    return _summed(now, found)
+
+
+def _summed(now: datetime, found: dict[str, CheckAnswer]) -> HealthAnswer:
     reasons = [f"{name}: {check.reason}" for name, check in found.items() if check.reason]
-    status = DEGRADED if reasons else HEALTHY
+    well = all(check.status == HEALTHY for check in found.values())
+    status = HEALTHY if well else DEGRADED
     return HealthAnswer(status=status, timestamp=now, checks=found, reasons=reasons)
 
 
-def _looked_at(check: Callable[[], CheckAnswer]) -> CheckAnswer:
+def _looked_at(
+    check: Callable[[], CheckAnswer], until: float, database: CheckAnswer | None
+) -> CheckAnswer:
+    """What a check finds in the time that is left. One that needs a database that does not answer
+    is not tried."""
+    needs_database = check not in (_database, _database_reads, _redis)
+    if needs_database and database is not None and database.reason == NO_ANSWER:
+        return database
+    left = until - clock.monotonic()
+    if left <= 0:
+        return CheckAnswer(status=UNHEALTHY, reason="the checks before it took all the time")
     try:
-        return check()
-    except DatabaseError:
+        if not needs_database:
+            return check()
+        with reads_within(min(left, READ_S)):
+            return check()
+    except (DatabaseError, InterfaceError) as error:
+        if not is_away(error):
+            raise
         # The driver's text may name hosts and users; a public page does not.
-        return CheckAnswer(status=UNHEALTHY, reason="the database does not answer")
+        reason = "it could not be read in time" if needs_database else NO_ANSWER
+        return CheckAnswer(status=UNHEALTHY, reason=reason)
 
 
-def _database() -> CheckAnswer:
+def _database_reads() -> CheckAnswer:
+    fault = reading_fault(READ_S)
+    if fault:
+        return CheckAnswer(status=UNHEALTHY, reason=fault)
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()
     return CheckAnswer(status=HEALTHY)
 
 
-def _queues(now: datetime) -> CheckAnswer:
+def _database() -> CheckAnswer:
+    found = _database_reads()
+    fault = found.reason or writing_fault()
+    return CheckAnswer(status=UNHEALTHY, reason=fault) if fault else found
+
+
+def _loops() -> CheckAnswer:
+    reason = silent_reason()
+    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+
+
+def _workers() -> CheckAnswer:
+    count = workers_alive()
+    reasons = [f"worker {owner} ended itself: {reason}" for owner, reason in stuck_workers()]
+    if not count:
+        reasons.append("no worker is alive, so nothing leaves: start one with `carillon worker`")
+    if not reasons:
+        return CheckAnswer(status=HEALTHY, count=count)
+    return CheckAnswer(status=UNHEALTHY, reason="; ".join(reasons), count=count)
+
+
+def _queues() -> CheckAnswer:
     lanes = {
         lane: LaneHealth(
             queued=int(figures["queued"]), overdue=int(figures["overdue"]), age_s=figures["age_s"]
         )
-        for lane, figures in queue_depth(now).items()
+        for lane, figures in queue_depth().items()
     }
+    reasons = [
+        f"the oldest message of lane {lane} is {lanes[lane].age_s:.0f} s overdue"
+        for lane, bound in OLDEST_ALERT_S.items()
+        if lanes[lane].age_s > bound
+    ]
     overdue = sum(lane.overdue for lane in lanes.values())
-    if overdue < OVERDUE_ALERT:
+    if overdue >= OVERDUE_ALERT:
+        reasons.append(f"{overdue:,} messages are overdue")
+    if not reasons:
         return CheckAnswer(status=HEALTHY, lanes=lanes)
-    reason = f"{overdue:,} messages are overdue: are enough workers running?"
+    reason = f"{'; '.join(reasons)}: do enough workers serve these lanes?"
     return CheckAnswer(status=UNHEALTHY, reason=reason, lanes=lanes)
+
+
+def _tasks() -> CheckAnswer:
+    """Tasks that wait in the database, where there is no broker."""
+    reasons = []
+    waited_s = QueuedTask.objects.oldest_waiting_s()
+    if waited_s > OLDEST_TASK_S:
+        reasons.append(
+            f"the oldest queued task has waited for {waited_s:.0f} s: does a worker run?"
+        )
+    failed = QueuedTask.objects.failed_within(FAILED_TASKS_S)
+    count = failed.count()
+    if count:
+        last = failed[0]
+        reasons.append(
+            f"{count:,} queued tasks failed within a day: {last.name} ({last.last_error})"
+        )
+    reason = "; ".join(reasons) or None
+    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason, count=count)
+
+
+def _templates() -> CheckAnswer:
+    """Versions that were stopped because their renders took too much; their messages wait."""
+    rows = KillSwitch.objects.filter(scope=KillSwitch.Scope.VERSION)
+    count = rows.count()
+    if not count:
+        return CheckAnswer(status=HEALTHY, count=0)
+    told = [f"{row.value} ({row.reason})" for row in rows.order_by("created_at")[:_NAMED]]
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    reason = f"stopped until somebody lifts it: version {'; version '.join(told)}{more}"
+    return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)
+
+
+def _stops() -> CheckAnswer:
+    """Stops that an operator put in force: told, and no fault of the service."""
+    rows = KillSwitch.objects.exclude(scope=KillSwitch.Scope.VERSION)
+    count = rows.count()
+    if not count:
+        return CheckAnswer(status=HEALTHY, count=0)
+    first = rows.order_by("created_at")[:_NAMED]
+    told = [f"{row.scope} {row.value}".strip() + f" ({row.reason})" for row in first]
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    reason = f"stopped until somebody lifts it: {'; '.join(told)}{more}"
+    return CheckAnswer(status=HEALTHY, reason=reason, count=count)
 
 
 def _dead_letters() -> CheckAnswer:
@@ -163,6 +298,7 @@ def _redis() -> CheckAnswer:
         environment().redis_url,
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
     )
     try:
         client.ping()

@@ -15,6 +15,7 @@ from django.db import OperationalError, connection, transaction
 
 from notifications.conf import environment
 from notifications.domain.errors import Conflict
+from notifications.infra.database_errors import sqlstate
 from notifications.models import IdempotencyKey
 
 TWIN_WAIT_MS = 5_000
@@ -35,11 +36,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An HTTP answer as it is replayed."""
+    """An HTTP answer, and the body that a repetition is answered with where it is another."""
 
     status: int
     content_type: str
     body: bytes
+    kept: bytes | None = None
 
 
 def answer_once(
@@ -61,7 +63,8 @@ def answer_once(
             if isinstance(row, IdempotencyKey):
                 return _replay(row, claim), True
             answer = work()
-            kept = {"type": answer.content_type, "body": answer.body.decode()}
+            body = answer.body if answer.kept is None else answer.kept
+            kept = {"type": answer.content_type, "body": body.decode()}
             IdempotencyKey.objects.keep(row, status=answer.status, answer=kept)
             return answer, False
     except OperationalError as error:
@@ -103,19 +106,19 @@ def _claim(claim: Claim, now: datetime) -> int | IdempotencyKey:
 
 
 def _limit_lock_wait(milliseconds: int | None) -> None:
-    """PostgreSQL: how long the next statements of this transaction wait for a lock.
+    """PostgreSQL: how long the next statements of this transaction wait for a lock; None: as usual.
 
     On SQLite writers queue before their transaction begins, and each takes milliseconds.
     """
     if connection.vendor == "postgresql":
-        value = "DEFAULT" if milliseconds is None else str(int(milliseconds))
+        # Not DEFAULT: behind a pooler the session's own is in the transaction only.
+        usual = environment().database_lock_seconds * 1000
         with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {value}")
+            cursor.execute(f"SET LOCAL lock_timeout = {int(milliseconds or usual)}")
 
 
 def _is_lock_timeout(error: OperationalError) -> bool:
-    state = getattr(error.__cause__, "sqlstate", None)
-    return state == _LOCK_NOT_AVAILABLE or "database is locked" in str(error)
+    return sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
 def _replay(row: IdempotencyKey, claim: Claim) -> StoredAnswer:

@@ -13,7 +13,8 @@ import msgspec
 from directory.importing import MAX_REPORTED, ImportReport, LineError, import_users
 from directory.lookup import find_people, read_reference
 from directory.memberships import groups_of_names
-from directory.models import Group, GroupMembership, User
+from directory.models import ContactPoint, Group, GroupMembership, User, normalise_address
+from directory.models.contact import ContactKind
 from directory.records import FileKind, read_records
 from directory.relations import LINKS, add_links
 from notifications.domain.callers import Caller
@@ -107,7 +108,7 @@ class _Run:
             self._errors.append(LineError(number, reason))
 
 
-def _write_groups(rows: Rows, _: Caller) -> tuple[int, int, Rejected]:
+def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
     """Groups with their kind, and members where the line names some (they are added)."""
     rejected: Rejected = []
     good: list[tuple[int, str, str, list[Any]]] = []
@@ -133,15 +134,16 @@ def _write_groups(rows: Rows, _: Caller) -> tuple[int, int, Rejected]:
         ).update(kind=kind)
     links = [(n, {"user": who, "group": name}) for n, name, _, some in good for who in some]
     for start in range(0, len(links), _BATCH):
-        done = add_links("memberships", links[start : start + _BATCH])
+        some = links[start : start + _BATCH]
+        done = add_links("memberships", some, staff_too=caller.is_staff)
         rejected += [(number, f"member {words}") for number, _, words in done.rejected]
     created = len(set(names) - known)
     return created, len(good) - created, rejected
 
 
 def _writer_of_links(kind: str) -> Write:
-    def write(rows: Rows, _: Caller) -> tuple[int, int, Rejected]:
-        done = add_links(kind, rows)
+    def write(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
+        done = add_links(kind, rows, staff_too=caller.is_staff)
         return done.created, done.unchanged, [(n, f"{f} {words}") for n, f, words in done.rejected]
 
     return write
@@ -149,7 +151,11 @@ def _writer_of_links(kind: str) -> Write:
 
 def _write_suppressions(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
     given = [
-        (str(row.get("kind") or "email"), str(row.get("address", "")), str(row.get("reason") or ""))
+        (
+            str(row.get("kind") or "email").strip(),
+            str(row.get("address", "")),
+            str(row.get("reason") or ""),
+        )
         for _, row in rows
     ]
     done = SuppressionService().add(rows=given, source="import", caller=caller)
@@ -162,38 +168,42 @@ def _write_unsubscribes(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]
     people = _people_of(rows)
     ended = unchanged = 0
     for number, row in rows:
-        user = people.get(number)
-        if user is None:
+        users = people.get(number)
+        if not users:
             rejected.append((number, "user or email must name a person we know"))
             continue
         category = str(row.get("category") or "").strip() or None
         try:
-            changed = PreferenceService().unsubscribe(
-                caller=caller, identifier=user, category=category, source="import"
-            )
+            changed = [
+                PreferenceService().unsubscribe(
+                    caller=caller, identifier=user, category=category, source="import"
+                )
+                for user in users
+            ]
         except InvalidRequest as error:
             rejected.append((number, error.detail))
             continue
-        ended, unchanged = ended + changed, unchanged + (not changed)
+        ended, unchanged = ended + any(changed), unchanged + (not any(changed))
     return ended, unchanged, rejected
 
 
-def _people_of(rows: Rows) -> Mapping[int, int]:
-    """The ids of whom the lines name, by line."""
+def _people_of(rows: Rows) -> Mapping[int, list[int]]:
+    """The ids of whom the lines name, by line; an address names everybody whom it reaches."""
     references = {number: read_reference(row.get("user")) for number, row in rows}
     found = find_people(ref for ref in references.values() if ref is not None)
-    people = {n: found[ref] for n, ref in references.items() if ref is not None and ref in found}
+    people = {n: [found[ref]] for n, ref in references.items() if ref is not None and ref in found}
     emails = {
-        number: str(row["email"]).strip().lower()
+        number: normalise_address(ContactKind.EMAIL, str(row["email"]))
         for number, row in rows
         if number not in people and row.get("email") and references[number] is None
     }
-    wanted = sorted(set(emails.values()))
-    known = {
-        email.lower(): key
-        for email, key in User.objects.filter(email__in=wanted).values_list("email", "pk")
-    }
-    return people | {n: known[email] for n, email in emails.items() if email in known}
+    reached: dict[str, list[int]] = {}
+    points = ContactPoint.objects.filter(
+        kind=ContactKind.EMAIL, address__in=sorted(set(emails.values()))
+    )
+    for address, user in points.order_by("user_id").values_list("address", "user_id"):
+        reached.setdefault(address, []).append(user)
+    return people | {n: reached[email] for n, email in emails.items() if email in reached}
 
 
 COLUMNS_OF: Mapping[str, Collection[str]] = {

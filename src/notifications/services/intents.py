@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 
-from notifications.delivery.registry import PROVIDERS
+from notifications.delivery.registry import PROVIDERS, provider_keys_for
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
@@ -81,16 +83,17 @@ def check_channels(
 
 
 def make_intent(
-    terms: Terms, template: NotificationTemplate, caller: Caller, *, mass: bool = False
+    terms: Terms,
+    template: NotificationTemplate,
+    caller: Caller,
+    *,
+    mass: bool = False,
+    channels: Iterable[str] = (),
 ) -> Intent:
-    """The template, category, provider and priority that a request means."""
+    """The template, category, provider and priority that a request means. channels: of its
+    recipients, besides those of its terms."""
     chosen = _category(terms, template)
-    provider = terms.options.get("provider")
-    if provider and provider not in PROVIDERS:
-        known = ", ".join(PROVIDERS)
-        raise InvalidRequest(
-            [FieldError("options.provider", "unknown_provider", f"known providers: {known}")]
-        )
+    _check_provider(terms, channels)
     check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
     check_senders(terms.options)
     return Intent(
@@ -105,6 +108,25 @@ def make_intent(
         correlation_id=_request_id(),
         locale=terms.options.get("locale", ""),
     )
+
+
+def _check_provider(terms: Terms, channels: Iterable[str]) -> None:
+    """A provider that carries none of the channels would be ignored, and the message left by
+    another."""
+    provider = terms.options.get("provider")
+    if not provider:
+        return
+    if provider not in PROVIDERS:
+        detail = f"known providers: {', '.join(PROVIDERS)}"
+        raise InvalidRequest([FieldError("options.provider", "unknown_provider", detail)])
+    asked = dict.fromkeys((*terms.channels, *terms.options.get("fallback", ()), *channels))
+    carriers = dict.fromkeys(key for channel in asked for key in provider_keys_for(channel))
+    if asked and provider not in carriers:
+        detail = (
+            f"{provider} does not carry {', '.join(asked)} here; {', '.join(carriers)} does:"
+            " name that, or leave it out"
+        )
+        raise InvalidRequest([FieldError("options.provider", "provider_not_of_channel", detail)])
 
 
 def _request_id() -> str | None:

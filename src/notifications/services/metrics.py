@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Sum
+import structlog
+from django.db import DatabaseError, InterfaceError
 from prometheus_client.core import GaugeMetricFamily
 
 from notifications.conf import environment
@@ -15,40 +16,71 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientS
 from notifications.domain.channels import Lane
 from notifications.domain.sms import MICROS
 from notifications.infra import clock, telemetry
+from notifications.infra.bounded_reads import reads_within
+from notifications.infra.database_errors import is_away
 from notifications.models import (
     Broadcast,
     BroadcastNews,
     DeadLetter,
-    DeliveryBatch,
     KillSwitch,
     ProviderFlow,
     SmsSpend,
     WorkerProcess,
 )
+from notifications.models.provider_flow import moment, now_us
+from notifications.policy.facts import load_stops
+from notifications.queue.depth import Held, lane_depths
+from notifications.services.health_probes import reading_fault
+from notifications.services.set_aside import SetAsideService
 from notifications.spending import day_of
 
+log = structlog.get_logger("carillon.metrics")
+_READ_S = 1.5
 _MOST_HELD = 10_000
 _MOST_BROADCASTS = 1_000
-OVERDUE_AFTER = timedelta(seconds=30)
-"""A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
+_MOST_COUNTED = 100_000
+_MOST_NAMED = 5
+_STUCK_SHOWN = timedelta(minutes=10)
+LATE_AFTER = {Lane.CRITICAL: 5.0, Lane.HIGH: 30.0, Lane.DEFAULT: 30.0, Lane.BULK: 30.0}
+"""Seconds. A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
 
 
-def queue_depth(now: datetime) -> dict[str, dict[str, float]]:
-    """By lane: queued messages, those overdue, and the age of the oldest overdue in seconds."""
-    depth = {str(lane): {"queued": 0.0, "overdue": 0.0, "age_s": 0.0} for lane in Lane}
-    for lane, queued in DeliveryBatch.objects.values_list("lane").annotate(Sum("size")):
-        depth[lane]["queued"] = queued
-    late = now - OVERDUE_AFTER
-    due = DeliveryBatch.objects.filter(due_at__lte=late, owner__isnull=True)
-    for lane, overdue, oldest in due.values_list("lane").annotate(Sum("size"), Min("due_at")):
-        depth[lane]["overdue"] = overdue
-        depth[lane]["age_s"] = max(0.0, (now - oldest).total_seconds())
-    return depth
+def queue_depth(now: datetime | None = None) -> dict[str, dict[str, float]]:
+    """By lane: queued messages, those overdue, and the age of the oldest overdue in seconds.
+
+    now replaces the database's clock. What is stopped, paused or behind an open breaker is queued
+    and never overdue.
+    """
+    depths = lane_depths(LATE_AFTER, _held(), at=now)
+    return {
+        str(lane): {
+            "queued": float(depth.queued),
+            "overdue": float(depth.late),
+            "age_s": depth.oldest_s,
+        }
+        for lane, depth in depths.items()
+    }
+
+
+def _held() -> Held:
+    stops = load_stops()
+    broken = ProviderFlow.objects.broken(chosen_channels())
+    carriers: dict[str, list[str]] = {}
+    for provider, channels in chosen_channels().items():
+        for channel in channels:
+            carriers.setdefault(channel, []).append(provider)
+    held = [channel for channel, keys in carriers.items() if broken.issuperset(keys)]
+    return Held(
+        everything=stops.everything,
+        channels=[*stops.values("channel"), *held],
+        sources=frozenset(stops.values("source")),
+    )
 
 
 def open_dead_letters() -> int:
-    """Dead letters that wait for a person."""
-    return DeadLetter.objects.filter(resolved_at__isnull=True).count()
+    """Dead letters that wait for a person; counted up to 100,000, or what makes an alert."""
+    most = max(_MOST_COUNTED, environment().dead_letters_alert)
+    return DeadLetter.objects.filter(resolved_at__isnull=True).order_by("pk")[:most].count()
 
 
 def _gauges() -> Iterator[GaugeMetricFamily]:
@@ -61,7 +93,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
         "Age of the oldest due message that nobody leased, by lane.",
         labels=["priority"],
     )
-    for lane, figures in queue_depth(now).items():
+    for lane, figures in queue_depth().items():
         size.add_metric([lane], figures["queued"])
         age.add_metric([lane], figures["age_s"])
     yield size
@@ -74,6 +106,14 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for provider, count in open_breakers().items():
         breakers.add_metric([provider], count)
     yield breakers
+    aside = GaugeMetricFamily(
+        "notification_items_set_aside",
+        "Items of periodic work that failed again and again, by work.",
+        labels=["work"],
+    )
+    for work, items in SetAsideService().counts().items():
+        aside.add_metric([work], items)
+    yield aside
     yield from _broadcasts()
     for name, text, value in (
         ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
@@ -93,7 +133,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
             "What a day's SMS may cost; 0 is no limit.",
             environment().sms_daily_spend / MICROS,
         ),
-        ("notification_workers", "Workers alive.", workers_alive(now)),
+        ("notification_workers", "Workers alive.", workers_alive()),
     ):
         yield GaugeMetricFamily(name, text, value=value)
 
@@ -119,7 +159,7 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
     for name_of_state, total in totals.items():
         people.add_metric([name_of_state], total)
     yield people
-    news = BroadcastNews.objects.count()
+    news = BroadcastNews.objects.order_by("pk")[:_MOST_COUNTED].count()
     for name, text, value in (
         ("notification_broadcasts", "Broadcasts under way.", len(live_now)),
         ("notification_broadcast_news", "Rows of news that are not counted yet.", news),
@@ -147,12 +187,39 @@ def open_breakers() -> dict[str, int]:
     return found
 
 
-def workers_alive(now: datetime) -> int:
+def workers_alive() -> int:
     """Workers whose leases stand."""
-    found = WorkerProcess.objects.filter(lease_until__gt=now).aggregate(Count("pk"))
-    return int(found["pk__count"])
+    living = WorkerProcess.objects.filter(lease_until__gt=moment(now_us()), ended_at__isnull=True)
+    return living.count()
+
+
+def stuck_workers() -> list[tuple[str, str]]:
+    """Workers that ended themselves a short while ago, each with what it was stuck on."""
+    since = moment(now_us()) - _STUCK_SHOWN
+    rows = WorkerProcess.objects.filter(ended_at__gt=since).order_by("-ended_at")
+    return list(rows.values_list("owner", "ended_reason")[:_MOST_NAMED])
 
 
 def metrics_response() -> bytes:
-    """The text of /metrics."""
-    return telemetry.exposition(_gauges)
+    """The text of /metrics. Without a database it has the counters, and says so."""
+    return telemetry.exposition(_gauges_in_time)
+
+
+def _gauges_in_time() -> Iterator[GaugeMetricFamily]:
+    found: list[GaugeMetricFamily] = []
+    answers = not reading_fault(_READ_S)
+    if answers:
+        try:
+            with reads_within(_READ_S):
+                found = list(_gauges())
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
+            log.warning("metrics.unread", error=type(error).__name__)
+            answers = False
+    yield GaugeMetricFamily(
+        "notification_database_answers",
+        "Whether the database was read in time; without it the gauges are missing.",
+        value=float(answers),
+    )
+    yield from found

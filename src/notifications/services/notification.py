@@ -10,9 +10,10 @@ from uuid import UUID
 from django.db import transaction
 
 from directory.models import User
+from directory.references import PersonKey
 from notifications.conf import environment
 from notifications.domain.callers import Caller
-from notifications.domain.errors import InvalidRequest, NotFound, Refused
+from notifications.domain.errors import InvalidRequest, NotFound, Refused, TemplateFault
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.infra import clock
@@ -24,6 +25,7 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
+from notifications.rendering.pool.desk import render_published, render_task
 from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
 from notifications.services.answers import (
@@ -31,11 +33,14 @@ from notifications.services.answers import (
     CancelAnswer,
     ExplainAnswer,
     JobAnswer,
+    JobCancelAnswer,
+    MemberAnswer,
     MessageAnswer,
+    NotificationRow,
     SendAnswer,
     StatusAnswer,
 )
-from notifications.services.bulk import job_answer, send_bulk
+from notifications.services.bulk import send_bulk
 from notifications.services.cancelling import cancel_waiting, in_hand
 from notifications.services.explain import (
     explain_notification,
@@ -50,7 +55,10 @@ from notifications.services.intents import (
     missing_variables_error,
     note_bypass,
 )
-from notifications.services.refusal import refuse_if_opted_out
+from notifications.services.jobs import cancel_job, job_answer, job_members
+from notifications.services.moving import move_scheduled
+from notifications.services.notification_list import Walk, list_notifications, rows_of
+from notifications.services.refusal import foresee_or_refuse
 from notifications.services.simulation import SimulateAnswer, simulate
 
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
@@ -78,7 +86,7 @@ class NotificationService:
         now = clock.now()
         asked = self._read(body, caller, now=now)
         intent = asked.intent
-        refuse_if_opted_out(intent, asked.target, asked.user, actor=caller.name, now=now)
+        seen = foresee_or_refuse(intent, asked.target, asked.user, actor=caller.name, now=now)
         with transaction.atomic():
             accepted = accept(intent, [asked.target], now=now)
             note_bypass(intent, caller, target=accepted.uuids[0])
@@ -86,7 +94,7 @@ class NotificationService:
             id=UUID(accepted.uuids[0]),
             status=MessageStatus.PENDING,
             message="Notification queued",
-            estimated_delivery=accepted.due_at,
+            estimated_delivery=seen.delivery_at,
             warnings=list(intent.terms.warnings),
         )
 
@@ -98,7 +106,7 @@ class NotificationService:
         """
         now = clock.now()
         asked = self._read(body, caller, now=now)
-        return simulate(asked.intent, asked.target, asked.user, now=now)
+        return simulate(asked.intent, asked.target, asked.user, now=now, principal=caller.name)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
         """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
@@ -116,6 +124,54 @@ class NotificationService:
             NotFound: unknown_job.
         """
         return job_answer(identifier, caller)
+
+    def job_members(
+        self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
+    ) -> list[tuple[int, MemberAnswer]]:
+        """Who was accepted by a bulk call, each with the key that the next page begins after.
+
+        Raises:
+            NotFound: unknown_job.
+        """
+        return job_members(identifier, caller, after=after, limit=limit)
+
+    def cancel_job(self, *, identifier: object, caller: Caller) -> JobCancelAnswer:
+        """Takes back what waits of a bulk call.
+
+        Raises:
+            NotFound: unknown_job.
+            Refused: missing_scope.
+            Conflict: job_of_broadcast.
+        """
+        return cancel_job(identifier, caller)
+
+    def list(
+        self, *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
+    ) -> Walk:
+        """See `notification_list.list_notifications`."""
+        return list_notifications(caller=caller, filters=filters, after=after, limit=limit)
+
+    def get(self, *, identifier: object, caller: Caller) -> NotificationRow:
+        """One notification, as lists show it.
+
+        Raises:
+            NotFound: unknown_notification.
+        """
+        return rows_of([self._find(identifier, caller)])[0]
+
+    def move(
+        self, *, identifier: object, body: Mapping[str, Any], caller: Caller
+    ) -> NotificationRow:
+        """Makes a scheduled notification due at another time, while all of it waits.
+
+        Raises:
+            NotFound: unknown_notification.
+            InvalidRequest: in_the_past, beyond its expires_at, or no time.
+            Conflict: not_pending, already_sending.
+        """
+        found = self._find(identifier, caller)
+        move_scheduled(found, body, by=caller.name, now=clock.now())
+        return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusAnswer:
         """What became of a notification so far."""
@@ -155,7 +211,8 @@ class NotificationService:
         """
         found = self._find(identifier, caller)
         channels = cancel_waiting(found, by=caller.name, now=clock.now())
-        return CancelAnswer(id=found.uuid, status=MessageStatus.CANCELLED, cancelled=channels)
+        status = best_status(found.messages.values_list("status", flat=True))
+        return CancelAnswer(id=found.uuid, status=status, cancelled=channels)
 
     def _find(self, identifier: object, caller: Caller) -> Notification:
         key = parse_identifier(identifier)
@@ -184,7 +241,7 @@ class NotificationService:
         )
         return _Asked(intent, target, user)
 
-    def _user(self, identifier: int | UUID, caller: Caller) -> User:
+    def _user(self, identifier: PersonKey, caller: Caller) -> User:
         user = User.objects.find(identifier)
         if user is None:
             raise NotFound(f"there is no user {identifier}", code="unknown_user")
@@ -218,8 +275,13 @@ def _trial_render(
     if missing:
         raise InvalidRequest([missing_variables_error(template.path, missing)])
     locale = intent.locale or (user.locale if user else "") or environment().locale
-    for channel in intent.terms.channels:
-        version.render(channel=channel, locale=locale, context=context)
+    tasks = [
+        render_task(version, channel=channel, locale=locale, context=context)
+        for channel in intent.terms.channels
+    ]
+    for shown in render_published(tasks):
+        if isinstance(shown, TemplateFault):
+            raise shown
 
 
 def _status(messages: list[NotificationMessage]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from uuid import UUID
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from notifications.delivery.registry import PROVIDERS
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Channel, Priority, lane_for
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.identifiers import parse_key
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, wakeups
 from notifications.models import (
@@ -22,10 +24,13 @@ from notifications.models import (
     KillSwitch,
     Notification,
     NotificationMessage,
+    NotificationTemplate,
     OperatorAction,
+    TemplateOverrun,
     TemplateVersion,
     change_status,
 )
+from notifications.models.origin import earliest_expiry
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.services.answers import DeadLetterAnswer, StopAnswer
@@ -42,7 +47,7 @@ class OperationsService:
         return [_stop_answer(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
 
     def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopAnswer:
-        """Stops everything, or one channel, provider, category, template or source.
+        """Stops everything, or one channel, provider, category, template, source or version.
 
         What is already in a provider's hands is not called back; the next slice is stopped.
 
@@ -73,6 +78,8 @@ class OperationsService:
                 raise NotFound(
                     f"nothing is stopped at {scope} {value}".strip(), code="unknown_stop"
                 )
+            if scope == KillSwitch.Scope.VERSION:
+                TemplateOverrun.objects.forget(value)
             _note(caller, "kill-switch.lift", f"{scope}:{value}", "")
             wakeups.wake(["critical", "high", "default", "bulk"])
 
@@ -150,6 +157,9 @@ def _check_stop(scope: str, value: str, reason: str) -> None:
     if scope not in KillSwitch.Scope.values:
         known = ", ".join(KillSwitch.Scope.values)
         errors.append(FieldError("scope", "unknown_scope", f"must be one of {known}"))
+    elif scope == KillSwitch.Scope.ALL and value:
+        detail = "goes with no value: leave it out, or name the scope of what is to be stopped"
+        errors.append(FieldError("value", "invalid", detail))
     elif scope != KillSwitch.Scope.ALL and not value:
         errors.append(FieldError("value", "required", f"name the {scope} to stop"))
     known_values = {
@@ -160,10 +170,29 @@ def _check_stop(scope: str, value: str, reason: str) -> None:
     if value and known_values is not None and value not in known_values:
         detail = f"{value!r} is no {scope}; known: {', '.join(known_values)}"
         errors.append(FieldError("value", f"unknown_{scope}", detail))
+    if value and scope == KillSwitch.Scope.VERSION and not _is_version(value):
+        detail = "must be the id of a version, alone or with @ and a source: 12, 12@key:3"
+        errors.append(FieldError("value", "unknown_version", detail))
+    if value and scope == KillSwitch.Scope.TEMPLATE:
+        errors += _unknown_template(value)
     if not reason.strip():
         errors.append(FieldError("reason", "required", "say why: whoever lifts the stop will ask"))
     if errors:
         raise InvalidRequest(errors)
+
+
+def _is_version(value: str) -> bool:
+    key = parse_key(value.partition("@")[0])
+    return key is not None and TemplateVersion.objects.filter(pk=key).exists()
+
+
+def _unknown_template(path: str) -> list[FieldError]:
+    """A fault for a path at which there is no template: nothing would be stopped."""
+    if NotificationTemplate.objects.filter(path=path).exists():
+        return []
+    near = get_close_matches(path, NotificationTemplate.objects.values_list("path", flat=True))
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return [FieldError("value", "unknown_template", f"there is no template {path!r}{hint}")]
 
 
 def _open_letters(ids: Sequence[int]) -> list[DeadLetter]:
@@ -202,7 +231,12 @@ def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None 
     made: list[NewBatch] = []
     for (queue, channel, source), keys in groups.items():
         made += batches.batches_of(
-            lane=queue, channel=channel, source=source, due_at=due_at, keys=sorted(keys)
+            lane=queue,
+            channel=channel,
+            source=source,
+            due_at=due_at,
+            keys=sorted(keys),
+            expires_at=earliest_expiry(keys),
         )
     for batch, batch_id in zip(made, batches.put(made), strict=True):
         NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from directory.models import User
+from directory.references import (
+    HOW,
+    LONGEST_EXTERNAL_ID,
+    PersonKey,
+    external_id_of,
+    read_person,
+)
 from notifications.domain.callers import Caller
-from notifications.domain.errors import FieldError, InvalidRequest, NotFound
-from notifications.domain.identifiers import parse_identifier
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.services.api_keys import missing_scope
+
+WRITE_PEOPLE = "users:write"
 
 
 def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
-    """The person that `identifier` (id or uuid; empty: the caller) names.
+    """The person that `identifier` names: a key, or one as a path or query writes it; empty: the
+    caller.
 
     Raises:
         InvalidRequest: required, when a service names nobody; invalid_user.
-        Refused: missing_scope, for somebody else without the scope.
+        Refused: missing_scope, for somebody else without the scope; staff_is_protected, where
+            users:write would change a member of staff and the caller is none.
         NotFound: unknown_user.
     """
     key = _key(caller, identifier)
@@ -25,17 +33,55 @@ def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
         raise missing_scope(scope)  # whether there is such a person is not theirs to know
     if user is None:
         raise NotFound(f"there is no user {identifier}", code="unknown_user")
+    if scope == WRITE_PEOPLE and is_protected(user, caller):
+        raise staff_is_protected()
     return user
 
 
-def _key(caller: Caller, identifier: object) -> int | UUID:
+def is_protected(user: User, caller: Caller) -> bool:
+    """Whether a person is a member of staff whom this caller may not change: their addresses,
+    devices and names decide who gets at what staff may do."""
+    return (user.is_staff or user.is_superuser) and not caller.is_staff
+
+
+def staff_is_protected() -> Refused:
+    """The refusal to change a member of staff."""
+    return Refused("members of staff are changed by staff only", code="staff_is_protected")
+
+
+def whom(
+    user_id: object = None, external_id: object = None, *, written: bool = False
+) -> PersonKey | None:
+    """Whom the two fields (or, `written`, the two query parameters) of a request mean; None where
+    both are left out.
+
+    Raises:
+        InvalidRequest: invalid_user, invalid_external_id, or both are given.
+    """
+    if external_id is None:
+        if user_id is None:
+            return None
+        key = read_person(user_id, written=written)
+        if key is None:
+            raise _fault("invalid_user", f"must be {HOW}")
+        return key
+    if user_id is not None:
+        raise _fault("invalid", "give user_id or external_id, not both")
+    theirs = external_id_of(external_id)
+    if theirs is None:
+        detail = f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
+        raise InvalidRequest([FieldError("external_id", "invalid_external_id", detail)])
+    return theirs
+
+
+def _key(caller: Caller, identifier: object) -> PersonKey:
     if identifier in (None, ""):
         if caller.user_id is None:
-            raise _fault("required", "a service says whom it means: an integer id or a UUID")
+            raise _fault("required", f"a service says whom it means: {HOW}")
         return caller.user_id
-    key = parse_identifier(identifier)
+    key = read_person(identifier, written=True)
     if key is None:
-        raise _fault("invalid_user", "must be an integer id or a UUID")
+        raise _fault("invalid_user", f"must be {HOW}")
     return key
 
 

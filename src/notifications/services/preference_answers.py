@@ -118,7 +118,7 @@ class PreferencesLink(msgspec.Struct, kw_only=True):
 
 
 class UnsubscribeAnswer(msgspec.Struct, kw_only=True):
-    """The same for every token: what it did is nobody's business but the person's."""
+    """The same for every token that was made here: what it did is the person's business alone."""
 
     status: str = "ok"
 
@@ -131,6 +131,7 @@ class ConsentBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     wording: str
     source: str = "api"
     user_id: str | int | None = None
+    external_id: str | None = None
 
 
 class ConsentAnswer(msgspec.Struct, kw_only=True):

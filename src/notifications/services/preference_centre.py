@@ -106,8 +106,9 @@ def zone_names() -> tuple[str, ...]:
 
 
 def _has_address(user: User, mark: str) -> bool:
-    points = ContactPoint.objects.filter(user=user).values_list("address", flat=True)
-    return any(hmac.compare_digest(address_mark(address), mark) for address in points)
+    points = ContactPoint.objects.filter(user=user).values_list("address", "spelling")
+    known = {address for point in points for address in point}
+    return any(hmac.compare_digest(address_mark(address), mark) for address in known)
 
 
 def _flags(row: UserNotificationPreference) -> dict[str, bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
 
-from notifications.domain.errors import InvalidRequest
+from notifications.domain.errors import MOST_ERRORS, InvalidRequest
 from notifications.domain.preferences import SWITCHES, DigestFrequency
 from notifications.intake.fields import Fields
 from notifications.services.preference_answers import GLOBAL_FLAGS, GlobalChanges
@@ -50,6 +50,8 @@ def parse_changes(body: Mapping[str, Any]) -> Changes:
         switches.refuse_unknown(SWITCHES)
         changes.categories[key] = _flags(switches, SWITCHES)
         errors += [*category.errors, *switches.errors]
+        if len(errors) > MOST_ERRORS:
+            break
     if errors:
         raise InvalidRequest(errors)
     return changes

@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from directory.models import AddressProof, ContactPoint, User, normalise_address
+from directory.models import AddressProof, ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
 from notifications.conf import environment
 from notifications.domain.callers import SYSTEM, Caller
@@ -24,6 +24,7 @@ from notifications.models import Category, NotificationTemplate
 from notifications.rendering import proof_texts
 from notifications.services.notification import NotificationService
 from notifications.services.people import person_for
+from notifications.services.throttles import throttled
 from notifications.services.users import WRITE
 
 CODE_LASTS = timedelta(minutes=10)
@@ -41,6 +42,7 @@ class ProofBody(msgspec.Struct, kw_only=True):
     kind: str
     address: str
     user_id: int | str | None = None
+    external_id: str | None = None
 
 
 class CodeBody(msgspec.Struct, kw_only=True):
@@ -49,6 +51,7 @@ class CodeBody(msgspec.Struct, kw_only=True):
     kind: str
     code: str
     user_id: int | str | None = None
+    external_id: str | None = None
 
 
 class ProofAnswer(msgspec.Struct, kw_only=True):
@@ -84,12 +87,12 @@ class ProofService:
 
         Raises:
             InvalidRequest: the kind or the address cannot be.
-            Conflict: too_many_codes, after five within an hour.
+            Throttled: too_many_codes, after five within an hour.
         """
         if kind not in _COLUMN:
             raise InvalidRequest([FieldError("kind", "invalid_choice", "must be email or phone")])
         try:
-            address = normalise_address(kind, check_address(kind, address))
+            address = check_address(kind, address)
         except ValueError as error:
             raise InvalidRequest([FieldError("address", "invalid_address", str(error))]) from error
         user = person_for(caller, identifier, scope=WRITE)
@@ -177,8 +180,9 @@ def _renew(user: User, kind: str, *, address: str, now: datetime, lasts: timedel
     if now - proof.window_began >= _WINDOW:
         proof.window_began, proof.sent = now, 0
     if proof.sent >= MAX_SENT:
-        raise Conflict(
-            f"{MAX_SENT} codes were sent within the hour: wait a while", code="too_many_codes"
+        left = (proof.window_began + _WINDOW - now).total_seconds()
+        raise throttled(
+            f"{MAX_SENT} codes were sent within the hour", seconds=left, code="too_many_codes"
         )
     proof.sent += 1
     proof.address, proof.attempts = address, 0

@@ -19,9 +19,11 @@ from notifications.delivery.dkim import UnusableDkimKey
 from notifications.delivery.registry import (
     CALLBACKS,
     PROVIDERS,
+    callback_reader,
     chosen_channels,
     provider_class,
 )
+from notifications.delivery.stored_settings import STORABLE
 from notifications.delivery.web_push_crypto import derived_key, public_key
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
@@ -31,21 +33,25 @@ from notifications.models import OperatorAction, ProviderConfig
 from notifications.shared_rows import refresh_accounts
 
 SCOPE = "providers:write"
+ADDRESS_SCOPE = "notifications:address"
 _LONGEST_VALUE = 20_000
 
 
 class SettingAnswer(msgspec.Struct, kw_only=True):
-    """One setting. value is null for secrets. source: stored, environment or default."""
+    """One setting. value is null for secrets. source: stored, environment or default. storable:
+    whether it may be stored; others are the environment's alone."""
 
     value: str | None
     source: str
     secret: bool
+    storable: bool
 
 
 class ProviderAnswer(msgspec.Struct, kw_only=True):
     """A provider and its account.
 
-    chosen: it carries its channel now. missing: settings that it cannot work without.
+    chosen: it carries its channel now. missing: settings that it cannot work without. fault: why
+    stored settings are not used; empty when they are.
     callback_url: where the vendor is to report.
     """
 
@@ -53,6 +59,7 @@ class ProviderAnswer(msgspec.Struct, kw_only=True):
     channel: str
     chosen: bool
     missing: list[str]
+    fault: str
     settings: dict[str, SettingAnswer]
     callback_url: str | None
     receipts: bool
@@ -134,9 +141,16 @@ class ProviderService:
         Raises:
             NotFound: unknown_provider.
             InvalidRequest: no address.
+            Refused: missing_scope; words of one's own to any address need notifications:address.
         """
         _check(caller)
         _known(key)
+        if (title or body) and not caller.may(ADDRESS_SCOPE):
+            raise Refused(
+                f"words of your own need the scope {ADDRESS_SCOPE}: leave title and body out",
+                code="missing_scope",
+                scope=ADDRESS_SCOPE,
+            )
         if not to.strip():
             raise InvalidRequest([FieldError("to", "required", "say whom to send the test to")])
         refresh_accounts(at_once=True)
@@ -162,6 +176,9 @@ class ProviderService:
         _check(caller)
         _known(key)
         refresh_accounts(at_once=True)
+        fault = accounts.stored_fault(key)
+        if fault:
+            return fault
         missing = accounts.missing(key, provider_class(key).needs)
         if missing:
             return "missing: " + ", ".join(missing)
@@ -169,6 +186,12 @@ class ProviderService:
             return asyncio.run(_examine(key))
         except UnusableDkimKey as error:
             return error.detail
+
+    def callbacks_fault(self, *, key: str, caller: Caller) -> str:
+        """Why a provider's callbacks are all refused; empty when they are not, or it has none."""
+        _check(caller)
+        _known(key)
+        return callback_reader(key).unready() if key in CALLBACKS else ""
 
 
 async def _send(key: str, message: OutboundMessage) -> Any:
@@ -237,9 +260,13 @@ def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
         secret = accounts.is_secret(name)
         value = getattr(own, field)
         from_environment = getattr(current, field) != getattr(plain, field)
-        source = "stored" if name in stored else "environment" if from_environment else "default"
+        kept = name in stored and not accounts.stored_fault(key)
+        source = "stored" if kept else "environment" if from_environment else "default"
         shown[name] = SettingAnswer(
-            value=None if secret else _text(value), source=source, secret=secret
+            value=None if secret else _text(value),
+            source=source,
+            secret=secret,
+            storable=name in STORABLE[key],
         )
     url = f"{environment().public_url}/api/v1/callbacks/{key}" if key in CALLBACKS else None
     return ProviderAnswer(
@@ -247,6 +274,7 @@ def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
         channel=made.capabilities.channel,
         chosen=key in chosen_channels(),
         missing=accounts.missing(key, made.needs),
+        fault=accounts.stored_fault(key),
         settings=shown,
         callback_url=url,
         receipts=made.capabilities.receipts,

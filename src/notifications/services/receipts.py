@@ -3,63 +3,84 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import F
 
+from directory.moments import MomentOutOfRange, check_moment
+from directory.texts import UNSTORABLE, is_storable
 from notifications.conf import environment
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.registry import callback_reader
+from notifications.domain.receipts import Receipt
 from notifications.infra import telemetry
-from notifications.models import ProviderCallback
+from notifications.models import ItemFault, ProviderCallback, Work
 from notifications.recording.receipts import Applied, apply_receipt
+from notifications.services.items import Items
 from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.receipts")
 _AT_ONCE = 1000
 _SOON_S = 1
-_AFTER_FAULT_S = 60
 _LONGEST_WAIT_S = 3600
+_LONGEST = {
+    "reference": 200,
+    "provider_message_id": 200,
+    "address": 400,
+    "code": 60,
+    "detail": 2_000,
+}
+"""Characters that are kept of what a receipt says."""
 _State = ProviderCallback.State
 
 
 def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
     """Applies the callbacks that are due; returns how many were looked at.
 
-    Bounded. Any number of processes may do this at once: each callback is locked by one.
+    Bounded. Any number of processes may do this at once: each callback is locked by one. One that
+    fails, whatever it raises, waits; at its third failure it is set aside as unreadable.
     """
     refresh_accounts()
-    done = 0
-    while done < limit and _apply_next(now):
-        done += 1
-    return done
+    items = Items(Work.RECEIPT, now=now, failed=_failed)
+    due = ProviderCallback.objects.due(now).values_list("pk", flat=True)
+    return sum(items.one(key, partial(_apply_one, key, now), default=1) for key in due[:limit])
 
 
-def _apply_next(now: datetime) -> bool:
-    callback = None
-    try:
-        with transaction.atomic():
-            callback = ProviderCallback.objects.next_due(now)
-            if callback is None:
-                return False
-            _apply(callback, now)
-            callback.save(update_fields=["state", "result", "tries", "next_at"])
-    except DatabaseError as error:
-        if callback is None:
-            raise
-        # A deadlock, or a text that the database will not have: the others must not wait for it.
-        log.warning("callback.deferred", callback=callback.pk, error=type(error).__name__)
-        ProviderCallback.objects.filter(pk=callback.pk).update(
-            tries=F("tries") + 1, next_at=now + timedelta(seconds=_AFTER_FAULT_S)
-        )
-    return True
+def reopen(key: int, now: datetime) -> None:
+    """Has a callback that was set aside applied again."""
+    ProviderCallback.objects.filter(pk=key).update(state=_State.WAITING, result="", next_at=now)
+
+
+def _apply_one(key: int, now: datetime) -> int:
+    with transaction.atomic():
+        callback = ProviderCallback.objects.lock_due(key, now)
+        if callback is None:  # another process has it, or had it
+            return 0
+        _apply(callback, now)
+        callback.save(update_fields=["state", "result", "tries", "next_at"])
+    return 1
+
+
+def _failed(key: int, fault: ItemFault) -> None:
+    values: dict[str, Any] = {"tries": F("tries") + 1, "next_at": fault.next_at}
+    if fault.set_aside:
+        values |= {
+            "next_at": None,
+            "state": _State.UNREADABLE,
+            "result": f"{fault.error}, trace {fault.trace}"[:200],
+        }
+    ProviderCallback.objects.filter(pk=key).update(**values)
 
 
 def _apply(callback: ProviderCallback, now: datetime) -> None:
     callback.tries += 1
     try:
         receipts = callback_reader(callback.provider).read(IncomingCall.from_json(callback.call))
+        for receipt in receipts:
+            _check(receipt)
     except CallbackUnreadable as error:
         log.error("callback.unreadable", provider=callback.provider, callback=callback.pk)
         _end(callback, _State.UNREADABLE, str(error))
@@ -78,6 +99,25 @@ def _apply(callback: ProviderCallback, now: datetime) -> None:
         telemetry.count_receipts(provider, [str(receipt.kind) for receipt in receipts])
         state = _State.APPLIED if Applied.APPLIED in found else _State.NOTHING
         _end(callback, state, kinds)
+
+
+def _check(receipt: Receipt) -> None:
+    """Whether everything of a receipt can be stored.
+
+    Raises:
+        CallbackUnreadable: what cannot; it quotes nothing.
+    """
+    if receipt.at is not None:
+        try:
+            check_moment(receipt.at)
+        except MomentOutOfRange as error:
+            raise CallbackUnreadable(f"an event's time {error}") from error
+    for name, longest in _LONGEST.items():
+        text = getattr(receipt, name)
+        if len(text) > longest:
+            raise CallbackUnreadable(f"an event's {name} has over {longest} characters")
+        if not is_storable(text):
+            raise CallbackUnreadable(f"an event's {name} holds {UNSTORABLE}")
 
 
 def _again(callback: ProviderCallback, now: datetime, seconds: int) -> None:

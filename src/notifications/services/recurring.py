@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef
+from django.db import transaction
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
@@ -27,9 +27,11 @@ from notifications.models import (
     ScheduleOccurrence,
     ScheduleSeries,
     SeriesStatus,
+    Work,
 )
 from notifications.models.schedule import fields_of_timing, wall_of, wall_text
 from notifications.services.acceptance import Due, intent_of_series, take_in
+from notifications.services.items import Items
 from notifications.services.zones import people_by_zone
 
 log = structlog.get_logger("carillon.schedules")
@@ -37,10 +39,8 @@ AHEAD = timedelta(days=1)
 EARLY = timedelta(minutes=2)
 """How long before it must an occurrence is made: rounds come every minute."""
 
-AGAIN_AFTER = timedelta(minutes=5)
-"""When an occurrence that could not be made is tried again."""
-
 _ROUNDS = 10_000
+_CLOCKS = 500
 _AT_ONCE = 1_000
 
 
@@ -93,33 +93,33 @@ def begin_series(
 def make_due(*, now: datetime) -> int:
     """Makes every occurrence whose turn it is; returns how many. Each in a transaction of its own.
 
-    A series that another process is at is passed over.
+    A series that another process is at is passed over. What fails waits, and is set aside at its
+    third failure; a series goes on in its other zones.
     """
     made = 0
+    items = Items(Work.SCHEDULE, now=now)
     for _ in range(_ROUNDS):
-        with transaction.atomic():
-            ripe = ScheduleClock.objects.filter(series_id=OuterRef("pk"), make_at__lte=now)
-            rows = ScheduleSeries.objects.filter(Exists(ripe), status=SeriesStatus.ACTIVE)
-            series = rows.select_for_update(skip_locked=True).order_by("pk").first()
-            if series is None:
-                break
-            ripest = series.clocks.filter(make_at__lte=now).order_by("make_at", "id").first()
-            if ripest is not None:  # else another process made it while the lock was waited for
-                made += _try_one(series, ripest, now=now)
+        ripe = items.open(
+            ScheduleClock.objects.filter(make_at__lte=now, series__status=SeriesStatus.ACTIVE)
+        )
+        keys = list(ripe.order_by("make_at", "id").values_list("pk", flat=True)[:_CLOCKS])
+        found = sum(items.one(key, partial(_try_one, key, now=now), default=0) for key in keys)
+        made += found
+        if not found:
+            break
     return made
 
 
-def _try_one(series: ScheduleSeries, ripest: ScheduleClock, *, now: datetime) -> int:
-    """Makes one occurrence of a locked series. One that cannot be made holds nobody else up."""
-    try:
-        with transaction.atomic():
-            _make_one(series, ripest, now=now)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        log.exception("schedule.not_made", series=series.pk, zone=ripest.zone)
-        ScheduleClock.objects.filter(pk=ripest.pk).update(make_at=now + AGAIN_AFTER)
-        return 0
+def _try_one(key: int, *, now: datetime) -> int:
+    """Makes the occurrence of one clock, under the lock of its series; 0 where another process has
+    it, or made it."""
+    with transaction.atomic():
+        rows = ScheduleSeries.objects.filter(clocks__pk=key, status=SeriesStatus.ACTIVE)
+        series = rows.select_for_update(skip_locked=True, of=("self",)).first()
+        ripest = series.clocks.filter(pk=key, make_at__lte=now).first() if series else None
+        if series is None or ripest is None:
+            return 0
+        _make_one(series, ripest, now=now)
     return 1
 
 

@@ -40,14 +40,14 @@ class GroupList(msgspec.Struct, kw_only=True):
 
 
 class MembersBody(msgspec.Struct, kw_only=True):
-    """People by id, uuid, external_id or username; up to 10,000 a call."""
+    """People by id, uuid, `ext:` and external_id, or username; up to 10,000 a call."""
 
     add: list[int | str] = []
     remove: list[int | str] = []
 
 
 class MemberSetBody(msgspec.Struct, kw_only=True):
-    """The whole membership, by id, uuid, external_id or username; up to 10,000."""
+    """The whole membership, by id, uuid, `ext:` and external_id, or username; up to 10,000."""
 
     members: list[int | str]
 

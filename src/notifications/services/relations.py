@@ -7,14 +7,18 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from directory.lookup import find_people, read_reference
+from directory.addresses import AddressFault, read_address
+from directory.lookup import find_people, read_reference, staff_among
 from directory.models import Subject, Suppression, normalise_address
 from directory.models.contact import ContactKind
 from directory.relations import LINKS, add_links
+from directory.texts import UNSTORABLE, is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
 from notifications.services.answers import RejectionAnswer
 from notifications.services.groups import clean_name, need
+from notifications.services.people import staff_is_protected
 from notifications.services.relation_answers import (
     LinkAnswer,
     LinksAnswer,
@@ -92,7 +96,7 @@ class LinkService:
         need(caller, WRITE)
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
-        done = add_links(self._kind, list(enumerate(rows)))
+        done = add_links(self._kind, list(enumerate(rows)), staff_too=caller.is_staff)
         return LinksAnswer(
             created=done.created,
             unchanged=done.unchanged,
@@ -103,15 +107,23 @@ class LinkService:
         )
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Removes one relation."""
+        """Removes one relation.
+
+        Raises:
+            Refused: staff_is_protected.
+        """
         need(caller, WRITE)
-        _find(self._link.model, identifier).delete()
+        row = _find(self._link.model, identifier)
+        ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
+        if not caller.is_staff and staff_among(ends):
+            raise staff_is_protected()
+        row.delete()
 
     def _end(self, name: str, value: str) -> int:
         """The id of an end that a filter names; 0, which nothing has, when there is none."""
         if name == self._link.thing:
-            return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
-        reference = read_reference(value)
+            return parse_key(value) or 0
+        reference = read_reference(value, written=True)
         return find_people([reference]).get(reference, 0) if reference is not None else 0
 
 
@@ -149,7 +161,7 @@ class SuppressionService:
         fresh: dict[tuple[str, str], Suppression] = {}
         good = 0
         for index, (kind, address, reason) in enumerate(rows):
-            wrong = _suppression_fault(kind, address)
+            wrong = _suppression_fault(kind, address, reason)
             if wrong:
                 rejected.append(RejectionAnswer(index=index, code="invalid_row", detail=wrong))
                 continue
@@ -184,17 +196,21 @@ def _insert_suppressions(fresh: Mapping[tuple[str, str], Suppression]) -> int:
     return created
 
 
-def _suppression_fault(kind: str, address: str) -> str:
+def _suppression_fault(kind: str, address: str, reason: str) -> str:
     if kind not in ContactKind.values:
         return f"kind must be one of {', '.join(ContactKind.values)}"
-    if not address.strip() or len(address) > 1000 or not address.strip().isprintable():
-        return "address must have 1 to 1,000 characters, none of them a control character"
+    if not is_storable(reason):
+        return f"reason must not hold {UNSTORABLE}"
+    try:
+        read_address(kind, address)
+    except AddressFault as fault:
+        return f"address {fault.in_full}"
     return ""
 
 
 def _find(model: Any, identifier: str) -> Any:
-    number = int(identifier) if identifier.isascii() and identifier.isdigit() else 0
-    row = model._default_manager.filter(pk=number).first() if number < 1 << 63 else None
+    number = parse_key(identifier)
+    row = model._default_manager.filter(pk=number).first() if number else None
     if row is None:
         raise NotFound(f"there is no {model._meta.verbose_name} {identifier}", code="unknown_row")
     return row

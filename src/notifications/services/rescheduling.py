@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -23,10 +24,13 @@ from notifications.models import (
     Notification,
     NotificationMessage,
     ScheduledStatus,
+    Work,
+    change_scheduled,
     change_status,
 )
 from notifications.queue import batches
 from notifications.services.cancelling import in_hand, lock_waiting
+from notifications.services.items import Items
 from notifications.services.operations import enqueue
 from notifications.services.recurring import make_due
 from notifications.services.schedules import folded_status
@@ -68,10 +72,22 @@ def retry_stuck(*, now: datetime) -> dict[str, int]:
     Messages that a crash or a hand left in no batch are due again in ten minutes; where all
     messages are settled, the notification is given the status that follows from them.
     """
+    items = Items(Work.STUCK, now=now)
+    stuck = items.open(due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting())))
+    keys = list(stuck.values_list("pk", flat=True)[:STUCK_AT_ONCE])
+    result = {"rescheduled": 0, "settled": 0}
+    items.many(keys, partial(_mend, now=now, result=result))
+    if keys:
+        log.info("schedule.retried", **result)
+    return result
+
+
+def _mend(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
+    """Mends those of these notifications that are still stuck and nobody else mends."""
     with transaction.atomic():
         stuck = due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting()))
-        rows = stuck.select_for_update(skip_locked=True).values_list("pk", flat=True)
-        keys = list(rows[:STUCK_AT_ONCE])
+        rows = stuck.filter(pk__in=some).select_for_update(skip_locked=True)
+        keys = list(rows.values_list("pk", flat=True))
         statuses: dict[int, list[str]] = {key: [] for key in keys}
         found = NotificationMessage.objects.filter(notification_id__in=keys)
         for key, status in found.values_list("notification_id", "status"):
@@ -81,11 +97,10 @@ def retry_stuck(*, now: datetime) -> dict[str, int]:
         _put_back(again, due_at=now + STUCK_DELAY)
         for state in (ScheduledStatus.SENT, ScheduledStatus.FAILED, ScheduledStatus.WITHHELD):
             settled = [key for key, found_state in folded.items() if found_state == state]
-            Notification.objects.filter(pk__in=settled).update(scheduled_status=state)
-    result = {"rescheduled": len(again), "settled": len(keys) - len(again)}
-    if keys:
-        log.info("schedule.retried", **result)
-    return result
+            change_scheduled(settled, state)
+    result["rescheduled"] += len(again)
+    result["settled"] += len(keys) - len(again)
+    return len(keys)
 
 
 def _waiting() -> QuerySet[NotificationMessage]:
@@ -103,9 +118,7 @@ def _put_back(keys: Sequence[int], *, due_at: datetime) -> None:
     )
     enqueue(waiting.select_related("notification"), due_at=due_at)
     waiting.update(scheduled_at=due_at)
-    Notification.objects.filter(pk__in=keys).update(
-        scheduled_at=due_at, scheduled_status=ScheduledStatus.PENDING
-    )
+    change_scheduled(keys, ScheduledStatus.PENDING, scheduled_at=due_at)
 
 
 def reschedule(key: int, *, due_at: datetime, by: str) -> None:
@@ -144,23 +157,30 @@ def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
     sent stays."""
     before = now - timedelta(days=environment().cancelled_days)
     deleted = 0
+    items = Items(Work.CLEAN_UP, now=now)
     for _ in range(_ROUNDS):
-        some = _delete_cancelled(before)
+        old = items.open(_cancelled_before(before)).order_by("cancelled_at")
+        keys = list(old.values_list("pk", flat=True)[:_DELETED_AT_ONCE])
+        failures = items.failures
+        some = items.many(keys, partial(_delete_cancelled, before=before))
         deleted += some
-        if some < _DELETED_AT_ONCE:
+        if len(keys) < _DELETED_AT_ONCE or (not some and items.failures == failures):
             break
     if deleted:
         log.info("schedule.cleaned", deleted=deleted)
     return {"deleted": deleted}
 
 
-def _delete_cancelled(before: datetime) -> int:
+def _cancelled_before(before: datetime) -> QuerySet[Notification]:
+    return Notification.objects.filter(
+        scheduled_status=ScheduledStatus.CANCELLED, cancelled_at__lt=before
+    )
+
+
+def _delete_cancelled(some: Sequence[int], *, before: datetime) -> int:
     with transaction.atomic():
-        rows = Notification.objects.filter(
-            scheduled_status=ScheduledStatus.CANCELLED, cancelled_at__lt=before
-        )
-        old = rows.order_by("cancelled_at").select_for_update(skip_locked=True)
-        keys = list(old.values_list("pk", flat=True)[:_DELETED_AT_ONCE])
+        rows = _cancelled_before(before).filter(pk__in=some)
+        keys = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
         found = NotificationMessage.objects.filter(notification_id__in=keys)
         messages = list(found.values_list("pk", flat=True))
         for facts in (MessageEvent, DeliveryAttempt):

@@ -1,12 +1,22 @@
-"""The schedule's rounds where no beat runs: the same work at the same times."""
+"""What the periodic loops do, and the schedule's rounds where no beat runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifications.domain import loops
+from notifications.infra.clock_bridge import database_now
+from notifications.services.asking import ask_due
+from notifications.services.broadcast_upkeep import begin_due, keep_broadcasts
+from notifications.services.digests import close_due
+from notifications.services.expiring import expire_waiting
+from notifications.services.maintenance import maintain
+from notifications.services.proving import prove_due
+from notifications.services.receipts import apply_due
 from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_stuck
+from notifications.services.telling import tell_due
 
 PROCESS_EVERY = timedelta(minutes=1)
 RETRY_EVERY = timedelta(minutes=5)
@@ -15,25 +25,59 @@ CLEAN_UP_AT = timedelta(hours=3)
 _NEVER = -1
 
 
-class ScheduleRounds:
-    """Does what has come round: at full minutes, at every fifth, and daily at 03:00 UTC.
+class Round:
+    """Work that comes round at times of the clock: `offset` after each whole period since 1970.
 
-    A round is a number of periods since 1970, so that waking late or often changes nothing but
-    when; the first look does everything that is not daily.
+    Waking late or often changes nothing but when. The first look does what is not daily. A round
+    that raises is done again at the next look.
     """
 
-    def __init__(self) -> None:
-        self._done: dict[Callable[..., Any], int] = {}
+    def __init__(
+        self, work: Callable[..., Any], every: timedelta, offset: timedelta = timedelta()
+    ) -> None:
+        self._work = work
+        self._every_s = every.total_seconds()
+        self._offset_s = offset.total_seconds()
+        self._done = None if every >= CLEAN_UP_EVERY else _NEVER
 
     def look(self, now: datetime) -> None:
-        """Does the rounds that have begun since the last look."""
-        for work, every, offset in (
-            (process_due, PROCESS_EVERY, timedelta()),
-            (retry_stuck, RETRY_EVERY, timedelta()),
-            (clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT),
-        ):
-            current = int((now.timestamp() - offset.total_seconds()) // every.total_seconds())
-            first = current if every >= CLEAN_UP_EVERY else _NEVER
-            if self._done.setdefault(work, first) != current:
-                work(now=now)
-                self._done[work] = current
+        """Does the round that has begun since the last look, if one has."""
+        current = int((now.timestamp() - self._offset_s) // self._every_s)
+        if self._done is None:
+            self._done = current
+        if self._done != current:
+            self._work(now=now)
+            self._done = current
+
+
+class ScheduleRounds:
+    """The rounds of the schedule: at full minutes, at every fifth, and daily at 03:00 UTC."""
+
+    def __init__(self) -> None:
+        self.process = Round(process_due, PROCESS_EVERY)
+        self.retry = Round(retry_stuck, RETRY_EVERY)
+        self.clean_up = Round(clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT)
+
+    def look(self, now: datetime) -> None:
+        """Does all rounds that have begun since the last look."""
+        for each in (self.process, self.retry, self.clean_up):
+            each.look(now)
+
+
+def loop_calls() -> Mapping[str, Callable[[], object]]:
+    """What each periodic loop does in a round, by its name."""
+    rounds = ScheduleRounds()
+    return {
+        loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
+        loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
+        loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
+        loops.WEBHOOKS.name: lambda: tell_due(now=database_now()),
+        loops.ASKING.name: lambda: ask_due(now=database_now()),
+        loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
+        loops.DIGESTS.name: lambda: close_due(now=database_now()),
+        loops.PROOFS.name: lambda: prove_due(now=database_now()),
+        loops.UPKEEP.name: maintain,
+        loops.SCHEDULED.name: lambda: rounds.process.look(database_now()),
+        loops.STUCK.name: lambda: rounds.retry.look(database_now()),
+        loops.CANCELLED.name: lambda: rounds.clean_up.look(database_now()),
+    }

@@ -12,6 +12,7 @@ import structlog
 from asgiref.sync import async_to_sync
 
 from directory.models import User
+from directory.moments import MomentOutOfRange, check_moment
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound
 from notifications.domain.lifecycle import MessageStatus
@@ -116,14 +117,18 @@ class NotificationScheduler:
         self, notification_id: Identifier, delay_minutes: float = RETRY_MINUTES
     ) -> bool:
         """Makes a notification due in some minutes: one that failed, or that still waits. False for
-        one that was sent or cancelled, or that a worker has in hand."""
+        one that was sent or cancelled, or that a worker has in hand.
+
+        Raises:
+            ValueError: delay_minutes is no number, or leads outside the accepted range of times.
+        """
         found = self._find(notification_id)
         if found is None or found.scheduled_status in (
             ScheduledStatus.SENT,
             ScheduledStatus.CANCELLED,
         ):
             return False
-        due_at = clock.now() + timedelta(minutes=delay_minutes)
+        due_at = _in_minutes(delay_minutes)
         try:
             reschedule(found.pk, due_at=due_at, by=self._caller.name)
         except Conflict:
@@ -147,6 +152,13 @@ class NotificationScheduler:
             return None
 
 
+def _in_minutes(minutes: float) -> datetime:
+    try:
+        return check_moment(clock.now() + timedelta(minutes=minutes))
+    except OverflowError as error:
+        raise MomentOutOfRange from error
+
+
 def _identifier(who: User | Identifier) -> int | str:
     if isinstance(who, User):
         return int(who.pk)
@@ -154,6 +166,9 @@ def _identifier(who: User | Identifier) -> int | str:
 
 
 def _moment_text(moment: datetime | str) -> str:
-    if isinstance(moment, str):
-        return moment
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    """The time as the doors take it.
+
+    Raises:
+        ValueError: it lies outside the accepted range.
+    """
+    return moment if isinstance(moment, str) else check_moment(moment).astimezone(UTC).isoformat()

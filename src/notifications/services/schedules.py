@@ -17,7 +17,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
 from notifications.domain.timing import Timing
 from notifications.domain.wall_clock import first_zone
-from notifications.infra import clock
+from notifications.infra import clock, commits
 from notifications.intake.schedule import (
     ScheduleBody,
     ScheduleRequest,
@@ -66,12 +66,14 @@ class ScheduleService:
         with transaction.atomic():
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
+                commits.makes(schedule_id=series.uuid)
                 answer = ScheduledAnswer(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
             else:
                 dues, missed = _dues(request.timing, people, now=now)
                 _, keys = take_in(intent, request.text, dues, total=total, now=now)
+                commits.makes(notification_id=min(keys.values()))
                 first = min(due.at for due in dues)
                 answer = ScheduledAnswer(
                     notification_ids=[], count=0, scheduled_at=first, missed=missed
@@ -94,7 +96,7 @@ class ScheduleService:
         if state != ScheduledStatus.PENDING:
             raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")
         try:
-            cancel_waiting(found, by=caller.name, now=clock.now())
+            cancel_waiting(found, by=caller.name, now=clock.now(), only_whole=True)
         except Conflict as error:
             raise _cannot_cancel(error.detail, error.code) from error
         return CancelScheduledAnswer(
@@ -116,14 +118,13 @@ class ScheduleService:
 def status_answer(found: Notification) -> ScheduleStatusAnswer:
     """How far a scheduled notification has come."""
     state = shown_status(found)
-    sent = [message.sent_at for message in found.messages.all() if message.sent_at]
     return ScheduleStatusAnswer(
         id=found.pk,
-        title=str(text_of(found).get("title", "")),
+        title=found.title,
         scheduled_at=found.scheduled_at,
         scheduled_status=state,
         is_sent=state == ScheduledStatus.SENT,
-        sent_at=min(sent, default=None),
+        sent_at=found.sent_at,
         created_at=found.created_at,
     )
 
@@ -189,14 +190,6 @@ def _may_see(found: Notification, caller: Caller) -> bool:
     mine = caller.user_id is not None and found.user_id == caller.user_id
     ours = caller.is_service and found.source == caller.source
     return mine or ours or caller.may(READ)
-
-
-def text_of(found: Notification) -> Mapping[str, Any]:
-    """Title, message and data of a notification; of one with a template, its name for a title."""
-    if found.template_version is not None:
-        return {"title": found.template_version.template.name}
-    text: Mapping[str, Any] = found.text or (found.job.context if found.job else None) or {}
-    return text
 
 
 def shown_status(found: Notification) -> str:

@@ -27,7 +27,7 @@ def check_senders(options: Mapping[str, Any]) -> None:
         errors.append(FieldError("options.sender", "unverified_sender", detail))
     if reply_to:
         try:
-            mailbox(str(reply_to))
+            mailbox(str(reply_to), local_too=True)
         except ValueError as error:
             errors.append(FieldError("options.reply_to", "invalid", str(error)))
     if errors:
@@ -39,7 +39,7 @@ def is_verified(sender: str) -> bool:
     if "@" not in sender:
         return sender in (*environment().senders, account("twilio").twilio_from)
     try:
-        address = mailbox(sender).address.lower()
+        address = mailbox(sender, local_too=True).address.lower()
     except ValueError:
         return False
     listed = {name.lower() for name in environment().senders}
@@ -48,4 +48,4 @@ def is_verified(sender: str) -> bool:
 
 
 def _default() -> str:
-    return mailbox(environment().email_from).address
+    return mailbox(environment().email_from, local_too=True).address

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from directory.models import User
+from notifications.domain.errors import TemplateFault
+from notifications.domain.messages import ALONG
 from notifications.intake.accept import Intent, Target
 from notifications.models.hot_rows import PendingMessage
 from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
-from notifications.policy.facts import load_facts
+from notifications.policy.facts import SliceFacts, load_facts
+from notifications.rendering.pool import wire
+from notifications.rendering.pool.desk import render_drafts, render_task
+from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
 from notifications.services.answers import StepAnswer
 from notifications.services.drafts import draft_of
 from notifications.services.explain import steps_answer
-from notifications.services.refusal import reasons_to_refuse
-from notifications.wording import content_of
+from notifications.services.refusal import foresee
+from notifications.wording import context_of, locale_of
 
 
 class SimulatedText(msgspec.Struct, kw_only=True):
-    """What a message would say."""
+    """What a message would say. data: what goes along with it."""
 
     title: str
     body: str
     html: str
+    data: dict[str, Any] = {}
 
 
 class SimulatedMessage(msgspec.Struct, kw_only=True):
@@ -52,17 +59,27 @@ class SimulateAnswer(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
 
 
-def simulate(intent: Intent, target: Target, user: User | None, *, now: datetime) -> SimulateAnswer:
-    """What would become of this send, channel by channel."""
+def simulate(
+    intent: Intent, target: Target, user: User | None, *, now: datetime, principal: str
+) -> SimulateAnswer:
+    """What would become of this send, channel by channel. principal: who asks.
+
+    Raises:
+        TemplateFault: a text cannot be rendered.
+        RenderingBusy: no render process was free in time.
+    """
     at = max(now, intent.terms.scheduled_at or now)
     return SimulateAnswer(
-        accepted=not reasons_to_refuse(intent, target, user, now=now),
-        messages=[_simulate(draft_of(intent, target, channel), at) for channel in target.channels],
+        accepted=not foresee(intent, target, user, now=now).reasons,
+        messages=[
+            _simulate(draft_of(intent, target, channel), at, principal)
+            for channel in target.channels
+        ],
         warnings=list(intent.terms.warnings),
     )
 
 
-def _simulate(draft: PendingMessage, at: datetime) -> SimulatedMessage:
+def _simulate(draft: PendingMessage, at: datetime, principal: str) -> SimulatedMessage:
     facts = load_facts([draft], draft.channel, terms_of)
     version = version_of(draft.template_version_id)
     decision = decide(facts_of(draft, facts, version, at=at))
@@ -78,6 +95,19 @@ def _simulate(draft: PendingMessage, at: datetime) -> SimulatedMessage:
     elif isinstance(decision, Digest):
         shown.until, shown.digest = decision.closes_at, decision.bucket
     if not isinstance(decision, Suppress | Expire):
-        text = content_of(draft, version, facts, at=at)
-        shown.content = SimulatedText(title=text.title, body=text.body, html=text.html or "")
+        shown.content = _text(draft, version, facts, at, principal)
     return shown
+
+
+def _text(
+    draft: PendingMessage, version: CompiledVersion, facts: SliceFacts, at: datetime, principal: str
+) -> SimulatedText:
+    context = context_of(draft, version, facts, at=at, for_caller=True)
+    along = context.pop(ALONG, None)
+    locale = locale_of(draft, facts)
+    task = render_task(version, channel=draft.channel, locale=locale, context=context)
+    (text,) = render_drafts(principal, [task])
+    if isinstance(text, TemplateFault):
+        raise text
+    assert isinstance(text, wire.Shown)
+    return SimulatedText(title=text.title, body=text.body, html=text.html, data=along or {})

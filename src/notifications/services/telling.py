@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
 from notifications.delivery.accounts import account
+from notifications.delivery.base import where
 from notifications.delivery.standard_webhooks import signature_headers, signing_key
 from notifications.domain.status_events import (
     DEAD_LETTERS_ALERT,
@@ -32,8 +34,11 @@ from notifications.models import (
     StatusEvent,
     WebhookDelivery,
     WebhookEndpoint,
+    Work,
 )
+from notifications.models.item_fault import TRIES
 from notifications.models.status_webhook import forget_subscriptions
+from notifications.services.items import Items
 
 log = structlog.get_logger("carillon.webhooks")
 CALL_S = 15.0
@@ -59,23 +64,35 @@ class Told:
 def tell_due(*, now: datetime) -> int:
     """Posts what is due to every endpoint that may be asked; returns how many posts were made.
 
-    Bounded to about twenty seconds; what is left is posted next time.
+    Bounded to about twenty seconds; what is left is posted next time. An endpoint that fails in our
+    own code waits, and is set aside at its third failure.
     """
-    rows = WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now)
-    endpoints = list(rows.order_by("pk"))
-    if not endpoints:
+    items = Items(Work.WEBHOOK, now=now)
+    rows = items.open(WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now))
+    keys = list(rows.order_by("pk").values_list("pk", flat=True))
+    if not keys:
         return 0
-    return async_to_sync(_tell_all)(endpoints)
+    posts = 0
+    for key, found in zip(keys, async_to_sync(_tell_all)(keys), strict=True):
+        if isinstance(found, Exception):
+            items.note(key, found)
+        elif isinstance(found, BaseException):
+            raise found
+        else:
+            items.well(key)
+            posts += found
+    return posts
 
 
-async def _tell_all(endpoints: Sequence[WebhookEndpoint]) -> int:
+async def _tell_all(keys: Sequence[int]) -> list[int | BaseException]:
+    """How many posts were made to each endpoint, or what was raised."""
     client = new_client()
     stop_at = clock.monotonic() + _ROUND_S
     try:
-        counts = await asyncio.gather(*(_tell(client, each, stop_at) for each in endpoints))
+        rounds = (_tell(client, key, stop_at) for key in keys)
+        return await asyncio.gather(*rounds, return_exceptions=True)
     finally:
         await client.close()
-    return sum(counts)
 
 
 def new_client() -> HttpClient:
@@ -84,8 +101,9 @@ def new_client() -> HttpClient:
     return HttpClient(timeout_s=CALL_S, guarded=True, allow_private=allow_private)
 
 
-async def _tell(client: HttpClient, endpoint: WebhookEndpoint, stop_at: float) -> int:
+async def _tell(client: HttpClient, key: int, stop_at: float) -> int:
     """Rounds of posts to one endpoint, until nothing is due or it takes nothing."""
+    endpoint = await sync_to_async(WebhookEndpoint.objects.get)(pk=key)
     posts = 0
     while clock.monotonic() < stop_at:
         count = 1 if endpoint.failures else _AT_ONCE
@@ -110,11 +128,29 @@ def _take(endpoint_id: int, count: int) -> list[tuple[WebhookDelivery, str, byte
             WebhookDelivery.objects.finish(
                 row, state=_State.FAILED, next_at=None, error="the event is forgotten"
             )
-    return [
-        (row, _name(event), _body(event, messages.get(event.message_id, {})))
-        for row in rows
-        if (event := events.get(row.event_id)) is not None
-    ]
+    made = []
+    for row in rows:
+        event = events.get(row.event_id)
+        if event is None:
+            continue
+        try:
+            made.append((row, _name(event), _body(event, messages.get(event.message_id, {}))))
+        except Exception as error:
+            _unsayable(row, error)
+    return made
+
+
+def _unsayable(row: WebhookDelivery, error: Exception) -> None:
+    """An event that no body can be made of waits, and fails at its third try; others go on."""
+    now, trace = clock.now(), secrets.token_hex(6)
+    log.error("webhook.unsayable", delivery=row.pk, tries=row.tries, trace=trace, exc_info=error)
+    words = f"{type(error).__name__}, trace {trace}"
+    if row.tries < TRIES:
+        WebhookDelivery.objects.finish(row, next_at=now + RETRIES[row.tries - 1], error=words)
+    else:
+        WebhookDelivery.objects.finish(
+            row, state=_State.FAILED, next_at=None, ended_at=now, error=words
+        )
 
 
 def _messages(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -167,21 +203,28 @@ def body_of(kind: str, at: datetime, data: Mapping[str, Any]) -> bytes:
 async def post(client: HttpClient, endpoint: WebhookEndpoint, name: str, body: bytes) -> Told:
     """One signed POST, and what came of it. Raises nothing."""
     began = clock.monotonic()
+    try:
+        headers = {"Content-Type": "application/json", **_signed(endpoint, name, body)}
+        answer = await client.request("POST", endpoint.url, headers=headers, body=body)
+    except AddressRefused as refusal:
+        return Told(0, f"{refusal.code}: {refusal}")
+    except HttpFault as fault:
+        return Told(0, f"{fault.code}: {fault.detail}", _since(began))
+    except Exception as nonsense:  # of this endpoint's URL or secrets: the others are told
+        log.error("webhook.failed", endpoint=endpoint.pk, **where(nonsense))
+        return Told(0, f"error: {type(nonsense).__name__}", _since(began))
+    error = "" if 200 <= answer.status < 300 else f"http_{answer.status}"
+    return Told(answer.status, error, _since(began))
+
+
+def _signed(endpoint: WebhookEndpoint, name: str, body: bytes) -> Mapping[str, str]:
     now = int(clock.now().timestamp())
     keys = [
         signing_key(each["secret"])
         for each in endpoint.secrets
         if each["until"] is None or each["until"] > now
     ]
-    headers = {"Content-Type": "application/json", **signature_headers(keys, name, now, body)}
-    try:
-        answer = await client.request("POST", endpoint.url, headers=headers, body=body)
-    except AddressRefused as refusal:
-        return Told(0, f"{refusal.code}: {refusal}")
-    except HttpFault as fault:
-        return Told(0, f"{fault.code}: {fault.detail}", _since(began))
-    error = "" if 200 <= answer.status < 300 else f"http_{answer.status}"
-    return Told(answer.status, error, _since(began))
+    return signature_headers(keys, name, now, body)
 
 
 def _since(began: float) -> int:

@@ -9,10 +9,12 @@ from django.db import transaction
 from django.db.models import ProtectedError
 
 from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.intake.fields import Fields
 from notifications.models import NotificationTemplate, TemplateStatus, TemplateVersion
 from notifications.rendering.paths import candidates
+from notifications.rendering.versions import version_of
 from notifications.services.template_answers import (
     DiffAnswer,
     PreviewAnswer,
@@ -24,23 +26,32 @@ from notifications.services.template_answers import (
     VersionAnswer,
 )
 from notifications.services.template_body import read_body, wants_publishing
-from notifications.services.template_dependants import republish_dependants
-from notifications.services.template_history import diff, roll_back, versions_page
+from notifications.services.template_dependants import plan_dependants, republish_dependants
+from notifications.services.template_history import (
+    check_roll_back,
+    diff,
+    roll_back,
+    versions_page,
+)
 from notifications.services.template_preview import preview_context, preview_item
-from notifications.services.template_review import check_publishable
 from notifications.services.template_rows import (
     check_author,
+    check_critical,
     check_free,
     check_reader,
     check_row,
     compiled_draft,
     find_template,
+    find_unchanged,
     note_action,
+    note_proof,
     review_row,
     template_answer,
     template_rows,
+    try_row,
     versioned,
 )
+from notifications.services.template_trials import previews
 
 __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 
@@ -93,14 +104,17 @@ class TemplateService:
         rows = template_rows().filter(pk__gt=after, path__startswith=path).order_by("pk")
         if category:
             rows = rows.filter(category__key=category)
+        wanted = max(1, min(limit, MAX_PAGE))
         page: list[TemplateAnswer] = []
-        for row in rows.iterator(chunk_size=MAX_PAGE):
-            answer = template_answer(row)
-            if not channel or channel in answer.channels:
-                page.append(answer)
-            if len(page) >= max(1, min(limit, MAX_PAGE)):
+        step = MAX_PAGE if channel else wanted  # of a channel's templates few may be among all
+        while len(page) < wanted:
+            part = list(rows[:step])
+            answers = [template_answer(row) for row in part]
+            page += [each for each in answers if not channel or channel in each.channels]
+            if len(part) < step:
                 break
-        return page
+            rows = rows.filter(pk__gt=part[-1].pk)
+        return page[:wanted]
 
     def get(self, *, identifier: object, caller: Caller) -> TemplateAnswer:
         """One template.
@@ -165,17 +179,26 @@ class TemplateService:
         Raises:
             NotFound: unknown_template, unknown_version.
             InvalidRequest: when the texts cannot be published, or a dependant not be built.
+            Conflict: changed_meanwhile, by somebody else.
+            RenderingBusy: no render process was free in time.
         """
         check_author(caller)
+        row = find_template(identifier)
+        if version is not None:
+            old = check_roll_back(row, version, principal=caller.name)
+            tried, warnings = version_of(old.pk), []
+        else:
+            found = check_row(row, Fields({}), principal=caller.name)
+            tried, warnings = compiled_draft(row), found.warnings
+        plan = plan_dependants(row, tried, principal=caller.name) if dependants else None
         with transaction.atomic():
-            row = find_template(identifier, lock=True)
-            warnings: list[str] = []
+            locked = find_unchanged(row)
             if version is not None:
-                roll_back(row, version)
+                roll_back(locked, old)
             else:
-                warnings = check_row(row, Fields({})).warnings
-                row.publish()
-            republished = republish_dependants(row) if dependants else []
+                locked.publish()
+            note_proof(locked, tried)
+            republished = republish_dependants(plan) if plan else []
             note_action(caller, "template.publish", row.path)
         return template_answer(find_template(row.pk), warnings=warnings, republished=republished)
 
@@ -189,10 +212,14 @@ class TemplateService:
             InvalidRequest: when the old texts cannot be sent any more.
         """
         check_author(caller)
+        row = find_template(identifier)
+        current = row.current_version.number if row.current_version else 0
+        number = current - 1 if version is None else version
+        old = check_roll_back(row, number, principal=caller.name)
         with transaction.atomic():
-            row = find_template(identifier, lock=True)
-            current = row.current_version.number if row.current_version else 0
-            roll_back(row, current - 1 if version is None else version)
+            locked = find_unchanged(row)
+            roll_back(locked, old)
+            note_proof(locked, version_of(old.pk))
             note_action(caller, "template.rollback", row.path)
         return template_answer(find_template(row.pk))
 
@@ -213,7 +240,8 @@ class TemplateService:
             NotFound: unknown_template, unknown_version.
         """
         check_reader(caller)
-        return diff(find_template(identifier), from_number=from_number, to_number=to_number)
+        row = find_template(identifier)
+        return diff(row, from_number=from_number, to_number=to_number, principal=caller.name)
 
     def preview(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
@@ -225,14 +253,14 @@ class TemplateService:
         given = fields.mapping("context")
         if not isinstance(given.get("user", {}), dict):
             fields.fault("context.user", "wrong_type", "must be an object")
+        fields.check_json("context", given)
         fields.done()
         row = find_template(identifier)
         compiled = compiled_draft(row)
         context = preview_context(row.example_context, given)
         items = [
-            preview_item(compiled, channel, locale, context)
-            for channel in compiled.channels
-            for locale in compiled.locales
+            preview_item(channel, locale, shown)
+            for channel, locale, shown in previews(compiled, context, principal=caller.name)
         ]
         return PreviewAnswer(previews=items, missing_variables=compiled.missing_variables(context))
 
@@ -253,9 +281,8 @@ class TemplateService:
         wants_publishing(fields)
         for name, value in read_body(fields, creating=creating).items():
             setattr(row, name, value)
-        found = review_row(row, fields)
-        if not fields.errors:
-            fields.errors += check_publishable(compiled_draft(row), row.supported_channels)
+        found = review_row(row, fields, principal=caller.name)
+        try_row(row, fields, principal=caller.name)
         return ValidationAnswer(
             valid=not fields.errors and not found.unused,
             errors=found.placed(fields.errors),
@@ -273,10 +300,14 @@ class TemplateService:
         fields = Fields(body)
         publishing = wants_publishing(fields)
         values = read_body(fields, creating=creating)
+        urgent = values.get("default_priority") == Priority.CRITICAL
+        if urgent and row.default_priority != Priority.CRITICAL:
+            check_critical(caller)
         before = versioned(row)
         for name, value in values.items():
             setattr(row, name, value)
-        found = check_row(row, fields) if publishing else review_row(row, fields)
+        look = check_row if publishing else review_row
+        found = look(row, fields, principal=caller.name)
         fields.done()
         if publishing:
             row.status = TemplateStatus.PUBLISHED
@@ -287,5 +318,6 @@ class TemplateService:
             row.save()
             if publishing:
                 row.publish()
+                note_proof(row, compiled_draft(row))
             note_action(caller, "template.create" if creating else "template.update", row.path)
         return template_answer(find_template(row.pk), warnings=found.warnings)

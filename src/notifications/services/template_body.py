@@ -6,13 +6,20 @@ import json
 import re
 from typing import Any
 
+from directory.texts import UNSTORABLE, is_storable, joined
 from notifications.domain.channels import Channel, parse_priority
 from notifications.intake.fields import Fields
 from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
+from notifications.rendering.meter import MAX_SOURCE
 from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
 from notifications.services.template_answers import TemplateBody
 
 MAX_EXAMPLE_BYTES = 64_000
+MAX_LOCALES = 100
+MAX_VARIABLES = 500
+MAX_VARIABLE = 200
+MAX_TEXTS = 1_000_000
+"""Characters of all texts in all locales together."""
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _CHANNELS = ", ".join(Channel)
@@ -24,6 +31,8 @@ def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
     Errors are noted in `fields`.
     """
     fields.refuse_unknown(TemplateBody.__struct_fields__)
+    if _is_too_long(fields):
+        return {}
     values: dict[str, Any] = {}
     _read_names(fields, values, creating=creating)
     if "category" in fields.body:
@@ -41,6 +50,36 @@ def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
         values["example_context"] = _example(fields)
     _read_texts(fields, values)
     return values
+
+
+def _is_too_long(fields: Fields) -> bool:
+    """Whether lengths alone refuse the body: they are looked at before anything else is done."""
+    own = {name: fields.body[name] for name in CONTENT_FIELDS if name in fields.body}
+    others = fields.body.get("translations")
+    others = others if isinstance(others, dict) else {}
+    texts = [
+        ("", own),
+        *((f"translations.{locale}."[:100], given) for locale, given in others.items()),
+    ]
+    before, total = len(fields.errors), 0
+    if len(others) > MAX_LOCALES:
+        fields.fault("translations", "too_many", f"takes at most {MAX_LOCALES} locales")
+        return True
+    for place, given in texts:
+        for name, text in given.items() if isinstance(given, dict) else ():
+            size = len(text) if isinstance(text, str) else 0
+            total += size
+            if size > MAX_SOURCE and name in CONTENT_FIELDS:
+                detail = f"is longer than {MAX_SOURCE:,} characters"
+                fields.fault(f"{place}{name}", "too_long", detail)
+    if total > MAX_TEXTS:
+        detail = f"all texts together are longer than {MAX_TEXTS:,} characters"
+        fields.fault("translations", "too_long", detail)
+    for name in ("required_variables", "optional_variables"):
+        given = fields.body.get(name)
+        if isinstance(given, list) and len(given) > MAX_VARIABLES:
+            fields.fault(name, "too_many", f"takes at most {MAX_VARIABLES} names")
+    return len(fields.errors) > before
 
 
 def wants_publishing(fields: Fields) -> bool:
@@ -64,13 +103,17 @@ def _read_names(fields: Fields, values: dict[str, Any], *, creating: bool) -> No
             " * stands for any one word",
         )
     if "default_locale" in fields.body:
-        values["default_locale"] = fields.text("default_locale", longest=20)
-        if values["default_locale"] and not _LOCALE.fullmatch(values["default_locale"]):
+        locale = fields.text("default_locale", longest=20)
+        if locale and not _LOCALE.fullmatch(locale):
             fields.fault("default_locale", "invalid_locale", "must be a locale such as en or ru_RU")
+        elif locale:
+            values["default_locale"] = locale
 
 
 def _example(fields: Fields) -> dict[str, Any]:
     given = fields.mapping("example_context")
+    if not fields.check_json("example_context", given):
+        return {}
     if len(json.dumps(given, default=str)) > MAX_EXAMPLE_BYTES:
         detail = f"must be under {MAX_EXAMPLE_BYTES:,} bytes of JSON"
         fields.fault("example_context", "too_large", detail)
@@ -108,10 +151,14 @@ def _channels(fields: Fields) -> list[str]:
 def _variables(fields: Fields, name: str) -> list[str]:
     given = fields.items(name) or []
     for value in given:
-        if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+        if not isinstance(value, str) or len(value) > MAX_VARIABLE or not _is_variable(value):
             fields.fault(name, "invalid", "must list names of variables, e.g. amount or order.id")
             return []
     return list(dict.fromkeys(given))
+
+
+def _is_variable(name: str) -> bool:
+    return _VARIABLE.fullmatch(name) is not None
 
 
 def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
@@ -139,7 +186,12 @@ def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
 
 
 def _text(fields: Fields, place: str, value: Any) -> str:
-    if isinstance(value, str) and "\x00" not in value:
-        return value
-    fields.fault(place, "wrong_type", "must be a text without NUL")
-    return ""
+    """The text, in which pairs of half characters are joined."""
+    if not isinstance(value, str):
+        fields.fault(place, "wrong_type", "must be a text")
+        return ""
+    text = joined(value)
+    if not is_storable(text):
+        fields.fault(place, "invalid_text", f"must not hold {UNSTORABLE}")
+        return ""
+    return text

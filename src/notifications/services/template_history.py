@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from notifications.domain.errors import FieldError, InvalidRequest, TemplateFault
+from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.models import (
     CONTENT_FIELDS,
     NotificationTemplate,
@@ -14,8 +13,10 @@ from notifications.models import (
 )
 from notifications.rendering.versions import version_of
 from notifications.services.template_answers import DiffAnswer, TextDiff, VersionAnswer
+from notifications.services.template_preview import preview_context
 from notifications.services.template_review import CHANNEL_OF_FIELD
 from notifications.services.template_rows import find_version
+from notifications.services.template_trials import compared, first_fault
 
 COMPARED_LINES = 4_000
 Content = dict[str, dict[str, str]]
@@ -44,7 +45,9 @@ def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[
     return [version_answer(each, row) for each in rows[:limit]]
 
 
-def diff(row: NotificationTemplate, *, from_number: int, to_number: int) -> DiffAnswer:
+def diff(
+    row: NotificationTemplate, *, from_number: int, to_number: int, principal: str
+) -> DiffAnswer:
     """What changed between two versions, text by text.
 
     from_number 0 is what is sent now (nothing, before the first version); to_number 0 the draft.
@@ -59,11 +62,11 @@ def diff(row: NotificationTemplate, *, from_number: int, to_number: int) -> Diff
     return DiffAnswer(
         from_version=old.number if old else None,
         to_version=new.number if new else None,
-        texts=text_diffs(before, after),
+        texts=text_diffs(before, after, principal=principal),
     )
 
 
-def text_diffs(before: Content, after: Content) -> list[TextDiff]:
+def text_diffs(before: Content, after: Content, *, principal: str) -> list[TextDiff]:
     """A unified diff of each text that differs, by locale and then in the order of the fields."""
     found = []
     for locale in sorted({*before, *after}):
@@ -76,36 +79,44 @@ def text_diffs(before: Content, after: Content) -> list[TextDiff]:
                         channel=CHANNEL_OF_FIELD[name],
                         field=name,
                         locale=locale,
-                        diff=unified(old, new),
+                        diff=unified(old, new, principal=principal),
                     )
                 )
     return found
 
 
-def unified(old: str, new: str) -> str:
-    """A unified diff with three lines of context. Texts of very many lines are told as replaced:
-    difflib takes quadratic time."""
+def unified(old: str, new: str, *, principal: str) -> str:
+    """A unified diff with three lines of context. Texts of very many lines, or whose comparison
+    takes too long, are told as replaced: difflib takes quadratic time."""
     lines, wanted = old.splitlines(), new.splitlines()
-    if len(lines) + len(wanted) > COMPARED_LINES:
-        head = f"@@ -1,{len(lines)} +1,{len(wanted)} @@"
-        return "\n".join([head, *(f"-{each}" for each in lines), *(f"+{each}" for each in wanted)])
-    return "\n".join(list(difflib.unified_diff(lines, wanted, lineterm=""))[2:])
+    if len(lines) + len(wanted) <= COMPARED_LINES:
+        found = compared(old, new, principal=principal)
+        if found is not None:
+            return found
+    head = f"@@ -1,{len(lines)} +1,{len(wanted)} @@"
+    return "\n".join([head, *(f"-{each}" for each in lines), *(f"+{each}" for each in wanted)])
 
 
-def roll_back(row: NotificationTemplate, number: int) -> None:
-    """Publishes the texts of an old version, with its layouts, as a new one.
-
-    A draft that waits is left as it is.
+def check_roll_back(row: NotificationTemplate, number: int, *, principal: str) -> TemplateVersion:
+    """An old version that can still be sent.
 
     Raises:
         NotFound: unknown_version.
         InvalidRequest: when the old texts cannot be sent any more.
     """
     old = find_version(row, number)
-    try:
-        version_of(old.pk).precompile()
-    except TemplateFault as fault:
-        raise InvalidRequest([FieldError("version", fault.code, fault.detail)]) from fault
+    context = preview_context(row.example_context)
+    fault = first_fault(version_of(old.pk), context, principal=principal)
+    if fault is not None:
+        raise InvalidRequest([FieldError("version", fault.code, fault.detail)])
+    return old
+
+
+def roll_back(row: NotificationTemplate, old: TemplateVersion) -> None:
+    """Publishes the texts of an old version, with its layouts, as a new one.
+
+    A draft that waits is left as it is.
+    """
     has_draft = row.status == TemplateStatus.DRAFT and row.current_version_id is not None
     row.publish_again(old)
     if not has_draft:

@@ -6,38 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.conf import environment
-from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
-from notifications.rendering.push import push_fitted, push_length
-from notifications.rendering.render import LINK_VARIABLES, CompiledVersion
-from notifications.rendering.sms import sms_length
+from notifications.rendering.pool import wire
 from notifications.services.template_answers import PreviewItem, PushAnswer, SmsAnswer
+from notifications.wording import example_links
 
 
-def preview_item(
-    compiled: CompiledVersion, channel: str, locale: str, context: dict[str, Any]
-) -> PreviewItem:
+def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFault) -> PreviewItem:
     """One channel in one locale, rendered, or the error that stands in the way."""
-    try:
-        shown = compiled.render(channel=channel, locale=locale, context=context, fit=False)
-    except TemplateFault as fault:
+    if isinstance(shown, TemplateFault):
         return PreviewItem(
-            channel=channel, locale=locale, error_code=fault.code, error=fault.detail
+            channel=channel, locale=locale, error_code=shown.code, error=shown.detail
         )
-    length = SmsAnswer(**sms_length(shown.body)._asdict()) if channel == Channel.SMS else None
-    title, body, push = shown.title, shown.body, None
-    if channel == Channel.PUSH:
-        push = PushAnswer(**push_length(title, body)._asdict())
-        title, body = push_fitted(title, body)
     return PreviewItem(
         channel=channel,
         locale=locale,
-        title=title,
-        body=body,
+        title=shown.title,
+        body=shown.body,
         html=shown.html,
-        sms=length,
-        push=push,
+        sms=SmsAnswer(**shown.sms._asdict()) if shown.sms else None,
+        push=PushAnswer(**shown.push._asdict()) if shown.push else None,
     )
 
 
@@ -73,5 +62,5 @@ def example_context() -> dict[str, Any]:
         "current_time": now,
         "app_name": environment().app_name,
         "app_url": environment().app_url,
-        **{name: f"{environment().public_url}/{name}/example" for name in LINK_VARIABLES},
+        **example_links(),
     }

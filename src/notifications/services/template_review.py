@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
-from notifications.domain.errors import FieldError, TemplateFault
+from notifications.domain.errors import MOST_ERRORS, FieldError, TemplateFault
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
 from notifications.rendering.push import MAX_PUSH_BYTES
-from notifications.rendering.reads import covers
+from notifications.rendering.reads import Names
 from notifications.rendering.render import LINK_VARIABLES, USER_FACTS, CompiledVersion
 from notifications.services.template_answers import LocaleGap, TextFault
+from notifications.services.template_trials import Tried
 
 AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url", *LINK_VARIABLES})
 CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
@@ -43,7 +45,7 @@ class Review:
         return [
             known.get((each.path, each.detail))
             or TextFault(path=each.path, code=each.code, detail=each.detail)
-            for each in errors
+            for each in islice(errors, MOST_ERRORS)
         ]
 
     @property
@@ -67,33 +69,31 @@ class Review:
 
 def review(
     *,
-    version: CompiledVersion,
+    tried: Mapping[tuple[str, str], Tried],
     content: Content,
     default_locale: str,
     required: Iterable[str],
     optional: Iterable[str],
 ) -> Review:
-    """Compiles every text of a version, layouts and all, and compares what they read with what is
-    declared, and the locales with one another."""
+    """Compares what the texts of a version read with what is declared, and the locales with one
+    another. tried: what compiling each text told, by locale and field."""
     found = Review(gaps=locale_gaps(content, default_locale))
     reads: set[str] = set()
-    for locale, name, source in _texts(content):
+    for (locale, name), text in tried.items():
         place = name if locale == default_locale else f"translations.{locale}.{name}"
-        try:
-            text = version.text(name, locale) if source else None
-        except TemplateFault as fault:
-            found.errors.append(FieldError(place, fault.code, fault.detail))
-            found.faults.append(_fault(place, fault))
-        else:
-            if text is not None:
-                found.errors += _too_long(place, name, text.least_bytes)
-                found.used |= text.variables
-                reads |= text.reads
-                found.notes += [text.notes] if text.notes else []
-    declared = [*required, *optional, *(AMBIENT_VARIABLES - {"user"})]
+        if isinstance(text, TemplateFault):
+            found.errors.append(FieldError(place, text.code, text.detail))
+            found.faults.append(_fault(place, text))
+            continue
+        found.errors += _too_long(place, name, text.least_bytes)
+        found.used.update(text.variables)
+        reads.update(text.reads)
+        found.notes += [text.notes] if text.notes else []
+    declared = Names([*required, *optional, *(AMBIENT_VARIABLES - {"user"})])
     if not found.errors:
-        found.unused = [n for n in required if not any(covers(n, read) for read in reads)]
-    undeclared = sorted(read for read in reads if not any(covers(n, read) for n in declared))
+        read_names = Names(reads)
+        found.unused = [name for name in required if not read_names.covers(name)]
+    undeclared = sorted(read for read in reads if not declared.covers(read))
     found.extra = [read for read in undeclared if root_of(read) != "user"]
     found.unknown = [
         read for read in undeclared if "." in read and _of_user(read) not in {*USER_FACTS, ""}
@@ -130,12 +130,6 @@ def _held(content: Content, locale: str) -> set[str]:
     language = locale.replace("-", "_").partition("_")[0]
     own = {**content.get(language, {}), **{k: v for k, v in content[locale].items() if v}}
     return {name for name, source in own.items() if source}
-
-
-def _texts(content: Content) -> Iterator[tuple[str, str, str]]:
-    for locale, texts in content.items():
-        for name, source in texts.items():
-            yield locale, name, source
 
 
 def _fault(place: str, fault: TemplateFault) -> TextFault:

@@ -16,12 +16,16 @@ from notifications.models import (
     TemplateVersion,
 )
 from notifications.rendering.render import CompiledVersion
-from notifications.rendering.versions import current_parts
+from notifications.rendering.versions import current_parts, mark_proved, service_defaults
 from notifications.services.template_answers import TemplateAnswer
+from notifications.services.template_dependants import changed_meanwhile
+from notifications.services.template_preview import preview_context
 from notifications.services.template_review import Review, check_publishable, review
+from notifications.services.template_trials import limit_errors, tried_texts
 
 READ_SCOPE = "templates:read"
 WRITE_SCOPE = "templates:write"
+CRITICAL_SCOPE = "priority:critical"
 
 
 def template_rows() -> Any:
@@ -43,6 +47,22 @@ def find_template(identifier: object, *, lock: bool = False) -> NotificationTemp
     return found
 
 
+def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
+    """The same template, locked, as it was read: its texts were tried out without a lock.
+
+    Raises:
+        NotFound: unknown_template; it was deleted.
+        Conflict: changed_meanwhile.
+    """
+    locked = find_template(row.pk, lock=True)
+    is_same = versioned(locked) == versioned(row) and (
+        locked.current_version_id == row.current_version_id
+    )
+    if not is_same:
+        raise changed_meanwhile(row.path)
+    return locked
+
+
 def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
     """A template's version by its number.
 
@@ -60,6 +80,20 @@ def check_author(caller: Caller) -> None:
     if not caller.may(WRITE_SCOPE):
         raise Refused(
             f"this needs the scope {WRITE_SCOPE}", code="missing_scope", scope=WRITE_SCOPE
+        )
+
+
+def check_critical(caller: Caller) -> None:
+    """A default of priority 1 is priority 1 for whoever sends the template.
+
+    Raises:
+        Refused: missing_scope.
+    """
+    if not caller.may(CRITICAL_SCOPE):
+        raise Refused(
+            f"priority 1 needs the scope {CRITICAL_SCOPE}",
+            code="missing_scope",
+            scope=CRITICAL_SCOPE,
         )
 
 
@@ -84,11 +118,12 @@ def check_free(row: NotificationTemplate) -> None:
             )
 
 
-def review_row(row: NotificationTemplate, fields: Fields) -> Review:
+def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
     """Adds the errors of the texts to those of the body."""
+    content = row.content()
     found = review(
-        version=compiled_draft(row),
-        content=row.content(),
+        tried=tried_texts(compiled_draft(row), content, principal=principal),
+        content=content,
         default_locale=row.default_locale,
         required=row.required_variables,
         optional=row.optional_variables,
@@ -97,13 +132,34 @@ def review_row(row: NotificationTemplate, fields: Fields) -> Review:
     return found
 
 
-def check_row(row: NotificationTemplate, fields: Fields) -> Review:
-    """Raises InvalidRequest unless the row's texts can be sent."""
-    found = review_row(row, fields)
-    if not fields.errors:
-        fields.errors += check_publishable(compiled_draft(row), row.supported_channels)
+def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
+    """Raises InvalidRequest unless the row's texts can be sent.
+
+    principal: on whose behalf they are tried out.
+    """
+    found = review_row(row, fields, principal=principal)
+    try_row(row, fields, principal=principal)
     fields.done()
     return found
+
+
+def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> None:
+    """Adds what stands in the way of publishing texts that compile: their example is rendered."""
+    if fields.errors:
+        return
+    version = compiled_draft(row)
+    fields.errors += check_publishable(version, row.supported_channels)
+    if not fields.errors:
+        context = preview_context(row.example_context)
+        fields.errors += limit_errors(version, context, principal=principal)
+
+
+def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:
+    """Writes down that the current version is what was tried out, built with the same parts."""
+    current = row.current_version
+    pins = {path: part.version_id for path, part in tried.parts.items()}
+    if current is not None and current.pins == pins:
+        mark_proved(current.pk)
 
 
 def versioned(row: NotificationTemplate) -> tuple[object, ...]:
@@ -125,6 +181,7 @@ def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> C
         supported_channels=row.supported_channels,
         default_locale=row.default_locale,
         parts=parts,
+        defaults=service_defaults(),
     )
 
 

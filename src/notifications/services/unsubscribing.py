@@ -1,7 +1,7 @@
 """UnsubscribeService: what the signed links of mails do. A link proves whose it is; nobody logs in.
 
-What a token does not allow is not done and not explained: a forged token, one of another
-installation and one whose person was erased are answered alike.
+A token that was not made here, or was cut off, is told: nothing was changed. One that was is always
+answered alike, also when its person was erased or its category retired.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from django.db import transaction
 
 from directory.models import User
 from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.infra.links import LinkKind, read_link
 from notifications.services.preferences import PreferenceService
 from notifications.shared_rows import category_by_key
 
+BROKEN = "this link was not made here, or was cut off: nothing was changed; copy the whole link"
 ONE_CLICK, PAGE = "one_click", "unsubscribe_page"
 """Sources in the ledger: a mail program's button, and the page behind the link."""
 
@@ -54,10 +56,13 @@ class UnsubscribeService:
         """Ends what the token names, or another category of the same person, or everything.
 
         Once: a second time changes nothing and writes nothing. Answers whether anything changed.
+
+        Raises:
+            InvalidRequest: invalid_link, for a token that was not made here.
         """
         ending = self.read(token=token)
         if ending is None:
-            return False
+            raise InvalidRequest([FieldError("token", "invalid_link", BROKEN)], BROKEN)
         key = "" if everything else category or ending.category
         if key and category_by_key(key) is None:
             return False  # retired since: nothing can be sent in it

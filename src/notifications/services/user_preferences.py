@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from directory.models import User
-from notifications.domain.channels import PERSON_CHANNELS
+from notifications.domain.channels import PERSON_CHANNELS, Channel
 from notifications.infra import clock
 from notifications.models import default_consent
 from notifications.models.hot_facts import load_circumstances
@@ -40,7 +40,10 @@ class UserPreferenceService:
     async def should_send_notification(
         self, user: User, channel: str, category: str | None = None, priority: int = 3
     ) -> bool:
-        """Whether a notification would be sent now: neither refused nor put off."""
+        """Whether a notification would be sent now: neither refused nor put off.
+
+        False for a channel that does not exist.
+        """
         return await sync_to_async(_should_send)(user, channel, category, priority)
 
     async def invalidate_user_preferences(self, user: User) -> None:
@@ -68,6 +71,8 @@ def _preferences(user_id: int) -> dict[str, Any]:
 
 
 def _should_send(user: User, channel: str, category: str | None, priority: int) -> bool:
+    if channel not in set(Channel):
+        return False
     known = category_by_key(category or "system") or category_by_key("system")
     assert known is not None, "the category system is seeded"
     facts = SliceFacts(here=load_circumstances([user.pk]))

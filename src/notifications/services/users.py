@@ -11,15 +11,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from directory.import_rows import Line, LineFault, read_line
-from directory.models import ContactPoint, GroupMembership, User
+from directory.models import ContactPoint, GroupMembership, User, normalise_address
+from directory.models.contact import ContactKind
 from directory.people import Upsert, upsert_people
+from directory.references import ExternalId, read_person
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Refused
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.infra import clock
 from notifications.services.answers import RejectionAnswer
 from notifications.services.api_keys import missing_scope
 from notifications.services.consents import set_consent_of
-from notifications.services.people import person_for
+from notifications.services.people import person_for, staff_is_protected
 from notifications.services.user_answers import (
     ContactPointAnswer,
     GroupName,
@@ -31,7 +33,8 @@ READ = "users:read"
 WRITE = "users:write"
 MAX_USERS = 10_000
 _AT_ONCE = 1_000
-_FILTERS = ("username", "email", "role")
+_MAX_NAMESAKES = 1_000  # of one address that are looked for
+_FILTERS = ("username", "role", "external_id")
 
 
 class UserService:
@@ -48,15 +51,20 @@ class UserService:
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
     ) -> Sequence[UserAnswer]:
-        """People by id. filters: username, email, role (exact), search (the beginning of a name,
-        username or email, in any case)."""
+        """People by id. filters: username, role, external_id (exact), email (in any spelling),
+        search (the beginning of a name, username or email, in any case; a whole address in any
+        spelling)."""
         _need(caller, READ)
         rows = User.objects.filter(pk__gt=after)
         rows = rows.filter(**{n: filters[n] for n in _FILTERS if filters.get(n)})
+        if email := filters.get("email"):
+            rows = rows.filter(Q(email=email) | Q(pk__in=_ids_reached_by(email)))
         word = filters.get("search", "").strip()
         if word:
+            mailed = _ids_reached_by(word) if "@" in word else ()
             rows = rows.filter(
-                Q(username__istartswith=word)
+                Q(pk__in=mailed)
+                | Q(username__istartswith=word)
                 | Q(email__istartswith=word)
                 | Q(first_name__istartswith=word)
                 | Q(last_name__istartswith=word)
@@ -66,7 +74,8 @@ class UserService:
     def put(
         self, *, uuid: str, record: Mapping[str, Any], caller: Caller
     ) -> tuple[bool, UserAnswer]:
-        """Makes or changes the person with this UUID; answers whether they are new.
+        """Makes or changes the person with this UUID, or `ext:` and external_id; answers whether
+        they are new.
 
         Fields that are left out keep their value; `attributes` are merged; `groups` is the whole
         list; `devices` are added to those that are known.
@@ -74,15 +83,18 @@ class UserService:
         Raises:
             InvalidRequest: with every field's error.
             Conflict: another person has this external_id or username.
+            Refused: staff_is_protected, for a member of staff unless the caller is one.
         """
         _need(caller, WRITE)
         line = _read(uuid, record)
         try:
-            done = upsert_people([line], at=clock.now(), on_written=consents_into_ledger)
+            done = upsert_people([line], **_how(caller))
         except IntegrityError as error:
             raise _taken("the username or external_id") from error
         if done.errors:
             reason = done.errors[0][1]
+            if done.protected:
+                raise staff_is_protected()
             if reason.startswith("groups "):
                 raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
             raise Conflict(reason, code="identity_conflict")
@@ -100,7 +112,7 @@ class UserService:
             InvalidRequest: too_many.
         """
         _need(caller, WRITE)
-        run = _Sync()
+        run = _Sync(caller)
         for count, (index, record) in enumerate(records, start=1):
             if count > MAX_USERS:
                 detail = f"at most {MAX_USERS:,} a call; what came before was written"
@@ -117,15 +129,14 @@ class UserService:
         """
         _need(caller, WRITE)
         user = person_for(caller, identifier, scope=WRITE)
-        if user.is_staff and not caller.is_staff:
-            raise Refused("staff are removed by staff only", code="staff_is_protected")
         user.delete()
 
 
 class _Sync:
     """The run of one bulk call, in batches of different people."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
         self._created = self._updated = self._unchanged = 0
         self._rejected: list[RejectionAnswer] = []
         self._batch: list[Line] = []
@@ -157,7 +168,7 @@ class _Sync:
     def _write(self) -> None:
         lines, self._batch, self._keys = self._batch, [], set()
         try:
-            self._count(upsert_people(lines, at=clock.now(), on_written=consents_into_ledger))
+            self._count(upsert_people(lines, **_how(self._caller)))
         except IntegrityError:
             for line in lines:  # one of them belongs to somebody else: find out which
                 self._write_alone(line)
@@ -165,7 +176,7 @@ class _Sync:
     def _write_alone(self, line: Line) -> None:
         try:
             with transaction.atomic():
-                done = upsert_people([line], at=clock.now(), on_written=consents_into_ledger)
+                done = upsert_people([line], **_how(self._caller))
             self._count(done)
         except IntegrityError:
             self._reject(line.number, "identity_conflict", str(_taken("username or external_id")))
@@ -176,10 +187,19 @@ class _Sync:
         self._unchanged += done.unchanged
         for index, reason in done.errors:
             code = "unknown_group" if reason.startswith("groups ") else "identity_conflict"
+            code = "staff_is_protected" if index in done.protected else code
             self._reject(index, code, reason)
 
     def _reject(self, index: int, code: str, detail: str) -> None:
         self._rejected.append(RejectionAnswer(index=index, code=code, detail=detail))
+
+
+def _how(caller: Caller) -> dict[str, Any]:
+    return {
+        "at": clock.now(),
+        "on_written": consents_into_ledger,
+        "staff_too": caller.is_staff,
+    }
 
 
 def consents_into_ledger(done: Upsert) -> None:
@@ -189,17 +209,17 @@ def consents_into_ledger(done: Upsert) -> None:
 
 
 def _read(uuid: str, record: Mapping[str, Any]) -> Line:
-    try:
-        key = UUID(uuid)
-    except ValueError as error:
-        detail = "is not a UUID: people are put by their UUID"
-        raise InvalidRequest([FieldError("uuid", "invalid_uuid", detail)]) from error
-    named = record.get("uuid")
-    if named is not None and str(named).lower() != str(key):
+    key = read_person(uuid)
+    if not isinstance(key, UUID | ExternalId):
+        detail = "is neither a UUID nor ext: and an external_id: people are put by one of them"
+        raise InvalidRequest([FieldError("uuid", "invalid_uuid", detail)])
+    field, value = ("uuid", str(key)) if isinstance(key, UUID) else ("external_id", key.value)
+    named = record.get(field)
+    if named is not None and (str(named).lower() if field == "uuid" else named) != value:
         detail = "says something else than the address"
-        raise InvalidRequest([FieldError("uuid", "uuid_mismatch", detail)])
+        raise InvalidRequest([FieldError(field, "uuid_mismatch", detail)])
     try:
-        return read_line(0, {**record, "uuid": str(key)})
+        return read_line(0, {**record, field: value})
     except LineFault as fault:
         raise InvalidRequest(
             [FieldError(name, "invalid", words) for name, words in fault.faults]
@@ -215,7 +235,7 @@ def answers(users: Iterable[User]) -> list[UserAnswer]:
         points[point.user_id].append(
             ContactPointAnswer(
                 kind=point.kind,
-                address=point.address,
+                address=point.written_to,
                 state=point.state,
                 state_reason=point.state_reason,
                 verified_at=point.verified_at,
@@ -226,6 +246,14 @@ def answers(users: Iterable[User]) -> list[UserAnswer]:
     for user_id, uuid, name in held.values_list("user_id", "group__uuid", "group__name"):
         groups[user_id].append(GroupName(uuid=uuid, name=name))
     return [_answer(user, points[user.pk], groups[user.pk]) for user in rows]
+
+
+def _ids_reached_by(email: str) -> Sequence[int]:
+    """Ids of people with this address, in whatever spelling; as many as one page may have."""
+    points = ContactPoint.objects.filter(
+        kind=ContactKind.EMAIL, address=normalise_address(ContactKind.EMAIL, email)
+    )
+    return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_NAMESAKES])
 
 
 def _answer(user: User, points: list[ContactPointAnswer], groups: list[GroupName]) -> UserAnswer:

@@ -38,9 +38,10 @@ class WebhookAnswer(msgspec.Struct, kw_only=True):
 
 
 class WebhookSecretAnswer(WebhookAnswer, kw_only=True):
-    """An endpoint with its secret, which is shown this once."""
+    """An endpoint with its secret, which is shown this once; null where an Idempotency-Key replays
+    the answer."""
 
-    secret: str
+    secret: str | None
 
 
 class WebhookList(msgspec.Struct, kw_only=True):

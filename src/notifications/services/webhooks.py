@@ -14,6 +14,7 @@ from notifications.delivery.accounts import account
 from notifications.delivery.standard_webhooks import new_secret
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
+from notifications.domain.identifiers import parse_key
 from notifications.domain.status_events import KINDS
 from notifications.infra import clock
 from notifications.infra.http import AddressRefused, check_url
@@ -222,9 +223,8 @@ def _check(caller: Caller) -> None:
 
 
 def _find(identifier: int | str) -> WebhookEndpoint:
-    text = str(identifier)
-    key = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-    row = WebhookEndpoint.objects.filter(pk=key).first()
+    key = parse_key(str(identifier))
+    row = WebhookEndpoint.objects.filter(pk=key).first() if key else None
     if row is None:
         raise NotFound(f"there is no webhook {identifier}", code="unknown_webhook")
     return row

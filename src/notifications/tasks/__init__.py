@@ -6,12 +6,15 @@ from typing import Any
 
 from celery import shared_task
 
+from notifications.domain import loops
 from notifications.infra import clock, wakeups
 from notifications.services.asking import ask_due
 from notifications.services.broadcast_upkeep import keep_broadcasts
 from notifications.services.digests import close_due
 from notifications.services.maintenance import maintain as maintain_now
+from notifications.services.proving import prove_due
 from notifications.services.receipts import apply_due
+from notifications.services.round_tasks import RoundTask
 from notifications.services.telling import tell_due
 from notifications.tasks.scheduling import (
     cleanup_cancelled_notifications,
@@ -29,6 +32,7 @@ __all__ = [
     "launch_broadcasts",
     "maintain",
     "process_scheduled_notifications",
+    "prove_templates",
     "retry_failed_notifications",
     "send_notification_task",
     "tell_webhooks",
@@ -41,37 +45,78 @@ def deliver(*, lane: str, **_future: Any) -> None:
     wakeups.poke([lane])
 
 
-@shared_task(name="notifications.tasks.maintain", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.maintain",
+    base=RoundTask,
+    loop=loops.UPKEEP,
+    ignore_result=True,
+)
 def maintain(**_future: Any) -> dict[str, int]:
     """Deletes what expired and takes over what dead workers held."""
     return maintain_now()
 
 
-@shared_task(name="notifications.tasks.close_digests", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.close_digests",
+    base=RoundTask,
+    loop=loops.DIGESTS,
+    ignore_result=True,
+)
 def close_digests(**_future: Any) -> int:
     """Sends the digests whose period has ended."""
     return close_due(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.launch_broadcasts", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.prove_templates",
+    base=RoundTask,
+    loop=loops.PROOFS,
+    ignore_result=True,
+)
+def prove_templates(**_future: Any) -> int:
+    """Renders the examples of versions that nobody has tried out since the last upgrade."""
+    return prove_due(now=clock.now())
+
+
+@shared_task(
+    name="notifications.tasks.launch_broadcasts",
+    base=RoundTask,
+    loop=loops.BROADCASTS,
+    ignore_result=True,
+)
 def launch_broadcasts(**_future: Any) -> dict[str, int]:
     """Goes on with broadcasts: launches, counts, ends."""
     return keep_broadcasts(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.apply_receipts", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.apply_receipts",
+    base=RoundTask,
+    loop=loops.RECEIPTS,
+    ignore_result=True,
+)
 def apply_receipts(**_future: Any) -> int:
     """Applies what vendors reported."""
     return apply_due(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.ask_providers", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.ask_providers",
+    base=RoundTask,
+    loop=loops.ASKING,
+    ignore_result=True,
+)
 def ask_providers(**_future: Any) -> int:
     """Asks providers what became of messages in doubt."""
     return ask_due(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.tell_webhooks", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.tell_webhooks",
+    base=RoundTask,
+    loop=loops.WEBHOOKS,
+    ignore_result=True,
+)
 def tell_webhooks(**_future: Any) -> int:
     """Tells the platform's endpoints what became of messages."""
     return tell_due(now=clock.now())

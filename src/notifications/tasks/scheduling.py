@@ -9,8 +9,10 @@ from typing import Any
 
 from celery import shared_task
 
+from notifications.domain import loops
 from notifications.infra import clock
 from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_stuck
+from notifications.services.round_tasks import RoundTask
 from notifications.services.scheduler import NotificationScheduler
 
 
@@ -28,19 +30,34 @@ def send_notification_task(notification_id: int | str, **_future: Any) -> dict[s
     }
 
 
-@shared_task(name="notifications.tasks.process_scheduled_notifications", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.process_scheduled_notifications",
+    base=RoundTask,
+    loop=loops.SCHEDULED,
+    ignore_result=True,
+)
 def process_scheduled_notifications(**_future: Any) -> dict[str, int]:
     """Every minute: wakes whoever delivers what is due."""
     return process_due(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.retry_failed_notifications", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.retry_failed_notifications",
+    base=RoundTask,
+    loop=loops.STUCK,
+    ignore_result=True,
+)
 def retry_failed_notifications(**_future: Any) -> dict[str, int]:
     """Every five minutes: mends what is due and waits in no batch."""
     return retry_stuck(now=clock.now())
 
 
-@shared_task(name="notifications.tasks.cleanup_cancelled_notifications", ignore_result=True)
+@shared_task(
+    name="notifications.tasks.cleanup_cancelled_notifications",
+    base=RoundTask,
+    loop=loops.CANCELLED,
+    ignore_result=True,
+)
 def cleanup_cancelled_notifications(**_future: Any) -> dict[str, int]:
     """Daily at 03:00: deletes what was cancelled more than 30 days ago."""
     return clean_up_cancelled(now=clock.now())

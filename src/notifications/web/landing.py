@@ -15,13 +15,25 @@ LINKS = (
     ("/metrics", "Metrics", "for Prometheus"),
     ("/admin/", "Admin", "the rows, for staff"),
 )
+PUBLIC = ("/api/docs/", "/health")
+"""What strangers are pointed to in production."""
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """The landing page: public, and free of anything that the installation holds."""
+    """The landing page: public, and free of anything that the installation holds.
+
+    In production it speaks neither of demo data nor of what an administrator does.
+    """
+    production = environment().production
+    links = [each for each in LINKS if not production or each[0] in PUBLIC]
     return render(
         request,
         "carillon/home.html",
-        {"links": LINKS, "base": environment().public_url, "app_name": environment().app_name},
+        {
+            "links": links,
+            "production": production,
+            "base": environment().public_url,
+            "app_name": environment().app_name,
+        },
     )

@@ -19,11 +19,20 @@ from django.views.decorators.http import require_safe
 
 from notifications.conf import environment
 from notifications.domain.channels import Channel
+from notifications.domain.identifiers import parse_key
 from notifications.models import SandboxMessage
 
 PAGE_SIZE = 20
 LOOPBACK = ("127.0.0.1", "::1")
-PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+PROXY_HEADERS = (
+    "Forwarded",
+    "Via",
+    "X-Real-Ip",
+    "X-Client-Ip",
+    "True-Client-Ip",
+    "Cf-Connecting-Ip",
+)
+PROXY_PREFIX = "X-Forwarded-"
 # A rendered mail runs no script, fetches nothing from elsewhere and lives in an origin of its own.
 MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';"
@@ -85,8 +94,15 @@ def is_at_this_machine(request: HttpRequest) -> bool:
     return (
         not environment().production
         and request.META.get("REMOTE_ADDR") in LOOPBACK
-        and not any(name in request.headers for name in PROXY_HEADERS)
+        and not _came_by_proxy(request)
         and is_own_host(request.get_host())
+    )
+
+
+def _came_by_proxy(request: HttpRequest) -> bool:
+    return any(
+        name in PROXY_HEADERS or name.startswith(PROXY_PREFIX)
+        for name in (given.title() for given in request.headers)
     )
 
 
@@ -112,9 +128,9 @@ def outbox(request: HttpRequest) -> HttpResponse:
     rows = SandboxMessage.objects.order_by("-id")
     if channel in Channel.__members__.values():
         rows = rows.filter(channel=channel)
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
+    before = parse_key(request.GET.get("before", ""))
+    if before:
+        rows = rows.filter(pk__lt=before)
     page = list(rows[: PAGE_SIZE + 1])
     shown = [_shown(row) for row in page[:PAGE_SIZE]]
     older = {"channel": channel, "before": shown[-1].number} if len(page) > PAGE_SIZE else None

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from notifications.api.addresses import address_of
 from notifications.conf import environment
 
 POLICY = (
@@ -56,5 +57,5 @@ def page(
 
 
 def address_of_client(request: HttpRequest) -> str | None:
-    """The IP address for the ledger."""
-    return request.META.get("REMOTE_ADDR") or None
+    """The client's address for the ledger; None without any."""
+    return address_of(request) or None

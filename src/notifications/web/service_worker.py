@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-# The payload is what the webpush provider sends: {title, body, icon, url, tag, data}.
+# The payload is what the webpush provider sends: {title, body, icon, image, url, tag, data}.
 SCRIPT = """self.addEventListener("push", (event) => {
   const said = event.data ? event.data.json() : {};
   event.waitUntil(self.registration.showNotification(said.title || "", {
     body: said.body || "",
     icon: said.icon,
+    image: said.image,
     tag: said.tag,
     data: {url: said.url || "/"},
   }));

@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 
 from notifications.models import ApiKey, OperatorAction
 from tests.integration.api.conftest import KeyClient, bearer
+from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
 KEYS = "/api/v1/api-keys/"
@@ -16,6 +17,12 @@ KEYS = "/api/v1/api-keys/"
 
 def issue(client: APIClient, **changes: Any) -> Any:
     return client.post(KEYS, {"name": "shop", "scopes": ["notifications:send"], **changes})
+
+
+def act(client: APIClient, verb: str, key: ApiKey) -> Any:
+    if verb == "revoke":
+        return client.delete(f"{KEYS}{key.pk}")
+    return client.post(f"{KEYS}{key.pk}/rotate")
 
 
 def test_a_key_is_shown_once_and_works(as_staff: APIClient) -> None:
@@ -42,7 +49,7 @@ def test_a_test_key_says_so_in_its_text(as_staff: APIClient) -> None:
         ({"scopes": [1]}, "scopes", "wrong_type"),
         ({"name": " "}, "name", "invalid"),
         ({"name": "x" * 101}, "name", "wrong_type"),
-        ({"name": "a\x00"}, "name", "invalid"),
+        ({"name": "a\x00"}, "name", "invalid_text"),
         ({"kind": "gold"}, "kind", "invalid_kind"),
         ({"owner": 1}, "owner", "unknown_field"),
     ],
@@ -95,6 +102,64 @@ def test_a_key_cannot_rotate_one_that_holds_more(with_key: KeyClient) -> None:
     refused = with_key("api-keys:write").post(f"{KEYS}{strong.pk}/rotate")
 
     assert (refused.status_code, refused.data["scope"]) == (403, "operations")
+
+
+@pytest.mark.parametrize(
+    ("held", "scopes", "kind", "code"),
+    [
+        ((), ["operations"], "live", "missing_scope"),
+        (("operations",), ["*"], "live", "missing_scope"),
+        (("operations",), ["operations", "providers:write"], "live", "missing_scope"),
+        (("operations",), ["operations"], "live", ""),
+        (("*",), ["*"], "live", ""),
+    ],
+)
+@pytest.mark.parametrize("verb", ["rotate", "revoke"])
+def test_a_key_reaches_no_key_that_holds_more(
+    with_key: KeyClient, held: tuple[str, ...], scopes: list[str], kind: str, code: str, verb: str
+) -> None:
+    strong, text = ApiKey.make(name="strong", scopes=scopes, kind=kind)
+
+    answer = act(with_key("api-keys:write", *held), verb, strong)
+
+    if code:
+        assert (answer.status_code, answer.data["code"]) == (403, code)
+        assert bearer(text).get("/api/v1/preferences?user_id=1").status_code != 401
+    else:
+        assert answer.status_code in (200, 204)
+
+
+@pytest.mark.parametrize("verb", ["rotate", "revoke"])
+def test_a_test_key_reaches_no_live_key(with_key: KeyClient, verb: str) -> None:
+    live = ApiKey.make(name="live", scopes=[])[0]
+
+    answer = act(with_key("*", kind="test"), verb, live)
+
+    assert (answer.status_code, answer.data["code"]) == (403, "test_key")
+
+
+@pytest.mark.parametrize("verb", ["rotate", "revoke"])
+@pytest.mark.parametrize("mark", ["is_staff", "is_superuser"])
+def test_a_key_of_staff_is_reached_by_its_owner_and_by_staff_alone(
+    with_key: KeyClient, as_staff: APIClient, verb: str, mark: str
+) -> None:
+    owner = make_user(**{mark: True})
+    theirs = [ApiKey.make(name="theirs", scopes=[], owner_id=owner.pk) for _ in range(3)]
+    other = ApiKey.make(name="o", scopes=["api-keys:write"], owner_id=make_user(is_staff=True).pk)
+
+    for client in (with_key("*"), bearer(other[1])):
+        answer = act(client, verb, theirs[0][0])
+        assert (answer.status_code, answer.data["code"]) == (403, "stronger_key")
+    ApiKey.objects.filter(pk=theirs[2][0].pk).update(scopes=["api-keys:write"])
+    assert act(bearer(theirs[2][1]), verb, theirs[0][0]).status_code in (200, 204)
+    assert act(as_staff, verb, theirs[1][0]).status_code in (200, 204)
+
+
+def test_what_a_key_makes_belongs_to_its_own_owner() -> None:
+    owner = make_user(is_staff=True)
+    _, text = ApiKey.make(name="k", scopes=["api-keys:write"], owner_id=owner.pk)
+
+    assert issue(bearer(text), scopes=[]).data["owner_id"] == owner.pk
 
 
 def test_revoking_ends_a_key_for_good(as_staff: APIClient) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from notifications.models import Broadcast
 from tests.integration.broadcasts.ground import make_broadcast, make_people
+from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
 URL = "/api/admin/broadcasts"
@@ -57,3 +58,21 @@ def test_what_was_launched_is_not_tried(as_staff, status):
     made = make_broadcast(status=status)
     answer = as_staff.post(f"{URL}/{made.pk}/dry-run/")
     assert (answer.status_code, answer.data["code"]) == (400, "broadcast_status")
+
+
+def test_unknown_people_of_a_list_are_told_by_every_call_about_it(as_staff):
+    make_user(external_id="p-7"), make_user(external_id="p-8", is_active=False)
+    people = [*make_people(1), 999_999, "ext:p-9"]
+    listed = {"user_ids": people, "external_ids": ["p-7", "p-8"]}
+    body = {"target_group": "custom", "target_filter": listed, "message": "Snow"}
+    wanted = (3, ["999999", "ext:p-9", "ext:p-8"])
+
+    tried = as_staff.post(f"{URL}/dry-run/", body).data["data"]
+    made = as_staff.post(f"{URL}/", body).data
+    address = f"{URL}/{made['data']['id']}/"
+    changed = as_staff.patch(address, {"message": "Ice"}).data
+    sent = as_staff.post(f"{address}send/").data
+
+    for told in (tried, made, changed, sent):
+        assert (told["unknown_count"], told["unknown_recipients"]) == wanted
+    assert made["data"]["recipient_count"] == 2

@@ -351,11 +351,12 @@ class TestRecipients:
         return made
 
     @pytest.mark.parametrize(
-        ("status", "count"), [("", 25), ("sent", 4), ("failed", 3), ("pending", 18)]
+        ("status", "count"), [(None, 25), ("sent", 4), ("failed", 3), ("pending", 18)]
     )
     def test_they_are_paged_by_state(self, as_staff, status, count):
         made = self.made()
-        page = as_staff.get(f"{URL}{made.pk}/recipients/?status={status}&page_size=10").data
+        asked = f"&status={status}" if status else ""
+        page = as_staff.get(f"{URL}{made.pk}/recipients/?page_size=10{asked}").data
         assert (page["count"], len(page["results"])) == (count, min(10, count))
         assert {row["status"] for row in page["results"]} <= {status or "failed", "sent", "pending"}
 

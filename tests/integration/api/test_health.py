@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rest_framework.test import APIClient
 
+from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.models import DeadLetter, DeliveryBatch
-from notifications.services import health
+from notifications.infra.probing import Probe
+from notifications.models import DeadLetter, DeliveryBatch, KillSwitch, WorkerProcess
+from notifications.services import health, health_probes
 
 pytestmark = pytest.mark.django_db
 
 
-def make_batch(size: int, *, lane: str = "bulk", seconds_ago: float = 60) -> None:
-    DeliveryBatch.objects.create(
-        lane=lane,
-        channel="email",
-        source="key:1",
-        due_at=clock.now() - timedelta(seconds=seconds_ago),
-        members="1",
-        size=size,
+@pytest.fixture(autouse=True)
+def _writes_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On SQLite a test's own transaction holds the lock that a true write would wait for."""
+    monkeypatch.setattr(health_probes, "_writes", Probe("test", lambda: None))
+
+
+@pytest.fixture
+def worker() -> WorkerProcess:
+    """A living worker of all lanes."""
+    now = clock.now()
+    return WorkerProcess.objects.create(
+        owner="w", lanes=list(Lane), started_at=now, lease_until=now + timedelta(seconds=60)
     )
+
+
+def make_batch(size: int, *, lane: str = "bulk", seconds_ago: float = 40, **more: Any) -> None:
+    values = {"lane": lane, "channel": "email", "source": "key:1", "members": "1", **more}
+    due_at = clock.now() - timedelta(seconds=seconds_ago)
+    DeliveryBatch.objects.create(due_at=due_at, size=size, **values)
 
 
 def make_letters(count: int) -> None:
@@ -55,7 +68,7 @@ def test_a_ready_process_has_its_database_and_migrations(api: APIClient) -> None
     response = api.get("/health/ready")
 
     assert response.status_code == 200
-    assert set(response.data["checks"]) == {"database", "migrations"}
+    assert set(response.data["checks"]) == {"database", "migrations", "loops"}
     assert response.data["reasons"] == []
 
 
@@ -88,19 +101,24 @@ def test_a_database_that_does_not_answer_is_told_without_its_address(
     assert b"10.0.0.1" not in response.content
 
 
+@pytest.mark.usefixtures("worker")
 def test_everything_well_is_healthy(api: APIClient) -> None:
     make_batch(100)
     response = api.get("/health/")
 
     assert response.status_code == 200
     assert response.data["status"] == "healthy"
-    checks = {"database", "migrations", "queues", "dead_letters", "providers"}
+    checks = {"database", "migrations", "loops", "workers", "queues", "tasks"} | {
+        "dead_letters",
+        "providers",
+    }
     assert set(response.data["checks"]) == checks
     lane = response.data["checks"]["queues"]["lanes"]["bulk"]
     assert (lane["queued"], lane["overdue"]) == (100, 100)
-    assert lane["age_s"] >= 60
+    assert 40 <= lane["age_s"] < 60
 
 
+@pytest.mark.usefixtures("worker")
 def test_what_is_due_later_is_not_overdue(api: APIClient) -> None:
     make_batch(20_000, seconds_ago=-3600)
 
@@ -110,19 +128,163 @@ def test_what_is_due_later_is_not_overdue(api: APIClient) -> None:
     assert response.data["checks"]["queues"]["lanes"]["bulk"]["queued"] == 20_000
 
 
+@pytest.mark.usefixtures("worker")
 def test_ten_thousand_overdue_messages_are_an_alert(api: APIClient) -> None:
     make_batch(6_000)
-    make_batch(4_000, lane="critical")
+    make_batch(4_000, lane="default")
 
     response = api.get("/health")
 
     assert response.status_code == 503
     assert response.data["status"] == "degraded"
     assert response.data["reasons"] == [
-        "queues: 10,000 messages are overdue: are enough workers running?"
+        "queues: 10,000 messages are overdue: do enough workers serve these lanes?"
     ]
 
 
+def test_no_living_worker_is_a_reason(api: APIClient, worker: WorkerProcess) -> None:
+    worker.lease_until = clock.now() - timedelta(seconds=1)
+    worker.save()
+
+    response = api.get("/health")
+
+    assert response.status_code == 503
+    assert response.data["reasons"] == [
+        "workers: no worker is alive, so nothing leaves: start one with `carillon worker`"
+    ]
+    assert api.get("/health/ready").status_code == 200
+
+
+def test_a_worker_that_ended_itself_is_named_for_some_minutes(
+    api: APIClient, worker: WorkerProcess
+) -> None:
+    ended = WorkerProcess.objects.create(
+        owner="w2",
+        started_at=clock.now(),
+        lease_until=clock.now() + timedelta(seconds=9),
+        ended_at=clock.now() - timedelta(minutes=9),
+        ended_reason="1 runs made no progress for 30 s",
+    )
+    response = api.get("/health")
+    assert response.data["reasons"] == [
+        "workers: worker w2 ended itself: 1 runs made no progress for 30 s"
+    ]
+    assert response.data["checks"]["workers"]["count"] == 1
+
+    ended.ended_at -= timedelta(minutes=2)
+    ended.save()
+
+    assert api.get("/health").status_code == 200
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("lane", "seconds", "well"),
+    [
+        ("critical", 4, True),
+        ("critical", 7, False),
+        ("high", 50, True),
+        ("high", 62, False),
+        ("default", 62, False),
+        ("bulk", 50, True),
+        ("bulk", 62, False),
+    ],
+)
+def test_the_oldest_message_of_a_lane_is_a_reason_past_the_lanes_bound(
+    api: APIClient, lane: str, seconds: int, well: bool
+) -> None:
+    make_batch(1, lane=lane, seconds_ago=seconds)
+
+    response = api.get("/health")
+
+    assert (response.status_code == 200) is well, response.data["reasons"]
+    assert well or f"the oldest message of lane {lane} is" in response.data["reasons"][0]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_late_message_behind_many_that_are_held_on_purpose_is_still_seen(api: APIClient) -> None:
+    KillSwitch.objects.create(
+        scope="channel", value="sms", reason="x", actor="y", created_at=clock.now()
+    )
+    for _ in range(30):
+        make_batch(1, lane="critical", seconds_ago=500, channel="sms")
+    assert api.get("/health").status_code == 200
+
+    make_batch(1, lane="critical", seconds_ago=9)
+
+    assert "critical is 9 s overdue" in api.get("/health").data["reasons"][0]
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("scope", "value"), [("all", ""), ("channel", "email"), ("source", "key:1")]
+)
+def test_what_a_stop_holds_is_not_late(api: APIClient, scope: str, value: str) -> None:
+    make_batch(20_000, seconds_ago=500)
+    KillSwitch.objects.create(
+        scope=scope, value=value, reason="x", actor="y", created_at=clock.now()
+    )
+
+    response = api.get("/health")
+
+    assert response.status_code == 200, response.data["reasons"]
+    assert response.data["checks"]["queues"]["lanes"]["bulk"]["queued"] == 20_000
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_a_living_worker_holds_is_not_late_and_what_a_dead_one_held_is(
+    api: APIClient,
+) -> None:
+    now = clock.now()
+    held = {"owner": "w", "lane": "critical", "seconds_ago": 20}
+    make_batch(1, lease_until=now + timedelta(seconds=60), **held)
+    assert api.get("/health").status_code == 200
+
+    make_batch(1, lease_until=now - timedelta(seconds=1), **held)
+
+    assert api.get("/health").status_code == 503
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (OperationalError("database or disk is full"), "disk is full"),
+        (OperationalError("attempt to write a readonly database"), "read-only"),
+        (OperationalError("database is locked"), "another process holds the database's lock"),
+        (OperationalError("disk I/O error"), "the database does not answer"),
+        (ValueError("no secrets"), "a write failed: ValueError"),
+    ],
+)
+def test_a_database_that_takes_no_writes_is_a_reason(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(health_probes, "_writes", Probe("test", fail))
+
+    response = api.get("/health")
+
+    assert response.status_code == 503
+    assert words in response.data["reasons"][0]
+    assert b"secrets" not in response.content
+    assert api.get("/health/ready").status_code == 200
+
+
+def test_a_check_that_takes_all_the_time_leaves_the_others_unasked(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ALL_S", -1.0)
+
+    response = api.get("/health")
+
+    assert response.status_code == 503
+    assert "database: the checks before it took all the time" in response.data["reasons"]
+
+
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("count", "status"), [(99, 200), (100, 503)])
 def test_a_hundred_dead_letters_are_an_alert(api: APIClient, count: int, status: int) -> None:
     make_letters(count)
@@ -133,6 +295,7 @@ def test_a_hundred_dead_letters_are_an_alert(api: APIClient, count: int, status:
     assert response.data["checks"]["dead_letters"]["count"] == count
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_redis_that_does_not_answer_is_named_and_takes_nobody_out_of_rotation(
     api: APIClient, override_environment: Any
 ) -> None:

@@ -13,10 +13,12 @@ from django.db import connection, connections, transaction
 from rest_framework.test import APIClient
 
 from directory.models import ContactPoint, User
+from notifications.api.routes import ROUTES
 from notifications.domain.errors import Conflict
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
 from notifications.services import idempotency
+from notifications.services.api_keys import IssuedKeyAnswer
 from notifications.services.idempotency import Claim, StoredAnswer, answer_once
 from tests.integration.api.conftest import KeyClient, bearer, send_body
 from tests.integration.factories import make_template, make_user
@@ -43,6 +45,45 @@ class TestRepeating:
         assert "Idempotency-Replayed" not in first
         assert again["Idempotency-Replayed"] == "true"
         assert Notification.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("path", "body", "secret"),
+        [
+            ("/api/v1/api-keys", {"name": "shop", "scopes": ["users:read"]}, "key"),
+            ("/api/v1/api-keys/{key}/rotate", {}, "key"),
+            ("/api/v1/webhooks", {"url": "https://example.com/x"}, "secret"),
+            ("/api/v1/webhooks/{hook}/rotate", {}, "secret"),
+        ],
+    )
+    def test_a_secret_is_shown_once_and_kept_nowhere(
+        self, as_staff: APIClient, path: str, body: Any, secret: str
+    ) -> None:
+        key = ApiKey.make(name="old", scopes=[])[0].pk
+        hook = post(as_staff, {"url": "https://example.com/"}, path="/api/v1/webhooks").data["id"]
+        named = path.format(key=key, hook=hook)
+
+        first = post(as_staff, body, path=named, key="two")
+        again = post(as_staff, body, path=named, key="two")
+
+        assert again["Idempotency-Replayed"] == "true"
+        assert len(first.json()[secret]) > 20
+        assert again.json() == {**first.json(), secret: None}
+        assert first.json()[secret] not in repr([r.answer for r in IdempotencyKey.objects.all()])
+
+    def test_no_answer_that_is_replayed_holds_a_secret(self) -> None:
+        """A field that is shown once is named with its route, else a repetition shows it again."""
+        words = ("secret", "token", "password", "access", "refresh")
+        found = {
+            (route.name, name)
+            for route in ROUTES
+            if route.idempotent
+            for shape in route.answers.values()
+            if shape is not None
+            for name in shape.__struct_fields__
+            if name in words or (name == "key" and shape is IssuedKeyAnswer)
+        }
+
+        assert found == {(route.name, name) for route in ROUTES for name in route.secrets}
 
     def test_the_order_of_fields_does_not_matter(self, as_user: APIClient, user: User) -> None:
         post(as_user, send_body(user))
@@ -152,16 +193,15 @@ class TestRepeating:
         assert IdempotencyKey.objects.get().created_at == made + timedelta(hours=24)
 
     def test_what_is_kept_is_sealed(self, as_staff: APIClient) -> None:
-        made = post(as_staff, {"name": "a", "scopes": ["*"]}, path="/api/v1/api-keys")
+        body = {"name": "a rather long name", "scopes": ["*"]}
+        made = post(as_staff, body, path="/api/v1/api-keys")
         with connection.cursor() as cursor:
             cursor.execute("SELECT answer FROM notifications_idempotencykey")
             stored = bytes(cursor.fetchone()[0])
 
-        assert made.data["key"].encode() not in stored
-        assert (
-            post(as_staff, {"name": "a", "scopes": ["*"]}, path="/api/v1/api-keys").data["key"]
-            == made.data["key"]
-        )
+        assert b"rather long" not in stored
+        again = post(as_staff, body, path="/api/v1/api-keys")
+        assert again.data["name"] == made.data["name"]
 
 
 def bearer_for(user: User) -> APIClient:
@@ -272,7 +312,7 @@ def test_a_twin_that_waits_too_long_is_told_to_come_again() -> None:
         (refused,) = in_threads(_refusal)
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
-            assert cursor.fetchone()[0] == "0", "the work itself waits as long as it must"
+            assert cursor.fetchone()[0] == "5s", "the work itself waits as everything does"
 
     assert refused.code == "idempotency_in_progress"
     assert refused.data["retry_after"] == 1

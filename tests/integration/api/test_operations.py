@@ -54,7 +54,7 @@ class TestKillSwitch:
         made = as_staff.post(STOP, {"scope": "all", "reason": "incident 7"})
 
         assert (made.status_code, made.data["value"]) == (201, "")
-        assert as_staff.delete(STOP).status_code == 204
+        assert as_staff.delete(f"{STOP}?scope=all").status_code == 204
 
     def test_lifting_what_is_not_stopped_is_404(self, as_staff: APIClient) -> None:
         response = as_staff.delete(f"{STOP}?scope=channel&value=sms")
@@ -168,6 +168,6 @@ class TestManyDeadLetters:
 
     def test_what_makes_no_sense_is_told(self, as_staff: APIClient) -> None:
         wrong = as_staff.post(f"{LETTERS}replay-matching", {"failed_before": "soon"})
-        assert (wrong.status_code, wrong.data["code"]) == (400, "wrong_type")
+        assert (wrong.status_code, wrong.data["code"]) == (400, "invalid_time")
         wrong = as_staff.post(f"{LETTERS}settle", {"ids": [1], "outcome": "maybe", "reason": "x"})
         assert (wrong.status_code, wrong.data["code"]) == (400, "unknown_outcome")

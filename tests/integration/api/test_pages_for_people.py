@@ -16,7 +16,7 @@ from notifications.infra import clock
 from notifications.models import SandboxMessage
 from tests.integration.factories import make_messages, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def keep(number: int, *, channel: str = "email", **content: Any) -> SandboxMessage:
@@ -53,6 +53,24 @@ class TestLanding:
         assert "carillon send user.payment.success --to student1" in text
         assert "/api/v1/notifications/send" in text
 
+    def test_in_production_it_speaks_of_no_demo_and_no_administrator(
+        self, client: Client, override_environment: Any
+    ) -> None:
+        override_environment(production=True)
+
+        for text in (page(client, "/"), client.get("/nowhere").content.decode()):
+            for word in ("demo", "admin", "token", "outbox", "metrics", "carillon send"):
+                assert word not in text.lower(), word
+            assert 'href="/api/docs/"' in text
+
+    def test_in_production_every_answer_asks_for_https(
+        self, client: Client, override_environment: Any
+    ) -> None:
+        assert "Strict-Transport-Security" not in client.get("/")
+        override_environment(production=True)
+        for address in ("/", "/nowhere", "/api/v1/users", "/api/v1/nowhere", "/outbox"):
+            assert client.get(address)["Strict-Transport-Security"] == "max-age=31536000"
+
     def test_it_loads_nothing_from_another_host(self, client: Client) -> None:
         loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", page(client, "/"))
 
@@ -61,7 +79,10 @@ class TestLanding:
 
     def test_every_link_leads_somewhere(self, client: Client) -> None:
         links = set(re.findall(r"<a[^>]* href=\"([^\"]+)\"", page(client, "/")))
+        assert "/health" in links  # no worker is alive here, and it says so
 
+        assert client.get("/health").status_code == 503
+        links.remove("/health")
         assert {client.get(address).status_code for address in links} <= {200, 302}
 
 
@@ -184,9 +205,25 @@ class TestWhoSeesTheOutbox:
             assert response.status_code == 302
             assert response["Location"].startswith("/admin/login/?next=/outbox")
 
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "Via",
+            "Forwarded",
+            "X-Real-IP",
+            "CF-Connecting-IP",
+        ],
+    )
+    def test_a_proxy_shows_by_whatever_it_sends(self, client: Client, header: str) -> None:
+        assert client.get("/outbox/", headers={header: "127.0.0.1"}).status_code == 302
+
     def test_in_production_staff_only(self, client: Client, override_environment: Any) -> None:
         override_environment(production=True)
 
+        for header in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP"):
+            assert client.get("/outbox/", headers={header: "127.0.0.1"}).status_code == 302
         assert client.get("/outbox/").status_code == 302
         client.force_login(make_user())
         assert client.get("/outbox/").status_code == 302

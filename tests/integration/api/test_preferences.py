@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from directory.models import User
-from notifications.models import ConsentRecord, Notification
+from directory.models import Device, User
+from notifications.models import (
+    Category,
+    ConsentRecord,
+    Notification,
+    UserNotificationPreference,
+)
 from tests.integration.api.conftest import KeyClient, send_body
-from tests.integration.factories import make_user
+from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/preferences"
@@ -154,6 +160,34 @@ def test_simulate_answers_and_writes_nothing(as_user: APIClient, user: User, tem
     shown = response.json()["messages"][0]
     assert (shown["decision"], shown["content"]["title"]) == ("send", "About 5")
     assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize("channel", ["email", "in_app", "sms", "push", "telegram"])
+def test_what_is_simulated_holds_links_that_open_nothing(
+    with_key: KeyClient, as_staff: APIClient, as_user: APIClient, user: User, channel: str
+) -> None:
+    field = {"email": "email_body_template"}.get(channel, f"{channel}_template")
+    make_template(
+        "test.links",
+        category=Category.objects.get(key="course"),
+        supported_channels=[channel],
+        email_subject_template="Links",
+        **{field: "{{ unsubscribe_url }} {{ preferences_url }} {{ amount }}"},
+    )
+    user.phone_number, user.telegram_id = "+15005550006", "7"
+    user.save()
+    Device.objects.create(user=user, token="token-of-a-phone")
+    UserNotificationPreference.objects.create(
+        user=user, data_processing_consent=True, sms_enabled=True
+    )
+    body = send_body(user, template_path="test.links", channel=channel)
+
+    for client in (with_key("notifications:send"), as_staff, as_user):
+        answer = client.post("/api/v1/notifications/simulate", body, format="json")
+        text = answer.json()["messages"][0]["content"]["body"]
+        assert "/unsubscribe_url/example" in text
+        assert "/preferences_url/example" in text
+        assert not re.search(r"/(unsubscribe|preferences)/", text)
 
 
 def test_simulate_tells_what_is_wrong_with_a_send(as_user: APIClient, template: Any) -> None:

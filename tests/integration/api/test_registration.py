@@ -168,7 +168,7 @@ class TestProofs:
             assert as_staff.post(f"{API}/verifications", body).status_code == 201
 
         refused = as_staff.post(f"{API}/verifications", body)
-        assert (refused.status_code, refused.data["code"]) == (409, "too_many_codes")
+        assert (refused.status_code, refused.data["code"]) == (429, "too_many_codes")
         frozen.forward(3600)
         assert as_staff.post(f"{API}/verifications", body).status_code == 201
 

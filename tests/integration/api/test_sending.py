@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
     Job,
@@ -18,7 +19,8 @@ from notifications.models import (
     NotificationTemplate,
     change_status,
 )
-from tests.integration.api.conftest import KeyClient, send_body
+from notifications.services.access import issue_access
+from tests.integration.api.conftest import KeyClient, bearer, send_body
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
@@ -182,6 +184,21 @@ class TestBulk:
         response = with_key("notifications:send").post(BULK, self.body(["x", "y"]))
 
         assert (response.status_code, response.data["accepted"]) == (202, 0)
+
+    def test_a_job_is_its_own_principals_alone(self, with_key: KeyClient) -> None:
+        mine, theirs = make_user(), make_user()
+        clients = [
+            bearer(issue_access(mine, now=clock.now())),
+            bearer(issue_access(theirs, now=clock.now())),
+            with_key("notifications:send"),
+            with_key("notifications:send"),
+        ]
+        for client, to in zip(clients, (mine, theirs, mine, mine), strict=True):
+            job = client.post(BULK, self.body([to.pk])).data["job_id"]
+            seen = [each.get(f"/api/v1/jobs/{job}").status_code for each in clients[:2]]
+            assert seen == [200 if each is client else 404 for each in clients[:2]]
+            assert clients[2].get(f"/api/v1/jobs/{job}").data["code"] == "missing_scope"
+            assert with_key("notifications:read").get(f"/api/v1/jobs/{job}").status_code == 200
 
     def test_a_job_is_found_by_its_integer_id(self, as_staff: APIClient) -> None:
         as_staff.post(BULK, self.body([make_user().pk]))

@@ -26,7 +26,7 @@ from notifications.services.access import issue_tokens
 from tests.integration.api.conftest import KeyClient, bearer
 from tests.integration.factories import make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 DOOR = "/api/v1/notifications/1/status"  # 404 for whoever comes in: there is no notification
 
 
@@ -129,21 +129,66 @@ class TestRefreshing:
 
 
 class TestTokensOfThePlatform:
-    @pytest.mark.parametrize("form", ["id", "digits", "uuid", "external_id"])
+    @pytest.mark.parametrize("form", ["id", "uuid", "capitals", "external_id"])
     def test_user_id_may_be_any_of_a_persons_identifiers(self, form: str) -> None:
         user = make_user(external_id="platform-7")
         identifier = {
             "id": user.pk,
-            "digits": str(user.pk),
             "uuid": str(user.uuid),
-            "external_id": "platform-7",
+            "capitals": str(user.uuid).upper(),
+            "external_id": "ext:platform-7",
         }[form]
 
         assert code_of(minted(user_id=identifier)) == "unknown_notification"
 
+    @pytest.mark.parametrize("external_id", ["7", "007", "p-7", "12", "ext:7"])
+    def test_an_id_of_the_platforms_is_never_taken_for_one_of_ours(self, external_id: str) -> None:
+        named = make_user(external_id=external_id)
+        for number in range(1, 13):
+            if number != named.pk:
+                User.objects.get_or_create(pk=number, defaults={"username": f"n{number}"})
+
+        assert code_of(minted(user_id=f"ext:{external_id}")) == "unknown_notification"
+        if not external_id.startswith("ext:"):
+            assert code_of(minted(user_id=external_id)) == "unknown_user"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{0.pk}",
+            " {0.pk}",
+            "{0.uuid.hex}",
+            "{{{0.uuid}}}",
+            "urn:uuid:{0.uuid}",
+            "{0.username}",
+            "EXT:{0.external_id}",
+            "ext: {0.external_id}",
+            "ext:",
+        ],
+    )
+    def test_a_claim_that_only_looks_like_somebody_is_nobody(self, text: str) -> None:
+        user = make_user(external_id="p-7")
+        make_user(external_id=None)
+
+        assert code_of(minted(user_id=text.format(user))) == "unknown_user"
+
+    @pytest.mark.parametrize("number", [0, -1, 1 << 63, 1 << 80])
+    def test_a_number_beyond_all_ids_is_nobody(self, user: User, number: int) -> None:
+        assert code_of(minted(user_id=number)) == "unknown_user"
+
+    def test_a_person_whose_external_id_is_a_uuid_is_not_the_one_with_that_uuid(self) -> None:
+        victim = make_user()
+        make_user(external_id=str(victim.uuid), is_active=False)
+
+        assert code_of(minted(user_id=str(victim.uuid))) == "unknown_notification"
+        assert code_of(minted(user_id=f"ext:{victim.uuid}")) == "inactive_user"
+
     @pytest.mark.parametrize(
         ("_case", "claims", "code"),
         [
+            ("a fraction", {"user_id": 1.0}, "invalid_token"),
+            ("half a character", {"user_id": "ext:\ud800"}, "invalid_token"),
+            ("nothing", {"user_id": ""}, "invalid_token"),
             ("expired", {"exp": 1_000}, "expired_token"),
             ("no expiry", {"exp": None}, "invalid_token"),
             ("expiry is text", {"exp": "tomorrow"}, "invalid_token"),

@@ -262,10 +262,10 @@ class TestProgress:
         assert (told.total_recipients, told.sent_count, told.failed_count) == (5, 1, 2)
         assert told.error_summary == "2 failed: no"
 
-    def test_it_reads_one_row_whatever_the_size(self, django_assert_num_queries):
+    def test_it_reads_one_row_and_one_batch_whatever_the_size(self, django_assert_num_queries):
         make_people(30)
         made = launch(make_broadcast())
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(2):
             actions.progress(made.pk, now=clock.now())
 
 

@@ -134,6 +134,7 @@ class TestHelpers:
             broadcast_id=broadcast.id, target_group="all_students"
         )
         assert task.id
+        task.get()  # no worker runs in a test: it is done here
         progress = BroadcastService.get_progress(broadcast.id)
         assert (progress["total_recipients"], progress["progress_pct"]) == (3, 100)
 

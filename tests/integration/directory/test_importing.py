@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from directory.importing import ImportFault, ImportReport, import_users
 from directory.models import ContactPoint, User
+from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +57,7 @@ class TestCsv:
             {"grade": "7"},
         )
         assert points("ann") == {
-            "email": "Ann@example.com",
+            "email": "ann@example.com",
             "phone": "+33639980012",
             "telegram": "123",
         }
@@ -165,14 +166,38 @@ class TestNdjson:
             name.startswith("user-") for name in User.objects.values_list("username", flat=True)
         )
 
-    def test_a_known_username_may_gain_an_external_id_once(self) -> None:
-        ndjson({"username": "a"})
+    def test_a_name_binds_nobody_to_an_external_id(self) -> None:
+        ndjson({"username": "a"}, {"username": "b", "external_id": "x1"})
+        anna = User.objects.get(username="a")
 
-        gained = ndjson({"username": "a", "external_id": "x1"})
-        stolen = ndjson({"username": "a", "external_id": "x2"})
+        report = ndjson(
+            {"username": "a", "external_id": "x2"},
+            {"username": "b", "external_id": "x2"},
+            {"username": "a", "uuid": str(uuid4())},
+        )
+        gained = ndjson({"uuid": str(anna.uuid), "username": "a", "external_id": "x3"})
 
+        assert reasons(report) == {
+            1: "username belongs to somebody without external_id",
+            2: "username belongs to somebody with another external_id",
+            3: "username belongs to somebody with another uuid",
+        }
         assert gained.updated == 1
-        assert reasons(stolen) == {1: "username belongs to somebody with another external_id"}
+
+    def test_a_file_never_changes_staff(self) -> None:
+        admin = make_user(is_staff=True, username="admin", external_id="x1")
+
+        report = ndjson(
+            {"external_id": "S999", "username": "admin"},
+            {"external_id": "x1", "email": "me@evil.example"},
+            {"uuid": str(admin.uuid), "is_active": False},
+            {"external_id": "x2"},
+        )
+
+        assert report.created == 1
+        assert set(reasons(report)) == {1, 2, 3}
+        admin.refresh_from_db()
+        assert (admin.external_id, admin.is_active) == ("x1", True)
 
     def test_a_username_of_somebody_else_is_refused_and_the_rest_goes_in(self) -> None:
         ndjson({"username": "a", "external_id": "x1"}, {"username": "b", "external_id": "x2"})
@@ -253,3 +278,30 @@ class TestManyLines:
     def test_an_unknown_kind_is_refused(self) -> None:
         with pytest.raises(ImportFault, match="csv or ndjson"):
             import_users([], kind="xml")  # type: ignore[arg-type]
+
+
+class TestAttributesOfCsv:
+    """A file of texts leaves what is typed as it is."""
+
+    def test_a_number_that_is_there_stays_a_number(self) -> None:
+        ndjson({"username": "a", "attributes": {"grade": 7, "paid": True, "code": "7"}})
+
+        lines = ["username,attributes.grade,attributes.paid,attributes.code\n", "a,8,false,8\n"]
+        report = import_users(lines, kind="csv")
+        again = import_users(lines, kind="csv")
+
+        assert User.objects.get().attributes == {"grade": 8, "paid": False, "code": "8"}
+        assert (report.updated, again.unchanged) == (1, 1)
+
+    def test_texts_with_backslashes_go_in_by_every_file(self) -> None:
+        texts = ["C:\\udemy", "\\u0000", "\\ud83c", "C:\\new"]
+        for number, text in enumerate(texts):
+            cell = json.dumps({"path": text}).replace('"', '""')
+            csv = ["username,attributes,attributes.b\n", f'c{number},"{cell}",{text}\n']
+            assert import_users(csv, kind="csv").errors == []
+            assert ndjson({"username": f"n{number}", "attributes": {"path": text}}).errors == []
+
+        for number, text in enumerate(texts):
+            attributes = User.objects.get(username=f"c{number}").attributes
+            assert attributes == {"path": text, "b": text}
+            assert User.objects.get(username=f"n{number}").attributes == {"path": text}

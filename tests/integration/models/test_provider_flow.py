@@ -97,7 +97,7 @@ def test_hosts_that_nothing_was_heard_of_are_forgotten(clock):
     clock.forward(86_400)
     tell("webhook|new.example", faults=1)
     tell("webhook|open.example", faults=5)
-    assert FLOWS.forget_idle(before=clock.now - timedelta(hours=1)) == 1
+    assert FLOWS.idle(FLOWS.all(), before=clock.now - timedelta(hours=1)).delete()[0] == 1
     assert set(FLOWS.values_list("service", flat=True)) == {
         "ses",
         "webhook|new.example",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM
@@ -21,8 +22,8 @@ from notifications.models import (
     SandboxMessage,
 )
 from notifications.pipeline import journal, prepare
-from notifications.queue import batches
-from notifications.recording.record import record
+from notifications.queue import batches, takeover
+from notifications.recording.record import Recording, record, run, was_committed
 from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService, OperationsService
 from notifications.settlement import settle
@@ -342,8 +343,6 @@ def test_a_lost_lease_records_nothing_but_evidence(frozen):
 
 
 def test_evidence_settles_a_doubt_and_stops_the_pending_resend(frozen):
-    from notifications.queue import takeover
-
     made, _, ready = flown()
     frozen.forward(61)
     takeover.sweep(everywhere=True)
@@ -375,6 +374,41 @@ def test_a_record_that_is_repeated_changes_nothing_more(frozen):
         before.attempts,
         before.trail,
     )
+
+
+@pytest.mark.parametrize("category", ["payment", "marketing"])
+def test_a_record_that_was_undone_is_not_taken_for_done_because_its_batch_was_taken_over(
+    frozen, category
+):
+    """The link was cut before the commit arrived; when it is back, the lease is another's."""
+    _, _, ready = flown(category=category)
+    outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)
+    recording = Recording([outcome])
+    with transaction.atomic():
+        run(recording, owner="w")
+        transaction.set_rollback(True)
+    frozen.forward(61)
+    takeover.sweep(everywhere=True)
+
+    assert recording.at_commit
+    assert not was_committed(recording, owner="w")
+
+    record([outcome], owner="w")
+    got = NotificationMessage.objects.get(pk=outcome.message.id)
+    assert (got.status, got.provider_message_id) == ("sent", "x")
+
+
+def test_a_record_whose_commit_stands_is_known_by_its_messages(frozen):
+    """Its batch is finished and gone; beside it is one whose journal it did not change."""
+    _, _, ready = flown()
+    make_messages(2, source="key:2")
+    (other,) = lease()
+    waits = prepare("email", keys_of([other])).ready[0]
+    sent = settle(ready, SendResult(Verdict.SENT), at=frozen.now)
+    later = settle(waits, SendResult(Verdict.RETRY, error="busy"), at=frozen.now)
+
+    assert was_committed(record([sent, later], owner="w"), owner="w")
+    assert was_committed(record([sent], owner="w"), owner="w")
 
 
 def test_the_journal_reads_stops_and_suppressions_once_more():

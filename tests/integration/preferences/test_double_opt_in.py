@@ -47,7 +47,8 @@ def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
     path = ask(user)
     frozen.forward(60)
     shown = Client().get(path)
-    before = send(user, scheduled_at="2030-05-01T12:00:30Z")
+    before = send(user, scheduled_at="2030-05-01T12:01:01Z")
+    frozen.forward(1)
     work()
 
     assert shown.status_code == 200

@@ -45,6 +45,14 @@ class TestUserPreferenceService:
         assert not await self.service.should_send_notification(user, "push", "course", priority=4)
         assert await self.service.should_send_notification(user, "push", "course", priority=1)
 
+    async def test_a_channel_that_does_not_exist_gets_nothing(self):
+        user = await person(notifications_enabled=True)
+
+        for priority in (1, 3):
+            assert not await self.service.should_send_notification(user, "fax", "course", priority)
+        assert not await self.service.should_send_notification(user, "")
+        assert await self.service.should_send_notification(user, "email")
+
     async def test_quiet_hours_enforcement(self):
         user = await person(
             notifications_enabled=True,

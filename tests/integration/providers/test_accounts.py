@@ -242,6 +242,15 @@ def test_other_processes_see_a_change_within_seconds(frozen):
     assert account("twilio").twilio_from == "+15005550009"
 
 
+def test_an_account_that_cannot_be_unsealed_leaves_the_others_theirs():
+    put("twilio", account_sid=SID, auth_token="stored")
+    put("telegram", bot_token="1:stored")
+    ProviderConfig.objects.filter(key="twilio").update(settings=b"not sealed at all")
+    refresh_accounts(at_once=True)
+    assert account("telegram").telegram_bot_token == "1:stored"
+    assert account("twilio").twilio_auth_token == ""
+
+
 def test_doctor_says_which_dkim_key_cannot_be_used(db, override_environment):
     override_environment(smtp_dkim_keys=("example.com:s1:/none.pem",))
     found = ProviderService().check(key="smtp", caller=SYSTEM)
@@ -253,3 +262,20 @@ def test_doctor_asks_the_mail_server_and_the_dns_too(db, override_environment):
     found = {each.name: each for each in doctor._providers()}
     assert not found["provider smtp"].well
     assert found["provider smtp"].detail.startswith("the key of example.com:s1 cannot be read")
+
+
+def test_doctor_says_why_a_mail_services_reports_are_all_refused(db, override_environment):
+    override_environment(
+        email_provider="anymail",
+        anymail_backend="postmark",
+        anymail_settings='{"server_token": "t"}',
+    )
+    found = {each.name: each for each in doctor._providers()}
+    assert not found["callbacks anymail"].well
+    assert found["callbacks anymail"].detail == (
+        "callbacks of postmark cannot be told from anybody else's:"
+        " set CARILLON_ANYMAIL_WEBHOOK_SECRET (user:password)"
+    )
+
+    override_environment(anymail_webhook_secret="a:b")
+    assert "callbacks anymail" not in {each.name for each in doctor._providers()}

@@ -62,6 +62,13 @@ def test_a_batch_without_a_due_time_is_due_at_once():
     assert len(lease()) == 1
 
 
+def test_each_batch_takes_its_own_size_from_the_budget():
+    for keys in ([1], [2, 3, 4], [5, 6, 7]):
+        put(keys=keys)
+
+    assert [held.size for held in lease(budget=4)] == [1, 3]
+
+
 def test_many_small_batches_are_leased_together_up_to_the_budget():
     for key in range(30):
         put(keys=[key])
@@ -110,15 +117,16 @@ def test_hold_tells_whose_lease_ran_out_or_was_taken_over():
     put()
     (held,) = lease()
     with transaction.atomic():
-        assert batches.hold([held], "w1") == {held.batch_id}
-        assert batches.hold([held], "w2") == set()
-    assert held.lost
+        assert batches.hold([held], "w1").living == {held.batch_id}
+    with at(NOW + timedelta(seconds=61)), transaction.atomic():
+        lapsed = batches.hold([held], "w1")
+    assert (lapsed.living, lapsed.lapsed, held.lost) == (set(), {held.batch_id}, False)
 
     (other,) = [Lease(**{**_fields(held), "fence": held.fence - 1})]
     with transaction.atomic():
-        assert batches.hold([other], "w1") == set()
-    with at(NOW + timedelta(seconds=61)), transaction.atomic():
-        assert batches.hold([held], "w1") == set()
+        assert batches.hold([other], "w1").locked == set()
+        assert batches.hold([held], "w2").locked == set()
+    assert (other.lost, held.lost) == (True, True)
 
 
 def _fields(held: Lease) -> dict[str, object]:
@@ -126,15 +134,21 @@ def _fields(held: Lease) -> dict[str, object]:
     return {name: getattr(held, name) for name in names} | {"isolated": held.isolated}
 
 
-def test_renewing_extends_the_lease_and_marks_what_was_lost():
+def test_renewing_revives_a_lease_that_ran_out_and_marks_what_was_taken_over():
     put()
     (held,) = lease()
     with at(NOW + timedelta(seconds=50)):
         batches.renew([held], "w1", 60)
     with at(NOW + timedelta(seconds=100)), transaction.atomic():
-        assert batches.hold([held], "w1") == {held.batch_id}
+        assert batches.hold([held], "w1").living == {held.batch_id}
     with at(NOW + timedelta(seconds=200)):
         batches.renew([held], "w1", 60)
+    assert not held.lost
+    with at(NOW + timedelta(seconds=259)), transaction.atomic():
+        assert batches.hold([held], "w1").living == {held.batch_id}
+    with transaction.atomic():
+        batches.statements().reset(held.batch_id, 1, held.size)
+    batches.renew([held], "w1", 60)
     assert held.lost
 
 
@@ -191,3 +205,11 @@ def test_sources_are_listed_once_each():
 def test_keys_are_packed_as_runs():
     assert pack_keys([5, 3, 4, 9]) == "3-5,9"
     assert pack_keys([]) == ""
+
+
+def test_many_sources_whose_batches_wait_for_their_time_hide_none_that_is_due():
+    later = NOW + timedelta(days=1)
+    batches.put([NewBatch("default", "email", f"key:{n:04}", later, [n]) for n in range(1, 1_001)])
+    due = put(source="key:2000")
+
+    assert [held.batch_id for held in lease()] == [due]

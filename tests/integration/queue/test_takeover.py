@@ -7,9 +7,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifications.domain.channels import Lane
+from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.messages import SendResult, Verdict
 from notifications.infra import clock
-from notifications.models import DeadLetter, DeliveryBatch, NotificationMessage
+from notifications.infra.processes import own_name
+from notifications.models import (
+    DeadLetter,
+    DeliveryBatch,
+    Notification,
+    NotificationMessage,
+    WorkerProcess,
+    unpack_keys,
+)
+from notifications.models.hot import hot
 from notifications.queue import batches, takeover
+from notifications.queue.leases import NewBatch
+from notifications.recording.outcomes import Outcome
+from notifications.recording.record import Recording, run
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +54,13 @@ def die_with(time: Clock, keys: list[int], *, isolated: bool = False) -> None:
     for key in keys:
         assert batches.journal_one(held, key, "w")
     time.forward(11)
+
+
+def ended(name: str) -> str:
+    """The name of a process of this machine and boot that has ended."""
+    parts = name.split("/")
+    parts[4] = str(int(parts[4]) - 1)  # a process of another start time had this pid
+    return "/".join(parts)
 
 
 def statuses(messages) -> list[str]:
@@ -81,7 +102,7 @@ def test_a_journalled_message_is_uncertain_and_resent_by_policy_as_an_attempt(ti
     assert (doubtful.status, doubtful.attempts) == ("pending", 1)
     assert doubtful.batch_id != messages[0].batch_id
     events = [(entry["event"], entry["reason"]) for entry in doubtful.history()]
-    assert events == [("uncertain", "worker_died"), ("pending", "resent_by_crash_policy")]
+    assert events == [("uncertain", "lease_expired"), ("pending", "resent_by_crash_policy")]
 
 
 def test_a_category_that_holds_leaves_the_doubt_to_a_person(time):
@@ -132,16 +153,84 @@ def test_a_message_that_kills_its_worker_is_isolated_at_the_second_and_dead_at_t
     assert not DeliveryBatch.objects.exists()
 
 
-def test_a_batch_that_two_workers_died_on_is_handled_with_care(time):
+def test_each_death_with_an_empty_journal_bisects_the_batch_down_to_single_messages(time):
+    messages = make_messages(5)
+    sizes = []
+    for _ in range(4):
+        name = own_name("gone")
+        batches.lease(owner=ended(name), lane=Lane.DEFAULT, seconds=3600)
+        takeover.sweep(everywhere=True)
+        sizes.append(sorted(DeliveryBatch.objects.values_list("size", flat=True)))
+
+    assert sizes == [[2, 3], [1, 1, 1, 2], [1] * 5, [1] * 5]
+    assert set(DeliveryBatch.objects.values_list("isolated", flat=True)) == {True}
+    assert statuses(messages) == ["pending"] * 5
+    batch_ids = NotificationMessage.objects.values_list("batch_id", flat=True)
+    assert set(batch_ids) == set(DeliveryBatch.objects.values_list("pk", flat=True))
+
+
+def test_one_expired_lease_may_be_an_outage_and_bisects_nothing(time):
     make_messages(2)
     die_with(time, [])
     takeover.sweep(everywhere=True)
-    die_with(time, [])
-    takeover.sweep(everywhere=True)
+    assert [batch.size for batch in DeliveryBatch.objects.all()] == [2]
 
-    (held,) = batches.lease(owner="v", lane=Lane.DEFAULT, seconds=10)
 
-    assert held.careful
+def test_a_process_that_is_known_to_have_ended_waits_for_no_lease(time):
+    messages = make_messages(2)
+    owner = ended(own_name("gone"))
+    WorkerProcess.objects.create(owner=owner, started_at=NOW, lease_until=NOW + timedelta(hours=1))
+    (held,) = batches.lease(owner=owner, lane=Lane.DEFAULT, seconds=3600)
+    assert batches.journal_one(held, messages[0].pk, owner)
+
+    assert takeover.sweep(expired=False).uncertain == 1
+
+    events = NotificationMessage.objects.get(pk=messages[0].pk).history()
+    assert events[0]["reason"] == "worker_died"
+    assert not WorkerProcess.objects.exists()
+
+
+def test_a_batch_that_was_leased_after_the_last_heartbeat_is_found_with_the_next_sweep(time):
+    make_messages(1)
+    WorkerProcess.objects.create(owner="w", started_at=NOW, lease_until=NOW + timedelta(seconds=10))
+    time.forward(9)
+    batches.lease(owner="w", lane=Lane.DEFAULT, seconds=10)
+    time.forward(2)
+    assert takeover.sweep().batches == 0
+    time.forward(9)
+    assert takeover.sweep().batches == 1
+
+
+def test_after_an_outage_living_workers_may_renew_before_leases_are_taken(time):
+    make_messages(1)
+    WorkerProcess.objects.create(owner="w", started_at=NOW, lease_until=NOW)
+    (held,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=10)
+    time.forward(19)
+
+    assert takeover.sweep(everywhere=True, expired=False).batches == 0
+    batches.renew([held], "w", 10)
+    assert takeover.sweep(everywhere=True).batches == 0
+
+
+def test_messages_whose_category_is_gone_are_left_to_a_person(time):
+    (message,) = make_messages(1)
+    die_with(time, [message.pk])
+    Notification.objects.filter(pk=message.notification_id).update(category_id=10**6)
+
+    assert takeover.sweep(everywhere=True).held == 1
+    assert DeadLetter.objects.get().category == ""
+
+
+def test_a_batch_that_cannot_be_taken_over_holds_up_no_other(time):
+    make_messages(1)
+    make_messages(1)
+    broken, _whole = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=10)
+    DeliveryBatch.objects.filter(pk=broken.batch_id).update(members="x-y")
+    time.forward(11)
+
+    report = takeover.sweep(everywhere=True)
+
+    assert (report.batches, report.failed) == (1, 1)
 
 
 def test_settled_members_of_a_dead_batch_are_not_touched(time):
@@ -154,10 +243,42 @@ def test_settled_members_of_a_dead_batch_are_not_touched(time):
     assert statuses([done, waiting]) == ["sent", "pending"]
 
 
-def test_a_supervisor_that_saw_a_worker_die_ends_its_leases_at_once(time):
-    make_messages(1)
-    batches.lease(owner="w", lane=Lane.DEFAULT, seconds=3600)
+def test_a_dead_batch_leaves_alone_what_has_moved_on_to_a_later_one(time):
+    """A retry may be in another worker's hands: taken from it, it would go out a second time."""
+    waiting, retried = make_messages(2)
+    owner = ended(own_name("gone"))
+    batches.lease(owner=owner, lane=Lane.DEFAULT, seconds=3600)
+    (batch_id,) = batches.put([NewBatch("default", "email", "key:1", None, [retried.pk])])
+    NotificationMessage.objects.filter(pk=retried.pk).update(batch_id=batch_id)
+    (retry,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=10)
+    assert batches.journal_one(retry, retried.pk, "w")
 
-    takeover.expire_owner("w")
+    takeover.sweep(everywhere=True)
 
-    assert takeover.sweep(everywhere=True).batches == 1
+    retried.refresh_from_db()
+    assert (retried.status, retried.batch_id) == ("pending", batch_id)
+    (again,) = batches.lease(owner="v", lane=Lane.DEFAULT, seconds=10, isolated=True)
+    assert again.open_keys == {waiting.pk}
+
+
+def test_an_outcome_that_comes_too_late_keeps_no_departure_off_the_journal():
+    """A message that leaves while no journal names it would be lost in a crash."""
+    (gone,), (going,) = make_messages(1), make_messages(1)
+    leases = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
+    held = {next(iter(lease.open_keys)): lease for lease in leases}
+    lost, kept = held[gone.pk], held[going.pk]
+    DeliveryBatch.objects.filter(pk=lost.batch_id).delete()
+    (message,) = hot().load_pending([gone.pk])
+    late = Outcome(
+        *(lost, message, MessageStatus.SENT, "", NOW, 1),
+        provider="sandbox",
+        result=SendResult(Verdict.SENT),
+    )
+    recording = Recording([late], [kept], lambda living: {kept: {going.pk}})
+
+    run(recording, owner="w")
+
+    assert recording.late == [late]
+    assert kept.journal == {going.pk}
+    row = DeliveryBatch.objects.get(pk=kept.batch_id)
+    assert set(unpack_keys(row.journal)) == {going.pk}

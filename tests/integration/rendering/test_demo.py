@@ -8,7 +8,10 @@ from django.test.utils import CaptureQueriesContext
 
 from directory.models import ContactPoint, Enrollment, ParentLink, TutorAssignment, User
 from notifications.domain.callers import SYSTEM
+from notifications.domain.channels import Channel
+from notifications.infra import clock
 from notifications.models import NotificationTemplate
+from notifications.rendering.versions import version_of
 from notifications.services.demo import DemoService
 from notifications.services.template import TemplateService
 
@@ -116,6 +119,21 @@ def test_every_template_renders_on_every_channel_in_both_languages() -> None:
             caller=SYSTEM,
         )
         assert checked.extra_variables == []
+        _check_greets_a_stranger(answer.path)
+
+
+def _check_greets_a_stranger(path: str) -> None:
+    """Somebody who is no user is greeted on every channel, in both languages."""
+    row, _ = TemplateService().find(path=path)
+    compiled = version_of(row.current_version_id)
+    own = {"user": {}, "current_time": clock.now(), "app_name": "A", "app_url": "https://a"}
+    links = {"unsubscribe_url": "", "preferences_url": ""}
+    for channel in (each for each in Channel if compiled.supports(each)):
+        for locale in ("en", "ru"):
+            shown = compiled.render(
+                channel=channel, locale=locale, context={**EXAMPLES, **own, **links}
+            )
+            assert shown.body, (path, channel, locale)
 
 
 def test_the_mails_are_built_with_a_layout_whose_stylesheet_goes_into_their_tags() -> None:

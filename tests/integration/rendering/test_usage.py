@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.callers import SYSTEM
@@ -14,8 +16,10 @@ from notifications.models import NotificationTemplate, TemplateUsage
 from notifications.rendering.usage import write_usage
 from notifications.services.template import TemplateService
 from notifications.services.template_usage import TemplateUsageService
+from tests.integration.api.test_idempotency import in_threads
 from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import send, work
+from tests.pace import pace
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("frozen")]
 service = TemplateUsageService()
@@ -175,3 +179,27 @@ class TestExamples:
         )
 
         assert [(each.path, each.code) for each in answer.errors] == [(place, code)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_count_waits_for_nobody_and_is_kept() -> None:
+    """A host may have vanished with the row, or on SQLite with the database, in its hands."""
+    make_template()
+    reader = make_user()
+    send(reader)
+    work()
+    write_usage()
+    send(reader)
+    work()
+    with transaction.atomic():
+        TemplateUsage.objects.update(count=F("count"))
+        (waited_s,) = in_threads(_seconds_of_a_refused_write)
+    assert waited_s < 2 * pace()
+    assert write_usage() == 1
+
+
+def _seconds_of_a_refused_write() -> float:
+    began = time.monotonic()
+    with pytest.raises(OperationalError):
+        write_usage()
+    return time.monotonic() - began

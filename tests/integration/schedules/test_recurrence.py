@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,8 @@ from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 
 pytestmark = pytest.mark.django_db
+SAMPLED = {(1, True), (13, False)}
+"""Hours at which a person moves, and whether others of the series stay, tried on each run."""
 
 
 def schedule(*people: User, **more: Any) -> Any:
@@ -42,6 +43,22 @@ def schedule(*people: User, **more: Any) -> Any:
         **more,
     }
     return ScheduleService().schedule(body=body, caller=SYSTEM)
+
+
+@pytest.mark.parametrize("seconds", [1, 8, 59])
+@pytest.mark.parametrize("rule", ["FREQ=DAILY;COUNT=1", "FREQ=MINUTELY;COUNT=1", "FREQ=WEEKLY"])
+def test_the_first_occurrence_is_the_requested_time(frozen: Any, seconds: int, rule: str) -> None:
+    due = frozen.now + timedelta(seconds=seconds)
+    person = make_user()
+    answer = schedule(person, recurrence=rule, timezone="UTC", scheduled_at=due.isoformat())
+
+    assert answer.scheduled_at == due
+    frozen.forward(seconds - 0.5)
+    work()
+    assert told_at(person, "UTC") == []
+    frozen.forward(0.5)
+    work()
+    assert told_at(person, "UTC") == [f"{due:%m-%dT%H:%M}"]
 
 
 def own_zones(*people: User, **more: Any) -> Any:
@@ -200,8 +217,14 @@ def test_what_was_missed_is_sent_within_the_grace(frozen: Any, hours: int, told:
         ("Pacific/Honolulu", "Pacific/Auckland"),
     ],
 )
-@pytest.mark.parametrize("others", [False, True])
-@pytest.mark.parametrize("hour", range(24) if os.environ.get("CARILLON_PROOF") else (1, 13))
+@pytest.mark.parametrize(
+    ("hour", "others"),
+    [
+        pytest.param(n, others, marks=() if (n, others) in SAMPLED else pytest.mark.proof)
+        for n in range(24)
+        for others in (False, True)
+    ],
+)
 def test_who_moves_is_told_once_a_date(
     frozen: Any, before: str, after: str, others: bool, hour: int
 ) -> None:

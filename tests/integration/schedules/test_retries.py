@@ -28,7 +28,7 @@ def test_retries_come_after_five_ten_and_twenty_minutes(frozen: Any) -> None:
     (key,) = NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
     frozen.forward(3600)
 
-    with patch("notifications.runs.settle", fails):
+    with patch("notifications.settlement.settle", fails):
         for minutes in (5, 10, 20):
             assert work() == 1
             message = NotificationMessage.objects.get()
@@ -50,7 +50,7 @@ def test_the_task_tries_once_and_leaves_the_rest_to_the_rows(frozen: Any) -> Non
     at = clock.now() + timedelta(hours=1)
     (key,) = NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
 
-    with patch("notifications.runs.settle", fails):
+    with patch("notifications.settlement.settle", fails):
         assert NotificationScheduler().send_scheduled_notification(key) is False
 
     assert NotificationMessage.objects.get().scheduled_at == clock.now() + timedelta(minutes=5)

@@ -99,7 +99,7 @@ def test_every_fault_is_told_at_once():
         file(content=b""),
         {"filename": "a.txt", "content": "no base64!"},
         {"filename": "a.txt"},
-        file(content_type="text/html; charset=utf-8"),
+        file(content_type="text/html; name=a"),
         "a.txt",
         file(inline=True),
     )

@@ -13,8 +13,17 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.delivery.services import use_troubled
 from notifications.domain.errors import Conflict
-from notifications.models import DeliveryBatch, NotificationMessage, NotificationTemplate
+from notifications.domain.flow import US
+from notifications.models import (
+    DeliveryBatch,
+    KillSwitch,
+    NotificationMessage,
+    NotificationTemplate,
+    ProviderFlow,
+)
+from notifications.models.provider_flow import now_us
 from notifications.queue import batches
 from notifications.services import NotificationDeliveryEngine
 from tests.integration.factories import make_messages
@@ -26,6 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _fcm(settings):
     settings.CARILLON = replace(settings.CARILLON, push_provider="fcm")
     yield
+    use_troubled({})
     # The engine's database work ran on asgiref's thread, whose connection outlives the test.
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
@@ -104,7 +114,60 @@ class TestNotificationDeliveryEngine:
 
         result = await NotificationDeliveryEngine().deliver_message(message)
 
-        assert (result.success, result.error) == (False, "suppressed")
+        assert (result.success, result.error) == (False, "suppressed: user_inactive")
+        assert (result.reason, result.retry) == ("user_inactive", False)
+
+    @patch("notifications.services.FCMPushProvider.send")
+    async def test_the_providers_answer_is_told(self, mock_send):
+        said = {"results": [{"message_id": "m1"}]}
+        mock_send.return_value = {"success": True, "message_id": "m1", "provider_response": said}
+        message = await sync_to_async(make_push)()
+
+        result = await NotificationDeliveryEngine().deliver_message(message)
+
+        assert (result.provider_response, result.error, result.reason) == (said, None, None)
+
+    @patch("notifications.services.FCMPushProvider.send")
+    async def test_a_final_error_has_its_code_and_the_answer(self, mock_send):
+        said = {"error": "NotRegistered"}
+        mock_send.return_value = {
+            "success": False,
+            "error": "gone",
+            "error_code": "unregistered",
+            "provider_response": said,
+        }
+        message = await sync_to_async(make_push)()
+
+        result = await NotificationDeliveryEngine().deliver_message(message)
+
+        assert (result.error, result.reason, result.retry) == ("gone", "unregistered", False)
+        assert result.provider_response == said
+
+    @pytest.mark.parametrize(
+        ("held", "reason"),
+        [
+            (
+                lambda: KillSwitch.objects.create(
+                    scope="all", value="", reason="drill", actor="t", created_at=timezone.now()
+                ),
+                "kill_switch:all",
+            ),
+            (
+                lambda: ProviderFlow.objects.create(service="fcm", open_until=now_us() + 60 * US),
+                "breaker:fcm",
+            ),
+        ],
+        ids=["stop", "breaker"],
+    )
+    async def test_what_holds_a_message_is_told(self, held, reason):
+        message = await sync_to_async(make_push)()
+        await sync_to_async(held)()
+
+        result = await NotificationDeliveryEngine().try_once(message)
+
+        assert (result.success, result.retry, result.reason) == (False, True, reason)
+        assert result.error == f"pending: {reason}"
+        assert result.provider_response is None
 
     async def test_an_inbox_message_is_delivered(self):
         (message,) = await sync_to_async(make_messages)(1, channel="in_app")
@@ -143,7 +206,7 @@ class TestNotificationWorkflow:
             "/api/v1/notifications/send",
             {
                 "template_path": "test.integration",
-                "user_id": str(user.id),
+                "user_id": str(user.uuid),  # a number in quotes is nobody's
                 "channel": "push",
                 "priority": 2,
                 "context": {"user": {"first_name": "Integration"}},

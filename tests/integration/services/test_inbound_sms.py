@@ -71,7 +71,7 @@ def test_stop_holds_at_once_for_what_waits_and_what_comes(client, person):
     work()
     assert NotificationMessage.objects.get().status == "suppressed"
     (story,) = NotificationService().explain(identifier=waiting.id, caller=SYSTEM).messages
-    assert story.decisions[-1]["reason"] == "address_suppressed"
+    assert story.decisions[-1].reason == "address_suppressed"
     assert story.contact.state == "unsubscribed"
     assert (story.contact.state_reason, story.contact.suppressed_for) == ("STOP by SMS",) * 2
     with pytest.raises(Refused) as told:

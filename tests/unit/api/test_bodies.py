@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from django.http import QueryDict
 from django.test import RequestFactory
 
 from notifications.api.bodies import check_body, read_object, read_query
@@ -49,6 +51,8 @@ def test_json_types_and_none_at_all_are_taken(content_type: str) -> None:
         ("list", b"[1]", "must be a JSON object"),
         ("text", b'"a"', "must be a JSON object"),
         ("abyss", b'{"a":' * 100_000, "nested too deeply"),
+        ("deep", b'{"a":' * 111 + b"1" + b"}" * 111, "nested too deeply"),
+        ("deep aside", b'{"b":[' + b"[]," * 99 + b"[" * 110 + b"]" * 111 + b"}", "nested too"),
     ],
 )
 def test_what_is_no_object_is_told_with_its_place(_case: str, body: bytes, words: str) -> None:
@@ -57,6 +61,52 @@ def test_what_is_no_object_is_told_with_its_place(_case: str, body: bytes, words
 
     assert caught.value.code == "invalid_json"
     assert words in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"name": "a", "name": "b"}', "name"),
+        (b'{"name": 1, "a": 1, "name": 1}', "name"),
+        (b'{"a": [{"b": {"c": 1, "c": 1}}]}', "c"),
+        (b'{"\\u0061": 1, "a": 1}', "a"),
+        (b'{"a": 1, "a": "\\u0022\\u0022"}', "a"),  # as many marks as the value read from it
+        (b'{"a": 1, "a": "\\"\\""}', "a"),
+        (b'{"": 1, "": 2}', "''"),
+        (b'{"a": 123456789012345678901234567890, "a": 1}', "a"),
+        (b'{"\\"": 1, "\\u0022": 1}', '"'),
+        ('{"\N{SNOWMAN}": 1, "\\u2603": 1}'.encode(), "\N{SNOWMAN}"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused_at_any_depth(body: bytes, key: str) -> None:
+    with pytest.raises(InvalidJson) as caught:
+        read(body)
+
+    assert caught.value.code == "duplicate_key"
+    assert f"{key}" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "a", "b": {"a": "\\u0022", "c": "\\""}}',
+        b'{"a": 123456789012345678901234567890, "b": 1e300}',
+        b'{"a": [{"a": 1}, {"a": 1}], "A": 1}',
+        b'{"a": ' + b"[" * 90 + b"]" * 90 + b"}",
+    ],
+)
+def test_what_only_looks_like_a_double_is_taken(body: bytes) -> None:
+    assert "a" in read(body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "x" * 5_000])
+def test_a_compressed_body_is_refused_by_the_name_of_its_coding(coding: str) -> None:
+    request = RequestFactory().post(
+        "/", b"{}", content_type="application/json", headers={"Content-Encoding": coding}
+    )
+
+    with pytest.raises(UnsupportedType, match="Content-Encoding"):
+        read_object(request)
 
 
 def test_another_content_type_is_refused_with_the_mend() -> None:
@@ -94,7 +144,7 @@ WANTED = (
 
 
 def test_a_query_is_typed_and_defaults_fill_it() -> None:
-    given = {"limit": "7", "resolved": "true", "other": "x"}
+    given = QueryDict("limit=7&resolved=true")
 
     assert read_query(given, WANTED) == {
         "cursor": "",
@@ -105,7 +155,7 @@ def test_a_query_is_typed_and_defaults_fill_it() -> None:
 
 
 def test_every_error_of_a_query_is_told_at_once() -> None:
-    given = {"limit": "0", "resolved": "maybe", "sort": "sideways", "cursor": "\x00"}
+    given = QueryDict("limit=0&resolved=maybe&sort=sideways&cursor=%00&other=1&page=")
 
     with pytest.raises(InvalidRequest) as caught:
         read_query(given, WANTED)
@@ -115,12 +165,29 @@ def test_every_error_of_a_query_is_told_at_once() -> None:
         "resolved": "must be true or false",
         "sort": "must be one of up, down",
         "cursor": "must not contain NUL",
+        "other": "is not a parameter here; known: cursor, limit, resolved, sort",
+        "page": "is not a parameter here",
     }
+
+
+@pytest.mark.parametrize("asked", ["limit=", "sort=", "resolved=", "cursor="])
+def test_an_empty_parameter_is_no_default(asked: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_query(QueryDict(asked), WANTED)
+
+    assert "is empty" in caught.value.errors[0].detail
+
+
+def test_a_parameter_twice_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_query(QueryDict("limit=1&limit=2"), WANTED)
+
+    assert caught.value.code == "repeated_parameter"
 
 
 @pytest.mark.parametrize("text", ["-1", "1.0", "٣", "1" * 30, "x"])
 def test_an_integer_is_digits_only(text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_query({"limit": text}, WANTED)
+        read_query(QueryDict(urlencode({"limit": text})), WANTED)
 
     assert caught.value.errors[0].detail == "must be a whole number"

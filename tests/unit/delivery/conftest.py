@@ -13,7 +13,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from notifications.delivery import accounts
 from notifications.delivery.providers.email.smtp import SMTPEmailProvider
+
+
+@pytest.fixture
+def stored():
+    """Stores settings of providers by their keys, as an operator's rows; none stays."""
+
+    def store(**rows):
+        accounts.use_stored({key: accounts.StoredAccount(1, row) for key, row in rows.items()})
+
+    yield store
+    accounts.use_stored({})
 
 
 @pytest.fixture

@@ -167,6 +167,25 @@ async def test_files_go_along(service):
     assert base64.b64decode(file["Content"]) == b"%PDF"
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "sent_as"),
+    [
+        ('text/csv; charset="windows-1251"', "Счёт".encode("cp1251"), "windows-1251"),
+        ("text/plain; charset=utf-8", "Счёт".encode(), "utf-8"),
+        ("text/plain; charset=utf-8", b"\xff\xfe", "application/octet-stream"),
+        ("text/plain; charset=klingon", b"a", "application/octet-stream"),
+    ],
+)
+async def test_a_text_keeps_its_charset_and_its_bytes(service, kind, content, sent_as):
+    own, answer = SERVICES["postmark"]
+    sink = service("postmark", answer, **own)
+    await sent(attachments=(Attachment("a.txt", kind, content),))
+
+    (file,) = json.loads(sink.requests[0].body)["Attachments"]
+    assert sent_as in file["ContentType"]
+    assert base64.b64decode(file["Content"]) == content
+
+
 async def test_a_header_with_a_line_break_is_not_sent(service):
     sink = service("postmark", {}, server_token="t")
 
@@ -174,3 +193,89 @@ async def test_a_header_with_a_line_break_is_not_sent(service):
 
     assert (result.verdict, result.error_code) == (Verdict.FAILED, "invalid_message")
     assert sink.count == 0
+
+
+ASKED = "ann@bücher.example"
+SPELLINGS = [
+    "ann@bücher.example",
+    "ann@xn--bcher-kva.example",
+    "Ann@BÜCHER.example",
+    "ANN@XN--BCHER-KVA.EXAMPLE",
+]
+
+
+def answers_for(spelling):
+    """What each service that repeats the address answers, by its name."""
+    mailjet = {"Status": "success", "To": [{"Email": spelling, "MessageID": 7}]}
+    return {
+        "postmark": (
+            {"server_token": "t"},
+            {"ErrorCode": 0, "MessageID": "7", "Message": "OK", "To": spelling},
+        ),
+        "mailjet": ({"api_key": "k", "secret_key": "s"}, {"Messages": [mailjet]}),
+        "mandrill": ({"api_key": "k"}, [{"email": spelling, "status": "sent", "_id": "7"}]),
+        "postal": (
+            {"api_key": "k"},
+            {"status": "success", "data": {"message_id": "x", "messages": {spelling: {"id": 7}}}},
+        ),
+        "unisender_go": (
+            {"api_key": "k", "generate_message_id": False},
+            {"status": "success", "job_id": "7", "emails": [spelling]},
+        ),
+    }
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("name", answers_for(""))
+async def test_one_recipient_is_told_by_its_message_id_in_whatever_spelling(
+    service, name, spelling
+):
+    own, answer = answers_for(spelling)[name]
+    service(name, answer, **own)
+
+    result = await sent(recipient=ASKED)
+
+    assert result.verdict is Verdict.SENT, result
+    assert result.provider_message_id in ("7", "x")
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(
+    ("name", "own", "answer", "code"),
+    [
+        (
+            "postmark",
+            {"server_token": "t"},
+            {"ErrorCode": 406, "Message": "Found inactive addresses: {}. Inactive recipients are"},
+            "anymail_rejected",
+        ),
+        (
+            "mandrill",
+            {"api_key": "k"},
+            [{"email": "{}", "status": "rejected", "reject_reason": "hard-bounce"}],
+            "anymail_rejected",
+        ),
+        (
+            "mandrill",
+            {"api_key": "k"},
+            [{"email": "{}", "status": "invalid", "_id": "7"}],
+            "anymail_invalid",
+        ),
+        (
+            "mailjet",
+            {"api_key": "k", "secret_key": "s"},
+            {"Messages": [{"Status": "error", "Errors": [{"ErrorMessage": "{}"}]}]},
+            "anymail_failed",
+        ),
+    ],
+)
+async def test_one_recipient_that_is_refused_is_refused_in_whatever_spelling(
+    service, name, own, answer, code, spelling
+):
+    text = json.dumps(answer, ensure_ascii=False).replace("{}", spelling)
+    sink = service(name, {}, **own)
+    sink.script = lambda _: Reply(422 if name == "postmark" else 200, body=text.encode())
+
+    result = await sent(recipient=ASKED)
+
+    assert (result.verdict, result.error_code) == (Verdict.FAILED, code)

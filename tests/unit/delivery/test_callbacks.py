@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from cryptography import x509
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from notifications.delivery.callback_urls import callback_url
 from notifications.delivery.callbacks import sns
@@ -82,12 +82,48 @@ def test_twilios_own_library_and_ours_agree_on_the_signature(configure):
     callback_reader("twilio").check(twilio_call({**FORM, "Body": "Grüße & +1 = 2"}))
 
 
+@pytest.mark.parametrize(
+    "base", ["https://n.example", "https://n.example:8443", "http://n.example:80"]
+)
+@pytest.mark.parametrize("signed", ["as it is", "with the port", "without the port"])
+def test_twilios_signature_holds_with_and_without_the_port(configure, base, signed):
+    configure(twilio_auth_token="secret")
+    url = f"{base}/api/v1/callbacks/twilio?ref={SMS}"
+    validator, parts = RequestValidator("secret"), urlsplit(url)
+    spell = {"as it is": lambda _: url, "with the port": add_port, "without the port": remove_port}
+    given = spell[signed](parts)
+    signature = validator.compute_signature(given, FORM)
+    body, query = urlencode(FORM).encode(), {"ref": SMS}
+
+    callback_reader("twilio").check(call(body, url=url, query=query, x_twilio_signature=signature))
+    other = validator.compute_signature(given.replace("twilio", "other"), FORM)
+    with pytest.raises(CallbackRefused):
+        callback_reader("twilio").check(call(body, url=url, query=query, x_twilio_signature=other))
+
+
 @pytest.mark.parametrize("token", ["secret", ""])
 def test_a_call_that_twilio_did_not_sign_is_refused(configure, token):
     configure(twilio_auth_token=token)
 
     with pytest.raises(CallbackRefused):
         callback_reader("twilio").check(twilio_call(FORM, token="another"))
+
+
+def test_a_stored_token_does_not_replace_the_environments(configure, stored):
+    """Whoever may store an account would say STOP and START for others."""
+    configure(twilio_auth_token="secret")
+    stored(twilio={"account_sid": "AC1", "auth_token": "evil"})
+
+    callback_reader("twilio").check(twilio_call(FORM))
+    with pytest.raises(CallbackRefused):
+        callback_reader("twilio").check(twilio_call(FORM, token="evil"))
+
+
+def test_a_stored_token_counts_where_the_environment_has_none(configure, stored):
+    configure(twilio_auth_token="")
+    stored(twilio={"account_sid": "AC1", "auth_token": "mine"})
+
+    callback_reader("twilio").check(twilio_call(FORM, token="mine"))
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,23 @@ async def test_smtputf8_is_used_where_offered_and_final_where_not(provider_for):
     )
 
 
+async def test_a_sender_that_the_server_cannot_take_is_our_fault_and_examine_names_it(provider_for):
+    async with SMTPSink(smtputf8=False) as plain:
+        provider = provider_for(plain, email_from="анна@example.org")
+        (refused,) = await send(provider, mail())
+        wrong = await provider.examine()
+        await provider.close()
+    async with SMTPSink() as sink:
+        provider = provider_for(sink, email_from="анна@example.org")
+        (taken,) = await send(provider, mail())
+        fine = await provider.examine()
+        await provider.close()
+
+    assert (refused.verdict, refused.error_code) == (Verdict.RETRY, "sender_not_ascii")
+    assert "CARILLON_EMAIL_FROM" in wrong
+    assert (taken.verdict, fine) == (Verdict.SENT, "")
+
+
 async def test_a_call_that_is_cancelled_gives_its_connection_up(provider_for):
     reached = asyncio.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -27,10 +26,6 @@ from tests.unit.domain.clock_oracle import windows as windows_at
 
 SHARDS = 16
 NEAR = timedelta(hours=3)
-proof = [
-    pytest.mark.proof,
-    pytest.mark.skipif(not os.environ.get("CARILLON_PROOF"), reason="make proof"),
-]
 
 
 def check_quiet_hours(change: Change, step: int) -> None:
@@ -140,7 +135,7 @@ def every_change() -> list[Change]:
 class TestProof:
     """Every zone, every change from 1990 to 2037, every minute near it."""
 
-    pytestmark = proof
+    pytestmark = pytest.mark.proof
 
     def test_all_quiet_hours(self, every_change, shard):
         for change in every_change[shard::SHARDS]:
@@ -156,7 +151,6 @@ class TestProof:
 
 
 @pytest.mark.proof
-@pytest.mark.skipif(not os.environ.get("CARILLON_PROOF"), reason="make proof")
 def test_no_clock_is_set_twice_within_two_days():
     """`change_between` finds the only change between two instants that are two days apart."""
     for name in zones():

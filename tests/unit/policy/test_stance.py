@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from notifications.domain.preferences import CategoryDefaults, Wishes
+from notifications.policy.facts import Stops
 from notifications.policy.stance import Stance, stance_on
 from notifications.policy.wishes_text import CategoryTerms, own_of, stance_of, wishes_of
 
@@ -102,3 +103,9 @@ def test_who_said_nothing_has_the_default_consent():
     assert stance_of("", "", "push", terms, True) == Stance(consent=True)
     assert stance_of("", "", "email", terms, False) == Stance(channel_on=False)
     assert stance_of("", "110111|email_enabled", "email", terms, False) == Stance()
+
+
+def test_without_a_stop_nothing_is_covered():
+    message = dict.fromkeys(("channel", "provider", "category", "template", "source"), "")
+    assert Stops().covering(**message) == ""
+    assert Stops.of([("all", "")]).covering(**message) == "all"

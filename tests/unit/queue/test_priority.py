@@ -1,6 +1,6 @@
 """The documented in-memory queue."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -44,6 +44,24 @@ class TestPriorityNotificationQueue:
 
         assert len(queue) == 1
         assert queue.pop().priority == Priority.CRITICAL
+
+    def test_positional_arguments_stand_in_the_documented_order(self):
+        made = NotificationMessage(Priority.HIGH, "u", "email", "t", {"a": 1}, NOON, 1, 5, "id")
+
+        assert (made.payload, made.scheduled_at) == ({"a": 1}, NOON)
+        assert (made.attempts, made.max_attempts, made.id) == (1, 5, "id")
+        assert NotificationMessage(Priority.LOW, "u", "email", "t").attempts == 0
+
+    def test_times_with_and_without_a_zone_are_compared_as_utc(self):
+        queue = PriorityNotificationQueue()
+        later = message(at=datetime(2030, 1, 1, 12, 1, tzinfo=UTC))
+        queue.push(later)
+        queue.push(message(id="first"))
+
+        assert message() < later
+        assert not later < message()
+        assert message(Priority.HIGH, at=NOON + timedelta(1)) < later
+        assert queue.pop().id == "first"
 
     def test_a_removed_message_is_not_popped(self):
         queue = PriorityNotificationQueue()

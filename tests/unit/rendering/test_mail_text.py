@@ -122,3 +122,14 @@ def test_loops_are_counted_apart_from_those_of_the_html() -> None:
 @pytest.mark.parametrize("text", [" " * 200_000, "\t" * 200_000, " \n" * 99_999, " \t" * 99_999])
 def test_blanks_without_end_are_tidied_at_once(text: str) -> None:
     assert tidied(f"a{text}b") in ("a b", "a  b", "a\n\nb")
+
+
+def test_a_wide_table_of_many_rows_makes_no_more_text_than_it_holds() -> None:
+    """Each cell would be as wide as the widest of its column."""
+    rows = "<tr><td>x</td></tr>" * 9_000
+    page = f"<table><tr><td>{'w' * 90_000}</td></tr>{rows}</table>"
+
+    text = text_of_html(page)
+
+    assert text.count("x") == 9_000
+    assert len(text) < 2 * len(page)

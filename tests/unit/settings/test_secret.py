@@ -41,6 +41,7 @@ def test_a_secret_is_made_once_and_kept_for_its_owner_alone(tmp_path):
     made = secret_of(folder)
     assert len(made) >= 32
     assert secret_of(folder) == made
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "secret-key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in folder.iterdir()] == ["secret-key"]
 

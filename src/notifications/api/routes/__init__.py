@@ -21,6 +21,7 @@ from notifications.api.routes import (
     providers,
     schedules,
     segments,
+    set_aside,
     templates,
     users,
     webhooks,
@@ -46,5 +47,6 @@ ROUTES: tuple[Route, ...] = (
     *inbound_sms.ROUTES,
     *operations.ROUTES,
     *dead_letters.ROUTES,
+    *set_aside.ROUTES,
     *health.ROUTES,
 )

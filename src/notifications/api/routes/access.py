@@ -18,7 +18,7 @@ ROUTES: tuple[Route, ...] = (
         auth=Auth.PUBLIC,
         body=LoginBody,
         answers={200: TokenAnswer},
-        errors=(401,),
+        errors=(401, 429),
     ),
     Route(
         name="refresh_token",
@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
         body=ApiKeyBody,
         answers={201: IssuedKeyAnswer},
         idempotent=True,
+        secrets=("key",),
     ),
     Route(
         name="rotate_api_key",
@@ -62,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
         answers={200: IssuedKeyAnswer},
         errors=(404, 409),
         idempotent=True,
+        secrets=("key",),
     ),
     Route(
         name="revoke_api_key",

@@ -18,6 +18,7 @@ ROUTES: tuple[Route, ...] = (
         handler=callbacks.take,
         summary="What a vendor reports of messages; checked by the vendor's signature.",
         auth=Auth.PUBLIC,
+        of_vendor=True,
         answers={200: CallbackAnswer},
         errors=(403, 404),
     ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from notifications.api import devices
 from notifications.api.pages import PAGE_QUERY
-from notifications.api.route import Auth, Query, Route
+from notifications.api.route import Auth, Route
+from notifications.api.whose import WHOSE
 from notifications.services.devices import DeviceAnswer, DeviceList, RegisterBody, VapidAnswer
 from notifications.services.proofs import (
     CodeBody,
@@ -15,8 +16,6 @@ from notifications.services.proofs import (
 )
 from notifications.services.users import READ, WRITE
 
-_WHOSE = Query(name="user_id", about="Whose; left out, one's own.")
-
 ROUTES: tuple[Route, ...] = (
     Route(
         name="list_devices",
@@ -25,7 +24,7 @@ ROUTES: tuple[Route, ...] = (
         handler=devices.devices,
         summary="A person's devices and browsers.",
         service_scope=READ,
-        query=(_WHOSE, *PAGE_QUERY),
+        query=(*WHOSE, *PAGE_QUERY),
         answers={200: DeviceList},
         errors=(404,),
     ),
@@ -69,7 +68,7 @@ ROUTES: tuple[Route, ...] = (
         service_scope=WRITE,
         body=ProofBody,
         answers={201: ProofAnswer},
-        errors=(404, 409),
+        errors=(404, 429),
         idempotent=True,
     ),
     Route(
@@ -91,7 +90,7 @@ ROUTES: tuple[Route, ...] = (
         handler=devices.telegram_link,
         summary="A link by which a person connects their Telegram chat.",
         service_scope=WRITE,
-        query=(_WHOSE,),
+        query=WHOSE,
         answers={200: TelegramLinkAnswer},
         errors=(404, 409),
     ),
@@ -102,6 +101,7 @@ ROUTES: tuple[Route, ...] = (
         handler=devices.telegram_update,
         summary="What Telegram tells the bot; proved by its secret header.",
         auth=Auth.PUBLIC,
+        of_vendor=True,
         body=devices.TelegramUpdate,
         answers={200: devices.TelegramAnswer},
         errors=(403,),

@@ -22,7 +22,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/health/ready",
         handler=health.ready,
-        summary="Whether this process can serve: database and migrations, not the broker.",
+        summary="Whether it serves: database, migrations and loops, not the broker.",
         auth=Auth.PUBLIC,
         answers={200: HealthAnswer, 503: HealthAnswer},
     ),

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from directory.references import LONGEST_EXTERNAL_ID
 from notifications.api import jobs, notifications
-from notifications.api.route import Route
+from notifications.api.pages import PAGE_QUERY
+from notifications.api.route import Query, Route
+from notifications.models import ScheduledStatus
 from notifications.services.answers import (
     BulkAnswer,
     CancelAnswer,
     ExplainAnswer,
     JobAnswer,
+    JobCancelAnswer,
+    MemberList,
+    MoveBody,
+    NotificationList,
+    NotificationRow,
     SendAnswer,
     StatusAnswer,
 )
 from notifications.services.notification import BulkBody, SendBody
+from notifications.services.notification_list import CHANNELS, STATUSES
 from notifications.services.simulation import SimulateAnswer
+
+_FILTERS = (
+    Query(name="user", about="Whose: an integer id, a UUID or `ext:` and your external_id."),
+    Query(name="external_id", about="Whose, by your external_id.", longest=LONGEST_EXTERNAL_ID),
+    Query(
+        name="status",
+        about="The state of its best message. What a provider has in hand counts as pending.",
+        choices=STATUSES,
+    ),
+    Query(name="channel", about="One of its channels.", choices=CHANNELS),
+    Query(name="category", about="Exactly this category."),
+    Query(name="template", about="Exactly this template path."),
+    Query(name="source", about="What it came from: `key:7`, `broadcast:3`.", longest=60),
+    Query(name="correlation_id", about="The X-Request-ID of the call.", longest=64),
+    Query(
+        name="scheduled_status",
+        about="Of those that were scheduled only.",
+        choices=tuple(ScheduledStatus.values),
+    ),
+    Query(name="from", about="Accepted at this time or later (RFC 3339)."),
+    Query(name="to", about="Accepted before this time."),
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -25,7 +56,7 @@ ROUTES: tuple[Route, ...] = (
         service_scope="notifications:send",
         body=SendBody,
         answers={201: SendAnswer},
-        errors=(403, 404),
+        errors=(403, 404, 429),
         idempotent=True,
     ),
     Route(
@@ -37,7 +68,7 @@ ROUTES: tuple[Route, ...] = (
         service_scope="notifications:send",
         body=BulkBody,
         answers={202: BulkAnswer},
-        errors=(403, 404),
+        errors=(403, 404, 429),
         idempotent=True,
     ),
     Route(
@@ -50,6 +81,38 @@ ROUTES: tuple[Route, ...] = (
         body=SendBody,
         answers={200: SimulateAnswer},
         errors=(403, 404),
+    ),
+    Route(
+        name="list_notifications",
+        method="GET",
+        path="/api/v1/notifications",
+        handler=notifications.notifications,
+        summary="What was accepted, the newest first: everybody's, or a person's own.",
+        service_scope="notifications:read",
+        query=(*_FILTERS, *PAGE_QUERY),
+        answers={200: NotificationList},
+        errors=(403, 404),
+    ),
+    Route(
+        name="get_notification",
+        method="GET",
+        path="/api/v1/notifications/{id}",
+        handler=notifications.notification,
+        summary="One notification, as the list shows it.",
+        service_scope="notifications:read",
+        answers={200: NotificationRow},
+        errors=(404,),
+    ),
+    Route(
+        name="move_notification",
+        method="PATCH",
+        path="/api/v1/notifications/{id}",
+        handler=notifications.move,
+        summary="Send a scheduled notification at another time.",
+        service_scope="notifications:send",
+        body=MoveBody,
+        answers={200: NotificationRow},
+        errors=(404, 409),
     ),
     Route(
         name="notification_status",
@@ -91,5 +154,27 @@ ROUTES: tuple[Route, ...] = (
         service_scope="notifications:read",
         answers={200: JobAnswer},
         errors=(404,),
+    ),
+    Route(
+        name="job_members",
+        method="GET",
+        path="/api/v1/jobs/{job_id}/members",
+        handler=jobs.members,
+        summary="Who a bulk call accepted, with each one's notification, state and last error.",
+        service_scope="notifications:read",
+        query=PAGE_QUERY,
+        answers={200: MemberList},
+        errors=(404,),
+    ),
+    Route(
+        name="cancel_job",
+        method="POST",
+        path="/api/v1/jobs/{job_id}/cancel",
+        handler=jobs.cancel,
+        summary="Take back what waits of a bulk call.",
+        service_scope="notifications:send",
+        answers={200: JobCancelAnswer},
+        errors=(404, 409),
+        idempotent=True,
     ),
 )

@@ -14,9 +14,11 @@ from notifications.api.answers import (
 )
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
+from notifications.models import KillSwitch
 from notifications.services.answers import StopAnswer
 
 OPERATIONS = "operations"
+STOP_SCOPES = tuple(KillSwitch.Scope.values)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -33,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/kill-switch",
         handler=operations.stop,
-        summary="Stop everything, or one channel, provider, category, template or source.",
+        summary="Stop everything, or one channel, provider, category, template, source or version.",
         scope=OPERATIONS,
         body=StopBody,
         answers={201: StopAnswer},
@@ -47,7 +49,12 @@ ROUTES: tuple[Route, ...] = (
         summary="Lift a stop; what waited goes on.",
         scope=OPERATIONS,
         query=(
-            Query(name="scope", about="The scope of the stop, e.g. `channel`.", default="all"),
+            Query(
+                name="scope",
+                about="The scope of the stop: `all`, `channel`, `provider`, ...",
+                required=True,
+                choices=STOP_SCOPES,
+            ),
             Query(name="value", about="What is stopped, e.g. `email`; empty for scope `all`."),
         ),
         answers={204: None},

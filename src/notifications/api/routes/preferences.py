@@ -5,6 +5,7 @@ from __future__ import annotations
 from notifications.api import preferences
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Query, Route
+from notifications.api.whose import WHOSE
 from notifications.services.consents import READ, WRITE
 from notifications.services.double_opt_in import OptInAnswer, OptInBody
 from notifications.services.preference_answers import (
@@ -17,7 +18,8 @@ from notifications.services.preference_answers import (
     UnsubscribeAnswer,
 )
 
-WHOSE = Query(name="user_id", about="Whose: an integer id or a UUID. A person's own by default.")
+LONGEST_TOKEN = 50_000
+"""A token of any length that a server takes is read, and told if it is none."""
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -27,7 +29,7 @@ ROUTES: tuple[Route, ...] = (
         handler=preferences.preferences,
         summary="What a person wishes to hear, when and on which channels.",
         service_scope=READ,
-        query=(WHOSE,),
+        query=WHOSE,
         answers={200: PreferencesAnswer},
         errors=(403, 404),
     ),
@@ -38,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
         handler=preferences.change,
         summary="Change some of a person's preferences; what is left out stays as it is.",
         service_scope=WRITE,
-        query=(WHOSE,),
+        query=WHOSE,
         body=PreferencesBody,
         answers={200: PreferencesAnswer},
         errors=(403, 404),
@@ -50,7 +52,7 @@ ROUTES: tuple[Route, ...] = (
         handler=preferences.link,
         summary="A link to a person's preference centre that needs no login, good for an hour.",
         service_scope=WRITE,
-        query=(WHOSE,),
+        query=WHOSE,
         answers={200: PreferencesLink},
         errors=(403, 404),
     ),
@@ -59,10 +61,10 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/preferences/unsubscribe",
         handler=preferences.unsubscribe,
-        summary="End what a signed link ends; every token is answered alike (RFC 8058).",
+        summary="End what a signed link ends; a token that was made here is always 200 (RFC 8058).",
         auth=Auth.PUBLIC,
         query=(
-            Query(name="token", about="The token of a link to unsubscribe."),
+            Query(name="token", about="The token of a link to unsubscribe.", longest=LONGEST_TOKEN),
             Query(name="category", about="Another category of the same person to end instead."),
         ),
         answers={200: UnsubscribeAnswer},
@@ -74,7 +76,7 @@ ROUTES: tuple[Route, ...] = (
         handler=preferences.consents,
         summary="What a person agreed to and took back, the oldest first.",
         service_scope=READ,
-        query=(WHOSE, *PAGE_QUERY),
+        query=(*WHOSE, *PAGE_QUERY),
         answers={200: ConsentList},
         errors=(403, 404),
     ),

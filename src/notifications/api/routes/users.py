@@ -25,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
         query=(
             Query(name="username", about="Exactly this username."),
             Query(name="email", about="Exactly this email address."),
+            Query(name="external_id", about="Exactly this id of the platform's."),
             Query(name="role", about="Only this role."),
             Query(name="search", about="The beginning of a name, username or email."),
             *PAGE_QUERY,
@@ -51,14 +52,15 @@ ROUTES: tuple[Route, ...] = (
         summary="One person, with contact points and groups.",
         service_scope=READ,
         answers={200: UserAnswer},
-        errors=(404,),
+        errors=(400, 404),
     ),
     Route(
         name="put_user",
         method="PUT",
         path="/api/v1/users/{id}",
         handler=users.put_user,
-        summary="Make or change the person with this UUID; what is left out stays as it is.",
+        summary="Make or change the person with this UUID, or `ext:` and external_id; what is left"
+        " out stays as it is.",
         scope=WRITE,
         body=UserBody,
         answers={200: UserAnswer, 201: UserAnswer},
@@ -72,6 +74,6 @@ ROUTES: tuple[Route, ...] = (
         summary="Remove a person with their contact points, devices and memberships.",
         scope=WRITE,
         answers={204: None},
-        errors=(404,),
+        errors=(400, 404),
     ),
 )

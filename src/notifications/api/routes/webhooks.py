@@ -41,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
         answers={201: WebhookSecretAnswer},
         errors=(409,),
         idempotent=True,
+        secrets=("secret",),
     ),
     Route(
         name="get_webhook",
@@ -83,6 +84,7 @@ ROUTES: tuple[Route, ...] = (
         answers={200: WebhookSecretAnswer},
         errors=(404,),
         idempotent=True,
+        secrets=("secret",),
     ),
     Route(
         name="test_webhook",

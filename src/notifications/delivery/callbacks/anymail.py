@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from anymail.exceptions import AnymailError, AnymailWebhookValidationFailure
-from django.core.exceptions import ImproperlyConfigured
+from anymail.exceptions import AnymailNotSupportedWarning
 from django.core.handlers.wsgi import WSGIRequest
 from django.utils.module_loading import import_string
 
+from notifications.conf import environment
 from notifications.delivery.accounts import account
 from notifications.delivery.callbacks.base import (
     CallbackReader,
@@ -20,22 +21,12 @@ from notifications.delivery.callbacks.base import (
     CallbackUnreadable,
     IncomingCall,
 )
+from notifications.delivery.callbacks.mail_bounces import kind_by_raw
+from notifications.delivery.mail_services import SERVICES, MailService, service_name
+from notifications.delivery.standard_webhooks import UnusableSecret, is_signed, signing_key
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.infra import clock
 
-_VIEWS = {
-    "brevo": "brevo.BrevoTrackingWebhookView",
-    "mailersend": "mailersend.MailerSendTrackingWebhookView",
-    "mailgun": "mailgun.MailgunTrackingWebhookView",
-    "mailjet": "mailjet.MailjetTrackingWebhookView",
-    "mailtrap": "mailtrap.MailtrapTrackingWebhookView",
-    "mandrill": "mandrill.MandrillCombinedWebhookView",
-    "postal": "postal.PostalTrackingWebhookView",
-    "postmark": "postmark.PostmarkTrackingWebhookView",
-    "resend": "resend.ResendTrackingWebhookView",
-    "sendgrid": "sendgrid.SendGridTrackingWebhookView",
-    "sparkpost": "sparkpost.SparkPostTrackingWebhookView",
-    "unisender_go": "unisender_go.UnisenderGoTrackingWebhookView",
-}
 _KINDS = {
     "sent": ReceiptKind.SENT,
     "delivered": ReceiptKind.DELIVERED,
@@ -48,66 +39,133 @@ _KINDS = {
     "opened": ReceiptKind.OPENED,
     "clicked": ReceiptKind.CLICKED,
 }
-_NOT_THE_ADDRESS = frozenset({"timed_out", "blocked", "other"})
+_UNUSED = "unused:unused"  # a view is only read from here, or its signature is checked by us
 
 
 class AnymailCallbacks(CallbackReader):
     """The service is the one of CARILLON_ANYMAIL_BACKEND.
 
-    A service that signs is checked by its key (`..._webhook_key` among the backend's settings), any
-    other by CARILLON_ANYMAIL_WEBHOOK_SECRET; without either nothing is taken.
+    A service that signs is checked by its key among the backend's settings, any other by
+    CARILLON_ANYMAIL_WEBHOOK_SECRET; with both, both. Without either nothing is taken.
     """
 
     key: ClassVar[str] = "anymail"
 
     def check(self, call: IncomingCall) -> None:
-        view = self._view()
+        name, service, settings, password = _configured()
+        missing = unverifiable(name, settings, password)
+        if missing:
+            raise CallbackRefused(missing)
+        signed = name == "resend" and bool(settings.get("signing_secret"))
         try:
-            view.run_validators(request_of(call))
-        except AnymailWebhookValidationFailure as error:
+            if signed:
+                _check_svix(str(settings["signing_secret"]), call)
+            own = {} if signed else _keys_of(service, settings)
+            if password or signed:
+                own["webhook_secret"] = password or _UNUSED
+            if name == "mandrill":
+                own["webhook_url"] = settings.get("webhook_url") or _url_with(password, call.url)
+            view = _made(service, own)
+            if password or not signed:
+                view.run_validators(request_of(call))
+        except CallbackRefused:
+            raise
+        except Exception as error:  # its parsers raise what they like at what is no call of theirs
             raise CallbackRefused from error
 
+    def unready(self) -> str:
+        try:
+            name, _, settings, password = _configured()
+        except CallbackRefused:
+            return ""  # a service that reports nothing
+        return unverifiable(name, settings, password)
+
     def read(self, call: IncomingCall) -> list[Receipt]:
-        view = self._view()
+        name, service, *_ = _configured()
+        # What only checks may be absent by now; the call was checked when it came.
+        own = dict.fromkeys(service.signed_by[:1], "unused") if service.always_signs else {}
+        view = _made(service, {**own, "webhook_secret": _UNUSED})
         try:
             events = view.parse_events(request_of(call))
-        except (AnymailError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CallbackUnreadable("the service's events cannot be read") from error
-        found = (receipt_of(event) for event in events)
+            found = [receipt_of(name, event) for event in events]
+        except Exception as error:  # the same; an inbound message at this URL is a wrong setting
+            words = f"the service's events cannot be read ({type(error).__name__})"
+            raise CallbackUnreadable(words) from error
         return [receipt for receipt in found if receipt is not None]
 
-    def _view(self) -> Any:
-        given = account(self.key)
-        name = given.anymail_backend.rpartition("anymail.backends.")[2].partition(".")[0]
-        if name not in _VIEWS:
-            raise CallbackRefused("CARILLON_ANYMAIL_BACKEND names no service with callbacks")
-        settings = json.loads(given.anymail_settings or "{}")
-        own: dict[str, Any] = {key: text for key, text in settings.items() if "webhook" in key}
-        if given.anymail_webhook_secret:
-            own["webhook_secret"] = given.anymail_webhook_secret
-        view = import_string(f"anymail.webhooks.{_VIEWS[name]}")
-        if not view.warn_if_no_basic_auth or "webhook_secret" in own:
-            return _made(view, own)
-        raise CallbackRefused("set CARILLON_ANYMAIL_WEBHOOK_SECRET to `user:password`")
+
+def _configured() -> tuple[str, MailService, dict[str, Any], str]:
+    """The service's name, what it is, the backend's settings and the password of callbacks.
+
+    Of a password, and of keys that callbacks are signed with, the environment's go before stored
+    ones: whoever may store an account does not get to say what became of messages.
+    """
+    given = account(AnymailCallbacks.key)
+    name = service_name(given.anymail_backend)
+    if not name or not SERVICES[name].view:
+        raise CallbackRefused("CARILLON_ANYMAIL_BACKEND names no service with callbacks")
+    service, outer = SERVICES[name], environment()
+    settings = json.loads(given.anymail_settings or "{}")
+    if service_name(outer.anymail_backend) == name:
+        settings |= _keys_of(service, json.loads(outer.anymail_settings or "{}"))
+    return name, service, settings, outer.anymail_webhook_secret or given.anymail_webhook_secret
 
 
-def _made(view: Any, own: Mapping[str, Any]) -> Any:
+def unverifiable(name: str, settings: Mapping[str, Any], password: str) -> str:
+    """Why nobody could tell a service's callbacks from anybody else's, and what to set."""
+    service = SERVICES[name]
+    signs = any(settings.get(each) for each in service.signed_by)
+    if signs or (password and not service.always_signs):
+        return ""
+    keys = " or ".join(service.signed_by[:1])
+    by_key = f"{keys} in CARILLON_ANYMAIL_SETTINGS" if keys else ""
+    by_password = "" if service.always_signs else "CARILLON_ANYMAIL_WEBHOOK_SECRET (user:password)"
+    wanted = " or ".join(each for each in (by_key, by_password) if each)
+    return f"callbacks of {name} cannot be told from anybody else's: set {wanted}"
+
+
+def _keys_of(service: MailService, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in service.signed_by if settings.get(name)}
+
+
+def _made(service: MailService, own: Mapping[str, Any]) -> Any:
     try:
-        return view(**own)
-    except (ImproperlyConfigured, TypeError) as error:
+        view = import_string(f"anymail.webhooks.{service.view}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # of SendGrid, for years
+            return view(**own)
+    except Exception as error:  # also what a cryptographic library says of a key
         raise CallbackRefused("a webhook setting of CARILLON_ANYMAIL_SETTINGS is wrong") from error
 
 
-def receipt_of(event: Any) -> Receipt | None:
+def _url_with(password: str, url: str) -> str:
+    """The address as the service was given it, which is what Mandrill signs."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{password}@{rest}" if password else url
+
+
+def _check_svix(secret: str, call: IncomingCall) -> None:
+    """Resend signs by Svix, which is Standard Webhooks under other names of headers."""
+    headers = {
+        f"webhook-{name}": call.headers.get(f"svix-{name}", "")
+        for name in ("id", "timestamp", "signature")
+    }
+    try:
+        key = signing_key(secret)
+    except UnusableSecret as error:
+        raise CallbackRefused("signing_secret of Resend is not whsec_ and base64") from error
+    if not is_signed(key, headers, call.body, now=clock.now()):
+        raise CallbackRefused
+
+
+def receipt_of(service: str, event: Any) -> Receipt | None:
     """An anymail event as a receipt; None for what says nothing of a message."""
     kind = _KINDS.get(getattr(event, "event_type", ""))
     if kind is None:
         return None
     why = getattr(event, "reject_reason", None)
-    if kind is ReceiptKind.BOUNCED and why in _NOT_THE_ADDRESS:
-        kind = ReceiptKind.FAILED
     return Receipt(
-        kind,
+        kind_by_raw(service, kind, event.esp_event),
         at=event.timestamp,
         reference=str((event.metadata or {}).get("reference", "")),
         provider_message_id=str(event.message_id or ""),

@@ -22,6 +22,18 @@ class CallbackUnreadable(ValueError):
     """A callback that was rightly signed, but is not what the vendor documents."""
 
 
+NONSENSE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a body may raise that is not what its vendor documents: a wrong type, a number too
+large, nesting too deep."""
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
     """A request as a vendor made it. url is whole, as the vendor was given it; header names are in
@@ -49,6 +61,18 @@ class IncomingCall:
         return cls(**{**kept, "body": base64.b64decode(kept["body"])})
 
 
+def check_call(reader: CallbackReader, call: IncomingCall) -> None:
+    """`reader.check`, for any body and headers at all.
+
+    Raises:
+        CallbackRefused: not the vendor's, or such nonsense that nothing can be checked.
+    """
+    try:
+        reader.check(call)
+    except NONSENSE as error:
+        raise CallbackRefused from error
+
+
 class CallbackReader(ABC):
     """One vendor's callbacks."""
 
@@ -61,6 +85,10 @@ class CallbackReader(ABC):
         Raises:
             CallbackRefused: for anybody else's.
         """
+
+    def unready(self) -> str:
+        """What must be set before a call can be told from anybody else's; empty when nothing."""
+        return ""
 
     @abstractmethod
     def read(self, call: IncomingCall) -> list[Receipt]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
+from directory.texts import is_storable
+from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall, check_call
 from notifications.delivery.callbacks.twilio import TwilioCallbacks
 from notifications.domain.sms import Keyword
 
@@ -34,13 +35,16 @@ def read_inbound(call: IncomingCall) -> InboundText:
         CallbackRefused: the signature is not Twilio's.
         CallbackUnreadable: it is no incoming message.
     """
-    TwilioCallbacks().check(call)
+    check_call(TwilioCallbacks(), call)
     form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
     name, sender = form.get("MessageSid") or form.get("SmsSid", ""), form.get("From", "")
     if not name or not sender or "Body" not in form:
         raise CallbackUnreadable("no incoming message: MessageSid, From or Body is missing")
+    if not all(is_storable(value) for value in (name, sender, form.get("To", ""))):
+        raise CallbackUnreadable("an incoming message whose names hold NUL")
     hint = _HINTS.get(form.get("OptOutType", ""))
-    return InboundText(name[:100], sender, form.get("To", ""), form["Body"], hint)
+    text = form["Body"].replace("\x00", "")
+    return InboundText(name[:100], sender, form.get("To", ""), text, hint)
 
 
 def reply_of(text: str) -> bytes:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, ClassVar
 
+from directory.moments import read_moment
 from notifications.delivery.accounts import account
 from notifications.delivery.callbacks import sns
 from notifications.delivery.callbacks.base import (
+    NONSENSE,
     CallbackReader,
     CallbackRefused,
     CallbackUnreadable,
@@ -61,15 +62,15 @@ class SesCallbacks(CallbackReader):
         try:
             event = json.loads(message["Message"])
             name = event.get("eventType") or event.get("notificationType") or ""
-        except (ValueError, AttributeError) as error:
+        except NONSENSE as error:
             if "Amazon SES" in str(message.get("Message")):
                 return []  # the sentence that SES sends when the topic is set up
             raise CallbackUnreadable("the message is no event of SES") from error
-        if name not in _KINDS:
+        if not isinstance(name, str) or name not in _KINDS:
             raise CallbackUnreadable(f"an event that SES does not document: {str(name)[:20]}")
         try:
             return list(_receipts(event, name))
-        except (KeyError, TypeError, ValueError) as error:
+        except NONSENSE as error:
             raise CallbackUnreadable("an event of SES lacks what it should have") from error
 
 
@@ -81,7 +82,7 @@ def _receipts(event: Mapping[str, Any], name: str) -> Iterable[Receipt]:
     for address, words in _addresses(name, detail, mail):
         yield Receipt(
             _kind_of(name, detail),
-            at=datetime.fromisoformat(moment) if moment else None,
+            at=read_moment(moment) if moment else None,
             reference=tags[0].replace("-", ".", 1),
             provider_message_id=mail["messageId"],
             address=address,

@@ -6,27 +6,22 @@ at?, address?, code?, detail?}`.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
 
+from directory.moments import read_written
 from notifications.delivery.callbacks.base import (
+    NONSENSE,
     CallbackReader,
     CallbackRefused,
     CallbackUnreadable,
     IncomingCall,
 )
+from notifications.delivery.standard_webhooks import UnusableSecret, is_signed, signing_key
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
-
-_TOLERANCE_S = 300
-_PREFIX = "whsec_"
 
 
 class SignedCallbacks(CallbackReader):
@@ -36,22 +31,20 @@ class SignedCallbacks(CallbackReader):
     key: ClassVar[str] = "generic"
 
     def check(self, call: IncomingCall) -> None:
-        headers = call.headers
-        name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-        if not name or not moment.isdigit():
-            raise CallbackRefused
-        if abs(clock.now().timestamp() - int(moment)) > _TOLERANCE_S:
-            raise CallbackRefused("the callback's timestamp is more than five minutes away")
-        signed = f"{name}.{moment}.".encode() + call.body
-        wanted = base64.b64encode(hmac.digest(_key(), signed, hashlib.sha256)).decode()
-        given = headers.get("webhook-signature", "").split()
-        if not any(hmac.compare_digest(f"v1,{wanted}", each) for each in given):
-            raise CallbackRefused
+        try:
+            key = signing_key(settings.CALLBACK_SECRET)
+        except UnusableSecret as error:
+            raise CallbackRefused("CARILLON_CALLBACK_SECRET is not whsec_ and base64") from error
+        if not is_signed(key, call.headers, call.body, now=clock.now()):
+            raise CallbackRefused(
+                "the signature is missing, wrong or more than five minutes away:"
+                " is the secret the vendor's?"
+            )
 
     def read(self, call: IncomingCall) -> list[Receipt]:
         try:
             found = json.loads(call.body)
-        except ValueError as error:
+        except NONSENSE as error:
             raise CallbackUnreadable("the body is not JSON") from error
         events = found.get("events", [found]) if isinstance(found, dict) else None
         if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
@@ -67,8 +60,8 @@ def receipt_of(event: dict[str, Any]) -> Receipt:
     """
     try:
         kind = ReceiptKind(str(event.get("event")))
-        at = datetime.fromisoformat(event["at"]) if event.get("at") else None
-    except (ValueError, TypeError) as error:
+        at = read_written(event["at"]) if event.get("at") not in (None, "") else None
+    except NONSENSE as error:
         raise CallbackUnreadable("an event has an unknown kind or time") from error
     texts = {
         name: str(event.get(name) or "")
@@ -79,11 +72,3 @@ def receipt_of(event: dict[str, Any]) -> Receipt:
     if at is not None and at.tzinfo is None:
         raise CallbackUnreadable("an event's time has no zone")
     return Receipt(kind, at=at, **texts)
-
-
-def _key() -> bytes:
-    secret = settings.CALLBACK_SECRET
-    try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise CallbackRefused("CARILLON_CALLBACK_SECRET is not whsec_ and base64") from error

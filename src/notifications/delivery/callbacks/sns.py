@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from notifications.delivery.callbacks.base import CallbackRefused
+from notifications.delivery.callbacks.base import NONSENSE, CallbackRefused
 from notifications.infra.http import AddressRefused, Answer, HttpClient, HttpFault
 
 _HOST = re.compile(r"sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?")
@@ -42,9 +42,9 @@ def read_message(body: bytes) -> dict[str, Any]:
     """
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except NONSENSE as error:
         raise CallbackRefused("the callback is not a message of SNS") from error
-    if not isinstance(found, dict) or found.get("Type") not in _SIGNED:
+    if not isinstance(found, dict) or str(found.get("Type")) not in _SIGNED:
         raise CallbackRefused("the callback is not a message of SNS")
     return found
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from typing import ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+from notifications.conf import environment
 from notifications.delivery.accounts import account
 from notifications.delivery.callback_urls import reference_in
 from notifications.delivery.callbacks.base import (
@@ -37,14 +39,19 @@ _BLOCKED = frozenset({"30004", "21610"})
 
 
 class TwilioCallbacks(CallbackReader):
-    """X-Twilio-Signature is checked with the account's token; our reference is in the URL."""
+    """X-Twilio-Signature is checked with the account's token; our reference is in the URL.
+
+    The environment's token goes before a stored one: whoever may store an account does not get to
+    say what became of messages, nor STOP and START for others.
+    """
 
     key: ClassVar[str] = "twilio"
 
     def check(self, call: IncomingCall) -> None:
-        token = account(self.key).twilio_auth_token
-        wanted = signature_of(token, call)
-        if not token or not hmac.compare_digest(wanted, call.headers.get("x-twilio-signature", "")):
+        token = environment().twilio_auth_token or account(self.key).twilio_auth_token
+        given = call.headers.get("x-twilio-signature", "")
+        wanted = (signature_of(token, replace(call, url=url)) for url in spellings_of(call.url))
+        if not token or not any(hmac.compare_digest(each, given) for each in wanted):
             raise CallbackRefused
 
     def read(self, call: IncomingCall) -> list[Receipt]:
@@ -56,14 +63,15 @@ class TwilioCallbacks(CallbackReader):
         kind = kind_of(status, code)
         if kind is None:
             raise CallbackUnreadable(f"a status that Twilio does not document: {status[:20]}")
+        numeric = code.isascii() and code.isdigit()
         return [
             Receipt(
                 kind,
                 reference=reference_in(self.key, call.query),
                 provider_message_id=form.get("MessageSid") or form.get("SmsSid", ""),
                 address=form.get("To", ""),
-                code=f"twilio_{code}" if code.isdigit() else "",
-                detail=f"Twilio error {code}" if code.isdigit() else "",
+                code=f"twilio_{code}" if numeric else "",
+                detail=f"Twilio error {code}" if numeric else "",
             )
         ]
 
@@ -76,6 +84,15 @@ def kind_of(status: str, code: str) -> ReceiptKind | None:
     if kind is ReceiptKind.FAILED and code in _BLOCKED:
         return ReceiptKind.BLOCKED
     return kind
+
+
+def spellings_of(url: str) -> tuple[str, ...]:
+    """A URL with and without its port: Twilio signs either, whatever it was told to call."""
+    parts = urlsplit(url)
+    host, port = parts.netloc, {"https": 443, "http": 80}.get(parts.scheme)
+    bare = host.rpartition(":")[0] if parts.port is not None else host
+    ported = host if parts.port is not None or port is None else f"{host}:{port}"
+    return tuple(parts._replace(netloc=each).geturl() for each in dict.fromkeys((bare, ported)))
 
 
 def signature_of(token: str, call: IncomingCall) -> str:

@@ -15,18 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import apprise
+from apprise.plugins import url_to_dict
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
-from notifications.delivery.http_answers import status_meaning
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    by_our_names,
+    link_of,
+)
+from notifications.delivery.chat_services import ChatService, is_named, service_for
+from notifications.delivery.http_answers import forbidden, status_meaning
+from notifications.infra.call_wall import HTTPS, Judge, wall
+from notifications.infra.http import AddressRefused
 
 _CALL_SHARE = 0.9
 _CONNECT_SHARE = 1 / 3
 _THREADS = 8
-# Services that act on this machine, its network or its radio, whatever their URL says.
-_LOCAL = frozenset({"windows", "macosx", "kde", "dbus", "qt", "gnome", "glib", "gio", "syslog"}) | {
-    *("rsyslog", "growl", "blink1", "aprs", "dapnet")
-}
 _STATUS = re.compile(r"error=(\d{3})\b")
 _NOT_WRITTEN = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|Connection refused|SSLError"
@@ -35,10 +40,11 @@ _TIMED_OUT = "timed out"
 
 
 class AppriseChatProvider(NotificationChannelProvider):
-    """Sends to one Apprise URL (`slack://...`, `discord://...`, `msteams://...`).
+    """Sends to one Apprise URL (`slack://...`, `discord://...`, `workflows://...`).
 
-    Services at a vendor's own address may always be called; one whose URL names a host only if
-    CARILLON_APPRISE_HOSTS names it too, and none that act on this machine.
+    The services and parameters are those of delivery/chat_services.py. A service at its vendor's
+    own address may always be called; one whose URL names a host only if CARILLON_APPRISE_HOSTS
+    names it too.
     """
 
     key: ClassVar[str] = "apprise"
@@ -58,33 +64,43 @@ class AppriseChatProvider(NotificationChannelProvider):
 
     @classmethod
     def host_of(cls, recipient: str) -> str:
-        """The service that a URL names by its scheme."""
-        return recipient.partition("://")[0][:40].lower()
+        """The service that a URL names by its scheme, or its host where it is the vendor's own."""
+        scheme, _, rest = recipient.partition("://")
+        if scheme.lower() in ("http", "https"):
+            return re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2][:40].lower()
+        return scheme[:40].lower()
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def validate_recipient(self, recipient: str) -> bool:
         """Whether Apprise knows the service, and it may be called."""
-        return await self._on_thread(self._plugin, recipient) is not None
+        return (await self._on_thread(self._plugin, recipient))[0] is not None
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Sends the title and the body as plain text."""
-        plugin = await self._on_thread(self._plugin, recipient)
-        if plugin is None:
+        """Sends the title, the body and the link as plain text."""
+        message = by_our_names(message)
+        plugin, service = await self._on_thread(self._plugin, recipient)
+        if plugin is None or service is None:
             return {
                 "success": False,
                 "error": "not a service that may be called",
                 "error_code": "invalid_recipient",
                 "recipient_dead": True,
             }
-        title, body = str(message.get("title", "")), str(message.get("body", ""))
+        title = str(message.get("title", ""))
+        parts = (str(message.get("body", "")), link_of(message))
+        body = "\n".join(part for part in parts if part)
         try:
             # The library bounds each read, not the whole: a dripping server is bounded here.
             async with asyncio.timeout(self._timeout_s):
-                words, took = await self._on_thread(self._notify, plugin, title, body)
+                words, took, refused = await self._on_thread(
+                    self._notify, plugin, self._judge_for(service), title, body
+                )
         except TimeoutError:
-            words, took = _TIMED_OUT, False
+            words, took, refused = _TIMED_OUT, False, False
+        if refused and not took:
+            return forbidden(AddressRefused("the service leads where it may not"))
         if took:
             return {"success": True, "message_id": str(message.get("reference", ""))}
         return _meaning_of(words)
@@ -92,43 +108,63 @@ class AppriseChatProvider(NotificationChannelProvider):
     async def _on_thread(self, call: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def _plugin(self, url: str) -> apprise.NotifyBase | None:
-        """The service that a URL means; None for an unknown or a forbidden one."""
+    def _plugin(self, url: str) -> tuple[apprise.NotifyBase | None, ChatService | None]:
+        """The service that a URL means; None for an unknown or a forbidden one.
+
+        Apprise reads the URL once, and what it read is both judged and used.
+        """
         try:
-            plugin = apprise.Apprise.instantiate(url, asset=self._asset, suppress_exceptions=True)
-        except (TypeError, AttributeError, ValueError):
-            return None
-        if not isinstance(plugin, apprise.NotifyBase) or not self._may_call(plugin, url):
-            return None
+            parsed = url_to_dict(url, secure_logging=True)  # type: ignore[no-untyped-call]  # theirs
+            service = service_for(parsed) if parsed else None
+            if parsed is None or service is None:
+                return None, None
+            plugin = apprise.Apprise.instantiate(parsed, asset=self._asset)
+        except (TypeError, AttributeError, ValueError, KeyError):
+            return None, None
+        if not isinstance(plugin, apprise.NotifyBase) or not self._may_call(plugin, service):
+            return None, None
         plugin.redirects = False
         plugin.socket_connect_timeout = self._timeout_s * _CONNECT_SHARE
         plugin.socket_read_timeout = self._timeout_s * (1 - _CONNECT_SHARE)
-        return plugin
+        return plugin, service
 
-    def _may_call(self, plugin: apprise.NotifyBase, url: str) -> bool:
-        if url.partition("://")[0].lower() in _LOCAL:
-            return False
-        forms: tuple[str, ...] = plugin.templates
-        if self._any_host or not any("{host" in form for form in forms):
+    def _may_call(self, plugin: apprise.NotifyBase, service: ChatService) -> bool:
+        if self._any_host or service.hosts:
             return True
-        host = str(getattr(plugin, "host", "") or "").lower()
-        return any(
-            host == allowed.lower() or (allowed.startswith(".") and host.endswith(allowed.lower()))
-            for allowed in self._hosts
-        )
+        return is_named(str(getattr(plugin, "host", "") or ""), self._hosts)
 
-    def _notify(self, plugin: apprise.NotifyBase, title: str, body: str) -> tuple[str, bool]:
-        """On a thread: what the log said, and whether the service took it."""
+    def _judge_for(self, service: ChatService) -> Judge | None:
+        """Where the thread of a call may connect to, whatever the library makes of the URL."""
+        if self._any_host:
+            return None
+        vendors, named = service.hosts, self._hosts
+
+        def judge(host: str, port: int) -> frozenset[str] | None:
+            if vendors:
+                return frozenset() if port == HTTPS and is_named(host, vendors) else None
+            # An address that is not public is called if the operator wrote it down as well.
+            return frozenset(named) if is_named(host, named) else None
+
+        return judge
+
+    def _notify(
+        self, plugin: apprise.NotifyBase, judge: Judge | None, title: str, body: str
+    ) -> tuple[str, bool, bool]:
+        """On a thread: what the log said, whether the service took it, and whether it was kept from
+        an address that may not be called."""
         sender = apprise.Apprise(asset=self._asset)
         sender.add(plugin)
-        with sender.notify(
-            body=body or title,
-            title=title if body else "",
-            body_format=apprise.NotifyFormat.TEXT,
-            log_level=logging.DEBUG,
-        ) as result:
+        with (
+            wall(judge) as walled,
+            sender.notify(
+                body=body or title,
+                title=title if body else "",
+                body_format=apprise.NotifyFormat.TEXT,
+                log_level=logging.DEBUG,
+            ) as result,
+        ):
             words = "\n".join(entry.message for entry in result.logs())
-            return words, bool(result)
+            return words, bool(result), walled.refused
 
 
 def _meaning_of(words: str) -> dict[str, Any]:

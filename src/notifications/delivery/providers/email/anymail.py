@@ -9,22 +9,27 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
+from email.encoders import encode_base64
+from email.message import Message
+from email.mime.base import MIMEBase
 from typing import Any, ClassVar
 
 import requests
 from anymail.backends.base_requests import AnymailRequestsBackend
-from anymail.exceptions import AnymailError
+from anymail.exceptions import AnymailError, AnymailNotSupportedWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives
-from django.utils.module_loading import import_string
 from requests.structures import CaseInsensitiveDict
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.http_answers import faulted, nonsense, not_configured, refused, taken
+from notifications.delivery.mail_services import backend_class
 from notifications.delivery.mime import mailbox
+from notifications.domain.messages import Attachment
 from notifications.infra import clock
 from notifications.infra.http import Answer, HttpClient, HttpFault
 
@@ -32,7 +37,6 @@ _CALL_SHARE = 0.9
 _TAKEN = frozenset({"sent", "queued", "unknown"})
 _BREAK = re.compile(r"[\r\n\0]")
 _OURS = frozenset({"user-agent", "accept-encoding", "connection", "content-length"})
-_NOT_FOR_URLS = ("amazon_ses", "test", "console")
 
 
 class AnymailEmailProvider(NotificationChannelProvider):
@@ -79,6 +83,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        message = by_our_names(message)
         now = clock.now()
         try:
             backend = self._backend()
@@ -124,15 +129,12 @@ def backend_of(name: str, settings: Mapping[str, Any]) -> AnymailRequestsBackend
     Raises:
         ImportError: there is none of that name.
         ImproperlyConfigured: a setting of it is missing.
-        ValueError: it does not send by HTTP (SES has a provider of its own).
+        ValueError: it is no class of backends that send by HTTP (SES has a provider of its own).
     """
-    if not name or name in _NOT_FOR_URLS:
-        raise ValueError("not a service that is reached by HTTP")
-    path = name if "." in name else f"anymail.backends.{name}.EmailBackend"
-    made = import_string(path)(ignore_unsupported_features=True, **settings)
-    if not isinstance(made, AnymailRequestsBackend):
-        raise ValueError("not a service that is reached by HTTP")
-    return made
+    made = backend_class(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # of SendGrid, for years
+        return made(ignore_unsupported_features=True, **settings)
 
 
 def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMultiAlternatives:
@@ -157,11 +159,32 @@ def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMul
     if html:
         mail.attach_alternative(html, "text/html")
     for file in message.get("attachments", ()):
-        mail.attach(file.filename, file.content, file.content_type)
+        _attach(mail, file)
     # Anymail reads these from any mail; Django's own class does not name them.
     mail.metadata = {"reference": str(message.get("reference", ""))}  # type: ignore[attr-defined]
     mail.tags = [message["category"]] if message.get("category") else []  # type: ignore[attr-defined]
     return mail
+
+
+def _attach(mail: EmailMultiAlternatives, file: Attachment) -> None:
+    """A text goes in the charset that its type names: Django would take all text for UTF-8."""
+    head = Message()
+    head["Content-Type"] = file.content_type
+    charset = head.get_content_charset()
+    if head.get_content_maintype() != "text" or charset is None:
+        mail.attach(file.filename, file.content, file.content_type)
+        return
+    try:
+        file.content.decode(charset)
+    except (LookupError, UnicodeDecodeError):
+        mail.attach(file.filename, file.content, "application/octet-stream")
+        return
+    part = MIMEBase("text", head.get_content_subtype())
+    part.replace_header("Content-Type", file.content_type)
+    part.set_payload(file.content)
+    encode_base64(part)
+    part.add_header("Content-Disposition", "attachment", filename=file.filename)
+    mail.attach(part)
 
 
 def prepare(backend: AnymailRequestsBackend, payload: Any) -> requests.PreparedRequest:
@@ -203,7 +226,7 @@ def _outcome(
     except AnymailError:
         return refused(answer, now, **_meaning_of(answer))
     try:
-        (status,) = backend.parse_recipient_status(response, payload, mail).values()
+        status = _only(backend.parse_recipient_status(response, payload, mail))
     except (AnymailError, ValueError, KeyError, TypeError):
         if not is_good:
             return refused(answer, now, **_meaning_of(answer))
@@ -219,6 +242,20 @@ def _outcome(
         error_code=f"anymail_{status.status}",
         recipient_dead=status.status == "invalid",
     )
+
+
+def _only(rows: Mapping[str, Any]) -> Any:
+    """The status of the only recipient. Anymail may have several rows: a service that answers an
+    address in another spelling (punycode, capitals) leaves the one that was asked for unknown.
+
+    Raises:
+        ValueError: there is none.
+    """
+    named = [row for row in rows.values() if row.message_id]
+    told = named or [row for row in rows.values() if row.status != "unknown"] or [*rows.values()]
+    if not told:
+        raise ValueError("no recipient has a status")
+    return told[0]
 
 
 def _response_of(answer: Answer) -> requests.Response:

@@ -19,6 +19,7 @@ from notifications.delivery.aws import AwsSigner, NoCredentials
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
+    by_our_names,
     payload_of,
     result_of,
 )
@@ -139,6 +140,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        message = by_our_names(message)
         now = clock.now()
         try:
             body = self._request_for(recipient, message, now)
@@ -206,7 +208,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         }
 
     def _common(self, sender: str) -> dict[str, Any]:
-        common = {"FromEmailAddress": mailbox(sender or self._sender).header}
+        common = {"FromEmailAddress": mailbox(sender or self._sender, local_too=True).header}
         if self._configuration_set:
             common["ConfigurationSetName"] = self._configuration_set
         return common
@@ -246,7 +248,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             "BulkEmailEntries": [_entry_of(message) for message in messages],
         }
         if first.reply_to:
-            request["ReplyToAddresses"] = [mailbox(first.reply_to).header]
+            request["ReplyToAddresses"] = [mailbox(first.reply_to, local_too=True).header]
         return request
 
 

@@ -16,6 +16,7 @@ from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
     answer_of,
+    by_our_names,
     where,
 )
 from notifications.delivery.dkim import DkimKey, published, read_keys, signed
@@ -33,6 +34,10 @@ _DNS_S = 5.0
 _CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
 # Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
 _AUTH_CODES = frozenset({530, 534, 535, 538})
+_SENDER_TEXT = (
+    "the sender is beyond ASCII and the mail server has no SMTPUTF8:"
+    " set CARILLON_EMAIL_FROM to an ASCII address, or use another server"
+)
 # 5.1.x speaks of addresses (RFC 3463); these three of the sender's, and of a syntax we checked.
 _SENDERS_FAULT = frozenset({"5.1.5", "5.1.7", "5.1.8", "5.1.9"})
 _LOST_TEXTS = {
@@ -107,6 +112,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        message = by_our_names(message)
         outbound = OutboundMessage(
             message_id=0,
             reference=str(message["reference"]),
@@ -160,10 +166,12 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
 
     async def examine(self) -> str:
-        """Whether the server lets us in, and each DKIM key's public half is published."""
+        """Whether the server lets us in and takes our sender, and each DKIM key is published."""
         wrong = [text for key in self._dkim if (text := await _unpublished(key))]
         try:
-            await self._pool.reach(timeout_s=self._call_s)
+            takes_utf8 = await self._pool.reach(timeout_s=self._call_s)
+            if mailbox(self._sender, local_too=True).smtputf8 and not takes_utf8:
+                wrong.insert(0, _SENDER_TEXT)
         except SmtpLost as lost:
             wrong.insert(0, _LOST_TEXTS[lost.code])
         return "; ".join(wrong)
@@ -196,6 +204,8 @@ def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
     if isinstance(answer, NotTried):
         text = "no connection came free in time"
         return SendResult(Verdict.RETRY, error=text, error_code="not_started")
+    if isinstance(answer, NoSmtpUtf8) and not mail.sender.isascii():
+        return SendResult(Verdict.RETRY, error=_SENDER_TEXT, error_code="sender_not_ascii")
     if isinstance(answer, NoSmtpUtf8):
         text = "the mail server takes no addresses beyond ASCII"
         return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")

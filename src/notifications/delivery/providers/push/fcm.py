@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.google_tokens import TokenRefused, TokenSource, read_service_account
 from notifications.delivery.http_answers import (
     faulted,
@@ -72,7 +72,9 @@ class FCMPushProvider(NotificationChannelProvider):
         return _TOKEN.fullmatch(recipient) is not None
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Sends one notification. `data` may name an `icon` and a `url` to open; both go along."""
+        """Sends one notification. `data` may name an `icon`, an `image`, a `sound`, a `badge`
+        and a `url` to open; all go along."""
+        message = by_our_names(message)
         now = clock.now()
         data = message.get("data", {})
         if any(_RESERVED.fullmatch(str(name)) for name in data):
@@ -155,8 +157,17 @@ def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str
     if collapse:
         android["collapse_key"] = collapse
         apns["apns-collapse-id"] = _cut(collapse, _APNS_COLLAPSE_BYTES)
-    if data.get("icon"):
-        webpush["notification"] = {"icon": str(data["icon"])}
+    aps: dict[str, Any] = {}
+    if isinstance(data.get("sound"), str):
+        aps["sound"] = data["sound"]
+        android["notification"] = {"sound": data["sound"]}
+    if type(data.get("badge")) is int:
+        aps["badge"] = data["badge"]
+    shown = {name: str(data[name]) for name in ("icon", "image") if data.get(name)}
+    if shown:
+        webpush["notification"] = shown
+    if str(data.get("image", "")).startswith("https://"):
+        notification["image"] = str(data["image"])
     if str(data.get("url", "")).startswith("https://"):  # FCM takes no other link
         webpush["fcm_options"] = {"link": str(data["url"])}
     return {
@@ -168,7 +179,7 @@ def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str
         },
         "android": android,
         "webpush": webpush,
-        "apns": {"headers": apns},
+        "apns": {"headers": apns, **({"payload": {"aps": aps}} if aps else {})},
     }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
 from notifications.delivery.web_push_crypto import (
     LONGEST_PAYLOAD,
@@ -116,6 +116,7 @@ class WebPushProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Encrypts and posts one notification, as the service worker shows it."""
+        message = by_our_names(message)
         now = clock.now()
         found = read_subscription(recipient)
         payload = payload_for(message)
@@ -180,12 +181,13 @@ class WebPushProvider(NotificationChannelProvider):
 
 
 def payload_for(message: Mapping[str, Any]) -> bytes:
-    """What the service worker gets: `{title, body, icon, url, tag, data}`."""
+    """What the service worker gets: `{title, body, icon, image, url, tag, data}`."""
     data = dict(message.get("data", {}))
     card = {
         "title": message.get("title", ""),
         "body": message.get("body", ""),
         "icon": data.get("icon"),
+        "image": data.get("image"),
         "url": data.get("url"),
         "tag": message.get("collapse_key") or None,
         "data": {**data, "reference": message.get("reference", "")},

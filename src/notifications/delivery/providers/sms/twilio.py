@@ -15,7 +15,12 @@ from urllib.parse import urlencode
 import phonenumbers
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, Question
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    Question,
+    by_our_names,
+)
 from notifications.delivery.callback_urls import callback_url
 from notifications.delivery.callbacks.twilio import kind_of
 from notifications.delivery.http_answers import (
@@ -83,6 +88,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
+        message = by_our_names(message)
         now = clock.now()
         if not (self._sid and self._token and (self._from or self._service)):
             return not_configured(

@@ -14,7 +14,12 @@ from html import escape
 from typing import Any, ClassVar
 
 from notifications.delivery.accounts import account
-from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    by_our_names,
+    link_of,
+)
 from notifications.delivery.http_answers import (
     faulted,
     json_of,
@@ -65,6 +70,7 @@ class TelegramBotProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends the title in bold and the body under it; low priority makes no sound."""
+        message = by_our_names(message)
         now = clock.now()
         if not self._token:
             return not_configured("set CARILLON_TELEGRAM_BOT_TOKEN to the token from @BotFather")
@@ -111,12 +117,16 @@ class TelegramBotProvider(NotificationChannelProvider):
 def text_of(message: Mapping[str, Any]) -> str:
     """The message as Telegram's HTML: whatever the template holds is text, never markup."""
     title, body = str(message.get("title") or ""), str(message.get("body") or "")
-    parts = (f"<b>{escape(title, quote=False)}</b>" if title else "", escape(body, quote=False))
+    parts = (
+        f"<b>{escape(title, quote=False)}</b>" if title else "",
+        escape(body, quote=False),
+        escape(link_of(message), quote=False),
+    )
     return "\n".join(part for part in parts if part)
 
 
 def _length(message: Mapping[str, Any]) -> int:
-    plain = f"{message.get('title') or ''}\n{message.get('body') or ''}".strip()
+    plain = f"{message.get('title') or ''}\n{message.get('body') or ''}\n{link_of(message)}".strip()
     return len(plain.encode("utf-16-le")) // 2
 
 

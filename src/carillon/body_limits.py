@@ -1,0 +1,28 @@
+"""How long a request's body may be: where anybody may knock, only as long as an honest one is."""
+
+from __future__ import annotations
+
+from notifications.api.route import Auth
+from notifications.api.routes import ROUTES
+from notifications.conf import environment
+
+ANYBODYS_BYTES = 16_384
+_FOR_STAFF = "/admin/"
+_SIGN_IN = "/admin/login"
+_OF_VENDORS = ("/api/v1/callbacks/", "/sms/")
+_VENDORS_PATHS = frozenset(each.path for each in ROUTES if each.of_vendor)
+_PUBLIC_PATHS = frozenset(each.path for each in ROUTES if each.auth is Auth.PUBLIC)
+
+
+def body_limit(path: str) -> int:
+    """The bytes that a body at this path may have. A path that needs no sign-in takes 16 KB at
+    most, unless a vendor calls it: what vendors send together is as long as they like."""
+    longest = environment().max_body_bytes
+    place = path.rstrip("/")
+    if place.startswith(_OF_VENDORS) or place in _VENDORS_PATHS:
+        return longest
+    if place.startswith("/api/") and place not in _PUBLIC_PATHS:
+        return longest
+    if path.startswith(_FOR_STAFF) and not place.startswith(_SIGN_IN):
+        return longest
+    return min(longest, ANYBODYS_BYTES)

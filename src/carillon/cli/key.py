@@ -1,0 +1,54 @@
+"""`carillon key`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+from carillon.cli.caller import CALLER
+
+
+@click.group(epilog="Example: carillon key create platform --scopes notifications:send")
+def command() -> None:
+    """Make, list and revoke the API keys of services."""
+
+
+@command.command(epilog="Example: carillon key create platform --scopes notifications:send")
+@click.argument("name")
+@click.option(
+    "--scopes", default="notifications:send", show_default=True, help="Separated by commas; * all."
+)
+@click.option("--kind", type=click.Choice(["live", "test"]), default="live", show_default=True)
+def create(name: str, scopes: str, kind: str) -> None:
+    """Make a key for the service NAME and print it, and nothing else. It is shown this once."""
+    setup_django()
+    from notifications.services.api_keys import ApiKeyService
+
+    chosen = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    made = ApiKeyService().issue(name=name, scopes=chosen, kind=kind, caller=CALLER)
+    click.echo(made.key)
+
+
+@command.command("list", epilog="Example: carillon key list")
+def list_() -> None:
+    """List all keys, without their texts."""
+    setup_django()
+    from notifications.services.api_keys import ApiKeyService
+
+    after = 0
+    while page := ApiKeyService().list(caller=CALLER, after=after):
+        for key in page:
+            state = "revoked" if key.revoked_at else key.kind
+            click.echo(f"{key.id}  {key.prefix}  {state}  {key.name}  {', '.join(key.scopes)}")
+        after = page[-1].id
+
+
+@command.command(epilog="Example: carillon key revoke 3")
+@click.argument("identifier", metavar="ID")
+def revoke(identifier: str) -> None:
+    """End the key with this ID at once, for good."""
+    setup_django()
+    from notifications.services.api_keys import ApiKeyService
+
+    ApiKeyService().revoke(identifier=identifier, caller=CALLER)
+    click.echo(f"key {identifier} is revoked")

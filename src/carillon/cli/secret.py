@@ -1,0 +1,27 @@
+"""`carillon secret`."""
+
+from __future__ import annotations
+
+import click
+
+from carillon.cli import setup_django
+
+NAMES = {
+    "webhook": "WEBHOOK_SECRET",
+    "callback": "CALLBACK_SECRET",
+    "telegram": "TELEGRAM_WEBHOOK_SECRET",
+}
+
+
+@click.command(epilog="Example: carillon secret webhook")
+@click.argument("name", type=click.Choice(list(NAMES)))
+def command(name: str) -> None:
+    """Print a secret that the other side needs, and nothing else.
+
+    webhook: receivers of webhook notifications verify with it. callback: who calls
+    /api/v1/callbacks/generic signs with it. telegram: `secret_token` of setWebhook.
+    """
+    setup_django()
+    from django.conf import settings
+
+    click.echo(getattr(settings, NAMES[name]))

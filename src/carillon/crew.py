@@ -1,0 +1,56 @@
+"""What a process of Celery's pool does beside Celery's own loop: it delivers, and it stands in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from notifications.domain.channels import Lane
+from notifications.services.standing import Standing
+from notifications.worker import Worker
+
+log = structlog.get_logger("carillon.celery")
+
+
+class Crew:
+    """The Worker of this process, and the periodic loops for when no task comes."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._worker: Worker | None = None
+        self._standing: Standing | None = None
+
+    def start(self, lanes: Sequence[Lane]) -> None:
+        """Starts both, once, in the process that asks. lanes: those of the Worker; all if none."""
+        if self._thread is not None:
+            return
+        worker = self._worker = Worker(lanes=lanes or None)
+        self._thread = threading.Thread(target=self._run, args=(worker,), name="carillon-worker")
+        self._thread.start()
+        self._standing = Standing(owner=worker.owner, stand_in=True)
+        self._standing.start()
+
+    def stop(self) -> None:
+        """Drains the Worker and lets the loops go."""
+        if self._thread is None or self._worker is None or self._standing is None:
+            return
+        self._worker.stop()
+        self._standing.stop()
+        self._thread.join()
+        self._thread = None
+
+    @staticmethod
+    def _run(worker: Worker) -> None:
+        try:
+            worker.run()
+        except Exception:
+            # A process that no longer delivers must not look alive: the pool starts another.
+            log.exception("worker.failed", owner=worker.owner)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+crew = Crew()

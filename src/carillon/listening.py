@@ -1,0 +1,153 @@
+"""The socket that a web process listens on outlives the process: a restart refuses nobody.
+
+It comes from whoever holds it longer than one process: the supervisor (`carillon serve`), systemd's
+socket activation, or the web process that is to be replaced. That one hands it over, with the queue
+of connections that nobody accepted yet. Only where there is no such holder is it opened anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger("carillon.web")
+INHERITED = "CARILLON_LISTEN_FD"
+_SYSTEMD_FD = 3  # sd_listen_fds(3)
+_BACKLOG = 2048
+_HANDOVER_S = 2.0
+_PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
+
+
+def listening_socket(host: str, port: int, folder: Path) -> socket.socket:
+    """A socket that listens there. folder: where web processes of this installation meet.
+
+    Raises:
+        OSError: the address is taken by another program, not allowed, or not this machine's.
+    """
+    found = _inherited() or _from_systemd()
+    if found is not None:
+        return found
+    try:
+        return new_socket(host, port)
+    except OSError as error:
+        try:
+            return _handed_over(place_of(host, port, folder))
+        except OSError:
+            raise error from None
+
+
+def new_socket(host: str, port: int) -> socket.socket:
+    """A new socket that listens there; it is no other program's.
+
+    Raises:
+        OSError: as listening_socket.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+
+
+def place_of(host: str, port: int, folder: Path) -> Path:
+    """Where the process that listens there can be asked for its socket."""
+    return folder / f"web-{host.replace('/', '_')}-{port}.sock"
+
+
+def _inherited() -> socket.socket | None:
+    number = os.environ.pop(INHERITED, "")
+    return socket.socket(fileno=int(number)) if number else None
+
+
+def _from_systemd() -> socket.socket | None:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=_SYSTEMD_FD)
+
+
+def _handed_over(place: Path) -> socket.socket:
+    with socket.socket(socket.AF_UNIX) as asker, _short(place) as name:
+        asker.settimeout(_HANDOVER_S)
+        asker.connect(name)
+        _, numbers, _, _ = socket.recv_fds(asker, 1, 1)
+    if not numbers:
+        raise ConnectionRefusedError("nothing was handed over")
+    listener = socket.socket(fileno=numbers[0])
+    listener.set_inheritable(False)
+    log.info("web.shares-socket", with_whom="the process that listens there; end it when ready")
+    return listener
+
+
+class Handover:
+    """Gives the socket to the process that is to replace this one, whenever it asks.
+
+    Only a process of the same user, or root's, gets it. Where the folder cannot be written, or the
+    system has no such sockets, the next process finds the port taken, as ever.
+    """
+
+    def __init__(self, listener: socket.socket, place: Path) -> None:
+        self._listener = listener.dup()
+        self._place = place
+        self._door = socket.socket(socket.AF_UNIX)
+        self._inode = 0
+
+    def start(self) -> None:
+        """Begins to listen, in the place of whoever listened there before."""
+        try:
+            self._take_place()
+        except OSError as error:
+            log.warning("web.no-handover", error=str(error))
+            return
+        threading.Thread(target=self._run, name="handover", daemon=True).start()
+
+    def _take_place(self) -> None:
+        draft = self._place.with_name(f"{self._place.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        with _short(draft) as name:
+            self._door.bind(name)
+        draft.chmod(0o600)
+        self._door.listen(4)
+        self._inode = draft.stat().st_ino
+        draft.replace(self._place)
+
+    def stop(self) -> None:
+        """Hands over no more; the place is left to whoever has taken it meanwhile."""
+        with contextlib.suppress(OSError):
+            if self._place.stat().st_ino == self._inode:
+                self._place.unlink()
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)  # wakes the thread, which a close would not
+        self._door.close()
+        self._listener.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                asker, _ = self._door.accept()
+            except OSError:
+                return  # it was stopped
+            with asker, contextlib.suppress(OSError):
+                asker.settimeout(_HANDOVER_S)
+                if _user_of(asker) in (0, os.getuid()):
+                    socket.send_fds(asker, [b"."], [self._listener.fileno()])
+                    log.info("web.handed-over")
+
+
+def _user_of(peer: socket.socket) -> int:
+    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    uid: int = _PEER.unpack(raw)[1]
+    return uid
+
+
+@contextlib.contextmanager
+def _short(place: Path) -> Iterator[str]:
+    """A name of the same file that fits into a socket's address, which holds 107 characters."""
+    folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{place.name}"
+    finally:
+        os.close(folder)

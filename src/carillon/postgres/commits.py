@@ -1,0 +1,134 @@
+"""What became of a transaction whose COMMIT was sent and never answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.db.backends.postgresql import base
+from psycopg.pq import ConnStatus, TransactionStatus
+
+from carillon.postgres.session import Session
+from notifications.infra.commits import CommitInDoubt
+
+log = structlog.get_logger("carillon.database")
+_PATIENCE_S = 2.0
+_PAUSE_S = 0.05
+_COMMITTED, _ABORTED, _UNKNOWN = "committed", "aborted", ""
+_READS = ("SELECT ", "SHOW ", "SET ", "EXPLAIN ")
+
+
+class SettledCommits(base.DatabaseWrapper):
+    """Django's backend, whose commits have an outcome though their answers are lost.
+
+    settles_commits: whether they do, for transactions that begin now. made: what the current
+    transaction makes. Both are set by `notifications.infra.commits`.
+    """
+
+    connection: Session | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settles_commits = False
+        self.made: dict[str, str] = {}
+        self.execute_wrappers.append(self._doubt_lost_writes)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)  # type: ignore[misc]  # the stubs leave it out
+        if self.connection is not None:
+            self.connection.asks_xact_id = self.settles_commits and not autocommit
+
+    def _commit(self) -> None:
+        session = self.connection
+        if session is None or not self.settles_commits:
+            super()._commit()  # type: ignore[misc]  # the stubs leave it out
+            return
+        open_before = session.pgconn.transaction_status == TransactionStatus.INTRANS
+        try:
+            super()._commit()  # type: ignore[misc]  # the stubs leave it out
+        except (OperationalError, InterfaceError) as error:
+            if not open_before or not _is_broken(session):
+                raise
+            self._settle(session, error)
+        finally:
+            self.made = {}
+
+    def _settle(self, session: Session, error: Exception) -> None:
+        """Returns when the transaction stands; the connection is then a new one.
+
+        Raises:
+            CommitInDoubt: nobody could say.
+        """
+        fate = fate_of(session)
+        log.warning("commit.answer-lost", fate=fate or "unknown", xact_id=session.xact_id)
+        if fate == _ABORTED:
+            raise error
+        if fate == _UNKNOWN:
+            raise CommitInDoubt(self.made) from error
+        hooks = self.run_on_commit
+        self.close()
+        try:
+            self.connect()
+        except OperationalError:
+            self.connection = None  # it is opened when it is needed; what was committed stands
+        self.run_on_commit = hooks
+        if self.connection is None:
+            self.run_and_clear_commit_hooks()
+
+    def _doubt_lost_writes(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
+    ) -> Any:
+        """A write outside a transaction commits itself: its lost answer leaves the same doubt."""
+        try:
+            return execute(sql, params, many, context)
+        except OperationalError as error:
+            session = self.connection
+            commits_itself = self.autocommit and not str(sql).lstrip().upper().startswith(_READS)
+            lost = commits_itself and session is not None and _is_broken(session)
+            if self.settles_commits and lost:
+                raise CommitInDoubt(self.made) from error
+            raise
+
+
+def _is_broken(session: Session) -> bool:
+    return session.closed or session.pgconn.status == ConnStatus.BAD
+
+
+def fate_of(session: Session) -> str:
+    """committed, aborted, or nothing when the server cannot tell in two seconds."""
+    if session.xact_id is None:
+        return _UNKNOWN
+    found: list[str] = []
+    asker = threading.Thread(target=_ask, args=(session, found), name="commit-fate", daemon=True)
+    asker.start()
+    asker.join(_PATIENCE_S)
+    return found[0] if found else _UNKNOWN
+
+
+def _ask(session: Session, found: list[str]) -> None:
+    """Asks until there is an answer; the server may be starting, or the transaction ending."""
+    until = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        fate = _asked_once(session)
+        if fate:
+            found.append(fate)
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _asked_once(session: Session) -> str:
+    try:
+        with psycopg.connect(**session.address) as connection:
+            row = connection.execute(
+                "SELECT pg_xact_status(%s::text::xid8)", [session.xact_id]
+            ).fetchone()
+    except psycopg.errors.InvalidParameterValue:
+        return _ABORTED  # not handed out yet: the server came up again without the transaction
+    except psycopg.Error:
+        return _UNKNOWN
+    return row[0] if row and row[0] in (_COMMITTED, _ABORTED) else _UNKNOWN

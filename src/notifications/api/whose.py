@@ -1,0 +1,47 @@
+"""Whom a request means: `user_id` or `external_id`, in its query or its body."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from directory.references import LONGEST_EXTERNAL_ID, PersonKey
+from notifications.api.route import ApiRequest, Query
+from notifications.services.people import whom
+
+WHOSE = (
+    Query(
+        name="user_id",
+        about="Whose: an integer id, a UUID or `ext:` and your external_id; left out, one's own.",
+    ),
+    Query(
+        name="external_id",
+        about="Whose, by your external_id alone.",
+        longest=LONGEST_EXTERNAL_ID,
+    ),
+)
+
+
+class NamesPerson(Protocol):
+    """A body with the two fields."""
+
+    user_id: int | str | None
+    external_id: str | None
+
+
+def person_in_query(request: ApiRequest) -> PersonKey | None:
+    """Whom the query names; None for the caller.
+
+    Raises:
+        InvalidRequest: invalid_user, invalid_external_id, or both are given.
+    """
+    user_id, external_id = (request.query[each.name] or None for each in WHOSE)
+    return whom(user_id, external_id, written=True)
+
+
+def person_in_body(body: NamesPerson) -> PersonKey | None:
+    """Whom the body names; None for the caller.
+
+    Raises:
+        InvalidRequest: invalid_user, invalid_external_id, or both are given.
+    """
+    return whom(body.user_id, body.external_id)

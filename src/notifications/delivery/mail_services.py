@@ -1,0 +1,150 @@
+"""The mail services that django-anymail speaks to: their names, accounts and webhooks, as data.
+
+A stored account may name a service of this list and the settings listed with it. Every other
+setting of a backend is the environment's: it may name a host (`api_url`), code (`idna_encoder`) or
+what all mails get (`send_defaults`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anymail.backends.base_requests import AnymailRequestsBackend
+from django.utils.module_loading import import_string
+
+_NAME = re.compile(r"[a-z_]{1,40}")
+_SECRET = re.compile(r"[!-~]{1,2000}")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+_PLAIN = {"message_stream": _WORD, "project_id": _WORD, "region": _WORD, "sandbox_id": _WORD}
+_PLAIN |= {"subaccount": _WORD, "sender_domain": _DOMAIN}
+_NOT_BY_HTTP = frozenset({"amazon_ses", "test", "console"})
+
+
+@dataclass(frozen=True, slots=True)
+class MailService:
+    """A service. account: the settings that may be stored. view: the class in anymail.webhooks that
+    reads its reports; empty when it sends none. signed_by: the settings that its signature is
+    checked with, any of which will do; always_signs: it is never asked for a password alone."""
+
+    account: tuple[str, ...]
+    view: str = ""
+    signed_by: tuple[str, ...] = ()
+    always_signs: bool = False
+
+
+SERVICES: dict[str, MailService] = {
+    "brevo": MailService(("api_key",), "brevo.BrevoTrackingWebhookView"),
+    "mailersend": MailService(
+        ("api_token", "signing_secret"),
+        "mailersend.MailerSendTrackingWebhookView",
+        ("signing_secret",),
+        always_signs=True,
+    ),
+    "mailgun": MailService(
+        ("api_key", "sender_domain", "webhook_signing_key"),
+        "mailgun.MailgunTrackingWebhookView",
+        ("webhook_signing_key", "api_key"),
+        always_signs=True,
+    ),
+    "mailjet": MailService(("api_key", "secret_key"), "mailjet.MailjetTrackingWebhookView"),
+    "mailtrap": MailService(
+        ("api_token", "sandbox_id", "tracking_secret"),
+        "mailtrap.MailtrapTrackingWebhookView",
+        ("tracking_secret",),
+    ),
+    "mandrill": MailService(
+        ("api_key", "webhook_key"),
+        "mandrill.MandrillCombinedWebhookView",
+        ("webhook_key",),
+        always_signs=True,
+    ),
+    "postal": MailService(
+        ("api_key", "webhook_key"),
+        "postal.PostalTrackingWebhookView",
+        ("webhook_key",),
+        always_signs=True,
+    ),
+    "postmark": MailService(
+        ("server_token", "message_stream"), "postmark.PostmarkTrackingWebhookView"
+    ),
+    "resend": MailService(
+        ("api_key", "signing_secret"), "resend.ResendTrackingWebhookView", ("signing_secret",)
+    ),
+    "scaleway": MailService(("secret_key", "project_id", "region")),
+    "sendgrid": MailService(
+        ("api_key", "tracking_webhook_verification_key"),
+        "sendgrid.SendGridTrackingWebhookView",
+        ("tracking_webhook_verification_key",),
+    ),
+    "sparkpost": MailService(("api_key", "subaccount"), "sparkpost.SparkPostTrackingWebhookView"),
+    "unisender_go": MailService(
+        ("api_key",),
+        "unisender_go.UnisenderGoTrackingWebhookView",
+        ("api_key",),
+        always_signs=True,
+    ),
+}
+
+
+def service_name(backend: str) -> str:
+    """The service of CARILLON_ANYMAIL_BACKEND, a short name or a dotted path of anymail's own;
+    empty for a class of somebody else's."""
+    name = backend.removeprefix("anymail.backends.").removesuffix(".EmailBackend")
+    return name if name in SERVICES else ""
+
+
+def read_service(text: str) -> str:
+    """The name of a service of the list: postmark, mailgun, sendgrid, ..."""
+    if text not in SERVICES:
+        raise ValueError
+    return text
+
+
+def read_account(service: str, text: str) -> dict[str, str]:
+    """A stored account of a service, from JSON.
+
+    Raises:
+        ValueError: with what to mend, for anything but the settings of the list, as texts.
+    """
+    known = SERVICES[service].account
+    wanted = f"must be a JSON object of texts with {', '.join(known)}; others belong in the"
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{wanted} environment") from error
+    if not isinstance(given, dict) or not given.keys() <= set(known):
+        raise ValueError(f"{wanted} environment")
+    for name, value in given.items():
+        if not isinstance(value, str) or not _PLAIN.get(name, _SECRET).fullmatch(value):
+            raise ValueError(f"holds a {name} that cannot be one")
+    return dict(given)
+
+
+def with_environment(service: str, account: Mapping[str, Any], outer: str) -> str:
+    """A stored account over the environment's settings of the same service, as JSON: hosts and
+    switches stay the environment's, credentials are the stored ones alone."""
+    kept = json.loads(outer or "{}")
+    own = set(SERVICES[service].account)
+    return json.dumps({n: v for n, v in kept.items() if n not in own} | dict(account))
+
+
+def backend_class(name: str) -> type[AnymailRequestsBackend]:
+    """The backend of a service: `postmark`, or the dotted path of a class (environment only).
+
+    Raises:
+        ImportError: there is none of that name.
+        ValueError: it is not a class of backends that send by HTTP. Nothing is called before.
+    """
+    if name in _NOT_BY_HTTP or ("." not in name and not _NAME.fullmatch(name)):
+        raise ValueError("not a service that is reached by HTTP")
+    path = name if "." in name else f"anymail.backends.{name}.EmailBackend"
+    found = import_string(path)
+    if not inspect.isclass(found) or not issubclass(found, AnymailRequestsBackend):
+        raise ValueError("not a class of backends that send by HTTP")
+    return found

@@ -1,0 +1,60 @@
+"""The periodic loops of the service: their names, and how often each is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SILENT_AFTER_PERIODS = 3
+"""A loop that has not finished a round in so many of its periods is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSpec:
+    """One loop, by the clock of whoever runs it.
+
+    every_s: seconds from the end of a round to the next. period_s: the pause and the time that a
+    round may take, whichever is longer; not less than ten seconds, for a machine may be busy.
+    by_beat: whether Celery's beat has a task for it.
+    """
+
+    name: str
+    every_s: float
+    period_s: float
+    by_beat: bool = True
+
+    @property
+    def silent_after_s(self) -> float:
+        """Seconds without a finished round after which the loop is silent."""
+        return self.period_s * SILENT_AFTER_PERIODS
+
+
+RECEIPTS = LoopSpec("receipts", every_s=1, period_s=10)
+BROADCASTS = LoopSpec("broadcasts", every_s=1, period_s=10)
+SCHEDULED_BROADCASTS = LoopSpec("scheduled broadcasts", every_s=0.5, period_s=10)
+WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
+ASKING = LoopSpec("asking providers", every_s=30, period_s=30)
+EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
+DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
+PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
+UPKEEP = LoopSpec("upkeep", every_s=60, period_s=60)
+SCHEDULED = LoopSpec("scheduled notifications", every_s=1, period_s=60)
+STUCK = LoopSpec("stuck notifications", every_s=1, period_s=300)
+CANCELLED = LoopSpec("cancelled notifications", every_s=1, period_s=86_400)
+TASKS = LoopSpec("queued tasks", every_s=1, period_s=10, by_beat=False)
+
+LOOPS = (
+    RECEIPTS,
+    BROADCASTS,
+    SCHEDULED_BROADCASTS,
+    WEBHOOKS,
+    ASKING,
+    EXPIRY,
+    DIGESTS,
+    PROOFS,
+    UPKEEP,
+    SCHEDULED,
+    STUCK,
+    CANCELLED,
+    TASKS,
+)
+BY_NAME = {spec.name: spec for spec in LOOPS}

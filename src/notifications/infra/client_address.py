@@ -1,0 +1,55 @@
+"""Whose request it is, where proxies stand in between."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def client_address(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
+    """The address of the client: the last one that no trusted proxy has.
+
+    remote: who is connected; forwarded: the X-Forwarded-For header, to which each proxy adds whom
+    it heard; trusted: addresses and networks of proxies. What somebody else writes counts nothing.
+    """
+    if not trusted or not _is_trusted(remote, tuple(trusted)):
+        return remote
+    address = remote
+    for each in reversed(forwarded.split(",")[-20:]):
+        found = each.strip()
+        if not _is_address(found):
+            return address
+        address = found
+        if not _is_trusted(found, tuple(trusted)):
+            return address
+    return address
+
+
+def network_of(address: str) -> str:
+    """What one client has: an IPv4 address, or an IPv6 network of 64 bits."""
+    if not _is_address(address) or ":" not in address:
+        return address
+    return str(ipaddress.ip_network(f"{address}/64", strict=False))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
+    if not _is_address(address):
+        return False
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in _networks(trusted))
+
+
+@functools.cache
+def _networks(trusted: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(each, strict=False) for each in trusted)

@@ -1,0 +1,37 @@
+"""Transactions that would rather not be than wait for a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, transaction
+
+
+@contextmanager
+def impatient_transaction(seconds: float) -> Iterator[None]:
+    """A transaction that waits for each lock no longer than this.
+
+    Raises:
+        OperationalError: somebody else held one all the time; nothing was done.
+    """
+    if connection.vendor == "postgresql":
+        with transaction.atomic():
+            with connection.wrap_database_errors:
+                connection.connection.execute(f"SET LOCAL lock_timeout = {_milliseconds(seconds)}")
+            yield
+        return
+    wrapper: Any = connection
+    usual = wrapper.lock_wait_s
+    wrapper.lock_wait_s = seconds
+    try:
+        with transaction.atomic():
+            wrapper.lock_wait_s = usual
+            yield
+    finally:
+        wrapper.lock_wait_s = usual
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

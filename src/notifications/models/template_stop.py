@@ -1,0 +1,117 @@
+"""Versions whose renders took more CPU time than they may, and what is stopped for it.
+
+A stop is a row of the kill switches: operators see it and lift it. Its scope is `version`, its
+value the version's key, with `@source` where only one source's messages are stopped.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import structlog
+from django.db import models, transaction
+
+from notifications.domain.identifiers import parse_key
+from notifications.models.operations import KillSwitch, OperatorAction
+from notifications.models.template import TemplateVersion
+
+log = structlog.get_logger("carillon.rendering")
+OVERRUNS_TO_STOP = 3
+SOURCES_TO_STOP = 3
+REMEMBERED = timedelta(days=1)
+ACTOR = "system"
+
+
+class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
+    """Counts overruns, and stops versions."""
+
+    def note(
+        self, version_id: int, source: str, *, at: datetime, is_kill: bool = False
+    ) -> list[str]:
+        """Counts an overrun of a version in a message of a source; stops what is to be stopped.
+
+        The third overrun within a day, or one that the process was killed for, stops the version
+        for the source; the third source stops it for all.
+
+        Returns:
+            the sources that the version is stopped for now; an empty text stands for all.
+        """
+        stopped: list[str] = []
+        with transaction.atomic():
+            row, _ = self.select_for_update().get_or_create(
+                version_id=version_id, source=source, defaults={"last_at": at}
+            )
+            row.count = 1 if at - row.last_at > REMEMBERED else row.count + 1
+            row.kills += int(is_kill)
+            row.last_at = at
+            row.save()
+            if is_kill:
+                self._stop(version_id, source, "a render of it held its worker up", at)
+                stopped.append(source)
+            elif row.count >= OVERRUNS_TO_STOP:
+                reason = f"{row.count} renders of it took too much CPU time"
+                self._stop(version_id, source, reason, at)
+                stopped.append(source)
+            recent = self.filter(version_id=version_id, last_at__gt=at - REMEMBERED)
+            sources = recent.values("source").distinct().count()
+            if sources >= SOURCES_TO_STOP:
+                reason = f"renders for {sources} sources took too much CPU time"
+                self._stop(version_id, "", reason, at)
+                stopped.append("")
+        return stopped
+
+    def stop_for_all(self, version_id: int, *, at: datetime) -> None:
+        """Stops a version whose own example takes too much."""
+        with transaction.atomic():
+            self._stop(version_id, "", "its own example takes too much CPU time or memory", at)
+
+    def forget(self, value: str) -> None:
+        """Forgets what a lifted stop was for: the next overrun is the first again."""
+        version, _, source = value.partition("@")
+        key = parse_key(version)
+        if key is not None:
+            rows = self.filter(version_id=key)
+            (rows.filter(source=source) if source else rows).delete()
+
+    def _stop(self, version_id: int, source: str, why: str, at: datetime) -> None:
+        value = f"{version_id}@{source}" if source else str(version_id)
+        version = TemplateVersion.objects.select_related("template").filter(pk=version_id).first()
+        reason = f"{version or 'a deleted template'}: {why}"
+        _, is_new = KillSwitch.objects.get_or_create(
+            scope=KillSwitch.Scope.VERSION,
+            value=value,
+            defaults={"reason": reason[-200:], "actor": ACTOR, "created_at": at},
+        )
+        if is_new:
+            OperatorAction.objects.create(
+                actor=ACTOR,
+                action="kill-switch.stop",
+                target=f"version:{value}",
+                reason=reason[-200:],
+                at=at,
+            )
+            log.critical("template.stopped", version=version_id, source=source, reason=why)
+
+
+class TemplateOverrun(models.Model):
+    """Renders of a version that took too much, in messages of one source, until the stop is lifted.
+
+    count: since a day without any. kills: those that their process was killed for.
+    """
+
+    version_id = models.BigIntegerField()
+    source = models.CharField(max_length=60)
+    count = models.PositiveIntegerField(default=0)
+    kills = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+
+    objects: ClassVar[TemplateOverrunManager] = TemplateOverrunManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version_id", "source"], name="template_overrun_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version_id} for {self.source}: {self.count}"

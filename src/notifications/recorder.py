@@ -1,0 +1,276 @@
+"""Records what became of messages, soon after it is known, and frees their permits with it.
+
+Outcomes that come in while one transaction runs go together in the next record, or with the next
+dispatch, so that none waits longer than one transaction. The recorder never gives up an outcome: a
+database that is away is waited for, a row that another has locked is left for later, and what the
+database refuses for good is narrowed down to its message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from notifications.delivery.base import where
+from notifications.domain.channels import Lane
+from notifications.infra import clock
+from notifications.infra.database_errors import is_away, is_locked
+from notifications.queue import batches
+from notifications.queue.leases import Lease
+from notifications.queue.permits import Permits, Place
+from notifications.recording.evidence import settle_doubt
+from notifications.recording.outcomes import Outcome, bare
+from notifications.recording.record import Recording, run, was_committed
+
+log = structlog.get_logger("carillon.recorder")
+Ledger = Callable[..., Awaitable[Any]]
+RETRY_S = 0.2
+GATHER_S = 0.05
+_LOOK_S = 1.0
+
+
+def place_of(lease: Lease) -> Place:
+    """Where the permits of a lease's messages are counted."""
+    return Lane(lease.lane), lease.channel
+
+
+class Recorder:
+    """The outcomes of one worker that wait for their record, and the loop that writes them.
+
+    Args:
+        ledger: runs a call on the thread that journals and records.
+        progress: called after each commit.
+    """
+
+    def __init__(
+        self, *, owner: str, ledger: Ledger, progress: Callable[[], None] = lambda: None
+    ) -> None:
+        self.owner = owner
+        self.permits = Permits(self._exchangeable)
+        self._ledger = ledger
+        self._progress = progress
+        self._waiting: list[Outcome] = []
+        self._not_sent: dict[Lease, set[int]] = {}
+        self._abandoned: dict[Lease, int] = {}
+        self._arrived = asyncio.Event()
+        self._recorded = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(lambda _: self._recorded.set())
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Takes outcomes to be recorded. Those in flight keep their permits until the commit."""
+        for outcome in outcomes:
+            self._waiting.append(outcome)
+        if self._waiting:
+            self._arrived.set()
+            self.permits.changed()
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes outcomes that their leases do not know of yet."""
+        for outcome in outcomes:
+            outcome.lease.unrecorded += 1
+        self.add(outcomes)
+
+    def take(self) -> list[Outcome]:
+        """Outcomes that wait, for a transaction of the caller: then `committed` or `put_back`."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def put_back(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes outcomes again whose transaction failed."""
+        self._waiting[:0] = outcomes
+        self.add(())
+
+    def committed(self, recording: Recording) -> None:
+        """Frees what a committed recording settled; what it left for later waits again."""
+        self._progress()
+        if recording.busy:
+            self._waiting[:0] = recording.busy
+            asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
+        self._release(recording.settled)
+
+    def was_not_sent(self, lease: Lease, key: int) -> None:
+        """A journalled message that nothing will be known of, because it surely never left: its key
+        is taken off the journal, and its permit is freed then."""
+        self._not_sent.setdefault(lease, set()).add(key)
+        self._arrived.set()
+
+    async def wait_for(self, leases: Sequence[Lease]) -> None:
+        """Waits until everything of these leases that was in flight is recorded."""
+        while any(lease.unrecorded or lease in self._not_sent for lease in leases):
+            self.check()
+            self._recorded.clear()
+            await self._recorded.wait()
+
+    def check(self) -> None:
+        """Raises what ended the recording, if anything did: a worker that cannot record must end,
+        or its heartbeat would keep leases alive that nothing works on."""
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
+
+    async def close(self) -> None:
+        """Records what is still to be recorded and ends."""
+        while (self._waiting or self._not_sent) and not self._task.done():
+            self._recorded.clear()
+            await self._recorded.wait()
+        self._task.cancel()
+
+    def _exchangeable(self) -> Counter[Place]:
+        return Counter(place_of(o.lease) for o in self._waiting if o.in_flight)
+
+    async def _run(self) -> None:
+        looked_at = clock.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self._abandoned else None):
+                    await self._arrived.wait()
+            if self._abandoned and clock.monotonic() - looked_at >= _LOOK_S:
+                looked_at = clock.monotonic()
+                await self._look_at_abandoned()
+            if not self._arrived.is_set():
+                continue
+            self._arrived.clear()
+            await asyncio.sleep(GATHER_S)  # the next dispatch may take them along
+            await self._take_off()
+            taken = self.take()
+            if taken:
+                await self._record(taken)
+
+    async def _record(self, outcomes: Sequence[Outcome]) -> None:
+        """Records until the database takes it; the lease's fence guards against being too late."""
+        recording = Recording(outcomes)
+        while True:
+            try:
+                await self.carried_out(recording)
+            except Exception as error:
+                if is_locked(error) or not is_away(error):
+                    await self._narrow_down(outcomes, error)
+                    return
+                log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
+                await asyncio.sleep(RETRY_S)
+                recording = Recording(outcomes)
+            else:
+                self.committed(recording)
+                return
+
+    async def carried_out(self, recording: Recording) -> None:
+        """Runs a recording. Where the commit's answer is lost, it is read back before anything is
+        said of it.
+
+        Raises:
+            Exception: what was raised, when nothing was committed.
+        """
+        try:
+            await self._ledger(run, recording, owner=self.owner)
+        except Exception as error:
+            if not (recording.at_commit and is_away(error)):
+                raise
+            if not await self._read_back(recording):
+                raise
+            recording.carry_out()
+        await self._settle(recording.late)
+
+    async def _settle(self, late: Sequence[Outcome]) -> None:
+        """Ends the doubts of messages that a late outcome says were sent."""
+        waiting = [outcome for outcome in late if outcome.result and outcome.result.success]
+        while waiting:
+            try:
+                await self._ledger(settle_doubt, waiting[:1])
+            except Exception as error:
+                if is_away(error) or is_locked(error):
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                log.error("doubt.not-settled", message_id=waiting[0].message.id, **where(error))
+            waiting = waiting[1:]
+
+    async def _read_back(self, recording: Recording) -> bool:
+        while True:
+            try:
+                found: bool = await self._ledger(was_committed, recording, owner=self.owner)
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                log.warning("commit.read-back", committed=found)
+                return found
+
+    async def _narrow_down(self, outcomes: Sequence[Outcome], error: Exception) -> None:
+        if len(outcomes) == 1:
+            if is_locked(error):  # another transaction has it: the others do not wait for that
+                self._progress()  # to wait for a lock is not to be stuck
+                self._waiting.append(outcomes[0])
+                asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
+            else:
+                await self._record_bare(outcomes[0], error)
+            return
+        middle = len(outcomes) // 2
+        await self._record(outcomes[:middle])
+        await self._record(outcomes[middle:])
+
+    async def _record_bare(self, outcome: Outcome, error: Exception) -> None:
+        """Records the verdict alone. If even that is refused, the lease is left to run out: its
+        takeover treats the message as in doubt."""
+        log.error("record.refused", message_id=outcome.message.id, **where(error))
+        while True:
+            recording = Recording([bare(outcome)])
+            try:
+                await self.carried_out(recording)
+            except Exception as again:
+                if not is_away(again):
+                    log.critical("record.impossible", message_id=outcome.message.id, **where(again))
+                    self._abandon(outcome)
+                    return
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.committed(recording)
+                return
+
+    def _abandon(self, outcome: Outcome) -> None:
+        """Leaves an outcome to the takeover of its lease, which is not renewed any more. Its permit
+        is held until then: its key stands in the journal."""
+        outcome.lease.abandoned = True
+        outcome.lease.unrecorded -= 1
+        if outcome.in_flight:
+            self._abandoned[outcome.lease] = self._abandoned.get(outcome.lease, 0) + 1
+        self._recorded.set()
+
+    async def _look_at_abandoned(self) -> None:
+        leases = list(self._abandoned)
+        try:
+            ours = await self._ledger(batches.still_ours, leases, self.owner)
+        except Exception as error:
+            log.warning("abandoned.not-read", **where(error))
+            return
+        for lease in leases:
+            if lease.batch_id not in ours:
+                lease.lost = True
+                self.permits.give(place_of(lease), self._abandoned.pop(lease))
+
+    async def _take_off(self) -> None:
+        for lease, keys in list(self._not_sent.items()):
+            try:
+                taken_off = await self._ledger(batches.take_off, lease, keys, self.owner)
+            except Exception as error:
+                log.warning("journal.not-cleared", **where(error))
+                taken_off = False
+            if taken_off:
+                self.permits.give(place_of(lease), len(self._not_sent.pop(lease)))
+                self._recorded.set()
+            else:
+                asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
+
+    def _release(self, outcomes: Sequence[Outcome]) -> None:
+        freed: Counter[Place] = Counter()
+        for outcome in outcomes:
+            outcome.lease.unrecorded -= 1
+            if outcome.in_flight:
+                freed[place_of(outcome.lease)] += 1
+        for place, count in freed.items():
+            self.permits.give(place, count)
+        self._recorded.set()

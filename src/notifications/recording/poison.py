@@ -1,0 +1,76 @@
+"""Messages that our own code cannot work on: each becomes a dead letter `poison`, the rest goes on.
+
+Only keys, numbers and names are read of them: a value that cannot be read is what may be wrong.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import structlog
+from django.db import transaction
+
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import telemetry
+from notifications.infra.clock_bridge import database_now
+from notifications.models import (
+    BroadcastNews,
+    NotificationMessage,
+    change_status,
+    pack_keys,
+    unpack_keys,
+)
+from notifications.models.origin import origins_of
+from notifications.queue import batches
+from notifications.queue.leases import Lease
+
+log = structlog.get_logger("carillon.recording")
+POISON = "poison"
+
+
+def new_trace() -> str:
+    """A short id that a dead letter and the log lines of its cause share."""
+    return secrets.token_hex(6)
+
+
+def poison_text(error: BaseException, trace: str) -> str:
+    """What a dead letter says. The error's own text may hold personal data: the log has it."""
+    return f"{type(error).__name__} while it was worked on; see the log for trace {trace}"
+
+
+def record_poison(lease: Lease, key: int, error: BaseException, *, owner: str) -> bool:
+    """Makes a dead letter of a message in one of our leases, which leaves the lease.
+
+    Returns:
+        False when the batch is another's, or locked: then nothing is written.
+    """
+    trace = new_trace()
+    log.error("message.poison", message_id=key, trace=trace, exc_info=error)
+    now = database_now()
+    with transaction.atomic():
+        if lease.batch_id not in batches.hold([lease], owner).locked:
+            return False
+        ours = NotificationMessage.objects.filter(pk=key, batch_id=lease.batch_id).exists()
+        moved = ours and change_status([key], MessageStatus.FAILED, reason=POISON, at=now)
+        if moved:
+            origin = origins_of([key])[key]
+            origin.write_dead_letter(
+                code=POISON,
+                last_error=poison_text(error, trace),
+                attempts=origin.attempts,
+                failed_at=now,
+            )
+            BroadcastNews.objects.tell([(lease.source, origin.notification_id)])
+        # Another thread may have committed a journal that the lease in memory does not show yet.
+        journals = batches.statements().journals([lease], owner)
+        journal = unpack_keys(journals.get(lease.batch_id, ""))
+        if key in journal:
+            rest = [each for each in journal if each != key]
+            batches.statements().write_journals({lease.batch_id: pack_keys(rest)})
+    if key in lease.journal:
+        lease.journal = lease.journal - {key}
+    lease.open_keys.discard(key)
+    lease.stale = True  # with nothing open it is deleted when it is given back
+    if moved:
+        telemetry.log_dead_letter(key, POISON, origin.attempts)
+    return True

@@ -1,0 +1,111 @@
+"""The watchdog of a worker: kills it when a render holds its interpreter.
+
+Started without site packages: it imports the standard library, and `board.py`. It reads the CPU
+time of the thread that renders from /proc. While nothing is rendered it waits for a byte from the
+worker; the end of that pipe is the end of the worker.
+
+    process.py WORKER BOARD PIPE LIMIT_MS MODULE: the worker's pid, descriptors, the CPU time of one
+    render, and the module that writes down what the worker was killed for.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+from notifications.rendering.guard.board import ASLEEP, BUSY, SEQUENCE, THREAD, VERSION, Board
+
+LOOK_S = 0.2
+QUIET_LOOKS = 10
+"""Looks at an idle worker after which the watchdog waits for a byte."""
+NOTE_S = 5.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of(pid: int, thread: int) -> float | None:
+    """The CPU time of a thread (s); None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Watchdog:
+    """Looks at one worker."""
+
+    def __init__(self, worker: int, board: Board, pipe: int, limit_s: float, module: str) -> None:
+        self._worker = worker
+        self._board = board
+        self._pipe = pipe
+        self._limit_s = limit_s
+        self._module = module
+        self._seen = 0
+        self._began: float | None = None
+        self._quiet = 0
+
+    def run(self) -> None:
+        """Looks until the worker is gone."""
+        while self._wait():
+            if os.getppid() != self._worker:
+                return
+            if self._overdue():
+                self._kill()
+                return
+
+    def _wait(self) -> bool:
+        """Waits for the next look; False when the worker has gone."""
+        cells = self._board.cells
+        self._quiet = 0 if cells[BUSY] else self._quiet + 1
+        timeout: float | None = LOOK_S
+        if self._quiet > QUIET_LOOKS:
+            cells[ASLEEP] = 1
+            timeout = None if not cells[BUSY] else LOOK_S  # it may have begun meanwhile
+        if select.select([self._pipe], [], [], timeout)[0]:
+            cells[ASLEEP] = 0
+            self._quiet = 0
+            return os.read(self._pipe, 64) != b""
+        return True
+
+    def _overdue(self) -> bool:
+        """Whether one render has taken more than the limit since it was first seen."""
+        cells = self._board.cells
+        sequence = cells[SEQUENCE]
+        if sequence % 2 == 0:
+            self._seen = 0
+            return False
+        used = cpu_of(self._worker, cells[THREAD])
+        if used is None:
+            return False
+        if sequence != self._seen or self._began is None:
+            self._seen, self._began = sequence, used
+            return False
+        return used - self._began > self._limit_s
+
+    def _kill(self) -> None:
+        """Stops the worker, has written down what it was at, and kills it."""
+        os.kill(self._worker, signal.SIGSTOP)
+        version, source = self._board.cells[VERSION], self._board.source
+        sys.stderr.write(f"render.kill worker={self._worker} version={version}\n")
+        try:
+            command = [sys.executable, "-m", self._module, str(version), source]
+            subprocess.run(command, timeout=NOTE_S, check=False, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            sys.stderr.write(f"render.kill-unnoted error={type(error).__name__}\n")
+        os.kill(self._worker, signal.SIGKILL)
+
+
+def main() -> None:
+    """Watches the parent process."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the worker drains, and is watched until it ends
+    worker, board, pipe, limit_ms, module = sys.argv[1:]
+    Watchdog(int(worker), Board(int(board)), int(pipe), int(limit_ms) / 1_000, module).run()
+
+
+if __name__ == "__main__":
+    main()

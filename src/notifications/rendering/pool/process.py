@@ -1,0 +1,220 @@
+"""A render process: reads requests from its standard input, a socket, and answers on it.
+
+It is started with an empty environment and imports no settings: it knows no secret and no database.
+It ends when the other end of the socket does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gc
+import os
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from notifications.domain.channels import Channel
+from notifications.domain.errors import TemplateFault
+from notifications.infra import clock
+from notifications.rendering.defaults import Defaults
+from notifications.rendering.meter import LIMIT
+from notifications.rendering.pool import wire
+from notifications.rendering.pool.walls import Walls
+from notifications.rendering.push import push_fitted, push_length
+from notifications.rendering.render import CompiledVersion
+from notifications.rendering.sms import sms_length
+
+READY = b"\x01"
+KEPT_CHARACTERS = 2_000_000
+"""Characters of texts whose compiled form is kept."""
+_READ_BYTES = 256 * 1024
+
+
+class Kept:
+    """The versions that the process was given, and the compiled form of those used last."""
+
+    def __init__(self) -> None:
+        self._texts: dict[bytes, wire.VersionText] = {}
+        self._compiled: OrderedDict[bytes, CompiledVersion] = OrderedDict()
+        self._characters = 0
+
+    def learn(self, versions: dict[bytes, wire.VersionText]) -> None:
+        """Keeps versions for as long as the process lives: its parent sends each once."""
+        self._texts |= versions
+
+    def version(self, name: bytes) -> CompiledVersion:
+        """The version of a name."""
+        found = self._compiled.get(name)
+        if found is not None:
+            self._compiled.move_to_end(name)
+            return found
+        text = self._texts[name]
+        found = CompiledVersion(
+            version_id=0,
+            path=text.path,
+            content=text.content,
+            required_variables=text.required_variables,
+            supported_channels=text.supported_channels,
+            default_locale=text.default_locale,
+            parts={path: self.version(part) for path, part in text.parts.items()},
+            defaults=Defaults(text.locale, text.timezone),
+        )
+        self._compiled[name] = found
+        self._characters += _characters(text)
+        while self._characters > KEPT_CHARACTERS and len(self._compiled) > 1:
+            gone, _ = self._compiled.popitem(last=False)
+            self._characters -= _characters(self._texts[gone])
+        return found
+
+
+def _characters(text: wire.VersionText) -> int:
+    return sum(len(each) for texts in text.content.values() for each in texts.values())
+
+
+class Desk:
+    """Does the jobs of requests."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+        self._of: dict[type[wire.Job], Callable[[Any], wire.Answer]] = {
+            wire.Render: self._render,
+            wire.Review: self._review,
+            wire.Preview: self._preview,
+            wire.Compare: self._compare,
+        }
+        self.is_broken = False
+
+    def learn(self, versions: dict[bytes, wire.VersionText]) -> None:
+        """Takes versions that later jobs name."""
+        self._kept.learn(versions)
+
+    def answer(self, job: wire.Job) -> wire.Answer:
+        """What comes of a job; whatever goes wrong in it is a Fault."""
+        try:
+            return self._of[type(job)](job)
+        except TemplateFault as fault:
+            return wire.fault_of(fault)
+        except MemoryError:
+            self.is_broken = True  # whatever was at work is half done
+            return wire.Fault("it takes more memory than a render may use", LIMIT, {})
+        except RecursionError:
+            return wire.Fault("it is nested too deeply", LIMIT, {})
+        except Exception as error:  # a fault of ours: its parent logs where it is
+            detail = f"it fails with {type(error).__name__}"
+            return wire.Fault(detail, "template_error", {wire.PLACE: _place_of(error)})
+
+    def _render(self, job: wire.Render) -> wire.Answer:
+        shown = self._kept.version(job.version).render(
+            channel=job.channel,
+            locale=job.locale,
+            context=wire.decode_context(job.context),
+            fit=job.fit,
+        )
+        return wire.Shown(shown.title, shown.body, shown.html)
+
+    def _review(self, job: wire.Review) -> wire.Answer:
+        text = self._kept.version(job.version).text(job.field, job.locale)
+        return wire.Reviewed(
+            sorted(text.variables), sorted(text.reads), text.least_bytes, text.notes
+        )
+
+    def _preview(self, job: wire.Preview) -> wire.Answer:
+        shown = self._kept.version(job.version).render(
+            channel=job.channel,
+            locale=job.locale,
+            context=wire.decode_context(job.context),
+            fit=False,
+        )
+        title, body = shown.title, shown.body
+        sms = sms_length(body) if job.channel == Channel.SMS else None
+        push = None
+        if job.channel == Channel.PUSH:
+            push = push_length(title, body)
+            title, body = push_fitted(title, body)
+        return wire.Previewed(title, body, shown.html, sms, push)
+
+    def _compare(self, job: wire.Compare) -> wire.Answer:
+        old, new = job.old.splitlines(), job.new.splitlines()
+        return wire.Compared("\n".join(list(difflib.unified_diff(old, new, lineterm=""))[2:]))
+
+
+def _place_of(error: Exception) -> str:
+    """The module and line that an exception comes from; never its text, which may quote a value."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    return f"{traceback.tb_frame.f_globals.get('__name__')}:{traceback.tb_lineno}"
+
+
+def serve(connection: socket.socket, *, idle_seconds: float) -> None:
+    """Answers requests until the other end is gone, or nothing came for some time."""
+    walls, desk = Walls(), Desk()
+    gc.freeze()
+    connection.sendall(READY)
+    while (frame := _read(connection, idle_seconds)) is not None:
+        walls.around_request()
+        request = wire.decode_request(frame)
+        del frame
+        desk.learn(request.versions)
+        with clock.reading(lambda now=request.now: now):  # type: ignore[misc]
+            for job in request.jobs:
+                walls.begin_render()
+                answer = desk.answer(job)
+                sent = _framed(answer)
+                walls.end_render()
+                connection.sendall(sent)
+                if desk.is_broken:
+                    return
+        walls.after_request()
+        if walls.is_full():
+            return
+
+
+def _framed(answer: wire.Answer) -> bytes:
+    try:
+        return wire.framed(answer)
+    except UnicodeEncodeError:
+        return wire.framed(
+            wire.Fault("it says half of a character (a surrogate)", "template_error", {})
+        )
+
+
+def _read(connection: socket.socket, idle_seconds: float) -> bytes | None:
+    """The next request's bytes; None when there will be none."""
+    connection.settimeout(idle_seconds or None)
+    try:
+        head = connection.recv(wire.LENGTH_BYTES, socket.MSG_WAITALL)
+    except TimeoutError:
+        return None
+    if len(head) < wire.LENGTH_BYTES:
+        return None
+    connection.settimeout(None)
+    left = int.from_bytes(head, "little")
+    body = bytearray()
+    while left:
+        chunk = connection.recv(min(left, _READ_BYTES))
+        if not chunk:
+            return None
+        body += chunk
+        left -= len(chunk)
+    return bytes(body)
+
+
+def main() -> None:
+    """Serves the socket that is the standard input. The argument: seconds without work to end."""
+    connection = socket.socket(fileno=os.dup(0))
+    silence = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(silence, number)
+    try:
+        serve(connection, idle_seconds=float(sys.argv[1]))
+    except (BrokenPipeError, ConnectionResetError):
+        return  # nobody waits for the answer any more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Periodic work, an item at a time: what fails in one item holds up no other.
+
+An exception of any kind is narrowed to its item: logged with a trace, counted, and the item waits a
+minute, then five. At the third failure it is set aside, and tried once a day; `carillon set-aside`
+shows and resumes it.
+A database that is away is nobody's fault: it ends the round.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property, partial
+from typing import TypeVar
+
+import structlog
+from django.db import transaction
+from django.db.models import Model, QuerySet
+
+from notifications.delivery.base import where
+from notifications.infra.database_errors import is_away, is_locked, sqlstate
+from notifications.models import ItemFault, Work
+
+log = structlog.get_logger("carillon.items")
+T = TypeVar("T")
+Row = TypeVar("Row", bound=Model)
+_MOST_KNOWN = 10_000
+_CUT_SHORT = frozenset({"57014", "40001"})
+"""query_canceled (a statement time-out), serialization_failure: of this statement alone."""
+
+
+class Items:
+    """One round of a kind of work.
+
+    failed: called with the item and its fault, in the transaction that notes a failure. failures:
+    how many this round has noted.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        now: datetime,
+        failed: Callable[[int, ItemFault], None] = lambda _item, _fault: None,
+    ) -> None:
+        self._work = work
+        self._now = now
+        self._failed = failed
+        self.failures = 0
+
+    def open(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+        """The rows that may be tried now. Their primary keys are the items."""
+        return ItemFault.objects.may_be_tried(rows, self._work, self._now)
+
+    def one(
+        self, item: int, do: Callable[[], T], *, default: T, last: bool = True, name: str = ""
+    ) -> T:
+        """Does one item, outside of any transaction of ours; the default where it fails.
+
+        last: whether this is the last step of the item's work, after which it is well. name: what
+        the item is called, where its number says nothing.
+
+        Raises:
+            DatabaseError: the database is away.
+        """
+        try:
+            found = do()
+        except Exception as error:
+            self.note(item, error, name=name)
+            return default
+        if last:
+            self.well(item)
+        return found
+
+    def many(self, items: Sequence[int], do: Callable[[list[int]], int]) -> int:
+        """Does items together; where that fails, each by itself. Returns the sum of what `do`
+        returns."""
+        if len(items) > 1:
+            try:
+                done = do(list(items))
+            except Exception as error:
+                if is_away(error) and not _is_narrow(error):
+                    raise
+                log.warning("items.one_by_one", work=str(self._work), **where(error))
+            else:
+                for item in self._troubled.intersection(items):
+                    self.well(item)
+                return done
+        return sum(self.one(item, partial(do, [item]), default=0) for item in items)
+
+    def note(self, item: int, error: Exception, *, name: str = "") -> None:
+        """Notes that an item failed. Called while the exception is handled.
+
+        Raises:
+            DatabaseError: the database is away: that is not the item's fault.
+        """
+        narrow = _is_narrow(error)
+        if is_away(error) and not narrow:
+            raise error
+        trace = secrets.token_hex(6)
+        said = where(error)
+        words = f"{name}: " * bool(name) + f"{said['error']} at {said['at']}"
+        with transaction.atomic():
+            fault = ItemFault.objects.note(
+                self._work, item, error=words, trace=trace, now=self._now, counts=not narrow
+            )
+            self._failed(item, fault)
+        self.failures += 1
+        self._troubled.add(item)
+        self.waiting.add(item)
+        tell = log.error if fault.set_aside else log.warning
+        event = "item.set_aside" if fault.set_aside else "item.failed"
+        tell(
+            event,
+            work=str(self._work),
+            item=name or item,
+            tries=fault.tries,
+            trace=trace,
+            exc_info=error,
+        )
+
+    def well(self, item: int) -> None:
+        """Forgets the failures of an item that was done."""
+        if item in self._troubled:
+            ItemFault.objects.filter(work=self._work, item=item).delete()
+            self._troubled.discard(item)
+
+    @cached_property
+    def waiting(self) -> set[int]:
+        """The items that may not be tried now, for work that is not found by a query of theirs."""
+        rows = ItemFault.objects.waiting(self._work, self._now).order_by("pk")
+        return set(rows.values_list("item", flat=True)[:_MOST_KNOWN])
+
+    @cached_property
+    def _troubled(self) -> set[int]:
+        """Items that failed before: of the others nothing need be forgotten."""
+        rows = ItemFault.objects.filter(work=self._work).order_by("set_aside", "pk")
+        return set(rows.values_list("item", flat=True)[:_MOST_KNOWN])
+
+
+def _is_narrow(error: Exception) -> bool:
+    """Whether an error of the database concerns this statement's rows, and may pass."""
+    return is_locked(error) or sqlstate(error) in _CUT_SHORT

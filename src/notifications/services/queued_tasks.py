@@ -1,0 +1,248 @@
+"""Celery's tasks without a broker: `.delay()` writes a row, and a worker process runs it.
+
+The row is written in the caller's transaction. A task runs at least once: again when its process
+died, and after 10 and 60 seconds when it raised. What failed three times is set aside.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from celery import Celery, Task, current_app, states
+from celery.exceptions import NotRegistered, TimeoutError
+from django.db.models import Expression, QuerySet
+from kombu.exceptions import EncodeError
+from kombu.utils.json import dumps, loads
+
+from notifications.infra import clock, processes, wakeups
+from notifications.infra.database_time import database_time
+from notifications.models import QueuedTask
+
+log = structlog.get_logger("carillon.tasks")
+MOST_TRIES = 3
+TRY_AGAIN_S = (10, 60)
+LONGEST_S = 600.0
+HOLD_S = 15.0
+_MOST_CHARACTERS = 1_000_000
+_POLL_S = 0.05
+_LINKED = ("link", "link_error", "chain", "chord", "group_id")
+_State = QueuedTask.State
+_STATES = {
+    _State.WAITING: states.PENDING,
+    _State.DONE: states.SUCCESS,
+    _State.FAILED: states.FAILURE,
+    _State.EXPIRED: states.REVOKED,
+}
+
+
+class TaskFailed(Exception):
+    """A queued task was tried in vain; the text is the kind of its last error."""
+
+
+class QueuedResult:
+    """What `.delay()` answers without a broker: the part of Celery's AsyncResult that a row has."""
+
+    def __init__(self, task_id: str) -> None:
+        self.id = self.task_id = task_id
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def state(self) -> str:
+        """PENDING, STARTED, SUCCESS, FAILURE, or REVOKED for one that expired before it ran."""
+        row = self._row()
+        if row is None:
+            return states.PENDING
+        held = row.state == _State.WAITING and row.claim_until and row.attempts
+        return states.STARTED if held else str(_STATES[_State(row.state)])
+
+    status = state
+
+    def ready(self) -> bool:
+        """Whether the task has ended, well or not."""
+        return self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        """Whether the task has ended well."""
+        return self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        """Whether the task was set aside after its last try."""
+        return self.state == states.FAILURE
+
+    @property
+    def result(self) -> Any:
+        """What the task answered; TaskFailed for one that failed; None before its end."""
+        row = self._row()
+        if row is None or row.state == _State.WAITING:
+            return None
+        return loads(row.result) if row.state == _State.DONE else TaskFailed(row.last_error)
+
+    def get(self, timeout: float | None = None, propagate: bool = True, **_celerys: Any) -> Any:
+        """Waits for the end, and runs the task right here where nobody has begun it.
+
+        Raises:
+            Exception: what the task raised; TaskFailed where another process ran it.
+            celery.exceptions.TimeoutError: it has not ended after `timeout` seconds.
+        """
+        began = clock.monotonic()
+        row = QueuedTask.objects.claim(
+            owner=processes.own_name("caller"), hold_s=LONGEST_S, task_id=self.id
+        )
+        if row is not None:
+            run(row, last=True, throw=propagate)
+        while not self.ready():
+            if timeout is not None and clock.monotonic() - began >= timeout:
+                raise TimeoutError(f"the task {self.id} has not ended yet")
+            time.sleep(_POLL_S)
+        answer = self.result
+        if propagate and isinstance(answer, TaskFailed):
+            raise answer
+        return answer
+
+    def forget(self) -> None:
+        """Deletes what is known of a task that has ended."""
+        QueuedTask.objects.filter(task_id=self.id).exclude(state=_State.WAITING).delete()
+
+    def _row(self) -> QueuedTask | None:
+        return QueuedTask.objects.filter(task_id=self.id).first()
+
+
+def enqueue(
+    app: Celery,
+    name: str,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    task_id: str | None = None,
+    countdown: float | None = None,
+    eta: datetime | str | None = None,
+    expires: float | datetime | str | None = None,
+    **options: Any,
+) -> QueuedResult:
+    """Writes a call of a task down, in the caller's transaction.
+
+    Where it is routed, and how it is serialized, is a broker's business and ignored.
+
+    Raises:
+        celery.exceptions.NotRegistered: no task has this name.
+        ValueError: the task has followers, or its arguments are too long.
+        kombu.exceptions.EncodeError: the arguments are no JSON.
+    """
+    app.loader.import_default_modules()
+    if name not in app.tasks:
+        raise NotRegistered(name)
+    followers = [word for word in _LINKED if options.get(word)]
+    if followers:
+        raise ValueError(
+            f"without a broker a task cannot have {', '.join(followers)}: set CARILLON_REDIS_URL"
+        )
+    call = _encoded([list(args or ()), dict(kwargs or {})])
+    if len(call) > _MOST_CHARACTERS:
+        raise ValueError(f"the arguments have more than {_MOST_CHARACTERS:,} characters")
+    row = QueuedTask.objects.create(
+        task_id=task_id or str(uuid4()),
+        name=name,
+        call=call,
+        due_at=_moment(countdown or 0 if eta is None else eta),
+        expires_at=None if expires is None else _moment(expires),
+        created_at=database_time(),
+    )
+    if eta is None and not countdown:
+        wakeups.wake([wakeups.TASKS])
+    return QueuedResult(row.task_id)
+
+
+def _moment(given: float | datetime | str) -> datetime | Expression:
+    """A time as Celery takes it: a datetime, its ISO text, or seconds from now."""
+    if isinstance(given, str):
+        given = datetime.fromisoformat(given)
+    if isinstance(given, datetime):
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
+    return database_time(later_s=given)
+
+
+def run(row: QueuedTask, *, last: bool = False, throw: bool = False) -> None:
+    """Runs a task that this process has claimed, and writes down what came of it.
+
+    last: do not try again. throw: raise what the task raised, once that is written down.
+    """
+    if row.expires_at is not None and _mine(row).filter(expires_at__lte=database_time()).exists():
+        _end(row, _State.EXPIRED)
+        return
+    if row.attempts > MOST_TRIES:
+        log.error("task.failed", task=row.name, task_id=row.task_id, error="process died")
+        _end(row, _State.FAILED, error="its process died each time")
+        return
+    task = _registered(row.name)
+    if task is None:
+        _end(row, _State.FAILED, error="no task of this version has this name")
+        return
+    try:
+        args, kwargs = loads(row.call)
+        told = task.apply(args, kwargs, task_id=row.task_id, retries=row.attempts - 1, throw=True)
+    except Exception as error:
+        _failed(row, error, last=last)
+        if throw:
+            raise
+        return
+    _end(row, _State.DONE, result=_as_json(told.result))
+
+
+def _registered(name: str) -> Task[..., Any] | None:
+    current_app.loader.import_default_modules()
+    found: Task[..., Any] | None = current_app.tasks.get(name)
+    return found
+
+
+def _as_json(answer: Any) -> str:
+    """A task's answer as text; null for one that is no JSON, or longer than anybody reads."""
+    try:
+        text = _encoded(answer)
+    except EncodeError:
+        return "null"
+    return text if len(text) <= _MOST_CHARACTERS else "null"
+
+
+def _encoded(value: Any) -> str:
+    try:
+        return str(dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EncodeError(f"not JSON: {error}") from error
+
+
+def _failed(row: QueuedTask, error: Exception, *, last: bool) -> None:
+    trace_id = secrets.token_hex(8)
+    log.error(
+        "task.failed",
+        task=row.name,
+        task_id=row.task_id,
+        tries=row.attempts,
+        trace_id=trace_id,
+        exc_info=error,
+    )
+    told = f"{type(error).__name__} (trace {trace_id})"
+    if last or row.attempts >= MOST_TRIES:
+        _end(row, _State.FAILED, error=told)
+        return
+    pause_s = TRY_AGAIN_S[row.attempts - 1]
+    _mine(row).update(due_at=database_time(later_s=pause_s), claim_until=None, last_error=told)
+
+
+def _end(row: QueuedTask, state: str, *, result: str | None = None, error: str = "") -> None:
+    fields = {"state": state, "claim_until": None, "last_error": error, "result": result}
+    if not _mine(row).update(ended_at=database_time(), **fields):
+        log.warning("task.lost", task=row.name, task_id=row.task_id)  # another process runs it
+
+
+def _mine(row: QueuedTask) -> QuerySet[QueuedTask]:
+    return QueuedTask.objects.filter(
+        pk=row.pk, claimed_by=row.claimed_by, attempts=row.attempts, state=_State.WAITING
+    )

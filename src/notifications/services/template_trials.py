@@ -1,0 +1,110 @@
+"""Templates tried out before anybody is sent one: compiled and rendered in render processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from notifications.domain.errors import FieldError, TemplateFault
+from notifications.infra.packing import packed
+from notifications.rendering.meter import LIMIT
+from notifications.rendering.pool import wire
+from notifications.rendering.pool.desk import Task, name_of, render_drafts
+from notifications.rendering.render import CompiledVersion
+
+Content = Mapping[str, Mapping[str, str]]
+Tried = wire.Reviewed | TemplateFault
+
+
+def tried_texts(
+    version: CompiledVersion, content: Content, *, principal: str
+) -> dict[tuple[str, str], Tried]:
+    """What compiling each text of a version tells, by locale and field as content names them.
+
+    principal: on whose behalf; each has one text at work at a time.
+
+    Raises:
+        RenderingBusy: no render process was free in time.
+    """
+    name = name_of(version)
+    places = [
+        (locale, field)
+        for locale, texts in content.items()
+        for field, source in texts.items()
+        if source
+    ]
+    tasks = [Task(wire.Review(name, field, locale), version) for locale, field in places]
+    answers = render_drafts(principal, tasks)
+    return {
+        place: answer
+        for place, answer in zip(places, answers, strict=True)
+        if isinstance(answer, wire.Reviewed | TemplateFault)
+    }
+
+
+def previews(
+    version: CompiledVersion, context: Mapping[str, Any], *, principal: str
+) -> list[tuple[str, str, wire.Previewed | TemplateFault]]:
+    """What every channel says in every locale, or why it cannot: (channel, locale, result).
+
+    Raises:
+        InvalidRequest: the context holds what cannot be handed on, such as number_out_of_range.
+        RenderingBusy: no render process was free in time.
+    """
+    name, example = name_of(version), msgspec.Raw(packed(context))
+    places = [(channel, locale) for channel in version.channels for locale in version.locales]
+    tasks = [
+        Task(wire.Preview(name, channel, locale, example), version) for channel, locale in places
+    ]
+    answers = render_drafts(principal, tasks)
+    return [
+        (channel, locale, answer)
+        for (channel, locale), answer in zip(places, answers, strict=True)
+        if isinstance(answer, wire.Previewed | TemplateFault)
+    ]
+
+
+def limit_errors(
+    version: CompiledVersion, context: Mapping[str, Any], *, principal: str
+) -> list[FieldError]:
+    """The texts that take more than a render may use, when they are rendered with an example.
+
+    An example may lack variables: such faults are no errors here.
+    """
+    errors: dict[str, FieldError] = {}
+    for channel, locale, shown in previews(version, context, principal=principal):
+        if isinstance(shown, TemplateFault) and shown.code == LIMIT:
+            field = version.field_of(channel) or f"{channel}_template"
+            at_home = locale == version.default_locale
+            place = field if at_home else f"translations.{locale}.{field}"
+            errors.setdefault(place, FieldError(place, LIMIT, shown.detail))
+    return list(errors.values())
+
+
+def first_fault(
+    version: CompiledVersion, context: Mapping[str, Any], *, principal: str
+) -> TemplateFault | None:
+    """Why a version cannot be sent any more; None when it can. A limit comes before all else.
+
+    Raises:
+        RenderingBusy: no render process was free in time.
+    """
+    tried = tried_texts(version, version.content, principal=principal).values()
+    faults = [each for each in tried if isinstance(each, TemplateFault)]
+    for fault in sorted(faults, key=lambda each: each.code != LIMIT):
+        return fault
+    for error in limit_errors(version, context, principal=principal):
+        return TemplateFault(error.detail, code=error.code)
+    return None
+
+
+def compared(old: str, new: str, *, principal: str) -> str | None:
+    """A unified diff with three lines of context; None where it would take too long.
+
+    Raises:
+        RenderingBusy: no render process was free in time.
+    """
+    (answer,) = render_drafts(principal, [Task(wire.Compare(old, new))])
+    return answer.diff if isinstance(answer, wire.Compared) else None

@@ -1,0 +1,40 @@
+"""What tests with processes of their own share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from carillon.bench.ground import PREPARED
+from carillon.servers import PostgresServer
+from tests.prepared import prepared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Migrates once for all tests of a run, which copy what came of it."""
+    base = Path(tmp_path_factory.getbasetemp())
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    folder.mkdir(exist_ok=True)
+    os.environ[PREPARED] = str(folder)
+    for kind in ("sqlite", "postgres"):
+        prepared(kind)
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(_prepared_databases: None) -> Iterator[PostgresServer]:
+    with PostgresServer(durable=False, prepared=prepared("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(_migrated_postgres: PostgresServer) -> str:
+    """The URL of a migrated PostgreSQL database that only this test uses."""
+    server, name = _migrated_postgres, f"test_{os.urandom(4).hex()}"
+    with psycopg.connect(server.url.replace("/postgres?", "/template1?"), autocommit=True) as base:
+        base.execute(f'CREATE DATABASE "{name}" TEMPLATE postgres')
+    return server.url.replace("/postgres?", f"/{name}?")

@@ -1,0 +1,66 @@
+"""Random legal rows straight in the tables, and workers over them: nobody else is held up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from carillon.servers import PostgresServer
+from tests.functional.installation import Installation, wait_until
+from tests.functional.row_fuzz import left_undone
+from tests.prepared import prepared
+
+pytestmark = pytest.mark.processes
+BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"])
+
+
+@contextmanager
+def installed(database: str, folder: Path) -> Iterator[Installation]:
+    """An installation on a database of its own."""
+    if database == "sqlite":
+        place = Installation(folder)
+        place.prepare()
+        yield place
+        return
+    with PostgresServer(durable=False, prepared=prepared("postgres")) as server:
+        yield Installation(folder, database_url=server.url)
+
+
+def hold_against(seed: int, odd: int, *, database: str, folder: Path) -> None:
+    """Plants rows, lets two workers at them, and waits until the good ones have all they must."""
+    with installed(database, folder) as place:
+        planted = place.python(
+            "import json\nfrom tests.functional.row_fuzz import plant\n"
+            f"print(json.dumps(plant({seed}, {odd})))"
+        )
+        wanted = json.loads(planted.splitlines()[-1])
+        with place.running("worker") as first, place.running("worker") as second:
+            left: dict[str, int] = {}
+
+            def done() -> bool:
+                left.clear()
+                left.update(left_undone(place.ask, wanted))
+                return not left
+
+            try:
+                wait_until(done, 45)
+            except AssertionError:
+                logs = [path.read_text()[-3_000:] for path in folder.glob("worker-*.log")]
+                pytest.fail("\n".join([f"seed {seed}: {left} are held up", *logs]))
+            assert (first.poll(), second.poll()) == (None, None), "a worker died"
+
+
+@BOTH
+def test_random_legal_rows_hold_up_nobody_else(database, tmp_path):
+    hold_against(20_301, 40, database=database, folder=tmp_path)
+
+
+@pytest.mark.proof
+@BOTH
+@pytest.mark.parametrize("seed", range(20))
+def test_random_legal_rows_of_many_seeds_hold_up_nobody_else(seed, database, tmp_path):
+    hold_against(seed, 200, database=database, folder=tmp_path)

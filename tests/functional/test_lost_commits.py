@@ -1,0 +1,176 @@
+"""Commits whose answer is lost, and commits that are lost themselves, over true connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from carillon.postgres.base import DatabaseWrapper
+from carillon.postgres.commits import fate_of
+from carillon.servers import PostgresServer
+from notifications.infra.commits import CommitInDoubt
+from tests.functional.cable import COMMIT, Cable
+from tests.functional.databases import admin, ask, connected
+from tests.pace import within
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(autouse=True)
+def _own_connections(django_db_blocker: Any) -> Iterator[None]:
+    """None of these is the tests' own database."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def cable(postgres: PostgresServer) -> Iterator[Cable]:
+    admin(postgres.url, "CREATE TABLE IF NOT EXISTS lost_commit (word text)")
+    admin(postgres.url, "TRUNCATE lost_commit")
+    with Cable(postgres) as found:
+        yield found
+
+
+@pytest.fixture
+def database(cable: Cable) -> Iterator[DatabaseWrapper]:
+    with connected(cable.url) as made:
+        made.settles_commits = True
+        yield made
+
+
+def rows(postgres: PostgresServer) -> int:
+    return int(admin(postgres.url, "SELECT count(*) FROM lost_commit"))
+
+
+@contextmanager
+def transaction(database: DatabaseWrapper) -> Iterator[None]:
+    """As Django's atomic block goes about it."""
+    database.ensure_connection()
+    database.set_autocommit(False)
+    try:
+        yield
+        database.commit()
+    except OperationalError:
+        database.close()  # as Django does where a rollback is not possible any more
+        raise
+    finally:
+        database.set_autocommit(True)
+
+
+def write(database: DatabaseWrapper) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO lost_commit VALUES ('x')")
+
+
+def write_and_commit(database: DatabaseWrapper, before_commit: Callable[[], None]) -> None:
+    with transaction(database):
+        write(database)
+        before_commit()
+
+
+@pytest.mark.parametrize("pool", [0, 3])
+def test_a_commit_that_stands_is_a_success_though_its_answer_was_lost(
+    postgres: PostgresServer, cable: Cable, pool: int
+) -> None:
+    done: list[str] = []
+    with connected(cable.url, pool=pool) as database:
+        database.settles_commits = True
+        with transaction(database):
+            write(database)
+            database.run_on_commit.append((set(), lambda: done.append("hook"), False))
+            cable.cut_at = COMMIT
+
+        assert rows(postgres) == 1
+        assert done == ["hook"]
+        assert ask(database) == 1
+        with transaction(database):
+            write(database)
+    assert rows(postgres) == 2
+
+
+def test_a_commit_that_never_arrived_is_a_plain_error(
+    postgres: PostgresServer, cable: Cable, database: DatabaseWrapper
+) -> None:
+    """Its backend may not have noticed yet that the client is gone: it is waited for."""
+    seen: list[str] = []
+
+    def lose() -> None:
+        assert database.connection is not None
+        xact_id = database.connection.xact_id
+        seen.append(admin(postgres.url, f"SELECT pg_xact_status('{xact_id}')"))
+        cable.lose_at = COMMIT
+
+    with pytest.raises(OperationalError) as caught:
+        write_and_commit(database, lose)
+
+    assert seen == ["in progress"]
+    assert not isinstance(caught.value, CommitInDoubt)
+    assert rows(postgres) == 0
+    assert ask(database) == 1
+
+
+@pytest.mark.parametrize("fate", ["cut_at", "lose_at"])
+def test_a_commit_that_nobody_can_be_asked_about_is_in_doubt_and_says_what_it_made(
+    cable: Cable, database: DatabaseWrapper, fate: str
+) -> None:
+    def pull() -> None:
+        database.made = {"notification_id": "7"}
+        cable.then_away = True
+        setattr(cable, fate, COMMIT)
+
+    with within(4), pytest.raises(CommitInDoubt) as caught:
+        write_and_commit(database, pull)
+
+    assert caught.value.made == {"notification_id": "7"}
+    cable.come_back()
+    assert ask(database) == 1
+
+
+def test_a_server_that_came_up_without_the_transaction_says_it_was_aborted(
+    database: DatabaseWrapper,
+) -> None:
+    ask(database)
+    assert database.connection is not None
+    database.connection.xact_id = str(1 << 30)  # not handed out yet
+
+    assert fate_of(database.connection) == "aborted"
+
+
+def test_a_write_outside_a_transaction_whose_answer_is_lost_is_in_doubt(
+    cable: Cable, database: DatabaseWrapper
+) -> None:
+    ask(database)
+    cable.cut_at = b"INSERT INTO lost"
+    with pytest.raises(CommitInDoubt):
+        write(database)
+
+    cable.cut_at = b"SELECT 1"
+    with pytest.raises(OperationalError) as caught:
+        ask(database)
+    assert not isinstance(caught.value, CommitInDoubt)
+
+
+def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
+    cable: Cable, database: DatabaseWrapper
+) -> None:
+    ask(database)
+    cable.cut_at = b"INSERT INTO lost"
+    with pytest.raises(OperationalError) as caught:
+        write_and_commit(database, lambda: None)
+    assert not isinstance(caught.value, CommitInDoubt)
+
+
+def test_only_those_who_ask_for_it_pay_for_it(database: DatabaseWrapper) -> None:
+    database.settles_commits = False
+    with transaction(database):
+        assert ask(database, "SELECT pg_current_xact_id_if_assigned() IS NULL")
+    database.settles_commits = True
+    with transaction(database):
+        ask(database)
+        session = database.connection
+        assert session is not None
+        assert session.xact_id == str(ask(database, "SELECT pg_current_xact_id()"))

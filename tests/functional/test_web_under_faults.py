@@ -1,0 +1,256 @@
+"""`carillon web` while its database is away, hangs, or is locked: every answer has a bound."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carillon.servers import PostgresServer
+from tests.functional.cable import COMMIT, Cable
+from tests.functional.databases import admin
+from tests.functional.installation import Installation, wait_until
+from tests.functional.web import SEND, Web, is_up, running
+
+pytestmark = pytest.mark.processes
+CSS = "/static/carillon/carillon.css"
+
+
+@pytest.fixture(scope="module")
+def cable(postgres: PostgresServer) -> Iterator[Cable]:
+    # A database of its own: what loops other tests left behind would be silent, and never ready.
+    admin(postgres.url, "CREATE DATABASE behind_the_cable")
+    with Cable(postgres, database="behind_the_cable") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, cable: Cable) -> Iterator[Web]:
+    """A web process whose PostgreSQL is at the other end of a cable."""
+    place = Installation(
+        tmp_path_factory.mktemp("web"), database_url=cable.url, waiting_requests="8"
+    )
+    place.prepare(demo=True)
+    with running(place) as found:
+        yield found
+
+
+@pytest.fixture
+def web(served: Web, cable: Cable) -> Iterator[Web]:
+    """The same, and well before and after the test."""
+    wait_until(lambda: is_up(served))
+    yield served
+    cable.thaw()
+    cable.come_back()
+
+
+def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
+    web: Web, cable: Cable
+) -> None:
+    assert web.send().status == 201
+    cable.freeze()
+    with ThreadPoolExecutor(16) as clients:
+        sends = [clients.submit(web.send) for _ in range(14)]
+        wait_until(lambda: any(each.done() for each in sends))  # those over the bound
+        for _ in range(5):
+            for path in ("/health/live", CSS):
+                answer = web.get(path)
+                assert answer.status == 200
+                assert answer.seconds < 0.2, (path, answer.seconds)
+        for path in ("/health/ready", "/health"):
+            answer = web.get(path)
+            assert answer.status == 503
+            assert answer.seconds < 2.2, (path, answer.seconds)
+            assert "the database does not answer" in answer.json["reasons"][0]
+        metrics = web.get("/metrics")
+        assert metrics.seconds < 5.2
+        assert b"notification_database_answers 0.0" in metrics.body
+        cable.thaw()
+        answers = [each.result() for each in sends]
+    assert {answer.status for answer in answers} <= {201, 503}
+    refused = [answer for answer in answers if answer.status == 503]
+    assert {answer.json["code"] for answer in refused} <= {"overloaded", "database_unavailable"}
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    wait_until(lambda: web.send().status == 201)
+
+
+def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_request_after(
+    web: Web, cable: Cable
+) -> None:
+    assert web.get("/health/ready").status == 200
+    cable.go_away()
+    for method, path, body in (
+        ("POST", SEND, {"user_id": 1}),
+        ("GET", "/api/v1/templates", None),
+        ("GET", "/api/admin/broadcasts", None),
+        ("GET", "/outbox", None),
+        ("GET", "/admin/", None),
+        ("GET", "/health/ready", None),
+    ):
+        answer = web.ask(method, path, body)
+        assert answer.status == 503, (path, answer.status, answer.body[:200])
+        if not path.startswith("/health"):
+            assert answer.headers["Retry-After"] == "1", path
+            page = not path.startswith("/api/")
+            assert (b"<h1>" in answer.body) is page
+            assert b"does not answer" in answer.body
+            assert page or answer.json["code"] == "database_unavailable"
+    cable.come_back()
+    assert web.send().status == 201
+    assert web.get("/health/ready").status == 200
+
+
+def test_what_was_hung_up_before_it_began_is_not_done(web: Web, cable: Cable) -> None:
+    """Four requests are in hand when the database hangs; those who waited and left are dropped."""
+    body = json.dumps(
+        {
+            "user_id": 1,
+            "template_path": "user.payment.success",
+            "channels": ["in_app"],
+            "context": {"amount": "1"},
+            "correlation_id": "left",
+        }
+    ).encode()
+    head = (
+        f"POST {SEND} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {web.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    assert web.send().status == 201
+    before = web.place.statuses()
+    cable.freeze()
+    clients = []
+    for _ in range(11):
+        client = socket.create_connection(("127.0.0.1", web.port))
+        client.sendall(head + body)
+        clients.append(client)
+    assert web.get("/health/live").status == 200  # by now all of them were read
+    for client in clients:
+        client.close()
+    assert web.get("/health/live").status == 200
+    cable.thaw()
+    wait_until(lambda: web.send().status == 201)
+    made = sum(web.place.statuses().values()) - sum(before.values())
+    assert made <= 2 * (4 + 1), made  # a message and a batch each
+
+
+MESSAGE = {
+    "template_path": "user.payment.success",
+    "channels": ["in_app"],
+    "context": {"amount": "1"},
+}
+TEXT = {"title": "t", "message": "t"}
+LATER = {"type": "x", "recipients": [1], "scheduled_at": "2190-01-01T00:00:00Z", **TEXT}
+BULK, SCHEDULE = "/api/v1/notifications/bulk", "/api/notifications/schedule/"
+ADDRESS = {
+    "to": {"email": "a@b.example"},
+    "template_path": "user.security.code",
+    "channels": ["email"],
+    "context": {"code": "123456"},
+}
+DRAFT = {"target_group": "all", **TEXT}
+POSTS = [
+    ("single", SEND, {"user_id": 1, **MESSAGE}, "notification_id"),
+    ("address", SEND, ADDRESS, "notification_id"),
+    ("bulk", BULK, {"recipients": [{"user_id": 1}], **MESSAGE}, "job_id"),
+    ("schedule", SCHEDULE, LATER, "notification_id"),
+    ("series", SCHEDULE, {**LATER, "recurrence": "FREQ=DAILY"}, "schedule_id"),
+    ("broadcast", "/api/admin/broadcasts/", DRAFT, "broadcast_id"),
+]
+
+
+@pytest.mark.parametrize(("_name", "path", "body", "named"), POSTS, ids=[p[0] for p in POSTS])
+def test_a_commit_whose_answer_is_lost_is_answered_with_what_became_of_it(
+    web: Web, cable: Cable, _name: str, path: str, body: dict[str, Any], named: str
+) -> None:
+    good = web.ask("POST", path, body)
+    assert good.status in (200, 201, 202), good.body
+
+    cable.cut_at = COMMIT
+    stands = web.ask("POST", path, body)
+    assert stands.status == good.status, stands.body
+
+    cable.lose_at = COMMIT
+    lost = web.ask("POST", path, body)
+    assert (lost.status, lost.json["code"]) == (503, "database_unavailable")
+
+    cable.then_away, cable.cut_at = True, COMMIT
+    doubt = web.ask("POST", path, body)
+    cable.come_back()
+    assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
+    assert doubt.headers["Retry-After"] == "1"
+    assert doubt.json[named] in doubt.json["status_url"]
+    assert web.get(doubt.json["status_url"]).status == 200
+
+    cable.then_away, cable.lose_at = True, COMMIT
+    doubt = web.ask("POST", path, body)
+    cable.come_back()
+    assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
+    assert web.get(doubt.json["status_url"]).status == 404
+
+
+@pytest.mark.parametrize("fate", ["cut_at", "lose_at"])
+def test_a_request_in_doubt_that_is_repeated_with_its_key_has_its_effect_once(
+    web: Web, cable: Cable, fate: str
+) -> None:
+    before = web.place.statuses()
+    key = f"key-{fate}"
+    cable.then_away = True
+    setattr(cable, fate, COMMIT)
+    doubt = web.send(key)
+    cable.come_back()
+    assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
+    assert doubt.json["idempotency_key"] == key
+    assert key in doubt.json["detail"]
+
+    again = web.send(key)
+    assert again.status == 201
+    assert ("Idempotency-Replayed" in again.headers) is (fate == "cut_at")
+    assert sum(web.place.statuses().values()) - sum(before.values()) == 2  # a batch, a message
+
+
+def test_a_lock_on_sqlite_that_is_held_for_long_is_503_with_a_time_to_repeat(
+    tmp_path: Path,
+) -> None:
+    place = Installation(tmp_path)
+    place.prepare(demo=True)
+    script = (
+        "from django.db import transaction\n"
+        "with transaction.atomic():\n    print('held', flush=True)\n    input()\n"
+    )
+    with running(place) as web:
+        with holding(place, script):
+            answer = web.send()
+            assert answer.status == 503
+            assert answer.json["code"] == "database_unavailable"
+            assert answer.headers["Retry-After"] == "1"
+            assert web.get("/health/live").seconds < 0.2
+            assert web.get("/health/ready").status == 200
+        assert web.send().status == 201
+
+
+@contextlib.contextmanager
+def holding(place: Installation, script: str) -> Iterator[None]:
+    """A process that has got somewhere (it says so), and goes on when the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import django; django.setup()\n{script}"],
+        env=place.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        assert process.stdout.readline() == b"held\n"
+        yield
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(30)

@@ -1,0 +1,86 @@
+"""A retry of a broadcast repeats what fails again after 60, 120 and 240 s, and then no more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from notifications.broadcast_batch import BroadcastBatchProcessor
+from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.messages import SendResult, Verdict
+from notifications.infra import clock
+from notifications.models import Broadcast, BroadcastRecipient, NotificationMessage
+from notifications.services.broadcast import BroadcastService, send_broadcast_async
+from notifications.services.broadcast_pages import list_page
+from notifications.settlement import settle
+from tests.integration.broadcasts.ground import (
+    keep,
+    launch,
+    make_broadcast,
+    settle_messages,
+)
+from tests.integration.factories import make_user
+from tests.integration.preferences.conftest import work
+
+pytestmark = pytest.mark.django_db
+
+
+def fails(item: Any, result: SendResult, *, at: Any) -> Any:
+    return settle(item, SendResult(Verdict.RETRY, error="away", error_code="away"), at=at)
+
+
+def failed_broadcast() -> Broadcast:
+    person = make_user(role="student").pk
+    made = launch(make_broadcast(channels=["email"]))
+    settle_messages(made, MessageStatus.FAILED, [person], error="away")
+    return keep(made)
+
+
+def waits(frozen: Any, seconds: tuple[float, ...]) -> None:
+    """Each try fails; the next one comes after so many seconds, and none after the last."""
+    with patch("notifications.settlement.settle", fails):
+        for pause in seconds:
+            assert work() == 1
+            message = NotificationMessage.objects.get()
+            assert message.status == "pending"
+            assert message.scheduled_at == clock.now() + timedelta(seconds=pause)
+            frozen.forward(pause - 1)
+            assert work() == 0
+            frozen.forward(1)
+        assert work() == 1
+    message = NotificationMessage.objects.get()
+    assert (message.status, message.attempts) == ("failed", 1 + len(seconds))
+
+
+def test_a_retry_waits_as_documented_and_gives_up_after_the_third(frozen: Any) -> None:
+    made = failed_broadcast()
+    assert BroadcastService.retry_failed(made.pk)["retried_count"] == 1
+    send_broadcast_async(made.pk, only_failed=True)
+    waits(frozen, (60, 120, 240))
+    assert keep(made).status == "failed"
+    assert BroadcastRecipient.objects.get().retries == 1
+
+
+def test_a_recipient_is_retried_three_times_at_most(frozen: Any) -> None:
+    made = failed_broadcast()
+    for count in (1, 1, 1, 0):
+        assert BroadcastService.retry_failed(made.pk)["retried_count"] == count
+        if count:
+            send_broadcast_async(made.pk, only_failed=True)
+            waits(frozen, (60, 120, 240))
+            keep(made)
+
+
+def test_the_task_of_a_retry_is_repeated_by_its_rows_three_times() -> None:
+    assert send_broadcast_async.max_retries == 3
+    assert BroadcastBatchProcessor.MAX_RETRIES == 3
+
+
+@pytest.mark.parametrize("search", ["SNOW", "snow", "Snow", "СНЕГ", "снег"])
+def test_a_search_knows_no_case(search: str) -> None:
+    wanted = make_broadcast(message="Snow everywhere; Снег везде")
+    make_broadcast(message="Rain")
+    assert [row.id for row in list_page(search=search).results] == [wanted.pk]

@@ -1,0 +1,168 @@
+"""What a broadcast's counts and recipients say is what became of the people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from directory.models import User
+from notifications.domain.broadcast_pace import eta_seconds
+from notifications.domain.callers import SYSTEM
+from notifications.domain.lifecycle import MessageStatus
+from notifications.infra import clock
+from notifications.models import (
+    Broadcast,
+    BroadcastRecipient,
+    DeliveryBatch,
+    UserNotificationPreference,
+)
+from notifications.services import broadcast_launch
+from notifications.services.broadcast_actions import cancel
+from notifications.services.broadcast_fold import reconcile
+from notifications.services.broadcast_pages import recipient_page
+from notifications.services.broadcast_progress import Progress, progress
+from notifications.services.users import UserService
+from tests.integration.broadcasts.ground import (
+    deliver,
+    keep,
+    launch,
+    make_broadcast,
+    make_people,
+    settle_messages,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _stopped_clock(frozen: Any) -> None:
+    """Time stands still."""
+
+
+def shown(broadcast: Broadcast) -> Progress:
+    found = progress(broadcast.pk, now=clock.now())
+    parts = (
+        found.sent_count,
+        found.failed_count,
+        found.pending_count,
+        found.suppressed_count,
+        found.uncertain_count,
+        found.cancelled_count,
+    )
+    assert found.total_recipients == sum(parts)
+    assert min(parts) >= 0
+    return found
+
+
+def by_api(key: int) -> None:
+    UserService().delete(identifier=key, caller=SYSTEM)
+
+
+def by_row(key: int) -> None:
+    User.objects.get(pk=key).delete()
+
+
+def by_query(key: int) -> None:
+    User.objects.filter(pk=key).delete()
+
+
+@pytest.mark.parametrize("delete", [by_api, by_row, by_query], ids=lambda each: each.__name__)
+def test_people_who_are_deleted_stay_counted(delete: Callable[[int], None]) -> None:
+    people = make_people(6)
+    made = launch(make_broadcast())
+    settle_messages(made, MessageStatus.SENT, people[:2])
+    settle_messages(made, MessageStatus.FAILED, people[2:3])
+    keep(made)
+    before = shown(made)
+
+    for key in (people[0], people[2], people[5]):  # sent, failed, waiting
+        delete(key)
+
+    assert shown(made) == before
+    assert reconcile(made.pk, now=clock.now()) == 0
+    deliver()
+    keep(made)
+    after = shown(made)
+    assert (after.sent_count, after.failed_count, after.suppressed_count) == (4, 1, 1)
+    rows = recipient_page(made).results
+    assert [row.user_id for row in rows] == people
+    gone = rows[5]
+    assert (gone.user_name, gone.email, gone.status) == ("", "", "suppressed")
+    assert gone.error_message == "user_inactive"
+
+
+def test_people_who_are_deleted_before_they_have_messages_stay_counted() -> None:
+    people = make_people(3)
+    made = make_broadcast()
+    broadcast_launch.begin(made.pk, now=clock.now())
+    assert broadcast_launch.take_snapshot(made.pk)
+    by_row(people[1])
+
+    assert broadcast_launch.carry_on(made.pk)
+    deliver()
+    keep(made)
+
+    found = shown(made)
+    assert (found.total_recipients, found.sent_count, found.suppressed_count) == (3, 2, 1)
+
+
+def test_the_total_is_there_from_the_launch_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 2)
+    make_people(5)
+    made = make_broadcast()
+    broadcast_launch.begin(made.pk, now=clock.now())
+    totals = [shown(made).total_recipients]
+    while not broadcast_launch.take_snapshot(made.pk, until=0.0):
+        totals.append(shown(made).total_recipients)
+    totals.append(shown(made).total_recipients)
+
+    assert set(totals) == {5}
+    assert len(totals) > 3
+
+
+def test_those_who_were_still_to_be_written_down_are_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 2)
+    make_people(5)
+    made = make_broadcast()
+    broadcast_launch.begin(made.pk, now=clock.now())
+    assert not broadcast_launch.take_snapshot(made.pk, until=0.0)
+
+    cancel(made.pk, now=clock.now())
+    keep(made)
+
+    found = shown(made)
+    assert (found.total_recipients, found.cancelled_count) == (5, 5)
+
+
+def test_the_suppressed_carry_their_reason() -> None:
+    people = make_people(3)
+    UserNotificationPreference.objects.create(user_id=people[0], in_app_enabled=False)
+    UserNotificationPreference.objects.create(user_id=people[1], notifications_enabled=False)
+    User.objects.filter(pk=people[2]).update(is_active=False)
+    made = launch(make_broadcast(target_group="custom", target_filter={"user_ids": people}))
+    deliver()
+    keep(made)
+
+    rows = BroadcastRecipient.objects.filter(broadcast=made).order_by("recipient_id")
+    told = {row.recipient_id: (row.state, row.error) for row in rows}
+    assert told[people[0]] == ("suppressed", "channel_off")
+    assert told[people[1]] == ("suppressed", "notifications_off")
+    assert shown(made).error_summary == ""
+
+
+def test_the_rest_takes_until_the_last_repetition(frozen: Any) -> None:
+    make_people(4)
+    made = launch(make_broadcast())
+    later = frozen.now + timedelta(seconds=300)
+    DeliveryBatch.objects.filter(source=made.source).update(due_at=later)
+
+    assert shown(made).eta_seconds == 300
+    assert eta_seconds(100, 10.0, last_due_s=300) == 300
+    assert eta_seconds(100, 0.1, last_due_s=300) == 1000
+    assert eta_seconds(0, 0.0, last_due_s=300) == 0
+    assert eta_seconds(5, 0.0) is None

@@ -1,0 +1,7 @@
+"""Callers for the tests of services whose doors are tested with them."""
+
+from __future__ import annotations
+
+from tests.integration.api.conftest import api, as_staff, as_user, staff, user, with_key
+
+__all__ = ["api", "as_staff", "as_user", "staff", "user", "with_key"]

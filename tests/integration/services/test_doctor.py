@@ -1,0 +1,100 @@
+"""The doctor tells the truth of settings, and of what is stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carillon.cli import doctor, doctor_settings
+from carillon.cli.processes import keep_address
+from carillon.settings.environment import Environment
+from notifications.infra import clock
+from notifications.models import KillSwitch
+
+HTTPS = Environment(public_url="https://notify.example.com", email_provider="smtp")
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("CARILLON_SMTP_HOTS", "did you mean CARILLON_SMTP_HOST?"),
+        ("CARILLON_EMAIL_FORM", "did you mean CARILLON_EMAIL_FROM?"),
+        ("CARILLON_REDISURL", "did you mean CARILLON_REDIS_URL?"),
+        ("carillon_public_url", "did you mean CARILLON_PUBLIC_URL?"),
+        ("CARILLON_QQQQQQQQQQQQ", "see docs/reference/settings.md"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, mend: str) -> None:
+    given = {name: "x", "CARILLON_SMTP_PORT": "25", "CARILLON_SERVED_AT": "x", "PATH": "x"}
+    (found,) = doctor_settings.misspelt(given)
+    assert (found.well, found.detail, found.mend) == (False, f"nobody reads {name}", mend)
+
+
+@pytest.mark.parametrize(
+    ("sender", "well"),
+    [
+        ("Carillon <notifications@localhost>", False),
+        ("a@mail.local", False),
+        ("a@host.localdomain", False),
+        ("nobody", False),
+        ("Carillon <hello@example.com>", True),
+    ],
+)
+def test_mails_leave_with_a_sender_in_the_world(sender: str, well: bool) -> None:
+    assert doctor_settings.sender(dataclasses.replace(HTTPS, email_from=sender)).well is well
+    sandbox = dataclasses.replace(HTTPS, email_from=sender, email_provider="sandbox")
+    assert doctor_settings.sender(sandbox).well
+
+
+def test_a_public_url_without_https_is_a_fault_once_mails_leave() -> None:
+    plain = dataclasses.replace(HTTPS, public_url="http://notify.example.com")
+    assert [each.well for each in doctor_settings.public_url(HTTPS)] == [True]
+    assert [each.well for each in doctor_settings.public_url(plain)] == [False]
+
+
+def test_a_port_that_differs_from_the_one_that_is_served_is_told(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    keep_address("127.0.0.1", 8141, tmp_path)
+    local = Environment(public_url="http://localhost:8000", data_dir=tmp_path)
+    monkeypatch.delenv("CARILLON_PUBLIC_URL", raising=False)
+    assert all(each.well for each in doctor_settings.public_url(local))  # it follows by itself
+    monkeypatch.setenv("CARILLON_PUBLIC_URL", "http://localhost:8000")
+    assert [each.name for each in doctor_settings.public_url(local) if not each.well] == ["port"]
+    right = dataclasses.replace(local, public_url="http://localhost:8141")
+    assert all(each.well for each in doctor_settings.public_url(right))
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [("sandbox", "sandbox: nothing leaves"), ("ses", "ses: mails leave by it")],
+)
+def test_what_leaves_is_not_said_to_stay(
+    provider: str, said: str, override_environment: Any
+) -> None:
+    override_environment(email_provider=provider)
+    assert doctor._email().detail == said
+
+
+def test_one_address_for_every_request_is_told() -> None:
+    behind = dataclasses.replace(HTTPS, production=True)
+    assert doctor_settings.proxies(HTTPS).well
+    found = doctor_settings.proxies(behind)
+    assert (found.well, found.detail) == (False, "every request has the address of the proxy")
+    assert doctor_settings.proxies(dataclasses.replace(behind, trusted_proxies=("10.0.0.1",))).well
+
+
+@pytest.mark.django_db
+def test_stops_in_force_are_told() -> None:
+    names = {each.name for each in doctor._health()}
+    assert "stops" not in names
+    KillSwitch.objects.create(
+        scope="channel", value="sms", reason="incident", actor="cli", created_at=clock.now()
+    )
+    (found,) = [each for each in doctor._health() if each.name == "stops"]
+    assert not found.well
+    assert found.detail == "stopped until somebody lifts it: channel sms (incident)"
+    assert "carillon kill-switch list" in found.mend

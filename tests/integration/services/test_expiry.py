@@ -1,0 +1,284 @@
+"""What has expired is deleted until nothing is left, a little at a time, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.db.models import Model
+
+from notifications.infra import clock
+from notifications.models import (
+    DigestBucket,
+    DigestItem,
+    FrequencyCount,
+    IdempotencyKey,
+    InboundSms,
+    ItemFault,
+    ProviderCallback,
+    ProviderFlow,
+    QueuedTask,
+    RefusedSend,
+    SmsCharge,
+    StatusEvent,
+    StoredAttachment,
+    TemplateOverrun,
+    ThrottleCount,
+    WebhookDelivery,
+)
+from notifications.services import expiry, maintenance
+from notifications.services.expiry import Step, delete_expired
+from notifications.services.maintenance import expired, maintain
+
+pytestmark = pytest.mark.django_db
+Make = Callable[[int, Any], Model]
+OLD = timedelta(days=1_000)
+ROWS: dict[str, tuple[type[Model], Make]] = {
+    "idempotency_keys_deleted": (
+        IdempotencyKey,
+        lambda n, at: IdempotencyKey(
+            principal="p", method="POST", route="r", key=f"{at}{n}", body_hash="", created_at=at
+        ),
+    ),
+    "refused_sends_deleted": (
+        RefusedSend,
+        lambda n, at: RefusedSend(
+            id=n + at.year * 1_000_000,
+            uuid=uuid4(),
+            category="c",
+            reasons=[],
+            actor="a",
+            at=at,
+        ),
+    ),
+    "frequency_counts_deleted": (
+        FrequencyCount,
+        lambda n, at: FrequencyCount(user_id=n, scope=str(at), channel="", window_s=1, until=at),
+    ),
+    "digests_deleted": (
+        DigestBucket,
+        lambda n, at: DigestBucket(
+            user_id=n,
+            channel="email",
+            frequency="daily",
+            period=str(at),
+            closes_at=at,
+            closed_at=at,
+            created_at=at,
+        ),
+    ),
+    "callbacks_deleted": (
+        ProviderCallback,
+        lambda n, at: ProviderCallback(
+            provider="generic", digest=f"{at}{n}", call={}, received_at=at
+        ),
+    ),
+    "status_events_deleted": (
+        StatusEvent,
+        lambda n, at: StatusEvent(message_id=n, kind="message.sent", at=at),
+    ),
+    "webhook_deliveries_deleted": (
+        WebhookDelivery,
+        lambda n, at: WebhookDelivery(
+            endpoint_id=n, event_id=at.year, state="delivered", created_at=at
+        ),
+    ),
+    "sms_charges_deleted": (
+        SmsCharge,
+        lambda n, at: SmsCharge(day=at.date(), message_id=n, attempt=1),
+    ),
+    "inbound_sms_deleted": (
+        InboundSms,
+        lambda n, at: InboundSms(
+            provider="twilio",
+            provider_message_id=f"{at}{n}",
+            keyword="other",
+            content={},
+            received_at=at,
+        ),
+    ),
+    "item_faults_deleted": (
+        ItemFault,
+        lambda n, at: ItemFault(
+            work="maintain", item=n + at.year * 1_000_000, failed_at=at, next_at=at
+        ),
+    ),
+    "queued_tasks_deleted": (
+        QueuedTask,
+        lambda n, at: QueuedTask(
+            task_id=f"{at}{n}",
+            name="t",
+            call="[]",
+            state="done",
+            due_at=at,
+            created_at=at,
+            ended_at=at,
+        ),
+    ),
+    "overruns_deleted": (
+        TemplateOverrun,
+        lambda n, at: TemplateOverrun(version_id=n + at.year * 1_000_000, source="s", last_at=at),
+    ),
+    "throttle_counts_deleted": (
+        ThrottleCount,
+        lambda n, at: ThrottleCount(key=f"{at:%y}{n}", began=at, not_before=at, until=at),
+    ),
+    "sessions_deleted": (
+        Session,
+        lambda n, at: Session(session_key=f"{at:%y}{n}", session_data="", expire_date=at),
+    ),
+    "idle_services_deleted": (
+        ProviderFlow,
+        lambda n, at: ProviderFlow(service=f"webhook|{n}.{at:%y}", last_success_at=at),
+    ),
+    "attachments_deleted": (
+        StoredAttachment,
+        lambda n, at: StoredAttachment(
+            about=b"", content=b"", first_key=n, last_key=n, keep_until=at
+        ),
+    ),
+}
+
+
+def fill(name: str, count: int, at: Any) -> type[Model]:
+    model, make = ROWS[name]
+    model._default_manager.bulk_create((make(n, at) for n in range(1, count + 1)), batch_size=1_000)
+    return model
+
+
+def test_every_table_that_expires_is_tried_here(frozen: Any) -> None:
+    assert expired(frozen.now).keys() == ROWS.keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_one_round_leaves_nothing_that_has_expired(
+    name: str, frozen: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(expiry.time, "sleep", lambda _seconds: None)
+    count = 700 if name == "attachments_deleted" else 6_000
+    model = fill(name, count, frozen.now - OLD)
+    fill(name, 3, frozen.now + timedelta(seconds=1))
+
+    assert maintain(seconds=1_000)[name] == count
+    assert model._default_manager.count() == 3
+    assert maintain()[name] == 0
+
+
+def test_what_hangs_on_a_row_goes_with_it(frozen: Any) -> None:
+    fill("digests_deleted", 1, frozen.now - OLD)
+    DigestItem.objects.create(
+        bucket=DigestBucket.objects.get(),
+        message_id=1,
+        notification_id=1,
+        category_id=1,
+        summary={},
+        at=frozen.now,
+    )
+    maintain()
+    assert not DigestItem.objects.exists()
+
+
+class TestBudget:
+    """Steps whose time a clock in the test's hand tells."""
+
+    @pytest.fixture
+    def spent(self, monkeypatch: Any) -> list[float]:
+        at = [1_000.0]
+        monkeypatch.setattr(clock, "monotonic", lambda: at[0])
+        return at
+
+    def table(self, spent: list[float], rows: int, row_s: float, asked: list[int]) -> Any:
+        left = [rows]
+
+        def delete(count: int) -> Step:
+            asked.append(count)
+            gone = min(count, left[0])
+            left[0] -= gone
+            spent[0] += gone * row_s
+            return Step(gone, gone, gone * row_s)
+
+        return delete
+
+    def run(self, tables: Any, *, until: float, rests: list[float] | None = None) -> Any:
+        rest = (rests if rests is not None else []).append
+        return delete_expired(tables, until=until, guard=lambda _name, step: step(), rest=rest)
+
+    def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
+        self, spent: list[float]
+    ) -> None:
+        table = {"slow": self.table(spent, 100_000, 0.001, [])}
+        first = self.run(table, until=spent[0] + 20)["slow"]
+        assert 19_000 < first < 21_000
+        rest = 0
+        while rest < 100_000 - first:
+            rest += self.run(table, until=spent[0] + 20)["slow"]
+        assert first + rest == 100_000
+        assert self.run(table, until=spent[0] + 20)["slow"] == 0
+
+    def test_a_great_table_holds_up_no_other(self, spent: list[float]) -> None:
+        done = self.run(
+            {
+                "great": self.table(spent, 10**9, 0.0001, []),
+                "small": self.table(spent, 3_000, 0.0001, []),
+            },
+            until=spent[0] + 5,
+        )
+        assert done["small"] == 3_000
+        assert done["great"] > 10_000
+
+    def test_each_table_has_a_step_even_when_the_time_is_over(self, spent: list[float]) -> None:
+        done = self.run(
+            {name: self.table(spent, 10, 100, []) for name in ("a", "b")}, until=spent[0]
+        )
+        assert done == {"a": 10, "b": 10}
+
+    @pytest.mark.parametrize("row_s", [0.1, 0.001, 0.00001])
+    def test_a_step_takes_no_longer_than_others_may_wait(
+        self, spent: list[float], row_s: float
+    ) -> None:
+        wanted_s = expiry.STEP_SQLITE_S if connection.vendor == "sqlite" else expiry.STEP_S
+        asked: list[int] = []
+        self.run({"x": self.table(spent, 10**9, row_s, asked)}, until=spent[0] + 60)
+        assert all(size * row_s <= wanted_s * 1.01 or size == 1 for size in asked[3:])
+        assert max(asked) <= 5_000
+        assert asked[-1] == pytest.approx(min(5_000, max(1, wanted_s / row_s)), rel=0.05)
+
+    def test_between_two_steps_it_rests_for_as_long(self, spent: list[float]) -> None:
+        rests: list[float] = []
+        self.run({"x": self.table(spent, 2_000, 0.0001, [])}, until=spent[0] + 60, rests=rests)
+        assert sum(rests) == pytest.approx(0.2, rel=0.2)
+
+    def test_a_table_that_fails_ends_and_the_others_go_on(self, spent: list[float]) -> None:
+        done = delete_expired(
+            {"bad": self.table(spent, 9, 1, []), "good": self.table(spent, 900, 0, [])},
+            until=spent[0] + 5,
+            guard=lambda name, step: None if name == "bad" else step(),
+            rest=lambda _seconds: None,
+        )
+        assert done == {"bad": 0, "good": 900}
+
+
+@pytest.mark.parametrize("name", sorted(ROWS.keys() - {"idle_services_deleted"}))
+def test_what_has_expired_is_found_by_an_index(name: str, frozen: Any, monkeypatch: Any) -> None:
+    """Without one, each step would read the table from its beginning."""
+    found: list[Any] = []
+    monkeypatch.setattr(maintenance, "oldest", lambda rows: found.append(rows) or len(found) - 1)
+    place = expired(frozen.now)[name]
+    over = StoredAttachment.objects.filter(keep_until__lt=frozen.now).order_by("keep_until")
+    rows = found[place] if isinstance(place, int) else over
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            plan = rows.values_list("pk", flat=True)[:500].explain()
+            assert "Index" in plan
+            assert "Sort" not in plan
+        else:
+            plan = rows.values_list("pk", flat=True)[:500].explain()
+            assert "INDEX" in plan
+            assert "B-TREE" not in plan

@@ -1,0 +1,247 @@
+"""What a waiting message waits for is told: the stop, the breaker, the limit, its order, its time.
+And what does not wait is in no gauge."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from notifications.domain.callers import SYSTEM
+from notifications.domain.channels import Lane
+from notifications.domain.flow import US
+from notifications.infra import clock
+from notifications.models import (
+    DeliveryBatch,
+    KillSwitch,
+    NotificationMessage,
+    ProviderFlow,
+    UserNotificationPreference,
+)
+from notifications.models.provider_flow import now_us
+from notifications.pipeline import prepare
+from notifications.queue import batches
+from notifications.queue.depth import Held, lane_depths
+from notifications.recording.record import record
+from notifications.runs import deliver_rows, row_outcome
+from notifications.services import NotificationService
+from tests.integration.factories import make_messages, make_template, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def send(user: Any = None, **more: Any) -> Any:
+    make_template()
+    return send_again(user or make_user(), **more)
+
+
+def send_again(user: Any, **more: Any) -> Any:
+    body = {
+        "template_path": "test.hello",
+        "user_id": user.pk,
+        "channel": "email",
+        "context": {"amount": 5},
+        **more,
+    }
+    return NotificationService().send(body=body, caller=SYSTEM)
+
+
+def told(answer: Any) -> list[tuple[str, str, str, datetime | None]]:
+    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    return [(each.kind, each.name, each.reason, each.until) for each in story.held_by]
+
+
+def work() -> None:
+    leases = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
+    deliver_rows(leases, owner="w")
+
+
+@pytest.fixture
+def smtp(override_environment: Any) -> None:
+    override_environment(email_provider="smtp", rate_limits=("smtp=14/s",))
+
+
+@pytest.mark.usefixtures("frozen")
+def test_nothing_holds_what_is_next() -> None:
+    assert told(send()) == []
+
+
+def test_a_message_without_a_template_is_told_of_like_others() -> None:
+    (message,) = make_messages(1)
+    assert told(message.notification) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "name"),
+    [
+        ("all", "", "all"),
+        ("channel", "email", "channel:email"),
+        ("category", "payment", "category:payment"),
+        ("template", "test.hello", "template:test.hello"),
+    ],
+)
+def test_a_stop_is_named_with_its_reason(frozen: Any, scope: str, value: str, name: str) -> None:
+    answer = send()
+    KillSwitch.objects.create(scope=scope, value=value, reason="repair", created_at=frozen.now)
+
+    assert told(answer) == [("kill_switch", name, "repair", None)]
+
+
+def test_an_open_breaker_is_named(frozen: Any, smtp: None) -> None:
+    answer = send()
+    until = now_us() + 60 * US
+    ProviderFlow.objects.create(service="smtp", open_until=until, last_fault_code="http_503")
+
+    expected = frozen.now + timedelta(seconds=60)
+    assert told(answer) == [("breaker", "smtp", "http_503", expected)]
+
+
+@pytest.mark.parametrize(("limit", "kind"), [("smtp=14/s", "limit"), ("smtp=off", "pause")])
+def test_a_full_limit_and_a_pause_are_named(
+    frozen: Any, override_environment: Any, limit: str, kind: str
+) -> None:
+    override_environment(email_provider="smtp", rate_limits=(limit,))
+    answer = send()
+    ProviderFlow.objects.create(service="smtp", next_at=now_us() + 30 * US)
+
+    assert told(answer) == [(kind, "smtp", "", frozen.now + timedelta(seconds=30))]
+
+
+def test_an_earlier_message_of_its_key_is_named(frozen: Any) -> None:
+    user = make_user()
+    send(user, ordering_key="order-1")
+    frozen.forward(1)
+    second = send_again(user, ordering_key="order-1")
+
+    assert told(second) == [("order", "ordering_key:order-1", "", None)]
+
+
+def test_what_waits_for_its_time_says_why(frozen: Any) -> None:
+    user = make_user()
+    quiet = {"quiet_hours_enabled": True, "quiet_hours_start": "11:00", "quiet_hours_end": "14:00"}
+    UserNotificationPreference.objects.create(user=user, timezone="UTC", **quiet)
+    answer = send(user)
+    work()
+
+    end = datetime(2030, 5, 1, 14, 0, tzinfo=UTC)
+    ((kind, name, _, until),) = told(answer)
+    assert (kind, until) == ("time", end)
+    assert name.startswith("quiet_hours")
+
+
+def test_a_scheduled_message_waits_for_its_time(frozen: Any) -> None:
+    due = frozen.now + timedelta(hours=1)
+    answer = send(scheduled_at=due.isoformat())
+
+    assert told(answer) == [("time", "scheduled", "", due)]
+
+
+def test_what_is_settled_waits_for_nothing(frozen: Any) -> None:
+    answer = send()
+    work()
+    KillSwitch.objects.create(scope="all", value="", reason="repair", created_at=frozen.now)
+
+    assert told(answer) == []
+
+
+def test_times_of_decisions_are_times(frozen: Any) -> None:
+    answer = send()
+    frozen.forward(1.25)
+    work()
+
+    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    assert [(each.event, each.at) for each in story.decisions] == [
+        ("accepted", frozen.now - timedelta(seconds=1.25)),
+        ("sent", frozen.now),
+    ]
+
+
+class TestEstimate:
+    """When a send says that it will be delivered."""
+
+    def test_after_quiet_hours(self, frozen: Any) -> None:
+        user = make_user()
+        quiet = {
+            "quiet_hours_enabled": True,
+            "quiet_hours_start": "11:00",
+            "quiet_hours_end": "14:00",
+        }
+        UserNotificationPreference.objects.create(user=user, timezone="UTC", **quiet)
+
+        assert send(user).estimated_delivery == datetime(2030, 5, 1, 14, 0, tzinfo=UTC)
+        scheduled = frozen.now + timedelta(hours=1)
+        later = send_again(user, scheduled_at=scheduled.isoformat())
+        assert later.estimated_delivery == datetime(2030, 5, 1, 14, 0, tzinfo=UTC)
+        urgent = send_again(user, priority=2)
+        assert urgent.estimated_delivery == frozen.now
+
+    def test_with_the_digest(self, frozen: Any) -> None:
+        user = make_user()
+        UserNotificationPreference.objects.create(
+            user=user, timezone="UTC", digest_frequency="hourly"
+        )
+
+        assert send(user).estimated_delivery == frozen.now + timedelta(hours=1)
+
+    def test_by_the_first_channel_that_is_open(self, frozen: Any) -> None:
+        user = make_user()
+        UserNotificationPreference.objects.create(
+            user=user, timezone="UTC", digest_frequency="hourly", email_enabled=False
+        )
+
+        answer = send(user, channel=None, channels=["email", "in_app"])
+        assert answer.estimated_delivery == frozen.now + timedelta(hours=1)
+
+
+def queued() -> int:
+    return lane_depths(dict.fromkeys(Lane, 60.0), Held())[Lane.DEFAULT].queued
+
+
+@pytest.mark.usefixtures("frozen")
+class TestGauges:
+    """How much waits is how much will be worked on."""
+
+    def test_what_is_cancelled_does_not_wait(self) -> None:
+        made = make_messages(3)
+        service = NotificationService()
+        for left, message in zip((2, 1, 0), made, strict=True):
+            service.cancel(identifier=message.notification.uuid, caller=SYSTEM)
+            assert queued() == left
+        assert not DeliveryBatch.objects.exists()
+
+    def test_what_is_moved_to_another_time_waits_once(self, frozen: Any) -> None:
+        due = frozen.now + timedelta(hours=1)
+        answer = send(scheduled_at=due.isoformat())
+        later = (due + timedelta(hours=1)).isoformat()
+
+        service = NotificationService()
+        service.move(identifier=answer.id, body={"scheduled_at": later}, caller=SYSTEM)
+
+        assert queued() == 1
+        assert DeliveryBatch.objects.count() == 1
+
+    def test_what_is_cancelled_while_a_worker_holds_the_batch(self) -> None:
+        made = make_messages(2)
+        (held,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
+        NotificationService().cancel(identifier=made[0].notification.uuid, caller=SYSTEM)
+        assert queued() == 1
+        batches.release([held], "w")
+        assert queued() == 1
+
+        work()
+
+        assert queued() == 0
+        rows = NotificationMessage.objects.order_by("pk")
+        assert [row.status for row in rows] == ["cancelled", "sent"]
+
+    def test_what_was_sent_before_the_rest_was_given_back(self) -> None:
+        make_messages(3)
+        (held,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
+        first = min(held.open_keys)
+        ready = prepare("email", {first: held}).ready
+        at = clock.now()
+        record([row_outcome(item, at=at) for item in ready], owner="w")
+        batches.release([held], "w")
+
+        assert queued() == 2

@@ -1,0 +1,327 @@
+"""`.delay()` without a broker: a row in the caller's transaction, which a worker process runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import NotRegistered, TimeoutError
+from django.db import connection, transaction
+from kombu.exceptions import EncodeError
+
+from carillon.celery import app
+from notifications.infra import processes, wakeups
+from notifications.models import QueuedTask
+from notifications.services import task_runner
+from notifications.services.broadcast import send_broadcast_async
+from notifications.services.queued_tasks import QueuedResult, TaskFailed, run
+from notifications.services.task_runner import TaskRunner
+from notifications.tasks import retry_failed_notifications
+from tests.documented_surface import CALLS, TASKS
+from tests.functional.installation import wait_until
+from tests.integration.factories import make_user
+
+pytestmark = pytest.mark.django_db
+rows = QueuedTask.objects
+calls: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def task() -> Iterator[Any]:
+    """A task that notes its calls, and raises what it is told to."""
+
+    @app.task(name="tests.noted")
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        calls.append((args, kwargs))
+        if "error" in kwargs:
+            raise RuntimeError(kwargs["error"])
+        return len(calls)
+
+    calls.clear()
+    yield noted
+    app.tasks.pop("tests.noted", None)
+
+
+def claimed(owner: str = "w", hold_s: float = 15) -> QueuedTask:
+    row = rows.claim(owner=owner, hold_s=hold_s)
+    assert row is not None
+    return row
+
+
+def test_a_call_is_a_row_of_the_callers_transaction(task: Any) -> None:
+    with transaction.atomic():
+        task.delay(1)
+        transaction.set_rollback(True)
+    assert not rows.exists()
+    answer = task.delay(1, word="two")
+    assert (answer.state, answer.ready(), answer.result) == ("PENDING", False, None)
+    assert calls == []  # nothing runs where it was asked for
+
+    run(claimed())
+    assert calls == [((1,), {"word": "two"})]
+    assert (answer.state, answer.successful(), answer.get()) == ("SUCCESS", True, 1)
+    assert len(calls) == 1
+
+
+def test_every_way_of_asking_writes_a_row(task: Any) -> None:
+    task.apply_async(args=[1])
+    task.s(2).delay()
+    app.send_task("tests.noted", [3], {"word": 4})
+    while (row := rows.claim(owner="w", hold_s=15)) is not None:
+        run(row)
+    assert calls == [((1,), {}), ((2,), {}), ((3,), {"word": 4})]
+
+
+def test_values_come_back_as_through_a_broker(task: Any) -> None:
+    at = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    task.delay(at, Decimal("1.5"), "ü\u2028\x00", {"deep": [None, True]})
+    run(claimed())
+    assert calls == [((at, Decimal("1.5"), "ü\u2028\x00", {"deep": [None, True]}), {})]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT call FROM notifications_queuedtask")
+        assert b"deep" not in bytes(cursor.fetchone()[0])  # sealed
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (lambda task: app.send_task("tests.unknown"), NotRegistered),
+        (lambda task: task.delay(object()), EncodeError),
+        (lambda task: task.delay("x" * 1_000_001), ValueError),
+        (lambda task: task.apply_async(link=task.s()), ValueError),
+        (lambda task: (task.s(1) | task.s(2)).delay(), ValueError),
+    ],
+    ids=["unknown name", "no JSON", "too long", "followers", "chain"],
+)
+def test_what_cannot_be_run_is_refused_where_it_is_asked(asked: Any, error: Any, task: Any) -> None:
+    with pytest.raises(error):
+        asked(task)
+    assert not rows.exists()
+
+
+def test_eta_countdown_and_expiry_are_kept(task: Any, frozen: Any) -> None:
+    soon = task.apply_async(args=["countdown"], countdown=30)
+    task.apply_async(args=["eta"], eta=frozen.now + timedelta(seconds=20))
+    late = task.apply_async(args=["expired"], countdown=25, expires=22)
+    assert rows.claim(owner="w", hold_s=15) is None
+    frozen.forward(40)
+    while (row := rows.claim(owner="w", hold_s=15)) is not None:
+        run(row)
+    assert [args for args, _ in calls] == [("eta",), ("countdown",)]
+    assert (soon.state, late.state) == ("SUCCESS", "REVOKED")
+
+
+def test_what_raises_is_tried_three_times_and_set_aside(task: Any, frozen: Any) -> None:
+    answer = task.delay(error="secret@example.com")
+    run(claimed())
+    assert rows.claim(owner="w", hold_s=15) is None
+    frozen.forward(10)
+    run(claimed())
+    frozen.forward(59)
+    assert rows.claim(owner="w", hold_s=15) is None
+    frozen.forward(1)
+    run(claimed())
+    frozen.forward(3_600)
+    assert rows.claim(owner="w", hold_s=15) is None
+
+    assert len(calls) == 3
+    assert (answer.state, answer.failed()) == ("FAILURE", True)
+    assert rows.get().last_error.startswith("RuntimeError (trace ")
+    with pytest.raises(TaskFailed, match="RuntimeError"):
+        answer.get()
+
+
+def test_what_kills_its_process_is_tried_three_times_and_set_aside(task: Any, frozen: Any) -> None:
+    answer = task.delay(1)
+    for _ in range(3):
+        claimed()  # and the process is gone
+        assert rows.claim(owner="heir", hold_s=15) is None
+        frozen.forward(15)
+    run(claimed())
+    assert calls == []
+    assert (answer.state, rows.get().last_error) == ("FAILURE", "its process died each time")
+
+
+def test_a_task_that_a_later_version_lacks_is_set_aside(task: Any) -> None:
+    answer = task.delay(1)
+    app.tasks.pop("tests.noted")
+    run(claimed())
+    assert (answer.state, calls) == ("FAILURE", [])
+
+
+def test_who_lost_its_claim_records_nothing(task: Any, frozen: Any) -> None:
+    task.delay(1)
+    lost = claimed("slow")
+    frozen.forward(15)
+    heir = claimed("heir")
+    run(lost)
+    assert rows.get().state == "waiting"
+    run(heir)
+    assert rows.get().state == "done"
+
+
+def test_get_runs_what_nobody_began_and_waits_for_what_somebody_did(task: Any) -> None:
+    assert task.delay(1).get() == 1
+    with pytest.raises(RuntimeError, match="oh"):
+        task.delay(error="oh").get()
+    assert rows.filter(state="failed").count() == 1
+    answer = task.delay(2)
+    claimed("another")
+    with pytest.raises(TimeoutError):
+        answer.get(timeout=0.01)
+    assert answer.state == "STARTED"
+
+
+@pytest.mark.parametrize("documented", TASKS)
+def test_every_documented_task_runs_from_its_row(documented: str) -> None:
+    """`.delay()` without a broker: the call is a row, and a worker runs it with its arguments."""
+    make_user(role="student")
+    space: dict[str, Any] = {}
+    exec(CALLS, space)
+    args, kwargs = space["ARGUMENTS"].get(documented.rpartition(".")[2], ([], {}))
+    app.loader.import_default_modules()
+    told = app.tasks[documented].delay(*args, **kwargs)
+    assert (told.state, rows.get(task_id=told.id).name) == ("PENDING", documented)
+    while told.state != "SUCCESS":
+        run(claimed())
+    assert told.result is None or told.result.get("success", True) is True
+
+
+def test_documented_tasks_run_from_their_rows(task: Any) -> None:
+    done = retry_failed_notifications.delay()
+    missing = send_broadcast_async.delay(99_999)
+    run(claimed())
+    run(claimed())
+    assert done.result == {"rescheduled": 0, "settled": 0}
+    assert (missing.state, rows.get(task_id=missing.id).attempts) == ("PENDING", 1)
+
+
+def test_with_a_broker_nothing_is_written(
+    task: Any, override_environment: Any, monkeypatch: Any
+) -> None:
+    override_environment(redis_url="redis://localhost:1")
+    asked: list[str] = []
+    monkeypatch.setattr(Celery, "send_task", lambda self, name, *_, **__: asked.append(name))
+    task.delay(1)
+    assert (asked, rows.exists()) == (["tests.noted"], False)
+
+
+def test_health_names_what_failed_and_what_waits(task: Any, frozen: Any, client: Any) -> None:
+    def reasons() -> list[str]:
+        found = client.get("/health").json()["reasons"]
+        return [text for text in found if text.startswith("tasks:")]
+
+    task.delay(error="oh")
+    assert reasons() == []
+    frozen.forward(61)
+    assert reasons() == ["tasks: the oldest queued task has waited for 61 s: does a worker run?"]
+    for _ in range(3):
+        run(claimed())
+        frozen.forward(100)
+    (told,) = reasons()
+    assert told.startswith("tasks: 1 queued tasks failed within a day: tests.noted (RuntimeError (")
+    frozen.forward(86_400)
+    assert reasons() == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRunner:
+    def test_it_runs_two_at_once_and_no_more(self) -> None:
+        go_on = threading.Event()
+
+        @app.task(name="tests.slow")
+        def slow() -> None:
+            calls.append("begun")
+            go_on.wait()
+
+        runner = TaskRunner(owner="w")
+        answers = [slow.delay() for _ in range(3)]
+        try:
+            assert runner.look() == 2
+            wait_until(lambda: len(calls) == 2)
+            assert runner.look() == 0
+            runner.renew()
+        finally:
+            go_on.set()
+        wait_until(lambda: runner.look() or len(calls) == 3)
+        wait_until(lambda: all(answer.successful() for answer in answers))
+        app.tasks.pop("tests.slow")
+
+    def test_a_commit_wakes_it_at_once(self, task: Any) -> None:
+        woken = threading.Event()
+        runner = TaskRunner(owner="w")
+        runner.hurry = woken.set
+        listener = threading.Thread(target=runner.listen)
+        listener.start()
+        wait_until(lambda: any(wakeups.socket_folder().glob("*.tasks")))
+        task.delay(1)
+        listener.join(10)
+        runner.close()
+        assert woken.is_set()
+        assert not any(wakeups.socket_folder().glob("*.tasks"))
+
+    def test_what_a_process_held_that_ended_is_free_at_once(
+        self, task: Any, monkeypatch: Any
+    ) -> None:
+        task.delay(1)
+        claimed("ended", 3_600)
+        monkeypatch.setattr(processes, "has_ended", lambda name: name == "ended")
+        runner = TaskRunner(owner="heir")
+        assert runner.look() == 0
+        runner.renew()
+        assert runner.look() == 1
+        wait_until(lambda: calls)
+        wait_until(lambda: rows.get().state == "done")
+
+
+def test_a_result_is_known_by_its_id_alone(task: Any) -> None:
+    answer = task.apply_async(task_id="mine")
+    assert (str(answer), QueuedResult("mine").state) == ("mine", "PENDING")
+    run(claimed())
+    assert QueuedResult("mine").get() == 1
+    QueuedResult("mine").forget()
+    assert not rows.exists()
+
+
+def test_tasks_that_hang_or_cannot_begin_take_no_place_for_ever(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    able = [False, False]
+
+    class Thread:
+        ident = None
+
+        def __init__(self, *, name: str, **_: Any) -> None:
+            self._name = name
+
+        def start(self) -> None:
+            if able and not able.pop():
+                raise RuntimeError("can't start new thread")
+            begun.append(self._name)  # and never ends
+
+    monkeypatch.setattr(
+        task_runner,
+        "threading",
+        SimpleNamespace(Lock=threading.Lock, Event=threading.Event, Thread=Thread),
+    )
+    for number in range(7):
+        task.delay(number)
+    runner = TaskRunner(owner="w")
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            runner.look()
+
+    assert runner.look() == 2
+    assert runner.look() == 0  # both places are taken
+    monkeypatch.setattr(task_runner, "LONGEST_S", -1.0)
+    runner.renew()
+
+    assert runner.look() == 2
+    assert begun == ["task tests.noted"] * 4

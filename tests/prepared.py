@@ -1,0 +1,59 @@
+"""Databases that are migrated once a run, and copied by every test that needs one.
+
+Some forty tests start the product on a database of its own; the migrations take seconds each time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from carillon.bench.ground import PREPARED, bare_environ
+from carillon.servers import PostgresServer
+
+
+def prepared(kind: str) -> Path:
+    """A folder to copy. kind: `sqlite` (a migrated data folder), `demo` (one with the demo data) or
+    `postgres` (the data of a server with a migrated database, which has ended)."""
+    folder = Path(os.environ[PREPARED])
+    ready = folder / kind
+    with (folder / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            made = folder / f"{kind}.making"
+            _MAKERS[kind](made)
+            made.rename(ready)
+    return ready
+
+
+def _sqlite(folder: Path, words: tuple[str, ...]) -> None:
+    folder.mkdir()
+    _carillon(*words, CARILLON_DATA_DIR=str(folder))
+
+
+def _postgres(folder: Path) -> None:
+    with PostgresServer(durable=False) as server:
+        _carillon("migrate", CARILLON_DATABASE_URL=server.url, CARILLON_DATA_DIR=str(server.folder))
+        server.stop()
+        subprocess.run(["/bin/cp", "-a", str(server.folder / "data"), str(folder)], check=True)
+
+
+def _carillon(*words: str, **environ: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "carillon", *words],
+        env={**bare_environ(), **environ},
+        check=True,
+        timeout=120,
+    )
+
+
+_MAKERS: dict[str, Callable[[Path], None]] = {
+    "sqlite": partial(_sqlite, words=("migrate",)),
+    "demo": partial(_sqlite, words=("demo", "--quiet")),
+    "postgres": _postgres,
+}

@@ -1,0 +1,241 @@
+"""Requests and their threads: what hangs holds up nothing else, and every wait has a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+
+from carillon.bridge import Bridge, Limits
+from carillon.refusals import refuse
+from tests.unit.api.test_bridge import scope
+
+THREADS = 2
+
+
+class Client:
+    """One request over ASGI. `leave` hangs up."""
+
+    def __init__(self, bridge: Bridge, path: str, **changes: Any) -> None:
+        self.sent: list[Any] = []
+        self._read = False
+        self._left = asyncio.Event()
+        self.task = asyncio.create_task(
+            bridge(scope(path=path, **changes), self._receive, self._send)
+        )
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._read:
+            self._read = True
+            return {"type": "http.request", "body": b""}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def leave(self) -> None:
+        self._left.set()
+
+    async def status(self) -> int | None:
+        """The answer's status; None for one that was dropped."""
+        await asyncio.wait_for(self.task, 10)
+        return self.sent[0]["status"] if self.sent else None
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+
+class Hanging:
+    """A WSGI application whose requests hang, those of `/still/` aside, until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go_on = threading.Event()
+        self.all_threads_hang = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        self.begun.append(path)
+        if path.startswith("/hang") or path.rstrip("/") in ("/health", "/metrics"):
+            if len(self.begun) >= THREADS:
+                self.all_threads_hang.set()
+            self.go_on.wait(10)
+        start_response("200 OK", [])
+        return [b"done"]
+
+
+@pytest.fixture
+async def hanging() -> AsyncIterator[Hanging]:
+    application = Hanging()
+    yield application
+    application.go_on.set()
+
+
+def bridge_of(application: Hanging, **limits: Any) -> Bridge:
+    chosen: dict[str, Any] = {"threads": THREADS, "waiting": 2, "patience": 5.0, **limits}
+    return Bridge(application, max_body_bytes=1000, limits=Limits(**chosen), refuse=refuse)
+
+
+async def fill(bridge: Bridge, hanging: Hanging) -> list[Client]:
+    """Has every request thread hang."""
+    clients = [Client(bridge, f"/hang/{number}") for number in range(THREADS)]
+    await asyncio.to_thread(hanging.all_threads_hang.wait, 5)
+    return clients
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/live/", "/health/ready", "/static/carillon/carillon.css"]
+)
+async def test_what_needs_no_database_is_answered_while_every_thread_hangs(
+    hanging: Hanging, path: str
+) -> None:
+    bridge = bridge_of(hanging)
+    await fill(bridge, hanging)
+
+    assert await Client(bridge, path).status() == 200
+
+
+async def test_more_than_may_wait_are_refused_at_once(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging)
+    first = await fill(bridge, hanging)
+    waiting = [Client(bridge, "/hang/later") for _ in range(2)]
+    await settle()
+
+    refused = Client(bridge, "/api/v1/notifications/send", method="POST")
+    assert await refused.status() == 503
+    assert refused.headers[b"retry-after"] == b"1"
+
+    hanging.go_on.set()
+    assert [await client.status() for client in [*first, *waiting]] == [200] * 4
+    assert "/api/v1/notifications/send" not in hanging.begun
+
+
+async def test_nobody_waits_for_a_thread_longer_than_the_bound(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging, patience=0.05)
+    await fill(bridge, hanging)
+
+    assert await Client(bridge, "/late").status() == 503
+    assert "/late" not in hanging.begun
+
+
+async def test_a_request_whose_client_left_before_it_began_never_begins(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging)
+    first = await fill(bridge, hanging)
+    gone, there = Client(bridge, "/gone"), Client(bridge, "/there")
+    await settle()
+    gone.leave()
+
+    assert await gone.status() is None
+    hanging.go_on.set()
+    assert await there.status() == 200
+    assert [await client.status() for client in first] == [200, 200]
+    assert "/gone" not in hanging.begun
+
+
+async def test_a_client_that_leaves_as_its_turn_comes_is_dropped_and_its_thread_serves_on(
+    hanging: Hanging,
+) -> None:
+    bridge = bridge_of(hanging, threads=1)
+    first = Client(bridge, "/hang/1")
+    await settle()
+    gone = Client(bridge, "/gone")
+    await settle()
+    pool = bridge._requests
+    turn = pool._queue[0]
+
+    pool._next()  # its turn comes, and in the same round of the loop it hangs up
+    gone.leave()
+    assert turn.done()
+
+    assert await gone.status() is None
+    hanging.go_on.set()
+    assert await first.status() == 200
+    assert await Client(bridge, "/next").status() == 200
+    assert "/gone" not in hanging.begun
+
+
+async def test_those_who_wait_are_served_in_their_order(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging, threads=1, waiting=10)
+    first = Client(bridge, "/hang/0")
+    await settle()
+    clients = []
+    for number in range(5):
+        clients.append(Client(bridge, f"/{number}"))
+        await settle()
+    hanging.go_on.set()
+    assert [await client.status() for client in [first, *clients]] == [200] * 6
+
+    assert hanging.begun == ["/hang/0", "/0", "/1", "/2", "/3", "/4"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/", "/metrics"])
+async def test_a_check_that_hangs_is_answered_in_time_and_again_when_it_hangs_no_more(
+    hanging: Hanging, path: str
+) -> None:
+    bridge = bridge_of(hanging, health_limit=0.05, metrics_limit=0.05)
+
+    late = [Client(bridge, path) for _ in range(4)]
+    assert [await client.status() for client in late] == [503] * 4
+    assert await Client(bridge, "/").status() == 200
+
+    hanging.go_on.set()
+    for _ in range(200):
+        again = Client(bridge, path)
+        if await again.status() == 200:
+            break
+    assert again.sent[0]["status"] == 200
+
+
+async def test_a_health_check_without_an_answer_has_the_form_of_one(hanging: Hanging) -> None:
+    bridge = bridge_of(hanging, health_limit=0.05)
+    client = Client(bridge, "/health")
+
+    assert await client.status() == 503
+    answer = json.loads(client.sent[1]["body"])
+    assert answer["status"] == "degraded"
+    assert answer["reasons"] == ["database: the checks did not end: the database does not answer"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("/api/v1/notifications/send", b"application/problem+json", '"code":"overloaded"'),
+        ("/api/admin/broadcasts/", b"application/json", '"code":"overloaded"'),
+        ("/preferences/secret-link", b"text/html; charset=utf-8", "503 Service Unavailable"),
+    ],
+)
+async def test_a_refusal_has_the_form_of_its_path(
+    hanging: Hanging, path: str, kind: bytes, words: str
+) -> None:
+    bridge = bridge_of(hanging, waiting=0)
+    await fill(bridge, hanging)
+    client = Client(bridge, path, headers=[(b"x-request-id", b"mine-1")])
+
+    assert await client.status() == 503
+    assert client.headers[b"content-type"] == kind
+    assert client.headers[b"retry-after"] == b"1"
+    assert client.headers[b"x-request-id"] == b"mine-1"
+    assert b"content-security-policy" in client.headers
+    assert words in client.sent[1]["body"].decode()
+
+
+async def test_a_closing_process_asks_its_clients_to_close_their_connections(
+    hanging: Hanging,
+) -> None:
+    bridge = bridge_of(hanging)
+    bridge.close()
+    client = Client(bridge, "/")
+
+    assert await client.status() == 200
+    assert client.headers[b"connection"] == b"close"

@@ -1,0 +1,223 @@
+"""Renders of a worker: interrupted when they take too long, and never anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from notifications.domain.errors import LimitExceeded
+from notifications.rendering.guard.board import SEQUENCE, Board, new_file
+from notifications.rendering.guard.departures import Departures
+from notifications.rendering.guard.interrupt import Interrupter, RenderInterrupted
+
+
+def busy(seconds: float) -> str:
+    """Uses so much CPU time, in Python."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+    return "done"
+
+
+@pytest.fixture
+def interrupter() -> Iterator[Interrupter]:
+    made = Interrupter(cpu_seconds=0.1, look_s=0.01)
+    made.start()
+    yield made
+    made.stop()
+
+
+class TestInterrupts:
+    def test_a_render_that_takes_too_much_cpu_time_is_interrupted(
+        self, interrupter: Interrupter
+    ) -> None:
+        began = time.thread_time()
+        with interrupter.slice(), pytest.raises(LimitExceeded) as caught:
+            interrupter.run(lambda: busy(30))
+
+        assert caught.value.is_overrun
+        assert time.thread_time() - began < 5
+
+    def test_one_that_waits_is_not(self, interrupter: Interrupter) -> None:
+        with interrupter.slice():
+            assert interrupter.run(lambda: threading.Event().wait(0.4)) is False
+
+    def test_many_short_ones_are_not(self, interrupter: Interrupter) -> None:
+        with interrupter.slice():
+            assert {interrupter.run(lambda: busy(0.01)) for _ in range(40)} == {"done"}
+
+    def test_the_next_one_is_as_free_as_the_first(self, interrupter: Interrupter) -> None:
+        with interrupter.slice():
+            for _ in range(3):
+                with pytest.raises(LimitExceeded):
+                    interrupter.run(lambda: busy(30))
+                assert interrupter.run(lambda: busy(0.01)) == "done"
+
+    def test_code_that_catches_all_exceptions_is_interrupted(
+        self, interrupter: Interrupter
+    ) -> None:
+        def stubborn() -> None:
+            for _ in range(1_000):
+                try:
+                    busy(0.05)
+                except Exception:
+                    continue
+
+        with interrupter.slice(), pytest.raises(LimitExceeded):
+            interrupter.run(stubborn)
+
+    def test_an_interrupt_that_was_swallowed_is_followed_by_another(
+        self, interrupter: Interrupter
+    ) -> None:
+        swallowed = []
+
+        def swallowing() -> None:
+            while len(swallowed) < 2:
+                try:
+                    busy(30)
+                except RenderInterrupted:
+                    swallowed.append(1)
+            busy(30)
+
+        with interrupter.slice(), pytest.raises(LimitExceeded):
+            interrupter.run(swallowing)
+        assert len(swallowed) == 2
+
+    def test_what_a_render_raises_passes(self, interrupter: Interrupter) -> None:
+        with interrupter.slice(), pytest.raises(ZeroDivisionError):
+            interrupter.run(lambda: 1 // 0)
+
+    def test_no_interrupt_strikes_after_its_render(self) -> None:
+        """Renders end as nearly as can be when they are interrupted, thousands of times."""
+        hasty = Interrupter(cpu_seconds=0.001, look_s=0.0005)
+        hasty.start()
+        ended = interrupted = 0
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(0.0001)  # as a worker's
+        try:
+            for turn in range(600):
+                with hasty.slice():
+                    try:
+                        hasty.run(lambda turn=turn: busy(0.0005 + (turn % 40) * 0.0001))
+                        ended += 1
+                    except LimitExceeded:
+                        interrupted += 1
+                sum(range(300))  # an interrupt that is late would strike here
+        finally:
+            hasty.stop()
+            sys.setswitchinterval(interval)
+
+        assert ended + interrupted == 600
+        assert interrupted > 10
+
+    def test_an_interrupt_leaves_no_mark_that_the_interpreter_goes_on_looking_for(
+        self, interrupter: Interrupter
+    ) -> None:
+        """A traced call hangs at such a mark, and every other call is slower."""
+        found: list[str] = []
+
+        def tracing(*_: Any) -> Any:
+            return tracing
+
+        def traced() -> None:
+            sys.settrace(tracing)
+            with interrupter.slice(), pytest.raises(LimitExceeded):
+                interrupter.run(lambda: busy(30))
+            found.append("went on")
+
+        thread = threading.Thread(target=traced, daemon=True)
+        thread.start()
+        thread.join(30)
+
+        assert found == ["went on"]
+
+    def test_slices_of_other_threads_follow_one_another(self, interrupter: Interrupter) -> None:
+        found: list[str] = []
+
+        def work() -> None:
+            with interrupter.slice():
+                try:
+                    interrupter.run(lambda: busy(30))
+                except LimitExceeded:
+                    found.append("interrupted")
+
+        for _ in range(2):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+
+        assert found == ["interrupted"] * 2
+
+
+class TestBoard:
+    def test_both_ends_see_the_same(self) -> None:
+        number = new_file()
+        one, other = Board(number), Board(number)
+
+        one.cells[SEQUENCE] = 7
+        one.source = "key:12"
+        assert (other.cells[SEQUENCE], other.source) == (7, "key:12")
+        one.source = "users"
+        assert other.source == "users"
+        one.close()
+        other.close()
+
+
+class TestDepartures:
+    async def test_nothing_departs_while_they_are_held(self) -> None:
+        departures, order = Departures(), []
+        holding, let_go = threading.Event(), threading.Event()
+
+        def render() -> None:
+            with departures.held():
+                holding.set()
+                let_go.wait(10)
+                order.append("rendered")
+
+        thread = threading.Thread(target=render)
+        thread.start()
+        await asyncio.to_thread(holding.wait, 10)
+
+        async def depart() -> None:
+            async with departures.leaving():
+                order.append("left")
+
+        task = asyncio.ensure_future(depart())
+        await asyncio.sleep(0)
+        assert order == []
+        let_go.set()
+        await asyncio.wait_for(task, 10)
+        thread.join()
+
+        assert order == ["rendered", "left"]
+
+    async def test_a_render_waits_for_what_is_leaving(self) -> None:
+        departures, order = Departures(), []
+
+        started = threading.Event()
+
+        def render() -> None:
+            started.set()
+            with departures.held():
+                order.append("rendered")
+
+        thread = threading.Thread(target=render)
+        async with departures.leaving():
+            thread.start()
+            await asyncio.to_thread(started.wait, 10)
+            order.append("left")
+        await asyncio.to_thread(thread.join)
+
+        assert order == ["left", "rendered"]
+
+    async def test_departures_do_not_wait_for_one_another(self) -> None:
+        departures = Departures()
+
+        async with departures.leaving(), departures.leaving():
+            await departures.open()

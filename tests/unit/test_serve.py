@@ -1,0 +1,145 @@
+"""The supervisor of `serve`: who ends by himself is started again, soon but not ever faster."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from carillon.cli import processes, serve
+from carillon.cli.serve import Child
+from notifications.watchdog import EXIT_CODE
+from tests.architecture.test_budgets import ROOT
+
+
+class Process:
+    """A child that ends when it is told to."""
+
+    started: list[list[str]] = []
+
+    def __init__(self, words: list[str], **_: Any) -> None:
+        self.returncode: int | None = None
+        self.pid = 7
+        self.killed = False
+        Process.started.append(words)
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+
+@pytest.fixture
+def now(monkeypatch: Any) -> list[float]:
+    at = [1_000.0]
+    monkeypatch.setattr(serve.subprocess, "Popen", Process)
+    monkeypatch.setattr(serve.time, "monotonic", lambda: at[0])
+    monkeypatch.setattr(Process, "started", [])
+    return at
+
+
+def wait_for_heir(child: Child, now: list[float]) -> float:
+    """Seconds from a child's end to the start of the next."""
+    began = now[0]
+    while child.process is None:
+        now[0] = round(now[0] + 0.1, 1)
+        child.look_after(now[0])
+    return round(now[0] - began, 1)
+
+
+@pytest.mark.parametrize("code", [EXIT_CODE, 0, 1, -9])
+def test_a_child_that_ends_by_itself_has_an_heir_at_once(
+    now: list[float], code: int, capsys: Any
+) -> None:
+    child = Child("worker")
+    child.look_after(now[0])
+    now[0] += 3_600
+    child.process.returncode = code
+    child.look_after(now[0])
+    assert wait_for_heir(child, now) <= 0.2
+    assert f"worker ended ({code}); again in 0.2 s" in capsys.readouterr().err
+    assert len(Process.started) == 2
+
+
+def test_one_that_ends_again_and_again_waits_longer_up_to_a_bound(now: list[float]) -> None:
+    child = Child("web", ["--port", "1"])
+    child.look_after(now[0])
+    pauses = []
+    for _ in range(6):
+        now[0] += 1
+        child.process.returncode = 1
+        child.look_after(now[0])
+        pauses.append(wait_for_heir(child, now))
+    assert pauses == [0.2, 1, 5, 15, 15, 15]
+    now[0] += 31  # it was well for a while
+    child.process.returncode = EXIT_CODE
+    child.look_after(now[0])
+    assert wait_for_heir(child, now) == 0.2
+    assert Process.started[0][-3:] == ["web", "--port", "1"]
+
+
+def test_one_that_stands_still_is_ended_unless_it_soon_goes_on(
+    now: list[float], monkeypatch: Any
+) -> None:
+    """A watchdog that dies after it stopped its worker leaves it so."""
+    still = [True]
+    monkeypatch.setattr(serve, "stands_still", lambda _pid: still[0])
+    child = Child("worker")
+    for seconds in (0, 1, 14):
+        child.look_after(now[0] + seconds)
+    still[0] = False
+    child.look_after(now[0] + 15)
+    still[0] = True
+    child.look_after(now[0] + 20)
+    assert not child.process.killed
+    child.look_after(now[0] + 36)
+    assert child.process.killed
+
+
+def test_no_password_is_made_before_the_port_is_bound(monkeypatch: Any) -> None:
+    """It is shown once: a start that fails must not have shown it."""
+    done: list[str] = []
+    for name in ("keep_metrics_in_files", "setup_django"):
+        monkeypatch.setattr(serve, name, lambda: None)
+    monkeypatch.setattr(serve, "tell_address", lambda *_: None)
+    monkeypatch.setattr(serve, "load_demo", lambda **_: done.append("demo"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        answer = CliRunner().invoke(
+            serve.command, ["--demo", "--port", str(taken.getsockname()[1])]
+        )
+    assert answer.exit_code == 1
+    assert "cannot listen on 127.0.0.1:" in answer.output
+    assert done == []
+
+
+def test_make_run_serves_the_port_that_is_asked_for() -> None:
+    said = subprocess.run(
+        ["make", "-n", "run", "PORT=8141"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "carillon serve --demo --port 8141" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8141"),
+        ("0.0.0.0", "http://127.0.0.1:8141"),
+        ("::", "http://127.0.0.1:8141"),
+        ("::1", "http://[::1]:8141"),
+    ],
+)
+def test_what_is_served_is_told_to_every_process_of_the_group(
+    monkeypatch: Any, tmp_path: Path, host: str, shown: str
+) -> None:
+    monkeypatch.setattr(processes.os, "environ", {})
+    processes.tell_address(host, 8141)
+    assert processes.os.environ == {"CARILLON_SERVED_AT": shown}
+    assert processes.kept_address(tmp_path) == ""
+    processes.keep_address(host, 8141, tmp_path)
+    assert processes.kept_address(tmp_path) == shown
+    assert (tmp_path / "web-address").stat().st_mode & 0o777 == 0o600
