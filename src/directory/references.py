@@ -54,6 +54,35 @@ def read_person(value: object, *, written: bool = False) -> PersonKey | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Misnamed:
+    """Why two fields name nobody: the field that is wrong, an error code, what to do."""
+
+    field: str
+    code: str
+    detail: str
+
+
+def person_named(
+    user_id: object, external_id: object, *, written: bool = False
+) -> PersonKey | Misnamed | None:
+    """Whom the fields `user_id` and `external_id` of a request name together; None where both are
+    left out, Misnamed (invalid, invalid_user, invalid_external_id) where they name nobody.
+
+    written: as for `read_person`.
+    """
+    if external_id is None:
+        if user_id is None:
+            return None
+        key = read_person(user_id, written=written)
+        return key or Misnamed("user_id", "invalid_user", f"user_id must be {HOW}")
+    if user_id is not None:
+        return Misnamed("external_id", "invalid", "give user_id or external_id, not both")
+    limit = f"external_id must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
+    named = external_id_of(external_id)
+    return named or Misnamed("external_id", "invalid_external_id", limit)
+
+
 def external_id_of(value: object) -> ExternalId | None:
     """The external_id in a field of that name; None when it is none."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_EXTERNAL_ID:

@@ -59,7 +59,7 @@ def notifications(request: ApiRequest) -> NotificationList:
     page = page_of(request)
     query = request.query
     filters: dict[str, Any] = {name: query[name] for name in _FILTERS if query[name]}
-    whose = whom(query["user"] or None, query["external_id"] or None, written=True)
+    whose = whom(query["user"] or None, query["external_id"] or None, written=True, field="user")
     if whose is not None:
         filters["user"] = whose
     found = NotificationService().list(

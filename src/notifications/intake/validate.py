@@ -10,10 +10,9 @@ from typing import Any
 
 from directory.references import (
     HOW,
-    LONGEST_EXTERNAL_ID,
+    Misnamed,
     PersonKey,
-    external_id_of,
-    read_person,
+    person_named,
 )
 from directory.texts import unstorable
 from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
@@ -138,8 +137,8 @@ def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
         known = ", ".join(BulkRecipient.__struct_fields__)
         return Rejection(index, "unknown_field", f"holds a field that is not known; known: {known}")
     user = _person_in(item)
-    if isinstance(user, str):
-        return Rejection(index, "invalid_user", user)
+    if isinstance(user, Misnamed):
+        return Rejection(index, "invalid_user", user.detail)
     channel = item.get("channel")
     if channel is not None and channel not in Channel.__members__.values():
         return Rejection(index, "invalid_channel", f"channel must be one of {_CHANNELS}")
@@ -204,35 +203,19 @@ def _terms(
 
 
 def _user(fields: Fields, *, wanted: bool) -> PersonKey | None:
-    value, theirs = fields.body.get("user_id"), fields.body.get("external_id")
-    if value is None and theirs is None:
-        if wanted:
-            fields.fault("user_id", "required", f"is required: {HOW} (or use external_id or to)")
+    named = person_named(fields.body.get("user_id"), fields.body.get("external_id"))
+    if isinstance(named, Misnamed):
+        fields.fault(named.field, named.code, named.detail)
         return None
-    if theirs is None:
-        user = read_person(value)
-        if user is None:
-            fields.fault("user_id", "invalid_user", f"must be {HOW}")
-        return user
-    if value is not None:
-        fields.fault("external_id", "invalid", "give user_id or external_id, not both")
-        return None
-    named = external_id_of(theirs)
-    if named is None:
-        detail = f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
-        fields.fault("external_id", "invalid_external_id", detail)
+    if named is None and wanted:
+        fields.fault("user_id", "required", f"is required: {HOW} (or use external_id or to)")
     return named
 
 
-def _person_in(item: Mapping[str, Any]) -> PersonKey | str:
+def _person_in(item: Mapping[str, Any]) -> PersonKey | Misnamed:
     """Whom a recipient of a bulk call means, or what is wrong with it."""
-    theirs = item.get("external_id")
-    if theirs is None:
-        return read_person(item.get("user_id")) or f"user_id must be {HOW}"
-    if item.get("user_id") is not None:
-        return "give user_id or external_id, not both"
-    limit = f"external_id must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
-    return external_id_of(theirs) or limit
+    named = person_named(item.get("user_id"), item.get("external_id"))
+    return named or Misnamed("user_id", "required", f"user_id must be {HOW}")
 
 
 def _address(fields: Fields) -> dict[str, str] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from directory.models import User
 from directory.references import (
     HOW,
-    LONGEST_EXTERNAL_ID,
+    Misnamed,
     PersonKey,
-    external_id_of,
+    person_named,
     read_person,
 )
 from notifications.domain.callers import Caller
@@ -50,28 +50,24 @@ def staff_is_protected() -> Refused:
 
 
 def whom(
-    user_id: object = None, external_id: object = None, *, written: bool = False
+    user_id: object = None,
+    external_id: object = None,
+    *,
+    written: bool = False,
+    field: str = "user_id",
 ) -> PersonKey | None:
     """Whom the two fields (or, `written`, the two query parameters) of a request mean; None where
-    both are left out.
+    both are left out. field: what the request calls `user_id`.
 
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
     """
-    if external_id is None:
-        if user_id is None:
-            return None
-        key = read_person(user_id, written=written)
-        if key is None:
-            raise _fault("invalid_user", f"must be {HOW}")
-        return key
-    if user_id is not None:
-        raise _fault("invalid", "give user_id or external_id, not both")
-    theirs = external_id_of(external_id)
-    if theirs is None:
-        detail = f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
-        raise InvalidRequest([FieldError("external_id", "invalid_external_id", detail)])
-    return theirs
+    named = person_named(user_id, external_id, written=written)
+    if isinstance(named, Misnamed):
+        detail = named.detail.replace("user_id", field)
+        path = field if named.field == "user_id" else named.field
+        raise InvalidRequest([FieldError(path, named.code, detail)])
+    return named
 
 
 def _key(caller: Caller, identifier: object) -> PersonKey:

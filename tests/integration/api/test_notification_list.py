@@ -251,3 +251,8 @@ def test_a_time_that_cannot_be_is_told(hours: int | None, code: str, platform: A
     change = {} if hours is None else {"scheduled_at": (now + timedelta(hours=hours)).isoformat()}
     answer = platform.patch(f"{LIST}/{made}", change, format="json")
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_a_wrong_parameter_is_told_by_its_own_name(platform: APIClient) -> None:
+    (error,) = platform.get(f"{LIST}?user=p-7").json()["errors"]
+    assert (error["path"], error["detail"][:12]) == ("user", "user must be")
