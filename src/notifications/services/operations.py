@@ -18,6 +18,8 @@ from notifications.domain.identifiers import parse_key
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, wakeups
 from notifications.models import (
+    ApiKey,
+    Broadcast,
     BroadcastNews,
     Category,
     DeadLetter,
@@ -36,6 +38,8 @@ from notifications.queue.leases import NewBatch
 from notifications.services.answers import DeadLetterAnswer, StopAnswer
 
 _AT_ONCE = 500
+_SOURCES = ("users", "digest", "system", "cli")
+"""What messages come from beside keys and broadcasts (`Caller.source`)."""
 
 
 class OperationsService:
@@ -162,28 +166,49 @@ def _check_stop(scope: str, value: str, reason: str) -> None:
         errors.append(FieldError("value", "invalid", detail))
     elif scope != KillSwitch.Scope.ALL and not value:
         errors.append(FieldError("value", "required", f"name the {scope} to stop"))
-    known_values = {
-        KillSwitch.Scope.CHANNEL: list(Channel),
-        KillSwitch.Scope.PROVIDER: list(PROVIDERS),
-        KillSwitch.Scope.CATEGORY: list(Category.objects.values_list("key", flat=True)),
-    }.get(scope)  # type: ignore[call-overload]  # an unknown scope finds nothing
-    if value and known_values is not None and value not in known_values:
-        detail = f"{value!r} is no {scope}; known: {', '.join(known_values)}"
-        errors.append(FieldError("value", f"unknown_{scope}", detail))
-    if value and scope == KillSwitch.Scope.VERSION and not _is_version(value):
-        detail = "must be the id of a version, alone or with @ and a source: 12, 12@key:3"
-        errors.append(FieldError("value", "unknown_version", detail))
-    if value and scope == KillSwitch.Scope.TEMPLATE:
-        errors += _unknown_template(value)
+    elif value:
+        errors += _unknown_value(scope, value)
     if not reason.strip():
         errors.append(FieldError("reason", "required", "say why: whoever lifts the stop will ask"))
     if errors:
         raise InvalidRequest(errors)
 
 
+def _unknown_value(scope: str, value: str) -> list[FieldError]:
+    """A fault for a value that names nothing: nothing would be stopped."""
+    if scope == KillSwitch.Scope.TEMPLATE:
+        return _unknown_template(value)
+    if scope == KillSwitch.Scope.VERSION and not _is_version(value):
+        detail = "must be the id of a version, alone or with @ and a source: 12, 12@key:3"
+    elif scope == KillSwitch.Scope.SOURCE and not _is_source(value):
+        detail = f"must be {', '.join(_SOURCES)}, or key: or broadcast: and the id of one"
+    else:
+        known_values: dict[str, list[str]] = {
+            KillSwitch.Scope.CHANNEL: list(Channel),
+            KillSwitch.Scope.PROVIDER: list(PROVIDERS),
+            KillSwitch.Scope.CATEGORY: list(Category.objects.values_list("key", flat=True)),
+        }
+        known = known_values.get(scope, [value])
+        if value in known:
+            return []
+        detail = f"{value!r} is no {scope}; known: {', '.join(known)}"
+    return [FieldError("value", f"unknown_{scope}", detail)]
+
+
 def _is_version(value: str) -> bool:
-    key = parse_key(value.partition("@")[0])
-    return key is not None and TemplateVersion.objects.filter(pk=key).exists()
+    version, at, source = value.partition("@")
+    key = parse_key(version)
+    exists = key is not None and TemplateVersion.objects.filter(pk=key).exists()
+    return exists and (not at or _is_source(source))
+
+
+def _is_source(value: str) -> bool:
+    kind, _, key = value.partition(":")
+    if kind == "key":
+        return ApiKey.objects.filter(pk=parse_key(key) or 0).exists()
+    if kind == "broadcast":
+        return Broadcast.objects.filter(pk=parse_key(key) or 0).exists()
+    return value in _SOURCES
 
 
 def _unknown_template(path: str) -> list[FieldError]:
