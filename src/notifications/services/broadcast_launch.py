@@ -202,7 +202,7 @@ def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
     """Gives every recipient their messages; True once all have them."""
     while not put_part(broadcast_id, MESSAGE_BATCH):
         if _is_over(until):
-            return False
+            break
     return find_broadcast(broadcast_id).messaged_done
 
 
@@ -218,7 +218,8 @@ def put_part(broadcast_id: int, size: int) -> bool:
             _mark(broadcast_id, messaged_done=True)
             return True
         _accept(locked, waiting)
-        _mark(broadcast_id, messaged_after=waiting[-1].person)
+        last = len(waiting) < size
+        _mark(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
     return False
 
 
