@@ -24,6 +24,9 @@ from notifications.services.cancelling import lock_waiting
 from notifications.services.driving import deliver_leases, enlist
 from notifications.services.holding import holds_of
 
+_MISSES = 10
+"""So often a message may come too late for its slot before a caller hears of it."""
+
 Sleep = Callable[[float], Awaitable[Any]]
 
 
@@ -47,6 +50,7 @@ class NotificationDeliveryEngine:
         Raises:
             Conflict: already_sending when a worker has it in hand.
         """
+        missed = 0
         while True:
             attempts = message.attempts
             lease = await sync_to_async(self._lease)(message)
@@ -54,8 +58,12 @@ class NotificationDeliveryEngine:
                 break
             await deliver_leases([lease], owner=self._owner)
             await message.arefresh_from_db()
-            if message.status != MessageStatus.PENDING or message.attempts == attempts:
+            if message.status != MessageStatus.PENDING:
                 break
+            if message.attempts == attempts:
+                missed += 1
+                if missed > _MISSES or not await sync_to_async(_was_late)(message):
+                    break
             await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
         return await sync_to_async(_result)(message)
 
@@ -98,6 +106,12 @@ class NotificationDeliveryEngine:
             return batches.lease_one(
                 batch_id, owner=self._owner, seconds=environment().lease_seconds
             )
+
+
+def _was_late(message: NotificationMessage) -> bool:
+    """Whether the message came too late for its slot: nothing was called."""
+    history = message.history()
+    return bool(history) and history[-1]["reason"] == "not_started"
 
 
 def _result(message: NotificationMessage) -> DeliveryResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -16,6 +17,8 @@ from directory.models import User
 from notifications.delivery.services import use_troubled
 from notifications.domain.errors import Conflict
 from notifications.domain.flow import US
+from notifications.flights import Desk
+from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
     KillSwitch,
@@ -96,6 +99,29 @@ class TestNotificationDeliveryEngine:
 
         assert (result.success, result.error, result.retry) == (False, "Service unavailable", False)
         assert mock_send.call_count == 3
+
+    @pytest.mark.parametrize(("late", "sent"), [(2, True), (99, False)])
+    @patch("notifications.services.FCMPushProvider.send")
+    async def test_who_comes_too_late_for_a_slot_tries_the_next(
+        self, mock_send, frozen, monkeypatch, late, sent
+    ):
+        """The process was scheduled too late, as on a machine under load: nothing was called."""
+        mock_send.return_value = {"success": True, "message_id": "fcm_message_789"}
+        slots = []
+
+        async def slot(provider: str, items: Any) -> float | None:
+            slots.append(provider)
+            return clock.monotonic() - 1 if len(slots) <= late else None
+
+        async def sleep(seconds: float) -> None:
+            frozen.forward(seconds)
+
+        monkeypatch.setattr(Desk, "_wait_for_slot", staticmethod(slot))
+        message = await sync_to_async(make_push)()
+        result = await NotificationDeliveryEngine(sleep=sleep).deliver_message(message)
+
+        assert (result.success, result.retry) == (sent, not sent)
+        assert (len(slots), mock_send.call_count) == ((3, 1) if sent else (11, 0))
 
     async def test_a_message_in_a_workers_hands_is_refused(self):
         (message,) = await sync_to_async(make_messages)(1)
