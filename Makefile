@@ -8,6 +8,7 @@ SERVING := $(VENV)/.serving
 COVERED := tests/unit tests/integration/queue tests/integration/models
 # Coverage would slow down what is measured here, by half.
 TIMED := tests/unit/rendering/test_linear.py tests/unit/rendering/test_sandbox.py
+COVER := $(BIN)/python -m slipcover --source src --omit '*/migrations/*,*/carillon/bench/*' --json --out
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command 'make lock'
 
@@ -52,15 +53,17 @@ run: $(SERVING) ## serve everything with SQLite, the sandbox providers and demo 
 	@exec $(BIN)/carillon serve --demo --port $(PORT)
 
 test: check ## everything: checks, then all tests on SQLite, then those of rows on PostgreSQL
-	@$(BIN)/coverage erase
 	@# Coverage is measured once: where all is in one process, and on PostgreSQL.
-	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n 2 --cov --cov-report= --cov-fail-under=0 \
+	@TEST_DATABASE=sqlite $(COVER) .coverage-sqlite.json -m pytest -q -n 2 \
 		$(COVERED) $(TIMED:%=--ignore=%) $(ARGS)
 	@# Four at once on two cores: what starts processes waits most of its time.
-	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n 4 -m "not strict" $(COVERED:%=--ignore=%) \
-		tests $(TIMED) $(ARGS)
-	@TEST_DATABASE=postgres $(BIN)/python -m pytest -q -n 2 -m "not once" --cov --cov-append \
-		--cov-report=term:skip-covered tests/integration $(ARGS)
+	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n 4 --dist loadgroup -m "not strict" \
+		$(COVERED:%=--ignore=%) tests $(TIMED) $(ARGS)
+	@TEST_DATABASE=postgres $(COVER) .coverage-postgres.json -m pytest -q -n 2 -m "not once" \
+		tests/integration $(ARGS)
+	@$(BIN)/python -m slipcover --skip-covered --fail-under 90 --out .coverage.json \
+		--merge .coverage-sqlite.json .coverage-postgres.json > .coverage.txt; \
+		done=$$?; tail -n 2 .coverage.txt; exit $$done
 
 fast: install ## the tests that need no database and no processes
 	@$(BIN)/python -m pytest tests/unit -q $(ARGS)

@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
+from notifications.delivery.services import use_troubled
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
 from notifications.rendering import usage, versions
@@ -38,11 +39,27 @@ def lay_ground_again(sender: Any, **_: Any) -> None:
         _ground.lay_ground(apps, connection.schema_editor())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Exhaustive forms run in `make proof` alone."""
+    """Exhaustive forms run in `make proof` alone. Tests that share what a module has started stay
+    in one process, and those that take longest begin first."""
     for item in items:
         if not PROOF and item.get_closest_marker("proof"):
             item.add_marker(pytest.mark.skip(reason="make proof"))
+        if _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether a fixture of its module lives as long as the module."""
+    found = getattr(item, "_fixtureinfo", None)
+    fixtures = found.name2fixturedefs.values() if found else ()
+    return any(
+        each.scope == "module" and each.func.__module__.startswith("tests.")
+        for defined in fixtures
+        for each in defined
+    )
 
 
 class FrozenClock:
@@ -74,6 +91,7 @@ def _forgotten_caches() -> Iterator[None]:
     versions.forget_versions()
     usage.forget_usage()
     database_clock.forget()  # it may have read a clock that stood still, years ahead
+    use_troubled({})
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
 
 
