@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 
 from carillon.bench.ground import bare_environ
+from tests.functional.script_host import run_script
 from tests.pace import pace
 from tests.prepared import prepared
 
@@ -36,20 +37,6 @@ def wait_until(true: Callable[[], object], seconds: float = 40) -> None:
         took = time.monotonic() - began
         assert took < seconds or took < seconds * pace(), f"not within {seconds:g} s"
         time.sleep(0.05)
-
-
-def run_script(script: str, environ: Mapping[str, str]) -> str:
-    """Runs a script in a process of its own, Django ready; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import django; django.setup()\n{script}"],
-        env={**environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def children(pid: int) -> dict[str, int]:

@@ -25,7 +25,7 @@ import pytest
 
 from carillon.bench.ground import bare_environ
 from carillon.servers import PostgresServer, redis_program
-from tests.functional.installation import run_script
+from tests.functional.script_host import run_script
 
 _numbers = count(1)
 
