@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import close_old_connections
+
 from carillon.body_limits import body_limit
 from carillon.bridge import Bridge, Limits
 from carillon.refusals import refuse
@@ -13,4 +15,5 @@ application = Bridge(
     max_body_bytes=body_limit,
     limits=Limits(waiting=environment().waiting_requests, patience=environment().waiting_seconds),
     refuse=refuse,
+    settle=close_old_connections,
 )

@@ -6,6 +6,9 @@ in one thread, so Django's request signals tend to its connection there.
 
 What says how the service is has pools of its own: requests that hang on a database hold up neither
 the live check nor static files, which need none, nor the checks that ask for it.
+
+An answer that names no length is streamed: a thread makes one part of it at a time, and has other
+work while the client reads. So a long answer takes little memory, and a slow client no thread.
 """
 
 from __future__ import annotations
@@ -13,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from carillon.pools import ClientGone, Overloaded, Pool, Receive, TookTooLong
+from carillon.pools import ClientGone, Overloaded, Pool, Receive, TookTooLong, hang_up, take_error
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,6 +34,8 @@ WAITING = 128
 PATIENCE_S = 5.0
 HEALTH_LIMIT_S = 2.0
 METRICS_LIMIT_S = 5.0
+READING_LIMIT_S = 60.0
+PART_THREADS = 2
 STATIC_THREADS = 2
 HEALTH_THREADS = 2
 LIVE_PATH = "/health/live"
@@ -48,6 +53,7 @@ class Limits:
 
     threads: for requests. waiting: requests that may wait for one; patience: for how many seconds.
     health_limit, metrics_limit: seconds in which those are answered, whatever the database does.
+    reading_limit: seconds that a client may leave a part of a streamed answer unread.
     """
 
     threads: int = THREADS
@@ -55,6 +61,17 @@ class Limits:
     patience: float = PATIENCE_S
     health_limit: float = HEALTH_LIMIT_S
     metrics_limit: float = METRICS_LIMIT_S
+    reading_limit: float = READING_LIMIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer whose parts are still to be made. close ends it, read to its end or not."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    parts: Iterator[bytes]
+    close: Callable[[], object]
 
 
 Refuse = Callable[[Scope, bool], Answer]
@@ -72,6 +89,7 @@ class Bridge:
     max_body_bytes: of a longer body only so much is read that its length is seen to be over; a
     number, or what tells it by a path.
     websocket: the application of the realtime hub, once there is one.
+    settle: what a thread does after its part of a streamed answer; the request ends elsewhere.
     """
 
     def __init__(
@@ -82,12 +100,16 @@ class Bridge:
         limits: Limits = Limits(),
         refuse: Refuse = refuse_plainly,
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
+        settle: Callable[[], object] = lambda: None,
     ) -> None:
         self._wsgi = wsgi
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
         self._websocket = websocket or refuse_socket
+        self._settle = settle
         self._closing = False
+        self._reading_limit = limits.reading_limit
+        self._parts = _pool("parts", PART_THREADS, limits)
         self._requests = _pool("web", limits.threads, limits)
         self._static = _pool("static", STATIC_THREADS, limits)
         self._health = _pool("health", HEALTH_THREADS, limits, limits.health_limit)
@@ -114,11 +136,52 @@ class Bridge:
             return
         except (Overloaded, TookTooLong) as error:
             answer = self._refuse(scope, isinstance(error, TookTooLong))
+        if isinstance(answer, Streamed):
+            await self._stream(answer, receive, send)
+            return
         status, headers, content = answer
         if self._closing:
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _stream(self, answer: Streamed, receive: Receive, send: Send) -> None:
+        """Sends one part after the other, each once the client has read what was before it.
+
+        What raises here ends the connection: a client sees that the answer was cut off.
+        """
+        left = asyncio.ensure_future(hang_up(receive))
+        left.add_done_callback(take_error)
+
+        async def gone() -> Message:
+            await asyncio.shield(left)
+            return {"type": "http.disconnect"}
+
+        headers = [*answer.headers, *([(b"connection", b"close")] if self._closing else [])]
+        with_parts = partial(self._part, answer.parts)
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            while not left.done() and (part := await self._parts.run(with_parts, gone)) is not None:
+                body = {"type": "http.response.body", "body": part, "more_body": True}
+                await asyncio.wait_for(send(body), self._reading_limit)
+            await send({"type": "http.response.body", "body": b""})
+        except ClientGone:
+            return
+        finally:
+            left.cancel()
+            await asyncio.to_thread(self._end, answer)
+
+    def _part(self, parts: Iterator[bytes]) -> bytes | None:
+        try:
+            return next((part for part in parts if part), None)
+        finally:
+            self._settle()
+
+    def _end(self, answer: Streamed) -> None:
+        try:
+            answer.close()
+        finally:
+            self._settle()
 
     def _pool_of(self, scope: Scope) -> Pool:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -129,20 +192,24 @@ class Bridge:
             return self._static
         return self._metrics if place == METRICS_PATH else self._requests
 
-    def _call(self, environ: dict[str, Any]) -> Answer:
-        """Runs one request from beginning to end in this thread."""
+    def _call(self, environ: dict[str, Any]) -> Answer | Streamed:
+        """Runs one request in this thread: to its end, unless its answer is to be streamed."""
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
             started.append((status, headers))
 
         parts = self._wsgi(environ, start_response)
+        close: Callable[[], object] = getattr(parts, "close", None) or (lambda: None)
+        if getattr(parts, "streaming", False) and _is_streamed(*started[-1]):
+            status, headers = started[-1]
+            self._settle()
+            made = iter(()) if environ["REQUEST_METHOD"] == "HEAD" else iter(parts)
+            return Streamed(int(status[:3]), encode_headers(headers, None), made, close)
         try:
             content = b"".join(parts)
         finally:
-            close = getattr(parts, "close", None)
-            if close is not None:
-                close()
+            close()
         status, headers = started[-1]
         number = int(status[:3])
         return number, encode_headers(headers, None if number in _BODILESS else content), content
@@ -154,6 +221,7 @@ class Bridge:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._requests.shutdown)
+                await asyncio.to_thread(self._parts.shutdown)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -161,6 +229,12 @@ class Bridge:
 def _pool(name: str, threads: int, limits: Limits, limit: float | None = None) -> Pool:
     patience = limits.patience if limit is None else limit
     return Pool(name, threads, waiting=limits.waiting, patience=patience, limit=limit)
+
+
+def _is_streamed(status: str, headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether it has content, and nobody knows yet how much."""
+    known = any(name.lower() == "content-length" for name, _ in headers)
+    return not known and int(status[:3]) not in _BODILESS
 
 
 def encode_headers(

@@ -82,7 +82,7 @@ class Pool:
             raise Overloaded
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
-        left = asyncio.ensure_future(_hang_up(receive))
+        left = asyncio.ensure_future(hang_up(receive))
         begins = False
         try:
             await asyncio.wait(
@@ -100,7 +100,7 @@ class Pool:
             left.cancel()
             if not begins:
                 self._give_up(turn)
-            _take_error(left)
+            take_error(left)
 
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if turn.done():
@@ -109,7 +109,7 @@ class Pool:
             self._queue.remove(turn)
 
     def _give_back(self, done: asyncio.Future[Any]) -> None:
-        _take_error(done)  # nobody else may be there to take it
+        take_error(done)  # nobody else may be there to take it
         self._next()
 
     def _next(self) -> None:
@@ -120,13 +120,13 @@ class Pool:
             self._free += 1
 
 
-def _take_error(ended: asyncio.Future[Any]) -> None:
+def take_error(ended: asyncio.Future[Any]) -> None:
     """Spares the log a line about an error that nobody took."""
     if ended.done() and not ended.cancelled():
         ended.exception()
 
 
-async def _hang_up(receive: Receive) -> None:
+async def hang_up(receive: Receive) -> None:
     """Returns when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
