@@ -66,7 +66,11 @@ def documented(route: Route, view: F) -> F:
     responses: dict[Any, Any] = {
         status if shape is None else (status, JSON_TYPE): _response(status, shape)
         for status, shape in route.answers.items()
+        if not route.media
     }
+    if route.media:
+        file = OpenApiResponse(response=OpenApiTypes.STR, description=title_of(route.status))
+        responses |= {(route.status, route.media): file}
     legacy = is_legacy(f"{route.path}/")
     problem, kind = (LegacyProblem, JSON_TYPE) if legacy else (Problem, PROBLEM_TYPE)
     for status in route.all_errors:

@@ -79,7 +79,8 @@ def _route(route: Route) -> str:
         default = f" (default `{query.default}`)" if query.default != "" else ""
         lines.append(f"- Query `{query.name}` {query.kind}: {query.about}{default}")
     for status, shape in route.answers.items():
-        said = f"`{shape.__name__}`: {_fields(shape)}" if shape else "no body"
+        none = f"a file, `{route.media}`" if route.media else "no body"
+        said = f"`{shape.__name__}`: {_fields(shape)}" if shape else none
         lines.append(f"- {status}: {said}")
     if route.idempotent:
         lines.append("- Takes `Idempotency-Key`.")

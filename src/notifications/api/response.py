@@ -1,13 +1,17 @@
-"""The one form of an HTTP answer: JSON bytes that are ready to go, and never cached."""
+"""The forms of an HTTP answer: JSON bytes that are ready to go, or a file that is made while it is
+read. Neither is ever cached."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
+CSV_TYPE = "text/csv"
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 
@@ -25,3 +29,18 @@ class JsonAnswer(HttpResponse):
     @cached_property
     def data(self) -> Any:
         return msgspec.json.decode(self.content) if self.content else None
+
+
+class FileAnswer(StreamingHttpResponse):
+    """A file whose parts are made while they are read. The first is made here: what raises in it is
+    told as an error, and no answer that breaks off."""
+
+    def __init__(self, parts: Iterator[bytes], *, name: str, media: str) -> None:
+        super().__init__(
+            chain([next(parts, b"")], parts),
+            content_type=f"{media}; charset=utf-8",
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Disposition": f'attachment; filename="{name}"',
+            },
+        )

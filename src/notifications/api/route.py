@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -51,7 +51,16 @@ class ApiRequest:
     http: HttpRequest
 
 
-Answer = msgspec.Struct | tuple[int, msgspec.Struct | None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file for an answer. name is ASCII without quotes; parts are made while they are read, and
+    each stands for itself: no transaction and no cursor goes from one to the next."""
+
+    name: str
+    parts: Iterator[bytes]
+
+
+Answer = msgspec.Struct | Download | tuple[int, msgspec.Struct | None]
 Handler = Callable[[ApiRequest], Answer]
 
 
@@ -66,7 +75,8 @@ class Route:
     work itself can end with; secrets the fields of an answer that are shown once: a repetition by
     Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
     which `body` only documents; of_vendor that a vendor calls, whose query and size of body are
-    its own. Errors of authentication, bodies and keys come by `all_errors`.
+    its own; media the type of what is downloaded, where the answer is no JSON. Errors of
+    authentication, bodies and keys come by `all_errors`.
     """
 
     name: str
@@ -84,6 +94,7 @@ class Route:
     secrets: tuple[str, ...] = ()
     reads_body: bool = False
     of_vendor: bool = False
+    media: str = ""
     query: tuple[Query, ...] = field(default=())
 
     @property

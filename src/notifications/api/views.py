@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,8 +18,8 @@ from notifications.api.bodies import read_object, read_query
 from notifications.api.errors import KEY_HEADER, MethodNotAllowed
 from notifications.api.idempotency import answer_with_key, read_key
 from notifications.api.openapi import documented
-from notifications.api.response import JSON_TYPE, JsonAnswer
-from notifications.api.route import ApiRequest, Auth, Route
+from notifications.api.response import JSON_TYPE, FileAnswer, JsonAnswer
+from notifications.api.route import ApiRequest, Auth, Download, Route
 from notifications.domain.callers import Caller
 from notifications.infra import clock
 from notifications.services.api_keys import missing_scope
@@ -28,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RouteView(APIView):
-    """What all paths have in common. Answers are always JSON: nothing is negotiated."""
+    """What all paths have in common. A path answers JSON, or a file: nothing is negotiated."""
 
     routes: ClassVar[dict[str, Route]]
     idempotency_key: str | None = None
@@ -47,7 +48,7 @@ class RouteView(APIView):
         known = ", ".join(self.allowed_methods)
         raise MethodNotAllowed(f"{request.method} is not known here; known: {known}")
 
-    def call(self, request: Request, params: dict[str, str]) -> HttpResponse:
+    def call(self, request: Request, params: dict[str, str]) -> HttpResponseBase:
         """Runs the route of the request's method."""
         route = self.routes["GET" if request.method == "HEAD" else str(request.method)]
         caller = check_caller(route, request)
@@ -62,6 +63,8 @@ class RouteView(APIView):
             body=read_object(http) if route.body and not route.reads_body else {},
             http=http,
         )
+        if route.media:
+            return download(route, call)
         if key is None:
             return respond(route, call)
         return answer_with_key(route, call, key, work=lambda: respond(route, call))
@@ -92,8 +95,16 @@ def check_caller(route: Route, request: Request) -> Caller:
 def respond(route: Route, call: ApiRequest) -> HttpResponse:
     """Calls the handler and encodes what it answers."""
     answer = route.handler(call)
+    assert not isinstance(answer, Download), "what is downloaded has a media type"
     status, shape = answer if isinstance(answer, tuple) else (route.status, answer)
     return JsonAnswer(b"" if shape is None else _encode(shape), status)
+
+
+def download(route: Route, call: ApiRequest) -> FileAnswer:
+    """Calls the handler of a route with a media type, and hands its file on."""
+    answer = route.handler(call)
+    assert isinstance(answer, Download), "a route with a media type is downloaded"
+    return FileAnswer(answer.parts, name=answer.name, media=route.media)
 
 
 def view_of(routes: Iterable[Route]) -> type[RouteView]:
@@ -110,7 +121,7 @@ def view_of(routes: Iterable[Route]) -> type[RouteView]:
 
 
 def _method(route: Route) -> Any:
-    def answer(self: RouteView, request: Request, **params: str) -> HttpResponse:
+    def answer(self: RouteView, request: Request, **params: str) -> HttpResponseBase:
         return self.call(request, params)
 
     answer.__name__ = route.method.lower()
