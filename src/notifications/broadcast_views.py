@@ -30,7 +30,8 @@ from notifications.api import broadcasts
 from notifications.api.auth import caller_of
 from notifications.api.bodies import check_texts, read_query
 from notifications.api.errors import problem_response
-from notifications.api.route import ApiRequest, Handler, Query
+from notifications.api.response import CSV_TYPE, FileAnswer
+from notifications.api.route import ApiRequest, Download, Handler, Query
 from notifications.domain.errors import CarillonError
 from notifications.infra import clock
 from notifications.models import Broadcast
@@ -70,6 +71,24 @@ class BroadcastViewSet(ViewSet):
     @action(detail=True, methods=["get"])
     def recipients(self, request: Request, pk: str) -> Response:
         return _answer(request, broadcasts.recipients, pk, query=broadcasts.RECIPIENTS_QUERY)
+
+    @action(detail=True, methods=["get"], url_path=r"recipients\.csv")
+    def recipients_file(self, request: Request, pk: str) -> Any:
+        call = _call(request, pk, query=broadcasts.STATES_QUERY)
+        found = broadcasts.recipients_file(call)
+        return FileAnswer(found.parts, name=found.name, media=CSV_TYPE)
+
+    @action(detail=True, methods=["post"], url_path="recipients/retry")
+    def retry_chosen(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.retry_chosen, pk)
+
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.send_test, pk)
+
+    @action(detail=True, methods=["post"])
+    def duplicate(self, request: Request, pk: str) -> Response:
+        return _answer(request, broadcasts.duplicate, pk, status=201)
 
     @action(detail=True, methods=["post"])
     def send(self, request: Request, pk: str) -> Response:
@@ -130,9 +149,19 @@ def _answer(
     status: int = 200,
 ) -> Response:
     """Hands a request to the handler of the same call under `/api/admin/broadcasts/`."""
+    answer = handler(_call(request, pk, query=query))
+    assert not isinstance(answer, Download), "a file has an action of its own"
+    if isinstance(answer, tuple):
+        status, shape = answer
+        return Response(None if shape is None else msgspec.to_builtins(shape), status=status)
+    return Response(msgspec.to_builtins(answer), status=status)
+
+
+def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
+    """A project's request, as the handlers read one."""
     body = request.data if isinstance(request.data, dict) else {}
     check_texts(body)
-    call = ApiRequest(
+    return ApiRequest(
         caller=caller_of(request),
         now=clock.now(),
         params={"id": pk} if pk else {},
@@ -140,11 +169,6 @@ def _answer(
         body=body,
         http=request._request,
     )
-    answer = handler(call)
-    if isinstance(answer, tuple):
-        status, shape = answer
-        return Response(None if shape is None else msgspec.to_builtins(shape), status=status)
-    return Response(msgspec.to_builtins(answer), status=status)
 
 
 def _shown(answer: HttpResponse) -> Response:

@@ -6,9 +6,11 @@ from datetime import date
 
 from directory.moments import InvalidMoment, MomentOutOfRange, read_day
 from notifications.api.bodies import check_body
-from notifications.api.route import ApiRequest, Query
+from notifications.api.route import ApiRequest, Download, Query
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.models import Broadcast
 from notifications.services.broadcast_answers import (
     BroadcastCancelAnswer,
     BroadcastDetailAnswer,
@@ -18,10 +20,18 @@ from notifications.services.broadcast_answers import (
     BroadcastRecipientList,
     BroadcastRejectBody,
     BroadcastRetryAnswer,
+    BroadcastRetryBody,
+    BroadcastRetryChosenAnswer,
+    BroadcastTestAnswer,
     DryRunAnswer,
 )
+from notifications.services.broadcast_copy import duplicate as copy_broadcast
 from notifications.services.broadcast_desk import BroadcastDesk, check_scope
+from notifications.services.broadcast_export import recipients_csv
 from notifications.services.broadcast_pages import PAGE_SIZE, list_page, recipient_page
+from notifications.services.broadcast_trial import send_to_oneself
+from notifications.services.people import whom
+from notifications.services.throttles import count_send
 
 _HIGHEST_PAGE = 10_000_000
 PAGE_NUMBERS = (
@@ -40,12 +50,24 @@ LIST_QUERY = (
     Query(name="date_from", about="Created on this day (UTC) or later: YYYY-MM-DD."),
     Query(name="date_to", about="Created on this day (UTC) or earlier: YYYY-MM-DD."),
     Query(name="search", about="A part of the message, in any case."),
+    Query(
+        name="target_group",
+        about="Of this target_group only.",
+        choices=tuple(Broadcast.TargetGroup.values),
+    ),
+    Query(
+        name="channel",
+        about="On this channel, among others.",
+        choices=tuple(str(channel) for channel in PERSON_CHANNELS),
+    ),
+    Query(
+        name="created_by",
+        about="Whose: an integer id, a UUID or `ext:` and your external_id.",
+    ),
     *PAGE_NUMBERS,
 )
-RECIPIENTS_QUERY = (
-    Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),
-    *PAGE_NUMBERS,
-)
+STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)
+RECIPIENTS_QUERY = (*STATES_QUERY, *PAGE_NUMBERS)
 
 
 def broadcasts(request: ApiRequest) -> BroadcastList:
@@ -57,6 +79,9 @@ def broadcasts(request: ApiRequest) -> BroadcastList:
         date_from=days[0],
         date_to=days[1],
         search=query["search"],
+        target_group=query["target_group"],
+        channel=query["channel"],
+        created_by=whom(query["created_by"] or None, written=True, field="created_by"),
         page=query["page"],
         page_size=query["page_size"],
     )
@@ -89,6 +114,12 @@ def recipients(request: ApiRequest) -> BroadcastRecipientList:
     )
 
 
+def recipients_file(request: ApiRequest) -> Download:
+    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    parts = recipients_csv(found, status=request.query["status"])
+    return Download(name=f"broadcast-{found.pk}-recipients.csv", parts=parts)
+
+
 def progress(request: ApiRequest) -> BroadcastProgressAnswer:
     return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
 
@@ -113,6 +144,22 @@ def cancel(request: ApiRequest) -> BroadcastCancelAnswer:
 
 def retry(request: ApiRequest) -> BroadcastRetryAnswer:
     return BroadcastDesk().retry(request.params["id"], caller=request.caller, now=request.now)
+
+
+def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenAnswer:
+    body = check_body(request.body, BroadcastRetryBody)
+    return BroadcastDesk().retry_chosen(
+        request.params["id"], people=body.user_ids, caller=request.caller, now=request.now
+    )
+
+
+def duplicate(request: ApiRequest) -> BroadcastDone:
+    return copy_broadcast(request.params["id"], caller=request.caller, now=request.now)
+
+
+def send_test(request: ApiRequest) -> BroadcastTestAnswer:
+    count_send(kind="send", caller=request.caller, now=request.now)
+    return send_to_oneself(request.params["id"], caller=request.caller, now=request.now)
 
 
 def pause(request: ApiRequest) -> BroadcastDone:

@@ -208,8 +208,9 @@ REACH: dict[str, Reach] = {
             """
             list_broadcasts create_broadcast simulate_broadcast_body get_broadcast
             change_broadcast delete_broadcast simulate_broadcast send_broadcast
-            broadcast_progress broadcast_recipients cancel_broadcast retry_broadcast
-            pause_broadcast resume_broadcast approve_broadcast reject_broadcast
+            broadcast_progress broadcast_recipients export_broadcast_recipients
+            cancel_broadcast retry_broadcast retry_recipients test_broadcast
+            duplicate_broadcast pause_broadcast resume_broadcast approve_broadcast reject_broadcast
             """
         ),
     ),

@@ -171,6 +171,7 @@ class Broadcast(models.Model):
             models.Index(fields=["created_by", "-created_at"], name="broadcast_by_author"),
             models.Index(fields=["status", "scheduled_at"], name="broadcast_due"),
             models.Index(fields=["-created_at", "-id"], name="broadcast_newest"),
+            models.Index(fields=["target_group", "-created_at", "-id"], name="broadcast_of_group"),
             models.Index(
                 fields=["id"],
                 condition=models.Q(status="paused") | models.Q(cleared=False, status="cancelled"),

@@ -78,6 +78,24 @@ class SealedJSONField(BinaryBase):
         return json.dumps(self.value_from_object(obj), cls=DjangoJSONEncoder)
 
 
+class ListsText(models.Func):
+    """Whether a JSON list holds a text, as a condition. PostgreSQL asks a GIN index, where there is
+    one."""
+
+    arg_joiner = " @> "
+    template = "%(expressions)s"
+    sqlite_template = "EXISTS (SELECT 1 FROM json_each({}) WHERE value = %s)"
+    output_field = models.BooleanField()
+
+    def __init__(self, column: str, text: str) -> None:
+        self._text = text
+        super().__init__(models.F(column), models.Value([text], output_field=models.JSONField()))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        column, params = compiler.compile(self.source_expressions[0])
+        return self.sqlite_template.format(column), (*params, self._text)
+
+
 class AliasOfForeignKey(AliasBase):
     """A second name of a foreign key, for values and queries alike. It has no column."""
 

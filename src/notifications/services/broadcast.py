@@ -173,7 +173,27 @@ def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES)
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
     """
-    count = actions.retry(broadcast_id, now=now, max_retries=max_retries)
+    return _retried(broadcast_id, actions.retry(broadcast_id, now=now, max_retries=max_retries))
+
+
+def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> Answer:
+    """Tries these failed recipients again, by user id: the answer of `retried`, with those who are
+    not.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status.
+    """
+    chosen = actions.retry_chosen(broadcast_id, people, now=now)
+    return {
+        **_retried(broadcast_id, chosen.retried),
+        "unknown": chosen.unknown,
+        "not_failed": chosen.not_failed,
+        "used_up": chosen.used_up,
+    }
+
+
+def _retried(broadcast_id: int, count: int) -> Answer:
     return {
         "success": True,
         "message": retry_message(count),

@@ -24,7 +24,7 @@ from notifications.services.broadcast_launch import (
     rule_of,
 )
 from notifications.services.broadcast_progress import Progress, progress
-from notifications.services.broadcast_retry import retry
+from notifications.services.broadcast_retry import retry, retry_chosen
 
 __all__ = [
     "Progress",
@@ -36,6 +36,7 @@ __all__ = [
     "reject",
     "resume",
     "retry",
+    "retry_chosen",
     "schedule",
 ]
 _S = BroadcastStatus

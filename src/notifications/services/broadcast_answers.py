@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -41,6 +41,16 @@ class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     category: str | UnsetType = UNSET
     priority: int | str | UnsetType = UNSET
     scheduled_at: datetime | None = None
+
+
+MOST_CHOSEN = 1_000
+_Id = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+
+
+class BroadcastRetryBody(msgspec.Struct, kw_only=True):
+    """Which recipients are tried again: their user_ids, 1,000 at most."""
+
+    user_ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MOST_CHOSEN)]
 
 
 class BroadcastRejectBody(msgspec.Struct, kw_only=True):
@@ -222,6 +232,40 @@ class BroadcastRetryAnswer(msgspec.Struct, kw_only=True):
 
     success: bool
     data: BroadcastRetried
+
+
+class BroadcastRetriedChosen(BroadcastRetried, kw_only=True):
+    """How many of those who were named are tried again, and who is not: unknown to this broadcast,
+    not_failed, or used_up (failed, and tried again as often as is done)."""
+
+    unknown: list[int]
+    not_failed: list[int]
+    used_up: list[int]
+
+
+class BroadcastRetryChosenAnswer(msgspec.Struct, kw_only=True):
+    """Some failed recipients are tried again."""
+
+    success: bool
+    data: BroadcastRetriedChosen
+
+
+class BroadcastTested(msgspec.Struct, kw_only=True):
+    """A test was taken in for the caller alone. notification_id tells what becomes of it, at
+    `/api/v1/notifications/{id}`; estimated_delivery knows their quiet hours and digests."""
+
+    success: bool
+    message: str
+    broadcast_id: int
+    notification_id: UUID
+    estimated_delivery: datetime
+
+
+class BroadcastTestAnswer(msgspec.Struct, kw_only=True):
+    """A test of a broadcast was sent."""
+
+    success: bool
+    data: BroadcastTested
 
 
 class DryRunChannel(msgspec.Struct, kw_only=True):

@@ -23,7 +23,7 @@ from notifications.infra import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
 from notifications.services import broadcast_actions as actions
 from notifications.services.api_keys import missing_scope, people_behind
-from notifications.services.broadcast import cancel_message, retried
+from notifications.services.broadcast import cancel_message, retried, retried_chosen
 from notifications.services.broadcast_answers import (
     BroadcastCancelAnswer,
     BroadcastCancelled,
@@ -32,7 +32,9 @@ from notifications.services.broadcast_answers import (
     BroadcastProgress,
     BroadcastProgressAnswer,
     BroadcastRetried,
+    BroadcastRetriedChosen,
     BroadcastRetryAnswer,
+    BroadcastRetryChosenAnswer,
     DryRunAnswer,
 )
 from notifications.services.broadcast_approval import ask_approval, wants_approval
@@ -74,19 +76,19 @@ class BroadcastDesk:
         """
         check_scope(caller)
         broadcast, send = read_new(body, now=now)
-        _check_priority(broadcast, caller)
-        broadcast.recipient_count, missing = _people_of(broadcast, now=now)
+        check_priority(broadcast, caller)
+        broadcast.recipient_count, missing = people_of(broadcast, now=now)
         broadcast.created_by_id = caller.user_id
         broadcast.hands = sorted(people_behind(caller))
         broadcast.is_test = caller.is_test
         with transaction.atomic():
             broadcast.save()
             commits.makes(broadcast_id=broadcast.pk)
-            _note(caller, "create", broadcast, now=now)
+            write_down(caller, "create", broadcast, now=now)
             if send or broadcast.scheduled_at:
                 _go(broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was created")
-        return self._done(broadcast.pk, caller, text, missing)
+        return self.done(broadcast.pk, caller, text, missing)
 
     def change(
         self, identifier: object, *, body: Mapping[str, Any], caller: Caller, now: datetime
@@ -102,15 +104,15 @@ class BroadcastDesk:
             if broadcast.status not in EDITABLE:
                 raise wrong_status("edit", broadcast.status)
             values = read_changes(broadcast, body, now=now)
-            _check_priority(broadcast, caller)
-            broadcast.recipient_count, missing = _people_of(broadcast, now=now)
+            check_priority(broadcast, caller)
+            broadcast.recipient_count, missing = people_of(broadcast, now=now)
             broadcast.approved_by = None
             broadcast.hands = sorted({*broadcast.hands, *people_behind(caller)})
             kept = ("recipient_count", "approved_by", "hands", "updated_at")
             broadcast.save(update_fields=[*values, *kept])
-            _note(caller, "change", broadcast, now=now)
+            write_down(caller, "change", broadcast, now=now)
             _move_on(broadcast, rescheduled="scheduled_at" in values, now=now)
-        return self._done(key, caller, pgettext("broadcast", "The broadcast was changed"), missing)
+        return self.done(key, caller, pgettext("broadcast", "The broadcast was changed"), missing)
 
     def delete(self, identifier: object, *, caller: Caller, now: datetime) -> None:
         """Removes a draft or scheduled broadcast.
@@ -123,7 +125,7 @@ class BroadcastDesk:
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
                 raise wrong_status("delete", broadcast.status)
-            _note(caller, "delete", broadcast, now=now)
+            write_down(caller, "delete", broadcast, now=now)
             broadcast.delete()
 
     def detail(self, identifier: object, *, caller: Caller) -> BroadcastDetailAnswer:
@@ -152,7 +154,7 @@ class BroadcastDesk:
             raise wrong_status("send", broadcast.status)
         missing = audience_of(broadcast, now=now).missing
         with transaction.atomic():
-            _note(caller, "send", broadcast, now=now)
+            write_down(caller, "send", broadcast, now=now)
             _take_in_hand(broadcast, caller)
             if wants_approval(broadcast, now=now):
                 _ask_approval(broadcast, {"scheduled_at": None})
@@ -160,7 +162,7 @@ class BroadcastDesk:
             else:
                 actions.launch(broadcast.pk, now=now)
                 text = pgettext("broadcast", "The broadcast is being sent")
-        return self._done(broadcast.pk, caller, text, missing)
+        return self.done(broadcast.pk, caller, text, missing)
 
     def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunAnswer:
         """What sending a broadcast that was not launched yet would lead to; nothing is written.
@@ -196,7 +198,7 @@ class BroadcastDesk:
         broadcast = self.find(identifier, caller=caller)
         with transaction.atomic():
             cancelled = actions.cancel(broadcast.pk, now=now)
-            _note(caller, "cancel", broadcast, now=now)
+            write_down(caller, "cancel", broadcast, now=now)
         return BroadcastCancelAnswer(
             success=True,
             data=BroadcastCancelled(
@@ -215,8 +217,22 @@ class BroadcastDesk:
         """
         broadcast = self.find(identifier, caller=caller)
         answer = retried(broadcast.pk, now=now)
-        _note(caller, "retry", broadcast, now=now)
+        write_down(caller, "retry", broadcast, now=now)
         return BroadcastRetryAnswer(success=True, data=BroadcastRetried(**answer))
+
+    def retry_chosen(
+        self, identifier: object, *, people: Sequence[int], caller: Caller, now: datetime
+    ) -> BroadcastRetryChosenAnswer:
+        """Tries these failed recipients again, by user id; says who is not.
+
+        Raises:
+            Refused, NotFound; Conflict: broadcast_status.
+        """
+        broadcast = self.find(identifier, caller=caller)
+        answer = retried_chosen(broadcast.pk, people, now=now)
+        reason = f"{answer['retried_count']} of {len(people)} chosen"
+        write_down(caller, "retry", broadcast, now=now, reason=reason)
+        return BroadcastRetryChosenAnswer(success=True, data=BroadcastRetriedChosen(**answer))
 
     def pause(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
         """Holds a broadcast.
@@ -226,8 +242,8 @@ class BroadcastDesk:
         """
         key = self.find(identifier, caller=caller).pk
         with transaction.atomic():
-            _note(caller, "pause", actions.pause(key, now=now), now=now)
-        return self._done(key, caller, pgettext("broadcast", "The broadcast was paused"))
+            write_down(caller, "pause", actions.pause(key, now=now), now=now)
+        return self.done(key, caller, pgettext("broadcast", "The broadcast was paused"))
 
     def resume(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
         """Goes on with a paused broadcast.
@@ -237,8 +253,8 @@ class BroadcastDesk:
         """
         key = self.find(identifier, caller=caller).pk
         with transaction.atomic():
-            _note(caller, "resume", actions.resume(key, now=now), now=now)
-        return self._done(key, caller, pgettext("broadcast", "The broadcast goes on"))
+            write_down(caller, "resume", actions.resume(key, now=now), now=now)
+        return self.done(key, caller, pgettext("broadcast", "The broadcast goes on"))
 
     def approve(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
         """Lets a broadcast go. Whoever wrote, changed or sent it, or holds a key that did, may not.
@@ -250,9 +266,9 @@ class BroadcastDesk:
         broadcast = self.find(identifier, caller=caller)
         with transaction.atomic():
             actions.approve(broadcast.pk, by=_person(caller), now=now)
-            _note(caller, "approve", broadcast, now=now)
+            write_down(caller, "approve", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was approved")
-        return self._done(broadcast.pk, caller, text)
+        return self.done(broadcast.pk, caller, text)
 
     def reject(
         self, identifier: object, *, note: str, caller: Caller, now: datetime
@@ -266,13 +282,14 @@ class BroadcastDesk:
         broadcast = self.find(identifier, caller=caller)
         with transaction.atomic():
             actions.reject(broadcast.pk, by=_person(caller), now=now, note=note)
-            _note(caller, "reject", broadcast, now=now)
+            write_down(caller, "reject", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was sent back")
-        return self._done(broadcast.pk, caller, text)
+        return self.done(broadcast.pk, caller, text)
 
-    def _done(
+    def done(
         self, key: int, caller: Caller, message: str, missing: Sequence[Missing] = ()
     ) -> BroadcastDone:
+        """The answer of what was done to a broadcast, which is read anew."""
         row = self.find(key, caller=caller)
         return BroadcastDone(
             success=True,
@@ -324,7 +341,7 @@ def _ask_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
         raise wrong_status("send", broadcast.status)
 
 
-def _people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
+def people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
     """How many people it is meant for, and who of its lists is told nothing.
 
     Raises:
@@ -337,7 +354,12 @@ def _people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Mi
     return count, audience.missing
 
 
-def _check_priority(broadcast: Broadcast, caller: Caller) -> None:
+def check_priority(broadcast: Broadcast, caller: Caller) -> None:
+    """Only who may overtake all others writes what does.
+
+    Raises:
+        Refused: missing_scope.
+    """
     critical = "priority:critical"
     if broadcast.priority == Priority.CRITICAL and not caller.may(critical):
         raise missing_scope(critical)
@@ -357,7 +379,14 @@ def _person(caller: Caller) -> User:
     return found
 
 
-def _note(caller: Caller, action: str, broadcast: Broadcast, *, now: datetime) -> None:
+def write_down(
+    caller: Caller, action: str, broadcast: Broadcast, *, now: datetime, reason: str = ""
+) -> None:
+    """Who did what to a broadcast. The caller is in the transaction that does it."""
     OperatorAction.objects.create(
-        actor=caller.name, action=f"broadcast.{action}", target=str(broadcast.pk), at=now
+        actor=caller.name,
+        action=f"broadcast.{action}",
+        target=str(broadcast.pk),
+        reason=reason,
+        at=now,
     )

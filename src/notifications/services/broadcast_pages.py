@@ -9,8 +9,11 @@ from typing import Any
 from django.db.models import QuerySet
 
 from directory.models import User
+from directory.references import PersonKey
 from notifications.domain.broadcast_lifecycle import RecipientState, Tally
+from notifications.domain.errors import NotFound
 from notifications.models import Broadcast, BroadcastRecipient
+from notifications.models.fields import ListsText
 from notifications.services.broadcast_answers import (
     BroadcastAnswer,
     BroadcastDetail,
@@ -31,14 +34,24 @@ def list_page(
     date_from: date | None = None,
     date_to: date | None = None,
     search: str = "",
+    target_group: str = "",
+    channel: str = "",
+    created_by: PersonKey | None = None,
     page: int = 1,
     page_size: int = PAGE_SIZE,
 ) -> BroadcastList:
     """Broadcasts, the newest first. Both days are meant whole, in UTC; search looks for a part of
-    the message."""
-    rows = Broadcast.objects.all()
-    if status:
-        rows = rows.filter(status=status)
+    the message.
+
+    Raises:
+        NotFound: unknown_user, for a created_by who is nobody.
+    """
+    equal = {"status": status, "target_group": target_group}
+    rows = Broadcast.objects.filter(**{name: value for name, value in equal.items() if value})
+    if channel:
+        rows = rows.filter(ListsText("channels", channel))
+    if created_by is not None:
+        rows = rows.filter(created_by=_author(created_by))
     if date_from is not None:
         rows = rows.filter(created_at__gte=_midnight(date_from))
     if date_to is not None:
@@ -160,6 +173,13 @@ def _counted(tally: Tally, status: str) -> int:
     if not status:
         return tally.total
     return tally.pending if status == RecipientState.PENDING else int(getattr(tally, status))
+
+
+def _author(key: PersonKey) -> User:
+    found = User.objects.find(key)
+    if found is None:
+        raise NotFound(f"there is no user {key}", code="unknown_user")
+    return found
 
 
 def _midnight(day: date) -> datetime:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.broadcast_pace import add_moment
@@ -52,6 +53,7 @@ _RETRIABLE = frozenset(
         BroadcastStatus.FAILED,
     }
 )
+_LAW = ("recipient_id", "state", "retries")
 _OPEN = frozenset(
     {
         MessageStatus.SENT,
@@ -72,29 +74,73 @@ def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -
         Conflict: broadcast_status, for one that is cancelled, paused or not launched.
     """
     with transaction.atomic():
-        take_launch(broadcast_id)
-        take_turn(broadcast_id, wait=True)
-        broadcast = find_broadcast(broadcast_id)
-        failed = BroadcastRecipient.objects.filter(
-            broadcast=broadcast_id, state=RecipientState.FAILED, retries__lt=max_retries
-        ).order_by()
-        reasons: Counter[str] = Counter()
-        for error, count in failed.values_list("error").annotate(Count("pk")):
-            reasons[error or ""] += count
-        retried = reasons.total()
-        if not retried:
-            return 0
-        if broadcast.status not in _RETRIABLE:
-            raise _wrong_status(broadcast.status)
-        failed.update(
-            state=RecipientState.PENDING,
-            requeue=True,
-            retries=F("retries") + 1,
-            error=None,
-            telegram_error=None,
+        _take(broadcast_id)
+        return _mark(broadcast_id, Q(retries__lt=max_retries), now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a retry of chosen people came to: how many are tried again, and by user id who is not,
+    each list in the order in which they were named."""
+
+    retried: int
+    unknown: list[int]
+    not_failed: list[int]
+    used_up: list[int]
+
+
+def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> Chosen:
+    """`retry` of these people alone, given by user id.
+
+    Raises:
+        NotFound, Conflict: as `retry`.
+    """
+    with transaction.atomic():
+        _take(broadcast_id)
+        rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id, recipient_id__in=people)
+        found = {person: (state, n) for person, state, n in rows.values_list(*_LAW)}
+        named = list(dict.fromkeys(people))
+        failed = [p for p in named if p in found and found[p][0] == RecipientState.FAILED]
+        wanted = [person for person in failed if found[person][1] < MAX_RETRIES]
+        retried = _mark(broadcast_id, Q(recipient_id__in=wanted), now=now) if wanted else 0
+        not_failed = set(found) - set(failed)
+        return Chosen(
+            retried=retried,
+            unknown=[person for person in named if person not in found],
+            not_failed=[person for person in named if person in not_failed],
+            used_up=[person for person in failed if found[person][1] >= MAX_RETRIES],
         )
-        _uncount(broadcast, reasons, now=now)
-        _send_again(broadcast, retried, now=now)
+
+
+def _take(broadcast_id: int) -> None:
+    """Nobody else launches, counts or retries it until the transaction ends."""
+    take_launch(broadcast_id)
+    take_turn(broadcast_id, wait=True)
+
+
+def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
+    """Moves the failed recipients that `which` names to pending; returns how many."""
+    broadcast = find_broadcast(broadcast_id)
+    failed = BroadcastRecipient.objects.filter(
+        which, broadcast=broadcast_id, state=RecipientState.FAILED
+    ).order_by()
+    reasons: Counter[str] = Counter()
+    for error, count in failed.values_list("error").annotate(Count("pk")):
+        reasons[error or ""] += count
+    retried = reasons.total()
+    if not retried:
+        return 0
+    if broadcast.status not in _RETRIABLE:
+        raise _wrong_status(broadcast.status)
+    failed.update(
+        state=RecipientState.PENDING,
+        requeue=True,
+        retries=F("retries") + 1,
+        error=None,
+        telegram_error=None,
+    )
+    _uncount(broadcast, reasons, now=now)
+    _send_again(broadcast, retried, now=now)
     return retried
 
 

@@ -49,6 +49,8 @@ def check_answer(method: str, path: str, response: Any) -> None:
         return
     content_type = response["Content-Type"].split(";")[0]
     assert content_type in documented["content"], f"{content_type} is not documented"
+    if response.streaming:  # a file, which is read by whoever asked for it
+        return
     schema = {
         **documented["content"][content_type]["schema"],
         "components": document()["components"],

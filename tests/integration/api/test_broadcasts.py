@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from directory.models import Enrollment, Subject, User
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient, OperatorAction
+from notifications.models.fields import ListsText
 from notifications.models.recipients import insert_recipients
 from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people
 from tests.integration.factories import make_user
@@ -311,9 +312,55 @@ class TestShowing:
         assert found("date_to=" + (clock.now() - timedelta(days=1)).date().isoformat()) == [old.pk]
         assert found(f"date_to={today}") == [new.pk, old.pk]
 
+    def test_filters_by_group_channel_and_creator(self, as_staff, staff, frozen):
+        other = make_user(external_id="p-9")
+        one = make_broadcast(created_by=staff, channels=["telegram", "email"])
+        two = make_broadcast(created_by=other, target_group="all_teachers", channels=["sms"])
+        make_broadcast(target_group="all")
+
+        def found(query: str) -> list[int]:
+            page = as_staff.get(f"{URL}?{query}").data
+            assert page["count"] == len(page["results"])
+            return [row["id"] for row in page["results"]]
+
+        assert found("target_group=all_teachers") == [two.pk]
+        assert found("channel=email") == found("channel=telegram") == [one.pk]
+        assert found("channel=push") == []
+        assert found(f"created_by={staff.pk}") == found(f"created_by={staff.uuid}") == [one.pk]
+        assert found("created_by=ext:p-9") == [two.pk]
+        assert found(f"created_by={other.pk}&channel=sms&status=draft") == [two.pk]
+        assert found(f"created_by={other.pk}&channel=email") == []
+
+    def test_a_creator_who_is_nobody_is_told(self, as_staff):
+        answer = as_staff.get(f"{URL}?created_by=ext:nobody")
+        assert (answer.status_code, answer.data["code"]) == (404, "unknown_user")
+        answer = as_staff.get(f"{URL}?created_by=me")
+        assert (answer.status_code, answer.data["code"]) == (400, "invalid_user")
+        assert "created_by" in answer.data["error"]
+
+    def test_indexes_serve_the_filters(self, staff):
+        make_broadcast(created_by=staff)
+        rows = Broadcast.objects.order_by("-created_at", "-pk")
+        assert "broadcast_of_group" in plan_of(rows.filter(target_group="all_students"))
+        assert "broadcast_by_author" in plan_of(rows.filter(created_by=staff).order_by())
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL enable_indexscan = off")
+            listing = rows.filter(ListsText("channels", "email")).order_by()
+            assert "broadcast_on_channel" in plan_of(listing)
+
     @pytest.mark.parametrize(
         "query",
-        ["status=lost", "date_from=yesterday", "page=0", "page=x", "page_size=201", "search=%00"],
+        [
+            "channel=pigeon",
+            "target_group=nobody",
+            "status=lost",
+            "date_from=yesterday",
+            "page=0",
+            "page=x",
+            "page_size=201",
+            "search=%00",
+        ],
     )
     def test_filters_that_cannot_be_are_told(self, as_staff, query):
         assert as_staff.get(f"{URL}?{query}").status_code == 400

@@ -96,6 +96,28 @@ class TestBroadcastViewSet:
         assert answer.status_code == 400
         assert answer.json()["error"] == f"Cannot {verb} broadcast with status cancelled"
 
+    def test_what_is_done_with_one_broadcast_is_routed(self, client, admin):
+        people = make_people(2)
+        made = make_broadcast(status="sending")
+        BroadcastRecipient.objects.create(
+            broadcast=made, recipient_id=people[0], telegram_error="timeout"
+        )
+        place = f"/panel/broadcasts/{made.pk}"
+        file = client.get(f"{place}/recipients.csv/?status=failed")
+        assert file["Content-Type"] == "text/csv; charset=utf-8"
+        assert file.getvalue().count(b"\r\n") == 2
+        assert client.get(f"{place}/recipients.csv/?page=1").json()["code"] == "unknown_parameter"
+        told = client.post(f"{place}/recipients/retry/", {"user_ids": people}).json()["data"]
+        assert (told["retried_count"], told["unknown"]) == (1, people[1:])
+        assert client.post(f"{place}/test/").json()["data"]["broadcast_id"] == made.pk
+        assert Notification.objects.get().user_id == admin.pk
+        copied = client.post(f"{place}/duplicate/")
+        assert (copied.status_code, copied.json()["data"]["status"]) == (201, "draft")
+
+    def test_an_address_has_no_second_form(self, client):
+        made = make_broadcast()
+        assert client.get(f"/panel/broadcasts/{made.pk}/progress.json").status_code == 404
+
     def test_a_draft_is_deleted(self, client):
         made = make_broadcast()
         assert client.delete(f"/panel/broadcasts/{made.pk}/").status_code == 204

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from notifications.api import broadcasts
+from notifications.api.response import CSV_TYPE
 from notifications.api.route import Route
 from notifications.services.broadcast_answers import (
     BroadcastBody,
@@ -15,6 +16,9 @@ from notifications.services.broadcast_answers import (
     BroadcastRecipientList,
     BroadcastRejectBody,
     BroadcastRetryAnswer,
+    BroadcastRetryBody,
+    BroadcastRetryChosenAnswer,
+    BroadcastTestAnswer,
     DryRunAnswer,
 )
 from notifications.services.broadcast_desk import SCOPE
@@ -32,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
         scope=SCOPE,
         query=broadcasts.LIST_QUERY,
         answers={200: BroadcastList},
+        errors=(404,),
     ),
     Route(
         name="create_broadcast",
@@ -127,6 +132,52 @@ ROUTES: tuple[Route, ...] = (
         query=broadcasts.RECIPIENTS_QUERY,
         answers={200: BroadcastRecipientList},
         errors=(404,),
+    ),
+    Route(
+        name="export_broadcast_recipients",
+        method="GET",
+        path=f"{_ONE}/recipients.csv",
+        handler=broadcasts.recipients_file,
+        summary="All recipients, or those of one state, as a CSV file.",
+        scope=SCOPE,
+        query=broadcasts.STATES_QUERY,
+        answers={200: None},
+        errors=(404,),
+        media=CSV_TYPE,
+    ),
+    Route(
+        name="retry_recipients",
+        method="POST",
+        path=f"{_ONE}/recipients/retry",
+        handler=broadcasts.retry_chosen,
+        summary="Try chosen failed recipients again, 1,000 a call at most.",
+        scope=SCOPE,
+        body=BroadcastRetryBody,
+        answers={200: BroadcastRetryChosenAnswer},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="test_broadcast",
+        method="POST",
+        path=f"{_ONE}/test",
+        handler=broadcasts.send_test,
+        summary="Send a broadcast's text to oneself alone; it counts in no broadcast.",
+        scope=SCOPE,
+        answers={200: BroadcastTestAnswer},
+        errors=(400, 403, 404, 429),
+        idempotent=True,
+    ),
+    Route(
+        name="duplicate_broadcast",
+        method="POST",
+        path=f"{_ONE}/duplicate",
+        handler=broadcasts.duplicate,
+        summary="Make a draft of the same content for the same audience.",
+        scope=SCOPE,
+        answers={201: BroadcastDone},
+        errors=(400, 403, 404),
+        idempotent=True,
     ),
     Route(
         name="cancel_broadcast",
