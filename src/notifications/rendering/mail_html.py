@@ -1,7 +1,8 @@
 """What becomes of a mail's HTML when it is compiled: MJML is made HTML, stylesheets go into tags.
 
 Both are done once for a version, never for a message. Mail programs drop `<style>`, so rules are
-written into the `style` of the elements that they match; `@media` and other at-rules stay.
+written into the `style` of the elements that they match; `@media` and other at-rules stay, as do
+rules for a state, such as `a:hover`.
 Nothing is fetched: no stylesheet, no font, no include.
 """
 
@@ -18,6 +19,7 @@ from mjml import mjml2html
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.meter import MAX_OUTPUT
 from notifications.rendering.skeleton import MARK, Skeleton, Unfit
+from notifications.rendering.stylesheets import rules_of_states
 from notifications.rendering.tags import OPTIONAL_END, sibling_pairs, tags, without_comments
 from notifications.rendering.trees import find_all
 
@@ -182,7 +184,7 @@ def _has_moving_classes(text: str) -> bool:
 
 
 def _inlined(text: str, keep_all: bool) -> str:
-    kept = _kept if keep_all else _kept_if_marked
+    kept = _kept if keep_all else _kept_where_needed
     text = _with_body(_map_sheets(text, kept))
     # A table without tbody would get one, which began before a loop over rows and ended in it.
     return _run(_HTML, _ROWS.sub(r"\1<tbody>\2", text)).replace(' data-css-inline="keep"', "")
@@ -197,9 +199,13 @@ def _with_body(text: str) -> str:
     return f"{text[:at]}<body>{text[at:]}"
 
 
-def _kept_if_marked(tag: str, sheet: str) -> str:
-    """A stylesheet with variables stays, so that none is lost with a rule that matches nothing."""
-    return _kept(tag, sheet) if "zqjz" in sheet else tag
+def _kept_where_needed(tag: str, sheet: str) -> str:
+    """A stylesheet with variables stays, so that none is lost with a rule that matches nothing; of
+    others those rules do that fit into no tag, such as `a:hover`."""
+    if "zqjz" in sheet:
+        return _kept(tag, sheet)
+    beside = "" if "data-css-inline" in tag else rules_of_states(sheet)
+    return f"{_kept(tag, beside)}{beside}</style>{tag}" if beside else tag
 
 
 def _kept(tag: str, _sheet: str) -> str:
