@@ -22,7 +22,7 @@ from notifications.rendering.formats import FormatFault, formats_for
 from notifications.rendering.links import Library, NoLibrary, link
 from notifications.rendering.mail_html import styled
 from notifications.rendering.meter import AT_WORK, MAX_OUTPUT, METER, LimitReached, Meter, TimeSpent
-from notifications.rendering.reads import dotted_reads
+from notifications.rendering.reads import bare_reads, dotted_reads
 from notifications.rendering.sandbox import MissingVariable, Sandbox, free_names
 from notifications.rendering.sources import TOO_DEEP, syntax_fault
 from notifications.rendering.titles import TITLE_END
@@ -38,7 +38,8 @@ class CompiledText:
     """One compiled text. `render` takes the variables as they are; nothing is copied.
 
     variables are the roots of what it reads, reads the same with their entries (`order.id`);
-    least_bytes is what it says at least; notes is a sentence for its author, or empty.
+    of_user are the entries of `user` without which it fails; least_bytes is what it says at least;
+    notes is a sentence for its author, or empty.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class CompiledText:
         "least_bytes",
         "name",
         "notes",
+        "of_user",
         "reads",
         "reads_clock",
         "uses",
@@ -99,6 +101,7 @@ class CompiledText:
     def _compile(self, tree: nodes.Template, env: Sandbox) -> None:
         self.variables = free_names(tree, env)
         self.reads = dotted_reads(tree, self.variables)
+        self.of_user = bare_reads(tree, "user") if "user" in self.variables else frozenset()
         self.reads_clock = any(node.name == "time_ago" for node in find_all(tree, nodes.Filter))
         self.is_titled = any(TITLE_END in node.data for node in find_all(tree, nodes.TemplateData))
         self.least_bytes = sum(len(text.encode("utf-8", "replace")) for text in _always(tree.body))

@@ -8,6 +8,9 @@ from jinja2 import nodes
 
 MAX_STEPS = 10
 """Entries of a variable that are told: `a.b.c...`, and no longer."""
+_DEFAULT = ("default", "d")
+_ASKING = ("defined", "undefined", *_DEFAULT)
+"""Tests and filters that a variable may be missing for."""
 
 
 def dotted_reads(tree: nodes.Template, free: Iterable[str]) -> frozenset[str]:
@@ -41,6 +44,64 @@ def _step(node: nodes.Getattr | nodes.Getitem) -> str:
         return node.attr
     key = node.arg.value if isinstance(node.arg, nodes.Const) else None
     return key if isinstance(key, str) and key.isidentifier() else ""
+
+
+def bare_reads(tree: nodes.Template, root: str) -> frozenset[str]:
+    """The entries of a variable that a text cannot do without: `user.first_name`, where neither
+    `default` stands in for it nor a condition asks whether it is there.
+
+    Whatever a condition on the variable leads to counts as asked for, in each of its branches.
+    """
+    found: set[str] = set()
+    waiting: list[nodes.Node] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if entry := _entry(node, root):
+            found.add(entry)
+        elif isinstance(node, nodes.Filter) and node.name in _DEFAULT:
+            # Its argument is read where the value is missing, as an entry of the same is.
+            is_entry = node.node is not None and bool(_entry(node.node, root))
+            waiting += node.iter_child_nodes(exclude=("node",) if is_entry else ("args", "kwargs"))
+        elif isinstance(node, nodes.Call) and _entry(node.node, root):
+            waiting += node.iter_child_nodes(exclude=("node",))  # a method: user.items()
+        elif not any(_asks(each, root) for each in _conditions(node)):
+            waiting += node.iter_child_nodes()
+    return frozenset(found)
+
+
+def _entry(node: nodes.Node, root: str) -> str:
+    """`user.first_name`, for what is an entry of the root and nothing else; or empty."""
+    if not isinstance(node, nodes.Getattr | nodes.Getitem):
+        return ""
+    step = _step(node)
+    is_root = isinstance(node.node, nodes.Name) and node.node.name == root
+    return f"{root}.{step}" if is_root and step else ""
+
+
+def _conditions(node: nodes.Node) -> list[nodes.Node]:
+    """What is asked before a part of the node is read."""
+    if isinstance(node, nodes.If):
+        return [node.test, *(each.test for each in node.elif_)]
+    if isinstance(node, nodes.CondExpr):
+        return [node.test]
+    if isinstance(node, nodes.And | nodes.Or):
+        return [node.left]
+    return [node] if isinstance(node, nodes.Test) else []
+
+
+def _asks(condition: nodes.Node, root: str) -> bool:
+    """Whether a condition asks for the root or an entry of it, and does not simply read one."""
+    waiting = [condition]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, nodes.Name) and node.name == root:
+            return True
+        if isinstance(node, nodes.Test | nodes.Filter) and node.name in _ASKING:
+            if node.node is not None and _entry(node.node, root):
+                return True
+        elif not _entry(node, root):
+            waiting += node.iter_child_nodes()
+    return False
 
 
 class Names:

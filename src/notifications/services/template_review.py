@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from notifications.domain.channels import ADDRESS_CHANNELS
 from notifications.domain.errors import MOST_ERRORS, FieldError, TemplateFault
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
@@ -27,7 +28,8 @@ class Review:
     """What is to be said about a template's texts.
 
     used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
-    unknown: read of `user`, who has no such thing; notes: what else is worth telling.
+    unknown: read of `user`, who has no such thing; of_user: by channel, what is read of `user` for
+    want of which a notification to an address fails; notes: what else is worth telling.
     """
 
     errors: list[FieldError] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Review:
     extra: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     gaps: list[LocaleGap] = field(default_factory=list)
+    of_user: dict[str, set[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def placed(self, errors: Iterable[FieldError]) -> list[TextFault]:
@@ -63,7 +66,20 @@ class Review:
                 f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
                 for gap in self.gaps
             ),
+            *self._strangers,
             *self.notes,
+        ]
+
+    @property
+    def _strangers(self) -> list[str]:
+        """What to tell of the people who are known by an address alone."""
+        names = sorted({name for found in self.of_user.values() for name in found})
+        if not names:
+            return []
+        channels = " and ".join(sorted(self.of_user))
+        return [
+            f"an address that is no user has no {', '.join(names)}: a notification to one fails on"
+            f" {channels}; write a default, such as {{{{ {names[0]}|default('...') }}}}"
         ]
 
 
@@ -89,6 +105,9 @@ def review(
         found.used.update(text.variables)
         reads.update(text.reads)
         found.notes += [text.notes] if text.notes else []
+        needed = {read for read in text.of_user if _of_user(read) in USER_FACTS}
+        if needed and CHANNEL_OF_FIELD[name] in ADDRESS_CHANNELS.values():
+            found.of_user.setdefault(CHANNEL_OF_FIELD[name], set()).update(needed)
     declared = Names([*required, *optional, *(AMBIENT_VARIABLES - {"user"})])
     if not found.errors:
         read_names = Names(reads)

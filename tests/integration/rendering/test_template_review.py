@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from notifications.domain.callers import SYSTEM
-from notifications.domain.errors import InvalidRequest
+from notifications.domain.errors import InvalidRequest, TemplateFault
+from notifications.services.notification import NotificationService
 from notifications.services.template import TemplateService
 from notifications.services.template_answers import LocaleGap, ValidationAnswer
 from tests.integration.factories import make_template
@@ -55,6 +56,66 @@ class TestVariables:
         assert answer.unknown_variables == ["user.nickname"]
         assert answer.extra_variables == []
         assert "there is no user.nickname: user has id, uuid, username" in answer.warnings[0]
+
+
+class TestStrangers:
+    """Those who are known by an address alone: `to` in the place of a user."""
+
+    def test_a_mail_that_cannot_greet_them_is_told(self) -> None:
+        answer = checked(
+            email_subject_template="Paid",
+            email_body_template="Hello {{ user.first_name }}",
+            email_html_template="<p>{{ user['full_name'] }}</p>",
+            sms_template="{{ user.first_name|upper }}",
+            push_template="{{ user.last_name }}",
+        )
+
+        assert answer.valid is True
+        assert answer.warnings == [
+            "an address that is no user has no user.first_name, user.full_name: a notification to"
+            " one fails on email and sms; write a default, such as"
+            " {{ user.first_name|default('...') }}"
+        ]
+
+    def test_channels_that_no_address_reaches_say_nothing(self) -> None:
+        answer = checked(
+            push_template="{{ user.first_name }}", in_app_template="{{ user.first_name }}"
+        )
+
+        assert answer.warnings == []
+
+    def test_layouts_and_other_locales_count(self) -> None:
+        make_template("layouts.greeting", email_html_template="{{ user.first_name }}")
+
+        answer = checked(
+            email_html_template="{% include 'layouts.greeting' %}",
+            translations={"ru": {"email_html_template": "<p>{{ user.email|default('') }}</p>"}},
+        )
+
+        assert len(answer.warnings) == 1
+        assert "no user.first_name: a notification to one fails on email" in answer.warnings[0]
+
+    def test_publishing_tells_it_and_a_send_fails_as_told(self) -> None:
+        body = {
+            "name": "T",
+            "path": "test.t",
+            "email_subject_template": "Paid",
+            "email_body_template": "Hello {{ user.first_name }}",
+            "status": "published",
+        }
+        made = service.create(body=body, caller=SYSTEM)
+        to = {"template_path": "test.t", "to": {"email": "ann@example.org"}}
+
+        assert "write a default" in made.warnings[0]
+        with pytest.raises(TemplateFault, match=r"user\.first_name is missing"):
+            NotificationService().send(body=to, caller=SYSTEM)
+
+        mended = service.update(
+            identifier=made.id,
+            body={"email_body_template": "Hello {{ user.first_name|default('you') }}"},
+            caller=SYSTEM,
+        )
+        assert mended.warnings == []
 
 
 class TestErrors:
@@ -189,7 +250,9 @@ class TestMails:
         body = {
             "name": "T",
             "path": "test.t",
-            "email_html_template": child.replace("BODY", "<p>Hi {{ user.first_name }}</p>"),
+            "email_html_template": child.replace(
+                "BODY", "<p>Hi {{ user.first_name|default('you') }}</p>"
+            ),
         }
         made = service.create(body=body, caller=SYSTEM)
 

@@ -117,7 +117,11 @@ class Desk:
     def _review(self, job: wire.Review) -> wire.Answer:
         text = self._kept.version(job.version).text(job.field, job.locale)
         return wire.Reviewed(
-            sorted(text.variables), sorted(text.reads), text.least_bytes, text.notes
+            sorted(text.variables),
+            sorted(text.reads),
+            text.least_bytes,
+            text.notes,
+            sorted(text.of_user),
         )
 
     def _preview(self, job: wire.Preview) -> wire.Answer:

@@ -104,6 +104,7 @@ class Reviewed(msgspec.Struct, frozen=True, array_like=True, tag=2):
     reads: list[str]
     least_bytes: int
     notes: str
+    of_user: list[str]
 
 
 class Previewed(msgspec.Struct, frozen=True, array_like=True, tag=3):

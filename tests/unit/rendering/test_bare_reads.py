@@ -1,0 +1,69 @@
+"""What a text cannot do without: every form of asking first is known, every other one is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from notifications.domain.errors import TemplateFault
+from notifications.rendering.engine import CompiledText, NotificationTemplateEngine
+
+NAME = frozenset({"user.first_name"})
+
+
+def render(source: str, **context: Any) -> str:
+    return NotificationTemplateEngine().render_template(source, context)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ user.first_name }}",
+        "{{ user['first_name'] }}",
+        "{{ user.first_name|upper|default('you') }}",
+        "{{ user.first_name or 'you' }}",
+        "{{ greeting|default('Hi') }} {{ user.first_name }}",
+        "{{ user.email|default(user.first_name) }}",
+        "{% if user.first_name %}x{% endif %}",
+        "{% if paid is defined %}x{% else %}{{ user.first_name }}{% endif %}",
+        "{% set name = user.first_name %}{{ name }}",
+        "{% for line in [user.first_name] %}{{ line }}{% endfor %}",
+        "{% macro hello(name) %}{{ name }}{% endmacro %}{{ hello(user.first_name) }}",
+        "{{ user.first_name is odd }}",
+    ],
+)
+def test_a_bare_entry_is_told_and_fails_without_a_user(source: str) -> None:
+    assert CompiledText(source).of_user == NAME
+    with pytest.raises(TemplateFault):
+        render(source, user={})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ user.first_name|default('you') }}",
+        "{{ user['first_name']|d('you')|upper }}",
+        "{{ user.first_name|default(user.last_name|default('you')) }}",
+        "{{ user.first_name if user.first_name is defined else 'you' }}",
+        "{% if user.first_name is defined %}{{ user.first_name }}{% endif %}",
+        "{% if user.first_name is defined and user.first_name %}{{ user.first_name }}{% endif %}",
+        "{% if user.first_name|default('') %}{{ user.first_name }}{% endif %}",
+        "{% if user.first_name is undefined %}you{% else %}{{ user.first_name }}{% endif %}",
+        "{% if user %}{{ user.first_name }}{% endif %}",
+        "{% if paid %}x{% elif user %}{{ user.first_name }}{% endif %}",
+        "{{ user.first_name is defined and user.first_name }}",
+        "{{ user|tojson }}{{ user|length }}",
+        "{{ app_name }}",
+    ],
+)
+def test_an_entry_that_is_asked_for_is_not_and_does_not(source: str) -> None:
+    assert CompiledText(source).of_user == frozenset()
+    render(source, user={}, app_name="Carillon", paid=False)
+
+
+def test_what_stands_in_for_another_variable_is_the_callers_affair() -> None:
+    source = "{{ nickname|default(user.first_name) }}"
+
+    assert CompiledText(source).of_user == frozenset()
+    assert render(source, user={}, nickname="Ann") == "Ann"
