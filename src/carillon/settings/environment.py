@@ -135,7 +135,8 @@ def _path(text: str) -> Path:
 def _web_url(text: str) -> str:
     """an http:// or https:// URL without a trailing slash"""
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    # Asking for a port that is none is a ValueError.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return text.rstrip("/")
 

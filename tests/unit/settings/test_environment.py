@@ -204,3 +204,17 @@ def test_a_signing_secret_that_is_none_is_told_at_start(name, secret):
     told = refusal({**SECRET, name: secret})
     assert f"{name} is (hidden): set it to whsec_ and standard base64" in told
     assert read_environment({**SECRET, name: f"whsec_{'YWJj' * 8}"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://t.example:99999", "https://t.example:x", "https://:8443", "https://t.example:0"],
+)
+def test_an_address_with_a_port_that_is_none_is_told_at_start(url):
+    told = refusal({**SECRET, "CARILLON_TWILIO_BASE_URL": url})
+    assert f"CARILLON_TWILIO_BASE_URL is {url!r}: set it to an http:// or https:// URL" in told
+
+
+def test_an_address_may_have_a_port_and_a_path():
+    read = read_environment({**SECRET, "CARILLON_TWILIO_BASE_URL": "https://t.example:8443/eu/"})
+    assert read.twilio_base_url == "https://t.example:8443/eu"
