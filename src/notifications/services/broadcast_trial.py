@@ -11,12 +11,13 @@ from django.utils.translation import pgettext
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.domain.errors import Refused
+from notifications.domain.errors import Conflict, Refused
 from notifications.intake.accept import Intent, Target, accept
 from notifications.models import Broadcast
 from notifications.services.broadcast_answers import BroadcastTestAnswer, BroadcastTested
 from notifications.services.broadcast_desk import BroadcastDesk, check_priority, write_down
 from notifications.services.broadcast_launch import CALLS, check_terms, intent_of, ways_of
+from notifications.services.broadcast_survey import Survey
 from notifications.services.refusal import foresee_or_refuse
 
 TYPE = "broadcast_test"
@@ -32,6 +33,7 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     Raises:
         Refused: missing_scope, not_a_person, opted_out.
         InvalidRequest: what a launch would fail on.
+        Conflict: unreachable, where no channel would bring it to the caller.
         NotFound: unknown_broadcast.
     """
     broadcast = BroadcastDesk().find(identifier, caller=caller)
@@ -44,6 +46,7 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     intent = _intent(broadcast, caller)
     target = Target(person.pk, intent.terms.channels)
     seen = foresee_or_refuse(intent, target, person, actor=caller.name, now=now)
+    _check_reach(broadcast, person, now=now)
     with transaction.atomic():
         accepted = accept(intent, [target], now=now)
         write_down(caller, "test", broadcast, now=now)
@@ -57,6 +60,19 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
             estimated_delivery=seen.delivery_at,
         ),
     )
+
+
+def _check_reach(broadcast: Broadcast, person: User, *, now: datetime) -> None:
+    """Whoever waits for a test is told at once that none will come."""
+    survey = Survey(broadcast, at=now)
+    survey.look([person.pk])
+    for reason in survey.exclusions:
+        raise Conflict(
+            f"A test would not reach you on {', '.join(broadcast.channels)} ({reason}): give"
+            " yourself an address there, or the broadcast another channel",
+            code="unreachable",
+            reason=reason,
+        )
 
 
 def _intent(broadcast: Broadcast, caller: Caller) -> Intent:

@@ -111,6 +111,20 @@ class TestSendingATestToOneself:
         assert (answer.status_code, answer.data["code"]) == (403, "opted_out")
         assert not Notification.objects.exists()
 
+    def test_a_caller_whom_no_channel_reaches_is_told_at_once(
+        self, as_staff: APIClient, staff: User
+    ) -> None:
+        made = make_broadcast(channels=["telegram", "push"])
+
+        answer = as_staff.post(f"{URL}/{made.pk}/test/")
+
+        assert (answer.status_code, answer.data["code"]) == (409, "unreachable")
+        assert answer.data["reason"] == "no_contact_point"
+        assert "on telegram, push (no_contact_point): give yourself" in answer.data["error"]
+        assert not Notification.objects.exists()
+        Broadcast.objects.update(channels=["telegram", "in_app"])
+        assert as_staff.post(f"{URL}/{made.pk}/test/").status_code == 200
+
     def test_a_key_is_no_person(self, with_key: Callable[..., APIClient]) -> None:
         made = make_broadcast()
 
