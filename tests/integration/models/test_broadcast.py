@@ -80,6 +80,7 @@ def test_indexes_are_those_of_the_documents():
         ["created_by", "-created_at"],
         ["status", "scheduled_at"],
         ["-created_at", "-id"],  # ours: the list of them
+        ["target_group", "-created_at", "-id"],  # ours: the list of a group
         ["id"],  # ours: those that hold their source back
     ]
     assert [index.fields for index in BroadcastRecipient._meta.indexes] == [
