@@ -17,6 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 MAX_ADDRESS = 1_000
 _MAX_EMAIL, _MAX_LOCAL, _MAX_DOMAIN = 254, 64, 253  # octets, RFC 5321
 _MAX_PHONE = 32
+_LEAST_TO_SHOW = 6  # characters of an address of which two are shown
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 # What nearly every address is; the rest is read by email_validator, at twenty times the cost.
 # A label with hyphens in the third and fourth place is punycode, which must be decoded, or nothing.
@@ -185,6 +186,16 @@ def normalise_address(kind: str, address: str) -> str:
         return _normal_url(address) if kind == "webhook" else address
     except ValueError:
         return address
+
+
+def masked_address(kind: str, address: str) -> str:
+    """As much of an address as its owner knows it by, and nobody could write to: `a***@b.com`,
+    `***67`."""
+    if kind == "email":
+        local, _, domain = address.rpartition("@")
+        first = local[0] if len(local) > 1 else ""
+        return f"{first}***@{domain}"
+    return f"***{address[-2:] if len(address) > _LEAST_TO_SHOW else ''}"
 
 
 def _normal_phone(number: str) -> str:

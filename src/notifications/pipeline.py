@@ -283,7 +283,7 @@ def _outbound(
         collapse_key=message.collapse_key or "",
         sender=sender_of(message.channel, options),
         reply_to=options.get("reply_to", ""),
-        headers=headers_of(message, category),
+        headers=headers_of(message, category, recipient),
         is_test=message.is_test,
         targets=contact.targets if contact and not message.is_test else (),
         reached=contact is not None and contact.reached,

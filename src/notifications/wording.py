@@ -139,8 +139,9 @@ def links_back(user_id: int | None, category: CategoryFacts, address: str) -> di
     """The links that a template may show; empty where there is nothing to end or nobody to ask."""
     if user_id is None:
         return {"unsubscribe_url": "", "preferences_url": ""}
+    end_url = unsubscribe_url(user_id, category.key, address) if category.can_end else ""
     return {
-        "unsubscribe_url": unsubscribe_url(user_id, category.key) if category.can_end else "",
+        "unsubscribe_url": end_url,
         "preferences_url": preferences_url(user_id, address),
     }
 
@@ -150,7 +151,7 @@ def example_links() -> dict[str, str]:
     return {name: f"{environment().public_url}/{name}/example" for name in LINK_VARIABLES}
 
 
-def headers_of(message: PendingMessage, category: CategoryFacts) -> Mapping[str, str]:
+def headers_of(message: PendingMessage, category: CategoryFacts, address: str) -> Mapping[str, str]:
     """RFC 8058's headers of a mail that its reader may end with one click.
 
     None on what is critical or cannot be ended, on mails to addresses that are no user, and where
@@ -164,7 +165,7 @@ def headers_of(message: PendingMessage, category: CategoryFacts) -> Mapping[str,
         or not environment().public_url.startswith("https://")
     ):
         return NO_HEADERS
-    url = unsubscribe_url(message.user_id, category.key)
+    url = unsubscribe_url(message.user_id, category.key, address)
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": _ONE_CLICK}
 
 

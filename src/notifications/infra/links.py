@@ -31,6 +31,7 @@ class LinkKind(StrEnum):
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
     CONFIRM = "c"
+    UNDO = "b"
 
 
 @functools.cache
@@ -64,12 +65,14 @@ def _tag(body: str, secret: str) -> str:
     return base64.urlsafe_b64encode(digest[:_TAG_BYTES]).rstrip(b"=").decode()
 
 
-def unsubscribe_url(user_id: int, category: str) -> str:
+def unsubscribe_url(user_id: int, category: str, address: str = "") -> str:
     """Where one person ends one category; with an empty one, everything that is not urgent.
 
-    GET shows a page, POST does it (RFC 8058).
+    GET shows a page, POST does it (RFC 8058). address: where the link is sent; the page names it,
+    and leads to the person's preferences, as long as it is theirs.
     """
-    token = sign_link(LinkKind.UNSUBSCRIBE, str(user_id), category)
+    mark = (address_mark(address),) if address else ()
+    token = sign_link(LinkKind.UNSUBSCRIBE, str(user_id), category, *mark)
     return f"{environment().public_url}/unsubscribe/{token}"
 
 

@@ -31,6 +31,7 @@ from notifications.models import (
 )
 from notifications.rendering import consent_texts
 from notifications.services.consents import WRITE, ConsentService
+from notifications.services.link_holders import Holder, holder_of
 from notifications.services.notification import NotificationService
 from notifications.services.people import person_for
 from notifications.services.preferences import PreferenceService
@@ -109,6 +110,10 @@ class DoubleOptIn:
             return None
         purpose = base64.urlsafe_b64decode(f"{packed}===").decode()
         return Question(int(number), mark, since, purpose, _topic(purpose))
+
+    def holder(self, *, question: Question) -> Holder:
+        """Whom the page of a link speaks to; nobody where the address is theirs no more."""
+        return holder_of(question.user_id, question.mark)
 
     def confirm(self, *, token: str, wording: str, ip: str | None = None) -> bool:
         """Takes the answer: the consent counts from now on. Answers whether the link was good.

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import functools
-import hmac
 import json
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from directory.models import ContactPoint, User
+from directory.models import User
 from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.preferences import CategoryDefaults, channel_on, digest_of, switch_name
 from notifications.domain.wall_clock import first_zone
 from notifications.infra import clock
-from notifications.infra.links import LinkKind, address_mark, preferences_url, read_link
+from notifications.infra.links import LinkKind, preferences_url, read_link
 from notifications.models import NotificationCategoryPreference, UserNotificationPreference
 from notifications.services.consents import WRITE
+from notifications.services.link_holders import LINK_LASTS, address_shown, point_of
 from notifications.services.people import person_for
 from notifications.services.preference_answers import GLOBAL_FLAGS, PreferencesLink
 from notifications.shared_rows import category_by_key, category_keys
-
-LINK_LASTS = timedelta(hours=1)
-"""How long a link lasts that the platform asks for; those in mails do not run out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +61,15 @@ class PreferenceCentre:
         if ends and int(ends) <= clock.now().timestamp():
             return None
         user = User.objects.filter(pk=int(number), is_active=True).first()
-        if user is None or (mark and not _has_address(user, mark)):
+        if user is None or (mark and point_of(user.pk, mark) is None):
             return None
         return user
+
+    def address_shown(self, *, user: User, token: str) -> str:
+        """The address that a link was sent to, cut short; one that was sent nowhere shows the
+        person's email. Empty when there is none."""
+        fields = read_link(LinkKind.PREFERENCES, token, 3)
+        return address_shown(user.pk, fields[1]) if fields else ""
 
     def link(self, *, caller: Caller, identifier: object = None) -> PreferencesLink:
         """A link to a person's page for the next hour: the platform opens it for whoever is logged
@@ -103,12 +106,6 @@ def zone_names() -> tuple[str, ...]:
     places = {name for name in zoneinfo.available_timezones() if "/" in name}
     old = ("Etc/", "SystemV/", "US/", "posix/", "right/")
     return ("UTC", *sorted(name for name in places if not name.startswith(old)))
-
-
-def _has_address(user: User, mark: str) -> bool:
-    points = ContactPoint.objects.filter(user=user).values_list("address", "spelling")
-    known = {address for point in points for address in point}
-    return any(hmac.compare_digest(address_mark(address), mark) for address in known)
 
 
 def _flags(row: UserNotificationPreference) -> dict[str, bool]:

@@ -8,6 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.services.double_opt_in import DoubleOptIn, Question
+from notifications.services.link_holders import Holder
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 
@@ -16,8 +17,9 @@ from notifications.web.public_page import address_of_client, language_of, page
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     """The page and its button; the token is the credential. Scanners that GET agree to nothing."""
-    language = language_of(request)
     question = DoubleOptIn().read(token=token)
+    holder = DoubleOptIn().holder(question=question) if question else Holder()
+    language = language_of(request, holder.locale)
     wording = _wording(question, language) if question else ""
     good, done = question is not None, request.method == "POST"
     if done:
@@ -25,7 +27,9 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         good = DoubleOptIn().confirm(token=token, wording=wording, ip=ip)
     if not good:
         return page(request, "carillon/link_broken.html", {}, language=language, status=404)
-    context = {"wording": wording, "done": done}
+    context = {"wording": wording, "done": done, "holder": holder}
+    if done:
+        context["languages"] = []  # another language would ask again
     return page(request, "carillon/confirm.html", context, language=language)
 
 

@@ -44,7 +44,8 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
     if user is None:
         language = language_of(request)
         return page(request, "carillon/link_broken.html", {}, language=language, status=404)
-    return _centre(request, user, link_caller(user.pk))
+    address = PreferenceCentre().address_shown(user=user, token=token)
+    return _centre(request, user, link_caller(user.pk), address)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -54,10 +55,10 @@ def by_session(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User) or not user.is_active:
         language = language_of(request)
         return page(request, "carillon/preferences_door.html", {}, language=language)
-    return _centre(request, user, Caller(name=f"user:{user.pk}", user_id=user.pk))
+    return _centre(request, user, Caller(name=f"user:{user.pk}", user_id=user.pk), user.email)
 
 
-def _centre(request: HttpRequest, user: User, caller: Caller) -> HttpResponse:
+def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> HttpResponse:
     language = language_of(request, user.locale)
     by_token = caller.name == "link"
     errors: dict[str, str] = {}
@@ -78,7 +79,7 @@ def _centre(request: HttpRequest, user: User, caller: Caller) -> HttpResponse:
             errors = {each.path.rpartition(".")[2]: each.detail for each in error.errors}
     state = PreferenceCentre().state(user=user)
     with translation.override(language):
-        context = _context(request, state, errors) | {"by_link": by_token}
+        context = _context(request, state, errors) | {"by_link": by_token, "address": address}
     status = 400 if errors else 200
     return page(
         request,
@@ -164,8 +165,13 @@ def _ticked(state: CentreState) -> set[str]:
     }
 
 
-def _row(key: str, name: str, ticked: set[str]) -> tuple[str, str, list[tuple[str, str, bool]]]:
+def _row(
+    key: str, name: str, ticked: set[str]
+) -> tuple[str, str, list[tuple[str, str, str, bool]]]:
     shown = words.category(key, name)
     boxes = [(each, f"{key}:{switch_name(each)}") for each in PERSON_CHANNELS]
-    cells = [(box, f"{shown}: {words.CHANNELS[each]}", box in ticked) for each, box in boxes]
+    cells = [
+        (box, f"{shown}: {words.CHANNELS[each]}", str(words.CHANNELS[each]), box in ticked)
+        for each, box in boxes
+    ]
     return key, shown, cells

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from notifications.conf import environment
@@ -38,6 +40,45 @@ _SEEDED = {
     "system": lambda: pgettext("category", "System"),
     "digest": lambda: pgettext("category", "Digest"),
 }
+
+
+_TOPICS = {
+    "security": lambda: pgettext("topic", "security notices"),
+    "payment": lambda: pgettext("topic", "payment notices"),
+    "course": lambda: pgettext("topic", "course notices"),
+    "announcement": lambda: pgettext("topic", "announcements"),
+    "marketing": lambda: pgettext("topic", "news and offers"),
+    "system": lambda: pgettext("topic", "service notices"),
+    "digest": lambda: pgettext("topic", "digests"),
+}
+
+
+def topic(key: str, name: str) -> str:
+    """What a category holds, in the middle of a sentence: `announcements`; without a category,
+    everything."""
+    if not key:
+        return pgettext("topic", "everything but what is urgent")
+    if key in _TOPICS and name == key.capitalize():
+        return _TOPICS[key]()
+    return pgettext("topic", "messages of “%(name)s”") % {"name": name}
+
+
+def stop(key: str, name: str) -> str:
+    """What a person is asked, and says yes to, by ending a category, or everything."""
+    return gettext("Stop receiving %(topic)s?") % {"topic": topic(key, name)}
+
+
+def stopped(key: str, name: str, flags: Collection[str]) -> list[str]:
+    """What an unsubscribe has changed. flags: what it turned off in general."""
+    found = []
+    if key:
+        shown = category(key, name)
+        found.append(gettext("“%(name)s”: off on every channel") % {"name": shown})
+    if "notifications_enabled" in flags:
+        found.append(gettext("Notifications: only what is urgent"))
+    if "marketing_enabled" in flags and key != "marketing":
+        found.append(gettext("News and offers: off"))
+    return found
 
 
 def category(key: str, name: str) -> str:

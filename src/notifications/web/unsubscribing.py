@@ -1,4 +1,4 @@
-"""`/unsubscribe/<token>`: GET shows what would end, POST ends it.
+"""`/unsubscribe/<token>`: GET shows what would end, POST ends it, and its page can undo it.
 
 Scanners open every link of a mail, so GET changes nothing. A mail program's POST (RFC 8058) brings
 no cookie and no CSRF token and wants no redirect: the token alone is the proof, which nobody who
@@ -7,41 +7,93 @@ could forge a request has. A token that was made here is always answered 200, an
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.domain.errors import InvalidRequest
-from notifications.services.unsubscribing import ONE_CLICK, PAGE, UnsubscribeService
+from notifications.services.link_holders import Holder
+from notifications.services.undoing import Undone
+from notifications.services.unsubscribing import ONE_CLICK, PAGE, Ending, UnsubscribeService
+from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
-
-_TEMPLATE = "carillon/unsubscribe.html"
 
 
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """The page, its button, and the mail program's one click."""
-    if request.method != "POST":
-        return _page(request, token, done=False)
-    from_page = "page" in request.POST
+    """The page, its buttons, and the mail program's one click."""
+    if request.method == "POST" and "page" not in request.POST:
+        return _one_click(request, token)
+    ending = UnsubscribeService().read(token=token)
+    if ending is None:
+        return _broken(request)
+    holder = UnsubscribeService().holder(ending=ending)
+    language = language_of(request, holder.locale)
+    try:
+        with translation.override(language):
+            if request.method != "POST":
+                context = _question(ending)
+            elif "undo" in request.POST:
+                context = _undone(request, token, ending)
+            else:
+                context = _ended(request, token, ending)
+    except InvalidRequest:
+        return _broken(request)
+    if request.method == "POST":
+        context["languages"] = []  # another language would ask again
+    context |= {"holder": holder, "preferences": _preferences(holder, language)}
+    return page(request, "carillon/unsubscribe.html", context, language=language)
+
+
+def _one_click(request: HttpRequest, token: str) -> HttpResponse:
     said, status = "unsubscribed", 200
     try:
-        UnsubscribeService().follow(
-            token=token,
-            source=PAGE if from_page else ONE_CLICK,
-            everything="everything" in request.POST,
-            ip=address_of_client(request),
-        )
+        UnsubscribeService().follow(token=token, source=ONE_CLICK, ip=address_of_client(request))
     except InvalidRequest as error:
         said, status = error.detail, 400
-    if from_page:
-        return _page(request, token, done=True)
     return HttpResponse(f"{said}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
-def _page(request: HttpRequest, token: str, *, done: bool) -> HttpResponse:
-    ending = UnsubscribeService().read(token=token)
-    context = {"ending": ending, "done": done, "everything": "everything" in request.POST}
-    status = 200 if ending else 400
-    return page(request, _TEMPLATE, context, language=language_of(request), status=status)
+def _broken(request: HttpRequest) -> HttpResponse:
+    language = language_of(request)
+    return page(request, "carillon/unsubscribe.html", {}, language=language, status=400)
+
+
+def _question(ending: Ending) -> dict[str, Any]:
+    question = words.stop(ending.category, ending.name)
+    return {"question": question, "one_category": bool(ending.category)}
+
+
+def _ended(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
+    everything = "everything" in request.POST
+    category = "" if everything else ending.category
+    ended = UnsubscribeService().follow(
+        token=token,
+        source=PAGE,
+        everything=everything,
+        wording=words.stop(category, ending.name),
+        ip=address_of_client(request),
+    )
+    changes = words.stopped(category, ending.name, ended.flags) if ended.changed else []
+    topic = words.topic(category, ending.name)
+    return {"done": True, "category": category, "topic": topic, "changes": changes, "ended": ended}
+
+
+def _undone(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
+    undone = UnsubscribeService().undo(
+        token=token,
+        undo=request.POST["undo"],
+        wording=gettext("Undo"),
+        ip=address_of_client(request),
+    )
+    return {"undone": str(undone), "is_back": undone is Undone.DONE}
+
+
+def _preferences(holder: Holder, language: str) -> str:
+    """Where the person sees all of their preferences; without an address, by logging in."""
+    return f"{holder.preferences or '/preferences'}?lang={language}"

@@ -62,7 +62,7 @@ def test_a_mail_that_can_be_ended_carries_the_headers_of_rfc_8058(category):
     mail = sent(make_willing_user(), category)
 
     assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert re.fullmatch(r"<https://\S+/unsubscribe/u\.\d+\.[a-z]+\.[\w-]{22}>",
+    assert re.fullmatch(r"<https://\S+/unsubscribe/u\.\d+\.[a-z]+\.[0-9a-f]{16}\.[\w-]{22}>",
                         mail["headers"]["List-Unsubscribe"])  # fmt: skip
     assert mail["body"].split()[1] == mail["headers"]["List-Unsubscribe"].strip("<>")
 
@@ -93,7 +93,7 @@ def test_other_channels_carry_none_but_may_show_the_links():
     content = SandboxMessage.objects.get().content
 
     assert content["headers"] == {}
-    assert content["body"] == unsubscribe_url(user.pk, "course")
+    assert content["body"] == unsubscribe_url(user.pk, "course", "+4915112345678")
 
 
 def test_without_https_there_is_no_header_but_the_links_are_shown(override_environment):
@@ -106,7 +106,7 @@ def test_without_https_there_is_no_header_but_the_links_are_shown(override_envir
 
 def test_headers_and_links_cost_no_query(django_assert_num_queries):
     with django_assert_num_queries(0):
-        unsubscribe_url(7, "course")
+        unsubscribe_url(7, "course", "ada@example.com")
         preferences_url(7, "ada@example.com")
 
 
@@ -240,10 +240,17 @@ def test_the_page_s_button_ends_the_category_and_the_other_one_everything():
     ended = client.post(path, {"page": "1", "everything": "1"})
 
     assert 'method="post"' in shown.content.decode()
-    assert "nothing of “Course” any more" in done.content.decode()
-    assert "nothing any more but what is urgent" in ended.content.decode()
+    assert "Stop receiving course notices?" in shown.content.decode()
+    assert "You will receive no more course notices." in done.content.decode()
+    assert "“Course”: off on every channel" in done.content.decode()
+    assert "From now on you receive only what is urgent." in ended.content.decode()
     entries = [(e.purpose, e.source) for e in ConsentRecord.objects.order_by("pk")]
     assert entries == [("category:course", "unsubscribe_page"), ("all", "unsubscribe_page")]
+    words = [entry.wording for entry in ConsentRecord.objects.order_by("pk")]
+    assert words == [
+        "Stop receiving course notices?",
+        "Stop receiving everything but what is urgent?",
+    ]
     assert preferences_of(user.pk).overall.notifications_enabled is False
 
 
@@ -261,7 +268,7 @@ def test_the_page_speaks_russian_is_kept_nowhere_and_tells_nobody_its_address():
 
     response = Client().get(f"{path}?lang=ru")
 
-    assert "Отписаться" in response.content.decode()
+    assert "Больше не получать сообщения" in response.content.decode()
     assert '<html lang="ru">' in response.content.decode()
     assert response["Cache-Control"] == "no-store"
     assert response["Referrer-Policy"] == "no-referrer"
