@@ -3,7 +3,6 @@ nothing to complain of."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +23,26 @@ pytestmark = [
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 MOST_TABS = 250
 LINKS = """
-import json
+import base64, json
+from datetime import UTC, datetime
+import notifications.infra.clock as clock
 from directory.models import User
 from notifications.infra.links import *
-user = User.objects.get(username="@@name@@")
-User.objects.filter(pk=user.pk).update(locale="en", timezone="Europe/Paris")
-import base64, notifications.infra.clock as clock
-from datetime import UTC, datetime
 since = str(int((clock.now() - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000))
 purpose = base64.urlsafe_b64encode(b"marketing").decode().rstrip("=")
-asked = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
-print(json.dumps([
-    preferences_url(user.pk, user.email),
-    unsubscribe_url(user.pk, "course"),
-    preferences_url(0).partition("/preferences/")[0] + "/confirm/" + asked,
-]))
+people = User.objects.filter(username__startswith="student").order_by("pk")[:40]
+User.objects.filter(pk__in=[user.pk for user in people]).update(
+    locale="en", timezone="Europe/Paris"
+)
+links = {}
+for user in people:
+    asked = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
+    links[user.username] = [
+        preferences_url(user.pk, user.email),
+        unsubscribe_url(user.pk, "course", user.email),
+        preferences_url(0).partition("/preferences/")[0] + "/confirm/" + asked,
+    ]
+print(json.dumps(links))
 """
 SAVED = """
 import json, msgspec
@@ -51,14 +55,20 @@ print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="@
 class Person:
     """Somebody of a running installation, and the links that mails would show them."""
 
-    def __init__(self, place: Installation, name: str) -> None:
+    def __init__(self, place: Installation, name: str, links: list[str]) -> None:
         self.place, self.name = place, name
-        links = json.loads(place.python(LINKS.replace("@@name@@", name)))
         self.preferences, self.unsubscribe, self.confirm = links
         self.home = self.preferences.partition("/preferences/")[0]
 
     def saved(self) -> Any:
         return json.loads(self.place.python(SAVED.replace("@@name@@", self.name)))
+
+    def switches(self) -> list[tuple[str, int]]:
+        """The categories that the person said something about, and whether they get mails."""
+        return self.place.ask(
+            "SELECT category, email_enabled FROM notifications_notificationcategorypreference"
+            f" JOIN directory_user ON directory_user.id = user_id WHERE username = '{self.name}'"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +82,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield made
 
 
-_numbers = itertools.count(1)
+@pytest.fixture(scope="module")
+def people(place: Installation) -> Iterator[Person]:
+    found = json.loads(place.python(LINKS))
+    return iter([Person(place, name, links) for name, links in found.items()])
 
 
 @pytest.fixture
-def person(place: Installation) -> Person:
+def person(people: Iterator[Person]) -> Person:
     """Another person for each test."""
-    return Person(place, f"student{next(_numbers)}")
+    return next(people)
 
 
 @pytest.fixture(scope="module")
@@ -200,27 +213,88 @@ def test_axe_finds_nothing_where_the_form_was_wrong(person: Person, page: Page) 
     assert page.url.endswith("#quiet_hours_start")
 
 
-def test_it_fits_a_telephone(person: Person, page: Page) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+  "a, button, select, input:not([type=hidden], [type=checkbox], [type=radio]), label:has(input)")]
+  .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
+  .filter(([, box]) => box.width && (box.width < 44 || box.height < 44))
+  .map(([html, box]) => `${html} ${box.width}x${box.height}`)"""
+SMALL_BOXES = """() => [...document.querySelectorAll("[type=checkbox], [type=radio]")]
+  .filter((each) => { const box = each.getBoundingClientRect();
+    return box.width < 24 || box.height < 24 || !each.closest("label"); })
+  .map((each) => each.outerHTML.slice(0, 80))"""
+
+
+def fits(page: Page, width: int) -> None:
+    """Nothing is wider than the screen, nothing that is pressed is small."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(SMALL_TARGETS) == []
+    assert page.evaluate(SMALL_BOXES) == []
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_page_fits_and_every_target_is_large(
+    person: Person, page: Page, language: str
+) -> None:
+    urls = (person.preferences, person.unsubscribe, person.confirm, f"{person.home}/preferences",
+            f"{person.home}/unsubscribe/x")  # fmt: skip
+    for url in urls:
+        page.goto(f"{url}?lang={language}")
+        for width in (320, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 740})
+            fits(page, width)
+
+
+def test_a_telephone_shows_cards_in_place_of_a_table(person: Person, page: Page) -> None:
+    page.set_viewport_size({"width": 320, "height": 740})
     page.goto(person.preferences)
+    card = page.get_by_role("group", name="Course")
+    word = card.get_by_text("Email")
 
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 360
+    assert not page.locator(".heads").is_visible()
+    assert word.bounding_box()["width"] > 20
     assert violations(page) == []
+    word.click()  # the word is a part of the target
+    assert not card.get_by_label("Course: Email").is_checked()
+    page.set_viewport_size({"width": 641, "height": 740})
+    assert page.locator(".heads").is_visible()
 
 
-def test_unsubscribing_by_keyboard(person: Person, page: Page) -> None:
-    page.goto(person.unsubscribe)
+@pytest.mark.parametrize(
+    ("language", "asked", "done", "undone"),
+    [
+        ("en", "Stop receiving course notices?", "“Course”: off on every channel",
+         "Everything is as it was before."),
+        ("ru", "Больше не получать сообщения", "«Учёба»: выключено на всех каналах",
+         "Всё снова так, как было."),
+    ],
+)  # fmt: skip
+def test_stopping_and_undoing_by_keyboard(
+    person: Person, page: Page, language: str, asked: str, done: str, undone: str
+) -> None:
+    page.set_viewport_size({"width": 320, "height": 740})
+    page.goto(f"{person.unsubscribe}?lang={language}")
+    assert asked in page.get_by_role("heading").inner_text()
+    assert "s***@example.com" in page.inner_text("main")
     assert violations(page) == []
 
     tab_to_button(page)
     page.keyboard.press("Enter")
-
     status = page.get_by_role("status")
-    status.wait_for()
-    assert "nothing of “Course” any more" in status.inner_text()
-    assert person.saved()["categories"]["course"]["in_app_enabled"] is False
+    status.get_by_text(done).wait_for()
+    assert person.switches() == [("course", 0)]
     assert violations(page) == []
+    fits(page, 320)
+
+    tab_to_button(page)
+    page.keyboard.press("Enter")
+    status.get_by_text(undone).wait_for()
+    assert person.switches() == []
+    assert violations(page) == []
+    fits(page, 320)
+
+    page.locator(".more a").press("Enter")
+    page.wait_for_url(f"**/preferences/*?lang={language}")
+    assert page.locator("[name='course:email_enabled']").is_checked()
 
 
 def test_confirming_by_keyboard(person: Person, page: Page) -> None:
