@@ -135,8 +135,18 @@ def _log_as_everywhere(**_: Any) -> None:
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 
 
+def _note_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
+    """Tells health of a task that failed for good. Rounds are noted in their loop's row."""
+    from notifications.services.queued_tasks import note_failure  # noqa: PLC0415 -- see above
+    from notifications.services.round_tasks import RoundTask  # noqa: PLC0415 -- see above
+
+    if not isinstance(sender, RoundTask) and not sender.request.is_eager:
+        note_failure(sender.name, exception)
+
+
 signals.setup_logging.connect(_log_as_everywhere)
 signals.celeryd_init.connect(_serve_metrics)
+signals.task_failure.connect(_note_failure)
 signals.worker_process_init.connect(_start_crew)
 signals.worker_process_shutdown.connect(_stop_crew)
 signals.celeryd_after_setup.connect(_start_crew_unless_forking)

@@ -22,6 +22,11 @@ from tests.functional.web import SEND, Web, is_up, running
 
 pytestmark = pytest.mark.processes
 CSS = "/static/carillon/carillon.css"
+LINKS = """
+from notifications.infra.links import preferences_url, unsubscribe_url
+for url in (unsubscribe_url(1, "course", "a@b.example"), preferences_url(1)):
+    print("/" + url.split("/", 3)[3])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,7 @@ def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_re
     web: Web, cable: Cable
 ) -> None:
     assert web.get("/health/ready").status == 200
+    unsubscribe, preferences = web.place.python(LINKS).split()
     cable.go_away()
     for method, path, body in (
         ("POST", SEND, {"user_id": 1}),
@@ -93,10 +99,16 @@ def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_re
         ("GET", "/api/admin/broadcasts", None),
         ("GET", "/outbox", None),
         ("GET", "/admin/", None),
+        ("GET", unsubscribe, None),
+        ("POST", unsubscribe, None),
+        ("GET", preferences, None),
         ("GET", "/health/ready", None),
+        ("GET", "/health", None),
     ):
         answer = web.ask(method, path, body)
         assert answer.status == 503, (path, answer.status, answer.body[:200])
+        if path.startswith("/health"):
+            assert answer.seconds < 2.2, (path, answer.seconds)
         if not path.startswith("/health"):
             assert answer.headers["Retry-After"] == "1", path
             page = not path.startswith("/api/")

@@ -21,6 +21,7 @@ _MENDS = {
     "database": "check CARILLON_DATABASE_URL, and the database's disk and log",
     "migrations": "run `carillon migrate`",
     "loops": "see the worker's log; start one: `carillon worker`",
+    "beat": "start `carillon worker`; with Redis `carillon beat` too",
     "workers": "start one: `carillon worker`",
     "queues": "start more workers, or see why those that run are slow",
     "tasks": "see the worker's log at the trace id; ask for the task again",
@@ -36,7 +37,7 @@ def _health() -> Iterator[Finding]:
     from notifications.infra import clock
     from notifications.services.health import health
 
-    for name, check in health(now=clock.now()).checks.items():
+    for name, check in health(now=clock.now(), in_full=lambda: True).checks.items():
         words = check.reason or _said(check)
         mend = _MENDS.get(name, "see the runbook, docs/operations/runbook.md")
         yield Finding(name.replace("_", " "), not check.reason, words, mend)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from django.http import HttpRequest
+from rest_framework.request import Request
+
 from notifications.api.answers import LiveAnswer
+from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest
+from notifications.services.access import Unauthenticated
 from notifications.services.health import HEALTHY, HealthAnswer, health, readiness
+
+SEES_STOPS = "operations"
+"""The scope that lists stops with their reasons."""
 
 
 def live(request: ApiRequest) -> LiveAnswer:
@@ -16,7 +24,20 @@ def ready(request: ApiRequest) -> tuple[int, HealthAnswer]:
 
 
 def report(request: ApiRequest) -> tuple[int, HealthAnswer]:
-    return _with_status(health(now=request.now))
+    return _with_status(health(now=request.now, in_full=lambda: _may_read_stops(request.http)))
+
+
+def _may_read_stops(http: HttpRequest) -> bool:
+    """Whether whoever asks, by session or by header, may read why something is stopped. A bad
+    header is nobody's: this page is public."""
+    user = getattr(http, "user", None)
+    if user is not None and user.is_active and user.is_staff:
+        return True
+    try:
+        known = CarillonAuthentication().authenticate(Request(http))
+    except Unauthenticated:
+        return False
+    return known is not None and known[1].may(SEES_STOPS)
 
 
 def _with_status(answer: HealthAnswer) -> tuple[int, HealthAnswer]:

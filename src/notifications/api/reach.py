@@ -262,7 +262,7 @@ PUBLIC: dict[str, str] = {
     "take_callback": "the vendor's own signature or password",
     "live": "nothing",
     "ready": "nothing",
-    "health": "nothing",
+    "health": "nothing; why something is stopped is shown to staff, and to `operations`",
 }
 """What everybody reaches, and what they must show."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -35,13 +36,26 @@ class KnownLoop:
     """What is known of a loop by the database's clock.
 
     silent_s: seconds since its last good round ended, or since it was registered where that was
-    later. owner: the process that holds it now, or nobody.
+    later. owner: the process that holds it now, or nobody. failures: rounds that failed since its
+    last good one.
     """
 
     name: str
     silent_s: float
     owner: str
     last_error: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastRound:
+    """The last round that anybody ran of some loops, well or not. ago_s: seconds since it ended, or
+    since a process began to look after them where that was later. owner: who ran it, and at: when;
+    nobody and None where none ever ended."""
+
+    ago_s: float
+    owner: str = ""
+    at: datetime | None = None
 
 
 class LoopManager(models.Manager["PeriodicLoop"]):
@@ -114,16 +128,35 @@ class LoopManager(models.Manager["PeriodicLoop"]):
             now=database_time(),
             heard=Greatest(Coalesce(F("finished_at"), F("registered_at")), F("registered_at")),
         )
-        columns = ("name", "now", "heard", "owner", "claim_until", "last_error")
+        columns = ("name", "now", "heard", "owner", "claim_until", "last_error", "failures")
         return [
             KnownLoop(
                 name=name,
                 silent_s=max(0.0, (now - heard).total_seconds()),
                 owner=owner if until is not None and until > now else "",
                 last_error=error,
+                failures=failures,
             )
-            for name, now, heard, owner, until, error in rows.order_by("name").values_list(*columns)
+            for name, now, heard, owner, until, error, failures in rows.order_by(
+                "name"
+            ).values_list(*columns)
         ]
+
+    def last_round(self, names: Collection[str]) -> LastRound | None:
+        """The last round of any of these loops; None where no process ever looked after one."""
+        columns = ("now", "owner", "registered_at", "finished_at", "failed_at")
+        rows = self.filter(name__in=names).annotate(now=database_time()).values_list(*columns)
+        ran: tuple[datetime, str] | None = None
+        ago_s: float | None = None
+        for now, owner, registered_at, *ends in rows:
+            ended = max((end for end in ends if end is not None), default=None)
+            if ended is not None and (ran is None or ended > ran[0]):
+                ran = ended, owner
+            heard_s = (now - max(ended or registered_at, registered_at)).total_seconds()
+            ago_s = heard_s if ago_s is None else min(ago_s, heard_s)
+        if ago_s is None:
+            return None
+        return LastRound(max(0.0, ago_s), *(ran[1], ran[0]) if ran else ())
 
     def _free(self) -> QuerySet[PeriodicLoop]:
         return self.filter(Q(claim_until=None) | Q(claim_until__lte=database_time()))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import redis
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import QuerySet
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -21,7 +23,7 @@ from notifications.infra.database_errors import is_away
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.provider_flow import now_us
 from notifications.services.health_probes import NO_ANSWER, reading_fault, writing_fault
-from notifications.services.loops import silent_reason
+from notifications.services.loops import failing_reason, no_beat_reason, silent_reason
 from notifications.services.metrics import (
     open_dead_letters,
     queue_depth,
@@ -103,18 +105,27 @@ def readiness(*, now: datetime) -> HealthAnswer:
     return _answer(now, checks)
 
 
-def health(*, now: datetime) -> HealthAnswer:
-    """Everything that operators watch."""
+def _to_strangers() -> bool:
+    return False
+
+
+def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> HealthAnswer:
+    """Everything that operators watch.
+
+    in_full: whether whoever asks may read what operators wrote, and which process did what; asked
+    only where there is such a thing, and within the bounds of a check.
+    """
     checks: dict[str, Callable[[], CheckAnswer]] = {
         "database": _database,
         "migrations": _migrations.check,
-        "loops": _loops,
+        "loops": _loops_in_detail,
+        "beat": partial(_beat, in_full),
         "workers": _workers,
         "queues": _queues,
         "tasks": _tasks,
         "dead_letters": _dead_letters,
-        "templates": _templates,
-        "stops": _stops,
+        "templates": partial(_templates, in_full),
+        "stops": partial(_stops, in_full),
         "providers": _providers,
     }
     if environment().redis_url:
@@ -192,6 +203,19 @@ def _loops() -> CheckAnswer:
     return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
 
+def _loops_in_detail() -> CheckAnswer:
+    """The loops that are silent, and those whose rounds fail: these take nobody out of rotation."""
+    reason = "; ".join(filter(None, (silent_reason(), failing_reason()))) or None
+    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+
+
+def _beat(in_full: Callable[[], bool]) -> CheckAnswer:
+    reason = no_beat_reason(in_full=False)
+    if reason and in_full():
+        reason = no_beat_reason(in_full=True)
+    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+
+
 def _workers() -> CheckAnswer:
     count = workers_alive()
     reasons = [f"worker {owner} ended itself: {reason}" for owner, reason in stuck_workers()]
@@ -242,29 +266,33 @@ def _tasks() -> CheckAnswer:
     return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason, count=count)
 
 
-def _templates() -> CheckAnswer:
+def _templates(in_full: Callable[[], bool]) -> CheckAnswer:
     """Versions that were stopped because their renders took too much; their messages wait."""
     rows = KillSwitch.objects.filter(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
         return CheckAnswer(status=HEALTHY, count=0)
-    told = [f"{row.value} ({row.reason})" for row in rows.order_by("created_at")[:_NAMED]]
-    more = f" and {count - _NAMED} more" if count > _NAMED else ""
-    reason = f"stopped until somebody lifts it: version {'; version '.join(told)}{more}"
+    reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
     return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)
 
 
-def _stops() -> CheckAnswer:
+def _stops(in_full: Callable[[], bool]) -> CheckAnswer:
     """Stops that an operator put in force: told, and no fault of the service."""
     rows = KillSwitch.objects.exclude(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
         return CheckAnswer(status=HEALTHY, count=0)
-    first = rows.order_by("created_at")[:_NAMED]
-    told = [f"{row.scope} {row.value}".strip() + f" ({row.reason})" for row in first]
-    more = f" and {count - _NAMED} more" if count > _NAMED else ""
-    reason = f"stopped until somebody lifts it: {'; '.join(told)}{more}"
+    reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
     return CheckAnswer(status=HEALTHY, reason=reason, count=count)
+
+
+def _named(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> str:
+    """The first stops; why, in the words of whoever made them, only to those who may read it."""
+    told = []
+    for row in rows.order_by("created_at")[:_NAMED]:
+        what = f"{row.scope} {row.value}".strip()
+        told.append(f"{what} ({row.reason})" if in_full else what)
+    return "; ".join(told) + (f" and {count - _NAMED} more" if count > _NAMED else "")
 
 
 def _dead_letters() -> CheckAnswer:

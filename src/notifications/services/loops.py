@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 from django.db import DatabaseError
 
-from notifications.domain.loops import BY_NAME, LoopSpec
+from notifications.domain.loops import BY_NAME, LOOPS, LoopSpec
 from notifications.infra import clock, processes
 from notifications.infra.supervised import Loop, Supervisor
 from notifications.models import KnownLoop, LoopReport, PeriodicLoop
@@ -26,6 +26,8 @@ T = TypeVar("T")
 HOLD_S = 10.0
 _RENEW_S = 3.0
 _LOOK_S = 1.0
+FAILING_AFTER_S = 120.0
+NO_BEAT_AFTER_S = 60.0
 _LONGEST_HOLD_S = 60.0
 _PATIENCE_PERIODS = 1.5
 _KEEPER = "loops"
@@ -63,6 +65,32 @@ def silent_reason() -> str | None:
         for each in silent
     )
     return f"no round was finished of: {', '.join(told)}; does a worker run? See its log"
+
+
+def failing_reason() -> str | None:
+    """One line that names the loops whose last round failed and that are not silent yet; None when
+    there are none. One that recovers within two minutes is not named: its next round is due."""
+    failing = [
+        f"{row.name} ({row.last_error})"
+        for row in PeriodicLoop.objects.known(BY_NAME)
+        if row.failures and FAILING_AFTER_S < row.silent_s <= BY_NAME[row.name].silent_after_s
+    ]
+    return f"the last round failed of: {', '.join(failing)}; see the log" if failing else None
+
+
+def no_beat_reason(*, in_full: bool) -> str | None:
+    """Says that nobody runs the schedule: neither beat's tasks nor a process that stands by; None
+    when somebody does. in_full: with the process that ran the last round, and when."""
+    last = PeriodicLoop.objects.last_round([spec.name for spec in LOOPS if spec.by_beat])
+    if last is None:
+        told = "nobody has ever run a round of the schedule"
+    elif last.ago_s <= NO_BEAT_AFTER_S:
+        return None
+    else:
+        told = f"nobody has run a round of the schedule for {last.ago_s:.0f} s"
+        if in_full and last.at is not None:
+            told = f"{told}; {last.owner} ran the last, at {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"no beat: {told}: start `carillon worker`, or `carillon beat` beside workers"
 
 
 class Keeper:

@@ -23,6 +23,7 @@ from kombu.utils.json import dumps, loads
 from notifications.infra import clock, processes, wakeups
 from notifications.infra.database_time import database_time
 from notifications.models import QueuedTask
+from notifications.models.queued_task import ERROR_LENGTH
 
 log = structlog.get_logger("carillon.tasks")
 MOST_TRIES = 3
@@ -31,6 +32,7 @@ LONGEST_S = 600.0
 HOLD_S = 15.0
 _MOST_CHARACTERS = 1_000_000
 _POLL_S = 0.05
+_LONGEST_ID, _LONGEST_NAME = 155, 200
 _LINKED = ("link", "link_error", "chain", "chord", "group_id")
 _State = QueuedTask.State
 _STATES = {
@@ -194,6 +196,25 @@ def run(row: QueuedTask, *, last: bool = False, throw: bool = False) -> None:
             raise
         return
     _end(row, _State.DONE, result=_as_json(told.result))
+
+
+def note_failure(name: str, error: BaseException) -> None:
+    """Writes down that a task failed that a broker had brought, for whoever watches.
+
+    One row a task's name, the latest failure: what fails all the time fills no table.
+    """
+    QueuedTask.objects.update_or_create(
+        task_id=f"failed:{name}"[:_LONGEST_ID],
+        defaults={
+            "name": name[:_LONGEST_NAME],
+            "call": _encoded([[], {}]),
+            "due_at": database_time(),
+            "created_at": database_time(),
+            "ended_at": database_time(),
+            "state": _State.FAILED,
+            "last_error": type(error).__name__[:ERROR_LENGTH],
+        },
+    )
 
 
 def _registered(name: str) -> Task[..., Any] | None:

@@ -13,9 +13,16 @@ from django.db.migrations.executor import MigrationExecutor
 from rest_framework.test import APIClient
 
 from notifications.domain.channels import Lane
+from notifications.domain.loops import LOOPS
 from notifications.infra import clock
 from notifications.infra.probing import Probe
-from notifications.models import DeadLetter, DeliveryBatch, KillSwitch, WorkerProcess
+from notifications.models import (
+    DeadLetter,
+    DeliveryBatch,
+    KillSwitch,
+    PeriodicLoop,
+    WorkerProcess,
+)
 from notifications.services import health, health_probes
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +32,12 @@ pytestmark = pytest.mark.django_db
 def _writes_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """On SQLite a test's own transaction holds the lock that a true write would wait for."""
     monkeypatch.setattr(health_probes, "_writes", Probe("test", lambda: None))
+
+
+@pytest.fixture(autouse=True)
+def _rounds() -> None:
+    """Somebody has just begun to look after the schedule."""
+    PeriodicLoop.objects.register(LOOPS)
 
 
 @pytest.fixture
@@ -108,7 +121,7 @@ def test_everything_well_is_healthy(api: APIClient) -> None:
 
     assert response.status_code == 200
     assert response.data["status"] == "healthy"
-    checks = {"database", "migrations", "loops", "workers", "queues", "tasks"} | {
+    checks = {"database", "migrations", "loops", "beat", "workers", "queues", "tasks"} | {
         "dead_letters",
         "providers",
     }

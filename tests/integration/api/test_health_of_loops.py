@@ -1,0 +1,204 @@
+"""Does anybody run the schedule, and what of it fails: as `/health` and the doctor say it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.app.trace import build_tracer
+from django.test import Client
+
+from carillon.celery import app
+from carillon.cli import doctor
+from notifications.domain.loops import CANCELLED, LOOPS, RECEIPTS, UPKEEP, LoopSpec
+from notifications.infra import clock
+from notifications.infra.probing import Probe
+from notifications.models import KillSwitch, LoopReport, PeriodicLoop, QueuedTask
+from notifications.services import health_probes
+from notifications.services.access import new_drf_token
+from notifications.services.health import CheckAnswer, health
+from notifications.services.loops import run_round
+from tests.integration.factories import make_user
+
+pytestmark = pytest.mark.django_db
+rows = PeriodicLoop.objects
+
+
+@pytest.fixture(autouse=True)
+def _writes_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On SQLite a test's own transaction holds the lock that a true write would wait for."""
+    monkeypatch.setattr(health_probes, "_writes", Probe("test", lambda: None))
+
+
+def check(name: str, *, in_full: bool = True) -> CheckAnswer:
+    return health(now=clock.now(), in_full=lambda: in_full).checks[name]
+
+
+def fail(spec: LoopSpec) -> None:
+    def raises() -> None:
+        raise RuntimeError("a secret")
+
+    with pytest.raises(RuntimeError):
+        run_round(spec, raises)
+
+
+class TestNoBeat:
+    def test_an_installation_whose_schedule_nobody_ever_ran_has_no_beat(self) -> None:
+        assert check("beat").reason == (
+            "no beat: nobody has ever run a round of the schedule:"
+            " start `carillon worker`, or `carillon beat` beside workers"
+        )
+
+    def test_a_process_that_has_just_begun_has_a_minute_for_its_first_round(
+        self, frozen: Any
+    ) -> None:
+        rows.register(LOOPS)
+        frozen.forward(60)
+        assert check("beat").status == "healthy"
+        frozen.forward(1)
+        assert "no beat: nobody has run a round of the schedule for 61 s" in str(check("beat"))
+
+    @pytest.mark.parametrize("spec", [RECEIPTS, UPKEEP, CANCELLED])
+    def test_one_round_of_any_loop_is_a_beat_also_one_that_failed(
+        self, frozen: Any, spec: LoopSpec
+    ) -> None:
+        rows.register(LOOPS)
+        frozen.forward(100)
+        run_round(spec, lambda: None)
+        assert check("beat").status == "healthy"
+        frozen.forward(61)
+        fail(spec)
+        assert check("beat").status == "healthy"
+        frozen.forward(61)
+        assert check("beat").status == "unhealthy"
+
+    def test_work_that_is_no_part_of_the_schedule_is_no_beat(self, frozen: Any) -> None:
+        rows.register(LOOPS)
+        frozen.forward(100)
+        for spec in LOOPS:
+            if not spec.by_beat:
+                run_round(spec, lambda: None)
+        assert check("beat").status == "unhealthy"
+
+    def test_a_row_says_who_ran_the_last_round_and_when_to_those_who_may_know(
+        self, frozen: Any, client: Client
+    ) -> None:
+        rows.register(LOOPS)
+        at = clock.now()
+        run_round(RECEIPTS, lambda: None, owner="host/9/worker")
+        frozen.forward(90)
+
+        said = f"host/9/worker ran the last, at {at:%Y-%m-%d %H:%M:%S} UTC"
+        assert said in str(check("beat").reason)
+        (found,) = [each for each in doctor._health() if each.name == "beat"]
+        assert (found.well, said in found.detail) == (False, True)
+        assert "carillon beat" in found.mend
+        answer = client.get("/health")
+        assert answer.status_code == 503
+        assert "no beat: nobody has run a round of the schedule for 90 s" in answer.content.decode()
+        assert b"host/9" not in answer.content
+
+
+class TestFailing:
+    def test_a_loop_whose_rounds_fail_is_named_long_before_it_is_silent(
+        self, frozen: Any, client: Client
+    ) -> None:
+        rows.register([CANCELLED])
+        run_round(CANCELLED, lambda: None)
+        frozen.forward(86_400)
+        fail(CANCELLED)
+
+        reason = str(check("loops").reason)
+        assert "the last round failed of: cancelled notifications (RuntimeError (trace" in reason
+        assert "a secret" not in reason
+        assert client.get("/health/ready").status_code == 200
+        run_round(CANCELLED, lambda: None)
+        assert check("loops").reason is None
+
+    def test_a_loop_that_may_recover_with_its_next_round_is_not_named(self, frozen: Any) -> None:
+        rows.register([UPKEEP])
+        run_round(UPKEEP, lambda: None)
+        frozen.forward(119)
+        fail(UPKEEP)
+        assert check("loops").reason is None
+
+    def test_a_silent_loop_is_named_once(self, frozen: Any) -> None:
+        rows.register([UPKEEP])
+        frozen.forward(181)
+        fail(UPKEEP)
+        reason = str(check("loops").reason)
+        assert "upkeep for 181 s (RuntimeError (trace" in reason
+        assert reason.count("upkeep") == 1
+
+    def test_a_process_that_reports_a_good_round_ends_it(self, frozen: Any) -> None:
+        rows.register([CANCELLED])
+        frozen.forward(600)
+        fail(CANCELLED)
+        rows.claim([CANCELLED.name], owner="w", hold_s=10)
+        rows.renew([LoopReport(CANCELLED.name, finished_s=0.0)], owner="w", hold_s=10)
+        assert check("loops").reason is None
+
+    def test_a_task_that_a_broker_brought_and_that_failed_is_named_for_a_day(
+        self, frozen: Any
+    ) -> None:
+        @app.task(name="tests.broken")
+        def broken() -> None:
+            raise ValueError("a secret")
+
+        try:
+            for _ in range(3):  # as a worker runs it
+                task = app.tasks["tests.broken"]
+                request = {"id": "1", "is_eager": False, "task": task.name}
+                _traced(task, request)
+        finally:
+            app.tasks.pop("tests.broken")
+        assert QueuedTask.objects.count() == 1
+        assert check("tasks").reason == (
+            "1 queued tasks failed within a day: tests.broken (ValueError)"
+        )
+        frozen.forward(86_401)
+        assert check("tasks").reason is None
+
+
+def _traced(task: Any, request: dict[str, Any]) -> None:
+    trace = build_tracer(task.name, task, app=app, propagate=False)
+    trace("1", (), {}, request)
+
+
+class TestStops:
+    @pytest.fixture(autouse=True)
+    def _stop(self) -> None:
+        rows.register(LOOPS)
+        for scope, value in (("channel", "sms"), ("version", "7")):
+            KillSwitch.objects.create(
+                scope=scope, value=value, reason="Bob misused it", actor="x", created_at=clock.now()
+            )
+
+    def reasons(self, client: Any, **more: Any) -> str:
+        return " ".join(client.get("/health", **more).json()["reasons"])
+
+    def test_strangers_are_told_what_is_stopped_and_not_why(self, client: Client) -> None:
+        told = self.reasons(client)
+        assert "stops: stopped until somebody lifts it: channel sms" in told
+        assert "templates: stopped until somebody lifts it: version 7" in told
+        assert "Bob" not in told
+
+    @pytest.mark.parametrize("header", ["Bearer a.b.c", "Token x", "Bearer ck_live_x", "é"])
+    def test_a_bad_credential_is_a_stranger(self, client: Client, header: str) -> None:
+        assert "Bob" not in self.reasons(client, headers={"Authorization": header})
+
+    @pytest.mark.parametrize("is_staff", [False, True])
+    def test_staff_are_told_why_by_session_and_by_header(
+        self, client: Client, is_staff: bool
+    ) -> None:
+        user = make_user(is_staff=is_staff)
+        header = f"Token {new_drf_token(user)}"
+        by_header = self.reasons(client, headers={"Authorization": header})
+        client.force_login(user)
+        for told in (by_header, self.reasons(client)):
+            assert ("channel sms (Bob misused it)" in told) is is_staff
+
+    def test_the_doctor_tells_all(self) -> None:
+        told = {each.name: each.detail for each in doctor._health()}
+        assert told["stops"].endswith("channel sms (Bob misused it)")
+        assert told["templates"].endswith("version 7 (Bob misused it)")
