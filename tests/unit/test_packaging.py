@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
+from importlib import import_module
 
+import pytest
 import yaml
 
-from carillon.settings.environment import Environment
+from carillon.settings.environment import Environment, read_environment
 from tests.architecture.test_budgets import ROOT
 
 
@@ -31,13 +34,66 @@ def test_what_serves_is_installed_without_what_tests(tmp_path) -> None:
     assert "requirements/dev.txt" not in recipe
 
 
+COMPOSE = (ROOT / "deploy/compose.yaml").read_text()
+SERVICES = yaml.safe_load(COMPOSE)["services"]
+DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
+OWN = ("migrate", "web", "worker", "beat")
+
+
 def test_compose_names_settings_that_exist_and_values_that_are_in_its_example() -> None:
-    text = (ROOT / "deploy/compose.yaml").read_text()
-    services = yaml.safe_load(text)["services"]
     known = {f"CARILLON_{name.upper()}" for name in Environment.__dataclass_fields__}
-    assert set(services["worker"]["environment"]) <= known
+    assert set(SERVICES["worker"]["environment"]) <= known
     example = (ROOT / "deploy/env.example").read_text()
-    for name in re.findall(r"\$\{([A-Z_]+):\?", text):
+    assert set(re.findall(r"^(CARILLON_\w+)=", example, re.M)) <= known
+    for name in re.findall(r"\$\{([A-Z_]+):\?", COMPOSE):
         assert f"{name}=" in example, name
-    published = [name for name, each in services.items() if each.get("ports")]
+    published = [name for name, each in SERVICES.items() if each.get("ports")]
     assert published == ["proxy"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_compose_starts_takes_its_environment_and_is_a_command(name: str) -> None:
+    """As its image starts it, with the example filled in; its arguments are options it has."""
+    given = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / "deploy/env.example").read_text(), re.M))
+    given |= {"CARILLON_SECRET_KEY": "x" * 32, "POSTGRES_PASSWORD": "letters"}
+    environ = dict(re.findall(r"(CARILLON_\w+)=(\S+)", DOCKERFILE))
+    environ |= {key: value for key, value in given.items() if key.startswith("CARILLON_")}
+    environ |= {
+        key: re.sub(r"\$\{(\w+)(?::[?-][^{}]*(?:\{\w+\})?)?\}", lambda m: given.get(m[1], ""), text)
+        for key, text in SERVICES[name]["environment"].items()
+    }
+    read = read_environment(environ)
+    assert read.production
+    assert read.public_url == "https://notify.example.com"
+    assert read.app_url == "https://www.example.com"
+    assert read.database_url == "postgres://carillon:letters@postgres/carillon"
+
+    words = SERVICES[name].get("command") or json.loads(DOCKERFILE.rpartition("CMD ")[2])
+    command = import_module(f"carillon.cli.{words[0]}").command
+    assert command.make_context(words[0], words[1:])
+
+
+def test_compose_waits_for_what_can_be_waited_for_and_ends_what_it_began() -> None:
+    for name, each in SERVICES.items():
+        for other, how in each.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other], (name, other)
+        is_once = name == "migrate"
+        assert each["restart"] == ("no" if is_once else "unless-stopped"), name
+    for name in OWN:  # a web process drains for half a minute
+        assert SERVICES[name]["stop_grace_period"] == "60s"
+    assert SERVICES["web"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    kept = {v.split(":")[0] for each in SERVICES.values() for v in each.get("volumes", [])}
+    assert kept == set(yaml.safe_load(COMPOSE)["volumes"])
+
+
+def test_the_image_holds_what_its_build_takes() -> None:
+    taken = (ROOT / ".dockerignore").read_text().split()
+    for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.M):
+        for path in line.split():
+            assert (ROOT / path).exists(), path
+            assert f"!{path.split('/')[0]}" in taken, path
+    script = re.findall(r'ENTRYPOINT \["(\w+)"\]', DOCKERFILE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert script == ["carillon"]
+    assert "carillon" in project["scripts"]
