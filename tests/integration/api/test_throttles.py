@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.infra import clock
+from notifications.infra.database_errors import is_away
 from notifications.models import ThrottleCount
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_user
@@ -181,3 +184,38 @@ def send(client: APIClient, door: str, user: User) -> bool:
     answer = client.post(f"{API}/notifications/{door}", bodies(user)[door])
     assert answer.status_code in (201, 202, 429), answer.content
     return bool(answer.status_code != 429)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_count_that_is_cleared_away_before_it_is_locked_is_made_again(
+    times: int, monkeypatch: Any
+) -> None:
+    cleared = _clear_away(times, monkeypatch)
+    with transaction.atomic():
+        found = ThrottleCount.objects.locked(["a", "b"], at=clock.now())
+    assert sorted(found) == ["a", "b"]
+    assert len(cleared) == times
+
+
+def test_counts_that_are_always_cleared_away_end_in_an_error_that_is_tried_later(
+    monkeypatch: Any,
+) -> None:
+    cleared = _clear_away(1_000, monkeypatch)
+    with pytest.raises(OperationalError) as raised, transaction.atomic():
+        ThrottleCount.objects.locked(["a"], at=clock.now())
+    assert is_away(raised.value)
+    assert len(cleared) == 5
+
+
+def _clear_away(times: int, monkeypatch: Any) -> list[int]:
+    """Has upkeep come between the two statements, so often."""
+    rows, cleared = ThrottleCount.objects, []
+    lock = rows.select_for_update
+
+    def select_for_update() -> Any:
+        if len(cleared) < times:
+            cleared.append(rows.all().delete()[0])
+        return lock()
+
+    monkeypatch.setattr(rows, "select_for_update", select_for_update)
+    return cleared
