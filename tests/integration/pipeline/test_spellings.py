@@ -21,7 +21,7 @@ from notifications.recording.contacts import close_contact
 from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService
 from notifications.services.imports import import_file
-from notifications.services.preference_centre import _has_address
+from notifications.services.link_holders import point_of
 from notifications.services.preferences import PreferenceService
 from notifications.services.relations import SuppressionService
 from notifications.services.users import UserService
@@ -204,7 +204,7 @@ def test_another_spelling_is_no_new_address(enter: Callable[[str, str], User]) -
     assert (point.state, point.state_reason) == ("bounced", "550")
     assert (point.address, point.written_to.lower()) == ("ada@example.org", "ada@example.org")
     assert point.written_to.startswith("Ada@")
-    assert all(_has_address(user, address_mark(a)) for a in (point.address, point.spelling))
+    assert all(point_of(user.pk, address_mark(a)) for a in (point.address, point.spelling))
 
 
 def test_a_changed_address_forgets_the_spelling_of_the_old_one() -> None:
