@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from directory.addresses import normalise_address, read_email
+from directory.addresses import masked_address, normalise_address, read_email
 from directory.import_rows import LineFault, read_line
 from notifications.delivery.mime import build_mail, mailbox
 from notifications.intake.addresses import check_address
@@ -186,3 +186,21 @@ def test_a_normal_form_is_its_own_normal_form(kind: str, text: str) -> None:
     if kind == "email":
         composed = normalise_address(kind, unicodedata.normalize("NFD", text))
         assert composed == normalise_address(kind, unicodedata.normalize("NFC", text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "shown"),
+    [
+        ("email", "ada@example.com", "a***@example.com"),
+        ("email", "a@example.com", "***@example.com"),
+        ("email", '"a@b"@example.com', '"***@example.com'),
+        ("email", "яна@пример.рф", "я***@пример.рф"),
+        ("phone", "+4915112345678", "***78"),
+        ("telegram", "12345", "***"),
+        ("telegram", "1234567", "***67"),
+    ],
+)
+def test_an_address_that_is_shown_to_strangers_is_cut_short(
+    kind: str, address: str, shown: str
+) -> None:
+    assert masked_address(kind, address) == shown
