@@ -198,6 +198,16 @@ class TestStops:
         for told in (by_header, self.reasons(client)):
             assert ("channel sms (Bob misused it)" in told) is is_staff
 
+    def test_a_health_check_fetches_no_keys_of_the_platform(
+        self, client: Client, override_environment: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fetched(*_: Any) -> None:
+            raise AssertionError("keys were fetched")
+
+        monkeypatch.setattr("notifications.services.access._key_for", fetched)
+        override_environment(jwt_jwks_url="https://platform.example/keys")
+        assert "Bob" not in self.reasons(client, headers={"Authorization": "Bearer a.b.c"})
+
     def test_the_doctor_tells_all(self) -> None:
         told = {each.name: each.detail for each in doctor._health()}
         assert told["stops"].endswith("channel sms (Bob misused it)")
