@@ -90,7 +90,7 @@ def unseal_json(sealed: bytes | memoryview | None) -> dict[str, object]:
 
 def blind_index(text: str) -> str:
     """A keyed hash by which an address is found without being stored in the clear."""
-    return hmac.digest(settings.PEPPER.encode(), text.encode(), "sha256").hex()[:40]
+    return hmac.new(settings.PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()[:40]
 
 
 def sign_text(purpose: str, text: str) -> str:

@@ -89,4 +89,10 @@ def preferences_url(user_id: int, address: str = "", *, ends: datetime | None = 
 
 def address_mark(address: str) -> str:
     """What a link holds of an address: enough to know it again, nothing to read."""
-    return blind_index(address)[:ADDRESS_MARK] if address else ""
+    return _mark(address, settings.PEPPER) if address else ""
+
+
+@functools.lru_cache(maxsize=100)
+def _mark(address: str, _pepper: str) -> str:
+    """A mail has up to three links with the mark of one address: it is made once."""
+    return blind_index(address)[:ADDRESS_MARK]
