@@ -6,6 +6,7 @@ without a bound. What is fast is measured by benchmarks.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,3 +37,11 @@ def pace(clock: Callable[[], float] = time.monotonic) -> float:
             pass
         slowest = max(slowest, clock() - began)
     return max(1.0, slowest / _NOMINAL_S)
+
+
+def crowd() -> float:
+    """How many processes want each core, on the mean of a minute; 1 when there is room.
+
+    What waits for other processes is as slow as these, however quick this thread is.
+    """
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))

@@ -13,11 +13,12 @@ SOURCES = [
     for room in ("notifications", "directory/audiences")
     for path in (ROOT / "src" / room).rglob("*.py")
     if not {"migrations", "testing"} & set(path.parts)
-] + [ROOT / "src/directory/moments.py"]
+] + [ROOT / "src/directory/moments.py", ROOT / "src/directory/references.py"]
 KEYWORDS = ("code", "error_code")
 POSITIONS = {
     "FieldError": 1,
     "fault": 1,
+    "Misnamed": 1,
     "Rejection": 1,
     "_reject": 1,
     "_in_doubt": 2,
