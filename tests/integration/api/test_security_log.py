@@ -47,17 +47,17 @@ def test_every_refusal_is_logged_with_who_and_why(
 
 
 def test_a_sign_in_is_logged_whether_it_succeeds_or_not(client: Client, caplog: Any) -> None:
-    ada = make_user(username="ada", is_staff=True)
+    ada = make_user(username="lovelace", is_staff=True)
     ada.set_password("correct horse")
     ada.save()
     request = RequestFactory().get("/admin/login/")
-    assert authenticate(request, username="ada", password="wrong horse") is None
-    client.post("/admin/login/", {"username": "ada", "password": "correct horse"})
+    assert authenticate(request, username="lovelace", password="wrong horse") is None
+    client.post("/admin/login/", {"username": "lovelace", "password": "correct horse"})
     failed, succeeded = lines(caplog)
     assert failed["event"] == "security.sign_in_failed"
     assert succeeded["event"] == "security.signed_in"
     assert succeeded["principal"] == f"user:{User.objects.get().pk}"
-    assert "ada" not in repr(failed)
+    assert "lovelace" not in repr(failed)
 
 
 @pytest.mark.parametrize("kind", ["preferences", "unsubscribe", "confirm"])

@@ -25,13 +25,13 @@ DOORS = ["api", "admin"]
 
 @pytest.fixture
 def admin(frozen: Any) -> User:
-    made = make_user(username="ada", is_staff=True)
+    made = make_user(username="lovelace", is_staff=True)
     made.set_password(GOOD)
     made.save()
     return made
 
 
-def sign_in(door: str, password: str, *, name: str = "ada", address: str = "192.0.2.1") -> Any:
+def sign_in(door: str, password: str, *, name: str = "lovelace", address: str = "192.0.2.1") -> Any:
     body = {"username": name, "password": password}
     client = Client(REMOTE_ADDR=address)
     if door == "admin":
@@ -68,7 +68,7 @@ def test_whoever_guesses_passwords_waits_ever_longer(door: str, admin: User, fro
 def test_the_refusal_is_a_problem_that_says_when(admin: User, api: APIClient) -> None:
     for _ in range(3):
         sign_in("api", BAD, address="127.0.0.1")
-    refused = api.post(f"{API}/auth/token", {"username": "ada", "password": GOOD})
+    refused = api.post(f"{API}/auth/token", {"username": "lovelace", "password": GOOD})
     assert (refused.status_code, refused.data["code"]) == (429, "throttled")
     assert refused["Content-Type"] == "application/problem+json"
     assert refused["Retry-After"] == "2"
@@ -102,11 +102,11 @@ def test_one_ipv6_network_is_one_address(admin: User) -> None:
 
 
 def test_names_and_addresses_are_kept_as_hashes(admin: User) -> None:
-    sign_in("api", BAD, name="ADA")
+    sign_in("api", BAD, name="LOVELACE")
     sign_in("api", BAD)
     stored = repr(list(ThrottleCount.objects.values()))
     assert ThrottleCount.objects.count() == 3  # case makes no other name
-    assert "ada" not in stored
+    assert "lovelace" not in stored
     assert "192.0.2" not in stored
 
 
@@ -116,7 +116,7 @@ def test_behind_a_trusted_proxy_each_client_counts_alone(
     override_environment(trusted_proxies=("10.0.0.0/8",))
 
     def by_proxy(client: str) -> int:
-        body = {"username": "ada", "password": BAD}
+        body = {"username": "lovelace", "password": BAD}
         answer = Client(REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": client}).post(
             f"{API}/auth/token", body, content_type="application/json"
         )

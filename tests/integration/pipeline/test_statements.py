@@ -23,8 +23,9 @@ from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 3, 40
-GROWTH = 2
-"""Journals, attempts and items are written in parts: of a few hundred messages, one or two."""
+GROWTH = 12
+"""Outcomes are written in parts, of a tenth of a second each: a slow machine writes more of them,
+but never one a message."""
 
 
 @pytest.fixture(autouse=True)

@@ -532,7 +532,7 @@ class TestBeingSeen:
         first, second = answer.data["results"]
         assert (first["work"], first["item"], first["tries"]) == ("digest", 7, 3)
         assert (first["set_aside"], second["set_aside"]) == (True, False)
-        assert "ada" not in str(answer.data)
+        assert "ada@" not in str(answer.data)
         assert first["trace"] == fault.trace
 
         assert as_staff.get("/api/v1/set-aside?work=schedule").data["results"][0]["id"] == waits.pk
