@@ -21,6 +21,7 @@ def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
     folder.mkdir(exist_ok=True)
     os.environ[PREPARED] = str(folder)
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "unlike_production")
     for kind in ("sqlite", "postgres"):
         prepared(kind)
 

@@ -12,10 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from anymail.backends.base_requests import AnymailRequestsBackend
 from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from anymail.backends.base_requests import AnymailRequestsBackend
 
 _NAME = re.compile(r"[a-z_]{1,40}")
 _SECRET = re.compile(r"[!-~]{1,2000}")
@@ -145,6 +147,8 @@ def backend_class(name: str) -> type[AnymailRequestsBackend]:
         raise ValueError("not a service that is reached by HTTP")
     path = name if "." in name else f"anymail.backends.{name}.EmailBackend"
     found = import_string(path)
-    if not inspect.isclass(found) or not issubclass(found, AnymailRequestsBackend):
+    # Loaded here: most installations use no such service, and it brings a library of its own.
+    base = import_string("anymail.backends.base_requests.AnymailRequestsBackend")
+    if not inspect.isclass(found) or not issubclass(found, base):
         raise ValueError("not a class of backends that send by HTTP")
-    return found
+    return cast("type[AnymailRequestsBackend]", found)
