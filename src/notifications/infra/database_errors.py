@@ -25,6 +25,9 @@ exceeded, P0 an exception that a trigger raised, XX damaged data
 (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 _LOCKED_STATES = frozenset({"55P03", "40P01"})
 """lock_not_available (a lock time-out), deadlock_detected."""
+_MISSING_STATES = frozenset({"42P01", "42703"})
+"""undefined_table, undefined_column."""
+_SQLITE_MISSING = ("no such table", "no such column")
 _SQLITE_REFUSALS = ("too many", "too long", "too big", "malformed JSON", "too deep")
 
 
@@ -41,6 +44,13 @@ def is_away(error: BaseException) -> bool:
 def is_locked(error: BaseException) -> bool:
     """Whether another transaction held a row for too long: other rows may be free."""
     return isinstance(error, OperationalError) and sqlstate(error) in _LOCKED_STATES
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether a table or column is not there: the database is older than the code."""
+    if not isinstance(error, OperationalError | ProgrammingError):
+        return False
+    return sqlstate(error) in _MISSING_STATES or str(error).startswith(_SQLITE_MISSING)
 
 
 def sqlstate(error: BaseException) -> str:

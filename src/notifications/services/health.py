@@ -19,7 +19,7 @@ from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
 from notifications.infra import clock
 from notifications.infra.bounded_reads import reads_within
-from notifications.infra.database_errors import is_away
+from notifications.infra.database_errors import is_away, is_missing
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.provider_flow import now_us
 from notifications.services.health_probes import NO_ANSWER, reading_fault, writing_fault
@@ -56,6 +56,10 @@ class ProviderHealth(msgspec.Struct, kw_only=True):
 
     breaker: str
     last_success_at: datetime | None
+
+
+NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
+"""The reason of a check whose tables or columns are still to be made."""
 
 
 class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -147,7 +151,13 @@ def _answer(now: datetime, checks: dict[str, Callable[[], CheckAnswer]]) -> Heal
     until = clock.monotonic() + ALL_S
     found: dict[str, CheckAnswer] = {}
     for name, check in checks.items():
-        found[name] = _looked_at(check, until, found.get("database"))
+        try:
+            found[name] = _looked_at(check, until, found.get("database"))
+        except DatabaseError as error:
+            migrations = found.get("migrations")
+            if not is_missing(error) or migrations is None or not migrations.reason:
+                raise
+            found[name] = CheckAnswer(status=UNHEALTHY, reason=NOT_MIGRATED)
     return _summed(now, found)
 
 
@@ -175,7 +185,7 @@ def _looked_at(
         with reads_within(min(left, READ_S)):
             return check()
     except (DatabaseError, InterfaceError) as error:
-        if not is_away(error):
+        if not is_away(error) or is_missing(error):
             raise
         # The driver's text may name hosts and users; a public page does not.
         reason = "it could not be read in time" if needs_database else NO_ANSWER

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import connection, transaction
 
 from notifications.infra import clock
-from notifications.infra.database_errors import is_away, is_locked, sqlstate
+from notifications.infra.database_errors import is_away, is_locked, is_missing, sqlstate
 from notifications.infra.probing import Probe
 from notifications.models import WriteProbe
 
@@ -110,4 +110,6 @@ def _reason(error: Exception) -> str:
         return "another process holds the database's lock: no write found its turn"
     if is_locked(error) or state == _TEMP_FILE_LIMIT:
         return ""  # somebody else writes the same row; the server bounds temporary files
+    if is_missing(error):
+        return ""  # migrations are not applied: that check says so
     return NO_ANSWER if is_away(error) else f"a write failed: {type(error).__name__}"

@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
+from psycopg.errors import UndefinedTable
 from rest_framework.test import APIClient
 
 from notifications.domain.channels import Lane
@@ -330,3 +331,46 @@ def test_metrics_are_in_prometheus_form(api: APIClient) -> None:
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=0.0.4")
     assert b'notification_queue_size{priority="bulk"} 7.0' in response.content
+
+
+SQLITE_MISSING = OperationalError("no such table: notifications_periodicloop")
+
+
+def missing_on_postgres() -> ProgrammingError:
+    error = ProgrammingError('relation "notifications_periodicloop" does not exist')
+    error.__cause__ = UndefinedTable()
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [SQLITE_MISSING, missing_on_postgres()], ids=["sqlite", "postgres"]
+)
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_a_database_without_its_tables_is_a_503_that_says_migrate(path, error, monkeypatch):
+    """As on the first day, before `carillon migrate`: no 500, and no word of a database away."""
+
+    def missing() -> str:
+        raise error
+
+    monkeypatch.setattr(health, "_migrations", health._Migrations())
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [("a", "0001")])
+    monkeypatch.setattr(health, "silent_reason", missing)
+    monkeypatch.setattr(health_probes, "_writes", Probe("test", missing))
+    answer = APIClient().get(path)
+    assert answer.status_code == 503
+    checks = answer.json()["checks"]
+    assert checks["migrations"]["reason"].endswith("are not applied: run `carillon migrate`")
+    assert checks["loops"]["reason"] == health.NOT_MIGRATED
+    assert checks["database"]["status"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    "error", [SQLITE_MISSING, missing_on_postgres()], ids=["sqlite", "postgres"]
+)
+def test_a_missing_table_of_a_migrated_database_is_a_fault_of_ours(error, monkeypatch):
+    def missing() -> str:
+        raise error
+
+    monkeypatch.setattr(health, "silent_reason", missing)
+    with pytest.raises(type(error)):
+        health.readiness(now=clock.now())
