@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import follow_supervisor
 
 
@@ -12,6 +13,7 @@ from carillon.cli.processes import follow_supervisor
 def command() -> None:
     """Run the schedule. It only wakes: due rows in the database decide."""
     setup_django()
+    warn_of_misspelt()
     from carillon.celery import app
     from notifications.conf import environment
 

@@ -33,11 +33,15 @@ _MENDS = {
 
 
 def _health() -> Iterator[Finding]:
-    """What `/health` says, check by check."""
+    """What `/health` says, check by check; a database that is away or not migrated is told once."""
     from notifications.infra import clock
-    from notifications.services.health import health
+    from notifications.services.health import NOT_MIGRATED, health
 
-    for name, check in health(now=clock.now(), in_full=lambda: True).checks.items():
+    checks = health(now=clock.now(), in_full=lambda: True).checks
+    away = checks["database"].reason
+    for name, check in checks.items():
+        if check.reason == NOT_MIGRATED or (name != "database" and away and check.reason == away):
+            continue
         words = check.reason or _said(check)
         mend = _MENDS.get(name, "see the runbook, docs/operations/runbook.md")
         yield Finding(name.replace("_", " "), not check.reason, words, mend)
@@ -127,11 +131,19 @@ def _providers() -> Iterator[Finding]:
             f"provider {each.key}",
             not wrong,
             wrong or "its account is good",
-            f"see `carillon providers list`, then `carillon providers test {each.key} --to ...`",
+            _mend_of(each.key, wrong),
         )
         deaf = service.callbacks_fault(key=each.key, caller=CALLER)
         if deaf:
             yield Finding(f"callbacks {each.key}", False, deaf, "see docs/reference/receipts.md")
+
+
+def _mend_of(key: str, wrong: str) -> str:
+    """What to do where a provider's account is not good."""
+    test = f"try it with `carillon providers test {key} --to ...`"
+    if key == "smtp" and "credentials" in wrong:
+        return f"correct CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD, restart; {test}"
+    return f"see `carillon providers list`, then {test}"
 
 
 def _examine() -> Iterator[Finding]:

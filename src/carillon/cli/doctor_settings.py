@@ -10,6 +10,8 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
+
 from carillon.cli.processes import SUPERVISED, kept_address
 from carillon.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment, dotenv
@@ -44,6 +46,15 @@ def misspelt(given: Mapping[str, str]) -> Iterator[Finding]:
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.75)
         mend = f"did you mean {near[0]}?" if near else "see docs/reference/settings.md"
         yield Finding("settings", False, f"nobody reads {name}", mend)
+
+
+def warn_of_misspelt() -> None:
+    """Says at the start of a process which variables it does not read; its supervisor has said so
+    for those that it starts."""
+    if SUPERVISED in os.environ:
+        return
+    for each in misspelt(variables_given()):
+        click.echo(f"warning: {each.detail}: {each.mend}", err=True)
 
 
 def sender(chosen: Environment) -> Finding:

@@ -19,6 +19,7 @@ import click
 
 from carillon.cli import setup_django
 from carillon.cli.demo import FORCE, load_demo, refuse_in_production
+from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import (
     PORT,
     SUPERVISED,
@@ -158,6 +159,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     keep_metrics_in_files()
     tell_address(host, port)
     setup_django()
+    warn_of_misspelt()
     from django.core.management import call_command
     from django.db import connections
 

@@ -11,6 +11,7 @@ import click
 import structlog
 
 from carillon.cli import setup_django
+from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import (
     PORT,
     SUPERVISED,
@@ -33,6 +34,7 @@ def command(host: str, port: int) -> None:
     keep_metrics_in_files()
     tell_address(host, port)
     setup_django()
+    warn_of_misspelt()
     import uvicorn
 
     from carillon.asgi import application

@@ -8,6 +8,7 @@ import signal
 import click
 
 from carillon.cli import setup_django
+from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import follow_supervisor, leave_pid_one
 from carillon.processes import keep_metrics_in_files
 from notifications.domain.channels import Lane
@@ -27,6 +28,7 @@ def command(lanes: str, concurrency: int) -> None:
     leave_pid_one()
     keep_metrics_in_files()
     setup_django()
+    warn_of_misspelt()
     from notifications.conf import environment
 
     chosen = [word.strip() for word in lanes.split(",") if word.strip()] or list(Lane)

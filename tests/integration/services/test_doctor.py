@@ -13,6 +13,7 @@ from carillon.cli.processes import keep_address
 from carillon.settings.environment import Environment
 from notifications.infra import clock
 from notifications.models import KillSwitch
+from notifications.services import health, health_probes
 
 HTTPS = Environment(public_url="https://notify.example.com", email_provider="smtp")
 
@@ -98,3 +99,45 @@ def test_stops_in_force_are_told() -> None:
     assert not found.well
     assert found.detail == "stopped until somebody lifts it: channel sms (incident)"
     assert "carillon kill-switch list" in found.mend
+
+
+def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setenv("CARILLON_SMTP_HOTS", "x")
+    doctor_settings.warn_of_misspelt()
+    told = "warning: nobody reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
+    assert told in capsys.readouterr().err
+    monkeypatch.setenv("CARILLON_SUPERVISED", "1")  # the supervisor has said it
+    doctor_settings.warn_of_misspelt()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_database_that_is_not_migrated_is_told_once(monkeypatch: Any) -> None:
+    reasons = {"migrations": "9 migrations are not applied", "workers": health.NOT_MIGRATED}
+    checks = {
+        name: health.CheckAnswer(status="unhealthy", reason=why) for name, why in reasons.items()
+    }
+    checks = {"database": health.CheckAnswer(status="healthy"), **checks}
+    answer = health.HealthAnswer(
+        status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
+    )
+    monkeypatch.setattr(health, "health", lambda **_: answer)
+    found = [(each.name, each.well) for each in doctor._health()]
+    assert found == [("database", True), ("migrations", False)]
+
+
+def test_a_database_that_is_away_is_told_once(monkeypatch: Any) -> None:
+    away = health.CheckAnswer(status="unhealthy", reason=health_probes.NO_ANSWER)
+    well = health.CheckAnswer(status="healthy")
+    checks = {"database": away, "migrations": away, "workers": away, "redis": well}
+    answer = health.HealthAnswer(
+        status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
+    )
+    monkeypatch.setattr(health, "health", lambda **_: answer)
+    found = [(each.name, each.well) for each in doctor._health()]
+    assert found == [("database", False), ("redis", True)]
+
+
+def test_refused_credentials_name_their_settings() -> None:
+    mend = doctor._mend_of("smtp", "the mail server refuses our credentials")
+    assert "CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD" in mend
+    assert doctor._mend_of("ses", "x").startswith("see `carillon providers list`")
