@@ -41,7 +41,7 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
     check_coding(request)
     raw = request.body
     if not raw.strip():
-        raise InvalidJson("the body is empty: send a JSON object")
+        raise InvalidJson("the body is empty: send a JSON object, `{}` to leave everything out")
     value = decode(raw)
     if not isinstance(value, dict):
         raise InvalidJson("the body must be a JSON object: { ... }")

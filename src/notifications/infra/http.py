@@ -95,7 +95,8 @@ def check_url(text: str, *, allow_private: bool) -> URL:
     if allow_private:
         return url.with_fragment(None)
     if port not in PORTS:
-        raise AddressRefused(f"port {port} is not a web port", code="url_refused")
+        known = ", ".join(map(str, sorted(PORTS)))
+        raise AddressRefused(f"port {port} is not a web port ({known})", code="url_refused")
     if _is_literal(host) and not is_public(host):
         raise AddressRefused("the URL names an address that is not public")
     return url.with_fragment(None)

@@ -35,7 +35,7 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
         waiting = lock_waiting(rows)
         found.refresh_from_db(fields=["scheduled_status"])
         if found.scheduled_status != ScheduledStatus.PENDING or len(waiting) != rows.count():
-            detail = "only a scheduled notification of which all waits can be moved"
+            detail = "it was not scheduled, or part of it waits no longer: send a new one instead"
             raise Conflict(detail, code="not_pending")
         held = {message.batch_id for message in waiting if message.batch_id}
         if any(map(in_hand, waiting)) or any(map(batches.is_held, held)):

@@ -244,7 +244,8 @@ class NotificationService:
     def _user(self, identifier: PersonKey, caller: Caller) -> User:
         user = User.objects.find(identifier)
         if user is None:
-            raise NotFound(f"there is no user {identifier}", code="unknown_user")
+            how = "make them with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
+            raise NotFound(f"there is no user {identifier}: {how}", code="unknown_user")
         if user.pk != caller.user_id and not caller.may("notifications:send"):
             raise Refused(
                 "you may only send to yourself; sending to others needs notifications:send",

@@ -83,10 +83,13 @@ class TemplateService:
         for row in ranked:
             if row.is_active and row.current_version_id is not None:
                 return row
-        why = f"there is no template {path!r}"
+        why = f"there is no template {path!r}: GET /api/v1/templates lists those there are"
         if ranked:
-            fault = "is switched off" if not ranked[0].is_active else "was never published"
-            why = f"template {ranked[0].path!r} {fault}"
+            row = ranked[0]
+            fault = f"was never published: POST /api/v1/templates/{row.pk}/publish does it"
+            if not row.is_active:
+                fault = "is switched off: set its is_active to send by it"
+            why = f"template {row.path!r} {fault}"
         raise NotFound(why, code="unknown_template", path=path)
 
     def templates(

@@ -230,12 +230,21 @@ def _find(identifier: int | str) -> WebhookEndpoint:
     return row
 
 
+def _way_out(url: str) -> str:
+    """What a developer may do about a URL that is refused for its port or address alone."""
+    try:
+        check_url(url, allow_private=True)
+    except AddressRefused:
+        return ""
+    return "; in development CARILLON_WEBHOOK_ALLOW_PRIVATE=true takes any"
+
+
 def _check_body(body: WebhookBody) -> None:
     errors = []
     try:
         check_url(body.url, allow_private=account("webhook").webhook_allow_private)
     except AddressRefused as refusal:
-        errors.append(FieldError("url", refusal.code, str(refusal)))
+        errors.append(FieldError("url", refusal.code, f"{refusal}{_way_out(body.url)}"))
     unknown = [kind for kind in body.events if kind not in KINDS]
     if unknown:
         detail = f"{unknown[0]!r} is no event; known: {', '.join(KINDS)}"

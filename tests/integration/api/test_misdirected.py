@@ -114,3 +114,24 @@ def test_a_null_in_a_change_is_no_silence(as_staff: APIClient) -> None:
             "wrong_type",
             True,
         )
+
+
+def test_what_is_not_there_is_told_with_what_to_do(as_staff: APIClient, user: User) -> None:
+    stranger = as_staff.post(SEND, {**send_body(user), "user_id": "ext:p-99"})
+    assert (stranger.status_code, stranger.data["code"]) == (404, "unknown_user")
+    assert "make them with PUT /api/v1/users/" in stranger.data["detail"]
+    unknown = as_staff.post(SEND, {**send_body(user), "template_path": "no.such"})
+    assert "GET /api/v1/templates lists" in unknown.data["detail"]
+    empty = as_staff.post("/api/v1/templates/1/publish")
+    assert (empty.status_code, empty.data["code"]) == (400, "invalid_json")
+    assert "`{}` to leave everything out" in empty.data["detail"]
+
+
+def test_moving_what_was_not_scheduled_says_to_send_a_new_one(
+    as_staff: APIClient, user: User
+) -> None:
+    sent = as_staff.post(SEND, send_body(user)).data["id"]
+    later = (clock.now() + timedelta(days=1)).isoformat()
+    answer = as_staff.patch(f"/api/v1/notifications/{sent}", {"scheduled_at": later})
+    assert (answer.status_code, answer.data["code"]) == (409, "not_pending")
+    assert "send a new one" in answer.data["detail"]

@@ -64,3 +64,17 @@ def test_nothing_told_and_nothing_to_tell_again(service, made):
     assert answer.json() == {"replayed": 0, "more": False}
     answer = service.post(f"{url}/replay", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (400, "required")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1/hook", True),
+        ("http://example.com:8299/hook", True),
+        ("ftp://example.com/hook", False),
+    ],
+)
+def test_a_url_of_a_developers_own_machine_is_refused_with_the_way_out(service, url, told):
+    answer = service.post(URL, {**BODY, "url": url}, format="json")
+    assert answer.status_code == 400
+    assert ("CARILLON_WEBHOOK_ALLOW_PRIVATE=true" in answer.json()["detail"]) is told
