@@ -14,6 +14,8 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --un
 
 # Hundreds of processes start in the tests: none may compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
+# As pip does: where a company's proxy ends TLS, its certificate is in the system's store alone.
+export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install run wheel test check fast bench chaos proof mutants browser services lock docs clean
