@@ -26,13 +26,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "broadcasts-api.md"
 URL = "/api/admin/broadcasts"
 
 
-def calls_of(page: Path) -> list[tuple[str, str, Any]]:
-    """(method, path, body) of each curl of a page's examples."""
+def calls_of(page: Path, *, url: str = URL) -> list[tuple[str, str, Any]]:
+    """(method, path, body) of each curl of a page's examples. url: what stands for `$URL`."""
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     found = []
     for block in blocks:
         for line in re.findall(r"^curl .*?(?=^curl |\Z)", block, re.M | re.S):
-            words = shlex.split(line.replace("$URL", URL))
+            words = shlex.split(line.replace("$URL", url))
             body = json.loads(words[words.index("--json") + 1]) if "--json" in words else None
             method = words[words.index("-X") + 1] if "-X" in words else "GET"
             path = next(word for word in words if word.startswith("/api/"))
