@@ -176,7 +176,10 @@ def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
         if _at_launch(broadcast_id).status != BroadcastStatus.SENDING:
             return False
         total = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
-        Broadcast.objects.filter(pk=broadcast_id).update(snapshot_done=True, recipient_count=total)
+        # Whoever sent to others meanwhile has left people behind who were written down later.
+        Broadcast.objects.filter(pk=broadcast_id).update(
+            snapshot_done=True, recipient_count=total, messaged_after=0
+        )
         Job.objects.filter(broadcast=broadcast_id).update(total=total)
     return True
 
@@ -214,11 +217,12 @@ def put_part(broadcast_id: int, size: int) -> bool:
         if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
             return True
         waiting = untold(broadcast_id, after=locked.messaged_after, limit=size)
+        # Another process may send to people while the rest is still being written down.
+        last = locked.snapshot_done and len(waiting) < size
         if not waiting:
-            _mark(broadcast_id, messaged_done=True)
+            _mark(broadcast_id, messaged_done=last)
             return True
         _accept(locked, waiting)
-        last = len(waiting) < size
         _mark(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
     return False
 

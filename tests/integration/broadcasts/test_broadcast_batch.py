@@ -11,6 +11,7 @@ from notifications.broadcast_batch import (
     process_broadcast_batch_async,
     retry_failed_broadcasts_async,
 )
+from notifications.infra import clock
 from notifications.models import (
     Broadcast,
     BroadcastRecipient,
@@ -20,7 +21,7 @@ from notifications.models import (
     NotificationMessage,
     SandboxMessage,
 )
-from notifications.services import broadcast_batches
+from notifications.services import broadcast_batches, broadcast_launch
 from notifications.services.broadcast import BroadcastService
 from tests.integration.broadcasts.ground import make_broadcast, make_people, states
 from tests.integration.factories import make_user
@@ -344,6 +345,25 @@ class TestExamples:
         assert completed[0].processing_time.total_seconds() >= 0
         status = BroadcastBatchProcessor.get_batch_status(broadcast_id=draft.id)
         assert (status["broadcast_id"], status["progress_pct"]) == (draft.id, 100)
+
+
+@pytest.mark.parametrize("first", [slice(0, 3), slice(9, 12)], ids=["the first", "the last"])
+def test_sending_to_some_while_the_rest_is_written_down_leaves_nobody_out(first, monkeypatch):
+    """Two processes: one is in the middle of a launch's snapshot, another sends to a few."""
+    people = make_people(12)
+    made = make_broadcast()
+    monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 4)
+    monkeypatch.setattr(broadcast_launch, "MESSAGE_BATCH", 4)
+    broadcast_launch.begin(made.pk, now=clock.now())
+    broadcast_launch.take_snapshot(made.pk, until=clock.monotonic())
+
+    BroadcastBatchProcessor.send_to_group_batch(made.pk, "custom", {"user_ids": people[first]})
+    made.refresh_from_db()
+    assert not (made.snapshot_done or made.messaged_done)
+
+    assert broadcast_launch.carry_on(made.pk)
+    told = Notification.objects.filter(source=made.source).values_list("user_id", flat=True)
+    assert sorted(told) == people
 
 
 def test_performance_with_large_datasets(draft):
