@@ -8,7 +8,8 @@ What says how the service is has pools of its own: requests that hang on a datab
 the live check nor static files, which need none, nor the checks that ask for it.
 
 An answer that names no length is streamed: a thread makes one part of it at a time, and has other
-work while the client reads. So a long answer takes little memory, and a slow client no thread.
+work while the client reads. So a long answer takes little memory, and a slow client no thread. Only
+so many are streamed at once that slow clients never take all connections.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ PATIENCE_S = 5.0
 HEALTH_LIMIT_S = 2.0
 METRICS_LIMIT_S = 5.0
 READING_LIMIT_S = 60.0
+STREAMS = 32
 PART_THREADS = 2
 STATIC_THREADS = 2
 HEALTH_THREADS = 2
@@ -54,6 +56,7 @@ class Limits:
     threads: for requests. waiting: requests that may wait for one; patience: for how many seconds.
     health_limit, metrics_limit: seconds in which those are answered, whatever the database does.
     reading_limit: seconds that a client may leave a part of a streamed answer unread.
+    streams: answers that are streamed at once; one more is refused.
     """
 
     threads: int = THREADS
@@ -62,6 +65,7 @@ class Limits:
     health_limit: float = HEALTH_LIMIT_S
     metrics_limit: float = METRICS_LIMIT_S
     reading_limit: float = READING_LIMIT_S
+    streams: int = STREAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Bridge:
         self._settle = settle
         self._closing = False
         self._reading_limit = limits.reading_limit
+        self._streams_left = limits.streams
         self._parts = _pool("parts", PART_THREADS, limits)
         self._requests = _pool("web", limits.threads, limits)
         self._static = _pool("static", STATIC_THREADS, limits)
@@ -137,8 +142,11 @@ class Bridge:
         except (Overloaded, TookTooLong) as error:
             answer = self._refuse(scope, isinstance(error, TookTooLong))
         if isinstance(answer, Streamed):
-            await self._stream(answer, receive, send)
-            return
+            if self._streams_left:
+                await self._stream(answer, receive, send)
+                return
+            await asyncio.to_thread(self._end, answer)
+            answer = self._refuse(scope, False)
         status, headers, content = answer
         if self._closing:
             headers = [*headers, (b"connection", b"close")]
@@ -150,6 +158,7 @@ class Bridge:
 
         What raises here ends the connection: a client sees that the answer was cut off.
         """
+        self._streams_left -= 1
         left = asyncio.ensure_future(hang_up(receive))
         left.add_done_callback(take_error)
 
@@ -168,6 +177,7 @@ class Bridge:
         except ClientGone:
             return
         finally:
+            self._streams_left += 1
             left.cancel()
             await asyncio.to_thread(self._end, answer)
 

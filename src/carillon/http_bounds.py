@@ -30,11 +30,12 @@ _Timer = asyncio.TimerHandle | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Seconds for a request's head and for its body; connections at once; a head's bytes and header
-    lines."""
+    """Seconds for a request's head and for its body, and without a byte of an answer being read;
+    connections at once; a head's bytes and header lines."""
 
     head_s: float = 10.0
     body_s: float = 60.0
+    unread_s: float = 60.0
     connections: int = 1_000
     head_bytes: int = 32_768
     header_lines: int = 100
@@ -47,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._timer: _Timer = None
+        self._unread_timer: _Timer = None
         self._in_head = True
         self._head_bytes = 0
         self._refused = False
@@ -58,7 +60,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        self._end_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered."""
+        super().pause_writing()
+        self._watch_unread()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_unread()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -113,6 +125,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_problem(error))
         self.transport.close()
+
+    def _watch_unread(self) -> None:
+        """Closing a connection waits for its client to read: without an end, for one that never
+        does."""
+        size = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(self.bounds.unread_s, self._look, size)
+
+    def _look(self, unread_before: int) -> None:
+        if self.transport.get_write_buffer_size() < unread_before:
+            self._watch_unread()
+        else:
+            self.transport.abort()
+
+    def _end_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _refuse_head(self) -> None:
         detail = f"at most {self.bounds.header_lines} headers of {self.bounds.head_bytes:,} bytes"

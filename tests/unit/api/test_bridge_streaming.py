@@ -121,3 +121,20 @@ async def test_for_the_headers_alone_nothing_is_made() -> None:
     await parts.bridge()(scope(method="HEAD"), reader.receive, reader.send)
 
     assert (reader.bodies, parts.made, parts.closed) == ([(b"", False)], 0, 1)
+
+
+async def test_one_answer_more_than_may_be_streamed_at_once_is_refused() -> None:
+    parts, slow, late = Parts([b"a"]), Reader(stalls_after=0), Reader()
+    bridge = Bridge(parts, max_body_bytes=LIMIT, limits=Limits(streams=1))
+    reading = asyncio.ensure_future(bridge(scope(), slow.receive, slow.send))
+    while not slow.sent:
+        await asyncio.sleep(0)
+
+    await bridge(scope(), late.receive, late.send)
+    assert (late.sent[0]["status"], parts.closed) == (503, 1)
+
+    reading.cancel()
+    await asyncio.wait({reading})
+    after = Reader()
+    await bridge(scope(), after.receive, after.send)
+    assert after.sent[0]["status"] == 200, "who ends leaves their place"

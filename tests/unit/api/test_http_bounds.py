@@ -29,7 +29,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         size += len(message.get("body", b""))
         if not message.get("more_body"):
             break
-    content = str(size).encode()
+    content = b"x" * 8_000_000 if scope["path"] == "/long" else str(size).encode()
     headers = [(b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
@@ -177,3 +177,31 @@ async def test_several_requests_on_one_connection_are_each_bounded() -> None:
             answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n2"), LIMIT_S)
             assert answer.startswith(b"HTTP/1.1 200 ")
             await asyncio.sleep(SHORT_S / 5)
+
+
+LONG = b"GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+
+
+async def test_who_reads_nothing_of_an_answer_is_cut_off() -> None:
+    """Closing would wait for the client to read what is left."""
+    async with serving(unread_s=SHORT_S) as dial:
+        reader, writer = await dial()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a transport that reads
+        writer.write(LONG)
+        await asyncio.sleep(SHORT_S * 3)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        read = await asyncio.wait_for(reader.read(), LIMIT_S)
+
+    assert len(read) < 8_000_000, "what the network had taken, and no more"
+
+
+async def test_who_reads_slowly_is_answered_to_the_end() -> None:
+    size = 0
+    async with serving(unread_s=SHORT_S) as dial:
+        reader, writer = await dial()
+        writer.write(LONG)
+        while part := await asyncio.wait_for(reader.read(200_000), LIMIT_S):
+            size += len(part)
+            await asyncio.sleep(SHORT_S / 10)
+
+    assert size > 8_000_000
