@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.api.response import FileAnswer
+from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
 from notifications.models.recipients import insert_recipients
 from notifications.services.broadcast_export import recipients_csv
@@ -95,7 +97,18 @@ def test_no_cell_is_run_as_a_formula(name: str, as_staff: APIClient) -> None:
 
     for cell in (row["user_name"], row["error_message"]):
         assert cell.lstrip()[0] in ("'", "1") or not cell.lstrip().startswith(tuple("=+-@\uff1d"))
-    assert row["error_message"] == f"'{name}\"; a, b\n"
+    assert row["error_message"].removeprefix("'").replace("'", "") == f'{name}"; a, b\n'
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "\n", "\r", "; ", '";'])
+def test_no_part_of_a_cell_is_run_by_a_spreadsheet_that_splits_elsewhere(mark: str) -> None:
+    """Where a comma is the decimal sign, spreadsheets split at semicolons, and see no quotes."""
+    line = csv_lines([["1", f"Ada{mark}=1+1{mark}-2{mark}b-c", "x"]]).decode()
+
+    found = [part.strip() for part in re.split(r"[;\t\r\n]", line)]
+    assert not [part for part in found if part.startswith(tuple("=+-@"))]
+    assert {"'=1+1", "'-2"} <= {part.strip('"') for part in found}
+    assert "'b" not in line
 
 
 def test_of_a_person_who_was_erased_only_the_id_is_left(as_staff: APIClient) -> None:
