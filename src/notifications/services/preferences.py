@@ -36,6 +36,7 @@ from notifications.services.preference_answers import (
     global_answer,
 )
 from notifications.services.preference_changes import Changes, parse_changes
+from notifications.services.undoing import close_undo
 from notifications.shared_rows import category_by_key, category_keys
 
 MUTED_AT_MOST_H = 24 * 30
@@ -107,6 +108,8 @@ class PreferenceService:
                 purpose = f"category:{category}" if category else "all"
                 said = Evidence(caller.name, source, ip, {purpose: wording})
                 said.write(user.pk, purpose, False, flag=purpose)
+            elif category is None or set(channels) >= set(PERSON_CHANNELS):
+                close_undo(user.pk, category or "", wording=wording, actor=caller.name, ip=ip)
         return changed
 
     def do_not_disturb(

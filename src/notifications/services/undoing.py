@@ -24,6 +24,8 @@ from notifications.models import (
 from notifications.services.consents import locked_preferences, write_entry
 
 SOURCE = "unsubscribe_undo"
+PAGE, AGAIN = "unsubscribe_page", "unsubscribe_again"
+"""Sources in the ledger of what can be undone, and of who ends the same once more."""
 LASTS = timedelta(hours=24)
 _FLAGS = {"n": "notifications_enabled", "m": "marketing_enabled"}
 _NO_ROW = "none"
@@ -93,6 +95,27 @@ def bring_back(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | N
             at=clock.now(),
         )
     return Undone.DONE
+
+
+def close_undo(user_id: int, category: str, *, wording: str, actor: str, ip: str | None) -> None:
+    """Somebody ends what is ended already: whoever ended it on a page can undo that no more.
+
+    They may be two: a mail that was forwarded has its links. Written down once.
+    """
+    purpose = _purpose(category)
+    last = ConsentRecord.objects.filter(user_id=user_id, purpose=purpose).order_by("-pk").first()
+    if last is None or last.source != PAGE or last.at <= clock.now() - LASTS:
+        return
+    write_entry(
+        user_id=user_id,
+        purpose=purpose,
+        granted=False,
+        wording=wording,
+        source=AGAIN,
+        actor=actor,
+        ip=ip,
+        at=clock.now(),
+    )
 
 
 def _newer(user_id: int, entry: int, flags: list[str], category: str) -> bool:

@@ -16,12 +16,12 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.infra.links import LinkKind, read_link
 from notifications.services.link_holders import Holder, holder_of
 from notifications.services.preferences import PreferenceService
-from notifications.services.undoing import Undone, bring_back, state_of, undo_token
+from notifications.services.undoing import PAGE, Undone, bring_back, state_of, undo_token
 from notifications.shared_rows import category_by_key
 
 BROKEN = "this link was not made here, or was cut off: nothing was changed; copy the whole link"
-ONE_CLICK, PAGE = "one_click", "unsubscribe_page"
-"""Sources in the ledger: a mail program's button, and the page behind the link."""
+ONE_CLICK = "one_click"
+"""Source in the ledger: a mail program's button."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class UnsubscribeService:
     ) -> Ended:
         """Ends what the token names, or another category of the same person, or everything.
 
-        Once: a second time changes nothing and writes nothing. wording: what the person was shown.
+        Once: a second time changes nothing; it only closes the undo of the first. wording: what the
+        person was shown.
 
         Raises:
             InvalidRequest: invalid_link, for a token that was not made here.

@@ -157,6 +157,21 @@ def test_what_changed_nothing_offers_no_undo(browser, user):
     assert 'name="undo"' not in text
 
 
+@pytest.mark.parametrize("form", [{}, {"page": "1"}], ids=["one click", "the page"])
+def test_who_ends_the_same_once_more_is_not_overruled_by_an_undo(browser, user, form):
+    """A mail was forwarded: a stranger ended it and kept their page, then the person ended it."""
+    undo = ended(browser, path_for(user, "course"))
+    for _ in range(3):
+        browser.post(path_for(user, "course"), form)
+
+    answer = browser.post(path_for(user, "course"), undo)
+
+    assert b"Nothing was undone" in answer.content
+    assert preferences_of(user.pk).categories["course"].email_enabled is False
+    told = ConsentRecord.objects.order_by("pk").values_list("granted", "source")
+    assert list(told) == [(False, "unsubscribe_page"), (False, "unsubscribe_again")]
+
+
 def test_an_undo_that_was_not_made_here_or_for_somebody_else_is_refused(browser, user):
     path = path_for(user, "course")
     good = ended(browser, path)["undo"]
