@@ -216,8 +216,9 @@ class BroadcastDesk:
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller)
-        answer = retried(broadcast.pk, now=now)
-        write_down(caller, "retry", broadcast, now=now)
+        with transaction.atomic():
+            answer = retried(broadcast.pk, now=now)
+            write_down(caller, "retry", broadcast, now=now)
         return BroadcastRetryAnswer(success=True, data=BroadcastRetried(**answer))
 
     def retry_chosen(
@@ -229,9 +230,10 @@ class BroadcastDesk:
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller)
-        answer = retried_chosen(broadcast.pk, people, now=now)
-        reason = f"{answer['retried_count']} of {len(people)} chosen"
-        write_down(caller, "retry", broadcast, now=now, reason=reason)
+        with transaction.atomic():
+            answer = retried_chosen(broadcast.pk, people, now=now)
+            reason = f"{answer['retried_count']} of {len(people)} chosen"
+            write_down(caller, "retry", broadcast, now=now, reason=reason)
         return BroadcastRetryChosenAnswer(success=True, data=BroadcastRetriedChosen(**answer))
 
     def pause(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:

@@ -78,6 +78,22 @@ def test_who_is_not_tried_is_named(as_staff: APIClient, made: Broadcast, people:
     assert told["used_up"] == [people[3]]
 
 
+@pytest.mark.parametrize("path", ["retry", "recipients/retry"])
+def test_no_retry_is_without_its_record(
+    path: str, as_staff: APIClient, made: Broadcast, people: list[int], monkeypatch: Any
+) -> None:
+    """The process dies between the two: neither is there."""
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise RuntimeError("died")
+
+    monkeypatch.setattr("notifications.services.broadcast_desk.write_down", dies)
+    with pytest.raises(RuntimeError, match="died"):
+        as_staff.post(f"{URL}/{made.pk}/{path}/", {"user_ids": people[:1]} if "/" in path else None)
+
+    assert states(made)["failed"] == 4
+
+
 def test_of_two_calls_one_finds_them(as_staff: APIClient, made: Broadcast, people: list[int]):
     first, second = (retry(as_staff, made, people[:1]).data["data"] for _ in range(2))
 
