@@ -16,6 +16,12 @@ SEES_STOPS = "operations"
 """The scope that lists stops with their reasons."""
 
 
+class _LooksOnly(CarillonAuthentication):
+    """A health check writes nothing: it is asked when writes hang."""
+
+    notes_use = False
+
+
 def live(request: ApiRequest) -> LiveAnswer:
     return LiveAnswer(status="alive")
 
@@ -37,7 +43,7 @@ def _may_read_stops(http: HttpRequest) -> bool:
     if "." in http.headers.get("Authorization", "") and environment().jwt_jwks_url:
         return False
     try:
-        known = CarillonAuthentication().authenticate(Request(http))
+        known = _LooksOnly().authenticate(Request(http))
     except Unauthenticated:
         return False
     return known is not None and known[1].may(SEES_STOPS)

@@ -86,8 +86,9 @@ def caller_of_key(key: ApiKey) -> Caller:
     )
 
 
-def caller_of_key_text(text: str, *, now: datetime) -> Caller:
-    """The caller whose API key this is: one query, and one write a minute for `last_used_at`.
+def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> Caller:
+    """The caller whose API key this is: one query, and one write a minute for `last_used_at`, where
+    its use is noted.
 
     Raises:
         Unauthenticated: invalid_api_key, revoked_api_key.
@@ -102,7 +103,7 @@ def caller_of_key_text(text: str, *, now: datetime) -> Caller:
         )
     if key.revoked_at is not None:
         raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
-    if key.last_used_at is None or now - key.last_used_at >= USED_EVERY:
+    if notes_use and (key.last_used_at is None or now - key.last_used_at >= USED_EVERY):
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USED_EVERY)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     return caller_of_key(key)

@@ -124,7 +124,7 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> Hea
         "migrations": _migrations.check,
         "loops": _loops_in_detail,
         "beat": partial(_beat, in_full),
-        "workers": _workers,
+        "workers": partial(_workers, in_full),
         "queues": _queues,
         "tasks": _tasks,
         "dead_letters": _dead_letters,
@@ -226,9 +226,11 @@ def _beat(in_full: Callable[[], bool]) -> CheckAnswer:
     return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
 
-def _workers() -> CheckAnswer:
-    count = workers_alive()
-    reasons = [f"worker {owner} ended itself: {reason}" for owner, reason in stuck_workers()]
+def _workers(in_full: Callable[[], bool]) -> CheckAnswer:
+    count, stuck = workers_alive(), stuck_workers()
+    told = bool(stuck) and in_full()
+    reasons = [f"{f'worker {owner}' if told else 'a worker'} ended itself: {reason}"
+               for owner, reason in stuck]  # fmt: skip
     if not count:
         reasons.append("no worker is alive, so nothing leaves: start one with `carillon worker`")
     if not reasons:

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from celery.app.trace import build_tracer
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from carillon.celery import app
 from carillon.cli import doctor
 from notifications.domain.loops import CANCELLED, LOOPS, RECEIPTS, UPKEEP, LoopSpec
 from notifications.infra import clock
 from notifications.infra.probing import Probe
-from notifications.models import KillSwitch, LoopReport, PeriodicLoop, QueuedTask
+from notifications.models import ApiKey, KillSwitch, LoopReport, PeriodicLoop, QueuedTask
 from notifications.services import health_probes
 from notifications.services.access import new_drf_token
 from notifications.services.health import CheckAnswer, health
@@ -197,6 +199,15 @@ class TestStops:
         client.force_login(user)
         for told in (by_header, self.reasons(client)):
             assert ("channel sms (Bob misused it)" in told) is is_staff
+
+    def test_a_key_is_told_why_and_nothing_is_written_for_it(self, client: Client) -> None:
+        """A write would wait where writes hang, and with it the thread of other checks."""
+        _, text = ApiKey.make(name="watch", scopes=["operations"], kind="live")
+        with CaptureQueriesContext(connection) as queries:
+            told = self.reasons(client, headers={"Authorization": f"Bearer {text}"})
+
+        assert "channel sms (Bob misused it)" in told
+        assert not [each for each in queries if "UPDATE" in each["sql"]]
 
     def test_a_health_check_fetches_no_keys_of_the_platform(
         self, client: Client, override_environment: Any, monkeypatch: pytest.MonkeyPatch
