@@ -359,7 +359,7 @@ def test_sending_to_some_while_the_rest_is_written_down_leaves_nobody_out(first,
 
     BroadcastBatchProcessor.send_to_group_batch(made.pk, "custom", {"user_ids": people[first]})
     made.refresh_from_db()
-    assert not (made.snapshot_done or made.messaged_done)
+    assert (made.snapshot_done, made.messaged_done) == (False, False)
 
     assert broadcast_launch.carry_on(made.pk)
     told = Notification.objects.filter(source=made.source).values_list("user_id", flat=True)

@@ -52,7 +52,7 @@ class Reader:
     def __init__(self, *, leaves_after: int = 99, stalls_after: int = 99) -> None:
         self.sent: list[Any] = []
         self.asked = False
-        self.left = asyncio.Event()
+        self.left, self.stalled = asyncio.Event(), asyncio.Event()
         self.leaves_after, self.stalls_after = leaves_after, stalls_after
 
     async def receive(self) -> dict[str, Any]:
@@ -67,6 +67,7 @@ class Reader:
         if len(self.sent) > self.leaves_after:
             self.left.set()
         if len(self.sent) > self.stalls_after:
+            self.stalled.set()
             await asyncio.Event().wait()
 
     @property
@@ -127,8 +128,7 @@ async def test_one_answer_more_than_may_be_streamed_at_once_is_refused() -> None
     parts, slow, late = Parts([b"a"]), Reader(stalls_after=0), Reader()
     bridge = Bridge(parts, max_body_bytes=LIMIT, limits=Limits(streams=1))
     reading = asyncio.ensure_future(bridge(scope(), slow.receive, slow.send))
-    while not slow.sent:
-        await asyncio.sleep(0)
+    await slow.stalled.wait()
 
     await bridge(scope(), late.receive, late.send)
     assert (late.sent[0]["status"], parts.closed) == (503, 1)
