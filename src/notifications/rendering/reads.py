@@ -53,6 +53,7 @@ def bare_reads(tree: nodes.Template, root: str) -> frozenset[str]:
     Whatever a condition on the variable leads to counts as asked for, in each of its branches.
     """
     found: set[str] = set()
+    asking = _asking(tree, root)
     waiting: list[nodes.Node] = [tree]
     while waiting:
         node = waiting.pop()
@@ -64,7 +65,7 @@ def bare_reads(tree: nodes.Template, root: str) -> frozenset[str]:
             waiting += node.iter_child_nodes(exclude=("node",) if is_entry else ("args", "kwargs"))
         elif isinstance(node, nodes.Call) and _entry(node.node, root):
             waiting += node.iter_child_nodes(exclude=("node",))  # a method: user.items()
-        elif not any(_asks(each, root) for each in _conditions(node)):
+        elif not any(id(each) in asking for each in _conditions(node)):
             waiting += node.iter_child_nodes()
     return frozenset(found)
 
@@ -89,19 +90,27 @@ def _conditions(node: nodes.Node) -> list[nodes.Node]:
     return [node] if isinstance(node, nodes.Test) else []
 
 
-def _asks(condition: nodes.Node, root: str) -> bool:
-    """Whether a condition asks for the root or an entry of it, and does not simply read one."""
-    waiting = [condition]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, nodes.Name) and node.name == root:
-            return True
-        if isinstance(node, nodes.Test | nodes.Filter) and node.name in _ASKING:
-            if node.node is not None and _entry(node.node, root):
-                return True
-        elif not _entry(node, root):
-            waiting += node.iter_child_nodes()
-    return False
+def _asking(tree: nodes.Node, root: str) -> set[int]:
+    """Which nodes, by id(), ask for the root or an entry of it, and do not simply read one.
+
+    Each is looked at once, the innermost first: conditions stand in conditions.
+    """
+    order: list[nodes.Node] = [tree]
+    for node in order:
+        order += node.iter_child_nodes()
+    found: set[int] = set()
+    for node in reversed(order):
+        if isinstance(node, nodes.Name):
+            asks = node.name == root
+        elif isinstance(node, nodes.Test | nodes.Filter) and node.name in _ASKING:
+            asks = node.node is not None and bool(_entry(node.node, root))
+        else:
+            asks = not _entry(node, root) and any(
+                id(each) in found for each in node.iter_child_nodes()
+            )
+        if asks:
+            found.add(id(node))
+    return found
 
 
 class Names:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from jinja2 import Environment, nodes
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.engine import CompiledText, NotificationTemplateEngine
+from notifications.rendering.reads import bare_reads
 
 NAME = frozenset({"user.first_name"})
 
@@ -60,6 +63,20 @@ def test_a_bare_entry_is_told_and_fails_without_a_user(source: str) -> None:
 def test_an_entry_that_is_asked_for_is_not_and_does_not(source: str) -> None:
     assert CompiledText(source).of_user == frozenset()
     render(source, user={}, app_name="Carillon", paid=False)
+
+
+@pytest.mark.parametrize("joint", [" and ", " or "])
+def test_the_work_grows_with_the_text_and_not_with_its_square(joint: str) -> None:
+    """Each condition stands in the next: whoever asks each anew asks the innermost all times."""
+
+    def steps(count: int) -> int:
+        tree = Environment().parse(f"{{{{ {joint.join(['paid'] * count)} }}}}")
+        with patch.object(nodes.Node, "iter_child_nodes", autospec=True,
+                          side_effect=nodes.Node.iter_child_nodes) as looks:  # fmt: skip
+            bare_reads(tree, "user")
+        return looks.call_count
+
+    assert steps(140) < 3 * steps(70)
 
 
 def test_what_stands_in_for_another_variable_is_the_callers_affair() -> None:
