@@ -135,6 +135,17 @@ def missing_scope(scope: str) -> Refused:
     )
 
 
+def keep_to_tests(caller: Caller, *, is_test: bool) -> None:
+    """Nothing that people are sent is touched by a test key.
+
+    Raises:
+        Refused: test_key.
+    """
+    if caller.is_test and not is_test:
+        detail = "a test key reads what is sent to people, and changes only tests: use a live key"
+        raise Refused(detail, code="test_key")
+
+
 def _demand_no_more_than_held(caller: Caller, scopes: Sequence[str], kind: str) -> None:
     lacking = [scope for scope in scopes if not caller.may(scope)]
     if lacking:

@@ -22,7 +22,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.infra import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
 from notifications.services import broadcast_actions as actions
-from notifications.services.api_keys import missing_scope, people_behind
+from notifications.services.api_keys import keep_to_tests, missing_scope, people_behind
 from notifications.services.broadcast import cancel_message, retried, retried_chosen
 from notifications.services.broadcast_answers import (
     BroadcastCancelAnswer,
@@ -51,11 +51,11 @@ _OPEN = frozenset({_S.DRAFT, _S.SCHEDULED})
 class BroadcastDesk:
     """Every call of /api/admin/broadcasts/. Each change is written down with its actor."""
 
-    def find(self, identifier: object, *, caller: Caller) -> Broadcast:
-        """A broadcast by integer id or UUID.
+    def find(self, identifier: object, *, caller: Caller, to_change: bool = False) -> Broadcast:
+        """A broadcast by integer id or UUID. to_change: whether something is done to it.
 
         Raises:
-            Refused: missing_scope.
+            Refused: missing_scope; test_key, for what a test key may not do.
             NotFound: unknown_broadcast.
         """
         check_scope(caller)
@@ -65,6 +65,8 @@ class BroadcastDesk:
         found = rows.filter(**lookup).first() if key is not None else None
         if found is None:
             raise NotFound(f"Broadcast {identifier} not found", code="unknown_broadcast")
+        if to_change:
+            keep_to_tests(caller, is_test=found.is_test)
         return found
 
     def create(self, *, body: Mapping[str, Any], caller: Caller, now: datetime) -> BroadcastDone:
@@ -98,7 +100,7 @@ class BroadcastDesk:
         Raises:
             InvalidRequest, Refused, NotFound; Conflict: broadcast_status.
         """
-        key = self.find(identifier, caller=caller).pk
+        key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
@@ -120,7 +122,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        key = self.find(identifier, caller=caller).pk
+        key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
@@ -149,7 +151,7 @@ class BroadcastDesk:
             InvalidRequest: no_recipients, and what else a launch fails on.
             Refused, NotFound; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         if broadcast.status not in _OPEN:
             raise wrong_status("send", broadcast.status)
         missing = audience_of(broadcast, now=now).missing
@@ -195,7 +197,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             cancelled = actions.cancel(broadcast.pk, now=now)
             write_down(caller, "cancel", broadcast, now=now)
@@ -215,7 +217,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             answer = retried(broadcast.pk, now=now)
             write_down(caller, "retry", broadcast, now=now)
@@ -229,7 +231,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             answer = retried_chosen(broadcast.pk, people, now=now)
             reason = f"{answer['retried_count']} of {len(people)} chosen"
@@ -242,7 +244,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        key = self.find(identifier, caller=caller).pk
+        key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             write_down(caller, "pause", actions.pause(key, now=now), now=now)
         return self.done(key, caller, pgettext("broadcast", "The broadcast was paused"))
@@ -253,7 +255,7 @@ class BroadcastDesk:
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
-        key = self.find(identifier, caller=caller).pk
+        key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
             write_down(caller, "resume", actions.resume(key, now=now), now=now)
         return self.done(key, caller, pgettext("broadcast", "The broadcast goes on"))
@@ -265,7 +267,7 @@ class BroadcastDesk:
             Refused: own_broadcast, not_a_person, missing_scope.
             NotFound, InvalidRequest; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             actions.approve(broadcast.pk, by=_person(caller), now=now)
             write_down(caller, "approve", broadcast, now=now)
@@ -281,7 +283,7 @@ class BroadcastDesk:
             Refused: not_a_person, missing_scope.
             NotFound; Conflict: broadcast_status.
         """
-        broadcast = self.find(identifier, caller=caller)
+        broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             actions.reject(broadcast.pk, by=_person(caller), now=now, note=note)
             write_down(caller, "reject", broadcast, now=now)

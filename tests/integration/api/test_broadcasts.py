@@ -177,6 +177,31 @@ class TestCreating:
         with_key("broadcasts", kind="test").post(URL, body())
         assert Broadcast.objects.get().is_test
 
+    def test_a_test_key_does_nothing_to_what_people_are_sent(self, with_key):
+        make_people(1)
+        made = make_broadcast(target_group="all_students")
+        client = with_key("broadcasts", kind="test")
+        posts = [
+            "send",
+            "cancel",
+            "retry",
+            "recipients/retry",
+            "pause",
+            "resume",
+            "approve",
+            "reject",
+        ]
+        calls = [client.post(f"{URL}{made.pk}/{name}/", {"user_ids": [1]}
+                             if "/" in name else {"note": "x"} if name == "reject" else None)
+                 for name in posts]  # fmt: skip
+        calls += [client.patch(f"{URL}{made.pk}/", {"title": "x"})]
+        calls += [client.delete(f"{URL}{made.pk}/")]
+
+        assert {(each.status_code, each.data["code"]) for each in calls} == {(403, "test_key")}
+        assert client.get(f"{URL}{made.pk}/").status_code == 200
+        copy = client.post(f"{URL}{made.pk}/duplicate/").data["data"]["id"]
+        assert client.post(f"{URL}{copy}/send/").status_code == 200
+
 
 class TestChanging:
     def test_a_draft_is_changed_in_part(self, as_staff):
