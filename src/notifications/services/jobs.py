@@ -18,7 +18,7 @@ from notifications.services.answers import (
     NotificationRow,
     RejectionAnswer,
 )
-from notifications.services.api_keys import missing_scope
+from notifications.services.api_keys import keep_to_tests, missing_scope
 from notifications.services.cancelling import cancel_many
 from notifications.services.notification_list import rows_of
 
@@ -92,6 +92,9 @@ def cancel_job(identifier: object, caller: Caller) -> JobCancelAnswer:
         raise missing_scope(SEND)
     if job.kind == BROADCAST:
         raise Conflict("cancel the broadcast that it belongs to", code="job_of_broadcast")
+    if caller.is_test:
+        live = Notification.objects.filter(job=job, is_test=False)
+        keep_to_tests(caller, is_test=not live.exists())
     cancelled, after = 0, (job.first_key or 1) - 1
     members = Notification.objects.filter(job=job, pk__lte=job.last_key or 0).order_by("pk")
     while keys := list(members.filter(pk__gt=after).values_list("pk", flat=True)[:_AT_ONCE]):

@@ -40,6 +40,7 @@ from notifications.services.answers import (
     SendAnswer,
     StatusAnswer,
 )
+from notifications.services.api_keys import keep_to_tests
 from notifications.services.bulk import send_bulk
 from notifications.services.cancelling import cancel_waiting, in_hand
 from notifications.services.explain import (
@@ -170,6 +171,7 @@ class NotificationService:
             Conflict: not_pending, already_sending.
         """
         found = self._find(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
         move_scheduled(found, body, by=caller.name, now=clock.now())
         return self.get(identifier=found.pk, caller=caller)
 
@@ -207,9 +209,11 @@ class NotificationService:
         """Takes back what has not left yet.
 
         Raises:
+            Refused: test_key.
             Conflict: already_sending when a provider has it; not_pending when nothing waits.
         """
         found = self._find(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
         channels = cancel_waiting(found, by=caller.name, now=clock.now())
         status = best_status(found.messages.values_list("status", flat=True))
         return CancelAnswer(id=found.uuid, status=status, cancelled=channels)

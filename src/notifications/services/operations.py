@@ -36,6 +36,7 @@ from notifications.models.origin import earliest_expiry
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.services.answers import DeadLetterAnswer, StopAnswer
+from notifications.services.api_keys import keep_to_tests
 
 _AT_ONCE = 500
 _SOURCES = ("users", "digest", "system", "cli")
@@ -227,6 +228,9 @@ def _open_letters(ids: Sequence[int]) -> list[DeadLetter]:
 
 def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     by_key = {letter.message_id: letter for letter in letters}
+    if caller.is_test:
+        named = Notification.objects.filter(pk__in=[each.notification_id for each in letters])
+        keep_to_tests(caller, is_test=not named.filter(is_test=False).exists())
     moved = change_status(
         list(by_key),
         MessageStatus.PENDING,

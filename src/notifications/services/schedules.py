@@ -26,7 +26,7 @@ from notifications.intake.schedule import (
 )
 from notifications.models import Notification, ScheduledStatus
 from notifications.services.acceptance import Due, intent_of, take_in
-from notifications.services.api_keys import missing_scope
+from notifications.services.api_keys import keep_to_tests, missing_scope
 from notifications.services.bulk import people_of
 from notifications.services.cancelling import cancel_waiting
 from notifications.services.intents import check_scopes
@@ -92,6 +92,7 @@ class ScheduleService:
             InvalidRequest: not_pending, already_sending.
         """
         found = find_scheduled(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
         state = shown_status(found)
         if state != ScheduledStatus.PENDING:
             raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")

@@ -20,6 +20,7 @@ from notifications.models import (
     ScheduleSeries,
     SeriesStatus,
 )
+from notifications.services.api_keys import keep_to_tests
 from notifications.services.cancelling import cancel_many
 from notifications.services.schedule_answers import SeriesAnswer, SeriesCancelAnswer
 
@@ -54,6 +55,7 @@ class SeriesService:
             Conflict: not_active when it was cancelled before.
         """
         found, now = _find(identifier, caller), clock.now()
+        keep_to_tests(caller, is_test=found.is_test)
         with transaction.atomic():
             # Whoever makes an occurrence holds this lock: none is made behind our back.
             locked = ScheduleSeries.objects.select_for_update().get(pk=found.pk)
