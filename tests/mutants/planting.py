@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import random
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,18 +19,20 @@ from cosmic_ray.mutating import mutate_code
 from tests.mutants.rooms import EQUIVALENT, SHARES, modules_of
 
 _ARGUMENTS = {"core/VariableReplacer", "core/VariableInserter"}  # these ask for settings of theirs
-_DRAWS = 50  # for each mutant: not every module has a place for every operator
+_SAME = ("_Is", "_IsNot", "_Is_Eq", "_IsNot_NotEq")
 Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one module. before and after: the lines that differ."""
+    """One change of one module. before and after: the lines that differ. nth: which of the lines
+    of the module that read the same."""
 
     room: str
     module: Path
     operator: str
     line: int
+    nth: int
     before: str
     after: str
     code: str
@@ -38,7 +40,7 @@ class Mutant:
     @property
     def name(self) -> str:
         """The same for the same change, whatever else the module has."""
-        text = f"{self.module}\0{self.operator}\0{self.before}\0{self.after}"
+        text = f"{self.module}\0{self.operator}\0{self.nth}\0{self.before}\0{self.after}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -46,28 +48,57 @@ class Mutant:
         """Why it changes nothing; empty for one that a test should see."""
         return EQUIVALENT.get((self.module.as_posix(), self.before, self.after), "")
 
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} {self.operator}: {self.before} -> {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an operator may change a module: the how many-th of its places, and which that is."""
+
+    module: Path
+    operator: str
+    occurrence: int
+    place: Place
+
 
 def sample(seed: int, factor: float = 1.0) -> list[Mutant]:
-    """The mutants of a run: each room's share, drawn by the seed, one at each place at most."""
+    """The mutants of a run: each room's share, one at each place at most.
+
+    Places are ranked by a hash of their line, so that a change of the code moves only its own.
+    """
     found: list[Mutant] = []
     for room, share in SHARES.items():
-        draw = random.Random(f"{seed} {room}")
-        paths = modules_of(room)
-        weights = [path.stat().st_size for path in paths]
         chosen: dict[tuple[Path, Place], Mutant] = {}
-        for _ in range(int(share * factor * _DRAWS)):
+        for spot in _ranked(room, seed):
             if len(chosen) >= share * factor:
                 break
-            (path,) = draw.choices(paths, weights)
-            operator = draw.choice(draw.choice(_families()))
-            spots = list(_spots(path, operator))
-            if spots:
-                occurrence, place = draw.choice(spots)
-                made = _plant(room, path, operator, occurrence, place)
+            if (spot.module, spot.place) not in chosen:
+                made = _plant(room, spot)
                 if made is not None:
-                    chosen.setdefault((path, place), made)
+                    chosen[spot.module, spot.place] = made
         found += chosen.values()
     return found
+
+
+def _ranked(room: str, seed: int) -> Iterator[Spot]:
+    """Each family of operators in its turn, for some have a hundred times as many places."""
+    families = []
+    for operators in _families():
+        spots = [
+            spot for path in modules_of(room) for each in operators for spot in _spots(path, each)
+        ]
+        families.append(sorted(spots, key=functools.partial(_rank, seed)))
+    for turn in itertools.zip_longest(*families):
+        yield from (spot for spot in turn if spot is not None)
+
+
+def _rank(seed: int, spot: Spot) -> bytes:
+    line, column = spot.place
+    text = _lines(spot.module)[line - 1]
+    return hashlib.sha256(
+        f"{seed}\0{spot.module}\0{spot.operator}\0{column}{text}".encode()
+    ).digest()
 
 
 @functools.cache
@@ -75,10 +106,15 @@ def _families() -> list[list[str]]:
     """Operators by their kind: those that replace one operator of Python by another are many."""
     families: dict[str, list[str]] = {}
     for name in sorted(plugins.operator_names()):
-        # `is` for a comparison is lint, and mostly no change at all.
-        if name not in _ARGUMENTS and not name.endswith(("_Is", "_IsNot")):
+        # `is` for a comparison is lint, and mostly no change at all; nor is `==` for an `is`.
+        if name not in _ARGUMENTS and not name.endswith(_SAME):
             families.setdefault(name.partition("_")[0], []).append(name)
     return list(families.values())
+
+
+@functools.cache
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
 
 
 @functools.cache
@@ -87,24 +123,30 @@ def _parsed(path: Path) -> tuple[list[Any], list[tuple[Place, Place]]]:
     return list(ast_nodes(get_ast(text))), list(_unseen(text))
 
 
-def _spots(path: Path, name: str) -> Iterator[tuple[int, Place]]:
+def _spots(path: Path, name: str) -> Iterator[Spot]:
     nodes, unseen = _parsed(path)
     operator = plugins.get_operator(name)()
     places = (start for node in nodes for start, _ in operator.mutation_positions(node))
+    lines = _lines(path)
     for occurrence, place in enumerate(places):
-        if not any(first <= place < last for first, last in unseen):
-            yield occurrence, place
+        # The bare `*` of a signature is no product.
+        is_mark = lines[place[0] - 1][place[1] :].startswith(("*,", "/,"))
+        if not is_mark and not any(first <= place < last for first, last in unseen):
+            yield Spot(path, name, occurrence, place)
 
 
 def _unseen(text: str) -> Iterator[tuple[Place, Place]]:
     """Annotations, which nobody evaluates, what is logged, and what only forbids or hastens: the
-    arguments of dataclasses, and caches."""
+    arguments of dataclasses, `kw_only` of structures, and caches."""
     for node in ast.walk(ast.parse(text)):
         parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         parts += [
             each
             for each in getattr(node, "decorator_list", [])
             if re.match(r"dataclass|functools\.(lru_)?cache", ast.unparse(each))
+        ]
+        parts += [
+            each for each in getattr(node, "keywords", []) if getattr(each, "arg", "") == "kw_only"
         ]
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
             parts.append(node)
@@ -124,17 +166,20 @@ def _compiles(code: str) -> bool:
     return True
 
 
-def _plant(room: str, path: Path, operator: str, occurrence: int, place: Place) -> Mutant | None:
-    text = path.read_text()
-    code = mutate_code(text, plugins.get_operator(operator)(), occurrence)
+def _plant(room: str, spot: Spot) -> Mutant | None:
+    text = spot.module.read_text()
+    code = mutate_code(text, plugins.get_operator(spot.operator)(), spot.occurrence)
     if code is None or not _compiles(code):
         return None
-    old, new = text.splitlines(), code.splitlines()
+    old, new, line = text.splitlines(), code.splitlines(), spot.place[0]
     if len(old) == len(new):
         changed = [at for at, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]]
         if not changed:
             return None
+        line = changed[0] + 1
         before, after = old[changed[0]].strip(), new[changed[0]].strip()
     else:
-        before, after = old[place[0] - 1].strip(), "(removed)"
-    return Mutant(room, path, operator.removeprefix("core/"), place[0], before, after, code)
+        before, after = old[line - 1].strip(), "(removed)"
+    nth = sum(each.strip() == before for each in old[:line])
+    operator = spot.operator.removeprefix("core/")
+    return Mutant(room, spot.module, operator, line, nth, before, after, code)

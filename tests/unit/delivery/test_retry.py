@@ -77,6 +77,12 @@ class TestExponentialBackoffRetry:
         assert calls == [(1, 2)] * 4
         assert pauses == [1.0, 2.0, 4.0]
 
+    def test_pauses_are_spread_unless_told_otherwise(self):
+        handler = ExponentialBackoffRetry()
+
+        assert len({handler.calculate_delay(0) for _ in range(20)}) > 1
+        assert handler.calculate_delay(64) == 300.0
+
     @given(attempt=st.integers(0, 5000))
     def test_jitter_stays_within_a_quarter_and_never_passes_the_cap(self, attempt):
         handler = ExponentialBackoffRetry(base_delay=2.0, max_delay=300.0)
@@ -127,10 +133,14 @@ def decide(**facts):
         ("broadcast later", {"policy": "broadcast", **LATE}, RetryAt(300.0)),
         ("bulk has no spread", {"policy": "bulk", "random": 0.0}, RetryAt(60.0)),
         ("bulk 2", {"policy": "bulk", "attempts_made": 2}, RetryAt(120.0)),
+        ("bulk 3", {"policy": "bulk", **THIRD}, RetryAt(240.0)),
+        ("bulk later", {"policy": "bulk", **LATE}, RetryAt(240.0)),
         ("listed", {"policy": listed_policy([1, 2.5])}, RetryAt(1.0)),
         ("listed 2", {"policy": "listed:1,2.5", "attempts_made": 2}, RetryAt(2.5)),
         ("scheduled", {"policy": "scheduled"}, RetryAt(300.0)),
         ("scheduled 2", {"policy": "scheduled", "attempts_made": 2}, RetryAt(600.0)),
+        ("scheduled 3", {"policy": "scheduled", **THIRD}, RetryAt(1200.0)),
+        ("scheduled later", {"policy": "scheduled", **LATE}, RetryAt(1200.0)),
     ],
 )  # fmt: skip
 def test_decides_by_policy(_case, facts, expected):

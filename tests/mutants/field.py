@@ -1,0 +1,262 @@
+"""A copy of the repository in which one module at a time is changed, and tests that run there."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.covering import Recorder, Recording, digest
+from tests.mutants.planting import Mutant
+
+STAGES_S = (4.0, 60.0)
+"""Seconds of tests in each stage: most mutants fall in the first, and what lives sees both."""
+PATIENCE = 3
+"""Times as long as without a mutant: what takes longer hangs."""
+RECORDING_S = 3600.0
+_LIBRARIES = [
+    "pytest",
+    "pytest_asyncio",
+    "pytest_django",
+    "pytest_timeout",
+    "hypothesis",
+    "hypothesis.strategies",
+    "django.db",
+    "django.db.models",
+    "django.test",
+    "celery",
+    "kombu",
+    "aiohttp",
+    "jinja2",
+    "babel",
+    "babel.dates",
+    "phonenumbers",
+    "psycopg",
+    "redis",
+    "structlog",
+    "msgspec",
+    "google.auth",
+    "css_inline",
+    "mjml",
+    "inscriptis",
+    "prometheus_client",
+    "requests",
+    "yarl",
+    "email_validator",
+    "dns.resolver",
+    "jwt",
+    "argon2",
+    "uvicorn",
+    "granian",
+]
+_OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "--reuse-db"]
+_OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is loaded already
+_OPTIONS += ["-m", "not processes and not browser and not proof"]  # they run other code, or long
+
+
+def load_libraries() -> None:
+    """What every trial needs: its fork has them already."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+
+
+class Field:
+    """A copy of `root` at `place`. Its bytecode is kept, so that a trial compiles one module."""
+
+    def __init__(self, root: Path, place: Path) -> None:
+        self._root = root
+        self._place = place / "copy"
+        self._data = place / "data"
+        self._ready = place / "ready"
+        self._report = place / "report"
+        self._changes = 0
+        for name in ("src", "tests"):
+            shutil.copytree(
+                root / name, self._place / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        for name in ("pyproject.toml", "docs", "deploy", "CHANGELOG.md", "README.md"):
+            (self._place / name).symlink_to(root / name)
+        self._data.mkdir()
+        first = "tests/integration/queue/test_batches.py"
+        if self._fork(lambda: self._pytest([first], writes=True), RECORDING_S) != 0:
+            raise SystemExit("the tests fail without any mutant: see above")
+        shutil.copytree(self._data, self._ready)
+
+    def record(self, files: list[str], kept: Path) -> None:
+        """Adds to `kept` which of the tests in those files runs which line."""
+
+        def recorded() -> int:
+            recorder = Recorder(self._place)
+            self._pytest(files, [recorder], writes=True)
+            with kept.open("a") as written:
+                for row in recorder.rows(files):
+                    written.write(json.dumps(row) + "\n")
+            return 0
+
+        if self._fork(recorded, RECORDING_S) != 0:
+            raise SystemExit("the recording of the tests ended early")
+
+    def trial(self, mutant: Mutant, tests: Recording, baselines: Baselines) -> tuple[str, str]:
+        """(what became of it, why): `killed`, `hangs`, which is killed by its time, `lives`, or
+        `unjudged` where its tests fail without it."""
+
+        def changed(stage: list[str], limit_s: float) -> int | None:
+            with self._changed(mutant):
+                return self._status(stage, limit_s)
+
+        stages = list(stages_of(tests.tests_of(mutant.module, mutant.line), tests.took))
+        became = judge(stages, lambda stage: baselines.seconds(stage, self._seconds), changed)
+        if became in ("killed", "unjudged"):
+            return became, self._failing()
+        return became, "" if stages else "no test runs it"
+
+    def _seconds(self, stage: list[str]) -> float | None:
+        """How long these tests take unchanged; None where one of them fails."""
+        began = time.monotonic()
+        status = self._status(stage, RECORDING_S)
+        return time.monotonic() - began if status == 0 else None
+
+    def _status(self, stage: list[str], limit_s: float) -> int | None:
+        return self._fork(lambda: self._pytest(["-x", *stage], writes=False), limit_s, quiet=True)
+
+    def _failing(self) -> str:
+        """The test that failed last, by what pytest wrote."""
+        lines = self._report.read_text(errors="replace").splitlines()
+        named = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        return (named or lines or [""])[-1][:200]
+
+    @contextmanager
+    def _changed(self, mutant: Mutant) -> Iterator[None]:
+        changed = self._place / mutant.module
+        original, was = changed.read_text(), changed.stat()
+        changed.write_text(mutant.code)
+        self._changes += 1
+        # Bytecode is known by its time and size: no two changes may share both.
+        os.utime(changed, (self._changes, self._changes))
+        try:
+            yield
+        finally:
+            changed.write_text(original)
+            os.utime(changed, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    def _fork(self, work: Callable[[], int], limit_s: float, *, quiet: bool = False) -> int | None:
+        """The exit status of `work` in a fork; None when it takes too long."""
+        if self._ready.exists():
+            shutil.rmtree(self._data)
+            shutil.copytree(self._ready, self._data)
+        child = os.fork()
+        if child == 0:
+            self._settle(quiet=quiet)
+            status = 1
+            try:
+                status = work()
+            finally:
+                os._exit(status)
+        ends_at = time.monotonic() + limit_s
+        ended, status = 0, 0
+        while not ended and time.monotonic() < ends_at:
+            time.sleep(0.02)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        with suppress(ProcessLookupError):  # and the processes that it left behind
+            os.killpg(child, signal.SIGKILL)
+        if not ended:
+            os.waitpid(child, 0)
+            return None
+        return os.waitstatus_to_exitcode(status)
+
+    def _settle(self, *, quiet: bool) -> None:
+        os.setpgid(0, 0)
+        os.chdir(self._place)
+        source = str(self._place / "src")
+        os.environ |= {
+            "CARILLON_DATA_DIR": str(self._data),
+            "TEST_DATABASE": "sqlite",
+            "PYTHONPATH": source,
+        }
+        own = self._root / "src"
+        others = [path for path in sys.path if path and not Path(path).is_relative_to(own)]
+        sys.path[:] = [str(self._place), source, *others]
+        for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+            del sys.modules[name]
+        if quiet:
+            report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(report, 1)
+            os.dup2(report, 2)
+
+    def _pytest(self, words: list[str], plugins: Iterable[Any] = (), *, writes: bool) -> int:
+        import pytest
+
+        sys.dont_write_bytecode = not writes
+        return int(pytest.main([*_OPTIONS, "--tb=line", *words], plugins=list(plugins)))
+
+
+class Baselines:
+    """Which stages of tests pass unchanged, and in how many seconds. Those that passed are kept in
+    a file; one that failed is tried again by the next run."""
+
+    def __init__(self, kept: Path) -> None:
+        self._kept = kept
+        lines = kept.read_text().splitlines() if kept.exists() else []
+        rows = [json.loads(line) for line in lines]
+        self._known: dict[str, float | None] = {row["stage"]: row["took"] for row in rows}
+
+    def seconds(
+        self, stage: list[str], measure: Callable[[list[str]], float | None]
+    ) -> float | None:
+        """The time of that stage, measured once for these tests as they are written now."""
+        files = sorted({test.partition("::")[0] for test in stage})
+        name = digest(*stage, *(Path(each).read_text() for each in files))
+        if name not in self._known:
+            took = measure(stage)
+            self._known[name] = took
+            if took is not None:
+                with self._kept.open("a") as kept:
+                    kept.write(json.dumps({"stage": name, "took": round(took, 2)}) + "\n")
+        return self._known[name]
+
+
+def judge(
+    stages: Iterable[list[str]],
+    unchanged_s: Callable[[list[str]], float | None],
+    changed: Callable[[list[str], float], int | None],
+) -> str:
+    """What becomes of a mutant: each stage of tests has to pass without it before it may judge.
+
+    unchanged_s: how long a stage takes without the mutant; None where it fails. changed: pytest's
+    status with it, given the seconds that it may take; None where it takes longer.
+    """
+    for stage in stages:
+        took = unchanged_s(stage)
+        if took is None:
+            return "unjudged"
+        status = changed(stage, PATIENCE * took + 10)
+        if status is None:
+            return "hangs"
+        if status != 0:
+            return "killed"
+    return "lives"
+
+
+def stages_of(tests: Iterable[str], took: dict[str, float]) -> Iterator[list[str]]:
+    """The tests in stages of so many seconds, each in the order of files; what is left over after
+    the last stage is not run."""
+    left = iter(tests)
+    for limit in STAGES_S:
+        stage: list[str] = []
+        spent = 0.0
+        for test in left:
+            stage.append(test)
+            spent += took[test]
+            if spent >= limit:
+                break
+        if stage:
+            files = list(dict.fromkeys(test.partition("::")[0] for test in stage))
+            yield sorted(stage, key=lambda test: files.index(test.partition("::")[0]))

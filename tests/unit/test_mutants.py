@@ -1,0 +1,64 @@
+"""What plants mutants is itself tested: who judges, by which tests, and what is no mutant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.covering import function_at, functions_of
+from tests.mutants.field import STAGES_S, judge, stages_of
+from tests.mutants.planting import sample
+from tests.mutants.rooms import SHARES, modules_of
+
+pytestmark = pytest.mark.once
+STAGES = [["quick"], ["slow"]]
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "changed", "became"),
+    [
+        ({"quick": 1.0, "slow": 2.0}, {"quick": 0, "slow": 0}, "lives"),
+        ({"quick": 1.0, "slow": 2.0}, {"quick": 0, "slow": 1}, "killed"),
+        ({"quick": 1.0}, {"quick": 1}, "killed"),
+        ({"quick": 1.0}, {"quick": None}, "hangs"),
+        ({"quick": None}, {"quick": 1}, "unjudged"),
+        ({"quick": 1.0, "slow": None}, {"quick": 0, "slow": 1}, "unjudged"),
+    ],
+)
+def test_a_stage_that_fails_without_the_mutant_judges_none(unchanged, changed, became):
+    assert judge(STAGES, lambda s: unchanged[s[0]], lambda s, _: changed[s[0]]) == became
+
+
+def test_a_mutant_may_take_a_few_times_as_long_as_the_tests_without_it():
+    limits = []
+    judge(STAGES, lambda _: 20.0, lambda _, limit_s: limits.append(limit_s) or 0)
+    assert limits == [70.0, 70.0]
+
+
+def test_the_first_stage_is_short_and_what_is_left_over_is_not_run():
+    took = {f"tests/{file}.py::{test}": 1.0 for test in range(60) for file in "ab"}
+    first, second = stages_of(took, took)
+    assert (len(first), len(second)) == STAGES_S
+    files = [test.partition("::")[0] for test in first]
+    assert files == sorted(files)
+
+
+def test_functions_are_known_by_their_dotted_names():
+    text = "class A:\n    def b(self):\n        def c():\n            pass\n        c()\nx = 1\n"
+    assert [name for *_, name in functions_of(text)] == ["A.b", "A.b.c"]
+    assert [function_at(text, line) for line in range(1, 7)] == ["", "", "A.b", "A.b.c", "A.b", ""]
+
+
+def test_a_sample_is_the_same_again_and_changes_lines_that_are_there(monkeypatch):
+    monkeypatch.setattr("tests.mutants.planting.SHARES", {"delivery/retry.py": 4})
+    drawn = sample(1)
+    assert [each.name for each in drawn] == [each.name for each in sample(1)]
+    assert len(drawn) == len({each.name for each in drawn}) == 4
+    for each in drawn:
+        lines = each.module.read_text().splitlines()
+        assert each.before == lines[each.line - 1].strip() != each.after
+
+
+def test_each_room_has_modules():
+    assert all(path.is_file() for room in SHARES for path in map(Path, modules_of(room)))
