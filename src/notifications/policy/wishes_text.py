@@ -48,7 +48,8 @@ def wishes_of(text: str) -> Wishes:
     Never fails: rows are read that no door has checked, and a part that says nothing counts as not
     chosen. A zone may hold the sign between the parts.
     """
-    bits, chosen, start, end, digest, rest = (text.split("|", 5) + [""] * 5)[:6]
+    parts = text.split("|", 5)
+    bits, chosen, start, end, digest, rest = (*parts, *[""] * (6 - len(parts)))
     zone, _, dnd = rest.rpartition("|")
     told = chosen.split()
     return Wishes(
