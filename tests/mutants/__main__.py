@@ -15,14 +15,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from tests.mutants.covering import Recording
-from tests.mutants.field import Baselines, Field, load_libraries
+from tests.mutants.field import Baselines, Field, Trial, load_libraries
 from tests.mutants.planting import Mutant, sample
-from tests.mutants.rooms import SHARES
+from tests.mutants.rooms import SHARES, tests_for
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "var/mutants.jsonl"
@@ -30,6 +31,8 @@ RECORDED = ROOT / "var/mutants-recorded.jsonl"
 BASELINES = ROOT / "var/mutants-baselines.jsonl"
 NONE_LIVES_IN = [room for room in SHARES if room != "services"]
 _WORDS = ("killed", "hangs", "equivalent", "lives")
+_FILES_AT_ONCE = 6
+_OUT = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the other
 _FORKS = multiprocessing.get_context("fork")
 
 
@@ -43,15 +46,14 @@ def main() -> int:
         for mutant in mutants:
             _say(f"{mutant.name} {mutant}")
         return 0
+    if asked.living:
+        _forget_living()
     known = _known()
-    again = [name for name, became in known.items() if asked.living and became == "lives"]
     for mutant in mutants:
         if mutant.reason:
             known[mutant.name] = "equivalent"
     wanted = [
-        mutant
-        for mutant in mutants
-        if mutant.name not in known.keys() - set(again) and mutant.room in asked.rooms
+        mutant for mutant in mutants if mutant.name not in known and mutant.room in asked.rooms
     ]
     began = time.monotonic()
     if wanted:
@@ -91,19 +93,18 @@ def _known() -> dict[str, str]:
     return {row["name"]: row["became"] for row in map(json.loads, lines)}
 
 
+def _forget_living() -> None:
+    kept = KEPT.read_text().splitlines(keepends=True) if KEPT.exists() else []
+    KEPT.write_text("".join(row for row in kept if json.loads(row)["became"] != "lives"))
+
+
 def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:
     """Tries them in so many processes, each with a copy of its own."""
     load_libraries()
-    missing = Recording(RECORDED).missing
-    turn = _FORKS.Value("i", 0)
-    recorded = _FORKS.Barrier(count)
+    shared = _Shared(mutants, tests_for({mutant.room for mutant in mutants}), ends_at, count)
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         workers = [
-            _FORKS.Process(
-                target=_work,
-                args=(Path(name) / str(number), missing[number::count]),
-                kwargs={"recorded": recorded, "turn": turn, "mutants": mutants, "ends_at": ends_at},
-            )
+            _FORKS.Process(target=_work, args=(Path(name) / str(number), shared))
             for number in range(count)
         ]
         for worker in workers:
@@ -114,45 +115,81 @@ def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:
         raise SystemExit("a process ended early: see above")
 
 
-def _work(
-    place: Path,
-    missing: list[str],
-    recorded: Any,
-    *,
-    mutants: list[Mutant],
-    turn: Any,
-    ends_at: float,
-) -> None:
+class _Shared:
+    """What the processes have in common, above all whose turn it is."""
+
+    def __init__(self, mutants: list[Mutant], tests: list[str], ends_at: float, count: int) -> None:
+        self.mutants = mutants
+        self.tests = tests
+        self.missing = Recording(RECORDED, tests).missing
+        self.recorded = _FORKS.Barrier(count)
+        self._ends_at = ends_at
+        self._file = _FORKS.Value("i", 0)
+        self.warm = _FORKS.Value("i", 0)
+        self.cold = _FORKS.Value("i", 0)
+        self.tried = _FORKS.Barrier(count)
+
+    def files(self) -> Iterator[list[str]]:
+        """Files of tests for one process to record, some at a time."""
+        while (first := _next(self._file, _FILES_AT_ONCE)) < len(self.missing):
+            yield self.missing[first : first + _FILES_AT_ONCE]
+
+    def numbers(self, turn: Any) -> Iterator[int]:
+        """The mutants for one process to try, until the time is over."""
+        while time.monotonic() < self._ends_at:
+            number = _next(turn, 1)
+            if number >= len(self.mutants):
+                return
+            yield number
+
+
+def _next(turn: Any, step: int) -> int:
+    with turn.get_lock():
+        number: int = turn.value
+        turn.value += step
+    return number
+
+
+def _work(place: Path, shared: _Shared) -> None:
+    """One process: records its part of the tests, then tries mutants."""
     place.mkdir()
     field = Field(ROOT, place)
-    if missing:
-        _say(f"recording which lines {len(missing)} files of tests run")
-        field.record(missing, RECORDED)
-    recorded.wait()
-    recording = Recording(RECORDED)
+    for files in shared.files():
+        _say(f"recording which lines {files[0]} and {len(files) - 1} more run")
+        field.record(files, RECORDED)
+    shared.recorded.wait()
+    recording = Recording(RECORDED, shared.tests)
     for test in recording.failed:
         _say(f"fails without a mutant, and judges none: {test}")
     baselines = Baselines(BASELINES)
-    while time.monotonic() < ends_at:
-        with turn.get_lock():
-            number = turn.value
-            turn.value += 1
-        if number >= len(mutants):
-            return
-        mutant = mutants[number]
+    field.serve(recording, baselines, lambda trial: _try(trial, shared, shared.warm))
+    shared.tried.wait()
+    _try(lambda mutant: field.trial(mutant, recording, baselines), shared, shared.cold)
+
+
+def _try(trial: Trial, shared: _Shared, turn: Any) -> None:
+    """Tries those that are still unknown, and keeps what became of them."""
+    known = _known()
+    for number in shared.numbers(turn):
+        mutant = shared.mutants[number]
+        if mutant.name in known:
+            continue
         began = time.monotonic()
-        became, why = field.trial(mutant, recording, baselines)
-        took = time.monotonic() - began
+        found = trial(mutant)
+        if found is None:
+            continue
+        became, why = found
         if became != "unjudged":
             row = {"name": mutant.name, "became": became, "why": why, "what": str(mutant)}
             with KEPT.open("a") as kept:
                 kept.write(json.dumps(row) + "\n")
-        _say(f"{number + 1}/{len(mutants)} {took:.0f} s {became} {mutant} {why}")
+        took = time.monotonic() - began
+        _say(f"{number + 1}/{len(shared.mutants)} {took:.1f} s {became} {mutant} {why}")
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _OUT.write(line + "\n")
+    _OUT.flush()
 
 
 def _report(mutants: list[Mutant], known: dict[str, str]) -> int:

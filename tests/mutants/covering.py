@@ -21,18 +21,6 @@ import pytest
 
 from tests.mutants.rooms import SHARES, SOURCE, modules_of
 
-TESTS = ["tests/unit", "tests/integration", "tests/contract", "tests/architecture"]
-_OF_FILES = {"tests/architecture": "test_documented_surface.py"}  # the others read the source
-
-
-def test_files() -> list[str]:
-    """The files of tests that may try mutants, the quickest folders first."""
-    return [
-        path.as_posix()
-        for folder in TESTS
-        for path in sorted(Path(folder).rglob(_OF_FILES.get(folder, "test_*.py")))
-    ]
-
 
 def digest(*parts: str) -> str:
     """A short name of the parts."""
@@ -139,14 +127,16 @@ class Recording:
     """What is known of the tests: who runs a line. took: seconds, of those that passed. failed:
     those that fail without a mutant. missing: files that changed since, or are new."""
 
-    def __init__(self, kept: Path) -> None:
+    def __init__(self, kept: Path, files: list[str]) -> None:
+        """From the rows in `kept`, for those files of tests."""
+        self._files = files
         self.took: dict[str, float] = {}
         self.failed: list[str] = []
         self.missing: list[str] = []
         self.seen: defaultdict[str, set[str]] = defaultdict(set)
         lines = kept.read_text().splitlines() if kept.exists() else []
         rows = {row["file"]: row for row in map(json.loads, lines)}
-        for name in test_files():
+        for name in files:
             row = rows.get(name)
             if row is None or row["text"] != digest(Path(name).read_text()):
                 self.missing.append(name)
@@ -210,7 +200,7 @@ class Recording:
         )
         files = {
             each
-            for each in test_files()
+            for each in self._files
             if each.startswith("tests/unit") and words.search(Path(each).read_text())
         }
         return {test for test in self.took if test.partition("::")[0] in files}

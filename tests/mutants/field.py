@@ -16,9 +16,12 @@ from typing import Any
 
 from tests.mutants.covering import Recorder, Recording, digest
 from tests.mutants.planting import Mutant
+from tests.mutants.warm import Swaps, Warm, swaps_of
 
 STAGES_S = (4.0, 60.0)
 """Seconds of tests in each stage: most mutants fall in the first, and what lives sees both."""
+FIRST = "tests/integration/queue/test_batches.py"
+"""These tests make the database."""
 PATIENCE = 3
 """Times as long as without a mutant: what takes longer hangs."""
 RECORDING_S = 3600.0
@@ -59,7 +62,9 @@ _LIBRARIES = [
 ]
 _OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "--reuse-db"]
 _OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is loaded already
+_OPTIONS += ["--continue-on-collection-errors"]  # what needs Git has none in a copy
 _OPTIONS += ["-m", "not processes and not browser and not proof"]  # they run other code, or long
+Trial = Callable[[Mutant], tuple[str, str] | None]
 
 
 def load_libraries() -> None:
@@ -85,8 +90,7 @@ class Field:
         for name in ("pyproject.toml", "docs", "deploy", "CHANGELOG.md", "README.md"):
             (self._place / name).symlink_to(root / name)
         self._data.mkdir()
-        first = "tests/integration/queue/test_batches.py"
-        if self._fork(lambda: self._pytest([first], writes=True), RECORDING_S) != 0:
+        if self._fork(lambda: self._pytest([FIRST], writes=True), RECORDING_S) != 0:
             raise SystemExit("the tests fail without any mutant: see above")
         shutil.copytree(self._data, self._ready)
 
@@ -119,13 +123,53 @@ class Field:
         return became, "" if stages else "no test runs it"
 
     def _seconds(self, stage: list[str]) -> float | None:
-        """How long these tests take unchanged; None where one of them fails."""
-        began = time.monotonic()
-        status = self._status(stage, RECORDING_S)
-        return time.monotonic() - began if status == 0 else None
+        return _measured(lambda: self._status(stage, RECORDING_S))
 
     def _status(self, stage: list[str], limit_s: float) -> int | None:
         return self._fork(lambda: self._pytest(["-x", *stage], writes=False), limit_s, quiet=True)
+
+    def serve(
+        self, recording: Recording, baselines: Baselines, try_each: Callable[[Trial], None]
+    ) -> None:
+        """Calls try_each in a process that has collected all tests, with a much quicker trial. It
+        answers None where only `trial` can tell: for what lives, and what is run when loaded."""
+        files = sorted({test.partition("::")[0] for test in recording.took})
+        first = next(test for test in recording.took if test.startswith(FIRST))
+
+        def serve(warm: Warm) -> None:
+            shutil.rmtree(self._ready)
+            shutil.copytree(self._data, self._ready)
+            try_each(lambda mutant: self._warm_trial(mutant, warm, recording, baselines))
+
+        def collected() -> int:
+            return self._pytest(files, [Warm(first, self._report, serve)], writes=False)
+
+        kept = self._place / "kept"
+        shutil.copytree(self._ready, kept)
+        if self._fork(collected, RECORDING_S) != 0:
+            raise SystemExit("the process that collects all tests ended early")
+        shutil.rmtree(self._ready)
+        kept.rename(self._ready)
+
+    def _warm_trial(
+        self, mutant: Mutant, warm: Warm, recording: Recording, baselines: Baselines
+    ) -> tuple[str, str] | None:
+        path = self._place / mutant.module
+        swaps = swaps_of(path, path.read_text(), mutant.code)
+        if swaps is None:
+            return None
+
+        def status(stage: list[str], limit_s: float, swaps: Swaps = swaps) -> int | None:
+            return self._fork(lambda: warm.run(stage, swaps), limit_s, quiet=True, cold=False)
+
+        def seconds(stage: list[str]) -> float | None:
+            return _measured(lambda: status(stage, RECORDING_S, []))
+
+        stages = stages_of(recording.tests_of(mutant.module, mutant.line), recording.took)
+        became = judge(stages, lambda stage: baselines.seconds(stage, seconds, "warm"), status)
+        if became in ("killed", "hangs"):
+            return became, self._failing() if became == "killed" else ""
+        return None
 
     def _failing(self) -> str:
         """The test that failed last, by what pytest wrote."""
@@ -147,16 +191,23 @@ class Field:
             changed.write_text(original)
             os.utime(changed, ns=(was.st_atime_ns, was.st_mtime_ns))
 
-    def _fork(self, work: Callable[[], int], limit_s: float, *, quiet: bool = False) -> int | None:
-        """The exit status of `work` in a fork; None when it takes too long."""
+    def _fork(
+        self, work: Callable[[], int], limit_s: float, *, quiet: bool = False, cold: bool = True
+    ) -> int | None:
+        """The exit status of `work` in a fork; None when it takes too long. cold: this process has
+        loaded nothing of the copy yet."""
         if self._ready.exists():
             shutil.rmtree(self._data)
             shutil.copytree(self._ready, self._data)
         child = os.fork()
         if child == 0:
-            self._settle(quiet=quiet)
             status = 1
             try:
+                os.setpgid(0, 0)
+                if quiet:
+                    self._be_quiet()
+                if cold:
+                    self._settle()
                 status = work()
             finally:
                 os._exit(status)
@@ -172,8 +223,12 @@ class Field:
             return None
         return os.waitstatus_to_exitcode(status)
 
-    def _settle(self, *, quiet: bool) -> None:
-        os.setpgid(0, 0)
+    def _be_quiet(self) -> None:
+        report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(report, 1)
+        os.dup2(report, 2)
+
+    def _settle(self) -> None:
         os.chdir(self._place)
         source = str(self._place / "src")
         os.environ |= {
@@ -186,10 +241,6 @@ class Field:
         sys.path[:] = [str(self._place), source, *others]
         for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
             del sys.modules[name]
-        if quiet:
-            report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(report, 1)
-            os.dup2(report, 2)
 
     def _pytest(self, words: list[str], plugins: Iterable[Any] = (), *, writes: bool) -> int:
         import pytest
@@ -209,11 +260,11 @@ class Baselines:
         self._known: dict[str, float | None] = {row["stage"]: row["took"] for row in rows}
 
     def seconds(
-        self, stage: list[str], measure: Callable[[list[str]], float | None]
+        self, stage: list[str], measure: Callable[[list[str]], float | None], kind: str = ""
     ) -> float | None:
         """The time of that stage, measured once for these tests as they are written now."""
         files = sorted({test.partition("::")[0] for test in stage})
-        name = digest(*stage, *(Path(each).read_text() for each in files))
+        name = digest(kind, *stage, *(Path(each).read_text() for each in files))
         if name not in self._known:
             took = measure(stage)
             self._known[name] = took
@@ -221,6 +272,12 @@ class Baselines:
                 with self._kept.open("a") as kept:
                     kept.write(json.dumps({"stage": name, "took": round(took, 2)}) + "\n")
         return self._known[name]
+
+
+def _measured(work: Callable[[], int | None]) -> float | None:
+    """How long it takes; None when it fails."""
+    began = time.monotonic()
+    return time.monotonic() - began if work() == 0 else None
 
 
 def judge(

@@ -1,0 +1,117 @@
+"""Tries mutants of functions in forks of one process that has collected all tests.
+
+Nothing is loaded anew: in the fork the function gets the changed code. That takes a tenth of the
+time. What a fork cannot change so (constants, defaults, classes), and what lived, is left to a
+trial that loads the changed module.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+
+Swaps = list[tuple[CodeType, CodeType]]
+
+
+class Warm:
+    """A plugin of pytest that runs what it is asked to, in place of all that was collected.
+
+    serve: called with this once everything is collected and the database is there.
+    """
+
+    def __init__(self, first: str, report: Path, serve: Callable[[Warm], None]) -> None:
+        self._first = first
+        self._report = report
+        self._serve = serve
+        self._session: pytest.Session
+        self._items: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        from django.db import connections
+
+        self._session = session
+        for item in session.items:
+            self._items[item.nodeid.partition("[")[0]].append(item)
+        # The test of another folder that comes next ends all fixtures but those of the session.
+        first = self._items[self._first][0]
+        other = next(item for item in session.items if "/unit/" in item.nodeid)
+        session.config.hook.pytest_runtest_protocol(item=first, nextitem=other)
+        connections.close_all()  # SQLite's may not be carried through a fork
+        if session.testsfailed:
+            raise pytest.UsageError(f"{self._first} fails without any mutant")
+        # It would draw its dots on the output of the process that reports what became of mutants.
+        session.config.pluginmanager.unregister(name="terminalreporter")
+        self._serve(self)
+        return True
+
+    def run(self, tests: list[str], swaps: Swaps) -> int:
+        """In a fork: runs the tests with other code, until one fails. 0 when all pass."""
+        swap(swaps)
+        items = [item for test in tests for item in self._items[test]]
+        hook = self._session.config.hook
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._session.testsfailed:
+                self._report.write_text(f"FAILED {item.nodeid}\n")
+                return 1
+        return 0
+
+
+def swaps_of(path: Path, before: str, after: str) -> Swaps | None:
+    """The functions that a change of a module's text changes, as (code, changed code); None where
+    it changes what only loading the module does."""
+    old = compile(before, str(path), "exec", dont_inherit=True)
+    new = compile(after, str(path), "exec", dont_inherit=True)
+    try:
+        pairs = list(_paired(old, new))
+    except ValueError:
+        return None
+    swaps = []
+    for was, becomes in pairs:
+        if not was.co_flags & _OPTIMIZED:  # a module or a class
+            if _bare(was) != _bare(becomes):
+                return None
+        elif was != becomes:
+            if was.co_freevars != becomes.co_freevars:
+                return None
+            swaps.append((was, becomes))
+    return swaps or None
+
+
+def swap(swaps: Swaps) -> None:
+    """Gives the functions that live in this process their changed code."""
+    wanted = {_name(was): becomes for was, becomes in swaps}
+    for each in gc.get_objects() if swaps else ():
+        if type(each) is FunctionType:
+            becomes = wanted.get(_name(each.__code__))
+            if becomes is not None:
+                each.__code__ = becomes
+
+
+_OPTIMIZED = 1  # CO_OPTIMIZED: the body of a function
+
+
+def _inner(code: CodeType) -> list[CodeType]:
+    return [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def _paired(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    yield old, new
+    for was, becomes in zip(_inner(old), _inner(new), strict=True):
+        yield from _paired(was, becomes)
+
+
+def _bare(code: CodeType) -> tuple[Any, ...]:
+    consts = [repr(each) for each in code.co_consts if not isinstance(each, CodeType)]
+    return code.co_code, code.co_names, consts, len(code.co_consts)
+
+
+def _name(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
