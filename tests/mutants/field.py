@@ -18,8 +18,10 @@ from tests.mutants.covering import Recorder, Recording, digest
 from tests.mutants.planting import Mutant
 from tests.mutants.warm import Swaps, Warm, swaps_of
 
-STAGES_S = (4.0, 60.0)
-"""Seconds of tests in each stage: most mutants fall in the first, and what lives sees both."""
+COLD_S = (4.0, 30.0)
+WARM_S = (0.5, 3.0, 20.0)
+"""Seconds of tests in each stage: most mutants fall in the first, and what lives sees all. Where
+everything is loaded already, a stage costs next to nothing, and may be short."""
 FIRST = "tests/integration/queue/test_batches.py"
 """These tests make the database."""
 PATIENCE = 3
@@ -116,7 +118,8 @@ class Field:
             with self._changed(mutant):
                 return self._status(stage, limit_s)
 
-        stages = list(stages_of(tests.tests_of(mutant.module, mutant.line), tests.took))
+        tried_by = tests.tests_of(mutant.module, mutant.line)
+        stages = list(stages_of(tried_by, tests.took, COLD_S))
         became = judge(stages, lambda stage: baselines.seconds(stage, self._seconds), changed)
         if became in ("killed", "unjudged"):
             return became, self._failing()
@@ -165,7 +168,8 @@ class Field:
         def seconds(stage: list[str]) -> float | None:
             return _measured(lambda: status(stage, RECORDING_S, []))
 
-        stages = stages_of(recording.tests_of(mutant.module, mutant.line), recording.took)
+        tests = recording.tests_of(mutant.module, mutant.line)
+        stages = stages_of(tests, recording.took, WARM_S)
         became = judge(stages, lambda stage: baselines.seconds(stage, seconds, "warm"), status)
         if became in ("killed", "hangs"):
             return became, self._failing() if became == "killed" else ""
@@ -302,11 +306,13 @@ def judge(
     return "lives"
 
 
-def stages_of(tests: Iterable[str], took: dict[str, float]) -> Iterator[list[str]]:
+def stages_of(
+    tests: Iterable[str], took: dict[str, float], limits_s: Iterable[float]
+) -> Iterator[list[str]]:
     """The tests in stages of so many seconds, each in the order of files; what is left over after
     the last stage is not run."""
     left = iter(tests)
-    for limit in STAGES_S:
+    for limit in limits_s:
         stage: list[str] = []
         spent = 0.0
         for test in left:

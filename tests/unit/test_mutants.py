@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.covering import function_at, functions_of
-from tests.mutants.field import STAGES_S, judge, stages_of
+from tests.mutants.field import judge, stages_of
 from tests.mutants.planting import sample
 from tests.mutants.rooms import SHARES, modules_of
+from tests.mutants.warm import swap, swaps_of
 
 pytestmark = pytest.mark.once
 STAGES = [["quick"], ["slow"]]
@@ -38,8 +39,8 @@ def test_a_mutant_may_take_a_few_times_as_long_as_the_tests_without_it():
 
 def test_the_first_stage_is_short_and_what_is_left_over_is_not_run():
     took = {f"tests/{file}.py::{test}": 1.0 for test in range(60) for file in "ab"}
-    first, second = stages_of(took, took)
-    assert (len(first), len(second)) == STAGES_S
+    first, second = stages_of(took, took, (4.0, 60.0))
+    assert (len(first), len(second)) == (4, 60)
     files = [test.partition("::")[0] for test in first]
     assert files == sorted(files)
 
@@ -62,3 +63,14 @@ def test_a_sample_is_the_same_again_and_changes_lines_that_are_there(monkeypatch
 
 def test_each_room_has_modules():
     assert all(path.is_file() for room in SHARES for path in map(Path, modules_of(room)))
+
+
+def test_a_function_that_lives_gets_its_changed_code_and_nothing_else_does():
+    before = "X = 1\ndef f(a=1):\n    return [a + b for b in (1, 2)]\n"
+    place = Path(__file__).with_name("no_such_module.py")
+    names: dict[str, object] = {}
+    exec(compile(before, str(place), "exec"), names)
+    swap(swaps_of(place, before, before.replace("a + b", "a * b")) or [])
+    assert names["f"](3) == [3, 6]
+    for old, new in (("X = 1", "X = 2"), ("a=1", "a=2"), ("def f", "@g\ndef f")):
+        assert swaps_of(place, before, before.replace(old, new)) is None
