@@ -70,7 +70,7 @@ def _asked() -> argparse.Namespace:
     words.add_argument("--minutes", type=float, default=30.0, help="when to stop; run again then")
     words.add_argument("--processes", type=int, default=2, help="how many try mutants at once")
     words.add_argument("--rooms", nargs="+", choices=SHARES, default=list(SHARES))
-    words.add_argument("--living", action="store_true", help="try those that lived once more")
+    words.add_argument("--living", action="store_true", help="try those that lived or hung again")
     words.add_argument("--list", action="store_true", help="show the sample, try nothing")
     return words.parse_args()
 
@@ -95,7 +95,7 @@ def _known() -> dict[str, str]:
 
 def _forget_living() -> None:
     kept = KEPT.read_text().splitlines(keepends=True) if KEPT.exists() else []
-    KEPT.write_text("".join(row for row in kept if json.loads(row)["became"] != "lives"))
+    KEPT.write_text("".join(row for row in kept if json.loads(row)["became"] == "killed"))
 
 
 def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:

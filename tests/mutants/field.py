@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -25,8 +26,11 @@ everything is loaded already, a stage costs next to nothing, and may be short.""
 FIRST = "tests/integration/queue/test_batches.py"
 """These tests make the database."""
 PATIENCE = 3
-"""Times as long as without a mutant: what takes longer hangs."""
-RECORDING_S = 3600.0
+"""Times the processor's time that the tests need without a mutant: what needs more hangs."""
+WAITING = 10
+"""Times that on the clock: what waits for ever hangs, too. A machine may be busy with others."""
+UNBOUNDED_S = 3600.0
+_CUT_OFF = (signal.SIGXCPU, signal.SIGKILL)
 _LIBRARIES = [
     "pytest",
     "pytest_asyncio",
@@ -85,6 +89,7 @@ class Field:
         self._ready = place / "ready"
         self._report = place / "report"
         self._changes = 0
+        self._spent_s = 0.0
         for name in ("src", "tests"):
             shutil.copytree(
                 root / name, self._place / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -92,7 +97,7 @@ class Field:
         for name in ("pyproject.toml", "docs", "deploy", "CHANGELOG.md", "README.md"):
             (self._place / name).symlink_to(root / name)
         self._data.mkdir()
-        if self._fork(lambda: self._pytest([FIRST], writes=True), RECORDING_S) != 0:
+        if self._fork(lambda: self._pytest([FIRST], writes=True), UNBOUNDED_S) != 0:
             raise SystemExit("the tests fail without any mutant: see above")
         shutil.copytree(self._data, self._ready)
 
@@ -107,7 +112,7 @@ class Field:
                     written.write(json.dumps(row) + "\n")
             return 0
 
-        if self._fork(recorded, RECORDING_S) != 0:
+        if self._fork(recorded, UNBOUNDED_S) != 0:
             raise SystemExit("the recording of the tests ended early")
 
     def trial(self, mutant: Mutant, tests: Recording, baselines: Baselines) -> tuple[str, str]:
@@ -126,7 +131,8 @@ class Field:
         return became, "" if stages else "no test runs it"
 
     def _seconds(self, stage: list[str]) -> float | None:
-        return _measured(lambda: self._status(stage, RECORDING_S))
+        """The processor's time that these tests need unchanged; None where one of them fails."""
+        return self._spent_s if self._status(stage, UNBOUNDED_S) == 0 else None
 
     def _status(self, stage: list[str], limit_s: float) -> int | None:
         return self._fork(lambda: self._pytest(["-x", *stage], writes=False), limit_s, quiet=True)
@@ -144,12 +150,14 @@ class Field:
             shutil.copytree(self._data, self._ready)
             try_each(lambda mutant: self._warm_trial(mutant, warm, recording, baselines))
 
+        warm_up = Warm(self._place / "src", first, self._report, serve)
+
         def collected() -> int:
-            return self._pytest(files, [Warm(first, self._report, serve)], writes=False)
+            return self._pytest(files, [warm_up], writes=False)
 
         kept = self._place / "kept"
         shutil.copytree(self._ready, kept)
-        if self._fork(collected, RECORDING_S) != 0:
+        if self._fork(collected, UNBOUNDED_S) != 0:
             raise SystemExit("the process that collects all tests ended early")
         shutil.rmtree(self._ready)
         kept.rename(self._ready)
@@ -166,7 +174,7 @@ class Field:
             return self._fork(lambda: warm.run(stage, swaps), limit_s, quiet=True, cold=False)
 
         def seconds(stage: list[str]) -> float | None:
-            return _measured(lambda: status(stage, RECORDING_S, []))
+            return self._spent_s if status(stage, UNBOUNDED_S, []) == 0 else None
 
         tests = recording.tests_of(mutant.module, mutant.line)
         stages = stages_of(tests, recording.took, WARM_S)
@@ -198,8 +206,8 @@ class Field:
     def _fork(
         self, work: Callable[[], int], limit_s: float, *, quiet: bool = False, cold: bool = True
     ) -> int | None:
-        """The exit status of `work` in a fork; None when it takes too long. cold: this process has
-        loaded nothing of the copy yet."""
+        """The exit status of `work` in a fork; None when it takes more of the processor's time than
+        limit_s. cold: this process has loaded nothing of the copy yet."""
         if self._ready.exists():
             shutil.rmtree(self._data)
             shutil.copytree(self._ready, self._data)
@@ -208,6 +216,7 @@ class Field:
             status = 1
             try:
                 os.setpgid(0, 0)
+                resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s) + 1))
                 if quiet:
                     self._be_quiet()
                 if cold:
@@ -215,17 +224,19 @@ class Field:
                 status = work()
             finally:
                 os._exit(status)
-        ends_at = time.monotonic() + limit_s
-        ended, status = 0, 0
+        ends_at = time.monotonic() + WAITING * limit_s
+        ended, status, spent = 0, 0, None
         while not ended and time.monotonic() < ends_at:
             time.sleep(0.02)
-            ended, status = os.waitpid(child, os.WNOHANG)
+            ended, status, spent = os.wait4(child, os.WNOHANG)
         with suppress(ProcessLookupError):  # and the processes that it left behind
             os.killpg(child, signal.SIGKILL)
         if not ended:
             os.waitpid(child, 0)
+        if spent is None or (ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) in _CUT_OFF):
             return None
-        return os.waitstatus_to_exitcode(status)
+        self._spent_s = spent.ru_utime + spent.ru_stime
+        return os.waitstatus_to_exitcode(status) if ended else None
 
     def _be_quiet(self) -> None:
         report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -254,8 +265,8 @@ class Field:
 
 
 class Baselines:
-    """Which stages of tests pass unchanged, and in how many seconds. Those that passed are kept in
-    a file; one that failed is tried again by the next run."""
+    """Which stages of tests pass unchanged, in how many seconds of the processor. Those that passed
+    are kept in a file; one that failed is tried again by the next run."""
 
     def __init__(self, kept: Path) -> None:
         self._kept = kept
@@ -278,12 +289,6 @@ class Baselines:
         return self._known[name]
 
 
-def _measured(work: Callable[[], int | None]) -> float | None:
-    """How long it takes; None when it fails."""
-    began = time.monotonic()
-    return time.monotonic() - began if work() == 0 else None
-
-
 def judge(
     stages: Iterable[list[str]],
     unchanged_s: Callable[[list[str]], float | None],
@@ -291,8 +296,8 @@ def judge(
 ) -> str:
     """What becomes of a mutant: each stage of tests has to pass without it before it may judge.
 
-    unchanged_s: how long a stage takes without the mutant; None where it fails. changed: pytest's
-    status with it, given the seconds that it may take; None where it takes longer.
+    unchanged_s: the seconds of the processor that a stage needs without the mutant; None where it
+    fails. changed: pytest's status with it, given what it may need; None where it needs more.
     """
     for stage in stages:
         took = unchanged_s(stage)

@@ -16,17 +16,25 @@ from typing import Any
 
 import pytest
 
+_OPTIMIZED = 1  # CO_OPTIMIZED: the body of a function
 Swaps = list[tuple[CodeType, CodeType]]
+Name = tuple[str, str, int]
+Functions = dict[Name, list[FunctionType]]
 
 
 class Warm:
     """A plugin of pytest that runs what it is asked to, in place of all that was collected.
 
-    serve: called with this once everything is collected and the database is there.
+    place: where the modules are. serve: called with this once everything is collected and the
+    database is there.
     """
 
-    def __init__(self, first: str, report: Path, serve: Callable[[Warm], None]) -> None:
+    def __init__(
+        self, place: Path, first: str, report: Path, serve: Callable[[Warm], None]
+    ) -> None:
+        self._place = place
         self._first = first
+        self._functions: Functions = {}
         self._report = report
         self._serve = serve
         self._session: pytest.Session
@@ -48,12 +56,14 @@ class Warm:
             raise pytest.UsageError(f"{self._first} fails without any mutant")
         # It would draw its dots on the output of the process that reports what became of mutants.
         session.config.pluginmanager.unregister(name="terminalreporter")
+        self._functions = functions_in(self._place)
+        gc.freeze()  # a fork that walks through all objects copies them all
         self._serve(self)
         return True
 
     def run(self, tests: list[str], swaps: Swaps) -> int:
         """In a fork: runs the tests with other code, until one fails. 0 when all pass."""
-        swap(swaps)
+        swap(swaps, self._functions)
         items = [item for test in tests for item in self._items[test]]
         hook = self._session.config.hook
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -85,17 +95,20 @@ def swaps_of(path: Path, before: str, after: str) -> Swaps | None:
     return swaps or None
 
 
-def swap(swaps: Swaps) -> None:
-    """Gives the functions that live in this process their changed code."""
-    wanted = {_name(was): becomes for was, becomes in swaps}
-    for each in gc.get_objects() if swaps else ():
-        if type(each) is FunctionType:
-            becomes = wanted.get(_name(each.__code__))
-            if becomes is not None:
-                each.__code__ = becomes
+def functions_in(place: Path) -> Functions:
+    """The functions of modules below `place` that live in this process, by their code."""
+    found: Functions = defaultdict(list)
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename.startswith(str(place)):
+            found[_name(each.__code__)].append(each)
+    return found
 
 
-_OPTIMIZED = 1  # CO_OPTIMIZED: the body of a function
+def swap(swaps: Swaps, functions: Functions) -> None:
+    """Gives functions their changed code."""
+    for was, becomes in swaps:
+        for each in functions.get(_name(was), ()):
+            each.__code__ = becomes
 
 
 def _inner(code: CodeType) -> list[CodeType]:
@@ -113,5 +126,5 @@ def _bare(code: CodeType) -> tuple[Any, ...]:
     return code.co_code, code.co_names, consts, len(code.co_consts)
 
 
-def _name(code: CodeType) -> tuple[str, str, int]:
+def _name(code: CodeType) -> Name:
     return code.co_filename, code.co_qualname, code.co_firstlineno

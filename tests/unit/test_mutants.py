@@ -10,7 +10,7 @@ from tests.mutants.covering import function_at, functions_of
 from tests.mutants.field import judge, stages_of
 from tests.mutants.planting import sample
 from tests.mutants.rooms import SHARES, modules_of
-from tests.mutants.warm import swap, swaps_of
+from tests.mutants.warm import functions_in, swap, swaps_of
 
 pytestmark = pytest.mark.once
 STAGES = [["quick"], ["slow"]]
@@ -70,7 +70,7 @@ def test_a_function_that_lives_gets_its_changed_code_and_nothing_else_does():
     place = Path(__file__).with_name("no_such_module.py")
     names: dict[str, object] = {}
     exec(compile(before, str(place), "exec"), names)
-    swap(swaps_of(place, before, before.replace("a + b", "a * b")) or [])
+    swap(swaps_of(place, before, before.replace("a + b", "a * b")) or [], functions_in(place))
     assert names["f"](3) == [3, 6]
     for old, new in (("X = 1", "X = 2"), ("a=1", "a=2"), ("def f", "@g\ndef f")):
         assert swaps_of(place, before, before.replace(old, new)) is None
