@@ -19,8 +19,8 @@ from tests.mutants.covering import Recorder, Recording, digest
 from tests.mutants.planting import Mutant
 from tests.mutants.warm import Swaps, Warm, swaps_of
 
-COLD_S = (4.0, 30.0)
-WARM_S = (0.5, 3.0, 20.0)
+COLD_S = (2.0, 10.0)
+WARM_S = (0.5, 3.0, 12.0)
 """Seconds of tests in each stage: most mutants fall in the first, and what lives sees all. Where
 everything is loaded already, a stage costs next to nothing, and may be short."""
 FIRST = "tests/integration/queue/test_batches.py"
@@ -141,7 +141,7 @@ class Field:
         self, recording: Recording, baselines: Baselines, try_each: Callable[[Trial], None]
     ) -> None:
         """Calls try_each in a process that has collected all tests, with a much quicker trial. It
-        answers None where only `trial` can tell: for what lives, and what is run when loaded."""
+        answers None where only `trial` can tell: for what is run when a module is loaded."""
         files = sorted({test.partition("::")[0] for test in recording.took})
         first = next(test for test in recording.took if test.startswith(FIRST))
 
@@ -179,9 +179,7 @@ class Field:
         tests = recording.tests_of(mutant.module, mutant.line)
         stages = stages_of(tests, recording.took, WARM_S)
         became = judge(stages, lambda stage: baselines.seconds(stage, seconds, "warm"), status)
-        if became in ("killed", "hangs"):
-            return became, self._failing() if became == "killed" else ""
-        return None
+        return became, self._failing() if became in ("killed", "unjudged") else ""
 
     def _failing(self) -> str:
         """The test that failed last, by what pytest wrote."""

@@ -55,6 +55,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "continue",
     ): "the passes that are left find the same moment outside the window",
     (
+        "src/notifications/domain/timing.py",
+        "break",
+        "continue",
+    ): "later occurrences are later still",
+    (
+        "src/notifications/queue/sqlite.py",
+        "break",
+        "continue",
+    ): "room that is used up stays so: those that are left are passed over",
+    (
+        "src/notifications/queue/batches.py",
+        "if not free.select_for_update(skip_locked=True).exists():",
+        "if not free.select_for_update(skip_locked=False).exists():",
+    ): "SQLite locks no rows; tests/integration/queue/test_locks.py sees it on PostgreSQL",
+    (
         "src/notifications/domain/recurrence.py",
         "while empty < limit:",
         "while empty != limit:",

@@ -1,8 +1,8 @@
 """Tries mutants of functions in forks of one process that has collected all tests.
 
 Nothing is loaded anew: in the fork the function gets the changed code. That takes a tenth of the
-time. What a fork cannot change so (constants, defaults, classes), and what lived, is left to a
-trial that loads the changed module.
+time. What a fork cannot change so (constants, defaults, classes) is left to a trial that loads the
+changed module.
 """
 
 from __future__ import annotations

@@ -120,3 +120,14 @@ def test_a_worker_whose_clock_is_an_hour_ahead_lets_nothing_expire_early(monkeyp
     message.refresh_from_db()
     assert message.status == "delivered"
     assert abs(message.delivered_at - real()) < timedelta(minutes=1)
+
+
+def test_a_free_batch_that_another_has_locked_is_not_waited_for():
+    make_messages(1, channel="in_app")
+    batch = DeliveryBatch.objects.get()
+    with locked_elsewhere(batch.pk), transaction.atomic():
+        assert batches.lease_free(batch.pk, owner="w", seconds=60) is None
+    with transaction.atomic():
+        leased = batches.lease_free(batch.pk, owner="w", seconds=60)
+    assert leased is not None
+    assert leased.batch_id == batch.pk

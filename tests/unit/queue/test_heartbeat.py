@@ -40,3 +40,34 @@ def test_a_call_that_answers_is_good_and_told_nobody() -> None:
     with capture_logs() as logs:
         assert heartbeat.with_database(lambda: None)
     assert logs == []
+
+
+class Beats(heartbeat.Heartbeat):
+    """Beats whose renewal answers, or raises what it is told to."""
+
+    error: Exception | None = None
+
+    def _renew(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def beats(**given: Any) -> Beats:
+    return Beats(owner="w", lanes=[], leases=list, **given)
+
+
+def test_a_beat_is_good_without_anything_to_call_after_it() -> None:
+    assert beats()._beat()
+
+
+def test_what_comes_after_a_beat_is_called_only_when_it_reached_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heartbeat.connection, "close", lambda: None)
+    called: list[bool] = []
+    heart = beats(on_beat=lambda: called.append(True))
+    assert heart._beat()
+    assert heart.is_listed()
+    heart.error = DatabaseError("gone")
+    assert not heart._beat()
+    assert called == [True]
