@@ -152,7 +152,8 @@ class Recording:
         Tests of units come before those with rows, then each file gives its quickest in turn.
         """
         running = self._running(module, line)
-        found = (running | self._naming(module)) & self.took.keys()
+        is_loaded = not function_at(module.read_text(), line)
+        found = (running | self._naming(module, everywhere=is_loaded)) & self.took.keys()
         ranks: defaultdict[str, int] = defaultdict(int)
         keyed = []
         for test in sorted(found, key=lambda test: (test not in running, self.took[test])):
@@ -191,8 +192,9 @@ class Recording:
                     found |= self.seen[digest(str(path), function)]
         return found
 
-    def _naming(self, module: Path) -> set[str]:
-        """Unit tests in files that import the module: a cache may have hidden who runs a line."""
+    def _naming(self, module: Path, *, everywhere: bool) -> set[str]:
+        """Tests in files that import the module: a cache may have hidden who runs a line, and
+        nobody runs a constant. Only those of units, unless asked for those of everywhere."""
         dotted = ".".join(module.with_suffix("").parts[1:])
         package, _, name = dotted.rpartition(".")
         words = re.compile(
@@ -201,7 +203,8 @@ class Recording:
         files = {
             each
             for each in self._files
-            if each.startswith("tests/unit") and words.search(Path(each).read_text())
+            if (everywhere or each.startswith("tests/unit"))
+            and words.search(Path(each).read_text())
         }
         return {test for test in self.took if test.partition("::")[0] in files}
 

@@ -20,6 +20,7 @@ _OF_ALL = (
     "tests/unit/domain",
     "tests/unit/policy",
     "tests/unit/queue",
+    "tests/unit/recording",
     "tests/unit/delivery/test_retry.py",
     "tests/unit/test_recorder.py",
     "tests/unit/test_worker.py",

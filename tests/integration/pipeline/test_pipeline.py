@@ -23,6 +23,7 @@ from notifications.models import (
 )
 from notifications.pipeline import journal, prepare
 from notifications.queue import batches, takeover
+from notifications.recording.evidence import settle_doubt
 from notifications.recording.record import Recording, record, run, was_committed
 from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService, OperationsService
@@ -354,6 +355,19 @@ def test_evidence_settles_a_doubt_and_stops_the_pending_resend(frozen):
     assert not SandboxMessage.objects.filter(message_id=made.pk).exists()
 
 
+def test_evidence_moves_no_message_that_was_never_in_doubt(frozen):
+    made, _, ready = flown()
+    outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)
+
+    assert settle_doubt([outcome]) == 0
+    assert NotificationMessage.objects.get(pk=made.pk).status == "pending"
+
+    frozen.forward(61)
+    takeover.sweep(everywhere=True)
+    assert settle_doubt([outcome]) == 1
+    assert settle_doubt([outcome]) == 0
+
+
 def test_a_record_that_is_repeated_changes_nothing_more(frozen):
     """A commit whose answer was lost is tried again; its messages have moved on meanwhile."""
     make_messages(2)
@@ -409,6 +423,20 @@ def test_a_record_whose_commit_stands_is_known_by_its_messages(frozen):
 
     assert was_committed(record([sent, later], owner="w"), owner="w")
     assert was_committed(record([sent], owner="w"), owner="w")
+
+
+def test_nothing_of_a_batch_that_was_taken_over_leaves_with_a_record_in_doubt(frozen):
+    _, _, ready = flown()
+    make_messages(2, source="key:2")
+    (other,) = lease()
+    sent = settle(ready, SendResult(Verdict.SENT), at=frozen.now)
+    recording = record([sent], owner="w")
+    recording.departing = {other: {1}}
+    recording.journals = {other: other.journal}
+
+    assert was_committed(recording, owner="w")
+    DeliveryBatch.objects.filter(pk=other.batch_id).update(fence=99)
+    assert not was_committed(recording, owner="w")
 
 
 def test_the_journal_reads_stops_and_suppressions_once_more():

@@ -14,6 +14,7 @@ from notifications.models import (
     DeliveryBatch,
     Notification,
     NotificationMessage,
+    unpack_keys,
 )
 from notifications.pipeline import journal, prepare
 from notifications.queue import batches
@@ -185,6 +186,19 @@ def test_a_burial_leaves_a_journal_alone_that_another_thread_has_just_committed(
 
     lease.journal = known
     assert DeliveryBatch.objects.values_list("journal", flat=True).get() == stored
+
+
+def test_a_message_that_is_buried_leaves_its_journal_and_its_lease() -> None:
+    made = make_messages(3)
+    (lease,) = batches.lease(owner="w", lane="default", seconds=60)
+    journal(prepare("email", keys_of([lease])).ready[:2], owner="w")
+
+    assert record_poison(lease, made[0].pk, ZeroDivisionError(), owner="w")
+
+    assert lease.journal == {made[1].pk}
+    assert lease.open_keys == {made[1].pk, made[2].pk}
+    stored = DeliveryBatch.objects.values_list("journal", flat=True).get()
+    assert set(unpack_keys(stored)) == {made[1].pk}
 
 
 def test_a_message_that_was_moved_to_another_batch_is_that_ones_to_send() -> None:

@@ -11,7 +11,7 @@ from notifications.domain.channels import Lane
 from notifications.infra import clock
 from notifications.models import DeliveryBatch, pack_keys
 from notifications.queue import batches
-from notifications.queue.leases import Lease, NewBatch
+from notifications.queue.leases import Lease, LeaseRequest, NewBatch
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
@@ -94,6 +94,26 @@ def test_sources_take_turns():
     second = lease(budget=1, after_source=first)[0].source
 
     assert {first, second} == {"broadcast:1", "key:9"}
+
+
+@pytest.mark.parametrize(("most", "of_each"), [(4, 2), (5, 3), (1, 1), (8, 4)])
+def test_each_source_gives_its_share_of_so_many_batches(most, of_each):
+    for source in ("broadcast:1", "key:9"):
+        for key in range(4):
+            put(source=source, keys=[key])
+    request = LeaseRequest(
+        owner="w1",
+        lane=Lane.DEFAULT,
+        sources=["broadcast:1", "key:9"],
+        seconds=60,
+        budget=100,
+        most=most,
+    )
+
+    with transaction.atomic():
+        taken = batches.statements().lease(request, NOW)
+
+    assert [each.source for each in taken] == ["broadcast:1"] * of_each + ["key:9"] * of_each
 
 
 def test_other_lanes_and_excluded_channels_and_sources_are_left():
@@ -213,3 +233,42 @@ def test_many_sources_whose_batches_wait_for_their_time_hide_none_that_is_due():
     due = put(source="key:2000")
 
     assert [held.batch_id for held in lease()] == [due]
+
+
+def test_a_lane_may_lease_what_is_due_free_and_carried_with_others():
+    def may(**stopped):
+        given = {"without_channels": (), "without_sources": (), **stopped}
+        return batches.may_lease(Lane.DEFAULT, **given, now=NOW)
+
+    put(isolated=True)
+    assert batches.is_due(Lane.DEFAULT, now=NOW)
+    assert not may()
+    put()
+    assert may()
+    assert not may(without_channels=["email"])
+    assert not may(without_sources=["key:1"])
+    lease()
+    assert not may()
+    lease(isolated=True)
+    assert not batches.is_due(Lane.DEFAULT, now=NOW)
+
+
+def test_the_next_batch_that_is_free_falls_due():
+    put(due=NOW + timedelta(seconds=9))
+    put(due=NOW + timedelta(seconds=5), source="key:2")
+    later = NOW + timedelta(seconds=5)
+    assert batches.next_due([Lane.DEFAULT], now=NOW) == later
+    with at(later):
+        lease()
+    assert batches.next_due([Lane.DEFAULT], now=NOW) == NOW + timedelta(seconds=9)
+
+
+def test_one_message_is_journalled_under_a_living_lease_alone():
+    put(keys=[1, 2])
+    (held,) = lease()
+    assert batches.journal_one(held, 1, "w1")
+    assert held.journal == {1}
+    DeliveryBatch.objects.update(fence=99)
+    assert not batches.journal_one(held, 2, "w1")
+    assert held.journal == {1}
+    assert DeliveryBatch.objects.get().journal == pack_keys([1])

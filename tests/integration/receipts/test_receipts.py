@@ -93,6 +93,20 @@ def test_a_delivery_is_recorded_with_its_time(report, frozen):
     assert ProviderCallback.objects.get().state == "applied"
 
 
+@pytest.mark.parametrize(
+    ("event", "was_sent", "words"), [("delivered", True, None), ("failed", False, "failed")]
+)
+def test_only_what_was_taken_was_sent(report, frozen, event, was_sent, words):
+    message, reference = one("uncertain")
+
+    report({"event": event, "reference": reference})
+
+    message.refresh_from_db()
+    assert (message.status, message.last_error) == (event, words)
+    assert message.sent_at == (frozen.now if was_sent else None)
+    assert message.delivered_at == (frozen.now if was_sent else None)
+
+
 def test_nothing_is_applied_before_the_answer(report):
     message, reference = one("sent")
 
@@ -206,6 +220,16 @@ def test_a_receipt_that_overtakes_the_record_waits_for_it(report, frozen):
     apply_due(now=frozen.now)
 
     assert before == "pending"
+    assert status_of(message) == "delivered"
+
+
+@pytest.mark.parametrize("status", ["failed", "sent"])
+def test_a_receipt_of_what_is_settled_waits_for_no_journal(report, status):
+    message, reference = one(status)
+    journal(message, f"{message.pk}")
+
+    report({"event": "delivered", "reference": reference})
+
     assert status_of(message) == "delivered"
 
 

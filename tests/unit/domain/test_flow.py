@@ -315,3 +315,8 @@ def test_no_window_holds_more_than_a_domain_may_get(own):
             inside = [at for at in times[name] if start <= at < start + window + rate.late_us]
             assert len(inside) <= rate.count
         assert len(times[name]) >= 0.75 * rate.count * 30 / rate.window_s
+
+
+def test_an_open_breaker_says_how_long_it_stays_so():
+    """Also in the first minute of a clock, where a moment is no multiple of another."""
+    assert ask(Flow(open_until=50), 1, now=20)[1].ask_again == 30

@@ -257,6 +257,7 @@ REFUSING = Stance(notifications_enabled=False)
         (plain(contact=None, stance=REFUSING), Suppress("no_contact_point")),
         (plain(contact=Contact("x", suppressed=True)), Suppress("address_suppressed", True)),
         (plain(contact=Contact("x", "bounced")), Suppress("contact_bounced")),
+        (plain(contact=Contact("x", "")), Suppress("contact_")),
         (
             plain(contact=Contact("x"), barred_country="KP"),
             Suppress("country_not_allowed:KP"),

@@ -102,6 +102,28 @@ def test_a_dispatch_counts_on_outcomes_that_wait_but_not_on_those_of_critical():
     assert permits.room(CRITICAL) == JOURNAL_LIMIT - 85 + 75
 
 
+@pytest.mark.parametrize("place", [MAIL, (Lane.HIGH, "email")])
+def test_what_waits_of_critical_makes_no_room_for_others(place):
+    waiting = Counter({CRITICAL: 8})
+    permits = Permits(lambda: waiting)
+    permits.take(MAIL, 30)
+    permits.take(PUSH, 45)
+    permits.take(CRITICAL, 10)
+    assert permits.room(place) == JOURNAL_LIMIT - CRITICAL_RESERVE - 85
+    assert permits.room(CRITICAL) == JOURNAL_LIMIT - 85 + 8
+
+
+async def test_what_a_dispatch_relied_on_is_to_be_had_again_after_it():
+    waiting = Counter({MAIL: 30})
+    permits = Permits(lambda: waiting)
+    permits.take(MAIL, 50)
+    permits.take(PUSH, 40)
+    assert permits.room(MAIL) == 30
+    async with permits.reserve(20, MAIL):
+        assert permits.room(MAIL) == 10
+    assert permits.room(MAIL) == 30
+
+
 class Model:
     """Dispatches, hand-overs and records in any order; `journalled` is what a kill would leave."""
 
