@@ -300,3 +300,12 @@ def test_what_cannot_be_read_is_said(text, words):
         parse_rule(text)
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "part", ["BYMONTH=2", "BYMONTHDAY=3", "BYDAY=MO", "BYHOUR=5", "BYMINUTE=7"]
+)
+def test_a_position_needs_one_other_part_to_choose_from(part):
+    assert parse_rule(f"FREQ=YEARLY;BYSETPOS=1;{part}").by_set_pos == (1,)
+    with pytest.raises(InvalidRule, match="BYSETPOS needs another"):
+        parse_rule("FREQ=YEARLY;BYSETPOS=1")
