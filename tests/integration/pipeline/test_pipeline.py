@@ -355,6 +355,25 @@ def test_evidence_settles_a_doubt_and_stops_the_pending_resend(frozen):
     assert not SandboxMessage.objects.filter(message_id=made.pk).exists()
 
 
+def test_what_comes_again_does_so_whatever_else_is_recorded_with_it(frozen):
+    make_messages(3)
+    (held,) = lease()
+    ready = journal(prepare("email", keys_of([held])).ready, owner="w")
+    again = SendResult(Verdict.RETRY, error="busy")
+    results = (again, SendResult(Verdict.SENT), again)
+    outcomes = [
+        settle(item, result, at=frozen.now) for item, result in zip(ready, results, strict=True)
+    ]
+
+    record(outcomes, owner="w")
+
+    rows = NotificationMessage.objects.order_by("pk").values_list("status", "batch_id")
+    assert [status for status, _ in rows] == ["pending", "sent", "pending"]
+    places = {place for status, place in rows if status == "pending"}
+    assert places <= set(DeliveryBatch.objects.values_list("pk", flat=True))
+    assert held.batch_id not in places
+
+
 def test_evidence_moves_no_message_that_was_never_in_doubt(frozen):
     made, _, ready = flown()
     outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)

@@ -212,6 +212,15 @@ def test_after_an_outage_living_workers_may_renew_before_leases_are_taken(time):
     assert takeover.sweep(everywhere=True).batches == 0
 
 
+def test_leases_of_who_is_on_no_list_are_found_by_the_sweep_of_everything(time):
+    make_messages(1)
+    die_with(time, [])
+
+    assert takeover.sweep().batches == 0
+    assert takeover.sweep(everywhere=True, expired=False).batches == 0
+    assert takeover.sweep(everywhere=True).batches == 1
+
+
 def test_messages_whose_category_is_gone_are_left_to_a_person(time):
     (message,) = make_messages(1)
     die_with(time, [message.pk])
