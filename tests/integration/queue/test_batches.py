@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
@@ -272,3 +272,21 @@ def test_one_message_is_journalled_under_a_living_lease_alone():
     assert not batches.journal_one(held, 2, "w1")
     assert held.journal == {1}
     assert DeliveryBatch.objects.get().journal == pack_keys([1])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL takes them at once")
+def test_batches_are_chosen_and_taken_in_one_transaction(monkeypatch):
+    """Or two workers would choose the same ones."""
+    put()
+    module = batches.statements()
+    states = []
+    real = module.raw
+
+    def raw():
+        states.append(connection.in_atomic_block)
+        return real()
+
+    monkeypatch.setattr(module, "raw", raw)
+    assert len(lease()) == 1
+    assert states[-2:] == [True, True]
