@@ -127,8 +127,9 @@ class Recording:
     """What is known of the tests: who runs a line. took: seconds, of those that passed. failed:
     those that fail without a mutant. missing: files that changed since, or are new."""
 
-    def __init__(self, kept: Path, files: list[str]) -> None:
-        """From the rows in `kept`, for those files of tests."""
+    def __init__(self, kept: Path, files: list[str], *, may_be_old: bool = False) -> None:
+        """From the rows in `kept`, for those files of tests. may_be_old: also of files that were
+        changed since, while this run has a copy of what they were."""
         self._files = files
         self.took: dict[str, float] = {}
         self.failed: list[str] = []
@@ -138,7 +139,8 @@ class Recording:
         rows = {row["file"]: row for row in map(json.loads, lines)}
         for name in files:
             row = rows.get(name)
-            if row is None or row["text"] != digest(Path(name).read_text()):
+            is_old = row is None or row["text"] != digest(Path(name).read_text())
+            if row is None or (is_old and not may_be_old):
                 self.missing.append(name)
                 continue
             self.took |= row["took"]
