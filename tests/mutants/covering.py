@@ -151,18 +151,24 @@ class Recording:
     def tests_of(self, module: Path, line: int) -> list[str]:
         """The tests that may see a change of that line, the most telling first.
 
-        Tests of units come before those with rows, then each file gives its quickest in turn.
+        Tests of units come first, then those that name the module or lie in a folder of its room's
+        name; each file gives its quickest in turn.
         """
         running = self._running(module, line)
+        naming = self._naming(module)
+        # A cache may have hidden who runs a line, and nobody runs a constant.
         is_loaded = not function_at(module.read_text(), line)
-        found = (running | self._naming(module, everywhere=is_loaded)) & self.took.keys()
+        found = running | {t for t in naming if is_loaded or t.startswith("tests/unit")}
         ranks: defaultdict[str, int] = defaultdict(int)
         keyed = []
-        for test in sorted(found, key=lambda test: (test not in running, self.took[test])):
+        for test in sorted(
+            found & self.took.keys(), key=lambda t: (t not in running, self.took[t])
+        ):
             name = test.partition("::")[0]
             ranks[name] += 1
-            has_rows = not name.startswith("tests/unit")
-            keyed.append((has_rows, test not in running, ranks[name], self.took[test], test))
+            is_near = test in naming or module.parent.name in Path(name).parts
+            distance = 0 if name.startswith("tests/unit") else 1 if is_near else 2
+            keyed.append((distance, test not in running, ranks[name], self.took[test], test))
         return [test for *_, test in sorted(keyed)]
 
     def _running(self, module: Path, line: int) -> set[str]:
@@ -194,20 +200,14 @@ class Recording:
                     found |= self.seen[digest(str(path), function)]
         return found
 
-    def _naming(self, module: Path, *, everywhere: bool) -> set[str]:
-        """Tests in files that import the module: a cache may have hidden who runs a line, and
-        nobody runs a constant. Only those of units, unless asked for those of everywhere."""
+    def _naming(self, module: Path) -> set[str]:
+        """Tests in files that import the module."""
         dotted = ".".join(module.with_suffix("").parts[1:])
         package, _, name = dotted.rpartition(".")
         words = re.compile(
             rf"\b{re.escape(dotted)}\b|from {re.escape(package)} import [^\n]*\b{name}\b"
         )
-        files = {
-            each
-            for each in self._files
-            if (everywhere or each.startswith("tests/unit"))
-            and words.search(Path(each).read_text())
-        }
+        files = {each for each in self._files if words.search(Path(each).read_text())}
         return {test for test in self.took if test.partition("::")[0] in files}
 
 
