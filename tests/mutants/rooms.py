@@ -38,6 +38,7 @@ _OF_SERVICES = (
     "tests/integration/schedules",
     "tests/integration/directory",
     "tests/integration/providers",
+    "tests/integration/rendering/test_demo.py",
     "tests/integration/api",
     "tests/contract",
 )
@@ -60,6 +61,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "break",
         "continue",
     ): "later occurrences are later still",
+    (
+        "src/notifications/services/broadcast_rounds.py",
+        "break",
+        "continue",
+    ): "the time that is over stays over",
+    (
+        "src/notifications/services/broadcast_retry.py",
+        "break",
+        "continue",
+    ): "the time that is over stays over",
+    (
+        "src/notifications/services/telling.py",
+        "while clock.monotonic() < stop_at:",
+        "while clock.monotonic() <= stop_at:",
+    ): "a reading of the clock meets that very moment by chance",
     (
         "src/notifications/queue/sqlite.py",
         "break",

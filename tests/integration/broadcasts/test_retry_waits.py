@@ -12,7 +12,13 @@ from notifications.broadcast_batch import BroadcastBatchProcessor
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
 from notifications.infra import clock
-from notifications.models import Broadcast, BroadcastRecipient, NotificationMessage
+from notifications.models import (
+    Broadcast,
+    BroadcastNews,
+    BroadcastRecipient,
+    NotificationMessage,
+)
+from notifications.services import broadcast_fold
 from notifications.services.broadcast import BroadcastService, send_broadcast_async
 from notifications.services.broadcast_pages import list_page
 from notifications.settlement import settle
@@ -84,3 +90,13 @@ def test_a_search_knows_no_case(search: str) -> None:
     wanted = make_broadcast(message="Snow everywhere; Снег везде")
     make_broadcast(message="Rain")
     assert [row.id for row in list_page(search=search).results] == [wanted.pk]
+
+
+def test_a_broadcast_that_is_set_aside_holds_up_the_count_of_no_other(
+    frozen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside, other = make_broadcast(), make_broadcast()
+    BroadcastNews.objects.tell([(f"broadcast:{made.pk}", 1) for made in (aside, other)])
+    monkeypatch.setattr(broadcast_fold.Items, "waiting", {aside.pk})
+    monkeypatch.setattr(broadcast_fold, "_fold_all", lambda *_, **__: True)
+    assert broadcast_fold.fold_news(now=clock.now()) == {other.pk}
