@@ -72,6 +72,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "continue",
     ): "the time that is over stays over",
     (
+        "src/notifications/services/digests.py",
+        "break",
+        "continue",
+    ): "the rounds that are left find nothing more to close",
+    (
+        "src/notifications/services/rescheduling.py",
+        "if len(keys) < _DELETED_AT_ONCE or (not some and items.failures == failures):",
+        "if len(keys) != _DELETED_AT_ONCE or (not some and items.failures == failures):",
+    ): "there are never more keys than were asked for",
+    (
         "src/notifications/services/telling.py",
         "while clock.monotonic() < stop_at:",
         "while clock.monotonic() <= stop_at:",

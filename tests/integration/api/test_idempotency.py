@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from rest_framework.test import APIClient
 
 from directory.models import ContactPoint, User
@@ -259,6 +259,17 @@ class TestTwins:
 
         assert sorted(answer.status_code for answer in answers) == [201, 422]
         assert KillSwitch.objects.count() == 1
+
+    def test_a_lock_that_the_work_itself_waits_for_is_no_twin(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(idempotency, "_is_lock_timeout", lambda _: True)
+
+        def fail() -> StoredAnswer:
+            raise OperationalError("database is locked")
+
+        with pytest.raises(OperationalError):
+            answer_once(_claim(), now=clock.now(), work=fail)
 
     def test_the_twin_of_a_failed_request_does_the_work(self) -> None:
         begun, go_on = threading.Event(), threading.Event()

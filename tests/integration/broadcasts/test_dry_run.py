@@ -37,7 +37,9 @@ pytestmark = pytest.mark.django_db
 
 
 def tried(broadcast: Broadcast | None = None, **values: Any) -> Any:
-    return dry_run(broadcast or make_broadcast(**values), now=clock.now()).data
+    found = dry_run(broadcast or make_broadcast(**values), now=clock.now())
+    assert found.success
+    return found.data
 
 
 def with_address(people: list[int], kind: str = "email", state: str = "active") -> None:

@@ -93,7 +93,11 @@ class TestWriting:
                 default_priority="soon",
                 required_variables=["1x"],
                 push_template="one\n{{ two",
-                translations={"ru": {"sms_template": "{% if %}", "other": "x"}, "??": {}},
+                translations={
+                    "de": "words",
+                    "ru": {"sms_template": "{% if %}", "other": "x"},
+                    "??": {},
+                },
                 typo=1,
                 status="done",
             )
@@ -106,6 +110,7 @@ class TestWriting:
             ("default_priority", "invalid_priority"),
             ("required_variables", "invalid"),
             ("push_template", "template_syntax"),
+            ("translations.de", "wrong_type"),
             ("translations.ru.sms_template", "template_syntax"),
             ("translations.ru.other", "unknown_field"),
             ("translations.??", "invalid_locale"),
