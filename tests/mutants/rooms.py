@@ -34,6 +34,7 @@ _OF_ALL = (
     "tests/integration/services",
 )
 _OF_SERVICES = (
+    "tests/unit/services",
     "tests/integration/broadcasts",
     "tests/integration/schedules",
     "tests/integration/directory",
@@ -76,6 +77,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "break",
         "continue",
     ): "the rounds that are left find nothing more to close",
+    (
+        "src/notifications/services/broadcast_clearing.py",
+        "break",
+        "continue",
+    ): "the time that is over stays over",
+    (
+        "src/notifications/services/notification_list.py",
+        "if first is None or last is None:",
+        "if first is None and last is None:",
+    ): "rows without a first have no last",
     (
         "src/notifications/services/rescheduling.py",
         "if len(keys) < _DELETED_AT_ONCE or (not some and items.failures == failures):",

@@ -1,0 +1,25 @@
+"""A token is good from `nbf` until `exp`, and for the spread of clocks around them."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications.services.access import CLOCK_SKEW_S, Unauthenticated, _check_times
+
+pytestmark = pytest.mark.once
+BEGINS, EXPIRES = 1_900_000_000, 1_900_000_100 + CLOCK_SKEW_S
+
+
+@pytest.mark.parametrize("expires", range(EXPIRES, EXPIRES + 8))
+def test_a_token_ends_by_the_spread_of_clocks_after_it_expires(expires: int) -> None:
+    _check_times({"exp": expires}, expires + CLOCK_SKEW_S - 0.5)
+    with pytest.raises(Unauthenticated) as refused:
+        _check_times({"exp": expires}, expires + CLOCK_SKEW_S)
+    assert refused.value.code == "expired_token"
+
+
+def test_a_token_begins_by_the_spread_of_clocks_early() -> None:
+    _check_times({"exp": EXPIRES, "nbf": BEGINS}, BEGINS - CLOCK_SKEW_S)
+    with pytest.raises(Unauthenticated) as refused:
+        _check_times({"exp": EXPIRES, "nbf": BEGINS}, BEGINS - CLOCK_SKEW_S - 0.5)
+    assert refused.value.code == "invalid_token"
