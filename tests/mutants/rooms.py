@@ -40,6 +40,7 @@ _OF_SERVICES = (
     "tests/integration/directory",
     "tests/integration/providers",
     "tests/integration/rendering/test_demo.py",
+    "tests/integration/rendering/test_template_service.py",
     "tests/integration/api",
     "tests/contract",
 )
