@@ -304,3 +304,11 @@ def test_digests_that_were_sent_long_ago_are_forgotten_with_their_items(frozen):
     assert done["digests_deleted"] == 1
     assert not DigestItem.objects.filter(bucket=rows[0].pk).exists()
     assert set(DigestBucket.objects.values_list("period", flat=True)) >= {"daily:1", "daily:2"}
+
+
+def test_a_digest_uses_the_template_that_is_published_and_makes_no_other():
+    first = digest_template()
+    version = first.current_version_id
+    assert digest_template().current_version_id == version
+    NotificationTemplate.objects.filter(pk=first.pk).update(current_version=None)
+    assert digest_template().current_version_id not in (None, version)
