@@ -27,15 +27,15 @@ def _prepared_databases(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(_prepared_databases: None) -> Iterator[PostgresServer]:
+def migrated_postgres(_prepared_databases: None) -> Iterator[PostgresServer]:
     with PostgresServer(durable=False, prepared=prepared("postgres")) as server:
         yield server
 
 
 @pytest.fixture
-def postgres_url(_migrated_postgres: PostgresServer) -> str:
+def postgres_url(migrated_postgres: PostgresServer) -> str:
     """The URL of a migrated PostgreSQL database that only this test uses."""
-    server, name = _migrated_postgres, f"test_{os.urandom(4).hex()}"
+    server, name = migrated_postgres, f"test_{os.urandom(4).hex()}"
     with psycopg.connect(server.url.replace("/postgres?", "/template1?"), autocommit=True) as base:
         base.execute(f'CREATE DATABASE "{name}" TEMPLATE postgres')
     return server.url.replace("/postgres?", f"/{name}?")

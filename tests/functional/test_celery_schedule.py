@@ -67,8 +67,14 @@ def server() -> Iterator[PostgresServer]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> None:
+    """The demo data, for all tests of this module."""
+    Installation(tmp_path_factory.mktemp("demo"), database_url=server.url).prepare(demo=True)
+
+
 @pytest.fixture
-def place(tmp_path: Path, server: PostgresServer, redis: RedisServer) -> Installation:
+def place(tmp_path: Path, server: PostgresServer, redis: RedisServer, demo: None) -> Installation:
     made = Installation(
         tmp_path,
         database_url=server.url,
@@ -76,7 +82,6 @@ def place(tmp_path: Path, server: PostgresServer, redis: RedisServer) -> Install
         metrics_port=str(free_port()),
         log_level="WARNING",
     )
-    made.prepare(demo=True)
     admin(server.url, f"DELETE FROM {LOOPS}")
     return made
 

@@ -30,10 +30,13 @@ for url in (unsubscribe_url(1, "course", "a@b.example"), preferences_url(1)):
 
 
 @pytest.fixture(scope="module")
-def cable(postgres: PostgresServer) -> Iterator[Cable]:
+def cable(migrated_postgres: PostgresServer) -> Iterator[Cable]:
     # A database of its own: what loops other tests left behind would be silent, and never ready.
-    admin(postgres.url, "CREATE DATABASE behind_the_cable")
-    with Cable(postgres, database="behind_the_cable") as found:
+    admin(
+        migrated_postgres.url.replace("/postgres?", "/template1?"),
+        "CREATE DATABASE behind_the_cable TEMPLATE postgres",
+    )
+    with Cable(migrated_postgres, database="behind_the_cable") as found:
         yield found
 
 
