@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
+from django.db import DatabaseError
 from django.db.models import Q
 
 from notifications.domain.callers import SYSTEM
@@ -59,5 +60,10 @@ def _fault_of(row: TemplateVersion) -> TemplateFault | None:
         version = compiled_row(row)
     except TemplateFault as fault:
         return fault
+    except DatabaseError:
+        raise
+    except Exception as error:  # its messages become dead letters, one by one
+        log.exception("template.unreadable", version=row.pk)
+        return TemplateFault(f"cannot be read: {type(error).__name__}")
     context = preview_context(row.template.example_context)
     return first_fault(version, context, principal=SYSTEM.name)

@@ -337,3 +337,13 @@ class TestAGuardedWorker:
         assert held == [1, 0]
         assert guard.DEPARTURES._held == 0
         assert NotificationMessage.objects.filter(status="sent").count() == 2
+
+
+def test_a_version_that_cannot_be_read_keeps_no_other_from_being_proved(frozen: Any) -> None:
+    keys = [make(path, "{{ amount }}").current_version_id for path in ("test.bad", "test.good")]
+    rows = TemplateVersion.objects.filter(pk__in=keys)
+    rows.update(proved_by=WANTED)
+    rows.filter(pk=keys[0]).update(pins={"layouts.mail": None})
+    versions.forget_versions()
+    prove_due(now=frozen.now)
+    assert set(rows.values_list("proved_by", flat=True)) == {release()}
