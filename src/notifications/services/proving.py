@@ -58,12 +58,12 @@ def _fault_of(row: TemplateVersion) -> TemplateFault | None:
     """What is wrong with a version; what is no matter of limits is no matter of proof."""
     try:
         version = compiled_row(row)
+        context = preview_context(row.template.example_context)
+        return first_fault(version, context, principal=SYSTEM.name)
     except TemplateFault as fault:
         return fault
-    except DatabaseError:
+    except (RenderingBusy, DatabaseError):
         raise
     except Exception as error:  # its messages become dead letters, one by one
         log.exception("template.unreadable", version=row.pk)
         return TemplateFault(f"cannot be read: {type(error).__name__}")
-    context = preview_context(row.template.example_context)
-    return first_fault(version, context, principal=SYSTEM.name)

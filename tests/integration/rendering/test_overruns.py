@@ -340,7 +340,9 @@ class TestAGuardedWorker:
 
 
 def test_a_version_that_cannot_be_read_keeps_no_other_from_being_proved(frozen: Any) -> None:
-    keys = [make(path, "{{ amount }}").current_version_id for path in ("test.bad", "test.good")]
+    made = [make(path, "{{ amount }}") for path in ("test.bad", "test.odd", "test.good")]
+    NotificationTemplate.objects.filter(pk=made[1].pk).update(example_context=7)
+    keys = [each.current_version_id for each in made]
     rows = TemplateVersion.objects.filter(pk__in=keys)
     rows.update(proved_by=WANTED)
     rows.filter(pk=keys[0]).update(pins={"layouts.mail": None})
