@@ -21,7 +21,7 @@ from notifications import shared_rows
 from notifications.delivery.services import use_troubled
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
-from notifications.rendering import usage, versions
+from notifications.rendering import meter, usage, versions
 from notifications.services import health_probes
 
 # The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
@@ -93,6 +93,13 @@ def _forgotten_caches() -> Iterator[None]:
     database_clock.forget()  # it may have read a clock that stood still, years ahead
     use_troubled({})
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
+
+
+@pytest.fixture(autouse=True)
+def _patient_meter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that measures coverage, or is slow, fails no honest template."""
+    if "fuzz" not in request.module.__name__ and "sandbox" not in request.module.__name__:
+        monkeypatch.setattr(meter, "RENDER_CPU_SECONDS", 20 * meter.RENDER_CPU_SECONDS)
 
 
 @pytest.fixture(autouse=True)
