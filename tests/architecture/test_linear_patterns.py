@@ -118,6 +118,13 @@ def test_a_quadratic_pattern_would_be_found(pattern: str) -> None:
     assert slow_text(Use(re.compile(pattern), method)) != ""
 
 
+@pytest.mark.parametrize("place", FOUND)
+def test_no_group_is_possessive(place: str) -> None:
+    """Python before 3.11.5 reads less of a text with `(...)*+` than it should; single characters
+    and classes are safe (github.com/python/cpython, issue 106052)."""
+    assert not re.search(r"(?<!\\)\)(?:[*+?]|\{[0-9,]+\})\+", _source(FOUND[place].pattern))
+
+
 def test_patterns_are_found_where_authors_texts_are_read() -> None:
     modules = {place.partition(":")[0] for place in FOUND}
 

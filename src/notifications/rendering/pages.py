@@ -13,7 +13,7 @@ from typing import NamedTuple
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*+")
 _END_OR_VALUE = re.compile(r">|=[ \t\r\n\f]*+([\"'])")
 _ATTRIBUTE = re.compile(
-    r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+))?+"""
+    r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+))?"""
 )
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # of no character; Python would read the number
 _ENDS_OF_RAW = {

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 
 _TOKEN = re.compile(
-    r"/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"
-    r"|\"(?:[^\"\\\n]|\\[\s\S])*+(?:\"|(?=\n)|\Z)"
-    r"|'(?:[^'\\\n]|\\[\s\S])*+(?:'|(?=\n)|\Z)"
+    r"/\*[\s\S]*?(?:\*/|\Z)"
+    r"|\"(?:[^\"\\\n]|\\[\s\S])*(?:\"|(?=\n)|\\?\Z)"
+    r"|'(?:[^'\\\n]|\\[\s\S])*(?:'|(?=\n)|\\?\Z)"
     r"|[uU][rR][lL]\([^\"'()]*+\)|\\[\s\S]|[{}()\[\];,:]"
 )
 """Comments, strings, addresses and escapes as wholes, and the signs that structure a sheet."""
-_COMMENT = re.compile(r"/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!--|-->")
+_COMMENT = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)|<!--|-->")
 _NAME = re.compile(r":?[a-zA-Z-]*")
 _OF_THE_TREE = frozenset(
     (
