@@ -89,9 +89,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "if first is None and last is None:",
     ): "rows without a first have no last",
     (
-        "src/notifications/services/rescheduling.py",
-        "if len(keys) < _DELETED_AT_ONCE or (not some and items.failures == failures):",
-        "if len(keys) != _DELETED_AT_ONCE or (not some and items.failures == failures):",
+        "src/notifications/services/items.py",
+        "if len(keys) < at_once or (not found and self.failures == failures):",
+        "if len(keys) != at_once or (not found and self.failures == failures):",
     ): "there are never more keys than were asked for",
     (
         "src/notifications/services/telling.py",

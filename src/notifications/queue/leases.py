@@ -155,10 +155,16 @@ class QueueSQL(Protocol):
         """The owners of leased batches. Reads all batches: for the rare full sweep."""
 
     def abandoned(
-        self, ended: Sequence[str], late: Sequence[str] | None, at: datetime | None, limit: int
+        self,
+        ended: Sequence[str],
+        late: Sequence[str] | None,
+        at: datetime | None,
+        limit: int,
+        *,
+        after: int,
     ) -> list[int]:
-        """Ids of batches whose owner has ended, or is late (None: any owner) with its lease run
-        out."""
+        """Ids of batches above `after` whose owner has ended, or is late (None: any owner) with its
+        lease run out; ascending."""
 
     def claim_abandoned(
         self, batch_id: int, ended: Sequence[str], at: datetime | None

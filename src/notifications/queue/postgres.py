@@ -213,14 +213,19 @@ def owners(limit: int) -> list[str]:
 
 
 def abandoned(
-    ended: Sequence[str], late: Sequence[str] | None, at: datetime | None, limit: int
+    ended: Sequence[str],
+    late: Sequence[str] | None,
+    at: datetime | None,
+    limit: int,
+    *,
+    after: int,
 ) -> list[int]:
     rows = _all(
         "SELECT id FROM notifications_deliverybatch"  # noqa: S608 -- constant text
-        " WHERE owner IS NOT NULL AND (owner = ANY(%s) OR"
+        " WHERE id > %s AND owner IS NOT NULL AND (owner = ANY(%s) OR"
         f" ((%s::text[] IS NULL OR owner = ANY(%s)) AND lease_until <= {_NOW}))"
         " ORDER BY id LIMIT %s",
-        [list(ended), _or_none(late), _or_none(late), at, limit],
+        [after, list(ended), _or_none(late), _or_none(late), at, limit],
     )
     return [row[0] for row in rows]
 

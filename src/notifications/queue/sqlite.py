@@ -199,12 +199,18 @@ _LEFT = (
 
 
 def abandoned(
-    ended: Sequence[str], late: Sequence[str] | None, at: datetime | None, limit: int
+    ended: Sequence[str],
+    late: Sequence[str] | None,
+    at: datetime | None,
+    limit: int,
+    *,
+    after: int,
 ) -> list[int]:
     names = None if late is None else json.dumps(list(late))
     rows = raw().execute(
-        f"SELECT id FROM notifications_deliverybatch WHERE {_LEFT} ORDER BY id LIMIT ?",  # noqa: S608
-        (json.dumps(list(ended)), names, names or "[]", time_value(_now(at)), limit),
+        f"SELECT id FROM notifications_deliverybatch WHERE id > ? AND {_LEFT}"  # noqa: S608
+        " ORDER BY id LIMIT ?",
+        (after, json.dumps(list(ended)), names, names or "[]", time_value(_now(at)), limit),
     )
     return [row[0] for row in rows]
 

@@ -115,9 +115,8 @@ def sweep(*, everywhere: bool = False, expired: bool = True) -> Takeover:
 
 def _owners(*, everywhere: bool, expired: bool) -> _Owners:
     now = database_now()
-    listed = list(
-        WorkerProcess.objects.values_list("owner", "lease_until", "ended_at")[:_MOST_OWNERS]
-    )
+    rows = WorkerProcess.objects.order_by("lease_until")
+    listed = list(rows.values_list("owner", "lease_until", "ended_at")[:_MOST_OWNERS])
     names = {owner for owner, _, _ in listed}
     if everywhere:
         names.update(batches.statements().owners(_MOST_OWNERS))
@@ -134,16 +133,13 @@ def _owners(*, everywhere: bool, expired: bool) -> _Owners:
 
 
 def _take_all(owners: _Owners, report: Takeover) -> None:
-    at = clock.frozen()
-    tried: set[int] = set()
-    while True:
-        ids = batches.statements().abandoned(owners.ended, owners.late, at, _AT_ONCE)
-        fresh = [batch_id for batch_id in ids if batch_id not in tried]
-        tried.update(fresh)
-        for batch_id in fresh:
+    at, after = clock.frozen(), 0
+    while ids := batches.statements().abandoned(
+        owners.ended, owners.late, at, _AT_ONCE, after=after
+    ):
+        for batch_id in ids:
             _try_take_over(batch_id, owners, report)
-        if not fresh:
-            return
+        after = ids[-1]  # behind those that cannot be taken over
 
 
 def _try_take_over(batch_id: int, owners: _Owners, report: Takeover) -> None:

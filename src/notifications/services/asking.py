@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from directory.models import ContactPoint
 from notifications.conf import environment
@@ -114,7 +115,12 @@ async def _ask_all(cases: Sequence[_Case]) -> list[list[Receipt] | None]:
 
 def _in_doubt(askable: set[str], now: datetime, items: Items) -> list[_Case]:
     """Open letters in doubt whose time to ask has come; each is counted as asked."""
+    moments = enumerate(now - wait for wait in ASK_AFTER)
+    ripe = reduce(or_, (Q(asked=asked, failed_at__lte=at) for asked, at in moments))
+    alone = [channel.value for channel in Channel if _only_provider(channel) in askable]
+    theirs = Q(provider__in=askable) | Q(provider="", channel__in=alone)
     rows = DeadLetter.objects.filter(
+        ripe & theirs,
         resolved_at__isnull=True,
         code="uncertain",
         asked__lt=len(ASK_AFTER),
@@ -123,7 +129,7 @@ def _in_doubt(askable: set[str], now: datetime, items: Items) -> list[_Case]:
     )
     found: list[_Case] = []
     for letter in items.open(rows).order_by("failed_at", "id").defer("last_result")[: 4 * _AT_ONCE]:
-        case = items.one(letter.pk, partial(_claim, letter, askable, now), default=None, last=False)
+        case = items.one(letter.pk, partial(_claim, letter), default=None, last=False)
         if case is not None:
             found.append(case)
         if len(found) == _AT_ONCE:
@@ -131,12 +137,9 @@ def _in_doubt(askable: set[str], now: datetime, items: Items) -> list[_Case]:
     return found
 
 
-def _claim(letter: DeadLetter, askable: set[str], now: datetime) -> _Case | None:
+def _claim(letter: DeadLetter) -> _Case | None:
     """What is to be asked of a letter now; None where nothing is, or another process asks."""
-    provider = letter.provider or _only_provider(letter.channel)
-    if provider not in askable or now < letter.failed_at + ASK_AFTER[letter.asked]:
-        return None
-    case = _case_of(letter, provider)
+    case = _case_of(letter, letter.provider or _only_provider(letter.channel))
     claimed = DeadLetter.objects.filter(pk=letter.pk, asked=letter.asked)
     return case if claimed.update(asked=letter.asked + 1) else None
 

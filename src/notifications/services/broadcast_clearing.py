@@ -31,9 +31,9 @@ from notifications.models import (
 from notifications.models.recipient_states import take_launch, take_turn
 from notifications.models.recipients import untold
 from notifications.services.broadcast_fold import Counted, count_keys, write_counts
-from notifications.services.items import Items
+from notifications.services.items import Items, Rotation
 
-_AT_ONCE = 100
+_clearing = Rotation(100)
 _PEOPLE = 2_000
 _PENDING = frozenset({MessageStatus.PENDING})
 
@@ -46,7 +46,7 @@ def clear_cancelled(*, now: datetime, until: float) -> int:
     items = Items(Work.CLEAR, now=now)
     rows = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED.value, cleared=False)
     cleared = 0
-    for key in list(items.open(rows).order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]):
+    for key in _clearing.next(items.open(rows)):
         if clock.monotonic() >= until:
             break
         cleared += items.one(key, partial(_clear_one, key, now=now, until=until), default=False)

@@ -39,10 +39,11 @@ from notifications.models.recipient_states import take_launch, take_turn
 from notifications.queue import batches
 from notifications.services.broadcast_fold import Counted, recount_rows, write_counts
 from notifications.services.broadcast_launch import CALLS, find_broadcast, make_job, ways_of
-from notifications.services.items import Items
+from notifications.services.items import Items, Rotation
 
 MAX_RETRIES = 3
 PART = 500
+_requeueing = Rotation(100)
 RETRY_POLICY = "bulk"
 """Repetitions after 60, 120 and 240 s: the documents' for a retry."""
 _RETRIABLE = frozenset(
@@ -200,7 +201,7 @@ def requeue_all(*, until: float) -> int:
     items = Items(Work.REQUEUE, now=clock.now())
     waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
     finished = 0
-    for key in list(items.open(waiting).order_by("pk").values_list("pk", flat=True)[:100]):
+    for key in _requeueing.next(items.open(waiting)):
         if clock.monotonic() >= until:
             break
         finished += items.one(key, partial(requeue, key, until=until), default=False)

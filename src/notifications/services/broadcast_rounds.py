@@ -14,11 +14,12 @@ from notifications.domain.errors import InvalidRequest
 from notifications.infra import clock
 from notifications.models import Broadcast, Work, change_broadcast_status
 from notifications.services.broadcast_launch import carry_on
-from notifications.services.items import Items
+from notifications.services.items import Items, Rotation
 
 QUIET = timedelta(seconds=2)
 """A launch that has not moved for so long has lost its process, or nearly: another takes it up. Two
 at once write nothing twice."""
+_launching = Rotation(100)
 log = structlog.get_logger("carillon.broadcast")
 
 
@@ -34,7 +35,7 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
         idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
     items = Items(Work.LAUNCH, now=now)
-    ids = list(items.open(waiting).order_by("pk").values_list("pk", flat=True)[:100])
+    ids = _launching.next(items.open(waiting))
     finished = 0
     for place, broadcast_id in enumerate(ids):
         began = clock.monotonic()

@@ -5,6 +5,7 @@ begins another may go on with.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -32,17 +33,19 @@ from notifications.services.broadcast_fold import fold_news, reconcile, recount
 from notifications.services.broadcast_launch import begin
 from notifications.services.broadcast_retry import requeue_all
 from notifications.services.broadcast_rounds import carry_on_launches, refuse
-from notifications.services.items import Items
+from notifications.services.items import Items, Rotation
 
 RECEIPTS_WITHIN = timedelta(hours=24)
 """After that, a message without a receipt is taken to have arrived."""
 _AT_ONCE = 100
+MOST_CHANGED = 1_000
 _OUTSTANDING = (
     "SELECT 1 FROM notifications_broadcastrecipient r JOIN notifications_notificationmessage m"
     " ON m.notification_id = r.notification_id"
     " WHERE r.broadcast_id = %s AND r.state = 'sent' AND m.status = 'sent' AND m.channel IN ({})"
     " LIMIT 1"
 )
+_settling, _checking = Rotation(_AT_ONCE), Rotation(_AT_ONCE)
 log = structlog.get_logger("carillon.broadcast")
 
 
@@ -66,7 +69,7 @@ def keep_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
         "requeued": requeued,
         "cleared": cleared,
         "counted": len(counted),
-        "ended": settle_all(now=now),
+        "ended": settle_all(now=now, changed=counted),
     }
 
 
@@ -109,12 +112,16 @@ def note_pace(broadcast_id: int, *, now: datetime) -> None:
         Broadcast.objects.filter(pk=broadcast_id).update(pace=pace)
 
 
-def settle_all(*, now: datetime) -> int:
-    """Ends broadcasts whose recipients are all settled; returns how many changed."""
+def settle_all(*, now: datetime, changed: Collection[int] = ()) -> int:
+    """Ends broadcasts whose recipients are all settled; returns how many changed.
+
+    changed: broadcasts whose counters moved; besides them a hundred are looked at, in turns.
+    """
     items = Items(Work.SETTLE, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
-    rows = items.open(Broadcast.objects.filter(status__in=live)).order_by("pk")
-    keys = list(rows.values_list("pk", flat=True)[:_AT_ONCE])
+    rows = items.open(Broadcast.objects.filter(status__in=live))
+    moved = rows.filter(pk__in=sorted(changed)[:MOST_CHANGED]).values_list("pk", flat=True)
+    keys = sorted({*_settling.next(rows), *moved})
     return sum(items.one(key, partial(_settle_one, key, now=now), default=False) for key in keys)
 
 
@@ -176,8 +183,7 @@ def check_counts(*, now: datetime) -> int:
     items = Items(Work.CHECK, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
     clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
-    rows = items.open(Broadcast.objects.filter(Q(status__in=live) | clearing)).order_by("pk")
-    keys = list(rows.values_list("pk", flat=True)[:_AT_ONCE])
+    keys = _checking.next(items.open(Broadcast.objects.filter(Q(status__in=live) | clearing)))
     return sum(items.one(key, partial(_check_one, key, now=now), default=False) for key in keys)
 
 

@@ -43,20 +43,12 @@ def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
     Bounded: rounds of a hundred buckets, each in a transaction of its own. Any number of processes
     may do this at once. A bucket that fails is narrowed down: the others go out.
     """
-    closed = 0
-    items = Items(Work.DIGEST, now=now)
-    for _ in range(rounds):
-        due = items.open(DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now))
-        keys = list(due.order_by("closes_at", "id").values_list("pk", flat=True)[:_AT_ONCE])
-        if not keys:
-            break
-        digest_template()  # what all of them need; without it nothing of this is a bucket's fault
-        failures = items.failures
-        found = items.many(keys, partial(_close, now=now))
-        closed += found
-        if len(keys) < _AT_ONCE or (not found and items.failures == failures):
-            break
-    return closed
+    due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
+    if not due.exists():
+        return 0
+    digest_template()  # what all of them need; without it nothing of this is a bucket's fault
+    rows, close = due.order_by("closes_at", "id"), partial(_close, now=now)
+    return Items(Work.DIGEST, now=now).drain(rows, close, at_once=_AT_ONCE, rounds=rounds)
 
 
 def _close(keys: Sequence[int], *, now: datetime) -> int:

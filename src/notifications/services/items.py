@@ -89,6 +89,25 @@ class Items:
                 return done
         return sum(self.one(item, partial(do, [item]), default=0) for item in items)
 
+    def drain(
+        self, rows: QuerySet[Row], do: Callable[[list[int]], int], *, at_once: int, rounds: int
+    ) -> int:
+        """Does all of the rows in their order, `at_once` together; returns the sum of what `do`
+        returns. What is done must leave the query.
+
+        Bounded: by so many rounds, and by one that neither did nor failed anything, because other
+        processes have the rest.
+        """
+        done = 0
+        for _ in range(rounds):
+            keys = list(self.open(rows).values_list("pk", flat=True)[:at_once])
+            failures = self.failures
+            found = self.many(keys, do) if keys else 0
+            done += found
+            if len(keys) < at_once or (not found and self.failures == failures):
+                break
+        return done
+
     def note(self, item: int, error: Exception, *, name: str = "") -> None:
         """Notes that an item failed. Called while the exception is handled.
 
@@ -137,6 +156,24 @@ class Items:
         """Items that failed before: of the others nothing need be forgotten."""
         rows = ItemFault.objects.filter(work=self._work).order_by("set_aside", "pk")
         return set(rows.values_list("item", flat=True)[:_MOST_KNOWN])
+
+
+class Rotation:
+    """Which rows a round looks at, where looking takes none of them away: the next ones by key, and
+    after the last the first again. Each process has its own turn, in memory."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._after = 0
+
+    def next(self, rows: QuerySet[Row]) -> list[int]:
+        """The primary keys of the rows whose turn it is: all, where they are few."""
+        after, keys = self._after, rows.order_by("pk").values_list("pk", flat=True)
+        found = list(keys.filter(pk__gt=after)[: self._at_once])
+        if after and len(found) < self._at_once:
+            found += keys.filter(pk__lte=after)[: self._at_once - len(found)]
+        self._after = found[-1] if len(found) == self._at_once else 0
+        return found
 
 
 def _is_narrow(error: Exception) -> bool:

@@ -72,12 +72,20 @@ def retry_stuck(*, now: datetime) -> dict[str, int]:
     Messages that a crash or a hand left in no batch are due again in ten minutes; where all
     messages are settled, the notification is given the status that follows from them.
     """
-    items = Items(Work.STUCK, now=now)
-    stuck = items.open(due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting())))
-    keys = list(stuck.values_list("pk", flat=True)[:STUCK_AT_ONCE])
+    return _retry_stuck(now=now, rounds=1)
+
+
+def retry_all_stuck(*, now: datetime) -> dict[str, int]:
+    """Looks after all of them, a hundred together, as `retry_stuck` does."""
+    return _retry_stuck(now=now, rounds=_ROUNDS)
+
+
+def _retry_stuck(*, now: datetime, rounds: int) -> dict[str, int]:
+    stuck = due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting()))
     result = {"rescheduled": 0, "settled": 0}
-    items.many(keys, partial(_mend, now=now, result=result))
-    if keys:
+    mend = partial(_mend, now=now, result=result)
+    Items(Work.STUCK, now=now).drain(stuck, mend, at_once=STUCK_AT_ONCE, rounds=rounds)
+    if any(result.values()):
         log.info("schedule.retried", **result)
     return result
 
@@ -156,16 +164,12 @@ def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
     """Deletes scheduled notifications that were cancelled long ago, with their messages. What was
     sent stays."""
     before = now - timedelta(days=environment().cancelled_days)
-    deleted = 0
-    items = Items(Work.CLEAN_UP, now=now)
-    for _ in range(_ROUNDS):
-        old = items.open(_cancelled_before(before)).order_by("cancelled_at")
-        keys = list(old.values_list("pk", flat=True)[:_DELETED_AT_ONCE])
-        failures = items.failures
-        some = items.many(keys, partial(_delete_cancelled, before=before))
-        deleted += some
-        if len(keys) < _DELETED_AT_ONCE or (not some and items.failures == failures):
-            break
+    deleted = Items(Work.CLEAN_UP, now=now).drain(
+        _cancelled_before(before).order_by("cancelled_at"),
+        partial(_delete_cancelled, before=before),
+        at_once=_DELETED_AT_ONCE,
+        rounds=_ROUNDS,
+    )
     if deleted:
         log.info("schedule.cleaned", deleted=deleted)
     return {"deleted": deleted}

@@ -15,7 +15,7 @@ from notifications.services.expiring import expire_waiting
 from notifications.services.maintenance import maintain
 from notifications.services.proving import prove_due
 from notifications.services.receipts import apply_due
-from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_stuck
+from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_all_stuck
 from notifications.services.telling import tell_due
 
 PROCESS_EVERY = timedelta(minutes=1)
@@ -55,7 +55,7 @@ class ScheduleRounds:
 
     def __init__(self) -> None:
         self.process = Round(process_due, PROCESS_EVERY)
-        self.retry = Round(retry_stuck, RETRY_EVERY)
+        self.retry = Round(retry_all_stuck, RETRY_EVERY)
         self.clean_up = Round(clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT)
 
     def look(self, now: datetime) -> None:

@@ -40,7 +40,7 @@ def test_beat_knows_the_documented_periods() -> None:
 
 def test_without_a_beat_the_rounds_come_at_the_same_times(monkeypatch: Any) -> None:
     done: dict[str, list[datetime]] = {}
-    for name in ("process_due", "retry_stuck", "clean_up_cancelled"):
+    for name in ("process_due", "retry_all_stuck", "clean_up_cancelled"):
         done[name] = []
         monkeypatch.setattr(schedule_rounds, name, lambda *, now, at=done[name]: at.append(now))
     start = datetime(2030, 5, 1, 2, 50, 30, tzinfo=UTC)
@@ -51,7 +51,7 @@ def test_without_a_beat_the_rounds_come_at_the_same_times(monkeypatch: Any) -> N
 
     minutes = [start + timedelta(seconds=30 + 60 * number) for number in range(15)]
     assert done["process_due"] == [start, *minutes]
-    assert done["retry_stuck"] == [
+    assert done["retry_all_stuck"] == [
         start,
         datetime(2030, 5, 1, 2, 55, tzinfo=UTC),
         datetime(2030, 5, 1, 3, 0, tzinfo=UTC),

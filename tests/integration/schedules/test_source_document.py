@@ -16,6 +16,7 @@ from notifications.models import (
     NotificationMessage,
 )
 from notifications.scheduler import NotificationScheduler
+from notifications.services.schedule_rounds import ScheduleRounds
 from notifications.tasks import (
     cleanup_cancelled_notifications,
     process_scheduled_notifications,
@@ -299,6 +300,15 @@ class TestScenarios:
 
         assert retry_failed_notifications()["rescheduled"] == 100
         assert retry_failed_notifications()["rescheduled"] == 1
+
+    def test_the_schedules_own_round_looks_after_all_of_them(self, frozen):
+        scheduled(*(make_user() for _ in range(201)))
+        NotificationMessage.objects.update(batch_id=None)
+        frozen.forward(7200)
+
+        ScheduleRounds().retry.look(frozen.now)
+
+        assert not NotificationMessage.objects.filter(batch_id=None).exists()
 
     @pytest.mark.parametrize(
         ("message", "shown"),

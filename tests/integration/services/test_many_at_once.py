@@ -1,0 +1,203 @@
+"""However many rows a round finds that stay as they are, those behind them are looked at, too."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.domain.lifecycle import MessageStatus
+from notifications.models import (
+    Broadcast,
+    DeadLetter,
+    DeliveryBatch,
+    ItemFault,
+    NotificationMessage,
+    Work,
+)
+from notifications.queue import batches, takeover
+from notifications.services import asking, broadcast_clearing, broadcast_retry
+from notifications.services import broadcast_rounds as rounds
+from notifications.services import broadcast_upkeep as upkeep
+from notifications.services.broadcast_fold import fold_news
+from notifications.services.items import Items, Rotation
+from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, settle_messages
+from tests.integration.factories import make_messages
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def few(frozen, monkeypatch):
+    """Rounds look at two rows at once."""
+    for module, name in (
+        (rounds, "_launching"),
+        (broadcast_retry, "_requeueing"),
+        (broadcast_clearing, "_clearing"),
+        (upkeep, "_settling"),
+        (upkeep, "_checking"),
+    ):
+        monkeypatch.setattr(module, name, Rotation(2))
+    monkeypatch.setattr(takeover, "_AT_ONCE", 2)
+    monkeypatch.setattr(asking, "_AT_ONCE", 1)
+
+
+def test_turns_come_to_every_row_and_begin_anew(frozen):
+    keys = _rows(frozen, 5)
+    turn = Rotation(2)
+
+    seen = [turn.next(ItemFault.objects.all()) for _ in range(4)]
+
+    assert seen == [keys[:2], keys[2:4], [keys[4], keys[0]], keys[1:3]]
+
+
+def test_few_rows_are_all_looked_at_in_every_turn(frozen):
+    keys = _rows(frozen, 2)
+    turn = Rotation(3)
+
+    assert [turn.next(ItemFault.objects.all()) for _ in range(3)] == [keys] * 3
+
+
+def test_turns_go_on_where_rows_are_gone(frozen):
+    keys = _rows(frozen, 4)
+    turn = Rotation(2)
+    turn.next(ItemFault.objects.all())
+    ItemFault.objects.filter(pk__in=keys[1:]).delete()
+
+    assert turn.next(ItemFault.objects.all()) == keys[:1]
+
+
+def test_everything_is_drained_behind_what_fails(frozen):
+    keys = _rows(frozen, 7)
+    done: list[int] = []
+
+    def do(some: list[int]) -> int:
+        if keys[0] in some or keys[1] in some:
+            raise ValueError
+        done.extend(some)
+        return ItemFault.objects.filter(pk__in=some).delete()[0]
+
+    rows = ItemFault.objects.filter(pk__in=keys).order_by("pk")
+    total = Items(Work.STUCK, now=frozen.now).drain(rows, do, at_once=2, rounds=100)
+
+    assert (total, sorted(done)) == (5, keys[2:])
+
+
+def test_what_other_processes_have_ends_the_drain(frozen):
+    _rows(frozen, 5)
+    calls: list[int] = []
+
+    def left(some: list[int]) -> int:
+        calls.append(len(some))
+        return 0
+
+    assert (
+        Items(Work.STUCK, now=frozen.now).drain(
+            ItemFault.objects.order_by("pk"), left, at_once=2, rounds=100
+        )
+        == 0
+    )
+    assert calls == [2]
+
+
+@pytest.mark.parametrize("kind", ["settle", "check", "clear", "requeue", "launch"])
+def test_the_last_of_many_broadcasts_is_seen_to(kind, frozen):
+    """Those before it wait: their messages are in the queue, or in a worker's hands."""
+    make_people(1)
+    made = [launch(make_broadcast(title=str(number))) for number in range(6)]
+    last = Broadcast.objects.filter(pk=made[-1].pk)
+    people = list(made[-1].recipients.values_list("recipient_id", flat=True))
+    settle_messages(made[-1], MessageStatus.DELIVERED, people)
+    if kind == "settle":
+        fold_news(now=frozen.now)
+    elif kind == "check":
+        last.update(failed_count=7)
+    elif kind == "clear":
+        Broadcast.objects.update(status="cancelled", cleared=False)
+        batches.lease(owner="w", lane="bulk", seconds=60)
+    elif kind == "requeue":
+        Broadcast.objects.update(requeue_done=False)
+    else:
+        Broadcast.objects.update(messaged_done=False)
+    frozen.forward(10)
+
+    for _ in range(3):
+        now = frozen.now
+        if kind == "check":
+            upkeep.check_counts(now=now)
+        elif kind == "settle":
+            upkeep.settle_all(now=now)
+        else:
+            upkeep.keep_broadcasts(now=now)
+
+    row = last.get()
+    assert {
+        "settle": row.status in ("sent", "completed"),
+        "check": row.failed_count == 0,
+        "clear": row.cleared,
+        "requeue": row.requeue_done,
+        "launch": row.messaged_done,
+    }[kind]
+
+
+def test_a_sweep_goes_on_behind_batches_that_it_cannot_take_over(frozen):
+    for _ in range(5):
+        make_messages(1)
+    leased = batches.lease(owner="w", lane="default", seconds=10)
+    broken = [lease.batch_id for lease in leased[:4]]
+    DeliveryBatch.objects.filter(pk__in=broken).update(members="x-y")
+    frozen.forward(11)
+
+    report = takeover.sweep(everywhere=True)
+
+    assert (report.batches, report.failed) == (1, 4)
+
+
+def test_letters_whose_next_question_is_later_keep_no_other_from_being_asked_about(
+    frozen, override_environment
+):
+    """Nor do those of a provider that cannot be asked."""
+    override_environment(
+        sms_provider="twilio",
+        twilio_account_sid="AC" + "0" * 32,
+        twilio_auth_token="t",
+        twilio_from="+15005550006",
+        twilio_base_url="http://127.0.0.1:9",
+    )
+    letters = [_letter(frozen, "twilio", asked=1) for _ in range(4)]
+    letters += [_letter(frozen, "console_sms") for _ in range(4)]
+    frozen.forward(1)
+    due = _letter(frozen, "twilio")
+    frozen.forward(asking.ASK_AFTER[0].total_seconds())
+
+    asking.ask_due(now=frozen.now)
+
+    asked = dict(DeadLetter.objects.values_list("pk", "asked"))
+    assert asked[due.pk] == 1
+    assert [asked[letter.pk] for letter in letters] == [1] * 4 + [0] * 4
+
+
+def _letter(frozen, provider, asked=0):
+    (message,) = make_messages(1, channel="sms", in_batch=False)
+    NotificationMessage.objects.filter(pk=message.pk).update(status="uncertain")
+    return DeadLetter.objects.create(
+        message_id=message.pk,
+        notification_id=message.notification_id,
+        channel="sms",
+        provider=provider,
+        code="uncertain",
+        asked=asked,
+        failed_at=frozen.now,
+    )
+
+
+def _rows(frozen, count):
+    now = frozen.now
+    times = {"failed_at": now, "next_at": now + timedelta(hours=1)}
+    made = [
+        ItemFault.objects.create(
+            work=Work.DIGEST, item=number, tries=1, error="x", trace="y", **times
+        )
+        for number in range(count)
+    ]
+    return [row.pk for row in made]
