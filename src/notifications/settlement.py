@@ -9,6 +9,7 @@ import structlog
 
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.retry import RetryAt, decide_retry
+from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.infra.crypto import seal_json
@@ -29,7 +30,7 @@ def settle_safely(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
     except Exception as raised:
         error, trace = raised, new_trace()
         log.exception("settlement.failed", message_id=item.message.id, trace=trace)
-    attempts = item.message.attempts + 1
+    attempts = one_more(item.message.attempts)
     if result.success:
         status, code = MessageStatus.SENT, ""
     elif result.verdict is Verdict.UNCERTAIN:
@@ -56,7 +57,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
 
     Asks no database: it runs where providers' answers come in.
     """
-    attempts = item.message.attempts + 1
+    attempts = one_more(item.message.attempts)
     if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
         status = MessageStatus(result.verdict.value)
         trail = trails((at, status, item.provider))

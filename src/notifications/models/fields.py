@@ -8,8 +8,11 @@ from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Least
 from django.db.models.lookups import Exact
 
+from notifications.domain.counts import MOST
 from notifications.domain.identifiers import key_of
 from notifications.infra.crypto import seal, unseal
 
@@ -23,6 +26,12 @@ else:
     BigIntegerBase = models.BigIntegerField
     BinaryBase = models.BinaryField
     AliasBase = models.ForeignObject
+
+
+def one_more(column: str) -> Combinable:
+    """The next value of a smallint counter, for an update; it stays at the greatest one."""
+    return Least(models.F(column), models.Value(MOST - 1)) + 1
+
 
 NOBODY = models.Value([], output_field=models.JSONField())
 """An empty list, for the database to fill in where an older process writes a row."""

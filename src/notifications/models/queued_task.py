@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from django.db import models, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from notifications.infra.database_time import database_time
-from notifications.models.fields import SealedJSONField
+from notifications.models.fields import SealedJSONField, one_more
 
 ERROR_LENGTH = 200
 
@@ -39,7 +39,7 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
             self.filter(pk=key).update(
                 claimed_by=owner,
                 claim_until=database_time(later_s=hold_s),
-                attempts=F("attempts") + 1,
+                attempts=one_more("attempts"),
             )
             return self.get(pk=key)
 

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 
+from notifications.domain import counts
 from notifications.infra import clock
-from notifications.models.fields import SealedJSONField
+from notifications.models.fields import SealedJSONField, one_more
 
 _FRESH_S = 2.0
 LEASE = timedelta(seconds=60)
@@ -142,10 +143,10 @@ class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
                 return []
             until = now + LEASE
             self.filter(pk__in=[row.pk for row in rows]).update(
-                next_at=until, fence=F("fence") + 1, tries=F("tries") + 1
+                next_at=until, fence=F("fence") + 1, tries=one_more("tries")
             )
         for row in rows:
-            row.next_at, row.fence, row.tries = until, row.fence + 1, row.tries + 1
+            row.next_at, row.fence, row.tries = until, row.fence + 1, counts.one_more(row.tries)
         return rows
 
     def finish(self, row: WebhookDelivery, **fields: Any) -> bool:

@@ -19,6 +19,7 @@ from django.db.models import Count, F, Value
 from django.db.models.functions import Coalesce
 
 from notifications.conf import environment
+from notifications.domain import counts
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, processes, telemetry
 from notifications.infra.clock_bridge import database_now
@@ -33,6 +34,7 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
+from notifications.models.fields import one_more
 from notifications.models.origin import Origin, earliest_expiry, origins_of
 from notifications.queue import batches
 from notifications.queue.leases import Abandoned, NewBatch
@@ -184,17 +186,18 @@ def _still_in(batch_id: int, members: Collection[int]) -> set[int]:
 def _free_rest(dead: _Dead) -> None:
     """Frees what was in no journal. The worker may have died of one of these messages where nothing
     was in flight, or where it is not the first that died on the batch: then they are bisected."""
+    takeovers = counts.one_more(dead.row.takeovers)
     suspect = not dead.journalled or dead.row.takeovers > 0
     outage = dead.reason == LEASE_EXPIRED and dead.row.takeovers == 0
     if not dead.rest:
         batches.statements().delete([dead.batch_id])
     elif outage or not suspect:
-        batches.statements().reset(dead.batch_id, dead.row.takeovers + 1, len(dead.rest))
+        batches.statements().reset(dead.batch_id, takeovers, len(dead.rest))
     else:
         batches.statements().delete([dead.batch_id])
         middle = (len(dead.rest) + 1) // 2
         halves = [half for half in (dead.rest[:middle], dead.rest[middle:]) if half]
-        _put_again(dead, halves, takeovers=dead.row.takeovers + 1)
+        _put_again(dead, halves, takeovers=takeovers)
 
 
 def _put_again(dead: _Dead, groups: Sequence[Sequence[int]], *, takeovers: int) -> None:
@@ -261,7 +264,7 @@ def _crashes(keys: Sequence[int]) -> dict[int, int]:
 def _bury(origin: Origin, code: str, now: datetime) -> None:
     if code == "poison":
         change_status([origin.message_id], MessageStatus.FAILED, reason="poison", at=now)
-    attempts = origin.attempts + 1
+    attempts = counts.one_more(origin.attempts)
     NotificationMessage.objects.filter(pk=origin.message_id).update(attempts=attempts)
     origin.write_dead_letter(
         code=code,
@@ -290,7 +293,7 @@ def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) ->
                 MessageStatus.PENDING,
                 reason="resent_by_crash_policy",
                 fields={
-                    "attempts": F("attempts") + 1,
+                    "attempts": one_more("attempts"),
                     "batch_id": batch_id,
                     "provider": Coalesce(F("provider"), Value("in_doubt")),
                 },

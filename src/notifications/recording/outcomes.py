@@ -66,12 +66,14 @@ def trails(*entries: tuple[datetime, str, str]) -> str:
 
 
 def bare(outcome: Outcome) -> Outcome:
-    """The outcome without what a provider said, where the database will not have its words."""
+    """The outcome without what a provider said and what the message asked for besides, where the
+    database will not have the words, or our own code cannot read them."""
     result = outcome.result
     if result is not None:
         code = "".join(c for c in result.error_code if c.isprintable())[:50]
         result = SendResult(result.verdict, error="not recordable", error_code=code)
-    return replace(outcome, result=result, dead_code=outcome.dead_code[:50])
+    message = outcome.message._replace(options=None)
+    return replace(outcome, message=message, result=result, dead_code=outcome.dead_code[:50])
 
 
 def error_text(result: SendResult | None) -> str | None:

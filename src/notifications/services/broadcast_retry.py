@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.broadcast_pace import add_moment
@@ -35,6 +35,7 @@ from notifications.models import (
     change_broadcast_status,
     change_status,
 )
+from notifications.models.fields import one_more
 from notifications.models.recipient_states import take_launch, take_turn
 from notifications.queue import batches
 from notifications.services.broadcast_fold import Counted, recount_rows, write_counts
@@ -136,7 +137,7 @@ def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
     failed.update(
         state=RecipientState.PENDING,
         requeue=True,
-        retries=F("retries") + 1,
+        retries=one_more("retries"),
         error=None,
         telegram_error=None,
     )

@@ -124,7 +124,7 @@ class Items:
             fault = ItemFault.objects.note(
                 self._work, item, error=words, trace=trace, now=self._now, counts=not narrow
             )
-            self._failed(item, fault)
+            self._tell_failed(item, fault)
         self.failures += 1
         self._troubled.add(item)
         self.waiting.add(item)
@@ -138,6 +138,16 @@ class Items:
             trace=trace,
             exc_info=error,
         )
+
+    def _tell_failed(self, item: int, fault: ItemFault) -> None:
+        """What cannot be written at the item itself is not the fault of the others."""
+        try:
+            with transaction.atomic():
+                self._failed(item, fault)
+        except Exception as error:
+            if is_away(error) and not _is_narrow(error):
+                raise
+            log.exception("item.unmarked", work=str(self._work), item=item, trace=fault.trace)
 
     def well(self, item: int) -> None:
         """Forgets the failures of an item that was done."""

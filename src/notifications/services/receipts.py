@@ -8,16 +8,17 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F
 
 from directory.moments import MomentOutOfRange, check_moment
 from directory.texts import UNSTORABLE, is_storable
 from notifications.conf import environment
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.registry import callback_reader
+from notifications.domain import counts
 from notifications.domain.receipts import Receipt
 from notifications.infra import telemetry
 from notifications.models import ItemFault, ProviderCallback, Work
+from notifications.models.fields import one_more
 from notifications.recording.receipts import Applied, apply_receipt
 from notifications.services.items import Items
 from notifications.shared_rows import refresh_accounts
@@ -65,7 +66,7 @@ def _apply_one(key: int, now: datetime) -> int:
 
 
 def _failed(key: int, fault: ItemFault) -> None:
-    values: dict[str, Any] = {"tries": F("tries") + 1, "next_at": fault.next_at}
+    values: dict[str, Any] = {"tries": one_more("tries"), "next_at": fault.next_at}
     if fault.set_aside:
         values |= {
             "next_at": None,
@@ -76,7 +77,7 @@ def _failed(key: int, fault: ItemFault) -> None:
 
 
 def _apply(callback: ProviderCallback, now: datetime) -> None:
-    callback.tries += 1
+    callback.tries = counts.one_more(callback.tries)
     try:
         receipts = callback_reader(callback.provider).read(IncomingCall.from_json(callback.call))
         for receipt in receipts:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import DataError
 
+from notifications.domain import counts
 from notifications.domain.lifecycle import MessageStatus
 from notifications.models import (
     Broadcast,
@@ -15,6 +18,7 @@ from notifications.models import (
     NotificationMessage,
     Work,
 )
+from notifications.models.fields import one_more
 from notifications.queue import batches, takeover
 from notifications.services import asking, broadcast_clearing, broadcast_retry
 from notifications.services import broadcast_rounds as rounds
@@ -23,6 +27,7 @@ from notifications.services.broadcast_fold import fold_news
 from notifications.services.items import Items, Rotation
 from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, settle_messages
 from tests.integration.factories import make_messages
+from tests.integration.preferences.conftest import work
 
 pytestmark = pytest.mark.django_db
 
@@ -201,3 +206,39 @@ def _rows(frozen, count):
         for number in range(count)
     ]
     return [row.pk for row in made]
+
+
+def test_what_cannot_be_written_at_an_item_that_fails_holds_up_no_other(frozen):
+    def failed(item: int, fault: ItemFault) -> None:
+        raise DataError("smallint out of range")
+
+    def do(item: int) -> int:
+        if item == 1:
+            raise ValueError
+        return 1
+
+    items = Items(Work.STUCK, now=frozen.now, failed=failed)
+
+    assert [items.one(key, partial(do, key), default=0) for key in (1, 2)] == [0, 1]
+    assert ItemFault.objects.get().item == 1
+
+
+@pytest.mark.parametrize("start", [0, 32_766, 32_767])
+def test_a_counter_stays_at_the_end_of_its_column(start):
+    (message,) = make_messages(1)
+    rows = NotificationMessage.objects.filter(pk=message.pk)
+    rows.update(attempts=start)
+
+    rows.update(attempts=one_more("attempts"))
+
+    assert rows.get().attempts == min(start + 1, 32_767) == counts.one_more(start)
+
+
+def test_a_message_of_many_attempts_is_recorded(frozen):
+    (message,) = make_messages(1)
+    rows = NotificationMessage.objects.filter(pk=message.pk)
+    rows.update(attempts=32_767)
+
+    work()
+
+    assert (rows.get().status, rows.get().attempts) == ("sent", 32_767)
