@@ -49,9 +49,13 @@ def hold_against(seed: int, odd: int, *, database: str, folder: Path) -> None:
             try:
                 wait_until(done, 45)
             except AssertionError:
-                logs = [path.read_text()[-3_000:] for path in folder.glob("worker-*.log")]
-                pytest.fail("\n".join([f"seed {seed}: {left} are held up", *logs]))
-            assert (first.poll(), second.poll()) == (None, None), "a worker died"
+                pytest.fail("\n".join([f"seed {seed}: {left} are held up", *_ends_of(folder)]))
+            if (first.poll(), second.poll()) != (None, None):
+                pytest.fail("\n".join(["a worker died", *_ends_of(folder)]))
+
+
+def _ends_of(folder: Path) -> list[str]:
+    return [path.read_text()[-6_000:] for path in folder.glob("worker-*.log")]
 
 
 @BOTH
