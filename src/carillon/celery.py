@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cached_property
 from typing import Any
 
 from celery import Celery, signals
 from celery.fixups.django import DjangoFixup
 from celery.schedules import crontab
 from django.conf import settings
+from django.utils.functional import cached_property
 from django.utils.log import configure_logging
 from kombu import Queue
 

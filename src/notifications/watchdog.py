@@ -1,9 +1,10 @@
 """Ends a worker that makes no progress although it could: another process takes its work over.
 
 A worker whose heartbeat lives keeps its leases. If it hangs, nobody else may work on what it holds,
-so it must not live on. It is stuck when, for half a minute, the database answered, nothing was
-leased, prepared, journalled or recorded, no provider call was inside its time-out, and there was
-work: a run of its own that waits for no service, or a due batch that it may lease.
+so it must not live on. It is stuck when, at every beat of half a minute, the database answered,
+nothing was leased, prepared, journalled or recorded, no provider call was inside its time-out, and
+there was work: a run of its own that waits for no service, or a batch that was due all that time
+and that it may lease.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import faulthandler
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -65,6 +67,8 @@ class Watchdog:
         self._doing = doing
         self._end = end
         self._progress_at = self._answered_since = self._looked_at = clock.monotonic()
+        #: Since when each beat saw work and no progress, on the monotonic and the database's clock.
+        self._idle_since: tuple[float, datetime] | None = None
 
     def progress(self) -> None:
         """Something was leased, prepared, journalled or recorded."""
@@ -76,10 +80,13 @@ class Watchdog:
         if now - self._looked_at > STUCK_S / 2:
             self._answered_since = now  # the database was away, or the process was stopped
         self._looked_at = now
-        if now - max(self._progress_at, self._answered_since) < STUCK_S:
-            return
-        reason = self._stuck_on(now)
-        if not reason:
+        since = self._idle_since
+        if since is None or max(self._progress_at, self._answered_since) >= since[0]:
+            # What has just fallen due, or was let go, is not what nobody took all the time.
+            since = (now, database_now())
+        reason = self._stuck_on(now, since[1])
+        self._idle_since = since if reason else None
+        if not reason or now - since[0] < STUCK_S:
             return
         log.critical("worker.stuck", owner=self._owner, reason=reason)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
@@ -88,8 +95,8 @@ class Watchdog:
         )
         self._end(EXIT_CODE)
 
-    def _stuck_on(self, now: float) -> str:
-        """Why the worker counts as stuck; empty when it does not."""
+    def _stuck_on(self, now: float, due_since: datetime) -> str:
+        """Why the worker counts as stuck, if this stays so; empty when it does not."""
         doing = self._doing()
         timeout_s = environment().call_seconds + _CALL_GRACE_S
         if any(now - began < timeout_s for began in doing.calls):
@@ -101,6 +108,6 @@ class Watchdog:
             return ""
         for lane in self._lanes:
             closed = [*doing.closed_channels.get(lane, ()), *stops.values("channel")]
-            if batches.may_lease(lane, closed, stops.values("source"), now=database_now()):
+            if batches.may_lease(lane, closed, stops.values("source"), now=due_since):
                 return f"a due batch of lane {lane} was not leased for {STUCK_S:g} s"
         return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,3 +112,15 @@ def imported(path: Path) -> list[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             found.append(node.module or "")
     return found
+
+
+def test_no_lazy_attribute_holds_a_lock_of_all_threads() -> None:
+    """Until Python 3.12 functools.cached_property computes under one lock a class: whoever waits
+    for the database in it holds up every other object's. Django's has none."""
+    users = [
+        name(path)
+        for path in SOURCES
+        if re.search(r"from functools import .*\bcached_property\b", path.read_text())
+    ]
+
+    assert users == []

@@ -33,6 +33,7 @@ class Watched:
         self.now, self.doing, self.due = 1000.0, BUSY, set[str]()
         self.rows = Rows()
         self.ended: list[int] = []
+        self.due_by: list[Any] = []
         self.asked: list[tuple[str, list[str], list[str]]] = []
         monkeypatch.setattr(clock, "monotonic", lambda: self.now)
         monkeypatch.setattr(module.WorkerProcess, "objects", self.rows)
@@ -45,6 +46,7 @@ class Watched:
 
     def may_lease(self, lane: str, channels: Any, sources: Any, *, now: Any) -> bool:
         self.asked.append((lane, list(channels), list(sources)))
+        self.due_by.append(now)
         return lane in self.due
 
     def live(self, seconds: float) -> None:
@@ -60,7 +62,7 @@ def watched(monkeypatch: Any) -> Watched:
 
 
 def test_a_run_without_progress_for_half_a_minute_ends_the_process(watched: Watched):
-    watched.live(STUCK_S - 3)
+    watched.live(STUCK_S)
     assert watched.ended == []
     watched.live(6)
     assert watched.ended[0] == EXIT_CODE
@@ -78,7 +80,7 @@ def test_a_provider_call_inside_its_timeout_is_waited_for(watched: Watched, sett
     watched.doing = BUSY._replace(calls=[watched.now + 20])
     watched.live(settings.CARILLON.call_seconds + 18)
     assert watched.ended == []
-    watched.live(30)
+    watched.live(STUCK_S + 6)
     assert watched.ended
 
 
@@ -96,9 +98,36 @@ def test_an_idle_worker_is_not_stuck(watched: Watched):
 
 def test_a_due_batch_that_nobody_leases_ends_the_process(watched: Watched):
     watched.doing, watched.due = IDLE, {"bulk"}
-    watched.live(STUCK_S + 3)
+    watched.live(STUCK_S + 6)
     assert watched.ended
     assert "lane bulk" in watched.rows.updated["ended_reason"]
+
+
+def test_what_falls_due_after_a_long_rest_is_no_standstill(watched: Watched):
+    watched.doing = IDLE
+    for _ in range(5):
+        watched.live(300)
+        watched.due = {"bulk"}
+        watched.live(STUCK_S - 3)
+        watched.due = set()
+
+    assert watched.ended == []
+
+
+def test_a_channel_that_opens_after_a_long_time_is_no_standstill(watched: Watched):
+    watched.due, watched.doing = set(), BUSY._replace(waiting=1)
+    watched.live(300)
+    watched.doing = BUSY
+    watched.live(STUCK_S)
+    assert watched.ended == []
+
+
+def test_a_batch_counts_that_was_due_all_the_time(watched: Watched):
+    """Others take what falls due, one after the other, and this worker comes too late each time."""
+    watched.doing, watched.due = IDLE, {"bulk"}
+    watched.live(STUCK_S)
+
+    assert len(set(watched.due_by)) == 1
 
 
 def test_channels_that_are_held_are_not_asked_for(watched: Watched):
@@ -110,7 +139,7 @@ def test_channels_that_are_held_are_not_asked_for(watched: Watched):
 def test_an_outage_of_the_database_is_no_standstill(watched: Watched):
     watched.live(15)
     watched.now += 120  # no beat reached the database
-    watched.live(STUCK_S - 3)
+    watched.live(STUCK_S)
     assert watched.ended == []
-    watched.live(6)
+    watched.live(9)
     assert watched.ended

@@ -4,12 +4,12 @@ read. Neither is ever cached."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import chain
 from typing import Any
 
 import msgspec
 from django.http import HttpResponse, StreamingHttpResponse
+from django.utils.functional import cached_property
 
 CSV_TYPE = "text/csv"
 JSON_TYPE = "application/json"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -47,6 +47,10 @@ class Items:
         self._work = work
         self._now = now
         self._failed = failed
+        # Read once, where asked for. Python 3.11's cached_property would hold a lock meanwhile that
+        # all rounds of a process share.
+        self._waiting: set[int] | None = None
+        self._failed_before: set[int] | None = None
         self.failures = 0
 
     def open(self, rows: QuerySet[Row]) -> QuerySet[Row]:
@@ -155,17 +159,24 @@ class Items:
             ItemFault.objects.filter(work=self._work, item=item).delete()
             self._troubled.discard(item)
 
-    @cached_property
+    @property
     def waiting(self) -> set[int]:
         """The items that may not be tried now, for work that is not found by a query of theirs."""
-        rows = ItemFault.objects.waiting(self._work, self._now).order_by("pk")
-        return set(rows.values_list("item", flat=True)[:_MOST_KNOWN])
+        if self._waiting is None:
+            self._waiting = _items(ItemFault.objects.waiting(self._work, self._now), "pk")
+        return self._waiting
 
-    @cached_property
+    @property
     def _troubled(self) -> set[int]:
         """Items that failed before: of the others nothing need be forgotten."""
-        rows = ItemFault.objects.filter(work=self._work).order_by("set_aside", "pk")
-        return set(rows.values_list("item", flat=True)[:_MOST_KNOWN])
+        if self._failed_before is None:
+            rows = ItemFault.objects.filter(work=self._work)
+            self._failed_before = _items(rows, "set_aside", "pk")
+        return self._failed_before
+
+
+def _items(rows: QuerySet[ItemFault], *order: str) -> set[int]:
+    return set(rows.order_by(*order).values_list("item", flat=True)[:_MOST_KNOWN])
 
 
 class Rotation:
