@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,6 +11,7 @@ from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
+from notifications.infra import ports
 from notifications.infra.crypto import seal_json
 from notifications.policy.facts import options_of
 from notifications.recording.outcomes import Outcome, trails
@@ -76,7 +76,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         max_attempts=item.message.max_attempts,
         policy=_policy_of(item),
         retry_after_s=result.retry_after_s,
-        random=random.random(),
+        random=ports.chance(),
     )
     if isinstance(choice, RetryAt):
         again = at + timedelta(seconds=choice.delay_s)

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from notifications.delivery.handover import Handover
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.flights import Desk
-from notifications.infra import clock, processes
+from notifications.infra import clock, ports, processes
 from notifications.infra.clock_bridge import database_now
 from notifications.infra.wakeup_listener import WakeupListener
 from notifications.policy.facts import Stops, load_stops
@@ -57,9 +57,16 @@ class Worker:
     """Delivers the messages of some lanes until it is stopped.
 
     owner names this process in leases, so that others on the machine can see that it has ended.
+    end: ends the process when it is stuck.
     """
 
-    def __init__(self, *, lanes: Sequence[Lane] | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        lanes: Sequence[Lane] | None = None,
+        name: str | None = None,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
         self.lanes = [Lane(lane) for lane in lanes] if lanes else list(Lane)
         self.owner = name or processes.own_name("worker")
         self._turns = Turns(self.lanes)
@@ -69,14 +76,16 @@ class Worker:
         self._to_release: list[tuple[list[Lease], float]] = []
         self._told_of_hanging = self._strays = False
         self._counting: asyncio.Future[Any] | None = None
-        self._stopping = threading.Event()
+        self._stopping = ports.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         now = clock.monotonic()
         self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
         self._database_ok_from = now
-        self.watchdog = Watchdog(owner=self.owner, lanes=self.lanes, doing=self._doing)
+        self.watchdog = Watchdog(
+            owner=self.owner, lanes=self.lanes, doing=self._doing, end=end
+        )
 
     # -- doors ---------------------------------------------------------------------------------
 
@@ -116,10 +125,10 @@ class Worker:
         """The worker's life inside a running loop. `once`: return when nothing is due any more."""
         self._loop = asyncio.get_running_loop()
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
-        self._db_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-db")
-        self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-ledger")
+        self._db_thread = ports.one_thread("carillon-db")
+        self._ledger_thread = ports.one_thread("carillon-ledger")
         # Statistics never wait on a thread that messages need.
-        self._count_thread = ThreadPoolExecutor(1, thread_name_prefix="carillon-counts")
+        self._count_thread = ports.one_thread("carillon-counts")
         handover = Handover()
         self.desk = Desk(
             owner=self.owner,
@@ -160,9 +169,7 @@ class Worker:
         """Runs a call on the thread that journals and records, with its one connection."""
         return await self._on(self._ledger_thread, call, *args, **kwargs)
 
-    async def _on(
-        self, thread: ThreadPoolExecutor, call: Callable[..., T], *args: Any, **kwargs: Any
-    ) -> T:
+    async def _on(self, thread: Executor, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         assert self._loop is not None
 
         def guarded() -> T:

@@ -22,6 +22,7 @@ from django.utils.dateparse import parse_datetime
 from carillon.sqlite import filelock
 from carillon.sqlite.like import like
 from directory.moments import EARLIEST, LATEST, within
+from notifications.infra import ports
 
 _FIRST, _LAST = EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None)
 _inherited: list[Any] = []
@@ -70,7 +71,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # Only where there is none: to close a database's file would drop SQLite's own locks.
             with contextlib.suppress(OSError):
                 os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        made = super().get_new_connection(conn_params)
+        made = super().get_new_connection({**conn_params, "factory": ports.SQLiteConnection})
         made.create_function("LIKE", 2, like, deterministic=True)
         made.create_function("LIKE", 3, like, deterministic=True)
         return made

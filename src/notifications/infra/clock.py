@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+
+from notifications.infra import ports
 
 _read: Callable[[], datetime] | None = None
 
 
 def now() -> datetime:
     """The current time, aware, in UTC."""
-    return _read() if _read else datetime.now(UTC)
+    return _read() if _read else ports.utc_now()
 
 
 def frozen() -> datetime | None:
@@ -22,7 +23,7 @@ def frozen() -> datetime | None:
 
 def monotonic() -> float:
     """Seconds on a clock that never jumps; for deadlines, never for dates."""
-    return time.monotonic()
+    return ports.monotonic()
 
 
 def epoch_ms(moment: datetime) -> int:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import os
-import secrets
 import socket
 from pathlib import Path
 from typing import NamedTuple
+
+from notifications.infra import ports
 
 _SEPARATOR = "/"
 _ENDED_STATES = frozenset("ZXx")
@@ -40,7 +41,7 @@ def own_name(label: str = "") -> str:
     """
     place = _place()
     parts = (place.host, place.boot, place.namespace, str(os.getpid()), _started(os.getpid()))
-    return _SEPARATOR.join((*parts, f"{label[:10]}{secrets.token_hex(3)}"))
+    return _SEPARATOR.join((*parts, f"{label[:10]}{ports.token(3)}"))
 
 
 def has_ended(name: str) -> bool:

@@ -6,7 +6,6 @@ grows up to a bound. A thread that dies is started again; one that hangs is logg
 
 from __future__ import annotations
 
-import secrets
 import sys
 import threading
 import traceback
@@ -17,7 +16,7 @@ import structlog
 from django.db import connection
 
 from notifications.domain.loops import SILENT_AFTER_PERIODS
-from notifications.infra import clock
+from notifications.infra import clock, ports
 
 log = structlog.get_logger("carillon.loops")
 _WATCH_S = 1.0
@@ -53,7 +52,7 @@ class Loop:
         self._hangs_after_s = period_s * SILENT_AFTER_PERIODS
         self._allowed = allowed
         self._ended = False
-        self._poked = threading.Event()
+        self._poked = ports.Event()
         self._thread: threading.Thread | None = None
         self._told_of: float | None = None
 
@@ -61,7 +60,7 @@ class Loop:
 
     def start(self) -> None:
         """Starts the thread."""
-        self._thread = threading.Thread(target=self._run, name=f"loop {self.name}", daemon=True)
+        self._thread = ports.Thread(target=self._run, name=f"loop {self.name}", daemon=True)
         self._thread.start()
 
     def poke(self) -> None:
@@ -128,7 +127,7 @@ class Loop:
             self._call()
         except Exception as error:
             self.failures += 1
-            trace_id = secrets.token_hex(8)
+            trace_id = ports.token(8)
             self.error = f"{type(error).__name__} (trace {trace_id})"
             log.exception("loop.failed", loop=self.name, trace_id=trace_id, failures=self.failures)
             connection.close()
@@ -152,8 +151,8 @@ class Supervisor:
 
     def __init__(self, loops: Sequence[Loop]) -> None:
         self.loops = list(loops)
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._run, name="loops-watch", daemon=True)
+        self._ended = ports.Event()
+        self._watch = ports.Thread(target=self._run, name="loops-watch", daemon=True)
 
     def __enter__(self) -> Supervisor:
         self.start()

@@ -19,7 +19,7 @@ from celery import current_app
 from django.db import transaction
 
 from notifications.conf import environment
-from notifications.infra import clock
+from notifications.infra import clock, ports
 
 log = structlog.get_logger("carillon.wakeups")
 DELIVER_TASK = "notifications.tasks.deliver"
@@ -64,10 +64,10 @@ class _Publisher:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._asked: set[str] = set()
-        self._wakeup = threading.Condition()
+        self._wakeup = ports.Condition()
         self._quiet_until = 0.0
         self._busy = False
-        threading.Thread(target=self._run, name="wakeups", daemon=True).start()
+        ports.Thread(target=self._run, name="wakeups", daemon=True).start()
 
     def ask(self, lanes: Iterable[str]) -> None:
         poke(lanes)

@@ -6,7 +6,6 @@ Committed rows are the promise behind 201 and 202. Workers are woken after the c
 from __future__ import annotations
 
 import json
-import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from django.db import transaction
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
-from notifications.infra import clock, commits, wakeups
+from notifications.infra import clock, commits, ports, wakeups
 from notifications.infra.crypto import seal_json
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
@@ -194,7 +193,7 @@ class _Rows:
         self.notifications.append(
             (
                 key,
-                public_id(key, self._at_ms, random.getrandbits(12)).hex,
+                public_id(key, self._at_ms, ports.bits(12)).hex,
                 target.user_id,
                 seal_json(target.address) if target.address else None,
                 *self._head,

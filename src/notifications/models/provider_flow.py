@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from django.db import connection, models, transaction
 from directory.moments import LATEST
 from notifications.domain import flow as law
 from notifications.domain.flow import ChatRate, Flow, Grant, Rate, Tally
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.clock_bridge import read_within
 
 Rows = models.QuerySet["ProviderFlow"]
@@ -34,7 +33,7 @@ def now_us() -> int:
     if frozen is not None:
         return read_within(before, (frozen - _EPOCH) // timedelta(microseconds=1))
     if connection.vendor == "sqlite":
-        return read_within(before, time.time_ns() // 1000)
+        return read_within(before, (ports.utc_now() - _EPOCH) // timedelta(microseconds=1))
     with connection.cursor() as cursor:
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
         return read_within(before, int(cursor.fetchone()[0]))

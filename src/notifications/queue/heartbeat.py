@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from notifications.conf import environment
 from notifications.domain.channels import Lane
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.clock_bridge import database_now
 from notifications.models import WorkerProcess
 from notifications.models.provider_flow import now_us
@@ -46,9 +45,9 @@ class Heartbeat:
         self._seconds = environment().lease_seconds
         self._listed_until = 0.0
         self._asked_at: float | None = None
-        self._beaten = threading.Event()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="carillon-heartbeat", daemon=True)
+        self._beaten = ports.Event()
+        self._ended = ports.Event()
+        self._thread = ports.Thread(target=self._run, name="carillon-heartbeat", daemon=True)
 
     def start(self) -> None:
         """Puts the worker on the list and begins to renew."""

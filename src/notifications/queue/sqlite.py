@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db import transaction
 
+from notifications.infra import ports
 from notifications.models import pack_keys
 from notifications.models.hot_sqlite import raw, time_value
 from notifications.queue.leases import Abandoned, Lease, LeaseRequest, NewBatch
@@ -19,7 +20,7 @@ _MOST_SOURCES = 1000
 
 def _now(at: datetime | None) -> datetime:
     """The machine's own clock is the database's: SQLite runs inside the process."""
-    return at or datetime.now(UTC)
+    return at or ports.utc_now()
 
 
 def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int]:

@@ -5,13 +5,11 @@ Only keys, numbers and names are read of them: a value that cannot be read is wh
 
 from __future__ import annotations
 
-import secrets
-
 import structlog
 from django.db import transaction
 
 from notifications.domain.lifecycle import MessageStatus
-from notifications.infra import telemetry
+from notifications.infra import ports, telemetry
 from notifications.infra.clock_bridge import database_now
 from notifications.models import (
     BroadcastNews,
@@ -30,7 +28,7 @@ POISON = "poison"
 
 def new_trace() -> str:
     """A short id that a dead letter and the log lines of its cause share."""
-    return secrets.token_hex(6)
+    return ports.token(6)
 
 
 def poison_text(error: BaseException, trace: str) -> str:

@@ -8,7 +8,6 @@ A database that is away is nobody's fault: it ends the round.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -19,6 +18,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from notifications.delivery.base import where
+from notifications.infra import ports
 from notifications.infra.database_errors import is_away, is_locked, sqlstate
 from notifications.models import ItemFault, Work
 
@@ -121,7 +121,7 @@ class Items:
         narrow = _is_narrow(error)
         if is_away(error) and not narrow:
             raise error
-        trace = secrets.token_hex(6)
+        trace = ports.token(6)
         said = where(error)
         words = f"{name}: " * bool(name) + f"{said['error']} at {said['at']}"
         with transaction.atomic():

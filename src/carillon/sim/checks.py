@@ -1,0 +1,127 @@
+"""What may be after a run, whatever happened in it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from carillon.sim.scenario import CAP, World
+from notifications.domain.lifecycle import MessageStatus
+from notifications.models import (
+    Category,
+    DeadLetter,
+    DeliveryAttempt,
+    DeliveryBatch,
+    DigestBucket,
+    MessageEvent,
+    Notification,
+    NotificationMessage,
+    WorkerProcess,
+)
+
+_DOUBTS = frozenset({"worker_died", "lease_expired"})
+_BURIED = frozenset({MessageStatus.FAILED, MessageStatus.UNCERTAIN})
+_ARRIVED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
+
+
+def wrong(world: World) -> list[str]:
+    """What is not as it may be; empty: nothing."""
+    return [
+        fault
+        for check in (_messages, _stories, _caps, _digests, _permits, _leases)
+        for fault in check(world)
+    ]
+
+
+def _messages(world: World) -> Iterator[str]:
+    """Nothing is lost, told untruly, or sent twice without a doubt on record."""
+    doubts = _doubts()
+    buried = set(DeadLetter.objects.values_list("message_id", flat=True))
+    rows = NotificationMessage.objects.filter(notification_id__in=world.accepted)
+    found = set(rows.values_list("notification_id", flat=True))
+    for key in set(world.accepted) - found:
+        yield f"lost: notification {key} was accepted and is not there"
+    for key, channel, status, notification in rows.values_list(
+        "pk", "channel", "status", "notification_id"
+    ):
+        taken = world.network.taken[key]
+        if status == MessageStatus.PENDING:
+            yield f"lost: message {key} waits for ever"
+        if status in _BURIED and key not in buried:
+            yield f"lost: message {key} is {status} without a dead letter"
+        if channel != "email":
+            continue
+        if status in _ARRIVED and not taken:
+            yield f"untrue: message {key} is {status}, and never arrived"
+        if taken > 1 + doubts[key]:
+            yield f"sent twice: message {key} arrived {taken} times, with {doubts[key]} doubts"
+        if taken and not doubts[key] and status not in _ARRIVED:
+            yield f"untrue: message {key} is {status}, and arrived"
+        if notification in world.cancelled and taken and not doubts[key]:
+            yield f"taken back, and sent: message {key}"
+
+
+def _doubts() -> Counter[int]:
+    """How often it was noted of each message that nobody knows whether it arrived."""
+    found: Counter[int] = Counter()
+    for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
+        found[key] += reason in _DOUBTS
+    uncertain = DeliveryAttempt.objects.filter(verdict="uncertain")
+    for key in uncertain.values_list("message_id", flat=True):
+        found[key] += 1
+    return found
+
+
+def _stories(world: World) -> Iterator[str]:
+    """No worker that lives and beats is taken for dead, and none comes to a standstill."""
+    reasons = dict(WorkerProcess.objects.values_list("owner", "ended_reason"))
+    for name in world.stuck:
+        yield f"stuck: {name} was ended by its watchdog: {reasons.get(name, '')}"
+    if world.disturbed:
+        return
+    for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
+        if reason in _DOUBTS:
+            yield f"taken over from a living worker: message {key} ({reason})"
+
+
+def _caps(world: World) -> Iterator[str]:
+    """Nobody is told more often than a cap allows."""
+    capped = NotificationMessage.objects.filter(
+        notification__category_id__in=_ids_of("sim-capped"), status__in=_ARRIVED
+    )
+    told: dict[int, set[int]] = defaultdict(set)
+    for user, key in capped.values_list("user_id", "pk"):
+        told[user or 0].add(key)
+    for user, keys in told.items():
+        if len(keys) > CAP:
+            yield f"over the cap: person {user} was told {len(keys)} times"
+    del world
+
+
+def _ids_of(key: str) -> list[int]:
+    return list(Category.objects.filter(key=key).values_list("pk", flat=True))
+
+
+def _digests(world: World) -> Iterator[str]:
+    """Each bucket goes out once."""
+    buckets = DigestBucket.objects.count()
+    closed = DigestBucket.objects.exclude(closed_at=None).count()
+    sent = Notification.objects.filter(source="digest").count()
+    if (buckets, closed, sent) != (3, 3, 3):
+        yield f"digests: {buckets} buckets, {closed} closed, {sent} sent"
+    del world
+
+
+def _permits(world: World) -> Iterator[str]:
+    """A worker that has ended in good order has every permit back."""
+    for worker in world.finished:
+        if worker.desk.permits.used:
+            yield f"permits leaked: {worker.owner} has {worker.desk.permits.used} in use"
+
+
+def _leases(world: World) -> Iterator[str]:
+    """Nothing is left in the queue."""
+    left = DeliveryBatch.objects.count()
+    if left:
+        yield f"left in the queue: {left} batches"
+    del world

@@ -1,0 +1,119 @@
+"""SQLite on the baton: each statement and commit is a port, and locks are waited for in its time.
+
+A killed process's connections are closed by whoever kills it, which rolls back what they had open.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from carillon.sim.baton import Baton, Killed
+
+_BUSY_S = 5.0
+_AGAIN_S = 0.05
+_LABEL = 48
+_SAVEPOINT = re.compile(r"s\d+_x\d+")  # named after the thread, which differs from run to run
+
+
+class FileLocks:
+    """`carillon.sqlite.filelock` on the baton: the lock that writers queue for."""
+
+    def __init__(self, baton: Baton) -> None:
+        self._baton = baton
+        self._holder: dict[str, int] = {}
+        self._next = 1_000_000
+
+    def take(self, path: str, seconds: float) -> int | None:
+        """Locks a file; None when somebody else had it all the time."""
+        if not self._baton.is_inside():
+            return 0
+        if not self._baton.wait(lambda: path not in self._holder, seconds, "write lock"):
+            return None
+        self._next += 1
+        self._holder[path] = self._next
+        number, process = self._next, self._baton.current.process
+        process.on_kill.append(lambda: self.drop(number))
+        return number
+
+    def drop(self, file: int) -> None:
+        """Unlocks it."""
+        self._holder = {path: holder for path, holder in self._holder.items() if holder != file}
+
+
+def connection_class(baton: Baton) -> type[sqlite3.Connection]:
+    """The class of connections in a simulation."""
+
+    def port(sql: str) -> None:
+        if baton.is_inside():
+            baton.step(_SAVEPOINT.sub("s", " ".join(sql[:_LABEL].split())))
+
+    def patiently(call: Callable[[], Any]) -> Any:
+        """Waits where SQLite's own lock is somebody else's, as its busy handler does."""
+        until = baton.now_s + _BUSY_S
+        while True:
+            try:
+                return call()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or not baton.is_inside() or baton.now_s >= until:
+                    raise
+                baton.wait(lambda: False, _AGAIN_S, "busy")
+
+    class SimCursor(sqlite3.Cursor):
+        """A cursor whose statements are ports."""
+
+        def execute(self, sql: str, *args: Any) -> Any:
+            port(sql)
+            return patiently(partial(super().execute, sql, *args))
+
+        def executemany(self, sql: str, *args: Any) -> Any:
+            port(sql)
+            return patiently(partial(super().executemany, sql, *args))
+
+    classes: dict[type, type] = {sqlite3.Cursor: SimCursor}
+
+    class SimConnection(sqlite3.Connection):
+        """A connection whose statements and commits are ports."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs["timeout"] = 0.0
+            super().__init__(*args, **kwargs)
+            if baton.is_inside():
+                baton.current.process.on_kill.append(self.close)
+
+        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+            """A cursor of the class that was asked for, with ports."""
+            _check_alive(baton)
+            if factory not in classes:  # Django's wrapper: its `super()` is then SimCursor
+                classes[factory] = type("SimWrapper", (factory, SimCursor), {})
+            return super().cursor(classes[factory])
+
+        def execute(self, *args: Any) -> Any:
+            """A statement on a cursor of its own."""
+            return self.cursor().execute(*args)
+
+        def executemany(self, *args: Any) -> Any:
+            """The same for many rows."""
+            return self.cursor().executemany(*args)
+
+        def commit(self) -> None:
+            """A port before it and one after: the answer may be lost."""
+            port("COMMIT")
+            patiently(super().commit)
+            if baton.is_inside():
+                baton.step("committed")
+
+        def rollback(self) -> None:
+            """No port: what ends a transaction after a fault is not interrupted."""
+            _check_alive(baton)
+            super().rollback()
+
+    return SimConnection
+
+
+def _check_alive(baton: Baton) -> None:
+    if baton.is_inside() and not baton.current.process.alive:
+        raise Killed

@@ -1,0 +1,91 @@
+"""A fake mail service: it is slow, hangs, refuses, lies about what it took, and breaks off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from carillon.sim.baton import Baton
+from notifications.delivery.base import Capabilities, NotificationChannelProvider
+from notifications.delivery.registry import PROVIDERS, provider_class
+from notifications.domain.channels import Channel
+from notifications.domain.messages import OutboundMessage, SendResult, Verdict
+
+KEY = "smtp"
+"""The provider key that the fake stands in for."""
+_PATH = "carillon.sim.network:SimMail"
+
+
+class Network:
+    """What the fake service was given in one run.
+
+    calm: nothing fails and nothing hangs.
+    """
+
+    def __init__(self, baton: Baton, *, calm: bool, slow: bool) -> None:
+        #: How often each message was really taken, by its id.
+        self.taken: Counter[int] = Counter()
+        #: Of those, how often the service then said that it had not.
+        self.denied: Counter[int] = Counter()
+        #: When calls took a message (virtual s), in order.
+        self.times: list[float] = []
+        self._baton = baton
+        self._calm = calm
+        self._slow = slow
+
+    def take(self, message: OutboundMessage) -> None:
+        """Notes that a message has arrived."""
+        self.taken[message.message_id] += 1
+        self.times.append(self._baton.now_s)
+
+    async def answer(self, message: OutboundMessage) -> SendResult:
+        """One message's fate, drawn from the run's seed."""
+        draw = self._baton.random.random
+        await asyncio.sleep(draw() * (12.0 if self._slow and draw() < 0.4 else 0.2))
+        fate = 0.0 if self._calm else draw()
+        if fate < 0.75:
+            self.take(message)
+            await asyncio.sleep(draw() * 0.1)
+            return SendResult(Verdict.SENT, provider_message_id=f"sim-{message.message_id}")
+        if fate < 0.85:
+            return SendResult(Verdict.RETRY, error="busy", error_code="busy")
+        if fate < 0.88:
+            return SendResult(Verdict.FAILED, error="no such mailbox", error_code="mailbox")
+        if fate < 0.92:
+            if draw() < 0.5:
+                self.take(message)
+            return SendResult(Verdict.UNCERTAIN, error="broken off", error_code="broken_off")
+        if fate < 0.95:
+            self.take(message)
+            raise ConnectionResetError("the service broke off")
+        await asyncio.sleep(3600)  # it hangs: the call's time-out ends this
+        raise AssertionError
+
+
+class SimMail(NotificationChannelProvider):
+    """The fake service as a provider."""
+
+    key = KEY
+    capabilities = Capabilities(channel=Channel.EMAIL, batch_size=4, concurrency=4)
+    network: ClassVar[Network]
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Not called: `send_batch` is."""
+        raise NotImplementedError
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Every address is good."""
+        return bool(recipient)
+
+    async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
+        """One result each, in order."""
+        return [await self.network.answer(message) for message in messages]
+
+
+def install(network: Network) -> None:
+    """Has the provider key carried by the fake, for the rest of the process."""
+    SimMail.network = network
+    PROVIDERS[KEY] = _PATH
+    provider_class.cache_clear()

@@ -1,0 +1,302 @@
+"""What one seed does: people are told things while workers die, stop and come back.
+
+A web process accepts and takes back, two workers deliver, two schedulers close digests and look
+after the upkeep, and an operator kills and stops processes at random steps. After that everything
+is left alone until nothing waits, and `checks` holds the outcome against what may be.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from carillon.sim.baton import Baton, Process
+from carillon.sim.network import KEY, Network
+from carillon.sim.threads import run_loop
+from directory.models import User
+from notifications.domain.channels import Priority
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import MessageStatus
+from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.request import Terms
+from notifications.models import (
+    Category,
+    CrashPolicy,
+    DigestBucket,
+    DigestItem,
+    Notification,
+    NotificationMessage,
+)
+from notifications.services import digests, expiring, rescheduling
+from notifications.services.cancelling import cancel_waiting
+from notifications.worker import Worker
+
+PEOPLE = 5
+CAP = 2
+"""Messages of the capped category that one person may get a day."""
+STARTED = datetime(2030, 5, 1, 9, 0, tzinfo=UTC)
+_QUIET_S = 1.0
+_LONGEST_S = 900.0
+_CATEGORIES = ("sim-plain", "sim-hold", "sim-capped")
+_BROKEN = (DatabaseError,)
+
+
+@dataclass
+class Plan:
+    """What a seed's generator chose.
+
+    calm: no provider fails. faults: kills and stops, by the step at which they come.
+    """
+
+    calm: bool
+    slow: bool
+    requests: int
+    cancels: bool
+    faults: dict[int, str]
+
+    @classmethod
+    def of(cls, chance: random.Random) -> Plan:
+        """Draws a plan."""
+        quiet = chance.random() < 0.3
+        kinds = ("kill", "kill", "stop", "stop")
+        count = 0 if quiet else chance.randint(1, 4)
+        return cls(
+            calm=chance.random() < 0.35,
+            slow=chance.random() < 0.5,
+            requests=chance.randint(4, 9),
+            cancels=chance.random() < 0.6,
+            faults={chance.randint(150, 2_500): chance.choice(kinds) for _ in range(count)},
+        )
+
+
+@dataclass
+class World:
+    """A run: its processes, and what was asked for and answered."""
+
+    baton: Baton
+    network: Network
+    plan: Plan
+    workers: dict[str, tuple[Process, Worker]] = field(default_factory=dict)
+    #: Keys of notifications that a caller was told are accepted, or taken back.
+    accepted: list[int] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    finished: list[Worker] = field(default_factory=list)
+    #: Workers that their watchdogs ended.
+    stuck: list[str] = field(default_factory=list)
+    senders_left: int = 0
+    over: bool = False
+    #: A worker was killed or stopped.
+    disturbed: bool = False
+    count: int = 0
+
+    def now(self) -> datetime:
+        """The machine's clock."""
+        return STARTED + timedelta(seconds=self.baton.now_s)
+
+
+def lay_ground() -> None:
+    """The people and categories of every run, once, in the database that runs copy."""
+    for key in _CATEGORIES:
+        hold = key == "sim-hold"
+        Category.objects.create(
+            key=key,
+            name=key,
+            crash_policy=CrashPolicy.HOLD if hold else CrashPolicy.RESEND,
+            caps=[{"limit": CAP, "window_s": 86_400, "channel": ""}] if key == "sim-capped" else [],
+        )
+    for number in range(PEOPLE):
+        User.objects.create(username=f"sim{number}", email=f"sim{number}@example.com")
+    people = list(User.objects.order_by("pk"))
+    plain = Category.objects.get(key="sim-plain")
+    for number, user in enumerate(people[:3]):
+        bucket = DigestBucket.objects.create(
+            user=user,
+            channel="in_app",
+            frequency="daily",
+            period="daily:2030-05-01",
+            closes_at=STARTED + timedelta(seconds=2 + number),
+            created_at=STARTED,
+        )
+        DigestItem.objects.create(
+            bucket=bucket,
+            message_id=10_000_000 + number,
+            notification_id=10_000_000 + number,
+            category_id=plain.pk,
+            at=STARTED,
+            summary={"title": "T", "body": "B"},
+        )
+
+
+def start(world: World) -> None:
+    """Makes the threads of a run."""
+    web, first, second = (Process(name) for name in ("web", "beat-1", "beat-2"))
+    world.senders_left = 2
+    for number in range(2):
+        world.baton.spawn(web, f"request-{number}", lambda: _send(world))
+    for process in (first, second):
+        world.baton.spawn(process, "rounds", lambda: _keep_up(world))
+    for _ in range(2):
+        _hire(world)
+    world.baton.spawn(Process("operator"), "faults", lambda: _watch(world))
+    world.baton.at_step = lambda: _strike(world)
+
+
+def _hire(world: World) -> None:
+    world.count += 1
+    name = f"worker-{world.count}"
+    process = Process(name)
+
+    def live() -> None:
+        worker = Worker(name=name, end=lambda _code: _end(world, name, process))
+        world.workers[name] = (process, worker)
+        try:
+            run_loop(world.baton, worker.main())
+            world.finished.append(worker)
+        finally:
+            connection.close()
+
+    world.baton.spawn(process, "main", live)
+
+
+def _end(world: World, name: str, process: Process) -> None:
+    """A worker's watchdog ended it."""
+    world.stuck.append(name)
+    world.ended.add(name)
+    world.disturbed = True
+    world.baton.kill(process)
+
+
+def _send(world: World) -> None:
+    """Requests of one client: sends, and now and then takes one back."""
+    chance = world.baton.random
+    people = list(User.objects.order_by("pk").values_list("pk", flat=True))
+    categories = {row.key: row for row in Category.objects.filter(key__in=_CATEGORIES)}
+    for _ in range(world.plan.requests):
+        world.baton.wait(lambda: False, chance.random() * 2, "client")
+        category = categories[chance.choice(_CATEGORIES)]
+        channels = chance.choice((("email",), ("email",), ("in_app",), ("email", "in_app")))
+        chosen = chance.sample(people, chance.randint(1, 4))
+        try:
+            made = accept(
+                _intent(category, chance.choice(list(Priority))),
+                [Target(user_id=user, channels=channels) for user in chosen],
+                now=world.now(),
+            )
+        except _BROKEN:
+            continue
+        world.accepted += made.notification_keys
+        if world.plan.cancels and chance.random() < 0.5:
+            world.baton.wait(lambda: False, chance.random(), "client")
+            _take_back(world, chance.choice(made.notification_keys))
+    world.senders_left -= 1
+    connection.close()
+
+
+def _take_back(world: World, key: int) -> None:
+    try:
+        cancel_waiting(Notification.objects.get(pk=key), by="sim", now=world.now(), only_whole=True)
+    except (Conflict, *_BROKEN):
+        return
+    world.cancelled.append(key)
+
+
+def _intent(category: Any, priority: Priority) -> Intent:
+    terms = Terms(
+        template_path="",
+        channels=(),
+        priority=None,
+        category=category.key,
+        context={},
+        scheduled_at=None,
+        expires_at=None,
+        collapse_key=None,
+        ordering_key=None,
+    )
+    return Intent(
+        terms=terms,
+        priority=priority,
+        category_id=category.pk,
+        category_key=category.key,
+        template_version_id=None,
+        source=f"key:{category.pk}",
+        text={"title": "Title", "message": "Body"},
+    )
+
+
+def _keep_up(world: World) -> None:
+    """A scheduler: the rounds that any process may run at any time."""
+    rounds: list[Callable[[], object]] = [
+        lambda: digests.close_due(now=world.now()),
+        lambda: expiring.expire_waiting(now=world.now()),
+        lambda: rescheduling.retry_stuck(now=world.now()),
+    ]
+    while not world.over:
+        for call in rounds:
+            try:
+                call()
+            except _BROKEN:
+                connection.close()
+        world.baton.wait(lambda: world.over, 4.0, "beat")
+    connection.close()
+
+
+def _strike(world: World) -> None:
+    """The fault that is due at this step, if one is."""
+    kind = world.plan.faults.pop(world.baton.steps, None)
+    if kind is not None:
+        _disturb(world, kind)
+
+
+def _disturb(world: World, kind: str) -> None:
+    living = [name for name in world.workers if name not in world.ended]
+    if not living:
+        return
+    name = world.baton.random.choice(living)
+    process, _ = world.workers[name]
+    world.disturbed = True
+    if kind == "stop":
+        world.baton.stop(process, world.baton.random.choice((1.0, 6.0, 30.0)))
+        return
+    world.ended.add(name)
+    world.baton.kill(process)
+
+
+def _watch(world: World) -> None:
+    """The operator: replaces workers that died, and ends the run once nothing waits."""
+    while True:
+        world.baton.wait(lambda: False, _QUIET_S, "operator")
+        while world.count - len(world.ended) < 2:
+            _hire(world)
+        late = world.baton.now_s > _LONGEST_S
+        if late or (not world.senders_left and not world.plan.faults and _is_quiet()):
+            break
+        if not world.senders_left and world.plan.faults:
+            _disturb(world, world.plan.faults.popitem()[1])
+    world.over = True
+    for name, (_, worker) in world.workers.items():
+        if name not in world.ended:
+            worker.stop()
+    connection.close()
+
+
+def _is_quiet() -> bool:
+    waiting = NotificationMessage.objects.filter(status=MessageStatus.PENDING)
+    open_ones = DigestBucket.objects.filter(closed_at=None)
+    return not (waiting.exists() or open_ones.exists())
+
+
+ENVIRON = {
+    "CARILLON_EMAIL_PROVIDER": KEY,
+    "CARILLON_LEASE_SECONDS": "5",
+    "CARILLON_CALL_SECONDS": "15",
+    "CARILLON_POLL_SECONDS": "10",
+    "CARILLON_RATE_LIMITS": f"{KEY}=off",
+    "CARILLON_LOG_LEVEL": "ERROR",
+}
+"""The settings of a run. Polls are rare, for each costs real time."""

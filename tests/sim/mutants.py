@@ -1,0 +1,172 @@
+"""Planted faults, each a mistake that the engine's rules forbid. The simulation must find all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from notifications.domain import limits
+from notifications.models import DigestBucket, frequency
+from notifications.queue import batches, heartbeat, permits, takeover
+from notifications.queue.leases import Held
+
+
+def no_fence() -> None:
+    """A worker that lost its lease records as if it still had it."""
+    real = batches.hold
+
+    def hold(leases: Sequence[Any], owner: str) -> Held:
+        real(leases, owner)
+        for lease in leases:
+            lease.lost = False
+        every = frozenset(lease.batch_id for lease in leases)
+        return Held(every, frozenset(), frozenset())
+
+    batches.hold = hold
+
+
+def record_before_send() -> None:
+    """Messages are recorded as sent before they are handed over."""
+    from notifications import flights
+    from notifications.domain.messages import SendResult, Verdict
+
+    def fly(self: Any, going: Sequence[Any]) -> None:
+        for item in going:
+            item.lease.unrecorded += 1
+            self._settled(item, SendResult(Verdict.SENT))
+        for item in going:
+            self.loose = [*getattr(self, "loose", ()), self._task(item)]
+
+    def task(self: Any, item: Any) -> Any:
+        import asyncio
+
+        async def send() -> None:
+            await self._handover.hand_over(
+                item.provider, [item.outbound], timeout_s=15, on_results=lambda *_: None
+            )
+
+        return asyncio.get_running_loop().create_task(send())
+
+    flights.Desk._task = task
+    flights.Desk.fly = fly
+
+
+def lost_renewal() -> None:
+    """The heartbeat lists the worker, and renews no lease."""
+    heartbeat.batches = type("Batches", (), {"renew": lambda *_: None, "SURE_PART": 1e6})
+    batches.surely_until = lambda _leases: float("inf")
+
+
+def limit_off_by_one() -> None:
+    """A cap lets one message more through."""
+    real = limits.is_spent
+
+    def is_spent(entries: Any, limit: Any, **more: Any) -> bool:
+        return real(entries, limit._replace(most=limit.most + 1), **more)
+
+    frequency.is_spent = is_spent
+    from notifications.policy import facts
+
+    facts.is_spent = is_spent
+
+
+def permit_leaked() -> None:
+    """A dispatch that does not use its permits keeps them."""
+    permits.Reservation.close = lambda self: None
+
+
+def double_close() -> None:
+    """Whoever closes a digest does not look whether it is closed."""
+    from notifications.services import digests
+
+    def close(keys: Sequence[int], *, now: Any) -> int:
+        with transaction.atomic():
+            buckets = list(DigestBucket.objects.filter(pk__in=keys).order_by("closes_at", "id"))
+            groups = digests._groups([bucket.pk for bucket in buckets])
+            digests._send(buckets, groups, now=now, test=False)
+        return len(buckets)
+
+    digests._close = close
+
+
+def living_lease_taken() -> None:
+    """A sweep takes over what another worker has leased and renews."""
+    from notifications.queue import sqlite
+
+    sqlite._LEFT = sqlite._LEFT.replace("lease_until <= ?", "? IS NOT NULL")
+    real = takeover._owners
+
+    def owners(**more: Any) -> Any:
+        found = real(**more)
+        return takeover._Owners(found.ended, None, found.forgotten)
+
+    takeover._owners = owners
+    sqlite.claim_abandoned.__globals__["_LEFT"] = sqlite._LEFT
+
+
+def journal_not_read() -> None:
+    """A takeover takes what stands in the journal for surely not sent."""
+    real = takeover._free_rest
+
+    def free_rest(dead: Any) -> None:
+        dead.rest[:] = sorted({*dead.rest, *dead.journalled})
+        dead.journalled.clear()
+        real(dead)
+
+    takeover._free_rest = free_rest
+
+
+def no_recheck() -> None:
+    """The journal does not look whether a message was taken back meanwhile."""
+    from notifications import pipeline
+
+    pipeline._still_allowed = lambda ready: list(ready)
+
+
+def retry_without_batch() -> None:
+    """What is to be tried again is put into no batch."""
+    from notifications.recording import record
+
+    real = record.batches.put
+    calls = []
+
+    def put(made: Any) -> Any:
+        calls.append(1)
+        ids = real(made)
+        if any(batch.due_at for batch in made):
+            batches.statements().delete(ids)
+        return ids
+
+    record.batches = type("Batches", (), {**vars(batches), "put": staticmethod(put)})
+
+
+def cancel_without_lock() -> None:
+    """Who takes a message back does not ask whether a worker has it."""
+    from notifications.services import cancelling
+
+    cancelling.in_hand = lambda _message: False
+
+
+def reused_pid() -> None:
+    """A process that lives is taken for one that has ended."""
+    from notifications.infra import processes
+
+    processes.has_ended = lambda name: True
+
+
+ALL = (
+    no_fence,
+    record_before_send,
+    lost_renewal,
+    limit_off_by_one,
+    permit_leaked,
+    double_close,
+    living_lease_taken,
+    journal_not_read,
+    no_recheck,
+    retry_without_batch,
+    cancel_without_lock,
+    reused_pid,
+)
