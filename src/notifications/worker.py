@@ -83,9 +83,7 @@ class Worker:
         now = clock.monotonic()
         self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
         self._database_ok_from = now
-        self.watchdog = Watchdog(
-            owner=self.owner, lanes=self.lanes, doing=self._doing, end=end
-        )
+        self.watchdog = Watchdog(owner=self.owner, lanes=self.lanes, doing=self._doing, end=end)
 
     # -- doors ---------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ SUBCOMMANDS = {
     "kill-switch": "Stop and resume deliveries.",
     "bench": "Measure, beside a baseline in the same run.",
     "chaos": "Kill workers and count what arrived.",
+    "sim": "Run the engine under a seeded scheduler, with crashes between any steps.",
     "docs": "Write or check the generated pages.",
 }
 

@@ -1,1 +1,13 @@
 """The engine's own code under a seeded scheduler: every interleaving can be run again."""
+
+from __future__ import annotations
+
+SETTINGS = {
+    "email_provider": "smtp",
+    "lease_seconds": "5",
+    "call_seconds": "15",
+    "poll_seconds": "10",
+    "rate_limits": "smtp=off",
+    "log_level": "ERROR",
+}
+"""The settings of a run, without their CARILLON_. Polls are rare, for each costs real time."""

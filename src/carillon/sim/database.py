@@ -5,6 +5,7 @@ A killed process's connections are closed by whoever kills it, which rolls back 
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 from collections.abc import Callable
@@ -44,76 +45,89 @@ class FileLocks:
         self._holder = {path: holder for path, holder in self._holder.items() if holder != file}
 
 
-def connection_class(baton: Baton) -> type[sqlite3.Connection]:
-    """The class of connections in a simulation."""
+class SimCursor(sqlite3.Cursor):
+    """A cursor whose statements are ports."""
 
-    def port(sql: str) -> None:
-        if baton.is_inside():
-            baton.step(_SAVEPOINT.sub("s", " ".join(sql[:_LABEL].split())))
+    def execute(self, sql: str, *args: Any) -> Any:
+        """Runs a statement once the baton comes back."""
+        _port(sql)
+        return _patiently(partial(super().execute, sql, *args))
 
-    def patiently(call: Callable[[], Any]) -> Any:
-        """Waits where SQLite's own lock is somebody else's, as its busy handler does."""
-        until = baton.now_s + _BUSY_S
-        while True:
-            try:
-                return call()
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or not baton.is_inside() or baton.now_s >= until:
-                    raise
-                baton.wait(lambda: False, _AGAIN_S, "busy")
-
-    class SimCursor(sqlite3.Cursor):
-        """A cursor whose statements are ports."""
-
-        def execute(self, sql: str, *args: Any) -> Any:
-            port(sql)
-            return patiently(partial(super().execute, sql, *args))
-
-        def executemany(self, sql: str, *args: Any) -> Any:
-            port(sql)
-            return patiently(partial(super().executemany, sql, *args))
-
-    classes: dict[type, type] = {sqlite3.Cursor: SimCursor}
-
-    class SimConnection(sqlite3.Connection):
-        """A connection whose statements and commits are ports."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs["timeout"] = 0.0
-            super().__init__(*args, **kwargs)
-            if baton.is_inside():
-                baton.current.process.on_kill.append(self.close)
-
-        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-            """A cursor of the class that was asked for, with ports."""
-            _check_alive(baton)
-            if factory not in classes:  # Django's wrapper: its `super()` is then SimCursor
-                classes[factory] = type("SimWrapper", (factory, SimCursor), {})
-            return super().cursor(classes[factory])
-
-        def execute(self, *args: Any) -> Any:
-            """A statement on a cursor of its own."""
-            return self.cursor().execute(*args)
-
-        def executemany(self, *args: Any) -> Any:
-            """The same for many rows."""
-            return self.cursor().executemany(*args)
-
-        def commit(self) -> None:
-            """A port before it and one after: the answer may be lost."""
-            port("COMMIT")
-            patiently(super().commit)
-            if baton.is_inside():
-                baton.step("committed")
-
-        def rollback(self) -> None:
-            """No port: what ends a transaction after a fault is not interrupted."""
-            _check_alive(baton)
-            super().rollback()
-
-    return SimConnection
+    def executemany(self, sql: str, *args: Any) -> Any:
+        """The same for many rows."""
+        _port(sql)
+        return _patiently(partial(super().executemany, sql, *args))
 
 
-def _check_alive(baton: Baton) -> None:
-    if baton.is_inside() and not baton.current.process.alive:
+class SimConnection(sqlite3.Connection):
+    """A connection whose statements and commits are ports. It ends with its process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "timeout": 0.0})
+        if _run.baton.is_inside():
+            _run.baton.current.process.on_kill.append(self.close)
+
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        """A cursor of the class that was asked for, with ports."""
+        _check_alive()
+        return super().cursor(_with_ports(factory))
+
+    def execute(self, *args: Any) -> Any:
+        """A statement on a cursor of its own."""
+        return self.cursor().execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        """The same for many rows."""
+        return self.cursor().executemany(*args)
+
+    def commit(self) -> None:
+        """A port before it and one after: the answer may be lost."""
+        _port("COMMIT")
+        _patiently(super().commit)
+        _port("committed")
+
+    def rollback(self) -> None:
+        """No port: what ends a transaction after a fault is not interrupted."""
+        _check_alive()
+        super().rollback()
+
+
+class _Run:
+    baton: Baton
+
+
+_run = _Run()
+
+
+def use(baton: Baton) -> None:
+    """Has every connection of this process run on a baton."""
+    _run.baton = baton
+
+
+@functools.cache
+def _with_ports(factory: type[sqlite3.Cursor]) -> type[sqlite3.Cursor]:
+    """Django's wrapper calls `super()`, which is then SimCursor."""
+    return SimCursor if factory is sqlite3.Cursor else type("Sim", (factory, SimCursor), {})
+
+
+def _port(sql: str) -> None:
+    if _run.baton.is_inside():
+        _run.baton.step(_SAVEPOINT.sub("s", " ".join(sql[:_LABEL].split())))
+
+
+def _patiently(call: Callable[[], Any]) -> Any:
+    """Waits where SQLite's own lock is somebody else's, as its busy handler does."""
+    baton = _run.baton
+    until = baton.now_s + _BUSY_S
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or not baton.is_inside() or baton.now_s >= until:
+                raise
+            baton.wait(lambda: False, _AGAIN_S, "busy")
+
+
+def _check_alive() -> None:
+    if _run.baton.is_inside() and not _run.baton.current.process.alive:
         raise Killed

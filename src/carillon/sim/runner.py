@@ -1,9 +1,11 @@
 """Runs seeds, each in a forked process of its own, from a copy of a migrated database.
 
-    python -m carillon.sim.runner TEMPLATE MUTANT FIRST COUNT STRIDE
+    python -m carillon.sim.runner ground
+    python -m carillon.sim.runner run TEMPLATE MUTANT FIRST COUNT STRIDE
 
-Writes one JSON line a seed. The parent has Django loaded and nothing else started, so every seed
-begins from the same state.
+The first lays out what runs need in the database of the environment. The second writes one JSON
+line a seed; its parent has Django loaded and nothing else started, so every seed begins from the
+same state.
 """
 
 from __future__ import annotations
@@ -18,23 +20,28 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import django
+from django.db import connection, connections
+
+django.setup()
+
+from carillon.sim import checks, database, network, scenario, threads  # noqa: E402 -- after setup
+from carillon.sim.baton import Baton  # noqa: E402
+from carillon.sqlite import filelock  # noqa: E402
+from notifications.infra import ports, processes, wakeups  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where the system has one
-_REAL_S = 8.0
+_REAL_S = 60.0
 
 
 def run_seed(seed: int, template: Path, mutate: Callable[[], object]) -> dict[str, Any]:
     """Runs one seed in this process; what went wrong, and how it went."""
-    from django.db import connections
-
-    from carillon.sim import checks, network, scenario
-    from carillon.sim.baton import Baton
 
     folder = Path(tempfile.mkdtemp(prefix="carillon-sim-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
@@ -74,20 +81,16 @@ def run_seed(seed: int, template: Path, mutate: Callable[[], object]) -> dict[st
 @contextlib.contextmanager
 def installed(world: Any) -> Iterator[None]:
     """Every port on the run's baton."""
-    from carillon.sim import threads
-    from carillon.sim.database import FileLocks, connection_class
-    from carillon.sim.scenario import STARTED
-    from carillon.sqlite import filelock
-    from notifications.infra import ports, processes, wakeups
 
-    baton, locks = world.baton, FileLocks(world.baton)
+    baton, locks = world.baton, database.FileLocks(world.baton)
+    database.use(baton)
     filelock.take, filelock.drop = locks.take, locks.drop
     processes.has_ended = lambda name: name in world.ended
     wakeups.listening_socket = lambda *_, **__: None
-    wakeups._publish = lambda _lanes: None  # noqa: SLF001 -- other processes are woken by polls
+    wakeups._publish = _tell_nobody
     with ports.installed(
         monotonic=lambda: 1_000.0 + baton.now_s,
-        utc_now=lambda: STARTED + timedelta(seconds=baton.now_s),
+        utc_now=lambda: scenario.STARTED + timedelta(seconds=baton.now_s),
         chance=baton.random.random,
         bits=baton.random.getrandbits,
         token=lambda size: f"{baton.random.getrandbits(8 * size):0{2 * size}x}",
@@ -96,9 +99,13 @@ def installed(world: Any) -> Iterator[None]:
         Event=lambda: threads.SimEvent(baton),
         Condition=lambda: threads.SimCondition(baton),
         one_thread=lambda name: threads.SimExecutor(baton, name),
-        SQLiteConnection=connection_class(baton),
+        SQLiteConnection=database.SimConnection,
     ):
         yield
+
+
+def _tell_nobody(lanes: Iterable[str]) -> None:
+    """Wake-ups of other processes are lost: their polls find the work."""
 
 
 def forked(seed: int, template: Path, mutate: Callable[[], object]) -> dict[str, Any]:
@@ -127,28 +134,33 @@ def forked(seed: int, template: Path, mutate: Callable[[], object]) -> dict[str,
     return found
 
 
-def warm_up() -> None:
-    """Imports what a run uses, so that no seed pays for it."""
-    django.setup()
-    logging.disable(logging.CRITICAL)
-    from carillon.sim import checks, network, scenario, threads
-
-    del checks, network, scenario, threads
-
-
 def main(words: list[str]) -> None:
     """See the module."""
-    template, mutant = Path(words[0]), words[1]
-    first, count, stride = map(int, words[2:5])
-    warm_up()
-    mutate: Callable[[], object] = lambda: None  # noqa: E731
-    if mutant:
-        from importlib import import_module
-
-        module, _, name = mutant.partition(":")
-        mutate = getattr(import_module(module), name)
+    logging.disable(logging.CRITICAL)
+    if words[0] == "ground":
+        lay_ground()
+        return
+    template, mutant = Path(words[1]), words[2]
+    first, count, stride = map(int, words[3:6])
     for seed in range(first, first + count, stride):
-        print(json.dumps(forked(seed, template, mutate)), flush=True)
+        sys.stdout.write(json.dumps(forked(seed, template, _mutation(mutant))) + "\n")
+        sys.stdout.flush()
+
+
+def _mutation(mutant: str) -> Callable[[], object]:
+    if not mutant:
+        return lambda: None
+    module, _, name = mutant.partition(":")
+    found: Callable[[], object] = getattr(import_module(module), name)
+    return found
+
+
+def lay_ground() -> None:
+    """The rows of every run, in one file: a copy takes no journal along."""
+
+    scenario.lay_ground()
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 
 from carillon.sim.baton import Baton, Process
-from carillon.sim.network import KEY, Network
+from carillon.sim.network import Network
 from carillon.sim.threads import run_loop
 from directory.models import User
 from notifications.domain.channels import Priority
@@ -40,6 +40,7 @@ PEOPLE = 5
 CAP = 2
 """Messages of the capped category that one person may get a day."""
 STARTED = datetime(2030, 5, 1, 9, 0, tzinfo=UTC)
+LEASE_S = 5.0
 _QUIET_S = 1.0
 _LONGEST_S = 900.0
 _CATEGORIES = ("sim-plain", "sim-hold", "sim-capped")
@@ -50,7 +51,8 @@ _BROKEN = (DatabaseError,)
 class Plan:
     """What a seed's generator chose.
 
-    calm: no provider fails. faults: kills and stops, by the step at which they come.
+    calm: no provider fails. faults: by the step at which they come, `kill`, `stop` or `relay` (one
+    worker is stopped past its lease, and the one that took over is killed when it comes back).
     """
 
     calm: bool
@@ -63,14 +65,14 @@ class Plan:
     def of(cls, chance: random.Random) -> Plan:
         """Draws a plan."""
         quiet = chance.random() < 0.3
-        kinds = ("kill", "kill", "stop", "stop")
+        kinds = ("kill", "kill", "stop", "relay")
         count = 0 if quiet else chance.randint(1, 4)
         return cls(
             calm=chance.random() < 0.35,
             slow=chance.random() < 0.5,
-            requests=chance.randint(4, 9),
+            requests=chance.randint(2, 5),
             cancels=chance.random() < 0.6,
-            faults={chance.randint(150, 2_500): chance.choice(kinds) for _ in range(count)},
+            faults={chance.randint(100, 1_500): chance.choice(kinds) for _ in range(count)},
         )
 
 
@@ -89,6 +91,8 @@ class World:
     finished: list[Worker] = field(default_factory=list)
     #: Workers that their watchdogs ended.
     stuck: list[str] = field(default_factory=list)
+    #: Workers that die at a time: the time, and the one that is spared.
+    later: list[tuple[float, str]] = field(default_factory=list)
     senders_left: int = 0
     over: bool = False
     #: A worker was killed or stopped.
@@ -153,6 +157,8 @@ def _hire(world: World) -> None:
     process = Process(name)
 
     def live() -> None:
+        if world.over:
+            return
         worker = Worker(name=name, end=lambda _code: _end(world, name, process))
         world.workers[name] = (process, worker)
         try:
@@ -247,24 +253,32 @@ def _keep_up(world: World) -> None:
 
 
 def _strike(world: World) -> None:
-    """The fault that is due at this step, if one is."""
+    """The fault that is due at this step, or at this time, if one is."""
     kind = world.plan.faults.pop(world.baton.steps, None)
     if kind is not None:
         _disturb(world, kind)
+    while world.later and world.later[0][0] <= world.baton.now_s:
+        _, spared = world.later.pop(0)
+        _disturb(world, "kill", spared=spared)
 
 
-def _disturb(world: World, kind: str) -> None:
-    living = [name for name in world.workers if name not in world.ended]
+def _disturb(world: World, kind: str, *, spared: str = "") -> None:
+    living = [name for name in world.workers if name not in world.ended and name != spared]
     if not living:
         return
-    name = world.baton.random.choice(living)
+    chance = world.baton.random
+    name = chance.choice(living)
     process, _ = world.workers[name]
     world.disturbed = True
-    if kind == "stop":
-        world.baton.stop(process, world.baton.random.choice((1.0, 6.0, 30.0)))
+    if kind == "kill":
+        world.ended.add(name)
+        world.baton.kill(process)
         return
-    world.ended.add(name)
-    world.baton.kill(process)
+    seconds = chance.choice((1.0, 6.0, 30.0)) if kind == "stop" else LEASE_S + chance.random() * 3
+    world.baton.stop(process, seconds)
+    if kind == "relay":
+        world.later.append((world.baton.now_s + seconds + chance.random(), name))
+        world.later.sort()
 
 
 def _watch(world: World) -> None:
@@ -274,7 +288,8 @@ def _watch(world: World) -> None:
         while world.count - len(world.ended) < 2:
             _hire(world)
         late = world.baton.now_s > _LONGEST_S
-        if late or (not world.senders_left and not world.plan.faults and _is_quiet()):
+        busy = world.senders_left or world.plan.faults or world.later
+        if late or (not busy and _is_quiet()):
             break
         if not world.senders_left and world.plan.faults:
             _disturb(world, world.plan.faults.popitem()[1])
@@ -289,14 +304,3 @@ def _is_quiet() -> bool:
     waiting = NotificationMessage.objects.filter(status=MessageStatus.PENDING)
     open_ones = DigestBucket.objects.filter(closed_at=None)
     return not (waiting.exists() or open_ones.exists())
-
-
-ENVIRON = {
-    "CARILLON_EMAIL_PROVIDER": KEY,
-    "CARILLON_LEASE_SECONDS": "5",
-    "CARILLON_CALL_SECONDS": "15",
-    "CARILLON_POLL_SECONDS": "10",
-    "CARILLON_RATE_LIMITS": f"{KEY}=off",
-    "CARILLON_LOG_LEVEL": "ERROR",
-}
-"""The settings of a run. Polls are rare, for each costs real time."""

@@ -35,9 +35,7 @@ class SimThread:
 
     def start(self) -> None:
         """Starts it; it runs when its turn comes."""
-        self._strand = self._baton.spawn(
-            self._process, self.name, self._call, daemon=self._daemon
-        )
+        self._strand = self._baton.spawn(self._process, self.name, self._call, daemon=self._daemon)
         self.ident = self._strand.number
 
     def is_alive(self) -> bool:
