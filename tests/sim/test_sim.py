@@ -32,7 +32,7 @@ def test_a_seed_goes_the_same_way_again():
 
 def test_a_fault_is_shown_with_the_steps_that_led_to_it(monkeypatch):
     answer = {"seed": 7, "faults": ["lost: message 3"], "trail": ["0.1 web: COMMIT"], "steps": 9}
-    monkeypatch.setattr("carillon.sim.runs.run", lambda *_: [answer])
+    monkeypatch.setattr("carillon.sim.runs.run", lambda *_, **__: [answer])
 
     said = CliRunner().invoke(command, ["--seed", "7", "--json"])
 

@@ -13,19 +13,20 @@ import click
 @click.option("--seed", type=click.IntRange(0, 2**31), help="One seed, with its interleaving.")
 @click.option("--seeds", type=click.IntRange(1, 100_000), help="So many seeds, from --first on.")
 @click.option("--first", type=click.IntRange(0, 2**31), default=1, show_default=True)
+@click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="sqlite")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def command(seed: int | None, seeds: int | None, first: int, as_json: bool) -> None:
+def command(seed: int | None, seeds: int | None, first: int, database: str, as_json: bool) -> None:
     """Run the engine under a seeded scheduler: workers die, stop and come back between any steps.
 
-    A seed always runs the same way. The command fails when anything is lost, sent twice without a
-    doubt on record, told untruly, or never ends.
+    On SQLite a seed always runs the same way. The command fails when anything is lost, sent twice
+    without a doubt on record, told untruly, or never ends.
     """
     from carillon.sim.runs import run
 
     if (seed is None) == (seeds is None):
         raise click.UsageError("give --seed N, or --seeds N")
     began = time.monotonic()
-    answers = run(first if seed is None else seed, seeds or 1)
+    answers = run(first if seed is None else seed, seeds or 1, database=database)
     wrong = [answer for answer in answers if answer["faults"]]
     for answer in wrong[:10]:
         _show(answer, with_trail=seed is not None)

@@ -8,6 +8,7 @@ SETTINGS = {
     "call_seconds": "15",
     "poll_seconds": "10",
     "rate_limits": "smtp=off",
+    "database_lock_seconds": "0.5",
     "log_level": "ERROR",
 }
 """The settings of a run, without their CARILLON_. Polls are rare, for each costs real time."""

@@ -11,13 +11,17 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 _STEP_S = 0.0002
 _TRAIL = 400
+_PATIENCE_S = 0.02
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -57,6 +61,9 @@ class Strand:
     deadline: float | None = None
     ended: bool = False
     label: str = "start"
+    #: Since when it is in a call that may be held up by another thread (real time).
+    outside_since: float | None = None
+    is_detached: bool = False
 
 
 class Baton:
@@ -82,6 +89,8 @@ class Baton:
         self._numbers = itertools.count(1)
         self._local = threading.local()
         self._done = threading.Event()
+        self._holder: Strand | None = None
+        self._guard = threading.RLock()
 
     # -- threads ---------------------------------------------------------------------------------
 
@@ -151,6 +160,43 @@ class Baton:
         self._check(strand)
         return ready()
 
+    def outside(self, call: Callable[[], T], label: str) -> T:
+        """A port, and a call that may wait for what another thread holds, in a server's lock. After
+        a moment of real time the others go on without it.
+
+        Raises:
+            Killed: the process of the calling thread was killed.
+        """
+        self.step(label)
+        strand = self.current
+        strand.outside_since = time.monotonic()
+        try:
+            return call()
+        finally:
+            self._come_back(strand)
+            self._check(strand)
+
+    def _come_back(self, strand: Strand) -> None:
+        with self._guard:
+            strand.outside_since = None
+            if not strand.is_detached:
+                return
+            strand.is_detached = False
+            if self._holder is None:
+                self._holder = strand
+                return
+        strand.turn.acquire()
+
+    def _go_on_without(self) -> None:
+        """Takes the baton from a thread whose call is held up."""
+        with self._guard:
+            strand = self._holder
+            since = strand.outside_since if strand is not None else None
+            if strand is None or since is None or time.monotonic() - since < _PATIENCE_S:
+                return
+            strand.is_detached = True
+            self._hand_on()
+
     def kill(self, process: Process) -> None:
         """Ends a process at once, as SIGKILL does: none of its threads does anything any more."""
         self.trail.append(f"{self.now_s:9.4f} KILL {process.name}")
@@ -173,8 +219,11 @@ class Baton:
             BaseException: what a thread of a living process raised.
         """
         self._hand_on()
-        if not self._done.wait(real_seconds):
-            raise Stuck(f"{self.current_labels()} after {real_seconds:g} s of real time")
+        until = time.monotonic() + real_seconds
+        while not self._done.wait(_PATIENCE_S):
+            self._go_on_without()
+            if time.monotonic() > until:
+                raise Stuck(f"{self.current_labels()} after {real_seconds:g} s of real time")
         if self.failure is not None:
             raise self.failure
 
@@ -199,7 +248,8 @@ class Baton:
         strand.ready = strand.deadline = None
 
     def _switch(self, strand: Strand) -> None:
-        chosen = self._choose()
+        with self._guard:
+            chosen = self._holder = self._choose()
         if chosen is strand:
             return
         if chosen is not None:
@@ -207,7 +257,8 @@ class Baton:
         strand.turn.acquire()
 
     def _hand_on(self) -> None:
-        chosen = self._choose()
+        with self._guard:
+            chosen = self._holder = self._choose()
         if chosen is not None:
             chosen.turn.release()
 
@@ -222,6 +273,8 @@ class Baton:
             self._done.set()
             return None
         while not (able := [strand for strand in self._strands if self._can_run(strand)]):
+            if any(strand.is_detached for strand in self._strands):
+                return None  # whoever comes back goes on
             moments = [moment for strand in self._strands if (moment := _wakes_at(strand))]
             if not moments:
                 self._give_up(Stuck(f"nothing can go on: {self.current_labels()}"))
@@ -230,6 +283,8 @@ class Baton:
         return self.random.choice(able) if len(able) > 1 else able[0]
 
     def _can_run(self, strand: Strand) -> bool:
+        if strand.is_detached:
+            return False
         if not strand.process.alive:
             return True  # to end
         if strand.process.stopped_until > self.now_s:

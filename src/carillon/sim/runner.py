@@ -4,8 +4,9 @@
     python -m carillon.sim.runner run TEMPLATE MUTANT FIRST COUNT STRIDE
 
 The first lays out what runs need in the database of the environment. The second writes one JSON
-line a seed; its parent has Django loaded and nothing else started, so every seed begins from the
-same state.
+line a seed. It copies TEMPLATE, a SQLite file, for each; an empty one stands for the PostgreSQL of
+the environment. Its parent has Django loaded and nothing else started, so every seed begins from
+the same state.
 """
 
 from __future__ import annotations
@@ -31,51 +32,68 @@ from django.db import connection, connections
 
 django.setup()
 
-from carillon.sim import checks, database, network, scenario, threads  # noqa: E402 -- after setup
+from carillon.sim import checks, database, network, postgres, scenario, threads  # noqa: E402 -- after setup
 from carillon.sim.baton import Baton  # noqa: E402
 from carillon.sqlite import filelock  # noqa: E402
-from notifications.infra import ports, processes, wakeups  # noqa: E402
+from notifications.infra import clock, ports, processes, wakeups  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where the system has one
 _REAL_S = 60.0
 
 
-def run_seed(seed: int, template: Path, mutate: Callable[[], object]) -> dict[str, Any]:
-    """Runs one seed in this process; what went wrong, and how it went."""
+def run_seed(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, Any]:
+    """Runs one seed in this process; what went wrong, and how it went.
 
+    template: the SQLite file to copy; empty for PostgreSQL.
+    """
     folder = Path(tempfile.mkdtemp(prefix="carillon-sim-", dir=MEMORY if MEMORY.is_dir() else None))
+    baton = Baton(seed)
+    plan = scenario.Plan.of(baton.random)
+    net = network.Network(baton, calm=plan.calm, slow=plan.slow)
+    world = scenario.World(baton, net, plan)
+    network.install(net)
     try:
-        path = folder / "sim.sqlite3"
-        shutil.copyfile(template, path)
-        connections.settings["default"]["NAME"] = str(path)
-        connections.close_all()
-        baton = Baton(seed)
-        plan = scenario.Plan.of(baton.random)
-        net = network.Network(baton, calm=plan.calm, slow=plan.slow)
-        world = scenario.World(baton, net, plan)
-        network.install(net)
-        faults: list[str] = []
-        with installed(world):
-            mutate()
-            scenario.start(world)
-            try:
-                baton.run(_REAL_S)
-            except Exception as error:
-                faults.append(f"{type(error).__name__}: {error}")
-                if not isinstance(error, RuntimeError):
-                    traceback.print_exception(error)
-            else:
-                faults += checks.wrong(world)
-        return {
-            "seed": seed,
-            "faults": faults,
-            "steps": baton.steps,
-            "checksum": baton.checksum,
-            "messages": len(world.accepted),
-            "trail": list(baton.trail) if faults else [],
-        }
+        with _database(template, folder, world), installed(world):
+            faults = _run(world, mutate)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "seed": seed,
+        "faults": faults,
+        "steps": baton.steps,
+        "checksum": baton.checksum,
+        "messages": len(world.accepted),
+        "trail": list(baton.trail) if faults else [],
+    }
+
+
+def _run(world: scenario.World, mutate: Callable[[], object]) -> list[str]:
+    mutate()
+    scenario.start(world)
+    try:
+        world.baton.run(_REAL_S)
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+    return checks.wrong(world)
+
+
+@contextlib.contextmanager
+def _database(template: str, folder: Path, world: scenario.World) -> Iterator[None]:
+    """A database of the run's own."""
+    settings = connections.settings["default"]
+    connections.close_all()
+    if template:
+        settings["NAME"] = str(folder / "sim.sqlite3")
+        shutil.copyfile(template, settings["NAME"])
+        yield
+        return
+    name = f"sim{os.getpid()}"
+    with postgres.clone(settings, name) as admin:
+        postgres.use(world.baton, admin)
+        with clock.reading(world.now):  # the server's own clock knows nothing of ours
+            yield
+        connections.close_all()
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextlib.contextmanager
@@ -108,7 +126,7 @@ def _tell_nobody(lanes: Iterable[str]) -> None:
     """Wake-ups of other processes are lost: their polls find the work."""
 
 
-def forked(seed: int, template: Path, mutate: Callable[[], object]) -> dict[str, Any]:
+def forked(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, Any]:
     """Runs one seed in a forked process."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -140,7 +158,7 @@ def main(words: list[str]) -> None:
     if words[0] == "ground":
         lay_ground()
         return
-    template, mutant = Path(words[1]), words[2]
+    template, mutant = words[1], words[2]
     first, count, stride = map(int, words[3:6])
     for seed in range(first, first + count, stride):
         sys.stdout.write(json.dumps(forked(seed, template, _mutation(mutant))) + "\n")
@@ -159,6 +177,8 @@ def lay_ground() -> None:
     """The rows of every run, in one file: a copy takes no journal along."""
 
     scenario.lay_ground()
+    if connection.vendor != "sqlite":
+        return
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

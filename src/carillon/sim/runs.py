@@ -15,24 +15,31 @@ from carillon.sim import SETTINGS
 
 
 def run(
-    first: int, count: int, *, mutant: str = "", until_fault: bool = False
+    first: int,
+    count: int,
+    *,
+    mutant: str = "",
+    until_fault: bool = False,
+    database: str = "sqlite",
 ) -> list[dict[str, Any]]:
     """Runs `count` seeds from `first` on; the answers, by seed.
 
     Args:
+        database: `sqlite`, where seeds replay exactly, or `postgres`.
         mutant: `module:function`, called before each run: a fault that is to be found.
         until_fault: end with the first seed that goes wrong.
 
     Raises:
         RuntimeError: a process of the run failed.
     """
-    with ground("sqlite", redis=False, **SETTINGS) as place:
-        template = Path(place.environ["CARILLON_DATA_DIR"]) / "carillon.sqlite3"
+    with ground(database, redis=False, **SETTINGS) as place:
+        file = Path(place.environ["CARILLON_DATA_DIR"]) / "carillon.sqlite3"
+        template = str(file) if database == "sqlite" else ""
         environ = {**place.environ, "PYTHONHASHSEED": "0"}
         words = [sys.executable, "-m", "carillon.sim.runner"]
         subprocess.run([*words, "ground"], env=environ, check=True, timeout=60)
         found = []
-        started = _start([*words, "run", str(template), mutant], first, count, place, environ)
+        started = _start([*words, "run", template, mutant], first, count, place, environ)
         for answer in _answers(started):
             found.append(answer)
             if until_fault and answer["faults"]:
