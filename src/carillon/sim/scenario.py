@@ -27,6 +27,7 @@ from notifications.intake.request import Terms
 from notifications.models import (
     Category,
     CrashPolicy,
+    DeliveryBatch,
     DigestBucket,
     DigestItem,
     Notification,
@@ -303,4 +304,5 @@ def _watch(world: World) -> None:
 def _is_quiet() -> bool:
     waiting = NotificationMessage.objects.filter(status=MessageStatus.PENDING)
     open_ones = DigestBucket.objects.filter(closed_at=None)
-    return not (waiting.exists() or open_ones.exists())
+    # A batch without open messages, whose worker died, is found by the next sweep.
+    return not (waiting.exists() or open_ones.exists() or DeliveryBatch.objects.exists())
