@@ -19,10 +19,10 @@ from hypothesis import settings
 from carillon.servers import PostgresServer, RedisServer
 from notifications import shared_rows
 from notifications.delivery.services import use_troubled
+from notifications.features.operations import health_probes
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
 from notifications.rendering import meter, usage, versions
-from notifications.services import health_probes
 
 # The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
 settings.register_profile("seeded", derandomize=True, deadline=None)

@@ -56,7 +56,7 @@ class CarillonCelery(Celery):
     def send_task(self, name: str, *args: Any, **options: Any) -> Any:
         """Hands a task to the broker; without one it is written down, and a worker runs it."""
         from notifications.conf import environment  # noqa: PLC0415 -- Django is ready only now
-        from notifications.services.queued_tasks import enqueue  # noqa: PLC0415 -- see above
+        from notifications.features.background.queued_tasks import enqueue  # noqa: PLC0415 -- see above
 
         if environment().redis_url:
             return super().send_task(name, *args, **options)
@@ -137,8 +137,8 @@ def _log_as_everywhere(**_: Any) -> None:
 
 def _note_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
     """Tells health of a task that failed for good. Rounds are noted in their loop's row."""
-    from notifications.services.queued_tasks import note_failure  # noqa: PLC0415 -- see above
-    from notifications.services.round_tasks import RoundTask  # noqa: PLC0415 -- see above
+    from notifications.features.background.queued_tasks import note_failure  # noqa: PLC0415 -- see above
+    from notifications.features.background.round_tasks import RoundTask  # noqa: PLC0415 -- see above
 
     if not isinstance(sender, RoundTask) and not sender.request.is_eager:
         note_failure(sender.name, exception)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from notifications.domain.channels import Lane
-from notifications.services.standing import Standing
+from notifications.features.upkeep.service import Standing
 from notifications.worker import Worker
 
 log = structlog.get_logger("carillon.celery")

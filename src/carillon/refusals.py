@@ -14,8 +14,8 @@ from carillon.middleware import REQUEST_ID, harden, request_id_of
 from carillon.security_log import LINK_PATH
 from notifications.api.errors import Overloaded, Unavailable
 from notifications.api.response import JsonAnswer
+from notifications.features.operations.health import unanswered
 from notifications.infra import clock
-from notifications.services.health import unanswered
 from notifications.web.errors import answer_of
 
 log = structlog.get_logger("carillon.web")

@@ -1,7 +1,7 @@
 """BroadcastBatchProcessor: the batch processor of the source documents, at their address.
 
 Its constants are the defaults of its methods, so that a subclass changes them. The work is
-`services/broadcast_batches.py`'s, as for `BroadcastService`.
+`features/broadcasts/delivery/batches.py`'s, as for `BroadcastService`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 from celery import shared_task
 
 from notifications.delivery.retry import listed_policy
-from notifications.infra import clock
-from notifications.services import broadcast_batches
-from notifications.services.broadcast import (
+from notifications.features.broadcasts.delivery import batches as broadcast_batches
+from notifications.features.broadcasts.documented import (
     Answer,
     BroadcastService,
     documented_errors,
@@ -22,6 +21,7 @@ from notifications.services.broadcast import (
     send_answer,
     size_of,
 )
+from notifications.infra import clock
 
 __all__ = [
     "BroadcastBatchProcessor",

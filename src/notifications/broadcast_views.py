@@ -33,9 +33,9 @@ from notifications.api.errors import problem_response
 from notifications.api.response import CSV_TYPE, FileAnswer
 from notifications.api.route import ApiRequest, Download, Handler, Query
 from notifications.domain.errors import CarillonError
+from notifications.features.broadcasts.documented import BATCH_SIZE, BroadcastService
 from notifications.infra import clock
 from notifications.models import Broadcast
-from notifications.services.broadcast import BATCH_SIZE, BroadcastService
 
 _FORM = "/api/admin/broadcasts/"
 """Errors have the form of this address, wherever the project mounts the view set."""

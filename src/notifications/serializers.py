@@ -14,15 +14,15 @@ from rest_framework import serializers
 
 from directory.models import User
 from notifications.domain.errors import InvalidRequest
+from notifications.features.access.authentication import caller_of_user
+from notifications.features.broadcasts.body import read_new
+from notifications.features.broadcasts.queries import broadcast_answer, detail, recipient_answer
+from notifications.features.broadcasts.service import BroadcastDesk
+from notifications.features.scheduling.schemas import CancelScheduledAnswer, ScheduledAnswer
+from notifications.features.scheduling.service import ScheduleService, status_answer
 from notifications.infra import clock
 from notifications.intake.schedule import parse_schedule
 from notifications.models import Broadcast, BroadcastRecipient, Notification
-from notifications.services.access import caller_of_user
-from notifications.services.broadcast_body import read_new
-from notifications.services.broadcast_desk import BroadcastDesk
-from notifications.services.broadcast_pages import broadcast_answer, detail, recipient_answer
-from notifications.services.schedule_answers import CancelScheduledAnswer, ScheduledAnswer
-from notifications.services.schedules import ScheduleService, status_answer
 
 __all__ = [
     "BroadcastDetailSerializer",

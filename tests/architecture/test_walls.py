@@ -24,6 +24,10 @@ CONTRACTS = {contract["id"]: contract for contract in LINTER["contracts"]}
 
 PLANTED = {
     "layers": ("notifications/intake/accept.py", "notifications.recording.record"),
+    "features": (
+        "notifications/features/access/service.py",
+        "notifications.features.sending.service",
+    ),
     "domain": ("notifications/domain/errors.py", "msgspec"),
     "pure": ("notifications/policy/decide.py", "django"),
     "providers": ("notifications/delivery/providers/email/smtp.py", "notifications.models"),

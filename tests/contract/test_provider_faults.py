@@ -13,7 +13,7 @@ from notifications.delivery.base import call_safely
 from notifications.delivery.registry import PROVIDERS, provider_class
 from notifications.domain.callers import SYSTEM
 from notifications.domain.messages import Content, OutboundMessage, Verdict
-from notifications.services.providers import ProviderService
+from notifications.features.providers.service import ProviderService
 from notifications.testing.faults import (
     FAULT_VERDICTS,
     FAULTS,

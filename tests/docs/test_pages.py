@@ -11,8 +11,8 @@ import pytest
 
 from carillon.cli import SUBCOMMANDS, carillon
 from carillon.settings.environment import Environment
+from notifications.features.operations import metrics
 from notifications.infra import telemetry
-from notifications.services import metrics
 from tests.docs.codes import ROOT
 
 GENERATED = {"docs/reference/api.md"}

@@ -37,7 +37,7 @@ from notifications.models import Category, Notification, NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.runs import deliver_rows
-from notifications.services.digests import close_due
+from notifications.features.upkeep.digests import close_due
 
 me = sys.argv[1]
 now = [datetime(2030, 5, 1, 12, 0, tzinfo=UTC) + timedelta(seconds=int(me))]
@@ -73,7 +73,7 @@ from notifications.models import *
 from notifications.policy.facts import DIGEST_SOURCE
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services.digests import close_due
+from notifications.features.upkeep.digests import close_due
 
 end = [datetime(2030, 5, 2, tzinfo=UTC)]
 

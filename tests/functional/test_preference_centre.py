@@ -47,7 +47,7 @@ print(json.dumps(links))
 SAVED = """
 import json, msgspec
 from directory.models import User
-from notifications.services.preferences import preferences_of
+from notifications.features.preferences.service import preferences_of
 print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="@@name@@").pk))))
 """
 

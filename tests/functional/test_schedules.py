@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
-from notifications.services.schedules import ScheduleService
+from notifications.features.scheduling.service import ScheduleService
 
 start = datetime.fromisoformat("{START.isoformat()}")
 people = [
@@ -54,7 +54,7 @@ from notifications.domain.channels import Lane
 from notifications.infra import clock
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services.schedule_rounds import ScheduleRounds
+from notifications.features.upkeep.rounds import ScheduleRounds
 from notifications.tasks import process_scheduled_notifications, retry_failed_notifications
 
 kind, me = sys.argv[1:]

@@ -19,8 +19,8 @@ SET_UP = """
 from notifications.domain.callers import SYSTEM
 from notifications.infra import clock
 from notifications.models import StatusEvent
-from notifications.services.webhook_answers import WebhookBody
-from notifications.services.webhooks import WebhookService
+from notifications.features.webhooks.schemas import WebhookBody
+from notifications.features.webhooks.service import WebhookService
 WebhookService().create(body=WebhookBody(url={url!r}), caller=SYSTEM)
 at = clock.now()
 StatusEvent.objects.write(
@@ -31,7 +31,7 @@ TELL = """
 import django
 django.setup()
 from notifications.infra import clock
-from notifications.services.telling import tell_due
+from notifications.features.webhooks.deliver import tell_due
 print(tell_due(now=clock.now()), flush=True)
 """
 LEASES_END = """

@@ -18,7 +18,7 @@ import sys
 import django
 django.setup()
 from notifications.rendering.versions import precompile, version_of
-from notifications.services.template import TemplateService
+from notifications.features.templates.service import TemplateService
 print(precompile() > 0, flush=True)
 for path in sys.stdin:
     template, version = TemplateService().find(path=path.strip())
@@ -29,7 +29,7 @@ for path in sys.stdin:
 PUBLISH = """
 from notifications.domain.callers import SYSTEM
 from notifications.models import NotificationTemplate
-from notifications.services.template import TemplateService
+from notifications.features.templates.service import TemplateService
 row = NotificationTemplate.objects.filter(path={path!r}).first()
 body = {{"push_template": {text!r}, "status": "published"}}
 if row is None:
@@ -40,7 +40,7 @@ else:
 AGAIN = """
 from notifications.domain.callers import SYSTEM
 from notifications.models import NotificationTemplate
-from notifications.services.template import TemplateService
+from notifications.features.templates.service import TemplateService
 row = NotificationTemplate.objects.get(path={path!r})
 TemplateService().{action}(identifier=row.pk, caller=SYSTEM{more})
 """

@@ -19,7 +19,7 @@ STATE = """
 import json, msgspec
 from directory.models import User
 from notifications.models import ConsentRecord, SandboxMessage
-from notifications.services.preferences import preferences_of
+from notifications.features.preferences.service import preferences_of
 user = User.objects.get(username="student1")
 ledger = list(ConsentRecord.objects.filter(source="one_click").values_list("purpose", "ip"))
 wishes = msgspec.to_builtins(preferences_of(user.pk))

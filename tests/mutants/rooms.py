@@ -12,7 +12,7 @@ SHARES = {
     "queue": 30,
     "recording": 30,
     "delivery/retry.py": 15,
-    "services": 65,
+    "features": 65,
 }
 """Mutants of a run, for each room."""
 
@@ -33,7 +33,7 @@ _OF_ALL = (
     "tests/architecture/test_documented_surface.py",
     "tests/integration/services",
 )
-_OF_SERVICES = (
+_OF_FEATURES = (
     "tests/unit/services",
     "tests/integration/broadcasts",
     "tests/integration/schedules",
@@ -64,37 +64,37 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "continue",
     ): "later occurrences are later still",
     (
-        "src/notifications/services/broadcast_rounds.py",
+        "src/notifications/features/broadcasts/delivery/rounds.py",
         "break",
         "continue",
     ): "the time that is over stays over",
     (
-        "src/notifications/services/broadcast_retry.py",
+        "src/notifications/features/broadcasts/delivery/retry.py",
         "break",
         "continue",
     ): "the time that is over stays over",
     (
-        "src/notifications/services/digests.py",
+        "src/notifications/features/upkeep/digests.py",
         "break",
         "continue",
     ): "the rounds that are left find nothing more to close",
     (
-        "src/notifications/services/broadcast_clearing.py",
+        "src/notifications/features/broadcasts/delivery/clearing.py",
         "break",
         "continue",
     ): "the time that is over stays over",
     (
-        "src/notifications/services/notification_list.py",
+        "src/notifications/features/sending/queries.py",
         "if first is None or last is None:",
         "if first is None and last is None:",
     ): "rows without a first have no last",
     (
-        "src/notifications/services/items.py",
+        "src/notifications/features/background/items.py",
         "if len(keys) < at_once or (not found and self.failures == failures):",
         "if len(keys) != at_once or (not found and self.failures == failures):",
     ): "there are never more keys than were asked for",
     (
-        "src/notifications/services/telling.py",
+        "src/notifications/features/webhooks/deliver.py",
         "while clock.monotonic() < stop_at:",
         "while clock.monotonic() <= stop_at:",
     ): "a reading of the clock meets that very moment by chance",
@@ -120,14 +120,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
 def modules_of(room: str) -> list[Path]:
     """The modules of a room that the tests on SQLite run."""
     place = SOURCE / room
-    found = [place] if place.is_file() else sorted(place.glob("*.py"))
+    found = [place] if place.is_file() else sorted(place.rglob("*.py"))
     return [path for path in found if path.name not in {"__init__.py", *_OTHER_DATABASE}]
 
 
 def tests_for(rooms: Iterable[str]) -> list[str]:
     """The files of tests that try the mutants of those rooms: recording which lines they run takes
     minutes, and those of other rooms hardly ever see such a mutant first."""
-    places = [*_OF_ALL, *(_OF_SERVICES if "services" in rooms else ())]
+    places = [*_OF_ALL, *(_OF_FEATURES if "features" in rooms else ())]
     return [
         path.as_posix()
         for place in map(Path, places)

@@ -20,9 +20,9 @@ from directory.models import (
     TutorAssignment,
     User,
 )
+from notifications.features.broadcasts.delivery.launch import begin, put_messages, take_snapshot
 from notifications.infra import clock
 from notifications.models import Broadcast
-from notifications.services.broadcast_launch import begin, put_messages, take_snapshot
 
 _AT_ONCE = 5_000
 _TIERS = ("free", "silver", "gold")

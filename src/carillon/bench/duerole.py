@@ -9,9 +9,9 @@ from typing import Any
 
 from directory.models import User
 from notifications.domain.callers import SYSTEM
+from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import NotificationMessage
-from notifications.services.schedules import ScheduleService
 
 _CALLS = 20
 _SOON_S = 5.0

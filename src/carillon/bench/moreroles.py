@@ -16,11 +16,11 @@ from jinja2 import DictLoader, Environment
 from carillon.bench import content
 from directory.models import ContactPoint, Device, User
 from notifications.domain.callers import SYSTEM
+from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
 from notifications.infra.http import HttpClient
 from notifications.models import ApiKey, DeliveryBatch, NotificationMessage
 from notifications.rendering.render import CompiledVersion, compile_version
-from notifications.services.notification import NotificationService
 
 _GAP_S = 0.05
 _AT_ONCE = 100

@@ -19,6 +19,9 @@ from directory.models import ContactPoint, Group, GroupMembership, User
 from notifications.domain.broadcast_lifecycle import OVER, RecipientState
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.broadcasts import actions
+from notifications.features.broadcasts.delivery.launch import carry_on
+from notifications.features.broadcasts.delivery.upkeep import check_counts, keep_broadcasts
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -29,9 +32,6 @@ from notifications.models import (
     NotificationMessage,
     change_status,
 )
-from notifications.services import broadcast_actions as actions
-from notifications.services.broadcast_launch import carry_on
-from notifications.services.broadcast_upkeep import check_counts, keep_broadcasts
 from notifications.worker import Worker
 
 _AT_ONCE = 5_000

@@ -26,7 +26,7 @@ def command() -> None:
 def create(username: str, email: str, password_stdin: bool) -> None:
     """Make an administrator. On a terminal the password is asked; else one is generated."""
     setup_django()
-    from notifications.services.administrators import AdministratorService
+    from notifications.features.access.administrators import AdministratorService
 
     given = _password(password_stdin)
     made = AdministratorService().create(
@@ -41,7 +41,7 @@ def create(username: str, email: str, password_stdin: bool) -> None:
 def password(username: str, password_stdin: bool) -> None:
     """Change the password of USERNAME."""
     setup_django()
-    from notifications.services.administrators import AdministratorService
+    from notifications.features.access.administrators import AdministratorService
 
     given = _password(password_stdin)
     made = AdministratorService().change_password(username=username, password=given, caller=CALLER)

@@ -13,7 +13,7 @@ from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
-    from notifications.services.dead_letters import LetterFilter, ManyAnswer
+    from notifications.features.dead_letters.service import LetterFilter, ManyAnswer
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 500
@@ -82,7 +82,7 @@ def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> LetterFilte
 
 
 def _filter_of(*, channel: str, provider: str, code: str, template: str) -> LetterFilter:
-    from notifications.services.dead_letters import LetterFilter
+    from notifications.features.dead_letters.service import LetterFilter
 
     return LetterFilter(channel=channel, provider=provider, code=code, template_path=template)
 
@@ -119,9 +119,9 @@ def _report(done: str, count: int, named: int, as_json: bool) -> None:
 @as_json
 def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) -> None:
     """Send them again, each on its original template version: ids, what matches, or all."""
+    from notifications.features.dead_letters.service import DeadLetterService
     from notifications.infra import wakeups
     from notifications.services import OperationsService
-    from notifications.services.dead_letters import DeadLetterService
 
     wanted, service = _wanted(ids, everything, **given), DeadLetterService()
     if wanted is None:
@@ -145,8 +145,8 @@ def discard(
     ids: tuple[int, ...], everything: bool, reason: str, as_json: bool, **given: str
 ) -> None:
     """Close them for good: ids, what matches, or all."""
+    from notifications.features.dead_letters.service import DeadLetterService
     from notifications.services import OperationsService
-    from notifications.services.dead_letters import DeadLetterService
 
     wanted, service = _wanted(ids, everything, **given), DeadLetterService()
     if wanted is None:
@@ -171,8 +171,8 @@ def discard(
 @as_json
 def settle(ids: tuple[int, ...], outcome: str, reason: str, as_json: bool) -> None:
     """Say what became of messages in doubt; `replay` sends them again instead."""
+    from notifications.features.dead_letters.service import DeadLetterService
     from notifications.infra import wakeups
-    from notifications.services.dead_letters import DeadLetterService
 
     answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
     wakeups.flush()

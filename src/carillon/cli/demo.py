@@ -36,8 +36,8 @@ def refuse_in_production(*, force: bool) -> None:
 def load_demo(*, quiet: bool) -> None:
     """Loads what is missing of the demo data, and prints a generated password once."""
     from notifications.conf import environment
-    from notifications.services.administrators import check_password
-    from notifications.services.demo import DemoService
+    from notifications.features.access.administrators import check_password
+    from notifications.features.operations.demo import DemoService
 
     password = environment().admin_password
     if password and environment().production:

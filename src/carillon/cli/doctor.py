@@ -14,7 +14,7 @@ from carillon.cli import setup_django
 from carillon.cli.doctor_settings import Finding, settings
 
 if TYPE_CHECKING:
-    from notifications.services.health import CheckAnswer
+    from notifications.features.operations.health import CheckAnswer
 
 
 _MENDS = {
@@ -34,8 +34,8 @@ _MENDS = {
 
 def _health() -> Iterator[Finding]:
     """What `/health` says, check by check; a database that is away or not migrated is told once."""
+    from notifications.features.operations.health import NOT_MIGRATED, health
     from notifications.infra import clock
-    from notifications.services.health import NOT_MIGRATED, health
 
     checks = health(now=clock.now(), in_full=lambda: True).checks
     away = checks["database"].reason
@@ -106,7 +106,7 @@ def _email() -> Finding:
 
 
 def _set_aside() -> Finding:
-    from notifications.services.set_aside import SetAsideService
+    from notifications.features.operations.set_aside import SetAsideService
 
     counts = SetAsideService().counts()
     said = ", ".join(f"{work} {count}" for work, count in counts.items()) or "nothing"
@@ -120,7 +120,7 @@ _NOBODY_TO_ASK = frozenset({"sandbox", "in_app"})
 def _providers() -> Iterator[Finding]:
     """The chosen providers, each asked whether its account is good."""
     from carillon.cli.caller import CALLER
-    from notifications.services.providers import ProviderService
+    from notifications.features.providers.service import ProviderService
 
     service = ProviderService()
     for each in service.providers(caller=CALLER):

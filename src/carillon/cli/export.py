@@ -17,7 +17,7 @@ def command() -> None:
 
 def _lines(what: str) -> None:
     setup_django()
-    from notifications.services.imports import export_lines
+    from notifications.features.people.imports import export_lines
 
     for line in export_lines(what):
         sys.stdout.buffer.write(line + b"\n")
@@ -42,7 +42,7 @@ def user(identifier: str) -> None:
     setup_django()
     import msgspec
 
-    from notifications.services.bundle import bundle_of
+    from notifications.features.people.bundle import bundle_of
 
     bundle = msgspec.json.encode(bundle_of(identifier, caller=CALLER))
     click.echo(msgspec.json.format(bundle, indent=2).decode())

@@ -22,7 +22,7 @@ def command() -> None:
 def create(name: str, scopes: str, kind: str) -> None:
     """Make a key for the service NAME and print it, and nothing else. It is shown this once."""
     setup_django()
-    from notifications.services.api_keys import ApiKeyService
+    from notifications.features.access.service import ApiKeyService
 
     chosen = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     made = ApiKeyService().issue(name=name, scopes=chosen, kind=kind, caller=CALLER)
@@ -33,7 +33,7 @@ def create(name: str, scopes: str, kind: str) -> None:
 def list_() -> None:
     """List all keys, without their texts."""
     setup_django()
-    from notifications.services.api_keys import ApiKeyService
+    from notifications.features.access.service import ApiKeyService
 
     after = 0
     while page := ApiKeyService().list(caller=CALLER, after=after):
@@ -48,7 +48,7 @@ def list_() -> None:
 def revoke(identifier: str) -> None:
     """End the key with this ID at once, for good."""
     setup_django()
-    from notifications.services.api_keys import ApiKeyService
+    from notifications.features.access.service import ApiKeyService
 
     ApiKeyService().revoke(identifier=identifier, caller=CALLER)
     click.echo(f"key {identifier} is revoked")

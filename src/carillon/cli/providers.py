@@ -24,7 +24,7 @@ def list_(as_json: bool) -> None:
     """Every provider; * marks those that are chosen. Secrets are never shown."""
     import msgspec
 
-    from notifications.services.providers import ProviderService
+    from notifications.features.providers.service import ProviderService
 
     found = ProviderService().providers(caller=CALLER)
     if as_json:
@@ -45,7 +45,7 @@ def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
     """Send a test through a provider and print what it answered; exit code 1 unless it took it."""
     import msgspec
 
-    from notifications.services.providers import ProviderService
+    from notifications.features.providers.service import ProviderService
 
     answer = ProviderService().send_test(key=key, to=to, title=title, body=body, caller=CALLER)
     if as_json:
@@ -65,7 +65,7 @@ def breakers(as_json: bool) -> None:
     """Limits and breakers: which services take messages now, and which are left alone."""
     import msgspec
 
-    from notifications.services.breakers import BreakerService
+    from notifications.features.providers.breakers import BreakerService
 
     found = BreakerService().list(after=0, limit=1000, caller=CALLER)
     if as_json:
@@ -82,6 +82,6 @@ def breakers(as_json: bool) -> None:
 @click.argument("service")
 def close(service: str) -> None:
     """Close a service's breaker and end its pause: the next messages go at once."""
-    from notifications.services.breakers import BreakerService
+    from notifications.features.providers.breakers import BreakerService
 
     click.echo(f"{service}: {BreakerService().close(service=service, caller=CALLER).state}")

@@ -164,7 +164,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     from django.db import connections
 
     from notifications.conf import environment
-    from notifications.services.digests import digest_template
+    from notifications.features.upkeep.digests import digest_template
 
     if demo:
         refuse_in_production(force=force)

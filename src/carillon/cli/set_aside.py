@@ -26,7 +26,7 @@ def list_(work: str, limit: int, as_json: bool) -> None:
     """What failed, with its trace in the log, and when it is tried again."""
     import msgspec
 
-    from notifications.services.set_aside import SetAsideService
+    from notifications.features.operations.set_aside import SetAsideService
 
     found = SetAsideService().list(caller=CALLER, work=work, limit=limit)
     if as_json:
@@ -50,7 +50,7 @@ def list_(work: str, limit: int, as_json: bool) -> None:
 def resume(ids: tuple[int, ...], everything: bool, work: str) -> None:
     """Have items tried again at once, by the ids of the list."""
     from notifications.domain.errors import NotFound
-    from notifications.services.set_aside import SetAsideService
+    from notifications.features.operations.set_aside import SetAsideService
 
     service = SetAsideService()
     if bool(ids) == everything:

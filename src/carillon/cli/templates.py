@@ -11,7 +11,7 @@ from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
-    from notifications.services.template_answers import TemplateAnswer
+    from notifications.features.templates.schemas import TemplateAnswer
 
 PAGE = 200
 as_json = click.option(
@@ -35,7 +35,7 @@ def check(path: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from notifications.services.template import TemplateService
+    from notifications.features.templates.service import TemplateService
 
     service, broken, found = TemplateService(), 0, []
     for row in _templates(path):
@@ -60,7 +60,7 @@ def usage(path: str, days: int, as_json: bool) -> None:
     """How many messages each template was rendered for, by channel and language."""
     import msgspec
 
-    from notifications.services.template_usage import TemplateUsageService
+    from notifications.features.templates.usage import TemplateUsageService
 
     found = TemplateUsageService().most_used(caller=CALLER, days=days, path=path)
     if as_json:
@@ -73,7 +73,7 @@ def usage(path: str, days: int, as_json: bool) -> None:
 
 
 def _templates(path: str) -> Iterator[TemplateAnswer]:
-    from notifications.services.template import TemplateService
+    from notifications.features.templates.service import TemplateService
 
     after = 0
     while page := TemplateService().templates(caller=CALLER, path=path, after=after, limit=PAGE):

@@ -18,9 +18,13 @@ def command(username: str, kind: str, scopes: str, revoke: bool) -> None:
     """Print a new token for USERNAME, and nothing else. Those made before stay good."""
     setup_django()
     from directory.models import User
+    from notifications.features.access.authentication import (
+        issue_access,
+        new_drf_token,
+        revoke_drf_tokens,
+    )
     from notifications.infra import clock
     from notifications.models import SCOPES, ApiKey
-    from notifications.services.access import issue_access, new_drf_token, revoke_drf_tokens
 
     user = User.objects.filter(username=username).first()
     if user is None:

@@ -56,8 +56,8 @@ def _run_plain(lanes: list[Lane]) -> None:
     from django.db import connection
 
     from carillon.metrics_port import serve_metrics
+    from notifications.features.upkeep.service import Standing
     from notifications.rendering.versions import precompile
-    from notifications.services.standing import Standing
     from notifications.worker import Worker
 
     serve_metrics()

@@ -13,8 +13,8 @@ from notifications.api.answers import (
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.access import TokenPair, log_in, refresh_tokens
-from notifications.services.api_keys import ApiKeyService, IssuedKeyAnswer
+from notifications.features.access.authentication import TokenPair, log_in, refresh_tokens
+from notifications.features.access.service import ApiKeyService, IssuedKeyAnswer
 
 
 def token(request: ApiRequest) -> TokenAnswer:

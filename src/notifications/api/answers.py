@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from notifications.services.answers import DeadLetterAnswer, StopAnswer
-from notifications.services.api_keys import ApiKeyAnswer
+from notifications.features.access.service import ApiKeyAnswer
+from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Id = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.audience import AudienceService
-from notifications.services.audience_answers import (
+from notifications.features.audiences.schemas import (
     AudienceBody,
     AudienceCountAnswer,
     AudiencePreviewAnswer,
 )
+from notifications.features.audiences.service import AudienceService
 
 
 def count(request: ApiRequest) -> AudienceCountAnswer:

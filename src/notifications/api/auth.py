@@ -8,14 +8,14 @@ from rest_framework.request import Request
 
 from directory.models import User
 from notifications.domain.callers import Caller
-from notifications.infra import clock
-from notifications.services.access import (
+from notifications.features.access.authentication import (
     Unauthenticated,
     caller_of_key_text,
     caller_of_user,
     user_of_drf_token,
     user_of_jwt,
 )
+from notifications.infra import clock
 
 KEY_PREFIX = "ck_"
 

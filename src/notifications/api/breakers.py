@@ -7,7 +7,7 @@ import msgspec
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.breakers import BreakerAnswer, BreakerService
+from notifications.features.providers.breakers import BreakerAnswer, BreakerService
 
 
 class BreakerList(msgspec.Struct, kw_only=True):

@@ -10,8 +10,12 @@ from notifications.api.route import ApiRequest, Download, Query
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.models import Broadcast
-from notifications.services.broadcast_answers import (
+from notifications.features.access.persons import whom
+from notifications.features.access.throttles import count_send
+from notifications.features.broadcasts.copy import duplicate as copy_broadcast
+from notifications.features.broadcasts.export import recipients_csv
+from notifications.features.broadcasts.queries import PAGE_SIZE, list_page, recipient_page
+from notifications.features.broadcasts.schemas import (
     BroadcastCancelAnswer,
     BroadcastDetailAnswer,
     BroadcastDone,
@@ -25,13 +29,9 @@ from notifications.services.broadcast_answers import (
     BroadcastTestAnswer,
     DryRunAnswer,
 )
-from notifications.services.broadcast_copy import duplicate as copy_broadcast
-from notifications.services.broadcast_desk import BroadcastDesk, check_scope
-from notifications.services.broadcast_export import recipients_csv
-from notifications.services.broadcast_pages import PAGE_SIZE, list_page, recipient_page
-from notifications.services.broadcast_trial import send_to_oneself
-from notifications.services.people import whom
-from notifications.services.throttles import count_send
+from notifications.features.broadcasts.service import BroadcastDesk, check_scope
+from notifications.features.broadcasts.trial import send_to_oneself
+from notifications.models import Broadcast
 
 _HIGHEST_PAGE = 10_000_000
 PAGE_NUMBERS = (

@@ -7,7 +7,11 @@ import msgspec
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.conf import environment
-from notifications.services.callbacks import CallbackAnswer, CallbackService, StoredCallbackAnswer
+from notifications.features.receipts.service import (
+    CallbackAnswer,
+    CallbackService,
+    StoredCallbackAnswer,
+)
 
 
 class CallbackList(msgspec.Struct, kw_only=True):

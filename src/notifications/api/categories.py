@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.categories import CategoryService
-from notifications.services.category_body import CategoryAnswer, CategoryList
+from notifications.features.preferences.categories import CategoryService
+from notifications.features.preferences.category_body import CategoryAnswer, CategoryList
 
 
 def categories(request: ApiRequest) -> CategoryList:

@@ -9,7 +9,7 @@ import msgspec
 from notifications.api.answers import Id, Text
 from notifications.api.bodies import check_body
 from notifications.api.route import ApiRequest
-from notifications.services.dead_letters import (
+from notifications.features.dead_letters.service import (
     DeadLetterService,
     LetterFilter,
     ManyAnswer,

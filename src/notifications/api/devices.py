@@ -10,7 +10,7 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.api.whose import person_in_body, person_in_query
-from notifications.services.devices import (
+from notifications.features.people.devices import (
     DeviceAnswer,
     DeviceList,
     DeviceService,
@@ -18,7 +18,7 @@ from notifications.services.devices import (
     VapidAnswer,
     vapid_key,
 )
-from notifications.services.proofs import (
+from notifications.features.people.proofs import (
     CodeBody,
     ProofAnswer,
     ProofBody,

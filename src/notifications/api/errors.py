@@ -26,11 +26,11 @@ from notifications.domain.errors import (
     RenderingBusy,
     TemplateFault,
 )
+from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
+from notifications.features.access.throttles import Throttled
+from notifications.features.receipts.service import CallbackUnverifiable
 from notifications.infra.commits import CommitInDoubt
 from notifications.infra.database_errors import is_away
-from notifications.services.access import KeysUnreachable, Unauthenticated
-from notifications.services.callbacks import CallbackUnverifiable
-from notifications.services.throttles import Throttled
 
 log = structlog.get_logger("carillon.api")
 

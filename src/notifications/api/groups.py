@@ -5,8 +5,8 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.groups import GroupService
-from notifications.services.relation_answers import (
+from notifications.features.people.groups import GroupService
+from notifications.features.people.relation_schemas import (
     GroupAnswer,
     GroupBody,
     GroupList,
@@ -14,7 +14,7 @@ from notifications.services.relation_answers import (
     MembersBody,
     MemberSetBody,
 )
-from notifications.services.user_answers import UserList
+from notifications.features.people.schemas import UserList
 
 
 def groups(request: ApiRequest) -> GroupList:

@@ -9,8 +9,8 @@ from notifications.api.answers import LiveAnswer
 from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest
 from notifications.conf import environment
-from notifications.services.access import Unauthenticated
-from notifications.services.health import HEALTHY, HealthAnswer, health, readiness
+from notifications.features.access.authentication import Unauthenticated
+from notifications.features.operations.health import HEALTHY, HealthAnswer, health, readiness
 
 SEES_STOPS = "operations"
 """The scope that lists stops with their reasons."""

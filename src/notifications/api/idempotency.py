@@ -12,8 +12,8 @@ from notifications.api.errors import KEY_HEADER, problem_response
 from notifications.api.response import JsonAnswer
 from notifications.api.route import ApiRequest, Route
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
+from notifications.features.access.idempotency import Claim, StoredAnswer, answer_once
 from notifications.infra.crypto import body_hash
-from notifications.services.idempotency import Claim, StoredAnswer, answer_once
 
 REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 200

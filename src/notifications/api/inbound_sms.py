@@ -6,7 +6,7 @@ import msgspec
 
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.inbound_sms import InboundSmsAnswer, InboundSmsService
+from notifications.features.receipts.inbound_sms import InboundSmsAnswer, InboundSmsService
 
 
 class InboundSmsList(msgspec.Struct, kw_only=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.answers import JobAnswer, JobCancelAnswer, MemberList
-from notifications.services.notification import NotificationService
+from notifications.features.sending.schemas import JobAnswer, JobCancelAnswer, MemberList
+from notifications.features.sending.service import NotificationService
 
 
 def job(request: ApiRequest) -> JobAnswer:

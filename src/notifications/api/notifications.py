@@ -6,7 +6,9 @@ from typing import Any
 
 from notifications.api.pages import links_to, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.answers import (
+from notifications.features.access.persons import whom
+from notifications.features.access.throttles import count_send
+from notifications.features.sending.schemas import (
     BulkAnswer,
     CancelAnswer,
     ExplainAnswer,
@@ -15,10 +17,8 @@ from notifications.services.answers import (
     SendAnswer,
     StatusAnswer,
 )
-from notifications.services.notification import NotificationService
-from notifications.services.people import whom
-from notifications.services.simulation import SimulateAnswer
-from notifications.services.throttles import count_send
+from notifications.features.sending.service import NotificationService
+from notifications.features.sending.simulate import SimulateAnswer
 
 _FILTERS = (
     "status",

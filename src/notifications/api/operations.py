@@ -14,8 +14,8 @@ from notifications.api.answers import (
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.answers import StopAnswer
-from notifications.services.operations import OperationsService
+from notifications.features.operations.schemas import StopAnswer
+from notifications.features.operations.service import OperationsService
 
 
 def stops(request: ApiRequest) -> StopList:

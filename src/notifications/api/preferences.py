@@ -7,9 +7,10 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.api.whose import person_in_body, person_in_query
-from notifications.services.consents import ConsentService
-from notifications.services.double_opt_in import DoubleOptIn, OptInAnswer, OptInBody
-from notifications.services.preference_answers import (
+from notifications.features.preferences.centre import PreferenceCentre
+from notifications.features.preferences.consents import ConsentService
+from notifications.features.preferences.double_opt_in import DoubleOptIn, OptInAnswer, OptInBody
+from notifications.features.preferences.schemas import (
     ConsentAnswer,
     ConsentBody,
     ConsentList,
@@ -17,9 +18,8 @@ from notifications.services.preference_answers import (
     PreferencesLink,
     UnsubscribeAnswer,
 )
-from notifications.services.preference_centre import PreferenceCentre
-from notifications.services.preferences import PreferenceService
-from notifications.services.unsubscribing import ONE_CLICK, UnsubscribeService
+from notifications.features.preferences.service import PreferenceService
+from notifications.features.preferences.unsubscribe import ONE_CLICK, UnsubscribeService
 
 
 def preferences(request: ApiRequest) -> PreferencesAnswer:

@@ -6,7 +6,7 @@ import msgspec
 
 from notifications.api.bodies import check_body
 from notifications.api.route import ApiRequest
-from notifications.services.providers import ProviderAnswer, ProviderService, TestAnswer
+from notifications.features.providers.service import ProviderAnswer, ProviderService, TestAnswer
 
 
 class ProviderList(msgspec.Struct, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest, Handler
-from notifications.services.relation_answers import (
+from notifications.features.people.relation_schemas import (
     LinkList,
     LinksAnswer,
     LinksBody,
@@ -15,7 +15,7 @@ from notifications.services.relation_answers import (
     SuppressionList,
     SuppressionsBody,
 )
-from notifications.services.relations import LinkService, SubjectService, SuppressionService
+from notifications.features.people.relations import LinkService, SubjectService, SuppressionService
 
 
 def subjects(request: ApiRequest) -> SubjectList:

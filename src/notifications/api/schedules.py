@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.schedule_answers import (
+from notifications.features.scheduling.schemas import (
     CancelScheduledAnswer,
     ScheduledAnswer,
     ScheduleStatusAnswer,
@@ -12,8 +12,8 @@ from notifications.services.schedule_answers import (
     SeriesCancelAnswer,
     SeriesList,
 )
-from notifications.services.schedules import ScheduleService
-from notifications.services.series import SeriesService
+from notifications.features.scheduling.series import SeriesService
+from notifications.features.scheduling.service import ScheduleService
 
 
 def schedule(request: ApiRequest) -> ScheduledAnswer:

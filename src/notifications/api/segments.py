@@ -5,8 +5,8 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.audience_answers import SegmentAnswer, SegmentBody, SegmentList
-from notifications.services.segment import SegmentService
+from notifications.features.audiences.schemas import SegmentAnswer, SegmentBody, SegmentList
+from notifications.features.audiences.segments import SegmentService
 
 
 def segments(request: ApiRequest) -> SegmentList:

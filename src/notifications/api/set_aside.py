@@ -10,7 +10,11 @@ from notifications.api.answers import Id
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.set_aside import ResumedAnswer, SetAsideAnswer, SetAsideService
+from notifications.features.operations.set_aside import (
+    ResumedAnswer,
+    SetAsideAnswer,
+    SetAsideService,
+)
 
 
 class SetAsideList(msgspec.Struct, kw_only=True):

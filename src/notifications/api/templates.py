@@ -5,8 +5,7 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.template import TemplateService
-from notifications.services.template_answers import (
+from notifications.features.templates.schemas import (
     DeletedAnswer,
     DiffAnswer,
     PreviewAnswer,
@@ -18,7 +17,8 @@ from notifications.services.template_answers import (
     ValidationAnswer,
     VersionList,
 )
-from notifications.services.template_usage import TemplateUsageService
+from notifications.features.templates.service import TemplateService
+from notifications.features.templates.usage import TemplateUsageService
 
 
 def templates(request: ApiRequest) -> TemplateList:

@@ -12,8 +12,8 @@ from notifications.api.errors import InvalidJson
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.services.user_answers import UserAnswer, UserList, UsersAnswer
-from notifications.services.users import UserService
+from notifications.features.people.schemas import UserAnswer, UserList, UsersAnswer
+from notifications.features.people.service import UserService
 
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 

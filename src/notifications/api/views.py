@@ -21,8 +21,8 @@ from notifications.api.openapi import documented
 from notifications.api.response import JSON_TYPE, FileAnswer, JsonAnswer
 from notifications.api.route import ApiRequest, Auth, Download, Route
 from notifications.domain.callers import Caller
+from notifications.features.access.service import missing_scope
 from notifications.infra import clock
-from notifications.services.api_keys import missing_scope
 
 NOBODY = Caller(name="public")
 _encode = msgspec.json.Encoder().encode

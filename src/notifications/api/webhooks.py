@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import links, page_of
 from notifications.api.route import ApiRequest
-from notifications.services.webhook_answers import (
+from notifications.features.webhooks.schemas import (
     WebhookAnswer,
     WebhookBody,
     WebhookDeliveryList,
@@ -15,7 +15,7 @@ from notifications.services.webhook_answers import (
     WebhookSecretAnswer,
     WebhookTestAnswer,
 )
-from notifications.services.webhooks import WebhookService
+from notifications.features.webhooks.service import WebhookService
 
 
 def webhooks(request: ApiRequest) -> WebhookList:

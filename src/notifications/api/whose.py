@@ -6,7 +6,7 @@ from typing import Protocol
 
 from directory.references import LONGEST_EXTERNAL_ID, PersonKey
 from notifications.api.route import ApiRequest, Query
-from notifications.services.people import whom
+from notifications.features.access.persons import whom
 
 WHOSE = (
     Query(

@@ -1,7 +1,7 @@
 """What the record tells broadcasts: whose messages changed. Appended, never updated.
 
 Many workers record slices of one broadcast at once. Each appends a row; one process folds the rows
-into recipients and counters (services/broadcast_fold.py), so that no row is written by all.
+into recipients and counters (features/broadcasts/delivery/fold.py): no row is written by all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Use cases: one class a noun, keyword-only methods. Doors speak to these and to nothing below.
+"""The documented names, and nothing else: what they name lives in the rooms of `features`.
 
-The names that the source documents import from here are exported: the classes of the pipeline
-itself, not copies. Each is loaded at its first use, so that a process loads what it needs.
+They are the classes of the pipeline itself, not copies. Each is loaded at its first use, so that a
+process loads what it needs.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from notifications.delivery.providers.push.fcm import FCMPushProvider
     from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
     from notifications.domain.messages import DeliveryResult
-    from notifications.services.engine import NotificationDeliveryEngine
-    from notifications.services.notification import NotificationService
-    from notifications.services.operations import OperationsService
-    from notifications.services.preferences import PreferenceService
-    from notifications.services.user_preferences import UserPreferenceService
+    from notifications.features.operations.service import OperationsService
+    from notifications.features.preferences.documented import UserPreferenceService
+    from notifications.features.preferences.service import PreferenceService
+    from notifications.features.sending.deliver_now import NotificationDeliveryEngine
+    from notifications.features.sending.service import NotificationService
 
 _MODULES = {
     "AWSSESEmailProvider": "notifications.delivery.providers.email.ses",
     "DeliveryResult": "notifications.domain.messages",
     "FCMPushProvider": "notifications.delivery.providers.push.fcm",
     "NotificationChannelProvider": "notifications.delivery.base",
-    "NotificationDeliveryEngine": "notifications.services.engine",
-    "NotificationService": "notifications.services.notification",
-    "OperationsService": "notifications.services.operations",
-    "PreferenceService": "notifications.services.preferences",
+    "NotificationDeliveryEngine": "notifications.features.sending.deliver_now",
+    "NotificationService": "notifications.features.sending.service",
+    "OperationsService": "notifications.features.operations.service",
+    "PreferenceService": "notifications.features.preferences.service",
     "TwilioSMSProvider": "notifications.delivery.providers.sms.twilio",
-    "UserPreferenceService": "notifications.services.user_preferences",
+    "UserPreferenceService": "notifications.features.preferences.documented",
 }
 
 __all__ = [

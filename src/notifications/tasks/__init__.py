@@ -7,15 +7,15 @@ from typing import Any
 from celery import shared_task
 
 from notifications.domain import loops
+from notifications.features.background.round_tasks import RoundTask
+from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
+from notifications.features.receipts.apply import apply_due
+from notifications.features.receipts.ask import ask_due
+from notifications.features.templates.proving import prove_due
+from notifications.features.upkeep.digests import close_due
+from notifications.features.upkeep.maintenance import maintain as maintain_now
+from notifications.features.webhooks.deliver import tell_due
 from notifications.infra import clock, wakeups
-from notifications.services.asking import ask_due
-from notifications.services.broadcast_upkeep import keep_broadcasts
-from notifications.services.digests import close_due
-from notifications.services.maintenance import maintain as maintain_now
-from notifications.services.proving import prove_due
-from notifications.services.receipts import apply_due
-from notifications.services.round_tasks import RoundTask
-from notifications.services.telling import tell_due
 from notifications.tasks.scheduling import (
     cleanup_cancelled_notifications,
     process_scheduled_notifications,

@@ -10,10 +10,14 @@ from typing import Any
 from celery import shared_task
 
 from notifications.domain import loops
+from notifications.features.background.round_tasks import RoundTask
+from notifications.features.scheduling.documented import NotificationScheduler
+from notifications.features.scheduling.rescheduling import (
+    clean_up_cancelled,
+    process_due,
+    retry_stuck,
+)
 from notifications.infra import clock
-from notifications.services.rescheduling import clean_up_cancelled, process_due, retry_stuck
-from notifications.services.round_tasks import RoundTask
-from notifications.services.scheduler import NotificationScheduler
 
 
 @shared_task(name="notifications.tasks.send_notification_task", ignore_result=True, max_retries=3)

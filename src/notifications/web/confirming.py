@@ -7,8 +7,8 @@ from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from notifications.services.double_opt_in import DoubleOptIn, Question
-from notifications.services.link_holders import Holder
+from notifications.features.preferences.double_opt_in import DoubleOptIn, Question
+from notifications.features.preferences.link_holders import Holder
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 

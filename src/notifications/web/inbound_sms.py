@@ -8,8 +8,8 @@ from django.views.decorators.http import require_POST
 
 from notifications.conf import environment
 from notifications.domain.errors import InvalidRequest, Refused
+from notifications.features.receipts.inbound_sms import InboundSmsService
 from notifications.infra import clock
-from notifications.services.inbound_sms import InboundSmsService
 
 
 @csrf_exempt

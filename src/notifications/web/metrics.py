@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from notifications.features.operations.metrics import metrics_response
 from notifications.infra.telemetry import CONTENT_TYPE
-from notifications.services.metrics import metrics_response
 
 
 @require_safe

@@ -22,11 +22,11 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import InvalidRequest
 from notifications.domain.preferences import DigestFrequency, switch_name
+from notifications.features.preferences.centre import CentreState, PreferenceCentre, zone_names
+from notifications.features.preferences.schemas import CONSENT
+from notifications.features.preferences.service import PreferenceService
+from notifications.features.preferences.unsubscribe import link_caller
 from notifications.infra import clock
-from notifications.services.preference_answers import CONSENT
-from notifications.services.preference_centre import CentreState, PreferenceCentre, zone_names
-from notifications.services.preferences import PreferenceService
-from notifications.services.unsubscribing import link_caller
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 

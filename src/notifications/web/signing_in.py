@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from notifications.api.addresses import address_of
+from notifications.features.access.throttles import Throttled, guard_sign_in
 from notifications.infra import clock
-from notifications.services.throttles import Throttled, guard_sign_in
 from notifications.web.errors import answer_of
 
 

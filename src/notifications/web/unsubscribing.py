@@ -16,9 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.domain.errors import InvalidRequest
-from notifications.services.link_holders import Holder
-from notifications.services.undoing import PAGE, Undone
-from notifications.services.unsubscribing import ONE_CLICK, Ending, UnsubscribeService
+from notifications.features.preferences.link_holders import Holder
+from notifications.features.preferences.undo import PAGE, Undone
+from notifications.features.preferences.unsubscribe import ONE_CLICK, Ending, UnsubscribeService
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 

@@ -10,9 +10,9 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import ApiKey, NotificationTemplate
-from notifications.services.access import issue_access
 from tests.integration.api.conformity import DocumentedClient
 from tests.integration.factories import make_template, make_user
 

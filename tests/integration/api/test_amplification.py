@@ -12,7 +12,7 @@ from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
 from notifications.conf import environment
 from notifications.domain.errors import MOST_ERRORS
-from notifications.services.template_answers import TemplateBody
+from notifications.features.templates.schemas import TemplateBody
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once, pytest.mark.usefixtures("template")]
 WRITING = [r for r in ROUTES if r.body is not None and not r.reads_body and r.auth is Auth.CALLER]

@@ -8,8 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import Segment, User
+from notifications.features.sending import bulk
 from notifications.models import Job, Notification, OperatorAction
-from notifications.services import bulk
 from tests.integration.api.conftest import KeyClient
 from tests.integration.factories import make_user
 

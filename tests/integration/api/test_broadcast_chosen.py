@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.domain.lifecycle import MessageStatus as S
+from notifications.features.broadcasts.delivery.retry import retry_chosen
 from notifications.models import Broadcast, BroadcastRecipient, NotificationMessage, OperatorAction
-from notifications.services.broadcast_retry import retry_chosen
 from tests.integration.broadcasts.ground import (
     keep,
     launch,
@@ -87,7 +87,7 @@ def test_no_retry_is_without_its_record(
     def dies(*_: Any, **__: Any) -> None:
         raise RuntimeError("died")
 
-    monkeypatch.setattr("notifications.services.broadcast_desk.write_down", dies)
+    monkeypatch.setattr("notifications.features.broadcasts.service.write_down", dies)
     with pytest.raises(RuntimeError, match="died"):
         as_staff.post(f"{URL}/{made.pk}/{path}/", {"user_ids": people[:1]} if "/" in path else None)
 

@@ -9,6 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import Group, User
+from notifications.features.broadcasts.delivery.fold import fold_news
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -21,7 +22,6 @@ from notifications.models import (
     SandboxMessage,
     UserNotificationPreference,
 )
-from notifications.services.broadcast_fold import fold_news
 from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, states
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work

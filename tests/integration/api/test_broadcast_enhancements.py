@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import Broadcast, OperatorAction
-from notifications.services.access import issue_access
 from tests.integration.api.conftest import bearer
 from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people, states
 from tests.integration.broadcasts.test_broadcast_enhancements import broadcast_with

@@ -11,10 +11,10 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.features.access.authentication import issue_access
+from notifications.features.broadcasts.delivery.upkeep import begin_due
 from notifications.infra import clock
 from notifications.models import ApiKey, Broadcast
-from notifications.services.access import issue_access
-from notifications.services.broadcast_upkeep import begin_due
 from tests.integration.api.conftest import bearer
 from tests.integration.broadcasts.ground import make_people
 from tests.integration.factories import make_user

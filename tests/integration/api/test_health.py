@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from notifications.domain.channels import Lane
 from notifications.domain.loops import LOOPS
+from notifications.features.operations import health, health_probes
 from notifications.infra import clock
 from notifications.infra.probing import Probe
 from notifications.models import (
@@ -24,7 +25,6 @@ from notifications.models import (
     PeriodicLoop,
     WorkerProcess,
 )
-from notifications.services import health, health_probes
 
 pytestmark = pytest.mark.django_db
 

@@ -13,13 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from carillon.celery import app
 from carillon.cli import doctor
 from notifications.domain.loops import CANCELLED, LOOPS, RECEIPTS, UPKEEP, LoopSpec
+from notifications.features.access.authentication import new_drf_token
+from notifications.features.background.loops import run_round
+from notifications.features.operations import health_probes
+from notifications.features.operations.health import CheckAnswer, health
 from notifications.infra import clock
 from notifications.infra.probing import Probe
 from notifications.models import ApiKey, KillSwitch, LoopReport, PeriodicLoop, QueuedTask
-from notifications.services import health_probes
-from notifications.services.access import new_drf_token
-from notifications.services.health import CheckAnswer, health
-from notifications.services.loops import run_round
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -215,7 +215,7 @@ class TestStops:
         def fetched(*_: Any) -> None:
             raise AssertionError("keys were fetched")
 
-        monkeypatch.setattr("notifications.services.access._key_for", fetched)
+        monkeypatch.setattr("notifications.features.access.authentication._key_for", fetched)
         override_environment(jwt_jwks_url="https://platform.example/keys")
         assert "Bob" not in self.reasons(client, headers={"Authorization": "Bearer a.b.c"})
 

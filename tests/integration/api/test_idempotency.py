@@ -15,11 +15,11 @@ from rest_framework.test import APIClient
 from directory.models import ContactPoint, User
 from notifications.api.routes import ROUTES
 from notifications.domain.errors import Conflict
+from notifications.features.access import idempotency
+from notifications.features.access.idempotency import Claim, StoredAnswer, answer_once
+from notifications.features.access.service import IssuedKeyAnswer
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
-from notifications.services import idempotency
-from notifications.services.api_keys import IssuedKeyAnswer
-from notifications.services.idempotency import Claim, StoredAnswer, answer_once
 from tests.integration.api.conftest import KeyClient, bearer, send_body
 from tests.integration.factories import make_template, make_user
 

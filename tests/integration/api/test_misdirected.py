@@ -9,9 +9,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.features.broadcasts.schemas import BroadcastChangeBody
 from notifications.infra import clock
 from notifications.models import KillSwitch, Notification
-from notifications.services.broadcast_answers import BroadcastChangeBody
 from tests.integration.api.conftest import send_body
 from tests.integration.broadcasts.ground import make_broadcast
 

@@ -270,7 +270,7 @@ class TestErrors:
             raise ZeroDivisionError("secret of the house")
 
         client.raise_request_exception = False
-        monkeypatch.setattr("notifications.services.health.queue_depth", fail)
+        monkeypatch.setattr("notifications.features.operations.health.queue_depth", fail)
         response = client.get("/health", headers={"X-Request-ID": "find-me"})
         assert response.status_code == 500
         assert b"secret of the house" not in response.content

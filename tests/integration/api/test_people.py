@@ -71,7 +71,7 @@ class TestGroups:
         assert ids == ["m0", "m2"]
 
     def test_too_many_at_once_are_refused(self, sync: APIClient, monkeypatch: Any) -> None:
-        monkeypatch.setattr("notifications.services.groups.MAX_MEMBERS", 2)
+        monkeypatch.setattr("notifications.features.people.groups.MAX_MEMBERS", 2)
         made = sync.post(f"{API}/groups", {"name": "Team"})
 
         answer = sync.put(f"{API}/groups/{made.data['id']}/members", {"members": [1, 2, 3]})

@@ -93,7 +93,7 @@ class TestDevices:
     def test_devices_do_not_grow_without_end(
         self, frozen: Any, as_staff: APIClient, staff: User, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr("notifications.services.devices.MAX_DEVICES", 2)
+        monkeypatch.setattr("notifications.features.people.devices.MAX_DEVICES", 2)
         for n in range(4):
             frozen.forward(1)
             as_staff.post(f"{API}/devices", {"token": f"t{n}"})

@@ -18,6 +18,7 @@ from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
 from notifications.api.urls import pattern_of
 from notifications.delivery.callbacks.base import IncomingCall
+from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import (
     SCOPES,
@@ -29,7 +30,6 @@ from notifications.models import (
     ProviderCallback,
     SandboxMessage,
 )
-from notifications.services.access import issue_access
 from tests.integration.broadcasts.ground import make_broadcast
 from tests.integration.factories import make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import work

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
@@ -19,7 +20,6 @@ from notifications.models import (
     NotificationTemplate,
     change_status,
 )
-from notifications.services.access import issue_access
 from tests.integration.api.conftest import KeyClient, bearer, send_body
 from tests.integration.factories import make_user
 

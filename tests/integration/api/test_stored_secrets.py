@@ -18,9 +18,13 @@ from rest_framework.authtoken.models import Token, TokenProxy
 from carillon.cli import carillon
 from carillon.sessions import SessionStore
 from directory.models import User
+from notifications.features.access.authentication import (
+    Unauthenticated,
+    new_drf_token,
+    user_of_drf_token,
+)
 from notifications.infra import clock
 from notifications.models import PersonToken
-from notifications.services.access import Unauthenticated, new_drf_token, user_of_drf_token
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

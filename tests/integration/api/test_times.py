@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from directory.models import Segment, User
 from directory.moments import LATEST
 from notifications.domain.errors import InvalidRequest
+from notifications.features.broadcasts import actions as broadcast_actions
 from notifications.models import (
     Broadcast,
     DeliveryBatch,
@@ -22,7 +23,6 @@ from notifications.models import (
 )
 from notifications.scheduler import NotificationScheduler
 from notifications.serializers import CreateBroadcastSerializer, ScheduleNotificationSerializer
-from notifications.services import broadcast_actions
 from tests.integration.api.conftest import send_body
 from tests.integration.broadcasts.ground import make_broadcast, make_people
 from tests.integration.factories import make_user

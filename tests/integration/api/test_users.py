@@ -201,7 +201,7 @@ class TestBulk:
     def test_ten_thousand_go_in_one_call_and_no_more(
         self, sync: APIClient, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr("notifications.services.users.MAX_USERS", 3)
+        monkeypatch.setattr("notifications.features.people.service.MAX_USERS", 3)
 
         answer = lines(sync, *({"username": f"m{n}"} for n in range(4)))
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.broadcasts.delivery import launch as broadcast_launch
+from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -18,8 +20,6 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services import broadcast_launch
-from notifications.services.broadcast_upkeep import keep_broadcasts
 
 
 def make_broadcast(**values: Any) -> Broadcast:

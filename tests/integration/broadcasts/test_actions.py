@@ -9,6 +9,8 @@ import pytest
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.broadcasts import actions
+from notifications.features.broadcasts.delivery import launch as broadcast_launch
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -20,8 +22,6 @@ from notifications.models import (
 from notifications.policy.facts import load_stops
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services import broadcast_actions as actions
-from notifications.services import broadcast_launch
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

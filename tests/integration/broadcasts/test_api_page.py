@@ -13,9 +13,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import Enrollment, Subject, TutorAssignment, User
+from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import Broadcast
-from notifications.services.access import issue_access
 from tests.integration.api.conformity import DocumentedClient
 from tests.integration.broadcasts.ground import make_people
 from tests.integration.broadcasts.test_broadcast_enhancements import broadcast_with

@@ -11,6 +11,12 @@ from notifications.broadcast_batch import (
     process_broadcast_batch_async,
     retry_failed_broadcasts_async,
 )
+from notifications.features.broadcasts.delivery import (
+    batches as broadcast_batches,
+)
+from notifications.features.broadcasts.delivery import (
+    launch as broadcast_launch,
+)
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -21,7 +27,6 @@ from notifications.models import (
     NotificationMessage,
     SandboxMessage,
 )
-from notifications.services import broadcast_batches, broadcast_launch
 from notifications.services.broadcast import BroadcastService
 from tests.integration.broadcasts.ground import make_broadcast, make_people, states
 from tests.integration.factories import make_user

@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 from django.utils.translation import override
 
+from notifications.features.broadcasts.documented import retry_message
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient
 from notifications.services.broadcast import (
     BroadcastService,
     process_scheduled_broadcasts,
-    retry_message,
     send_broadcast_async,
 )
 from tests.integration.broadcasts.ground import make_broadcast, make_people, states

@@ -18,6 +18,8 @@ from notifications.broadcast_views import (
     _get_recipients_by_group,
     _send_telegram_broadcasts,
 )
+from notifications.features.access.authentication import caller_of_user
+from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient, Notification, SandboxMessage
 from notifications.serializers import (
@@ -30,9 +32,7 @@ from notifications.serializers import (
     ScheduleNotificationResponseSerializer,
     ScheduleNotificationSerializer,
 )
-from notifications.services.access import caller_of_user
 from notifications.services.broadcast import BroadcastService
-from notifications.services.schedules import ScheduleService
 from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people
 from tests.integration.factories import make_user
 

@@ -10,6 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.broadcasts.delivery import fold as broadcast_fold
+from notifications.features.broadcasts.delivery.fold import fold_news, reconcile, recount
+from notifications.features.broadcasts.delivery.upkeep import check_counts
+from notifications.features.operations.metrics import metrics_response
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -20,10 +24,6 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services import broadcast_fold
-from notifications.services.broadcast_fold import fold_news, reconcile, recount
-from notifications.services.broadcast_upkeep import check_counts
-from notifications.services.metrics import metrics_response
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

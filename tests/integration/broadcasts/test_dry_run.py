@@ -10,6 +10,7 @@ import pytest
 from directory.audiences import Audience
 from directory.models import ContactPoint, Device, Suppression, User
 from notifications import shared_rows
+from notifications.features.broadcasts.dry_run import dry_run
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -23,7 +24,6 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.models.provider_flow import now_us
-from notifications.services.broadcast_dry_run import dry_run
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rest_framework.test import APIClient
 
 from directory.models import ContactPoint, Device
+from notifications.features.broadcasts.delivery.batches import count_up, hand_over
+from notifications.features.broadcasts.delivery.launch import carry_on
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -19,8 +21,6 @@ from notifications.models import (
     Notification,
     UserNotificationPreference,
 )
-from notifications.services.broadcast_batches import count_up, hand_over
-from notifications.services.broadcast_launch import carry_on
 from notifications.testing.servers import HTTPSink, Reply, SMTPSink
 from tests.integration.broadcasts.ground import make_people
 from tests.integration.factories import make_user

@@ -7,6 +7,7 @@ import pytest
 from directory.models import ContactPoint, User
 from notifications.domain.messages import SendResult, Verdict
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.features.broadcasts import actions
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -20,7 +21,6 @@ from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
 from notifications.runs import deliver_rows, keys_of
-from notifications.services import broadcast_actions as actions
 from notifications.settlement import settle
 from tests.integration.broadcasts.ground import keep, launch, make_broadcast, make_people, states
 

@@ -11,6 +11,8 @@ import pytest
 from notifications.broadcast_batch import BroadcastBatchProcessor
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
+from notifications.features.broadcasts.delivery import fold as broadcast_fold
+from notifications.features.broadcasts.queries import list_page
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -18,9 +20,7 @@ from notifications.models import (
     BroadcastRecipient,
     NotificationMessage,
 )
-from notifications.services import broadcast_fold
 from notifications.services.broadcast import BroadcastService, send_broadcast_async
-from notifications.services.broadcast_pages import list_page
 from notifications.settlement import settle
 from tests.integration.broadcasts.ground import (
     keep,

@@ -12,6 +12,12 @@ from directory.models import User
 from notifications.domain.broadcast_pace import eta_seconds
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.broadcasts.actions import cancel
+from notifications.features.broadcasts.delivery import launch as broadcast_launch
+from notifications.features.broadcasts.delivery.fold import reconcile
+from notifications.features.broadcasts.delivery.progress import Progress, progress
+from notifications.features.broadcasts.queries import recipient_page
+from notifications.features.people.service import UserService
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -19,12 +25,6 @@ from notifications.models import (
     DeliveryBatch,
     UserNotificationPreference,
 )
-from notifications.services import broadcast_launch
-from notifications.services.broadcast_actions import cancel
-from notifications.services.broadcast_fold import reconcile
-from notifications.services.broadcast_pages import recipient_page
-from notifications.services.broadcast_progress import Progress, progress
-from notifications.services.users import UserService
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

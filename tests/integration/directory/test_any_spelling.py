@@ -10,9 +10,9 @@ from directory.addresses import normalise_address
 from directory.importing import import_users
 from directory.models import ContactPoint, User
 from notifications.domain.callers import SYSTEM
+from notifications.features.broadcasts.queries import list_page
+from notifications.features.people.service import UserService
 from notifications.models import Broadcast
-from notifications.services.broadcast_pages import list_page
-from notifications.services.users import UserService
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

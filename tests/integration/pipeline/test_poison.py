@@ -8,6 +8,7 @@ import pytest
 from django.db import DataError, OperationalError
 
 from notifications import pipeline, runs, settlement
+from notifications.features.sending.deliver_now import NotificationDeliveryEngine
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,
@@ -22,7 +23,6 @@ from notifications.queue.leases import NewBatch
 from notifications.recording import record as recording
 from notifications.recording.poison import record_poison
 from notifications.runs import bury, deliver_rows, keys_of
-from notifications.services.engine import NotificationDeliveryEngine
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db

@@ -11,13 +11,13 @@ from django.db import connection
 
 from notifications import spending
 from notifications.domain.messages import Content, SendResult, Verdict
+from notifications.features.operations.metrics import metrics_response
 from notifications.models import NotificationMessage, SmsCharge, SmsSpend
 from notifications.models.sms import Charge
 from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.record import record
 from notifications.runs import keys_of
-from notifications.services.metrics import metrics_response
 from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_willing_user
 

@@ -13,6 +13,11 @@ from directory.importing import import_users
 from directory.models import ContactPoint, Suppression, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.people.imports import import_file
+from notifications.features.people.relations import SuppressionService
+from notifications.features.people.service import UserService
+from notifications.features.preferences.link_holders import point_of
+from notifications.features.preferences.service import PreferenceService
 from notifications.infra.links import address_mark
 from notifications.models import NotificationMessage, SandboxMessage, UserNotificationPreference
 from notifications.pipeline import journal, prepare
@@ -20,11 +25,6 @@ from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService
-from notifications.services.imports import import_file
-from notifications.services.link_holders import point_of
-from notifications.services.preferences import PreferenceService
-from notifications.services.relations import SuppressionService
-from notifications.services.users import UserService
 from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db

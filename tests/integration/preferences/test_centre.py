@@ -12,12 +12,12 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from directory.models import ContactPoint, User
+from notifications.features.preferences.centre import PreferenceCentre
+from notifications.features.preferences.service import PreferenceService, preferences_of
+from notifications.features.preferences.unsubscribe import link_caller
 from notifications.infra import clock
 from notifications.infra.links import LinkKind, preferences_url, sign_link
 from notifications.models import Category, ConsentRecord, UserNotificationPreference
-from notifications.services.preference_centre import PreferenceCentre
-from notifications.services.preferences import PreferenceService, preferences_of
-from notifications.services.unsubscribing import link_caller
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

@@ -9,6 +9,7 @@ import pytest
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused
+from notifications.features.preferences.service import PreferenceService
 from notifications.models import (
     Category,
     FrequencyCount,
@@ -24,7 +25,6 @@ from notifications.policy.facts import load_facts
 from notifications.queue import batches
 from notifications.runs import keys_of
 from notifications.services import NotificationService
-from notifications.services.preferences import PreferenceService
 from tests.integration.factories import make_messages, make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import events, message, send, work
 

@@ -8,6 +8,8 @@ import pytest
 
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.upkeep.digests import LISTED, close_due, digest_template
+from notifications.features.upkeep.maintenance import maintain
 from notifications.models import (
     DigestBucket,
     DigestItem,
@@ -22,8 +24,6 @@ from notifications.rendering import digest_texts
 from notifications.rendering.render import LINK_VARIABLES
 from notifications.rendering.versions import version_of
 from notifications.services import NotificationService
-from notifications.services.digests import LISTED, close_due, digest_template
-from notifications.services.maintenance import maintain
 from notifications.tasks import close_digests
 from tests.integration.factories import make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import events, message, send, work

@@ -10,11 +10,11 @@ from django.test import Client
 
 from directory.models import ContactPoint, User
 from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.features.preferences.double_opt_in import DoubleOptIn
+from notifications.features.preferences.service import PreferenceService, preferences_of
+from notifications.features.preferences.unsubscribe import link_caller
 from notifications.infra.links import LinkKind, sign_link
 from notifications.models import Category, ConsentRecord, NotificationMessage, SandboxMessage
-from notifications.services.double_opt_in import DoubleOptIn
-from notifications.services.preferences import PreferenceService, preferences_of
-from notifications.services.unsubscribing import link_caller
 from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import message, send, work
 

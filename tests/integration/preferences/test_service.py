@@ -9,14 +9,14 @@ from django.db import DatabaseError, connection, transaction
 
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused
+from notifications.features.preferences.consents import ConsentService, set_consent_of
+from notifications.features.preferences.service import PreferenceService
 from notifications.models import (
     ConsentRecord,
     LedgerError,
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from notifications.services.consents import ConsentService, set_consent_of
-from notifications.services.preferences import PreferenceService
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,9 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
 from directory.models import User
+from notifications.features.preferences.documented import _kept
 from notifications.models import NotificationCategoryPreference, UserNotificationPreference
 from notifications.services import PreferenceService, UserPreferenceService
-from notifications.services.user_preferences import _kept
 from tests.integration.factories import make_user
 from tests.integration.preferences.test_service import own
 

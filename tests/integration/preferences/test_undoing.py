@@ -9,6 +9,9 @@ import pytest
 from django.test import Client
 
 from directory.models import ContactPoint, User
+from notifications.features.preferences.consents import ConsentService
+from notifications.features.preferences.service import PreferenceService, preferences_of
+from notifications.features.preferences.unsubscribe import link_caller
 from notifications.infra.links import LinkKind, sign_link, unsubscribe_url
 from notifications.models import (
     Category,
@@ -16,9 +19,6 @@ from notifications.models import (
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from notifications.services.consents import ConsentService
-from notifications.services.preferences import PreferenceService, preferences_of
-from notifications.services.unsubscribing import link_caller
 from notifications.shared_rows import refresh_categories
 from tests.integration.factories import make_willing_user
 

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from directory.models import User
+from notifications.features.preferences.service import preferences_of
 from notifications.infra.links import LinkKind, preferences_url, sign_link, unsubscribe_url
 from notifications.models import (
     Category,
@@ -18,7 +19,6 @@ from notifications.models import (
     SandboxMessage,
     UserNotificationPreference,
 )
-from notifications.services.preferences import preferences_of
 from tests.integration.factories import make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import message, send, work
 

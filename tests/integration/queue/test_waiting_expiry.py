@@ -10,12 +10,12 @@ import pytest
 from directory.models import ContactPoint
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
+from notifications.features.sending.move import enqueue
+from notifications.features.upkeep.expiring import expire_waiting
 from notifications.models import DeliveryBatch, KillSwitch, Notification, NotificationMessage
 from notifications.queue import batches, takeover
 from notifications.runs import deliver_rows
 from notifications.services import NotificationService
-from notifications.services.expiring import expire_waiting
-from notifications.services.operations import enqueue
 from tests.integration.factories import make_messages, make_template, make_user
 
 pytestmark = pytest.mark.django_db

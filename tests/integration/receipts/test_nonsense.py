@@ -20,9 +20,9 @@ from notifications.delivery.mail_services import SERVICES
 from notifications.delivery.registry import CALLBACKS, callback_reader
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.features.receipts.apply import apply_due
 from notifications.infra.crypto import body_hash
 from notifications.models import ItemFault, ProviderCallback, change_status
-from notifications.services.receipts import apply_due
 from tests.integration.factories import make_messages
 
 pytestmark = [
@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.filterwarnings("ignore:django-anymail has dropped official support"),
 ]
+READER = "notifications.features.receipts.apply.callback_reader"
 REFERENCE = f"{7:032x}.email"
 SES_MAIL = {"messageId": "m", "destination": [], "tags": {"CarillonReference": ["x-email"]}}
 EVENTS = [
@@ -314,7 +315,7 @@ class Odd(CallbackReader):
 def test_a_reader_that_raises_is_tried_three_times(found, frozen, monkeypatch):
     store("generic", b"{}", frozen, "application/json")
     with monkeypatch.context() as patched:
-        patched.setattr("notifications.services.receipts.callback_reader", lambda _: Odd(found))
+        patched.setattr(READER, lambda _: Odd(found))
         for tries in (1, 2, 3):
             apply_due(now=frozen.now)
             callback = ProviderCallback.objects.get()
@@ -331,7 +332,7 @@ def test_a_receipt_of_an_impossible_time_is_unreadable(frozen, monkeypatch):
     store("generic", b"{}", frozen, "application/json")
     at = datetime.max.replace(tzinfo=timezone(timedelta(hours=-14)))
     receipt = Receipt(ReceiptKind.DELIVERED, at=at, reference=REFERENCE)
-    monkeypatch.setattr("notifications.services.receipts.callback_reader", lambda _: Odd(receipt))
+    monkeypatch.setattr(READER, lambda _: Odd(receipt))
     apply_due(now=frozen.now)
     callback = ProviderCallback.objects.get()
     assert (callback.state, callback.result) == (

@@ -12,6 +12,8 @@ from standardwebhooks import Webhook
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.receipts.apply import apply_due
+from notifications.features.upkeep.maintenance import maintain
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,
@@ -23,8 +25,6 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.services import OperationsService
-from notifications.services.maintenance import maintain
-from notifications.services.receipts import apply_due
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db
@@ -399,7 +399,7 @@ def test_operators_see_what_came_of_callbacks(report):
     report({"event": "delivered", "reference": reference})
     report({"event": "party", "reference": "x"})
 
-    from notifications.services.callbacks import CallbackService
+    from notifications.features.receipts.service import CallbackService
 
     rows = CallbackService().stored(caller=SYSTEM, limit=50)
     unreadable = CallbackService().stored(caller=SYSTEM, state="unreadable", limit=50)

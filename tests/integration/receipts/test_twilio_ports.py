@@ -15,9 +15,9 @@ from twilio.request_validator import RequestValidator, add_port, remove_port
 from carillon.settings.environment import read_environment
 from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
 from notifications.domain.messages import Content, OutboundMessage, SendResult
+from notifications.features.receipts.apply import apply_due
 from notifications.infra import clock
 from notifications.models import NotificationMessage
-from notifications.services.receipts import apply_due
 from notifications.testing.servers import HTTPSink, Reply
 from tests.integration.factories import make_messages
 

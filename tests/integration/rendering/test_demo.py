@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from directory.models import ContactPoint, Enrollment, ParentLink, TutorAssignment, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Channel
+from notifications.features.operations.demo import DemoService
+from notifications.features.templates.service import TemplateService
 from notifications.infra import clock
 from notifications.models import NotificationTemplate
 from notifications.rendering.versions import version_of
-from notifications.services.demo import DemoService
-from notifications.services.template import TemplateService
 
 pytestmark = pytest.mark.django_db
 

@@ -8,9 +8,9 @@ import pytest
 
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
+from notifications.features.templates.service import TemplateService
 from notifications.models import NotificationTemplate, TemplatePin
 from notifications.rendering.versions import forget_versions, version_of
-from notifications.services.template import TemplateService
 
 pytestmark = pytest.mark.django_db
 service = TemplateService()

@@ -10,6 +10,9 @@ import pytest
 from directory.models import User
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound
+from notifications.features.operations.health import health
+from notifications.features.templates.proving import prove_due
+from notifications.features.templates.service import TemplateService
 from notifications.models import (
     DeadLetter,
     KillSwitch,
@@ -23,9 +26,6 @@ from notifications.rendering import meter, versions
 from notifications.rendering.guard import guard
 from notifications.rendering.release import WANTED, failed, release
 from notifications.services import OperationsService
-from notifications.services.health import health
-from notifications.services.proving import prove_due
-from notifications.services.template import TemplateService
 from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import message, send, work
 
@@ -282,7 +282,7 @@ class TestProofs:
         def busy(*_: Any, **__: Any) -> None:
             raise guard_busy()
 
-        from notifications.services import proving
+        from notifications.features.templates import proving
 
         guard_busy = proving.RenderingBusy
         monkeypatch.setattr(proving, "first_fault", busy)

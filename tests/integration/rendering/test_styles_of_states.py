@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from notifications.domain.callers import SYSTEM
+from notifications.features.sending.service import NotificationService
+from notifications.features.templates.service import TemplateService
 from notifications.models import SandboxMessage
-from notifications.services.notification import NotificationService
-from notifications.services.template import TemplateService
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 

@@ -8,9 +8,9 @@ import pytest
 
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest, TemplateFault
-from notifications.services.notification import NotificationService
-from notifications.services.template import TemplateService
-from notifications.services.template_answers import LocaleGap, ValidationAnswer
+from notifications.features.sending.service import NotificationService
+from notifications.features.templates.schemas import LocaleGap, ValidationAnswer
+from notifications.features.templates.service import TemplateService
 from tests.integration.factories import make_template
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ import pytest
 
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.features.templates.service import TemplateService
 from notifications.models import Notification, NotificationTemplate, OperatorAction
-from notifications.services.template import TemplateService
 from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db

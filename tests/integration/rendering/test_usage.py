@@ -12,10 +12,10 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.callers import SYSTEM
+from notifications.features.templates.service import TemplateService
+from notifications.features.templates.usage import TemplateUsageService
 from notifications.models import NotificationTemplate, TemplateUsage
 from notifications.rendering.usage import write_usage
-from notifications.services.template import TemplateService
-from notifications.services.template_usage import TemplateUsageService
 from tests.integration.api.test_idempotency import in_threads
 from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import send, work

@@ -10,13 +10,13 @@ import pytest
 from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
+from notifications.features.scheduling.service import ScheduleService
 from notifications.models import (
     DeliveryBatch,
     Notification,
     NotificationMessage,
     UserNotificationPreference,
 )
-from notifications.services.schedules import ScheduleService
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 

@@ -13,6 +13,9 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.domain.callers import SYSTEM
+from notifications.features.scheduling import recurring
+from notifications.features.scheduling.recurring import make_due
+from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import (
     Notification,
@@ -21,9 +24,6 @@ from notifications.models import (
     ScheduleOccurrence,
     ScheduleSeries,
 )
-from notifications.services import recurring
-from notifications.services.recurring import make_due
-from notifications.services.schedules import ScheduleService
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 

@@ -9,6 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import User
+from notifications.features.upkeep.rounds import ScheduleRounds
 from notifications.infra import clock
 from notifications.models import (
     DeadLetter,
@@ -16,7 +17,6 @@ from notifications.models import (
     NotificationMessage,
 )
 from notifications.scheduler import NotificationScheduler
-from notifications.services.schedule_rounds import ScheduleRounds
 from notifications.tasks import (
     cleanup_cancelled_notifications,
     process_scheduled_notifications,

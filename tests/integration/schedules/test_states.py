@@ -13,6 +13,7 @@ from django.db import connection
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.errors import CarillonError
+from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import (
     Notification,
@@ -25,7 +26,6 @@ from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.runs import deliver_rows
 from notifications.services import NotificationService
-from notifications.services.schedules import ScheduleService
 from tests.integration.factories import make_user
 
 ROW_CHANNELS = ["in_app", "websocket"]

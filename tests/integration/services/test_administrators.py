@@ -12,9 +12,9 @@ from django.contrib.auth import authenticate
 from carillon.cli import carillon, demo
 from directory.models import User
 from notifications.domain.errors import CarillonError, Conflict, InvalidRequest, NotFound
+from notifications.features.access.authentication import Unauthenticated, caller_of_key_text
 from notifications.infra import clock
 from notifications.models import ApiKey, OperatorAction
-from notifications.services.access import Unauthenticated, caller_of_key_text
 
 pytestmark = pytest.mark.django_db
 GOOD = "correct horse 9 battery"

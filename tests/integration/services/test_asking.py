@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from notifications.features.receipts.ask import ask_due
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,
     MessageEvent,
     NotificationMessage,
 )
-from notifications.services.asking import ask_due
 from notifications.testing.servers import HTTPSink, Reply
 from tests.integration.factories import make_messages, make_willing_user
 

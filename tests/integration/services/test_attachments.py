@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
+from notifications.features.upkeep.maintenance import maintain
 from notifications.models import (
     DeadLetter,
     NotificationMessage,
@@ -21,7 +22,6 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.runs import deliver_rows
 from notifications.services import NotificationService
-from notifications.services.maintenance import maintain
 from notifications.shared_rows import forget
 from notifications.web.outbox import _shown
 from tests.integration.factories import make_template, make_user

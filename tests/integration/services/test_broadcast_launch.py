@@ -14,6 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from directory.models import Group, GroupMembership, User
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound
+from notifications.features.broadcasts.delivery import launch as launching
+from notifications.features.broadcasts.delivery.rounds import carry_on_launches
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -26,8 +28,6 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.runs import deliver_rows
-from notifications.services import broadcast_launch as launching
-from notifications.services.broadcast_rounds import carry_on_launches
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
+from notifications.features.dead_letters.service import DeadLetterService, LetterFilter, watch
+from notifications.features.webhooks.deliver import _body
 from notifications.models import (
     DeadLetter,
     DeliveryBatch,
@@ -19,8 +21,6 @@ from notifications.models import (
     StatusEvent,
 )
 from notifications.models.status_webhook import WebhookEndpoint, forget_subscriptions
-from notifications.services.dead_letters import DeadLetterService, LetterFilter, watch
-from notifications.services.telling import _body
 from tests.integration.factories import make_messages, make_template
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_what_matches_is_replayed_as_batches_and_the_rest_is_left(frozen):
 
 
 def test_a_call_works_through_so_many_and_tells_what_is_left(frozen, monkeypatch):
-    monkeypatch.setattr("notifications.services.dead_letters.MOST", 2)
+    monkeypatch.setattr("notifications.features.dead_letters.service.MOST", 2)
     make_letters(3, frozen)
     answer = DeadLetterService().discard_matching(
         wanted=LetterFilter(), reason="tests", caller=SYSTEM

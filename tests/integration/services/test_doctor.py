@@ -11,9 +11,9 @@ import pytest
 from carillon.cli import doctor, doctor_settings
 from carillon.cli.processes import keep_address
 from carillon.settings.environment import Environment
+from notifications.features.operations import health, health_probes
 from notifications.infra import clock
 from notifications.models import KillSwitch
-from notifications.services import health, health_probes
 
 HTTPS = Environment(public_url="https://notify.example.com", email_provider="smtp")
 

@@ -12,6 +12,9 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Model
 
+from notifications.features.upkeep import expiry, maintenance
+from notifications.features.upkeep.expiry import Step, delete_expired
+from notifications.features.upkeep.maintenance import expired, maintain
 from notifications.infra import clock
 from notifications.models import (
     DigestBucket,
@@ -31,9 +34,6 @@ from notifications.models import (
     ThrottleCount,
     WebhookDelivery,
 )
-from notifications.services import expiry, maintenance
-from notifications.services.expiry import Step, delete_expired
-from notifications.services.maintenance import expired, maintain
 
 pytestmark = pytest.mark.django_db
 Make = Callable[[int, Any], Model]

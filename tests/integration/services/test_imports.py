@@ -10,10 +10,10 @@ from directory.models import Enrollment, Group, Suppression, User
 from directory.records import ImportFault
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import NotFound
+from notifications.features.people.bundle import bundle_of
+from notifications.features.people.imports import export_lines, import_file
+from notifications.features.preferences.service import PreferenceService
 from notifications.models import ConsentRecord
-from notifications.services.bundle import bundle_of
-from notifications.services.imports import export_lines, import_file
-from notifications.services.preferences import PreferenceService
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db

@@ -17,6 +17,29 @@ from carillon.cli.doctor import _set_aside
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import NotFound
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.background.items import Items
+from notifications.features.broadcasts.delivery import (
+    clearing as broadcast_clearing,
+)
+from notifications.features.broadcasts.delivery import (
+    fold as broadcast_fold,
+)
+from notifications.features.broadcasts.delivery import (
+    retry as broadcast_retry,
+)
+from notifications.features.broadcasts.delivery import (
+    rounds as broadcast_rounds,
+)
+from notifications.features.broadcasts.delivery import (
+    upkeep as broadcast_upkeep,
+)
+from notifications.features.operations.metrics import metrics_response
+from notifications.features.operations.set_aside import SetAsideService
+from notifications.features.receipts import apply as receipts
+from notifications.features.receipts import ask as asking
+from notifications.features.scheduling import recurring, rescheduling
+from notifications.features.upkeep import digests, maintenance
+from notifications.features.webhooks import deliver as telling
 from notifications.infra.crypto import body_hash
 from notifications.models import (
     Broadcast,
@@ -36,23 +59,6 @@ from notifications.models import (
     Work,
     change_status,
 )
-from notifications.services import (
-    asking,
-    broadcast_clearing,
-    broadcast_fold,
-    broadcast_retry,
-    broadcast_rounds,
-    broadcast_upkeep,
-    digests,
-    maintenance,
-    receipts,
-    recurring,
-    rescheduling,
-    telling,
-)
-from notifications.services.items import Items
-from notifications.services.metrics import metrics_response
-from notifications.services.set_aside import SetAsideService
 from tests.integration.broadcasts.ground import (
     launch,
     make_broadcast,
@@ -209,9 +215,9 @@ def cancelled(frozen) -> Case:
 
 
 def webhook(frozen) -> Case:
+    from notifications.features.webhooks.schemas import WebhookBody
+    from notifications.features.webhooks.service import WebhookService
     from notifications.models import WebhookEndpoint
-    from notifications.services.webhook_answers import WebhookBody
-    from notifications.services.webhooks import WebhookService
 
     for number in range(2):
         WebhookService().create(body=WebhookBody(url=f"http://127.0.0.1:9/{number}"), caller=SYSTEM)

@@ -10,10 +10,10 @@ from django.test import Client
 from carillon.celery import app
 from notifications.domain import loops as specs
 from notifications.domain.loops import LOOPS, RECEIPTS, TASKS, UPKEEP
+from notifications.features.background.loops import Keeper, run_round, silent_loops
+from notifications.features.upkeep.rounds import loop_calls
 from notifications.infra import clock, processes
 from notifications.models import LoopReport, PeriodicLoop
-from notifications.services.loops import Keeper, run_round, silent_loops
-from notifications.services.schedule_rounds import loop_calls
 from tests.functional.installation import wait_until
 
 pytestmark = pytest.mark.django_db

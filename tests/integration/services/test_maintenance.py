@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from notifications.features.operations.metrics import metrics_response, queue_depth
+from notifications.features.upkeep.maintenance import maintain
 from notifications.models import DeliveryBatch, IdempotencyKey, InboundSms, SmsCharge
 from notifications.queue import batches
-from notifications.services.maintenance import maintain
-from notifications.services.metrics import metrics_response, queue_depth
 from notifications.tasks import deliver
 from notifications.tasks import maintain as maintain_task
 from tests.integration.factories import make_messages

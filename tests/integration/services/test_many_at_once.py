@@ -10,6 +10,16 @@ from django.db import DataError
 
 from notifications.domain import counts
 from notifications.domain.lifecycle import MessageStatus
+from notifications.features.background.items import Items, Rotation
+from notifications.features.broadcasts.delivery import (
+    clearing as broadcast_clearing,
+)
+from notifications.features.broadcasts.delivery import (
+    retry as broadcast_retry,
+)
+from notifications.features.broadcasts.delivery import rounds, upkeep
+from notifications.features.broadcasts.delivery.fold import fold_news
+from notifications.features.receipts import ask as asking
 from notifications.models import (
     Broadcast,
     DeadLetter,
@@ -20,11 +30,6 @@ from notifications.models import (
 )
 from notifications.models.fields import one_more
 from notifications.queue import batches, takeover
-from notifications.services import asking, broadcast_clearing, broadcast_retry
-from notifications.services import broadcast_rounds as rounds
-from notifications.services import broadcast_upkeep as upkeep
-from notifications.services.broadcast_fold import fold_news
-from notifications.services.items import Items, Rotation
 from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, settle_messages
 from tests.integration.factories import make_messages
 from tests.integration.preferences.conftest import work

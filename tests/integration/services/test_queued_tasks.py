@@ -16,12 +16,12 @@ from django.db import connection, transaction
 from kombu.exceptions import EncodeError
 
 from carillon.celery import app
+from notifications.features.background import task_runner
+from notifications.features.background.queued_tasks import QueuedResult, TaskFailed, run
+from notifications.features.background.task_runner import TaskRunner
 from notifications.infra import processes, wakeups
 from notifications.models import QueuedTask
-from notifications.services import task_runner
 from notifications.services.broadcast import send_broadcast_async
-from notifications.services.queued_tasks import QueuedResult, TaskFailed, run
-from notifications.services.task_runner import TaskRunner
 from notifications.tasks import retry_failed_notifications
 from tests.documented_surface import CALLS, TASKS
 from tests.functional.installation import wait_until

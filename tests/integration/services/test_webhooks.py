@@ -12,6 +12,10 @@ from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.status_events import KINDS, RETRIES, hold_after
+from notifications.features.upkeep.maintenance import maintain
+from notifications.features.webhooks.deliver import tell_due
+from notifications.features.webhooks.schemas import WebhookBody, WebhookReplayBody
+from notifications.features.webhooks.service import WebhookService
 from notifications.models import (
     OperatorAction,
     StatusEvent,
@@ -20,10 +24,6 @@ from notifications.models import (
     change_status,
 )
 from notifications.models.status_webhook import LEASE
-from notifications.services.maintenance import maintain
-from notifications.services.telling import tell_due
-from notifications.services.webhook_answers import WebhookBody, WebhookReplayBody
-from notifications.services.webhooks import WebhookService
 from notifications.testing.loopback import Act
 from notifications.testing.servers import HTTPSink, Reply
 from tests.integration.factories import make_messages

@@ -21,7 +21,7 @@ from notifications.domain.errors import (
     Refused,
     TemplateFault,
 )
-from notifications.services.access import KeysUnreachable, Unauthenticated
+from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
 
 PATH = "/api/v1/notifications/send"
 

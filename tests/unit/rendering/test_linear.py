@@ -15,10 +15,10 @@ import pytest
 
 from notifications.domain.errors import TemplateFault
 from notifications.domain.references import references
+from notifications.features.templates.review import locale_gaps
 from notifications.rendering import mail_html, mail_text, pages, push, sms, tags, titles
 from notifications.rendering.engine import CompiledText
 from notifications.rendering.render import CompiledVersion, text_content
-from notifications.services.template_review import locale_gaps
 from tests.pace import within
 
 STYLE = "<style>a{b:c}</style>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notifications.services.access import CLOCK_SKEW_S, Unauthenticated, _check_times
+from notifications.features.access.authentication import CLOCK_SKEW_S, Unauthenticated, _check_times
 
 pytestmark = pytest.mark.once
 BEGINS, EXPIRES = 1_900_000_000, 1_900_000_100 + CLOCK_SKEW_S

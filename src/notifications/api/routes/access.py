@@ -6,7 +6,7 @@ from notifications.api import access
 from notifications.api.answers import ApiKeyBody, ApiKeyList, LoginBody, RefreshBody, TokenAnswer
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Route
-from notifications.services.api_keys import WRITE_SCOPE, IssuedKeyAnswer
+from notifications.features.access.service import WRITE_SCOPE, IssuedKeyAnswer
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from notifications.api import audiences
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
-from notifications.services.audience import READ
-from notifications.services.audience_answers import (
+from notifications.features.audiences.schemas import (
     AudienceBody,
     AudienceCountAnswer,
     AudiencePreviewAnswer,
 )
+from notifications.features.audiences.service import READ
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -6,8 +6,8 @@ from notifications.api import breakers
 from notifications.api.breakers import BreakerBody, BreakerList
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
-from notifications.services.breakers import BreakerAnswer
-from notifications.services.providers import SCOPE
+from notifications.features.providers.breakers import BreakerAnswer
+from notifications.features.providers.service import SCOPE
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import broadcasts
 from notifications.api.response import CSV_TYPE
 from notifications.api.route import Route
-from notifications.services.broadcast_answers import (
+from notifications.features.broadcasts.schemas import (
     BroadcastBody,
     BroadcastCancelAnswer,
     BroadcastChangeBody,
@@ -21,7 +21,7 @@ from notifications.services.broadcast_answers import (
     BroadcastTestAnswer,
     DryRunAnswer,
 )
-from notifications.services.broadcast_desk import SCOPE
+from notifications.features.broadcasts.service import SCOPE
 
 _ALL = "/api/admin/broadcasts"
 _ONE = f"{_ALL}/{{id}}"

@@ -6,7 +6,7 @@ from notifications.api import callbacks
 from notifications.api.callbacks import CallbackList
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Query, Route
-from notifications.services.callbacks import CallbackAnswer
+from notifications.features.receipts.service import CallbackAnswer
 
 _STATES = ("waiting", "applied", "nothing", "unmatched", "unreadable")
 

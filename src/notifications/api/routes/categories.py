@@ -5,8 +5,12 @@ from __future__ import annotations
 from notifications.api import categories
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
-from notifications.services.categories import WRITE_SCOPE
-from notifications.services.category_body import CategoryAnswer, CategoryBody, CategoryList
+from notifications.features.preferences.categories import WRITE_SCOPE
+from notifications.features.preferences.category_body import (
+    CategoryAnswer,
+    CategoryBody,
+    CategoryList,
+)
 
 READ_SCOPE = "notifications:read"
 

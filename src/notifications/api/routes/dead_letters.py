@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import dead_letters
 from notifications.api.dead_letters import DiscardManyBody, ReplayManyBody, SettleBody
 from notifications.api.route import Route
-from notifications.services.dead_letters import ManyAnswer, SettleAnswer
+from notifications.features.dead_letters.service import ManyAnswer, SettleAnswer
 
 OPERATIONS = "operations"
 

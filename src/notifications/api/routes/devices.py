@@ -6,15 +6,20 @@ from notifications.api import devices
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Route
 from notifications.api.whose import WHOSE
-from notifications.services.devices import DeviceAnswer, DeviceList, RegisterBody, VapidAnswer
-from notifications.services.proofs import (
+from notifications.features.people.devices import (
+    DeviceAnswer,
+    DeviceList,
+    RegisterBody,
+    VapidAnswer,
+)
+from notifications.features.people.proofs import (
     CodeBody,
     ProofAnswer,
     ProofBody,
     ProvenAnswer,
     TelegramLinkAnswer,
 )
-from notifications.services.users import READ, WRITE
+from notifications.features.people.service import READ, WRITE
 
 ROUTES: tuple[Route, ...] = (
     Route(

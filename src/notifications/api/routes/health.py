@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import health
 from notifications.api.answers import LiveAnswer
 from notifications.api.route import Auth, Route
-from notifications.services.health import HealthAnswer
+from notifications.features.operations.health import HealthAnswer
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -6,8 +6,8 @@ from directory.references import LONGEST_EXTERNAL_ID
 from notifications.api import jobs, notifications
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
-from notifications.models import ScheduledStatus
-from notifications.services.answers import (
+from notifications.features.sending.queries import CHANNELS, STATUSES
+from notifications.features.sending.schemas import (
     BulkAnswer,
     CancelAnswer,
     ExplainAnswer,
@@ -20,9 +20,9 @@ from notifications.services.answers import (
     SendAnswer,
     StatusAnswer,
 )
-from notifications.services.notification import BulkBody, SendBody
-from notifications.services.notification_list import CHANNELS, STATUSES
-from notifications.services.simulation import SimulateAnswer
+from notifications.features.sending.service import BulkBody, SendBody
+from notifications.features.sending.simulate import SimulateAnswer
+from notifications.models import ScheduledStatus
 
 _FILTERS = (
     Query(name="user", about="Whose: an integer id, a UUID or `ext:` and your external_id."),

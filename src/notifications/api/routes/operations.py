@@ -14,8 +14,8 @@ from notifications.api.answers import (
 )
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
+from notifications.features.operations.schemas import StopAnswer
 from notifications.models import KillSwitch
-from notifications.services.answers import StopAnswer
 
 OPERATIONS = "operations"
 STOP_SCOPES = tuple(KillSwitch.Scope.values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import groups, relations
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
-from notifications.services.relation_answers import (
+from notifications.features.people.relation_schemas import (
     GroupAnswer,
     GroupBody,
     GroupList,
@@ -21,8 +21,8 @@ from notifications.services.relation_answers import (
     SuppressionList,
     SuppressionsBody,
 )
-from notifications.services.user_answers import UserList
-from notifications.services.users import READ, WRITE
+from notifications.features.people.schemas import UserList
+from notifications.features.people.service import READ, WRITE
 
 
 def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:

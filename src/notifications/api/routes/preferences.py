@@ -6,9 +6,9 @@ from notifications.api import preferences
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Auth, Query, Route
 from notifications.api.whose import WHOSE
-from notifications.services.consents import READ, WRITE
-from notifications.services.double_opt_in import OptInAnswer, OptInBody
-from notifications.services.preference_answers import (
+from notifications.features.preferences.consents import READ, WRITE
+from notifications.features.preferences.double_opt_in import OptInAnswer, OptInBody
+from notifications.features.preferences.schemas import (
     ConsentAnswer,
     ConsentBody,
     ConsentList,

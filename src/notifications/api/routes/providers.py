@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import providers
 from notifications.api.providers import ProviderBody, ProviderList, TestBody
 from notifications.api.route import Route
-from notifications.services.providers import SCOPE, ProviderAnswer, TestAnswer
+from notifications.features.providers.service import SCOPE, ProviderAnswer, TestAnswer
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import schedules
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
-from notifications.services.schedule_answers import (
+from notifications.features.scheduling.schemas import (
     CancelScheduledAnswer,
     ScheduledAnswer,
     ScheduleStatusAnswer,
@@ -13,7 +13,7 @@ from notifications.services.schedule_answers import (
     SeriesCancelAnswer,
     SeriesList,
 )
-from notifications.services.schedules import ScheduleBody
+from notifications.features.scheduling.service import ScheduleBody
 
 ROUTES: tuple[Route, ...] = (
     Route(

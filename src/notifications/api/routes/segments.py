@@ -5,9 +5,9 @@ from __future__ import annotations
 from notifications.api import segments
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Route
-from notifications.services.audience import READ
-from notifications.services.audience_answers import SegmentAnswer, SegmentBody, SegmentList
-from notifications.services.segment import WRITE
+from notifications.features.audiences.schemas import SegmentAnswer, SegmentBody, SegmentList
+from notifications.features.audiences.segments import WRITE
+from notifications.features.audiences.service import READ
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -6,7 +6,7 @@ from notifications.api import set_aside
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
 from notifications.api.set_aside import ResumeBody, SetAsideList
-from notifications.services.set_aside import ResumedAnswer
+from notifications.features.operations.set_aside import ResumedAnswer
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -6,7 +6,7 @@ from notifications.api import templates
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
 from notifications.domain.channels import Channel
-from notifications.services.template_answers import (
+from notifications.features.templates.schemas import (
     DeletedAnswer,
     DiffAnswer,
     PreviewAnswer,

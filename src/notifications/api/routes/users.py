@@ -5,14 +5,14 @@ from __future__ import annotations
 from notifications.api import users
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
-from notifications.services.user_answers import (
+from notifications.features.people.schemas import (
     UserAnswer,
     UserBody,
     UserList,
     UsersAnswer,
     UsersBody,
 )
-from notifications.services.users import READ, WRITE
+from notifications.features.people.service import READ, WRITE
 
 ROUTES: tuple[Route, ...] = (
     Route(

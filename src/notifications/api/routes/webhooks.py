@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api import webhooks
 from notifications.api.pages import PAGE_QUERY
 from notifications.api.route import Query, Route
-from notifications.services.webhook_answers import (
+from notifications.features.webhooks.schemas import (
     WebhookAnswer,
     WebhookBody,
     WebhookDeliveryList,
@@ -15,7 +15,7 @@ from notifications.services.webhook_answers import (
     WebhookSecretAnswer,
     WebhookTestAnswer,
 )
-from notifications.services.webhooks import SCOPE
+from notifications.features.webhooks.service import SCOPE
 
 _STATES = ("waiting", "delivered", "failed")
 

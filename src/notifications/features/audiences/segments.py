@@ -1,0 +1,141 @@
+"""SegmentService: criteria kept under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from directory.audiences import AudienceError, check_criteria, criteria_in_words
+from directory.models import Segment
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.service import missing_scope
+from notifications.features.audiences.schemas import SegmentAnswer
+from notifications.features.audiences.service import READ, invalid_audience
+from notifications.infra import clock
+from notifications.models import OperatorAction
+
+WRITE = "segments:write"
+
+
+class SegmentService:
+    """Everything that can be done with saved segments."""
+
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentAnswer]:
+        """Segments by rising key."""
+        _demand(caller, READ)
+        rows = Segment.objects.filter(pk__gt=after).order_by("pk")[:limit]
+        return [_answer(segment) for segment in rows]
+
+    def get(self, *, identifier: object, caller: Caller) -> SegmentAnswer:
+        """One segment, by id or key.
+
+        Raises:
+            NotFound: unknown_segment.
+        """
+        _demand(caller, READ)
+        return _answer(_find(identifier))
+
+    def create(
+        self, *, name: str, criteria: Any, description: str = "", caller: Caller
+    ) -> SegmentAnswer:
+        """Saves criteria.
+
+        Raises:
+            InvalidRequest: with every fault of the criteria.
+            Conflict: segment_name_taken.
+        """
+        _demand(caller, WRITE)
+        _check(criteria)
+        segment = Segment(name=name, description=description, criteria=criteria)
+        _save(segment, caller, "segment.created")
+        return _answer(segment)
+
+    def update(
+        self,
+        *,
+        identifier: object,
+        name: str,
+        criteria: Any,
+        description: str = "",
+        caller: Caller,
+    ) -> SegmentAnswer:
+        """Replaces a segment; whoever uses it from now on means the new criteria.
+
+        Raises:
+            NotFound, InvalidRequest, Conflict: as above.
+        """
+        _demand(caller, WRITE)
+        segment = _find(identifier)
+        _check(criteria)
+        segment.name, segment.description, segment.criteria = name, description, criteria
+        _save(segment, caller, "segment.changed")
+        return _answer(segment)
+
+    def delete(self, *, identifier: object, caller: Caller) -> None:
+        """Removes a segment; an audience that names it is an error from then on.
+
+        Raises:
+            NotFound: unknown_segment.
+        """
+        _demand(caller, WRITE)
+        segment = _find(identifier)
+        with transaction.atomic():
+            _note(caller, "segment.deleted", segment)
+            segment.delete()
+
+
+def _demand(caller: Caller, scope: str) -> None:
+    if not caller.may(scope):
+        raise missing_scope(scope)
+
+
+def _find(identifier: object) -> Segment:
+    key = parse_identifier(identifier)
+    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+    segment = Segment.objects.filter(**lookup).first() if key is not None else None
+    if segment is None:
+        raise NotFound(f"there is no segment {identifier}", code="unknown_segment")
+    return segment
+
+
+def _check(criteria: Any) -> None:
+    try:
+        check_criteria(criteria)
+    except AudienceError as error:
+        raise invalid_audience(error) from error
+
+
+def _save(segment: Segment, caller: Caller, action: str) -> None:
+    try:
+        with transaction.atomic():
+            segment.save()
+            _note(caller, action, segment)
+    except IntegrityError as error:
+        raise Conflict(
+            f"there is a segment {segment.name!r} already: take another name",
+            code="segment_name_taken",
+        ) from error
+
+
+def _note(caller: Caller, action: str, segment: Segment) -> None:
+    OperatorAction.objects.create(
+        actor=caller.name, action=action, target=f"segment:{segment.uuid}", at=clock.now()
+    )
+
+
+def _answer(segment: Segment) -> SegmentAnswer:
+    return SegmentAnswer(
+        id=segment.uuid,
+        key=segment.pk,
+        name=segment.name,
+        description=segment.description,
+        criteria=segment.criteria,
+        words=criteria_in_words(segment.criteria),
+        created_at=segment.created_at,
+        updated_at=segment.updated_at,
+    )

@@ -1,0 +1,97 @@
+"""AudienceService: who an audience is. The language and its SQL are the directory's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from directory.audiences import Audience, AudienceError
+from directory.models import User
+from directory.references import shown
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.access.service import missing_scope
+from notifications.features.audiences.schemas import (
+    AudienceCountAnswer,
+    AudiencePerson,
+    MissingAnswer,
+)
+
+READ = "users:read"
+MISSING_SHOWN = 100
+
+
+class AudienceService:
+    """Looking at audiences before anybody is told anything."""
+
+    def count(self, *, audience: Any, caller: Caller, now: datetime) -> AudienceCountAnswer:
+        """How many people it holds, exactly.
+
+        Raises:
+            InvalidRequest: with every fault of the audience.
+            Refused: missing_scope.
+        """
+        found = _read(audience, caller, now)
+        return AudienceCountAnswer(
+            count=found.count(),
+            description=found.description,
+            missing_count=len(found.missing),
+            missing=[
+                MissingAnswer(user_id=shown(each.user), reason=each.reason, path=each.path)
+                for each in found.missing[:MISSING_SHOWN]
+            ],
+        )
+
+    def preview(
+        self, *, audience: Any, caller: Caller, now: datetime, after: int = 0, limit: int = 50
+    ) -> list[AudiencePerson]:
+        """People by rising id, from above the id `after`.
+
+        Raises:
+            InvalidRequest: with every fault of the audience.
+            Refused: missing_scope.
+        """
+        found = _read(audience, caller, now)
+        ids: list[int] = []
+        for page in found.stream(after=after):
+            ids += page[: limit - len(ids)]
+            if len(ids) == limit:
+                break
+        people = User.objects.filter(pk__in=ids).order_by("pk")
+        return [_person(user) for user in people]
+
+
+def read_audience(data: Any, *, now: datetime, path: str = "audience") -> Audience:
+    """The audience that a caller wrote.
+
+    Raises:
+        InvalidRequest: with every fault.
+    """
+    try:
+        return Audience.of(data, now=now, path=path)
+    except AudienceError as error:
+        raise invalid_audience(error) from error
+
+
+def invalid_audience(error: AudienceError) -> InvalidRequest:
+    """The faults of an audience as those of the request."""
+    return InvalidRequest([FieldError(each.path, each.code, each.detail) for each in error.faults])
+
+
+def _read(data: Any, caller: Caller, now: datetime) -> Audience:
+    if not caller.may(READ):
+        raise missing_scope(READ)
+    return read_audience(data, now=now)
+
+
+def _person(user: User) -> AudiencePerson:
+    return AudiencePerson(
+        id=user.pk,
+        uuid=user.uuid,
+        username=user.username,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        role=user.role,
+        locale=user.locale,
+        timezone=user.timezone,
+    )

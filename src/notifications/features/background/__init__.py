@@ -1,0 +1,1 @@
+"""The machinery of periodic work: loops, items, and tasks that wait in the database."""

@@ -1,0 +1,1 @@
+"""Broadcasts: one message from an admin to an audience. See docs/broadcasts.md."""

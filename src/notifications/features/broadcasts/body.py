@@ -1,0 +1,124 @@
+"""What a caller may say of a broadcast, read with every fault at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from notifications.domain.channels import parse_priority
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.broadcasts.delivery.launch import check_terms, rule_of
+from notifications.features.broadcasts.schemas import BroadcastBody, BroadcastChangeBody
+from notifications.intake.fields import Fields
+from notifications.models import Broadcast
+from notifications.models.broadcast import MAX_MESSAGE, default_channels
+
+TEXTS = {"title": 200, "delivery": 5, "category": 50, "target_group": 20}
+
+
+def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool]:
+    """A broadcast that is not saved yet, and whether it is to be sent at once.
+
+    Raises:
+        InvalidRequest: with every fault.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(BroadcastBody.__struct_fields__)
+    broadcast = Broadcast(**_values(fields, now=now))
+    for name in ("target_group", "message"):
+        if body.get(name) is None:
+            fields.fault(name, "required", "is required")
+    send = fields.flag("send_immediately", False)
+    if send and broadcast.scheduled_at is not None:
+        fields.fault("scheduled_at", "invalid", "give scheduled_at or send_immediately, not both")
+    check(broadcast, fields)
+    return broadcast, send
+
+
+_NULLABLE = ("scheduled_at", "target_filter")
+"""What a change may empty."""
+
+
+def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Applies changes to a row, unsaved; returns the changed fields.
+
+    Raises:
+        InvalidRequest: with every fault.
+    """
+    fields = Fields(body)
+    fields.refuse_unknown(BroadcastChangeBody.__struct_fields__)
+    for name in body:
+        if body[name] is None and name not in _NULLABLE:
+            fields.fault(name, "wrong_type", "must not be null: leave it out to keep what it is")
+    values = _values(fields, now=now)
+    for name, value in values.items():
+        setattr(broadcast, name, value)
+    check(broadcast, fields)
+    return values
+
+
+def check(broadcast: Broadcast, fields: Fields) -> None:
+    """Gathers what the fields and what a launch would find wrong, each field's first fault."""
+    for test in (check_terms, rule_of):
+        try:
+            test(broadcast)
+        except InvalidRequest as error:
+            known = {fault.path for fault in fields.errors}
+            fields.errors += [fault for fault in error.errors if fault.path not in known]
+    fields.done()
+
+
+def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
+    """The columns that a body names. A null is what was left out, but for scheduled_at."""
+    body = fields.body
+    found: dict[str, Any] = {}
+    for name, longest in TEXTS.items():
+        text = body.get(name)
+        if name == "title" and text == "":
+            found[name] = ""
+        elif text is not None:
+            found[name] = fields.text(name, longest=longest) or ""
+    if body.get("message") is not None:
+        found["message"] = fields.text("message", longest=MAX_MESSAGE) or ""
+    if body.get("target_filter") is not None:
+        found["target_filter"] = fields.mapping("target_filter")
+    elif "target_filter" in body or "target_group" in body:
+        found["target_filter"] = {}
+    if body.get("channels") is not None:
+        found["channels"] = _channels(fields)
+    if body.get("priority") is not None:
+        found["priority"] = _priority(fields)
+    if "scheduled_at" in body:
+        found["scheduled_at"] = _moment(fields, now=now)
+    return found
+
+
+def _channels(fields: Fields) -> list[str]:
+    listed = fields.items("channels") or []
+    if all(isinstance(each, str) for each in listed):
+        return listed
+    fields.fault("channels", "wrong_type", "must list names of channels")
+    return default_channels()
+
+
+def _priority(fields: Fields) -> int:
+    try:
+        return int(parse_priority(fields.body["priority"]))
+    except (TypeError, ValueError):
+        detail = "must be 1, 2, 3 or 4, or critical, high, normal or low"
+        fields.fault("priority", "invalid_priority", detail)
+        return 3
+
+
+def _moment(fields: Fields, *, now: datetime) -> datetime | None:
+    moment = fields.moment("scheduled_at")
+    if moment is not None and moment <= now:
+        fields.fault("scheduled_at", "in_the_past", "must be in the future")
+    return moment
+
+
+def nobody(group: str) -> InvalidRequest:
+    """The audience holds nobody."""
+    detail = f"No recipients found for group {group}"
+    return InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)

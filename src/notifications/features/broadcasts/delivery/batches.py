@@ -1,0 +1,298 @@
+"""A broadcast driven by its caller, batch by batch, until all of it is handed over.
+
+The documented classes (features/broadcasts/documented.py, notifications/broadcast_batch.py) stand
+on this. It is no second way to send: recipients, messages and hand-over are those of every launch,
+and a worker or another caller beside it may do any part of the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import transaction
+
+from directory.audiences import Audience
+from directory.models import User
+from notifications.conf import environment
+from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus, settled_status
+from notifications.domain.channels import Lane, Priority, lane_for
+from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.engine.session import deliver_leases, enlist
+from notifications.features.broadcasts.delivery.fold import fold_news
+from notifications.features.broadcasts.delivery.launch import (
+    audience_of,
+    begin,
+    find_broadcast,
+    make_job,
+    put_part,
+    take_snapshot,
+)
+from notifications.features.broadcasts.delivery.retry import requeue_part, retry
+from notifications.features.broadcasts.delivery.upkeep import settle
+from notifications.infra import clock
+from notifications.infra.processes import own_name
+from notifications.models import (
+    BATCH_SIZE,
+    Broadcast,
+    BroadcastNews,
+    DeliveryBatch,
+    Job,
+    change_broadcast_status,
+    reserve_keys,
+)
+from notifications.models.recipient_states import take_launch
+from notifications.models.recipients import insert_recipients
+from notifications.queue import batches
+
+_PAUSE_S = 0.05
+_COUNT_WITHIN_S = 10.0
+_OPEN_TO_PEOPLE = frozenset({*LAUNCHABLE, BroadcastStatus.SENDING, BroadcastStatus.PAUSED})
+_SENDABLE = frozenset({BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED, BroadcastStatus.SENDING})
+
+
+@dataclass(slots=True)
+class Report:
+    """What one call did: recipients that are new, parts it went through, and what was wrong."""
+
+    created: int = 0
+    parts: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """How what does not go through is repeated: a policy of delivery/retry.py, `calls` in all."""
+
+    policy: str
+    calls: int
+
+
+def add_people(broadcast_id: int, people: Sequence[int], *, size: int) -> Report:
+    """Adds people to a broadcast's recipients, `size` at a time. Doing it again changes nothing.
+
+    Ids of no user are reported in errors, and left out.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status, for one that is over.
+    """
+    _check_status(find_broadcast(broadcast_id), _OPEN_TO_PEOPLE, "add recipients to")
+    report = Report()
+    for part in _parts(people, size):
+        known = set(User.objects.filter(pk__in=part).values_list("pk", flat=True))
+        report.errors += [f"There is no user {each}" for each in part if each not in known]
+        report.created += _add_part(broadcast_id, sorted(known))
+        report.parts += 1
+    return report
+
+
+def _add_part(broadcast_id: int, people: Sequence[int]) -> int:
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        broadcast = find_broadcast(broadcast_id)
+        _check_status(broadcast, _OPEN_TO_PEOPLE, "add recipients to")
+        new = insert_recipients(broadcast_id, people, reserve_keys(len(people))) if people else 0
+        if new:
+            rows = Broadcast.objects.filter(pk=broadcast_id)
+            known = broadcast.recipients.count()  # a number that was written by hand counts nobody
+            rows.update(recipient_count=known)
+            rows.filter(messaged_done=True).update(messaged_done=False, messaged_after=0)
+            rows.filter(messaged_after__gt=0).update(messaged_after=0)
+    return new
+
+
+def send_to(
+    broadcast_id: int,
+    target_group: str,
+    target_filter: dict[str, Any] | None,
+    *,
+    size: int,
+    now: datetime,
+    repeat: Repeat | None = None,
+) -> Report:
+    """Sends a broadcast to an audience and comes back when all of it was handed over.
+
+    A draft is launched to it; one that is sending already is sent to whoever is new. Each part of
+    `size` recipients is handed over before the next is made. Held back stays what rate limits,
+    quiet hours, stops and repetitions hold back: the workers go on with that.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status.
+    """
+    broadcast = find_broadcast(broadcast_id)
+    _check_status(broadcast, _SENDABLE, "send")
+    report = Report()
+    try:
+        _launch_to(broadcast, target_group, target_filter, report, now=now)
+        if repeat is not None:
+            _set_repeat(broadcast_id, repeat)
+    except InvalidRequest as error:
+        report.errors.append(error.detail)
+        return report
+    while not put_part(broadcast_id, size):
+        report.parts += 1
+        hand_over(broadcast_id)
+    hand_over(broadcast_id)
+    count_up(broadcast_id, now=clock.now())
+    return report
+
+
+def _launch_to(
+    broadcast: Broadcast,
+    group: str,
+    target_filter: dict[str, Any] | None,
+    report: Report,
+    *,
+    now: datetime,
+) -> None:
+    meant = target_filter
+    if meant is None:
+        meant = broadcast.target_filter if group == broadcast.target_group else {}
+    wanted = Broadcast(target_group=group, target_filter=meant)
+    audience = audience_of(wanted, now=now)
+    report.errors += [f"{each.reason}: {each.user}" for each in audience.missing]
+    if broadcast.status != BroadcastStatus.SENDING:
+        Broadcast.objects.filter(pk=broadcast.pk).update(target_group=group, target_filter=meant)
+        begin(broadcast.pk, now=now)
+        take_snapshot(broadcast.pk)
+    elif broadcast.job_id is None:  # made by hand as `sending`
+        _adopt(broadcast.pk, now=now)
+        _add_audience(broadcast.pk, audience)
+    else:
+        _add_audience(broadcast.pk, audience)
+
+
+def _set_repeat(broadcast_id: int, repeat: Repeat) -> None:
+    job = Job.objects.get(broadcast=broadcast_id)
+    job.context = {
+        **(job.context or {}),
+        "options": {"retry_policy": repeat.policy},
+        "calls": repeat.calls,
+    }
+    job.save(update_fields=["context"])
+
+
+def _adopt(broadcast_id: int, *, now: datetime) -> None:
+    """Gives a broadcast that was made by hand what its launch would have given it."""
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        broadcast = find_broadcast(broadcast_id)
+        if broadcast.job_id is None:
+            Broadcast.objects.filter(pk=broadcast_id).update(
+                job=make_job(broadcast, now=now),
+                snapshot_done=True,
+                sent_at=broadcast.sent_at or now,
+                pace=[[now.timestamp(), 0]],
+            )
+
+
+def _add_audience(broadcast_id: int, audience: Audience) -> None:
+    for people in audience.stream(page=1_000):
+        _add_part(broadcast_id, people)
+
+
+def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) -> Report:
+    """Tries failed recipients again and comes back when that was handed over; created counts them.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status.
+    """
+    now = clock.now()
+    report = Report(created=retry(broadcast_id, now=now, max_retries=max_retries))
+    if not report.created:
+        return report
+    while not requeue_part(broadcast_id, policy=policy, size=size):
+        report.parts += 1
+        hand_over(broadcast_id)
+    while not put_part(broadcast_id, size):  # those who never had a message
+        hand_over(broadcast_id)
+    count_up(broadcast_id, now=clock.now())
+    return report
+
+
+def hand_over(broadcast_id: int) -> None:
+    """Delivers what is due of a broadcast, and waits for what another process has in hand."""
+    owner = own_name("broadcast")
+    give_up_at = clock.monotonic() + environment().lease_seconds + environment().call_seconds
+    while True:
+        broadcast = find_broadcast(broadcast_id)
+        if broadcast.status != BroadcastStatus.SENDING:
+            return
+        lane = Lane(lane_for(Priority(broadcast.priority), mass=True))
+        enlist(owner)
+        leases = batches.lease_of_source(
+            broadcast.source,
+            owner=owner,
+            lane=lane,
+            seconds=environment().lease_seconds,
+            budget=BATCH_SIZE,
+        )
+        if leases:
+            async_to_sync(deliver_leases)(leases, owner=owner)
+            continue
+        held = DeliveryBatch.objects.filter(
+            lane=lane, source=broadcast.source, owner__isnull=False, due_at__lte=clock.now()
+        )
+        if not held.exists() or clock.monotonic() >= give_up_at:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def count_up(broadcast_id: int, *, now: datetime) -> None:
+    """Folds what the record told of a broadcast, and ends it where nothing is open."""
+    give_up_at = clock.monotonic() + _COUNT_WITHIN_S
+    news = BroadcastNews.objects.filter(broadcast_id=broadcast_id)
+    while news.exists() and clock.monotonic() < give_up_at:
+        if broadcast_id not in fold_news(now=now):
+            time.sleep(_PAUSE_S)  # another process counts at this moment
+    settle(find_broadcast(broadcast_id), now=now)
+
+
+def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> None:
+    """Sets the counters of a broadcast that is counted by hand, and ends it when all are told.
+
+    Nothing happens to one that does not exist, or that has recipients: those count themselves.
+    """
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        row = Broadcast.objects.select_for_update().filter(pk=broadcast_id).first()
+        if row is None or row.recipients.exists():
+            return
+        values: dict[str, Any] = {
+            "sent_count": max(0, sent),
+            "failed_count": max(0, failed),
+            "recipient_count": max(row.recipient_count, sent + failed),
+        }
+        Broadcast.objects.filter(pk=broadcast_id).update(**values)
+        row.refresh_from_db()
+        _end_by_hand(row, now=now)
+
+
+def _end_by_hand(row: Broadcast, *, now: datetime) -> None:
+    target = settled_status(row.tally, receipts_outstanding=False) if row.tally.total else None
+    if target is not None:
+        change_broadcast_status(
+            row.pk,
+            target,
+            values={"completed_at": now},
+            only_from=frozenset({BroadcastStatus.SENDING}),
+        )
+
+
+def _check_status(broadcast: Broadcast, allowed: frozenset[BroadcastStatus], verb: str) -> None:
+    if broadcast.status not in allowed:
+        raise Conflict(
+            f"Cannot {verb} broadcast with status {broadcast.status}", code="broadcast_status"
+        )
+
+
+def _parts(people: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(people), size):
+        yield list(people[start : start + size])

@@ -1,0 +1,349 @@
+"""Launching a broadcast: its audience becomes recipients, recipients become messages.
+
+    begin          draft -> sending, with a job that holds the text once for all
+    take_snapshot  the audience, five thousand people a transaction
+    put_messages   notifications, messages and batches, five hundred recipients a transaction
+
+Every transaction locks the broadcast's row, reads how far the launch has come, does the next part
+and writes the new mark. So a launch may die at any instant and go on anywhere, several may run at
+once, and none writes anything twice; and whoever pauses or cancels waits for one such part at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Greatest, Least
+
+from directory.audiences import Audience, AudienceError, Rule, parse_audience, parse_target
+from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
+from notifications.domain.channels import PERSON_CHANNELS, Priority
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.features.audiences.service import invalid_audience
+from notifications.infra import clock
+from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.request import Terms
+from notifications.intake.validate import unknown_category
+from notifications.models import (
+    Broadcast,
+    BroadcastRecipient,
+    Job,
+    change_broadcast_status,
+    reserve_keys,
+)
+from notifications.models.broadcast import MAX_MESSAGE
+from notifications.models.recipient_states import take_launch
+from notifications.models.recipients import Untold, give_keys, insert_recipients, untold
+from notifications.shared_rows import category_by_key, category_keys
+
+SNAPSHOT_BATCH = 1_000
+MESSAGE_BATCH = 500
+RETRY_POLICY = "broadcast"
+CALLS = 4
+"""The first, and three repetitions after 10, 60 and 300 s (delivery/retry.py)."""
+log = structlog.get_logger("carillon.broadcast")
+
+
+def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
+    """Moves a broadcast to sending; the rest is `carry_on`'s.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status, when it was launched or cancelled already.
+        InvalidRequest: with every fault of audience, channels and category; no_recipients.
+    """
+    broadcast = find_broadcast(broadcast_id)
+    check_terms(broadcast)
+    with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
+    meant = 0 if with_people else audience_of(broadcast, now=now).count()
+    if not with_people and not meant:
+        group = broadcast.target_group
+        detail = f"No recipients found for group {group}"
+        raise InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)
+    with transaction.atomic():
+        job = make_job(broadcast, now=now)
+        locked = _locked(broadcast_id)
+        if locked.status not in LAUNCHABLE:
+            raise Conflict(
+                f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
+            )
+        # Of a draft recipient_count said how many were meant.
+        people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
+        values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
+        values |= {"recipient_count": people, "meant_count": max(meant, people)}
+        change_broadcast_status(broadcast_id, BroadcastStatus.SENDING, values=values)
+    return find_broadcast(broadcast_id)
+
+
+def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
+    """The job that holds a broadcast's text once for all its recipients; with `options` and `calls`
+    where repetitions are not as usual."""
+    return Job.objects.create(
+        kind="broadcast",
+        source=broadcast.source,
+        context={"title": broadcast.title, "message": broadcast.message},
+        total=0,
+        accepted=0,
+        created_at=now,
+    )
+
+
+def check_terms(broadcast: Broadcast) -> None:
+    """What a launch would fail on is told before.
+
+    Raises:
+        InvalidRequest: with every fault of message, priority, channels, delivery and category.
+    """
+    faults = []
+    if not 0 < len(broadcast.message.strip()) <= len(broadcast.message) <= MAX_MESSAGE:
+        faults.append(FieldError("message", "invalid", f"must be 1 to {MAX_MESSAGE:,} characters"))
+    if broadcast.priority not in list(Priority):
+        faults.append(FieldError("priority", "invalid_priority", "must be 1, 2, 3 or 4"))
+    known = [str(channel) for channel in PERSON_CHANNELS]
+    channels = broadcast.channels
+    if not isinstance(channels, list) or not channels or set(channels) - set(known):
+        detail = f"must list channels of {', '.join(known)}"
+        faults.append(FieldError("channels", "invalid_channel", detail))
+    elif len(set(channels)) < len(channels):
+        faults.append(FieldError("channels", "duplicate_channel", "names a channel twice"))
+    if broadcast.delivery not in Broadcast.Delivery.values:
+        faults.append(FieldError("delivery", "invalid", "must be all or first"))
+    if category_by_key(broadcast.category) is None:
+        faults += unknown_category(broadcast.category, category_keys()).errors
+    if faults:
+        raise InvalidRequest(faults)
+
+
+def rule_of(broadcast: Broadcast) -> Rule:
+    """The rule of a broadcast's target.
+
+    Raises:
+        InvalidRequest: with every fault.
+    """
+    try:
+        if broadcast.target_group == Broadcast.TargetGroup.COMPOSED:
+            return parse_audience(broadcast.target_filter, path="target_filter")
+        return parse_target(broadcast.target_group, broadcast.target_filter)
+    except AudienceError as error:
+        raise invalid_audience(error) from error
+
+
+def audience_of(broadcast: Broadcast, *, now: datetime) -> Audience:
+    """Whom a broadcast is meant for, at a moment.
+
+    Raises:
+        InvalidRequest: with every fault.
+    """
+    try:
+        return Audience.of_rule(rule_of(broadcast), now=now)
+    except AudienceError as error:
+        raise invalid_audience(error) from error
+
+
+def carry_on(broadcast_id: int, *, until: float | None = None) -> bool:
+    """Does what is left of a launch; True once every recipient has messages.
+
+    until: a reading of the monotonic clock at which to stop and leave the rest to the next call.
+    """
+    done = take_snapshot(broadcast_id, until=until) and put_messages(broadcast_id, until=until)
+    Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=None)
+    return done
+
+
+def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
+    """Writes the audience down as recipients; True once all are.
+
+    Whom the audience holds is asked for the moment at which the broadcast began, however late a
+    part is written.
+
+    Raises:
+        InvalidRequest: what the audience names is gone.
+    """
+    broadcast = find_broadcast(broadcast_id)
+    if broadcast.snapshot_done or broadcast.status != BroadcastStatus.SENDING:
+        return broadcast.snapshot_done
+    audience = audience_of(broadcast, now=broadcast.sent_at or clock.now())
+    pages = audience.stream(after=broadcast.snapshot_after)
+    for people in _parts(pages, SNAPSHOT_BATCH):
+        if not _write_recipients(broadcast_id, people) or _is_over(until):
+            return False
+    with transaction.atomic():
+        if _at_launch(broadcast_id).status != BroadcastStatus.SENDING:
+            return False
+        total = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
+        # Whoever sent to others meanwhile has left people behind who were written down later.
+        Broadcast.objects.filter(pk=broadcast_id).update(
+            snapshot_done=True, recipient_count=total, messaged_after=0
+        )
+        Job.objects.filter(broadcast=broadcast_id).update(total=total)
+    return True
+
+
+def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
+    """One part of the snapshot; False when the broadcast is not sending any more."""
+    with transaction.atomic():
+        locked = _at_launch(broadcast_id)
+        if locked.status != BroadcastStatus.SENDING:
+            return False
+        new = [person for person in people if person > locked.snapshot_after]
+        if new:  # else another process was here before
+            created = insert_recipients(broadcast_id, new, reserve_keys(len(new)))
+            _mark(
+                broadcast_id,
+                snapshot_after=new[-1],
+                recipient_count=locked.recipient_count + created,
+            )
+    return True
+
+
+def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
+    """Gives every recipient their messages; True once all have them."""
+    while not put_part(broadcast_id, MESSAGE_BATCH):
+        if _is_over(until):
+            break
+    return find_broadcast(broadcast_id).messaged_done
+
+
+def put_part(broadcast_id: int, size: int) -> bool:
+    """Gives the next recipients their messages, up to `size` of them; True when nothing is left to
+    do, or nothing may be done now."""
+    with transaction.atomic():
+        locked = _at_launch(broadcast_id)
+        if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
+            return True
+        waiting = untold(broadcast_id, after=locked.messaged_after, limit=size)
+        # Another process may send to people while the rest is still being written down.
+        last = locked.snapshot_done and len(waiting) < size
+        if not waiting:
+            _mark(broadcast_id, messaged_done=last)
+            return True
+        _accept(locked, waiting)
+        _mark(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
+    return False
+
+
+def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
+    keys = _keys_of(broadcast, waiting)
+    channels, options = ways_of(broadcast)
+    targets = [
+        Target(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
+    ]
+    job = Job.objects.get(broadcast=broadcast)
+    own = job.context or {}
+    intent = intent_of(
+        broadcast,
+        channels,
+        {**options, **own.get("options", {})},
+        calls=own.get("calls", CALLS),
+    )
+    accepted = accept(intent, targets, now=clock.now(), job=job)
+    first, last = min(accepted.message_keys), max(accepted.message_keys)
+    Job.objects.filter(pk=job.pk).update(
+        accepted=F("accepted") + len(targets),
+        first_key=Least(Coalesce("first_key", first), first),
+        last_key=Greatest(Coalesce("last_key", last), last),
+    )
+
+
+def _keys_of(broadcast: Broadcast, waiting: Sequence[Untold]) -> list[int]:
+    """The notifications' keys; rows that were made by hand get theirs now."""
+    bare = [each.person for each in waiting if each.key is None]
+    given = dict(zip(bare, reserve_keys(len(bare)) if bare else [], strict=True))
+    if given:
+        give_keys(broadcast.pk, list(given.items()))
+    return [given[each.person] if each.key is None else each.key for each in waiting]
+
+
+def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The channels that messages are made for at once, and the options that lead to the others."""
+    channels = tuple(broadcast.channels)
+    options: dict[str, Any] = {"retry_policy": RETRY_POLICY}
+    if broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
+        return channels[:1], {**options, "fallback": list(channels[1:])}
+    return channels, options
+
+
+def intent_of(
+    broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any], *, calls: int
+) -> Intent:
+    """What all messages of a broadcast share."""
+    category = category_by_key(broadcast.category)
+    if category is None:
+        raise unknown_category(broadcast.category, category_keys())
+    return Intent(
+        terms=Terms(
+            template_path="",
+            channels=channels,
+            options=options,
+            priority=broadcast.priority,
+            category=broadcast.category,
+            context={},
+            scheduled_at=None,
+            expires_at=None,
+            collapse_key=None,
+            ordering_key=None,
+        ),
+        priority=Priority(broadcast.priority),
+        category_id=category.id,
+        category_key=category.key,
+        template_version_id=None,
+        source=broadcast.source,
+        max_attempts=calls,
+        mass=True,
+        is_test=broadcast.is_test,
+    )
+
+
+def _mark(broadcast_id: int, **values: Any) -> None:
+    Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=clock.now(), **values)
+
+
+def find_broadcast(broadcast_id: int) -> Broadcast:
+    """The row as it is now.
+
+    Raises:
+        NotFound: unknown_broadcast.
+    """
+    found = Broadcast.objects.filter(pk=broadcast_id).first()
+    if found is None:
+        raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
+    return found
+
+
+def _at_launch(broadcast_id: int) -> Broadcast:
+    """The row as it is once nobody else is at the launch, until the transaction ends."""
+    take_launch(broadcast_id)
+    return find_broadcast(broadcast_id)
+
+
+def _locked(broadcast_id: int) -> Broadcast:
+    """The row, locked until the transaction ends.
+
+    Raises:
+        NotFound: unknown_broadcast.
+    """
+    found = Broadcast.objects.select_for_update().filter(pk=broadcast_id).first()
+    if found is None:
+        raise NotFound(f"Broadcast {broadcast_id} not found", code="unknown_broadcast")
+    return found
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and clock.monotonic() >= until
+
+
+def _parts(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
+    """The ids of the pages in lists of `size`, the last one shorter."""
+    rest: list[int] = []
+    for page in pages:
+        rest += page
+        while len(rest) >= size:
+            yield rest[:size]
+            rest = rest[size:]
+    if rest:
+        yield rest

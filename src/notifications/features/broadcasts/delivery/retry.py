@@ -1,0 +1,308 @@
+"""Trying failed recipients again: marked at once, put back into the queue in parts.
+
+    retry    failed -> pending, for every failed recipient with a try left: one statement
+    requeue  their failed messages wait again, five hundred recipients a transaction
+
+The mark is taken under the broadcast's launch lock and its turn: of any number of callers at once,
+one finds a failed recipient, and the others find them pending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Count, Q
+
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.domain.broadcast_pace import add_moment
+from notifications.domain.channels import Priority, lane_for
+from notifications.domain.errors import Conflict
+from notifications.domain.lifecycle import MessageStatus
+from notifications.features.background.items import Items, Rotation
+from notifications.features.broadcasts.delivery.fold import Counted, recount_rows, write_counts
+from notifications.features.broadcasts.delivery.launch import (
+    CALLS,
+    find_broadcast,
+    make_job,
+    ways_of,
+)
+from notifications.infra import clock, wakeups
+from notifications.models import (
+    Broadcast,
+    BroadcastNews,
+    BroadcastRecipient,
+    DeadLetter,
+    Notification,
+    NotificationMessage,
+    Work,
+    change_broadcast_status,
+    change_status,
+)
+from notifications.models.fields import one_more
+from notifications.models.recipient_states import take_launch, take_turn
+from notifications.queue import batches
+
+MAX_RETRIES = 3
+PART = 500
+_requeueing = Rotation(100)
+RETRY_POLICY = "bulk"
+"""Repetitions after 60, 120 and 240 s: the documents' for a retry."""
+_RETRIABLE = frozenset(
+    {
+        BroadcastStatus.SENDING,
+        BroadcastStatus.SENT,
+        BroadcastStatus.COMPLETED,
+        BroadcastStatus.FAILED,
+    }
+)
+_LAW = ("recipient_id", "state", "retries")
+_OPEN = frozenset(
+    {
+        MessageStatus.SENT,
+        MessageStatus.DELIVERED,
+        MessageStatus.PENDING,
+        MessageStatus.UNCERTAIN,
+    }
+)
+
+
+def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> int:
+    """Moves failed recipients back to pending and the broadcast to sending; returns how many.
+
+    Those who were retried max_retries times stay failed. Nothing failed is no error: 0.
+
+    Raises:
+        NotFound: unknown_broadcast.
+        Conflict: broadcast_status, for one that is cancelled, paused or not launched.
+    """
+    with transaction.atomic():
+        _take(broadcast_id)
+        return _mark(broadcast_id, Q(retries__lt=max_retries), now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a retry of chosen people came to: how many are tried again, and by user id who is not,
+    each list in the order in which they were named."""
+
+    retried: int
+    unknown: list[int]
+    not_failed: list[int]
+    used_up: list[int]
+
+
+def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> Chosen:
+    """`retry` of these people alone, given by user id.
+
+    Raises:
+        NotFound, Conflict: as `retry`.
+    """
+    with transaction.atomic():
+        _take(broadcast_id)
+        rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id, recipient_id__in=people)
+        found = {person: (state, n) for person, state, n in rows.values_list(*_LAW)}
+        named = list(dict.fromkeys(people))
+        failed = [p for p in named if p in found and found[p][0] == RecipientState.FAILED]
+        wanted = [person for person in failed if found[person][1] < MAX_RETRIES]
+        retried = _mark(broadcast_id, Q(recipient_id__in=wanted), now=now) if wanted else 0
+        not_failed = set(found) - set(failed)
+        return Chosen(
+            retried=retried,
+            unknown=[person for person in named if person not in found],
+            not_failed=[person for person in named if person in not_failed],
+            used_up=[person for person in failed if found[person][1] >= MAX_RETRIES],
+        )
+
+
+def _take(broadcast_id: int) -> None:
+    """Nobody else launches, counts or retries it until the transaction ends."""
+    take_launch(broadcast_id)
+    take_turn(broadcast_id, wait=True)
+
+
+def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
+    """Moves the failed recipients that `which` names to pending; returns how many."""
+    broadcast = find_broadcast(broadcast_id)
+    failed = BroadcastRecipient.objects.filter(
+        which, broadcast=broadcast_id, state=RecipientState.FAILED
+    ).order_by()
+    reasons: Counter[str] = Counter()
+    for error, count in failed.values_list("error").annotate(Count("pk")):
+        reasons[error or ""] += count
+    retried = reasons.total()
+    if not retried:
+        return 0
+    if broadcast.status not in _RETRIABLE:
+        raise _wrong_status(broadcast.status)
+    failed.update(
+        state=RecipientState.PENDING,
+        requeue=True,
+        retries=one_more("retries"),
+        error=None,
+        telegram_error=None,
+    )
+    _uncount(broadcast, reasons, now=now)
+    _send_again(broadcast, retried, now=now)
+    return retried
+
+
+def _uncount(broadcast: Broadcast, reasons: Counter[str], *, now: datetime) -> None:
+    """Takes the recipients out of the counters; those of a hand-made broadcast are counted."""
+    count = reasons.total()
+    if broadcast.job_id is None or broadcast.failed_count < count:
+        recount_rows(broadcast.pk)
+        return
+    counted = Counted(states=Counter({RecipientState.FAILED.value: -count}))
+    counted.reasons.subtract({reason: n for reason, n in reasons.items() if reason})
+    write_counts(broadcast.pk, counted, now=now)
+
+
+def _send_again(broadcast: Broadcast, retried: int, *, now: datetime) -> None:
+    tally = broadcast.tally
+    settled = max(0, tally.total - tally.pending - retried)
+    values = {
+        "requeue_after": 0,
+        "requeue_done": False,
+        "completed_at": None,
+        "handed_over_at": None,
+        "sent_at": broadcast.sent_at or now,
+        "pace": add_moment(broadcast.pace, settled, at=now.timestamp()),
+        "job": broadcast.job or make_job(broadcast, now=now),
+    }
+    if broadcast.job_id is None:  # made by hand: its rows are its snapshot
+        values |= {"snapshot_done": True}
+    rows = Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING)
+    if rows.update(**values):
+        return
+    if not change_broadcast_status(
+        broadcast.pk, BroadcastStatus.SENDING, values=values, only_from=_RETRIABLE
+    ):
+        raise _wrong_status(find_broadcast(broadcast.pk).status)
+
+
+def _wrong_status(status: str) -> Conflict:
+    return Conflict(f"Cannot retry broadcast with status {status}", code="broadcast_status")
+
+
+def requeue(
+    broadcast_id: int, *, until: float | None = None, policy: str = RETRY_POLICY, size: int = PART
+) -> bool:
+    """Puts what a retry has marked back into the queue, `size` recipients at a time; True once all
+    of it is. policy says when what fails again is repeated."""
+    while not requeue_part(broadcast_id, policy=policy, size=size):
+        if until is not None and clock.monotonic() >= until:
+            return False
+        if find_broadcast(broadcast_id).status != BroadcastStatus.SENDING:
+            return False
+    return True
+
+
+def requeue_all(*, until: float) -> int:
+    """Goes on with every retry that is under way; returns how many were finished."""
+    items = Items(Work.REQUEUE, now=clock.now())
+    waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
+    finished = 0
+    for key in _requeueing.next(items.open(waiting)):
+        if clock.monotonic() >= until:
+            break
+        finished += items.one(key, partial(requeue, key, until=until), default=False)
+    return finished
+
+
+def requeue_part(broadcast_id: int, *, policy: str = RETRY_POLICY, size: int = PART) -> bool:
+    """One part; True when nothing is left, or nothing may be done now."""
+    with transaction.atomic():
+        take_launch(broadcast_id)
+        broadcast = find_broadcast(broadcast_id)
+        if broadcast.requeue_done or broadcast.status != BroadcastStatus.SENDING:
+            return True
+        marked = BroadcastRecipient.objects.filter(
+            broadcast=broadcast_id, requeue=True, recipient_id__gt=broadcast.requeue_after
+        )
+        rows = list(marked.order_by("recipient_id")[:size])
+        if not rows:
+            Broadcast.objects.filter(pk=broadcast_id).update(requeue_done=True)
+            return True
+        found = _messages_of(rows)
+        _put_back(broadcast, _choose(broadcast, found), policy=policy)
+        _close_part(broadcast, rows, without=len(found) < len(rows))
+    return False
+
+
+def _messages_of(rows: Sequence[BroadcastRecipient]) -> dict[int, list[NotificationMessage]]:
+    keys = [row.notification_id for row in rows if row.notification_id is not None]
+    found: dict[int, list[NotificationMessage]] = defaultdict(list)
+    for message in NotificationMessage.objects.filter(notification_id__in=keys):
+        found[message.notification_id].append(message)
+    return found
+
+
+def _choose(
+    broadcast: Broadcast, found: Mapping[int, list[NotificationMessage]]
+) -> list[NotificationMessage]:
+    """The messages to be sent again. A recipient whom one has reached meanwhile, or may have, gets
+    none; of channels in order it is the first that failed."""
+    chosen: list[NotificationMessage] = []
+    for messages in found.values():
+        if {MessageStatus(each.status) for each in messages} & _OPEN:
+            continue
+        failed = [each for each in messages if each.status == MessageStatus.FAILED]
+        failed.sort(key=lambda each: each.pk)  # keys rise in the order of the channels
+        first = broadcast.delivery == Broadcast.Delivery.FIRST
+        chosen += failed[:1] if first else failed
+    return chosen
+
+
+def _put_back(
+    broadcast: Broadcast, messages: Sequence[NotificationMessage], *, policy: str
+) -> None:
+    by_channel: dict[str, list[int]] = defaultdict(list)
+    for message in messages:
+        by_channel[message.channel].append(message.pk)
+    _, options = ways_of(broadcast)
+    Notification.objects.filter(pk__in={each.notification_id for each in messages}).update(
+        options={**options, "retry_policy": policy}
+    )
+    now = clock.now()
+    lane = lane_for(Priority(broadcast.priority), mass=True)
+    for channel, keys in by_channel.items():
+        moved = change_status(
+            keys,
+            MessageStatus.PENDING,
+            reason="broadcast_retry",
+            at=now,
+            only_from=frozenset({MessageStatus.FAILED}),
+            fields={
+                "attempts": 0,
+                "max_attempts": CALLS,
+                "provider": None,
+                "scheduled_at": now,
+            },
+        )
+        made = batches.batches_of(
+            lane=lane, channel=channel, source=broadcast.source, due_at=None, keys=moved
+        )
+        for batch, batch_id in zip(made, batches.put(made), strict=True):
+            NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
+        DeadLetter.objects.filter(message_id__in=moved, resolved_at__isnull=True).update(
+            resolution=DeadLetter.Resolution.REPLAYED,
+            resolved_by=broadcast.source,
+            resolved_at=now,
+        )
+    wakeups.wake([lane])
+
+
+def _close_part(broadcast: Broadcast, rows: Sequence[BroadcastRecipient], *, without: bool) -> None:
+    BroadcastRecipient.objects.filter(pk__in=[row.pk for row in rows]).update(requeue=False)
+    BroadcastNews.objects.tell(
+        (broadcast.source, row.notification_id) for row in rows if row.notification_id
+    )
+    values: dict[str, object] = {"requeue_after": rows[-1].recipient_id}
+    if without:  # people that nobody has told yet: the launch makes their messages
+        values |= {"messaged_done": False, "messaged_after": 0}
+    Broadcast.objects.filter(pk=broadcast.pk).update(**values)

@@ -1,0 +1,196 @@
+"""What broadcasts need again and again: begin what is due, go on with launches, retries and
+cancellations, count, and end what is over. Any process does it, as often as anybody likes; what one
+begins another may go on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Q
+
+from notifications.delivery.registry import provider_class, provider_keys_for
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, settled_status
+from notifications.domain.broadcast_pace import add_moment
+from notifications.domain.channels import Lane
+from notifications.domain.errors import Conflict, InvalidRequest
+from notifications.features.background.items import Items, Rotation
+from notifications.features.broadcasts.delivery.approval import ask_approval, wants_approval
+from notifications.features.broadcasts.delivery.clearing import clear_cancelled
+from notifications.features.broadcasts.delivery.fold import fold_news, reconcile, recount
+from notifications.features.broadcasts.delivery.launch import begin
+from notifications.features.broadcasts.delivery.retry import requeue_all
+from notifications.features.broadcasts.delivery.rounds import carry_on_launches, refuse
+from notifications.infra import clock
+from notifications.models import (
+    Broadcast,
+    BroadcastNews,
+    DeliveryBatch,
+    Work,
+    change_broadcast_status,
+)
+
+RECEIPTS_WITHIN = timedelta(hours=24)
+"""After that, a message without a receipt is taken to have arrived."""
+_AT_ONCE = 100
+MOST_CHANGED = 1_000
+_OUTSTANDING = (
+    "SELECT 1 FROM notifications_broadcastrecipient r JOIN notifications_notificationmessage m"
+    " ON m.notification_id = r.notification_id"
+    " WHERE r.broadcast_id = %s AND r.state = 'sent' AND m.status = 'sent' AND m.channel IN ({})"
+    " LIMIT 1"
+)
+_settling, _checking = Rotation(_AT_ONCE), Rotation(_AT_ONCE)
+log = structlog.get_logger("carillon.broadcast")
+
+
+def keep_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
+    """One round, bounded by time; what is left over is done in the next.
+
+    Taking back and counting have their own share of it: a great launch holds neither up.
+    """
+    begun = begin_due(now=now)
+    share = seconds / 2
+    launched = carry_on_launches(now=now, seconds=share)
+    requeued = requeue_all(until=clock.monotonic() + share)
+    cleared = clear_cancelled(now=now, until=clock.monotonic() + share)
+    counted = fold_news(now=now, until=clock.monotonic() + seconds)
+    paces = Items(Work.PACE, now=now)
+    for broadcast_id in counted - paces.waiting:
+        paces.one(broadcast_id, partial(note_pace, broadcast_id, now=now), default=None)
+    return {
+        "begun": begun,
+        "launched": launched,
+        "requeued": requeued,
+        "cleared": cleared,
+        "counted": len(counted),
+        "ended": settle_all(now=now, changed=counted),
+    }
+
+
+def begin_due(*, now: datetime) -> int:
+    """Begins scheduled broadcasts whose time has come; returns how many.
+
+    One that cannot begin (nobody is in its audience any more) is a draft again, with the reason in
+    its log. One whose audience has grown beyond what one person may send waits for approval.
+    """
+    items = Items(Work.BEGIN, now=now)
+    due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
+    keys = list(items.open(due).order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE])
+    return sum(items.one(key, partial(_begin_one, key, now=now), default=0) for key in keys)
+
+
+def _begin_one(broadcast_id: int, *, now: datetime) -> int:
+    try:
+        broadcast = Broadcast.objects.defer("error_log").get(pk=broadcast_id)
+        if wants_approval(broadcast, now=now):
+            with transaction.atomic():
+                ask_approval(broadcast.pk, {"scheduled_at": None})
+            return 0
+        begin(broadcast.pk, now=now)
+    except InvalidRequest as error:
+        refuse(broadcast_id, error, now=now)
+        return 0
+    except (Conflict, Broadcast.DoesNotExist):
+        return 0  # another process was here before, or somebody cancelled it
+    return 1
+
+
+def note_pace(broadcast_id: int, *, now: datetime) -> None:
+    """Notes how far a broadcast has come, for its rate."""
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    if row is None:
+        return
+    settled = row.tally.total - row.tally.pending
+    pace = add_moment(row.pace, settled, at=now.timestamp())
+    if pace != row.pace:
+        Broadcast.objects.filter(pk=broadcast_id).update(pace=pace)
+
+
+def settle_all(*, now: datetime, changed: Collection[int] = ()) -> int:
+    """Ends broadcasts whose recipients are all settled; returns how many changed.
+
+    changed: broadcasts whose counters moved; besides them a hundred are looked at, in turns.
+    """
+    items = Items(Work.SETTLE, now=now)
+    live = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
+    rows = items.open(Broadcast.objects.filter(status__in=live))
+    moved = rows.filter(pk__in=sorted(changed)[:MOST_CHANGED]).values_list("pk", flat=True)
+    keys = sorted({*_settling.next(rows), *moved})
+    return sum(items.one(key, partial(_settle_one, key, now=now), default=False) for key in keys)
+
+
+def _settle_one(broadcast_id: int, *, now: datetime) -> bool:
+    row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    return row is not None and settle(row, now=now)
+
+
+def settle(broadcast: Broadcast, *, now: datetime) -> bool:
+    """Moves a broadcast on where its counters allow it; True when it moved."""
+    if not (broadcast.messaged_done and broadcast.requeue_done and broadcast.tally.total):
+        return False
+    if broadcast.tally.pending or _is_open(broadcast):
+        return False
+    patient = broadcast.handed_over_at is None or now < broadcast.handed_over_at + RECEIPTS_WITHIN
+    tally = broadcast.tally
+    target = settled_status(tally, receipts_outstanding=patient and _awaits_receipts(broadcast))
+    if target is BroadcastStatus.SENT and not patient:
+        target = BroadcastStatus.COMPLETED
+    if target is None or target == broadcast.status:
+        return False
+    values: dict[str, Any] = {"handed_over_at": broadcast.handed_over_at or now}
+    if target is not BroadcastStatus.SENT:
+        values["completed_at"] = now
+    with transaction.atomic():
+        held = Broadcast.objects.select_for_update().get(pk=broadcast.pk)
+        if held.status != broadcast.status or held.tally != tally or not held.requeue_done:
+            return False
+        return change_broadcast_status(broadcast.pk, target, values=values)
+
+
+def _is_open(broadcast: Broadcast) -> bool:
+    """Whether messages of it still wait or are being sent, or news of them is not counted yet."""
+    lanes = list(Lane)
+    waiting = DeliveryBatch.objects.filter(lane__in=lanes, source=broadcast.source)
+    return waiting.exists() or BroadcastNews.objects.filter(broadcast_id=broadcast.pk).exists()
+
+
+def _awaits_receipts(broadcast: Broadcast) -> bool:
+    channels = [channel for channel in broadcast.channels if has_receipts(channel)]
+    if not channels or broadcast.is_test:
+        return False
+    marks = ", ".join(["%s"] * len(channels))
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTSTANDING.format(marks), [broadcast.pk, *channels])
+        return cursor.fetchone() is not None
+
+
+def has_receipts(channel: str) -> bool:
+    """Whether a provider of the channel tells later what became of a message it took."""
+    return any(provider_class(key).capabilities.receipts for key in provider_keys_for(channel))
+
+
+def check_counts(*, now: datetime) -> int:
+    """Holds the counters of living broadcasts against their rows; returns how many were off.
+
+    What has recipients pending although nothing waits any more is counted from its messages.
+    """
+    items = Items(Work.CHECK, now=now)
+    live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
+    clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
+    keys = _checking.next(items.open(Broadcast.objects.filter(Q(status__in=live) | clearing)))
+    return sum(items.one(key, partial(_check_one, key, now=now), default=False) for key in keys)
+
+
+def _check_one(broadcast_id: int, *, now: datetime) -> bool:
+    broadcast = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
+    if broadcast is None:
+        return False
+    if broadcast.messaged_done and broadcast.tally.pending and not _is_open(broadcast):
+        recount(broadcast.pk, now=now, until=clock.monotonic() + 5.0)
+    return reconcile(broadcast.pk, now=now) > 0

@@ -1,0 +1,188 @@
+"""What would become of a broadcast's messages now: the pipeline's own facts and decision, person by
+person, and nothing written. One page of the audience is held at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifications.delivery.registry import provider_keys_for
+from notifications.features.broadcasts.delivery.launch import intent_of
+from notifications.features.sending.drafts import draft_of
+from notifications.infra.crypto import seal_json
+from notifications.intake.accept import Target
+from notifications.models import Broadcast
+from notifications.models.hot_rows import PendingMessage
+from notifications.pipeline import facts_of, route, terms_of
+from notifications.policy.decide import Decision, Defer, Digest, Send, decide
+from notifications.policy.facts import SliceFacts, load_facts
+from notifications.wording import content_of
+
+SAMPLES = 3
+
+
+@dataclass(slots=True)
+class ChannelTally:
+    """What is known of one channel. calls counts them by provider."""
+
+    send_now: int = 0
+    exclusions: Counter[str] = field(default_factory=Counter)
+    delays: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def messages(self) -> int:
+        """Those that leave, now or later."""
+        return self.send_now + self.delays.total()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one person would be told on one channel."""
+
+    user_id: int
+    user_name: str
+    channel: str
+    decision: str
+    reason: str
+    title: str
+    body: str
+
+
+@dataclass(slots=True)
+class _Page:
+    """What was decided about the people of a page: why first not, or why later; and who hears of it
+    now."""
+
+    refused: dict[int, str] = field(default_factory=dict)
+    delayed: dict[int, str] = field(default_factory=dict)
+    sent: set[int] = field(default_factory=set)
+
+
+class Survey:
+    """Counts over all the people that were looked at. A person is told now if any channel is open
+    now, later if one is open later, and excluded otherwise, for the reason of the first channel."""
+
+    def __init__(self, broadcast: Broadcast, *, at: datetime) -> None:
+        self.examined = self.send_now = 0
+        self.exclusions: Counter[str] = Counter()
+        self.delays: Counter[str] = Counter()
+        self.delayed_until: datetime | None = None
+        self.channels = {channel: ChannelTally() for channel in broadcast.channels}
+        self.samples: list[Sample] = []
+        self._at = at
+        self._in_order = broadcast.delivery == Broadcast.Delivery.FIRST
+        self._text = seal_json({"title": broadcast.title, "message": broadcast.message})
+        intent = intent_of(broadcast, tuple(broadcast.channels), {}, calls=1)
+        self._drafts = {
+            channel: draft_of(intent, Target(0, (channel,)), channel)
+            for channel in broadcast.channels
+        }
+        carriers = {channel: provider_keys_for(channel) for channel in broadcast.channels}
+        self._only_carrier = {
+            channel: keys[0] for channel, keys in carriers.items() if len(keys) == 1
+        }
+        if broadcast.is_test:
+            self._only_carrier = {}
+        self._quota = -(-SAMPLES // len(self.channels))
+
+    def look(self, people: Sequence[int]) -> None:
+        """Adds one page of people."""
+        page = _Page()
+        for channel in self.channels:
+            asked = people
+            if self._in_order:  # the next channel is for those whom the one before did not take
+                asked = [p for p in people if p not in page.sent and p not in page.delayed]
+            if asked:
+                self._look_at(channel, asked, page)
+        for person in people:
+            if person in page.sent:
+                self.send_now += 1
+            elif person in page.delayed:
+                self.delays[page.delayed[person]] += 1
+            else:
+                self.exclusions[page.refused[person]] += 1
+        self.examined += len(people)
+
+    def _look_at(self, channel: str, people: Sequence[int], page: _Page) -> None:
+        draft = self._drafts[channel]
+        drafts = [draft._replace(id=-1 - n, user_id=person) for n, person in enumerate(people)]
+        facts = load_facts(drafts, channel, terms_of)
+        tally = self.channels[channel]
+        taken = 0
+        decisions = _Decisions(facts, at=self._at)
+        for each in drafts:
+            decision = decisions.on(each)
+            person = each.user_id or 0
+            reason = decision.reason.partition(":unknown_zone:")[0]
+            if isinstance(decision, Send):
+                tally.send_now += 1
+                page.sent.add(person)
+            elif isinstance(decision, Defer | Digest):
+                tally.delays[reason] += 1
+                page.delayed.setdefault(person, reason)
+                self._note_until(decision)
+            else:
+                tally.exclusions[reason] += 1
+                page.refused.setdefault(person, reason)
+                continue
+            self._add_calls(tally.calls, each, facts)
+            if taken < self._quota and len(self.samples) < SAMPLES:
+                taken += 1
+                self.samples.append(self._sample(each, decision, facts))
+
+    def _add_calls(self, calls: Counter[str], draft: PendingMessage, facts: SliceFacts) -> None:
+        """A push is a call for each device."""
+        contact = facts.contacts.get(draft.id)
+        if contact is not None and contact.targets:
+            for target in contact.targets:
+                calls[target.provider] += 1
+        else:
+            calls[self._only_carrier.get(draft.channel) or route(draft, contact)] += 1
+
+    def _note_until(self, decision: Defer | Digest) -> None:
+        until = decision.until if isinstance(decision, Defer) else decision.closes_at
+        self.delayed_until = max(until, self.delayed_until or until)
+
+    def _sample(self, draft: PendingMessage, decision: Decision, facts: SliceFacts) -> Sample:
+        text = content_of(draft._replace(text=self._text), None, facts, at=self._at)
+        row = facts.users.get(draft.user_id or 0)
+        return Sample(
+            user_id=draft.user_id or 0,
+            user_name=(f"{row[4]} {row[5]}".strip() or row[2]) if row else "",
+            channel=draft.channel,
+            decision=type(decision).__name__.lower(),
+            reason=decision.reason,
+            title=text.title,
+            body=text.body,
+        )
+
+
+class _Decisions:
+    """Decides the messages of one page. People of whom the same is known get the same answer, so
+    that most are looked up."""
+
+    def __init__(self, facts: SliceFacts, *, at: datetime) -> None:
+        self._facts, self._at = facts, at
+        # A limit is a person's own, and a stopped provider may be the share of some messages only.
+        self._alike = not facts.limits and not facts.stops.values("provider")
+        self._known: dict[object, Decision] = {}
+        self._with_own = {person for person, _ in facts.here.own}
+
+    def on(self, draft: PendingMessage) -> Decision:
+        facts, person = self._facts, draft.user_id or 0
+        if not self._alike or person in self._with_own:
+            return decide(facts_of(draft, facts, None, at=self._at))
+        contact = facts.contacts.get(draft.id)
+        key = (
+            contact and (contact.state, contact.suppressed),
+            facts.here.wishes.get(person, ""),
+            person in facts.inactive,
+            facts.zones(person),
+        )
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = decide(facts_of(draft, facts, None, at=self._at))
+        return found

@@ -1,0 +1,1 @@
+"""Messages that wait for the decision of a person."""

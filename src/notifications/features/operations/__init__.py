@@ -1,0 +1,1 @@
+"""What operators see and do: kill switches, health, metrics, failed items."""

@@ -1,0 +1,290 @@
+"""OperationsService: kill switches and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from uuid import UUID
+
+from django.db import transaction
+
+from notifications.delivery.registry import PROVIDERS
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Channel
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
+from notifications.domain.lifecycle import MessageStatus
+from notifications.features.access.service import check_operator, keep_to_tests
+from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
+from notifications.features.sending.move import enqueue
+from notifications.infra import clock, wakeups
+from notifications.models import (
+    ApiKey,
+    Broadcast,
+    BroadcastNews,
+    Category,
+    DeadLetter,
+    KillSwitch,
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+    OperatorAction,
+    TemplateOverrun,
+    TemplateVersion,
+    change_status,
+)
+
+_AT_ONCE = 500
+_SOURCES = ("users", "digest", "system", "cli")
+"""What messages come from beside keys and broadcasts (`Caller.source`)."""
+
+
+class OperationsService:
+    """What operators do to the running service. Every change is written down with its actor."""
+
+    def stops(self, *, caller: Caller) -> list[StopAnswer]:
+        """The kill switches in force, the newest first."""
+        check_operator(caller)
+        return [_stop_answer(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
+
+    def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopAnswer:
+        """Stops everything, or one channel, provider, category, template, source or version.
+
+        What is already in a provider's hands is not called back; the next slice is stopped.
+
+        Raises:
+            InvalidRequest: unknown scope or value, or no reason.
+        """
+        check_operator(caller)
+        _check_stop(scope, value, reason)
+        with transaction.atomic():
+            row, _ = KillSwitch.objects.get_or_create(
+                scope=scope,
+                value="" if scope == KillSwitch.Scope.ALL else value,
+                defaults={"reason": reason, "actor": caller.name, "created_at": clock.now()},
+            )
+            _note(caller, "kill-switch.stop", f"{scope}:{value}", reason)
+        return _stop_answer(row)
+
+    def lift(self, *, scope: str, value: str, caller: Caller) -> None:
+        """Lifts a stop; what waited goes on.
+
+        Raises:
+            NotFound: unknown_stop.
+        """
+        check_operator(caller)
+        with transaction.atomic():
+            gone, _ = KillSwitch.objects.filter(scope=scope, value=value).delete()
+            if not gone:
+                raise NotFound(
+                    f"nothing is stopped at {scope} {value}".strip(), code="unknown_stop"
+                )
+            if scope == KillSwitch.Scope.VERSION:
+                TemplateOverrun.objects.forget(value)
+            _note(caller, "kill-switch.lift", f"{scope}:{value}", "")
+            wakeups.wake(["critical", "high", "default", "bulk"])
+
+    def dead_letters(
+        self,
+        *,
+        caller: Caller,
+        channel: str = "",
+        provider: str = "",
+        code: str = "",
+        template: str = "",
+        resolved: bool = False,
+        after: int = 0,
+        limit: int = 50,
+    ) -> list[DeadLetterAnswer]:
+        """Dead letters by key, the oldest first; `after` is the last key of the page before."""
+        check_operator(caller)
+        rows = DeadLetter.objects.filter(pk__gt=after, resolved_at__isnull=not resolved)
+        given = {"channel": channel, "provider": provider, "code": code}
+        rows = rows.filter(**{name: value for name, value in given.items() if value})
+        if template:
+            versions = TemplateVersion.objects.filter(template__path=template).values("pk")
+            rows = rows.filter(template_version_id__in=versions)
+        page = list(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
+        uuids = dict(
+            Notification.objects.filter(
+                pk__in=[letter.notification_id for letter in page]
+            ).values_list("pk", "uuid")
+        )
+        return [_letter_answer(row, uuids) for row in page]
+
+    def replay(self, *, ids: Sequence[int], caller: Caller) -> int:
+        """Sends dead letters again, each on the template version it was accepted with.
+
+        The attempts begin anew. Letters that were resolved meanwhile are passed over.
+        """
+        check_operator(caller)
+        replayed = 0
+        for start in range(0, len(ids), _AT_ONCE):
+            with transaction.atomic():
+                letters = _open_letters(ids[start : start + _AT_ONCE])
+                replayed += _replay(letters, caller)
+        _note(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
+        return replayed
+
+    def discard(self, *, ids: Sequence[int], reason: str, caller: Caller) -> int:
+        """Closes dead letters for good, with a reason."""
+        check_operator(caller)
+        if not reason.strip():
+            raise InvalidRequest([FieldError("reason", "required", "say why they are discarded")])
+        now = clock.now()
+        with transaction.atomic():
+            letters = _open_letters(ids)
+            doubtful = [letter.message_id for letter in letters]
+            change_status(
+                doubtful,
+                MessageStatus.FAILED,
+                reason=f"discarded by {caller.name}",
+                only_from=frozenset({MessageStatus.UNCERTAIN}),
+            )
+            _tell_broadcasts(letters)
+            _resolve(letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
+            _note(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
+        return len(letters)
+
+
+def _check_stop(scope: str, value: str, reason: str) -> None:
+    errors = []
+    if scope not in KillSwitch.Scope.values:
+        known = ", ".join(KillSwitch.Scope.values)
+        errors.append(FieldError("scope", "unknown_scope", f"must be one of {known}"))
+    elif scope == KillSwitch.Scope.ALL and value:
+        detail = "goes with no value: leave it out, or name the scope of what is to be stopped"
+        errors.append(FieldError("value", "invalid", detail))
+    elif scope != KillSwitch.Scope.ALL and not value:
+        errors.append(FieldError("value", "required", f"name the {scope} to stop"))
+    elif value:
+        errors += _unknown_value(scope, value)
+    if not reason.strip():
+        errors.append(FieldError("reason", "required", "say why: whoever lifts the stop will ask"))
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _unknown_value(scope: str, value: str) -> list[FieldError]:
+    """A fault for a value that names nothing: nothing would be stopped."""
+    if scope == KillSwitch.Scope.TEMPLATE:
+        return _unknown_template(value)
+    if scope == KillSwitch.Scope.VERSION and not _is_version(value):
+        detail = "must be the id of a version, alone or with @ and a source: 12, 12@key:3"
+    elif scope == KillSwitch.Scope.SOURCE and not _is_source(value):
+        detail = f"must be {', '.join(_SOURCES)}, or key: or broadcast: and the id of one"
+    else:
+        known_values: dict[str, list[str]] = {
+            KillSwitch.Scope.CHANNEL: list(Channel),
+            KillSwitch.Scope.PROVIDER: list(PROVIDERS),
+            KillSwitch.Scope.CATEGORY: list(Category.objects.values_list("key", flat=True)),
+        }
+        known = known_values.get(scope, [value])
+        if value in known:
+            return []
+        detail = f"{value!r} is no {scope}; known: {', '.join(known)}"
+    return [FieldError("value", f"unknown_{scope}", detail)]
+
+
+def _is_version(value: str) -> bool:
+    version, at, source = value.partition("@")
+    key = parse_key(version)
+    exists = key is not None and TemplateVersion.objects.filter(pk=key).exists()
+    return exists and (not at or _is_source(source))
+
+
+def _is_source(value: str) -> bool:
+    kind, _, key = value.partition(":")
+    if kind == "key":
+        return ApiKey.objects.filter(pk=parse_key(key) or 0).exists()
+    if kind == "broadcast":
+        return Broadcast.objects.filter(pk=parse_key(key) or 0).exists()
+    return value in _SOURCES
+
+
+def _unknown_template(path: str) -> list[FieldError]:
+    """A fault for a path at which there is no template: nothing would be stopped."""
+    if NotificationTemplate.objects.filter(path=path).exists():
+        return []
+    near = get_close_matches(path, NotificationTemplate.objects.values_list("path", flat=True))
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return [FieldError("value", "unknown_template", f"there is no template {path!r}{hint}")]
+
+
+def _open_letters(ids: Sequence[int]) -> list[DeadLetter]:
+    rows = DeadLetter.objects.select_for_update().filter(pk__in=ids, resolved_at__isnull=True)
+    return list(rows.order_by("pk"))
+
+
+def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
+    by_key = {letter.message_id: letter for letter in letters}
+    if caller.is_test:
+        named = Notification.objects.filter(pk__in=[each.notification_id for each in letters])
+        keep_to_tests(caller, is_test=not named.filter(is_test=False).exists())
+    moved = change_status(
+        list(by_key),
+        MessageStatus.PENDING,
+        reason=f"replayed by {caller.name}",
+        only_from=frozenset({MessageStatus.FAILED, MessageStatus.UNCERTAIN}),
+        fields={"attempts": 0},
+    )
+    enqueue(NotificationMessage.objects.filter(pk__in=moved).select_related("notification"))
+    done = [by_key[key] for key in moved]
+    _tell_broadcasts(done)
+    _resolve(done, DeadLetter.Resolution.REPLAYED, caller, "", now=clock.now())
+    return len(moved)
+
+
+def _tell_broadcasts(letters: Sequence[DeadLetter]) -> None:
+    keys = [letter.notification_id for letter in letters]
+    sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
+    BroadcastNews.objects.tell(sources)
+
+
+def _resolve(
+    letters: Sequence[DeadLetter],
+    resolution: DeadLetter.Resolution,
+    caller: Caller,
+    reason: str,
+    *,
+    now: object,
+) -> None:
+    DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]).update(
+        resolution=resolution,
+        resolution_reason=reason,
+        resolved_by=caller.name,
+        resolved_at=now,
+    )
+
+
+def _note(caller: Caller, action: str, target: str, reason: str) -> None:
+    OperatorAction.objects.create(
+        actor=caller.name, action=action, target=target, reason=reason, at=clock.now()
+    )
+
+
+def _stop_answer(row: KillSwitch) -> StopAnswer:
+    return StopAnswer(
+        scope=row.scope,
+        value=row.value,
+        reason=row.reason,
+        actor=row.actor,
+        created_at=row.created_at,
+    )
+
+
+def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterAnswer:
+    return DeadLetterAnswer(
+        id=row.pk,
+        notification_id=uuids.get(row.notification_id),
+        channel=row.channel,
+        provider=row.provider,
+        category=row.category,
+        code=row.code,
+        last_error=row.last_error,
+        attempts=row.attempts,
+        failed_at=row.failed_at,
+        resolution=row.resolution,
+        resolution_reason=row.resolution_reason,
+        resolved_at=row.resolved_at,
+    )

@@ -1,0 +1,110 @@
+"""SetAsideService: items of periodic work that failed again and again, seen and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from django.db import transaction
+from django.db.models import Count
+
+from notifications.domain.callers import Caller
+from notifications.domain.errors import NotFound
+from notifications.features.access.service import check_operator
+from notifications.features.receipts import apply as receipts
+from notifications.infra import clock
+from notifications.models import ItemFault, OperatorAction, Work
+
+MOST = 1_000
+_Reopen = Callable[[int, datetime], None]
+
+
+class SetAsideAnswer(msgspec.Struct, kw_only=True):
+    """An item that failed. work: what is done with it; item: its key there. tried_again_at: when it
+    is tried by itself; null for a receipt that is set aside, which waits to be resumed.
+
+    error: the kind of the failure and its place. The log has more under the trace.
+    """
+
+    id: int
+    work: str
+    item: int
+    about: str
+    tries: int
+    set_aside: bool
+    error: str
+    trace: str
+    failed_at: datetime
+    tried_again_at: datetime | None
+
+
+class ResumedAnswer(msgspec.Struct, kw_only=True):
+    """How many items are tried again at once."""
+
+    resumed: int
+
+
+class SetAsideService:
+    """What failed again and again, for operators."""
+
+    def list(
+        self, *, caller: Caller, work: str = "", after: int = 0, limit: int = 50
+    ) -> list[SetAsideAnswer]:
+        """Items that failed lately or are set aside, by key."""
+        check_operator(caller)
+        rows = ItemFault.objects.filter(pk__gt=after).order_by("pk")
+        return [_answer(row) for row in (rows.filter(work=work) if work else rows)[:limit]]
+
+    def resume(self, *, ids: Sequence[int], caller: Caller) -> ResumedAnswer:
+        """Forgets the failures of these items: they are tried with the next round.
+
+        Raises:
+            NotFound: unknown_item, when there is none of them.
+        """
+        check_operator(caller)
+        resumed = sum(_resume(key, caller) for key in ids[:MOST])
+        if not resumed:
+            raise NotFound("no such item has failed: see `carillon set-aside`", code="unknown_item")
+        return ResumedAnswer(resumed=resumed)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many items are set aside, by work."""
+        rows = ItemFault.objects.filter(set_aside=True).order_by("work")
+        return dict(rows.values_list("work").annotate(Count("pk")))
+
+
+def _resume(key: int, caller: Caller) -> bool:
+    now = clock.now()
+    with transaction.atomic():
+        row = ItemFault.objects.select_for_update().filter(pk=key).first()
+        if row is None:
+            return False
+        reopen = _REOPENED.get(row.work)
+        if reopen is not None:
+            reopen(row.item, now)
+        OperatorAction.objects.create(
+            actor=caller.name, action="set-aside.resume", target=f"{row.work} {row.item}", at=now
+        )
+        row.delete()
+    return True
+
+
+_REOPENED: Mapping[str, _Reopen] = {Work.RECEIPT: receipts.reopen}
+"""Work whose items have a state of their own to be put right."""
+
+
+def _answer(row: ItemFault) -> SetAsideAnswer:
+    final = row.set_aside and row.work == Work.RECEIPT
+    return SetAsideAnswer(
+        id=row.pk,
+        work=row.work,
+        item=row.item,
+        about=row.get_work_display(),
+        tries=row.tries,
+        set_aside=row.set_aside,
+        error=row.error,
+        trace=row.trace,
+        failed_at=row.failed_at,
+        tried_again_at=None if final else row.next_at,
+    )

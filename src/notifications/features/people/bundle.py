@@ -1,0 +1,73 @@
+"""Everything that is held about one person, as JSON-able values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from directory.models import Device, Enrollment, ParentLink, TutorAssignment, User
+from notifications.domain.callers import Caller
+from notifications.features.access.persons import person_for
+from notifications.features.people.service import READ, answers
+from notifications.features.preferences.service import preferences_of
+from notifications.models import ConsentRecord, Notification, NotificationMessage
+
+_NOTIFICATIONS = 100_000
+
+
+def bundle_of(identifier: object, *, caller: Caller) -> dict[str, Any]:
+    """The person, devices, relations, preferences, consents, and notifications with their messages
+    (the latest 100,000, which `notifications_cut` tells).
+
+    Raises:
+        NotFound (unknown_user), Refused (missing_scope).
+    """
+    user = person_for(caller, identifier, scope=READ)
+    notifications = list(
+        Notification.objects.filter(user_id=user.pk).order_by("-pk")[: _NOTIFICATIONS + 1]
+    )
+    found = {
+        "user": answers([user])[0],
+        "devices": list(
+            Device.objects.filter(user=user).values(
+                "kind", "platform", "token", "last_seen", "expired_at"
+            )
+        ),
+        "relations": _relations(user),
+        "preferences": preferences_of(user.pk),
+        "consents": list(
+            ConsentRecord.objects.filter(user_id=user.pk)
+            .order_by("pk")
+            .values("purpose", "granted", "wording", "source", "at")
+        ),
+        "notifications": [_notification(row) for row in notifications[:_NOTIFICATIONS]],
+        "notifications_cut": len(notifications) > _NOTIFICATIONS,
+    }
+    bundle: dict[str, Any] = msgspec.to_builtins(found)
+    return bundle
+
+
+def _relations(user: User) -> dict[str, Any]:
+    return {
+        "enrollments": list(
+            Enrollment.objects.filter(student=user).values("subject__name", "teacher_id")
+        ),
+        "tutors": list(TutorAssignment.objects.filter(student=user).values("tutor_id")),
+        "tutored": list(TutorAssignment.objects.filter(tutor=user).values("student_id")),
+        "parents": list(ParentLink.objects.filter(student=user).values("parent_id")),
+        "children": list(ParentLink.objects.filter(parent=user).values("student_id")),
+    }
+
+
+def _notification(row: Notification) -> dict[str, Any]:
+    messages = NotificationMessage.objects.filter(notification_id=row.pk).order_by("pk")
+    return {
+        "id": row.uuid,
+        "created_at": row.created_at,
+        "context": row.context,
+        "is_read": row.is_read,
+        "messages": list(
+            messages.values("channel", "status", "sent_at", "delivered_at", "attempts")
+        ),
+    }

@@ -1,0 +1,132 @@
+"""Push devices and browsers, registered by their owners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db.models import Q
+
+from directory.extras import read_device
+from directory.memberships import register_devices, tokens_of_staff
+from directory.models import Device
+from notifications.delivery.accounts import account
+from notifications.delivery.web_push_crypto import derived_key, public_key
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
+from notifications.features.access.persons import person_for, staff_is_protected
+from notifications.features.people.schemas import DeviceBody
+from notifications.features.people.service import READ, WRITE
+from notifications.infra import clock
+
+MAX_DEVICES = 50
+
+
+class DeviceAnswer(msgspec.Struct, kw_only=True):
+    """A registered device. expired_at: since when the vendor knows it no more."""
+
+    id: int
+    kind: str
+    platform: str
+    last_seen: datetime
+    expired_at: datetime | None
+
+
+class DeviceList(msgspec.Struct, kw_only=True):
+    """A page of a person's devices, the oldest first."""
+
+    results: list[DeviceAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class RegisterBody(DeviceBody, kw_only=True):
+    """A token, or a browser's subscription as `PushSubscription.toJSON()` says it.
+
+    user_id: whose it is, when a service registers it.
+    """
+
+    token: str = ""
+    endpoint: str = ""
+    user_id: int | str | None = None
+    external_id: str | None = None
+
+
+class VapidAnswer(msgspec.Struct, kw_only=True):
+    """What a browser subscribes with (`applicationServerKey`), in base64url."""
+
+    public_key: str
+
+
+class DeviceService:
+    """A person's own devices; services name the person."""
+
+    def list(
+        self, *, caller: Caller, identifier: object = None, after: int = 0, limit: int = 50
+    ) -> Sequence[DeviceAnswer]:
+        """Devices, the oldest first; tokens are not shown."""
+        user = person_for(caller, identifier, scope=READ)
+        rows = Device.objects.filter(user=user, pk__gt=after).order_by("pk")
+        return [_answer(row) for row in rows[: max(1, limit)]]
+
+    def register(
+        self, *, device: dict[str, Any], caller: Caller, identifier: object = None
+    ) -> DeviceAnswer:
+        """Registers a device, or sees it again. A token that somebody else had is theirs no more.
+
+        Of more than 50 devices the ones not seen for longest are let go.
+
+        Raises:
+            InvalidRequest: saying what is wrong with the token, kind, platform or keys.
+            Refused: staff_is_protected, for a service that would take a device from staff.
+        """
+        user = person_for(caller, identifier, scope=WRITE)
+        try:
+            entry = read_device(device)
+        except ValueError as error:
+            raise InvalidRequest([FieldError("token", "invalid_device", str(error))]) from error
+        if entry.kind == Device.Kind.WEBPUSH and not entry.token.startswith("https://"):
+            detail = "must be the subscription's endpoint, which begins with https://"
+            raise InvalidRequest([FieldError("endpoint", "invalid_device", detail)])
+        own = caller.is_staff or user.pk == caller.user_id
+        if not own and tokens_of_staff([entry.token]):
+            raise staff_is_protected()
+        register_devices([(user.pk, entry)], at=clock.now())
+        held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
+        surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])
+        Device.objects.filter(pk__in=surplus).delete()
+        return _answer(Device.objects.get(token=entry.token))
+
+    def forget(self, *, identifier: str, caller: Caller) -> None:
+        """Removes a device of the caller's, or anybody's with users:write.
+
+        Raises:
+            NotFound: unknown_device.
+        """
+        rows = Device.objects.filter(pk=parse_key(identifier) or 0)
+        if not caller.may(WRITE):
+            rows = rows.filter(user_id=caller.user_id or 0)
+        elif not caller.is_staff:
+            rows = rows.exclude(Q(user__is_staff=True) | Q(user__is_superuser=True))
+        if not rows.delete()[0]:
+            raise NotFound(f"there is no device {identifier}", code="unknown_device")
+
+
+def vapid_key() -> str:
+    """The public key that browsers subscribe with."""
+    given = account("webpush")
+    return public_key(given.webpush_private_key or derived_key(settings.VAPID_SEED))
+
+
+def _answer(row: Device) -> DeviceAnswer:
+    return DeviceAnswer(
+        id=row.pk,
+        kind=row.kind,
+        platform=row.platform,
+        last_seen=row.last_seen,
+        expired_at=row.expired_at,
+    )

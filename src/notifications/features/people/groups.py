@@ -1,0 +1,211 @@
+"""Groups, and who belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count
+
+from directory.lookup import Reference, find_people, read_reference, staff_among
+from directory.models import Group, GroupMembership, User
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.persons import staff_is_protected
+from notifications.features.access.service import missing_scope
+from notifications.features.people.relation_schemas import GroupAnswer, MembersAnswer
+from notifications.features.people.schemas import UserAnswer
+from notifications.features.people.service import READ, WRITE, answers
+
+MAX_MEMBERS = 10_000
+_AT_ONCE = 500
+
+
+class GroupService:
+    """Keeps courses, classes and topics in step with the platform."""
+
+    def list(
+        self, *, caller: Caller, name: str = "", kind: str = "", after: int = 0, limit: int = 50
+    ) -> Sequence[GroupAnswer]:
+        """Groups, the oldest first; name is its beginning."""
+        need(caller, READ)
+        rows = Group.objects.filter(pk__gt=after)
+        if name:
+            rows = rows.filter(name__istartswith=name)
+        if kind:
+            rows = rows.filter(kind=kind)
+        counted = rows.annotate(size=Count("memberships")).order_by("pk")[: max(1, limit)]
+        return [_answer(group, group.size) for group in counted]
+
+    def get(self, *, identifier: str, caller: Caller) -> GroupAnswer:
+        """One group by id or UUID."""
+        need(caller, READ)
+        group = find_group(identifier)
+        return _answer(group, group.memberships.count())
+
+    def create(self, *, name: str, kind: str, caller: Caller) -> GroupAnswer:
+        """A new group.
+
+        Raises:
+            Conflict: name_taken.
+        """
+        need(caller, WRITE)
+        try:
+            with transaction.atomic():
+                return _answer(Group.objects.create(name=clean_name(name), kind=kind), 0)
+        except IntegrityError as error:
+            raise _taken(name) from error
+
+    def change(self, *, identifier: str, name: str, kind: str, caller: Caller) -> GroupAnswer:
+        """Renames a group or changes its kind."""
+        need(caller, WRITE)
+        group = find_group(identifier)
+        group.name, group.kind = clean_name(name), kind
+        try:
+            with transaction.atomic():
+                group.save(update_fields=["name", "kind"])
+        except IntegrityError as error:
+            raise _taken(name) from error
+        return _answer(group, group.memberships.count())
+
+    def delete(self, *, identifier: str, caller: Caller) -> None:
+        """Removes a group and its memberships, and nobody."""
+        need(caller, WRITE)
+        find_group(identifier).delete()
+
+    def members(
+        self, *, identifier: str, caller: Caller, after: int = 0, limit: int = 50
+    ) -> Sequence[UserAnswer]:
+        """Who belongs to a group, by id."""
+        need(caller, READ)
+        rows = User.objects.filter(pk__gt=after, group_memberships__group=find_group(identifier))
+        return answers(rows.order_by("pk")[: max(1, limit)])
+
+    def change_members(
+        self,
+        *,
+        identifier: str,
+        add: Sequence[int | str],
+        remove: Sequence[int | str],
+        caller: Caller,
+    ) -> MembersAnswer:
+        """Adds and removes people; who is named on both sides is removed.
+
+        Raises:
+            Refused: staff_is_protected, when a member of staff is among them.
+        """
+        need(caller, WRITE)
+        group = find_group(identifier)
+        coming, unknown = _people(add, "add")
+        going, strangers = _people(remove, "remove")
+        _check_staff(coming | going, caller)
+        with transaction.atomic():
+            removed = _remove(group, going)
+            added = _add(group, coming - going)
+        return MembersAnswer(added=added, removed=removed, unknown=unknown + strangers)
+
+    def set_members(
+        self, *, identifier: str, members: Sequence[int | str], caller: Caller
+    ) -> MembersAnswer:
+        """Makes these the group's members, and nobody else. Members of staff stay in it, unless the
+        caller is one.
+
+        Raises:
+            Refused: staff_is_protected, when a member of staff would come in.
+        """
+        need(caller, WRITE)
+        group = find_group(identifier)
+        wanted, unknown = _people(members, "members")
+        with transaction.atomic():
+            held = set(group.memberships.values_list("user_id", flat=True))
+            _check_staff(wanted - held, caller)
+            if not caller.is_staff:
+                wanted |= staff_among(held - wanted)
+            removed = _remove(group, held - wanted)
+            added = _add(group, wanted - held)
+        return MembersAnswer(added=added, removed=removed, unknown=unknown)
+
+
+def find_group(identifier: str) -> Group:
+    """The group with this id or UUID.
+
+    Raises:
+        NotFound: unknown_group.
+    """
+    key = parse_identifier(identifier)
+    if isinstance(key, UUID):
+        group = Group.objects.filter(uuid=key).first()
+    else:
+        group = Group.objects.filter(pk=key or 0).first()
+    if group is None:
+        raise NotFound(f"there is no group {identifier}", code="unknown_group")
+    return group
+
+
+def need(caller: Caller, scope: str) -> None:
+    """Raises Refused (missing_scope) unless the caller holds the scope."""
+    if not caller.may(scope):
+        raise missing_scope(scope)
+
+
+def clean_name(name: str) -> str:
+    """A name without spaces around it.
+
+    Raises:
+        InvalidRequest: when nothing, or a control character, is in it.
+    """
+    text = name.strip()
+    if not text or not text.isprintable():
+        detail = "must hold something to read, and no control characters"
+        raise InvalidRequest([FieldError("name", "invalid", detail)])
+    return text
+
+
+def _people(named: Sequence[int | str], field: str) -> tuple[set[int], list[int | str]]:
+    """The ids of those who exist, and the names of those who do not."""
+    if len(named) > MAX_MEMBERS:
+        detail = f"at most {MAX_MEMBERS:,} a call"
+        raise InvalidRequest([FieldError(field, "too_many", detail)])
+    read: dict[int | str, Reference | None] = {name: read_reference(name) for name in named}
+    found = find_people({ref for ref in read.values() if ref is not None})
+    unknown = [name for name, ref in read.items() if ref is None or ref not in found]
+    return {found[ref] for ref in read.values() if ref in found and ref is not None}, unknown
+
+
+def _check_staff(ids: set[int], caller: Caller) -> None:
+    if not caller.is_staff and staff_among(ids):
+        raise staff_is_protected()
+
+
+def _add(group: Group, users: set[int]) -> int:
+    before = group.memberships.count()
+    GroupMembership.objects.bulk_create(
+        [GroupMembership(group=group, user_id=user) for user in sorted(users)],
+        ignore_conflicts=True,
+        batch_size=_AT_ONCE,
+    )
+    return group.memberships.count() - before
+
+
+def _remove(group: Group, users: set[int]) -> int:
+    gone, some = 0, sorted(users)
+    for start in range(0, len(some), _AT_ONCE):
+        gone += group.memberships.filter(user_id__in=some[start : start + _AT_ONCE]).delete()[0]
+    return gone
+
+
+def _answer(group: Group, members: int) -> GroupAnswer:
+    return GroupAnswer(
+        id=group.uuid,
+        number=group.pk,
+        name=group.name,
+        kind=group.kind,
+        members=members,
+        created_at=group.created_at,
+    )
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"there is a group {name!r} already", code="name_taken")

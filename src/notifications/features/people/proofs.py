@@ -1,0 +1,299 @@
+"""Proves that an address is its person's before it is used: by a code that is sent to it, and for
+Telegram by a link whose code comes back from the chat."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from directory.models import AddressProof, ContactPoint, User
+from directory.models.contact import ContactKind, ContactState
+from notifications.conf import environment
+from notifications.domain.callers import SYSTEM, Caller
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
+from notifications.features.access.persons import person_for
+from notifications.features.access.throttles import throttled
+from notifications.features.people.service import WRITE
+from notifications.features.sending.service import NotificationService
+from notifications.infra import clock
+from notifications.infra.crypto import sign_text
+from notifications.intake.addresses import check_address
+from notifications.models import Category, NotificationTemplate
+from notifications.rendering import proof_texts
+
+CODE_LASTS = timedelta(minutes=10)
+LINK_LASTS = timedelta(hours=1)
+MAX_ATTEMPTS = 5
+MAX_SENT = 5  # codes to a person and kind an hour
+_WINDOW = timedelta(hours=1)
+_COLUMN = {"email": "email", "phone": "phone_number"}
+_CHANNEL = {"email": "email", "phone": "sms"}
+
+
+class ProofBody(msgspec.Struct, kw_only=True):
+    """kind: email or phone. user_id: whose address it is, when a service asks."""
+
+    kind: str
+    address: str
+    user_id: int | str | None = None
+    external_id: str | None = None
+
+
+class CodeBody(msgspec.Struct, kw_only=True):
+    """The code that arrived."""
+
+    kind: str
+    code: str
+    user_id: int | str | None = None
+    external_id: str | None = None
+
+
+class ProofAnswer(msgspec.Struct, kw_only=True):
+    """Until when the code is good, and how often it may be tried."""
+
+    kind: str
+    expires_at: datetime
+    attempts_left: int
+
+
+class ProvenAnswer(msgspec.Struct, kw_only=True):
+    """The address is the person's contact point now."""
+
+    kind: str
+    address: str
+    verified_at: datetime
+
+
+class TelegramLinkAnswer(msgspec.Struct, kw_only=True):
+    """A link that opens the bot's chat; pressing Start there connects it. Good once."""
+
+    url: str
+    expires_at: datetime
+
+
+class ProofService:
+    """Codes and links."""
+
+    def begin(
+        self, *, kind: str, address: str, caller: Caller, identifier: object = None
+    ) -> ProofAnswer:
+        """Sends a code to an address. A code that was sent before is good no more.
+
+        Raises:
+            InvalidRequest: the kind or the address cannot be.
+            Throttled: too_many_codes, after five within an hour.
+        """
+        if kind not in _COLUMN:
+            raise InvalidRequest([FieldError("kind", "invalid_choice", "must be email or phone")])
+        try:
+            address = check_address(kind, address)
+        except ValueError as error:
+            raise InvalidRequest([FieldError("address", "invalid_address", str(error))]) from error
+        user = person_for(caller, identifier, scope=WRITE)
+        code, now = f"{secrets.randbelow(1_000_000):06d}", clock.now()
+        with transaction.atomic():
+            proof = _renew(user, kind, address=address, now=now, lasts=CODE_LASTS)
+            proof.code_hash = _hash(user.pk, kind, code)
+            proof.save()
+            _send_code(user, kind, address, code)
+        return ProofAnswer(kind=kind, expires_at=proof.expires_at, attempts_left=MAX_ATTEMPTS)
+
+    def confirm(
+        self, *, kind: str, code: str, caller: Caller, identifier: object = None
+    ) -> ProvenAnswer:
+        """Takes a code: the address becomes the person's contact point, active and verified.
+
+        Raises:
+            InvalidRequest: wrong_code.
+            Conflict: no_code, when there is none, it ran out, or was tried too often.
+        """
+        user = person_for(caller, identifier, scope=WRITE)
+        now = clock.now()
+        address = _take_code(user, kind, code, now=now)
+        if address is None:
+            raise InvalidRequest(
+                [FieldError("code", "wrong_code", "is not the code that was sent")]
+            )
+        return ProvenAnswer(kind=kind, address=address, verified_at=now)
+
+    def telegram_link(self, *, caller: Caller, identifier: object = None) -> TelegramLinkAnswer:
+        """A link by which a person connects their Telegram chat.
+
+        Raises:
+            Conflict: no_bot, without CARILLON_TELEGRAM_BOT_NAME.
+        """
+        name = environment().telegram_bot_name.removeprefix("@")
+        if not name:
+            raise Conflict("set CARILLON_TELEGRAM_BOT_NAME to the bot's user name", code="no_bot")
+        user = person_for(caller, identifier, scope=WRITE)
+        code, now = secrets.token_urlsafe(24), clock.now()
+        with transaction.atomic():
+            proof = _renew(user, ContactKind.TELEGRAM, address="", now=now, lasts=LINK_LASTS)
+            proof.code_hash = _hash(0, ContactKind.TELEGRAM, code)
+            proof.save()
+        return TelegramLinkAnswer(
+            url=f"https://t.me/{name}?start={code}", expires_at=proof.expires_at
+        )
+
+    def telegram_update(self, *, update: dict[str, Any], secret: str) -> str | None:
+        """Follows what a chat says to the bot: /start CODE connects it, /stop and a block end it.
+
+        Returns what the bot should answer the chat; None for nothing. Repeating is harmless.
+
+        Raises:
+            Refused: wrong_secret, for updates that are not Telegram's.
+        """
+        if not hmac.compare_digest(secret.encode(), settings.TELEGRAM_WEBHOOK_SECRET.encode()):
+            raise Refused("the secret is not the one that was set", code="wrong_secret")
+        message, member = update.get("message"), update.get("my_chat_member")
+        if isinstance(message, dict):
+            return _follow_message(message)
+        if isinstance(member, dict):
+            status = _within(member, "new_chat_member", "status")
+            if status in ("kicked", "left"):
+                _end_chat(_within(member, "chat", "id"), ContactState.BOUNCED, "bot_blocked")
+        return None
+
+
+def _renew(user: User, kind: str, *, address: str, now: datetime, lasts: timedelta) -> AddressProof:
+    """The person's one open proof of a kind, begun anew and locked; not yet saved."""
+    AddressProof.objects.bulk_create(
+        [
+            AddressProof(
+                user=user,
+                kind=kind,
+                sent=0,
+                window_began=now,
+                created_at=now,
+                expires_at=now,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    proof = AddressProof.objects.select_for_update().get(user=user, kind=kind)
+    if now - proof.window_began >= _WINDOW:
+        proof.window_began, proof.sent = now, 0
+    if proof.sent >= MAX_SENT:
+        left = (proof.window_began + _WINDOW - now).total_seconds()
+        raise throttled(
+            f"{MAX_SENT} codes were sent within the hour", seconds=left, code="too_many_codes"
+        )
+    proof.sent += 1
+    proof.address, proof.attempts = address, 0
+    proof.created_at, proof.expires_at = now, now + lasts
+    return proof
+
+
+def _hash(user_id: int, kind: str, code: str) -> str:
+    return sign_text("address-proof", f"{user_id}:{kind}:{code}")
+
+
+def _send_code(user: User, kind: str, address: str, code: str) -> None:
+    _ensure_template()
+    NotificationService().send(
+        body={
+            "template_path": proof_texts.PATH,
+            "to": {kind: address},
+            "channel": _CHANNEL[kind],
+            "priority": 2,
+            "options": {"locale": user.locale},
+            "context": {"code": code, "minutes": int(CODE_LASTS.total_seconds() // 60)},
+            "expires_at": (clock.now() + CODE_LASTS).isoformat(),
+        },
+        caller=SYSTEM,
+    )
+
+
+def _take_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
+    """The proven address; None for a wrong code, which is counted."""
+    with transaction.atomic():
+        proof = AddressProof.objects.select_for_update().filter(user=user, kind=kind).first()
+        if proof is None or proof.expires_at <= now or proof.attempts >= MAX_ATTEMPTS:
+            raise Conflict("there is no code that is still good: ask for one", code="no_code")
+        if not hmac.compare_digest(proof.code_hash, _hash(user.pk, kind, code.strip())):
+            proof.attempts += 1
+            proof.save(update_fields=["attempts"])
+            return None
+        _adopt(user, kind, proof.address, now)
+        proof.expires_at = now  # good once; the count of codes stays
+        proof.save(update_fields=["expires_at"])
+        return proof.address
+
+
+def _adopt(user: User, kind: str, address: str, now: datetime) -> None:
+    column = _COLUMN.get(kind, "telegram_id")
+    setattr(user, column, address)
+    user.save(update_fields=[column])
+    ContactPoint.objects.filter(user=user, kind=kind).update(
+        state=ContactState.ACTIVE, state_reason="", verified_at=now, updated_at=now
+    )
+
+
+def _follow_message(message: dict[str, Any]) -> str | None:
+    chat, text = _within(message, "chat", "id"), str(message.get("text", "")).strip()
+    if not isinstance(chat, int) or _within(message, "chat", "type") != "private":
+        return None
+    word, _, rest = text.partition(" ")
+    if word == "/stop":
+        _end_chat(chat, ContactState.UNSUBSCRIBED, "stop")
+        return f"{environment().app_name} will not write to you here any more."
+    if word != "/start" or not rest:
+        return None
+    if _connect(chat, rest.strip()):
+        return f"This chat is connected to {environment().app_name}. /stop ends it."
+    return "This link is not good any more. Ask for a new one where you found it."
+
+
+def _connect(chat: int, code: str) -> bool:
+    now = clock.now()
+    with transaction.atomic():
+        proof = (
+            AddressProof.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(code_hash=_hash(0, ContactKind.TELEGRAM, code), expires_at__gt=now)
+            .first()
+        )
+        if proof is None:
+            return False
+        _adopt(proof.user, ContactKind.TELEGRAM, str(chat), now)
+        proof.expires_at = now
+        proof.save(update_fields=["expires_at"])
+    return True
+
+
+def _end_chat(chat: object, state: str, reason: str) -> None:
+    ContactPoint.objects.filter(kind=ContactKind.TELEGRAM, address=str(chat)).update(
+        state=state, state_reason=reason, updated_at=clock.now()
+    )
+
+
+def _within(value: dict[str, Any], *names: str) -> Any:
+    found: Any = value
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _ensure_template() -> None:
+    """The published template of codes; made when it is not there."""
+    rows = NotificationTemplate.objects.filter(path=proof_texts.PATH)
+    if rows.filter(current_version__isnull=False).exists():
+        return
+    category = Category.objects.filter(key="security").first()
+    if category is None:
+        raise NotFound("the category security is missing: run `carillon migrate`")
+    try:
+        with transaction.atomic():
+            made = rows.first() or NotificationTemplate(
+                category=category, **proof_texts.template_fields()
+            )
+            made.save()
+            made.publish()
+    except IntegrityError:  # somebody else made it in the same moment
+        return

@@ -1,0 +1,145 @@
+"""Shapes of groups, subjects and relations as the API takes and answers them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from notifications.features.sending.schemas import RejectionAnswer
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class GroupBody(msgspec.Struct, kw_only=True):
+    """A course, class or topic. kind is a word of the platform's, such as course."""
+
+    name: Name
+    kind: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "topic"
+
+
+class GroupAnswer(msgspec.Struct, kw_only=True):
+    """A group and how many belong to it."""
+
+    id: UUID
+    number: int
+    name: str
+    kind: str
+    members: int
+    created_at: datetime
+
+
+class GroupList(msgspec.Struct, kw_only=True):
+    """A page of groups, the oldest first."""
+
+    results: list[GroupAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class MembersBody(msgspec.Struct, kw_only=True):
+    """People by id, uuid, `ext:` and external_id, or username; up to 10,000 a call."""
+
+    add: list[int | str] = []
+    remove: list[int | str] = []
+
+
+class MemberSetBody(msgspec.Struct, kw_only=True):
+    """The whole membership, by id, uuid, `ext:` and external_id, or username; up to 10,000."""
+
+    members: list[int | str]
+
+
+class MembersAnswer(msgspec.Struct, kw_only=True):
+    """What changed. unknown: those who are nobody we know; the others were taken."""
+
+    added: int
+    removed: int
+    unknown: list[int | str]
+
+
+class SubjectBody(msgspec.Struct, kw_only=True):
+    """Something that is taught."""
+
+    name: Name
+
+
+class SubjectAnswer(msgspec.Struct, kw_only=True):
+    """A subject."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+class SubjectList(msgspec.Struct, kw_only=True):
+    """A page of subjects, the oldest first."""
+
+    results: list[SubjectAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class LinksBody(msgspec.Struct, kw_only=True):
+    """Relations to be written, up to 10,000 a call."""
+
+    rows: list[dict[str, Any]]
+
+
+class LinksAnswer(msgspec.Struct, kw_only=True):
+    """What became of them; `index` counts from 0."""
+
+    created: int
+    unchanged: int
+    rejected: list[RejectionAnswer]
+
+
+class LinkAnswer(msgspec.Struct, kw_only=True):
+    """One relation: the ids of its ends."""
+
+    id: int
+    ends: dict[str, int | None]
+    created_at: datetime
+
+
+class LinkList(msgspec.Struct, kw_only=True):
+    """A page of relations, the oldest first."""
+
+    results: list[LinkAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class SuppressionRow(msgspec.Struct, kw_only=True):
+    """An address that nothing may be sent to. kind: email, phone, telegram, webhook or chat."""
+
+    kind: str
+    address: str
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class SuppressionsBody(msgspec.Struct, kw_only=True):
+    """Addresses to be suppressed, up to 10,000 a call."""
+
+    suppressions: list[SuppressionRow]
+
+
+class SuppressionAnswer(msgspec.Struct, kw_only=True):
+    """A suppressed address."""
+
+    id: int
+    kind: str
+    address: str
+    reason: str
+    source: str
+    created_at: datetime
+
+
+class SuppressionList(msgspec.Struct, kw_only=True):
+    """A page of suppressed addresses, the oldest first."""
+
+    results: list[SuppressionAnswer]
+    next: str | None = None
+    previous: str | None = None

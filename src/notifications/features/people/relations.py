@@ -1,0 +1,240 @@
+"""Subjects, enrollments, tutors, parents, and the addresses that must not be written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from directory.addresses import AddressFault, read_address
+from directory.lookup import find_people, read_reference, staff_among
+from directory.models import Subject, Suppression, normalise_address
+from directory.models.contact import ContactKind
+from directory.relations import LINKS, add_links
+from directory.texts import UNSTORABLE, is_storable
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_key
+from notifications.features.access.persons import staff_is_protected
+from notifications.features.people.groups import clean_name, need
+from notifications.features.people.relation_schemas import (
+    LinkAnswer,
+    LinksAnswer,
+    SubjectAnswer,
+    SuppressionAnswer,
+)
+from notifications.features.people.service import READ, WRITE
+from notifications.features.sending.schemas import RejectionAnswer
+
+MAX_ROWS = 10_000
+_AT_ONCE = 500
+
+
+class SubjectService:
+    """What is taught."""
+
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SubjectAnswer]:
+        """Subjects, the oldest first."""
+        need(caller, READ)
+        rows = Subject.objects.filter(pk__gt=after).order_by("pk")[: max(1, limit)]
+        return [_subject(row) for row in rows]
+
+    def get(self, *, identifier: str, caller: Caller) -> SubjectAnswer:
+        """One subject by id."""
+        need(caller, READ)
+        return _subject(_find(Subject, identifier))
+
+    def create(self, *, name: str, caller: Caller) -> SubjectAnswer:
+        """A new subject.
+
+        Raises:
+            Conflict: name_taken.
+        """
+        need(caller, WRITE)
+        return _save_subject(Subject(name=clean_name(name)))
+
+    def change(self, *, identifier: str, name: str, caller: Caller) -> SubjectAnswer:
+        """Renames a subject."""
+        need(caller, WRITE)
+        subject = _find(Subject, identifier)
+        subject.name = clean_name(name)
+        return _save_subject(subject)
+
+    def delete(self, *, identifier: str, caller: Caller) -> None:
+        """Removes a subject and its enrollments."""
+        need(caller, WRITE)
+        _find(Subject, identifier).delete()
+
+
+class LinkService:
+    """Relations of one sort: enrollments, tutor-assignments or parent-links."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._link = LINKS[kind]
+
+    def list(
+        self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
+    ) -> Sequence[LinkAnswer]:
+        """Relations, the oldest first; filters name an end by any of its names."""
+        need(caller, READ)
+        rows = self._link.model._default_manager.filter(pk__gt=after)
+        for name, value in filters.items():
+            if value:
+                rows = rows.filter(**{f"{name}_id": self._end(name, value)})
+        ends = [*self._link.people, *([self._link.thing] if self._link.thing else [])]
+        columns = [f"{end}_id" for end in ends]
+        found = rows.order_by("pk").values_list("pk", "created_at", *columns)[: max(1, limit)]
+        return [
+            LinkAnswer(id=row[0], created_at=row[1], ends=dict(zip(ends, row[2:], strict=True)))
+            for row in found
+        ]
+
+    def add(self, *, rows: Sequence[Mapping[str, Any]], caller: Caller) -> LinksAnswer:
+        """Writes relations; good rows go in, the others are reported. Safe to repeat."""
+        need(caller, WRITE)
+        if len(rows) > MAX_ROWS:
+            raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
+        done = add_links(self._kind, list(enumerate(rows)), staff_too=caller.is_staff)
+        return LinksAnswer(
+            created=done.created,
+            unchanged=done.unchanged,
+            rejected=[
+                RejectionAnswer(index=index, code="invalid_row", detail=f"{field} {words}")
+                for index, field, words in sorted(done.rejected)
+            ],
+        )
+
+    def delete(self, *, identifier: str, caller: Caller) -> None:
+        """Removes one relation.
+
+        Raises:
+            Refused: staff_is_protected.
+        """
+        need(caller, WRITE)
+        row = _find(self._link.model, identifier)
+        ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
+        if not caller.is_staff and staff_among(ends):
+            raise staff_is_protected()
+        row.delete()
+
+    def _end(self, name: str, value: str) -> int:
+        """The id of an end that a filter names; 0, which nothing has, when there is none."""
+        if name == self._link.thing:
+            return parse_key(value) or 0
+        reference = read_reference(value, written=True)
+        return find_people([reference]).get(reference, 0) if reference is not None else 0
+
+
+class SuppressionService:
+    """Addresses that nothing may be sent to, whoever they belong to."""
+
+    def list(
+        self,
+        *,
+        caller: Caller,
+        kind: str = "",
+        address: str = "",
+        after: int = 0,
+        limit: int = 50,
+    ) -> Sequence[SuppressionAnswer]:
+        """Suppressed addresses, the oldest first."""
+        need(caller, READ)
+        rows = Suppression.objects.filter(pk__gt=after)
+        if kind:
+            rows = rows.filter(kind=kind)
+        if address:
+            spellings = [normalise_address(each, address) for each in ContactKind.values]
+            rows = rows.filter(address__in=spellings)
+        return [_suppression(row) for row in rows.order_by("pk")[: max(1, limit)]]
+
+    def add(
+        self, *, rows: Sequence[tuple[str, str, str]], source: str, caller: Caller
+    ) -> LinksAnswer:
+        """Suppresses (kind, address, reason); known ones keep their reason. Safe to repeat."""
+        need(caller, WRITE)
+        if len(rows) > MAX_ROWS:
+            detail = f"at most {MAX_ROWS:,} a call"
+            raise InvalidRequest([FieldError("suppressions", "too_many", detail)])
+        rejected: list[RejectionAnswer] = []
+        fresh: dict[tuple[str, str], Suppression] = {}
+        good = 0
+        for index, (kind, address, reason) in enumerate(rows):
+            wrong = _suppression_fault(kind, address, reason)
+            if wrong:
+                rejected.append(RejectionAnswer(index=index, code="invalid_row", detail=wrong))
+                continue
+            good += 1
+            spelled = normalise_address(kind, address)
+            fresh.setdefault(
+                (kind, spelled),
+                Suppression(kind=kind, address=spelled, reason=reason[:200], source=source),
+            )
+        created = _insert_suppressions(fresh)
+        return LinksAnswer(created=created, unchanged=good - created, rejected=rejected)
+
+    def delete(self, *, identifier: str, caller: Caller) -> None:
+        """Lets an address be written to again."""
+        need(caller, WRITE)
+        _find(Suppression, identifier).delete()
+
+
+def _insert_suppressions(fresh: Mapping[tuple[str, str], Suppression]) -> int:
+    keys, created = list(fresh), 0
+    for start in range(0, len(keys), _AT_ONCE):
+        part = keys[start : start + _AT_ONCE]
+        with transaction.atomic():
+            known = set(
+                Suppression.objects.filter(address__in=[key[1] for key in part]).values_list(
+                    "kind", "address"
+                )
+            )
+            made = [fresh[key] for key in part if key not in known]
+            Suppression.objects.bulk_create(made, ignore_conflicts=True)
+        created += len(made)
+    return created
+
+
+def _suppression_fault(kind: str, address: str, reason: str) -> str:
+    if kind not in ContactKind.values:
+        return f"kind must be one of {', '.join(ContactKind.values)}"
+    if not is_storable(reason):
+        return f"reason must not hold {UNSTORABLE}"
+    try:
+        read_address(kind, address)
+    except AddressFault as fault:
+        return f"address {fault.in_full}"
+    return ""
+
+
+def _find(model: Any, identifier: str) -> Any:
+    number = parse_key(identifier)
+    row = model._default_manager.filter(pk=number).first() if number else None
+    if row is None:
+        raise NotFound(f"there is no {model._meta.verbose_name} {identifier}", code="unknown_row")
+    return row
+
+
+def _save_subject(subject: Subject) -> SubjectAnswer:
+    try:
+        with transaction.atomic():
+            subject.save()
+    except IntegrityError as error:
+        raise Conflict(f"there is a subject {subject.name!r} already", code="name_taken") from error
+    return _subject(subject)
+
+
+def _subject(row: Subject) -> SubjectAnswer:
+    return SubjectAnswer(id=row.pk, name=row.name, created_at=row.created_at)
+
+
+def _suppression(row: Suppression) -> SuppressionAnswer:
+    return SuppressionAnswer(
+        id=row.pk,
+        kind=row.kind,
+        address=row.address,
+        reason=row.reason,
+        source=row.source,
+        created_at=row.created_at,
+    )

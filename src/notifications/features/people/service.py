@@ -1,0 +1,286 @@
+"""People, as the owning platform keeps them in step with its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from directory.import_rows import Line, LineFault, read_line
+from directory.models import ContactPoint, GroupMembership, User, normalise_address
+from directory.models.contact import ContactKind
+from directory.people import Upsert, upsert_people
+from directory.references import ExternalId, read_person
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest
+from notifications.features.access.persons import person_for, staff_is_protected
+from notifications.features.access.service import missing_scope
+from notifications.features.people.schemas import (
+    ContactPointAnswer,
+    GroupName,
+    UserAnswer,
+    UsersAnswer,
+)
+from notifications.features.preferences.consents import set_consent_of
+from notifications.features.sending.schemas import RejectionAnswer
+from notifications.infra import clock
+
+READ = "users:read"
+WRITE = "users:write"
+MAX_USERS = 10_000
+_AT_ONCE = 1_000
+_MAX_NAMESAKES = 1_000  # of one address that are looked for
+_FILTERS = ("username", "role", "external_id")
+
+
+class UserService:
+    """Reads, writes and removes people."""
+
+    def get(self, *, identifier: object, caller: Caller) -> UserAnswer:
+        """One person: oneself, or anybody with the scope users:read.
+
+        Raises:
+            NotFound (unknown_user), Refused (missing_scope).
+        """
+        return answers([person_for(caller, identifier, scope=READ)])[0]
+
+    def list(
+        self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
+    ) -> Sequence[UserAnswer]:
+        """People by id. filters: username, role, external_id (exact), email (in any spelling),
+        search (the beginning of a name, username or email, in any case; a whole address in any
+        spelling)."""
+        _need(caller, READ)
+        rows = User.objects.filter(pk__gt=after)
+        rows = rows.filter(**{n: filters[n] for n in _FILTERS if filters.get(n)})
+        if email := filters.get("email"):
+            rows = rows.filter(Q(email=email) | Q(pk__in=_ids_reached_by(email)))
+        word = filters.get("search", "").strip()
+        if word:
+            mailed = _ids_reached_by(word) if "@" in word else ()
+            rows = rows.filter(
+                Q(pk__in=mailed)
+                | Q(username__istartswith=word)
+                | Q(email__istartswith=word)
+                | Q(first_name__istartswith=word)
+                | Q(last_name__istartswith=word)
+            )
+        return answers(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
+
+    def put(
+        self, *, uuid: str, record: Mapping[str, Any], caller: Caller
+    ) -> tuple[bool, UserAnswer]:
+        """Makes or changes the person with this UUID, or `ext:` and external_id; answers whether
+        they are new.
+
+        Fields that are left out keep their value; `attributes` are merged; `groups` is the whole
+        list; `devices` are added to those that are known.
+
+        Raises:
+            InvalidRequest: with every field's error.
+            Conflict: another person has this external_id or username.
+            Refused: staff_is_protected, for a member of staff unless the caller is one.
+        """
+        _need(caller, WRITE)
+        line = _read(uuid, record)
+        try:
+            done = upsert_people([line], **_how(caller))
+        except IntegrityError as error:
+            raise _taken("the username or external_id") from error
+        if done.errors:
+            reason = done.errors[0][1]
+            if done.protected:
+                raise staff_is_protected()
+            if reason.startswith("groups "):
+                raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
+            raise Conflict(reason, code="identity_conflict")
+        return done.created == 1, answers([done.people[0]])[0]
+
+    def put_many(
+        self, *, records: Iterable[tuple[int, dict[str, Any] | str]], caller: Caller
+    ) -> UsersAnswer:
+        """Makes or changes up to 10,000 people; good records go in, the others are reported.
+
+        records: (index, record), or (index, what is wrong with it). Each thousand is a transaction
+        of its own, so that a call that breaks off is safe to repeat.
+
+        Raises:
+            InvalidRequest: too_many.
+        """
+        _need(caller, WRITE)
+        run = _Sync(caller)
+        for count, (index, record) in enumerate(records, start=1):
+            if count > MAX_USERS:
+                detail = f"at most {MAX_USERS:,} a call; what came before was written"
+                raise InvalidRequest([FieldError("users", "too_many", detail)])
+            run.add(index, record)
+        return run.answer()
+
+    def delete(self, *, identifier: object, caller: Caller) -> None:
+        """Removes a person with their contact points, devices and memberships. Their notifications
+        stay as facts, and are suppressed where they have not left yet.
+
+        Raises:
+            NotFound, Refused.
+        """
+        _need(caller, WRITE)
+        user = person_for(caller, identifier, scope=WRITE)
+        user.delete()
+
+
+class _Sync:
+    """The run of one bulk call, in batches of different people."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._created = self._updated = self._unchanged = 0
+        self._rejected: list[RejectionAnswer] = []
+        self._batch: list[Line] = []
+        self._keys: set[tuple[str, object]] = set()
+
+    def add(self, index: int, record: dict[str, Any] | str) -> None:
+        if isinstance(record, str):
+            self._reject(index, "invalid_record", record)
+            return
+        try:
+            line = read_line(index, record)
+        except LineFault as fault:
+            self._reject(index, "invalid_record", str(fault))
+            return
+        if not self._keys.isdisjoint(line.keys) or len(self._batch) >= _AT_ONCE:
+            self._write()
+        self._batch.append(line)
+        self._keys.update(line.keys)
+
+    def answer(self) -> UsersAnswer:
+        self._write()
+        return UsersAnswer(
+            created=self._created,
+            updated=self._updated,
+            unchanged=self._unchanged,
+            rejected=sorted(self._rejected, key=lambda each: each.index),
+        )
+
+    def _write(self) -> None:
+        lines, self._batch, self._keys = self._batch, [], set()
+        try:
+            self._count(upsert_people(lines, **_how(self._caller)))
+        except IntegrityError:
+            for line in lines:  # one of them belongs to somebody else: find out which
+                self._write_alone(line)
+
+    def _write_alone(self, line: Line) -> None:
+        try:
+            with transaction.atomic():
+                done = upsert_people([line], **_how(self._caller))
+            self._count(done)
+        except IntegrityError:
+            self._reject(line.number, "identity_conflict", str(_taken("username or external_id")))
+
+    def _count(self, done: Upsert) -> None:
+        self._created += done.created
+        self._updated += done.updated
+        self._unchanged += done.unchanged
+        for index, reason in done.errors:
+            code = "unknown_group" if reason.startswith("groups ") else "identity_conflict"
+            code = "staff_is_protected" if index in done.protected else code
+            self._reject(index, code, reason)
+
+    def _reject(self, index: int, code: str, detail: str) -> None:
+        self._rejected.append(RejectionAnswer(index=index, code=code, detail=detail))
+
+
+def _how(caller: Caller) -> dict[str, Any]:
+    return {
+        "at": clock.now(),
+        "on_written": consents_into_ledger,
+        "staff_too": caller.is_staff,
+    }
+
+
+def consents_into_ledger(done: Upsert) -> None:
+    """Keeps what records say of consent; runs in the transaction that writes the people."""
+    for granted, ids in done.consents.items():
+        set_consent_of(ids, granted=granted, source="sync")
+
+
+def _read(uuid: str, record: Mapping[str, Any]) -> Line:
+    key = read_person(uuid)
+    if not isinstance(key, UUID | ExternalId):
+        detail = "is neither a UUID nor ext: and an external_id: people are put by one of them"
+        raise InvalidRequest([FieldError("uuid", "invalid_uuid", detail)])
+    field, value = ("uuid", str(key)) if isinstance(key, UUID) else ("external_id", key.value)
+    named = record.get(field)
+    if named is not None and (str(named).lower() if field == "uuid" else named) != value:
+        detail = "says something else than the address"
+        raise InvalidRequest([FieldError(field, "uuid_mismatch", detail)])
+    try:
+        return read_line(0, {**record, field: value})
+    except LineFault as fault:
+        raise InvalidRequest(
+            [FieldError(name, "invalid", words) for name, words in fault.faults]
+        ) from fault
+
+
+def answers(users: Iterable[User]) -> list[UserAnswer]:
+    """People as the API answers them: two more queries, however many they are."""
+    rows = list(users)
+    ids = [user.pk for user in rows]
+    points: dict[int, list[ContactPointAnswer]] = defaultdict(list)
+    for point in ContactPoint.objects.filter(user_id__in=ids).order_by("kind"):
+        points[point.user_id].append(
+            ContactPointAnswer(
+                kind=point.kind,
+                address=point.written_to,
+                state=point.state,
+                state_reason=point.state_reason,
+                verified_at=point.verified_at,
+            )
+        )
+    groups: dict[int, list[GroupName]] = defaultdict(list)
+    held = GroupMembership.objects.filter(user_id__in=ids).order_by("group__name")
+    for user_id, uuid, name in held.values_list("user_id", "group__uuid", "group__name"):
+        groups[user_id].append(GroupName(uuid=uuid, name=name))
+    return [_answer(user, points[user.pk], groups[user.pk]) for user in rows]
+
+
+def _ids_reached_by(email: str) -> Sequence[int]:
+    """Ids of people with this address, in whatever spelling; as many as one page may have."""
+    points = ContactPoint.objects.filter(
+        kind=ContactKind.EMAIL, address=normalise_address(ContactKind.EMAIL, email)
+    )
+    return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_NAMESAKES])
+
+
+def _answer(user: User, points: list[ContactPointAnswer], groups: list[GroupName]) -> UserAnswer:
+    return UserAnswer(
+        id=user.pk,
+        uuid=user.uuid,
+        external_id=user.external_id,
+        username=user.username,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        role=user.role,
+        locale=user.locale,
+        timezone=user.timezone,
+        avatar_url=user.avatar_url,
+        subscription_tier=user.subscription_tier,
+        attributes=user.attributes,
+        is_active=user.is_active,
+        date_joined=user.date_joined,
+        contact_points=points,
+        groups=groups,
+    )
+
+
+def _need(caller: Caller, scope: str) -> None:
+    if not caller.may(scope):
+        raise missing_scope(scope)
+
+
+def _taken(what: str) -> Conflict:
+    return Conflict(f"{what} belongs to somebody else", code="identity_conflict")

@@ -1,0 +1,213 @@
+"""ConsentService: the ledger of what people agreed to, and the flags that decisions read.
+
+Entry and flag change in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+
+from notifications.domain.callers import SYSTEM, Caller
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.access.persons import person_for
+from notifications.features.preferences.schemas import ConsentAnswer, consent_answer
+from notifications.infra import clock
+from notifications.models import (
+    DATA_PROCESSING,
+    MARKETING,
+    ConsentRecord,
+    UserNotificationPreference,
+    default_consent,
+)
+
+READ, WRITE = "preferences:read", "preferences:write"
+_AT_ONCE = 500
+_LONGEST_WORDING = 10_000
+
+
+class ConsentService:
+    """What one person agrees to and takes back, and the ledger of it."""
+
+    def list(
+        self, *, identifier: object = None, caller: Caller, after: int = 0, limit: int = 50
+    ) -> list[ConsentAnswer]:
+        """A person's entries by rising id."""
+        user = person_for(caller, identifier, scope=READ)
+        rows = ConsentRecord.objects.filter(user_id=user.pk, pk__gt=after).order_by("pk")
+        return [consent_answer(row) for row in rows[:limit]]
+
+    def give(
+        self,
+        *,
+        purpose: str,
+        wording: str,
+        source: str,
+        caller: Caller,
+        identifier: object = None,
+        ip: str | None = None,
+    ) -> ConsentAnswer:
+        """Writes down that a person agrees, and what follows from it."""
+        return self._set(True, purpose, wording, source, caller, identifier, ip)
+
+    def withdraw(
+        self,
+        *,
+        purpose: str,
+        source: str,
+        caller: Caller,
+        identifier: object = None,
+        wording: str = "",
+        ip: str | None = None,
+    ) -> ConsentAnswer:
+        """Writes down that a person takes it back, and what follows from it."""
+        return self._set(False, purpose, wording, source, caller, identifier, ip)
+
+    def _set(
+        self,
+        granted: bool,
+        purpose: str,
+        wording: str,
+        source: str,
+        caller: Caller,
+        identifier: object,
+        ip: str | None,
+    ) -> ConsentAnswer:
+        _check(purpose=purpose, wording=wording, source=source)
+        user = person_for(caller, identifier, scope=WRITE)
+        now = clock.now()
+        with transaction.atomic():
+            if purpose in (DATA_PROCESSING, MARKETING):
+                row = locked_preferences(user.pk)
+                apply_consent(row, purpose, granted, at=now)
+                row.save()
+            entry = write_entry(
+                user_id=user.pk,
+                purpose=purpose,
+                granted=granted,
+                wording=wording,
+                source=source,
+                actor=caller.name,
+                ip=ip,
+                at=now,
+            )
+        return consent_answer(entry)
+
+
+def locked_preferences(user_id: int) -> UserNotificationPreference:
+    """The person's row, made if need be, locked until the transaction ends."""
+    UserNotificationPreference.objects.get_or_create(user_id=user_id)
+    return UserNotificationPreference.objects.select_for_update().get(user_id=user_id)
+
+
+def apply_consent(
+    row: UserNotificationPreference, purpose: str, granted: bool, *, at: datetime
+) -> None:
+    """Sets the flag that a purpose stands for, and its time. Saves nothing."""
+    if purpose == MARKETING:
+        row.marketing_enabled = granted
+        return
+    changed = row.data_processing_consent != granted
+    row.data_processing_consent = granted
+    stamp = "consent_given_at" if granted else "consent_withdrawn_at"
+    if changed or getattr(row, stamp) is None:
+        setattr(row, stamp, at)
+
+
+def write_entry(
+    *,
+    user_id: int,
+    purpose: str,
+    granted: bool,
+    source: str,
+    actor: str,
+    at: datetime,
+    wording: str = "",
+    ip: str | None = None,
+) -> ConsentRecord:
+    """One new entry of the ledger."""
+    return ConsentRecord.objects.create(
+        user_id=user_id,
+        purpose=purpose,
+        granted=granted,
+        wording=wording,
+        source=source,
+        actor=actor,
+        ip=ip,
+        at=at,
+    )
+
+
+def set_consent_of(
+    user_ids: Iterable[int],
+    *,
+    granted: bool,
+    source: str,
+    wording: str = "",
+    caller: Caller = SYSTEM,
+    at: datetime | None = None,
+) -> int:
+    """Sets the data-processing consent of many people (imports, user sync, demo data).
+
+    Those whose consent is so already are passed over. Returns how many changed; each has an entry
+    in the ledger. A few statements for every 500 people, in the caller's transaction or its own.
+    """
+    wanted, at, changed = sorted(set(user_ids)), at or clock.now(), 0
+    for start in range(0, len(wanted), _AT_ONCE):
+        with transaction.atomic():
+            changed += _set_many(
+                wanted[start : start + _AT_ONCE], granted, source, wording, caller.name, at
+            )
+    return changed
+
+
+def _set_many(
+    user_ids: list[int], granted: bool, source: str, wording: str, actor: str, at: datetime
+) -> int:
+    rows = UserNotificationPreference.objects.select_for_update().filter(user_id__in=user_ids)
+    known = dict(rows.order_by("user_id").values_list("user_id", "data_processing_consent"))
+    stamp = "consent_given_at" if granted else "consent_withdrawn_at"
+    fresh = [
+        UserNotificationPreference(user_id=user_id, data_processing_consent=granted, **{stamp: at})
+        for user_id in user_ids
+        if user_id not in known and default_consent() != granted
+    ]
+    UserNotificationPreference.objects.bulk_create(fresh)
+    stale = [user_id for user_id, consent in known.items() if consent != granted]
+    rows.filter(user_id__in=stale).update(
+        data_processing_consent=granted, updated_at=at, **{stamp: at}
+    )
+    changed = [*stale, *(row.user_id for row in fresh)]
+    ConsentRecord.objects.bulk_create(
+        ConsentRecord(
+            user_id=user_id,
+            purpose=DATA_PROCESSING,
+            granted=granted,
+            wording=wording,
+            source=source,
+            actor=actor,
+            at=at,
+        )
+        for user_id in sorted(changed)
+    )
+    return len(changed)
+
+
+def _check(*, purpose: str, wording: str, source: str) -> None:
+    errors = []
+    if not purpose.strip() or len(purpose) > 80 or "\x00" in purpose:
+        errors.append(FieldError("purpose", "invalid", "must be 1 to 80 characters"))
+    elif purpose not in (DATA_PROCESSING, MARKETING) and not purpose.startswith(
+        ("list:", "category:")
+    ):
+        detail = f"must be {DATA_PROCESSING}, {MARKETING}, list:<name> or category:<key>"
+        errors.append(FieldError("purpose", "invalid_choice", detail))
+    if len(wording) > _LONGEST_WORDING or "\x00" in wording:
+        detail = f"must be at most {_LONGEST_WORDING:,} characters without NUL"
+        errors.append(FieldError("wording", "invalid", detail))
+    if not source.strip() or len(source) > 60 or "\x00" in source:
+        errors.append(FieldError("source", "invalid", "must be 1 to 60 characters"))
+    if errors:
+        raise InvalidRequest(errors)

@@ -1,0 +1,1 @@
+"""Who carries what, by which account, and what their services take now."""

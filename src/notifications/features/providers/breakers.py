@@ -1,0 +1,92 @@
+"""BreakerService: what providers' services take now, and closing a breaker by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from notifications.delivery.registry import PROVIDERS
+from notifications.delivery.services import rate_for
+from notifications.domain.callers import Caller
+from notifications.domain.errors import NotFound, Refused
+from notifications.features.providers.service import SCOPE
+from notifications.infra import clock
+from notifications.models import OperatorAction, ProviderFlow
+from notifications.models.provider_flow import moment, now_us
+
+_SECOND_US = 1_000_000
+
+
+class BreakerAnswer(msgspec.Struct, kw_only=True):
+    """One service: a provider, or a host where a provider reaches many (`webhook|example.com`).
+
+    state: closed, open, or half_open while one message may probe. until: when an open one may be
+    probed. paused_until: the service asked to wait. faults and successes: within the last minute
+    that was counted. limit: calls it may get, such as `14/s`; null is no limit.
+    """
+
+    id: int
+    service: str
+    provider: str
+    state: str
+    until: datetime | None
+    paused_until: datetime | None
+    limit: str | None
+    faults: int
+    successes: int
+    last_success_at: datetime | None
+    last_fault_at: datetime | None
+    last_fault_code: str
+
+
+class BreakerService:
+    """The shared rows behind limits and breakers."""
+
+    def list(self, *, after: int, limit: int, caller: Caller) -> list[BreakerAnswer]:
+        """Services that were called, in the order of their rows."""
+        _check(caller)
+        now = now_us()
+        rows = ProviderFlow.objects.filter(pk__gt=after).order_by("pk")[:limit]
+        return [answer_of(row, now) for row in rows]
+
+    def close(self, *, service: str, caller: Caller) -> BreakerAnswer:
+        """Closes a breaker and ends a pause: the next messages go at once.
+
+        Raises:
+            NotFound: unknown_service.
+        """
+        _check(caller)
+        if not ProviderFlow.objects.close(service):
+            text = f"nothing is known of a service {service!r}: see GET /api/v1/breakers"
+            raise NotFound(text, code="unknown_service")
+        OperatorAction.objects.create(
+            actor=caller.name, action="breaker.close", target=service, reason="", at=clock.now()
+        )
+        return answer_of(ProviderFlow.objects.get(service=service), now_us())
+
+
+def answer_of(row: ProviderFlow, now: int) -> BreakerAnswer:
+    """A row as it is shown."""
+    provider = row.service.partition("|")[0]
+    rate = rate_for(provider) if provider in PROVIDERS else None
+    paused = row.next_at > now + _SECOND_US
+    return BreakerAnswer(
+        id=row.pk,
+        service=row.service,
+        provider=provider,
+        state=row.flow().state(now),
+        until=moment(row.open_until) if row.open_until else None,
+        paused_until=moment(row.next_at) if paused else None,
+        limit=str(rate) if rate else None,
+        faults=row.faults,
+        successes=row.successes,
+        last_success_at=row.last_success_at,
+        last_fault_at=row.last_fault_at,
+        last_fault_code=row.last_fault_code,
+    )
+
+
+def _check(caller: Caller) -> None:
+    if not caller.may(SCOPE):
+        raise Refused(f"this needs the scope {SCOPE}", code="missing_scope", scope=SCOPE)

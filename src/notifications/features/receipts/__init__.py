@@ -1,0 +1,1 @@
+"""What vendors report of messages: callbacks, answers to questions, inbound SMS."""

@@ -1,0 +1,129 @@
+"""Applies stored callbacks: soon after they came, and for days where their message is unknown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from directory.moments import MomentOutOfRange, check_moment
+from directory.texts import UNSTORABLE, is_storable
+from notifications.conf import environment
+from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
+from notifications.delivery.registry import callback_reader
+from notifications.domain import counts
+from notifications.domain.receipts import Receipt
+from notifications.features.background.items import Items
+from notifications.infra import telemetry
+from notifications.models import ItemFault, ProviderCallback, Work
+from notifications.models.fields import one_more
+from notifications.recording.receipts import Applied, apply_receipt
+from notifications.shared_rows import refresh_accounts
+
+log = structlog.get_logger("carillon.receipts")
+_AT_ONCE = 1000
+_SOON_S = 1
+_LONGEST_WAIT_S = 3600
+_LONGEST = {
+    "reference": 200,
+    "provider_message_id": 200,
+    "address": 400,
+    "code": 60,
+    "detail": 2_000,
+}
+"""Characters that are kept of what a receipt says."""
+_State = ProviderCallback.State
+
+
+def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
+    """Applies the callbacks that are due; returns how many were looked at.
+
+    Bounded. Any number of processes may do this at once: each callback is locked by one. One that
+    fails, whatever it raises, waits; at its third failure it is set aside as unreadable.
+    """
+    refresh_accounts()
+    items = Items(Work.RECEIPT, now=now, failed=_failed)
+    due = ProviderCallback.objects.due(now).values_list("pk", flat=True)
+    return sum(items.one(key, partial(_apply_one, key, now), default=1) for key in due[:limit])
+
+
+def reopen(key: int, now: datetime) -> None:
+    """Has a callback that was set aside applied again."""
+    ProviderCallback.objects.filter(pk=key).update(state=_State.WAITING, result="", next_at=now)
+
+
+def _apply_one(key: int, now: datetime) -> int:
+    with transaction.atomic():
+        callback = ProviderCallback.objects.lock_due(key, now)
+        if callback is None:  # another process has it, or had it
+            return 0
+        _apply(callback, now)
+        callback.save(update_fields=["state", "result", "tries", "next_at"])
+    return 1
+
+
+def _failed(key: int, fault: ItemFault) -> None:
+    values: dict[str, Any] = {"tries": one_more("tries"), "next_at": fault.next_at}
+    if fault.set_aside:
+        values |= {
+            "next_at": None,
+            "state": _State.UNREADABLE,
+            "result": f"{fault.error}, trace {fault.trace}"[:200],
+        }
+    ProviderCallback.objects.filter(pk=key).update(**values)
+
+
+def _apply(callback: ProviderCallback, now: datetime) -> None:
+    callback.tries = counts.one_more(callback.tries)
+    try:
+        receipts = callback_reader(callback.provider).read(IncomingCall.from_json(callback.call))
+        for receipt in receipts:
+            _check(receipt)
+    except CallbackUnreadable as error:
+        log.error("callback.unreadable", provider=callback.provider, callback=callback.pk)
+        _end(callback, _State.UNREADABLE, str(error))
+        return
+    provider = callback.provider
+    found = [apply_receipt(receipt, provider=provider, now=now) for receipt in receipts]
+    kinds = ", ".join(sorted({str(receipt.kind) for receipt in receipts}))
+    if Applied.LATER in found:
+        _again(callback, now, min(_SOON_S * 2 ** min(callback.tries, 6), 60))
+    elif Applied.UNKNOWN in found:
+        if now - callback.received_at >= timedelta(days=environment().receipt_days):
+            _end(callback, _State.UNMATCHED, kinds)
+        else:
+            _again(callback, now, min(2 ** min(callback.tries, 12), _LONGEST_WAIT_S))
+    else:
+        telemetry.count_receipts(provider, [str(receipt.kind) for receipt in receipts])
+        state = _State.APPLIED if Applied.APPLIED in found else _State.NOTHING
+        _end(callback, state, kinds)
+
+
+def _check(receipt: Receipt) -> None:
+    """Whether everything of a receipt can be stored.
+
+    Raises:
+        CallbackUnreadable: what cannot; it quotes nothing.
+    """
+    if receipt.at is not None:
+        try:
+            check_moment(receipt.at)
+        except MomentOutOfRange as error:
+            raise CallbackUnreadable(f"an event's time {error}") from error
+    for name, longest in _LONGEST.items():
+        text = getattr(receipt, name)
+        if len(text) > longest:
+            raise CallbackUnreadable(f"an event's {name} has over {longest} characters")
+        if not is_storable(text):
+            raise CallbackUnreadable(f"an event's {name} holds {UNSTORABLE}")
+
+
+def _again(callback: ProviderCallback, now: datetime, seconds: int) -> None:
+    callback.next_at = now + timedelta(seconds=seconds)
+
+
+def _end(callback: ProviderCallback, state: _State, result: str) -> None:
+    callback.state, callback.result, callback.next_at = state, result[:200], None

@@ -1,0 +1,154 @@
+"""InboundSmsService: what people answer to SMS, and STOP and START at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+import structlog
+from django.db import transaction
+
+from directory.models import ContactPoint, Suppression, normalise_address
+from notifications.conf import environment
+from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
+from notifications.delivery.callbacks.inbound_sms import InboundText, read_inbound, reply_of
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.sms import Keyword, keyword_of, read_keywords
+from notifications.features.access.service import check_operator
+from notifications.features.preferences.consents import write_entry
+from notifications.models import InboundSms
+from notifications.shared_rows import refresh_accounts
+
+log = structlog.get_logger("carillon.sms")
+
+SOURCE = "sms_stop"
+REASON = "STOP by SMS"
+PURPOSE = "channel:sms"
+_REFUSED_BY_TWILIO = "21610"  # it knew of a STOP that we did not hear
+_PHONE = ContactPoint.Kind.PHONE
+
+
+class InboundSmsAnswer(msgspec.Struct, kw_only=True):
+    """A text that came in. keyword: stop, start, help or other. users: whose number it was."""
+
+    id: int
+    provider: str
+    provider_message_id: str
+    keyword: str
+    sender: str
+    text: str
+    users: list[int]
+    received_at: datetime
+
+
+class InboundSmsService:
+    """The door of incoming texts."""
+
+    def list(
+        self, *, caller: Caller, keyword: str = "", after: int = 0, limit: int = 50
+    ) -> list[InboundSmsAnswer]:
+        """Texts by key, the oldest first."""
+        check_operator(caller)
+        rows = InboundSms.objects.filter(pk__gt=after).order_by("pk")
+        if keyword:
+            rows = rows.filter(keyword=keyword)
+        return [_answer(row) for row in rows[:limit]]
+
+    def take(
+        self,
+        *,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        now: datetime,
+    ) -> bytes:
+        """Takes in a text of Twilio's, once, and does what it says; returns the answer (TwiML).
+
+        Raises:
+            CallbackRefused: not Twilio's.
+            InvalidRequest: not an incoming message.
+        """
+        refresh_accounts()
+        try:
+            found = read_inbound(IncomingCall(method, url, query, headers, body))
+        except CallbackUnreadable as error:
+            raise InvalidRequest([FieldError("", "unreadable_callback", str(error))]) from error
+        return reply_of(self.apply(found, now=now))
+
+    def apply(self, found: InboundText, *, now: datetime) -> str:
+        """Does what a text says, in one transaction; returns what its sender is answered.
+
+        The same text is applied once, so that one that is delivered again late turns nothing back.
+        """
+        own = read_keywords(environment().sms_keywords)
+        keyword = found.hint or keyword_of(found.text, own)
+        number = normalise_address(_PHONE, found.sender)
+        with transaction.atomic():
+            points = ContactPoint.objects.filter(kind=_PHONE, address=number)
+            users = sorted(points.values_list("user_id", flat=True))
+            content = {"from": number, "to": found.recipient, "text": found.text}
+            _, made = InboundSms.objects.get_or_create(
+                provider="twilio",
+                provider_message_id=found.provider_message_id,
+                defaults={
+                    "keyword": keyword,
+                    "content": content,
+                    "users": users,
+                    "received_at": now,
+                },
+            )
+            if made and keyword in (Keyword.STOP, Keyword.START):
+                granted = keyword is Keyword.START
+                (_start if granted else _stop)(number)
+                _write_ledger(users, granted=granted, wording=found.text, at=now)
+        if made:
+            log.info("sms.received", keyword=str(keyword), users=len(users))
+        answers_itself = found.hint is not None or keyword is not Keyword.HELP
+        return "" if answers_itself else environment().sms_help_text
+
+
+def _answer(row: InboundSms) -> InboundSmsAnswer:
+    return InboundSmsAnswer(
+        id=row.pk,
+        provider=row.provider,
+        provider_message_id=row.provider_message_id,
+        keyword=row.keyword,
+        sender=row.content["from"],
+        text=row.content["text"],
+        users=row.users,
+        received_at=row.received_at,
+    )
+
+
+def _stop(number: str) -> None:
+    """Nothing goes to the number any more, whoever it belongs to now or later."""
+    Suppression.objects.get_or_create(
+        kind=_PHONE, address=number, defaults={"reason": REASON, "source": SOURCE}
+    )
+    ContactPoint.objects.close_all(kind=_PHONE, address=number, reason=REASON)
+
+
+def _start(number: str) -> None:
+    """Takes back what STOP did, here or at Twilio; what an operator suppressed stays."""
+    listed = Suppression.objects.filter(kind=_PHONE, address=number)
+    listed.filter(source=SOURCE).delete()
+    listed.filter(source="provider", reason__endswith=_REFUSED_BY_TWILIO).delete()
+    for ending in (REASON, _REFUSED_BY_TWILIO):
+        ContactPoint.objects.reopen(kind=_PHONE, address=number, reason_ends=ending)
+
+
+def _write_ledger(users: list[int], *, granted: bool, wording: str, at: datetime) -> None:
+    for user_id in users:
+        write_entry(
+            user_id=user_id,
+            purpose=PURPOSE,
+            granted=granted,
+            wording=wording[:200],
+            source="sms",
+            actor="sms",
+            at=at,
+        )

@@ -1,0 +1,114 @@
+"""CallbackService: takes in what vendors report. It is applied afterwards: receipts/apply.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from django.db import transaction
+
+from notifications.delivery.callbacks.base import IncomingCall, check_call
+from notifications.delivery.registry import CALLBACKS, callback_reader
+from notifications.domain.callers import Caller
+from notifications.domain.errors import CarillonError, NotFound
+from notifications.features.access.service import check_operator
+from notifications.infra.crypto import body_hash
+from notifications.infra.http import HttpFault
+from notifications.models import ProviderCallback
+from notifications.shared_rows import refresh_accounts
+
+_KEPT_HEADERS = frozenset(
+    {"content-type", "authorization", "webhook-id", "webhook-timestamp", "webhook-signature"}
+)
+
+
+class CallbackUnverifiable(CarillonError):
+    """The callback cannot be checked now: what is needed for it does not answer. Send it again."""
+
+    code = "callback_unverifiable"
+
+
+class CallbackAnswer(msgspec.Struct, kw_only=True):
+    """A callback was taken in. duplicate: it had been before."""
+
+    duplicate: bool
+
+
+class StoredCallbackAnswer(msgspec.Struct, kw_only=True):
+    """A callback of a vendor, and what became of it."""
+
+    id: int
+    provider: str
+    state: str
+    result: str
+    tries: int
+    received_at: datetime
+
+
+class CallbackService:
+    """The door of vendors, and what operators see of it."""
+
+    def take(
+        self,
+        *,
+        provider: str,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        now: datetime,
+    ) -> CallbackAnswer:
+        """Checks a callback's signature and stores it, once. Header names are in lower case.
+
+        Raises:
+            NotFound: unknown_provider.
+            CallbackRefused: not the vendor's.
+            CallbackUnverifiable: the vendor's certificate cannot be fetched now.
+        """
+        if provider not in CALLBACKS:
+            known = ", ".join(CALLBACKS)
+            raise NotFound(f"no callbacks of {provider!r}; known: {known}", code="unknown_provider")
+        refresh_accounts()
+        call = IncomingCall(method, url, query, headers, body)
+        try:
+            check_call(callback_reader(provider), call)
+        except HttpFault as fault:
+            raise CallbackUnverifiable from fault
+        kept = IncomingCall(method, url, query, kept_headers(headers), body)
+        digest = body_hash(url.encode() + b"\n" + body)
+        with transaction.atomic():
+            made = ProviderCallback.objects.take(
+                provider=provider, digest=digest, call=kept.as_json(), at=now
+            )
+        return CallbackAnswer(duplicate=not made)
+
+    def stored(
+        self, *, caller: Caller, provider: str = "", state: str = "", after: int = 0, limit: int
+    ) -> list[StoredCallbackAnswer]:
+        """Callbacks by key, the oldest first."""
+        check_operator(caller)
+        rows = ProviderCallback.objects.filter(pk__gt=after)
+        given = {"provider": provider, "state": state}
+        rows = rows.filter(**{name: value for name, value in given.items() if value})
+        return [
+            StoredCallbackAnswer(
+                id=row.pk,
+                provider=row.provider,
+                state=row.state,
+                result=row.result,
+                tries=row.tries,
+                received_at=row.received_at,
+            )
+            for row in rows.defer("call").order_by("pk")[:limit]
+        ]
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that reading needs; cookies and the like are nobody's business."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _KEPT_HEADERS or name.startswith("x-")
+    }

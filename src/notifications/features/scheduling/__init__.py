@@ -1,0 +1,1 @@
+"""Texts that are sent at a time to come: once or as a series."""

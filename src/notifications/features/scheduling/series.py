@@ -1,0 +1,130 @@
+"""SeriesService: what recurs, seen and ended by those who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Min, Q, QuerySet
+
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.features.access.service import keep_to_tests
+from notifications.features.scheduling.schemas import SeriesAnswer, SeriesCancelAnswer
+from notifications.features.sending.cancel import cancel_many
+from notifications.infra import clock
+from notifications.models import (
+    Notification,
+    ScheduledStatus,
+    ScheduleOccurrence,
+    ScheduleSeries,
+    SeriesStatus,
+)
+
+READ = "notifications:read"
+LOOKED_BACK = timedelta(days=30)
+"""How long after its time an occurrence may still have something waiting, by retries and wishes."""
+
+_AT_ONCE = 1_000
+
+
+class SeriesService:
+    """What a caller can do with series: people with their own, keys with theirs, staff with all."""
+
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SeriesAnswer]:
+        """Series by rising key."""
+        rows = _counted(_visible(caller)).filter(pk__gt=after).order_by("pk")[:limit]
+        return [_answer(row) for row in rows]
+
+    def get(self, *, identifier: object, caller: Caller) -> SeriesAnswer:
+        """One series, by id or uuid.
+
+        Raises:
+            NotFound: unknown_schedule.
+        """
+        return _answer(_counted(_visible(caller)).get(pk=_find(identifier, caller).pk))
+
+    def cancel(self, *, identifier: object, caller: Caller) -> SeriesCancelAnswer:
+        """Ends a series and takes back what it has made and has not left.
+
+        Raises:
+            NotFound: unknown_schedule.
+            Conflict: not_active when it was cancelled before.
+        """
+        found, now = _find(identifier, caller), clock.now()
+        keep_to_tests(caller, is_test=found.is_test)
+        with transaction.atomic():
+            # Whoever makes an occurrence holds this lock: none is made behind our back.
+            locked = ScheduleSeries.objects.select_for_update().get(pk=found.pk)
+            if locked.status == SeriesStatus.CANCELLED:
+                raise Conflict("the schedule was cancelled before", code="not_active")
+            ScheduleSeries.objects.filter(pk=found.pk).update(
+                status=SeriesStatus.CANCELLED, ended_at=now
+            )
+            locked.clocks.update(make_at=None)
+        keys, cancelled = _pending_keys(found, now=now), 0
+        for start in range(0, len(keys), _AT_ONCE):
+            cancelled += cancel_many(keys[start : start + _AT_ONCE], by=caller.name, now=now)
+        return SeriesCancelAnswer(id=found.uuid, status=SeriesStatus.CANCELLED, cancelled=cancelled)
+
+
+def _pending_keys(found: ScheduleSeries, *, now: datetime) -> list[int]:
+    """The notifications of a series that wait: each occurrence's lie between two keys."""
+    rows = ScheduleOccurrence.objects.filter(
+        series=found, due_at__gt=now - LOOKED_BACK, job__isnull=False
+    ).order_by("due_at")
+    keys: list[int] = []
+    for job, first, last in rows.values_list("job_id", "job__first_key", "job__last_key"):
+        waiting = Notification.objects.filter(
+            pk__range=(first, last), job_id=job, scheduled_status=ScheduledStatus.PENDING
+        )
+        keys += waiting.order_by("pk").values_list("pk", flat=True)
+    return keys
+
+
+def _visible(caller: Caller) -> QuerySet[ScheduleSeries]:
+    rows = ScheduleSeries.objects.all()
+    if caller.may(READ):
+        return rows
+    return rows.filter(source=caller.source) if caller.is_service else _own(rows, caller)
+
+
+def _own(rows: QuerySet[ScheduleSeries], caller: Caller) -> QuerySet[ScheduleSeries]:
+    return rows.filter(owner_id=caller.user_id) if caller.user_id is not None else rows.none()
+
+
+def _counted(rows: QuerySet[ScheduleSeries]) -> QuerySet[ScheduleSeries]:
+    waiting = Q(clocks__next_at__isnull=False, status=SeriesStatus.ACTIVE)
+    return rows.annotate(
+        next_at=Min("clocks__next_at", filter=waiting),
+        recipients=Count("members", distinct=True),
+    )
+
+
+def _find(identifier: object, caller: Caller) -> ScheduleSeries:
+    key = parse_identifier(identifier)
+    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+    found = _visible(caller).filter(**lookup).first() if key is not None else None
+    if found is None:
+        raise NotFound(f"there is no schedule {identifier}", code="unknown_schedule")
+    return found
+
+
+def _answer(row: ScheduleSeries) -> SeriesAnswer:
+    return SeriesAnswer(
+        id=row.uuid,
+        key=row.pk,
+        title=str(row.text.get("title", "")),
+        recurrence=row.rule,
+        timezone=row.zone,
+        local_time=row.wall[11:] if row.wall and not row.zone else "",
+        misfire=row.misfire,
+        status=row.status,
+        recipients=row.recipients,  # type: ignore[attr-defined]  # of _counted
+        next_at=row.next_at,  # type: ignore[attr-defined]
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )

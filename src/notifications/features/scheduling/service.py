@@ -1,0 +1,217 @@
+"""ScheduleService: texts that are sent at a time to come. One intake, one queue: a scheduled
+notification is an ordinary one whose batch is due later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
+from notifications.domain.timing import Timing
+from notifications.domain.wall_clock import first_zone
+from notifications.features.access.service import keep_to_tests, missing_scope
+from notifications.features.scheduling.acceptance import Due, intent_of, take_in
+from notifications.features.scheduling.recurring import begin_series
+from notifications.features.scheduling.schemas import (
+    CancelScheduledAnswer,
+    ScheduledAnswer,
+    ScheduleStatusAnswer,
+)
+from notifications.features.scheduling.zones import people_by_zone
+from notifications.features.sending.bulk import people_of
+from notifications.features.sending.cancel import cancel_waiting
+from notifications.features.sending.intents import check_scopes
+from notifications.infra import clock, commits
+from notifications.intake.schedule import (
+    ScheduleBody,
+    ScheduleRequest,
+    nobody_found,
+    parse_schedule,
+)
+from notifications.models import Notification, ScheduledStatus
+
+__all__ = ["ScheduleBody", "ScheduleService"]
+log = structlog.get_logger("carillon.schedules")
+
+SEND = "notifications:send"
+READ = "notifications:read"
+
+
+class ScheduleService:
+    """Everything a caller can do with scheduled notifications."""
+
+    def schedule(self, *, body: Mapping[str, Any], caller: Caller) -> ScheduledAnswer:
+        """Takes in one notification a recipient, due at `scheduled_at`; all of them or none. With a
+        recurrence these are the first, and the others follow by themselves.
+
+        Raises:
+            InvalidRequest: with every error of the body; unknown_user when nobody exists;
+                never_occurs.
+            Refused: missing_scope, also for a person who writes to others.
+        """
+        now = clock.now()
+        request = parse_schedule(body, now=now)
+        check_scopes(request.terms, caller, address=False)
+        people, unknown = find_people(request, caller)
+        intent = intent_of(request.terms, request.kind, caller)
+        total = len(people) + len(unknown)
+        with transaction.atomic():
+            if request.timing.rule is not None:
+                series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
+                commits.makes(schedule_id=series.uuid)
+                answer = ScheduledAnswer(
+                    notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
+                )
+            else:
+                dues, missed = _dues(request.timing, people, now=now)
+                _, keys = take_in(intent, request.text, dues, total=total, now=now)
+                commits.makes(notification_id=min(keys.values()))
+                first = min(due.at for due in dues)
+                answer = ScheduledAnswer(
+                    notification_ids=[], count=0, scheduled_at=first, missed=missed
+                )
+        if unknown:
+            log.warning("schedule.unknown_recipients", count=len(unknown), of=total)
+        answer.notification_ids = [keys[person] for person in people if person in keys]
+        answer.count, answer.unknown = len(answer.notification_ids), unknown
+        return answer
+
+    def cancel(self, *, identifier: object, caller: Caller) -> CancelScheduledAnswer:
+        """Takes a scheduled notification back; only while it is pending.
+
+        Raises:
+            NotFound: unknown_notification.
+            InvalidRequest: not_pending, already_sending.
+        """
+        found = find_scheduled(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
+        state = shown_status(found)
+        if state != ScheduledStatus.PENDING:
+            raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")
+        try:
+            cancel_waiting(found, by=caller.name, now=clock.now(), only_whole=True)
+        except Conflict as error:
+            raise _cannot_cancel(error.detail, error.code) from error
+        return CancelScheduledAnswer(
+            success=True,
+            message="Scheduled notification cancelled",
+            id=found.pk,
+            scheduled_status=ScheduledStatus.CANCELLED,
+        )
+
+    def status(self, *, identifier: object, caller: Caller) -> ScheduleStatusAnswer:
+        """How far a scheduled notification has come.
+
+        Raises:
+            NotFound: unknown_notification.
+        """
+        return status_answer(find_scheduled(identifier, caller))
+
+
+def status_answer(found: Notification) -> ScheduleStatusAnswer:
+    """How far a scheduled notification has come."""
+    state = shown_status(found)
+    return ScheduleStatusAnswer(
+        id=found.pk,
+        title=found.title,
+        scheduled_at=found.scheduled_at,
+        scheduled_status=state,
+        is_sent=state == ScheduledStatus.SENT,
+        sent_at=found.sent_at,
+        created_at=found.created_at,
+    )
+
+
+def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], list[str]]:
+    """The ids of those who exist, in the caller's order, each once; and who does not.
+
+    Raises:
+        Refused: missing_scope: a person may write to themselves only.
+        InvalidRequest: unknown_user when nobody is left.
+    """
+    known = people_of(request.recipients)
+    ids = [known.get(each) for each in request.recipients]
+    if not caller.may(SEND) and any(person != caller.user_id for person in ids):
+        raise missing_scope(SEND)
+    unknown = [str(each) for each in request.recipients if each not in known]
+    people = list(dict.fromkeys(person for person in ids if person is not None))
+    if not people:
+        raise nobody_found(unknown)
+    return people, unknown
+
+
+def _dues(timing: Timing, people: Sequence[int], *, now: datetime) -> tuple[list[Due], list[int]]:
+    """Who is due when, and whose time has passed for good.
+
+    Raises:
+        InvalidRequest: in_the_past when nobody's time lies ahead.
+    """
+    if not timing.by_zone:
+        at = timing.first_in(UTC).at
+        return [Due(at, people, timing.expires_at(at))], []
+    by_time: dict[datetime, list[int]] = {}
+    for name, members in people_by_zone(people).items():
+        by_time.setdefault(timing.first_in(first_zone(name)[0]).at, []).extend(members)
+    if max(by_time) <= now:
+        detail = "this local time has passed for everybody"
+        raise InvalidRequest([FieldError("scheduled_at", "in_the_past", detail)])
+    dues = [Due(at, some, timing.expires_at(at)) for at, some in sorted(by_time.items())]
+    open_ = [due for due in dues if due.expires_at is None or due.expires_at > now]
+    gone = [person for due in dues if due not in open_ for person in due.people]
+    return open_, gone
+
+
+def find_scheduled(identifier: object, caller: Caller) -> Notification:
+    """A scheduled notification that the caller may see: their own, those of their key, or any.
+
+    Raises:
+        NotFound: unknown_notification.
+    """
+    key = parse_identifier(identifier)
+    rows = Notification.objects.select_related("job", "template_version__template")
+    rows = rows.filter(scheduled_status__isnull=False).prefetch_related("messages")
+    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+    found = rows.filter(**lookup).first() if key is not None else None
+    if found is None or not _may_see(found, caller):
+        raise NotFound(
+            f"there is no scheduled notification {identifier}", code="unknown_notification"
+        )
+    return found
+
+
+def _may_see(found: Notification, caller: Caller) -> bool:
+    mine = caller.user_id is not None and found.user_id == caller.user_id
+    ours = caller.is_service and found.source == caller.source
+    return mine or ours or caller.may(READ)
+
+
+def shown_status(found: Notification) -> str:
+    """The scheduled status, where messages have been settled and nobody has written it down."""
+    if found.scheduled_status != ScheduledStatus.PENDING:
+        return str(found.scheduled_status)
+    return folded_status([message.status for message in found.messages.all()])
+
+
+def folded_status(statuses: Sequence[str]) -> str:
+    """What the states of a notification's messages mean for its schedule."""
+    found = {MessageStatus(status) for status in statuses}
+    if found & (REACHED | {MessageStatus.DIGESTED}):
+        return ScheduledStatus.SENT
+    if not found or found & UNSETTLED:
+        return ScheduledStatus.PENDING
+    if MessageStatus.FAILED in found:
+        return ScheduledStatus.FAILED
+    withheld = found & {MessageStatus.SUPPRESSED, MessageStatus.EXPIRED}
+    return ScheduledStatus.WITHHELD if withheld else ScheduledStatus.CANCELLED
+
+
+def _cannot_cancel(detail: str, code: str) -> InvalidRequest:
+    return InvalidRequest([FieldError("id", code, detail)], detail)

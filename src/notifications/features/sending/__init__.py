@@ -1,0 +1,1 @@
+"""Sends: to one person or many; cancelled, moved, explained, simulated. See docs/sending.md."""

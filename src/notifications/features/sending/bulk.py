@@ -1,0 +1,185 @@
+"""Bulk sends: ten thousand recipients in one call, by set-based statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from directory.models import User
+from directory.references import ExternalId, PersonKey
+from notifications.domain.callers import Caller
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.access.service import missing_scope
+from notifications.features.audiences.service import read_audience
+from notifications.features.sending.intents import (
+    check_channels,
+    check_scopes,
+    find_template,
+    make_intent,
+    note_bypass,
+)
+from notifications.features.sending.schemas import BulkAnswer, RejectionAnswer
+from notifications.infra import clock, commits
+from notifications.intake.accept import Target, accept
+from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
+from notifications.intake.validate import parse_bulk
+from notifications.models import Job
+from notifications.rendering.render import CompiledVersion
+from notifications.rendering.versions import version_of
+
+SEND = "notifications:send"
+_IDS_AT_ONCE = 1_000
+
+
+def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+    """See NotificationService.send_bulk."""
+    now = clock.now()
+    request = parse_bulk(body, now=now)
+    check_scopes(request.terms, caller, address=False)
+    template = find_template(request.terms.template_path)
+    check_channels(template, request.terms.channels)
+    asked = {channel for each in request.recipients for channel in each.channels}
+    intent = make_intent(request.terms, template, caller, channels=sorted(asked))
+    if request.audience is not None:
+        request = _drawn(request, request.audience, caller, now)
+    people = people_of(each.user for each in request.recipients)
+    judge = _Judge(version_of(template.current_version_id), request.terms.context, people, caller)
+    targets = [target for target in map(judge.judge, request.recipients) if target]
+    rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
+    with transaction.atomic():
+        job = Job.objects.create(
+            source=intent.source,
+            actor=caller.name,
+            context=request.terms.context or None,
+            total=request.total,
+            accepted=len(targets),
+            rejected=[msgspec.to_builtins(each) for each in rejected],
+            created_at=now,
+        )
+        commits.makes(job_id=job.uuid)
+        if targets:
+            accepted = accept(intent, targets, now=now, job=job)
+            job.first_key = min(accepted.message_keys)
+            job.last_key = max(accepted.message_keys)
+            job.save(update_fields=["first_key", "last_key"])
+            note_bypass(intent, caller, target=f"job:{job.uuid}")
+    return BulkAnswer(
+        job_id=job.uuid,
+        accepted=len(targets),
+        rejected=[_rejection(each) for each in rejected],
+        warnings=list(request.terms.warnings),
+    )
+
+
+def _drawn(
+    request: BulkRequest, audience: dict[str, Any], caller: Caller, now: datetime
+) -> BulkRequest:
+    """The request with an audience's people for recipients; listed people who are not there are
+    rejected, numbered from 0 among themselves, the others after them.
+
+    Raises:
+        InvalidRequest: with every fault of the audience; too_many_recipients.
+        Refused: missing_scope.
+    """
+    if not caller.may(SEND):
+        raise missing_scope(SEND)
+    found = read_audience(audience, now=now)
+    count = found.count() + len(found.missing)
+    if count > MAX_RECIPIENTS:
+        detail = (
+            f"means {count:,} people, and a call takes {MAX_RECIPIENTS:,}: use a broadcast,"
+            " or divide the audience"
+        )
+        raise InvalidRequest([FieldError("audience", "too_many_recipients", detail)])
+    rejected = [
+        Rejection(index, each.reason, f"{each.path}: there is no active user {each.user}")
+        for index, each in enumerate(found.missing)
+    ]
+    ids = islice((key for page in found.stream() for key in page), MAX_RECIPIENTS)
+    recipients = [
+        Recipient(index, key, request.terms.channels, {})
+        for index, key in enumerate(ids, start=len(rejected))
+    ]
+    return replace(
+        request,
+        recipients=recipients,
+        rejected=rejected,
+        total=len(rejected) + len(recipients),
+    )
+
+
+class _Judge:
+    """Decides of each recipient whether it can be taken in."""
+
+    def __init__(
+        self,
+        version: CompiledVersion,
+        shared: Mapping[str, Any],
+        people: Mapping[PersonKey, int],
+        caller: Caller,
+    ) -> None:
+        self.rejected: list[Rejection] = []
+        self._version = version
+        self._people = people
+        self._own_only = None if caller.may(SEND) else caller.user_id
+        self._shared = {**shared, "user": {}}
+        self._shared_missing = version.missing_variables(self._shared)
+
+    def judge(self, recipient: Recipient) -> Target | None:
+        """The target of a recipient, or None with the reason in `rejected`."""
+        user_id = self._people.get(recipient.user)
+        if user_id is None:
+            return self._reject(recipient, "unknown_user", f"there is no user {recipient.user}")
+        if self._own_only is not None and user_id != self._own_only:
+            return self._reject(
+                recipient, "missing_scope", "sending to others needs notifications:send"
+            )
+        unsupported = [c for c in recipient.channels if not self._version.supports(c)]
+        if unsupported:
+            return self._reject(
+                recipient, "channel_not_in_template", f"no text for {unsupported[0]}"
+            )
+        if self._shared_missing:
+            missing = self._version.missing_variables({**self._shared, **recipient.context})
+            if missing:
+                return self._reject(
+                    recipient, "missing_variable", f"context lacks {', '.join(missing)}"
+                )
+        return Target(user_id, recipient.channels, recipient.context or None)
+
+    def _reject(self, recipient: Recipient, code: str, detail: str) -> Target | None:
+        self.rejected.append(Rejection(recipient.index, code, detail))
+        return None
+
+
+def people_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
+    """Key -> id, for those who exist."""
+    wanted = set(users)
+    numbers = [each for each in wanted if isinstance(each, int)]
+    uuids = [each for each in wanted if isinstance(each, UUID)]
+    theirs = [each.value for each in wanted if isinstance(each, ExternalId)]
+    found: dict[PersonKey, int] = {}
+    for start in range(0, len(numbers), _IDS_AT_ONCE):
+        part = numbers[start : start + _IDS_AT_ONCE]
+        found.update(
+            (key, key) for key in User.objects.filter(pk__in=part).values_list("pk", flat=True)
+        )
+    for start in range(0, len(uuids), _IDS_AT_ONCE):
+        some = uuids[start : start + _IDS_AT_ONCE]
+        found.update(User.objects.filter(uuid__in=some).values_list("uuid", "pk"))
+    for start in range(0, len(theirs), _IDS_AT_ONCE):
+        names = theirs[start : start + _IDS_AT_ONCE]
+        rows = User.objects.filter(external_id__in=names).values_list("external_id", "pk")
+        found.update((ExternalId(str(name)), key) for name, key in rows)
+    return found
+
+
+def _rejection(each: Rejection) -> RejectionAnswer:
+    return RejectionAnswer(index=each.index, code=each.code, detail=each.detail)

@@ -1,0 +1,150 @@
+"""Why something was or was not sent: stored decisions, told in the order of their questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from directory.models import ContactPoint, Suppression
+from notifications.domain.callers import Caller
+from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import REACHED, MessageStatus
+from notifications.features.sending.holds import holds_of
+from notifications.features.sending.schemas import (
+    AttemptAnswer,
+    ContactStory,
+    DecisionAnswer,
+    DigestAnswer,
+    ExplainAnswer,
+    MessageStory,
+    StepAnswer,
+)
+from notifications.infra import clock
+from notifications.infra.clock_bridge import database_now
+from notifications.models import (
+    DeliveryAttempt,
+    DigestItem,
+    Notification,
+    NotificationMessage,
+    RefusedSend,
+)
+from notifications.policy.decide import steps_of
+
+REFUSED = "refused"
+_PUT_OFF = frozenset({"deferred", "retry", "uncertain"})
+_DECIDED = frozenset({"allowed", "deferred", "digested", "suppressed", "expired"})
+
+
+def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
+    """The refused send with this decision id, if there is one that the caller may know of."""
+    key = parse_identifier(identifier)
+    if key is None:
+        return None
+    found = RefusedSend.objects.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
+    mine = found is not None and caller.name == found.actor
+    return found if mine or caller.may("notifications:read") else None
+
+
+def explain_refusal(found: RefusedSend) -> ExplainAnswer:
+    """The story of a send that was refused: nothing was accepted."""
+    return ExplainAnswer(
+        id=found.uuid,
+        status=REFUSED,
+        messages=[
+            MessageStory(
+                channel=channel,
+                status=REFUSED,
+                decisions=[DecisionAnswer(at=found.at, event=REFUSED, reason=reason)],
+                steps=steps_answer(reason),
+            )
+            for channel, reason in found.reasons.items()
+        ],
+    )
+
+
+def explain_notification(
+    found: Notification, messages: Sequence[NotificationMessage], status: str
+) -> ExplainAnswer:
+    """The story of each message of a notification."""
+    accepted = DecisionAnswer(at=found.created_at, event="accepted", reason="")
+    return ExplainAnswer(
+        id=found.uuid,
+        status=status,
+        messages=[_story(message, accepted) for message in messages],
+    )
+
+
+def steps_answer(reason: str) -> list[StepAnswer]:
+    """The questions that led to a reason."""
+    return [StepAnswer(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
+
+
+def _story(message: NotificationMessage, accepted: DecisionAnswer) -> MessageStory:
+    history = message.history()
+    waits = message.status == MessageStatus.PENDING
+    put_off = [entry["reason"] for entry in history if entry["event"] in _PUT_OFF]
+    decided = [entry["reason"] for entry in history if entry["event"] in _DECIDED]
+    if not decided and (message.attempts or message.status in REACHED):
+        decided = ["allowed"]
+    return MessageStory(
+        channel=message.channel,
+        status=message.status,
+        decisions=[accepted, *(_decision(entry) for entry in history)],
+        steps=steps_answer(decided[-1]) if decided else [],
+        held_by=holds_of(message, last_reason=put_off[-1] if put_off else "", now=database_now())
+        if waits
+        else [],
+        provider=message.provider,
+        attempts=_attempts(message.pk),
+        contact=_contact(message, decided[-1]) if decided and message.user_id else None,
+        digest=_digest(message.pk) if message.status == "digested" else None,
+    )
+
+
+def _decision(entry: Mapping[str, Any]) -> DecisionAnswer:
+    return DecisionAnswer(
+        at=clock.from_epoch_ms(entry["at"]), event=entry["event"], reason=entry["reason"]
+    )
+
+
+def _contact(message: NotificationMessage, reason: str) -> ContactStory | None:
+    """Why an address is closed, where that is why nothing was sent."""
+    if reason != "address_suppressed" and not reason.startswith("contact_"):
+        return None
+    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(message.channel), "")
+    point = ContactPoint.objects.filter(user_id=message.user_id or 0, kind=kind).first()
+    if point is None:
+        return None
+    listed = Suppression.objects.filter(kind=kind, address=point.address).first()
+    return ContactStory(
+        state=point.state,
+        state_reason=point.state_reason,
+        suppressed_for=listed.reason or listed.source if listed else "",
+    )
+
+
+def _attempts(message_id: int) -> list[AttemptAnswer]:
+    rows = DeliveryAttempt.objects.filter(message_id=message_id).order_by("id")
+    return [
+        AttemptAnswer(
+            number=row.number,
+            provider=row.provider,
+            verdict=row.verdict,
+            error_code=row.error_code,
+            at=row.at,
+            device_id=row.device_id,
+        )
+        for row in rows
+    ]
+
+
+def _digest(message_id: int) -> DigestAnswer | None:
+    item = DigestItem.objects.select_related("bucket").filter(message_id=message_id).first()
+    if item is None:
+        return None
+    bucket = item.bucket
+    sent = Notification.objects.filter(pk=bucket.notification_id or 0)
+    uuid = sent.values_list("uuid", flat=True).first()
+    return DigestAnswer(period=bucket.period, closes_at=bucket.closes_at, id=uuid)

@@ -1,0 +1,83 @@
+"""What holds a waiting message now: a stop, a breaker, a pause, a limit, its order, or its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from notifications.delivery.registry import is_row_channel
+from notifications.delivery.services import rate_for, service_of
+from notifications.domain.flow import US
+from notifications.features.sending.schemas import HoldAnswer
+from notifications.models import DeliveryBatch, KillSwitch, NotificationMessage, ProviderFlow
+from notifications.models.hot import hot
+from notifications.models.hot_rows import PendingMessage
+from notifications.models.provider_flow import moment, now_us
+from notifications.pipeline import facts_of, route, terms_of
+from notifications.policy.facts import SliceFacts, load_facts
+from notifications.rendering.versions import versions_of
+
+
+def holds_of(message: NotificationMessage, *, last_reason: str, now: datetime) -> list[HoldAnswer]:
+    """What a pending message waits for, the most general first; empty when its turn is next.
+
+    last_reason: why it was put off last; empty when it was not.
+    """
+    found = hot().load_pending([message.pk])
+    if not found:
+        return []
+    waiting = found[0]
+    facts = load_facts([waiting], waiting.channel, terms_of)
+    return [
+        *_stop(waiting, facts, now),
+        *_services(waiting, facts),
+        *_order(waiting, facts),
+        *_time(waiting, last_reason, now),
+    ]
+
+
+def _stop(message: PendingMessage, facts: SliceFacts, now: datetime) -> Iterator[HoldAnswer]:
+    key = message.template_version_id
+    version = versions_of([key]).get(key) if key is not None else None
+    name = facts_of(message, facts, version, at=now).stopped_by
+    if name:
+        scope, _, value = name.partition(":")
+        stop = KillSwitch.objects.filter(scope=scope, value=value).first()
+        yield HoldAnswer(kind="kill_switch", name=name, reason=stop.reason if stop else "")
+
+
+def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[HoldAnswer]:
+    """The services that would be called, those of them that take nothing now."""
+    contact = facts.contacts.get(message.id)
+    targets = contact.targets if contact else ()
+    places = [(target.provider, target.recipient) for target in targets]
+    if not places:
+        places = [(route(message, contact), contact.address if contact else "")]
+    services = {
+        service_of(provider, recipient): provider
+        for provider, recipient in places
+        if not is_row_channel(provider)
+    }
+    now = now_us()
+    for row in ProviderFlow.objects.filter(service__in=services).order_by("service"):
+        if row.open_until or row.probe_until > now:
+            held = max(row.open_until, row.probe_until)
+            until = moment(held) if held > now else None
+            code = row.last_fault_code
+            yield HoldAnswer(kind="breaker", name=row.service, reason=code, until=until)
+        elif row.next_at > now + US:
+            # Slots are given out a second ahead. What lies further is a pause, or a full limit.
+            kind = "pause" if rate_for(services[row.service]) is None else "limit"
+            yield HoldAnswer(kind=kind, name=row.service, until=moment(row.next_at))
+
+
+def _order(message: PendingMessage, facts: SliceFacts) -> Iterator[HoldAnswer]:
+    if message.id in facts.elder_open:
+        yield HoldAnswer(kind="order", name=f"ordering_key:{message.ordering_key}")
+
+
+def _time(message: PendingMessage, last_reason: str, now: datetime) -> Iterator[HoldAnswer]:
+    rows = DeliveryBatch.objects.filter(pk=message.batch_id or 0)
+    batch = rows.filter(due_at__gt=now).first()
+    if batch is not None:
+        yield HoldAnswer(kind="time", name=last_reason or "scheduled", until=batch.due_at)

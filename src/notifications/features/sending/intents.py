@@ -1,0 +1,196 @@
+"""What single and bulk sends have in common: scopes, channels, senders, and the intent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from notifications.conf import environment
+from notifications.delivery.accounts import account
+from notifications.delivery.mime import mailbox
+from notifications.delivery.registry import PROVIDERS, provider_keys_for
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
+from notifications.features.templates.service import TemplateService
+from notifications.infra import clock
+from notifications.intake.accept import Intent
+from notifications.intake.request import Terms
+from notifications.intake.validate import unknown_category
+from notifications.models import NotificationTemplate, OperatorAction
+from notifications.rendering.versions import version_of
+from notifications.shared_rows import (
+    CategoryFacts,
+    category_by_key,
+    category_facts,
+    category_keys,
+)
+
+
+def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
+    """Refuses what the caller's scopes do not cover, naming the scope."""
+    needed = []
+    if caller.is_service:
+        needed.append("notifications:send")
+    if address:
+        needed.append("notifications:address")
+    if terms.priority == Priority.CRITICAL:
+        needed.append("priority:critical")
+    if terms.options.get("bypass_preferences"):
+        needed.append("preferences:bypass")
+    for scope in needed:
+        if not caller.may(scope):
+            raise Refused(
+                f"this needs the scope {scope}: ask an administrator for a key that has it",
+                code="missing_scope",
+                scope=scope,
+            )
+
+
+def note_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
+    """Writes down who sent past people's preferences; in the transaction that accepts it."""
+    if intent.terms.options.get("bypass_preferences"):
+        OperatorAction.objects.create(
+            actor=caller.name,
+            action="preferences.bypassed",
+            target=target,
+            reason=f"{intent.category_key}: {intent.terms.template_path}"[:200],
+            at=clock.now(),
+        )
+
+
+def find_template(path: str) -> NotificationTemplate:
+    """The published template that a request names.
+
+    Raises:
+        InvalidRequest: unknown_template; the path is a field of the caller's request.
+    """
+    try:
+        return TemplateService().serving(path=path)
+    except NotFound as error:
+        fault = FieldError("template_path", error.code, error.detail)
+        raise InvalidRequest([fault], error.detail) from error
+
+
+def check_channels(
+    template: NotificationTemplate, channels: tuple[str, ...], *, field: str = "channel"
+) -> None:
+    """A channel for which the template has no text is the caller's mistake."""
+    version = version_of(template.current_version_id)
+    missing = [channel for channel in channels if not version.supports(channel)]
+    if missing:
+        detail = f"template {template.path} has no text for {', '.join(missing)}"
+        raise InvalidRequest([FieldError(field, "channel_not_in_template", detail)])
+
+
+def make_intent(
+    terms: Terms,
+    template: NotificationTemplate,
+    caller: Caller,
+    *,
+    mass: bool = False,
+    channels: Iterable[str] = (),
+) -> Intent:
+    """The template, category, provider and priority that a request means. channels: of its
+    recipients, besides those of its terms."""
+    chosen = _category(terms, template)
+    _check_provider(terms, channels)
+    check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
+    check_senders(terms.options)
+    return Intent(
+        terms=terms,
+        priority=Priority(terms.priority or template.default_priority),
+        category_id=chosen.id,
+        category_key=chosen.key,
+        template_version_id=template.current_version_id,
+        source=caller.source,
+        mass=mass,
+        is_test=caller.is_test,
+        correlation_id=_request_id(),
+        locale=terms.options.get("locale", ""),
+    )
+
+
+def _check_provider(terms: Terms, channels: Iterable[str]) -> None:
+    """A provider that carries none of the channels would be ignored, and the message left by
+    another."""
+    provider = terms.options.get("provider")
+    if not provider:
+        return
+    if provider not in PROVIDERS:
+        detail = f"known providers: {', '.join(PROVIDERS)}"
+        raise InvalidRequest([FieldError("options.provider", "unknown_provider", detail)])
+    asked = dict.fromkeys((*terms.channels, *terms.options.get("fallback", ()), *channels))
+    carriers = dict.fromkeys(key for channel in asked for key in provider_keys_for(channel))
+    if asked and provider not in carriers:
+        detail = (
+            f"{provider} does not carry {', '.join(asked)} here; {', '.join(carriers)} does:"
+            " name that, or leave it out"
+        )
+        raise InvalidRequest([FieldError("options.provider", "provider_not_of_channel", detail)])
+
+
+def _request_id() -> str | None:
+    """The id of the request at work, as the log knows it; nothing outside of one."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return str(found)[:64] if found else None
+
+
+def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:
+    """The category that is asked for, else the template's, else `system`."""
+    if not terms.category and template.category_id:
+        return category_facts(template.category_id)
+    chosen = category_by_key(terms.category or "system")
+    if chosen is None:
+        raise unknown_category(terms.category or "system", category_keys())
+    return chosen
+
+
+def missing_variables_error(path: str, missing: list[str], where: str = "context") -> FieldError:
+    """The error for variables that a template requires and a context lacks."""
+    names = ", ".join(missing)
+    return FieldError(
+        where, "missing_variable", f"template {path} requires {names}: add it to context"
+    )
+
+
+def check_senders(options: Mapping[str, Any]) -> None:
+    """Refuses a sender that is not verified, and a reply address that mail cannot carry.
+
+    Raises:
+        InvalidRequest: unverified_sender or invalid, with every error.
+    """
+    sender, reply_to = options.get("sender"), options.get("reply_to")
+    if not sender and not reply_to:
+        return
+    errors = []
+    if sender and not is_verified(str(sender)):
+        known = ", ".join(dict.fromkeys([*environment().senders, _default()]))
+        detail = f"is not a verified sender (CARILLON_SENDERS); known: {known}"
+        errors.append(FieldError("options.sender", "unverified_sender", detail))
+    if reply_to:
+        try:
+            mailbox(str(reply_to), local_too=True)
+        except ValueError as error:
+            errors.append(FieldError("options.reply_to", "invalid", str(error)))
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def is_verified(sender: str) -> bool:
+    """Whether the settings list a sender: the address itself or its domain, or the number."""
+    if "@" not in sender:
+        return sender in (*environment().senders, account("twilio").twilio_from)
+    try:
+        address = mailbox(sender, local_too=True).address.lower()
+    except ValueError:
+        return False
+    listed = {name.lower() for name in environment().senders}
+    domain = address[address.rindex("@") :]
+    return address in listed or domain in listed or address == _default().lower()
+
+
+def _default() -> str:
+    return mailbox(environment().email_from, local_too=True).address

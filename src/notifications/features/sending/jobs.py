@@ -1,0 +1,120 @@
+"""Jobs: how far one has come, who is in it, and taking back what waits of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, NotFound
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import UNSETTLED
+from notifications.features.access.service import keep_to_tests, missing_scope
+from notifications.features.sending.cancel import cancel_many
+from notifications.features.sending.queries import rows_of
+from notifications.features.sending.schemas import (
+    JobAnswer,
+    JobCancelAnswer,
+    MemberAnswer,
+    NotificationRow,
+    RejectionAnswer,
+)
+from notifications.infra import clock
+from notifications.models import Job, Notification
+from notifications.models.hot import hot
+
+READ, SEND = "notifications:read", "notifications:send"
+BROADCAST = "broadcast"
+_AT_ONCE = 1_000
+
+
+def find_job(identifier: object, caller: Caller) -> tuple[Job, bool]:
+    """A job that the caller may see, and whether it is the caller's own.
+
+    Raises:
+        NotFound: unknown_job.
+    """
+    key = parse_identifier(identifier)
+    lookup = {"uuid" if isinstance(key, UUID) else "pk": key}
+    job = Job.objects.filter(**lookup).first() if key is not None else None
+    own = job is not None and (
+        job.actor == caller.name or (caller.is_service and job.source == caller.source)
+    )
+    if job is None or not (own or caller.may(READ)):
+        raise NotFound(f"there is no job {identifier}", code="unknown_job")
+    return job, own
+
+
+def job_answer(identifier: object, caller: Caller) -> JobAnswer:
+    """See NotificationService.job."""
+    job, _ = find_job(identifier, caller)
+    progress = _progress(job)
+    return JobAnswer(
+        id=job.uuid,
+        kind=job.kind,
+        total=job.total,
+        accepted=job.accepted,
+        rejected=[RejectionAnswer(**each) for each in job.rejected],
+        progress=progress,
+        done=not any(progress.get(state) for state in UNSETTLED),
+        created_at=job.created_at,
+    )
+
+
+def job_members(
+    identifier: object, caller: Caller, *, after: int = 0, limit: int = 50
+) -> list[tuple[int, MemberAnswer]]:
+    """Who was accepted, in the caller's order, above the key `after`; each with its key.
+
+    Raises:
+        NotFound: unknown_job.
+    """
+    job, _ = find_job(identifier, caller)
+    if job.first_key is None or job.last_key is None:
+        return []
+    rows = Notification.objects.select_related("category", "template_version__template")
+    rows = rows.filter(job=job, pk__gte=max(job.first_key, after + 1), pk__lte=job.last_key)
+    found = list(rows.order_by("pk")[:limit])
+    return [(each.pk, _member(row)) for each, row in zip(found, rows_of(found), strict=True)]
+
+
+def cancel_job(identifier: object, caller: Caller) -> JobCancelAnswer:
+    """Takes back what waits of a job, a thousand notifications a transaction.
+
+    What a provider has in hand is left alone. Safe to repeat.
+
+    Raises:
+        NotFound: unknown_job.
+        Refused: missing_scope, for somebody else's without notifications:send.
+        Conflict: job_of_broadcast.
+    """
+    job, own = find_job(identifier, caller)
+    if not own and not caller.may(SEND):
+        raise missing_scope(SEND)
+    if job.kind == BROADCAST:
+        raise Conflict("cancel the broadcast that it belongs to", code="job_of_broadcast")
+    if caller.is_test:
+        live = Notification.objects.filter(job=job, is_test=False)
+        keep_to_tests(caller, is_test=not live.exists())
+    cancelled, after = 0, (job.first_key or 1) - 1
+    members = Notification.objects.filter(job=job, pk__lte=job.last_key or 0).order_by("pk")
+    while keys := list(members.filter(pk__gt=after).values_list("pk", flat=True)[:_AT_ONCE]):
+        cancelled += cancel_many(keys, by=caller.name, now=clock.now())
+        after = keys[-1]
+    return JobCancelAnswer(id=job.uuid, cancelled=cancelled, progress=_progress(job))
+
+
+def _progress(job: Job) -> dict[str, int]:
+    if job.first_key is None or job.last_key is None:
+        return {}
+    return hot().count_by_status(job.first_key, job.last_key, job.pk)
+
+
+def _member(row: NotificationRow) -> MemberAnswer:
+    errors = [each.last_error for each in row.channels if each.last_error]
+    return MemberAnswer(
+        notification_id=row.id,
+        user_id=row.user_id,
+        status=row.status,
+        channels=row.channels,
+        error=errors[0] if errors else None,
+    )

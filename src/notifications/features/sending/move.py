@@ -1,0 +1,86 @@
+"""Moves a scheduled notification to another time, and puts waiting messages into new batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from notifications.domain.channels import Priority, lane_for
+from notifications.domain.errors import Conflict
+from notifications.features.sending.cancel import in_hand, lock_waiting
+from notifications.features.sending.schemas import MoveBody
+from notifications.infra import wakeups
+from notifications.intake.fields import Fields
+from notifications.models import (
+    Notification,
+    NotificationMessage,
+    ScheduledStatus,
+    change_scheduled,
+)
+from notifications.models.origin import earliest_expiry
+from notifications.queue import batches
+from notifications.queue.leases import NewBatch
+
+
+def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now: datetime) -> None:
+    """Makes a scheduled notification due at another time, while all of it waits.
+
+    Raises:
+        InvalidRequest: in_the_past, beyond its expires_at, or no time.
+        Conflict: not_pending, already_sending.
+    """
+    due_at = _time_of(found, body, now=now)
+    with transaction.atomic():
+        rows = NotificationMessage.objects.filter(notification_id=found.pk)
+        waiting = lock_waiting(rows)
+        found.refresh_from_db(fields=["scheduled_status"])
+        if found.scheduled_status != ScheduledStatus.PENDING or len(waiting) != rows.count():
+            detail = "it was not scheduled, or part of it waits no longer: send a new one instead"
+            raise Conflict(detail, code="not_pending")
+        held = {message.batch_id for message in waiting if message.batch_id}
+        if any(map(in_hand, waiting)) or any(map(batches.is_held, held)):
+            raise Conflict("a worker has the notification in hand", code="already_sending")
+        batches.take_out(message.batch_id for message in waiting)
+        enqueue(waiting, due_at=due_at)
+        rows.update(scheduled_at=due_at)
+        change_scheduled([found.pk], ScheduledStatus.PENDING, scheduled_at=due_at)
+
+
+def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None = None) -> None:
+    """Puts pending messages that are in no batch into new ones, due at a time (None: now)."""
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for message in messages:
+        lane = lane_for(Priority(message.priority))
+        groups[lane, message.channel, message.notification.source].append(message.pk)
+    made: list[NewBatch] = []
+    for (queue, channel, source), keys in groups.items():
+        made += batches.batches_of(
+            lane=queue,
+            channel=channel,
+            source=source,
+            due_at=due_at,
+            keys=sorted(keys),
+            expires_at=earliest_expiry(keys),
+        )
+    for batch, batch_id in zip(made, batches.put(made), strict=True):
+        NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
+    wakeups.wake({batch.lane for batch in made})
+
+
+def _time_of(found: Notification, body: Mapping[str, Any], *, now: datetime) -> datetime:
+    fields = Fields(body)
+    fields.refuse_unknown(MoveBody.__struct_fields__)
+    due_at = fields.moment("scheduled_at")
+    if fields.body.get("scheduled_at") is None:
+        fields.fault("scheduled_at", "required", "is required: the new time")
+    elif due_at is not None and due_at <= now:
+        fields.fault("scheduled_at", "in_the_past", "must lie ahead")
+    elif due_at is not None and found.expires_at is not None and due_at >= found.expires_at:
+        fields.fault("scheduled_at", "invalid", "must lie before expires_at")
+    fields.done()
+    assert due_at is not None, "a time that is missing or no time is a fault"
+    return due_at

@@ -1,0 +1,236 @@
+"""Lists of notifications: by cursor, newest first, each call with a bound on what it reads.
+
+A person, a correlation id and a job are found by an index. Every other filter is held against the
+rows from the newest on, 20,000 a call: who asks goes on from where the call stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Channel
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.lifecycle import BEST_FIRST, MessageStatus, best_status
+from notifications.features.access.persons import person_for
+from notifications.features.sending.schemas import ChannelState, NotificationRow
+from notifications.intake.fields import Fields
+from notifications.models import (
+    DeliveryBatch,
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+    unpack_keys,
+)
+from notifications.shared_rows import category_by_key
+
+READ = "notifications:read"
+WALKED = 20_000
+"""Rows that one call looks at."""
+STATUSES = tuple(str(each) for each in BEST_FIRST if each is not MessageStatus.PROCESSING)
+CHANNELS = tuple(Channel)
+_SLACK = timedelta(days=1)
+"""Keys are given in order of time, but for what is accepted at once."""
+_EXACT = ("source", "correlation_id", "scheduled_status")
+
+
+class Walk(NamedTuple):
+    """Some rows, newest first. rest: the key below which the next call goes on; None at the end.
+    until: when the last row was made that this call looked at, where more are left."""
+
+    rows: list[NotificationRow]
+    rest: int | None
+    until: datetime | None
+
+
+def list_notifications(
+    *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
+) -> Walk:
+    """Notifications that the caller may see: all with notifications:read, else their own.
+
+    filters: user (a key), status, channel, category, template (a path), source, correlation_id,
+    scheduled_status, from and to (times of acceptance; `to` is left out). after: the key below
+    which the list goes on; 0: from the newest.
+
+    Raises:
+        InvalidRequest: unknown_category, unknown_template, or no time.
+        NotFound: unknown_user.
+        Refused: missing_scope, for somebody else's.
+    """
+    rows = Notification.objects.select_related("category", "template_version__template")
+    rows, indexed = rows.order_by("-pk"), bool(filters.get("correlation_id"))
+    filters = {**filters, **_times(filters)}
+    user = _whose(caller, filters)
+    if user is not None:
+        rows = rows.filter(user_id=user)
+    rows = rows.filter(_plain(filters))
+    for wanted in _of_messages(filters):
+        rows = rows.filter(wanted)
+    lowest, highest = _between(filters)
+    if user is not None:
+        return _walk_of_person(rows, after=after, limit=limit)
+    top = min((key for key in (after, highest) if key), default=0)
+    narrowed = any(filters.values()) and not indexed
+    bottom = max(lowest, _horizon(top)) if narrowed else lowest
+    return _walk(rows, top=top, bottom=bottom, lowest=lowest, limit=limit)
+
+
+def rows_of(found: Sequence[Notification]) -> list[NotificationRow]:
+    """Notifications as lists show them: two more queries, however many they are."""
+    messages: dict[int, list[NotificationMessage]] = {each.pk: [] for each in found}
+    for message in NotificationMessage.objects.filter(notification_id__in=list(messages)):
+        messages[message.notification_id].append(message)
+    pending = [m for some in messages.values() for m in some if m.status == MessageStatus.PENDING]
+    held = _in_hand(pending)
+    return [_row(each, messages[each.pk], held) for each in found]
+
+
+def _in_hand(pending: Sequence[NotificationMessage]) -> set[int]:
+    ids = {message.batch_id for message in pending if message.batch_id}
+    journals = DeliveryBatch.objects.filter(pk__in=ids).values_list("journal", flat=True)
+    return {key for journal in journals for key in unpack_keys(journal or "")}
+
+
+def _row(
+    found: Notification, messages: Sequence[NotificationMessage], held: set[int]
+) -> NotificationRow:
+    states = [
+        ChannelState(
+            channel=each.channel,
+            status=str(MessageStatus.PROCESSING if each.pk in held else each.status),
+            last_error=each.last_error,
+        )
+        for each in sorted(messages, key=lambda message: message.pk)
+    ]
+    version = found.template_version
+    return NotificationRow(
+        id=found.uuid,
+        user_id=found.user_id,
+        status=str(best_status(each.status for each in states)) if states else "pending",
+        type=found.type,
+        category=found.category.key,
+        template_path=version.template.path if version else None,
+        priority=found.priority,
+        source=found.source,
+        correlation_id=found.correlation_id,
+        created_at=found.created_at,
+        scheduled_at=found.scheduled_at,
+        scheduled_status=found.scheduled_status,
+        expires_at=found.expires_at,
+        is_read=found.is_read,
+        channels=states,
+    )
+
+
+def _times(filters: Mapping[str, Any]) -> dict[str, datetime | None]:
+    fields = Fields(filters)
+    found = {"start": fields.moment("from"), "end": fields.moment("to")}
+    fields.done()
+    return found
+
+
+def _whose(caller: Caller, filters: Mapping[str, Any]) -> int | None:
+    """The person whose rows are asked for: whom the filter names, or who may see no others."""
+    if filters.get("user") is not None:
+        return person_for(caller, filters["user"], scope=READ).pk
+    return None if caller.may(READ) else caller.user_id or 0
+
+
+def _plain(filters: Mapping[str, Any]) -> Q:
+    """What columns of the notification itself say."""
+    found = Q(**{name: filters[name] for name in _EXACT if filters.get(name)})
+    if key := filters.get("category"):
+        category = category_by_key(key)
+        if category is None:
+            raise _unknown("category", f"there is no category {key}")
+        found &= Q(category_id=category.id)
+    if path := filters.get("template"):
+        if not NotificationTemplate.objects.filter(path=path).exists():
+            raise _unknown("template", f"there is no template {path}")
+        found &= Q(template_version__template__path=path)
+    if filters.get("start"):
+        found &= Q(created_at__gte=filters["start"])
+    if filters.get("end"):
+        found &= Q(created_at__lt=filters["end"])
+    return found
+
+
+def _of_messages(filters: Mapping[str, Any]) -> list[Q]:
+    """What the messages say. A notification's status is that of its best message."""
+    messages = NotificationMessage.objects.filter(notification_id=OuterRef("pk"))
+    found: list[Q] = []
+    if channel := filters.get("channel"):
+        found.append(Q(Exists(messages.filter(channel=channel))))
+    if status := filters.get("status"):
+        better = BEST_FIRST[: BEST_FIRST.index(MessageStatus(status))]
+        found.append(Q(Exists(messages.filter(status=status))))
+        found.append(~Q(Exists(messages.filter(status__in=better))))
+    return found
+
+
+def _unknown(name: str, detail: str) -> InvalidRequest:
+    return InvalidRequest([FieldError(name, f"unknown_{name}", detail)], detail)
+
+
+def _between(filters: Mapping[str, Any]) -> tuple[int, int]:
+    """The keys between which the rows of the asked times lie; 0 where a side is open."""
+    start, end = filters.get("start"), filters.get("end")
+    return (_key_at(start - _SLACK) if start else 0, _key_at(end + _SLACK) if end else 0)
+
+
+def _key_at(moment: datetime) -> int:
+    """The lowest key whose row was made at or after a moment, found by halving."""
+    keys = Notification.objects.order_by("pk").values_list("pk", "created_at")
+    first, last = keys.first(), keys.last()
+    if first is None or last is None:
+        return 0
+    low, high = first[0], last[0] + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = keys.filter(pk__gte=middle).first()
+        if row is None or row[1] >= moment:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
+
+
+def _horizon(top: int) -> int:
+    """The key of the last of the next rows that a call looks at; 0 where all are."""
+    keys = Notification.objects.order_by("-pk").values_list("pk", flat=True)
+    keys = keys.filter(pk__lt=top) if top else keys
+    return next(iter(keys[WALKED - 1 : WALKED]), 0)
+
+
+def _walk_of_person(rows: QuerySet[Notification], *, after: int, limit: int) -> Walk:
+    """The same of one person, in the order of the index that finds a person's rows."""
+    rows = rows.order_by("-created_at", "-pk")
+    mark = Notification.objects.filter(pk=after).values_list("created_at", flat=True).first()
+    if mark is not None:
+        rows = rows.filter(Q(created_at__lt=mark) | Q(created_at=mark, pk__lt=after))
+    elif after:
+        rows = rows.filter(pk__lt=after)
+    found = list(rows[: limit + 1])
+    if len(found) <= limit:
+        return Walk(rows_of(found), None, None)
+    last = found[limit - 1]
+    return Walk(rows_of(found[:limit]), last.pk, last.created_at)
+
+
+def _walk(rows: QuerySet[Notification], *, top: int, bottom: int, lowest: int, limit: int) -> Walk:
+    """Up to `limit` rows below the key `top` and not below `bottom`."""
+    rows = rows.filter(pk__gte=bottom)
+    if top:
+        rows = rows.filter(pk__lt=top)
+    found = list(rows[: limit + 1])
+    if len(found) > limit:
+        last = found[limit - 1]
+        return Walk(rows_of(found[:limit]), last.pk, last.created_at)
+    if bottom <= lowest:
+        return Walk(rows_of(found), None, None)
+    until = Notification.objects.filter(pk=bottom).values_list("created_at", flat=True).first()
+    return Walk(rows_of(found), bottom, until)

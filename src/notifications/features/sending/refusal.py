@@ -1,0 +1,119 @@
+"""What a person's wishes make of a single send: refused, put off, or handed over now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from directory.models import ContactPoint, User, normalise_address
+from directory.models.contact import Reach
+from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
+from notifications.domain.errors import Refused
+from notifications.features.sending.drafts import draft_of
+from notifications.intake.accept import Intent, Target
+from notifications.models import RefusedSend
+from notifications.models.hot_facts import load_circumstances, load_contacts
+from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
+from notifications.policy.facts import SliceFacts, message_facts, stranger_address
+from notifications.shared_rows import category_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What the person's wishes, as they are now, make of a send.
+
+    reasons: by channel, where the person closed all of them; else empty. delivery_at: when the
+    first channel that is open hands over: after quiet hours, or with a digest.
+    """
+
+    reasons: dict[str, str]
+    delivery_at: datetime
+
+
+def foresee_or_refuse(
+    intent: Intent, target: Target, user: User | None, *, actor: str, now: datetime
+) -> Foresight:
+    """Raises Refused (opted_out) when every requested channel is closed by the person's own wish.
+
+    A partial refusal is accepted: the closed channels become `suppressed`. The refusal is kept, so
+    that `explain` can tell of it by the decision id.
+    """
+    found = foresee(intent, target, user, now=now)
+    if not found.reasons:
+        return found
+    kept = RefusedSend.objects.create(
+        user_id=target.user_id,
+        category=intent.category_key,
+        template_path=intent.terms.template_path,
+        reasons=found.reasons,
+        actor=actor,
+        at=now,
+    )
+    raise Refused(
+        "the person opted out of every requested channel",
+        code="opted_out",
+        reasons=found.reasons,
+        decision_id=str(kept.uuid),
+    )
+
+
+def foresee(intent: Intent, target: Target, user: User | None, *, now: datetime) -> Foresight:
+    """Decides each channel with the wishes of now, at the time at which the send is due.
+
+    A scheduled send is never refused: what counts is the wish when it is due.
+    """
+    scheduled_at = intent.terms.scheduled_at
+    at = now if scheduled_at is None else max(scheduled_at, now)
+    facts = SliceFacts()
+    if user is not None:
+        facts.here = load_circumstances([user.pk])
+    reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
+    decisions = {
+        channel: _decide(intent, target, channel, facts, reach, at) for channel in target.channels
+    }
+    open_ones = [each for each in decisions.values() if not isinstance(each, Suppress)]
+    delivery_at = min((_handed_over_at(each, at) for each in open_ones), default=at)
+    reasons: dict[str, str] = {}
+    for channel in (*target.channels, *intent.terms.options.get("fallback", ())):
+        decision = decisions.get(channel) or _decide(intent, target, channel, facts, reach, at)
+        if scheduled_at is not None or not (isinstance(decision, Suppress) and decision.opted_out):
+            return Foresight({}, delivery_at)
+        reasons[channel] = decision.reason
+    return Foresight(reasons, delivery_at)
+
+
+def _handed_over_at(decision: Decision, at: datetime) -> datetime:
+    if isinstance(decision, Defer):
+        return decision.until
+    return decision.closes_at if isinstance(decision, Digest) else at
+
+
+def _decide(
+    intent: Intent,
+    target: Target,
+    channel: str,
+    facts: SliceFacts,
+    reach: Mapping[str, Reach],
+    now: datetime,
+) -> Decision:
+    draft = draft_of(intent, target, channel)
+    contact = _contact(target, channel, reach)
+    if contact is not None:
+        facts.contacts[draft.id] = contact
+    terms = category_facts(intent.category_id).terms
+    found = message_facts(draft, facts, terms, at=now, supports_channel=True, stopped_by="")
+    # Who has no address on the channel may have closed it all the same.
+    return decide(found._replace(needs_contact=contact is not None))
+
+
+def _contact(target: Target, channel: str, reach: Mapping[str, Reach]) -> Contact | None:
+    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
+    if kind and target.address:
+        address = stranger_address(target.address, channel)
+        listed = bool(load_contacts([], kind, [normalise_address(kind, address)]))
+        return Contact(address, suppressed=listed) if address else None
+    if kind and kind in reach:
+        point = reach[kind]
+        return Contact(point.address, point.state, point.listed)
+    return None

@@ -1,0 +1,313 @@
+"""NotificationService: send, send to many, ask about, explain, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+
+from directory.models import User
+from directory.references import PersonKey
+from notifications.conf import environment
+from notifications.domain.callers import Caller
+from notifications.domain.errors import InvalidRequest, NotFound, Refused, TemplateFault
+from notifications.domain.identifiers import parse_identifier
+from notifications.domain.lifecycle import MessageStatus, best_status
+from notifications.features.access.service import keep_to_tests
+from notifications.features.sending.bulk import send_bulk
+from notifications.features.sending.cancel import cancel_waiting, in_hand
+from notifications.features.sending.explain import (
+    explain_notification,
+    explain_refusal,
+    find_refusal,
+)
+from notifications.features.sending.intents import (
+    check_channels,
+    check_scopes,
+    find_template,
+    make_intent,
+    missing_variables_error,
+    note_bypass,
+)
+from notifications.features.sending.jobs import cancel_job, job_answer, job_members
+from notifications.features.sending.move import move_scheduled
+from notifications.features.sending.queries import Walk, list_notifications, rows_of
+from notifications.features.sending.refusal import foresee_or_refuse
+from notifications.features.sending.schemas import (
+    BulkAnswer,
+    CancelAnswer,
+    ExplainAnswer,
+    JobAnswer,
+    JobCancelAnswer,
+    MemberAnswer,
+    MessageAnswer,
+    NotificationRow,
+    SendAnswer,
+    StatusAnswer,
+)
+from notifications.features.sending.simulate import SimulateAnswer, simulate
+from notifications.infra import clock
+from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.request import BulkBody, SendBody
+from notifications.intake.validate import parse_send
+from notifications.models import (
+    Notification,
+    NotificationMessage,
+    NotificationTemplate,
+)
+from notifications.rendering.pool.desk import render_published, render_task
+from notifications.rendering.render import UserFacts, user_context
+from notifications.rendering.versions import version_of
+
+__all__ = ["BulkBody", "NotificationService", "SendBody"]
+
+
+class _Asked(NamedTuple):
+    """A valid request for one recipient."""
+
+    intent: Intent
+    target: Target
+    user: User | None
+
+
+class NotificationService:
+    """Everything a caller can do with single notifications."""
+
+    def send(self, *, body: Mapping[str, Any], caller: Caller) -> SendAnswer:
+        """Takes in one notification; what is answered is committed with the caller's transaction.
+
+        Raises:
+            InvalidRequest: with every error of the body.
+            NotFound: unknown_user.
+            Refused: missing_scope, foreign_user, or opted_out.
+        """
+        now = clock.now()
+        asked = self._read(body, caller, now=now)
+        intent = asked.intent
+        seen = foresee_or_refuse(intent, asked.target, asked.user, actor=caller.name, now=now)
+        with transaction.atomic():
+            accepted = accept(intent, [asked.target], now=now)
+            note_bypass(intent, caller, target=accepted.uuids[0])
+        return SendAnswer(
+            id=UUID(accepted.uuids[0]),
+            status=MessageStatus.PENDING,
+            message="Notification queued",
+            estimated_delivery=seen.delivery_at,
+            warnings=list(intent.terms.warnings),
+        )
+
+    def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateAnswer:
+        """What would become of a send now, rendered. Nothing is written or sent.
+
+        Raises:
+            InvalidRequest, NotFound, Refused: as send; what the person wishes is in the answer.
+        """
+        now = clock.now()
+        asked = self._read(body, caller, now=now)
+        return simulate(asked.intent, asked.target, asked.user, now=now, principal=caller.name)
+
+    def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+        """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
+
+        Raises:
+            InvalidRequest: with every error of the body itself.
+            Refused: missing_scope.
+        """
+        return send_bulk(body, caller)
+
+    def job(self, *, identifier: object, caller: Caller) -> JobAnswer:
+        """How far a bulk call has come.
+
+        Raises:
+            NotFound: unknown_job.
+        """
+        return job_answer(identifier, caller)
+
+    def job_members(
+        self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
+    ) -> list[tuple[int, MemberAnswer]]:
+        """Who was accepted by a bulk call, each with the key that the next page begins after.
+
+        Raises:
+            NotFound: unknown_job.
+        """
+        return job_members(identifier, caller, after=after, limit=limit)
+
+    def cancel_job(self, *, identifier: object, caller: Caller) -> JobCancelAnswer:
+        """Takes back what waits of a bulk call.
+
+        Raises:
+            NotFound: unknown_job.
+            Refused: missing_scope.
+            Conflict: job_of_broadcast.
+        """
+        return cancel_job(identifier, caller)
+
+    def list(
+        self, *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
+    ) -> Walk:
+        """See `notification_list.list_notifications`."""
+        return list_notifications(caller=caller, filters=filters, after=after, limit=limit)
+
+    def get(self, *, identifier: object, caller: Caller) -> NotificationRow:
+        """One notification, as lists show it.
+
+        Raises:
+            NotFound: unknown_notification.
+        """
+        return rows_of([self._find(identifier, caller)])[0]
+
+    def move(
+        self, *, identifier: object, body: Mapping[str, Any], caller: Caller
+    ) -> NotificationRow:
+        """Makes a scheduled notification due at another time, while all of it waits.
+
+        Raises:
+            NotFound: unknown_notification.
+            InvalidRequest: in_the_past, beyond its expires_at, or no time.
+            Conflict: not_pending, already_sending.
+        """
+        found = self._find(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
+        move_scheduled(found, body, by=caller.name, now=clock.now())
+        return self.get(identifier=found.pk, caller=caller)
+
+    def status(self, *, identifier: object, caller: Caller) -> StatusAnswer:
+        """What became of a notification so far."""
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        template = found.template_version.template.path if found.template_version else None
+        return StatusAnswer(
+            id=found.uuid,
+            status=_status(messages),
+            priority=found.priority,
+            category=found.category.key,
+            template_path=template,
+            created_at=found.created_at,
+            scheduled_at=found.scheduled_at,
+            expires_at=found.expires_at,
+            is_read=found.is_read,
+            messages=[_message_answer(message, in_hand(message)) for message in messages],
+        )
+
+    def explain(self, *, identifier: object, caller: Caller) -> ExplainAnswer:
+        """Every decision and outcome, in order: why it was or was not sent.
+
+        identifier names a notification, or the decision of a refused send.
+        """
+        refused = find_refusal(identifier, caller)
+        if refused is not None:
+            return explain_refusal(refused)
+        found = self._find(identifier, caller)
+        messages = list(found.messages.order_by("id"))
+        return explain_notification(found, messages, _status(messages))
+
+    def cancel(self, *, identifier: object, caller: Caller) -> CancelAnswer:
+        """Takes back what has not left yet.
+
+        Raises:
+            Refused: test_key.
+            Conflict: already_sending when a provider has it; not_pending when nothing waits.
+        """
+        found = self._find(identifier, caller)
+        keep_to_tests(caller, is_test=found.is_test)
+        channels = cancel_waiting(found, by=caller.name, now=clock.now())
+        status = best_status(found.messages.values_list("status", flat=True))
+        return CancelAnswer(id=found.uuid, status=status, cancelled=channels)
+
+    def _find(self, identifier: object, caller: Caller) -> Notification:
+        key = parse_identifier(identifier)
+        if key is None:
+            raise NotFound("a notification is named by its id or uuid", code="unknown_notification")
+        rows = Notification.objects.select_related("category", "template_version__template")
+        found = rows.filter(**{"uuid" if isinstance(key, UUID) else "pk": key}).first()
+        mine = found is not None and found.user_id == caller.user_id and caller.user_id is not None
+        if found is None or not (mine or caller.may("notifications:read")):
+            raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
+        return found
+
+    def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _Asked:
+        """A request that can be accepted, or every reason why not."""
+        request = parse_send(body, now=now)
+        check_scopes(request.terms, caller, address=request.address is not None)
+        template = find_template(request.terms.template_path)
+        user = self._user(request.user, caller) if request.user is not None else None
+        intent = make_intent(request.terms, template, caller)
+        check_channels(template, request.terms.channels)
+        _trial_render(intent, template, user, now=now)
+        target = Target(
+            user_id=user.pk if user else None,
+            channels=request.terms.channels,
+            address=request.address,
+        )
+        return _Asked(intent, target, user)
+
+    def _user(self, identifier: PersonKey, caller: Caller) -> User:
+        user = User.objects.find(identifier)
+        if user is None:
+            how = "make them with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
+            raise NotFound(f"there is no user {identifier}: {how}", code="unknown_user")
+        if user.pk != caller.user_id and not caller.may("notifications:send"):
+            raise Refused(
+                "you may only send to yourself; sending to others needs notifications:send",
+                code="missing_scope",
+                scope="notifications:send",
+            )
+        return user
+
+
+def _trial_render(
+    intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
+) -> None:
+    """Renders every channel once: what the caller can mend is told to the caller at once."""
+    version = version_of(template.current_version_id)
+    person = (
+        user_context(UserFacts._make(getattr(user, name) for name in UserFacts._fields))
+        if user
+        else {}
+    )
+    context = {
+        **intent.terms.context,
+        "user": person,
+        "current_time": now,
+        "app_name": environment().app_name,
+        "app_url": environment().app_url,
+    }
+    missing = version.missing_variables(context)
+    if missing:
+        raise InvalidRequest([missing_variables_error(template.path, missing)])
+    locale = intent.locale or (user.locale if user else "") or environment().locale
+    tasks = [
+        render_task(version, channel=channel, locale=locale, context=context)
+        for channel in intent.terms.channels
+    ]
+    for shown in render_published(tasks):
+        if isinstance(shown, TemplateFault):
+            raise shown
+
+
+def _status(messages: list[NotificationMessage]) -> str:
+    ranked = [MessageStatus(_shown_status(message)) for message in messages]
+    return best_status(ranked) if ranked else MessageStatus.PENDING
+
+
+def _shown_status(message: NotificationMessage) -> str:
+    return MessageStatus.PROCESSING if in_hand(message) else message.status
+
+
+def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageAnswer:
+    return MessageAnswer(
+        channel=message.channel,
+        status=MessageStatus.PROCESSING if in_hand else message.status,
+        attempts=message.attempts,
+        max_attempts=message.max_attempts,
+        scheduled_at=message.scheduled_at,
+        sent_at=message.sent_at,
+        delivered_at=message.delivered_at,
+        provider=message.provider,
+        provider_message_id=message.provider_message_id,
+        last_error=message.last_error,
+    )

@@ -1,0 +1,113 @@
+"""What would become of a send now: the pipeline's own decision and text, and nothing written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from directory.models import User
+from notifications.domain.errors import TemplateFault
+from notifications.domain.messages import ALONG
+from notifications.features.sending.drafts import draft_of
+from notifications.features.sending.explain import steps_answer
+from notifications.features.sending.refusal import foresee
+from notifications.features.sending.schemas import StepAnswer
+from notifications.intake.accept import Intent, Target
+from notifications.models.hot_rows import PendingMessage
+from notifications.pipeline import facts_of, route, terms_of
+from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
+from notifications.policy.facts import SliceFacts, load_facts
+from notifications.rendering.pool import wire
+from notifications.rendering.pool.desk import render_drafts, render_task
+from notifications.rendering.render import CompiledVersion
+from notifications.rendering.versions import version_of
+from notifications.wording import context_of, locale_of
+
+
+class SimulatedText(msgspec.Struct, kw_only=True):
+    """What a message would say. data: what goes along with it."""
+
+    title: str
+    body: str
+    html: str
+    data: dict[str, Any] = {}
+
+
+class SimulatedMessage(msgspec.Struct, kw_only=True):
+    """What would become of one message. decision: send, defer, digest, suppress or expire.
+
+    until: when it would be looked at again, or when its digest closes. digest: the period.
+    """
+
+    channel: str
+    decision: str
+    reason: str
+    steps: list[StepAnswer]
+    provider: str
+    until: datetime | None = None
+    digest: str | None = None
+    content: SimulatedText | None = None
+
+
+class SimulateAnswer(msgspec.Struct, kw_only=True):
+    """What a send would lead to now. accepted: false where it would be refused (opted_out)."""
+
+    accepted: bool
+    messages: list[SimulatedMessage]
+    warnings: list[str] = []
+
+
+def simulate(
+    intent: Intent, target: Target, user: User | None, *, now: datetime, principal: str
+) -> SimulateAnswer:
+    """What would become of this send, channel by channel. principal: who asks.
+
+    Raises:
+        TemplateFault: a text cannot be rendered.
+        RenderingBusy: no render process was free in time.
+    """
+    at = max(now, intent.terms.scheduled_at or now)
+    return SimulateAnswer(
+        accepted=not foresee(intent, target, user, now=now).reasons,
+        messages=[
+            _simulate(draft_of(intent, target, channel), at, principal)
+            for channel in target.channels
+        ],
+        warnings=list(intent.terms.warnings),
+    )
+
+
+def _simulate(draft: PendingMessage, at: datetime, principal: str) -> SimulatedMessage:
+    facts = load_facts([draft], draft.channel, terms_of)
+    version = version_of(draft.template_version_id)
+    decision = decide(facts_of(draft, facts, version, at=at))
+    shown = SimulatedMessage(
+        channel=draft.channel,
+        decision=type(decision).__name__.lower(),
+        reason=decision.reason,
+        steps=steps_answer(decision.reason),
+        provider=route(draft, facts.contacts.get(draft.id)),
+    )
+    if isinstance(decision, Defer):
+        shown.until = decision.until
+    elif isinstance(decision, Digest):
+        shown.until, shown.digest = decision.closes_at, decision.bucket
+    if not isinstance(decision, Suppress | Expire):
+        shown.content = _text(draft, version, facts, at, principal)
+    return shown
+
+
+def _text(
+    draft: PendingMessage, version: CompiledVersion, facts: SliceFacts, at: datetime, principal: str
+) -> SimulatedText:
+    context = context_of(draft, version, facts, at=at, for_caller=True)
+    along = context.pop(ALONG, None)
+    locale = locale_of(draft, facts)
+    task = render_task(version, channel=draft.channel, locale=locale, context=context)
+    (text,) = render_drafts(principal, [task])
+    if isinstance(text, TemplateFault):
+        raise text
+    assert isinstance(text, wire.Shown)
+    return SimulatedText(title=text.title, body=text.body, html=text.html, data=along or {})

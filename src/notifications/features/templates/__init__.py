@@ -1,0 +1,1 @@
+"""Templates: written, tried, published, previewed. See docs/templates.md."""

@@ -1,0 +1,138 @@
+"""A template's versions: listed, compared, taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.features.templates.preview import preview_context
+from notifications.features.templates.review import CHANNEL_OF_FIELD
+from notifications.features.templates.rows import find_version
+from notifications.features.templates.schemas import DiffAnswer, TextDiff, VersionAnswer
+from notifications.features.templates.trials import compared, first_fault
+from notifications.models import (
+    CONTENT_FIELDS,
+    NotificationTemplate,
+    TemplateStatus,
+    TemplateVersion,
+)
+from notifications.rendering.versions import version_of
+
+COMPARED_LINES = 4_000
+Content = dict[str, dict[str, str]]
+
+
+def version_answer(version: TemplateVersion, row: NotificationTemplate) -> VersionAnswer:
+    """The public shape of a version."""
+    return VersionAnswer(
+        id=version.pk,
+        number=version.number,
+        is_current=version.pk == row.current_version_id,
+        published_at=version.published_at,
+        default_locale=version.default_locale,
+        supported_channels=version.supported_channels,
+        required_variables=version.required_variables,
+        content=version.content,
+        uses=version.pins,
+    )
+
+
+def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[VersionAnswer]:
+    """Versions, the newest first; `after` is the last number of the page before, 0 at first."""
+    rows = row.versions.order_by("-number")
+    if after:
+        rows = rows.filter(number__lt=after)
+    return [version_answer(each, row) for each in rows[:limit]]
+
+
+def diff(
+    row: NotificationTemplate, *, from_number: int, to_number: int, principal: str
+) -> DiffAnswer:
+    """What changed between two versions, text by text.
+
+    from_number 0 is what is sent now (nothing, before the first version); to_number 0 the draft.
+
+    Raises:
+        NotFound: unknown_version.
+    """
+    old = find_version(row, from_number) if from_number else row.current_version
+    new = find_version(row, to_number) if to_number else None
+    before: Content = old.content if old else {}
+    after: Content = new.content if new else row.content()
+    return DiffAnswer(
+        from_version=old.number if old else None,
+        to_version=new.number if new else None,
+        texts=text_diffs(before, after, principal=principal),
+    )
+
+
+def text_diffs(before: Content, after: Content, *, principal: str) -> list[TextDiff]:
+    """A unified diff of each text that differs, by locale and then in the order of the fields."""
+    found = []
+    for locale in sorted({*before, *after}):
+        for name in CONTENT_FIELDS:
+            old = before.get(locale, {}).get(name, "")
+            new = after.get(locale, {}).get(name, "")
+            if old != new:
+                found.append(
+                    TextDiff(
+                        channel=CHANNEL_OF_FIELD[name],
+                        field=name,
+                        locale=locale,
+                        diff=unified(old, new, principal=principal),
+                    )
+                )
+    return found
+
+
+def unified(old: str, new: str, *, principal: str) -> str:
+    """A unified diff with three lines of context. Texts of very many lines, or whose comparison
+    takes too long, are told as replaced: difflib takes quadratic time."""
+    lines, wanted = old.splitlines(), new.splitlines()
+    if len(lines) + len(wanted) <= COMPARED_LINES:
+        found = compared(old, new, principal=principal)
+        if found is not None:
+            return found
+    head = f"@@ -1,{len(lines)} +1,{len(wanted)} @@"
+    return "\n".join([head, *(f"-{each}" for each in lines), *(f"+{each}" for each in wanted)])
+
+
+def check_roll_back(row: NotificationTemplate, number: int, *, principal: str) -> TemplateVersion:
+    """An old version that can still be sent.
+
+    Raises:
+        NotFound: unknown_version.
+        InvalidRequest: when the old texts cannot be sent any more.
+    """
+    old = find_version(row, number)
+    context = preview_context(row.example_context)
+    fault = first_fault(version_of(old.pk), context, principal=principal)
+    if fault is not None:
+        raise InvalidRequest([FieldError("version", fault.code, fault.detail)])
+    return old
+
+
+def roll_back(row: NotificationTemplate, old: TemplateVersion) -> None:
+    """Publishes the texts of an old version, with its layouts, as a new one.
+
+    A draft that waits is left as it is.
+    """
+    has_draft = row.status == TemplateStatus.DRAFT and row.current_version_id is not None
+    row.publish_again(old)
+    if not has_draft:
+        NotificationTemplate.objects.filter(pk=row.pk).update(
+            status=TemplateStatus.PUBLISHED, **_draft_of(old)
+        )
+
+
+def _draft_of(old: TemplateVersion) -> dict[str, Any]:
+    """The columns of a template whose draft is an old version."""
+    texts = dict(old.content)
+    own = texts.pop(old.default_locale, {})
+    return {
+        **{name: own.get(name, "") for name in CONTENT_FIELDS},
+        "translations": texts,
+        "default_locale": old.default_locale,
+        "required_variables": old.required_variables,
+        "supported_channels": old.supported_channels,
+    }

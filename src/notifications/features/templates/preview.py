@@ -1,0 +1,66 @@
+"""Shows what a template would say, to an example person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from notifications.conf import environment
+from notifications.domain.errors import TemplateFault
+from notifications.features.templates.schemas import PreviewItem, PushAnswer, SmsAnswer
+from notifications.infra import clock
+from notifications.rendering.pool import wire
+from notifications.wording import example_links
+
+
+def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFault) -> PreviewItem:
+    """One channel in one locale, rendered, or the error that stands in the way."""
+    if isinstance(shown, TemplateFault):
+        return PreviewItem(
+            channel=channel, locale=locale, error_code=shown.code, error=shown.detail
+        )
+    return PreviewItem(
+        channel=channel,
+        locale=locale,
+        title=shown.title,
+        body=shown.body,
+        html=shown.html,
+        sms=SmsAnswer(**shown.sms._asdict()) if shown.sms else None,
+        push=PushAnswer(**shown.push._asdict()) if shown.push else None,
+    )
+
+
+def preview_context(*givens: Mapping[str, Any]) -> dict[str, Any]:
+    """The example's context with what is given, the later before the earlier."""
+    context = example_context()
+    for given in givens:
+        user = {**context["user"], **given.get("user", {})}
+        context = {**context, **given, "user": user}
+    return context
+
+
+def example_context() -> dict[str, Any]:
+    """An example person and the service's own variables."""
+    now = clock.now()
+    return {
+        "user": {
+            "id": "1",
+            "uuid": "00000000-0000-7000-8000-000000000001",
+            "username": "alex",
+            "email": "alex@example.com",
+            "first_name": "Alex",
+            "last_name": "Example",
+            "full_name": "Alex Example",
+            "locale": environment().locale,
+            "timezone": environment().timezone,
+            "avatar_url": "",
+            "subscription_tier": "free",
+            "join_date": now,
+            "last_login": now,
+            "role": "student",
+        },
+        "current_time": now,
+        "app_name": environment().app_name,
+        "app_url": environment().app_url,
+        **example_links(),
+    }

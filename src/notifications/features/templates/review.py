@@ -1,0 +1,187 @@
+"""What is to be said about a template's texts before anybody is sent one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from notifications.domain.channels import ADDRESS_CHANNELS
+from notifications.domain.errors import MOST_ERRORS, FieldError, TemplateFault
+from notifications.features.templates.schemas import LocaleGap, TextFault
+from notifications.features.templates.trials import Tried
+from notifications.models import CONTENT_FIELDS
+from notifications.rendering.engine import root_of
+from notifications.rendering.push import MAX_PUSH_BYTES
+from notifications.rendering.reads import Names
+from notifications.rendering.render import LINK_VARIABLES, USER_FACTS, CompiledVersion
+
+AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url", *LINK_VARIABLES})
+CHANNEL_OF_FIELD = {name: name.split("_template")[0].split("_")[0] for name in CONTENT_FIELDS} | {
+    "in_app_template": "in_app"
+}
+Content = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Review:
+    """What is to be said about a template's texts.
+
+    used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
+    unknown: read of `user`, who has no such thing; of_user: by channel, what is read of `user` for
+    want of which a notification to an address fails; notes: what else is worth telling.
+    """
+
+    errors: list[FieldError] = field(default_factory=list)
+    faults: list[TextFault] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    unused: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    gaps: list[LocaleGap] = field(default_factory=list)
+    of_user: dict[str, set[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def placed(self, errors: Iterable[FieldError]) -> list[TextFault]:
+        """Errors with the line and column of those that have one."""
+        known = {(fault.path, fault.detail): fault for fault in self.faults}
+        return [
+            known.get((each.path, each.detail))
+            or TextFault(path=each.path, code=each.code, detail=each.detail)
+            for each in islice(errors, MOST_ERRORS)
+        ]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the author."""
+        return [
+            *(f"the required variable {name} is used in no text" for name in self.unused),
+            *(
+                f"the variable {name} is used but not declared: name it in required_variables, so"
+                " that a call without it is refused, or in optional_variables"
+                for name in self.extra
+            ),
+            *(f"there is no {name}: user has {', '.join(USER_FACTS)}" for name in self.unknown),
+            *(
+                f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
+                for gap in self.gaps
+            ),
+            *self._strangers,
+            *self.notes,
+        ]
+
+    @property
+    def _strangers(self) -> list[str]:
+        """What to tell of the people who are known by an address alone."""
+        names = sorted({name for found in self.of_user.values() for name in found})
+        if not names:
+            return []
+        channels = " and ".join(sorted(self.of_user))
+        return [
+            f"an address that is no user has no {', '.join(names)}: a notification to one fails on"
+            f" {channels}; write a default, such as {{{{ {names[0]}|default('...') }}}}"
+        ]
+
+
+def review(
+    *,
+    tried: Mapping[tuple[str, str], Tried],
+    content: Content,
+    default_locale: str,
+    required: Iterable[str],
+    optional: Iterable[str],
+) -> Review:
+    """Compares what the texts of a version read with what is declared, and the locales with one
+    another. tried: what compiling each text told, by locale and field."""
+    found = Review(gaps=locale_gaps(content, default_locale))
+    reads: set[str] = set()
+    for (locale, name), text in tried.items():
+        place = name if locale == default_locale else f"translations.{locale}.{name}"
+        if isinstance(text, TemplateFault):
+            found.errors.append(FieldError(place, text.code, text.detail))
+            found.faults.append(_fault(place, text))
+            continue
+        found.errors += _too_long(place, name, text.least_bytes)
+        found.used.update(text.variables)
+        reads.update(text.reads)
+        found.notes += [text.notes] if text.notes else []
+        needed = {read for read in text.of_user if _of_user(read) in USER_FACTS}
+        if needed and CHANNEL_OF_FIELD[name] in ADDRESS_CHANNELS.values():
+            found.of_user.setdefault(CHANNEL_OF_FIELD[name], set()).update(needed)
+    declared = Names([*required, *optional, *(AMBIENT_VARIABLES - {"user"})])
+    if not found.errors:
+        read_names = Names(reads)
+        found.unused = [name for name in required if not read_names.covers(name)]
+    undeclared = sorted(read for read in reads if not declared.covers(read))
+    found.extra = [read for read in undeclared if root_of(read) != "user"]
+    found.unknown = [
+        read for read in undeclared if "." in read and _of_user(read) not in {*USER_FACTS, ""}
+    ]
+    return found
+
+
+def locale_gaps(content: Content, default_locale: str) -> list[LocaleGap]:
+    """The texts that one locale lacks and another has, so that its people read the other's.
+
+    `ru_RU` lacks nothing that `ru` has. The default locale's gaps count: people of locales without
+    texts of their own read it.
+    """
+    held = {locale: _held(content, locale) for locale in content}
+    order = sorted(held, key=lambda each: (each != default_locale, each))
+    gaps = []
+    for name in CONTENT_FIELDS:
+        having = [locale for locale in order if name in held[locale]]
+        gaps += [
+            LocaleGap(locale=locale, channel=CHANNEL_OF_FIELD[name], field=name, shown_in=having[0])
+            for locale in order
+            if having and locale not in having and _wanted(name, held[locale])
+        ]
+    return gaps
+
+
+def _wanted(name: str, held: set[str]) -> bool:
+    """A mail's text part is made from its HTML where there is none."""
+    return name != "email_body_template" or "email_html_template" not in held
+
+
+def _held(content: Content, locale: str) -> set[str]:
+    """The fields that a locale has, by itself or by its language."""
+    language = locale.replace("-", "_").partition("_")[0]
+    own = {**content.get(language, {}), **{k: v for k, v in content[locale].items() if v}}
+    return {name for name, source in own.items() if source}
+
+
+def _fault(place: str, fault: TemplateFault) -> TextFault:
+    return TextFault(
+        path=place,
+        code=fault.code,
+        detail=fault.detail,
+        line=fault.data.get("line"),
+        column=fault.data.get("column"),
+    )
+
+
+def _too_long(place: str, name: str, least_bytes: int) -> list[FieldError]:
+    if name != "push_template" or least_bytes <= MAX_PUSH_BYTES:
+        return []
+    detail = (
+        f"is at least {least_bytes:,} bytes long: a push takes {MAX_PUSH_BYTES:,} with its title,"
+        " and what is longer is cut"
+    )
+    return [FieldError(place, "push_too_long", detail)]
+
+
+def _of_user(read: str) -> str:
+    root, _, rest = read.partition(".")
+    return rest.partition(".")[0] if root == "user" else ""
+
+
+def check_publishable(version: CompiledVersion, listed: list[str]) -> list[FieldError]:
+    """What stands in the way of publishing texts that compile."""
+    if not version.channels:
+        return [FieldError("push_template", "required", "give at least one channel's text")]
+    silent = [channel for channel in listed if not version.supports(channel)]
+    if silent:
+        detail = f"there is no text for {', '.join(silent)}: write one or take the channel out"
+        return [FieldError("supported_channels", "channel_without_text", detail)]
+    return []

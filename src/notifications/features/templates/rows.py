@@ -1,0 +1,222 @@
+"""Templates' rows: found, checked, compiled and answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifications.domain.callers import Caller
+from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.domain.identifiers import parse_identifier
+from notifications.features.templates.dependants import changed_meanwhile
+from notifications.features.templates.preview import preview_context
+from notifications.features.templates.review import Review, check_publishable, review
+from notifications.features.templates.schemas import TemplateAnswer
+from notifications.features.templates.trials import limit_errors, tried_texts
+from notifications.infra import clock
+from notifications.intake.fields import Fields
+from notifications.models import (
+    CONTENT_FIELDS,
+    NotificationTemplate,
+    OperatorAction,
+    TemplateVersion,
+)
+from notifications.rendering.render import CompiledVersion
+from notifications.rendering.versions import current_parts, mark_proved, service_defaults
+
+READ_SCOPE = "templates:read"
+WRITE_SCOPE = "templates:write"
+CRITICAL_SCOPE = "priority:critical"
+
+
+def template_rows() -> Any:
+    """Templates with what an answer about them needs."""
+    return NotificationTemplate.objects.select_related("category", "current_version")
+
+
+def find_template(identifier: object, *, lock: bool = False) -> NotificationTemplate:
+    """A template by its id.
+
+    Raises:
+        NotFound: unknown_template.
+    """
+    key = parse_identifier(identifier)
+    rows = NotificationTemplate.objects.select_for_update() if lock else template_rows()
+    found = rows.filter(pk=key).first() if isinstance(key, int) else None
+    if found is None:
+        raise NotFound(f"there is no template {identifier}", code="unknown_template")
+    return found
+
+
+def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
+    """The same template, locked, as it was read: its texts were tried out without a lock.
+
+    Raises:
+        NotFound: unknown_template; it was deleted.
+        Conflict: changed_meanwhile.
+    """
+    locked = find_template(row.pk, lock=True)
+    is_same = versioned(locked) == versioned(row) and (
+        locked.current_version_id == row.current_version_id
+    )
+    if not is_same:
+        raise changed_meanwhile(row.path)
+    return locked
+
+
+def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
+    """A template's version by its number.
+
+    Raises:
+        NotFound: unknown_version.
+    """
+    found = row.versions.filter(number=number).first()
+    if found is None:
+        raise NotFound(f"{row.path} has no version {number}", code="unknown_version")
+    return found
+
+
+def check_author(caller: Caller) -> None:
+    """Raises Refused unless the caller may write templates."""
+    if not caller.may(WRITE_SCOPE):
+        raise Refused(
+            f"this needs the scope {WRITE_SCOPE}", code="missing_scope", scope=WRITE_SCOPE
+        )
+
+
+def check_critical(caller: Caller) -> None:
+    """A default of priority 1 is priority 1 for whoever sends the template.
+
+    Raises:
+        Refused: missing_scope.
+    """
+    if not caller.may(CRITICAL_SCOPE):
+        raise Refused(
+            f"priority 1 needs the scope {CRITICAL_SCOPE}",
+            code="missing_scope",
+            scope=CRITICAL_SCOPE,
+        )
+
+
+def check_reader(caller: Caller) -> None:
+    """Raises Refused unless the caller may read templates; who may write may read."""
+    if not (caller.may(READ_SCOPE) or caller.may(WRITE_SCOPE)):
+        raise _refused(READ_SCOPE)
+
+
+def _refused(scope: str) -> Refused:
+    return Refused(f"this needs the scope {scope}", code="missing_scope", scope=scope)
+
+
+def check_free(row: NotificationTemplate) -> None:
+    """Raises Conflict when another template has the path or the name."""
+    others = NotificationTemplate.objects.exclude(pk=row.pk)
+    for name in ("path", "name"):
+        if others.filter(**{name: getattr(row, name)}).exists():
+            raise Conflict(
+                f"there is a template with the {name} {getattr(row, name)!r} already",
+                code=f"{name}_taken",
+            )
+
+
+def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
+    """Adds the errors of the texts to those of the body."""
+    content = row.content()
+    found = review(
+        tried=tried_texts(compiled_draft(row), content, principal=principal),
+        content=content,
+        default_locale=row.default_locale,
+        required=row.required_variables,
+        optional=row.optional_variables,
+    )
+    fields.errors += found.errors
+    return found
+
+
+def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
+    """Raises InvalidRequest unless the row's texts can be sent.
+
+    principal: on whose behalf they are tried out.
+    """
+    found = review_row(row, fields, principal=principal)
+    try_row(row, fields, principal=principal)
+    fields.done()
+    return found
+
+
+def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> None:
+    """Adds what stands in the way of publishing texts that compile: their example is rendered."""
+    if fields.errors:
+        return
+    version = compiled_draft(row)
+    fields.errors += check_publishable(version, row.supported_channels)
+    if not fields.errors:
+        context = preview_context(row.example_context)
+        fields.errors += limit_errors(version, context, principal=principal)
+
+
+def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:
+    """Writes down that the current version is what was tried out, built with the same parts."""
+    current = row.current_version
+    pins = {path: part.version_id for path, part in tried.parts.items()}
+    if current is not None and current.pins == pins:
+        mark_proved(current.pk)
+
+
+def versioned(row: NotificationTemplate) -> tuple[object, ...]:
+    """What a version is made of."""
+    return row.content(), row.required_variables, row.supported_channels, row.default_locale
+
+
+def compiled_draft(row: NotificationTemplate) -> CompiledVersion:
+    """The draft, compiled with what is published now of the templates that it names; not kept."""
+    return _compiled(row, current_parts(row.content()))
+
+
+def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> CompiledVersion:
+    return CompiledVersion(
+        version_id=0,
+        path=row.path,
+        content=row.content(),
+        required_variables=row.required_variables,
+        supported_channels=row.supported_channels,
+        default_locale=row.default_locale,
+        parts=parts,
+        defaults=service_defaults(),
+    )
+
+
+def note_action(caller: Caller, action: str, target: str) -> None:
+    """Writes down who did what to a template."""
+    OperatorAction.objects.create(actor=caller.name, action=action, target=target, at=clock.now())
+
+
+def template_answer(
+    row: NotificationTemplate,
+    *,
+    warnings: list[str] | None = None,
+    republished: list[str] | None = None,
+) -> TemplateAnswer:
+    """The public shape of a template."""
+    texts = {name: getattr(row, name) for name in CONTENT_FIELDS}
+    return TemplateAnswer(
+        id=row.pk,
+        name=row.name,
+        path=row.path,
+        category=row.category.key if row.category else None,
+        default_priority=row.default_priority,
+        supported_channels=row.supported_channels,
+        channels=_compiled(row, {}).channels,
+        required_variables=row.required_variables,
+        optional_variables=row.optional_variables,
+        default_locale=row.default_locale,
+        is_active=row.is_active,
+        status=row.status,
+        version=row.current_version.number if row.current_version else None,
+        translations=row.translations,
+        example_context=row.example_context,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        warnings=warnings or [],
+        republished=republished or [],
+        **texts,
+    )

@@ -1,0 +1,321 @@
+"""TemplateService: find, write, publish and preview templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import ProtectedError
+
+from notifications.domain.callers import Caller
+from notifications.domain.channels import Priority
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
+from notifications.features.templates.body import read_body, wants_publishing
+from notifications.features.templates.dependants import plan_dependants, republish_dependants
+from notifications.features.templates.history import check_roll_back, diff, roll_back, versions_page
+from notifications.features.templates.preview import preview_context, preview_item
+from notifications.features.templates.rows import (
+    check_author,
+    check_critical,
+    check_free,
+    check_reader,
+    check_row,
+    compiled_draft,
+    find_template,
+    find_unchanged,
+    note_action,
+    note_proof,
+    review_row,
+    template_answer,
+    template_rows,
+    try_row,
+    versioned,
+)
+from notifications.features.templates.schemas import (
+    DiffAnswer,
+    PreviewAnswer,
+    PreviewBody,
+    PublishBody,
+    TemplateAnswer,
+    TemplateBody,
+    ValidationAnswer,
+    VersionAnswer,
+)
+from notifications.features.templates.trials import previews
+from notifications.intake.fields import Fields
+from notifications.models import NotificationTemplate, TemplateStatus, TemplateVersion
+from notifications.rendering.paths import candidates
+from notifications.rendering.versions import version_of
+
+__all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
+
+MAX_PAGE = 201  # a page, and the row that tells of a next one
+
+
+class TemplateService:
+    """Templates for those who write them, and for those who send by them."""
+
+    def find(self, *, path: str) -> tuple[NotificationTemplate, TemplateVersion]:
+        """The active, published template that serves a path: exact, else the nearest wildcard.
+
+        Raises:
+            NotFound: unknown_template, saying whether there is only a draft.
+        """
+        template = self.serving(path=path)
+        assert template.current_version is not None
+        return template, template.current_version
+
+    def serving(self, *, path: str) -> NotificationTemplate:
+        """The same, without its texts: every send asks.
+
+        Raises:
+            NotFound: unknown_template, saying whether there is only a draft.
+        """
+        order = {pattern: rank for rank, pattern in enumerate(candidates(path))}
+        rows = NotificationTemplate.objects.heads(list(order))
+        ranked = sorted(rows, key=lambda row: order[row.path])
+        for row in ranked:
+            if row.is_active and row.current_version_id is not None:
+                return row
+        why = f"there is no template {path!r}: GET /api/v1/templates lists those there are"
+        if ranked:
+            row = ranked[0]
+            fault = f"was never published: POST /api/v1/templates/{row.pk}/publish does it"
+            if not row.is_active:
+                fault = "is switched off: set its is_active to send by it"
+            why = f"template {row.path!r} {fault}"
+        raise NotFound(why, code="unknown_template", path=path)
+
+    def templates(
+        self,
+        *,
+        caller: Caller,
+        category: str = "",
+        channel: str = "",
+        path: str = "",
+        after: int = 0,
+        limit: int = 50,
+    ) -> list[TemplateAnswer]:
+        """Templates by key; `after` is the last key of the page before, `path` a beginning."""
+        check_reader(caller)
+        rows = template_rows().filter(pk__gt=after, path__startswith=path).order_by("pk")
+        if category:
+            rows = rows.filter(category__key=category)
+        wanted = max(1, min(limit, MAX_PAGE))
+        page: list[TemplateAnswer] = []
+        step = MAX_PAGE if channel else wanted  # of a channel's templates few may be among all
+        while len(page) < wanted:
+            part = list(rows[:step])
+            answers = [template_answer(row) for row in part]
+            page += [each for each in answers if not channel or channel in each.channels]
+            if len(part) < step:
+                break
+            rows = rows.filter(pk__gt=part[-1].pk)
+        return page[:wanted]
+
+    def get(self, *, identifier: object, caller: Caller) -> TemplateAnswer:
+        """One template.
+
+        Raises:
+            NotFound: unknown_template.
+        """
+        check_reader(caller)
+        return template_answer(find_template(identifier))
+
+    def create(self, *, body: Mapping[str, Any], caller: Caller) -> TemplateAnswer:
+        """Writes a template as a draft; with `status: published` it is sent from now on.
+
+        Raises:
+            InvalidRequest: with every error, those of texts with their line.
+            Conflict: path_taken, name_taken.
+        """
+        check_author(caller)
+        return self._write(NotificationTemplate(), body, caller, creating=True)
+
+    def update(
+        self, *, identifier: object, body: Mapping[str, Any], caller: Caller
+    ) -> TemplateAnswer:
+        """Changes what the body names. Texts change the draft: what is sent changes on publishing.
+
+        Raises:
+            InvalidRequest, NotFound, Conflict: as create; a path cannot change.
+        """
+        check_author(caller)
+        row = find_template(identifier)
+        if body.get("path", row.path) != row.path:
+            detail = "callers send by the path: write a new template instead"
+            raise InvalidRequest([FieldError("path", "path_is_fixed", detail)])
+        return self._write(row, body, caller, creating=False)
+
+    def delete(self, *, identifier: object, caller: Caller) -> bool:
+        """Deletes a template, or switches off one that messages were sent by. True: it is gone."""
+        check_author(caller)
+        row = find_template(identifier)
+        note_action(caller, "template.delete", row.path)
+        try:
+            with transaction.atomic():
+                NotificationTemplate.objects.filter(pk=row.pk).update(current_version=None)
+                row.delete()
+        except ProtectedError:
+            NotificationTemplate.objects.filter(pk=row.pk).update(is_active=False)
+            return False
+        return True
+
+    def publish(
+        self,
+        *,
+        identifier: object,
+        caller: Caller,
+        version: int | None = None,
+        dependants: bool = False,
+    ) -> TemplateAnswer:
+        """Makes the draft, or the texts of an old version, what is sent from now on.
+
+        With dependants, the templates that are built with it are built anew.
+
+        Raises:
+            NotFound: unknown_template, unknown_version.
+            InvalidRequest: when the texts cannot be published, or a dependant not be built.
+            Conflict: changed_meanwhile, by somebody else.
+            RenderingBusy: no render process was free in time.
+        """
+        check_author(caller)
+        row = find_template(identifier)
+        if version is not None:
+            old = check_roll_back(row, version, principal=caller.name)
+            tried, warnings = version_of(old.pk), []
+        else:
+            found = check_row(row, Fields({}), principal=caller.name)
+            tried, warnings = compiled_draft(row), found.warnings
+        plan = plan_dependants(row, tried, principal=caller.name) if dependants else None
+        with transaction.atomic():
+            locked = find_unchanged(row)
+            if version is not None:
+                roll_back(locked, old)
+            else:
+                locked.publish()
+            note_proof(locked, tried)
+            republished = republish_dependants(plan) if plan else []
+            note_action(caller, "template.publish", row.path)
+        return template_answer(find_template(row.pk), warnings=warnings, republished=republished)
+
+    def rollback(
+        self, *, identifier: object, caller: Caller, version: int | None = None
+    ) -> TemplateAnswer:
+        """Publishes the texts of an old version again, by default the one before the current.
+
+        Raises:
+            NotFound: unknown_template, unknown_version.
+            InvalidRequest: when the old texts cannot be sent any more.
+        """
+        check_author(caller)
+        row = find_template(identifier)
+        current = row.current_version.number if row.current_version else 0
+        number = current - 1 if version is None else version
+        old = check_roll_back(row, number, principal=caller.name)
+        with transaction.atomic():
+            locked = find_unchanged(row)
+            roll_back(locked, old)
+            note_proof(locked, version_of(old.pk))
+            note_action(caller, "template.rollback", row.path)
+        return template_answer(find_template(row.pk))
+
+    def versions(
+        self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
+    ) -> list[VersionAnswer]:
+        """Published versions, the newest first; `after` is the last number of the page before."""
+        check_reader(caller)
+        row = find_template(identifier)
+        return versions_page(row, after=after, limit=max(1, min(limit, MAX_PAGE)))
+
+    def diff(
+        self, *, identifier: object, caller: Caller, from_number: int = 0, to_number: int = 0
+    ) -> DiffAnswer:
+        """What changed between two versions; 0 stands for what is sent now, and for the draft.
+
+        Raises:
+            NotFound: unknown_template, unknown_version.
+        """
+        check_reader(caller)
+        row = find_template(identifier)
+        return diff(row, from_number=from_number, to_number=to_number, principal=caller.name)
+
+    def preview(
+        self, *, identifier: object, body: Mapping[str, Any], caller: Caller
+    ) -> PreviewAnswer:
+        """The draft on every channel in every locale; errors stand where a text cannot be shown."""
+        check_reader(caller)
+        fields = Fields(body)
+        fields.refuse_unknown(PreviewBody.__struct_fields__)
+        given = fields.mapping("context")
+        if not isinstance(given.get("user", {}), dict):
+            fields.fault("context.user", "wrong_type", "must be an object")
+        fields.check_json("context", given)
+        fields.done()
+        row = find_template(identifier)
+        compiled = compiled_draft(row)
+        context = preview_context(row.example_context, given)
+        items = [
+            preview_item(channel, locale, shown)
+            for channel, locale, shown in previews(compiled, context, principal=caller.name)
+        ]
+        return PreviewAnswer(previews=items, missing_variables=compiled.missing_variables(context))
+
+    def validate(
+        self, *, body: Mapping[str, Any], caller: Caller, identifier: object = None
+    ) -> ValidationAnswer:
+        """What would be said about a template, without writing it.
+
+        With an identifier: about its draft with the body's changes.
+
+        Raises:
+            NotFound: unknown_template.
+        """
+        check_reader(caller)
+        creating = identifier is None
+        fields = Fields({"name": "-", "path": "a", **body} if creating else body)
+        row = NotificationTemplate() if creating else find_template(identifier)
+        wants_publishing(fields)
+        for name, value in read_body(fields, creating=creating).items():
+            setattr(row, name, value)
+        found = review_row(row, fields, principal=caller.name)
+        try_row(row, fields, principal=caller.name)
+        return ValidationAnswer(
+            valid=not fields.errors and not found.unused,
+            errors=found.placed(fields.errors),
+            warnings=found.warnings,
+            missing_variables=found.unused,
+            extra_variables=found.extra,
+            all_variables=sorted(found.used),
+            unknown_variables=found.unknown,
+            gaps=found.gaps,
+        )
+
+    def _write(
+        self, row: NotificationTemplate, body: Mapping[str, Any], caller: Caller, *, creating: bool
+    ) -> TemplateAnswer:
+        fields = Fields(body)
+        publishing = wants_publishing(fields)
+        values = read_body(fields, creating=creating)
+        urgent = values.get("default_priority") == Priority.CRITICAL
+        if urgent and row.default_priority != Priority.CRITICAL:
+            check_critical(caller)
+        before = versioned(row)
+        for name, value in values.items():
+            setattr(row, name, value)
+        look = check_row if publishing else review_row
+        found = look(row, fields, principal=caller.name)
+        fields.done()
+        if publishing:
+            row.status = TemplateStatus.PUBLISHED
+        elif creating or versioned(row) != before:
+            row.status = TemplateStatus.DRAFT
+        check_free(row)
+        with transaction.atomic():
+            row.save()
+            if publishing:
+                row.publish()
+                note_proof(row, compiled_draft(row))
+            note_action(caller, "template.create" if creating else "template.update", row.path)
+        return template_answer(find_template(row.pk), warnings=found.warnings)

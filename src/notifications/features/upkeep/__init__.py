@@ -1,0 +1,1 @@
+"""What processes do periodically: every loop, and the deletion of what has expired."""

@@ -1,0 +1,177 @@
+"""Digests: what was gathered in a period goes out as one message, through the one pipeline.
+
+Buckets are filled by the record (recording/restraint.py) and closed here, each once: whoever closes
+one holds its lock, takes the digest in and stamps the bucket in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
+
+from notifications.domain.channels import Priority
+from notifications.features.background.items import Items
+from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.request import Terms
+from notifications.models import (
+    Category,
+    DigestBucket,
+    DigestItem,
+    NotificationTemplate,
+    Work,
+)
+from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
+from notifications.rendering import digest_texts
+from notifications.shared_rows import category_by_key, category_facts
+
+CATEGORY = "digest"
+LISTED = 20  # items shown a category; the others are counted
+_AT_ONCE = 100
+_ROUNDS = 200
+
+
+def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
+    """Sends the digests whose period has ended; returns how many.
+
+    Bounded: rounds of a hundred buckets, each in a transaction of its own. Any number of processes
+    may do this at once. A bucket that fails is narrowed down: the others go out.
+    """
+    due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
+    if not due.exists():
+        return 0
+    digest_template()  # what all of them need; without it nothing of this is a bucket's fault
+    rows, close = due.order_by("closes_at", "id"), partial(_close, now=now)
+    return Items(Work.DIGEST, now=now).drain(rows, close, at_once=_AT_ONCE, rounds=rounds)
+
+
+def _close(keys: Sequence[int], *, now: datetime) -> int:
+    """Sends the digests of those of these buckets that are still open and nobody else closes."""
+    with transaction.atomic():
+        due = DigestBucket.objects.filter(pk__in=keys, closed_at__isnull=True)
+        rows = due.select_for_update(skip_locked=True).order_by("closes_at", "id")
+        buckets = list(rows)
+        groups = _groups([bucket.pk for bucket in buckets]) if buckets else {}
+        for test in (False, True):
+            chosen = [b for b in buckets if b.period.startswith(TEST_PERIOD) is test]
+            _send([b for b in chosen if b.pk in groups], groups, now=now, test=test)
+        empty = [bucket.pk for bucket in buckets if bucket.pk not in groups]
+        DigestBucket.objects.filter(pk__in=empty).delete()
+    return len(buckets)
+
+
+def _send(
+    buckets: Sequence[DigestBucket],
+    groups: dict[int, list[dict[str, Any]]],
+    *,
+    now: datetime,
+    test: bool,
+) -> None:
+    """Takes in one digest a bucket and stamps the buckets with them."""
+    if not buckets:
+        return
+    targets = [
+        Target(
+            user_id=bucket.user_id,
+            channels=(bucket.channel,),
+            context={
+                "count": sum(group["count"] for group in groups[bucket.pk]),
+                "frequency": bucket.frequency,
+                "groups": groups[bucket.pk],
+            },
+        )
+        for bucket in buckets
+    ]
+    accepted = accept(_intent(test), targets, now=now)
+    for bucket, key in zip(buckets, accepted.notification_keys, strict=True):
+        bucket.closed_at, bucket.notification_id = now, key
+    DigestBucket.objects.bulk_update(buckets, ["closed_at", "notification_id"])
+
+
+def _intent(test: bool) -> Intent:
+    template = digest_template()
+    category = category_by_key(CATEGORY)
+    assert category is not None, "the category digest is seeded and cannot be deleted"
+    return Intent(
+        terms=Terms(
+            template_path=template.path,
+            channels=(),
+            priority=int(Priority.MEDIUM),
+            category=CATEGORY,
+            context={},
+            scheduled_at=None,
+            expires_at=None,
+            collapse_key=None,
+            ordering_key=None,
+        ),
+        priority=Priority.MEDIUM,
+        category_id=category.id,
+        category_key=CATEGORY,
+        template_version_id=template.current_version_id,
+        source=DIGEST_SOURCE,
+        mass=True,
+        is_test=test,
+    )
+
+
+def _groups(bucket_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What each bucket holds, by category: counted, and the first of it listed."""
+    place = [F("bucket_id"), F("category_id")]
+    items = (
+        DigestItem.objects.filter(bucket_id__in=bucket_ids)
+        .annotate(
+            rank=Window(RowNumber(), partition_by=place, order_by=F("id").asc()),
+            total=Window(Count("id"), partition_by=place),
+        )
+        .filter(rank__lte=LISTED)
+        .order_by("bucket_id", "category_id", "id")
+    )
+    by_bucket: dict[int, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        by_bucket[item.bucket_id][item.category_id].append(item)
+    names = dict(Category.objects.values_list("pk", "name"))
+    return {
+        bucket_id: [_group(category_id, rows, names) for category_id, rows in found.items()]
+        for bucket_id, found in by_bucket.items()
+    }
+
+
+def _group(category_id: int, rows: Sequence[Any], names: dict[int, str]) -> dict[str, Any]:
+    total = rows[0].total
+    key = category_facts(category_id).key
+    return {
+        "key": key,
+        "name": names.get(category_id) or key,
+        "count": total,
+        "more": total - len(rows),
+        "items": _listed(rows),
+    }
+
+
+def _listed(rows: Iterable[DigestItem]) -> list[dict[str, str]]:
+    return [{"title": row.summary["title"], "text": row.summary["body"]} for row in rows]
+
+
+def digest_template() -> NotificationTemplate:
+    """The published digest template; made anew when somebody took it away."""
+    rows = NotificationTemplate.objects.filter(path=digest_texts.PATH)
+    found = rows.filter(current_version__isnull=False).first()
+    if found is not None:
+        return found
+    try:
+        with transaction.atomic():
+            category = Category.objects.get(key=CATEGORY)
+            made = rows.first() or NotificationTemplate(
+                category=category, **digest_texts.template_fields()
+            )
+            made.save()
+            made.publish()
+            return made
+    except IntegrityError:  # somebody else made it in the same moment
+        return rows.get(current_version__isnull=False)

@@ -1,0 +1,58 @@
+"""Messages that wait beyond their `expires_at` expire then, whatever they wait for.
+
+A worker looks at a message when its turn comes. A stop, a broken channel, quiet hours or a retry
+may put that off for hours, so a periodic loop looks at batches by the earliest time in each.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+
+from notifications.conf import environment
+from notifications.features.background.items import Items
+from notifications.infra import processes
+from notifications.models import DeliveryBatch, Work
+from notifications.models.hot import hot
+from notifications.pipeline import prepare
+from notifications.queue import batches
+from notifications.recording.record import record
+from notifications.runs import bury
+
+MOST_BATCHES = 200
+"""Batches of one round; the next round takes the others."""
+
+
+def expire_waiting(*, now: datetime) -> int:
+    """Expires the waiting messages whose time is over, batch by batch, each in one transaction;
+    returns how many. Batches that a worker holds are left to it."""
+    items = Items(Work.EXPIRE, now=now)
+    due = DeliveryBatch.objects.filter(expires_at__lte=now, owner__isnull=True)
+    keys = items.open(due).order_by("expires_at", "pk").values_list("pk", flat=True)
+    owner = processes.own_name("expiry")
+    found = list(keys[:MOST_BATCHES])
+    return sum(items.one(key, partial(_expire, key, owner, now), default=0) for key in found)
+
+
+def _expire(batch_id: int, owner: str, now: datetime) -> int:
+    """Takes what is over through the pipeline's own steps: a device may have been reached."""
+    with transaction.atomic():
+        lease = batches.lease_free(batch_id, owner=owner, seconds=environment().lease_seconds)
+        if lease is None:
+            return 0
+        times = {
+            message.id: message.expires_at
+            for message in hot().load_pending(sorted(lease.open_keys))
+            if message.batch_id == batch_id and message.expires_at is not None
+        }
+        over = [key for key, expires_at in times.items() if expires_at <= now]
+        if over:
+            work = prepare(lease.channel, dict.fromkeys(over, lease))
+            bury(work, owner=owner)
+            record(work.outcomes, owner=owner)
+        later = (expires_at for expires_at in times.values() if expires_at > now)
+        batches.set_expiry(lease, min(later, default=None))
+        batches.release([lease], owner)
+        return len(over)

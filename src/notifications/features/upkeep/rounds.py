@@ -1,0 +1,87 @@
+"""What the periodic loops do, and the schedule's rounds where no beat runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifications.domain import loops
+from notifications.features.broadcasts.delivery.upkeep import begin_due, keep_broadcasts
+from notifications.features.receipts.apply import apply_due
+from notifications.features.receipts.ask import ask_due
+from notifications.features.scheduling.rescheduling import (
+    clean_up_cancelled,
+    process_due,
+    retry_all_stuck,
+)
+from notifications.features.templates.proving import prove_due
+from notifications.features.upkeep.digests import close_due
+from notifications.features.upkeep.expiring import expire_waiting
+from notifications.features.upkeep.maintenance import maintain
+from notifications.features.webhooks.deliver import tell_due
+from notifications.infra.clock_bridge import database_now
+
+PROCESS_EVERY = timedelta(minutes=1)
+RETRY_EVERY = timedelta(minutes=5)
+CLEAN_UP_EVERY = timedelta(days=1)
+CLEAN_UP_AT = timedelta(hours=3)
+_NEVER = -1
+
+
+class Round:
+    """Work that comes round at times of the clock: `offset` after each whole period since 1970.
+
+    Waking late or often changes nothing but when. The first look does what is not daily. A round
+    that raises is done again at the next look.
+    """
+
+    def __init__(
+        self, work: Callable[..., Any], every: timedelta, offset: timedelta = timedelta()
+    ) -> None:
+        self._work = work
+        self._every_s = every.total_seconds()
+        self._offset_s = offset.total_seconds()
+        self._done = None if every >= CLEAN_UP_EVERY else _NEVER
+
+    def look(self, now: datetime) -> None:
+        """Does the round that has begun since the last look, if one has."""
+        current = int((now.timestamp() - self._offset_s) // self._every_s)
+        if self._done is None:
+            self._done = current
+        if self._done != current:
+            self._work(now=now)
+            self._done = current
+
+
+class ScheduleRounds:
+    """The rounds of the schedule: at full minutes, at every fifth, and daily at 03:00 UTC."""
+
+    def __init__(self) -> None:
+        self.process = Round(process_due, PROCESS_EVERY)
+        self.retry = Round(retry_all_stuck, RETRY_EVERY)
+        self.clean_up = Round(clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT)
+
+    def look(self, now: datetime) -> None:
+        """Does all rounds that have begun since the last look."""
+        for each in (self.process, self.retry, self.clean_up):
+            each.look(now)
+
+
+def loop_calls() -> Mapping[str, Callable[[], object]]:
+    """What each periodic loop does in a round, by its name."""
+    rounds = ScheduleRounds()
+    return {
+        loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
+        loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
+        loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
+        loops.WEBHOOKS.name: lambda: tell_due(now=database_now()),
+        loops.ASKING.name: lambda: ask_due(now=database_now()),
+        loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
+        loops.DIGESTS.name: lambda: close_due(now=database_now()),
+        loops.PROOFS.name: lambda: prove_due(now=database_now()),
+        loops.UPKEEP.name: maintain,
+        loops.SCHEDULED.name: lambda: rounds.process.look(database_now()),
+        loops.STUCK.name: lambda: rounds.retry.look(database_now()),
+        loops.CANCELLED.name: lambda: rounds.clean_up.look(database_now()),
+    }

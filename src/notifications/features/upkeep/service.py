@@ -1,0 +1,31 @@
+"""What a process that delivers does beside: the periodic loops, and the tasks that wait."""
+
+from __future__ import annotations
+
+from notifications.domain.loops import TASKS
+from notifications.features.background.loops import Keeper
+from notifications.features.background.task_runner import TaskRunner
+from notifications.features.upkeep.rounds import loop_calls
+
+
+class Standing:
+    """The periodic loops and the queued tasks of one process.
+
+    owner: its name. stand_in: run a loop only where Celery's tasks have not done so lately.
+    """
+
+    def __init__(self, *, owner: str, stand_in: bool = False) -> None:
+        self._runner = TaskRunner(owner=owner)
+        calls = {**loop_calls(), TASKS.name: self._runner.look}
+        self._keeper = Keeper(calls, owner=owner, stand_in=stand_in, beside=self._runner.threads())
+        self._runner.hurry = lambda: self._keeper.poke(TASKS.name)
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self._keeper.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Ends the threads. A task or a round that takes longer ends with the process, and is run
+        again by another."""
+        self._keeper.stop(seconds)
+        self._runner.close()

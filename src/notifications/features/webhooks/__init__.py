@@ -1,0 +1,1 @@
+"""Endpoints of the platform that are told what becomes of messages."""
