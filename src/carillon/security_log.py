@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject
 
-from notifications.api.addresses import address_of
+from notifications.infra.client_address import address_of
 
 log = structlog.get_logger("carillon.security")
 LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")

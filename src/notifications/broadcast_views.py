@@ -26,7 +26,7 @@ from rest_framework.viewsets import ViewSet
 
 from directory.audiences import Audience, AudienceError, parse_target
 from directory.models import User
-from notifications.api import broadcasts
+from notifications.api import broadcast_recipients, broadcasts
 from notifications.api.auth import caller_of
 from notifications.api.bodies import check_texts, read_query
 from notifications.api.errors import problem_response
@@ -70,17 +70,22 @@ class BroadcastViewSet(ViewSet):
 
     @action(detail=True, methods=["get"])
     def recipients(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.recipients, pk, query=broadcasts.RECIPIENTS_QUERY)
+        return _answer(
+            request,
+            broadcast_recipients.recipients,
+            pk,
+            query=broadcast_recipients.RECIPIENTS_QUERY,
+        )
 
     @action(detail=True, methods=["get"], url_path=r"recipients\.csv")
     def recipients_file(self, request: Request, pk: str) -> Any:
-        call = _call(request, pk, query=broadcasts.STATES_QUERY)
-        found = broadcasts.recipients_file(call)
+        call = _call(request, pk, query=broadcast_recipients.STATES_QUERY)
+        found = broadcast_recipients.recipients_file(call)
         return FileAnswer(found.parts, name=found.name, media=CSV_TYPE)
 
     @action(detail=True, methods=["post"], url_path="recipients/retry")
     def retry_chosen(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.retry_chosen, pk)
+        return _answer(request, broadcast_recipients.retry_chosen, pk)
 
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from notifications.api.addresses import address_of
-from notifications.api.answers import (
-    ApiKeyBody,
-    ApiKeyList,
-    LoginBody,
-    RefreshBody,
-    TokenAnswer,
-)
-from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from typing import Annotated
+
+import msgspec
+
+from notifications.api.bodies import Text, check_body
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import TokenPair, log_in, refresh_tokens
-from notifications.features.access.service import ApiKeyService, IssuedKeyAnswer
+from notifications.features.access.service import (
+    WRITE_SCOPE,
+    ApiKeyAnswer,
+    ApiKeyService,
+    IssuedKeyAnswer,
+)
+from notifications.infra.client_address import address_of
+
+
+class LoginBody(msgspec.Struct, kw_only=True):
+    """A person's name and password."""
+
+    username: Text
+    password: Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+class RefreshBody(msgspec.Struct, kw_only=True):
+    """A refresh token."""
+
+    refresh: Annotated[str, msgspec.Meta(max_length=8192)]
+
+
+class TokenAnswer(msgspec.Struct, kw_only=True):
+    """access opens the API for expires_in seconds; refresh gets the next pair."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+class ApiKeyBody(msgspec.Struct, kw_only=True):
+    """A key to be made. `*` stands for every scope."""
+
+    name: Annotated[str, msgspec.Meta(max_length=100)]
+    scopes: list[Text]
+    kind: Text = "live"
+
+
+class ApiKeyList(msgspec.Struct, kw_only=True):
+    """A page of API keys, the oldest first."""
+
+    results: list[ApiKeyAnswer]
+    next: str | None = None
+    previous: str | None = None
 
 
 def token(request: ApiRequest) -> TokenAnswer:
@@ -59,3 +98,73 @@ def revoke(request: ApiRequest) -> tuple[int, None]:
 
 def _answer(pair: TokenPair) -> TokenAnswer:
     return TokenAnswer(access=pair.access, refresh=pair.refresh, expires_in=pair.expires_in)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="log_in",
+        method="POST",
+        path="/api/v1/auth/token",
+        handler=token,
+        summary="Exchange a name and password for a JWT.",
+        auth=Auth.PUBLIC,
+        body=LoginBody,
+        answers={200: TokenAnswer},
+        errors=(401, 429),
+    ),
+    Route(
+        name="refresh_token",
+        method="POST",
+        path="/api/v1/auth/refresh",
+        handler=refresh,
+        summary="Exchange a refresh token for a new pair.",
+        auth=Auth.PUBLIC,
+        body=RefreshBody,
+        answers={200: TokenAnswer},
+        errors=(401,),
+    ),
+    Route(
+        name="list_api_keys",
+        method="GET",
+        path="/api/v1/api-keys",
+        handler=api_keys,
+        summary="API keys, without their texts.",
+        scope=WRITE_SCOPE,
+        query=PAGE_QUERY,
+        answers={200: ApiKeyList},
+    ),
+    Route(
+        name="issue_api_key",
+        method="POST",
+        path="/api/v1/api-keys",
+        handler=issue,
+        summary="Make an API key; its text is shown this once.",
+        scope=WRITE_SCOPE,
+        body=ApiKeyBody,
+        answers={201: IssuedKeyAnswer},
+        idempotent=True,
+        secrets=("key",),
+    ),
+    Route(
+        name="rotate_api_key",
+        method="POST",
+        path="/api/v1/api-keys/{id}/rotate",
+        handler=rotate,
+        summary="Give a key a new text; the old one ends at once.",
+        scope=WRITE_SCOPE,
+        answers={200: IssuedKeyAnswer},
+        errors=(404, 409),
+        idempotent=True,
+        secrets=("key",),
+    ),
+    Route(
+        name="revoke_api_key",
+        method="DELETE",
+        path="/api/v1/api-keys/{id}",
+        handler=revoke,
+        summary="End a key at once and for good.",
+        scope=WRITE_SCOPE,
+        answers={204: None},
+        errors=(404,),
+    ),
+)

@@ -1,16 +1,20 @@
-"""Who an audience is."""
+"""Who an audience is, and criteria that are kept under a name."""
 
 from __future__ import annotations
 
 from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Route
 from notifications.features.audiences.schemas import (
     AudienceBody,
     AudienceCountAnswer,
     AudiencePreviewAnswer,
+    SegmentAnswer,
+    SegmentBody,
+    SegmentList,
 )
-from notifications.features.audiences.service import AudienceService
+from notifications.features.audiences.segments import WRITE, SegmentService
+from notifications.features.audiences.service import READ, AudienceService
 
 
 def count(request: ApiRequest) -> AudienceCountAnswer:
@@ -29,3 +33,118 @@ def preview(request: ApiRequest) -> AudiencePreviewAnswer:
     )
     following, previous = links(request, page, [person.id for person in found])
     return AudiencePreviewAnswer(results=found[: page.limit], next=following, previous=previous)
+
+
+def segments(request: ApiRequest) -> SegmentList:
+    page = page_of(request)
+    found = SegmentService().list(caller=request.caller, after=page.after, limit=page.fetch)
+    following, previous = links(request, page, [segment.key for segment in found])
+    return SegmentList(results=list(found[: page.limit]), next=following, previous=previous)
+
+
+def segment(request: ApiRequest) -> SegmentAnswer:
+    return SegmentService().get(identifier=request.params["id"], caller=request.caller)
+
+
+def create(request: ApiRequest) -> SegmentAnswer:
+    body = check_body(request.body, SegmentBody)
+    return SegmentService().create(
+        name=body.name,
+        criteria=body.criteria,
+        description=body.description,
+        caller=request.caller,
+    )
+
+
+def update(request: ApiRequest) -> SegmentAnswer:
+    body = check_body(request.body, SegmentBody)
+    return SegmentService().update(
+        identifier=request.params["id"],
+        name=body.name,
+        criteria=body.criteria,
+        description=body.description,
+        caller=request.caller,
+    )
+
+
+def delete(request: ApiRequest) -> tuple[int, None]:
+    SegmentService().delete(identifier=request.params["id"], caller=request.caller)
+    return 204, None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="count_audience",
+        method="POST",
+        path="/api/v1/audiences/count",
+        handler=count,
+        summary="How many people an audience holds, and which of its listed people do not exist.",
+        scope=READ,
+        body=AudienceBody,
+        answers={200: AudienceCountAnswer},
+    ),
+    Route(
+        name="preview_audience",
+        method="POST",
+        path="/api/v1/audiences/preview",
+        handler=preview,
+        summary="The people of an audience, page by page; `next` is posted the same body.",
+        scope=READ,
+        body=AudienceBody,
+        query=PAGE_QUERY,
+        answers={200: AudiencePreviewAnswer},
+    ),
+    Route(
+        name="list_segments",
+        method="GET",
+        path="/api/v1/segments",
+        handler=segments,
+        summary="Saved segments, the oldest first.",
+        scope=READ,
+        query=PAGE_QUERY,
+        answers={200: SegmentList},
+    ),
+    Route(
+        name="create_segment",
+        method="POST",
+        path="/api/v1/segments",
+        handler=create,
+        summary="Save criteria under a name.",
+        scope=WRITE,
+        body=SegmentBody,
+        answers={201: SegmentAnswer},
+        errors=(409,),
+        idempotent=True,
+    ),
+    Route(
+        name="get_segment",
+        method="GET",
+        path="/api/v1/segments/{id}",
+        handler=segment,
+        summary="A saved segment.",
+        scope=READ,
+        answers={200: SegmentAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="replace_segment",
+        method="PUT",
+        path="/api/v1/segments/{id}",
+        handler=update,
+        summary="Replace a segment; whoever uses it from now on means the new criteria.",
+        scope=WRITE,
+        body=SegmentBody,
+        answers={200: SegmentAnswer},
+        errors=(404, 409),
+    ),
+    Route(
+        name="delete_segment",
+        method="DELETE",
+        path="/api/v1/segments/{id}",
+        handler=delete,
+        summary="Remove a segment; an audience that names it is an error from then on.",
+        scope=WRITE,
+        answers={204: None},
+        errors=(404,),
+    ),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 from django.http import HttpRequest, QueryDict
@@ -17,6 +17,9 @@ from notifications.api.route import Query
 from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
 
 T = TypeVar("T", bound=msgspec.Struct)
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Id = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _DEEPEST = MAX_DEPTH + 10

@@ -6,30 +6,28 @@ from datetime import date
 
 from directory.moments import InvalidMoment, MomentOutOfRange, read_day
 from notifications.api.bodies import check_body
-from notifications.api.route import ApiRequest, Download, Query
-from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.api.route import ApiRequest, Query, Route
+from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.persons import whom
 from notifications.features.access.throttles import count_send
 from notifications.features.broadcasts.copy import duplicate as copy_broadcast
-from notifications.features.broadcasts.export import recipients_csv
-from notifications.features.broadcasts.queries import PAGE_SIZE, list_page, recipient_page
+from notifications.features.broadcasts.queries import PAGE_SIZE, list_page
 from notifications.features.broadcasts.schemas import (
+    BroadcastBody,
     BroadcastCancelAnswer,
+    BroadcastChangeBody,
     BroadcastDetailAnswer,
     BroadcastDone,
     BroadcastList,
     BroadcastProgressAnswer,
-    BroadcastRecipientList,
     BroadcastRejectBody,
     BroadcastRetryAnswer,
-    BroadcastRetryBody,
-    BroadcastRetryChosenAnswer,
     BroadcastTestAnswer,
     DryRunAnswer,
 )
-from notifications.features.broadcasts.service import BroadcastDesk, check_scope
+from notifications.features.broadcasts.service import SCOPE, BroadcastDesk, check_scope
 from notifications.features.broadcasts.trial import send_to_oneself
 from notifications.models import Broadcast
 
@@ -66,8 +64,6 @@ LIST_QUERY = (
     ),
     *PAGE_NUMBERS,
 )
-STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)
-RECIPIENTS_QUERY = (*STATES_QUERY, *PAGE_NUMBERS)
 
 
 def broadcasts(request: ApiRequest) -> BroadcastList:
@@ -106,20 +102,6 @@ def delete(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def recipients(request: ApiRequest) -> BroadcastRecipientList:
-    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
-    query = request.query
-    return recipient_page(
-        found, status=query["status"], page=query["page"], page_size=query["page_size"]
-    )
-
-
-def recipients_file(request: ApiRequest) -> Download:
-    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
-    parts = recipients_csv(found, status=request.query["status"])
-    return Download(name=f"broadcast-{found.pk}-recipients.csv", parts=parts)
-
-
 def progress(request: ApiRequest) -> BroadcastProgressAnswer:
     return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
 
@@ -144,13 +126,6 @@ def cancel(request: ApiRequest) -> BroadcastCancelAnswer:
 
 def retry(request: ApiRequest) -> BroadcastRetryAnswer:
     return BroadcastDesk().retry(request.params["id"], caller=request.caller, now=request.now)
-
-
-def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenAnswer:
-    body = check_body(request.body, BroadcastRetryBody)
-    return BroadcastDesk().retry_chosen(
-        request.params["id"], people=body.user_ids, caller=request.caller, now=request.now
-    )
 
 
 def duplicate(request: ApiRequest) -> BroadcastDone:
@@ -199,3 +174,193 @@ def _days(*texts: str) -> list[date | None]:
     if faults:
         raise InvalidRequest(faults)
     return found
+
+
+_ALL = "/api/admin/broadcasts"
+ONE = f"{_ALL}/{{id}}"
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_broadcasts",
+        method="GET",
+        path=_ALL,
+        handler=broadcasts,
+        summary="Broadcasts, the newest first.",
+        scope=SCOPE,
+        query=LIST_QUERY,
+        answers={200: BroadcastList},
+        errors=(404,),
+    ),
+    Route(
+        name="create_broadcast",
+        method="POST",
+        path=_ALL,
+        handler=create,
+        summary="Make a broadcast: a draft, scheduled, or sent at once.",
+        scope=SCOPE,
+        body=BroadcastBody,
+        answers={201: BroadcastDone},
+        errors=(403,),
+        idempotent=True,
+    ),
+    Route(
+        name="simulate_broadcast_body",
+        method="POST",
+        path=f"{_ALL}/dry-run",
+        handler=dry_run_of_body,
+        summary="Try a broadcast that nobody saved: whom it would reach, when, at what cost.",
+        scope=SCOPE,
+        body=BroadcastBody,
+        answers={200: DryRunAnswer},
+    ),
+    Route(
+        name="get_broadcast",
+        method="GET",
+        path=ONE,
+        handler=broadcast,
+        summary="One broadcast with its first recipients.",
+        scope=SCOPE,
+        answers={200: BroadcastDetailAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="change_broadcast",
+        method="PATCH",
+        path=ONE,
+        handler=change,
+        summary="Change a broadcast while it is a draft or scheduled.",
+        scope=SCOPE,
+        body=BroadcastChangeBody,
+        answers={200: BroadcastDone},
+        errors=(400, 404),
+    ),
+    Route(
+        name="delete_broadcast",
+        method="DELETE",
+        path=ONE,
+        handler=delete,
+        summary="Remove a broadcast while it is a draft or scheduled.",
+        scope=SCOPE,
+        answers={204: None},
+        errors=(400, 404),
+    ),
+    Route(
+        name="simulate_broadcast",
+        method="POST",
+        path=f"{ONE}/dry-run",
+        handler=dry_run,
+        summary="Try a broadcast that was not launched yet; nothing is written.",
+        scope=SCOPE,
+        answers={200: DryRunAnswer},
+        errors=(400, 404),
+    ),
+    Route(
+        name="send_broadcast",
+        method="POST",
+        path=f"{ONE}/send",
+        handler=send,
+        summary="Launch a draft or scheduled broadcast now.",
+        scope=SCOPE,
+        answers={200: BroadcastDone},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="broadcast_progress",
+        method="GET",
+        path=f"{ONE}/progress",
+        handler=progress,
+        summary="How far a broadcast has come.",
+        scope=SCOPE,
+        answers={200: BroadcastProgressAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="test_broadcast",
+        method="POST",
+        path=f"{ONE}/test",
+        handler=send_test,
+        summary="Send a broadcast's text to oneself alone; it counts in no broadcast.",
+        scope=SCOPE,
+        answers={200: BroadcastTestAnswer},
+        errors=(400, 403, 404, 429),
+        idempotent=True,
+    ),
+    Route(
+        name="duplicate_broadcast",
+        method="POST",
+        path=f"{ONE}/duplicate",
+        handler=duplicate,
+        summary="Make a draft of the same content for the same audience.",
+        scope=SCOPE,
+        answers={201: BroadcastDone},
+        errors=(400, 403, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="cancel_broadcast",
+        method="POST",
+        path=f"{ONE}/cancel",
+        handler=cancel,
+        summary="Stop what was not handed over yet.",
+        scope=SCOPE,
+        answers={200: BroadcastCancelAnswer},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="retry_broadcast",
+        method="POST",
+        path=f"{ONE}/retry",
+        handler=retry,
+        summary="Try every failed recipient again.",
+        scope=SCOPE,
+        answers={200: BroadcastRetryAnswer},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="pause_broadcast",
+        method="POST",
+        path=f"{ONE}/pause",
+        handler=pause,
+        summary="Hold a broadcast that is being sent.",
+        scope=SCOPE,
+        answers={200: BroadcastDone},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="resume_broadcast",
+        method="POST",
+        path=f"{ONE}/resume",
+        handler=resume,
+        summary="Go on with a paused broadcast.",
+        scope=SCOPE,
+        answers={200: BroadcastDone},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="approve_broadcast",
+        method="POST",
+        path=f"{ONE}/approve",
+        handler=approve,
+        summary="Let a broadcast go that awaits approval; its author may not.",
+        scope=SCOPE,
+        answers={200: BroadcastDone},
+        errors=(400, 403, 404),
+        idempotent=True,
+    ),
+    Route(
+        name="reject_broadcast",
+        method="POST",
+        path=f"{ONE}/reject",
+        handler=reject,
+        summary="Send a broadcast that awaits approval back to its author.",
+        scope=SCOPE,
+        body=BroadcastRejectBody,
+        answers={200: BroadcastDone},
+        errors=(400, 403, 404),
+        idempotent=True,
+    ),
+)

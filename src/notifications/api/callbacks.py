@@ -1,12 +1,13 @@
-"""What vendors report."""
+"""What vendors report: callbacks, and what people answer to SMS."""
 
 from __future__ import annotations
 
 import msgspec
 
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Auth, Query, Route
 from notifications.conf import environment
+from notifications.features.receipts.inbound_sms import InboundSmsAnswer, InboundSmsService
 from notifications.features.receipts.service import (
     CallbackAnswer,
     CallbackService,
@@ -47,3 +48,70 @@ def stored(request: ApiRequest) -> CallbackList:
     )
     following, previous = links(request, page, [each.id for each in found])
     return CallbackList(results=found[: page.limit], next=following, previous=previous)
+
+
+class InboundSmsList(msgspec.Struct, kw_only=True):
+    """A page of texts, the oldest first."""
+
+    results: list[InboundSmsAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+def inbound(request: ApiRequest) -> InboundSmsList:
+    page = page_of(request)
+    found = InboundSmsService().list(
+        caller=request.caller,
+        keyword=request.query["keyword"],
+        after=page.after,
+        limit=page.fetch,
+    )
+    following, previous = links(request, page, [each.id for each in found])
+    return InboundSmsList(results=found[: page.limit], next=following, previous=previous)
+
+
+_STATES = ("waiting", "applied", "nothing", "unmatched", "unreadable")
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="take_callback",
+        method="POST",
+        path="/api/v1/callbacks/{provider}",
+        handler=take,
+        summary="What a vendor reports of messages; checked by the vendor's signature.",
+        auth=Auth.PUBLIC,
+        of_vendor=True,
+        answers={200: CallbackAnswer},
+        errors=(403, 404),
+    ),
+    Route(
+        name="list_callbacks",
+        method="GET",
+        path="/api/v1/callbacks",
+        handler=stored,
+        summary="Callbacks that came in, and what became of them.",
+        scope="operations",
+        query=(
+            Query(name="provider", about="Only this provider."),
+            Query(name="state", about="Only this state.", choices=_STATES),
+            *PAGE_QUERY,
+        ),
+        answers={200: CallbackList},
+    ),
+    Route(
+        name="list_inbound_sms",
+        method="GET",
+        path="/api/v1/inbound-sms",
+        handler=inbound,
+        summary="Texts that people sent to us: STOP, START, HELP and everything else.",
+        scope="operations",
+        query=(
+            Query(
+                name="keyword",
+                about="Only these.",
+                choices=("stop", "start", "help", "other"),
+            ),
+            *PAGE_QUERY,
+        ),
+        answers={200: InboundSmsList},
+    ),
+)

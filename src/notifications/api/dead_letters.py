@@ -6,9 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from notifications.api.answers import Id, Text
-from notifications.api.bodies import check_body
-from notifications.api.route import ApiRequest
+from notifications.api.bodies import Id, Text, check_body
+from notifications.api.route import ApiRequest, Route
 from notifications.features.dead_letters.service import (
     DeadLetterService,
     LetterFilter,
@@ -52,3 +51,41 @@ def settle(request: ApiRequest) -> SettleAnswer:
     return DeadLetterService().settle(
         ids=body.ids, outcome=body.outcome, reason=body.reason, caller=request.caller
     )
+
+
+OPERATIONS = "operations"
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="replay_matching_dead_letters",
+        method="POST",
+        path="/api/v1/dead-letters/replay-matching",
+        handler=replay_many,
+        summary="Send up to 10,000 dead letters that match again, as batches.",
+        scope=OPERATIONS,
+        body=ReplayManyBody,
+        answers={200: ManyAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="discard_matching_dead_letters",
+        method="POST",
+        path="/api/v1/dead-letters/discard-matching",
+        handler=discard_many,
+        summary="Close up to 10,000 dead letters that match for good, with a reason.",
+        scope=OPERATIONS,
+        body=DiscardManyBody,
+        answers={200: ManyAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="settle_dead_letters",
+        method="POST",
+        path="/api/v1/dead-letters/settle",
+        handler=settle,
+        summary="Say what became of messages in doubt: sent, delivered or failed.",
+        scope=OPERATIONS,
+        body=SettleBody,
+        answers={200: SettleAnswer},
+        idempotent=True,
+    ),
+)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.people.groups import GroupService
 from notifications.features.people.relation_schemas import (
     GroupAnswer,
@@ -15,6 +15,7 @@ from notifications.features.people.relation_schemas import (
     MemberSetBody,
 )
 from notifications.features.people.schemas import UserList
+from notifications.features.people.service import READ, WRITE
 
 
 def groups(request: ApiRequest) -> GroupList:
@@ -75,3 +76,98 @@ def set_members(request: ApiRequest) -> MembersAnswer:
     return GroupService().set_members(
         identifier=request.params["id"], members=body.members, caller=request.caller
     )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_groups",
+        method="GET",
+        path="/api/v1/groups",
+        handler=groups,
+        summary="Groups, the oldest first.",
+        scope=READ,
+        query=(
+            Query(name="name", about="The beginning of a name."),
+            Query(name="kind", about="Only this kind."),
+            *PAGE_QUERY,
+        ),
+        answers={200: GroupList},
+    ),
+    Route(
+        name="create_group",
+        method="POST",
+        path="/api/v1/groups",
+        handler=create,
+        summary="Make a group.",
+        scope=WRITE,
+        body=GroupBody,
+        answers={201: GroupAnswer},
+        errors=(409,),
+        idempotent=True,
+    ),
+    Route(
+        name="get_group",
+        method="GET",
+        path="/api/v1/groups/{id}",
+        handler=group,
+        summary="One group.",
+        scope=READ,
+        answers={200: GroupAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="change_group",
+        method="PUT",
+        path="/api/v1/groups/{id}",
+        handler=change,
+        summary="Rename a group or change its kind.",
+        scope=WRITE,
+        body=GroupBody,
+        answers={200: GroupAnswer},
+        errors=(404, 409),
+    ),
+    Route(
+        name="delete_group",
+        method="DELETE",
+        path="/api/v1/groups/{id}",
+        handler=delete,
+        summary="Remove a group and its memberships.",
+        scope=WRITE,
+        answers={204: None},
+        errors=(404,),
+    ),
+    Route(
+        name="list_members",
+        method="GET",
+        path="/api/v1/groups/{id}/members",
+        handler=members,
+        summary="Who belongs to a group.",
+        scope=READ,
+        query=PAGE_QUERY,
+        answers={200: UserList},
+        errors=(404,),
+    ),
+    Route(
+        name="change_members",
+        method="POST",
+        path="/api/v1/groups/{id}/members",
+        handler=change_members,
+        summary="Add and remove members.",
+        scope=WRITE,
+        body=MembersBody,
+        answers={200: MembersAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="set_members",
+        method="PUT",
+        path="/api/v1/groups/{id}/members",
+        handler=set_members,
+        summary="Make these the members, and nobody else.",
+        scope=WRITE,
+        body=MemberSetBody,
+        answers={200: MembersAnswer},
+        errors=(404,),
+    ),
+)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from notifications.api.answers import LiveAnswer
 from notifications.api.auth import CarillonAuthentication
-from notifications.api.route import ApiRequest
+from notifications.api.route import ApiRequest, Auth, Route
 from notifications.conf import environment
 from notifications.features.access.authentication import Unauthenticated
 from notifications.features.operations.health import HEALTHY, HealthAnswer, health, readiness
+
+
+class LiveAnswer(msgspec.Struct, kw_only=True):
+    """The process answers."""
+
+    status: str
+
 
 SEES_STOPS = "operations"
 """The scope that lists stops with their reasons."""
@@ -51,3 +58,34 @@ def _may_read_stops(http: HttpRequest) -> bool:
 
 def _with_status(answer: HealthAnswer) -> tuple[int, HealthAnswer]:
     return (200 if answer.status == HEALTHY else 503), answer
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="live",
+        method="GET",
+        path="/health/live",
+        handler=live,
+        summary="Whether the process answers.",
+        auth=Auth.PUBLIC,
+        answers={200: LiveAnswer},
+    ),
+    Route(
+        name="ready",
+        method="GET",
+        path="/health/ready",
+        handler=ready,
+        summary="Whether it serves: database, migrations and loops, not the broker.",
+        auth=Auth.PUBLIC,
+        answers={200: HealthAnswer, 503: HealthAnswer},
+    ),
+    Route(
+        name="health",
+        method="GET",
+        path="/health",
+        handler=report,
+        summary="Database, Redis, queues and dead letters; 503 with reasons when something ails.",
+        auth=Auth.PUBLIC,
+        answers={200: HealthAnswer, 503: HealthAnswer},
+    ),
+)

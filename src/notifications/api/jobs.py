@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
-from notifications.features.sending.schemas import JobAnswer, JobCancelAnswer, MemberList
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Route
+from notifications.features.sending.schemas import (
+    JobAnswer,
+    JobCancelAnswer,
+    MemberList,
+)
 from notifications.features.sending.service import NotificationService
 
 
@@ -29,3 +33,39 @@ def cancel(request: ApiRequest) -> JobCancelAnswer:
     return NotificationService().cancel_job(
         identifier=request.params["job_id"], caller=request.caller
     )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="job_progress",
+        method="GET",
+        path="/api/v1/jobs/{job_id}",
+        handler=job,
+        summary="How far a bulk call has come, by state.",
+        service_scope="notifications:read",
+        answers={200: JobAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="job_members",
+        method="GET",
+        path="/api/v1/jobs/{job_id}/members",
+        handler=members,
+        summary="Who a bulk call accepted, with each one's notification, state and last error.",
+        service_scope="notifications:read",
+        query=PAGE_QUERY,
+        answers={200: MemberList},
+        errors=(404,),
+    ),
+    Route(
+        name="cancel_job",
+        method="POST",
+        path="/api/v1/jobs/{job_id}/cancel",
+        handler=cancel,
+        summary="Take back what waits of a bulk call.",
+        service_scope="notifications:send",
+        answers={200: JobCancelAnswer},
+        errors=(404, 409),
+        idempotent=True,
+    ),
+)

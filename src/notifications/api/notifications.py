@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifications.api.pages import links_to, page_of
-from notifications.api.route import ApiRequest
+from directory.references import LONGEST_EXTERNAL_ID
+from notifications.api.pages import PAGE_QUERY, links_to, page_of
+from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.access.persons import whom
 from notifications.features.access.throttles import count_send
+from notifications.features.sending.queries import CHANNELS, STATUSES
 from notifications.features.sending.schemas import (
     BulkAnswer,
     CancelAnswer,
     ExplainAnswer,
+    MoveBody,
     NotificationList,
     NotificationRow,
     SendAnswer,
     StatusAnswer,
 )
-from notifications.features.sending.service import NotificationService
+from notifications.features.sending.service import BulkBody, NotificationService, SendBody
 from notifications.features.sending.simulate import SimulateAnswer
+from notifications.models import ScheduledStatus
 
 _FILTERS = (
     "status",
@@ -83,3 +87,126 @@ def move(request: ApiRequest) -> NotificationRow:
 
 def cancel(request: ApiRequest) -> CancelAnswer:
     return NotificationService().cancel(identifier=request.params["id"], caller=request.caller)
+
+
+LIST_QUERY = (
+    Query(name="user", about="Whose: an integer id, a UUID or `ext:` and your external_id."),
+    Query(name="external_id", about="Whose, by your external_id.", longest=LONGEST_EXTERNAL_ID),
+    Query(
+        name="status",
+        about="The state of its best message. What a provider has in hand counts as pending.",
+        choices=STATUSES,
+    ),
+    Query(name="channel", about="One of its channels.", choices=CHANNELS),
+    Query(name="category", about="Exactly this category."),
+    Query(name="template", about="Exactly this template path."),
+    Query(name="source", about="What it came from: `key:7`, `broadcast:3`.", longest=60),
+    Query(name="correlation_id", about="The X-Request-ID of the call.", longest=64),
+    Query(
+        name="scheduled_status",
+        about="Of those that were scheduled only.",
+        choices=tuple(ScheduledStatus.values),
+    ),
+    Query(name="from", about="Accepted at this time or later (RFC 3339)."),
+    Query(name="to", about="Accepted before this time."),
+)
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="send_notification",
+        method="POST",
+        path="/api/v1/notifications/send",
+        handler=send,
+        summary="Tell one person something, on one or several channels.",
+        service_scope="notifications:send",
+        body=SendBody,
+        answers={201: SendAnswer},
+        errors=(403, 404, 429),
+        idempotent=True,
+    ),
+    Route(
+        name="send_bulk",
+        method="POST",
+        path="/api/v1/notifications/bulk",
+        handler=send_bulk,
+        summary="Tell up to 10,000 people something, each with a context of their own.",
+        service_scope="notifications:send",
+        body=BulkBody,
+        answers={202: BulkAnswer},
+        errors=(403, 404, 429),
+        idempotent=True,
+    ),
+    Route(
+        name="simulate_notification",
+        method="POST",
+        path="/api/v1/notifications/simulate",
+        handler=simulate,
+        summary="What a send would lead to now: each decision and text. Nothing is sent.",
+        service_scope="notifications:send",
+        body=SendBody,
+        answers={200: SimulateAnswer},
+        errors=(403, 404),
+    ),
+    Route(
+        name="list_notifications",
+        method="GET",
+        path="/api/v1/notifications",
+        handler=notifications,
+        summary="What was accepted, the newest first: everybody's, or a person's own.",
+        service_scope="notifications:read",
+        query=(*LIST_QUERY, *PAGE_QUERY),
+        answers={200: NotificationList},
+        errors=(403, 404),
+    ),
+    Route(
+        name="get_notification",
+        method="GET",
+        path="/api/v1/notifications/{id}",
+        handler=notification,
+        summary="One notification, as the list shows it.",
+        service_scope="notifications:read",
+        answers={200: NotificationRow},
+        errors=(404,),
+    ),
+    Route(
+        name="move_notification",
+        method="PATCH",
+        path="/api/v1/notifications/{id}",
+        handler=move,
+        summary="Send a scheduled notification at another time.",
+        service_scope="notifications:send",
+        body=MoveBody,
+        answers={200: NotificationRow},
+        errors=(404, 409),
+    ),
+    Route(
+        name="notification_status",
+        method="GET",
+        path="/api/v1/notifications/{id}/status",
+        handler=status,
+        summary="What became of a notification so far, channel by channel.",
+        service_scope="notifications:read",
+        answers={200: StatusAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="explain_notification",
+        method="GET",
+        path="/api/v1/notifications/{id}/explain",
+        handler=explain,
+        summary="Why it was or was not sent: every decision and outcome, in order.",
+        service_scope="notifications:read",
+        answers={200: ExplainAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="cancel_notification",
+        method="POST",
+        path="/api/v1/notifications/{id}/cancel",
+        handler=cancel,
+        summary="Take back what has not left yet.",
+        service_scope="notifications:send",
+        answers={200: CancelAnswer},
+        errors=(404, 409),
+        idempotent=True,
+    ),
+)

@@ -1,21 +1,72 @@
-"""Kill switches and dead letters."""
+"""Kill switches, dead letters, and items of periodic work that failed."""
 
 from __future__ import annotations
 
-from notifications.api.answers import (
-    DeadLetterList,
-    DiscardAnswer,
-    DiscardBody,
-    ReplayAnswer,
-    ReplayBody,
-    StopBody,
-    StopList,
-)
-from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
-from notifications.features.operations.schemas import StopAnswer
+from typing import Annotated
+
+import msgspec
+
+from notifications.api.bodies import Id, Ids, Text, check_body
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Query, Route
+from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
 from notifications.features.operations.service import OperationsService
+from notifications.features.operations.set_aside import (
+    ResumedAnswer,
+    SetAsideAnswer,
+    SetAsideService,
+)
+from notifications.models import KillSwitch
+
+
+class StopBody(msgspec.Struct, kw_only=True):
+    """What to stop. scope: all, channel, provider, category, template,
+    source or version."""
+
+    scope: Text
+    reason: Text
+    value: Text = ""
+
+
+class StopList(msgspec.Struct, kw_only=True):
+    """The stops in force, the newest first."""
+
+    results: list[StopAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class DeadLetterList(msgspec.Struct, kw_only=True):
+    """A page of dead letters, the oldest first."""
+
+    results: list[DeadLetterAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class ReplayBody(msgspec.Struct, kw_only=True):
+    """Dead letters to send again."""
+
+    ids: Ids
+
+
+class DiscardBody(msgspec.Struct, kw_only=True):
+    """Dead letters to close for good, and why."""
+
+    ids: Ids
+    reason: Text
+
+
+class ReplayAnswer(msgspec.Struct, kw_only=True):
+    """How many go out again; letters that were resolved already are passed over."""
+
+    replayed: int
+
+
+class DiscardAnswer(msgspec.Struct, kw_only=True):
+    """How many were closed; letters that were resolved already are passed over."""
+
+    discarded: int
 
 
 def stops(request: ApiRequest) -> StopList:
@@ -64,3 +115,142 @@ def discard(request: ApiRequest) -> DiscardAnswer:
             ids=body.ids, reason=body.reason, caller=request.caller
         )
     )
+
+
+class SetAsideList(msgspec.Struct, kw_only=True):
+    """A page of items, the oldest failure first."""
+
+    results: list[SetAsideAnswer]
+    next: str | None = None
+    previous: str | None = None
+
+
+class ResumeBody(msgspec.Struct, kw_only=True):
+    """Which items are tried again, by the ids of the list."""
+
+    ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+def items(request: ApiRequest) -> SetAsideList:
+    page = page_of(request)
+    found = SetAsideService().list(
+        caller=request.caller, work=request.query["work"], after=page.after, limit=page.fetch
+    )
+    following, previous = links(request, page, [each.id for each in found])
+    return SetAsideList(results=found[: page.limit], next=following, previous=previous)
+
+
+def resume(request: ApiRequest) -> ResumedAnswer:
+    body = check_body(request.body, ResumeBody)
+    return SetAsideService().resume(ids=body.ids, caller=request.caller)
+
+
+OPERATIONS = "operations"
+STOP_SCOPES = tuple(KillSwitch.Scope.values)
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_stops",
+        method="GET",
+        path="/api/v1/kill-switch",
+        handler=stops,
+        summary="The kill switches in force.",
+        scope=OPERATIONS,
+        answers={200: StopList},
+    ),
+    Route(
+        name="stop",
+        method="POST",
+        path="/api/v1/kill-switch",
+        handler=stop,
+        summary="Stop everything, or one channel, provider, category, template, source or version.",
+        scope=OPERATIONS,
+        body=StopBody,
+        answers={201: StopAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="lift_stop",
+        method="DELETE",
+        path="/api/v1/kill-switch",
+        handler=lift,
+        summary="Lift a stop; what waited goes on.",
+        scope=OPERATIONS,
+        query=(
+            Query(
+                name="scope",
+                about="The scope of the stop: `all`, `channel`, `provider`, ...",
+                required=True,
+                choices=STOP_SCOPES,
+            ),
+            Query(name="value", about="What is stopped, e.g. `email`; empty for scope `all`."),
+        ),
+        answers={204: None},
+        errors=(404,),
+    ),
+    Route(
+        name="list_dead_letters",
+        method="GET",
+        path="/api/v1/dead-letters",
+        handler=dead_letters,
+        summary="Messages that finally failed, or that wait for a person's decision.",
+        scope=OPERATIONS,
+        query=(
+            Query(name="channel", about="Only this channel."),
+            Query(name="provider", about="Only this provider."),
+            Query(name="code", about="Only this error code, e.g. `uncertain` or `poison`."),
+            Query(name="template", about="Only this template, by its path."),
+            Query(
+                name="resolved",
+                about="Those that were replayed or discarded instead of those that wait.",
+                kind="boolean",
+                default=False,
+            ),
+            *PAGE_QUERY,
+        ),
+        answers={200: DeadLetterList},
+    ),
+    Route(
+        name="replay_dead_letters",
+        method="POST",
+        path="/api/v1/dead-letters/replay",
+        handler=replay,
+        summary="Send dead letters again, each on its own template version.",
+        scope=OPERATIONS,
+        body=ReplayBody,
+        answers={200: ReplayAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="discard_dead_letters",
+        method="POST",
+        path="/api/v1/dead-letters/discard",
+        handler=discard,
+        summary="Close dead letters for good, with a reason.",
+        scope=OPERATIONS,
+        body=DiscardBody,
+        answers={200: DiscardAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="list_set_aside",
+        method="GET",
+        path="/api/v1/set-aside",
+        handler=items,
+        summary="Items of periodic work that failed: waiting for another try, or set aside.",
+        scope="operations",
+        query=(Query(name="work", about="Only this work, e.g. `receipt`."), *PAGE_QUERY),
+        answers={200: SetAsideList},
+    ),
+    Route(
+        name="resume_set_aside",
+        method="POST",
+        path="/api/v1/set-aside/resume",
+        handler=resume,
+        summary="Have items tried again at once.",
+        scope="operations",
+        body=ResumeBody,
+        answers={200: ResumedAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+)

@@ -1,12 +1,19 @@
-"""Providers and their accounts."""
+"""Who carries what, and what providers' services take now."""
 
 from __future__ import annotations
 
 import msgspec
 
 from notifications.api.bodies import check_body
-from notifications.api.route import ApiRequest
-from notifications.features.providers.service import ProviderAnswer, ProviderService, TestAnswer
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Route
+from notifications.features.providers.breakers import BreakerAnswer, BreakerService
+from notifications.features.providers.service import (
+    SCOPE,
+    ProviderAnswer,
+    ProviderService,
+    TestAnswer,
+)
 
 
 class ProviderList(msgspec.Struct, kw_only=True):
@@ -58,3 +65,97 @@ def send_test(request: ApiRequest) -> TestAnswer:
         body=body.body,
         caller=request.caller,
     )
+
+
+class BreakerList(msgspec.Struct, kw_only=True):
+    """A page of services."""
+
+    results: list[BreakerAnswer]
+    next: str | None
+    previous: str | None
+
+
+class BreakerBody(msgspec.Struct, kw_only=True):
+    """Which service."""
+
+    service: str
+
+
+def breakers(request: ApiRequest) -> BreakerList:
+    page = page_of(request)
+    found = BreakerService().list(after=page.after, limit=page.fetch, caller=request.caller)
+    following, previous = links(request, page, [row.id for row in found])
+    return BreakerList(results=found[: page.limit], next=following, previous=previous)
+
+
+def close(request: ApiRequest) -> BreakerAnswer:
+    body = check_body(request.body, BreakerBody)
+    return BreakerService().close(service=body.service, caller=request.caller)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_providers",
+        method="GET",
+        path="/api/v1/providers",
+        handler=providers,
+        summary="Every provider, whether it is chosen, and its settings without the secrets.",
+        scope=SCOPE,
+        answers={200: ProviderList},
+    ),
+    Route(
+        name="put_provider",
+        method="PUT",
+        path="/api/v1/providers/{provider}",
+        handler=put,
+        summary="Store a provider's settings, encrypted; they win over the environment at once.",
+        scope=SCOPE,
+        body=ProviderBody,
+        answers={200: ProviderAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="delete_provider",
+        method="DELETE",
+        path="/api/v1/providers/{provider}",
+        handler=delete,
+        summary="Delete a provider's stored settings; those of the environment hold again.",
+        scope=SCOPE,
+        answers={204: None},
+        errors=(404,),
+    ),
+    Route(
+        name="send_test",
+        method="POST",
+        path="/api/v1/providers/{provider}/test",
+        handler=send_test,
+        summary="Send a test through a provider, past queue and policy; answers what it said.",
+        scope=SCOPE,
+        body=TestBody,
+        answers={200: TestAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="list_breakers",
+        method="GET",
+        path="/api/v1/breakers",
+        handler=breakers,
+        summary="Providers' services: breaker, pause, limit, last success and last fault.",
+        scope=SCOPE,
+        query=PAGE_QUERY,
+        answers={200: BreakerList},
+    ),
+    Route(
+        name="close_breaker",
+        method="POST",
+        path="/api/v1/breakers/close",
+        handler=close,
+        summary="Close a service's breaker and end its pause: the next messages go at once.",
+        scope=SCOPE,
+        body=BreakerBody,
+        answers={200: BreakerAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+)

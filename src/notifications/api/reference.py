@@ -16,7 +16,7 @@ from notifications.models import SCOPES
 
 INTRODUCTION = """# The API
 
-Made from the route table (`src/notifications/api/routes/`) by `make docs`.
+Made from the route table (`src/notifications/api/routes.py`) by `make docs`.
 The same as an OpenAPI document: [openapi.yaml](openapi.yaml), served at `/api/schema/`;
 to be read and tried at `/api/docs/`.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest, Handler
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Handler, Query, Route
 from notifications.features.people.relation_schemas import (
     LinkList,
     LinksAnswer,
@@ -16,6 +16,7 @@ from notifications.features.people.relation_schemas import (
     SuppressionsBody,
 )
 from notifications.features.people.relations import LinkService, SubjectService, SuppressionService
+from notifications.features.people.service import READ, WRITE
 
 
 def subjects(request: ApiRequest) -> SubjectList:
@@ -105,3 +106,140 @@ def suppress(request: ApiRequest) -> LinksAnswer:
 def delete_suppression(request: ApiRequest) -> tuple[int, None]:
     SuppressionService().delete(identifier=request.params["id"], caller=request.caller)
     return 204, None
+
+
+def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
+    """The three routes of a sort of relation."""
+    return (
+        Route(
+            name=f"list_{name}",
+            method="GET",
+            path=f"/api/v1/{kind}",
+            handler=list_links(kind, *ends),
+            summary=f"{what}, the oldest first.",
+            scope=READ,
+            query=(
+                *(Query(name=end, about=f"Only of this {end}, by any identifier.") for end in ends),
+                *PAGE_QUERY,
+            ),
+            answers={200: LinkList},
+        ),
+        Route(
+            name=f"add_{name}",
+            method="POST",
+            path=f"/api/v1/{kind}",
+            handler=add_links(kind),
+            summary=f"Write up to 10,000 at once ({', '.join(ends)} each); safe to repeat.",
+            scope=WRITE,
+            body=LinksBody,
+            answers={200: LinksAnswer},
+            idempotent=True,
+        ),
+        Route(
+            name=f"delete_{name}",
+            method="DELETE",
+            path=f"/api/v1/{kind}/{{id}}",
+            handler=delete_link(kind),
+            summary="Remove one of them.",
+            scope=WRITE,
+            answers={204: None},
+            errors=(404,),
+        ),
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_subjects",
+        method="GET",
+        path="/api/v1/subjects",
+        handler=subjects,
+        summary="Subjects, the oldest first.",
+        scope=READ,
+        query=PAGE_QUERY,
+        answers={200: SubjectList},
+    ),
+    Route(
+        name="create_subject",
+        method="POST",
+        path="/api/v1/subjects",
+        handler=create_subject,
+        summary="Make a subject.",
+        scope=WRITE,
+        body=SubjectBody,
+        answers={201: SubjectAnswer},
+        errors=(409,),
+        idempotent=True,
+    ),
+    Route(
+        name="get_subject",
+        method="GET",
+        path="/api/v1/subjects/{id}",
+        handler=subject,
+        summary="One subject.",
+        scope=READ,
+        answers={200: SubjectAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="change_subject",
+        method="PUT",
+        path="/api/v1/subjects/{id}",
+        handler=change_subject,
+        summary="Rename a subject.",
+        scope=WRITE,
+        body=SubjectBody,
+        answers={200: SubjectAnswer},
+        errors=(404, 409),
+    ),
+    Route(
+        name="delete_subject",
+        method="DELETE",
+        path="/api/v1/subjects/{id}",
+        handler=delete_subject,
+        summary="Remove a subject and its enrollments.",
+        scope=WRITE,
+        answers={204: None},
+        errors=(404,),
+    ),
+    *_links(
+        "enrollments", "enrollments", "Who learns what with whom", "student", "subject", "teacher"
+    ),
+    *_links("tutor-assignments", "tutor_assignments", "Who looks after whom", "student", "tutor"),
+    *_links("parent-links", "parent_links", "Whose parent somebody is", "parent", "student"),
+    Route(
+        name="list_suppressions",
+        method="GET",
+        path="/api/v1/suppressions",
+        handler=suppressions,
+        summary="Addresses that nothing may be sent to.",
+        scope=READ,
+        query=(
+            Query(name="kind", about="Only this kind."),
+            Query(name="address", about="Only this address."),
+            *PAGE_QUERY,
+        ),
+        answers={200: SuppressionList},
+    ),
+    Route(
+        name="add_suppressions",
+        method="POST",
+        path="/api/v1/suppressions",
+        handler=suppress,
+        summary="Suppress up to 10,000 addresses; safe to repeat.",
+        scope=WRITE,
+        body=SuppressionsBody,
+        answers={200: LinksAnswer},
+        idempotent=True,
+    ),
+    Route(
+        name="delete_suppression",
+        method="DELETE",
+        path="/api/v1/suppressions/{id}",
+        handler=delete_suppression,
+        summary="Let an address be written to again.",
+        scope=WRITE,
+        answers={204: None},
+        errors=(404,),
+    ),
+)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Route
 from notifications.features.scheduling.schemas import (
     CancelScheduledAnswer,
     ScheduledAnswer,
@@ -13,7 +13,7 @@ from notifications.features.scheduling.schemas import (
     SeriesList,
 )
 from notifications.features.scheduling.series import SeriesService
-from notifications.features.scheduling.service import ScheduleService
+from notifications.features.scheduling.service import ScheduleBody, ScheduleService
 
 
 def schedule(request: ApiRequest) -> ScheduledAnswer:
@@ -41,3 +41,79 @@ def one_series(request: ApiRequest) -> SeriesAnswer:
 
 def cancel_series(request: ApiRequest) -> SeriesCancelAnswer:
     return SeriesService().cancel(identifier=request.params["id"], caller=request.caller)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="schedule_notification",
+        method="POST",
+        path="/api/notifications/schedule",
+        handler=schedule,
+        summary="Tell up to 10,000 people a text at a time to come.",
+        service_scope="notifications:send",
+        body=ScheduleBody,
+        answers={201: ScheduledAnswer},
+        errors=(403,),
+        idempotent=True,
+    ),
+    Route(
+        name="cancel_scheduled",
+        method="DELETE",
+        path="/api/notifications/{id}/cancel_scheduled",
+        handler=cancel,
+        summary="Take a scheduled notification back, while it is pending.",
+        service_scope="notifications:send",
+        answers={200: CancelScheduledAnswer},
+        errors=(400, 404),
+    ),
+    Route(
+        name="cancel_scheduled_alias",
+        method="DELETE",
+        path="/api/notifications/{id}/scheduled",
+        handler=cancel,
+        summary="The same as cancel_scheduled.",
+        service_scope="notifications:send",
+        answers={200: CancelScheduledAnswer},
+        errors=(400, 404),
+    ),
+    Route(
+        name="schedule_status",
+        method="GET",
+        path="/api/notifications/{id}/schedule_status",
+        handler=status,
+        summary="How far a scheduled notification has come.",
+        service_scope="notifications:read",
+        answers={200: ScheduleStatusAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="list_schedules",
+        method="GET",
+        path="/api/v1/schedules",
+        handler=series,
+        summary="What recurs, the oldest first.",
+        service_scope="notifications:send",
+        query=PAGE_QUERY,
+        answers={200: SeriesList},
+    ),
+    Route(
+        name="get_schedule",
+        method="GET",
+        path="/api/v1/schedules/{id}",
+        handler=one_series,
+        summary="Something that recurs, and when it does next.",
+        service_scope="notifications:send",
+        answers={200: SeriesAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="cancel_schedule",
+        method="DELETE",
+        path="/api/v1/schedules/{id}",
+        handler=cancel_series,
+        summary="End what recurs, and take back what it has made and has not left.",
+        service_scope="notifications:send",
+        answers={200: SeriesCancelAnswer},
+        errors=(404, 409),
+    ),
+)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Query, Route
+from notifications.domain.channels import Channel
 from notifications.features.templates.schemas import (
     DeletedAnswer,
     DiffAnswer,
     PreviewAnswer,
+    PreviewBody,
     PublishBody,
     RollbackBody,
     TemplateAnswer,
+    TemplateBody,
     TemplateList,
     UsageList,
     ValidationAnswer,
@@ -120,3 +123,192 @@ def validate(request: ApiRequest) -> ValidationAnswer:
 
 def validate_new(request: ApiRequest) -> ValidationAnswer:
     return TemplateService().validate(body=request.body, caller=request.caller)
+
+
+READ, WRITE = "templates:read", "templates:write"
+LIST = "/api/v1/templates"
+ONE = f"{LIST}/{{id}}"
+_WRITING: tuple[Route, ...] = (
+    Route(
+        name="create_template",
+        method="POST",
+        path=LIST,
+        handler=create,
+        summary="Write a template; it is a draft until it is published.",
+        scope=WRITE,
+        body=TemplateBody,
+        answers={201: TemplateAnswer},
+        errors=(409,),
+        idempotent=True,
+    ),
+    Route(
+        name="change_template",
+        method="PUT",
+        path=ONE,
+        handler=change,
+        summary="Change what the body names; texts change the draft.",
+        scope=WRITE,
+        body=TemplateBody,
+        answers={200: TemplateAnswer},
+        errors=(404, 409),
+    ),
+    Route(
+        name="delete_template",
+        method="DELETE",
+        path=ONE,
+        handler=delete,
+        summary="Delete a template, or switch off one that messages were sent by.",
+        scope=WRITE,
+        answers={200: DeletedAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="publish_template",
+        method="POST",
+        path=f"{ONE}/publish",
+        handler=publish,
+        summary="Make the draft, or an old version's texts, what is sent from now on.",
+        scope=WRITE,
+        body=PublishBody,
+        answers={200: TemplateAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="roll_back_template",
+        method="POST",
+        path=f"{ONE}/rollback",
+        handler=rollback,
+        summary="Publish the texts of an old version again; a draft that waits stays.",
+        scope=WRITE,
+        body=RollbackBody,
+        answers={200: TemplateAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+)
+_READING: tuple[Route, ...] = (
+    Route(
+        name="list_templates",
+        method="GET",
+        path=LIST,
+        handler=templates,
+        summary="Templates, the oldest first.",
+        scope=READ,
+        query=(
+            Query(name="category", about="Only this category's."),
+            Query(
+                name="channel",
+                about="Only those with a text for this channel.",
+                choices=tuple(Channel),
+            ),
+            Query(name="path", about="Only those whose path begins with this."),
+            *PAGE_QUERY,
+        ),
+        answers={200: TemplateList},
+    ),
+    Route(
+        name="get_template",
+        method="GET",
+        path=ONE,
+        handler=one,
+        summary="A template: its draft, and the number of what is sent now.",
+        scope=READ,
+        answers={200: TemplateAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="list_template_versions",
+        method="GET",
+        path=f"{ONE}/versions",
+        handler=versions,
+        summary="What was published, the newest first.",
+        scope=READ,
+        query=PAGE_QUERY,
+        answers={200: VersionList},
+        errors=(404,),
+    ),
+    Route(
+        name="diff_template",
+        method="GET",
+        path=f"{ONE}/diff",
+        handler=difference,
+        summary="What changed between two versions, a unified diff per text and locale.",
+        scope=READ,
+        query=(
+            Query(
+                name="from",
+                about="A version's number; without it, what is sent now.",
+                kind="integer",
+                default=0,
+            ),
+            Query(
+                name="to",
+                about="A version's number; without it, the draft.",
+                kind="integer",
+                default=0,
+            ),
+        ),
+        answers={200: DiffAnswer},
+        errors=(404,),
+    ),
+)
+_COUNTS: tuple[Route, ...] = (
+    Route(
+        name="get_template_usage",
+        method="GET",
+        path=f"{ONE}/usage",
+        handler=usage,
+        summary="How many messages it was rendered for, by day, version, channel and locale.",
+        scope=READ,
+        query=(
+            Query(
+                name="days",
+                about="The last so many days, today included.",
+                kind="integer",
+                default=30,
+                lowest=1,
+                highest=366,
+            ),
+            *PAGE_QUERY,
+        ),
+        answers={200: UsageList},
+        errors=(404,),
+    ),
+)
+_CHECKING: tuple[Route, ...] = (
+    Route(
+        name="validate_new_template",
+        method="POST",
+        path=f"{LIST}/validate",
+        handler=validate_new,
+        summary="Check a template that is not written yet.",
+        scope=READ,
+        body=TemplateBody,
+        answers={200: ValidationAnswer},
+    ),
+    Route(
+        name="preview_template",
+        method="POST",
+        path=f"{ONE}/preview",
+        handler=preview,
+        summary="Show the draft on every channel in every locale, to an example person.",
+        scope=READ,
+        body=PreviewBody,
+        answers={200: PreviewAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="validate_template",
+        method="POST",
+        path=f"{ONE}/validate",
+        handler=validate,
+        summary="Check the draft with the body's changes; nothing is written.",
+        scope=READ,
+        body=TemplateBody,
+        answers={200: ValidationAnswer},
+        errors=(404,),
+    ),
+)
+# "validate" before "{id}", which takes any word.
+ROUTES: tuple[Route, ...] = (*_CHECKING, *_WRITING, *_READING, *_COUNTS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from notifications.api.bodies import check_body
-from notifications.api.pages import links, page_of
-from notifications.api.route import ApiRequest
+from notifications.api.pages import PAGE_QUERY, links, page_of
+from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.webhooks.schemas import (
     WebhookAnswer,
     WebhookBody,
@@ -15,7 +15,7 @@ from notifications.features.webhooks.schemas import (
     WebhookSecretAnswer,
     WebhookTestAnswer,
 )
-from notifications.features.webhooks.service import WebhookService
+from notifications.features.webhooks.service import SCOPE, WebhookService
 
 
 def webhooks(request: ApiRequest) -> WebhookList:
@@ -72,3 +72,108 @@ def replay(request: ApiRequest) -> WebhookReplayAnswer:
     return WebhookService().replay(
         identifier=request.params["id"], body=body, caller=request.caller
     )
+
+
+_STATES = ("waiting", "delivered", "failed")
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="list_webhooks",
+        method="GET",
+        path="/api/v1/webhooks",
+        handler=webhooks,
+        summary="Endpoints that are told what becomes of messages, the oldest first.",
+        scope=SCOPE,
+        query=PAGE_QUERY,
+        answers={200: WebhookList},
+    ),
+    Route(
+        name="create_webhook",
+        method="POST",
+        path="/api/v1/webhooks",
+        handler=create,
+        summary="Have an endpoint told; answers the signing secret, this once.",
+        scope=SCOPE,
+        body=WebhookBody,
+        answers={201: WebhookSecretAnswer},
+        errors=(409,),
+        idempotent=True,
+        secrets=("secret",),
+    ),
+    Route(
+        name="get_webhook",
+        method="GET",
+        path="/api/v1/webhooks/{id}",
+        handler=webhook,
+        summary="An endpoint, whether it is well, and how much it is still to be told.",
+        scope=SCOPE,
+        answers={200: WebhookAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="replace_webhook",
+        method="PUT",
+        path="/api/v1/webhooks/{id}",
+        handler=replace,
+        summary="Replace an endpoint's URL, name and events, or switch it on again.",
+        scope=SCOPE,
+        body=WebhookBody,
+        answers={200: WebhookAnswer},
+        errors=(404,),
+    ),
+    Route(
+        name="delete_webhook",
+        method="DELETE",
+        path="/api/v1/webhooks/{id}",
+        handler=delete,
+        summary="Remove an endpoint; what it was still to be told is dropped.",
+        scope=SCOPE,
+        answers={204: None},
+        errors=(404,),
+    ),
+    Route(
+        name="rotate_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/rotate",
+        handler=rotate,
+        summary="Give an endpoint a new secret; the old one signs beside it for a day.",
+        scope=SCOPE,
+        answers={200: WebhookSecretAnswer},
+        errors=(404,),
+        idempotent=True,
+        secrets=("secret",),
+    ),
+    Route(
+        name="test_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/test",
+        handler=send_test,
+        summary="Post a signed test now; answers what the endpoint said.",
+        scope=SCOPE,
+        answers={200: WebhookTestAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+    Route(
+        name="list_webhook_deliveries",
+        method="GET",
+        path="/api/v1/webhooks/{id}/deliveries",
+        handler=deliveries,
+        summary="What an endpoint was told and is to be told.",
+        scope=SCOPE,
+        query=(Query(name="state", about="Only this state.", choices=_STATES), *PAGE_QUERY),
+        answers={200: WebhookDeliveryList},
+        errors=(404,),
+    ),
+    Route(
+        name="replay_webhook",
+        method="POST",
+        path="/api/v1/webhooks/{id}/replay",
+        handler=replay,
+        summary="Tell events again: some deliveries, or a range of time.",
+        scope=SCOPE,
+        body=WebhookReplayBody,
+        answers={200: WebhookReplayAnswer},
+        errors=(404,),
+        idempotent=True,
+    ),
+)

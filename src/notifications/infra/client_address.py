@@ -6,6 +6,10 @@ import functools
 import ipaddress
 from collections.abc import Sequence
 
+from django.http import HttpRequest
+
+from notifications.conf import environment
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -53,3 +57,12 @@ def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
 @functools.cache
 def _networks(trusted: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(each, strict=False) for each in trusted)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The client's address, as CARILLON_TRUSTED_PROXIES tell it."""
+    return client_address(
+        str(request.META.get("REMOTE_ADDR") or ""),
+        request.META.get("HTTP_X_FORWARDED_FOR", ""),
+        environment().trusted_proxies,
+    )

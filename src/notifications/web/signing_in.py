@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from notifications.api.addresses import address_of
 from notifications.features.access.throttles import Throttled, guard_sign_in
 from notifications.infra import clock
+from notifications.infra.client_address import address_of
 from notifications.web.errors import answer_of
 
 

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-from notifications.api.route import Route
-from notifications.api.routes import (
+from notifications.api import (
     access,
     audiences,
-    breakers,
+    broadcast_recipients,
     broadcasts,
     callbacks,
     categories,
     dead_letters,
     devices,
+    groups,
     health,
-    inbound_sms,
+    jobs,
     notifications,
     operations,
-    people,
     preferences,
     providers,
+    relations,
     schedules,
-    segments,
-    set_aside,
     templates,
     users,
     webhooks,
 )
+from notifications.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *notifications.ROUTES,
+    *jobs.ROUTES,
     *schedules.ROUTES,
     *preferences.ROUTES,
     *users.ROUTES,
     *devices.ROUTES,
-    *people.ROUTES,
+    *groups.ROUTES,
+    *relations.ROUTES,
     *audiences.ROUTES,
-    *segments.ROUTES,
     *categories.ROUTES,
     *templates.ROUTES,
     *callbacks.ROUTES,
     *providers.ROUTES,
-    *breakers.ROUTES,
     *broadcasts.ROUTES,
+    *broadcast_recipients.ROUTES,
     *webhooks.ROUTES,
-    *inbound_sms.ROUTES,
     *operations.ROUTES,
     *dead_letters.ROUTES,
-    *set_aside.ROUTES,
     *health.ROUTES,
 )

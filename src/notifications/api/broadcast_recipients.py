@@ -1,0 +1,80 @@
+"""The recipients of a broadcast: listed, as a file, tried again."""
+
+from __future__ import annotations
+
+from notifications.api.bodies import check_body
+from notifications.api.broadcasts import ONE, PAGE_NUMBERS
+from notifications.api.response import CSV_TYPE
+from notifications.api.route import ApiRequest, Download, Query, Route
+from notifications.domain.broadcast_lifecycle import RecipientState
+from notifications.features.broadcasts.export import recipients_csv
+from notifications.features.broadcasts.queries import recipient_page
+from notifications.features.broadcasts.schemas import (
+    BroadcastRecipientList,
+    BroadcastRetryBody,
+    BroadcastRetryChosenAnswer,
+)
+from notifications.features.broadcasts.service import SCOPE, BroadcastDesk
+
+STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)
+RECIPIENTS_QUERY = (*STATES_QUERY, *PAGE_NUMBERS)
+
+
+def recipients(request: ApiRequest) -> BroadcastRecipientList:
+    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    query = request.query
+    return recipient_page(
+        found, status=query["status"], page=query["page"], page_size=query["page_size"]
+    )
+
+
+def recipients_file(request: ApiRequest) -> Download:
+    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    parts = recipients_csv(found, status=request.query["status"])
+    return Download(name=f"broadcast-{found.pk}-recipients.csv", parts=parts)
+
+
+def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenAnswer:
+    body = check_body(request.body, BroadcastRetryBody)
+    return BroadcastDesk().retry_chosen(
+        request.params["id"], people=body.user_ids, caller=request.caller, now=request.now
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        name="broadcast_recipients",
+        method="GET",
+        path=f"{ONE}/recipients",
+        handler=recipients,
+        summary="The recipients, and what became of each.",
+        scope=SCOPE,
+        query=RECIPIENTS_QUERY,
+        answers={200: BroadcastRecipientList},
+        errors=(404,),
+    ),
+    Route(
+        name="export_broadcast_recipients",
+        method="GET",
+        path=f"{ONE}/recipients.csv",
+        handler=recipients_file,
+        summary="All recipients, or those of one state, as a CSV file.",
+        scope=SCOPE,
+        query=STATES_QUERY,
+        answers={200: None},
+        errors=(404,),
+        media=CSV_TYPE,
+    ),
+    Route(
+        name="retry_recipients",
+        method="POST",
+        path=f"{ONE}/recipients/retry",
+        handler=retry_chosen,
+        summary="Try chosen failed recipients again, 1,000 a call at most.",
+        scope=SCOPE,
+        body=BroadcastRetryBody,
+        answers={200: BroadcastRetryChosenAnswer},
+        errors=(400, 404),
+        idempotent=True,
+    ),
+)
