@@ -26,9 +26,9 @@ from notifications.infra import clock, telemetry
 from notifications.infra.clock_bridge import database_now
 from notifications.infra.crypto import seal_json
 from notifications.infra.database_errors import is_away
-from notifications.models.frequency import Claim, FrequencyCount
-from notifications.models.hot import hot
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.frequency import Claim, FrequencyCount
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import (
     STOP_RECHECK,
     Contact,

@@ -17,8 +17,8 @@ from django.db import DatabaseError
 from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
-from notifications.models.attachment import kept_files
-from notifications.models.status_webhook import forget_subscriptions
+from notifications.models.delivery.attachment import kept_files
+from notifications.models.operations.status_webhook import forget_subscriptions
 from notifications.policy.wishes_text import CategoryTerms
 
 _FRESH_S = 2.0

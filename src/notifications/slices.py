@@ -9,7 +9,7 @@ from typing import Any
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.limits import Limit
 from notifications.domain.messages import OutboundMessage
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Digest, Send
 from notifications.policy.facts import SliceFacts
 from notifications.queue.leases import Lease

@@ -21,7 +21,7 @@ from notifications.domain.messages import OutboundMessage
 from notifications.domain.sms import MICROS, price_in, read_prices, text_of
 from notifications.infra.clock_bridge import database_now
 from notifications.infra.phone_numbers import country_of
-from notifications.models.sms import Charge, SmsSpend
+from notifications.models.providers.sms import Charge, SmsSpend
 from notifications.recording.outcomes import trails
 from notifications.rendering.sms import sms_length
 from notifications.slices import Ready, Slice

@@ -21,8 +21,8 @@ from notifications.domain.messages import (
 )
 from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
-from notifications.models.attachment import attachments_of
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.attachment import attachments_of
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts, options_of
 from notifications.rendering.engine import storable
 from notifications.rendering.push import push_fitted

@@ -1,4 +1,4 @@
-"""One place writes a message's status: models/message.py and the hot statements beside it."""
+"""One place writes a status: models/delivery/message.py and the hot statements beside it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from tests.architecture.test_budgets import SOURCES, name
 
 WRITERS = {
-    "src/notifications/models/message.py",
-    "src/notifications/models/hot_postgres.py",
-    "src/notifications/models/hot_sqlite.py",
+    "src/notifications/models/delivery/message.py",
+    "src/notifications/models/delivery/hot_postgres.py",
+    "src/notifications/models/delivery/hot_sqlite.py",
 }
 TABLE = "notifications_notificationmessage"
 SQL = re.compile(rf"UPDATE\s+\"?{TABLE}\b.*\bSET\b.*\bstatus\s*=", re.DOTALL | re.IGNORECASE)
@@ -118,7 +118,7 @@ def test_only_the_notification_model_changes_a_scheduled_status():
     guilty = {
         f"{name(path)}:{line}"
         for path in SOURCES
-        if name(path) != "src/notifications/models/notification.py"
+        if name(path) != "src/notifications/models/delivery/notification.py"
         for line in schedule_writes(path.read_text(encoding="utf-8"))
     }
     assert guilty == set()

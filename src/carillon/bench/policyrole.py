@@ -14,8 +14,8 @@ from notifications.models import (
     NotificationMessage,
     UserNotificationPreference,
 )
-from notifications.models.hot import hot
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.pipeline import facts_of, terms_of
 from notifications.policy import wishes_text
 from notifications.policy.decide import decide

@@ -17,8 +17,8 @@ from notifications.domain.identifiers import public_id
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import MESSAGE_COLUMNS, NOTIFICATION_COLUMNS
 from notifications.models import reserve_keys
-from notifications.models.hot import MESSAGES, NOTIFICATIONS, hot
-from notifications.models.hot_rows import Change
+from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
+from notifications.models.delivery.hot_rows import Change
 from notifications.queue import batches
 
 _CALL = 10_000

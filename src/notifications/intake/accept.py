@@ -23,7 +23,7 @@ from notifications.infra import clock, commits, ports, wakeups
 from notifications.infra.crypto import seal_json
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
-from notifications.models.hot import MESSAGES, NOTIFICATIONS, hot
+from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 

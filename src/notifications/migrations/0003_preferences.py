@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 import notifications.domain.preferences
 import notifications.models.fields
-import notifications.models.preference
+import notifications.models.people.preference
 
 
 class Migration(migrations.Migration):
@@ -166,7 +166,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "data_processing_consent",
-                    models.BooleanField(default=notifications.models.preference.default_consent),
+                    models.BooleanField(
+                        default=notifications.models.people.preference.default_consent
+                    ),
                 ),
                 ("consent_given_at", models.DateTimeField(blank=True, null=True)),
                 ("consent_withdrawn_at", models.DateTimeField(blank=True, null=True)),

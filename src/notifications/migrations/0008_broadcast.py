@@ -7,7 +7,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import notifications.models.broadcast
+import notifications.models.sources.broadcast
 
 
 class Migration(migrations.Migration):
@@ -57,7 +57,9 @@ class Migration(migrations.Migration):
                 ("category", models.CharField(default="announcement", max_length=50)),
                 (
                     "channels",
-                    models.JSONField(default=notifications.models.broadcast.default_channels),
+                    models.JSONField(
+                        default=notifications.models.sources.broadcast.default_channels
+                    ),
                 ),
                 (
                     "delivery",

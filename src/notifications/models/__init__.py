@@ -1,56 +1,10 @@
-"""The rows. One file a concept; import them from here."""
+"""The rows, one file a concept, in groups. Import them from here."""
 
-from notifications.models.access import SCOPES, ApiKey, IdempotencyKey
-from notifications.models.attachment import StoredAttachment, attachments_of
-from notifications.models.batch import (
-    BATCH_SIZE,
-    DeliveryBatch,
-    WorkerProcess,
-    pack_keys,
-    unpack_keys,
-)
-from notifications.models.broadcast import Broadcast, BroadcastRecipient, change_broadcast_status
-from notifications.models.broadcast_news import BroadcastNews
-from notifications.models.callback import ProviderCallback
-from notifications.models.category import Category, CrashPolicy, LegalBasis
-from notifications.models.consent import DATA_PROCESSING, MARKETING, ConsentRecord, LedgerError
-from notifications.models.digest import DigestBucket, DigestItem
-from notifications.models.event import DeliveryAttempt, LateOutcome, MessageEvent
-from notifications.models.frequency import FrequencyCount
-from notifications.models.item_fault import ItemFault, Work
-from notifications.models.job import Job
-from notifications.models.keys import KeyCounter, reserve_keys
-from notifications.models.loop import KnownLoop, LoopReport, PeriodicLoop
-from notifications.models.message import NotificationMessage, change_status
-from notifications.models.notification import Notification, ScheduledStatus, change_scheduled
-from notifications.models.operations import (
-    AskedUpTo,
-    DeadLetter,
-    KillSwitch,
-    OperatorAction,
-    OperatorAlert,
-    SandboxMessage,
-    WriteProbe,
-)
-from notifications.models.preference import (
-    NotificationCategoryPreference,
-    UserNotificationPreference,
-    default_consent,
-)
-from notifications.models.provider_config import ProviderConfig
-from notifications.models.provider_flow import ChatFlow, ProviderFlow
-from notifications.models.queued_task import QueuedTask
-from notifications.models.refusal import RefusedSend
-from notifications.models.schedule import (
-    ScheduleClock,
-    ScheduleMember,
-    ScheduleOccurrence,
-    ScheduleSeries,
-    SeriesStatus,
-)
-from notifications.models.sms import InboundSms, SmsCharge, SmsSpend
-from notifications.models.status_webhook import StatusEvent, WebhookDelivery, WebhookEndpoint
-from notifications.models.template import (
+from notifications.models.access.api_keys import SCOPES, ApiKey, IdempotencyKey
+from notifications.models.access.throttle import ThrottleCount
+from notifications.models.access.token import PersonToken
+from notifications.models.content.category import Category, CrashPolicy, LegalBasis
+from notifications.models.content.template import (
     CONTENT_FIELDS,
     NotificationTemplate,
     TemplatePin,
@@ -59,10 +13,73 @@ from notifications.models.template import (
     all_texts,
     pins_of,
 )
-from notifications.models.template_stop import TemplateOverrun
-from notifications.models.template_usage import TemplateUsage
-from notifications.models.throttle import ThrottleCount
-from notifications.models.token import PersonToken
+from notifications.models.content.template_stop import TemplateOverrun
+from notifications.models.content.template_usage import TemplateUsage
+from notifications.models.delivery.attachment import StoredAttachment, attachments_of
+from notifications.models.delivery.batch import (
+    BATCH_SIZE,
+    DeliveryBatch,
+    WorkerProcess,
+    pack_keys,
+    unpack_keys,
+)
+from notifications.models.delivery.digest import DigestBucket, DigestItem
+from notifications.models.delivery.event import DeliveryAttempt, LateOutcome, MessageEvent
+from notifications.models.delivery.frequency import FrequencyCount
+from notifications.models.delivery.job import Job
+from notifications.models.delivery.message import NotificationMessage, change_status
+from notifications.models.delivery.notification import (
+    Notification,
+    ScheduledStatus,
+    change_scheduled,
+)
+from notifications.models.keys import KeyCounter, reserve_keys
+from notifications.models.operations.item_fault import ItemFault, Work
+from notifications.models.operations.loop import KnownLoop, LoopReport, PeriodicLoop
+from notifications.models.operations.operators import (
+    AskedUpTo,
+    DeadLetter,
+    KillSwitch,
+    OperatorAction,
+    OperatorAlert,
+    SandboxMessage,
+    WriteProbe,
+)
+from notifications.models.operations.queued_task import QueuedTask
+from notifications.models.operations.status_webhook import (
+    StatusEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from notifications.models.people.consent import (
+    DATA_PROCESSING,
+    MARKETING,
+    ConsentRecord,
+    LedgerError,
+)
+from notifications.models.people.preference import (
+    NotificationCategoryPreference,
+    UserNotificationPreference,
+    default_consent,
+)
+from notifications.models.people.refusal import RefusedSend
+from notifications.models.providers.callback import ProviderCallback
+from notifications.models.providers.provider_config import ProviderConfig
+from notifications.models.providers.provider_flow import ChatFlow, ProviderFlow
+from notifications.models.providers.sms import InboundSms, SmsCharge, SmsSpend
+from notifications.models.sources.broadcast import (
+    Broadcast,
+    BroadcastRecipient,
+    change_broadcast_status,
+)
+from notifications.models.sources.broadcast_news import BroadcastNews
+from notifications.models.sources.schedule import (
+    ScheduleClock,
+    ScheduleMember,
+    ScheduleOccurrence,
+    ScheduleSeries,
+    SeriesStatus,
+)
 
 __all__ = [
     "BATCH_SIZE",

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from notifications.conf import push_carriers
 from notifications.domain.messages import Target, Verdict
-from notifications.models.hot_facts import DeviceRow, load_devices, load_tried, unique
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_facts import DeviceRow, load_devices, load_tried, unique
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact
 
 _SETTLED = frozenset({Verdict.SENT, Verdict.DELIVERED, Verdict.FAILED})

@@ -22,8 +22,8 @@ from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_opti
 from notifications.infra.clock import epoch_ms
 from notifications.infra.crypto import unseal_json
 from notifications.infra.phone_numbers import country_of
-from notifications.models import hot_facts
-from notifications.models.hot_facts import (
+from notifications.models.delivery import hot_facts
+from notifications.models.delivery.hot_facts import (
     USER_COLUMNS,
     Circumstances,
     load_circumstances,
@@ -32,7 +32,7 @@ from notifications.models.hot_facts import (
     load_users,
     unique,
 )
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
 from notifications.policy.stance import Stance

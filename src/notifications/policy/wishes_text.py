@@ -1,4 +1,4 @@
-"""Reads the text in which preferences come from the database (models/hot_facts.py).
+"""Reads the text in which preferences come from the database (models/delivery/hot_facts.py).
 
 The text is the key of what is kept: it holds every fact, so that a changed preference is another
 text, and nothing ever has to be invalidated, in whichever process it was changed.

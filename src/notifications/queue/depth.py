@@ -12,7 +12,8 @@ from django.db.models import Sum
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.models import DeliveryBatch, hot_postgres, hot_sqlite
+from notifications.models import DeliveryBatch
+from notifications.models.delivery import hot_postgres, hot_sqlite
 from notifications.queue.batches import statements
 
 _MOST_BATCHES = 50_000

@@ -13,7 +13,7 @@ from notifications.domain.channels import Lane
 from notifications.infra import clock, ports
 from notifications.infra.clock_bridge import database_now
 from notifications.models import WorkerProcess
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 

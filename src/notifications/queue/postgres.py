@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from notifications.models import pack_keys
-from notifications.models.hot_postgres import raw
+from notifications.models.delivery.hot_postgres import raw
 from notifications.queue.leases import Abandoned, Lease, LeaseRequest, NewBatch
 
 _NOW = "coalesce(%s::timestamptz, clock_timestamp())"

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from notifications.infra import ports
 from notifications.models import pack_keys
-from notifications.models.hot_sqlite import raw, time_value
+from notifications.models.delivery.hot_sqlite import raw, time_value
 from notifications.queue.leases import Abandoned, Lease, LeaseRequest, NewBatch
 
 _MOST_SOURCES = 1000

@@ -34,8 +34,8 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
+from notifications.models.delivery.origin import Origin, earliest_expiry, origins_of
 from notifications.models.fields import one_more
-from notifications.models.origin import Origin, earliest_expiry, origins_of
 from notifications.queue import batches
 from notifications.queue.leases import Abandoned, NewBatch
 

@@ -11,7 +11,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.limits import Limit
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra.clock import epoch_ms
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.queue.leases import Lease
 
 

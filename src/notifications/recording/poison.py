@@ -18,7 +18,7 @@ from notifications.models import (
     pack_keys,
     unpack_keys,
 )
-from notifications.models.origin import origins_of
+from notifications.models.delivery.origin import origins_of
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 

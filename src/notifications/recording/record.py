@@ -24,8 +24,8 @@ from notifications.models import (
     change_scheduled,
     pack_keys,
 )
-from notifications.models.hot import hot
-from notifications.models.hot_rows import Change
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_rows import Change
 from notifications.queue import batches
 from notifications.queue.leases import Held, Lease, NewBatch
 from notifications.recording.contacts import close_dead_contacts

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.models import DigestBucket, DigestItem, FrequencyCount
-from notifications.models.digest import BucketKey, BucketTerms
-from notifications.models.frequency import Claim
-from notifications.models.hot import hot
+from notifications.models.delivery.digest import BucketKey, BucketTerms
+from notifications.models.delivery.frequency import Claim
+from notifications.models.delivery.hot import hot
 from notifications.recording.outcomes import Outcome, trails
 
 Buckets = dict[BucketKey, int]

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from datetime import datetime
 
-from notifications.models.template_usage import TemplateUsage, UsageKey
+from notifications.models.content.template_usage import TemplateUsage, UsageKey
 from notifications.rendering.render import CompiledVersion
 
 _counts: Counter[UsageKey] = Counter()

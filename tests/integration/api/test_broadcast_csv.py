@@ -19,7 +19,7 @@ from notifications.api.response import FileAnswer
 from notifications.features.broadcasts.export import recipients_csv
 from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
-from notifications.models.recipients import insert_recipients
+from notifications.models.sources.recipients import insert_recipients
 from tests.integration.broadcasts.ground import make_broadcast, make_people
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from directory.models import Enrollment, Subject, User
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient, OperatorAction
 from notifications.models.fields import ListsText
-from notifications.models.recipients import insert_recipients
+from notifications.models.sources.recipients import insert_recipients
 from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people
 from tests.integration.factories import make_user
 

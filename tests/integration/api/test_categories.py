@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.models import Category, OperatorAction
-from notifications.models.category import SEEDED
+from notifications.models.content.category import SEEDED
 from tests.integration.api.conftest import send_body
 from tests.integration.factories import make_template
 

@@ -13,7 +13,7 @@ from directory.models import User
 from notifications.features.sending import queries as notification_list
 from notifications.infra import clock
 from notifications.models import Job, Notification, NotificationMessage, change_status
-from notifications.models.batch import DeliveryBatch
+from notifications.models.delivery.batch import DeliveryBatch
 from tests.integration.factories import make_messages, make_template, make_user
 from tests.integration.preferences.conftest import work
 

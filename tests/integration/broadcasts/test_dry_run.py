@@ -23,7 +23,7 @@ from notifications.models import (
     ProviderFlow,
     UserNotificationPreference,
 )
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

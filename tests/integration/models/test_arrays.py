@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
-from notifications.models.hot_postgres import array
+from notifications.models.delivery.hot_postgres import array
 
 TEXTS = ["", "plain", 'quo"te', "back\\slash", "{a,b}", "NULL", "new\nline", "tab\t", "имя", None]
 MOMENT = datetime(2026, 11, 23, 6, 30, 1, 234567, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from notifications.domain.lifecycle import MessageStatus, may_follow
 from notifications.models import NotificationMessage
-from notifications.models.hot import hot
-from notifications.models.hot_rows import Change
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_rows import Change
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db

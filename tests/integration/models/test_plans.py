@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from notifications.models import hot_postgres, recipient_states, recipients
-from notifications.models.hot import hot
-from notifications.models.hot_rows import Change
+from notifications.models.delivery import hot_postgres
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_rows import Change
+from notifications.models.sources import recipient_states, recipients
 
 pytestmark = [
     pytest.mark.django_db,

@@ -11,7 +11,7 @@ from django.db import connection
 
 from notifications.domain.flow import OPEN_US, US, Rate, Tally
 from notifications.models import ChatFlow, ProviderFlow
-from notifications.models.provider_flow import moment
+from notifications.models.providers.provider_flow import moment
 
 pytestmark = pytest.mark.django_db
 FLOWS = ProviderFlow.objects

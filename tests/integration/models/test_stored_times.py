@@ -14,8 +14,8 @@ from notifications.models import (
     NotificationMessage,
     UserNotificationPreference,
 )
-from notifications.models.hot import hot
-from notifications.models.hot_facts import load_circumstances, load_users
+from notifications.models.delivery.hot import hot
+from notifications.models.delivery.hot_facts import load_circumstances, load_users
 from notifications.policy.wishes_text import wishes_of
 from tests.integration.factories import make_messages, make_user
 

@@ -14,7 +14,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.gates import Gates
 from notifications.models import ProviderFlow
-from notifications.models.provider_flow import ChatFlow
+from notifications.models.providers.provider_flow import ChatFlow
 from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.runs import keys_of

@@ -13,7 +13,7 @@ from notifications import spending
 from notifications.domain.messages import Content, SendResult, Verdict
 from notifications.features.operations.metrics import metrics_response
 from notifications.models import NotificationMessage, SmsCharge, SmsSpend
-from notifications.models.sms import Charge
+from notifications.models.providers.sms import Charge
 from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.record import record

@@ -19,7 +19,7 @@ from notifications.models import (
     WorkerProcess,
     unpack_keys,
 )
-from notifications.models.hot import hot
+from notifications.models.delivery.hot import hot
 from notifications.queue import batches, takeover
 from notifications.queue.leases import NewBatch
 from notifications.recording.outcomes import Outcome

@@ -21,7 +21,7 @@ from notifications.models import (
     ScheduledStatus,
     change_scheduled,
 )
-from notifications.models.notification import SCHEDULE_TRANSITIONS
+from notifications.models.delivery.notification import SCHEDULE_TRANSITIONS
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.runs import deliver_rows

@@ -20,7 +20,7 @@ from notifications.models import (
     OperatorAlert,
     StatusEvent,
 )
-from notifications.models.status_webhook import WebhookEndpoint, forget_subscriptions
+from notifications.models.operations.status_webhook import WebhookEndpoint, forget_subscriptions
 from tests.integration.factories import make_messages, make_template
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from notifications.models import (
     NotificationTemplate,
     ProviderFlow,
 )
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches
 from notifications.services import NotificationDeliveryEngine
 from tests.integration.factories import make_messages

@@ -19,7 +19,7 @@ from notifications.models import (
     ProviderFlow,
     UserNotificationPreference,
 )
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.queue.depth import Held, lane_depths

@@ -16,7 +16,7 @@ from django.db import connections
 from notifications.delivery.dkim import read_keys
 from notifications.domain.callers import SYSTEM
 from notifications.models import NotificationMessage
-from notifications.models.provider_flow import ChatFlow
+from notifications.models.providers.provider_flow import ChatFlow
 from notifications.services import NotificationDeliveryEngine, NotificationService
 from notifications.testing.servers import SMTPSink
 from tests.integration.factories import make_template, make_user

@@ -23,7 +23,7 @@ from notifications.models import (
     WebhookEndpoint,
     change_status,
 )
-from notifications.models.status_webhook import LEASE
+from notifications.models.operations.status_webhook import LEASE
 from notifications.testing.loopback import Act
 from notifications.testing.servers import HTTPSink, Reply
 from tests.integration.factories import make_messages

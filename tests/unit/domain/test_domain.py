@@ -20,7 +20,7 @@ from notifications.domain.lifecycle import (
     sources_of,
     state_diagram,
 )
-from notifications.models.batch import pack_keys, unpack_keys
+from notifications.models.delivery.batch import pack_keys, unpack_keys
 from notifications.queue.lanes import Turns
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from notifications.domain.limits import Limit
-from notifications.models.hot_facts import Circumstances
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_facts import Circumstances
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy import facts
 from notifications.policy.facts import SliceFacts, limits_of, message_facts
 from notifications.policy.wishes_text import CategoryTerms

@@ -23,7 +23,7 @@ from kombu.utils.json import dumps, loads
 from notifications.infra import clock, processes, wakeups
 from notifications.infra.database_time import database_time
 from notifications.models import QueuedTask
-from notifications.models.queued_task import ERROR_LENGTH
+from notifications.models.operations.queued_task import ERROR_LENGTH
 
 log = structlog.get_logger("carillon.tasks")
 MOST_TRIES = 3

@@ -12,7 +12,7 @@ from notifications.features.broadcasts.delivery.launch import check_terms, rule_
 from notifications.features.broadcasts.schemas import BroadcastBody, BroadcastChangeBody
 from notifications.intake.fields import Fields
 from notifications.models import Broadcast
-from notifications.models.broadcast import MAX_MESSAGE, default_channels
+from notifications.models.sources.broadcast import MAX_MESSAGE, default_channels
 
 TEXTS = {"title": 200, "delivery": 5, "category": 50, "target_group": 20}
 

@@ -24,7 +24,7 @@ from notifications.features.broadcasts.schemas import (
 from notifications.features.broadcasts.survey import ChannelTally, Survey
 from notifications.infra import clock
 from notifications.models import Broadcast, ProviderFlow
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 from notifications.rendering.sms import sms_length
 
 SECONDS = 40.0

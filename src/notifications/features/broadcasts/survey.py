@@ -14,7 +14,7 @@ from notifications.features.sending.drafts import draft_of
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import Target
 from notifications.models import Broadcast
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Decision, Defer, Digest, Send, decide
 from notifications.policy.facts import SliceFacts, load_facts

@@ -29,7 +29,7 @@ from notifications.infra import clock
 from notifications.infra.bounded_reads import reads_within
 from notifications.infra.database_errors import is_away, is_missing
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
-from notifications.models.provider_flow import now_us
+from notifications.models.providers.provider_flow import now_us
 
 OVERDUE_ALERT = 10_000
 OLDEST_ALERT_S = {Lane.CRITICAL: 5.0, Lane.HIGH: 60.0, Lane.DEFAULT: 60.0, Lane.BULK: 60.0}

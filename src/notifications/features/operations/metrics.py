@@ -29,7 +29,7 @@ from notifications.models import (
     SmsSpend,
     WorkerProcess,
 )
-from notifications.models.provider_flow import moment, now_us
+from notifications.models.providers.provider_flow import moment, now_us
 from notifications.policy.facts import load_stops
 from notifications.queue.depth import Held, lane_depths
 from notifications.spending import day_of

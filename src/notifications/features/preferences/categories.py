@@ -16,7 +16,7 @@ from notifications.features.access.service import missing_scope
 from notifications.features.preferences.category_body import Cap, CategoryAnswer, read_category
 from notifications.infra import clock
 from notifications.models import Category, NotificationTemplate, OperatorAction
-from notifications.models.category import SEEDED
+from notifications.models.content.category import SEEDED
 from notifications.shared_rows import refresh_categories
 
 WRITE_SCOPE = "categories:write"

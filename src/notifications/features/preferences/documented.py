@@ -15,7 +15,7 @@ from notifications.domain.channels import PERSON_CHANNELS, Channel
 from notifications.features.preferences.service import preferences_of
 from notifications.infra import clock
 from notifications.models import default_consent
-from notifications.models.hot_facts import load_circumstances
+from notifications.models.delivery.hot_facts import load_circumstances
 from notifications.policy.decide import MessageFacts, Send, decide
 from notifications.policy.facts import SliceFacts
 from notifications.shared_rows import category_by_key

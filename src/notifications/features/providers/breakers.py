@@ -13,7 +13,7 @@ from notifications.domain.errors import NotFound, Refused
 from notifications.features.providers.service import SCOPE
 from notifications.infra import clock
 from notifications.models import OperatorAction, ProviderFlow
-from notifications.models.provider_flow import moment, now_us
+from notifications.models.providers.provider_flow import moment, now_us
 
 _SECOND_US = 1_000_000
 

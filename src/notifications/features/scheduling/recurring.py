@@ -32,7 +32,7 @@ from notifications.models import (
     SeriesStatus,
     Work,
 )
-from notifications.models.schedule import fields_of_timing, wall_of, wall_text
+from notifications.models.sources.schedule import fields_of_timing, wall_of, wall_text
 
 log = structlog.get_logger("carillon.schedules")
 AHEAD = timedelta(days=1)

@@ -19,7 +19,7 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
-from notifications.models.batch import DeliveryBatch
+from notifications.models.delivery.batch import DeliveryBatch
 from notifications.queue import batches
 
 _PENDING = frozenset({MessageStatus.PENDING})

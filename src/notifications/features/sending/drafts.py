@@ -7,7 +7,7 @@ import msgspec
 from notifications.domain.channels import Channel
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import MAX_ATTEMPTS, Intent, Target
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 
 
 def draft_of(intent: Intent, target: Target, channel: str) -> PendingMessage:

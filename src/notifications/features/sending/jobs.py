@@ -20,7 +20,7 @@ from notifications.features.sending.schemas import (
 )
 from notifications.infra import clock
 from notifications.models import Job, Notification
-from notifications.models.hot import hot
+from notifications.models.delivery.hot import hot
 
 READ, SEND = "notifications:read", "notifications:send"
 BROADCAST = "broadcast"

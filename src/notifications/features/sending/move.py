@@ -21,7 +21,7 @@ from notifications.models import (
     ScheduledStatus,
     change_scheduled,
 )
-from notifications.models.origin import earliest_expiry
+from notifications.models.delivery.origin import earliest_expiry
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 

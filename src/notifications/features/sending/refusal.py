@@ -13,7 +13,7 @@ from notifications.domain.errors import Refused
 from notifications.features.sending.drafts import draft_of
 from notifications.intake.accept import Intent, Target
 from notifications.models import RefusedSend
-from notifications.models.hot_facts import load_circumstances, load_contacts
+from notifications.models.delivery.hot_facts import load_circumstances, load_contacts
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
 from notifications.policy.facts import SliceFacts, message_facts, stranger_address
 from notifications.shared_rows import category_facts

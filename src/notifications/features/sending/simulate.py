@@ -15,7 +15,7 @@ from notifications.features.sending.explain import steps_answer
 from notifications.features.sending.refusal import foresee
 from notifications.features.sending.schemas import StepAnswer
 from notifications.intake.accept import Intent, Target
-from notifications.models.hot_rows import PendingMessage
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import SliceFacts, load_facts

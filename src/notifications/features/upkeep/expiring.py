@@ -15,7 +15,7 @@ from notifications.conf import environment
 from notifications.features.background.items import Items
 from notifications.infra import processes
 from notifications.models import DeliveryBatch, Work
-from notifications.models.hot import hot
+from notifications.models.delivery.hot import hot
 from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.recording.record import record

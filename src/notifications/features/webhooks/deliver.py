@@ -37,8 +37,8 @@ from notifications.models import (
     WebhookEndpoint,
     Work,
 )
-from notifications.models.item_fault import TRIES
-from notifications.models.status_webhook import forget_subscriptions
+from notifications.models.operations.item_fault import TRIES
+from notifications.models.operations.status_webhook import forget_subscriptions
 
 log = structlog.get_logger("carillon.webhooks")
 CALL_S = 15.0

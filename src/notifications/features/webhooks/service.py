@@ -29,7 +29,7 @@ from notifications.features.webhooks.schemas import (
 from notifications.infra import clock
 from notifications.infra.http import AddressRefused, check_url
 from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
-from notifications.models.status_webhook import forget_subscriptions
+from notifications.models.operations.status_webhook import forget_subscriptions
 from notifications.shared_rows import refresh_accounts
 
 SCOPE = "webhooks:write"

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from notifications.domain.errors import LimitExceeded, TemplateFault
 from notifications.infra.clock_bridge import database_now
-from notifications.models.template_stop import TemplateOverrun
+from notifications.models.content.template_stop import TemplateOverrun
 from notifications.rendering.guard import note
 from notifications.rendering.guard.board import (
     ASLEEP,

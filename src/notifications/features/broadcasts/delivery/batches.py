@@ -45,8 +45,8 @@ from notifications.models import (
     change_broadcast_status,
     reserve_keys,
 )
-from notifications.models.recipient_states import take_launch
-from notifications.models.recipients import insert_recipients
+from notifications.models.sources.recipient_states import take_launch
+from notifications.models.sources.recipients import insert_recipients
 from notifications.queue import batches
 
 _PAUSE_S = 0.05

@@ -30,8 +30,8 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
-from notifications.models.recipient_states import take_launch, take_turn
-from notifications.models.recipients import untold
+from notifications.models.sources.recipient_states import take_launch, take_turn
+from notifications.models.sources.recipients import untold
 
 _clearing = Rotation(100)
 _PEOPLE = 2_000

@@ -26,7 +26,7 @@ from notifications.domain.lifecycle import REACHED
 from notifications.features.background.items import Items
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastNews, BroadcastRecipient, Work, unpack_keys
-from notifications.models.recipient_states import (
+from notifications.models.sources.recipient_states import (
     Found,
     Written,
     messages_of,

@@ -36,9 +36,9 @@ from notifications.models import (
     change_broadcast_status,
     reserve_keys,
 )
-from notifications.models.broadcast import MAX_MESSAGE
-from notifications.models.recipient_states import take_launch
-from notifications.models.recipients import Untold, give_keys, insert_recipients, untold
+from notifications.models.sources.broadcast import MAX_MESSAGE
+from notifications.models.sources.recipient_states import take_launch
+from notifications.models.sources.recipients import Untold, give_keys, insert_recipients, untold
 from notifications.shared_rows import category_by_key, category_keys
 
 SNAPSHOT_BATCH = 1_000

@@ -44,7 +44,7 @@ from notifications.models import (
     change_status,
 )
 from notifications.models.fields import one_more
-from notifications.models.recipient_states import take_launch, take_turn
+from notifications.models.sources.recipient_states import take_launch, take_turn
 from notifications.queue import batches
 
 MAX_RETRIES = 3

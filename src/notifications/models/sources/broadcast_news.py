@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from notifications.models.batch import pack_keys
+from notifications.models.delivery.batch import pack_keys
 
 _SOURCE = "broadcast:"
 

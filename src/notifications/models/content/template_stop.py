@@ -13,8 +13,8 @@ import structlog
 from django.db import models, transaction
 
 from notifications.domain.identifiers import parse_key
-from notifications.models.operations import KillSwitch, OperatorAction
-from notifications.models.template import TemplateVersion
+from notifications.models.content.template import TemplateVersion
+from notifications.models.operations.operators import KillSwitch, OperatorAction
 
 log = structlog.get_logger("carillon.rendering")
 OVERRUNS_TO_STOP = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db import models
 
 from notifications.domain.channels import Channel, Lane
-from notifications.models.message import choices_of
+from notifications.models.delivery.message import choices_of
 
 BATCH_SIZE = 500
 

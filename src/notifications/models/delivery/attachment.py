@@ -14,8 +14,8 @@ from notifications.domain.lifecycle import UNSETTLED
 from notifications.domain.messages import Attachment
 from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
 from notifications.infra.kept import KeptBytes
-from notifications.models.message import NotificationMessage
-from notifications.models.operations import DeadLetter
+from notifications.models.delivery.message import NotificationMessage
+from notifications.models.operations.operators import DeadLetter
 
 KEPT = timedelta(days=30)  # after the send is due: as long as sent bodies
 AGAIN = timedelta(days=1)

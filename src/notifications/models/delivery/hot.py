@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from django.db import connection
 
-from notifications.models import hot_postgres, hot_sqlite
-from notifications.models.hot_rows import Change, PendingMessage, Recheck
+from notifications.models.delivery import hot_postgres, hot_sqlite
+from notifications.models.delivery.hot_rows import Change, PendingMessage, Recheck
 
 NOTIFICATIONS = "notifications_notification"
 MESSAGES = "notifications_notificationmessage"

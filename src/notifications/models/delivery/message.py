@@ -18,11 +18,11 @@ from notifications.domain.channels import Channel, Priority
 from notifications.domain.lifecycle import MessageStatus, sources_of
 from notifications.domain.status_events import KIND_OF
 from notifications.infra import clock
-from notifications.models.event import MessageEvent
+from notifications.models.content.template import NotificationTemplate
+from notifications.models.delivery.event import MessageEvent
+from notifications.models.delivery.notification import Notification, system_category
 from notifications.models.fields import MessageKeyField, SealedJSONField
-from notifications.models.notification import Notification, system_category
-from notifications.models.status_webhook import StatusEvent
-from notifications.models.template import NotificationTemplate
+from notifications.models.operations.status_webhook import StatusEvent
 
 
 def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:

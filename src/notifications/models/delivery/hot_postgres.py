@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 
-from notifications.models.hot_rows import (
+from notifications.models.delivery.hot_rows import (
     ATTEMPT_COLUMNS,
     HALTED_SOURCES,
     LOAD_COLUMNS,

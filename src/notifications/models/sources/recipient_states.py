@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from notifications.models import hot_postgres, hot_sqlite
+from notifications.models.delivery import hot_postgres, hot_sqlite
 
 _TURN = 0x42C4  # the class of our advisory locks on who counts a broadcast
 _LAUNCH = 0x42C5  # and of those on who makes its recipients and messages

@@ -14,7 +14,7 @@ from notifications.domain.identifiers import public_id
 from notifications.domain.lifecycle import REACHED, MessageStatus, best_status
 from notifications.domain.messages import ALONG
 from notifications.infra import clock
-from notifications.models.category import Category
+from notifications.models.content.category import Category
 from notifications.models.fields import AliasOfForeignKey, PublicIdField, SealedJSONField
 from notifications.models.keys import reserve_keys
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from django.db.models import Min
 
-from notifications.models.category import Category, CrashPolicy
-from notifications.models.message import NotificationMessage
-from notifications.models.notification import Notification
-from notifications.models.operations import DeadLetter
+from notifications.models.content.category import Category, CrashPolicy
+from notifications.models.delivery.message import NotificationMessage
+from notifications.models.delivery.notification import Notification
+from notifications.models.operations.operators import DeadLetter
 
 
 class Origin(NamedTuple):

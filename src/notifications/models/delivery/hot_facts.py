@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import connection
 
 from directory.models.contact import WRITTEN_TO
-from notifications.models import hot_postgres, hot_sqlite
-from notifications.models.hot_rows import HALTED_SOURCES
+from notifications.models.delivery import hot_postgres, hot_sqlite
+from notifications.models.delivery.hot_rows import HALTED_SOURCES
 
 USER_COLUMNS = (
     "id",

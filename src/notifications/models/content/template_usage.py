@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from django.db import connection, models
 
 from notifications.infra.transactions import impatient_transaction
-from notifications.models.template import TemplateVersion
+from notifications.models.content.template import TemplateVersion
 
 _MARKS = "(%s, %s, %s, %s, %s)"
 _ADD = (

@@ -13,9 +13,9 @@ from django.db.models import Q
 from notifications.domain.recurrence_rule import parse_rule
 from notifications.domain.timing import Misfire, Timing
 from notifications.domain.wall_clock import zone_named
-from notifications.models.category import Category
+from notifications.models.content.category import Category
+from notifications.models.delivery.job import Job
 from notifications.models.fields import SealedJSONField
-from notifications.models.job import Job
 
 WALL = "%Y-%m-%dT%H:%M"
 """How wall-clock times are stored: texts, for a database would take them for instants."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from notifications.models import hot_postgres, hot_sqlite
+from notifications.models.delivery import hot_postgres, hot_sqlite
 
 _COLUMNS = "broadcast_id, recipient_id, notification_id, state, telegram_sent, requeue, retries"
 _INSERT_POSTGRES = (

@@ -1,0 +1,1 @@
+"""What is said: categories, templates and their versions."""

@@ -1,0 +1,1 @@
+"""Notifications, messages and batches, and the hot statements that write them."""

@@ -1,0 +1,1 @@
+"""What people wish and agreed to."""
