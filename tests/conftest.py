@@ -17,8 +17,8 @@ from django.utils import translation
 from hypothesis import settings
 
 from carillon.servers import PostgresServer, RedisServer
-from notifications import shared_rows
 from notifications.delivery.services import use_troubled
+from notifications.engine import shared_rows
 from notifications.features.operations import health_probes
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock

@@ -8,7 +8,7 @@ from carillon.body_limits import body_limit
 from carillon.bridge import Bridge, Limits
 from carillon.refusals import refuse
 from carillon.wsgi import application as wsgi
-from notifications.conf import environment
+from notifications.infra.conf import environment
 
 application = Bridge(
     wsgi,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
-from notifications.conf import environment
+from notifications.infra.conf import environment
 
 ANYBODYS_BYTES = 16_384
 _FOR_STAFF = "/admin/"

@@ -55,8 +55,8 @@ class CarillonCelery(Celery):
 
     def send_task(self, name: str, *args: Any, **options: Any) -> Any:
         """Hands a task to the broker; without one it is written down, and a worker runs it."""
-        from notifications.conf import environment  # noqa: PLC0415 -- Django is ready only now
         from notifications.features.background.queued_tasks import enqueue  # noqa: PLC0415 -- see above
+        from notifications.infra.conf import environment  # noqa: PLC0415 -- Django is ready only now
 
         if environment().redis_url:
             return super().send_task(name, *args, **options)

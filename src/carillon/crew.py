@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import structlog
 
 from notifications.domain.channels import Lane
+from notifications.engine.worker import Worker
 from notifications.features.upkeep.service import Standing
-from notifications.worker import Worker
 
 log = structlog.get_logger("carillon.celery")
 

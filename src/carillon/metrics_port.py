@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import start_http_server
 
-from notifications.conf import environment
+from notifications.infra.conf import environment
 from notifications.infra.telemetry import counters_registry
 
 

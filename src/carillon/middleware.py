@@ -13,8 +13,8 @@ from django.http.response import HttpResponseBase
 from carillon.body_limits import body_limit
 from carillon.security_log import LINK_PATH, REFUSALS, note_refusal
 from notifications.api.errors import BodyTooLarge, problem_response
-from notifications.conf import environment
 from notifications.infra import clock, commits
+from notifications.infra.conf import environment
 
 log = structlog.get_logger("carillon.web")
 

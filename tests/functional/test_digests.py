@@ -36,7 +36,7 @@ from notifications.infra import clock
 from notifications.models import Category, Notification, NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
-from notifications.runs import deliver_rows
+from notifications.engine.runs import deliver_rows
 from notifications.features.upkeep.digests import close_due
 
 me = sys.argv[1]
@@ -72,7 +72,7 @@ from notifications.infra import clock
 from notifications.models import *
 from notifications.policy.facts import DIGEST_SOURCE
 from notifications.queue import batches
-from notifications.runs import deliver_rows
+from notifications.engine.runs import deliver_rows
 from notifications.features.upkeep.digests import close_due
 
 end = [datetime(2030, 5, 2, tzinfo=UTC)]

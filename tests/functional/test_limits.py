@@ -40,7 +40,7 @@ for number in range({MESSAGES * PROCESSES // 20}):
 HAND = """
 import sys
 from notifications.queue import batches
-from notifications.runs import deliver_rows
+from notifications.engine.runs import deliver_rows
 
 while leases := batches.lease(owner=sys.argv[1], lane="default", seconds=60):
     deliver_rows(leases, owner=sys.argv[1])

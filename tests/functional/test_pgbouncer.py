@@ -83,7 +83,7 @@ from django.test import Client
 from carillon.cli import carillon
 from directory.models import User
 from notifications.models import NotificationMessage
-from notifications.worker import Worker
+from notifications.engine.worker import Worker
 
 def run(*words):
     done = CliRunner().invoke(carillon, words)

@@ -53,7 +53,7 @@ from datetime import datetime
 from notifications.domain.channels import Lane
 from notifications.infra import clock
 from notifications.queue import batches
-from notifications.runs import deliver_rows
+from notifications.engine.runs import deliver_rows
 from notifications.features.upkeep.rounds import ScheduleRounds
 from notifications.tasks import process_scheduled_notifications, retry_failed_notifications
 

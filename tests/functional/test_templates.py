@@ -133,7 +133,7 @@ def test_uses_are_counted_by_the_workers_and_told_by_the_command(place: Installa
     assert sent.returncode == 0, sent.stderr
     place.python(
         "import asyncio\n"
-        "from notifications.worker import Worker\n"
+        "from notifications.engine.worker import Worker\n"
         "asyncio.run(Worker().main(once=True))\n"
     )
 

@@ -10,18 +10,19 @@ from types import SimpleNamespace
 import pytest
 from django.db import DataError, OperationalError
 
-from notifications import flights, recorder
 from notifications.domain.channels import Lane
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
-from notifications.flights import Desk
+from notifications.engine import dispatcher as flights
+from notifications.engine import recorder
+from notifications.engine.dispatcher import Desk
+from notifications.engine.recorder import Recorder
+from notifications.engine.slices import Ready
 from notifications.queue import batches
 from notifications.queue.leases import Lease
-from notifications.recorder import Recorder
 from notifications.recording.evidence import settle_doubt
 from notifications.recording.outcomes import Outcome
 from notifications.recording.record import Recording, run, was_committed
-from notifications.slices import Ready
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 PLACE = (Lane.DEFAULT, "email")
@@ -339,7 +340,7 @@ async def test_an_answer_that_our_code_cannot_settle_is_recorded_as_far_as_it_is
     def stumble(*_args, **_more):
         raise KeyError("a fault of ours")
 
-    monkeypatch.setattr("notifications.settlement.settle", stumble)
+    monkeypatch.setattr("notifications.engine.settlement.settle", stumble)
     ledger = Ledger()
     desk = Desk(owner="w", database=ledger, ledger=ledger, handover=Breaking())
     items = [in_flight(n) for n in range(3)]

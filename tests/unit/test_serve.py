@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from carillon.cli import processes, serve
 from carillon.cli.serve import Child
-from notifications.watchdog import EXIT_CODE
+from notifications.engine.watchdog import EXIT_CODE
 from tests.architecture.test_budgets import ROOT
 
 

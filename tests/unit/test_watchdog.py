@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from notifications import watchdog as module
 from notifications.domain.channels import Lane
+from notifications.engine import watchdog as module
+from notifications.engine.watchdog import EXIT_CODE, STUCK_S, Doing, Watchdog
 from notifications.infra import clock
-from notifications.watchdog import EXIT_CODE, STUCK_S, Doing, Watchdog
 
 BUSY = Doing(runs=1, waiting=0, calls=[], closed_channels={})
 IDLE = Doing(runs=0, waiting=0, calls=[], closed_channels={})

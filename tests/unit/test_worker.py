@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from notifications import worker as module
+from notifications.engine import worker as module
+from notifications.engine.worker import Worker
 from notifications.infra import clock
-from notifications.worker import Worker
 
 
 class Looking(Worker):

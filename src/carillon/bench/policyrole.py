@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from directory.models import User
+from notifications.engine.path import facts_of, terms_of
 from notifications.infra import clock
 from notifications.models import (
     NotificationCategoryPreference,
@@ -16,7 +17,6 @@ from notifications.models import (
 )
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.pipeline import facts_of, terms_of
 from notifications.policy import wishes_text
 from notifications.policy.decide import decide
 from notifications.policy.facts import load_facts

@@ -40,6 +40,7 @@ from notifications.delivery import base, handover  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.domain.messages import OutboundMessage, SendResult  # noqa: E402
+from notifications.engine.worker import Worker  # noqa: E402
 from notifications.features.sending.service import NotificationService  # noqa: E402
 from notifications.features.templates.proving import prove_due  # noqa: E402
 from notifications.infra import clock  # noqa: E402
@@ -52,7 +53,6 @@ from notifications.models import (  # noqa: E402
     NotificationTemplate,
     unpack_keys,
 )
-from notifications.worker import Worker  # noqa: E402
 
 TEMPLATE = "bench.payment"
 BULK = 10_000

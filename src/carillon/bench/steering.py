@@ -19,6 +19,7 @@ from directory.models import ContactPoint, Group, GroupMembership, User
 from notifications.domain.broadcast_lifecycle import OVER, RecipientState
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.worker import Worker
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.delivery.launch import carry_on
 from notifications.features.broadcasts.delivery.upkeep import check_counts, keep_broadcasts
@@ -32,7 +33,6 @@ from notifications.models import (
     NotificationMessage,
     change_status,
 )
-from notifications.worker import Worker
 
 _AT_ONCE = 5_000
 _TICK_S = 0.2

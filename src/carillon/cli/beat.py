@@ -15,7 +15,7 @@ def command() -> None:
     setup_django()
     warn_of_misspelt()
     from carillon.celery import app
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     if not environment().redis_url:
         raise click.ClickException(

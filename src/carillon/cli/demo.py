@@ -24,7 +24,7 @@ def command(quiet: bool, force: bool) -> None:
 
 def refuse_in_production(*, force: bool) -> None:
     """Raises click.ClickException in production, where made-up people are not wanted."""
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     if environment().production and not force:
         raise click.ClickException(
@@ -35,9 +35,9 @@ def refuse_in_production(*, force: bool) -> None:
 
 def load_demo(*, quiet: bool) -> None:
     """Loads what is missing of the demo data, and prints a generated password once."""
-    from notifications.conf import environment
     from notifications.features.access.administrators import check_password
     from notifications.features.operations.demo import DemoService
+    from notifications.infra.conf import environment
 
     password = environment().admin_password
     if password and environment().production:

@@ -91,7 +91,7 @@ def _time_outs() -> Finding:
 
 
 def _email() -> Finding:
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     chosen = environment()
     if "smtp" not in chosen.email_provider:
@@ -151,7 +151,7 @@ def _examine() -> Iterator[Finding]:
     asked."""
     from django.db import DatabaseError, InterfaceError
 
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     asked = True
     for finding in _health():

@@ -61,7 +61,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         click.ClickException: the address is taken, not allowed, or not this machine's.
     """
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     return _told(host, port, lambda: listening_socket(host, port, environment().data_dir.resolve()))
 

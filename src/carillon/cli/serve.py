@@ -163,8 +163,8 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     from django.core.management import call_command
     from django.db import connections
 
-    from notifications.conf import environment
     from notifications.features.upkeep.digests import digest_template
+    from notifications.infra.conf import environment
 
     if demo:
         refuse_in_production(force=force)

@@ -41,7 +41,7 @@ def command(host: str, port: int) -> None:
     from carillon.http_bounds import Bounds, bounded
     from carillon.listening import Handover, place_of
     from carillon.web_server import WebServer
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     listener = listen(host, port)
     place = place_of(host, port, environment().data_dir.resolve())

@@ -29,7 +29,7 @@ def command(lanes: str, concurrency: int) -> None:
     keep_metrics_in_files()
     setup_django()
     warn_of_misspelt()
-    from notifications.conf import environment
+    from notifications.infra.conf import environment
 
     chosen = [word.strip() for word in lanes.split(",") if word.strip()] or list(Lane)
     unknown = [word for word in chosen if word not in list(Lane)]
@@ -56,9 +56,9 @@ def _run_plain(lanes: list[Lane]) -> None:
     from django.db import connection
 
     from carillon.metrics_port import serve_metrics
+    from notifications.engine.worker import Worker
     from notifications.features.upkeep.service import Standing
     from notifications.rendering.versions import precompile
-    from notifications.worker import Worker
 
     serve_metrics()
     worker = Worker(lanes=lanes)

@@ -6,13 +6,13 @@ import msgspec
 
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Query, Route
-from notifications.conf import environment
 from notifications.features.receipts.inbound_sms import InboundSmsAnswer, InboundSmsService
 from notifications.features.receipts.service import (
     CallbackAnswer,
     CallbackService,
     StoredCallbackAnswer,
 )
+from notifications.infra.conf import environment
 
 
 class CallbackList(msgspec.Struct, kw_only=True):

@@ -8,9 +8,9 @@ from rest_framework.request import Request
 
 from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest, Auth, Route
-from notifications.conf import environment
 from notifications.features.access.authentication import Unauthenticated
 from notifications.features.operations.health import HEALTHY, HealthAnswer, health, readiness
+from notifications.infra.conf import environment
 
 
 class LiveAnswer(msgspec.Struct, kw_only=True):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from notifications.conf import environment
 from notifications.delivery.stored_settings import completed, faults_of
 from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
+from notifications.infra.conf import environment
 
 if TYPE_CHECKING:
-    from notifications.conf import Environment
+    from notifications.infra.conf import Environment
 
 _CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
 _SECRET_WORDS = (*("secret", "password", "token", "private_key", "settings", "credentials"),)

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
-from notifications.conf import environment
+from notifications.infra.conf import environment
 from notifications.infra.crypto import sign_text
 
 _PURPOSE = "callback"

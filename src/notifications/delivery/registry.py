@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from notifications.conf import environment, push_carriers
 from notifications.delivery.base import NotificationChannelProvider
 from notifications.delivery.callbacks.base import CallbackReader
 from notifications.domain.channels import Channel
+from notifications.infra.conf import environment, push_carriers
 
 _ROOT = "notifications.delivery.providers"
 

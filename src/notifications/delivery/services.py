@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels, provider_class
 from notifications.domain.channels import Channel
 from notifications.domain.flow import Rate, rate_of
 from notifications.infra import clock
+from notifications.infra.conf import environment
 
 _held: dict[str, float] = {}
 _troubled: frozenset[str] = frozenset()

@@ -14,15 +14,15 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from notifications.conf import environment
 from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
-from notifications.flights import Desk
+from notifications.engine.dispatcher import Desk
+from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.models import WorkerProcess
 from notifications.queue import batches
 from notifications.queue.leases import Lease
-from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 
 _RENEWALS = 3  # in the time of a lease
 

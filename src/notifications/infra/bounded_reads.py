@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from notifications.conf import environment
 from notifications.infra import clock
+from notifications.infra.conf import environment
 
 _INSTRUCTIONS = 20_000  # of SQLite's machine between two looks at the clock: some 0.2 ms
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from django.http import HttpRequest
 
-from notifications.conf import environment
+from notifications.infra.conf import environment
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

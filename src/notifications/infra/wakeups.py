@@ -18,8 +18,8 @@ import structlog
 from celery import current_app
 from django.db import transaction
 
-from notifications.conf import environment
 from notifications.infra import clock, ports
+from notifications.infra.conf import environment
 
 log = structlog.get_logger("carillon.wakeups")
 DELIVER_TASK = "notifications.tasks.deliver"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.conf import environment
 from notifications.domain.messages import TYPE_PARAMETER, Attachment
+from notifications.infra.conf import environment
 from notifications.intake.fields import Fields
 
 MAX_ATTACHMENTS = 10

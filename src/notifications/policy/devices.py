@@ -6,8 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from notifications.conf import push_carriers
 from notifications.domain.messages import Target, Verdict
+from notifications.infra.conf import push_carriers
 from notifications.models.delivery.hot_facts import DeviceRow, load_devices, load_tried, unique
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact

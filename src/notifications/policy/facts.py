@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from directory.models import normalise_address
-from notifications.conf import environment
 from notifications.domain.channels import (
     ADDRESS_CHANNELS,
     CONTACT_KIND_OF_CHANNEL,
@@ -20,6 +19,7 @@ from notifications.domain.channels import (
 )
 from notifications.domain.limits import Limit, caps_of, is_spent, limits_of_options, unpack_entries
 from notifications.infra.clock import epoch_ms
+from notifications.infra.conf import environment
 from notifications.infra.crypto import unseal_json
 from notifications.infra.phone_numbers import country_of
 from notifications.models.delivery import hot_facts

@@ -18,11 +18,11 @@ from django.db import transaction
 from django.db.models import Count, F, Value
 from django.db.models.functions import Coalesce
 
-from notifications.conf import environment
 from notifications.domain import counts
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, processes, telemetry
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import is_away
 from notifications.models import (
     BroadcastNews,

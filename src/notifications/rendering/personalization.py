@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.conf import environment
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.rendering.render import UserFacts, user_context
 
 _UNSAID = {"locale": "en", "timezone": "UTC", "subscription_tier": "free", "role": ""}

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 from django.db import DatabaseError
 
-from notifications.conf import environment
 from notifications.domain.errors import NotFound, TemplateFault
+from notifications.infra.conf import environment
 from notifications.models import NotificationTemplate, TemplateVersion, pins_of
 from notifications.rendering.defaults import Defaults
 from notifications.rendering.release import WANTED, failed, release

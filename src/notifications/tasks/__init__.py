@@ -1,4 +1,4 @@
-"""Celery's tasks, by documented names. Bodies are a line or two: the work is in services."""
+"""Celery's tasks, by documented names. Bodies are a line or two: the work is in features."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from notifications.api.errors import (
     status_of,
     title_of,
 )
-from notifications.conf import environment
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest, NotFound, Refused
+from notifications.infra.conf import environment
 
 
 class Broken(CarillonError):

@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from notifications.conf import environment
 from notifications.domain.errors import InvalidRequest, Refused
 from notifications.features.receipts.inbound_sms import InboundSmsService
 from notifications.infra import clock
+from notifications.infra.conf import environment
 
 
 @csrf_exempt

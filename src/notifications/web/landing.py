@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from notifications.conf import environment
+from notifications.infra.conf import environment
 
 LINKS = (
     ("/outbox/", "Outbox", "what the sandbox providers would have sent"),

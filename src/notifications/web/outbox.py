@@ -17,9 +17,9 @@ from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.identifiers import parse_key
+from notifications.infra.conf import environment
 from notifications.models import SandboxMessage
 
 PAGE_SIZE = 20

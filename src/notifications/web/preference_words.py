@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
 
-from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.preferences import DigestFrequency
+from notifications.infra.conf import environment
 
 CHANNELS = {
     Channel.PUSH: pgettext_lazy("channel", "Push"),

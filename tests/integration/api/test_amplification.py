@@ -10,9 +10,9 @@ from rest_framework.test import APIClient
 from carillon.body_limits import ANYBODYS_BYTES, body_limit
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
-from notifications.conf import environment
 from notifications.domain.errors import MOST_ERRORS
 from notifications.features.templates.schemas import TemplateBody
+from notifications.infra.conf import environment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once, pytest.mark.usefixtures("template")]
 WRITING = [r for r in ROUTES if r.body is not None and not r.reads_body and r.auth is Auth.CALLER]

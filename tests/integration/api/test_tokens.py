@@ -19,9 +19,9 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from directory.models import User
-from notifications.conf import environment
 from notifications.features.access.authentication import issue_tokens
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import ApiKey
 from tests.integration.api.conftest import KeyClient, bearer
 from tests.integration.factories import make_user

@@ -7,6 +7,7 @@ from typing import Any
 
 from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import launch as broadcast_launch
 from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
 from notifications.infra import clock
@@ -19,7 +20,6 @@ from notifications.models import (
     change_status,
 )
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 
 
 def make_broadcast(**values: Any) -> Broadcast:

@@ -9,6 +9,7 @@ import pytest
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.delivery import launch as broadcast_launch
 from notifications.infra import clock
@@ -21,7 +22,6 @@ from notifications.models import (
 )
 from notifications.policy.facts import load_stops
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

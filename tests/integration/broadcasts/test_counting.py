@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import fold as broadcast_fold
 from notifications.features.broadcasts.delivery.fold import fold_news, reconcile, recount
 from notifications.features.broadcasts.delivery.upkeep import check_counts
@@ -23,7 +24,6 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from tests.integration.broadcasts.ground import (
     deliver,
     keep,

@@ -9,7 +9,7 @@ import pytest
 
 from directory.audiences import Audience
 from directory.models import ContactPoint, Device, Suppression, User
-from notifications import shared_rows
+from notifications.engine import shared_rows
 from notifications.features.broadcasts.dry_run import dry_run
 from notifications.infra import clock
 from notifications.models import (

@@ -7,6 +7,9 @@ import pytest
 from directory.models import ContactPoint, User
 from notifications.domain.messages import SendResult, Verdict
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import deliver_rows, keys_of
+from notifications.engine.settlement import settle
 from notifications.features.broadcasts import actions
 from notifications.infra import clock
 from notifications.models import (
@@ -16,12 +19,9 @@ from notifications.models import (
     Notification,
     NotificationMessage,
 )
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
-from notifications.runs import deliver_rows, keys_of
-from notifications.settlement import settle
 from tests.integration.broadcasts.ground import keep, launch, make_broadcast, make_people, states
 
 pytestmark = pytest.mark.django_db

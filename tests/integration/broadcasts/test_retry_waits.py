@@ -11,6 +11,7 @@ import pytest
 from notifications.broadcast_batch import BroadcastBatchProcessor
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine.settlement import settle
 from notifications.features.broadcasts.delivery import fold as broadcast_fold
 from notifications.features.broadcasts.queries import list_page
 from notifications.infra import clock
@@ -21,7 +22,6 @@ from notifications.models import (
     NotificationMessage,
 )
 from notifications.services.broadcast import BroadcastService, send_broadcast_async
-from notifications.settlement import settle
 from tests.integration.broadcasts.ground import (
     keep,
     launch,
@@ -47,7 +47,7 @@ def failed_broadcast() -> Broadcast:
 
 def waits(frozen: Any, seconds: tuple[float, ...]) -> None:
     """Each try fails; the next one comes after so many seconds, and none after the last."""
-    with patch("notifications.settlement.settle", fails):
+    with patch("notifications.engine.settlement.settle", fails):
         for pause in seconds:
             assert work() == 1
             message = NotificationMessage.objects.get()

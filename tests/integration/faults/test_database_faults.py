@@ -11,11 +11,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
 
-from notifications import recorder, runs, worker
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine import recorder, runs, worker
+from notifications.engine.worker import Worker
 from notifications.models import DeadLetter, DeliveryBatch, MessageEvent, NotificationMessage
 from notifications.queue import heartbeat
-from notifications.worker import Worker
 from tests.integration.factories import make_messages, make_user
 from tests.integration.faults.injection import Faults, install
 

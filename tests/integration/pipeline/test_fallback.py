@@ -12,14 +12,14 @@ from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
 from notifications.domain.messages import SendResult, Verdict
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import deliver_rows, keys_of
+from notifications.engine.settlement import settle
 from notifications.models import DeliveryBatch, Notification, NotificationMessage
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
-from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService
-from notifications.settlement import settle
 from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db

@@ -12,13 +12,13 @@ from notifications.delivery import services
 from notifications.delivery.services import hold, service_of
 from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
-from notifications.gates import Gates
+from notifications.engine.gates import Gates
+from notifications.engine.path import prepare
+from notifications.engine.runs import keys_of
+from notifications.engine.settlement import settle
 from notifications.models import ProviderFlow
 from notifications.models.providers.provider_flow import ChatFlow
-from notifications.pipeline import prepare
 from notifications.queue import batches
-from notifications.runs import keys_of
-from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db

@@ -11,6 +11,9 @@ from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import deliver_rows, keys_of
+from notifications.engine.settlement import settle
 from notifications.models import (
     Category,
     DeadLetter,
@@ -21,13 +24,10 @@ from notifications.models import (
     NotificationMessage,
     SandboxMessage,
 )
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches, takeover
 from notifications.recording.evidence import settle_doubt
 from notifications.recording.record import Recording, record, run, was_committed
-from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService, OperationsService
-from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_template, make_user
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from django.db import DataError, OperationalError
 
-from notifications import pipeline, runs, settlement
+from notifications.engine import path as pipeline
+from notifications.engine import runs, settlement
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import bury, deliver_rows, keys_of
 from notifications.features.sending.deliver_now import NotificationDeliveryEngine
 from notifications.models import (
     DeadLetter,
@@ -17,12 +20,10 @@ from notifications.models import (
     NotificationMessage,
     unpack_keys,
 )
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.recording import record as recording
 from notifications.recording.poison import record_poison
-from notifications.runs import bury, deliver_rows, keys_of
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db

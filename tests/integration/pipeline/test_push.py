@@ -15,13 +15,13 @@ from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, answer_of
 from notifications.delivery.handover import Handover
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import keys_of
+from notifications.engine.settlement import settle
 from notifications.models import DeadLetter, DeliveryAttempt, KillSwitch, NotificationMessage
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
 from notifications.recording.record import record
-from notifications.runs import keys_of
-from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db

@@ -10,10 +10,10 @@ from django.db import connection
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import keys_of
 from notifications.models import NotificationMessage
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
-from notifications.runs import keys_of
 from notifications.services import NotificationService
 from tests.integration.factories import make_messages
 

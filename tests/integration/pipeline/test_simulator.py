@@ -10,14 +10,14 @@ from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.handover import Handover
 from notifications.delivery.providers.email.smtp import SMTPEmailProvider
 from notifications.domain.callers import SYSTEM, Caller
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import deliver_rows, keys_of
+from notifications.engine.settlement import settle
 from notifications.features.receipts.apply import apply_due
 from notifications.models import DeadLetter, DeliveryAttempt, NotificationMessage
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.record import record
-from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService
-from notifications.settlement import settle
 from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db

@@ -9,16 +9,16 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import connection
 
-from notifications import spending
 from notifications.domain.messages import Content, SendResult, Verdict
+from notifications.engine import spending
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import keys_of
+from notifications.engine.settlement import settle
 from notifications.features.operations.metrics import metrics_response
 from notifications.models import NotificationMessage, SmsCharge, SmsSpend
 from notifications.models.providers.sms import Charge
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.record import record
-from notifications.runs import keys_of
-from notifications.settlement import settle
 from tests.integration.factories import make_messages, make_willing_user
 
 pytestmark = pytest.mark.django_db

@@ -13,6 +13,8 @@ from directory.importing import import_users
 from directory.models import ContactPoint, Suppression, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.path import journal, prepare
+from notifications.engine.runs import deliver_rows, keys_of
 from notifications.features.people.imports import import_file
 from notifications.features.people.relations import SuppressionService
 from notifications.features.people.service import UserService
@@ -20,10 +22,8 @@ from notifications.features.preferences.link_holders import point_of
 from notifications.features.preferences.service import PreferenceService
 from notifications.infra.links import address_mark
 from notifications.models import NotificationMessage, SandboxMessage, UserNotificationPreference
-from notifications.pipeline import journal, prepare
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
-from notifications.runs import deliver_rows, keys_of
 from notifications.services import NotificationService
 from tests.integration.factories import make_template, make_user
 

@@ -12,12 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from carillon.postgres.session import Session
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
+from notifications.engine.runs import deliver_rows
 from notifications.models import KillSwitch, TemplateVersion, UserNotificationPreference
 from notifications.queue import batches
 from notifications.rendering import versions
 from notifications.rendering.guard.guard import Guard
 from notifications.rendering.release import release
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
 from tests.integration.factories import make_template, make_user
 
@@ -32,7 +32,7 @@ but never one a message."""
 def _guard(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Renders are watched, as they are in a worker."""
     made = Guard()
-    monkeypatch.setattr("notifications.pipeline.GUARD", made)
+    monkeypatch.setattr("notifications.engine.path.GUARD", made)
     with made.running():
         yield
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from notifications.domain.callers import SYSTEM, Caller
+from notifications.engine.runs import deliver_rows
 from notifications.models import NotificationMessage
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
 
 LANES = ("critical", "high", "default", "bulk")

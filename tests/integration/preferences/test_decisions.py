@@ -9,6 +9,8 @@ import pytest
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused
+from notifications.engine.path import journal, prepare, terms_of
+from notifications.engine.runs import keys_of
 from notifications.features.preferences.service import PreferenceService
 from notifications.models import (
     Category,
@@ -20,10 +22,8 @@ from notifications.models import (
     SandboxMessage,
     UserNotificationPreference,
 )
-from notifications.pipeline import journal, prepare, terms_of
 from notifications.policy.facts import load_facts
 from notifications.queue import batches
-from notifications.runs import keys_of
 from notifications.services import NotificationService
 from tests.integration.factories import make_messages, make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import events, message, send, work

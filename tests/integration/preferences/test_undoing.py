@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from directory.models import ContactPoint, User
+from notifications.engine.shared_rows import refresh_categories
 from notifications.features.preferences.consents import ConsentService
 from notifications.features.preferences.service import PreferenceService, preferences_of
 from notifications.features.preferences.unsubscribe import link_caller
@@ -19,7 +20,6 @@ from notifications.models import (
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from notifications.shared_rows import refresh_categories
 from tests.integration.factories import make_willing_user
 
 pytestmark = pytest.mark.django_db

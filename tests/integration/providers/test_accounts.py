@@ -12,9 +12,9 @@ from notifications.delivery.accounts import account, version_of
 from notifications.delivery.handover import Handover
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest, NotFound
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.providers.service import ProviderService, browser_key
 from notifications.models import OperatorAction, ProviderConfig
-from notifications.shared_rows import refresh_accounts
 from notifications.testing.servers import HTTPSink, Reply
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,11 @@ import pytest
 from django.db import connection, transaction
 
 from notifications.domain.channels import Lane
+from notifications.engine.runs import deliver_rows
 from notifications.infra import clock, clock_bridge, processes
 from notifications.models import DeliveryBatch, NotificationMessage, WorkerProcess
 from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches, takeover
-from notifications.runs import deliver_rows
 from tests.integration.factories import make_messages
 
 pytestmark = [

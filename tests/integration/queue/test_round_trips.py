@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 
 from carillon.postgres.session import Session
-from notifications import worker
+from notifications.engine import worker
+from notifications.engine.worker import Worker
 from notifications.models import NotificationMessage
-from notifications.worker import Worker
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db(transaction=True)

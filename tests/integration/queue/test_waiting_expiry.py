@@ -10,11 +10,11 @@ import pytest
 from directory.models import ContactPoint
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
+from notifications.engine.runs import deliver_rows
 from notifications.features.sending.move import enqueue
 from notifications.features.upkeep.expiring import expire_waiting
 from notifications.models import DeliveryBatch, KillSwitch, Notification, NotificationMessage
 from notifications.queue import batches, takeover
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
 from tests.integration.factories import make_messages, make_template, make_user
 

@@ -9,10 +9,10 @@ from unittest.mock import patch
 import pytest
 
 from notifications.domain.messages import SendResult, Verdict
+from notifications.engine.settlement import settle
 from notifications.infra import clock
 from notifications.models import Notification, NotificationMessage
 from notifications.scheduler import NotificationScheduler
-from notifications.settlement import settle
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 
@@ -28,7 +28,7 @@ def test_retries_come_after_five_ten_and_twenty_minutes(frozen: Any) -> None:
     (key,) = NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
     frozen.forward(3600)
 
-    with patch("notifications.settlement.settle", fails):
+    with patch("notifications.engine.settlement.settle", fails):
         for minutes in (5, 10, 20):
             assert work() == 1
             message = NotificationMessage.objects.get()
@@ -50,7 +50,7 @@ def test_the_task_tries_once_and_leaves_the_rest_to_the_rows(frozen: Any) -> Non
     at = clock.now() + timedelta(hours=1)
     (key,) = NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
 
-    with patch("notifications.settlement.settle", fails):
+    with patch("notifications.engine.settlement.settle", fails):
         assert NotificationScheduler().send_scheduled_notification(key) is False
 
     assert NotificationMessage.objects.get().scheduled_at == clock.now() + timedelta(minutes=5)

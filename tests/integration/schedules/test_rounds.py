@@ -11,12 +11,12 @@ from celery.schedules import crontab
 
 from carillon.celery import app
 from notifications import tasks
+from notifications.engine.worker import Worker
 from notifications.features.upkeep import rounds as schedule_rounds
 from notifications.features.upkeep.rounds import ScheduleRounds
 from notifications.infra import clock
 from notifications.queue import batches
 from notifications.scheduler import NotificationScheduler
-from notifications.worker import Worker
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

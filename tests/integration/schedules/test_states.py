@@ -13,6 +13,7 @@ from django.db import connection
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.errors import CarillonError
+from notifications.engine.runs import deliver_rows
 from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import (
@@ -24,7 +25,6 @@ from notifications.models import (
 from notifications.models.delivery.notification import SCHEDULE_TRANSITIONS
 from notifications.queue import batches
 from notifications.queue.leases import Lease
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
 from tests.integration.factories import make_user
 

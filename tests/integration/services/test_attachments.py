@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
+from notifications.engine.runs import deliver_rows
+from notifications.engine.shared_rows import forget
 from notifications.features.upkeep.maintenance import maintain
 from notifications.models import (
     DeadLetter,
@@ -20,9 +22,7 @@ from notifications.models import (
     attachments_of,
 )
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
-from notifications.shared_rows import forget
 from notifications.web.outbox import _shown
 from tests.integration.factories import make_template, make_user
 

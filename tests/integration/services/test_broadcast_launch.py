@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from directory.models import Group, GroupMembership, User
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound
+from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import launch as launching
 from notifications.features.broadcasts.delivery.rounds import carry_on_launches
 from notifications.infra import clock
@@ -27,7 +28,6 @@ from notifications.models import (
     change_broadcast_status,
 )
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

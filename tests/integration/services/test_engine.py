@@ -17,7 +17,7 @@ from directory.models import User
 from notifications.delivery.services import use_troubled
 from notifications.domain.errors import Conflict
 from notifications.domain.flow import US
-from notifications.flights import Desk
+from notifications.engine.dispatcher import Desk
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,

@@ -11,6 +11,8 @@ import pytest
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
+from notifications.engine.path import prepare
+from notifications.engine.runs import deliver_rows, row_outcome
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
@@ -20,11 +22,9 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.models.providers.provider_flow import now_us
-from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.queue.depth import Held, lane_depths
 from notifications.recording.record import record
-from notifications.runs import deliver_rows, row_outcome
 from notifications.services import NotificationService
 from tests.integration.factories import make_messages, make_template, make_user
 

@@ -10,11 +10,11 @@ from twilio.request_validator import RequestValidator
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Refused
+from notifications.engine.runs import deliver_rows
 from notifications.features.receipts.inbound_sms import InboundSmsService
 from notifications.models import ConsentRecord, InboundSms, NotificationMessage
 from notifications.queue import batches
 from notifications.recording.contacts import close_contact
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService
 from tests.integration.factories import make_template, make_willing_user
 

@@ -7,6 +7,7 @@ import pytest
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
+from notifications.engine.runs import deliver_rows
 from notifications.models import (
     DeadLetter,
     DeliveryBatch,
@@ -16,7 +17,6 @@ from notifications.models import (
     OperatorAction,
 )
 from notifications.queue import batches
-from notifications.runs import deliver_rows
 from notifications.services import NotificationService, OperationsService
 from tests.integration.factories import make_messages, make_template, make_user
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from carillon.middleware import RequestMiddleware
-from notifications.conf import environment
+from notifications.infra.conf import environment
 
 
 def passed(request: HttpRequest, seen: dict[str, Any] | None = None) -> Any:

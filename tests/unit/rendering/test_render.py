@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from notifications.conf import environment
 from notifications.domain.errors import TemplateFault
+from notifications.infra.conf import environment
 from notifications.rendering import PersonalizationService
 from notifications.rendering.render import (
     CompiledVersion,

@@ -13,7 +13,6 @@ from anymail.exceptions import AnymailNotSupportedWarning
 from django.core.handlers.wsgi import WSGIRequest
 from django.utils.module_loading import import_string
 
-from notifications.conf import environment
 from notifications.delivery.accounts import account
 from notifications.delivery.callbacks.base import (
     CallbackReader,
@@ -26,6 +25,7 @@ from notifications.delivery.mail_services import SERVICES, MailService, service_
 from notifications.delivery.standard_webhooks import UnusableSecret, is_signed, signing_key
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
+from notifications.infra.conf import environment
 
 _KINDS = {
     "sent": ReceiptKind.SENT,

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from notifications.conf import environment
 from notifications.delivery.accounts import account
 from notifications.delivery.callback_urls import reference_in
 from notifications.delivery.callbacks.base import (
@@ -23,6 +22,7 @@ from notifications.delivery.callbacks.base import (
     IncomingCall,
 )
 from notifications.domain.receipts import Receipt, ReceiptKind
+from notifications.infra.conf import environment
 
 _KINDS = {
     "sent": ReceiptKind.SENT,

@@ -20,11 +20,11 @@ from jwt import PyJWK, PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
 
 from directory.models import User
-from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
 from notifications.features.access.throttles import guard_sign_in
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.crypto import secret_hash
 from notifications.models import SCOPES, ApiKey, PersonToken
 

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from django.db import OperationalError, connection, transaction
 
-from notifications.conf import environment
 from notifications.domain.errors import Conflict
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import sqlstate
 from notifications.models import IdempotencyKey
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from django.db import transaction
 
-from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
 from notifications.infra.client_address import network_of
+from notifications.infra.conf import environment
 from notifications.infra.crypto import blind_index
 from notifications.models import ThrottleCount
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from directory.audiences import Audience
-from notifications.conf import environment
 from notifications.delivery.services import rate_for
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE
 from notifications.domain.flow import US
@@ -23,6 +22,7 @@ from notifications.features.broadcasts.schemas import (
 )
 from notifications.features.broadcasts.survey import ChannelTally, Survey
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import Broadcast, ProviderFlow
 from notifications.models.providers.provider_flow import now_us
 from notifications.rendering.sms import sms_length

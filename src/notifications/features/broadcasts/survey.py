@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifications.delivery.registry import provider_keys_for
+from notifications.engine.content import content_of
+from notifications.engine.path import facts_of, route, terms_of
 from notifications.features.broadcasts.delivery.launch import intent_of
 from notifications.features.sending.drafts import draft_of
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import Target
 from notifications.models import Broadcast
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Decision, Defer, Digest, Send, decide
 from notifications.policy.facts import SliceFacts, load_facts
-from notifications.wording import content_of
 
 SAMPLES = 3
 

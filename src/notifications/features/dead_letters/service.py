@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from directory.moments import check_moment
-from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.lifecycle import MessageStatus
@@ -19,6 +18,7 @@ from notifications.domain.status_events import DEAD_LETTERS_ALERT
 from notifications.features.access.service import check_operator
 from notifications.features.operations.service import OperationsService
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import (
     BroadcastNews,
     DeadLetter,

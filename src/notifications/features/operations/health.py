@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels
 from notifications.domain.channels import Lane
 from notifications.features.background.loops import failing_reason, no_beat_reason, silent_reason
@@ -27,6 +26,7 @@ from notifications.features.operations.metrics import (
 )
 from notifications.infra import clock
 from notifications.infra.bounded_reads import reads_within
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import is_away, is_missing
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.providers.provider_flow import now_us

@@ -10,15 +10,16 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 from prometheus_client.core import GaugeMetricFamily
 
-from notifications.conf import environment
 from notifications.delivery.registry import chosen_channels
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.channels import Lane
 from notifications.domain.sms import MICROS
+from notifications.engine.spending import day_of
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.infra import clock, telemetry
 from notifications.infra.bounded_reads import reads_within
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import is_away
 from notifications.models import (
     Broadcast,
@@ -32,7 +33,6 @@ from notifications.models import (
 from notifications.models.providers.provider_flow import moment, now_us
 from notifications.policy.facts import load_stops
 from notifications.queue.depth import Held, lane_depths
-from notifications.spending import day_of
 
 log = structlog.get_logger("carillon.metrics")
 _READ_S = 1.5

@@ -14,7 +14,6 @@ from django.db import IntegrityError, transaction
 
 from directory.models import AddressProof, ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
-from notifications.conf import environment
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.features.access.persons import person_for
@@ -22,6 +21,7 @@ from notifications.features.access.throttles import throttled
 from notifications.features.people.service import WRITE
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.crypto import sign_text
 from notifications.intake.addresses import check_address
 from notifications.models import Category, NotificationTemplate

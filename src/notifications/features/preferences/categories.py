@@ -12,12 +12,12 @@ from directory.texts import is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
+from notifications.engine.shared_rows import refresh_categories
 from notifications.features.access.service import missing_scope
 from notifications.features.preferences.category_body import Cap, CategoryAnswer, read_category
 from notifications.infra import clock
 from notifications.models import Category, NotificationTemplate, OperatorAction
 from notifications.models.content.category import SEEDED
-from notifications.shared_rows import refresh_categories
 
 WRITE_SCOPE = "categories:write"
 

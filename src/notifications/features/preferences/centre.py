@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from directory.models import User
-from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.preferences import CategoryDefaults, channel_on, digest_of, switch_name
 from notifications.domain.wall_clock import first_zone
+from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.access.persons import person_for
 from notifications.features.preferences.consents import WRITE
 from notifications.features.preferences.link_holders import LINK_LASTS, address_shown, point_of
 from notifications.features.preferences.schemas import GLOBAL_FLAGS, PreferencesLink
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.links import LinkKind, preferences_url, read_link
 from notifications.models import NotificationCategoryPreference, UserNotificationPreference
-from notifications.shared_rows import category_by_key, category_keys
 
 
 @dataclass(frozen=True, slots=True)

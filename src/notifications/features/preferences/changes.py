@@ -10,9 +10,9 @@ from typing import Any
 
 from notifications.domain.errors import MOST_ERRORS, InvalidRequest
 from notifications.domain.preferences import SWITCHES, DigestFrequency
+from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.preferences.schemas import GLOBAL_FLAGS, GlobalChanges
 from notifications.intake.fields import Fields
-from notifications.shared_rows import category_by_key, category_keys
 
 SHOWN_ONLY = ("consent_given_at", "consent_withdrawn_at")
 """Passed over, so that what GET answers can be sent back changed."""

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from directory.models import User
 from notifications.domain.channels import PERSON_CHANNELS, Channel
+from notifications.engine.shared_rows import category_by_key
 from notifications.features.preferences.service import preferences_of
 from notifications.infra import clock
 from notifications.models import default_consent
 from notifications.models.delivery.hot_facts import load_circumstances
 from notifications.policy.decide import MessageFacts, Send, decide
 from notifications.policy.facts import SliceFacts
-from notifications.shared_rows import category_by_key
 
 _KEPT = 4_096
 _STAMPS = ("consent_given_at", "consent_withdrawn_at")

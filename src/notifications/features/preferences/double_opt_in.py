@@ -18,9 +18,9 @@ from django.db import IntegrityError, transaction
 
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
-from notifications.conf import environment
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.persons import person_for
 from notifications.features.preferences.consents import WRITE, ConsentService
 from notifications.features.preferences.link_holders import Holder, holder_of
@@ -28,6 +28,7 @@ from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import link_caller
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
 from notifications.models import (
     MARKETING,
@@ -36,7 +37,6 @@ from notifications.models import (
     NotificationTemplate,
 )
 from notifications.rendering import consent_texts
-from notifications.shared_rows import category_by_key
 
 SOURCE = "double_opt_in"
 LASTS = timedelta(days=7)

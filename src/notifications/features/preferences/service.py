@@ -14,6 +14,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.preferences import switch_name
+from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.access.persons import person_for
 from notifications.features.preferences.changes import Changes, parse_changes
 from notifications.features.preferences.consents import (
@@ -37,7 +38,6 @@ from notifications.models import (
     NotificationCategoryPreference,
     UserNotificationPreference,
 )
-from notifications.shared_rows import category_by_key, category_keys
 
 MUTED_AT_MOST_H = 24 * 30
 _CONSENTS = {CONSENT: DATA_PROCESSING, "marketing_enabled": MARKETING}

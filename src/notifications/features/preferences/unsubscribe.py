@@ -13,11 +13,11 @@ from django.db import transaction
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.engine.shared_rows import category_by_key
 from notifications.features.preferences.link_holders import Holder, holder_of
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.undo import PAGE, Undone, bring_back, state_of, undo_token
 from notifications.infra.links import LinkKind, read_link
-from notifications.shared_rows import category_by_key
 
 BROKEN = "this link was not made here, or was cut off: nothing was changed; copy the whole link"
 ONE_CLICK = "one_click"

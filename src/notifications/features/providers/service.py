@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from notifications.conf import environment
 from notifications.delivery import accounts
 from notifications.delivery.base import call_safely
 from notifications.delivery.dkim import UnusableDkimKey
@@ -28,9 +27,10 @@ from notifications.delivery.web_push_crypto import derived_key, public_key
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.messages import Content, OutboundMessage
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.models import OperatorAction, ProviderConfig
-from notifications.shared_rows import refresh_accounts
 
 SCOPE = "providers:write"
 ADDRESS_SCOPE = "notifications:address"

@@ -11,17 +11,17 @@ from django.db import transaction
 
 from directory.moments import MomentOutOfRange, check_moment
 from directory.texts import UNSTORABLE, is_storable
-from notifications.conf import environment
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.registry import callback_reader
 from notifications.domain import counts
 from notifications.domain.receipts import Receipt
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.background.items import Items
 from notifications.infra import telemetry
+from notifications.infra.conf import environment
 from notifications.models import ItemFault, ProviderCallback, Work
 from notifications.models.fields import one_more
 from notifications.recording.receipts import Applied, apply_receipt
-from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.receipts")
 _AT_ONCE = 1000

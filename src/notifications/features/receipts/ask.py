@@ -19,7 +19,6 @@ from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 
 from directory.models import ContactPoint
-from notifications.conf import environment
 from notifications.delivery.base import Question, where
 from notifications.delivery.registry import (
     chosen_channels,
@@ -30,7 +29,9 @@ from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Verdict
 from notifications.domain.receipts import Receipt
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.background.items import Items
+from notifications.infra.conf import environment
 from notifications.models import (
     AskedUpTo,
     DeadLetter,
@@ -41,7 +42,6 @@ from notifications.models import (
     Work,
 )
 from notifications.recording.receipts import apply_receipt
-from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.asking")
 

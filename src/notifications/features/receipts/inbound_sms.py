@@ -10,16 +10,16 @@ import structlog
 from django.db import transaction
 
 from directory.models import ContactPoint, Suppression, normalise_address
-from notifications.conf import environment
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
 from notifications.delivery.callbacks.inbound_sms import InboundText, read_inbound, reply_of
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.sms import Keyword, keyword_of, read_keywords
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.features.preferences.consents import write_entry
+from notifications.infra.conf import environment
 from notifications.models import InboundSms
-from notifications.shared_rows import refresh_accounts
 
 log = structlog.get_logger("carillon.sms")
 

@@ -12,11 +12,11 @@ from notifications.delivery.callbacks.base import IncomingCall, check_call
 from notifications.delivery.registry import CALLBACKS, callback_reader
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError, NotFound
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.infra.crypto import body_hash
 from notifications.infra.http import HttpFault
 from notifications.models import ProviderCallback
-from notifications.shared_rows import refresh_accounts
 
 _KEPT_HEADERS = frozenset(
     {"content-type", "authorization", "webhook-id", "webhook-timestamp", "webhook-signature"}

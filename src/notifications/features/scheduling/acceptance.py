@@ -9,10 +9,10 @@ from typing import Any
 
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
+from notifications.engine.shared_rows import category_by_key, category_facts
 from notifications.intake.accept import Intent, Target, accept
 from notifications.intake.request import Terms
 from notifications.models import Job, ScheduleSeries
-from notifications.shared_rows import category_by_key, category_facts
 
 JOB_KIND = "schedule"
 MAX_CALLS = 4  # the first and three retries, after 5, 10 and 20 minutes

@@ -11,7 +11,6 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from notifications.conf import environment
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
@@ -21,6 +20,7 @@ from notifications.features.scheduling.service import folded_status
 from notifications.features.sending.cancel import in_hand, lock_waiting
 from notifications.features.sending.move import enqueue
 from notifications.infra import wakeups
+from notifications.infra.conf import environment
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from directory.models import User
-from notifications.conf import environment
 from notifications.domain.wall_clock import first_zone
+from notifications.infra.conf import environment
 from notifications.models import UserNotificationPreference
 
 _AT_ONCE = 1_000

@@ -9,7 +9,6 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from notifications.conf import environment
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
@@ -19,6 +18,7 @@ from notifications.features.sending.cancel import lock_waiting
 from notifications.features.sending.holds import holds_of
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.infra.processes import own_name
 from notifications.models import DeliveryAttempt, NotificationMessage
 from notifications.queue import batches

@@ -8,12 +8,12 @@ from datetime import datetime
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import rate_for, service_of
 from notifications.domain.flow import US
+from notifications.engine.path import facts_of, route, terms_of
 from notifications.features.sending.schemas import HoldAnswer
 from notifications.models import DeliveryBatch, KillSwitch, NotificationMessage, ProviderFlow
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.models.providers.provider_flow import moment, now_us
-from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.facts import SliceFacts, load_facts
 from notifications.rendering.versions import versions_of
 

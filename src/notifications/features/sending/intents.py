@@ -7,26 +7,26 @@ from typing import Any
 
 import structlog
 
-from notifications.conf import environment
 from notifications.delivery.accounts import account
 from notifications.delivery.mime import mailbox
 from notifications.delivery.registry import PROVIDERS, provider_keys_for
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
-from notifications.features.templates.service import TemplateService
-from notifications.infra import clock
-from notifications.intake.accept import Intent
-from notifications.intake.request import Terms
-from notifications.intake.validate import unknown_category
-from notifications.models import NotificationTemplate, OperatorAction
-from notifications.rendering.versions import version_of
-from notifications.shared_rows import (
+from notifications.engine.shared_rows import (
     CategoryFacts,
     category_by_key,
     category_facts,
     category_keys,
 )
+from notifications.features.templates.service import TemplateService
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.intake.accept import Intent
+from notifications.intake.request import Terms
+from notifications.intake.validate import unknown_category
+from notifications.models import NotificationTemplate, OperatorAction
+from notifications.rendering.versions import version_of
 
 
 def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:

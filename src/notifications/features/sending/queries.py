@@ -16,6 +16,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.lifecycle import BEST_FIRST, MessageStatus, best_status
+from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.persons import person_for
 from notifications.features.sending.schemas import ChannelState, NotificationRow
 from notifications.intake.fields import Fields
@@ -26,7 +27,6 @@ from notifications.models import (
     NotificationTemplate,
     unpack_keys,
 )
-from notifications.shared_rows import category_by_key
 
 READ = "notifications:read"
 WALKED = 20_000

@@ -10,13 +10,13 @@ from directory.models import ContactPoint, User, normalise_address
 from directory.models.contact import Reach
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
+from notifications.engine.shared_rows import category_facts
 from notifications.features.sending.drafts import draft_of
 from notifications.intake.accept import Intent, Target
 from notifications.models import RefusedSend
 from notifications.models.delivery.hot_facts import load_circumstances, load_contacts
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
 from notifications.policy.facts import SliceFacts, message_facts, stranger_address
-from notifications.shared_rows import category_facts
 
 
 @dataclass(frozen=True, slots=True)

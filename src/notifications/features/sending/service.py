@@ -11,7 +11,6 @@ from django.db import transaction
 
 from directory.models import User
 from directory.references import PersonKey
-from notifications.conf import environment
 from notifications.domain.callers import Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused, TemplateFault
 from notifications.domain.identifiers import parse_identifier
@@ -50,6 +49,7 @@ from notifications.features.sending.schemas import (
 )
 from notifications.features.sending.simulate import SimulateAnswer, simulate
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.intake.accept import Intent, Target, accept
 from notifications.intake.request import BulkBody, SendBody
 from notifications.intake.validate import parse_send

@@ -10,20 +10,20 @@ import msgspec
 from directory.models import User
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import ALONG
+from notifications.engine.content import context_of, locale_of
+from notifications.engine.path import facts_of, route, terms_of
 from notifications.features.sending.drafts import draft_of
 from notifications.features.sending.explain import steps_answer
 from notifications.features.sending.refusal import foresee
 from notifications.features.sending.schemas import StepAnswer
 from notifications.intake.accept import Intent, Target
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.pipeline import facts_of, route, terms_of
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import SliceFacts, load_facts
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.desk import render_drafts, render_task
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
-from notifications.wording import context_of, locale_of
 
 
 class SimulatedText(msgspec.Struct, kw_only=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.conf import environment
 from notifications.domain.errors import TemplateFault
+from notifications.engine.content import example_links
 from notifications.features.templates.schemas import PreviewItem, PushAnswer, SmsAnswer
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.rendering.pool import wire
-from notifications.wording import example_links
 
 
 def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFault) -> PreviewItem:

@@ -17,6 +17,7 @@ from django.db.models import Count, F, Window
 from django.db.models.functions import RowNumber
 
 from notifications.domain.channels import Priority
+from notifications.engine.shared_rows import category_by_key, category_facts
 from notifications.features.background.items import Items
 from notifications.intake.accept import Intent, Target, accept
 from notifications.intake.request import Terms
@@ -29,7 +30,6 @@ from notifications.models import (
 )
 from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
 from notifications.rendering import digest_texts
-from notifications.shared_rows import category_by_key, category_facts
 
 CATEGORY = "digest"
 LISTED = 20  # items shown a category; the others are counted

@@ -11,15 +11,15 @@ from functools import partial
 
 from django.db import transaction
 
-from notifications.conf import environment
+from notifications.engine.path import prepare
+from notifications.engine.runs import bury
 from notifications.features.background.items import Items
 from notifications.infra import processes
+from notifications.infra.conf import environment
 from notifications.models import DeliveryBatch, Work
 from notifications.models.delivery.hot import hot
-from notifications.pipeline import prepare
 from notifications.queue import batches
 from notifications.recording.record import record
-from notifications.runs import bury
 
 MOST_BATCHES = 200
 """Batches of one round; the next round takes the others."""

@@ -10,7 +10,6 @@ from zlib import crc32
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
-from notifications.conf import environment
 from notifications.features.background.items import Items
 from notifications.features.broadcasts.delivery.upkeep import check_counts
 from notifications.features.dead_letters.service import watch
@@ -18,6 +17,7 @@ from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiry import Deletion, Step, delete_expired, oldest, walk
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.models import (
     DigestBucket,
     FrequencyCount,

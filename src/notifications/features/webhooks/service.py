@@ -16,6 +16,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_key
 from notifications.domain.status_events import KINDS
+from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.webhooks.deliver import Told, body_of, new_client, post
 from notifications.features.webhooks.schemas import (
     WebhookAnswer,
@@ -30,7 +31,6 @@ from notifications.infra import clock
 from notifications.infra.http import AddressRefused, check_url
 from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.operations.status_webhook import forget_subscriptions
-from notifications.shared_rows import refresh_accounts
 
 SCOPE = "webhooks:write"
 MOST = 50

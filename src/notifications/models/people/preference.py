@@ -13,7 +13,6 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from notifications.conf import environment
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.preferences import (
     QUIET_END,
@@ -23,6 +22,7 @@ from notifications.domain.preferences import (
     Wishes,
     switch_name,
 )
+from notifications.infra.conf import environment
 
 
 def default_consent() -> bool:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from notifications.conf import environment
 from notifications.domain.errors import RenderingBusy, TemplateFault
 from notifications.domain.messages import Content
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.packing import packed
 from notifications.rendering.meter import LIMIT
 from notifications.rendering.pool import wire

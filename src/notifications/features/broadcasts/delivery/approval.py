@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from notifications.conf import environment
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.features.broadcasts.delivery.launch import audience_of
+from notifications.infra.conf import environment
 from notifications.models import Broadcast, change_broadcast_status
 
 _S = BroadcastStatus

@@ -18,7 +18,6 @@ from django.db import transaction
 
 from directory.audiences import Audience
 from directory.models import User
-from notifications.conf import environment
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus, settled_status
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
@@ -35,6 +34,7 @@ from notifications.features.broadcasts.delivery.launch import (
 from notifications.features.broadcasts.delivery.retry import requeue_part, retry
 from notifications.features.broadcasts.delivery.upkeep import settle
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.processes import own_name
 from notifications.models import (
     BATCH_SIZE,

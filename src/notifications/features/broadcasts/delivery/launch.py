@@ -24,6 +24,7 @@ from directory.audiences import Audience, AudienceError, Rule, parse_audience, p
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS, Priority
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
+from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.audiences.service import invalid_audience
 from notifications.infra import clock
 from notifications.intake.accept import Intent, Target, accept
@@ -39,7 +40,6 @@ from notifications.models import (
 from notifications.models.sources.broadcast import MAX_MESSAGE
 from notifications.models.sources.recipient_states import take_launch
 from notifications.models.sources.recipients import Untold, give_keys, insert_recipients, untold
-from notifications.shared_rows import category_by_key, category_keys
 
 SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500

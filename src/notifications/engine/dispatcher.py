@@ -11,26 +11,26 @@ from typing import Any
 
 import structlog
 
-from notifications.conf import environment
 from notifications.delivery.handover import NOT_STARTED, Handover
 from notifications.delivery.services import late_us_for
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
-from notifications.gates import Gates
+from notifications.engine.gates import Gates
+from notifications.engine.path import journalling
+from notifications.engine.recorder import Recorder, place_of
+from notifications.engine.settlement import settle_safely
+from notifications.engine.slices import Ready
 from notifications.infra import clock, telemetry
 from notifications.infra.clock_bridge import database_clock, database_now
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import is_away, is_locked
-from notifications.pipeline import journalling
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Reservation
-from notifications.recorder import Recorder, place_of
 from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
 from notifications.rendering.guard.departures import DEPARTURES
-from notifications.settlement import settle_safely
-from notifications.slices import Ready
 
 log = structlog.get_logger("carillon.flights")
 _SLOTS_S = 0.01  # slots nearer to each other than this leave together

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from directory.texts import unstorable
-from notifications.conf import environment
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import (
@@ -19,6 +18,8 @@ from notifications.domain.messages import (
     Content,
     push_weight,
 )
+from notifications.engine.shared_rows import CategoryFacts, category_facts, job_context
+from notifications.infra.conf import environment
 from notifications.infra.crypto import unseal_json
 from notifications.infra.links import preferences_url, unsubscribe_url
 from notifications.models.delivery.attachment import attachments_of
@@ -33,7 +34,6 @@ from notifications.rendering.render import (
     text_content,
     user_context,
 )
-from notifications.shared_rows import CategoryFacts, category_facts, job_context
 
 NO_HEADERS: Mapping[str, str] = {}
 _ADDRESSED = (Channel.EMAIL, Channel.SMS, Channel.TELEGRAM)

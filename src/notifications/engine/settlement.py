@@ -11,12 +11,12 @@ from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
+from notifications.engine.slices import Ready
 from notifications.infra import ports
 from notifications.infra.crypto import seal_json
 from notifications.policy.facts import options_of
 from notifications.recording.outcomes import Outcome, trails
 from notifications.recording.poison import POISON, new_trace, poison_text
-from notifications.slices import Ready
 
 NOT_STARTED_DELAY = timedelta(seconds=1)
 log = structlog.get_logger("carillon.settlement")

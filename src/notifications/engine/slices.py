@@ -9,12 +9,12 @@ from typing import Any
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.limits import Limit
 from notifications.domain.messages import OutboundMessage
+from notifications.engine.shared_rows import CategoryFacts
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Digest, Send
 from notifications.policy.facts import SliceFacts
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
-from notifications.shared_rows import CategoryFacts
 
 
 @dataclass(slots=True)

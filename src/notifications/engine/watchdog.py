@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import structlog
 
-from notifications.conf import environment
 from notifications.domain.channels import Lane
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.models import WorkerProcess
 from notifications.policy.facts import load_stops
 from notifications.queue import batches

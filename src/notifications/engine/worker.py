@@ -20,13 +20,15 @@ from typing import Any, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from notifications.conf import environment
 from notifications.delivery.handover import Handover
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
-from notifications.flights import Desk
+from notifications.engine.dispatcher import Desk
+from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+from notifications.engine.watchdog import Doing, Watchdog
 from notifications.infra import clock, ports, processes
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.infra.wakeup_listener import WakeupListener
 from notifications.policy.facts import Stops, load_stops
 from notifications.queue import batches, heartbeat, takeover
@@ -34,8 +36,6 @@ from notifications.queue.lanes import Turns
 from notifications.queue.leases import Lease
 from notifications.rendering.guard.guard import GUARD
 from notifications.rendering.usage import write_usage
-from notifications.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
-from notifications.watchdog import Doing, Watchdog
 
 log = structlog.get_logger("carillon.worker")
 T = TypeVar("T")

@@ -11,18 +11,18 @@ from notifications.delivery.registry import is_row_channel, provider_class, prov
 from notifications.delivery.simulator import simulated
 from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
-from notifications.flights import Desk
+from notifications.engine.dispatcher import Desk
+from notifications.engine.path import journalling, prepare
+from notifications.engine.settlement import settle_safely
+from notifications.engine.slices import Ready, Slice
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_now
 from notifications.infra.database_errors import is_away, is_locked
-from notifications.pipeline import journalling, prepare
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
 from notifications.recording.record import record
-from notifications.settlement import settle_safely
-from notifications.slices import Ready, Slice
 
 ROW_SLICE = 500
 NETWORK_SLICE = 100

@@ -22,6 +22,10 @@ from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.engine.content import content_of, files_of, headers_of, locale_of, sender_of
+from notifications.engine.shared_rows import category_facts
+from notifications.engine.slices import Ready, Slice
+from notifications.engine.spending import afford, pay
 from notifications.infra import clock, telemetry
 from notifications.infra.clock_bridge import database_now
 from notifications.infra.crypto import seal_json
@@ -57,10 +61,6 @@ from notifications.rendering.guard.guard import GUARD, VersionStopped
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.usage import count_use
 from notifications.rendering.versions import versions_of
-from notifications.shared_rows import category_facts
-from notifications.slices import Ready, Slice
-from notifications.spending import afford, pay
-from notifications.wording import content_of, files_of, headers_of, locale_of, sender_of
 
 
 def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:

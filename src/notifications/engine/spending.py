@@ -13,18 +13,18 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from notifications.conf import environment
 from notifications.delivery.registry import is_row_channel
 from notifications.domain.channels import Channel
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import OutboundMessage
 from notifications.domain.sms import MICROS, price_in, read_prices, text_of
+from notifications.engine.slices import Ready, Slice
 from notifications.infra.clock_bridge import database_now
+from notifications.infra.conf import environment
 from notifications.infra.phone_numbers import country_of
 from notifications.models.providers.sms import Charge, SmsSpend
 from notifications.recording.outcomes import trails
 from notifications.rendering.sms import sms_length
-from notifications.slices import Ready, Slice
 
 log = structlog.get_logger("carillon.spending")
 

@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from notifications.conf import environment
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import (
     any_trouble,
@@ -33,11 +32,12 @@ from notifications.delivery.services import (
 from notifications.domain.channels import Lane
 from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant, Tally
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
+from notifications.engine.slices import Ready
 from notifications.infra import clock
 from notifications.infra.clock_bridge import database_clock
+from notifications.infra.conf import environment
 from notifications.infra.database_errors import is_locked
 from notifications.models import ProviderFlow
-from notifications.slices import Ready
 
 log = structlog.get_logger("carillon.gates")
 
