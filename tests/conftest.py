@@ -21,8 +21,9 @@ from notifications.delivery.services import use_troubled
 from notifications.engine import shared_rows
 from notifications.features.operations import health_probes
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_clock
-from notifications.rendering import meter, usage, versions
+from notifications.infra.database.clock_bridge import database_clock
+from notifications.rendering import usage, versions
+from notifications.rendering.language import meter
 
 # The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
 settings.register_profile("seeded", derandomize=True, deadline=None)

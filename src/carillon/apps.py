@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 
 from carillon.celery import app
-from carillon.security_log import note_failed_login, note_login
+from carillon.serving.security_log import note_failed_login, note_login
 
 
 class CarillonConfig(AppConfig):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db import close_old_connections
 
-from carillon.body_limits import body_limit
-from carillon.bridge import Bridge, Limits
-from carillon.refusals import refuse
+from carillon.serving.body_limits import body_limit
+from carillon.serving.bridge import Bridge, Limits
+from carillon.serving.refusals import refuse
 from carillon.wsgi import application as wsgi
 from notifications.infra.conf import environment
 

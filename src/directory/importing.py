@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from directory.import_rows import COLUMNS, Line, LineFault, read_line
+from directory.imports.import_rows import COLUMNS, Line, LineFault, read_line
+from directory.imports.records import FileKind, ImportFault, read_records
 from directory.people import OnWritten, Upsert, upsert_people
-from directory.records import FileKind, ImportFault, read_records
 
 __all__ = ["ImportFault", "ImportReport", "LineError", "import_users"]
 BATCH = 1_000

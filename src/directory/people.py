@@ -15,8 +15,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from directory.addresses import normalise_address
-from directory.csv_records import Cell
-from directory.import_rows import Line
+from directory.imports.csv_records import Cell
+from directory.imports.import_rows import Line
 from directory.memberships import (
     UnknownGroup,
     groups_of_names,

@@ -129,10 +129,10 @@ def test_patterns_are_found_where_authors_texts_are_read() -> None:
     modules = {place.partition(":")[0] for place in FOUND}
 
     assert {
-        "notifications.rendering.mail_html",
-        "notifications.rendering.pages",
-        "notifications.rendering.tags",
+        "notifications.rendering.mail.html",
+        "notifications.rendering.mail.pages",
+        "notifications.rendering.mail.tags",
         "notifications.rendering.titles",
         "notifications.domain.references",
-        "notifications.delivery.mime",
+        "notifications.delivery.mail.mime",
     } <= modules

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notifications.delivery.standard_webhooks import signature_headers, signing_key
+from notifications.delivery.protocols.standard_webhooks import signature_headers, signing_key
 from tests.docs.codes import ROOT
 
 OLD, NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV3IHNlY3JldCBvZiAyNCBieXRlcyEh"

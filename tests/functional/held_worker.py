@@ -13,7 +13,7 @@ from jinja2.utils import pass_context
 
 from carillon.cli import main
 from notifications.rendering import engine
-from notifications.rendering.filters import FILTERS
+from notifications.rendering.language.filters import FILTERS
 
 
 @pass_context

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from carillon.bench.ground import bare_environ
+from carillon.bench.harness.ground import bare_environ
 from tests.functional.script_host import run_script
 from tests.pace import crowd, pace
 from tests.prepared import prepared

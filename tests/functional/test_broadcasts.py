@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from carillon.bench.ground import Observer, ground
+from carillon.bench.harness.ground import Observer, ground
 from carillon.chaos import broadcast as chaos
 
 pytestmark = pytest.mark.processes

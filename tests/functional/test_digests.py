@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from carillon.bench.ground import Ground, ground
+from carillon.bench.harness.ground import Ground, ground
 
 pytestmark = pytest.mark.processes
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from carillon.bench import limits
-from carillon.bench.ground import ground
+from carillon.bench.harness.ground import ground
 from carillon.bench.limits import most_in_any_window
 from notifications.testing.servers import Act, HTTPSink, Reply, SMTPSink
 

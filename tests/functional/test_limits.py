@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from carillon.bench.ground import ground
+from carillon.bench.harness.ground import ground
 from tests.functional.test_digests import start
 
 pytestmark = pytest.mark.processes

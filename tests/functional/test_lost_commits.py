@@ -12,7 +12,7 @@ from django.db import OperationalError
 from carillon.postgres.base import DatabaseWrapper
 from carillon.postgres.commits import fate_of
 from carillon.servers import PostgresServer
-from notifications.infra.commits import CommitInDoubt
+from notifications.infra.database.commits import CommitInDoubt
 from tests.functional.cable import COMMIT, Cable
 from tests.functional.databases import admin, ask, connected
 from tests.pace import within

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carillon.bench.ground import Ground, ground
+from carillon.bench.harness.ground import Ground, ground
 
 pytestmark = pytest.mark.processes
 

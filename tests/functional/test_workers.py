@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from carillon import chaos
-from carillon.bench.ground import Ground, Observer, ground
+from carillon.bench.harness.ground import Ground, Observer, ground
 from notifications.testing.servers import SMTPSink
 
 pytestmark = pytest.mark.processes

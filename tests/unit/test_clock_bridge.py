@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from notifications.infra.clock_bridge import US, ClockBridge
+from notifications.infra.database.clock_bridge import US, ClockBridge
 
 AHEAD = 1_900_000_000.0  # by how much their clock is ahead of ours, in seconds
 

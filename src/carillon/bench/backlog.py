@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 
 _PEOPLE = 10_000
 _SIZES = (10_000, 100_000, 1_000_000)

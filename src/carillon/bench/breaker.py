@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 5_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from carillon.bench.ground import Ground, Observer, ground, machine
+from carillon.bench.harness.ground import Ground, Observer, ground, machine
 
 
 def run(

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 5_000
@@ -63,9 +63,9 @@ def _carillon(place: Ground, messages: int, workers: int) -> dict[str, Any]:
 
 
 def _post_office(place: Ground, messages: int) -> dict[str, int]:
-    environ = {**place.environ, "DJANGO_SETTINGS_MODULE": "carillon.bench.postoffice"}
+    environ = {**place.environ, "DJANGO_SETTINGS_MODULE": "carillon.bench.harness.postoffice"}
     done = subprocess.run(
-        [sys.executable, "-m", "carillon.bench.postoffice", str(messages)],
+        [sys.executable, "-m", "carillon.bench.harness.postoffice", str(messages)],
         env=environ,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from carillon.bench.ground import ground, machine
+from carillon.bench.harness.ground import ground, machine
 
 _PEOPLE = 10_000
 _STEADY_S = 15

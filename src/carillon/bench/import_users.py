@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 
 _ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo", "America/New_York")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from carillon.bench.ground import ground, machine
+from carillon.bench.harness.ground import ground, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 500

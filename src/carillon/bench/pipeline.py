@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 
 _PEOPLE = 10_000
 _CALL = 10_000

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from carillon.bench.ground import Ground, ground, machine
+from carillon.bench.harness.ground import Ground, ground, machine
 from notifications.testing.servers import HTTPSink, Reply, TakenRequest
 
 _PEOPLE = 5_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carillon.bench.ground import ground, machine
+from carillon.bench.harness.ground import ground, machine
 
 
 def run(*, messages: int = 20_000) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from carillon.bench.ground import Ground, Observer, ground, machine
+from carillon.bench.harness.ground import Ground, Observer, ground, machine
 from notifications.testing.servers import Act, SMTPSink, TakenMail
 
 _LEASE_S = 2.0

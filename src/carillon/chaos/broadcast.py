@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from carillon.bench.ground import Ground, Observer, machine
+from carillon.bench.harness.ground import Ground, Observer, machine
 from carillon.chaos import Counting, Crew, mail_place
 from notifications.testing.loopback import Act
 from notifications.testing.servers import SMTPSink

@@ -120,7 +120,7 @@ def _report(done: str, count: int, named: int, as_json: bool) -> None:
 def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) -> None:
     """Send them again, each on its original template version: ids, what matches, or all."""
     from notifications.features.dead_letters.service import DeadLetterService
-    from notifications.infra import wakeups
+    from notifications.infra.process import wakeups
     from notifications.services import OperationsService
 
     wanted, service = _wanted(ids, everything, **given), DeadLetterService()
@@ -172,7 +172,7 @@ def discard(
 def settle(ids: tuple[int, ...], outcome: str, reason: str, as_json: bool) -> None:
     """Say what became of messages in doubt; `replay` sends them again instead."""
     from notifications.features.dead_letters.service import DeadLetterService
-    from notifications.infra import wakeups
+    from notifications.infra.process import wakeups
 
     answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
     wakeups.flush()

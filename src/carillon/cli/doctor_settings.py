@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from carillon.cli.processes import SUPERVISED, kept_address
-from carillon.listening import INHERITED
+from carillon.serving.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment, dotenv
 
 PREFIX = "CARILLON_"

@@ -83,7 +83,7 @@ def _count_lines(file: Path) -> int:
 
 def _import(what: str, file: Path, kind: Literal["csv", "ndjson"]) -> ImportReport:
     """Streams the file in, with a bar on stderr that counts lines."""
-    from directory.records import ImportFault
+    from directory.imports.records import ImportFault
     from notifications.features.people.imports import import_file
 
     total = _count_lines(file)

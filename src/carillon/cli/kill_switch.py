@@ -52,7 +52,7 @@ def stop(scope: str, value: str, reason: str) -> None:
 @click.argument("value", default="")
 def lift(scope: str, value: str) -> None:
     """Lift a stop; what waited goes on."""
-    from notifications.infra import wakeups
+    from notifications.infra.process import wakeups
     from notifications.services import OperationsService
 
     OperationsService().lift(scope=scope, value=value, caller=CALLER)

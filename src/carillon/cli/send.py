@@ -100,7 +100,7 @@ def command(
 
     from directory.models import User
     from directory.references import read_person
-    from notifications.infra import wakeups
+    from notifications.infra.process import wakeups
     from notifications.services import NotificationService
 
     named = User.objects.filter(username=person).values_list("pk", flat=True).first()

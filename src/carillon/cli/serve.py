@@ -28,9 +28,9 @@ from carillon.cli.processes import (
     listen_anew,
     tell_address,
 )
-from carillon.listening import INHERITED
 from carillon.processes import keep_metrics_in_files
-from notifications.infra.processes import stands_still
+from carillon.serving.listening import INHERITED
+from notifications.infra.process.identity import stands_still
 
 _DRAIN_S = 45.0
 _BACK_OFF_S = (0.2, 1.0, 5.0, 15.0)

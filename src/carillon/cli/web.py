@@ -38,9 +38,9 @@ def command(host: str, port: int) -> None:
     import uvicorn
 
     from carillon.asgi import application
-    from carillon.http_bounds import Bounds, bounded
-    from carillon.listening import Handover, place_of
-    from carillon.web_server import WebServer
+    from carillon.serving.http_bounds import Bounds, bounded
+    from carillon.serving.listening import Handover, place_of
+    from carillon.serving.web_server import WebServer
     from notifications.infra.conf import environment
 
     listener = listen(host, port)

@@ -14,7 +14,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from carillon.postgres.session import Session
-from notifications.infra.commits import CommitInDoubt
+from notifications.infra.database.commits import CommitInDoubt
 
 log = structlog.get_logger("carillon.database")
 _PATIENCE_S = 2.0
@@ -27,7 +27,7 @@ class SettledCommits(base.DatabaseWrapper):
     """Django's backend, whose commits have an outcome though their answers are lost.
 
     settles_commits: whether they do, for transactions that begin now. made: what the current
-    transaction makes. Both are set by `notifications.infra.commits`.
+    transaction makes. Both are set by `notifications.infra.database.commits`.
     """
 
     connection: Session | None

@@ -53,7 +53,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "carillon.middleware.RequestMiddleware",
+    "carillon.serving.middleware.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -158,7 +158,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_ENGINE = "carillon.sessions"
+SESSION_ENGINE = "carillon.serving.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CARILLON.public_url.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [CARILLON.public_url]

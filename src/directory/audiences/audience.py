@@ -18,11 +18,11 @@ from django.db.models.expressions import RawSQL
 
 from directory.audiences.compile import Compiler
 from directory.audiences.describe import describe
-from directory.audiences.dialect import dialect
+from directory.audiences.dialects.dialect import dialect
+from directory.audiences.dialects.sql import Sql, Window
 from directory.audiences.parse import parse_audience
 from directory.audiences.resolve import Missing, resolve_rule
 from directory.audiences.rules import Rule
-from directory.audiences.sql import Sql, Window
 from directory.models import User
 
 PAGE = 5_000

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from directory.audiences.criteria import Ago, AllOf, AnyOf, Criterion, Not, Scalar, Test
-from directory.audiences.dialect import Dialect
+from directory.audiences.dialects.dialect import Dialect
+from directory.audiences.dialects.sql import EVERYBODY, Members, Sql, Window, either, every, negated
 from directory.audiences.fields import CONTACTS, FIELDS, PUSH, Field, Kind, Op
 from directory.audiences.rules import (
     Difference,
@@ -24,7 +25,6 @@ from directory.audiences.rules import (
     Rule,
     Union,
 )
-from directory.audiences.sql import EVERYBODY, Members, Sql, Window, either, every, negated
 
 _SIGNS = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 

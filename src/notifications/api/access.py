@@ -16,7 +16,7 @@ from notifications.features.access.service import (
     ApiKeyService,
     IssuedKeyAnswer,
 )
-from notifications.infra.client_address import address_of
+from notifications.infra.http.client_address import address_of
 
 
 class LoginBody(msgspec.Struct, kw_only=True):

@@ -29,8 +29,8 @@ from notifications.domain.errors import (
 from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
 from notifications.features.access.throttles import Throttled
 from notifications.features.receipts.service import CallbackUnverifiable
-from notifications.infra.commits import CommitInDoubt
-from notifications.infra.database_errors import is_away
+from notifications.infra.database.commits import CommitInDoubt
+from notifications.infra.database.errors import is_away
 
 log = structlog.get_logger("carillon.api")
 

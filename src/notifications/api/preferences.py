@@ -20,7 +20,7 @@ from notifications.features.preferences.schemas import (
 )
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import ONE_CLICK, UnsubscribeService
-from notifications.infra.client_address import address_of
+from notifications.infra.http.client_address import address_of
 
 
 def preferences(request: ApiRequest) -> PreferencesAnswer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from notifications.infra.http import AddressRefused, Answer, HttpFault, retry_after_s
+from notifications.infra.http.client import AddressRefused, Answer, HttpFault, retry_after_s
 
 # Timed out, too early, too many: said of now, not of the request.
 _AGAIN = frozenset({408, 425, 429})

@@ -13,15 +13,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from notifications.delivery.mail_services import (
+from notifications.delivery.mail.mail_services import (
     SERVICES,
     read_account,
     read_service,
     service_name,
     with_environment,
 )
-from notifications.delivery.standard_webhooks import UnusableSecret, signing_key
-from notifications.delivery.web_push_crypto import private_key
+from notifications.delivery.protocols.standard_webhooks import UnusableSecret, signing_key
+from notifications.delivery.protocols.web_push_crypto import private_key
 from notifications.domain.errors import FieldError
 
 _GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"

@@ -26,7 +26,7 @@ from notifications.models.delivery.attachment import attachments_of
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.facts import SliceFacts, options_of
 from notifications.rendering.engine import storable
-from notifications.rendering.push import push_fitted
+from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.render import (
     LINK_VARIABLES,
     CompiledVersion,

@@ -22,9 +22,9 @@ from notifications.engine.recorder import Recorder, place_of
 from notifications.engine.settlement import settle_safely
 from notifications.engine.slices import Ready
 from notifications.infra import clock, telemetry
-from notifications.infra.clock_bridge import database_clock, database_now
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import is_away, is_locked
+from notifications.infra.database.clock_bridge import database_clock, database_now
+from notifications.infra.database.errors import is_away, is_locked
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Reservation

@@ -34,9 +34,9 @@ from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
 from notifications.engine.slices import Ready
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_clock
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import is_locked
+from notifications.infra.database.clock_bridge import database_clock
+from notifications.infra.database.errors import is_locked
 from notifications.models import ProviderFlow
 
 log = structlog.get_logger("carillon.gates")

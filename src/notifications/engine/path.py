@@ -27,9 +27,9 @@ from notifications.engine.shared_rows import category_facts
 from notifications.engine.slices import Ready, Slice
 from notifications.engine.spending import afford, pay
 from notifications.infra import clock, telemetry
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.crypto import seal_json
-from notifications.infra.database_errors import is_away
+from notifications.infra.database.clock_bridge import database_now
+from notifications.infra.database.errors import is_away
 from notifications.models.delivery.frequency import Claim, FrequencyCount
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage

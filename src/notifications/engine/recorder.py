@@ -19,7 +19,7 @@ import structlog
 from notifications.delivery.base import where
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.infra.database_errors import is_away, is_locked
+from notifications.infra.database.errors import is_away, is_locked
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Place

@@ -16,8 +16,8 @@ from notifications.engine.path import journalling, prepare
 from notifications.engine.settlement import settle_safely
 from notifications.engine.slices import Ready, Slice
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
-from notifications.infra.database_errors import is_away, is_locked
+from notifications.infra.database.clock_bridge import database_now
+from notifications.infra.database.errors import is_away, is_locked
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome

@@ -18,8 +18,8 @@ from notifications.delivery.handover import Handover
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models import WorkerProcess
 from notifications.queue import batches
 from notifications.queue.leases import Lease

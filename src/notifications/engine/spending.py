@@ -19,12 +19,12 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import OutboundMessage
 from notifications.domain.sms import MICROS, price_in, read_prices, text_of
 from notifications.engine.slices import Ready, Slice
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
+from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.phone_numbers import country_of
 from notifications.models.providers.sms import Charge, SmsSpend
 from notifications.recording.outcomes import trails
-from notifications.rendering.sms import sms_length
+from notifications.rendering.lengths.sms import sms_length
 
 log = structlog.get_logger("carillon.spending")
 

@@ -20,8 +20,8 @@ import structlog
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models import WorkerProcess
 from notifications.policy.facts import load_stops
 from notifications.queue import batches

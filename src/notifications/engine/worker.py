@@ -20,16 +20,18 @@ from typing import Any, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from notifications.infra import ports
 from notifications.delivery.handover import Handover
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 from notifications.engine.watchdog import Doing, Watchdog
-from notifications.infra import clock, ports, processes
-from notifications.infra.clock_bridge import database_now
+from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.wakeup_listener import WakeupListener
+from notifications.infra.database.clock_bridge import database_now
+from notifications.infra.process import identity as processes
+from notifications.infra.process.wakeup_listener import WakeupListener
 from notifications.policy.facts import Stops, load_stops
 from notifications.queue import batches, heartbeat, takeover
 from notifications.queue.lanes import Turns

@@ -16,11 +16,14 @@ from uuid import UUID
 
 from django.db import transaction
 
+from notifications.infra import ports
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
-from notifications.infra import clock, commits, ports, wakeups
+from notifications.infra import clock
 from notifications.infra.crypto import seal_json
+from notifications.infra.database import commits
+from notifications.infra.process import wakeups
 from notifications.intake.request import Terms
 from notifications.models import Job, StoredAttachment, reserve_keys
 from notifications.models.delivery.hot import MESSAGES, NOTIFICATIONS, hot

@@ -16,8 +16,8 @@ from django.db.models.functions import Greatest
 
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models import BATCH_SIZE, DeliveryBatch, pack_keys
 from notifications.queue import postgres, sqlite
 from notifications.queue.leases import Held, Lease, LeaseRequest, NewBatch, QueueSQL

@@ -20,10 +20,11 @@ from django.db.models.functions import Coalesce
 
 from notifications.domain import counts
 from notifications.domain.lifecycle import MessageStatus
-from notifications.infra import clock, processes, telemetry
-from notifications.infra.clock_bridge import database_now
+from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import is_away
+from notifications.infra.database.clock_bridge import database_now
+from notifications.infra.database.errors import is_away
+from notifications.infra.process import identity as processes
 from notifications.models import (
     BroadcastNews,
     CrashPolicy,

@@ -18,7 +18,7 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.limits import LONGEST_S
-from notifications.infra import wakeups
+from notifications.infra.process import wakeups
 from notifications.models import (
     Broadcast,
     DeadLetter,

@@ -17,16 +17,23 @@ from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from directory.texts import UNSTORABLE, is_storable, joined
 from notifications.domain.errors import LimitExceeded, TemplateFault
-from notifications.rendering.filters import FORMATS
-from notifications.rendering.formats import FormatFault, formats_for
-from notifications.rendering.links import Library, NoLibrary, link
-from notifications.rendering.mail_html import styled
-from notifications.rendering.meter import AT_WORK, MAX_OUTPUT, METER, LimitReached, Meter, TimeSpent
-from notifications.rendering.reads import bare_reads, dotted_reads
-from notifications.rendering.sandbox import MissingVariable, Sandbox, free_names
-from notifications.rendering.sources import TOO_DEEP, syntax_fault
+from notifications.rendering.language.filters import FORMATS
+from notifications.rendering.language.formats import FormatFault, formats_for
+from notifications.rendering.language.links import Library, NoLibrary, link
+from notifications.rendering.language.meter import (
+    AT_WORK,
+    MAX_OUTPUT,
+    METER,
+    LimitReached,
+    Meter,
+    TimeSpent,
+)
+from notifications.rendering.language.reads import bare_reads, dotted_reads
+from notifications.rendering.language.sandbox import MissingVariable, Sandbox, free_names
+from notifications.rendering.language.sources import TOO_DEEP, syntax_fault
+from notifications.rendering.language.trees import find_all
+from notifications.rendering.mail.html import styled
 from notifications.rendering.titles import TITLE_END
-from notifications.rendering.trees import find_all
 
 TEXT = Sandbox(html=False)
 _HTML = Sandbox(html=True)

@@ -18,12 +18,12 @@ from inscriptis.model.config import ParserConfig
 from jinja2 import nodes
 
 from notifications.rendering.engine import TEXT, CompiledText
-from notifications.rendering.meter import MAX_OUTPUT, METER, Meter
-from notifications.rendering.pages import End, Event, Start, Text, read_page
-from notifications.rendering.sandbox import Sandbox
-from notifications.rendering.skeleton import MARK, Skeleton, Unfit
-from notifications.rendering.tags import VOID
-from notifications.rendering.trees import find_all
+from notifications.rendering.language.meter import MAX_OUTPUT, METER, Meter
+from notifications.rendering.language.sandbox import Sandbox
+from notifications.rendering.language.trees import find_all
+from notifications.rendering.mail.pages import End, Event, Start, Text, read_page
+from notifications.rendering.mail.skeleton import MARK, Skeleton, Unfit
+from notifications.rendering.mail.tags import VOID
 
 _HTML_VALUES = frozenset({"safe", "e", "escape", "forceescape"})
 _UNSHOWN = frozenset({"head", "style", "script", "title", "template"})

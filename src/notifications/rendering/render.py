@@ -15,13 +15,13 @@ from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import Content
 from notifications.rendering.defaults import Defaults
 from notifications.rendering.engine import CompiledText, root_of
-from notifications.rendering.filters import FORMATS
-from notifications.rendering.formats import formats_for
-from notifications.rendering.links import Part
+from notifications.rendering.language.filters import FORMATS
+from notifications.rendering.language.formats import formats_for
+from notifications.rendering.language.links import Part
+from notifications.rendering.language.meter import METER, Meter
+from notifications.rendering.lengths.push import push_fitted
+from notifications.rendering.mail.skeleton import Unfit
 from notifications.rendering.mail_text import PlainText, text_of_html
-from notifications.rendering.meter import METER, Meter
-from notifications.rendering.push import push_fitted
-from notifications.rendering.skeleton import Unfit
 from notifications.rendering.titles import TITLE_END, marked, one_line
 
 KEPT_VERSIONS = 1_000

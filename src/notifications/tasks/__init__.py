@@ -15,7 +15,8 @@ from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.maintenance import maintain as maintain_now
 from notifications.features.webhooks.deliver import tell_due
-from notifications.infra import clock, wakeups
+from notifications.infra import clock
+from notifications.infra.process import wakeups
 from notifications.tasks.scheduling import (
     cleanup_cancelled_notifications,
     process_scheduled_notifications,

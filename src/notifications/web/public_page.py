@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from notifications.infra.client_address import address_of
 from notifications.infra.conf import environment
+from notifications.infra.http.client_address import address_of
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"

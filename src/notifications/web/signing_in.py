@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from notifications.features.access.throttles import Throttled, guard_sign_in
 from notifications.infra import clock
-from notifications.infra.client_address import address_of
+from notifications.infra.http.client_address import address_of
 from notifications.web.errors import answer_of
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
-from carillon.body_limits import ANYBODYS_BYTES, body_limit
+from carillon.serving.body_limits import ANYBODYS_BYTES, body_limit
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
 from notifications.domain.errors import MOST_ERRORS

@@ -17,7 +17,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.loops import LOOPS
 from notifications.features.operations import health, health_probes
 from notifications.infra import clock
-from notifications.infra.probing import Probe
+from notifications.infra.process.probing import Probe
 from notifications.models import (
     DeadLetter,
     DeliveryBatch,

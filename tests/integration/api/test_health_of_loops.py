@@ -18,7 +18,7 @@ from notifications.features.background.loops import run_round
 from notifications.features.operations import health_probes
 from notifications.features.operations.health import CheckAnswer, health
 from notifications.infra import clock
-from notifications.infra.probing import Probe
+from notifications.infra.process.probing import Probe
 from notifications.models import ApiKey, KillSwitch, LoopReport, PeriodicLoop, QueuedTask
 from tests.integration.factories import make_user
 

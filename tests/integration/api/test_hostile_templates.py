@@ -11,7 +11,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from notifications.models import NotificationMessage, TemplateVersion
-from notifications.rendering import engine, meter
+from notifications.rendering import engine
+from notifications.rendering.language import meter
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_template, make_user
 from tests.pace import within

@@ -10,7 +10,7 @@ from django.contrib.auth import authenticate
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from carillon.security_log import note_refusal
+from carillon.serving.security_log import note_refusal
 from carillon.settings.logs import logging_config
 from directory.models import User
 from notifications.models import ApiKey

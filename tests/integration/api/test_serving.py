@@ -17,7 +17,7 @@ from django.db import connections
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from carillon.bridge import Bridge
+from carillon.serving.bridge import Bridge
 from notifications.models import ApiKey, Notification
 from tests.integration.api.conftest import send_body
 from tests.integration.factories import make_template, make_user

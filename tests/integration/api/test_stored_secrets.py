@@ -16,7 +16,7 @@ from django.test import Client
 from rest_framework.authtoken.models import Token, TokenProxy
 
 from carillon.cli import carillon
-from carillon.sessions import SessionStore
+from carillon.serving.sessions import SessionStore
 from directory.models import User
 from notifications.features.access.authentication import (
     Unauthenticated,

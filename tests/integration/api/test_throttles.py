@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.infra import clock
-from notifications.infra.database_errors import is_away
+from notifications.infra.database.errors import is_away
 from notifications.models import ThrottleCount
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_user

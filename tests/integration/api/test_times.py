@@ -273,7 +273,7 @@ def _faults_of(field: Any, value: Any) -> Any:
 
 def test_imports_name_no_times():
     """People come without times: there is no door for them in files of CSV and NDJSON."""
-    from directory.import_rows import COLUMNS
+    from directory.imports.import_rows import COLUMNS
 
     text = ",".join(sorted(COLUMNS))
     assert next(csv.reader(io.StringIO(text)))

@@ -165,7 +165,7 @@ def lease_time() -> Any:
 
 
 def test_errors_of_values_are_refusals_and_not_outages():
-    from notifications.infra.database_errors import is_away
+    from notifications.infra.database.errors import is_away
 
     assert is_away(OperationalError("database is locked"))
     assert is_away(OperationalError("disk I/O error"))

@@ -20,8 +20,8 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.policy.facts import DIGEST_SOURCE
-from notifications.rendering import digest_texts
 from notifications.rendering.render import LINK_VARIABLES
+from notifications.rendering.texts import digest_texts
 from notifications.rendering.versions import version_of
 from notifications.services import NotificationService
 from notifications.tasks import close_digests

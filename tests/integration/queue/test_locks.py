@@ -13,7 +13,9 @@ from django.db import connection, transaction
 
 from notifications.domain.channels import Lane
 from notifications.engine.runs import deliver_rows
-from notifications.infra import clock, clock_bridge, processes
+from notifications.infra import clock
+from notifications.infra.database import clock_bridge
+from notifications.infra.process import identity as processes
 from notifications.models import DeliveryBatch, NotificationMessage, WorkerProcess
 from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches, takeover

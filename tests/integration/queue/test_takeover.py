@@ -10,7 +10,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
 from notifications.infra import clock
-from notifications.infra.processes import own_name
+from notifications.infra.process.identity import own_name
 from notifications.models import (
     DeadLetter,
     DeliveryBatch,

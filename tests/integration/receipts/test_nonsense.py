@@ -16,7 +16,7 @@ from notifications.delivery.callbacks.base import (
     IncomingCall,
     check_call,
 )
-from notifications.delivery.mail_services import SERVICES
+from notifications.delivery.mail.mail_services import SERVICES
 from notifications.delivery.registry import CALLBACKS, callback_reader
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import Receipt, ReceiptKind

@@ -22,8 +22,9 @@ from notifications.models import (
     TemplateOverrun,
     TemplateVersion,
 )
-from notifications.rendering import meter, versions
+from notifications.rendering import versions
 from notifications.rendering.guard import guard
+from notifications.rendering.language import meter
 from notifications.rendering.release import WANTED, failed, release
 from notifications.services import OperationsService
 from tests.integration.factories import make_template, make_user

@@ -14,7 +14,7 @@ from notifications.delivery.providers.push.web_push import payload_for
 from notifications.delivery.providers.telegram.bot_api import text_of
 from notifications.domain.messages import ALONG, MAX_PUSH_ALONG_BYTES, push_weight
 from notifications.models import Job, Notification, SandboxMessage
-from notifications.rendering.push import MAX_PUSH_BYTES, push_bytes
+from notifications.rendering.lengths.push import MAX_PUSH_BYTES, push_bytes
 from tests.integration.factories import make_template, make_willing_user
 from tests.integration.preferences.conftest import work
 

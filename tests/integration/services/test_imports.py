@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from directory.imports.records import ImportFault
 from directory.models import Enrollment, Group, Suppression, User
-from directory.records import ImportFault
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import NotFound
 from notifications.features.people.bundle import bundle_of

@@ -12,7 +12,8 @@ from notifications.domain import loops as specs
 from notifications.domain.loops import LOOPS, RECEIPTS, TASKS, UPKEEP
 from notifications.features.background.loops import Keeper, run_round, silent_loops
 from notifications.features.upkeep.rounds import loop_calls
-from notifications.infra import clock, processes
+from notifications.infra import clock
+from notifications.infra.process import identity as processes
 from notifications.models import LoopReport, PeriodicLoop
 from tests.functional.installation import wait_until
 

@@ -19,7 +19,8 @@ from carillon.celery import app
 from notifications.features.background import task_runner
 from notifications.features.background.queued_tasks import QueuedResult, TaskFailed, run
 from notifications.features.background.task_runner import TaskRunner
-from notifications.infra import processes, wakeups
+from notifications.infra.process import identity as processes
+from notifications.infra.process import wakeups
 from notifications.models import QueuedTask
 from notifications.services.broadcast import send_broadcast_async
 from notifications.tasks import retry_failed_notifications

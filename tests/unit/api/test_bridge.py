@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carillon.bridge import Bridge, environ_of
+from carillon.serving.bridge import Bridge, environ_of
 
 LIMIT = 1_000
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carillon.bridge import Bridge, Limits
+from carillon.serving.bridge import Bridge, Limits
 from tests.unit.api.test_bridge import LIMIT, scope
 
 

@@ -10,7 +10,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from carillon.middleware import RequestMiddleware
+from carillon.serving.middleware import RequestMiddleware
 from notifications.infra.conf import environment
 
 

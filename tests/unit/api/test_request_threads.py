@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from carillon.bridge import Bridge, Limits
-from carillon.refusals import refuse
+from carillon.serving.bridge import Bridge, Limits
+from carillon.serving.refusals import refuse
 from tests.unit.api.test_bridge import scope
 
 THREADS = 2

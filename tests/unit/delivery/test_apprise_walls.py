@@ -14,10 +14,10 @@ import pytest
 import requests
 from apprise.manager_plugins import NotificationManager
 
-from notifications.delivery.chat_services import SERVICES
+from notifications.delivery.protocols.chat_services import SERVICES
 from notifications.delivery.providers.chat.apprise import AppriseChatProvider
 from notifications.domain.messages import Content, OutboundMessage, Verdict
-from notifications.infra.call_wall import wall
+from notifications.infra.http.call_wall import wall
 from notifications.testing.servers import HTTPSink
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"

@@ -25,7 +25,7 @@ from notifications.delivery.callbacks.base import (
 )
 from notifications.delivery.registry import CALLBACKS, PROVIDERS, callback_reader, provider_class
 from notifications.domain.receipts import Receipt, ReceiptKind
-from notifications.infra.http import Answer, HttpFault
+from notifications.infra.http.client import Answer, HttpFault
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:carillon"
 CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem"

@@ -11,7 +11,7 @@ from notifications.delivery.base import Capabilities, NotificationChannelProvide
 from notifications.delivery.registry import PROVIDERS
 from notifications.delivery.retry import POLICIES
 from notifications.domain.messages import Content, OutboundMessage, Verdict
-from notifications.infra.http import PORTS
+from notifications.infra.http.client import PORTS
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "reference" / "provider-contract.md").read_text()

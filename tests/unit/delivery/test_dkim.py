@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from notifications.delivery.dkim import (
+from notifications.delivery.mail.dkim import (
     UnusableDkimKey,
     canonical_body,
     keys_for,
@@ -17,7 +17,7 @@ from notifications.delivery.dkim import (
     read_keys,
     signed,
 )
-from notifications.delivery.mime import build_mail
+from notifications.delivery.mail.mime import build_mail
 from notifications.delivery.providers.email import smtp
 from notifications.delivery.providers.email.smtp import SMTPEmailProvider
 from notifications.domain.messages import Attachment, Content, OutboundMessage

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.infra import http
-from notifications.infra.http import (
+from notifications.infra.http import client as http
+from notifications.infra.http.client import (
     READ_LIMIT,
     AddressRefused,
     HttpClient,

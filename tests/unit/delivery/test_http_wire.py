@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from notifications.infra import http, http_pool
-from notifications.infra.http import HttpClient, HttpFault
-from notifications.infra.http_wire import READ_LIMIT, Headers
+from notifications.infra.http import client as http
+from notifications.infra.http import pool as http_pool
+from notifications.infra.http.client import HttpClient, HttpFault
+from notifications.infra.http.wire import READ_LIMIT, Headers
 from notifications.testing.servers import Act, HTTPSink, Reply
 
 

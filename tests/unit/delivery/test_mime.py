@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from notifications.delivery import mime
-from notifications.delivery.mime import build_mail, encoded_words, mailbox
+from notifications.delivery.mail import mime
+from notifications.delivery.mail.mime import build_mail, encoded_words, mailbox
 from notifications.domain.messages import Attachment
 
 CYRILLIC = "Здравствуйте, оплата получена. Ваш баланс пополнен на двадцать девять рублей. "

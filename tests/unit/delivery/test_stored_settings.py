@@ -8,8 +8,9 @@ import logging
 
 import pytest
 
-from notifications.delivery import accounts, mail_services
+from notifications.delivery import accounts
 from notifications.delivery.accounts import StoredAccount, account, read_values, setting_names
+from notifications.delivery.mail import mail_services
 from notifications.delivery.providers.email.anymail import backend_of
 from notifications.delivery.registry import PROVIDERS
 from notifications.delivery.stored_settings import STORABLE

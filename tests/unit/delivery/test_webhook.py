@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from notifications.delivery.providers.webhook.signed import SignedWebhookProvider
-from notifications.delivery.standard_webhooks import (
+from notifications.delivery.protocols.standard_webhooks import (
     UnusableSecret,
     signature_headers,
     signing_key,
 )
+from notifications.delivery.providers.webhook.signed import SignedWebhookProvider
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.infra import clock
 from notifications.testing.servers import HTTPSink, Reply

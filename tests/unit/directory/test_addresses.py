@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 
 from directory.addresses import masked_address, normalise_address, read_email
-from directory.import_rows import LineFault, read_line
-from notifications.delivery.mime import build_mail, mailbox
+from directory.imports.import_rows import LineFault, read_line
+from notifications.delivery.mail.mime import build_mail, mailbox
 from notifications.intake.addresses import check_address
 
 GOOD = [

@@ -9,9 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from directory import csv_records
-from directory.csv_records import Cell
-from directory.records import ImportFault, read_records
+from directory.imports import csv_records
+from directory.imports.csv_records import Cell
+from directory.imports.records import ImportFault, read_records
 
 COLUMNS = ("username", "email", "attributes", "first_name")
 

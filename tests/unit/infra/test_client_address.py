@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from notifications.infra.client_address import client_address, network_of
+from notifications.infra.http.client_address import client_address, network_of
 
 PROXIES = ("10.0.0.0/8", "2001:db8::1")
 
@@ -52,7 +52,7 @@ def test_who_has_a_network_is_one_client(address: str, network: str) -> None:
 def test_whoever_reads_the_connections_address_minds_proxies() -> None:
     source = Path(__file__).parents[3] / "src"
     # The bridge writes it. The outbox asks whether the connection itself is this machine's.
-    direct = {source / "carillon/bridge.py", source / "notifications/web/outbox.py"}
+    direct = {source / "carillon/serving/bridge.py", source / "notifications/web/outbox.py"}
     files = set(source.rglob("*.py")) - direct
     readers = [path for path in files if "REMOTE_ADDR" in path.read_text()]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from notifications.infra.probing import Probe
+from notifications.infra.process.probing import Probe
 
 
 def test_an_answer_that_comes_after_it_was_forgotten_is_nobodys() -> None:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from notifications.infra.processes import has_ended, own_name
+from notifications.infra.process.identity import has_ended, own_name
 
-PRINT_NAME = "from notifications.infra.processes import own_name; print(own_name('test'))"
+PRINT_NAME = "from notifications.infra.process.identity import own_name; print(own_name('test'))"
 
 
 def changed(name: str, part: int, value: str) -> str:

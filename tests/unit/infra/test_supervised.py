@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from notifications.infra import clock, supervised
-from notifications.infra.supervised import Loop, Supervisor
+from notifications.infra import clock
+from notifications.infra.process import supervised
+from notifications.infra.process.supervised import Loop, Supervisor
 from tests.functional.installation import wait_until
 
 pytestmark = [

@@ -7,7 +7,7 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from notifications.delivery.mime import _file_part
+from notifications.delivery.mail.mime import _file_part
 from notifications.intake.attachments import read_attachments
 from notifications.intake.fields import Fields
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 
-from notifications.rendering.filters import FILTERS, TESTS
+from notifications.rendering.language.filters import FILTERS, TESTS
 
 DEPTHS = (2, 3, 4, 5, 7)
 CONTEXT = {

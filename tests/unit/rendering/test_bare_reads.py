@@ -10,7 +10,7 @@ from jinja2 import Environment, nodes
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.engine import CompiledText, NotificationTemplateEngine
-from notifications.rendering.reads import bare_reads
+from notifications.rendering.language.reads import bare_reads
 
 NAME = frozenset({"user.first_name"})
 

@@ -10,7 +10,12 @@ from babel.numbers import format_currency, format_percent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.rendering.formats import FormatFault, formats_for, parse_locale, parse_zone
+from notifications.rendering.language.formats import (
+    FormatFault,
+    formats_for,
+    parse_locale,
+    parse_zone,
+)
 
 LOCALES = sorted(localedata.locale_identifiers())
 numbers = st.decimals(

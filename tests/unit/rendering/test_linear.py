@@ -16,8 +16,11 @@ import pytest
 from notifications.domain.errors import TemplateFault
 from notifications.domain.references import references
 from notifications.features.templates.review import locale_gaps
-from notifications.rendering import mail_html, mail_text, pages, push, sms, tags, titles
+from notifications.rendering import mail_text, titles
 from notifications.rendering.engine import CompiledText
+from notifications.rendering.lengths import push, sms
+from notifications.rendering.mail import html as mail_html
+from notifications.rendering.mail import pages, tags
 from notifications.rendering.render import CompiledVersion, text_content
 from tests.pace import within
 

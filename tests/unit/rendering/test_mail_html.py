@@ -11,9 +11,9 @@ from mjml import mjml2html
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.engine import CompiledText
-from notifications.rendering.filters import FORMATS
-from notifications.rendering.formats import formats_for
-from notifications.rendering.meter import METER, Meter
+from notifications.rendering.language.filters import FORMATS
+from notifications.rendering.language.formats import formats_for
+from notifications.rendering.language.meter import METER, Meter
 from tests.pace import within
 
 FORBIDDEN_WORDS = ("zqjz", "data-css-inline", "mj-")

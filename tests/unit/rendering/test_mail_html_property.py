@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from notifications.rendering import engine
 from notifications.rendering.engine import CompiledText
-from notifications.rendering.filters import FORMATS
-from notifications.rendering.formats import formats_for
-from notifications.rendering.mail_html import Styled
-from notifications.rendering.meter import METER, Meter
-from notifications.rendering.sandbox import MAX_LOOP_DEPTH
+from notifications.rendering.language.filters import FORMATS
+from notifications.rendering.language.formats import formats_for
+from notifications.rendering.language.meter import METER, Meter
+from notifications.rendering.language.sandbox import MAX_LOOP_DEPTH
+from notifications.rendering.mail.html import Styled
 
 SHEET = (
     "<style>div{color:red} .hot{margin:1px} td{padding:2px} .hot b{color:blue} a{top:0}"

@@ -9,9 +9,9 @@ import pytest
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering import render
+from notifications.rendering.mail.skeleton import Unfit
 from notifications.rendering.mail_text import PlainText, text_of_html, tidied
 from notifications.rendering.render import CompiledVersion
-from notifications.rendering.skeleton import Unfit
 
 
 def text_of(source: str, *, at_once: bool = True, **context: Any) -> str:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifications.delivery.protocols.web_push_crypto import LONGEST_PAYLOAD
 from notifications.delivery.providers.push.web_push import payload_for
-from notifications.delivery.web_push_crypto import LONGEST_PAYLOAD
-from notifications.rendering.push import (
+from notifications.rendering.lengths.push import (
     MAX_PUSH_BYTES,
     MAX_TITLE_BYTES,
     push_bytes,

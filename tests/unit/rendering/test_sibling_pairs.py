@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from css_inline import CSSInliner
 
-from notifications.rendering.tags import VOID, sibling_pairs
+from notifications.rendering.mail.tags import VOID, sibling_pairs
 
 NAMES = ("div", "p", "b", "a", "table", "tr", "td", "li", "ul", "span", "h1", "br", "tbody", "th")
 HEAD_AND_BODY = 60  # pairs that the reader adds, and more

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.rendering.emoji import atoms
-from notifications.rendering.push import push_fitted
-from notifications.rendering.sms import sms_length
+from notifications.rendering.lengths.emoji import atoms
+from notifications.rendering.lengths.push import push_fitted
+from notifications.rendering.lengths.sms import sms_length
 
 EMOJI = {
     "flag": "\U0001f1e9\U0001f1ea",

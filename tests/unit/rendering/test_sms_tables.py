@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notifications.rendering.sms import sms_length
+from notifications.rendering.lengths.sms import sms_length
 
 ESC = "\x1b"
 DEFAULT_ALPHABET = [

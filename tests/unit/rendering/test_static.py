@@ -6,7 +6,7 @@ import pytest
 
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.engine import CompiledText
-from notifications.rendering.reads import covers
+from notifications.rendering.language.reads import covers
 
 
 class TestPlaces:

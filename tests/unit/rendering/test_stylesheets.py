@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from css_inline import CSSInliner
 
-from notifications.rendering.stylesheets import rules_of_states
+from notifications.rendering.mail.stylesheets import rules_of_states
 from tests.pace import within
 
 

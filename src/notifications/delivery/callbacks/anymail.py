@@ -21,8 +21,12 @@ from notifications.delivery.callbacks.base import (
     IncomingCall,
 )
 from notifications.delivery.callbacks.mail_bounces import kind_by_raw
-from notifications.delivery.mail_services import SERVICES, MailService, service_name
-from notifications.delivery.standard_webhooks import UnusableSecret, is_signed, signing_key
+from notifications.delivery.mail.mail_services import SERVICES, MailService, service_name
+from notifications.delivery.protocols.standard_webhooks import (
+    UnusableSecret,
+    is_signed,
+    signing_key,
+)
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
 from notifications.infra.conf import environment

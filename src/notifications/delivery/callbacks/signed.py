@@ -19,7 +19,11 @@ from notifications.delivery.callbacks.base import (
     CallbackUnreadable,
     IncomingCall,
 )
-from notifications.delivery.standard_webhooks import UnusableSecret, is_signed, signing_key
+from notifications.delivery.protocols.standard_webhooks import (
+    UnusableSecret,
+    is_signed,
+    signing_key,
+)
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from notifications.delivery.callbacks.base import NONSENSE, CallbackRefused
-from notifications.infra.http import AddressRefused, Answer, HttpClient, HttpFault
+from notifications.infra.http.client import AddressRefused, Answer, HttpClient, HttpFault
 
 _HOST = re.compile(r"sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?")
 _FETCH_S = 5.0

@@ -15,7 +15,7 @@ from django.db import OperationalError, connection, transaction
 
 from notifications.domain.errors import Conflict
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import sqlstate
+from notifications.infra.database.errors import sqlstate
 from notifications.models import IdempotencyKey
 
 TWIN_WAIT_MS = 5_000

@@ -14,9 +14,9 @@ from django.db import transaction
 
 from notifications.domain.callers import Caller
 from notifications.domain.errors import CarillonError
-from notifications.infra.client_address import network_of
 from notifications.infra.conf import environment
 from notifications.infra.crypto import blind_index
+from notifications.infra.http.client_address import network_of
 from notifications.models import ThrottleCount
 
 HOUR = timedelta(hours=1)

@@ -17,8 +17,9 @@ import structlog
 from django.db import DatabaseError
 
 from notifications.domain.loops import BY_NAME, LOOPS, LoopSpec
-from notifications.infra import clock, processes
-from notifications.infra.supervised import Loop, Supervisor
+from notifications.infra import clock
+from notifications.infra.process import identity as processes
+from notifications.infra.process.supervised import Loop, Supervisor
 from notifications.models import KnownLoop, LoopReport, PeriodicLoop
 
 log = structlog.get_logger("carillon.loops")

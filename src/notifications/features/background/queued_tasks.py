@@ -20,8 +20,10 @@ from django.db.models import Expression, QuerySet
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
-from notifications.infra import clock, processes, wakeups
-from notifications.infra.database_time import database_time
+from notifications.infra import clock
+from notifications.infra.database.time import database_time
+from notifications.infra.process import identity as processes
+from notifications.infra.process import wakeups
 from notifications.models import QueuedTask
 from notifications.models.operations.queued_task import ERROR_LENGTH
 

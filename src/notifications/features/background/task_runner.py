@@ -17,9 +17,11 @@ import structlog
 from django.db import connection
 
 from notifications.features.background.queued_tasks import HOLD_S, LONGEST_S, run
-from notifications.infra import clock, processes, wakeups
-from notifications.infra.database_time import database_time
-from notifications.infra.supervised import Loop
+from notifications.infra import clock
+from notifications.infra.database.time import database_time
+from notifications.infra.process import identity as processes
+from notifications.infra.process import wakeups
+from notifications.infra.process.supervised import Loop
 from notifications.models import QueuedTask
 
 log = structlog.get_logger("carillon.tasks")

@@ -23,7 +23,8 @@ from notifications.features.broadcasts.delivery.launch import (
 )
 from notifications.features.broadcasts.delivery.progress import Progress, progress
 from notifications.features.broadcasts.delivery.retry import retry, retry_chosen
-from notifications.infra import clock, wakeups
+from notifications.infra import clock
+from notifications.infra.process import wakeups
 from notifications.models import Broadcast, change_broadcast_status
 
 __all__ = [

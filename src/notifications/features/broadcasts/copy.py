@@ -17,7 +17,7 @@ from notifications.features.broadcasts.service import (
     people_of,
     write_down,
 )
-from notifications.infra import commits
+from notifications.infra.database import commits
 from notifications.intake.fields import Fields
 from notifications.models import Broadcast
 

@@ -25,7 +25,7 @@ from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.models import Broadcast, ProviderFlow
 from notifications.models.providers.provider_flow import now_us
-from notifications.rendering.sms import sms_length
+from notifications.rendering.lengths.sms import sms_length
 
 SECONDS = 40.0
 """So long is looked at people at most: a million takes some 25 s with PostgreSQL."""

@@ -40,7 +40,7 @@ from notifications.features.broadcasts.schemas import (
     BroadcastRetryChosenAnswer,
     DryRunAnswer,
 )
-from notifications.infra import commits
+from notifications.infra.database import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
 
 SCOPE = "broadcasts"

@@ -25,9 +25,9 @@ from notifications.features.operations.metrics import (
     workers_alive,
 )
 from notifications.infra import clock
-from notifications.infra.bounded_reads import reads_within
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import is_away, is_missing
+from notifications.infra.database.bounded_reads import reads_within
+from notifications.infra.database.errors import is_away, is_missing
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.providers.provider_flow import now_us
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from django.db import connection, transaction
 
 from notifications.infra import clock
-from notifications.infra.database_errors import is_away, is_locked, is_missing, sqlstate
-from notifications.infra.probing import Probe
+from notifications.infra.database.errors import is_away, is_locked, is_missing, sqlstate
+from notifications.infra.process.probing import Probe
 from notifications.models import WriteProbe
 
 NO_ANSWER = "the database does not answer"

@@ -18,9 +18,9 @@ from notifications.engine.spending import day_of
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.infra import clock, telemetry
-from notifications.infra.bounded_reads import reads_within
 from notifications.infra.conf import environment
-from notifications.infra.database_errors import is_away
+from notifications.infra.database.bounded_reads import reads_within
+from notifications.infra.database.errors import is_away
 from notifications.models import (
     Broadcast,
     BroadcastNews,

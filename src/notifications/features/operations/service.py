@@ -17,7 +17,8 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.features.access.service import check_operator, keep_to_tests
 from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
 from notifications.features.sending.move import enqueue
-from notifications.infra import clock, wakeups
+from notifications.infra import clock
+from notifications.infra.process import wakeups
 from notifications.models import (
     ApiKey,
     Broadcast,

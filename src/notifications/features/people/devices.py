@@ -14,7 +14,7 @@ from directory.extras import read_device
 from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
 from notifications.delivery.accounts import account
-from notifications.delivery.web_push_crypto import derived_key, public_key
+from notifications.delivery.protocols.web_push_crypto import derived_key, public_key
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key

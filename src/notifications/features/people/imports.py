@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from directory.importing import MAX_REPORTED, ImportReport, LineError, import_users
+from directory.imports.records import FileKind, read_records
 from directory.lookup import find_people, read_reference
 from directory.memberships import groups_of_names
 from directory.models import ContactPoint, Group, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
-from directory.records import FileKind, read_records
 from directory.relations import LINKS, add_links
 from notifications.domain.callers import Caller
 from notifications.domain.errors import InvalidRequest, NotFound

@@ -25,7 +25,7 @@ from notifications.infra.conf import environment
 from notifications.infra.crypto import sign_text
 from notifications.intake.addresses import check_address
 from notifications.models import Category, NotificationTemplate
-from notifications.rendering import proof_texts
+from notifications.rendering.texts import proof_texts
 
 CODE_LASTS = timedelta(minutes=10)
 LINK_LASTS = timedelta(hours=1)

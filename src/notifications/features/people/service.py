@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from directory.import_rows import Line, LineFault, read_line
+from directory.imports.import_rows import Line, LineFault, read_line
 from directory.models import ContactPoint, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
 from directory.people import Upsert, upsert_people

@@ -36,7 +36,7 @@ from notifications.models import (
     ConsentRecord,
     NotificationTemplate,
 )
-from notifications.rendering import consent_texts
+from notifications.rendering.texts import consent_texts
 
 SOURCE = "double_opt_in"
 LASTS = timedelta(days=7)

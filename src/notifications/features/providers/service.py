@@ -14,7 +14,8 @@ from django.db.models import F
 
 from notifications.delivery import accounts
 from notifications.delivery.base import call_safely
-from notifications.delivery.dkim import UnusableDkimKey
+from notifications.delivery.mail.dkim import UnusableDkimKey
+from notifications.delivery.protocols.web_push_crypto import derived_key, public_key
 from notifications.delivery.registry import (
     CALLBACKS,
     PROVIDERS,
@@ -23,7 +24,6 @@ from notifications.delivery.registry import (
     provider_class,
 )
 from notifications.delivery.stored_settings import STORABLE
-from notifications.delivery.web_push_crypto import derived_key, public_key
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.messages import Content, OutboundMessage

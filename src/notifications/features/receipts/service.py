@@ -15,7 +15,7 @@ from notifications.domain.errors import CarillonError, NotFound
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.infra.crypto import body_hash
-from notifications.infra.http import HttpFault
+from notifications.infra.http.client import HttpFault
 from notifications.models import ProviderCallback
 
 _KEPT_HEADERS = frozenset(

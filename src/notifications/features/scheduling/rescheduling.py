@@ -19,8 +19,8 @@ from notifications.features.scheduling.recurring import make_due
 from notifications.features.scheduling.service import folded_status
 from notifications.features.sending.cancel import in_hand, lock_waiting
 from notifications.features.sending.move import enqueue
-from notifications.infra import wakeups
 from notifications.infra.conf import environment
+from notifications.infra.process import wakeups
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,

@@ -29,7 +29,8 @@ from notifications.features.scheduling.zones import people_by_zone
 from notifications.features.sending.bulk import people_of
 from notifications.features.sending.cancel import cancel_waiting
 from notifications.features.sending.intents import check_scopes
-from notifications.infra import clock, commits
+from notifications.infra import clock
+from notifications.infra.database import commits
 from notifications.intake.schedule import (
     ScheduleBody,
     ScheduleRequest,

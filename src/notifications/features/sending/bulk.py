@@ -26,7 +26,8 @@ from notifications.features.sending.intents import (
     note_bypass,
 )
 from notifications.features.sending.schemas import BulkAnswer, RejectionAnswer
-from notifications.infra import clock, commits
+from notifications.infra import clock
+from notifications.infra.database import commits
 from notifications.intake.accept import Target, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk

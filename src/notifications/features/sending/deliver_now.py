@@ -17,9 +17,9 @@ from notifications.engine.session import deliver_leases, enlist
 from notifications.features.sending.cancel import lock_waiting
 from notifications.features.sending.holds import holds_of
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
-from notifications.infra.processes import own_name
+from notifications.infra.database.clock_bridge import database_now
+from notifications.infra.process.identity import own_name
 from notifications.models import DeliveryAttempt, NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch

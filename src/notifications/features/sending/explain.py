@@ -22,7 +22,7 @@ from notifications.features.sending.schemas import (
     StepAnswer,
 )
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
     DeliveryAttempt,
     DigestItem,

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from notifications.delivery.accounts import account
-from notifications.delivery.mime import mailbox
+from notifications.delivery.mail.mime import mailbox
 from notifications.delivery.registry import PROVIDERS, provider_keys_for
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority

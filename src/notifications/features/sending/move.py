@@ -13,7 +13,7 @@ from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
 from notifications.features.sending.cancel import in_hand, lock_waiting
 from notifications.features.sending.schemas import MoveBody
-from notifications.infra import wakeups
+from notifications.infra.process import wakeups
 from notifications.intake.fields import Fields
 from notifications.models import (
     Notification,

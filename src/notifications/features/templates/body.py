@@ -11,7 +11,7 @@ from notifications.domain.channels import Channel, parse_priority
 from notifications.features.templates.schemas import TemplateBody
 from notifications.intake.fields import Fields
 from notifications.models import CONTENT_FIELDS, Category, TemplateStatus
-from notifications.rendering.meter import MAX_SOURCE
+from notifications.rendering.language.meter import MAX_SOURCE
 from notifications.rendering.paths import MAX_SEGMENTS, is_template_path
 
 MAX_EXAMPLE_BYTES = 64_000

@@ -18,7 +18,7 @@ from notifications.domain.errors import RenderingBusy, TemplateFault
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.trials import first_fault
 from notifications.models import NotificationTemplate, TemplateOverrun, TemplateVersion
-from notifications.rendering.meter import LIMIT
+from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.release import WANTED, failed, release
 from notifications.rendering.versions import compiled_row, mark_proved
 

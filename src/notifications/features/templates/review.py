@@ -12,8 +12,8 @@ from notifications.features.templates.schemas import LocaleGap, TextFault
 from notifications.features.templates.trials import Tried
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
-from notifications.rendering.push import MAX_PUSH_BYTES
-from notifications.rendering.reads import Names
+from notifications.rendering.language.reads import Names
+from notifications.rendering.lengths.push import MAX_PUSH_BYTES
 from notifications.rendering.render import LINK_VARIABLES, USER_FACTS, CompiledVersion
 
 AMBIENT_VARIABLES = frozenset({"user", "current_time", "app_name", "app_url", *LINK_VARIABLES})

@@ -9,7 +9,7 @@ import msgspec
 
 from notifications.domain.errors import FieldError, TemplateFault
 from notifications.infra.packing import packed
-from notifications.rendering.meter import LIMIT
+from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.desk import Task, name_of, render_drafts
 from notifications.rendering.render import CompiledVersion

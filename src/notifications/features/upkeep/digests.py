@@ -29,7 +29,7 @@ from notifications.models import (
     Work,
 )
 from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
-from notifications.rendering import digest_texts
+from notifications.rendering.texts import digest_texts
 
 CATEGORY = "digest"
 LISTED = 20  # items shown a category; the others are counted

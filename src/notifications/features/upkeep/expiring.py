@@ -14,8 +14,8 @@ from django.db import transaction
 from notifications.engine.path import prepare
 from notifications.engine.runs import bury
 from notifications.features.background.items import Items
-from notifications.infra import processes
 from notifications.infra.conf import environment
+from notifications.infra.process import identity as processes
 from notifications.models import DeliveryBatch, Work
 from notifications.models.delivery.hot import hot
 from notifications.queue import batches

@@ -16,8 +16,8 @@ from notifications.features.dead_letters.service import watch
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiry import Deletion, Step, delete_expired, oldest, walk
 from notifications.infra import clock
-from notifications.infra.clock_bridge import database_now
 from notifications.infra.conf import environment
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
     DigestBucket,
     FrequencyCount,

@@ -20,7 +20,7 @@ from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiring import expire_waiting
 from notifications.features.upkeep.maintenance import maintain
 from notifications.features.webhooks.deliver import tell_due
-from notifications.infra.clock_bridge import database_now
+from notifications.infra.database.clock_bridge import database_now
 
 PROCESS_EVERY = timedelta(minutes=1)
 RETRY_EVERY = timedelta(minutes=5)

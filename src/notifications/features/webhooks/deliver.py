@@ -20,7 +20,7 @@ from django.db import transaction
 
 from notifications.delivery.accounts import account
 from notifications.delivery.base import where
-from notifications.delivery.standard_webhooks import signature_headers, signing_key
+from notifications.delivery.protocols.standard_webhooks import signature_headers, signing_key
 from notifications.domain.status_events import (
     DEAD_LETTERS_ALERT,
     DISABLED_AFTER,
@@ -29,7 +29,7 @@ from notifications.domain.status_events import (
 )
 from notifications.features.background.items import Items
 from notifications.infra import clock
-from notifications.infra.http import AddressRefused, HttpClient, HttpFault
+from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault
 from notifications.models import (
     NotificationMessage,
     StatusEvent,

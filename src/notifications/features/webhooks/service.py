@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, F
 
 from notifications.delivery.accounts import account
-from notifications.delivery.standard_webhooks import new_secret
+from notifications.delivery.protocols.standard_webhooks import new_secret
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_key
@@ -28,7 +28,7 @@ from notifications.features.webhooks.schemas import (
     WebhookTestAnswer,
 )
 from notifications.infra import clock
-from notifications.infra.http import AddressRefused, check_url
+from notifications.infra.http.client import AddressRefused, check_url
 from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.operations.status_webhook import forget_subscriptions
 

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from django.db import connection, models
 
-from notifications.infra.transactions import impatient_transaction
+from notifications.infra.database.transactions import impatient_transaction
 from notifications.models.content.template import TemplateVersion
 
 _MARKS = "(%s, %s, %s, %s, %s)"

@@ -12,7 +12,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Greatest
 
 from notifications.domain.loops import LoopSpec
-from notifications.infra.database_time import database_time
+from notifications.infra.database.time import database_time
 
 _ERROR_LENGTH = 200
 

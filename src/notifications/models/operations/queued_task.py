@@ -8,7 +8,7 @@ from typing import ClassVar
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
 
-from notifications.infra.database_time import database_time
+from notifications.infra.database.time import database_time
 from notifications.models.fields import SealedJSONField, one_more
 
 ERROR_LENGTH = 200

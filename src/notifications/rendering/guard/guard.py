@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 
 from notifications.domain.errors import LimitExceeded, TemplateFault
-from notifications.infra.clock_bridge import database_now
+from notifications.infra.database.clock_bridge import database_now
 from notifications.models.content.template_stop import TemplateOverrun
 from notifications.rendering.guard import note
 from notifications.rendering.guard.board import (
@@ -29,7 +29,7 @@ from notifications.rendering.guard.board import (
 )
 from notifications.rendering.guard.departures import DEPARTURES
 from notifications.rendering.guard.interrupt import CPU_SECONDS, Interrupter
-from notifications.rendering.meter import LIMIT
+from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import refresh_proof
 

@@ -16,7 +16,7 @@ from notifications.domain.messages import Content
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.packing import packed
-from notifications.rendering.meter import LIMIT
+from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.child import Died, RenderProcess, TooSlow
 from notifications.rendering.pool.lending import Exhausted, Pool

@@ -19,12 +19,12 @@ from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.infra import clock
 from notifications.rendering.defaults import Defaults
-from notifications.rendering.meter import LIMIT
+from notifications.rendering.language.meter import LIMIT
+from notifications.rendering.lengths.push import push_fitted, push_length
+from notifications.rendering.lengths.sms import sms_length
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.walls import Walls
-from notifications.rendering.push import push_fitted, push_length
 from notifications.rendering.render import CompiledVersion
-from notifications.rendering.sms import sms_length
 
 READY = b"\x01"
 KEPT_CHARACTERS = 2_000_000

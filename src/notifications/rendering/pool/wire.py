@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from notifications.domain.errors import LimitExceeded, TemplateFault
-from notifications.rendering.meter import LIMIT
-from notifications.rendering.push import PushLength
-from notifications.rendering.sms import SmsLength
+from notifications.rendering.language.meter import LIMIT
+from notifications.rendering.lengths.push import PushLength
+from notifications.rendering.lengths.sms import SmsLength
 
 LENGTH_BYTES = 4
 MAX_FRAME = 32 * 2**20

@@ -24,10 +24,10 @@ from notifications.delivery.base import (
     by_our_names,
     link_of,
 )
-from notifications.delivery.chat_services import ChatService, is_named, service_for
 from notifications.delivery.http_answers import forbidden, status_meaning
-from notifications.infra.call_wall import HTTPS, Judge, wall
-from notifications.infra.http import AddressRefused
+from notifications.delivery.protocols.chat_services import ChatService, is_named, service_for
+from notifications.infra.http.call_wall import HTTPS, Judge, wall
+from notifications.infra.http.client import AddressRefused
 
 _CALL_SHARE = 0.9
 _CONNECT_SHARE = 1 / 3
@@ -42,9 +42,9 @@ _TIMED_OUT = "timed out"
 class AppriseChatProvider(NotificationChannelProvider):
     """Sends to one Apprise URL (`slack://...`, `discord://...`, `workflows://...`).
 
-    The services and parameters are those of delivery/chat_services.py. A service at its vendor's
-    own address may always be called; one whose URL names a host only if CARILLON_APPRISE_HOSTS
-    names it too.
+    The services and parameters are those of delivery/protocols/chat_services.py. A service at its
+    vendor's own address may always be called; one whose URL names a host only if
+    CARILLON_APPRISE_HOSTS names it too.
     """
 
     key: ClassVar[str] = "apprise"

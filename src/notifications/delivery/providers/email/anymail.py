@@ -27,11 +27,11 @@ from requests.structures import CaseInsensitiveDict
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.http_answers import faulted, nonsense, not_configured, refused, taken
-from notifications.delivery.mail_services import backend_class
-from notifications.delivery.mime import mailbox
+from notifications.delivery.mail.mail_services import backend_class
+from notifications.delivery.mail.mime import mailbox
 from notifications.domain.messages import Attachment
 from notifications.infra import clock
-from notifications.infra.http import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
 _TAKEN = frozenset({"sent", "queued", "unknown"})

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from notifications.delivery.accounts import account
-from notifications.delivery.aws import AwsSigner, NoCredentials
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
@@ -31,10 +30,11 @@ from notifications.delivery.http_answers import (
     refused,
     taken,
 )
-from notifications.delivery.mime import build_mail, mailbox
+from notifications.delivery.mail.mime import build_mail, mailbox
+from notifications.delivery.protocols.aws import AwsSigner, NoCredentials
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra import clock
-from notifications.infra.http import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
 _MOST_IN_BULK = 50

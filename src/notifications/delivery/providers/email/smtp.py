@@ -19,14 +19,14 @@ from notifications.delivery.base import (
     by_our_names,
     where,
 )
-from notifications.delivery.dkim import DkimKey, published, read_keys, signed
-from notifications.delivery.mime import Mail, build_mail, mailbox
-from notifications.delivery.smtp_pool import NoSmtpUtf8, NotTried, SmtpPool
-from notifications.delivery.smtp_replies import Reply, SmtpLost, SmtpRefused, Stage
-from notifications.delivery.smtp_wire import SmtpServer
+from notifications.delivery.mail.dkim import DkimKey, published, read_keys, signed
+from notifications.delivery.mail.mime import Mail, build_mail, mailbox
+from notifications.delivery.mail.smtp_pool import NoSmtpUtf8, NotTried, SmtpPool
+from notifications.delivery.mail.smtp_replies import Reply, SmtpLost, SmtpRefused, Stage
+from notifications.delivery.mail.smtp_wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
-from notifications.infra.dns import txt_records
+from notifications.infra.http.dns import txt_records
 
 log = structlog.get_logger("carillon.delivery")
 

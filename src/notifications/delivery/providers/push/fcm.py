@@ -15,7 +15,6 @@ import msgspec
 
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.google_tokens import TokenRefused, TokenSource, read_service_account
 from notifications.delivery.http_answers import (
     faulted,
     json_of,
@@ -24,8 +23,13 @@ from notifications.delivery.http_answers import (
     refused,
     taken,
 )
+from notifications.delivery.protocols.google_tokens import (
+    TokenRefused,
+    TokenSource,
+    read_service_account,
+)
 from notifications.infra import clock
-from notifications.infra.http import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _CALL_SHARE = 0.9

@@ -14,7 +14,7 @@ from django.conf import settings
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
-from notifications.delivery.web_push_crypto import (
+from notifications.delivery.protocols.web_push_crypto import (
     LONGEST_PAYLOAD,
     decoded,
     derived_key,
@@ -23,7 +23,7 @@ from notifications.delivery.web_push_crypto import (
     vapid_header,
 )
 from notifications.infra import clock
-from notifications.infra.http import AddressRefused, Answer, HttpClient, HttpFault, check_url
+from notifications.infra.http.client import AddressRefused, Answer, HttpClient, HttpFault, check_url
 
 _CALL_SHARE = 0.9
 _LONGEST_TTL_S = 28 * 86_400

@@ -34,7 +34,7 @@ from notifications.delivery.http_answers import (
 from notifications.domain import sms
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
-from notifications.infra.http import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
 _PAGE = 50

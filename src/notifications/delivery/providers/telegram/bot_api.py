@@ -29,7 +29,7 @@ from notifications.delivery.http_answers import (
     taken,
 )
 from notifications.infra import clock
-from notifications.infra.http import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
 _LONGEST_TEXT = 4096  # UTF-16 units, counted after the entities are parsed

@@ -12,13 +12,13 @@ from django.conf import settings
 from notifications.delivery.accounts import account
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
 from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
-from notifications.delivery.standard_webhooks import (
+from notifications.delivery.protocols.standard_webhooks import (
     UnusableSecret,
     signature_headers,
     signing_key,
 )
 from notifications.infra import clock
-from notifications.infra.http import AddressRefused, HttpClient, HttpFault, check_url
+from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault, check_url
 
 _CALL_SHARE = 0.9
 _GONE = 410

@@ -35,7 +35,7 @@ from notifications.features.broadcasts.delivery.retry import requeue_part, retry
 from notifications.features.broadcasts.delivery.upkeep import settle
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.processes import own_name
+from notifications.infra.process.identity import own_name
 from notifications.models import (
     BATCH_SIZE,
     Broadcast,

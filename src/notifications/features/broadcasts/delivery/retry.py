@@ -31,7 +31,8 @@ from notifications.features.broadcasts.delivery.launch import (
     make_job,
     ways_of,
 )
-from notifications.infra import clock, wakeups
+from notifications.infra import clock
+from notifications.infra.process import wakeups
 from notifications.models import (
     Broadcast,
     BroadcastNews,

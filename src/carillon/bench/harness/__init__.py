@@ -1,0 +1,1 @@
+"""What benchmarks stand on: a database of their own, child processes, baselines."""

@@ -1,0 +1,140 @@
+"""What every benchmark stands on: a database of its own, and child processes with their results."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from carillon.servers import PostgresServer, RedisServer
+
+_TIMEOUT_S = 900
+PREPARED = "CARILLON_PREPARED"
+"""The environment variable with a folder of migrated databases, which spares the migrations."""
+
+
+@dataclass
+class Ground:
+    """An installation for measuring: its environment, and the children started in it."""
+
+    environ: dict[str, str]
+    folder: Path
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(
+        self, role: str, *arguments: object, stdin: int | None = None, **environ: str
+    ) -> subprocess.Popen[str]:
+        """Starts a role of carillon.bench.harness.roles in a process of its own."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "carillon.bench.harness.roles", role, *map(str, arguments)],
+            env={**self.environ, **environ},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.children.append(child)
+        return child
+
+    def run(self, role: str, *arguments: object, **environ: str) -> dict[str, Any]:
+        """Runs a role to its end and returns what it measured."""
+        return self.result(self.start(role, *arguments, stdin=None, **environ))
+
+    def result(self, child: subprocess.Popen[str]) -> dict[str, Any]:
+        """Waits for a child's last line, which is one JSON object.
+
+        Raises:
+            RuntimeError: when it failed; what it wrote to stderr stands above.
+        """
+        out, _ = child.communicate(timeout=_TIMEOUT_S)
+        if child.returncode != 0:
+            raise RuntimeError(f"{child.args!r} ended with {child.returncode}")
+        answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+        return answer
+
+    def workers(
+        self, count: int, *arguments: object, role: str = "worker"
+    ) -> list[subprocess.Popen[str]]:
+        """Starts workers and waits until each says that it listens."""
+        started = [self.start(role, *arguments) for _ in range(count)]
+        for child in started:
+            assert child.stdout is not None
+            child.stdout.readline()
+        return started
+
+    def stop(self, children: Sequence[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+        """Lets children drain and end; returns what they measured."""
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        return [self.result(child) for child in children]
+
+
+def bare_environ() -> dict[str, str]:
+    """This process's environment without any setting of Carillon's, for an installation."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("CARILLON_")}
+    return {**kept, "DJANGO_SETTINGS_MODULE": "carillon.settings.base"}
+
+
+class Observer:
+    """A child that looks into the database whenever it is asked."""
+
+    def __init__(self, place: Ground, role: str = "observe") -> None:
+        self._child = place.start(role, stdin=subprocess.PIPE)
+
+    def ask(self, *words: str) -> Any:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(" ".join(words) + "\n")
+        self._child.stdin.flush()
+        return json.loads(self._child.stdout.readline())
+
+
+@contextlib.contextmanager
+def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[Ground]:
+    """A fresh, migrated installation on `sqlite` or `postgres`, gone afterwards.
+
+    settings are environment variables without their `CARILLON_`. Where PREPARED is set, it begins
+    with a copy of that folder's `sqlite` (a data folder) or `postgres` (a server's data).
+    """
+    ready = Path(os.environ[PREPARED]) / database if PREPARED in os.environ else None
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carillon-bench-")))
+        environ = bare_environ()
+        environ |= {
+            "CARILLON_DATA_DIR": str(folder / "data"),
+            "CARILLON_LOG_LEVEL": "WARNING",
+        }
+        environ |= {f"CARILLON_{name.upper()}": value for name, value in settings.items()}
+        if database == "postgres":
+            server = stack.enter_context(PostgresServer(prepared=ready))
+            environ["CARILLON_DATABASE_URL"] = server.url
+        if redis:
+            environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer()).url
+        made = Ground(environ, folder)
+        try:
+            if ready is None:
+                made.run("migrate")
+            elif database == "sqlite":
+                shutil.copytree(ready, environ["CARILLON_DATA_DIR"])
+            yield made
+        finally:
+            for child in made.children:
+                if child.poll() is None:
+                    child.kill()
+                child.wait()
+                for pipe in (child.stdin, child.stdout):
+                    if pipe is not None:
+                        pipe.close()
+
+
+def machine() -> dict[str, Any]:
+    """The machine's size, printed with every figure."""
+    return {"cpus": os.cpu_count(), "python": sys.version.split()[0]}

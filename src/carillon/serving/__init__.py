@@ -1,0 +1,1 @@
+"""How HTTP is served: bounds, threads, middleware, sessions, the web server."""

@@ -1,0 +1,110 @@
+"""What every request passes: its id, its size, its path's spelling, and the answer's headers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from carillon.serving.body_limits import body_limit
+from carillon.serving.security_log import LINK_PATH, REFUSALS, note_refusal
+from notifications.api.errors import BodyTooLarge, problem_response
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.database import commits
+
+log = structlog.get_logger("carillon.web")
+
+REQUEST_ID = "X-Request-ID"
+SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+EXACT_PREFIXES = ("/admin/", "/static/")  # their own slashes mean something
+DOCS_PATH = "/api/docs"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""They change nothing (RFC 9110 section 9.2.1): no commit of theirs matters to a client."""
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self';"
+    " form-action 'self'; frame-ancestors 'self'"
+)
+# The page of drf-spectacular carries a style element, and Swagger UI sets styles itself.
+_DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'"
+_HSTS = "max-age=31536000"
+_PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+class RequestMiddleware:
+    """Correlation id, optional trailing slash, body limit and security headers."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request_id = request_id_of(request.headers.get(REQUEST_ID, ""))
+        began = clock.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self._answer(request)
+            if response.status_code in REFUSALS:
+                note_refusal(request, response)
+            if response.status_code >= 400:
+                log.info(
+                    "request.refused",
+                    method=request.method,
+                    path=LINK_PATH.sub(r"\1...", request.path),
+                    status=response.status_code,
+                    ms=round((clock.monotonic() - began) * 1000, 1),
+                )
+        response[REQUEST_ID] = request_id
+        harden(response, request.path_info)
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        limit = body_limit(request.path_info)
+        if content_length(request) > limit:
+            return _too_large(request, limit)
+        request.path_info = without_slash(request.path_info)
+        if request.method in SAFE_METHODS:
+            return self.get_response(request)
+        with commits.settled():
+            return self.get_response(request)
+
+
+def request_id_of(given: str) -> str:
+    """The client's own id of its request, where it is a sane one; else a new one."""
+    return given if SANE_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def content_length(request: HttpRequest) -> int:
+    """How many bytes the client says it sends; 0 where it says nothing usable."""
+    text = request.META.get("CONTENT_LENGTH") or "0"
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def without_slash(path: str) -> str:
+    """The one spelling of a path that URL patterns know."""
+    if path == "/admin":
+        return "/admin/"
+    if path == "/" or not path.endswith("/") or path.startswith(EXACT_PREFIXES):
+        return path
+    return path[:-1]
+
+
+def _too_large(request: HttpRequest, limit: int) -> HttpResponse:
+    error = BodyTooLarge(
+        f"the body is larger than the {limit:,} bytes that are read here:"
+        " send several smaller requests"
+    )
+    return problem_response(error, path=request.path)
+
+
+def harden(response: HttpResponseBase, path: str) -> None:
+    """Adds the security headers that a view has not set itself."""
+    response.headers.setdefault(
+        "Content-Security-Policy", _DOCS_POLICY if path == DOCS_PATH else _POLICY
+    )
+    response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
+    if environment().production:  # which is reached by https alone
+        response.headers.setdefault("Strict-Transport-Security", _HSTS)

@@ -1,0 +1,49 @@
+"""What is answered to a request that found no thread, or none in time.
+
+It is made on the event loop, when threads are what is lacking: no database, no view.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+from django.http import HttpResponse
+
+from carillon.serving.bridge import HEALTH_PATHS, Answer, Scope, encode_headers
+from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
+from carillon.serving.security_log import LINK_PATH
+from notifications.api.errors import Overloaded, Unavailable
+from notifications.api.response import JsonAnswer
+from notifications.features.operations.health import unanswered
+from notifications.infra import clock
+from notifications.web.errors import answer_of
+
+log = structlog.get_logger("carillon.web")
+
+
+def refuse(scope: Scope, begun: bool) -> Answer:
+    """503 in the form of the path: a problem, a page, or the answer of a health check."""
+    path = scope["path"]
+    given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"")
+    response = _response(path, begun)
+    response[REQUEST_ID] = request_id_of(given.decode("latin-1"))
+    harden(response, path)
+    log.info(
+        "request.refused",
+        method=scope["method"],
+        path=LINK_PATH.sub(r"\1...", path),
+        status=response.status_code,
+        request_id=response[REQUEST_ID],
+        reason="no answer in time" if begun else "overloaded",
+    )
+    return (
+        response.status_code,
+        encode_headers(response.items(), response.content),
+        response.content,
+    )
+
+
+def _response(path: str, begun: bool) -> HttpResponse:
+    if path.rstrip("/") in HEALTH_PATHS:
+        return JsonAnswer(msgspec.json.encode(unanswered(now=clock.now())), 503)
+    return answer_of(Unavailable() if begun else Overloaded(), path)

@@ -1,0 +1,56 @@
+"""Who was refused, and who signed in: lines of `carillon.security`, at every CARILLON_LOG_LEVEL."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import structlog
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import LazyObject
+
+from notifications.infra.http.client_address import address_of
+
+log = structlog.get_logger("carillon.security")
+LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
+"""Paths that hold a credential: logs do not."""
+REFUSALS = (401, 403, 429)
+
+
+def note_refusal(request: HttpRequest, response: HttpResponseBase) -> None:
+    """A request without a right, or of somebody who asks too often."""
+    log.warning(
+        "security.refused",
+        status=response.status_code,
+        code=getattr(response, "error_code", ""),
+        method=request.method,
+        path=LINK_PATH.sub(r"\1...", request.path),
+        principal=_principal(request),
+        client=_client(request),
+    )
+
+
+def note_login(sender: Any, request: HttpRequest | None = None, user: Any = None, **_: Any) -> None:
+    """Somebody signed in with a password, at a page."""
+    log.info("security.signed_in", principal=f"user:{user.pk}", client=_client(request))
+
+
+def note_failed_login(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:
+    """A name and password that are nobody's. The name is not told: people type passwords there."""
+    log.warning("security.sign_in_failed", client=_client(request))
+
+
+def _client(request: HttpRequest | None) -> str:
+    return address_of(request) if request is not None else ""
+
+
+def _principal(request: HttpRequest) -> str:
+    """Who asked, where that is known already: nothing is looked up for the log."""
+    user = vars(request).get("user")
+    if user is None or isinstance(user, LazyObject):
+        return "nobody"
+    caller = getattr(user, "caller", None)
+    if caller is not None:
+        return str(caller.name)
+    return f"user:{user.pk}" if user.pk else "nobody"

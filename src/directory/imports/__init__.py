@@ -1,0 +1,1 @@
+"""Records and people out of CSV and NDJSON lines."""

@@ -1,0 +1,1 @@
+"""Mails as bytes, and SMTP on the wire. See docs/email.md."""

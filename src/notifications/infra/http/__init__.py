@@ -1,0 +1,1 @@
+"""HTTP out, bounded in time and size, and the walls around it."""

@@ -1,0 +1,1 @@
+"""Processes: what names them, threads that are supervised, wake-ups between them."""

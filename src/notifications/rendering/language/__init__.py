@@ -1,0 +1,1 @@
+"""What templates may say: the sandbox, its limits, filters, and the reading of sources."""

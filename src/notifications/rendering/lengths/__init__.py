@@ -1,0 +1,1 @@
+"""How much an SMS or a push may say."""

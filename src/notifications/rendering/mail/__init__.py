@@ -1,0 +1,1 @@
+"""The HTML of mails: MJML, stylesheets, tags, and skeletons with marks."""
