@@ -58,7 +58,7 @@ def _send(place: Installation, first: int, last: int) -> None:
         "import django; django.setup()\n"
         "from directory.models import User\n"
         "from notifications.domain.callers import SYSTEM\n"
-        "from notifications.infra import wakeups\n"
+        "from notifications.infra.process import wakeups\n"
         "from notifications.services import NotificationService\n"
         f"for n in range({first}, {last}):\n"
         "    user = User.objects.get(username=f'student{n}')\n"

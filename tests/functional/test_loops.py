@@ -59,7 +59,7 @@ def test_without_a_broker_the_worker_process_runs_tasks_and_no_web_process_does(
     place.prepare()
     port = free_port()
     asking = (
-        "from notifications.infra import wakeups\n"
+        "from notifications.infra.process import wakeups\n"
         "from notifications.tasks import retry_failed_notifications\n"
         "retry_failed_notifications.delay()\n"
         "wakeups.flush()\n"

@@ -19,7 +19,7 @@ from tests.hosts.lab import Lab
 
 PREPARE = """
 import json
-from carillon.bench import roles
+from carillon.bench.harness import roles
 from directory.models import User
 from notifications.models import ApiKey
 roles.migrate()
@@ -31,7 +31,7 @@ print(json.dumps({
 """
 REPORT = """
 import json
-from carillon.bench import roles
+from carillon.bench.harness import roles
 from notifications.models import NotificationMessage
 print(json.dumps({
     "tally": roles._tally(""),

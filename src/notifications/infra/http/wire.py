@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection (RFC 9112): a request leaves in one write, llhttp reads the answer.
 
 A general client builds a request, a response and a dozen helpers a call, which took half of what a
-push costs; see docs/benchmarks.md. Connections are kept and chosen in `http.py`.
+push costs; see docs/benchmarks.md. Connections are kept in `pool.py`, chosen in `client.py`.
 """
 
 from __future__ import annotations
