@@ -8,7 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from notifications.domain import limits
-from notifications.models import DigestBucket, frequency
+from notifications.models import DigestBucket
+from notifications.models.delivery import frequency
 from notifications.queue import batches, heartbeat, permits, takeover
 from notifications.queue.leases import Held
 
@@ -29,8 +30,8 @@ def no_fence() -> None:
 
 def record_before_send() -> None:
     """Messages are recorded as sent before they are handed over."""
-    from notifications import flights
     from notifications.domain.messages import SendResult, Verdict
+    from notifications.engine import dispatcher as flights
 
     def fly(self: Any, going: Sequence[Any]) -> None:
         for item in going:
@@ -79,7 +80,7 @@ def permit_leaked() -> None:
 
 def double_close() -> None:
     """Whoever closes a digest does not look whether it is closed."""
-    from notifications.services import digests
+    from notifications.features.upkeep import digests
 
     def close(keys: Sequence[int], *, now: Any) -> int:
         with transaction.atomic():
@@ -120,7 +121,7 @@ def journal_not_read() -> None:
 
 def no_recheck() -> None:
     """The journal does not look whether a message was taken back meanwhile."""
-    from notifications import pipeline
+    from notifications.engine import path as pipeline
 
     pipeline._still_allowed = lambda ready: list(ready)
 
@@ -144,14 +145,14 @@ def retry_without_batch() -> None:
 
 def cancel_without_lock() -> None:
     """Who takes a message back does not ask whether a worker has it."""
-    from notifications.services import cancelling
+    from notifications.features.sending import cancel as cancelling
 
     cancelling.in_hand = lambda _message: False
 
 
 def reused_pid() -> None:
     """A process that lives is taken for one that has ended."""
-    from notifications.infra import processes
+    from notifications.infra.process import identity as processes
 
     processes.has_ended = lambda name: True
 

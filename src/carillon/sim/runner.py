@@ -35,7 +35,9 @@ django.setup()
 from carillon.sim import checks, database, network, postgres, scenario, threads  # noqa: E402 -- after setup
 from carillon.sim.baton import Baton  # noqa: E402
 from carillon.sqlite import filelock  # noqa: E402
-from notifications.infra import clock, ports, processes, wakeups  # noqa: E402
+from notifications.infra import clock, ports  # noqa: E402
+from notifications.infra.process import identity as processes  # noqa: E402
+from notifications.infra.process import wakeups  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where the system has one
 _REAL_S = 60.0

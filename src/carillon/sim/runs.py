@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from carillon.bench.ground import Ground, ground
+from carillon.bench.harness.ground import Ground, ground
 from carillon.sim import SETTINGS
 
 

@@ -22,6 +22,10 @@ from directory.models import User
 from notifications.domain.channels import Priority
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
+from notifications.engine.worker import Worker
+from notifications.features.scheduling import rescheduling
+from notifications.features.sending.cancel import cancel_waiting
+from notifications.features.upkeep import digests, expiring
 from notifications.intake.accept import Intent, Target, accept
 from notifications.intake.request import Terms
 from notifications.models import (
@@ -33,9 +37,6 @@ from notifications.models import (
     Notification,
     NotificationMessage,
 )
-from notifications.services import digests, expiring, rescheduling
-from notifications.services.cancelling import cancel_waiting
-from notifications.worker import Worker
 
 PEOPLE = 5
 CAP = 2

@@ -20,14 +20,13 @@ from typing import Any, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from notifications.infra import ports
 from notifications.delivery.handover import Handover
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 from notifications.engine.watchdog import Doing, Watchdog
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.process import identity as processes
@@ -86,8 +85,6 @@ class Worker:
         self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
         self._database_ok_from = now
         self.watchdog = Watchdog(owner=self.owner, lanes=self.lanes, doing=self._doing, end=end)
-
-    # -- doors ---------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Works until `stop`; then finishes what providers have in hand and gives back the rest."""
@@ -156,7 +153,6 @@ class Worker:
             await handover.close()
             self.pulse.stop()
             listener.stop()
-            # A lambda: `connection` is whichever belongs to the thread that asks for it.
             for thread in (self._db_thread, self._ledger_thread, self._count_thread):
                 await self._loop.run_in_executor(thread, lambda: connection.close())
                 thread.shutdown()
@@ -182,8 +178,6 @@ class Worker:
                 raise
 
         return await self._loop.run_in_executor(thread, guarded)
-
-    # -- the loop ------------------------------------------------------------------------------
 
     async def _work(self, *, once: bool) -> None:
         while not self._stopping.is_set():

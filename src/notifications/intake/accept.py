@@ -16,11 +16,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from notifications.infra import ports
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.crypto import seal_json
 from notifications.infra.database import commits
 from notifications.infra.process import wakeups

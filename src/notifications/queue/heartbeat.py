@@ -8,9 +8,8 @@ from datetime import timedelta
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
-from notifications.infra import ports
 from notifications.domain.channels import Lane
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import WorkerProcess

@@ -8,9 +8,8 @@ from __future__ import annotations
 import structlog
 from django.db import transaction
 
-from notifications.infra import ports
 from notifications.domain.lifecycle import MessageStatus
-from notifications.infra import telemetry
+from notifications.infra import ports, telemetry
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
     BroadcastNews,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifications.domain.errors import TemplateFault
-from notifications.rendering.filters import FILTERS
+from notifications.rendering.language.filters import FILTERS
 from notifications.rendering.pool import desk
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.simple import _FILTERS, MAX_CHARACTERS, is_simple

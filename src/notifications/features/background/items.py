@@ -17,8 +17,8 @@ import structlog
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from notifications.infra import ports
 from notifications.delivery.base import where
+from notifications.infra import ports
 from notifications.infra.database.errors import is_away, is_locked, sqlstate
 from notifications.models import ItemFault, Work
 

@@ -10,10 +10,9 @@ from typing import ClassVar
 from django.db import connection, models, transaction
 
 from directory.moments import LATEST
-from notifications.infra import ports
 from notifications.domain import flow as law
 from notifications.domain.flow import ChatRate, Flow, Grant, Rate, Tally
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.database.clock_bridge import read_within
 
 Rows = models.QuerySet["ProviderFlow"]
