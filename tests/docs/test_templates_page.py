@@ -1,0 +1,51 @@
+"""docs/templates.md names the filters and tests that templates may use: all of them, no others."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from notifications.rendering.filters import FILTERS, TESTS
+from notifications.rendering.formats import Formats
+from notifications.rendering.sandbox import Sandbox
+from tests.docs.codes import ROOT
+
+PAGE = (ROOT / "docs/templates.md").read_text(encoding="utf-8")
+SECTION = PAGE.split("## The filters")[1].split("\n## ")[0]
+TABLE = re.findall(r"^\| (`.+?`) \| `?(.+?)`? \| ", SECTION, re.MULTILINE)
+OURS = [each for cell, _ in TABLE for each in re.findall(r"`(\w+(?:\(.*?\))?)`", cell)]
+
+
+def names_after(start: str, *, until: str) -> list[str]:
+    return re.findall(r"`([^`{]+)`", SECTION.split(start)[1].split(until)[0])
+
+
+def test_every_filter_is_named_once_and_no_other():
+    jinjas = names_after("Of Jinja's own filters these are there:", until="\n\n")
+    named = [each.partition("(")[0] for each in OURS] + jinjas
+    assert sorted(named) == sorted(FILTERS)
+
+
+def test_every_test_is_named_once_and_no_other():
+    assert sorted(names_after("asks one:", until="\n\n")) == sorted(TESTS)
+
+
+@pytest.mark.parametrize("given", OURS)
+def test_a_filter_takes_what_its_line_says(given):
+    name, _, arguments = given.removesuffix(")").partition("(")
+    taken = re.findall(r"(\w+)(?:='?(\w+)'?)?", arguments)
+    known = inspect.signature(getattr(Formats, f"as_{name}", FILTERS[name])).parameters
+    for argument, default in taken:
+        assert argument in known
+        if default:
+            assert str(known[argument].default) == default
+
+
+@pytest.mark.parametrize(
+    "example", [each for _, cell in TABLE for each in re.findall(r"\{\{.*?\}\}", cell)]
+)
+def test_an_example_of_a_line_is_a_template(example):
+    sandbox = Sandbox(html=False)
+    sandbox.check(sandbox.parse(example.replace("\\|", "|")))
