@@ -1,0 +1,168 @@
+"""Runs a page as a reader would: its blocks in order, in one shell, in a folder of its own."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docs.blocks import ROOT, Block
+from tests.functional.script_host import run_script
+from tests.prepared import prepared
+
+STAND_INS = Path(__file__).parent / "stand_ins"
+_SECONDS = 240
+_OURS = ("etc", "opt", "srv", "usr/local", "var")
+"""Folders of the machine that a page may write to; in a test they are in the page's own."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a page leaves to its reader.
+
+    production: whether it asks for PostgreSQL and Redis. rows: Python that makes rows of the demo
+    installation. before: shell lines before the first block; after: those after the first block
+    that holds a text. replaced: what stands for a reader's own value, and the test's. python: lines
+    before the page's Python. needs: programs without which the page cannot be run at all.
+    """
+
+    production: bool = False
+    rows: str = ""
+    before: str = ""
+    after: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
+    needs: tuple[str, ...] = ()
+
+
+class PageRun:
+    """One page in one folder; `environ` is that of the installation."""
+
+    def __init__(self, folder: Path, hosts: Path, environ: Mapping[str, str], url: str) -> None:
+        self.folder = folder
+        for name in _OURS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "deploy").symlink_to(ROOT / "deploy")
+        self._url = url
+        self._environ = {
+            **environ,
+            "PATH": f"{STAND_INS}:{os.environ['PATH']}",
+            "PAGE_FOLDER": str(folder),
+            "PAGE_HOSTS": str(hosts),
+            "PAGE_ROOT": str(ROOT),
+            "PAGE_PREPARED": str(prepared("sqlite")),
+            "PAGE_PYTHON": sys.executable,
+            "PAGE_URL": url,
+            "PAGE_CURL": shutil.which("curl") or "curl",
+        }
+
+    def run(self, blocks: list[Block], scenario: Scenario, given: Mapping[str, str]) -> int:
+        """Runs the blocks and returns how many ran. given: what `replaced` may name as `{name}`.
+
+        Raises:
+            AssertionError: a block failed, with all that the page printed.
+        """
+        page = "".join(block.text for block in blocks)
+        unknown = [each for each in scenario.replaced if each not in page]
+        assert unknown == [], "the page no longer says this"
+        values = {old: new.format_map(given) for old, new in scenario.replaced.items()}
+        if scenario.rows:
+            self._python(scenario.rows)
+        shell = [block for block in blocks if block.kind == "sh"]
+        ran = len(shell) and self._shell(self._script(shell, scenario, values))
+        files = [block for block in blocks if block.file]
+        for block in files:
+            assert any(block.file in each.text for each in shell), f"nothing runs {block.file}"
+        python = [block for block in blocks if block.kind == "python" and not block.file]
+        if python:
+            self._python(scenario.python + "\n" + "".join(block.text for block in python))
+        return ran + len(files) + len(python)
+
+    def write_files(self, blocks: Iterable[Block]) -> None:
+        """Saves what the page says is to be saved."""
+        for block in blocks:
+            if block.file:
+                (self.folder / block.file).write_text(self._local(block.text, {}))
+
+    def _script(self, blocks: list[Block], scenario: Scenario, values: Mapping[str, str]) -> str:
+        parts = ["set -euo pipefail", scenario.before]
+        hooks = dict(scenario.after)
+        for block in blocks:
+            parts += [f": line {block.line}", self._local(block.text, values)]
+            for start in [each for each in hooks if each in block.text]:
+                parts.append(hooks.pop(start))
+            parts.append(f'echo {block.line} >> "$PAGE_FOLDER/ran"')
+        assert hooks == {}, "the page no longer says this"
+        return "\n".join(parts)
+
+    def _local(self, text: str, values: Mapping[str, str]) -> str:
+        for old, new in values.items():
+            text = text.replace(old, new)
+        text = re.sub(r"[\w./]*\.venv/bin/", "", text)
+        text = re.sub(r"http://(?:127\.0\.0\.1|localhost):8000", self._url, text)
+        return re.sub(rf"(?<![\w.}}/-])/({'|'.join(_OURS)})/", rf"{self.folder}/\1/", text)
+
+    def _shell(self, script: str) -> int:
+        said = self.folder / "said"
+        with said.open("wb") as output:
+            shell = subprocess.Popen(
+                ["/bin/bash", "-xc", script],
+                cwd=self.folder,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                code = shell.wait(_SECONDS)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGTERM)
+                logs = end_all(self.folder)
+        assert code == 0, f"{said.read_text()[-6000:]}\n{logs[-3000:]}"
+        assert "Traceback" not in logs, logs[-6000:]
+        return len((self.folder / "ran").read_text().splitlines())
+
+    def _python(self, code: str) -> None:
+        """Runs Python as a reader's notebook would, in which `await` may stand alone."""
+        flag = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        run_script(
+            "import asyncio, inspect\n"
+            f"code = compile({code!r}, '<page>', 'exec', flags={flag})\n"
+            "waiting = eval(code, globals())\n"
+            "inspect.iscoroutine(waiting) and asyncio.run(waiting)\n",
+            {name: text for name, text in self._environ.items() if not name.startswith("PAGE_")},
+        )
+
+
+def end_all(folder: Path) -> str:
+    """Ends what was begun in a folder; returns what it wrote down."""
+    begun = folder / "begun"
+    pids = [int(line) for line in begun.read_text().split()] if begun.exists() else []
+    begun.unlink(missing_ok=True)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + 40
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while any(_is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return "".join(path.read_text(errors="replace") for path in folder.glob("*.log"))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
