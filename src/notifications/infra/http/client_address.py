@@ -6,10 +6,7 @@ import functools
 import ipaddress
 from collections.abc import Sequence
 
-from django.http import HttpRequest
-
-from notifications.infra.conf import environment
-
+_THIS_MACHINE = "127.0.0.1"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -18,8 +15,9 @@ def client_address(remote: str, forwarded: str, trusted: Sequence[str]) -> str:
 
     remote: who is connected; forwarded: the X-Forwarded-For header, to which each proxy adds whom
     it heard; trusted: addresses and networks of proxies. What somebody else writes counts nothing.
+    A proxy at a unix socket has no address: it is on this machine, and trusted as 127.0.0.1 is.
     """
-    if not trusted or not _is_trusted(remote, tuple(trusted)):
+    if not trusted or not _is_trusted(remote or _THIS_MACHINE, tuple(trusted)):
         return remote
     address = remote
     for each in reversed(forwarded.split(",")[-20:]):
