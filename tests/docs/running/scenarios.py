@@ -21,6 +21,38 @@ printf 'kind,address,reason\\nemail,gone@example.com,bounced\\n' > dead.csv
 printf 'user,category\\nnora,\\n' > gone.csv
 """
 
+_KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
+_POSTGRES = "postgres://carillon:...@db/carillon"
+_SERVICE = f"""
+mkdir -p etc/systemd/system
+export CARILLON_DATA_DIR=$PAGE_FOLDER/var
+cat > etc/carillon.env <<END
+CARILLON_PRODUCTION=true
+CARILLON_SECRET_KEY={_KEY}
+CARILLON_PUBLIC_URL=https://notify.example.com
+CARILLON_TRUSTED_PROXIES=127.0.0.1
+CARILLON_DATABASE_URL='{{database}}'
+CARILLON_REDIS_URL={{redis}}
+END
+"""
+"""What `/etc/carillon.env` says, and where the units' data is."""
+_SERVICE_ACCOUNT = """
+export CARILLON_PUSH_PROVIDER=fcm CARILLON_FCM_BASE_URL={hook} DEVICE_TOKEN=token-of-a-device
+export CARILLON_FCM_CREDENTIALS=$PAGE_FOLDER/etc/carillon-fcm.json
+openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem
+python3 -c 'import json; print(json.dumps({"project_id": "p", "client_email": "a@example.com",
+"token_uri": "{hook}/token", "private_key": open("key.pem").read()}))' > $CARILLON_FCM_CREDENTIALS
+"""
+_TWILIO = """
+export CARILLON_SMS_PROVIDER=twilio CARILLON_TWILIO_BASE_URL={hook}
+export CARILLON_TWILIO_FROM=+15550006789
+export CARILLON_TWILIO_ACCOUNT_SID=AC0123456789abcdef0123456789abcdef
+"""
+_SMTP = """
+export CARILLON_EMAIL_PROVIDER=smtp CARILLON_SMTP_HOST=127.0.0.1 CARILLON_SMTP_PORT={smtp_port}
+export CARILLON_EMAIL_FROM='Example <hello@example.com>' CARILLON_PUBLIC_URL=https://notify.example.com
+"""
+
 SCENARIOS: dict[str, Scenario] = {
     "README.md": Scenario(
         production=True,
@@ -86,6 +118,56 @@ SCENARIOS: dict[str, Scenario] = {
             '"A-20"': "ID=$(answer id)",
         },
     ),
+    "docs/howto/back_up.md": Scenario(
+        production=True,
+        before=_SERVICE
+        + "set -a; . etc/carillon.env; set +a; carillon admin create ada\n"
+        + _FILES.replace("nora", "ada")
+        + "mkdir -p var; touch var/secret-key; URL=$PAGE_URL",
+        replaced={
+            _POSTGRES.replace("db/carillon", "db/restored"): "'{restored}'",
+            "CREATE DATABASE restored": "CREATE DATABASE {restored_name}",
+            "TOKEN=$(carillon token ada)": "TOKEN=$(carillon token ada)"
+            " URL=http://127.0.0.1:$(cat port)",
+        },
+    ),
+    "docs/howto/deploy.md": Scenario(
+        production=True,
+        needs=("openssl",),
+        before=_SERVICE,
+        replaced={
+            "python3 -m venv": "mkdir -p",
+            _POSTGRES: "'{database}'",
+            "redis://redis:6379/0": "{redis}",
+            "carillon-web.socket carillon-web\ncurl": "carillon-web.socket carillon-web\n"
+            "activated run/carillon-web.sock\ncurl --retry 20 --retry-all-errors",
+        },
+    ),
+    "docs/howto/fcm.md": Scenario(
+        needs=("openssl",),
+        before=_CALLER + _SERVICE_ACCOUNT,
+        replaced={"ext:p-7": "2", '"external_id": "p-7"': '"user_id": 2'},
+    ),
+    "docs/howto/first_administrator.md": Scenario(),
+    "docs/howto/smtp.md": Scenario(needs=("openssl",), before=_SMTP),
+    "docs/howto/twilio.md": Scenario(
+        before=_CALLER + _TWILIO, replaced={"https://notify.example.com/sms": "{url}/sms"}
+    ),
+    "docs/howto/two_languages.md": Scenario(
+        before=_CALLER, after={'"path": "school.lesson.moved"': "TEMPLATE=$(answer id)"}
+    ),
+    "docs/howto/upgrade.md": Scenario(
+        production=True, before=_SERVICE, replaced={"python3 -m venv": "mkdir -p"}
+    ),
+    "docs/howto/verify_webhooks.md": Scenario(
+        needs=("node",),
+        before=_CALLER,
+        replaced={"9091": "{port}", "9092": "{other_port}"},
+        after={
+            ":9091/hook": "PYTHON=$(answer id) SECRET=$(answer secret)",
+            ":9092/hook": "NODE=$(answer id) SECRET=$(answer secret)",
+        },
+    ),
     "docs/howto/replay_failed.md": Scenario(
         rows=f"{_ROWS} dead_letters\ndead_letters(17, 18, 19)\n"
     ),
@@ -96,11 +178,11 @@ SCENARIOS: dict[str, Scenario] = {
         before=_CALLER
         + 'curl "$URL/api/v1/templates?path=user.payment.success" -H "$AUTH"\n'
         + 'curl "$URL/api/v1/templates/$(answer results.0.id)/versions" -H "$AUTH"\n'
-        + "VERSION=$(answer results.0.id)",
-        replaced={"12@key:3": "$VERSION@key:3"},
+        + 'STOPPED="$(answer results.0.id)@key:$(carillon key list | tail -1 | cut -d " " -f1)"',
+        replaced={"12@key:3": "$STOPPED"},
         after={
             "lift all": "carillon kill-switch lift template user.payment.success\n"
-            "carillon kill-switch lift version $VERSION@key:3"
+            "carillon kill-switch lift version $STOPPED"
         },
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +14,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from carillon.servers import RedisServer
+from notifications.testing.http_sink import Reply, TakenRequest
 from notifications.testing.servers import HTTPSink, SMTPSink
 from tests.docs.blocks import PAGES, ROOT, commands_of
 from tests.docs.running.pages import PageRun, end_all
@@ -21,6 +24,7 @@ from tests.functional.test_cli import _answers
 
 pytestmark = pytest.mark.processes
 NAMED = {page.relative_to(ROOT).as_posix(): page for page in PAGES}
+TOKEN = "0123456789abcdef0123456789abcdef"
 WITH_COMMANDS = sorted(name for name, page in NAMED.items() if commands_of(page))
 
 
@@ -35,7 +39,9 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, str]]:
     """What `make run` serves, and its address."""
-    made = Installation(tmp_path_factory.mktemp("demo"), webhook_allow_private="true")
+    made = Installation(
+        tmp_path_factory.mktemp("demo"), webhook_allow_private="true", twilio_auth_token=TOKEN
+    )
     made.prepare(demo=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -56,6 +62,17 @@ def durable_url(postgres_url: str) -> str:
     return postgres_url
 
 
+def as_vendors(request: TakenRequest) -> Reply:
+    """Answers as FCM, Google and Twilio do when all is well."""
+    if request.path.endswith("/token"):
+        return Reply(body=b'{"access_token": "t", "expires_in": 3600}')
+    if request.path.endswith("messages:send"):
+        return Reply(body=b'{"name": "projects/p/messages/1"}')
+    if request.path.endswith("/Messages.json"):
+        return Reply(201, b'{"sid": "SM0123456789abcdef", "status": "queued"}')
+    return Reply(body=b'{"status": "active"}')
+
+
 def test_every_page_with_commands_has_its_scenario_and_no_other():
     assert sorted(SCENARIOS) == WITH_COMMANDS
 
@@ -68,14 +85,20 @@ def test_every_command_of_the_page_runs(name, demo, hosts, tmp_path, request):
         pytest.skip(f"{missing[0]} is not installed")
     blocks = commands_of(NAMED[name])
     installation, url = demo
+    given = {"url": url, "port": str(free_port()), "other_port": str(free_port())}
     with ExitStack() as stack:
         login = "ann:secret" if scenario.production else ""
         sink = stack.enter_context(SMTPSink(login=login).run_in_thread())
-        hook = stack.enter_context(HTTPSink().run_in_thread())
-        given = {"smtp_port": str(sink.port), "hook": hook.url}
+        vendor = stack.enter_context(HTTPSink(script=as_vendors).run_in_thread())
+        given |= {"smtp_port": str(sink.port), "hook": vendor.url}
         if scenario.production:
-            given["database"] = request.getfixturevalue("durable_url")
-            given["redis"] = stack.enter_context(RedisServer()).url
+            database = request.getfixturevalue("durable_url")
+            restored = f"restored_{os.urandom(4).hex()}"
+            given |= {
+                "database": database,
+                "restored_name": restored,
+                "restored": re.sub(r"/test_\w+", f"/{restored}", database),
+                "redis": stack.enter_context(RedisServer()).url,
+            }
         page = PageRun(tmp_path, hosts, installation.environ, url)
-        page.write_files(blocks)
         assert page.run(blocks, scenario, given) == len(blocks)
