@@ -146,7 +146,7 @@ SCENARIOS: dict[str, Scenario] = {
     "docs/howto/fcm.md": Scenario(
         needs=("openssl",),
         before=_CALLER + _SERVICE_ACCOUNT,
-        replaced={"ext:p-7": "2", '"external_id": "p-7"': '"user_id": 2'},
+        replaced={'"ext:p-7"': "2", '"external_id": "p-7"': '"user_id": 2'},
     ),
     "docs/howto/first_administrator.md": Scenario(),
     "docs/howto/smtp.md": Scenario(needs=("openssl",), before=_SMTP),
