@@ -2,7 +2,7 @@
 
 The stand-in of the command asks a host through a socket and passes its own input and output along;
 the host runs the command in a fork of itself. A page has a dozen commands, and each would start
-Django anew.
+Django anew. What runs until it is ended is not waited for: the answer is its process.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import array
 import json
 import os
-import signal
 import socket
 import sys
+from typing import Any
 
 import django
+from django.core.management import execute_from_command_line
 
 from carillon.cli import main
 
@@ -43,20 +44,26 @@ def _answer(caller: socket.socket) -> None:
         _run(asked, list(numbers))
     for number in numbers:
         os.close(number)
+    if asked["for_ever"]:
+        caller.sendall(str(child).encode())
+        return
     _, status = os.waitpid(child, 0)
     caller.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _run(asked: dict[str, object], numbers: list[int]) -> None:
+def _run(asked: dict[str, Any], numbers: list[int]) -> None:
     code = 1
     try:
         for place, number in enumerate(numbers):
             os.dup2(number, place)
-        signal.set_wakeup_fd(-1)
+        if asked["for_ever"]:
+            os.setsid()
         os.chdir(str(asked["folder"]))
-        words = asked["words"]
-        assert isinstance(words, list)
-        main([str(word) for word in words])
+        program, *words = asked["words"]
+        if program == "django-admin":
+            execute_from_command_line([program, *words])
+        else:
+            main(words)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
