@@ -57,17 +57,23 @@ def _said(check: CheckAnswer) -> str:
     return "well" if check.count is None else f"{check.count:,}"
 
 
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")  # by the number that the PRAGMA answers
+
+
 def _durability() -> Finding:
     from django.db import connection
 
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA synchronous")
-            durable, text = cursor.fetchone()[0] >= 2, "synchronous=FULL"
+            name, value, wanted = "synchronous", _SYNCHRONOUS[cursor.fetchone()[0]], "FULL"
+            durable = value in ("FULL", "EXTRA")
         else:
             cursor.execute("SHOW synchronous_commit")
-            durable, text = cursor.fetchone()[0] == "on", "synchronous_commit=on"
-    return Finding("durability", durable, f"{connection.vendor}, {text}", f"set {text}")
+            name, value, wanted = "synchronous_commit", cursor.fetchone()[0], "on"
+            durable = value == wanted
+    mend = f"set {name}={wanted}"
+    return Finding("durability", durable, f"{connection.vendor}, {name}={value}", mend)
 
 
 def _time_outs() -> Finding:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from carillon.cli import doctor, doctor_settings
 from carillon.cli.processes import keep_address
@@ -141,3 +142,24 @@ def test_refused_credentials_name_their_settings() -> None:
     mend = doctor._mend_of("smtp", "the mail server refuses our credentials")
     assert "CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD" in mend
     assert doctor._mend_of("ses", "x").startswith("see `carillon providers list`")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_not_durable_is_told_as_it_is() -> None:
+    sqlite = connection.vendor == "sqlite"
+    weak, usual = (
+        ("PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL")
+        if sqlite
+        else ("SET synchronous_commit = off", "RESET synchronous_commit")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(weak)
+        try:
+            found = doctor._durability()
+        finally:
+            cursor.execute(usual)
+    assert not found.well
+    assert found.detail == (
+        "sqlite, synchronous=NORMAL" if sqlite else "postgresql, synchronous_commit=off"
+    )
+    assert found.mend == ("set synchronous=FULL" if sqlite else "set synchronous_commit=on")
