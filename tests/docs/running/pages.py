@@ -83,10 +83,7 @@ class PageRun:
         for block in files:
             (self.folder / block.file).write_text(self._local(block.text, values))
         shell = [block for block in blocks if block.kind == "sh"]
-        before = scenario.before
-        for name, value in given.items():
-            before = before.replace(f"{{{name}}}", value)
-        ran = len(shell) and self._shell(self._script(shell, scenario, values, before))
+        ran = len(shell) and self._shell(self._script(shell, scenario, values, given))
         for block in files:
             assert any(block.file in each.text for each in shell), f"nothing runs {block.file}"
         python = [block for block in blocks if block.kind == "python" and not block.file]
@@ -95,10 +92,19 @@ class PageRun:
         return ran + len(files) + len(python)
 
     def _script(
-        self, blocks: list[Block], scenario: Scenario, values: Mapping[str, str], before: str
+        self,
+        blocks: list[Block],
+        scenario: Scenario,
+        values: Mapping[str, str],
+        given: Mapping[str, str],
     ) -> str:
-        parts = ["set -euo pipefail", before]
-        hooks = dict(scenario.after)
+        def with_given(text: str) -> str:
+            for name, value in given.items():
+                text = text.replace(f"{{{name}}}", value)
+            return text
+
+        parts = ["set -euo pipefail", with_given(scenario.before)]
+        hooks = {start: with_given(text) for start, text in scenario.after.items()}
         for block in blocks:
             parts += [f": line {block.line}", self._local(block.text, values)]
             for start in [each for each in hooks if each in block.text]:
@@ -137,7 +143,8 @@ class PageRun:
                 logs = end_all(self.folder)
         assert code == 0, f"{said.read_text()[-6000:]}\n{logs[-3000:]}"
         assert "Traceback" not in logs, logs[-6000:]
-        return len((self.folder / "ran").read_text().splitlines())
+        ran = self.folder / "ran"
+        return len(ran.read_text().splitlines()) if ran.exists() else 0
 
     def _python(self, code: str) -> None:
         """Runs Python as a reader's notebook would, in which `await` may stand alone."""

@@ -48,7 +48,9 @@ export CARILLON_SMS_PROVIDER=twilio CARILLON_TWILIO_BASE_URL={hook}
 export CARILLON_TWILIO_FROM=+15550006789
 export CARILLON_TWILIO_ACCOUNT_SID=AC0123456789abcdef0123456789abcdef
 """
+_WAIT = "until (: < /dev/tcp/127.0.0.1/{port}) 2> /dev/null; do sleep 0.05; done"
 _SMTP = """
+export CARILLON_SMTP_USER=ann CARILLON_SMTP_PASSWORD=secret
 export CARILLON_EMAIL_PROVIDER=smtp CARILLON_SMTP_HOST=127.0.0.1 CARILLON_SMTP_PORT={smtp_port}
 export CARILLON_EMAIL_FROM='Example <hello@example.com>' CARILLON_PUBLIC_URL=https://notify.example.com
 """
@@ -166,6 +168,10 @@ SCENARIOS: dict[str, Scenario] = {
         after={
             ":9091/hook": "PYTHON=$(answer id) SECRET=$(answer secret)",
             ":9092/hook": "NODE=$(answer id) SECRET=$(answer secret)",
+            "python3 receiver.py": _WAIT.format(port="{port}"),
+            "node receiver.mjs": _WAIT.format(port="{other_port}"),
+            "$PYTHON/test": '[ "$(answer taken)" = True ]',
+            "$NODE/test": '[ "$(answer taken)" = True ]',
         },
     ),
     "docs/howto/replay_failed.md": Scenario(

@@ -16,8 +16,8 @@ from psycopg.sql import SQL, Identifier
 from carillon.servers import RedisServer
 from notifications.testing.http_sink import Reply, TakenRequest
 from notifications.testing.servers import HTTPSink, SMTPSink
-from tests.docs.blocks import PAGES, ROOT, commands_of
-from tests.docs.running.pages import PageRun, end_all
+from tests.docs.blocks import PAGES, ROOT, Block, commands_of
+from tests.docs.running.pages import PageRun, Scenario, end_all
 from tests.docs.running.scenarios import SCENARIOS
 from tests.functional.installation import Installation, free_port, wait_until
 from tests.functional.test_cli import _answers
@@ -77,6 +77,25 @@ def test_every_page_with_commands_has_its_scenario_and_no_other():
     assert sorted(SCENARIOS) == WITH_COMMANDS
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("sh", "false\n"),
+        ("sh", "curl http://127.0.0.1:8000/no-such-page\n"),
+        ("sh", "carillon token nobody\n"),
+        ("sh", "exit 0\n"),
+        ("python", "1 / 0\n"),
+        ("python", "# alone.py\n"),
+    ],
+)
+def test_a_command_that_fails_or_does_not_run_fails_its_page(kind, text, demo, hosts, tmp_path):
+    installation, url = demo
+    blocks = [Block("page", 1, kind, text), Block("page", 9, "sh", "true\n")]
+    page = PageRun(tmp_path, hosts, installation.environ, url)
+    with pytest.raises(AssertionError):
+        assert page.run(blocks, Scenario(), {}) == len(blocks)
+
+
 @pytest.mark.parametrize("name", WITH_COMMANDS)
 def test_every_command_of_the_page_runs(name, demo, hosts, tmp_path, request):
     scenario = SCENARIOS[name]
@@ -87,8 +106,7 @@ def test_every_command_of_the_page_runs(name, demo, hosts, tmp_path, request):
     installation, url = demo
     given = {"url": url, "port": str(free_port()), "other_port": str(free_port())}
     with ExitStack() as stack:
-        login = "ann:secret" if scenario.production else ""
-        sink = stack.enter_context(SMTPSink(login=login).run_in_thread())
+        sink = stack.enter_context(SMTPSink(login="ann:secret").run_in_thread())
         vendor = stack.enter_context(HTTPSink(script=as_vendors).run_in_thread())
         given |= {"smtp_port": str(sink.port), "hook": vendor.url}
         if scenario.production:
