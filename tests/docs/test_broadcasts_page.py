@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from notifications.services.broadcast_fold import LOGGED
-from notifications.services.broadcast_launch import CALLS, MESSAGE_BATCH, SNAPSHOT_BATCH
+from notifications.features.broadcasts.delivery.fold import LOGGED
+from notifications.features.broadcasts.delivery.launch import CALLS, MESSAGE_BATCH, SNAPSHOT_BATCH
 from tests.docs.codes import ROOT
 
 PAGE = (ROOT / "docs/broadcasts.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from notifications.rendering.filters import FILTERS, TESTS
-from notifications.rendering.formats import Formats
-from notifications.rendering.sandbox import Sandbox
+from notifications.rendering.language.filters import FILTERS, TESTS
+from notifications.rendering.language.formats import Formats
+from notifications.rendering.language.sandbox import Sandbox
 from tests.docs.codes import ROOT
 
 PAGE = (ROOT / "docs/templates.md").read_text(encoding="utf-8")

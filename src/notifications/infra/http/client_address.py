@@ -6,6 +6,10 @@ import functools
 import ipaddress
 from collections.abc import Sequence
 
+from django.http import HttpRequest
+
+from notifications.infra.conf import environment
+
 _THIS_MACHINE = "127.0.0.1"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
