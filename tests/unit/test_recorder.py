@@ -18,6 +18,7 @@ from notifications.engine import recorder
 from notifications.engine.dispatcher import Desk
 from notifications.engine.recorder import Recorder
 from notifications.engine.slices import Ready
+from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.evidence import settle_doubt
@@ -32,9 +33,15 @@ def held(key):
     return Lease(key, "default", "email", "", 1, str(key), 1, 0, isolated=False)
 
 
+def pending(key):
+    """A message of which nothing is set but what these tests read."""
+    blank = PendingMessage._make([None] * len(PendingMessage._fields))
+    return blank._replace(id=key, attempts=0, channel="email", max_attempts=3)
+
+
 def outcome(key, said="", *, in_flight=False):
     lease = held(key)
-    message = SimpleNamespace(id=key)
+    message = pending(key)
     result = SendResult(Verdict.SENT, provider_message_id=said, response={"text": said})
     made = Outcome(lease, message, MessageStatus.SENT, "", AT, 1, result=result)
     made.in_flight = in_flight
@@ -42,7 +49,7 @@ def outcome(key, said="", *, in_flight=False):
 
 
 def in_flight(key):
-    message = SimpleNamespace(id=key, attempts=0, channel="email", max_attempts=3, options=None)
+    message = pending(key)
     sent = SimpleNamespace(message_id=key, recipient="a", reached=False)
     facts = SimpleNamespace(resends=True)
     return Ready(held(key), message, sent, "fcm", facts)
