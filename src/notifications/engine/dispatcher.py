@@ -17,7 +17,7 @@ from notifications.domain.channels import Lane
 from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.engine.gates import Gates
-from notifications.engine.path import journalling
+from notifications.engine.path import Departure
 from notifications.engine.recorder import Recorder, place_of
 from notifications.engine.settlement import settle_safely
 from notifications.engine.slices import Ready
@@ -221,10 +221,10 @@ class Dispatch:
         recorder = self._desk.recorder
         fit = self._reservation.fit(len(items), self._exchanged(outcomes))
         now, rest = items[:fit], list(items[fit:])
-        under_way = journalling(now, outcomes)
+        under_way = Departure(now, outcomes)
         try:
             async with DEPARTURES.leaving():
-                await recorder.carried_out(under_way.recording)
+                await recorder.carried_out(under_way.recording, under_way.run)
         except BaseException as error:
             recorder.put_back(outcomes)
             if not isinstance(error, Exception) or (is_away(error) and not is_locked(error)):

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
 from directory.addresses import normalise_address
 from notifications.delivery.registry import is_row_channel
@@ -56,7 +55,7 @@ from notifications.policy.facts import (
 from notifications.policy.wishes_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, Outcome, trails
-from notifications.recording.record import Recording, run
+from notifications.recording.record import Recording
 from notifications.rendering.guard.guard import GUARD, VersionStopped
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.usage import count_use
@@ -316,41 +315,38 @@ def route(message: PendingMessage, contact: Contact | None = None) -> str:
     return chosen
 
 
-def journalling(ready: Sequence[Ready], outcomes: Sequence[Outcome] = ()) -> Journalling:
-    """What names messages on their batches' rows that are about to leave, and records outcomes that
-    wait in the same transaction.
+class Departure:
+    """Messages that are about to leave, and outcomes that wait: one transaction for both.
 
     Frequency limits are counted in it, once a message; what would break one is decided anew. It
     holds the batches' locks: who cancels comes before it, or is told `already_sending`. Status,
     kill switches and suppressions are read once more inside it.
     """
-    going: list[Ready] = []
 
-    def depart(living: frozenset[int]) -> dict[Lease, set[int]]:
-        going[:] = _still_allowed([item for item in ready if item.lease.batch_id in living])
-        _count_limits(going)
-        pay(going)
-        keys: dict[Lease, set[int]] = {}
-        for item in going:
-            keys.setdefault(item.lease, set()).add(item.message.id)
-        return keys
+    def __init__(self, ready: Sequence[Ready], outcomes: Sequence[Outcome] = ()) -> None:
+        self.recording = Recording(outcomes, list(dict.fromkeys(item.lease for item in ready)))
+        #: Those of the messages that may leave, once the transaction is committed.
+        self.going: list[Ready] = []
+        self._ready = ready
 
-    leases = list({item.lease for item in ready})
-    return Journalling(Recording(outcomes, leases, depart), going)
-
-
-class Journalling(NamedTuple):
-    """A recording, and the messages that may leave once it is committed."""
-
-    recording: Recording
-    going: list[Ready]
+    def run(self, *, owner: str) -> None:
+        """Records the outcomes and names what leaves on its batches' journals."""
+        with self.recording.recorded(owner=owner):
+            living = self.recording.living
+            self.going = _still_allowed([i for i in self._ready if i.lease.batch_id in living])
+            _count_limits(self.going)
+            pay(self.going)
+            keys: dict[Lease, set[int]] = {}
+            for item in self.going:
+                keys.setdefault(item.lease, set()).add(item.message.id)
+            self.recording.journal(keys)
 
 
 def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
     """Journals messages that are about to leave; returns those that may."""
-    under_way = journalling(ready, outcomes)
-    run(under_way.recording, owner=owner)
-    return under_way.going
+    departure = Departure(ready, outcomes)
+    departure.run(owner=owner)
+    return departure.going
 
 
 def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:

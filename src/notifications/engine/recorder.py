@@ -158,15 +158,20 @@ class Recorder:
                 self.committed(recording)
                 return
 
-    async def carried_out(self, recording: Recording) -> None:
-        """Runs a recording. Where the commit's answer is lost, it is read back before anything is
-        said of it.
+    async def carried_out(
+        self, recording: Recording, carry: Callable[..., None] | None = None
+    ) -> None:
+        """Runs a recording, by `carry` where more is written with it. Where the commit's answer
+        is lost, it is read back before anything is said of it.
 
         Raises:
             Exception: what was raised, when nothing was committed.
         """
         try:
-            await self._ledger(run, recording, owner=self.owner)
+            if carry is None:
+                await self._ledger(run, recording, owner=self.owner)
+            else:
+                await self._ledger(carry, owner=self.owner)
         except Exception as error:
             if not (recording.at_commit and is_away(error)):
                 raise

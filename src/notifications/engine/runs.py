@@ -12,7 +12,7 @@ from notifications.delivery.simulator import simulated
 from notifications.domain.channels import Channel, Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.dispatcher import Desk
-from notifications.engine.path import journalling, prepare
+from notifications.engine.path import Departure, prepare
 from notifications.engine.settlement import settle_safely
 from notifications.engine.slices import Ready, Slice
 from notifications.infra import clock
@@ -216,9 +216,9 @@ async def _run_carefully(
 async def _journalled(desk: Desk, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
     """Those of messages whose keys are journalled already that may leave now."""
     cleared, _ = await _cleared(desk, ready, lane)
-    under_way = journalling(cleared)
+    under_way = Departure(cleared)
     try:
-        await desk.recorder.carried_out(under_way.recording)
+        await desk.recorder.carried_out(under_way.recording, under_way.run)
     except Exception as error:
         if is_away(error) or not cleared:
             raise

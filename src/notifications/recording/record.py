@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -36,21 +37,21 @@ from notifications.recording.outcomes import Outcome, error_text, last_result
 from notifications.recording.reports import report_simulated
 from notifications.recording.restraint import restrain, write_items
 
-Departure = Callable[[frozenset[int]], Mapping[Lease, set[int]]]
 _STATE = ("pk", "status", "batch_id")
 
 
 @dataclass(slots=True)
 class Recording:
-    """What one transaction is to write, and, once it was run, what it wrote.
+    """One transaction of the record: what it is to write, and, once it was run, what it wrote.
 
-    outcomes: to be recorded. leaving: leases of messages that are about to leave. depart: called in
-    the transaction with the ids of the living batches; answers the keys to be journalled.
+    Two operations share it: `recorded` writes the outcomes, and within its block `journal` puts
+    keys onto journals.
     """
 
+    #: To be recorded.
     outcomes: Sequence[Outcome]
+    #: Leases of messages that are about to leave: their batches are held, too.
     leaving: Sequence[Lease] = ()
-    depart: Departure | None = None
     #: Outcomes whose batches another transaction had locked: they are to be recorded later.
     busy: list[Outcome] = field(default_factory=list)
     #: Outcomes whose batches were taken over: they became evidence.
@@ -65,6 +66,33 @@ class Recording:
     living: frozenset[int] = frozenset()
     #: Everything was written: what comes next is the commit, whose answer may be lost.
     at_commit: bool = False
+
+    @contextmanager
+    def recorded(self, *, owner: str) -> Iterator[None]:
+        """Records the outcomes under the fences of their leases. Within the block their batches
+        and those of `leaving` are held; the transaction commits at its end.
+
+        A lease that merely ran out still records. Outcomes of a batch that was taken over become
+        evidence and change no message; those of one that is locked now are left for later.
+
+        Nothing of the leases in memory changes unless the transaction commits, so that a failed
+        record can simply be tried again. The caller settles the doubts that `late` ends.
+        """
+        leases = dict.fromkeys([*self.leaving, *(o.lease for o in self.outcomes)])
+        with transaction.atomic():
+            held = batches.hold(list(leases), owner)
+            self.living = held.living
+            mine, self.busy, self.late = _sorted_out(self.outcomes, held)
+            standing, took = _write_outcomes(mine, self.late)
+            yield
+            _write_batches(self, mine)
+            self.at_commit = True
+        self.carry_out()
+        _count(standing, took)
+
+    def journal(self, keys: Mapping[Lease, set[int]]) -> None:
+        """Puts keys of living batches onto their journals, with the commit."""
+        self.departing = keys
 
     def carry_out(self) -> None:
         """Changes the leases in memory as the commit changed them in the database."""
@@ -89,36 +117,27 @@ def record(outcomes: Sequence[Outcome], *, owner: str) -> Recording:
 
 
 def run(recording: Recording, *, owner: str) -> None:
-    """Writes outcomes once, under the fences of their leases, and journals what leaves next.
+    """Records, and journals nothing."""
+    with recording.recorded(owner=owner):
+        pass
 
-    A lease that merely ran out still records. Outcomes of a batch that was taken over become
-    evidence and change no message; those of one that is locked at this moment are left for later.
 
-    Nothing of the leases in memory changes unless the transaction commits, so that a failed record
-    can simply be tried again. The caller settles the doubts that `recording.late` ends.
-    """
-    outcomes = recording.outcomes
-    leases = dict.fromkeys([*recording.leaving, *(o.lease for o in outcomes)])
-    with transaction.atomic():
-        held = batches.hold(list(leases), owner)
-        recording.living = held.living
-        mine, recording.busy, recording.late = _sorted_out(outcomes, held)
-        if recording.late:
-            keep_evidence(recording.late)
-        standing, buckets = restrain(mine)
-        took = _apply(standing) if standing else set()
-        _write_facts(standing, took)
-        tell_outcomes(standing, took)
-        fall_back(standing, took)
-        _tell_broadcasts(standing, took)
-        if buckets:
-            write_items(standing, took, buckets)
-        if recording.depart:
-            recording.departing = recording.depart(held.living)
-        _write_batches(recording, mine)
-        recording.at_commit = True
-    recording.carry_out()
-    _count(standing, took)
+def _write_outcomes(
+    mine: Sequence[Outcome], late: Sequence[Outcome]
+) -> tuple[Sequence[Outcome], set[int]]:
+    """Writes what became of messages, and all that follows from it; the outcomes that stand after
+    limits and digests, and the ids of the messages that took theirs."""
+    if late:
+        keep_evidence(late)
+    standing, buckets = restrain(mine)
+    took = _apply(standing) if standing else set()
+    _write_facts(standing, took)
+    tell_outcomes(standing, took)
+    fall_back(standing, took)
+    _tell_broadcasts(standing, took)
+    if buckets:
+        write_items(standing, took, buckets)
+    return standing, took
 
 
 def _sorted_out(

@@ -23,7 +23,7 @@ from notifications.models.delivery.hot import hot
 from notifications.queue import batches, takeover
 from notifications.queue.leases import NewBatch
 from notifications.recording.outcomes import Outcome
-from notifications.recording.record import Recording, run
+from notifications.recording.record import Recording
 from tests.integration.factories import make_messages
 
 pytestmark = pytest.mark.django_db
@@ -283,9 +283,10 @@ def test_an_outcome_that_comes_too_late_keeps_no_departure_off_the_journal():
         provider="sandbox",
         result=SendResult(Verdict.SENT),
     )
-    recording = Recording([late], [kept], lambda living: {kept: {going.pk}})
+    recording = Recording([late], [kept])
 
-    run(recording, owner="w")
+    with recording.recorded(owner="w"):
+        recording.journal({kept: {going.pk}})
 
     assert recording.late == [late]
     assert kept.journal == {going.pk}
