@@ -17,7 +17,7 @@ from notifications.engine import dispatcher as flights
 from notifications.engine import recorder
 from notifications.engine.dispatcher import Desk
 from notifications.engine.recorder import Recorder
-from notifications.engine.slices import Ready
+from notifications.engine.values import Ready
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease

@@ -16,11 +16,11 @@ from notifications.delivery.services import late_us_for
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
-from notifications.engine.gates import Gates
-from notifications.engine.path import Departure
+from notifications.engine.admission import Gates
+from notifications.engine.journal import Departure
 from notifications.engine.recorder import Recorder, place_of
 from notifications.engine.settlement import settle_safely
-from notifications.engine.slices import Ready
+from notifications.engine.values import Ready
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_clock, database_now

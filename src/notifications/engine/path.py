@@ -1,396 +1,132 @@
-"""One slice of messages, step by step. Read it top to bottom: this is the path of a message.
+"""The path of a message. Read it top to bottom; each step has a module of its own.
 
-    lease -> load -> gather facts -> decide -> render -> afford
-          -> journal -> hand over -> settle -> record
+    load, decide, render    prepare.py; content.py says what a message says
+    admit                   admission.py: limits and breakers of its service
+    journal                 journal.py: named on its batch's row, or it may not leave
+    send                    dispatcher.py: into a provider's hands
+    settle                  settlement.py: what the answer means
+    record                  recorder.py, recording/record.py: written once, under the fence
 
-`prepare` runs the steps before the journal, `journal` names what is about to leave, `settle` turns
-a provider's answer into an outcome, `record` (recording) writes it. No database connection is held
-while providers are called. See docs/life-of-a-notification.md.
+`prepared` and `leave` are the path of what providers carry; `rows` is that of channels that are
+rows of our own. runs.py takes the messages of leased batches along it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
+from typing import NamedTuple
 
-from directory.addresses import normalise_address
 from notifications.delivery.registry import is_row_channel
-from notifications.delivery.routing import provider_for
-from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
-from notifications.domain.errors import TemplateFault
-from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
-from notifications.engine.content import content_of, files_of, headers_of, locale_of, sender_of
-from notifications.engine.shared_rows import category_facts
-from notifications.engine.slices import Ready, Slice
-from notifications.engine.spending import afford, pay
-from notifications.infra import clock, telemetry
-from notifications.infra.crypto import seal_json
+from notifications.delivery.simulator import simulated
+from notifications.domain.channels import Lane
+from notifications.domain.messages import SendResult, Verdict
+from notifications.engine.dispatcher import Desk, Dispatch
+from notifications.engine.prepare import prepare
+from notifications.engine.settlement import settle_safely
+from notifications.engine.values import Ready, Slice
 from notifications.infra.database.clock_bridge import database_now
-from notifications.infra.database.errors import is_away
-from notifications.models.delivery.frequency import Claim, FrequencyCount
-from notifications.models.delivery.hot import hot
-from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.policy.decide import (
-    STOP_RECHECK,
-    Contact,
-    Decision,
-    Defer,
-    Digest,
-    Expire,
-    MessageFacts,
-    Send,
-    Suppress,
-    decide,
-)
-from notifications.policy.facts import (
-    TEST_PERIOD,
-    SliceFacts,
-    Stops,
-    load_facts,
-    message_facts,
-    options_of,
-)
-from notifications.policy.wishes_text import CategoryTerms
+from notifications.infra.database.errors import is_away, is_locked
 from notifications.queue.leases import Lease
-from notifications.recording.outcomes import Folding, Outcome, trails
-from notifications.recording.record import Recording
-from notifications.rendering.guard.guard import GUARD, VersionStopped
-from notifications.rendering.render import CompiledVersion
-from notifications.rendering.usage import count_use
-from notifications.rendering.versions import versions_of
+from notifications.recording.outcomes import Outcome
+from notifications.recording.poison import record_poison
+from notifications.recording.record import record
 
 
-def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
-    """The steps up to the journal, for messages of one channel, by the lease that holds each.
+def prepared(lease_of: dict[int, Lease], owner: str) -> tuple[list[Ready], list[Outcome]]:
+    """Load, decide, render: what may leave, and the outcomes of what goes no further. Runs on the
+    database thread."""
+    if not lease_of:
+        return [], []
+    work = prepare(next(iter(lease_of.values())).channel, lease_of)
+    bury(work, owner=owner)
+    rows = [item for item in work.ready if is_row_channel(item.provider)]
+    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
+    at = database_now()
+    return leaving, work.outcomes + [row_outcome(item, at=at) for item in rows]
 
-    What raises because of one message is narrowed down to it: it is in `poisoned`, the others are
-    prepared in the same pass.
 
-    Raises:
-        DatabaseError: the database is away; nothing was written.
-    """
+class Left(NamedTuple):
+    """Messages that did not leave: held by their services for wait_s seconds, to be decided anew,
+    and those whose rows another transaction has locked."""
+
+    held: list[Ready]
+    wait_s: float
+    again: list[Ready]
+    locked: list[Ready]
+
+
+async def leave(desk: Desk, dispatch: Dispatch, ready: Sequence[Ready], lane: Lane) -> Left:
+    """Admit, journal, send. Answers are settled and recorded as they come in."""
+    going, wait_s = await admit(desk, ready, lane)
+    admitted = {item.message.id for item in going}
+    held = [item for item in ready if item.message.id not in admitted]
+    again, locked = await dispatch.leave(going) if going else ([], [])
+    return Left(held, wait_s, again, locked)
+
+
+async def admit(desk: Desk, taken: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
+    """Those of messages that may leave now, and how long (s) the others should wait. What raises
+    because of one message is narrowed down to it."""
     try:
-        return _walk(channel, lease_of)
+        return await desk.gates.clear(taken, lane)
     except Exception as error:
         if is_away(error):
             raise
-        if len(lease_of) <= 1:
-            poisoned = [(key, lease, error) for key, lease in lease_of.items()]
-            return Slice(channel, lease_of, database_now(), poisoned=poisoned)
-    keys = list(lease_of)
-    middle = len(keys) // 2
-    parts = (keys[:middle], keys[middle:])
-    halves = [prepare(channel, {key: lease_of[key] for key in part}) for part in parts]
-    return halves[0].joined(halves[1])
+        if len(taken) == 1:
+            await desk.poison(taken[0].lease, taken[0].message.id, error)
+            return [], 0.0
+    middle = len(taken) // 2
+    first = await admit(desk, taken[:middle], lane)
+    second = await admit(desk, taken[middle:], lane)
+    return first[0] + second[0], max(first[1], second[1])
 
 
-def _walk(channel: str, lease_of: dict[int, Lease]) -> Slice:
-    work = Slice(channel, lease_of, database_now())
-    with GUARD.slice():
-        for step in STEPS:
-            with telemetry.stage(channel, step.__name__.strip("_")):
-                step(work)
-    return work
+def rows(lease_of: dict[int, Lease], *, owner: str) -> None:
+    """The path on a channel that is a row: all of it at once, for the delivery is the record."""
+    channel = next(iter(lease_of.values())).channel
+    work = prepare(channel, lease_of)
+    bury(work, owner=owner)
+    at = database_now()
+    outcomes = work.outcomes + [row_outcome(item, at=at) for item in work.ready]
+    if outcomes:
+        _record_rows(outcomes, owner=owner)
 
 
-def _load(work: Slice) -> None:
-    loaded = hot().load_pending(list(work.lease_of))
-    work.messages = [m for m in loaded if m.batch_id == work.lease_of[m.id].batch_id]
-    # What is no longer pending in this batch was cancelled, settled or moved by somebody else.
-    found = {message.id for message in work.messages}
-    for key, lease in work.lease_of.items():
-        if key not in found:
-            lease.open_keys.discard(key)
-            lease.journal.discard(key)
-            lease.stale = True
+def bury(work: Slice, *, owner: str) -> None:
+    """Makes dead letters of the messages of a slice that our own code cannot work on."""
+    for key, lease, error in work.poisoned:
+        record_poison(lease, key, error, owner=owner)
 
 
-def _gather_facts(work: Slice) -> None:
-    if work.messages:
-        work.facts = load_facts(work.messages, work.channel, terms_of)
-
-
-def terms_of(category_id: int) -> CategoryTerms:
-    """What a category says to decisions."""
-    return category_facts(category_id).terms
-
-
-def _decide(work: Slice) -> None:
-    versions = versions_of({m.template_version_id for m in work.messages if m.template_version_id})
-    for message in work.messages:
-        version = versions.get(message.template_version_id or 0)
-        _follow(work, message, decide(facts_of(message, work.facts, version, at=work.at)))
-
-
-def facts_of(
-    message: PendingMessage, facts: SliceFacts, version: CompiledVersion | None, *, at: datetime
-) -> MessageFacts:
-    """All that the decision on one message may depend on."""
-    category = category_facts(message.category_id)
-    stopped = (
-        facts.stops.covering(
-            channel=message.channel,
-            provider=route(message, facts.contacts.get(message.id)),
-            category=category.key,
-            template=version.path if version else "",
-            source=message.source,
-            version=message.template_version_id,
-        )
-        if facts.stops.by_scope
-        else ""
-    )
-    return message_facts(
-        message,
-        facts,
-        category.terms,
-        at=at,
-        supports_channel=version is None or version.supports(message.channel),
-        stopped_by=stopped,
-    )
-
-
-def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
-    at = work.at
-    contact = work.facts.contacts.get(message.id)
-    if contact is not None and contact.reached and _ends(decision, contact):
-        # One device took it, and no other is left to try, or may be tried.
-        work.settled(message, MessageStatus.SENT, trail=trails((at, "sent", "to_some_devices")))
-    elif isinstance(decision, Send):
-        work.allowed.append((message, decision))
-    elif isinstance(decision, Defer):
-        trail = trails((at, "deferred", decision.reason))
-        work.settled(message, MessageStatus.PENDING, trail=trail, again_at=decision.until)
-    elif isinstance(decision, Digest):
-        work.folded.append((message, decision))
-    elif isinstance(decision, Suppress):
-        trail = trails((at, "suppressed", decision.reason))
-        work.settled(message, MessageStatus.SUPPRESSED, trail=trail)
-    elif isinstance(decision, Expire):
-        trail = trails((at, "expired", decision.reason))
-        work.settled(message, MessageStatus.EXPIRED, trail=trail)
-
-
-def _ends(decision: Decision, contact: Contact) -> bool:
-    nobody_left = isinstance(decision, Send) and not contact.targets
-    return nobody_left or isinstance(decision, Suppress | Expire)
-
-
-def _render(work: Slice) -> None:
-    used = [message for message, _ in (*work.allowed, *work.folded)]
-    versions = versions_of({m.template_version_id for m in used if m.template_version_id})
-    began = clock.monotonic()
-    for message, decision in work.allowed:
-        if (content := _try_content(message, work, versions)) is not None:
-            work.ready.append(_ready(message, decision, content, work, versions))
-    for message, folding in work.folded:
-        if (content := _try_content(message, work, versions)) is not None:
-            _fold(message, folding, content, work)
-    for version_id, version in versions.items():
-        telemetry.name_template(version_id, version.path)
-        mean = (clock.monotonic() - began) / max(1, len(used))
-        telemetry.RENDERS.labels(version.path).observe(mean)
-
-
-def _ready(
-    message: PendingMessage,
-    decision: Send,
-    content: Content,
-    work: Slice,
-    versions: Mapping[int, CompiledVersion],
-) -> Ready:
-    version = versions.get(message.template_version_id or 0)
-    contact = work.facts.contacts.get(message.id)
-    return Ready(
-        work.lease_of[message.id],
-        message,
-        _outbound(message, decision.recipient, content, contact),
-        route(message, contact),
-        category_facts(message.category_id),
-        version.path if version else "",
-        work.facts.limits.get(message.id, ()) if work.facts.limits else (),
-        "" if decision.reason == "allowed" else decision.reason,
-    )
-
-
-def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slice) -> None:
-    """The message becomes an item of the person's digest: what it would have said is kept."""
-    work.settled(
-        message,
-        MessageStatus.DIGESTED,
-        trail=trails((work.at, "digested", folding.reason)),
-        folding=Folding(
-            f"{TEST_PERIOD}{folding.bucket}" if message.is_test else folding.bucket,
-            folding.closes_at,
-            folding.frequency,
-            seal_json({"title": content.title, "body": content.body}),
-        ),
-    )
-
-
-def _try_content(
-    message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
-) -> Content | None:
-    """What the message says; None when its template failed or was stopped, which settles it."""
+def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
+    """Records; what is refused because of one message is narrowed down to it."""
     try:
-        version = versions.get(message.template_version_id or 0)
-        files_of(message)
-        said = partial(content_of, message, version, work.facts, at=work.at)
-        return GUARD.render(version, message.source, said)
-    except VersionStopped as stopped:
-        _follow(work, message, Defer(work.at + STOP_RECHECK, f"kill_switch:{stopped.by}"))
-    except TemplateFault as fault:
-        _fail_render(work, message, fault)
-    return None
+        record(outcomes, owner=owner)
+    except Exception as error:
+        if is_away(error) and not (is_locked(error) and len(outcomes) > 1):
+            raise
+        if len(outcomes) == 1:
+            record_poison(outcomes[0].lease, outcomes[0].message.id, error, owner=owner)
+            return
+    else:
+        return
+    middle = len(outcomes) // 2
+    faults = []
+    for part in (outcomes[:middle], outcomes[middle:]):
+        try:
+            _record_rows(part, owner=owner)
+        except Exception as error:
+            faults.append(error)
+    if faults:
+        raise faults[0]
 
 
-def _count_uses(work: Slice) -> None:
-    """The last step: what raises before it is walked again, and would be counted twice."""
-    used = {item.message.template_version_id for item in work.ready}
-    versions = versions_of({version_id for version_id in used if version_id})
-    for item in work.ready:
-        message = item.message
-        version = versions.get(message.template_version_id or 0)
-        if version is not None and not message.is_test:
-            locale = locale_of(message, work.facts)
-            count_use(version, channel=message.channel, locale=locale, at=work.at)
-
-
-def _fail_render(work: Slice, message: PendingMessage, fault: TemplateFault) -> None:
-    result = SendResult(Verdict.FAILED, error=fault.detail, error_code=fault.code)
-    trail = trails((work.at, "failed", fault.code))
-    work.settled(message, MessageStatus.FAILED, trail=trail, result=result, dead_code=fault.code)
-
-
-def _outbound(
-    message: PendingMessage, recipient: str, content: Content, contact: Contact | None
-) -> OutboundMessage:
-    options = options_of(message.options) if message.options else {}
-    category = category_facts(message.category_id)
-    return OutboundMessage(
-        message_id=message.id,
-        reference=reference_of(message),
-        channel=message.channel,
-        recipient=recipient,
-        content=content,
-        priority=message.priority,
-        attempt=message.attempts + 1,
-        category=category.key,
-        template_version_id=message.template_version_id,
-        expires_at_s=message.expires_at.timestamp() if message.expires_at else None,
-        collapse_key=message.collapse_key or "",
-        sender=sender_of(message.channel, options),
-        reply_to=options.get("reply_to", ""),
-        headers=headers_of(message, category, recipient),
-        is_test=message.is_test,
-        targets=contact.targets if contact and not message.is_test else (),
-        reached=contact is not None and contact.reached,
-        attachments=files_of(message),
-    )
-
-
-Step = Callable[[Slice], None]
-STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford, _count_uses)
-
-
-def reference_of(message: PendingMessage) -> str:
-    """Our id inside a provider's message: the same on every try, found again without a lookup."""
-    return f"{getattr(message.uuid, 'hex', message.uuid)}.{message.channel}"
-
-
-def route(message: PendingMessage, contact: Contact | None = None) -> str:
-    """The provider that carries a message; of several devices, the first one's."""
-    asked = options_of(message.options).get("provider") if message.options else None
-    chosen = provider_for(
-        message.channel,
-        key=message.id,
-        attempts=message.attempts,
-        pinned=message.provider or asked,
-    )
-    if message.is_test and not is_row_channel(chosen):
-        return "sandbox"
-    if contact is not None and contact.targets:
-        return contact.targets[0].provider
-    return chosen
-
-
-class Departure:
-    """Messages that are about to leave, and outcomes that wait: one transaction for both.
-
-    Frequency limits are counted in it, once a message; what would break one is decided anew. It
-    holds the batches' locks: who cancels comes before it, or is told `already_sending`. Status,
-    kill switches and suppressions are read once more inside it.
-    """
-
-    def __init__(self, ready: Sequence[Ready], outcomes: Sequence[Outcome] = ()) -> None:
-        self.recording = Recording(outcomes, list(dict.fromkeys(item.lease for item in ready)))
-        #: Those of the messages that may leave, once the transaction is committed.
-        self.going: list[Ready] = []
-        self._ready = ready
-
-    def run(self, *, owner: str) -> None:
-        """Records the outcomes and names what leaves on its batches' journals."""
-        with self.recording.recorded(owner=owner):
-            living = self.recording.living
-            self.going = _still_allowed([i for i in self._ready if i.lease.batch_id in living])
-            _count_limits(self.going)
-            pay(self.going)
-            keys: dict[Lease, set[int]] = {}
-            for item in self.going:
-                keys.setdefault(item.lease, set()).add(item.message.id)
-            self.recording.journal(keys)
-
-
-def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
-    """Journals messages that are about to leave; returns those that may."""
-    departure = Departure(ready, outcomes)
-    departure.run(owner=owner)
-    return departure.going
-
-
-def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
-    """The messages that nothing stops at this moment: status, batch, kill switches and suppressions
-    are read afresh. One that was moved to another batch is that one's to send."""
-    if not ready:
-        return []
-    kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel), "")
-    addresses = {item.outbound.recipient for item in ready}
-    normal = {address: normalise_address(kind, address) for address in addresses}
-    now = hot().recheck([item.message.id for item in ready], kind, list(normal.values()))
-    stops = Stops.of(now.stops)
-    return [
-        item
-        for item in ready
-        if now.pending.get(item.message.id) == item.lease.batch_id
-        and normal[item.outbound.recipient] not in now.suppressed
-        and not any(_stopped(stops, item, provider) for provider in _carriers(item))
-    ]
-
-
-def _carriers(item: Ready) -> set[str]:
-    """The providers that a message is about to go to."""
-    return {target.provider for target in item.outbound.targets} or {item.provider}
-
-
-def _stopped(stops: Stops, item: Ready, provider: str) -> str:
-    return stops.covering(
-        channel=item.message.channel,
-        provider=provider,
-        category=item.category.key,
-        template=item.template,
-        source=item.message.source,
-        version=item.message.template_version_id,
-    )
-
-
-def _count_limits(going: list[Ready]) -> None:
-    """Counts those that stand under limits, and takes those out that would be one too many."""
-    claims = [
-        Claim(item.message.id, item.message.user_id, item.limits)
-        for item in going
-        if item.limits and item.message.user_id is not None
-    ]
-    if claims:
-        over = FrequencyCount.objects.take(claims, at=database_now())
-        going[:] = [item for item in going if item.message.id not in over]
+def row_outcome(item: Ready, *, at: datetime) -> Outcome:
+    """The outcome on a row channel: it is delivered by being recorded."""
+    told = simulated(item.outbound) if item.provider == "sandbox" else None
+    if told is not None:
+        return settle_safely(item, told, at=at)
+    verdict = Verdict.SENT if item.provider == "sandbox" else Verdict.DELIVERED
+    name = f"sandbox-{item.outbound.reference}" if item.provider == "sandbox" else ""
+    return settle_safely(item, SendResult(verdict, provider_message_id=name), at=at)

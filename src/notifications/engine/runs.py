@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
 
-from notifications.delivery.registry import is_row_channel, provider_class, provider_keys_for
-from notifications.delivery.simulator import simulated
+from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.channels import Channel, Lane
-from notifications.domain.messages import SendResult, Verdict
+from notifications.engine import path
 from notifications.engine.dispatcher import Desk
-from notifications.engine.path import Departure, prepare
-from notifications.engine.settlement import settle_safely
-from notifications.engine.slices import Ready, Slice
+from notifications.engine.journal import Departure
+from notifications.engine.values import Ready
 from notifications.infra import clock
-from notifications.infra.database.clock_bridge import database_now
-from notifications.infra.database.errors import is_away, is_locked
+from notifications.infra.database.errors import is_away
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
-from notifications.recording.poison import record_poison
-from notifications.recording.record import record
 
 ROW_SLICE = 500
 NETWORK_SLICE = 100
@@ -56,61 +50,12 @@ def deliver_rows(leases: Sequence[Lease], *, owner: str) -> None:
     keys = list(lease_of)
     for start in range(0, len(keys), ROW_SLICE):
         part = {key: lease_of[key] for key in keys[start : start + ROW_SLICE]}
-        _deliver_slice(part, owner=owner)
+        path.rows(part, owner=owner)
     for lease in leases:
         if lease.careful:
             for key in sorted(lease.open_keys):
                 if batches.journal_one(lease, key, owner):
-                    _deliver_slice({key: lease}, owner=owner)
-
-
-def _deliver_slice(lease_of: dict[int, Lease], *, owner: str) -> None:
-    channel = next(iter(lease_of.values())).channel
-    work = prepare(channel, lease_of)
-    bury(work, owner=owner)
-    at = database_now()
-    outcomes = work.outcomes + [row_outcome(item, at=at) for item in work.ready]
-    if outcomes:
-        _record_rows(outcomes, owner=owner)
-
-
-def bury(work: Slice, *, owner: str) -> None:
-    """Makes dead letters of the messages of a slice that our own code cannot work on."""
-    for key, lease, error in work.poisoned:
-        record_poison(lease, key, error, owner=owner)
-
-
-def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
-    """Records; what is refused because of one message is narrowed down to it."""
-    try:
-        record(outcomes, owner=owner)
-    except Exception as error:
-        if is_away(error) and not (is_locked(error) and len(outcomes) > 1):
-            raise
-        if len(outcomes) == 1:
-            record_poison(outcomes[0].lease, outcomes[0].message.id, error, owner=owner)
-            return
-    else:
-        return
-    middle = len(outcomes) // 2
-    faults = []
-    for part in (outcomes[:middle], outcomes[middle:]):
-        try:
-            _record_rows(part, owner=owner)
-        except Exception as error:
-            faults.append(error)
-    if faults:
-        raise faults[0]
-
-
-def row_outcome(item: Ready, *, at: datetime) -> Outcome:
-    """The outcome on a row channel: it is delivered by being recorded."""
-    told = simulated(item.outbound) if item.provider == "sandbox" else None
-    if told is not None:
-        return settle_safely(item, told, at=at)
-    verdict = Verdict.SENT if item.provider == "sandbox" else Verdict.DELIVERED
-    name = f"sandbox-{item.outbound.reference}" if item.provider == "sandbox" else ""
-    return settle_safely(item, SendResult(verdict, provider_message_id=name), at=at)
+                    path.rows({key: lease}, owner=owner)
 
 
 async def run_network(
@@ -154,35 +99,15 @@ async def run_network(
 
 
 async def _dispatch(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None:
-    """Takes the next messages through permits and gates into the journal and to providers."""
+    """Takes the next messages of the stock on their way, as many as there are permits for."""
     wanted = min(NETWORK_SLICE, len(stock))
     async with desk.dispatching(wanted, lane, channel, least=_LEAST) as dispatch:
-        taken = stock.take(dispatch.granted)
-        going, wait_s = await _cleared(desk, taken, lane)
-        if len(going) < len(taken):
-            left = {item.message.id for item in going}
-            stock.hold([item for item in taken if item.message.id not in left], wait_s)
-        if going:
-            again, locked = await dispatch.leave(going)
-            stock.put_back(again)
-            if locked:
-                stock.hold(locked, _LOCKED_S)
-
-
-async def _cleared(desk: Desk, taken: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
-    """Asks the gates; what raises because of one message is narrowed down to it."""
-    try:
-        return await desk.gates.clear(taken, lane)
-    except Exception as error:
-        if is_away(error):
-            raise
-        if len(taken) == 1:
-            await desk.poison(taken[0].lease, taken[0].message.id, error)
-            return [], 0.0
-    middle = len(taken) // 2
-    first = await _cleared(desk, taken[:middle], lane)
-    second = await _cleared(desk, taken[middle:], lane)
-    return first[0] + second[0], max(first[1], second[1])
+        left = await path.leave(desk, dispatch, stock.take(dispatch.granted), lane)
+        if left.held:
+            stock.hold(left.held, left.wait_s)
+        stock.put_back(left.again)
+        if left.locked:
+            stock.hold(left.locked, _LOCKED_S)
 
 
 async def _run_carefully(
@@ -198,7 +123,7 @@ async def _run_carefully(
             if not await desk.database(batches.journal_one, lease, key, desk.owner):
                 desk.recorder.was_not_sent(lease, key)
                 return
-            ready, outcomes = await desk.database(_prepare, {key: lease}, desk.owner)
+            ready, outcomes = await desk.database(path.prepared, {key: lease}, desk.owner)
             going = await _journalled(desk, ready, lane)
         except BaseException:
             desk.recorder.was_not_sent(lease, key)
@@ -215,7 +140,7 @@ async def _run_carefully(
 
 async def _journalled(desk: Desk, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
     """Those of messages whose keys are journalled already that may leave now."""
-    cleared, _ = await _cleared(desk, ready, lane)
+    cleared, _ = await path.admit(desk, ready, lane)
     under_way = Departure(cleared)
     try:
         await desk.recorder.carried_out(under_way.recording, under_way.run)
@@ -271,7 +196,7 @@ class _Stock:
         count = min(PREPARED_AT_ONCE, len(self._todo))
         part = dict(self._todo.popleft() for _ in range(count))
         wanted = {key: lease for key, lease in part.items() if not lease.lost}
-        return self._desk.database(_prepare, wanted, self._desk.owner)
+        return self._desk.database(path.prepared, wanted, self._desk.owner)
 
     def take(self, count: int) -> list[Ready]:
         """The next messages, up to count; stale ones go back to be decided anew."""
@@ -309,15 +234,3 @@ class _Stock:
         """Waits for what is being prepared; nothing of it has left or been written."""
         if self._next is not None:
             await asyncio.wait({self._next})
-
-
-def _prepare(lease_of: dict[int, Lease], owner: str) -> tuple[list[Ready], list[Outcome]]:
-    """On the database thread: what may leave, and the outcomes of what goes no further."""
-    if not lease_of:
-        return [], []
-    work = prepare(next(iter(lease_of.values())).channel, lease_of)
-    bury(work, owner=owner)
-    rows = [item for item in work.ready if is_row_channel(item.provider)]
-    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
-    at = database_now()
-    return leaving, work.outcomes + [row_outcome(item, at=at) for item in rows]

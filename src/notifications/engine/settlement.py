@@ -11,7 +11,7 @@ from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
-from notifications.engine.slices import Ready
+from notifications.engine.values import Ready
 from notifications.infra import ports
 from notifications.infra.crypto import seal_json
 from notifications.policy.facts import options_of

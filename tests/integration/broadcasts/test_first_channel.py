@@ -7,7 +7,8 @@ import pytest
 from directory.models import ContactPoint, User
 from notifications.domain.messages import SendResult, Verdict
 from notifications.domain.receipts import Receipt, ReceiptKind
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.engine.settlement import settle
 from notifications.features.broadcasts import actions

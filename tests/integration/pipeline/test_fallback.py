@@ -12,7 +12,8 @@ from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
 from notifications.domain.messages import SendResult, Verdict
 from notifications.domain.receipts import Receipt, ReceiptKind
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.engine.settlement import settle
 from notifications.models import DeliveryBatch, Notification, NotificationMessage

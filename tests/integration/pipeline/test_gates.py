@@ -12,8 +12,8 @@ from notifications.delivery import services
 from notifications.delivery.services import hold, service_of
 from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
-from notifications.engine.gates import Gates
-from notifications.engine.path import prepare
+from notifications.engine.admission import Gates
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import keys_of
 from notifications.engine.settlement import settle
 from notifications.models import ProviderFlow

@@ -11,7 +11,8 @@ from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.engine.settlement import settle
 from notifications.models import (

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.db import DataError, OperationalError
 
-from notifications.engine import path as pipeline
-from notifications.engine import runs, settlement
-from notifications.engine.path import journal, prepare
-from notifications.engine.runs import bury, deliver_rows, keys_of
+from notifications.engine import path, settlement
+from notifications.engine import prepare as pipeline
+from notifications.engine.journal import journal
+from notifications.engine.path import bury
+from notifications.engine.prepare import prepare
+from notifications.engine.runs import deliver_rows, keys_of
 from notifications.features.sending.deliver_now import NotificationDeliveryEngine
 from notifications.models import (
     DeadLetter,
@@ -151,7 +153,7 @@ def test_a_repeated_record_writes_no_second_attempt(override_environment: Any):
     (item,) = prepare("email", keys_of([lease])).ready
     journal([item], owner="w")
     outcome = settlement.settle(
-        item, runs.SendResult(runs.Verdict.SENT), at=item.message.expires_at or lease_time()
+        item, path.SendResult(path.Verdict.SENT), at=item.message.expires_at or lease_time()
     )
 
     recording.record([outcome], owner="w")

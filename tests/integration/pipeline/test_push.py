@@ -15,7 +15,8 @@ from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, answer_of
 from notifications.delivery.handover import Handover
 from notifications.domain.messages import SendResult, Verdict
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import keys_of
 from notifications.engine.settlement import settle
 from notifications.models import DeadLetter, DeliveryAttempt, KillSwitch, NotificationMessage

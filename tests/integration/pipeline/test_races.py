@@ -10,7 +10,8 @@ from django.db import connection
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import keys_of
 from notifications.models import NotificationMessage
 from notifications.queue import batches

@@ -10,7 +10,8 @@ from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.handover import Handover
 from notifications.delivery.providers.email.smtp import SMTPEmailProvider
 from notifications.domain.callers import SYSTEM, Caller
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.engine.settlement import settle
 from notifications.features.receipts.apply import apply_due

@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 
 from notifications.domain.messages import Content, SendResult, Verdict
-from notifications.engine import spending
-from notifications.engine.path import journal, prepare
+from notifications.engine import admission as spending
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import keys_of
 from notifications.engine.settlement import settle
 from notifications.features.operations.metrics import metrics_response

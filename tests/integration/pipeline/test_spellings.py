@@ -13,7 +13,8 @@ from directory.importing import import_users
 from directory.models import ContactPoint, Suppression, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.lifecycle import MessageStatus
-from notifications.engine.path import journal, prepare
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.features.people.imports import import_file
 from notifications.features.people.relations import SuppressionService

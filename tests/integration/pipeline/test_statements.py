@@ -32,7 +32,7 @@ but never one a message."""
 def _guard(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Renders are watched, as they are in a worker."""
     made = Guard()
-    monkeypatch.setattr("notifications.engine.path.GUARD", made)
+    monkeypatch.setattr("notifications.engine.prepare.GUARD", made)
     with made.running():
         yield
 

@@ -9,7 +9,8 @@ import pytest
 from directory.models import ContactPoint, Suppression
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused
-from notifications.engine.path import journal, prepare, terms_of
+from notifications.engine.journal import journal
+from notifications.engine.prepare import prepare, terms_of
 from notifications.engine.runs import keys_of
 from notifications.features.preferences.service import PreferenceService
 from notifications.models import (

@@ -201,7 +201,7 @@ def test_a_receipt_stops_a_pending_resend(report, frozen):
     report({"event": "delivered", "reference": reference})
 
     leases = batches.lease(owner="w", lane="default", seconds=60)
-    from notifications.engine.path import prepare
+    from notifications.engine.prepare import prepare
     from notifications.engine.runs import keys_of
 
     assert status_of(message) == "delivered"

@@ -297,7 +297,7 @@ class TestAGuardedWorker:
     @pytest.fixture
     def guarded(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         made = guard.Guard(cpu_seconds=0.05)
-        monkeypatch.setattr("notifications.engine.path.GUARD", made)
+        monkeypatch.setattr("notifications.engine.prepare.GUARD", made)
         with made.running():
             yield made
 

@@ -11,8 +11,9 @@ import pytest
 from notifications.domain.callers import SYSTEM
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
-from notifications.engine.path import prepare
-from notifications.engine.runs import deliver_rows, row_outcome
+from notifications.engine.path import row_outcome
+from notifications.engine.prepare import prepare
+from notifications.engine.runs import deliver_rows
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from directory.models import User
-from notifications.engine.path import facts_of, terms_of
+from notifications.engine.prepare import facts_of, terms_of
 from notifications.infra import clock
 from notifications.models import (
     NotificationCategoryPreference,

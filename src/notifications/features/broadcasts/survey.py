@@ -10,7 +10,7 @@ from datetime import datetime
 
 from notifications.delivery.registry import provider_keys_for
 from notifications.engine.content import content_of
-from notifications.engine.path import facts_of, route, terms_of
+from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.broadcasts.delivery.launch import intent_of
 from notifications.features.sending.drafts import draft_of
 from notifications.infra.crypto import seal_json

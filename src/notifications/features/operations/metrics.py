@@ -14,7 +14,7 @@ from notifications.delivery.registry import chosen_channels
 from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
 from notifications.domain.channels import Lane
 from notifications.domain.sms import MICROS
-from notifications.engine.spending import day_of
+from notifications.engine.admission import day_of
 from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.infra import clock, telemetry

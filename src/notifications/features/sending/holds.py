@@ -8,7 +8,7 @@ from datetime import datetime
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import rate_for, service_of
 from notifications.domain.flow import US
-from notifications.engine.path import facts_of, route, terms_of
+from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.sending.schemas import HoldAnswer
 from notifications.models import DeliveryBatch, KillSwitch, NotificationMessage, ProviderFlow
 from notifications.models.delivery.hot import hot

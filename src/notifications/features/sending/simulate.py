@@ -11,7 +11,7 @@ from directory.models import User
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import ALONG
 from notifications.engine.content import context_of, locale_of
-from notifications.engine.path import facts_of, route, terms_of
+from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.sending.drafts import draft_of
 from notifications.features.sending.explain import steps_answer
 from notifications.features.sending.refusal import foresee

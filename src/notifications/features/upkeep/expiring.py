@@ -11,8 +11,8 @@ from functools import partial
 
 from django.db import transaction
 
-from notifications.engine.path import prepare
-from notifications.engine.runs import bury
+from notifications.engine.path import bury
+from notifications.engine.prepare import prepare
 from notifications.features.background.items import Items
 from notifications.infra.conf import environment
 from notifications.infra.process import identity as processes

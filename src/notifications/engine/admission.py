@@ -1,16 +1,22 @@
-"""Gates: which messages may leave within a second, by their services' limits and breakers.
+"""Admission: which messages may leave now, by their services' limits and breakers and by what SMS
+may cost a day.
 
 Asked before anything is journalled. What may not leave yet waits without an attempt burnt. What
-providers answered is told to the services' rows, for every worker.
+providers answered is told to the services' rows, for every worker. What the day's spend cannot pay
+waits for the next day, critical messages too: a limit of money is kept before all else, and a code
+that expires meanwhile expires.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -29,17 +35,30 @@ from notifications.delivery.services import (
     service_of,
     use_troubled,
 )
-from notifications.domain.channels import Lane
+from notifications.domain.channels import Channel, Lane
 from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant, Tally
-from notifications.domain.messages import NOT_CALLED, SendResult, Verdict, blames_service
-from notifications.engine.slices import Ready
+from notifications.domain.lifecycle import MessageStatus
+from notifications.domain.messages import (
+    NOT_CALLED,
+    OutboundMessage,
+    SendResult,
+    Verdict,
+    blames_service,
+)
+from notifications.domain.sms import MICROS, price_in, read_prices, text_of
+from notifications.engine.values import Ready, Slice
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.database.clock_bridge import database_clock
+from notifications.infra.database.clock_bridge import database_clock, database_now
 from notifications.infra.database.errors import is_locked
+from notifications.infra.phone_numbers import country_of
 from notifications.models import ProviderFlow
+from notifications.models.providers.sms import Charge, SmsSpend
+from notifications.recording.outcomes import trails
+from notifications.rendering.lengths.sms import sms_length
 
 log = structlog.get_logger("carillon.gates")
+_spending_log = structlog.get_logger("carillon.spending")
 
 _REFRESH_S = 0.5
 _GOOD_NEWS_S = 10.0  # how often a healthy service's successes are written down
@@ -245,3 +264,100 @@ def _chat(provider: str, recipient: str) -> str:
     if chat_rate_for(provider) is None:
         return limited_domain(provider, recipient)
     return hashlib.blake2b(recipient.encode(), digest_size=16).hexdigest()
+
+
+WAITS, NEVER, NO_PRICE = "sms_daily_spend", "sms_over_daily_spend", "sms_price_unknown"
+
+
+def costs_money(channel: str) -> bool:
+    """Whether messages of a channel cost what a day may not have."""
+    return channel == Channel.SMS and environment().sms_daily_spend > 0
+
+
+def daily_spend() -> int:
+    """What a day may cost, in millionths."""
+    return environment().sms_daily_spend
+
+
+def cost_of(message: OutboundMessage) -> int | None:
+    """What one attempt costs, in millionths: segments times the country's price; None where no
+    price is known."""
+    price = price_in(_prices(environment().sms_prices), country_of(message.recipient))
+    if price is None:
+        return None
+    return price * sms_length(text_of(message.content.title, message.content.body)).segments
+
+
+@functools.lru_cache(maxsize=4)
+def _prices(pairs: tuple[str, ...]) -> dict[str, int]:
+    return read_prices(pairs)
+
+
+def afford(work: Slice) -> None:
+    """What the day's spend cannot pay goes no further in this pass."""
+    if not costs_money(work.channel):
+        return
+    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
+    costs = {item.message.id: cost_of(item.outbound) for item in leaving}
+    over = beyond({key: cost for key, cost in costs.items() if cost is not None}, at=work.at)
+    stays: set[int] = set()
+    for item in leaving:
+        key, cost = item.message.id, costs[item.message.id]
+        item.cost = cost or 0
+        why = NO_PRICE if cost is None else over.get(key, "")
+        if not why:
+            continue
+        stays.add(key)
+        if why == WAITS:
+            trail = trails((work.at, "deferred", why))
+            until = next_day(work.at)
+            work.settled(item.message, MessageStatus.PENDING, trail=trail, again_at=until)
+        else:
+            trail = trails((work.at, "suppressed", why))
+            work.settled(item.message, MessageStatus.SUPPRESSED, trail=trail)
+    work.ready = [item for item in work.ready if item.message.id not in stays]
+
+
+def pay(going: list[Ready]) -> None:
+    """Books what SMS cost, in the journal's transaction, and takes out those that the day cannot
+    pay; they are decided anew."""
+    charges = [
+        Charge(item.message.id, item.outbound.attempt, item.cost, again=bool(item.message.provider))
+        for item in going
+        if item.cost
+    ]
+    if charges:
+        unpaid = book(charges, at=database_now())
+        going[:] = [item for item in going if item.message.id not in unpaid]
+
+
+def beyond(costs: Mapping[int, int], *, at: datetime) -> dict[int, str]:
+    """The messages that the day cannot pay now, each with the reason. One read."""
+    left = daily_spend() - SmsSpend.objects.spent(day_of(at)) if costs else 0
+    return {
+        key: NEVER if cost > daily_spend() else WAITS for key, cost in costs.items() if cost > left
+    }
+
+
+def book(charges: Sequence[Charge], *, at: datetime) -> set[int]:
+    """Books charges in the caller's transaction; returns the messages that cannot be paid."""
+    day = day_of(at)
+    refused, first = SmsSpend.objects.take(charges, day=day, limit=daily_spend(), at=at)
+    if first:
+        _spending_log.critical(
+            "sms.daily-spend-reached", day=str(day), limit=daily_spend() / MICROS
+        )
+    return refused
+
+
+def day_of(at: datetime) -> date:
+    """The day of the service's own zone."""
+    return at.astimezone(ZoneInfo(environment().timezone)).date()
+
+
+def next_day(at: datetime) -> datetime:
+    """When the next day begins."""
+    zone = ZoneInfo(environment().timezone)
+    return datetime.combine(day_of(at) + timedelta(days=1), time(0), tzinfo=zone).astimezone(
+        at.tzinfo
+    )
