@@ -191,4 +191,5 @@ SCENARIOS: dict[str, Scenario] = {
             "carillon kill-switch lift version $STOPPED"
         },
     ),
+    "docs/simulation.md": Scenario(),
 }
