@@ -142,7 +142,6 @@ class CompiledVersion:
         self._parts = parts or {}
         self.path = path
         self.on_the_wire: Any = None  # kept by pool/desk.py
-        self.simple: dict[str, bool] = {}  # by channel; kept by simple.py
         self.required_variables = tuple(required_variables)
         self.default_locale = _normal(default_locale)
         self._content = {_normal(locale): texts for locale, texts in content.items()}

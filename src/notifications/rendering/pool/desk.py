@@ -21,7 +21,6 @@ from notifications.rendering.pool import wire
 from notifications.rendering.pool.child import Died, RenderProcess, TooSlow
 from notifications.rendering.pool.lending import Exhausted, Pool
 from notifications.rendering.render import CompiledVersion
-from notifications.rendering.simple import is_simple
 
 log = structlog.get_logger("carillon.rendering")
 WALL_SECONDS = 3.0
@@ -98,35 +97,22 @@ def render_task(
 def render_published(tasks: Sequence[Task]) -> list[Content | TemplateFault]:
     """What published versions say; a task that fails has its fault in its place.
 
-    Texts that only insert values are rendered here. The others of one version go to a process
-    together, so a group of sends costs one hop a version.
+    Those of one version go to a process together, so a group of sends costs one hop a version.
 
     Raises:
         RenderingBusy: no process answered in time.
     """
     groups: dict[str, list[int]] = {}
-    found: list[Content | TemplateFault] = [_NOTHING] * len(tasks)
     for at, task in enumerate(tasks):
         assert task.version is not None
-        assert isinstance(task.job, wire.Render)
-        if is_simple(task.version, task.job.channel):
-            found[at] = _render_here(task.version, task.job)
-        else:
-            groups.setdefault(name_of(task.version).hex(), []).append(at)
+        groups.setdefault(name_of(task.version).hex(), []).append(at)
+    found: list[Content | TemplateFault] = [_NOTHING] * len(tasks)
     for key, places in groups.items():
         mine = [tasks[at] for at in places]
         run = _Run(pools().published, key, mine, seconds=WALL_SECONDS)
         for at, answer in zip(places, run.together(), strict=True):
             found[at] = _content(answer)
     return found
-
-
-def _render_here(version: CompiledVersion, job: wire.Render) -> Content | TemplateFault:
-    context = wire.decode_context(job.context)
-    try:
-        return version.render(channel=job.channel, locale=job.locale, context=context, fit=job.fit)
-    except TemplateFault as fault:
-        return fault
 
 
 def render_drafts(
