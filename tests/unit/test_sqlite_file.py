@@ -6,6 +6,7 @@ import os
 
 from django.db import connections
 
+from carillon.sqlite import filelock
 from carillon.sqlite.base import DatabaseWrapper
 
 
@@ -24,3 +25,33 @@ def test_a_new_database_is_read_by_its_owner_alone(tmp_path):
         os.umask(held)
 
     assert modes == {0o600}
+
+
+def test_a_write_outside_of_a_transaction_waits_in_the_same_queue(
+    tmp_path, monkeypatch, django_db_blocker
+):
+    given = {**connections.settings["default"], "NAME": str(tmp_path / "a.sqlite3"), "OPTIONS": {}}
+    wrapper = DatabaseWrapper(given, "new")
+    taken: list[str] = []
+    real = filelock.take
+
+    def take(path: str, seconds: float) -> int | None:
+        taken.append(path)
+        return real(path, seconds)
+
+    monkeypatch.setattr(filelock, "take", take)
+    with django_db_blocker.unblock(), wrapper.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (a)")
+        cursor.execute("INSERT INTO t VALUES (1)")
+        cursor.execute("UPDATE t SET a = 2")
+        cursor.execute("SELECT a FROM t")
+        assert cursor.fetchall() == [(2,)]
+    assert len(taken) == 2
+
+    with django_db_blocker.unblock():
+        wrapper.set_autocommit(False)
+        with wrapper.cursor() as cursor:
+            cursor.execute("DELETE FROM t")
+        wrapper.rollback()
+        wrapper.close()
+    assert len(taken) == 2

@@ -1,4 +1,4 @@
-"""Django's SQLite backend plus one file lock around every write transaction.
+"""Django's SQLite backend plus one file lock around every write.
 
 SQLite's own busy handler polls with growing sleeps (up to 100 ms), so a web request could wait long
 behind a busy worker and lose to luckier writers. A lock on a file beside the database wakes the
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from directory.moments import EARLIEST, LATEST, within
 from notifications.infra import ports
 
 _FIRST, _LAST = EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None)
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLAC"})
 _inherited: list[Any] = []
 """Connections of a process that forked. SQLite forbids its child even to close them."""
 
@@ -60,6 +62,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._lock_file: int | None = None
         self.lock_wait_s = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
         """How long a transaction waits for its turn. May be set at any time."""
+        self.execute_wrappers.append(self._in_turn)
+
+    def _in_turn(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        """A statement that writes outside of any transaction waits in the same queue: by SQLite's
+        own busy handler it would lose to all who do."""
+        alone = not self.in_atomic_block and self._lock_file is None and self.autocommit
+        if not alone or sql[:6].upper() not in _WRITES:
+            return execute(sql, params, many, context)
+        self._take_lock()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            self._drop_lock()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Opens the file. A new one is its owner's alone: it holds tokens and addresses.
