@@ -31,10 +31,10 @@ PLANTED = {
     "engine": ("notifications/engine/values.py", "notifications.engine.runs"),
     "domain": ("notifications/domain/errors.py", "msgspec"),
     "pure": ("notifications/policy/decide.py", "django"),
-    "providers": ("notifications/delivery/providers/email/smtp.py", "notifications.models"),
-    "providers-apart": (
-        "notifications/delivery/providers/push/fcm.py",
-        "notifications.delivery.providers.webhook.signed",
+    "vendors": ("notifications/delivery/vendors/smtp/send.py", "notifications.models"),
+    "vendors-apart": (
+        "notifications/delivery/vendors/fcm/send.py",
+        "notifications.delivery.vendors.webhook.send",
     ),
     "doors": ("notifications/api/health.py", "notifications.queue"),
     "command-line": ("carillon/cli/send.py", "notifications.engine.prepare"),

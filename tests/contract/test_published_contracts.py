@@ -13,8 +13,9 @@ import pytest
 from jsonschema import ValidationError
 
 from notifications.delivery.base import Question
-from notifications.delivery.providers.sms.twilio import TwilioSMSProvider, kind_of
-from notifications.delivery.providers.telegram.bot_api import TelegramBotProvider
+from notifications.delivery.vendors.telegram.send import TelegramBotProvider
+from notifications.delivery.vendors.twilio.faults import kind_of
+from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
 from notifications.domain.messages import Content, OutboundMessage
 from notifications.testing.servers import HTTPSink, Reply
 

@@ -17,7 +17,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
-from notifications.delivery.providers.email.ses import AWSSESEmailProvider
+from notifications.delivery.vendors.ses.send import AWSSESEmailProvider
 from notifications.domain.messages import Attachment, Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

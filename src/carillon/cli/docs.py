@@ -118,7 +118,7 @@ def _openapi() -> str:
 
 
 def _chat_services() -> str:
-    from notifications.delivery.protocols.chat_services import SERVICES, ChatService
+    from notifications.delivery.vendors.apprise.services import SERVICES, ChatService
 
     def row(scheme: str, service: ChatService) -> str:
         hosts = ", ".join(f"`{host}`" for host in service.hosts) or "named by the operator"

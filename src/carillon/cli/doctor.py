@@ -97,18 +97,21 @@ def _time_outs() -> Finding:
 
 
 def _email() -> Finding:
+    from notifications.delivery.accounts import outer_settings
+    from notifications.delivery.vendors.smtp.settings import Settings
     from notifications.infra.conf import environment
 
     chosen = environment()
     if "smtp" not in chosen.email_provider:
         said = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
         return Finding("email", True, f"{chosen.email_provider}: {said}")
+    server = outer_settings(Settings)
+    where = f"{server.smtp_host}:{server.smtp_port}"
     try:
-        socket.create_connection((chosen.smtp_host, chosen.smtp_port), timeout=5).close()
+        socket.create_connection((server.smtp_host, server.smtp_port), timeout=5).close()
     except OSError as error:
-        where = f"{chosen.smtp_host}:{chosen.smtp_port}"
         return Finding("email", False, f"{where}: {error}", "check CARILLON_SMTP_HOST and _PORT")
-    return Finding("email", True, f"smtp at {chosen.smtp_host}:{chosen.smtp_port} answers")
+    return Finding("email", True, f"smtp at {where} answers")
 
 
 def _set_aside() -> Finding:

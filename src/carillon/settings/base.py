@@ -5,13 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from typing import TypeVar, cast
 
 from carillon.postgres.limits import Limits
 from carillon.settings.database import database_settings
 from carillon.settings.environment import Environment, read_environment
 from carillon.settings.logs import logging_config
+from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
+from notifications.delivery.vendors.webhook.settings import Settings as WebhookSettings
 
 CARILLON: Environment = read_environment()
+
+_Settings = TypeVar("_Settings")
+
+
+def _given(kind: type[_Settings]) -> _Settings:
+    """The environment as one vendor's settings."""
+    return cast(_Settings, CARILLON)
 
 
 def derived_secret(purpose: str) -> str:
@@ -26,11 +36,13 @@ CONTENT_KEY = derived_secret("content")
 PEPPER = derived_secret("blind-index")
 # Standard Webhooks asks for plain base64: its libraries skip "-" and "_" and sign with another key.
 _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
-WEBHOOK_SECRET = CARILLON.webhook_secret or f"whsec_{_WEBHOOK_KEY}"
+WEBHOOK_SECRET = _given(WebhookSettings).webhook_secret or f"whsec_{_WEBHOOK_KEY}"
 _CALLBACK_KEY = derived_secret("callback").replace("-", "+").replace("_", "/")
 CALLBACK_SECRET = CARILLON.callback_secret or f"whsec_{_CALLBACK_KEY}"
 VAPID_SEED = derived_secret("vapid")
-TELEGRAM_WEBHOOK_SECRET = CARILLON.telegram_webhook_secret or derived_secret("telegram-webhook")
+TELEGRAM_WEBHOOK_SECRET = _given(TelegramSettings).telegram_webhook_secret or derived_secret(
+    "telegram-webhook"
+)
 
 DEBUG = False
 ALLOWED_HOSTS = list(CARILLON.allowed_hosts)

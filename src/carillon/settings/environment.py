@@ -1,4 +1,5 @@
-"""The typed `CARILLON_*` environment: every variable, its type, default and meaning, in one list.
+"""The typed `CARILLON_*` environment: every variable, its type, default and meaning, in one list;
+those of a vendor stand in its folder, `notifications/delivery/vendors/<vendor>/settings.py`.
 
 Read once at start. All mistakes are reported together, each naming the variable and the mend.
 docs/reference/settings.md is generated from this list.
@@ -7,14 +8,13 @@ docs/reference/settings.md is generated from this list.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from carillon.settings.database import database_url as _database_url
@@ -25,7 +25,16 @@ from carillon.settings.readings import (
     micros,
     networks,
     prices,
+)
+from notifications.delivery.registry import carriers_of, settings_classes
+from notifications.domain.settings import (
+    integer,
+    one_of,
+    setting,
     signing_secret,
+    text,
+    web_url,
+    words,
 )
 
 SERVED_AT = "CARILLON_SERVED_AT"
@@ -35,17 +44,6 @@ _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 class SettingsError(Exception):
     """One or more CARILLON_* variables cannot be used; the text names each and says how to mend it."""
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    read.__doc__ = f"a whole number from {low:,} to {high:,}"
-    return read
 
 
 def _seconds(low: float, high: float) -> Callable[[str], float]:
@@ -66,16 +64,6 @@ def _flag(text: str) -> bool:
     return words[text.strip().lower()]
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError
-        return text
-
-    read.__doc__ = "one of " + ", ".join(choices)
-    return read
-
-
 def _weighted(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         names = []
@@ -92,19 +80,9 @@ def _weighted(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _text(text: str) -> str:
-    """text"""
-    return text
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """words separated by commas"""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _rates(text: str) -> tuple[str, ...]:
     """provider=rate pairs separated by commas, a rate being such as 14/s, 10000/min, 500/h or off"""
-    pairs = _words(text)
+    pairs = words(text)
     for pair in pairs:
         if not re.fullmatch(r"[a-z_]+=(off|[1-9][0-9]{0,8}/(s|min|h))", pair):
             raise ValueError
@@ -113,37 +91,16 @@ def _rates(text: str) -> tuple[str, ...]:
 
 def _prices(text: str) -> tuple[str, ...]:
     """channel=price pairs separated by commas, such as sms=0.045,email=0.0001"""
-    pairs = _words(text)
+    pairs = words(text)
     for pair in pairs:
         if not re.fullmatch(r"[a-z_]+=[0-9]{1,9}(\.[0-9]{1,9})?", pair):
             raise ValueError
     return pairs
 
 
-def _json_object(text: str) -> str:
-    """a JSON object"""
-    if not isinstance(json.loads(text), dict):
-        raise ValueError
-    return text
-
-
 def _path(text: str) -> Path:
     """a folder's path"""
     return Path(text).expanduser()
-
-
-def _web_url(text: str) -> str:
-    """an http:// or https:// URL without a trailing slash"""
-    parts = urlsplit(text)
-    # Asking for a port that is none is a ValueError.
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError
-    return text.rstrip("/")
-
-
-def _optional_url(text: str) -> str:
-    """an http:// or https:// URL without a trailing slash, or nothing"""
-    return _web_url(text) if text else ""
 
 
 def _redis_url(text: str) -> str:
@@ -153,123 +110,100 @@ def _redis_url(text: str) -> str:
     return text
 
 
-def _setting(default: Any, read: Callable[[str], Any], help_text: str) -> Any:
-    return field(default=default, metadata={"read": read, "help": help_text})
-
-
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class _Own:
     """What the environment says, typed. Field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
 
     # fmt: off
-    data_dir: Path = _setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
-    database_url: str = _setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
-    database_pool: int = _setting(12, _integer(1, 500), "PostgreSQL connections a process keeps at most.")
-    database_pool_seconds: float = _setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
-    database_lock_seconds: float = _setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
-    database_statement_seconds: float = _setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
-    database_idle_seconds: float = _setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
-    redis_url: str = _setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
-    production: bool = _setting(False, _flag, "Refuse to start on generated secrets, a public URL that is missing or not https, and any host; HSTS.")
-    secret_key: str = _setting("", _text, "Signs and encrypts. Generated and kept in the data folder unless production.")
-    jwt_secret: str = _setting("", _text, "Verifies HS256 tokens that the platform mints. Empty: derived from the secret key.")
-    jwt_jwks_url: str = _setting("", _text, "Where the platform publishes its RS256/ES256 keys. Empty: HS256 only.")
-    allowed_hosts: tuple[str, ...] = _setting(("*",), _words, "Host names that the web tier answers to. In production `*` is refused; not set, it is the host of `CARILLON_PUBLIC_URL`, and loopback.")
-    public_url: str = _setting("http://127.0.0.1:8000", _web_url, "Where people reach this service: links in mails begin with it. Not set, they lead to where `carillon serve` or `carillon web` listens; production needs https.")
-    app_name: str = _setting("Carillon", _text, "The platform's name in templates.")
-    app_url: str = _setting("http://127.0.0.1:8000", _web_url, "The platform's own address in templates.")
-    locale: str = _setting("en", _text, "The service's default locale for templates.")
-    timezone: str = _setting("UTC", _text, "The service's default IANA time zone.")
-    admin_password: str = _setting("", _text, "The demo administrator's password. Empty: generated and printed once.")
-    default_consent: bool = _setting(False, _flag, "The data-processing consent that new users start with.")
-    email_provider: str = _setting("sandbox", _weighted("sandbox", "smtp", "ses", "anymail"), "Who carries email. Several share it by weight and stand in for each other: `ses=3,smtp=1`.")
-    email_from: str = _setting("Carillon <notifications@localhost>", _text, "The default sender of mails.")
-    push_provider: str = _setting("sandbox", _one_of("sandbox", "fcm", "webpush"), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
-    sms_provider: str = _setting("sandbox", _one_of("sandbox", "twilio"), "Who carries SMS.")
-    telegram_provider: str = _setting("sandbox", _one_of("sandbox", "telegram"), "Who carries Telegram messages.")
-    chat_provider: str = _setting("sandbox", _one_of("sandbox", "apprise"), "Who carries messages to chats.")
-    webhook_provider: str = _setting("webhook", _one_of("sandbox", "webhook"), "Who carries webhooks.")
-    smtp_host: str = _setting("127.0.0.1", _text, "The SMTP server's host.")
-    smtp_port: int = _setting(25, _integer(1, 65535), "The SMTP server's port.")
-    smtp_user: str = _setting("", _text, "The SMTP user name. Empty: no login.")
-    smtp_password: str = _setting("", _text, "The SMTP password.")
-    smtp_tls: str = _setting("auto", _one_of("auto", "none", "starttls", "tls"), "How SMTP is encrypted; auto takes STARTTLS where it is offered.")
-    smtp_dkim_keys: tuple[str, ...] = _setting((), _words, "Keys that sign mails sent by SMTP, as domain:selector:path of a PEM file (RSA or Ed25519), separated by commas. A domain may have several.")
-    senders: tuple[str, ...] = _setting((), _words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
-    smtp_connections: int = _setting(10, _integer(1, 100), "SMTP connections a process keeps open.")
-    fcm_credentials: str = _setting("", _text, "Path of the Firebase service account's JSON file.")
-    fcm_base_url: str = _setting("https://fcm.googleapis.com", _web_url, "Where FCM HTTP v1 is reached.")
-    sms_countries: tuple[str, ...] = _setting((), countries, "Countries that SMS may go to, such as `US,CA,GB`. Empty: all.")
-    sms_daily_spend: int = _setting(0, micros, "What the SMS of a day may cost together, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
-    sms_prices: tuple[str, ...] = _setting((), prices, "The price of an SMS segment by country, `*` for all others: `US=0.0079,GB=0.04,*=0.1`.")
-    sms_keywords: tuple[str, ...] = _setting((), keywords, "More words that answers to SMS may be, such as `arret=stop`.")
-    sms_help_text: str = _setting("", _text, "What HELP is answered. Empty: nothing, since Twilio answers by itself.")
-    twilio_account_sid: str = _setting("", _text, "The Twilio account (`AC...`).")
-    twilio_auth_token: str = _setting("", _text, "The Twilio account's token; signs its callbacks, too.")
-    twilio_from: str = _setting("", _text, "The number or name that SMS come from.")
-    twilio_messaging_service: str = _setting("", _text, "A Twilio messaging service (`MG...`) in place of one number.")
-    twilio_base_url: str = _setting("https://api.twilio.com", _web_url, "Where Twilio is reached.")
-    telegram_bot_token: str = _setting("", _text, "The Telegram bot's token, from @BotFather.")
-    telegram_bot_name: str = _setting("", _text, "The Telegram bot's user name, for links that connect a person's chat.")
-    telegram_webhook_secret: str = _setting("", _text, "What Telegram sends with each update (`secret_token` of setWebhook). Empty: derived from the secret key.")
-    telegram_base_url: str = _setting("https://api.telegram.org", _web_url, "Where the Telegram Bot API is reached; a local Bot API server serves as well.")
-    webpush_private_key: str = _setting("", _text, "The VAPID key: PEM, or 32 bytes in base64url. Empty: derived from the secret key.")
-    webpush_contact: str = _setting("", _text, "Whom push services write to when something is wrong: `mailto:...` or https://. Empty: the public URL.")
-    ses_region: str = _setting("us-east-1", _text, "The AWS region of SES.")
-    ses_access_key_id: str = _setting("", _text, "The AWS key for SES. Empty: what AWS's own chain finds (environment, profile, role).")
-    ses_secret_access_key: str = _setting("", _text, "The AWS key's secret.")
-    ses_session_token: str = _setting("", _text, "The session token of temporary AWS credentials.")
-    ses_configuration_set: str = _setting("", _text, "The SES configuration set, whose event destination reports bounces and deliveries.")
-    ses_base_url: str = _setting("", _optional_url, "Where SES v2 is reached. Empty: the region's own address.")
-    anymail_backend: str = _setting("", _text, "The django-anymail backend: `postmark`, `mailgun`, `sendgrid`, ... or a dotted path.")
-    anymail_settings: str = _setting("", _json_object, "The backend's own settings as JSON, such as `{\"server_token\": \"...\"}`.")
-    anymail_webhook_secret: str = _setting("", _text, "`user:password` that the service sends with its callbacks (basic authentication).")
-    apprise_hosts: tuple[str, ...] = _setting((".logic.azure.com", ".api.powerplatform.com", ".webhook.office.com", "ntfy.sh"), _words, "Hosts that Apprise URLs may name; one that begins with a dot covers its subdomains. A name that leads to an address which is not public needs that address in the list, too. Services at a vendor's own address need none.")
-    ses_topics: tuple[str, ...] = _setting((), _words, "The ARNs of the SNS topics that may report on mails sent by SES.")
-    callback_secret: str = _setting("", signing_secret, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
-    cancelled_days: int = _setting(30, _integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
-    receipt_days: int = _setting(3, _integer(1, 30), "How long a receipt for an unknown message waits for it.")
-    webhook_secret: str = _setting("", signing_secret, "Signs webhook notifications (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
-    webhook_allow_private: bool = _setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
-    lease_seconds: float = _setting(10.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease. It renews at a third of that; what a worker held whose host vanished waits so long.")
-    call_seconds: float = _setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
-    poll_seconds: float = _setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
-    rate_limits: tuple[str, ...] = _setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
-    email_domain_limits: tuple[str, ...] = _setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
-    breaker_faults: int = _setting(5, _integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
-    breaker_seconds: float = _setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
-    attachment_bytes: int = _setting(7_000_000, _integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
-    broadcast_approval_over: int = _setting(0, _integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
-    channel_prices: tuple[str, ...] = _setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
-    price_currency: str = _setting("EUR", _text, "The currency of those prices.")
-    render_processes: int = _setting(2, _integer(1, 64), "Processes that a web process keeps at most for the trial renders of sends.")
-    draft_processes: int = _setting(2, _integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
-    max_body_bytes: int = _setting(10_000_000, _integer(1_000, 1_000_000_000), "The largest request body that is read.")
-    waiting_requests: int = _setting(128, _integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
-    waiting_seconds: float = _setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
-    head_seconds: float = _setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
-    body_seconds: float = _setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
-    keep_alive_seconds: float = _setting(5.0, _seconds(0.1, 600), "How long a connection may stay open between requests.")
-    connections: int = _setting(1_000, _integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
-    head_bytes: int = _setting(32_768, _integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
-    header_lines: int = _setting(100, _integer(10, 10_000), "The headers of a request; more are answered 431.")
-    trusted_proxies: tuple[str, ...] = _setting((), networks, "Addresses and networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: whoever connects is the client.")
-    person_sends_hourly: int = _setting(100, _integer(0, 1_000_000_000), "Sends that a person may ask for within an hour; more are 429. 0: no limit.")
-    person_bulks_hourly: int = _setting(10, _integer(0, 1_000_000_000), "Bulk sends that a person may ask for within an hour. 0: no limit.")
-    staff_sends_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of a member of staff.")
-    staff_bulks_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of a member of staff, for bulk sends.")
-    service_sends_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of an API key.")
-    service_bulks_hourly: int = _setting(0, _integer(0, 1_000_000_000), "The same of an API key, for bulk sends.")
-    idempotency_hours: int = _setting(24, _integer(1, 720), "How long an Idempotency-Key replays its answer.")
-    metrics_port: int = _setting(0, _integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
-    dead_letters_alert: int = _setting(100, _integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
-    log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
-    log_format: str = _setting("text", _one_of("text", "json"), "json for machines, text for people.")
+    data_dir: Path = setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
+    database_url: str = setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
+    database_pool: int = setting(12, integer(1, 500), "PostgreSQL connections a process keeps at most.")
+    database_pool_seconds: float = setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
+    database_lock_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
+    database_statement_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
+    database_idle_seconds: float = setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
+    redis_url: str = setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
+    production: bool = setting(False, _flag, "Refuse to start on generated secrets, a public URL that is missing or not https, and any host; HSTS.")
+    secret_key: str = setting("", text, "Signs and encrypts. Generated and kept in the data folder unless production.")
+    jwt_secret: str = setting("", text, "Verifies HS256 tokens that the platform mints. Empty: derived from the secret key.")
+    jwt_jwks_url: str = setting("", text, "Where the platform publishes its RS256/ES256 keys. Empty: HS256 only.")
+    allowed_hosts: tuple[str, ...] = setting(("*",), words, "Host names that the web tier answers to. In production `*` is refused; not set, it is the host of `CARILLON_PUBLIC_URL`, and loopback.")
+    public_url: str = setting("http://127.0.0.1:8000", web_url, "Where people reach this service: links in mails begin with it. Not set, they lead to where `carillon serve` or `carillon web` listens; production needs https.")
+    app_name: str = setting("Carillon", text, "The platform's name in templates.")
+    app_url: str = setting("http://127.0.0.1:8000", web_url, "The platform's own address in templates.")
+    locale: str = setting("en", text, "The service's default locale for templates.")
+    timezone: str = setting("UTC", text, "The service's default IANA time zone.")
+    admin_password: str = setting("", text, "The demo administrator's password. Empty: generated and printed once.")
+    default_consent: bool = setting(False, _flag, "The data-processing consent that new users start with.")
+    email_provider: str = setting("sandbox", _weighted(*carriers_of("email")), "Who carries email. Several share it by weight and stand in for each other: `ses=3,smtp=1`.")
+    email_from: str = setting("Carillon <notifications@localhost>", text, "The default sender of mails.")
+    push_provider: str = setting("sandbox", one_of(*carriers_of("push")), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
+    sms_provider: str = setting("sandbox", _weighted(*carriers_of("sms")), "Who carries SMS. Several share it by weight: `twilio=3,sandbox=1`.")
+    telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "Who carries Telegram messages.")
+    chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "Who carries messages to chats.")
+    webhook_provider: str = setting("webhook", _weighted(*carriers_of("webhook")), "Who carries webhooks.")
+    senders: tuple[str, ...] = setting((), words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
+    sms_countries: tuple[str, ...] = setting((), countries, "Countries that SMS may go to, such as `US,CA,GB`. Empty: all.")
+    sms_daily_spend: int = setting(0, micros, "What the SMS of a day may cost together, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
+    sms_prices: tuple[str, ...] = setting((), prices, "The price of an SMS segment by country, `*` for all others: `US=0.0079,GB=0.04,*=0.1`.")
+    sms_keywords: tuple[str, ...] = setting((), keywords, "More words that answers to SMS may be, such as `arret=stop`.")
+    sms_help_text: str = setting("", text, "What HELP is answered. Empty: nothing, since Twilio answers by itself.")
+    callback_secret: str = setting("", signing_secret, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    cancelled_days: int = setting(30, integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
+    receipt_days: int = setting(3, integer(1, 30), "How long a receipt for an unknown message waits for it.")
+    webhook_allow_private: bool = setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
+    lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease. It renews at a third of that; what a worker held whose host vanished waits so long.")
+    call_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
+    poll_seconds: float = setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
+    rate_limits: tuple[str, ...] = setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
+    email_domain_limits: tuple[str, ...] = setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
+    breaker_faults: int = setting(5, integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
+    breaker_seconds: float = setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
+    attachment_bytes: int = setting(7_000_000, integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
+    broadcast_approval_over: int = setting(0, integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
+    channel_prices: tuple[str, ...] = setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
+    price_currency: str = setting("EUR", text, "The currency of those prices.")
+    render_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for the trial renders of sends.")
+    draft_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
+    max_body_bytes: int = setting(10_000_000, integer(1_000, 1_000_000_000), "The largest request body that is read.")
+    waiting_requests: int = setting(128, integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
+    waiting_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
+    head_seconds: float = setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
+    body_seconds: float = setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
+    keep_alive_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a connection may stay open between requests.")
+    connections: int = setting(1_000, integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
+    head_bytes: int = setting(32_768, integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
+    header_lines: int = setting(100, integer(10, 10_000), "The headers of a request; more are answered 431.")
+    trusted_proxies: tuple[str, ...] = setting((), networks, "Addresses and networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: whoever connects is the client.")
+    person_sends_hourly: int = setting(100, integer(0, 1_000_000_000), "Sends that a person may ask for within an hour; more are 429. 0: no limit.")
+    person_bulks_hourly: int = setting(10, integer(0, 1_000_000_000), "Bulk sends that a person may ask for within an hour. 0: no limit.")
+    staff_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of a member of staff.")
+    staff_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of a member of staff, for bulk sends.")
+    service_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of an API key.")
+    service_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of an API key, for bulk sends.")
+    idempotency_hours: int = setting(24, integer(1, 720), "How long an Idempotency-Key replays its answer.")
+    metrics_port: int = setting(0, integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
+    dead_letters_alert: int = setting(100, integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
+    log_level: str = setting("INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
+    log_format: str = setting("text", one_of("text", "json"), "json for machines, text for people.")
     # fmt: on
 
     def variable(self, name: str) -> str:
         """The environment variable of a field."""
         return f"CARILLON_{name.upper()}"
+
+
+if TYPE_CHECKING:
+    Environment = _Own  # a vendor's settings are read by their own type: `accounts.settings_of`
+else:
+    Environment = make_dataclass(
+        "Environment",
+        (),
+        bases=(*reversed(settings_classes()), _Own),
+        namespace={"__doc__": _Own.__doc__, "__module__": __name__},
+        frozen=True,
+        kw_only=True,
+    )
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -351,11 +285,8 @@ def _check_together(environment: Environment) -> list[str]:
                 "CARILLON_ALLOWED_HOSTS is *: in production name the hosts, or leave it out for"
                 " the host of CARILLON_PUBLIC_URL and this machine"
             )
-    if environment.push_provider == "fcm" and not environment.fcm_credentials:
-        faults.append(
-            "CARILLON_FCM_CREDENTIALS is missing: with CARILLON_PUSH_PROVIDER=fcm set it to the"
-            " path of the service account's JSON file"
-        )
+    for vendor in settings_classes():
+        faults += vendor.start_faults(environment)
     return faults
 
 

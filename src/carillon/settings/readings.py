@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import re
 
@@ -49,15 +48,6 @@ def prices(text: str) -> tuple[str, ...]:
 def micros(text: str) -> int:
     """an amount of money such as 50 or 12.50, or 0 for no limit"""
     return micros_of(text)
-
-
-def signing_secret(text: str) -> str:
-    """whsec_ and standard base64 of 24 to 64 bytes, or nothing"""
-    if text and not text.startswith("whsec_"):
-        raise ValueError
-    if text and not 24 <= len(base64.b64decode(text.removeprefix("whsec_"), validate=True)) <= 64:
-        raise ValueError
-    return text
 
 
 def keywords(text: str) -> tuple[str, ...]:

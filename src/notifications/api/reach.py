@@ -275,6 +275,7 @@ DOORS: dict[str, str] = {
     "preferences": "whoever is logged in, for themselves",
     "preferences/<str:token>": "whoever holds the signed link",
     "confirm/<str:token>": "whoever holds the signed link",
+    "inbound/<str:provider>": "the vendor, by its signature",
     "sms/twilio": "Twilio, by its signature",
     "unsubscribe/<str:token>": "whoever holds the signed link",
     "api/schema": "everybody: the OpenAPI document",

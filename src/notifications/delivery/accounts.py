@@ -1,19 +1,20 @@
 """The account that a provider uses at its vendor: the environment's, and an operator's row over it.
 
 A provider's settings are the fields of the environment that begin with its key (`twilio_from` is
-`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart: those that
-stored_settings.py lists. This module holds what was read, so that providers know no database.
+`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart: those that its
+`settings.py` lets be stored. This module holds what was read, so that providers know no database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 
 from notifications.delivery.stored_settings import completed, faults_of
+from notifications.delivery.vendor_settings import VendorSettings, kinds_in
 from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
 from notifications.infra.conf import environment
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
 _SECRET_WORDS = (*("secret", "password", "token", "private_key", "settings", "credentials"),)
+
+_Own = TypeVar("_Own", bound=VendorSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,23 @@ def account(key: str) -> Environment:
             _told.add((key, found.version))
             log.error("provider.stored_unusable", provider=key, settings=_paths(error))
         return environment()
+
+
+def settings_of(kind: type[_Own]) -> _Own:
+    """A vendor's settings as its account has them."""
+    return cast(_Own, account(kind.key))
+
+
+def outer_settings(kind: type[_Own]) -> _Own:
+    """A vendor's settings as the environment has them, whatever is stored."""
+    return cast(_Own, environment())
+
+
+def own_senders() -> list[str]:
+    """The default senders of the vendors' accounts."""
+    kinds = [kind for kind in kinds_in(environment()).values() if kind.sender]
+    given = (getattr(account(kind.key), f"{kind.key}_{kind.sender}") for kind in kinds)
+    return [sender for sender in given if sender]
 
 
 def stored_fault(key: str) -> str:
@@ -120,16 +140,10 @@ def read_values(key: str, given: Mapping[str, str]) -> dict[str, Any]:
         FieldError(each.path, "unknown_setting", each.detail)
         for each in unknown_fields(given, tuple(names), path="settings.")
     ]
-    errors += faults_of(key, known, outer_backend=outer.anymail_backend)
+    errors += faults_of(key, known, outer)
     if errors:
         raise InvalidRequest(errors)
-    texts = completed(
-        key,
-        known,
-        outer_backend=outer.anymail_backend,
-        outer_settings=outer.anymail_settings,
-    )
-    return _typed(key, texts)
+    return _typed(key, completed(key, known, outer))
 
 
 def _typed(key: str, texts: Mapping[str, str]) -> dict[str, Any]:

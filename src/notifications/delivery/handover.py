@@ -16,7 +16,7 @@ from notifications.delivery.base import NotificationChannelProvider, call_safely
 from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
 from notifications.delivery.registry import provider_class
 from notifications.delivery.services import any_trouble, held_s, service_of
-from notifications.delivery.simulator import simulated
+from notifications.delivery.vendors.simulator.addresses import simulated
 from notifications.domain.errors import CarillonError
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 from notifications.infra import clock

@@ -1,38 +1,74 @@
-"""Which class carries which provider key: an explicit dict, no scanning."""
+"""The vendors: one entry for each, and the parts of each by name, loaded when they are needed.
+
+The settings are read before Django is ready, and ask here for the vendors; nothing large is
+imported at the top.
+"""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from notifications.delivery.base import NotificationChannelProvider
-from notifications.delivery.callbacks.base import CallbackReader
 from notifications.domain.channels import Channel
 from notifications.infra.conf import environment, push_carriers
 
-_ROOT = "notifications.delivery.providers"
+if TYPE_CHECKING:
+    from notifications.delivery.base import NotificationChannelProvider
+    from notifications.delivery.callbacks.base import CallbackReader
+    from notifications.delivery.callbacks.inbound import InboundReader
+    from notifications.delivery.vendor_settings import VendorSettings
 
-PROVIDERS = {
-    "smtp": f"{_ROOT}.email.smtp:SMTPEmailProvider",
-    "ses": f"{_ROOT}.email.ses:AWSSESEmailProvider",
-    "anymail": f"{_ROOT}.email.anymail:AnymailEmailProvider",
-    "fcm": f"{_ROOT}.push.fcm:FCMPushProvider",
-    "webpush": f"{_ROOT}.push.web_push:WebPushProvider",
-    "twilio": f"{_ROOT}.sms.twilio:TwilioSMSProvider",
-    "telegram": f"{_ROOT}.telegram.bot_api:TelegramBotProvider",
-    "apprise": f"{_ROOT}.chat.apprise:AppriseChatProvider",
-    "in_app": f"{_ROOT}.in_app.inbox:InboxProvider",
-    "webhook": f"{_ROOT}.webhook.signed:SignedWebhookProvider",
-    "sandbox": f"{_ROOT}.sandbox.outbox:SandboxProvider",
-}
+_ROOT = "notifications.delivery.vendors"
 
-CALLBACKS = {
-    "ses": "notifications.delivery.callbacks.ses:SesCallbacks",
-    "twilio": "notifications.delivery.callbacks.twilio:TwilioCallbacks",
-    "anymail": "notifications.delivery.callbacks.anymail:AnymailCallbacks",
-    "simulator": "notifications.delivery.callbacks.simulator:SimulatorCallbacks",
-    "generic": "notifications.delivery.callbacks.signed:SignedCallbacks",
-}
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor, by the classes in the files of its folder; empty where it has no such file.
+
+    channels: what its provider carries; none where it only reports, `any` for the sandbox.
+    settings: whether it has `settings.py`, with the class `Settings`.
+    """
+
+    key: str
+    channels: tuple[str, ...]
+    send: str = ""
+    callbacks: str = ""
+    inbound: str = ""
+    settings: bool = True
+
+    def part(self, file: str, name: str) -> str:
+        """The dotted path of a class of the vendor's, as `module:name`."""
+        return f"{_ROOT}.{self.key}.{file}:{name}"
+
+
+_EMAIL, _PUSH, _SMS = ("email",), ("push",), ("sms",)
+
+VENDORS = (
+    # key, channels, send.py, callbacks.py, inbound.py
+    Vendor("smtp", _EMAIL, "SMTPEmailProvider"),
+    Vendor("ses", _EMAIL, "AWSSESEmailProvider", "SesCallbacks"),
+    Vendor("anymail", _EMAIL, "AnymailEmailProvider", "AnymailCallbacks"),
+    Vendor("fcm", _PUSH, "FCMPushProvider"),
+    Vendor("webpush", _PUSH, "WebPushProvider"),
+    Vendor("twilio", _SMS, "TwilioSMSProvider", "TwilioCallbacks", "TwilioInbound"),
+    Vendor("telegram", ("telegram",), "TelegramBotProvider"),
+    Vendor("apprise", ("chat",), "AppriseChatProvider"),
+    Vendor("in_app", ("in_app", "websocket"), "InboxProvider", settings=False),
+    Vendor("webhook", ("webhook",), "SignedWebhookProvider"),
+    Vendor("sandbox", ("any",), "SandboxProvider", settings=False),
+    Vendor("simulator", (), callbacks="SimulatorCallbacks", settings=False),
+    Vendor("generic", (), callbacks="GenericCallbacks", settings=False),
+)
+
+_BY_KEY = {vendor.key: vendor for vendor in VENDORS}
+PROVIDERS = tuple(vendor.key for vendor in VENDORS if vendor.send)
+"""The keys of vendors that messages leave by."""
+CALLBACKS = tuple(vendor.key for vendor in VENDORS if vendor.callbacks)
+"""The keys of vendors that report back."""
+INBOUND = tuple(vendor.key for vendor in VENDORS if vendor.inbound)
+"""The keys of vendors that hand over what people write to us."""
 
 _INBOX = frozenset({"in_app", "websocket"})  # websocket: an inbox row until the hub is built
 _SETTINGS = {
@@ -43,6 +79,11 @@ _SETTINGS = {
     "webhook": "webhook_provider",
     "chat": "chat_provider",
 }
+
+
+def carriers_of(channel: str) -> tuple[str, ...]:
+    """The providers that a setting may choose for a channel, the sandbox first."""
+    return ("sandbox", *(vendor.key for vendor in VENDORS if channel in vendor.channels))
 
 
 def provider_keys_for(channel: str) -> tuple[str, ...]:
@@ -86,8 +127,7 @@ def provider_class(key: str) -> type[NotificationChannelProvider]:
     Raises:
         KeyError: for a key that is not registered.
     """
-    module, _, name = PROVIDERS[key].partition(":")
-    loaded: type[NotificationChannelProvider] = getattr(import_module(module), name)
+    loaded: type[NotificationChannelProvider] = _load(key, "send")
     return loaded
 
 
@@ -101,8 +141,48 @@ def callback_reader(key: str) -> CallbackReader:
     """The reader of a vendor's callbacks.
 
     Raises:
-        KeyError: nobody reads callbacks of that name.
+        KeyError: no vendor of that name reports back.
     """
-    module, _, name = CALLBACKS[key].partition(":")
-    made: CallbackReader = getattr(import_module(module), name)()
+    made: CallbackReader = _load(key, "callbacks")()
     return made
+
+
+@functools.cache
+def inbound_reader(key: str) -> InboundReader:
+    """The reader of what people write to us by a vendor.
+
+    Raises:
+        KeyError: no vendor of that name hands over texts.
+    """
+    made: InboundReader = _load(key, "inbound")()
+    return made
+
+
+def settings_class(key: str) -> type[VendorSettings] | None:
+    """The settings of a vendor; None where it has none.
+
+    Raises:
+        KeyError: for a key that is not registered.
+    """
+    if not _BY_KEY[key].settings:
+        return None
+    loaded: type[VendorSettings] = _named(_BY_KEY[key].part("settings", "Settings"))
+    return loaded
+
+
+def settings_classes() -> list[type[VendorSettings]]:
+    """The settings of all vendors, in the order of the registry."""
+    found = (settings_class(vendor.key) for vendor in VENDORS)
+    return [each for each in found if each is not None]
+
+
+def _load(key: str, file: str) -> Any:
+    name = getattr(_BY_KEY[key], file)
+    if not name:
+        raise KeyError(key)
+    return _named(_BY_KEY[key].part(file, name))
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

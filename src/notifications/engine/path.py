@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from notifications.delivery.registry import is_row_channel
-from notifications.delivery.simulator import simulated
+from notifications.delivery.vendors.simulator.addresses import simulated
 from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.dispatcher import Desk, Dispatch

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from notifications.delivery.base import NotificationChannelProvider
-    from notifications.delivery.providers.email.ses import AWSSESEmailProvider
-    from notifications.delivery.providers.push.fcm import FCMPushProvider
-    from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
+    from notifications.delivery.vendors.fcm.send import FCMPushProvider
+    from notifications.delivery.vendors.ses.send import AWSSESEmailProvider
+    from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
     from notifications.domain.messages import DeliveryResult
     from notifications.features.operations.service import OperationsService
     from notifications.features.preferences.documented import UserPreferenceService
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from notifications.features.sending.service import NotificationService
 
 _MODULES = {
-    "AWSSESEmailProvider": "notifications.delivery.providers.email.ses",
+    "AWSSESEmailProvider": "notifications.delivery.vendors.ses.send",
     "DeliveryResult": "notifications.domain.messages",
-    "FCMPushProvider": "notifications.delivery.providers.push.fcm",
+    "FCMPushProvider": "notifications.delivery.vendors.fcm.send",
     "NotificationChannelProvider": "notifications.delivery.base",
     "NotificationDeliveryEngine": "notifications.features.sending.deliver_now",
     "NotificationService": "notifications.features.sending.service",
     "OperationsService": "notifications.features.operations.service",
     "PreferenceService": "notifications.features.preferences.service",
-    "TwilioSMSProvider": "notifications.delivery.providers.sms.twilio",
+    "TwilioSMSProvider": "notifications.delivery.vendors.twilio.send",
     "UserPreferenceService": "notifications.features.preferences.documented",
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from notifications.delivery.registry import PROVIDERS
 from notifications.domain.messages import Verdict
 from notifications.testing.http_sink import HTTPScript, HTTPSink, Reply, TakenRequest
 from notifications.testing.loopback import Act, Sink
@@ -145,7 +146,7 @@ _WORD_WANTED = {
     "410": Expected(_FAILED, "http_410"),
 }
 
-FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
+_OWN: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
     {
         # A 2xx is the whole answer: what follows it is not read for meaning.
         "webhook": _ANY_HTTP
@@ -161,14 +162,6 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "404": Expected(_FAILED, "http_404", recipient_dead=True),
             "410": Expected(_FAILED, "http_410", recipient_dead=True),
         },
-        # FCM's yes is a message name: a 200 without one may be anybody's.
-        "fcm": _ANY_HTTP | _WORD_WANTED,
-        # SES's and Twilio's are a message's id.
-        "ses": _ANY_HTTP | _WORD_WANTED,
-        "twilio": _ANY_HTTP | _WORD_WANTED,
-        # Telegram's is a message id. A bare 404 is a proxy's: Telegram's own has a body.
-        "telegram": _ANY_HTTP | _WORD_WANTED,
-        "anymail": _ANY_HTTP | _WORD_WANTED,
         # Apprise tells a status or a failed connection, and no more: neither how long to wait nor
         # what a 200 said. Whatever else went wrong is doubt.
         "apprise": _ANY_HTTP
@@ -208,6 +201,12 @@ FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "smtp_content_refused": Expected(_FAILED, "smtp_554"),
         },
     }
+)
+_NO_SERVER = frozenset({"in_app", "sandbox"})
+
+FAULT_VERDICTS: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
+    # A vendor without verdicts of its own is called over HTTP and answers with a message's id.
+    {key: _OWN.get(key, _ANY_HTTP | _WORD_WANTED) for key in PROVIDERS if key not in _NO_SERVER}
 )
 
 PROTOCOLS: Mapping[str, str] = MappingProxyType(

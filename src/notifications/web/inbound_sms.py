@@ -1,4 +1,7 @@
-"""`/sms/twilio`: where Twilio tells of incoming texts. Set it as the number's webhook, POST."""
+"""`/inbound/<vendor>`: where a vendor hands over incoming texts, by POST.
+
+`/sms/twilio`, the address before there were several vendors, stays.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from notifications.domain.errors import InvalidRequest, Refused
+from notifications.domain.errors import InvalidRequest, NotFound, Refused
 from notifications.features.receipts.inbound_sms import InboundSmsService
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -14,12 +17,13 @@ from notifications.infra.conf import environment
 
 @csrf_exempt
 @require_POST
-def twilio(request: HttpRequest) -> HttpResponse:
-    """The signature is the credential. The answer is TwiML: Twilio takes no other."""
+def inbound(request: HttpRequest, provider: str) -> HttpResponse:
+    """The signature is the credential."""
     try:
         answer = InboundSmsService().take(
+            provider=provider,
             method="POST",
-            # As Twilio was told, whatever proxies stand between.
+            # As the vendor was told, whatever proxies stand between.
             url=environment().public_url + request.get_full_path(),
             query={name: str(value) for name, value in request.GET.items()},
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -28,6 +32,8 @@ def twilio(request: HttpRequest) -> HttpResponse:
         )
     except Refused as error:
         return HttpResponse(error.detail, status=403, content_type="text/plain")
+    except NotFound as error:
+        return HttpResponse(error.detail, status=404, content_type="text/plain")
     except InvalidRequest as error:
         return HttpResponse(error.detail, status=400, content_type="text/plain")
-    return HttpResponse(answer, content_type="text/xml")
+    return HttpResponse(answer.body, content_type=answer.content_type)

@@ -24,6 +24,7 @@ urlpatterns = [
     path("preferences", preference_centre.by_session, name="preferences"),
     path("preferences/<str:token>", preference_centre.by_link, name="preferences-by-link"),
     path("confirm/<str:token>", confirming.confirm, name="confirm"),
-    path("sms/twilio", inbound_sms.twilio, name="inbound-sms-twilio"),
+    path("inbound/<str:provider>", inbound_sms.inbound, name="inbound"),
+    path("sms/twilio", inbound_sms.inbound, {"provider": "twilio"}, name="inbound-sms-twilio"),
     path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
 ]

@@ -8,7 +8,7 @@ import pytest
 
 from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.handover import Handover
-from notifications.delivery.providers.email.smtp import SMTPEmailProvider
+from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.engine.journal import journal
 from notifications.engine.prepare import prepare

@@ -143,7 +143,7 @@ def test_a_change_has_a_version_of_its_own_even_after_a_deletion():
 async def test_an_open_provider_is_opened_anew_and_the_old_one_closed_after_its_calls():
     from notifications.delivery import accounts
     from notifications.delivery.accounts import StoredAccount
-    from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
+    from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
 
     handover = Handover(load=lambda _: TwilioSMSProvider)
     first = await handover.provider("twilio")

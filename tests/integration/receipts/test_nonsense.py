@@ -16,8 +16,8 @@ from notifications.delivery.callbacks.base import (
     IncomingCall,
     check_call,
 )
-from notifications.delivery.mail.mail_services import SERVICES
 from notifications.delivery.registry import CALLBACKS, callback_reader
+from notifications.delivery.vendors.anymail.services import SERVICES
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.features.receipts.apply import apply_due
@@ -150,7 +150,7 @@ def accounts(override_environment, frozen):
 @pytest.fixture(autouse=True)
 def readers_are_asked(monkeypatch):
     """Certificates are never fetched here."""
-    monkeypatch.setattr("notifications.delivery.callbacks.sns.fetch", lambda url: 1 / 0)
+    monkeypatch.setattr("notifications.delivery.vendors.ses.sns.fetch", lambda url: 1 / 0)
 
 
 def readers(accounts):

@@ -13,7 +13,7 @@ from django.test import Client
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from carillon.settings.environment import read_environment
-from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
+from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
 from notifications.domain.messages import Content, OutboundMessage, SendResult
 from notifications.features.receipts.apply import apply_due
 from notifications.infra import clock

@@ -9,9 +9,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import Device
-from notifications.delivery.providers.push.fcm import request_of
-from notifications.delivery.providers.push.web_push import payload_for
-from notifications.delivery.providers.telegram.bot_api import text_of
+from notifications.delivery.vendors.fcm.send import request_of
+from notifications.delivery.vendors.telegram.send import text_of
+from notifications.delivery.vendors.webpush.send import payload_for
 from notifications.domain.messages import ALONG, MAX_PUSH_ALONG_BYTES, push_weight
 from notifications.models import Job, Notification, SandboxMessage
 from notifications.rendering.lengths.push import MAX_PUSH_BYTES, push_bytes

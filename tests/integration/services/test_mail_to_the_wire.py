@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from django.db import connections
 
-from notifications.delivery.mail.dkim import read_keys
+from notifications.delivery.vendors.smtp.dkim import read_keys
 from notifications.domain.callers import SYSTEM
 from notifications.models import NotificationMessage
 from notifications.models.providers.provider_flow import ChatFlow

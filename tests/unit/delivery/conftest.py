@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from notifications.delivery import accounts
-from notifications.delivery.providers.email.smtp import SMTPEmailProvider
+from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 
 
 @pytest.fixture

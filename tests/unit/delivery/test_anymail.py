@@ -9,7 +9,7 @@ import json
 import pytest
 from django.core.mail import EmailMultiAlternatives
 
-from notifications.delivery.providers.email.anymail import AnymailEmailProvider, backend_of
+from notifications.delivery.vendors.anymail.send import AnymailEmailProvider, backend_of
 from notifications.domain.messages import Attachment, Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

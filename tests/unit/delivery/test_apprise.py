@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from notifications.delivery.providers.chat.apprise import AppriseChatProvider
+from notifications.delivery.vendors.apprise.send import AppriseChatProvider
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

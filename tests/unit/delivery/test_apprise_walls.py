@@ -14,8 +14,8 @@ import pytest
 import requests
 from apprise.manager_plugins import NotificationManager
 
-from notifications.delivery.protocols.chat_services import SERVICES
-from notifications.delivery.providers.chat.apprise import AppriseChatProvider
+from notifications.delivery.vendors.apprise.send import AppriseChatProvider
+from notifications.delivery.vendors.apprise.services import SERVICES
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.infra.http.call_wall import wall
 from notifications.testing.servers import HTTPSink

@@ -17,13 +17,13 @@ from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from notifications.delivery.callback_urls import callback_url
-from notifications.delivery.callbacks import sns
 from notifications.delivery.callbacks.base import (
     CallbackRefused,
     CallbackUnreadable,
     IncomingCall,
 )
 from notifications.delivery.registry import CALLBACKS, PROVIDERS, callback_reader, provider_class
+from notifications.delivery.vendors.ses import sns
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra.http.client import Answer, HttpFault
 

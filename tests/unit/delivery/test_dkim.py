@@ -9,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from notifications.delivery.mail.dkim import (
+from notifications.delivery.mail.mime import build_mail
+from notifications.delivery.vendors.smtp import send as smtp
+from notifications.delivery.vendors.smtp.dkim import (
     UnusableDkimKey,
     canonical_body,
     keys_for,
@@ -17,9 +19,7 @@ from notifications.delivery.mail.dkim import (
     read_keys,
     signed,
 )
-from notifications.delivery.mail.mime import build_mail
-from notifications.delivery.providers.email import smtp
-from notifications.delivery.providers.email.smtp import SMTPEmailProvider
+from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 from notifications.domain.messages import Attachment, Content, OutboundMessage
 from notifications.testing.servers import SMTPSink
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from notifications.delivery.base import by_our_names
-from notifications.delivery.providers.push.fcm import request_of
+from notifications.delivery.vendors.fcm.send import request_of
 from notifications.services import AWSSESEmailProvider, TwilioSMSProvider
 from notifications.testing.servers import HTTPSink, Reply
 

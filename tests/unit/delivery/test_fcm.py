@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jsonschema import ValidationError
 
-from notifications.delivery.providers.push.fcm import FCMPushProvider, request_of
+from notifications.delivery.vendors.fcm.send import FCMPushProvider, request_of
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.infra import clock
 from notifications.testing.servers import HTTPSink, Reply

@@ -17,8 +17,8 @@ from notifications.delivery.base import (
     result_of,
 )
 from notifications.delivery.handover import NOT_OPENED, NOT_STARTED, Handover
-from notifications.delivery.providers.in_app.inbox import InboxProvider
-from notifications.delivery.providers.sandbox.outbox import SandboxProvider
+from notifications.delivery.vendors.in_app.send import InboxProvider
+from notifications.delivery.vendors.sandbox.send import SandboxProvider
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.infra import clock
 

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from notifications.delivery.callbacks.base import CallbackRefused, CallbackUnreadable, IncomingCall
-from notifications.delivery.callbacks.mail_bounces import kind_by_raw
-from notifications.delivery.mail.mail_services import SERVICES
 from notifications.delivery.registry import callback_reader
+from notifications.delivery.vendors.anymail.bounces import kind_by_raw
+from notifications.delivery.vendors.anymail.services import SERVICES
 from notifications.domain.receipts import CLOSES, ReceiptKind
 from notifications.testing.mail_events import ADDRESS, REFERENCE, events
 

@@ -10,7 +10,7 @@ import pytest
 
 from notifications.delivery.handover import Handover
 from notifications.delivery.registry import PROVIDERS, provider_class
-from notifications.delivery.simulator import OUTCOMES, outcome_named, simulated
+from notifications.delivery.vendors.simulator.addresses import OUTCOMES, outcome_named, simulated
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 
 NAMES = list(OUTCOMES)

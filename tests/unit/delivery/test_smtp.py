@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from notifications.delivery.base import result_of
-from notifications.delivery.mail.smtp_wire import stuffed
+from notifications.delivery.vendors.smtp.wire import stuffed
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
 from notifications.testing.servers import Act, SMTPSink, by_verb
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notifications.delivery.mail import smtp_wire
+from notifications.delivery.vendors.smtp import wire as smtp_wire
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.servers import SMTPSink
 

@@ -10,10 +10,10 @@ import pytest
 
 from notifications.delivery import accounts
 from notifications.delivery.accounts import StoredAccount, account, read_values, setting_names
-from notifications.delivery.mail import mail_services
-from notifications.delivery.providers.email.anymail import backend_of
 from notifications.delivery.registry import PROVIDERS
-from notifications.delivery.stored_settings import STORABLE
+from notifications.delivery.stored_settings import storable
+from notifications.delivery.vendors.anymail import services as mail_services
+from notifications.delivery.vendors.anymail.send import backend_of
 from notifications.domain.errors import InvalidRequest
 
 SID = "AC" + "0" * 32
@@ -53,8 +53,8 @@ def codes(key, given):
 @pytest.mark.parametrize("key", PROVIDERS)
 def test_every_setting_of_every_provider_is_judged(key):
     """A new setting fails here until somebody says that it may be stored, or may not."""
-    assert set(STORABLE[key]) | ENVIRONMENT_ALONE[key] == set(setting_names(key))
-    assert not set(STORABLE[key]) & ENVIRONMENT_ALONE[key]
+    assert set(storable(key)) | ENVIRONMENT_ALONE[key] == set(setting_names(key))
+    assert not set(storable(key)) & ENVIRONMENT_ALONE[key]
 
 
 @pytest.mark.parametrize(

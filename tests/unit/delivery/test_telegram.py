@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from notifications.delivery.providers.telegram.bot_api import TelegramBotProvider, text_of
+from notifications.delivery.vendors.telegram.send import TelegramBotProvider, text_of
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

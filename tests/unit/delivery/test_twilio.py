@@ -13,7 +13,7 @@ import pytest
 from notifications.delivery import accounts
 from notifications.delivery.accounts import StoredAccount
 from notifications.delivery.callback_urls import reference_in
-from notifications.delivery.providers.sms.twilio import TwilioSMSProvider
+from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from notifications.delivery.protocols.web_push_crypto import (
+from notifications.delivery.vendors.webpush.crypto import (
     LONGEST_PAYLOAD,
     decoded,
     derived_key,
@@ -22,7 +22,7 @@ from notifications.delivery.protocols.web_push_crypto import (
     private_key,
     public_key,
 )
-from notifications.delivery.providers.push.web_push import WebPushProvider, topic_of
+from notifications.delivery.vendors.webpush.send import WebPushProvider, topic_of
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.testing.servers import HTTPSink, Reply
 

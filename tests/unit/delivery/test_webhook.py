@@ -14,7 +14,7 @@ from notifications.delivery.protocols.standard_webhooks import (
     signature_headers,
     signing_key,
 )
-from notifications.delivery.providers.webhook.signed import SignedWebhookProvider
+from notifications.delivery.vendors.webhook.send import SignedWebhookProvider
 from notifications.domain.messages import Content, OutboundMessage, Verdict
 from notifications.infra import clock
 from notifications.testing.servers import HTTPSink, Reply

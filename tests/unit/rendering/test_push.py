@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.delivery.protocols.web_push_crypto import LONGEST_PAYLOAD
-from notifications.delivery.providers.push.web_push import payload_for
+from notifications.delivery.vendors.webpush.crypto import LONGEST_PAYLOAD
+from notifications.delivery.vendors.webpush.send import payload_for
 from notifications.rendering.lengths.push import (
     MAX_PUSH_BYTES,
     MAX_TITLE_BYTES,

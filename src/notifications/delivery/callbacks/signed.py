@@ -7,7 +7,7 @@ at?, address?, code?, detail?}`.
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 
@@ -31,8 +31,6 @@ from notifications.infra import clock
 class SignedCallbacks(CallbackReader):
     """webhook-signature is checked with CARILLON_CALLBACK_SECRET; a call older than five minutes is
     refused."""
-
-    key: ClassVar[str] = "generic"
 
     def check(self, call: IncomingCall) -> None:
         try:

@@ -13,8 +13,9 @@ from django.db.models import Q
 from directory.extras import read_device
 from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
-from notifications.delivery.accounts import account
-from notifications.delivery.protocols.web_push_crypto import derived_key, public_key
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.vendors.webpush.crypto import derived_key, public_key
+from notifications.delivery.vendors.webpush.settings import Settings as WebPushSettings
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
@@ -118,7 +119,7 @@ class DeviceService:
 
 def vapid_key() -> str:
     """The public key that browsers subscribe with."""
-    given = account("webpush")
+    given = settings_of(WebPushSettings)
     return public_key(given.webpush_private_key or derived_key(settings.VAPID_SEED))
 
 

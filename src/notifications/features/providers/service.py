@@ -14,8 +14,6 @@ from django.db.models import F
 
 from notifications.delivery import accounts
 from notifications.delivery.base import call_safely
-from notifications.delivery.mail.dkim import UnusableDkimKey
-from notifications.delivery.protocols.web_push_crypto import derived_key, public_key
 from notifications.delivery.registry import (
     CALLBACKS,
     PROVIDERS,
@@ -23,7 +21,10 @@ from notifications.delivery.registry import (
     chosen_channels,
     provider_class,
 )
-from notifications.delivery.stored_settings import STORABLE
+from notifications.delivery.stored_settings import storable
+from notifications.delivery.vendor_settings import UnusableSetting
+from notifications.delivery.vendors.webpush.crypto import derived_key, public_key
+from notifications.delivery.vendors.webpush.settings import Settings as WebPushSettings
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.messages import Content, OutboundMessage
@@ -184,7 +185,7 @@ class ProviderService:
             return "missing: " + ", ".join(missing)
         try:
             return asyncio.run(_examine(key))
-        except UnusableDkimKey as error:
+        except UnusableSetting as error:
             return error.detail
 
     def callbacks_fault(self, *, key: str, caller: Caller) -> str:
@@ -216,7 +217,7 @@ async def _examine(key: str) -> str:
 def browser_key() -> str:
     """The VAPID public key that browsers subscribe with (`applicationServerKey`)."""
     refresh_accounts()
-    own = accounts.account("webpush").webpush_private_key
+    own = accounts.settings_of(WebPushSettings).webpush_private_key
     return public_key(own or derived_key(settings.VAPID_SEED))
 
 
@@ -266,7 +267,7 @@ def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
             value=None if secret else _text(value),
             source=source,
             secret=secret,
-            storable=name in STORABLE[key],
+            storable=name in storable(key),
         )
     url = f"{environment().public_url}/api/v1/callbacks/{key}" if key in CALLBACKS else None
     return ProviderAnswer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -11,9 +12,10 @@ from django.db import transaction
 
 from directory.models import ContactPoint, Suppression, normalise_address
 from notifications.delivery.callbacks.base import CallbackUnreadable, IncomingCall
-from notifications.delivery.callbacks.inbound_sms import InboundText, read_inbound, reply_of
+from notifications.delivery.callbacks.inbound import InboundText
+from notifications.delivery.registry import INBOUND, inbound_reader
 from notifications.domain.callers import Caller
-from notifications.domain.errors import FieldError, InvalidRequest
+from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.sms import Keyword, keyword_of, read_keywords
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
@@ -26,7 +28,6 @@ log = structlog.get_logger("carillon.sms")
 SOURCE = "sms_stop"
 REASON = "STOP by SMS"
 PURPOSE = "channel:sms"
-_REFUSED_BY_TWILIO = "21610"  # it knew of a STOP that we did not hear
 _PHONE = ContactPoint.Kind.PHONE
 
 
@@ -41,6 +42,13 @@ class InboundSmsAnswer(msgspec.Struct, kw_only=True):
     text: str
     users: list[int]
     received_at: datetime
+
+
+class InboundReply(NamedTuple):
+    """The answer to a vendor that handed over a text."""
+
+    body: bytes
+    content_type: str
 
 
 class InboundSmsService:
@@ -59,27 +67,36 @@ class InboundSmsService:
     def take(
         self,
         *,
+        provider: str,
         method: str,
         url: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes,
         now: datetime,
-    ) -> bytes:
-        """Takes in a text of Twilio's, once, and does what it says; returns the answer (TwiML).
+    ) -> InboundReply:
+        """Takes in a text that a vendor hands over, once, and does what it says.
 
         Raises:
-            CallbackRefused: not Twilio's.
+            NotFound: unknown_provider.
+            CallbackRefused: not the vendor's.
             InvalidRequest: not an incoming message.
         """
+        if provider not in INBOUND:
+            known = ", ".join(INBOUND)
+            raise NotFound(
+                f"no texts come in by {provider!r}; known: {known}", code="unknown_provider"
+            )
         refresh_accounts()
+        reader = inbound_reader(provider)
         try:
-            found = read_inbound(IncomingCall(method, url, query, headers, body))
+            found = reader.read(IncomingCall(method, url, query, headers, body))
         except CallbackUnreadable as error:
             raise InvalidRequest([FieldError("", "unreadable_callback", str(error))]) from error
-        return reply_of(self.apply(found, now=now))
+        said = self.apply(found, provider=provider, now=now)
+        return InboundReply(reader.reply_of(said), reader.content_type)
 
-    def apply(self, found: InboundText, *, now: datetime) -> str:
+    def apply(self, found: InboundText, *, provider: str, now: datetime) -> str:
         """Does what a text says, in one transaction; returns what its sender is answered.
 
         The same text is applied once, so that one that is delivered again late turns nothing back.
@@ -92,7 +109,7 @@ class InboundSmsService:
             users = sorted(points.values_list("user_id", flat=True))
             content = {"from": number, "to": found.recipient, "text": found.text}
             _, made = InboundSms.objects.get_or_create(
-                provider="twilio",
+                provider=provider,
                 provider_message_id=found.provider_message_id,
                 defaults={
                     "keyword": keyword,
@@ -103,7 +120,10 @@ class InboundSmsService:
             )
             if made and keyword in (Keyword.STOP, Keyword.START):
                 granted = keyword is Keyword.START
-                (_start if granted else _stop)(number)
+                if granted:
+                    _start(number, refused_code=inbound_reader(provider).stopped_code)
+                else:
+                    _stop(number)
                 _write_ledger(users, granted=granted, wording=found.text, at=now)
         if made:
             log.info("sms.received", keyword=str(keyword), users=len(users))
@@ -132,12 +152,17 @@ def _stop(number: str) -> None:
     ContactPoint.objects.close_all(kind=_PHONE, address=number, reason=REASON)
 
 
-def _start(number: str) -> None:
-    """Takes back what STOP did, here or at Twilio; what an operator suppressed stays."""
+def _start(number: str, *, refused_code: str) -> None:
+    """Takes back what STOP did, here or at the vendor; what an operator suppressed stays.
+
+    refused_code: by which the vendor refuses a number that told it STOP; empty where it has none.
+    """
     listed = Suppression.objects.filter(kind=_PHONE, address=number)
     listed.filter(source=SOURCE).delete()
-    listed.filter(source="provider", reason__endswith=_REFUSED_BY_TWILIO).delete()
-    for ending in (REASON, _REFUSED_BY_TWILIO):
+    endings = [REASON, *([refused_code] if refused_code else [])]
+    if refused_code:
+        listed.filter(source="provider", reason__endswith=refused_code).delete()
+    for ending in endings:
         ContactPoint.objects.reopen(kind=_PHONE, address=number, reason_ends=ending)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from notifications.delivery.accounts import account
+from notifications.delivery.accounts import own_senders
 from notifications.delivery.mail.mime import mailbox
 from notifications.delivery.registry import PROVIDERS, provider_keys_for
 from notifications.domain.callers import Caller
@@ -182,7 +182,7 @@ def check_senders(options: Mapping[str, Any]) -> None:
 def is_verified(sender: str) -> bool:
     """Whether the settings list a sender: the address itself or its domain, or the number."""
     if "@" not in sender:
-        return sender in (*environment().senders, account("twilio").twilio_from)
+        return sender in (*environment().senders, *own_senders())
     try:
         address = mailbox(sender, local_too=True).address.lower()
     except ValueError:

@@ -18,7 +18,6 @@ import structlog
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
-from notifications.delivery.accounts import account
 from notifications.delivery.base import where
 from notifications.delivery.protocols.standard_webhooks import signature_headers, signing_key
 from notifications.domain.status_events import (
@@ -29,6 +28,7 @@ from notifications.domain.status_events import (
 )
 from notifications.features.background.items import Items
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault
 from notifications.models import (
     NotificationMessage,
@@ -97,7 +97,7 @@ async def _tell_all(keys: Sequence[int]) -> list[int | BaseException]:
 
 def new_client() -> HttpClient:
     """A client behind the guard that the webhook channel has, too."""
-    allow_private = account("webhook").webhook_allow_private
+    allow_private = environment().webhook_allow_private
     return HttpClient(timeout_s=CALL_S, guarded=True, allow_private=allow_private)
 
 

@@ -10,7 +10,6 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.db.models import Count, F
 
-from notifications.delivery.accounts import account
 from notifications.delivery.protocols.standard_webhooks import new_secret
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
@@ -28,6 +27,7 @@ from notifications.features.webhooks.schemas import (
     WebhookTestAnswer,
 )
 from notifications.infra import clock
+from notifications.infra.conf import environment
 from notifications.infra.http.client import AddressRefused, check_url
 from notifications.models import OperatorAction, StatusEvent, WebhookDelivery, WebhookEndpoint
 from notifications.models.operations.status_webhook import forget_subscriptions
@@ -242,7 +242,7 @@ def _way_out(url: str) -> str:
 def _check_body(body: WebhookBody) -> None:
     errors = []
     try:
-        check_url(body.url, allow_private=account("webhook").webhook_allow_private)
+        check_url(body.url, allow_private=environment().webhook_allow_private)
     except AddressRefused as refusal:
         errors.append(FieldError("url", refusal.code, f"{refusal}{_way_out(body.url)}"))
     unknown = [kind for kind in body.events if kind not in KINDS]

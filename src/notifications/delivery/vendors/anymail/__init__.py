@@ -1,0 +1,1 @@
+"""The mail services that django-anymail knows."""

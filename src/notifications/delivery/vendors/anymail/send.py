@@ -1,0 +1,275 @@
+"""Email through any HTTP service that django-anymail speaks to: Mailgun, Postmark, SendGrid, ...
+
+Anymail makes the request and reads the answer; the wire is ours, so that every such service has the
+timeouts of all providers, blocks no thread, and tells what may have been written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from email.encoders import encode_base64
+from email.message import Message
+from email.mime.base import MIMEBase
+from typing import Any, ClassVar
+
+import requests
+from anymail.backends.base_requests import AnymailRequestsBackend
+from anymail.exceptions import AnymailError, AnymailNotSupportedWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMultiAlternatives
+from requests.structures import CaseInsensitiveDict
+
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.http_answers import faulted, nonsense, not_configured, refused, taken
+from notifications.delivery.mail.mime import mailbox
+from notifications.delivery.vendors.anymail.services import backend_class
+from notifications.delivery.vendors.anymail.settings import Settings
+from notifications.domain.messages import Attachment
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
+
+_CALL_SHARE = 0.9
+_TAKEN = frozenset({"sent", "queued", "unknown"})
+_BREAK = re.compile(r"[\r\n\0]")
+_OURS = frozenset({"user-agent", "accept-encoding", "connection", "content-length"})
+
+
+class AnymailEmailProvider(NotificationChannelProvider):
+    """Hands a mail to the service that CARILLON_ANYMAIL_BACKEND names.
+
+    Our reference goes along as metadata, and as a tag the category; anymail's webhooks bring both
+    back. A recipient that the service calls invalid is dead.
+    """
+
+    key: ClassVar[str] = "anymail"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="email",
+        batch_size=1,
+        concurrency=20,
+        rate="14/s",
+        attachments=True,
+        receipts=True,
+    )
+
+    needs: ClassVar[tuple[str, ...]] = Settings.needs
+
+    def __init__(self) -> None:
+        given = settings_of(Settings)
+        self._name = given.anymail_backend
+        self._settings = json.loads(given.anymail_settings or "{}")
+        self._sender = environment().email_from
+        self._made: AnymailRequestsBackend | None = None
+        self._client = HttpClient(
+            timeout_s=environment().call_seconds * _CALL_SHARE,
+            connections=self.capabilities.concurrency,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+        if self._made is not None:
+            self._made.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is one address that mail can carry."""
+        try:
+            mailbox(recipient)
+        except ValueError:
+            return False
+        return True
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        message = by_our_names(message)
+        now = clock.now()
+        try:
+            backend = self._backend()
+        except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
+            text = f"CARILLON_ANYMAIL_BACKEND and _SETTINGS: {type(error).__name__}"
+            return not_configured(text)
+        try:
+            mail = mail_of(recipient, message, message.get("sender") or self._sender)
+            payload = backend.build_message_payload(mail, backend.send_defaults)
+            prepared = prepare(backend, payload)
+        except (AnymailError, ValueError) as error:
+            text = f"anymail cannot send this mail: {type(error).__name__}"
+            return {"success": False, "error": text, "error_code": "invalid_message"}
+        try:
+            answer = await self._client.request(
+                prepared.method or "POST",
+                prepared.url or "",
+                headers=_headers_of(prepared),
+                body=_bytes_of(prepared),
+            )
+        except HttpFault as fault:
+            return faulted(fault)
+        return _outcome(backend, payload, mail, answer, now)
+
+    async def examine(self) -> str:
+        """Whether the backend exists and has its settings; the services have no common question."""
+        try:
+            self._backend()
+        except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
+            return f"the backend cannot be made: {str(error).splitlines()[0][:200]}"
+        return ""
+
+    def _backend(self) -> AnymailRequestsBackend:
+        if self._made is None:
+            self._made = backend_of(self._name, self._settings)
+            self._made.open()
+        return self._made
+
+
+def backend_of(name: str, settings: Mapping[str, Any]) -> AnymailRequestsBackend:
+    """The backend of a service: `postmark`, or the dotted path of a class.
+
+    Raises:
+        ImportError: there is none of that name.
+        ImproperlyConfigured: a setting of it is missing.
+        ValueError: it is no class of backends that send by HTTP (SES has a provider of its own).
+    """
+    made = backend_class(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # of SendGrid, for years
+        return made(ignore_unsupported_features=True, **settings)
+
+
+def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMultiAlternatives:
+    """A mail as anymail takes it.
+
+    Raises:
+        ValueError: a field that becomes a header holds a line break.
+    """
+    fields = (sender, recipient, message.get("title", ""), message.get("reply_to") or "")
+    if any(_BREAK.search(str(text)) for text in (*fields, *message.get("headers", {}).values())):
+        raise ValueError("a header holds a line break")
+    body, html = str(message.get("body", "")), str(message.get("html", ""))
+    reply_to = message.get("reply_to")
+    mail = EmailMultiAlternatives(
+        subject=str(message.get("title", "")),
+        body=body,
+        from_email=sender,
+        to=[recipient],
+        reply_to=[reply_to] if reply_to else None,
+        headers=dict(message.get("headers", {})),
+    )
+    if html:
+        mail.attach_alternative(html, "text/html")
+    for file in message.get("attachments", ()):
+        _attach(mail, file)
+    # Anymail reads these from any mail; Django's own class does not name them.
+    mail.metadata = {"reference": str(message.get("reference", ""))}  # type: ignore[attr-defined]
+    mail.tags = [message["category"]] if message.get("category") else []  # type: ignore[attr-defined]
+    return mail
+
+
+def _attach(mail: EmailMultiAlternatives, file: Attachment) -> None:
+    """A text goes in the charset that its type names: Django would take all text for UTF-8."""
+    head = Message()
+    head["Content-Type"] = file.content_type
+    charset = head.get_content_charset()
+    if head.get_content_maintype() != "text" or charset is None:
+        mail.attach(file.filename, file.content, file.content_type)
+        return
+    try:
+        file.content.decode(charset)
+    except (LookupError, UnicodeDecodeError):
+        mail.attach(file.filename, file.content, "application/octet-stream")
+        return
+    part = MIMEBase("text", head.get_content_subtype())
+    part.replace_header("Content-Type", file.content_type)
+    part.set_payload(file.content)
+    encode_base64(part)
+    part.add_header("Content-Disposition", "attachment", filename=file.filename)
+    mail.attach(part)
+
+
+def prepare(backend: AnymailRequestsBackend, payload: Any) -> requests.PreparedRequest:
+    """The request that anymail would send, ready made and not sent."""
+    given = payload.get_request_params(backend.api_url)
+    wanted = ("method", "url", "headers", "files", "data", "params", "auth", "json")
+    request = requests.Request(**{name: given[name] for name in wanted if name in given})
+    prepared: requests.PreparedRequest = backend.session.prepare_request(request)
+    return prepared
+
+
+def _headers_of(prepared: requests.PreparedRequest) -> dict[str, str]:
+    return {
+        name: value.decode("latin-1") if isinstance(value, bytes) else value
+        for name, value in prepared.headers.items()
+        if name.lower() not in _OURS
+    }
+
+
+def _bytes_of(prepared: requests.PreparedRequest) -> bytes:
+    body = prepared.body or b""
+    if isinstance(body, str):
+        return body.encode()
+    if not isinstance(body, bytes):
+        raise ValueError("a body that is read piece by piece")  # anymail makes none
+    return body
+
+
+def _outcome(
+    backend: AnymailRequestsBackend,
+    payload: Any,
+    mail: EmailMultiAlternatives,
+    answer: Answer,
+    now: datetime,
+) -> dict[str, Any]:
+    response, is_good = _response_of(answer), 200 <= answer.status < 300
+    try:
+        backend.raise_for_status(response, payload, mail)
+    except AnymailError:
+        return refused(answer, now, **_meaning_of(answer))
+    try:
+        status = _only(backend.parse_recipient_status(response, payload, mail))
+    except (AnymailError, ValueError, KeyError, TypeError):
+        if not is_good:
+            return refused(answer, now, **_meaning_of(answer))
+        return nonsense(answer, f"HTTP {answer.status} without a word of the service's own")
+    if not is_good and status.status in _TAKEN:
+        return refused(answer, now, **_meaning_of(answer))
+    if status.status in _TAKEN:
+        return taken(str(status.message_id or ""), answer)
+    return refused(
+        answer,
+        now,
+        error=f"the service says {status.status}",
+        error_code=f"anymail_{status.status}",
+        recipient_dead=status.status == "invalid",
+    )
+
+
+def _only(rows: Mapping[str, Any]) -> Any:
+    """The status of the only recipient. Anymail may have several rows: a service that answers an
+    address in another spelling (punycode, capitals) leaves the one that was asked for unknown.
+
+    Raises:
+        ValueError: there is none.
+    """
+    named = [row for row in rows.values() if row.message_id]
+    told = named or [row for row in rows.values() if row.status != "unknown"] or [*rows.values()]
+    if not told:
+        raise ValueError("no recipient has a status")
+    return told[0]
+
+
+def _response_of(answer: Answer) -> requests.Response:
+    response = requests.Response()
+    response.status_code = answer.status
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.raw = io.BytesIO(answer.body)
+    return response
+
+
+def _meaning_of(answer: Answer) -> dict[str, Any]:
+    if answer.status in (401, 403):
+        return {"error": f"HTTP {answer.status}", "error_code": "auth", "retry": True}
+    return {}

@@ -1,0 +1,13 @@
+"""The generic callback: for whatever reports in the form of `delivery/callbacks/signed.py`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from notifications.delivery.callbacks.signed import SignedCallbacks
+
+
+class GenericCallbacks(SignedCallbacks):
+    """Reports from anything that signs with CARILLON_CALLBACK_SECRET."""
+
+    key: ClassVar[str] = "generic"

@@ -1,0 +1,1 @@
+"""The inbox: a row of ours."""

@@ -1,0 +1,1 @@
+"""The sandbox: every channel, and no vendor is called."""

@@ -1,0 +1,1 @@
+"""Amazon SES: email, and the SNS messages that report on it."""

@@ -1,0 +1,1 @@
+"""The simulator: addresses that no vendor is called for."""

@@ -1,0 +1,265 @@
+"""Email through an SMTP server: connections that stay open, mails from compiled skeletons."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import structlog
+
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    answer_of,
+    by_our_names,
+    where,
+)
+from notifications.delivery.mail.mime import Mail, build_mail, mailbox
+from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
+from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotTried, SmtpPool
+from notifications.delivery.vendors.smtp.replies import Reply, SmtpLost, SmtpRefused, Stage
+from notifications.delivery.vendors.smtp.settings import Settings
+from notifications.delivery.vendors.smtp.wire import SmtpServer
+from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.http.dns import txt_records
+
+log = structlog.get_logger("carillon.delivery")
+
+_DNS_S = 5.0
+_CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
+# Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
+_AUTH_CODES = frozenset({530, 534, 535, 538})
+_SENDER_TEXT = (
+    "the sender is beyond ASCII and the mail server has no SMTPUTF8:"
+    " set CARILLON_EMAIL_FROM to an ASCII address, or use another server"
+)
+# 5.1.x speaks of addresses (RFC 3463); these three of the sender's, and of a syntax we checked.
+_SENDERS_FAULT = frozenset({"5.1.5", "5.1.7", "5.1.8", "5.1.9"})
+_LOST_TEXTS = {
+    "auth": "the mail server refuses our credentials",
+    "tls": "no secure connection to the mail server could be made",
+    "greeting": "the mail server turned the connection away",
+    "timeout": "no answer from the mail server in time",
+    "connection": "the connection to the mail server failed",
+    "garbage": "the mail server's answer is not SMTP",
+}
+
+
+_NOT_AN_ADDRESS = SendResult(
+    Verdict.FAILED,
+    error="this is not an address that mail can carry",
+    error_code="invalid_recipient",
+    recipient_dead=True,
+)
+
+
+class SMTPEmailProvider(NotificationChannelProvider):
+    """Hands mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
+
+    What fails before the content is written is tried again (or is final, where the server says
+    5xx); what is lost after that is uncertain. Refused credentials are the service's fault: RETRY
+    with the code `auth`, so that nothing is thrown away for a mistyped password.
+    """
+
+    key: ClassVar[str] = "smtp"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="email", batch_size=5, concurrency=10, rate="14/s", attachments=True
+    )
+
+    def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
+        """tls_context replaces the system's certificate authorities (tests, private ones)."""
+        settings, general = settings_of(Settings), environment()
+        self._connections = settings.smtp_connections
+        self._call_s = general.call_seconds * _CALL_SHARE
+        self._sender = general.email_from
+        self._dkim = read_keys(settings.smtp_dkim_keys)
+        server = SmtpServer(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            user=settings.smtp_user,
+            password=settings.smtp_password,
+            greeting_name=_greeting_name(general.public_url),
+            tls_context=tls_context or _tls_context(settings.smtp_tls, settings.smtp_user),
+        )
+        self._pool = SmtpPool(server, limit=self._connections)
+
+    def calls_at_once(self) -> int:
+        """Two for each connection: one mail is on its way and the next one stands behind it."""
+        return 2 * self._connections
+
+    def batch_for(self, waiting: int) -> int:
+        """Few mails spread over the connections; of many, some stand together in one write."""
+        size = min(self._pool.group_size(self._call_s), waiting // self._connections)
+        return max(1, min(self.capabilities.batch_size, size))
+
+    async def close(self) -> None:
+        """Says goodbye on the connections that wait; later mails open new ones."""
+        self._pool.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is one address that mail can carry."""
+        try:
+            mailbox(recipient)
+        except ValueError:
+            return False
+        return True
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends one mail: `title` is the subject, `body` and `html` the parts."""
+        message = by_our_names(message)
+        outbound = OutboundMessage(
+            message_id=0,
+            reference=str(message["reference"]),
+            channel="email",
+            recipient=recipient,
+            content=Content(
+                str(message.get("title", "")),
+                str(message.get("body", "")),
+                str(message.get("html", "")),
+            ),
+            sender=str(message.get("sender", "")),
+            reply_to=str(message.get("reply_to", "")),
+            headers=message.get("headers", {}),
+            attachments=tuple(message.get("attachments", ())),
+        )
+        return answer_of((await self.send_batch([outbound]))[0])
+
+    async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
+        """Each mail has an outcome of its own, whatever becomes of the others."""
+        results: dict[int, SendResult] = {}
+        mails: dict[int, Mail] = {}
+        for place, message in enumerate(messages):
+            if not await self.validate_recipient(message.recipient):
+                results[place] = _NOT_AN_ADDRESS
+                continue
+            try:
+                mails[place] = self._mail_of(message)
+            except ValueError as error:
+                results[place] = SendResult(
+                    Verdict.FAILED, error=str(error), error_code="invalid_message"
+                )
+        told = await self._pool.post(list(mails.values()), timeout_s=self._call_s)
+        for (place, mail), answer in zip(mails.items(), told, strict=True):
+            results[place] = _result_of(mail, answer)
+        return [results[place] for place in range(len(messages))]
+
+    def _mail_of(self, message: OutboundMessage) -> Mail:
+        content, now = message.content, clock.now().timestamp()
+        mail = build_mail(
+            sender=message.sender or self._sender,
+            recipient=message.recipient,
+            subject=content.title,
+            text=content.body,
+            html=content.html,
+            reference=message.reference,
+            date_s=now,
+            reply_to=message.reply_to,
+            headers=message.headers,
+            attachments=message.attachments,
+        )
+        return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
+
+    async def examine(self) -> str:
+        """Whether the server lets us in and takes our sender, and each DKIM key is published."""
+        wrong = [text for key in self._dkim if (text := await _unpublished(key))]
+        try:
+            takes_utf8 = await self._pool.reach(timeout_s=self._call_s)
+            if mailbox(self._sender, local_too=True).smtputf8 and not takes_utf8:
+                wrong.insert(0, _SENDER_TEXT)
+        except SmtpLost as lost:
+            wrong.insert(0, _LOST_TEXTS[lost.code])
+        return "; ".join(wrong)
+
+
+async def _unpublished(key: DkimKey) -> str:
+    """What is wrong with a key's TXT record; empty when nothing is."""
+    try:
+        texts = await txt_records(key.record_name, timeout_s=_DNS_S)
+    except OSError as error:
+        return f"DKIM: {key.record_name} cannot be read: {error}"
+    if published(texts, key):
+        return ""
+    found = "holds another key" if texts else "is missing"
+    return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
+
+
+def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
+    if isinstance(answer, Reply):
+        return SendResult(
+            Verdict.SENT, provider_message_id=mail.message_id, response=_response(answer)
+        )
+    if isinstance(answer, SmtpRefused):
+        return _result_of_refusal(answer)
+    if isinstance(answer, SmtpLost):
+        verdict = Verdict.UNCERTAIN if answer.written else Verdict.RETRY
+        stage = "after" if answer.written else "before"
+        text = f"{_LOST_TEXTS[answer.code]} ({stage} the content was written)"
+        return SendResult(verdict, error=text, error_code=answer.code)
+    if isinstance(answer, NotTried):
+        text = "no connection came free in time"
+        return SendResult(Verdict.RETRY, error=text, error_code="not_started")
+    if isinstance(answer, NoSmtpUtf8) and not mail.sender.isascii():
+        return SendResult(Verdict.RETRY, error=_SENDER_TEXT, error_code="sender_not_ascii")
+    if isinstance(answer, NoSmtpUtf8):
+        text = "the mail server takes no addresses beyond ASCII"
+        return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
+    log.error("provider.raised", provider="smtp", **where(answer))
+    text = f"the provider raised {type(answer).__name__}"
+    return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_raised")
+
+
+def _result_of_refusal(refused: SmtpRefused) -> SendResult:
+    """The error map: 4xx again, 5xx final, credentials again, 5.1.x at the recipient kills it."""
+    reply = refused.reply
+    text = f"the mail server answered {reply.code} {reply.enhanced}".rstrip()
+    text += f" to the {refused.stage}"
+    response = _response(reply)
+    if reply.code in _AUTH_CODES:
+        return SendResult(Verdict.RETRY, error=text, error_code="auth", response=response)
+    if reply.code < 500:
+        code = f"smtp_{reply.code}"
+        # A 3xx where the last word on the content is due says neither yes nor no.
+        odd = refused.written and reply.code < 400
+        verdict = Verdict.UNCERTAIN if odd else Verdict.RETRY
+        return SendResult(verdict, error=text, error_code=code, response=response)
+    about_address = reply.enhanced.startswith("5.1.") and reply.enhanced not in _SENDERS_FAULT
+    return SendResult(
+        Verdict.FAILED,
+        error=text,
+        error_code=f"smtp_{reply.code}",
+        recipient_dead=about_address and refused.stage is not Stage.SENDER,
+        response=response,
+    )
+
+
+def _response(reply: Reply) -> dict[str, Any]:
+    return {"code": reply.code, "text": reply.text[:2000]}
+
+
+def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
+    """The certificate is checked, except where encryption is only a bonus and no password goes."""
+    if mode == "none":
+        return None
+    context = ssl.create_default_context()
+    if mode == "auto" and not user:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _greeting_name(public_url: str) -> str:
+    """How we introduce ourselves (RFC 5321 4.1.4): our public name, or our address in brackets."""
+    host = urlsplit(public_url).hostname or socket.gethostname()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return f"[{'IPv6:' if address.version == 6 else ''}{address}]"

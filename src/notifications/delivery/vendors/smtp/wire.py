@@ -1,0 +1,337 @@
+"""One SMTP connection that sends mail after mail: connected by aiosmtplib, spoken to by ourselves.
+
+aiosmtplib connects, greets, starts TLS and logs in. Its `sendmail` then waits for an answer to each
+of four commands and looks at the content line by line; here the envelope goes out as one group
+where the server offers PIPELINING (RFC 2920), which makes two round trips of four.
+docs/reference/provider-contract.md says what was measured.
+
+A fault tells whether the content may have been written: before that, nothing was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import aiosmtplib
+
+from notifications.delivery.mail.mime import Mail
+from notifications.delivery.vendors.smtp import chunks as smtp_chunks
+from notifications.delivery.vendors.smtp.replies import (
+    CLOSING,
+    Reply,
+    SmtpLost,
+    SmtpRefused,
+    Stage,
+    refusal,
+)
+
+_REPLY_LIMIT = 65_536
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|$)(.*)", re.DOTALL)
+_GO_AHEAD = 354
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where and how to connect. tls is auto, none, starttls or tls."""
+
+    host: str
+    port: int
+    tls: str
+    user: str
+    password: str
+    greeting_name: str
+    tls_context: ssl.SSLContext | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine, where a password is not seen by others."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+async def connect(server: SmtpServer, timeout_s: float) -> SmtpConnection:
+    """A connection that is greeted, encrypted and logged in as the server's settings ask.
+
+    Raises:
+        SmtpLost: whatever went wrong; nothing of any mail was written.
+    """
+    client = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        local_hostname=server.greeting_name,
+        use_tls=server.tls == "tls",
+        start_tls={"auto": None, "starttls": True}.get(server.tls, False),
+        tls_context=server.tls_context,
+        timeout=timeout_s,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+            if server.user:
+                await _login(client, server)
+    except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        client.close()
+        raise SmtpLost(_code_of(error)) from error
+    except BaseException:
+        client.close()
+        raise
+    return _taken_over(client)
+
+
+async def _login(client: aiosmtplib.SMTP, server: SmtpServer) -> None:
+    encrypted = client.get_transport_info("sslcontext") is not None
+    if server.tls == "auto" and not encrypted and not server.is_loopback:
+        raise aiosmtplib.SMTPException("no password goes over the network in the clear")
+    if not client.supported_auth_methods:
+        raise aiosmtplib.SMTPAuthenticationError(538, "the server offers no login")
+    await client.login(server.user, server.password)
+
+
+def _taken_over(client: aiosmtplib.SMTP) -> SmtpConnection:
+    if client.transport is None or client.transport.is_closing():
+        raise SmtpLost("connection")
+    transport = cast(asyncio.Transport, client.transport)
+    taken = SmtpConnection(
+        transport,
+        pipelining=client.supports_extension("pipelining"),
+        smtputf8=client.supports_extension("smtputf8"),
+        chunking=client.supports_extension("chunking"),
+    )
+    transport.set_protocol(taken)
+    return taken
+
+
+def _code_of(error: BaseException) -> str:
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__
+    if any(isinstance(one, aiosmtplib.SMTPAuthenticationError) for one in causes):
+        return "auth"
+    # The bare class is all that aiosmtplib raises where STARTTLS is wanted and not offered.
+    if type(error) is aiosmtplib.SMTPException:
+        return "tls"
+    if any(isinstance(one, ssl.SSLError) for one in causes):
+        return "tls"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "greeting" if isinstance(error, aiosmtplib.SMTPResponseException) else "connection"
+
+
+class SmtpConnection(asyncio.Protocol):
+    """Sends one mail after another; broken for good after the first SmtpLost."""
+
+    def __init__(
+        self, transport: asyncio.Transport, *, pipelining: bool, smtputf8: bool, chunking: bool
+    ) -> None:
+        self.smtputf8 = smtputf8
+        self.takes_groups = pipelining and chunking
+        self.idle_since = 0.0
+        self._transport = transport
+        self._pipelining = pipelining
+        self._loop = asyncio.get_running_loop()
+        self._buffer = b""
+        self._lines: list[bytes] = []
+        self._replies: deque[Reply] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._wanted = 0
+        self._lost = ""
+        self._written = False
+        self._reset_first = False
+        self._ahead: Mail | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another mail may be sent here, as far as can be known without asking."""
+        if self._lost or self._transport.is_closing():
+            return False
+        return self._ahead is not None or not self._replies
+
+    async def deliver(
+        self, mail: Mail, *, timeout_s: float, ahead: Callable[[], Mail | None] | None = None
+    ) -> Reply:
+        """Sends a mail and returns the server's last word, which is a yes.
+
+        ahead names the mail that comes next on this connection, if there is one: its envelope goes
+        out in the write that carries this one's content (RFC 2920 3.1 allows content to be the
+        first of a group), which saves a round trip. It must be the next to be delivered here.
+
+        Raises:
+            SmtpRefused: the server's no; the connection stays usable unless the code was 421.
+            SmtpLost: no answer came, or none that is SMTP.
+        """
+        self._written = False
+        timer = self._loop.call_later(timeout_s, self._lose, "timeout")
+        try:
+            await self._envelope(mail)
+            if not self.is_usable:
+                raise SmtpLost(self._lost or "connection")
+            self._written = True
+            following = ahead() if ahead is not None and self._pipelining else None
+            content = stuffed(mail.content)
+            if following is not None:
+                content += b"".join(self._commands(following))
+            self._transport.write(content)
+            reply = (await self._replies_of(1))[0]
+            self._ahead = following
+        except SmtpRefused as refused:
+            if refused.reply.code == CLOSING:
+                self.abort()
+            raise
+        finally:
+            timer.cancel()
+        if reply.code == CLOSING:
+            self.abort()
+        if not 200 <= reply.code < 300:
+            self._reset_first = True
+            raise SmtpRefused(Stage.CONTENT, reply, written=True)
+        return reply
+
+    async def deliver_group(
+        self, mails: Sequence[Mail], *, timeout_s: float
+    ) -> list[smtp_chunks.Result]:
+        """Sends several mails in one write, where `takes_groups`; tells what became of each.
+
+        Nothing is raised. An answer that did not come leaves its mail in doubt: all contents were
+        written at once.
+        """
+        reset_first, self._reset_first, self._written = self._reset_first, True, True
+        wanted = smtp_chunks.replies_to(len(mails), reset_first=reset_first)
+        timer = self._loop.call_later(timeout_s, self._lose, "timeout")
+        try:
+            self._transport.write(smtp_chunks.group(mails, reset_first=reset_first))
+            replies: Sequence[Reply] = await self._replies_of(wanted)
+        except SmtpLost:
+            replies = list(self._replies)
+        finally:
+            timer.cancel()
+        told, understood = smtp_chunks.results(
+            replies, len(mails), reset_first=reset_first, lost=self._lost or "connection"
+        )
+        if not understood or any(reply.code == CLOSING for reply in replies):
+            self.abort()
+        self._reset_first = not isinstance(told[-1], Reply)
+        return told
+
+    def _commands(self, mail: Mail) -> list[bytes]:
+        option = " SMTPUTF8" if mail.smtputf8 else ""
+        return [
+            f"MAIL FROM:<{mail.sender}>{option}\r\n".encode(),
+            f"RCPT TO:<{mail.recipient}>\r\n".encode(),
+            b"DATA\r\n",
+        ]
+
+    async def _envelope(self, mail: Mail) -> None:
+        """Everything up to the 354 that lets the content follow."""
+        if self._ahead is mail:
+            reset_first, self._reset_first, self._ahead = self._reset_first, True, None
+            try:
+                await self._follow(await self._replies_of(3), 3)
+                return
+            except SmtpRefused:
+                # The mail before was refused at its end, and this server wants to hear RSET then.
+                if not reset_first or not self.is_usable:
+                    raise
+        commands = self._commands(mail)
+        if self._reset_first:
+            # The refused mail before this one may have left half an envelope standing.
+            commands.insert(0, b"RSET\r\n")
+        self._reset_first = True
+        await self._follow(await self._ask(commands), len(commands))
+
+    async def _follow(self, replies: Sequence[Reply], asked: int) -> None:
+        """Reads the replies to an envelope; returns when the content may follow."""
+        refused = refusal(replies[asked - 3 :])
+        if len(replies) == asked and replies[-1].code == _GO_AHEAD:
+            if refused is None:
+                self._reset_first = False
+                return
+            # RFC 2920 3.1: DATA was accepted although nobody is left to receive; end it at once.
+            self._transport.write(b".\r\n")
+            await self._replies_of(1)
+        if refused is None:
+            refused = SmtpRefused(Stage.SENDER, replies[-1])
+        raise refused
+
+    async def _ask(self, commands: Sequence[bytes]) -> list[Reply]:
+        if self._pipelining:
+            self._transport.write(b"".join(commands))
+            return await self._replies_of(len(commands))
+        replies: list[Reply] = []
+        for command in commands:
+            self._transport.write(command)
+            replies += await self._replies_of(1)
+            if replies[-1].code >= 400:
+                break
+        return replies
+
+    async def _replies_of(self, number: int) -> list[Reply]:
+        if len(self._replies) < number:
+            if self._lost or self._transport.is_closing():
+                raise SmtpLost(self._lost or "connection", written=self._written)
+            self._wanted = number
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return [self._replies.popleft() for _ in range(number)]
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        *lines, self._buffer = self._buffer.split(b"\n")
+        for line in lines:
+            found = _REPLY_LINE.match(line.rstrip(b"\r"))
+            if found is None:
+                self._lose("garbage")
+                return
+            self._lines.append(found[3])
+            if found[2] != b"-":
+                text = b"\n".join(self._lines).decode("utf-8", "replace")
+                self._lines.clear()
+                self._replies.append(Reply(int(found[1]), text))
+        if len(self._buffer) + sum(map(len, self._lines)) > _REPLY_LIMIT:
+            self._lose("garbage")
+        elif self._waiter and not self._waiter.done() and len(self._replies) >= self._wanted:
+            self._waiter.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._lose("connection")
+
+    def _lose(self, code: str) -> None:
+        """Ends the connection; whoever waits for a reply learns why."""
+        self._lost = self._lost or code
+        if not self._transport.is_closing():
+            self._transport.abort()
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_exception(SmtpLost(self._lost, written=self._written))
+
+    def abort(self) -> None:
+        """Ends the connection without a word."""
+        self._lose("connection")
+
+    def close(self) -> None:
+        """Says QUIT and ends the connection."""
+        if not self._transport.is_closing():
+            self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+
+
+def stuffed(content: bytes) -> bytes:
+    """Content as DATA takes it: dots doubled at the beginning of lines, and the end marked."""
+    if content.startswith(b"."):
+        content = b"." + content
+    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"

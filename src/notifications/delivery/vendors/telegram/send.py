@@ -1,0 +1,171 @@
+"""Telegram messages through the Bot API's sendMessage.
+
+Fields, limits and answers: core.telegram.org/bots/api; tests hold the request to a machine-readable
+copy of that page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from html import escape
+from typing import Any, ClassVar
+
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.base import (
+    Capabilities,
+    NotificationChannelProvider,
+    by_our_names,
+    link_of,
+)
+from notifications.delivery.http_answers import (
+    faulted,
+    json_of,
+    nonsense,
+    not_configured,
+    refused,
+    taken,
+)
+from notifications.delivery.vendors.telegram.settings import Settings
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.http.client import Answer, HttpClient, HttpFault
+
+_CALL_SHARE = 0.9
+_LONGEST_TEXT = 4096  # UTF-16 units, counted after the entities are parsed
+_QUIET_FROM = 4
+_CHAT = re.compile(r"-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
+_GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat was deleted", re.I)
+
+
+class TelegramBotProvider(NotificationChannelProvider):
+    """Sends one message to one chat.
+
+    A chat that is not found, or whose owner blocked the bot, is dead. `retry_after` is honoured. A
+    group that became a supergroup is written to under its new id at once. The Bot API carries no
+    reference of the sender: doubt about a message is a person's to settle.
+    """
+
+    key: ClassVar[str] = "telegram"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="telegram", batch_size=1, concurrency=30, rate="30/s", chat_rate="1/s"
+    )
+
+    needs: ClassVar[tuple[str, ...]] = Settings.needs
+
+    def __init__(self) -> None:
+        given = settings_of(Settings)
+        self._token = given.telegram_bot_token
+        self._base = given.telegram_base_url
+        self._client = HttpClient(
+            timeout_s=environment().call_seconds * _CALL_SHARE,
+            connections=self.capabilities.concurrency,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is a chat's number or a public channel's name."""
+        return _CHAT.fullmatch(recipient) is not None
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Sends the title in bold and the body under it; low priority makes no sound."""
+        message = by_our_names(message)
+        now = clock.now()
+        if not self._token:
+            return not_configured("set CARILLON_TELEGRAM_BOT_TOKEN to the token from @BotFather")
+        if _length(message) > _LONGEST_TEXT:
+            text = f"Telegram takes at most {_LONGEST_TEXT} characters"
+            return {"success": False, "error": text, "error_code": "text_too_long"}
+        try:
+            answer = await self._call(recipient, message)
+            moved_to = _parameters(answer).get("migrate_to_chat_id")
+            if answer.status == 400 and moved_to:
+                answer = await self._call(str(moved_to), message)
+        except HttpFault as fault:
+            return faulted(fault)
+        return _outcome(answer, now)
+
+    async def examine(self) -> str:
+        """Asks who the bot is."""
+        try:
+            answer = await self._client.request(
+                "GET", f"{self._base}/bot{self._token}/getMe", headers={}, body=b""
+            )
+        except HttpFault as fault:
+            return fault.detail
+        if answer.status == 200 and json_of(answer).get("ok") is True:
+            return ""
+        return f"Telegram answers HTTP {answer.status}: is the token right?"
+
+    async def _call(self, chat: str, message: Mapping[str, Any]) -> Answer:
+        body = {
+            "chat_id": chat if chat.startswith("@") else int(chat),
+            "text": text_of(message),
+            "parse_mode": "HTML",
+        }
+        if message.get("priority", 3) >= _QUIET_FROM:
+            body["disable_notification"] = True
+        return await self._client.request(
+            "POST",
+            f"{self._base}/bot{self._token}/sendMessage",
+            headers={"Content-Type": "application/json"},
+            body=json.dumps(body, ensure_ascii=False).encode(),
+        )
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The message as Telegram's HTML: whatever the template holds is text, never markup."""
+    title, body = str(message.get("title") or ""), str(message.get("body") or "")
+    parts = (
+        f"<b>{escape(title, quote=False)}</b>" if title else "",
+        escape(body, quote=False),
+        escape(link_of(message), quote=False),
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _length(message: Mapping[str, Any]) -> int:
+    plain = f"{message.get('title') or ''}\n{message.get('body') or ''}\n{link_of(message)}".strip()
+    return len(plain.encode("utf-16-le")) // 2
+
+
+def _outcome(answer: Answer, now: datetime) -> dict[str, Any]:
+    found = json_of(answer)
+    if answer.status != 200:
+        return refused(answer, now, **_meaning_of(answer, found))
+    result = found.get("result")
+    number = result.get("message_id") if isinstance(result, dict) else None
+    if found.get("ok") is not True or not number:
+        return nonsense(answer, "HTTP 200 without a message id: this was not Telegram, or half")
+    return taken(str(number), answer)
+
+
+def _parameters(answer: Answer) -> Mapping[str, Any]:
+    found = json_of(answer).get("parameters")
+    return found if isinstance(found, dict) else {}
+
+
+def _meaning_of(answer: Answer, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
+    if answer.status == 401:
+        return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}
+    if found.get("ok") is not False:
+        return {}
+    text = str(found.get("description", ""))
+    more: dict[str, Any] = {}
+    if answer.status == 403:
+        more = {"error": "Telegram: forbidden", "error_code": "blocked", "recipient_dead": True}
+    elif answer.status == 400 and _GONE.search(text):
+        more = {"error": "Telegram: no such chat", "error_code": "unknown_chat"}
+        more["recipient_dead"] = True
+    elif answer.status == 404:
+        more = {"error": "Telegram knows no such bot", "error_code": "auth", "retry": True}
+    elif answer.status == 429:
+        wish = _parameters(answer).get("retry_after")
+        if isinstance(wish, int | float):
+            more = {"retry_after": float(wish)}
+    return more

@@ -1,0 +1,106 @@
+"""Webhooks for the platform's own systems: a POST signed by the rules of Standard Webhooks 1.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
+from notifications.delivery.protocols.standard_webhooks import (
+    UnusableSecret,
+    signature_headers,
+    signing_key,
+)
+from notifications.delivery.vendors.webhook.settings import Settings
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault, check_url
+
+_CALL_SHARE = 0.9
+_GONE = 410
+
+
+class SignedWebhookProvider(NotificationChannelProvider):
+    """POSTs a notification as JSON to the recipient's URL, signed, behind the SSRF guard.
+
+    A 2xx is taken, 410 means that the URL is gone for good, 429 and 5xx are tried again (with the
+    same webhook-id, by which the receiver knows a repetition), redirects and every other answer are
+    final.
+    """
+
+    key: ClassVar[str] = "webhook"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="webhook", batch_size=1, concurrency=50, idempotent=True
+    )
+
+    def __init__(self) -> None:
+        given = environment()
+        self._allow_private = given.webhook_allow_private
+        self._secret = settings_of(Settings).webhook_secret
+        self._client = HttpClient(
+            timeout_s=given.call_seconds * _CALL_SHARE,
+            connections=self.capabilities.concurrency,
+            guarded=True,
+            allow_private=self._allow_private,
+        )
+
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The receiver: one that is dead holds up no other."""
+        return urlsplit(recipient).hostname or ""
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is a URL that may be called, as far as the text alone tells."""
+        try:
+            check_url(recipient, allow_private=self._allow_private)
+        except AddressRefused:
+            return False
+        return True
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Signs and posts one notification; the message id is our own reference (webhook-id)."""
+        message = by_our_names(message)
+        now = clock.now()
+        reference = str(message["reference"])
+        body = json.dumps(
+            {
+                "type": "notification",
+                "timestamp": now.isoformat(),
+                "data": {
+                    "id": reference,
+                    "title": message.get("title", ""),
+                    "body": message.get("body", ""),
+                    "data": message.get("data", {}),
+                    "category": message.get("category", ""),
+                    "priority": message.get("priority", 3),
+                },
+            },
+            default=str,
+            ensure_ascii=False,
+        ).encode()
+        try:
+            secret = signing_key(self._secret or settings.WEBHOOK_SECRET)
+        except UnusableSecret as error:
+            return not_configured(error.detail, error.code)
+        headers = {
+            "Content-Type": "application/json",
+            **signature_headers([secret], reference, int(now.timestamp()), body),
+        }
+        try:
+            answer = await self._client.request("POST", recipient, headers=headers, body=body)
+        except AddressRefused as refusal:
+            return forbidden(refusal)
+        except HttpFault as fault:
+            return faulted(fault)
+        if 200 <= answer.status < 300:
+            return taken(reference, answer)
+        return refused(answer, now, recipient_dead=answer.status == _GONE)

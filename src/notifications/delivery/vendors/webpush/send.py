@@ -1,0 +1,227 @@
+"""Push to browsers: the Web Push protocol (RFC 8030), encrypted (RFC 8291), signed (RFC 8292)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+from django.conf import settings
+
+from notifications.delivery.accounts import settings_of
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
+from notifications.delivery.vendors.webpush.crypto import (
+    LONGEST_PAYLOAD,
+    decoded,
+    derived_key,
+    encoded,
+    encrypt,
+    vapid_header,
+)
+from notifications.delivery.vendors.webpush.settings import Settings
+from notifications.infra import clock
+from notifications.infra.conf import environment
+from notifications.infra.http.client import AddressRefused, Answer, HttpClient, HttpFault, check_url
+
+_CALL_SHARE = 0.9
+_LONGEST_TTL_S = 28 * 86_400
+_URGENCY = {1: "high", 2: "high", 3: "normal", 4: "low"}
+_GONE = (404, 410)
+_TOKEN_LIFE_S = 12 * 3600  # RFC 8292 allows 24 h
+_TOKEN_EARLY_S = 600
+_ORIGINS_KEPT = 256
+
+
+class _Keys(msgspec.Struct):
+    p256dh: str
+    auth: str
+
+
+class Subscription(msgspec.Struct):
+    """What a browser's `PushSubscription.toJSON()` gives."""
+
+    endpoint: str
+    keys: _Keys
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """The receiver's point and the secret; ValueError when they have not the right form."""
+        point, auth = decoded(self.keys.p256dh), decoded(self.keys.auth)
+        if len(point) != 65 or point[0] != 4 or len(auth) != 16:
+            raise ValueError("the keys have not the right length")
+        return point, auth
+
+
+def read_subscription(recipient: str) -> Subscription:
+    """A subscription from its JSON text.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    try:
+        found = msgspec.json.decode(recipient, type=Subscription)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError("not a push subscription") from error
+    if len(found.secrets) != 2:
+        raise ValueError("not a push subscription")
+    return found
+
+
+class WebPushProvider(NotificationChannelProvider):
+    """Sends to one browser's subscription, which is the recipient as JSON.
+
+    404 and 410 mean that the subscription is gone. The endpoint was named by a browser, that is, by
+    anybody: it is called behind the SSRF guard, and over https only.
+    """
+
+    key: ClassVar[str] = "webpush"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channel="push", batch_size=1, concurrency=100
+    )
+
+    def __init__(self) -> None:
+        given = settings_of(Settings)
+        self._key = given.webpush_private_key or derived_key(settings.VAPID_SEED)
+        self._contact = given.webpush_contact or environment().public_url
+        self._allow_private = environment().webhook_allow_private
+        self._tokens: dict[str, tuple[str, float]] = {}
+        self._client = HttpClient(
+            timeout_s=environment().call_seconds * _CALL_SHARE,
+            connections=self.capabilities.concurrency,
+            guarded=True,
+            allow_private=self._allow_private,
+        )
+
+    @classmethod
+    def host_of(cls, recipient: str) -> str:
+        """The push service of the browser."""
+        try:
+            return urlsplit(read_subscription(recipient).endpoint).hostname or ""
+        except ValueError:
+            return ""
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def validate_recipient(self, recipient: str) -> bool:
+        """Whether this is a subscription whose endpoint may be called."""
+        try:
+            found = read_subscription(recipient)
+            url = check_url(found.endpoint, allow_private=self._allow_private)
+        except (ValueError, AddressRefused):
+            return False
+        return self._allow_private or url.scheme == "https"
+
+    async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Encrypts and posts one notification, as the service worker shows it."""
+        message = by_our_names(message)
+        now = clock.now()
+        found = read_subscription(recipient)
+        payload = payload_for(message)
+        if len(payload) > LONGEST_PAYLOAD:
+            text = f"title, body and data make {len(payload)} bytes; {LONGEST_PAYLOAD} fit"
+            return {"success": False, "error": text, "error_code": "text_too_long"}
+        try:
+            headers = self._headers(found.endpoint, message, now.timestamp())
+        except ValueError:
+            return not_configured("CARILLON_WEBPUSH_PRIVATE_KEY is not a P-256 key", "auth")
+        try:
+            point, auth = found.secrets
+            body = encrypt(payload, receiver=point, auth=auth)
+        except ValueError:
+            text = "the subscription's key is not a point of P-256"
+            return _dead(text)
+        try:
+            answer = await self._client.request("POST", found.endpoint, headers=headers, body=body)
+        except AddressRefused as refusal:
+            return forbidden(refusal)
+        except HttpFault as fault:
+            return faulted(fault)
+        return _outcome(answer, str(message.get("reference", "")), now)
+
+    async def examine(self) -> str:
+        """Whether the VAPID key can sign; push services have no account to ask for."""
+        try:
+            self._token("https://push.example", clock.now().timestamp())
+        except ValueError as error:
+            return f"CARILLON_WEBPUSH_PRIVATE_KEY: {error}"
+        return ""
+
+    def _headers(self, endpoint: str, message: Mapping[str, Any], now_s: float) -> dict[str, str]:
+        ttl_s = _LONGEST_TTL_S
+        ends_at_s = message.get("expires_at_s")
+        if ends_at_s is not None:
+            ttl_s = min(max(int(ends_at_s - now_s), 0), _LONGEST_TTL_S)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Encoding": "aes128gcm",
+            "TTL": str(ttl_s),
+            "Urgency": _URGENCY.get(message.get("priority", 3), "normal"),
+            "Authorization": self._token(_origin(endpoint), now_s),
+        }
+        if message.get("collapse_key"):
+            headers["Topic"] = topic_of(str(message["collapse_key"]))
+        return headers
+
+    def _token(self, origin: str, now_s: float) -> str:
+        """One signature serves a push service for hours."""
+        text, ends_at_s = self._tokens.get(origin, ("", 0.0))
+        if now_s < ends_at_s - _TOKEN_EARLY_S:
+            return text
+        if len(self._tokens) >= _ORIGINS_KEPT:
+            self._tokens.clear()
+        ends_at_s = now_s + _TOKEN_LIFE_S
+        text = vapid_header(
+            self._key, origin=origin, contact=self._contact, ends_at_s=int(ends_at_s)
+        )
+        self._tokens[origin] = (text, ends_at_s)
+        return text
+
+
+def payload_for(message: Mapping[str, Any]) -> bytes:
+    """What the service worker gets: `{title, body, icon, image, url, tag, data}`."""
+    data = dict(message.get("data", {}))
+    card = {
+        "title": message.get("title", ""),
+        "body": message.get("body", ""),
+        "icon": data.get("icon"),
+        "image": data.get("image"),
+        "url": data.get("url"),
+        "tag": message.get("collapse_key") or None,
+        "data": {**data, "reference": message.get("reference", "")},
+    }
+    kept = {name: value for name, value in card.items() if value is not None}
+    return json.dumps(kept, default=str, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def topic_of(collapse_key: str) -> str:
+    """A Topic: at most 32 characters of base64url (RFC 8030 5.4)."""
+    return encoded(hashlib.sha256(collapse_key.encode()).digest()[:24])
+
+
+def _origin(endpoint: str) -> str:
+    scheme, _, rest = endpoint.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _outcome(answer: Answer, reference: str, now: Any) -> dict[str, Any]:
+    if 200 <= answer.status < 300:
+        return taken(answer.headers.get("Location", "")[-200:] or reference, answer)
+    more: dict[str, Any] = {}
+    if answer.status in (401, 403):
+        more = {"error": f"HTTP {answer.status}: the push service refuses the VAPID key"}
+        more |= {"error_code": "auth", "retry": True}
+    return refused(answer, now, recipient_dead=answer.status in _GONE, **more)
+
+
+def _dead(text: str) -> dict[str, Any]:
+    return {
+        "success": False,
+        "error": text,
+        "error_code": "invalid_recipient",
+        "recipient_dead": True,
+    }
