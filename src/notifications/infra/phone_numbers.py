@@ -1,4 +1,4 @@
-"""Which country a telephone number belongs to."""
+"""Telephone numbers: whether one can be called, and which country it belongs to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import functools
 import phonenumbers
 
 UNKNOWN = "unknown"
+
+
+def is_possible(number: str) -> bool:
+    """Whether this is a possible number, written in E.164 form."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    spelling = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return spelling == number and phonenumbers.is_possible_number(parsed)
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -20,7 +20,6 @@ from tests.integration.factories import make_template, make_willing_user
 
 pytestmark = pytest.mark.django_db
 NUMBER = "+14155552671"
-URL = "https://bell.example.com/sms/twilio"
 TOKEN = "secret"
 
 
@@ -35,11 +34,12 @@ def person():
     return make_willing_user(phone_number=NUMBER)
 
 
-def say(client, text, *, sid="SM1", sender=NUMBER, token=TOKEN, **more):
+def say(client, text, *, sid="SM1", sender=NUMBER, token=TOKEN, path="/sms/twilio", **more):
     form = {"MessageSid": sid, "From": sender, "To": "+15005550006", "Body": text, **more}
-    signature = RequestValidator(token).compute_signature(URL, form)
+    url = f"https://bell.example.com{path}"
+    signature = RequestValidator(token).compute_signature(url, form)
     return client.post(
-        "/sms/twilio",
+        path,
         urlencode(form),
         content_type="application/x-www-form-urlencoded",
         headers={"X-Twilio-Signature": signature},
@@ -155,7 +155,9 @@ def test_nobody_else_may_say_stop(client, person):
 
 def test_what_is_no_text_is_told(client):
     form = {"MessageSid": "SM1"}
-    signature = RequestValidator(TOKEN).compute_signature(URL, form)
+    signature = RequestValidator(TOKEN).compute_signature(
+        "https://bell.example.com/sms/twilio", form
+    )
     answer = client.post(
         "/sms/twilio",
         urlencode(form),
@@ -174,3 +176,17 @@ def test_operators_list_texts(client, person):
     assert (other.text, other.sender, other.users) == ("hello", NUMBER, [person.pk])
     with pytest.raises(Refused):
         InboundSmsService().list(caller=Caller(name="user:1", user_id=1))
+
+
+def test_texts_come_in_at_the_vendors_address(client, person):
+    assert say(client, "STOP", path="/inbound/twilio").status_code == 200
+
+    assert InboundSms.objects.get().keyword == "stop"
+
+
+def test_no_texts_come_in_by_a_vendor_without_them(client):
+    for name in ("smtp", "generic", "nobody"):
+        answer = client.post(f"/inbound/{name}", {"Body": "STOP"})
+        assert answer.status_code == 404
+        assert b"known: twilio" in answer.content
+    assert client.get("/inbound/twilio").status_code == 405

@@ -36,6 +36,20 @@ def test_weights_share_the_messages(three_to_one):
     assert counts["ses"] / 4000 == pytest.approx(0.75, abs=0.04)
 
 
+@pytest.mark.parametrize(
+    ("channel", "key"),
+    [("sms", "twilio"), ("telegram", "telegram"), ("chat", "apprise"), ("webhook", "webhook")],
+)
+def test_weights_share_the_messages_of_other_channels(settings, channel, key):
+    read = {f"{channel}_provider": f"{key}=3,sandbox=1"}
+    settings.CARILLON = replace(settings.CARILLON, **read)
+    counts = Counter(
+        provider_for(channel, key=number, attempts=0, pinned=None) for number in range(4000)
+    )
+    assert counts[key] / 4000 == pytest.approx(0.75, abs=0.04)
+    assert set(counts) == {key, "sandbox"}
+
+
 def test_a_message_goes_the_same_way_every_time(three_to_one):
     assert all(chosen(key) == chosen(key) for key in range(100))
 

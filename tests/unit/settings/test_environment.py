@@ -218,3 +218,18 @@ def test_an_address_with_a_port_that_is_none_is_told_at_start(url):
 def test_an_address_may_have_a_port_and_a_path():
     read = read_environment({**SECRET, "CARILLON_TWILIO_BASE_URL": "https://t.example:8443/eu/"})
     assert read.twilio_base_url == "https://t.example:8443/eu"
+
+
+@pytest.mark.parametrize(
+    ("channel", "weighted"),
+    [("SMS", "twilio=3,sandbox=1"), ("EMAIL", "ses=3,smtp=1"), ("CHAT", "apprise=9,sandbox=1")],
+)
+def test_providers_of_a_channel_may_be_weighted(channel, weighted):
+    read = read_environment({**SECRET, f"CARILLON_{channel}_PROVIDER": weighted})
+
+    assert getattr(read, f"{channel.lower()}_provider") == weighted
+
+
+@pytest.mark.parametrize("wrong", ["twilio=0", "twilio=3,twilio=1", "smtp", "twilio=x", "vonate"])
+def test_a_provider_of_another_channel_or_weight_is_told(wrong):
+    assert "CARILLON_SMS_PROVIDER is" in refusal({**SECRET, "CARILLON_SMS_PROVIDER": wrong})

@@ -12,8 +12,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-import phonenumbers
-
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
@@ -37,6 +35,7 @@ from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
 _PAGE = 50
@@ -76,12 +75,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     async def validate_recipient(self, recipient: str) -> bool:
         """Whether this is a possible number in E.164 form."""
-        try:
-            number = phonenumbers.parse(recipient)
-        except phonenumbers.NumberParseException:
-            return False
-        spelling = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        return spelling == recipient and phonenumbers.is_possible_number(number)
+        return is_possible(recipient)
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
