@@ -9,7 +9,7 @@ from notifications.infra.conf import environment
 ANYBODYS_BYTES = 16_384
 _FOR_STAFF = "/admin/"
 _SIGN_IN = "/admin/login"
-_OF_VENDORS = ("/api/v1/callbacks/", "/sms/")
+_OF_VENDORS = ("/api/v1/callbacks/", "/inbound/", "/sms/")
 _VENDORS_PATHS = frozenset(each.path for each in ROUTES if each.of_vendor)
 _PUBLIC_PATHS = frozenset(each.path for each in ROUTES if each.auth is Auth.PUBLIC)
 
