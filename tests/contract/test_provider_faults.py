@@ -34,6 +34,7 @@ ADDRESSES = {
     "apprise": "json://{host}:{port}/hook",
     "fcm": "a-registration-token",
     "twilio": "+4915112345678",
+    "vonage": "+4915112345678",
     "telegram": "123456789",
     "webpush": json.dumps(
         {
@@ -97,6 +98,10 @@ def provider_at(settings, tmp_path, private_key):
             twilio_account_sid="AC" + "0" * 32,
             twilio_auth_token="secret",
             twilio_from="+15005550006",
+            vonage_base_url=base,
+            vonage_api_key="abcd1234",
+            vonage_api_secret="secret",
+            vonage_from="447700900001",
         )
         return provider_class(key)()
 
@@ -200,6 +205,7 @@ WELL = {
     "MessageID": "m-1",
     "Message": "OK",
     "sid": "SM1",
+    "message_uuid": "u-1",
     "status": "active",
     "ok": True,
     "result": {"message_id": 1},

@@ -53,6 +53,7 @@ VENDORS = (
     Vendor("fcm", _PUSH, "FCMPushProvider"),
     Vendor("webpush", _PUSH, "WebPushProvider"),
     Vendor("twilio", _SMS, "TwilioSMSProvider", "TwilioCallbacks", "TwilioInbound"),
+    Vendor("vonage", _SMS, "VonageSMSProvider", "VonageCallbacks", "VonageInbound"),
     Vendor("telegram", ("telegram",), "TelegramBotProvider"),
     Vendor("apprise", ("chat",), "AppriseChatProvider"),
     Vendor("in_app", ("in_app", "websocket"), "InboxProvider", settings=False),

@@ -16,7 +16,7 @@ from notifications.delivery.callbacks.base import (
     IncomingCall,
     check_call,
 )
-from notifications.delivery.registry import CALLBACKS, callback_reader
+from notifications.delivery.registry import CALLBACKS, INBOUND, callback_reader
 from notifications.delivery.vendors.anymail.services import SERVICES
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.receipts import Receipt, ReceiptKind
@@ -141,6 +141,7 @@ def accounts(override_environment, frozen):
             ),
             ses_topics=("t",),
             twilio_auth_token="secret",
+            vonage_signature_secret="s" * 32,
         )
 
     use()
@@ -209,13 +210,14 @@ def test_the_door_answers_every_nonsense_with_a_403(client, provider):
     assert not ProviderCallback.objects.exists()
 
 
-def test_the_door_of_texts_takes_any_nonsense(client):
+@pytest.mark.parametrize("path", ["/sms/twilio", *(f"/inbound/{key}" for key in INBOUND)])
+def test_the_door_of_texts_takes_any_nonsense(client, path):
     for body in BODIES.values():
         answer = client.post(
-            "/sms/twilio",
+            path,
             body,
             content_type="application/x-www-form-urlencoded",
-            headers={"X-Twilio-Signature": "x"},
+            headers={"X-Twilio-Signature": "x", "Authorization": "Bearer x"},
         )
         assert answer.status_code in (400, 403)
 

@@ -12,6 +12,7 @@ from notifications.testing.servers import HTTPSink, Reply
 
 SETTINGS = {
     "twilio": {"twilio_account_sid": "AC1", "twilio_auth_token": "t", "twilio_from": "+1"},
+    "vonage": {"vonage_api_key": "k", "vonage_api_secret": "1:t", "vonage_from": "+1"},
     "telegram": {"telegram_bot_token": "1:t"},
     "ses": {"ses_access_key_id": "AKID", "ses_secret_access_key": "s"},
 }

@@ -24,6 +24,7 @@ ENVIRONMENT_ALONE = {
     "fcm": {"base_url"},
     "webpush": set(),
     "twilio": {"base_url"},
+    "vonage": {"base_url"},
     "telegram": {"base_url", "bot_name", "webhook_secret"},
     "apprise": {"hosts"},
     "in_app": set(),
@@ -145,6 +146,8 @@ def test_a_mail_account_that_is_no_object_is_refused(text):
         ("fcm", {"credentials": json.dumps({"token_uri": "http://10.0.0.1/token"})}),
         ("twilio", {"account_sid": "AC1/../../x", "auth_token": "t"}),
         ("twilio", {"auth_token": ""}),
+        ("vonage", {"private_key": "/etc/ssl/key.pem", "application_id": "a"}),
+        ("vonage", {"from": "a\r\nX: y"}),
         ("telegram", {"bot_token": "1:a/../../x"}),
         ("telegram", {"bot_token": "@evil.example/1:a"}),
         ("webhook", {"secret": "whsec_"}),
@@ -169,6 +172,9 @@ def test_a_stored_text_is_what_it_says_and_nothing_else(key, given):
         ("ses", {"access_key_id": "A" * 20}),
         ("ses", {"session_token": "t"}),
         ("smtp", {"user": "me"}),
+        ("vonage", {"api_key": "abcd1234"}),
+        ("vonage", {"api_secret": "theirs"}),
+        ("vonage", {"application_id": "0b1c"}),
         ("anymail", {"backend": "sendgrid"}),
     ],
 )
@@ -212,6 +218,17 @@ def test_stored_aws_keys_take_no_session_token_from_the_environment(outer):
     accounts.use_stored({"ses": StoredAccount(1, stored)})
 
     assert account("ses").ses_session_token == ""
+
+
+def test_a_stored_vonage_account_is_not_overruled_by_the_environments_application(outer):
+    outer(vonage_application_id="theirs", vonage_private_key="theirs")
+    stored = {"api_key": "abcd1234", "api_secret": "mine"}
+    accounts.use_stored({"vonage": StoredAccount(1, stored)})
+
+    found = account("vonage")
+
+    assert (found.vonage_application_id, found.vonage_private_key) == ("", "")
+    assert found.vonage_api_secret == "mine"
 
 
 def test_an_account_of_a_class_that_is_not_anymails_is_the_environments(outer):

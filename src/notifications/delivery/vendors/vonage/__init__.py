@@ -1,0 +1,1 @@
+"""Vonage: SMS by its Messages API."""
