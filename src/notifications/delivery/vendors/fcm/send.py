@@ -23,6 +23,7 @@ from notifications.delivery.http_answers import (
     refused,
     taken,
 )
+from notifications.delivery.vendors.fcm.faults import meaning_of
 from notifications.delivery.vendors.fcm.google_tokens import (
     TokenRefused,
     TokenSource,
@@ -98,7 +99,7 @@ class FCMPushProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return faulted(fault)
         if answer.status != 200:
-            return refused(answer, now, **_meaning_of(answer))
+            return refused(answer, now, **meaning_of(answer))
         name = json_of(answer).get("name")
         if not isinstance(name, str) or not name:
             return nonsense(answer, "HTTP 200 without a message name: this was not FCM, or half")
@@ -196,34 +197,3 @@ def _text_of(value: Any) -> str:
 
 def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode("utf-8", "ignore")
-
-
-def _meaning_of(answer: Answer) -> dict[str, Any]:
-    """FCM's error map, where its words say more than the status."""
-    error = json_of(answer).get("error")
-    error = error if isinstance(error, dict) else {}
-    code = _code_of(error)
-    more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}
-    if code:
-        more["error_code"] = code.lower()
-    if _is_dead(code, str(error.get("message", "")), answer.status):
-        more["recipient_dead"] = True
-    elif answer.status == 401 or (answer.status == 403 and code != "SENDER_ID_MISMATCH"):
-        more |= {"error_code": "auth", "retry": True}
-    return more
-
-
-def _code_of(error: Mapping[str, Any]) -> str:
-    """FCM's own error code where there is one, else the RPC status."""
-    details = error.get("details")
-    for item in details if isinstance(details, list) else ():
-        if isinstance(item, dict) and "errorCode" in item:
-            return str(item["errorCode"])
-    return str(error.get("status") or "")
-
-
-def _is_dead(code: str, text: str, status: int) -> bool:
-    # A 404 that is not FCM's own (a wrong base URL, a proxy) must not kill every token there is.
-    if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
-        return True
-    return code == "INVALID_ARGUMENT" and "registration token" in text

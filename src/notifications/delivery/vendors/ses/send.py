@@ -32,6 +32,7 @@ from notifications.delivery.http_answers import (
 )
 from notifications.delivery.mail.mime import build_mail, mailbox
 from notifications.delivery.vendors.ses.aws import AwsSigner, NoCredentials
+from notifications.delivery.vendors.ses.faults import ACCOUNT, LATER, meaning_of
 from notifications.delivery.vendors.ses.settings import Settings
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra import clock
@@ -42,32 +43,6 @@ _CALL_SHARE = 0.9
 _MOST_IN_BULK = 50
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_-]")
 REFERENCE_TAG = "CarillonReference"
-
-# The account's or the setting's fault: mended by a person, so that nothing is thrown away for it.
-_ACCOUNT = frozenset(
-    {
-        "AccountSuspendedException",
-        "SendingPausedException",
-        "MailFromDomainNotVerifiedException",
-        "NotFoundException",
-        "ACCOUNT_SUSPENDED",
-        "ACCOUNT_SENDING_PAUSED",
-        "CONFIGURATION_SET_SENDING_PAUSED",
-        "CONFIGURATION_SET_NOT_FOUND",
-        "MAIL_FROM_DOMAIN_NOT_VERIFIED",
-        "INVALID_SENDING_POOL_NAME",
-    }
-)
-_LATER = frozenset(
-    {
-        "LimitExceededException",
-        "TooManyRequestsException",
-        "ACCOUNT_THROTTLED",
-        "ACCOUNT_DAILY_QUOTA_EXCEEDED",
-        "TRANSIENT_FAILURE",
-        "FAILED",
-    }
-)
 
 
 class AWSSESEmailProvider(NotificationChannelProvider):
@@ -156,7 +131,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return faulted(fault)
         if answer.status != 200:
-            return refused(answer, now, **_meaning_of(answer))
+            return refused(answer, now, **meaning_of(answer))
         name = json_of(answer).get("MessageId")
         if not isinstance(name, str) or not name:
             return nonsense(answer, "HTTP 200 without a message id: this was not SES, or half")
@@ -229,7 +204,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return [result_of(faulted(fault))] * len(messages)
         if answer.status != 200:
-            return [result_of(refused(answer, now, **_meaning_of(answer)))] * len(messages)
+            return [result_of(refused(answer, now, **meaning_of(answer)))] * len(messages)
         entries = json_of(answer).get("BulkEmailEntryResults")
         if not isinstance(entries, list) or len(entries) != len(messages):
             text = "HTTP 200 without a result for each mail: this was not SES, or half"
@@ -308,23 +283,9 @@ def _entry_result(entry: Any) -> SendResult:
         {
             "success": False,
             "error": f"SES: {status or 'no status'}",
-            "error_code": "auth" if status in _ACCOUNT else f"ses_{code}",
-            "retry": status in _ACCOUNT | _LATER,
+            "error_code": "auth" if status in ACCOUNT else f"ses_{code}",
+            "retry": status in ACCOUNT | LATER,
             "uncertain": not status,
             "provider_response": entry,
         }
     )
-
-
-def _meaning_of(answer: Answer) -> dict[str, Any]:
-    """SES's error map; the name of the exception is in a header."""
-    name = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
-    name = name or str(json_of(answer).get("__type", "")).rpartition("#")[2]
-    more: dict[str, Any] = {"error": f"HTTP {answer.status} {name}".rstrip()}
-    if name in _ACCOUNT or answer.status in (401, 403):
-        more |= {"error_code": "auth", "retry": True}
-    elif name in _LATER:
-        more |= {"retry": True}
-    elif name == "MessageRejected":
-        more |= {"error_code": "ses_message_rejected"}
-    return more

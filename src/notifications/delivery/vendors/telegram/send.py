@@ -28,6 +28,7 @@ from notifications.delivery.http_answers import (
     refused,
     taken,
 )
+from notifications.delivery.vendors.telegram.faults import meaning_of, parameters_of
 from notifications.delivery.vendors.telegram.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -37,7 +38,6 @@ _CALL_SHARE = 0.9
 _LONGEST_TEXT = 4096  # UTF-16 units, counted after the entities are parsed
 _QUIET_FROM = 4
 _CHAT = re.compile(r"-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
-_GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat was deleted", re.I)
 
 
 class TelegramBotProvider(NotificationChannelProvider):
@@ -82,7 +82,7 @@ class TelegramBotProvider(NotificationChannelProvider):
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
             answer = await self._call(recipient, message)
-            moved_to = _parameters(answer).get("migrate_to_chat_id")
+            moved_to = parameters_of(answer).get("migrate_to_chat_id")
             if answer.status == 400 and moved_to:
                 answer = await self._call(str(moved_to), message)
         except HttpFault as fault:
@@ -136,36 +136,9 @@ def _length(message: Mapping[str, Any]) -> int:
 def _outcome(answer: Answer, now: datetime) -> dict[str, Any]:
     found = json_of(answer)
     if answer.status != 200:
-        return refused(answer, now, **_meaning_of(answer, found))
+        return refused(answer, now, **meaning_of(answer, found))
     result = found.get("result")
     number = result.get("message_id") if isinstance(result, dict) else None
     if found.get("ok") is not True or not number:
         return nonsense(answer, "HTTP 200 without a message id: this was not Telegram, or half")
     return taken(str(number), answer)
-
-
-def _parameters(answer: Answer) -> Mapping[str, Any]:
-    found = json_of(answer).get("parameters")
-    return found if isinstance(found, dict) else {}
-
-
-def _meaning_of(answer: Answer, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
-    if answer.status == 401:
-        return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}
-    if found.get("ok") is not False:
-        return {}
-    text = str(found.get("description", ""))
-    more: dict[str, Any] = {}
-    if answer.status == 403:
-        more = {"error": "Telegram: forbidden", "error_code": "blocked", "recipient_dead": True}
-    elif answer.status == 400 and _GONE.search(text):
-        more = {"error": "Telegram: no such chat", "error_code": "unknown_chat"}
-        more["recipient_dead"] = True
-    elif answer.status == 404:
-        more = {"error": "Telegram knows no such bot", "error_code": "auth", "retry": True}
-    elif answer.status == 429:
-        wish = _parameters(answer).get("retry_after")
-        if isinstance(wish, int | float):
-            more = {"retry_after": float(wish)}
-    return more

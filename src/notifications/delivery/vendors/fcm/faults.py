@@ -1,0 +1,43 @@
+"""FCM's error codes, and what they mean.
+
+firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from notifications.delivery.http_answers import json_of
+from notifications.infra.http.client import Answer
+
+
+def meaning_of(answer: Answer) -> dict[str, Any]:
+    """FCM's error map, where its words say more than the status."""
+    error = json_of(answer).get("error")
+    error = error if isinstance(error, dict) else {}
+    code = _code_of(error)
+    more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}
+    if code:
+        more["error_code"] = code.lower()
+    if _is_dead(code, str(error.get("message", "")), answer.status):
+        more["recipient_dead"] = True
+    elif answer.status == 401 or (answer.status == 403 and code != "SENDER_ID_MISMATCH"):
+        more |= {"error_code": "auth", "retry": True}
+    return more
+
+
+def _code_of(error: Mapping[str, Any]) -> str:
+    """FCM's own error code where there is one, else the RPC status."""
+    details = error.get("details")
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, dict) and "errorCode" in item:
+            return str(item["errorCode"])
+    return str(error.get("status") or "")
+
+
+def _is_dead(code: str, text: str, status: int) -> bool:
+    # A 404 that is not FCM's own (a wrong base URL, a proxy) must not kill every token there is.
+    if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
+        return True
+    return code == "INVALID_ARGUMENT" and "registration token" in text

@@ -1,0 +1,51 @@
+"""SES's exceptions and the statuses of bulk entries, and what they mean.
+
+docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifications.delivery.http_answers import json_of
+from notifications.infra.http.client import Answer
+
+# The account's or the setting's fault: mended by a person, so that nothing is thrown away for it.
+ACCOUNT = frozenset(
+    {
+        "AccountSuspendedException",
+        "SendingPausedException",
+        "MailFromDomainNotVerifiedException",
+        "NotFoundException",
+        "ACCOUNT_SUSPENDED",
+        "ACCOUNT_SENDING_PAUSED",
+        "CONFIGURATION_SET_SENDING_PAUSED",
+        "CONFIGURATION_SET_NOT_FOUND",
+        "MAIL_FROM_DOMAIN_NOT_VERIFIED",
+        "INVALID_SENDING_POOL_NAME",
+    }
+)
+LATER = frozenset(
+    {
+        "LimitExceededException",
+        "TooManyRequestsException",
+        "ACCOUNT_THROTTLED",
+        "ACCOUNT_DAILY_QUOTA_EXCEEDED",
+        "TRANSIENT_FAILURE",
+        "FAILED",
+    }
+)
+
+
+def meaning_of(answer: Answer) -> dict[str, Any]:
+    """SES's error map; the name of the exception is in a header."""
+    name = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
+    name = name or str(json_of(answer).get("__type", "")).rpartition("#")[2]
+    more: dict[str, Any] = {"error": f"HTTP {answer.status} {name}".rstrip()}
+    if name in ACCOUNT or answer.status in (401, 403):
+        more |= {"error_code": "auth", "retry": True}
+    elif name in LATER:
+        more |= {"retry": True}
+    elif name == "MessageRejected":
+        more |= {"error_code": "ses_message_rejected"}
+    return more

@@ -1,0 +1,40 @@
+"""What the Bot API's errors mean: core.telegram.org/bots/api#making-requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from notifications.delivery.http_answers import json_of
+from notifications.infra.http.client import Answer
+
+_GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat was deleted", re.I)
+
+
+def parameters_of(answer: Answer) -> Mapping[str, Any]:
+    """What Telegram adds to an error: how long to wait, or the chat's new id."""
+    found = json_of(answer).get("parameters")
+    return found if isinstance(found, dict) else {}
+
+
+def meaning_of(answer: Answer, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
+    if answer.status == 401:
+        return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}
+    if found.get("ok") is not False:
+        return {}
+    text = str(found.get("description", ""))
+    more: dict[str, Any] = {}
+    if answer.status == 403:
+        more = {"error": "Telegram: forbidden", "error_code": "blocked", "recipient_dead": True}
+    elif answer.status == 400 and _GONE.search(text):
+        more = {"error": "Telegram: no such chat", "error_code": "unknown_chat"}
+        more["recipient_dead"] = True
+    elif answer.status == 404:
+        more = {"error": "Telegram knows no such bot", "error_code": "auth", "retry": True}
+    elif answer.status == 429:
+        wish = parameters_of(answer).get("retry_after")
+        if isinstance(wish, int | float):
+            more = {"retry_after": float(wish)}
+    return more
