@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from carillon.sim.baton import Baton
+from notifications.delivery import registry
 from notifications.delivery.base import Capabilities, NotificationChannelProvider
-from notifications.delivery.registry import PROVIDERS, provider_class
 from notifications.domain.channels import Channel
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 
 KEY = "smtp"
 """The provider key that the fake stands in for."""
-_PATH = "carillon.sim.network:SimMail"
 
 
 class Network:
@@ -87,5 +86,13 @@ class SimMail(NotificationChannelProvider):
 def install(network: Network) -> None:
     """Has the provider key carried by the fake, for the rest of the process."""
     SimMail.network = network
-    PROVIDERS[KEY] = _PATH
-    provider_class.cache_clear()
+    registry._BY_KEY[KEY] = _Fake(KEY, ("email",), send="SimMail")
+    registry.provider_class.cache_clear()
+
+
+class _Fake(registry.Vendor):
+    """The vendor that the fake stands in for."""
+
+    def part(self, file: str, name: str) -> str:
+        """The fake, whatever is asked for."""
+        return f"{__name__}:{name}"
