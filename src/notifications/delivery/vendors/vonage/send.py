@@ -33,7 +33,8 @@ from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
 _LONGEST_TEXT = 1000
-_SHORTEST_TTL_S, _LONGEST_TTL_S = 300, 259_200  # what the Messages API takes as `ttl`
+# Vonage tries for 72 hours at most, and advises against a few minutes.
+_SHORTEST_TTL_S, _LONGEST_TTL_S = 300, 259_200
 _LONGEST_REF = 100
 _BAD_KEY = "CARILLON_VONAGE_PRIVATE_KEY is no PEM of an RSA key"
 
