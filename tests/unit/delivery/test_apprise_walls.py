@@ -200,7 +200,7 @@ async def test_an_inner_address_is_called_once_the_operator_lists_it_too(guarded
 
 async def test_a_library_that_calls_elsewhere_meets_the_wall(guarded, inner, monkeypatch):
     """Even if a parameter were overlooked: hosts are held where connections are made."""
-    plugin = NotificationManager()._schema_map["discord"]
+    plugin = NotificationManager()["discord"]  # loads the plugins, where nothing has yet
     monkeypatch.setattr(plugin, "notify_url", f"http://127.0.0.1:{inner.port}/steal")
 
     result = await sent(DISCORD)
