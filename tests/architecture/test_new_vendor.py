@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 VENDORS = Path("notifications/delivery/vendors")
 REGISTRY = "notifications/delivery/registry.py"
 PAGE = (ROOT / "docs" / "howto" / "add_a_provider.md").read_text()
-CODE = re.findall(r"```(?:python)?\n(.*?)```", PAGE, re.DOTALL)
+CODE = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
 
 CALLBACKS = """
 from notifications.delivery.callbacks.signed import SignedCallbacks

@@ -79,7 +79,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "docs/email.md": Scenario(needs=("openssl",)),
     "docs/flow-control.md": Scenario(
-        python="from notifications.delivery.providers.sandbox.outbox import SandboxProvider\n"
+        python="from notifications.delivery.vendors.sandbox.send import SandboxProvider\n"
         "provider = SandboxProvider()\n",
     ),
     "docs/scheduling.md": Scenario(
