@@ -79,6 +79,8 @@ def test_a_call_that_vonage_signed_passes(frozen):
         {"algorithm": "HS384", "secret": SECRET * 2},
         {"payload_hash": hashlib.sha256(b"another body").hexdigest()},
         {"payload_hash": None},
+        {"payload_hash": "\u00e9"},
+        {"payload_hash": "\ud800"},
         {"iat": None},
         {"iat": 4_000_000_000},
         {"exp": 1_000_000_000},

@@ -67,8 +67,11 @@ def claims_of(authorization: str, body: bytes, secret: str, now_s: float) -> dic
         )
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    digest = hashlib.sha256(body).hexdigest()
-    hashed = hmac.compare_digest(digest, str(claims.get("payload_hash", "")).lower())
+    digest = hashlib.sha256(body).hexdigest().encode()
+    # As bytes: of texts, compare_digest takes ASCII alone.
+    hashed = hmac.compare_digest(
+        digest, str(claims.get("payload_hash", "")).lower().encode(errors="replace")
+    )
     return claims if hashed and _in_time(claims, now_s) else None
 
 
