@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +23,18 @@ class ReceiptKind(StrEnum):
     BLOCKED = "blocked"
     OPENED = "opened"
     CLICKED = "clicked"
+
+
+def refined(
+    kind: ReceiptKind | None, code: str, *, unknown: Collection[str], blocked: Collection[str]
+) -> ReceiptKind | None:
+    """A failure as its error code says it: the address is `unknown`, or its owner `blocked` us.
+    Other kinds stay as they are."""
+    if kind is not ReceiptKind.FAILED:
+        return kind
+    if code in unknown:
+        return ReceiptKind.BOUNCED
+    return ReceiptKind.BLOCKED if code in blocked else kind
 
 
 _K, _S = ReceiptKind, MessageStatus

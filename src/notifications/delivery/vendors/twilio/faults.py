@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifications.domain.receipts import ReceiptKind
+from notifications.domain.receipts import ReceiptKind, refined
 
 SAID_STOP = 21610
 
@@ -43,9 +43,4 @@ def meaning_of(status: int, code: Any) -> dict[str, Any]:
 
 def kind_of(status: str, code: str) -> ReceiptKind | None:
     """What a status and error code of Twilio's mean; None for one that it does not document."""
-    kind = _KINDS.get(status)
-    if kind is ReceiptKind.FAILED and code in _UNKNOWN_NUMBERS:
-        return ReceiptKind.BOUNCED
-    if kind is ReceiptKind.FAILED and code in _BLOCKED:
-        return ReceiptKind.BLOCKED
-    return kind
+    return refined(_KINDS.get(status), code, unknown=_UNKNOWN_NUMBERS, blocked=_BLOCKED)

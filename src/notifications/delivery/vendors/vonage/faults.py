@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.domain.receipts import ReceiptKind
+from notifications.domain.receipts import ReceiptKind, refined
 
 SAID_STOP = "1240"
 
@@ -62,9 +62,4 @@ def meaning_of(status: int, code: str) -> dict[str, Any]:
 
 def kind_of(status: str, code: str) -> ReceiptKind | None:
     """What a status and error code of Vonage's mean; None for a status it does not document."""
-    kind = _KINDS.get(status)
-    if kind is ReceiptKind.FAILED and code in _UNKNOWN_NUMBERS:
-        return ReceiptKind.BOUNCED
-    if kind is ReceiptKind.FAILED and code in _BLOCKED:
-        return ReceiptKind.BLOCKED
-    return kind
+    return refined(_KINDS.get(status), code, unknown=_UNKNOWN_NUMBERS, blocked=_BLOCKED)
