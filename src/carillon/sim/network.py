@@ -26,10 +26,6 @@ class Network:
     def __init__(self, baton: Baton, *, calm: bool, slow: bool) -> None:
         #: How often each message was really taken, by its id.
         self.taken: Counter[int] = Counter()
-        #: Of those, how often the service then said that it had not.
-        self.denied: Counter[int] = Counter()
-        #: When calls took a message (virtual s), in order.
-        self.times: list[float] = []
         self._baton = baton
         self._calm = calm
         self._slow = slow
@@ -37,7 +33,6 @@ class Network:
     def take(self, message: OutboundMessage) -> None:
         """Notes that a message has arrived."""
         self.taken[message.message_id] += 1
-        self.times.append(self._baton.now_s)
 
     async def answer(self, message: OutboundMessage) -> SendResult:
         """One message's fate, drawn from the run's seed."""

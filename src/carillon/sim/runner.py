@@ -101,7 +101,6 @@ def _database(template: str, folder: Path, world: scenario.World) -> Iterator[No
 @contextlib.contextmanager
 def installed(world: Any) -> Iterator[None]:
     """Every port on the run's baton."""
-
     baton, locks = world.baton, database.FileLocks(world.baton)
     database.use(baton)
     filelock.take, filelock.drop = locks.take, locks.drop
@@ -177,7 +176,6 @@ def _mutation(mutant: str) -> Callable[[], object]:
 
 def lay_ground() -> None:
     """The rows of every run, in one file: a copy takes no journal along."""
-
     scenario.lay_ground()
     if connection.vendor != "sqlite":
         return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from carillon.sim.baton import Baton, Killed, Process, Strand
+from carillon.sim.baton import Baton, Killed, Strand
 
 T = TypeVar("T")
 
@@ -186,8 +186,3 @@ def run_loop(baton: Baton, main: Coroutine[Any, Any, T]) -> T:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-
-
-def process_of(baton: Baton) -> Process:
-    """The process of the calling thread."""
-    return baton.current.process
