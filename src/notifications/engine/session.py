@@ -80,12 +80,7 @@ async def _renew(leases: Sequence[Lease], owner: str) -> None:
 
 async def _give_back(leases: Sequence[Lease], *, owner: str, wait_s: float) -> None:
     due_at = database_now() + timedelta(seconds=wait_s) if wait_s > 0 else None
-    left = [lease for lease in leases if lease.open_keys and not lease.lost]
-    stale = [lease for lease in leases if lease.stale and not lease.open_keys]
-    if left:
-        await _database(batches.release, left, owner, due_at)
-    if stale:
-        await _database(batches.close_stale, stale, owner)
+    await _database(batches.give_back, leases, owner, due_at)
 
 
 async def _database(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

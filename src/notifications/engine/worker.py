@@ -1,6 +1,7 @@
 """The worker: leases due batches, drives slices through the pipeline, records what became of them.
 
-One asyncio loop talks to providers; one thread talks to the database; another renews the leases.
+One asyncio loop talks to providers. One thread leases and prepares, one journals and records, one
+writes statistics, and one renews the leases; each has a database connection of its own.
 Killing it at any instruction loses nothing: see queue/takeover.py and docs/deployment-model.md.
 """
 
@@ -321,15 +322,10 @@ class Worker:
     async def _give_back(self, leases: list[Lease], hold_s: float) -> None:
         """Gives batches back. What is not taken now, whatever the reason, is renewed and tried
         again."""
-        ours = [lease for lease in leases if not lease.lost and not lease.abandoned]
-        left = [lease for lease in ours if lease.open_keys]
-        stale = [lease for lease in ours if lease.stale and not lease.open_keys]
         try:
             due_at = database_now() + timedelta(seconds=hold_s) if hold_s > 0 else None
-            if left:
-                await self.database(batches.release, left, self.owner, due_at)
-            if stale:
-                await self.database(batches.close_stale, stale, self.owner)
+            if any(lease.open_keys or lease.stale for lease in leases):
+                await self.database(batches.give_back, leases, self.owner, due_at)
         except Exception as error:
             log.warning("release.failed", error=type(error).__name__)
             self._to_release.append((leases, hold_s))

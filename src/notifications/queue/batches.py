@@ -206,6 +206,18 @@ def close_stale(leases: Sequence[Lease], owner: str) -> None:
         finish(lease for lease in leases if lease.batch_id in held.locked)
 
 
+def give_back(leases: Sequence[Lease], owner: str, due_at: datetime | None = None) -> None:
+    """Releases what is still open of an owner's batches, and closes what others have settled. A
+    lease that was lost, or left to its takeover, is not ours to give."""
+    ours = [held for held in leases if not (held.lost or held.abandoned)]
+    left = [held for held in ours if held.open_keys]
+    stale = [held for held in ours if held.stale and not held.open_keys]
+    if left:
+        release(left, owner, due_at)
+    if stale:
+        close_stale(stale, owner)
+
+
 def is_due(lane: str, *, now: datetime) -> bool:
     """Whether some batch of a lane is due and in nobody's hands."""
     return _free(lane).filter(due_at__lte=now).exists()
