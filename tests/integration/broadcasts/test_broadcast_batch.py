@@ -264,7 +264,7 @@ class TestHandingOver:
         def nap(_seconds: float) -> None:
             taken.append(DeliveryBatch.objects.update(owner=None))
 
-        monkeypatch.setattr(broadcast_batches.time, "sleep", nap)
+        monkeypatch.setattr(broadcast_batches.ports, "sleep", nap)
         hand_over = broadcast_batches.hand_over
 
         def hold_first(broadcast_id: int) -> None:

@@ -7,7 +7,6 @@ died, and after 10 and 60 seconds when it raised. What failed three times is set
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +19,7 @@ from django.db.models import Expression, QuerySet
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.database.time import database_time
 from notifications.infra.process import identity as processes
 from notifications.infra.process import wakeups
@@ -105,7 +104,7 @@ class QueuedResult:
         while not self.ready():
             if timeout is not None and clock.monotonic() - began >= timeout:
                 raise TimeoutError(f"the task {self.id} has not ended yet")
-            time.sleep(_POLL_S)
+            ports.sleep(_POLL_S)
         answer = self.result
         if propagate and isinstance(answer, TaskFailed):
             raise answer

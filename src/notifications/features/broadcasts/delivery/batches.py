@@ -7,7 +7,6 @@ and a worker or another caller beside it may do any part of the work.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +32,7 @@ from notifications.features.broadcasts.delivery.launch import (
 )
 from notifications.features.broadcasts.delivery.retry import requeue_part, retry
 from notifications.features.broadcasts.delivery.upkeep import settle
-from notifications.infra import clock
+from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.process.identity import own_name
 from notifications.models import (
@@ -242,7 +241,7 @@ def hand_over(broadcast_id: int) -> None:
         )
         if not held.exists() or clock.monotonic() >= give_up_at:
             return
-        time.sleep(_PAUSE_S)
+        ports.sleep(_PAUSE_S)
 
 
 def count_up(broadcast_id: int, *, now: datetime) -> None:
@@ -251,7 +250,7 @@ def count_up(broadcast_id: int, *, now: datetime) -> None:
     news = BroadcastNews.objects.filter(broadcast_id=broadcast_id)
     while news.exists() and clock.monotonic() < give_up_at:
         if broadcast_id not in fold_news(now=now):
-            time.sleep(_PAUSE_S)  # another process counts at this moment
+            ports.sleep(_PAUSE_S)  # another process counts at this moment
     settle(find_broadcast(broadcast_id), now=now)
 
 
