@@ -14,8 +14,8 @@ from celery import shared_task
 from notifications.delivery.retry import listed_policy
 from notifications.features.broadcasts.delivery import batches as broadcast_batches
 from notifications.features.broadcasts.documented import (
-    Answer,
     BroadcastService,
+    ResponseDict,
     documented_errors,
     group_of_role,
     send_answer,
@@ -45,7 +45,7 @@ class BroadcastBatchProcessor:
     @classmethod
     def create_broadcast_recipients_batch(
         cls, broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = None
-    ) -> Answer:
+    ) -> ResponseDict:
         """Writes recipients down, BATCH_SIZE at a time: {success, created_count, total_count,
         batches_processed, errors}. Those who are there already are passed over.
 
@@ -62,7 +62,7 @@ class BroadcastBatchProcessor:
         target_group: str,
         target_filter: dict[str, Any] | None = None,
         batch_size: int | None = None,
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to an audience, SEND_BATCH_SIZE at a time, and waits for the hand-over: {success,
         broadcast_id, total_recipients, sent_count, failed_count, batches_processed, errors}.
 
@@ -86,14 +86,14 @@ class BroadcastBatchProcessor:
     @classmethod
     def send_to_role_batch(
         cls, broadcast_id: int, role: str, batch_size: int | None = None
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to everyone of a role: student, teacher, tutor or parent."""
         return cls.send_to_group_batch(broadcast_id, group_of_role(role), None, batch_size)
 
     @classmethod
     def send_to_custom_list_batch(
         cls, broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = None
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to these users; ids of nobody are reported in errors."""
         target = {"user_ids": list(user_ids)}
         return cls.send_to_group_batch(broadcast_id, "custom", target, batch_size)
@@ -101,7 +101,7 @@ class BroadcastBatchProcessor:
     @classmethod
     def retry_failed_batch(
         cls, broadcast_id: int, max_retries: int | None = None, batch_size: int | None = None
-    ) -> Answer:
+    ) -> ResponseDict:
         """Tries failed recipients again, each at most `max_retries` times in all, and waits for the
         hand-over: what `send_to_group_batch` answers, and retried_count.
 
@@ -125,7 +125,7 @@ class BroadcastBatchProcessor:
         }
 
     @classmethod
-    def get_batch_status(cls, broadcast_id: int) -> Answer:
+    def get_batch_status(cls, broadcast_id: int) -> ResponseDict:
         """Where a broadcast is.
 
         Raises:
@@ -140,7 +140,7 @@ def process_broadcast_batch_async(
     target_group: str,
     target_filter: dict[str, Any] | None = None,
     **_future: Any,
-) -> Answer:
+) -> ResponseDict:
     """Sends a broadcast to an audience, batch by batch; answers as `send_to_group_batch`."""
     return BroadcastBatchProcessor.send_to_group_batch(broadcast_id, target_group, target_filter)
 
@@ -148,6 +148,6 @@ def process_broadcast_batch_async(
 @shared_task(name="notifications.broadcast_batch.retry_failed_broadcasts_async")
 def retry_failed_broadcasts_async(
     broadcast_id: int, max_retries: int = BroadcastBatchProcessor.MAX_RETRIES, **_future: Any
-) -> Answer:
+) -> ResponseDict:
     """Tries a broadcast's failed recipients again; answers as `retry_failed_batch`."""
     return BroadcastBatchProcessor.retry_failed_batch(broadcast_id, max_retries)

@@ -30,7 +30,7 @@ from notifications.api import broadcast_recipients, broadcasts
 from notifications.api.auth import caller_of
 from notifications.api.bodies import check_texts, read_query
 from notifications.api.errors import problem_response
-from notifications.api.response import CSV_TYPE, FileAnswer
+from notifications.api.response import CSV_TYPE, FileResponse
 from notifications.api.route import ApiRequest, Download, Handler, Query
 from notifications.domain.errors import CarillonError
 from notifications.features.broadcasts.documented import BATCH_SIZE, BroadcastService
@@ -81,7 +81,7 @@ class BroadcastViewSet(ViewSet):
     def recipients_file(self, request: Request, pk: str) -> Any:
         call = _call(request, pk, query=broadcast_recipients.STATES_QUERY)
         found = broadcast_recipients.recipients_file(call)
-        return FileAnswer(found.parts, name=found.name, media=CSV_TYPE)
+        return FileResponse(found.parts, name=found.name, media=CSV_TYPE)
 
     @action(detail=True, methods=["post"], url_path="recipients/retry")
     def retry_chosen(self, request: Request, pk: str) -> Response:

@@ -18,7 +18,7 @@ from notifications.features.access.authentication import caller_of_user
 from notifications.features.broadcasts.body import read_new
 from notifications.features.broadcasts.queries import broadcast_answer, detail, recipient_answer
 from notifications.features.broadcasts.service import BroadcastDesk
-from notifications.features.scheduling.schemas import CancelScheduledAnswer, ScheduledAnswer
+from notifications.features.scheduling.schemas import CancelScheduledResponse, ScheduledResponse
 from notifications.features.scheduling.service import ScheduleService, status_answer
 from notifications.infra import clock
 from notifications.intake.schedule import parse_schedule
@@ -96,21 +96,21 @@ class ScheduleNotificationSerializer(serializers.BaseSerializer[Any]):
         with_faults(lambda: parse_schedule(data, now=clock.now()))
         return dict(data)
 
-    def create(self, validated_data: Shown) -> ScheduledAnswer:
+    def create(self, validated_data: Shown) -> ScheduledResponse:
         caller = caller_of_user(validated_data.pop("user"))
-        made: ScheduledAnswer = with_faults(
+        made: ScheduledResponse = with_faults(
             lambda: ScheduleService().schedule(body=validated_data, caller=caller)
         )
         return made
 
-    def to_representation(self, instance: ScheduledAnswer) -> Shown:
+    def to_representation(self, instance: ScheduledResponse) -> Shown:
         return _shown(instance)
 
 
-class ScheduleNotificationResponseSerializer(serializers.BaseSerializer[ScheduledAnswer]):
+class ScheduleNotificationResponseSerializer(serializers.BaseSerializer[ScheduledResponse]):
     """What scheduling answers: notification_ids, count, scheduled_at."""
 
-    def to_representation(self, instance: ScheduledAnswer) -> Shown:
+    def to_representation(self, instance: ScheduledResponse) -> Shown:
         return _shown(instance)
 
 
@@ -121,10 +121,10 @@ class NotificationScheduleStatusSerializer(serializers.BaseSerializer[Notificati
         return _shown(status_answer(instance))
 
 
-class CancelScheduledNotificationSerializer(serializers.BaseSerializer[CancelScheduledAnswer]):
+class CancelScheduledNotificationSerializer(serializers.BaseSerializer[CancelScheduledResponse]):
     """What taking a scheduled notification back answers."""
 
-    def to_representation(self, instance: CancelScheduledAnswer) -> Shown:
+    def to_representation(self, instance: CancelScheduledResponse) -> Shown:
         return _shown(instance)
 
 

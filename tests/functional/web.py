@@ -20,7 +20,7 @@ SCOPES = "notifications:send,notifications:read,notifications:address,broadcasts
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: Message
     body: bytes
@@ -40,10 +40,10 @@ class Web:
     pid: int
     token: str = ""
 
-    def get(self, path: str, timeout: float = 30) -> Answer:
+    def get(self, path: str, timeout: float = 30) -> Response:
         return self.ask("GET", path, None, timeout)
 
-    def send(self, key: str = "", timeout: float = 30) -> Answer:
+    def send(self, key: str = "", timeout: float = 30) -> Response:
         body = {
             "user_id": 1,
             "template_path": "user.payment.success",
@@ -52,7 +52,9 @@ class Web:
         }
         return self.ask("POST", SEND, body, timeout, key)
 
-    def ask(self, method: str, path: str, body: Any, timeout: float = 30, key: str = "") -> Answer:
+    def ask(
+        self, method: str, path: str, body: Any, timeout: float = 30, key: str = ""
+    ) -> Response:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
         if key:
             headers["Idempotency-Key"] = key
@@ -70,7 +72,7 @@ class Web:
                 read = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             read = error.code, error.headers, error.read()
-        return Answer(*read, (time.monotonic() - began) / pace())
+        return Response(*read, (time.monotonic() - began) / pace())
 
 
 @contextlib.contextmanager

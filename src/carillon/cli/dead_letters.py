@@ -13,7 +13,7 @@ from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
-    from notifications.features.dead_letters.service import LetterFilter, ManyAnswer
+    from notifications.features.dead_letters.service import LetterFilter, ManyResponse
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 500
@@ -87,7 +87,7 @@ def _filter_of(*, channel: str, provider: str, code: str, template: str) -> Lett
     return LetterFilter(channel=channel, provider=provider, code=code, template_path=template)
 
 
-def _all_of(work: Callable[[], ManyAnswer], total: int, label: str) -> int:
+def _all_of(work: Callable[[], ManyResponse], total: int, label: str) -> int:
     """Repeats a call until nothing is left, with a progress bar; returns how many were done."""
     done = 0
     with click.progressbar(length=total, label=label, file=sys.stderr) as bar:

@@ -14,7 +14,7 @@ from carillon.cli import setup_django
 from carillon.cli.doctor_settings import Finding, settings
 
 if TYPE_CHECKING:
-    from notifications.features.operations.health import CheckAnswer
+    from notifications.features.operations.health import CheckResponse
 
 
 _MENDS = {
@@ -47,7 +47,7 @@ def _health() -> Iterator[Finding]:
         yield Finding(name.replace("_", " "), not check.reason, words, mend)
 
 
-def _said(check: CheckAnswer) -> str:
+def _said(check: CheckResponse) -> str:
     if check.lanes is not None:
         queued = sum(lane.queued for lane in check.lanes.values())
         overdue = sum(lane.overdue for lane in check.lanes.values())

@@ -11,7 +11,7 @@ from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
-    from notifications.features.templates.schemas import TemplateAnswer
+    from notifications.features.templates.schemas import TemplateResponse
 
 PAGE = 200
 as_json = click.option(
@@ -72,7 +72,7 @@ def usage(path: str, days: int, as_json: bool) -> None:
         click.echo("nothing was rendered")
 
 
-def _templates(path: str) -> Iterator[TemplateAnswer]:
+def _templates(path: str) -> Iterator[TemplateResponse]:
     from notifications.features.templates.service import TemplateService
 
     after = 0

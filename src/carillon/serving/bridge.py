@@ -36,7 +36,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 THREADS = 4  # more only wait for one another: a request is Python, and Python runs one at a time
 WAITING = 128
@@ -86,11 +86,11 @@ class Streamed:
     close: Callable[[], object]
 
 
-Refuse = Callable[[Scope, bool], Answer]
+Refuse = Callable[[Scope, bool], Response]
 """What is said to a request that was not answered: the scope, and whether it had begun."""
 
 
-def refuse_plainly(_scope: Scope, _begun: bool) -> Answer:
+def refuse_plainly(_scope: Scope, _begun: bool) -> Response:
     """503 without words."""
     return 503, [(b"content-length", b"0"), (b"retry-after", b"1")], b""
 
@@ -210,7 +210,7 @@ class Bridge:
             return self._static
         return self._metrics if place == METRICS_PATH else self._requests
 
-    def _call(self, environ: dict[str, Any]) -> Answer | Streamed:
+    def _call(self, environ: dict[str, Any]) -> Response | Streamed:
         """Runs one request in this thread: to its end, unless its answer is to be streamed."""
         started: list[tuple[str, list[tuple[str, str]]]] = []
 

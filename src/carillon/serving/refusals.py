@@ -9,11 +9,11 @@ import msgspec
 import structlog
 from django.http import HttpResponse
 
-from carillon.serving.bridge import HEALTH_PATHS, Answer, Scope, encode_headers
+from carillon.serving.bridge import HEALTH_PATHS, Response, Scope, encode_headers
 from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.security_log import LINK_PATH
 from notifications.api.errors import Overloaded, Unavailable
-from notifications.api.response import JsonAnswer
+from notifications.api.response import JsonResponse
 from notifications.features.operations.health import unanswered
 from notifications.infra import clock
 from notifications.web.errors import answer_of
@@ -21,7 +21,7 @@ from notifications.web.errors import answer_of
 log = structlog.get_logger("carillon.web")
 
 
-def refuse(scope: Scope, begun: bool) -> Answer:
+def refuse(scope: Scope, begun: bool) -> Response:
     """503 in the form of the path: a problem, a page, or the answer of a health check."""
     path = scope["path"]
     given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"")
@@ -45,5 +45,5 @@ def refuse(scope: Scope, begun: bool) -> Answer:
 
 def _response(path: str, begun: bool) -> HttpResponse:
     if path.rstrip("/") in HEALTH_PATHS:
-        return JsonAnswer(msgspec.json.encode(unanswered(now=clock.now())), 503)
+        return JsonResponse(msgspec.json.encode(unanswered(now=clock.now())), 503)
     return answer_of(Unavailable() if begun else Overloaded(), path)

@@ -12,9 +12,9 @@ from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import TokenPair, log_in, refresh_tokens
 from notifications.features.access.service import (
     WRITE_SCOPE,
-    ApiKeyAnswer,
+    ApiKeyResponse,
     ApiKeyService,
-    IssuedKeyAnswer,
+    IssuedKeyResponse,
 )
 from notifications.infra.http.client_address import address_of
 
@@ -32,7 +32,7 @@ class RefreshBody(msgspec.Struct, kw_only=True):
     refresh: Annotated[str, msgspec.Meta(max_length=8192)]
 
 
-class TokenAnswer(msgspec.Struct, kw_only=True):
+class TokenResponse(msgspec.Struct, kw_only=True):
     """access opens the API for expires_in seconds; refresh gets the next pair."""
 
     access: str
@@ -51,12 +51,12 @@ class ApiKeyBody(msgspec.Struct, kw_only=True):
 class ApiKeyList(msgspec.Struct, kw_only=True):
     """A page of API keys, the oldest first."""
 
-    results: list[ApiKeyAnswer]
+    results: list[ApiKeyResponse]
     next: str | None = None
     previous: str | None = None
 
 
-def token(request: ApiRequest) -> TokenAnswer:
+def token(request: ApiRequest) -> TokenResponse:
     body = check_body(request.body, LoginBody)
     return _answer(
         log_in(
@@ -68,7 +68,7 @@ def token(request: ApiRequest) -> TokenAnswer:
     )
 
 
-def refresh(request: ApiRequest) -> TokenAnswer:
+def refresh(request: ApiRequest) -> TokenResponse:
     body = check_body(request.body, RefreshBody)
     return _answer(refresh_tokens(body.refresh, now=request.now))
 
@@ -80,14 +80,14 @@ def api_keys(request: ApiRequest) -> ApiKeyList:
     return ApiKeyList(results=found[: page.limit], next=following, previous=previous)
 
 
-def issue(request: ApiRequest) -> IssuedKeyAnswer:
+def issue(request: ApiRequest) -> IssuedKeyResponse:
     body = check_body(request.body, ApiKeyBody)
     return ApiKeyService().issue(
         name=body.name, scopes=body.scopes, kind=body.kind, caller=request.caller
     )
 
 
-def rotate(request: ApiRequest) -> IssuedKeyAnswer:
+def rotate(request: ApiRequest) -> IssuedKeyResponse:
     return ApiKeyService().rotate(identifier=request.params["id"], caller=request.caller)
 
 
@@ -96,8 +96,8 @@ def revoke(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def _answer(pair: TokenPair) -> TokenAnswer:
-    return TokenAnswer(access=pair.access, refresh=pair.refresh, expires_in=pair.expires_in)
+def _answer(pair: TokenPair) -> TokenResponse:
+    return TokenResponse(access=pair.access, refresh=pair.refresh, expires_in=pair.expires_in)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -109,7 +109,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Exchange a name and password for a JWT.",
         auth=Auth.PUBLIC,
         body=LoginBody,
-        answers={200: TokenAnswer},
+        responses={200: TokenResponse},
         errors=(401, 429),
     ),
     Route(
@@ -120,7 +120,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Exchange a refresh token for a new pair.",
         auth=Auth.PUBLIC,
         body=RefreshBody,
-        answers={200: TokenAnswer},
+        responses={200: TokenResponse},
         errors=(401,),
     ),
     Route(
@@ -131,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
         summary="API keys, without their texts.",
         scope=WRITE_SCOPE,
         query=PAGE_QUERY,
-        answers={200: ApiKeyList},
+        responses={200: ApiKeyList},
     ),
     Route(
         name="issue_api_key",
@@ -141,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make an API key; its text is shown this once.",
         scope=WRITE_SCOPE,
         body=ApiKeyBody,
-        answers={201: IssuedKeyAnswer},
+        responses={201: IssuedKeyResponse},
         idempotent=True,
         secrets=("key",),
     ),
@@ -152,7 +152,7 @@ ROUTES: tuple[Route, ...] = (
         handler=rotate,
         summary="Give a key a new text; the old one ends at once.",
         scope=WRITE_SCOPE,
-        answers={200: IssuedKeyAnswer},
+        responses={200: IssuedKeyResponse},
         errors=(404, 409),
         idempotent=True,
         secrets=("key",),
@@ -164,7 +164,7 @@ ROUTES: tuple[Route, ...] = (
         handler=revoke,
         summary="End a key at once and for good.",
         scope=WRITE_SCOPE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
 )

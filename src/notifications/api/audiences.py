@@ -7,22 +7,22 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Route
 from notifications.features.audiences.schemas import (
     AudienceBody,
-    AudienceCountAnswer,
-    AudiencePreviewAnswer,
-    SegmentAnswer,
+    AudienceCountResponse,
+    AudiencePreviewResponse,
     SegmentBody,
     SegmentList,
+    SegmentResponse,
 )
 from notifications.features.audiences.segments import WRITE, SegmentService
 from notifications.features.audiences.service import READ, AudienceService
 
 
-def count(request: ApiRequest) -> AudienceCountAnswer:
+def count(request: ApiRequest) -> AudienceCountResponse:
     body = check_body(request.body, AudienceBody)
     return AudienceService().count(audience=body.audience, caller=request.caller, now=request.now)
 
 
-def preview(request: ApiRequest) -> AudiencePreviewAnswer:
+def preview(request: ApiRequest) -> AudiencePreviewResponse:
     body, page = check_body(request.body, AudienceBody), page_of(request)
     found = AudienceService().preview(
         audience=body.audience,
@@ -32,7 +32,7 @@ def preview(request: ApiRequest) -> AudiencePreviewAnswer:
         limit=page.fetch,
     )
     following, previous = links(request, page, [person.id for person in found])
-    return AudiencePreviewAnswer(results=found[: page.limit], next=following, previous=previous)
+    return AudiencePreviewResponse(results=found[: page.limit], next=following, previous=previous)
 
 
 def segments(request: ApiRequest) -> SegmentList:
@@ -42,11 +42,11 @@ def segments(request: ApiRequest) -> SegmentList:
     return SegmentList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def segment(request: ApiRequest) -> SegmentAnswer:
+def segment(request: ApiRequest) -> SegmentResponse:
     return SegmentService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def create(request: ApiRequest) -> SegmentAnswer:
+def create(request: ApiRequest) -> SegmentResponse:
     body = check_body(request.body, SegmentBody)
     return SegmentService().create(
         name=body.name,
@@ -56,7 +56,7 @@ def create(request: ApiRequest) -> SegmentAnswer:
     )
 
 
-def update(request: ApiRequest) -> SegmentAnswer:
+def update(request: ApiRequest) -> SegmentResponse:
     body = check_body(request.body, SegmentBody)
     return SegmentService().update(
         identifier=request.params["id"],
@@ -81,7 +81,7 @@ ROUTES: tuple[Route, ...] = (
         summary="How many people an audience holds, and which of its listed people do not exist.",
         scope=READ,
         body=AudienceBody,
-        answers={200: AudienceCountAnswer},
+        responses={200: AudienceCountResponse},
     ),
     Route(
         name="preview_audience",
@@ -92,7 +92,7 @@ ROUTES: tuple[Route, ...] = (
         scope=READ,
         body=AudienceBody,
         query=PAGE_QUERY,
-        answers={200: AudiencePreviewAnswer},
+        responses={200: AudiencePreviewResponse},
     ),
     Route(
         name="list_segments",
@@ -102,7 +102,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Saved segments, the oldest first.",
         scope=READ,
         query=PAGE_QUERY,
-        answers={200: SegmentList},
+        responses={200: SegmentList},
     ),
     Route(
         name="create_segment",
@@ -112,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Save criteria under a name.",
         scope=WRITE,
         body=SegmentBody,
-        answers={201: SegmentAnswer},
+        responses={201: SegmentResponse},
         errors=(409,),
         idempotent=True,
     ),
@@ -123,7 +123,7 @@ ROUTES: tuple[Route, ...] = (
         handler=segment,
         summary="A saved segment.",
         scope=READ,
-        answers={200: SegmentAnswer},
+        responses={200: SegmentResponse},
         errors=(404,),
     ),
     Route(
@@ -134,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Replace a segment; whoever uses it from now on means the new criteria.",
         scope=WRITE,
         body=SegmentBody,
-        answers={200: SegmentAnswer},
+        responses={200: SegmentResponse},
         errors=(404, 409),
     ),
     Route(
@@ -144,7 +144,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Remove a segment; an audience that names it is an error from then on.",
         scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
 )

@@ -12,7 +12,7 @@ from notifications.features.broadcasts.queries import recipient_page
 from notifications.features.broadcasts.schemas import (
     BroadcastRecipientList,
     BroadcastRetryBody,
-    BroadcastRetryChosenAnswer,
+    BroadcastRetryChosenResponse,
 )
 from notifications.features.broadcasts.service import SCOPE, BroadcastDesk
 
@@ -34,7 +34,7 @@ def recipients_file(request: ApiRequest) -> Download:
     return Download(name=f"broadcast-{found.pk}-recipients.csv", parts=parts)
 
 
-def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenAnswer:
+def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenResponse:
     body = check_body(request.body, BroadcastRetryBody)
     return BroadcastDesk().retry_chosen(
         request.params["id"], people=body.user_ids, caller=request.caller, now=request.now
@@ -50,7 +50,7 @@ ROUTES: tuple[Route, ...] = (
         summary="The recipients, and what became of each.",
         scope=SCOPE,
         query=RECIPIENTS_QUERY,
-        answers={200: BroadcastRecipientList},
+        responses={200: BroadcastRecipientList},
         errors=(404,),
     ),
     Route(
@@ -61,7 +61,7 @@ ROUTES: tuple[Route, ...] = (
         summary="All recipients, or those of one state, as a CSV file.",
         scope=SCOPE,
         query=STATES_QUERY,
-        answers={200: None},
+        responses={200: None},
         errors=(404,),
         media=CSV_TYPE,
     ),
@@ -73,7 +73,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Try chosen failed recipients again, 1,000 a call at most.",
         scope=SCOPE,
         body=BroadcastRetryBody,
-        answers={200: BroadcastRetryChosenAnswer},
+        responses={200: BroadcastRetryChosenResponse},
         errors=(400, 404),
         idempotent=True,
     ),

@@ -16,16 +16,16 @@ from notifications.features.broadcasts.copy import duplicate as copy_broadcast
 from notifications.features.broadcasts.queries import PAGE_SIZE, list_page
 from notifications.features.broadcasts.schemas import (
     BroadcastBody,
-    BroadcastCancelAnswer,
+    BroadcastCancelResponse,
     BroadcastChangeBody,
-    BroadcastDetailAnswer,
+    BroadcastDetailResponse,
     BroadcastDone,
     BroadcastList,
-    BroadcastProgressAnswer,
+    BroadcastProgressResponse,
     BroadcastRejectBody,
-    BroadcastRetryAnswer,
-    BroadcastTestAnswer,
-    DryRunAnswer,
+    BroadcastRetryResponse,
+    BroadcastTestResponse,
+    DryRunResponse,
 )
 from notifications.features.broadcasts.service import SCOPE, BroadcastDesk, check_scope
 from notifications.features.broadcasts.trial import send_to_oneself
@@ -87,7 +87,7 @@ def create(request: ApiRequest) -> BroadcastDone:
     return BroadcastDesk().create(body=request.body, caller=request.caller, now=request.now)
 
 
-def broadcast(request: ApiRequest) -> BroadcastDetailAnswer:
+def broadcast(request: ApiRequest) -> BroadcastDetailResponse:
     return BroadcastDesk().detail(request.params["id"], caller=request.caller)
 
 
@@ -102,15 +102,15 @@ def delete(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def progress(request: ApiRequest) -> BroadcastProgressAnswer:
+def progress(request: ApiRequest) -> BroadcastProgressResponse:
     return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
 
 
-def dry_run(request: ApiRequest) -> DryRunAnswer:
+def dry_run(request: ApiRequest) -> DryRunResponse:
     return BroadcastDesk().dry_run(request.params["id"], caller=request.caller, now=request.now)
 
 
-def dry_run_of_body(request: ApiRequest) -> DryRunAnswer:
+def dry_run_of_body(request: ApiRequest) -> DryRunResponse:
     return BroadcastDesk().dry_run_of_body(
         body=request.body, caller=request.caller, now=request.now
     )
@@ -120,11 +120,11 @@ def send(request: ApiRequest) -> BroadcastDone:
     return BroadcastDesk().send(request.params["id"], caller=request.caller, now=request.now)
 
 
-def cancel(request: ApiRequest) -> BroadcastCancelAnswer:
+def cancel(request: ApiRequest) -> BroadcastCancelResponse:
     return BroadcastDesk().cancel(request.params["id"], caller=request.caller, now=request.now)
 
 
-def retry(request: ApiRequest) -> BroadcastRetryAnswer:
+def retry(request: ApiRequest) -> BroadcastRetryResponse:
     return BroadcastDesk().retry(request.params["id"], caller=request.caller, now=request.now)
 
 
@@ -132,7 +132,7 @@ def duplicate(request: ApiRequest) -> BroadcastDone:
     return copy_broadcast(request.params["id"], caller=request.caller, now=request.now)
 
 
-def send_test(request: ApiRequest) -> BroadcastTestAnswer:
+def send_test(request: ApiRequest) -> BroadcastTestResponse:
     count_send(kind="send", caller=request.caller, now=request.now)
     return send_to_oneself(request.params["id"], caller=request.caller, now=request.now)
 
@@ -187,7 +187,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Broadcasts, the newest first.",
         scope=SCOPE,
         query=LIST_QUERY,
-        answers={200: BroadcastList},
+        responses={200: BroadcastList},
         errors=(404,),
     ),
     Route(
@@ -198,7 +198,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a broadcast: a draft, scheduled, or sent at once.",
         scope=SCOPE,
         body=BroadcastBody,
-        answers={201: BroadcastDone},
+        responses={201: BroadcastDone},
         errors=(403,),
         idempotent=True,
     ),
@@ -210,7 +210,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Try a broadcast that nobody saved: whom it would reach, when, at what cost.",
         scope=SCOPE,
         body=BroadcastBody,
-        answers={200: DryRunAnswer},
+        responses={200: DryRunResponse},
     ),
     Route(
         name="get_broadcast",
@@ -219,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
         handler=broadcast,
         summary="One broadcast with its first recipients.",
         scope=SCOPE,
-        answers={200: BroadcastDetailAnswer},
+        responses={200: BroadcastDetailResponse},
         errors=(404,),
     ),
     Route(
@@ -230,7 +230,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Change a broadcast while it is a draft or scheduled.",
         scope=SCOPE,
         body=BroadcastChangeBody,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 404),
     ),
     Route(
@@ -240,7 +240,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Remove a broadcast while it is a draft or scheduled.",
         scope=SCOPE,
-        answers={204: None},
+        responses={204: None},
         errors=(400, 404),
     ),
     Route(
@@ -250,7 +250,7 @@ ROUTES: tuple[Route, ...] = (
         handler=dry_run,
         summary="Try a broadcast that was not launched yet; nothing is written.",
         scope=SCOPE,
-        answers={200: DryRunAnswer},
+        responses={200: DryRunResponse},
         errors=(400, 404),
     ),
     Route(
@@ -260,7 +260,7 @@ ROUTES: tuple[Route, ...] = (
         handler=send,
         summary="Launch a draft or scheduled broadcast now.",
         scope=SCOPE,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 404),
         idempotent=True,
     ),
@@ -271,7 +271,7 @@ ROUTES: tuple[Route, ...] = (
         handler=progress,
         summary="How far a broadcast has come.",
         scope=SCOPE,
-        answers={200: BroadcastProgressAnswer},
+        responses={200: BroadcastProgressResponse},
         errors=(404,),
     ),
     Route(
@@ -281,7 +281,7 @@ ROUTES: tuple[Route, ...] = (
         handler=send_test,
         summary="Send a broadcast's text to oneself alone; it counts in no broadcast.",
         scope=SCOPE,
-        answers={200: BroadcastTestAnswer},
+        responses={200: BroadcastTestResponse},
         errors=(400, 403, 404, 429),
         idempotent=True,
     ),
@@ -292,7 +292,7 @@ ROUTES: tuple[Route, ...] = (
         handler=duplicate,
         summary="Make a draft of the same content for the same audience.",
         scope=SCOPE,
-        answers={201: BroadcastDone},
+        responses={201: BroadcastDone},
         errors=(400, 403, 404),
         idempotent=True,
     ),
@@ -303,7 +303,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel,
         summary="Stop what was not handed over yet.",
         scope=SCOPE,
-        answers={200: BroadcastCancelAnswer},
+        responses={200: BroadcastCancelResponse},
         errors=(400, 404),
         idempotent=True,
     ),
@@ -314,7 +314,7 @@ ROUTES: tuple[Route, ...] = (
         handler=retry,
         summary="Try every failed recipient again.",
         scope=SCOPE,
-        answers={200: BroadcastRetryAnswer},
+        responses={200: BroadcastRetryResponse},
         errors=(400, 404),
         idempotent=True,
     ),
@@ -325,7 +325,7 @@ ROUTES: tuple[Route, ...] = (
         handler=pause,
         summary="Hold a broadcast that is being sent.",
         scope=SCOPE,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 404),
         idempotent=True,
     ),
@@ -336,7 +336,7 @@ ROUTES: tuple[Route, ...] = (
         handler=resume,
         summary="Go on with a paused broadcast.",
         scope=SCOPE,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 404),
         idempotent=True,
     ),
@@ -347,7 +347,7 @@ ROUTES: tuple[Route, ...] = (
         handler=approve,
         summary="Let a broadcast go that awaits approval; its author may not.",
         scope=SCOPE,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 403, 404),
         idempotent=True,
     ),
@@ -359,7 +359,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send a broadcast that awaits approval back to its author.",
         scope=SCOPE,
         body=BroadcastRejectBody,
-        answers={200: BroadcastDone},
+        responses={200: BroadcastDone},
         errors=(400, 403, 404),
         idempotent=True,
     ),

@@ -6,11 +6,11 @@ import msgspec
 
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Query, Route
-from notifications.features.receipts.inbound_sms import InboundSmsAnswer, InboundSmsService
+from notifications.features.receipts.inbound_sms import InboundSmsResponse, InboundSmsService
 from notifications.features.receipts.service import (
-    CallbackAnswer,
+    CallbackResponse,
     CallbackService,
-    StoredCallbackAnswer,
+    StoredCallbackResponse,
 )
 from notifications.infra.conf import environment
 
@@ -18,12 +18,12 @@ from notifications.infra.conf import environment
 class CallbackList(msgspec.Struct, kw_only=True):
     """Stored callbacks by key, the oldest first."""
 
-    results: list[StoredCallbackAnswer]
+    results: list[StoredCallbackResponse]
     next: str | None = None
     previous: str | None = None
 
 
-def take(request: ApiRequest) -> CallbackAnswer:
+def take(request: ApiRequest) -> CallbackResponse:
     http = request.http
     return CallbackService().take(
         provider=request.params["provider"],
@@ -53,7 +53,7 @@ def stored(request: ApiRequest) -> CallbackList:
 class InboundSmsList(msgspec.Struct, kw_only=True):
     """A page of texts, the oldest first."""
 
-    results: list[InboundSmsAnswer]
+    results: list[InboundSmsResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -80,7 +80,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a vendor reports of messages; checked by the vendor's signature.",
         auth=Auth.PUBLIC,
         of_vendor=True,
-        answers={200: CallbackAnswer},
+        responses={200: CallbackResponse},
         errors=(403, 404),
     ),
     Route(
@@ -95,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="state", about="Only this state.", choices=_STATES),
             *PAGE_QUERY,
         ),
-        answers={200: CallbackList},
+        responses={200: CallbackList},
     ),
     Route(
         name="list_inbound_sms",
@@ -112,6 +112,6 @@ ROUTES: tuple[Route, ...] = (
             ),
             *PAGE_QUERY,
         ),
-        answers={200: InboundSmsList},
+        responses={200: InboundSmsList},
     ),
 )

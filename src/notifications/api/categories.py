@@ -6,9 +6,9 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Route
 from notifications.features.preferences.categories import WRITE_SCOPE, CategoryService
 from notifications.features.preferences.category_body import (
-    CategoryAnswer,
     CategoryBody,
     CategoryList,
+    CategoryResponse,
 )
 
 
@@ -19,15 +19,15 @@ def categories(request: ApiRequest) -> CategoryList:
     return CategoryList(results=found[: page.limit], next=following, previous=previous)
 
 
-def category(request: ApiRequest) -> CategoryAnswer:
+def category(request: ApiRequest) -> CategoryResponse:
     return CategoryService().get(identifier=request.params["id"])
 
 
-def create(request: ApiRequest) -> CategoryAnswer:
+def create(request: ApiRequest) -> CategoryResponse:
     return CategoryService().create(body=request.body, caller=request.caller)
 
 
-def change(request: ApiRequest) -> CategoryAnswer:
+def change(request: ApiRequest) -> CategoryResponse:
     return CategoryService().change(
         identifier=request.params["id"], body=request.body, caller=request.caller
     )
@@ -48,7 +48,7 @@ ROUTES: tuple[Route, ...] = (
         summary="The kinds of notification, and on what ground each is sent.",
         service_scope=READ_SCOPE,
         query=PAGE_QUERY,
-        answers={200: CategoryList},
+        responses={200: CategoryList},
     ),
     Route(
         name="make_category",
@@ -58,7 +58,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a category.",
         scope=WRITE_SCOPE,
         body=CategoryBody,
-        answers={201: CategoryAnswer},
+        responses={201: CategoryResponse},
         errors=(409,),
         idempotent=True,
     ),
@@ -69,7 +69,7 @@ ROUTES: tuple[Route, ...] = (
         handler=category,
         summary="One category, by id or key.",
         service_scope=READ_SCOPE,
-        answers={200: CategoryAnswer},
+        responses={200: CategoryResponse},
         errors=(404,),
     ),
     Route(
@@ -80,7 +80,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Change a category; what is left out stays as it is.",
         scope=WRITE_SCOPE,
         body=CategoryBody,
-        answers={200: CategoryAnswer},
+        responses={200: CategoryResponse},
         errors=(404,),
     ),
     Route(
@@ -90,7 +90,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Retire a category; those that the service itself uses stay.",
         scope=WRITE_SCOPE,
-        answers={204: None},
+        responses={204: None},
         errors=(404, 409),
     ),
 )

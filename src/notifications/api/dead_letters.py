@@ -11,8 +11,8 @@ from notifications.api.route import ApiRequest, Route
 from notifications.features.dead_letters.service import (
     DeadLetterService,
     LetterFilter,
-    ManyAnswer,
-    SettleAnswer,
+    ManyResponse,
+    SettleResponse,
 )
 
 
@@ -34,19 +34,19 @@ class DiscardManyBody(LetterFilter, kw_only=True):
     reason: Text
 
 
-def replay_many(request: ApiRequest) -> ManyAnswer:
+def replay_many(request: ApiRequest) -> ManyResponse:
     body = check_body(request.body, ReplayManyBody)
     return DeadLetterService().replay_matching(wanted=body, caller=request.caller)
 
 
-def discard_many(request: ApiRequest) -> ManyAnswer:
+def discard_many(request: ApiRequest) -> ManyResponse:
     body = check_body(request.body, DiscardManyBody)
     return DeadLetterService().discard_matching(
         wanted=body, reason=body.reason, caller=request.caller
     )
 
 
-def settle(request: ApiRequest) -> SettleAnswer:
+def settle(request: ApiRequest) -> SettleResponse:
     body = check_body(request.body, SettleBody)
     return DeadLetterService().settle(
         ids=body.ids, outcome=body.outcome, reason=body.reason, caller=request.caller
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send up to 10,000 dead letters that match again, as batches.",
         scope=OPERATIONS,
         body=ReplayManyBody,
-        answers={200: ManyAnswer},
+        responses={200: ManyResponse},
         idempotent=True,
     ),
     Route(
@@ -74,7 +74,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Close up to 10,000 dead letters that match for good, with a reason.",
         scope=OPERATIONS,
         body=DiscardManyBody,
-        answers={200: ManyAnswer},
+        responses={200: ManyResponse},
         idempotent=True,
     ),
     Route(
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Say what became of messages in doubt: sent, delivered or failed.",
         scope=OPERATIONS,
         body=SettleBody,
-        answers={200: SettleAnswer},
+        responses={200: SettleResponse},
         idempotent=True,
     ),
 )

@@ -11,20 +11,20 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.api.whose import WHOSE, person_in_body, person_in_query
 from notifications.features.people.devices import (
-    DeviceAnswer,
     DeviceList,
+    DeviceResponse,
     DeviceService,
     RegisterBody,
-    VapidAnswer,
+    VapidResponse,
     vapid_key,
 )
 from notifications.features.people.proofs import (
     CodeBody,
-    ProofAnswer,
     ProofBody,
+    ProofResponse,
     ProofService,
-    ProvenAnswer,
-    TelegramLinkAnswer,
+    ProvenResponse,
+    TelegramLinkResponse,
 )
 from notifications.features.people.service import READ, WRITE
 
@@ -37,7 +37,7 @@ class TelegramUpdate(msgspec.Struct, kw_only=True):
     update_id: int
 
 
-class TelegramAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+class TelegramResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Nothing, or a call that Telegram makes for the bot."""
 
     method: str = ""
@@ -57,7 +57,7 @@ def devices(request: ApiRequest) -> DeviceList:
     return DeviceList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def register(request: ApiRequest) -> DeviceAnswer:
+def register(request: ApiRequest) -> DeviceResponse:
     # A browser's subscription says `expirationTime` as well, which nobody fills.
     given = {name: value for name, value in request.body.items() if name != "expirationTime"}
     body = check_body(given, RegisterBody)
@@ -78,36 +78,36 @@ def forget(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def vapid(request: ApiRequest) -> VapidAnswer:
-    return VapidAnswer(public_key=vapid_key())
+def vapid(request: ApiRequest) -> VapidResponse:
+    return VapidResponse(public_key=vapid_key())
 
 
-def begin_proof(request: ApiRequest) -> ProofAnswer:
+def begin_proof(request: ApiRequest) -> ProofResponse:
     body = check_body(request.body, ProofBody)
     return ProofService().begin(
         kind=body.kind, address=body.address, caller=request.caller, identifier=person_in_body(body)
     )
 
 
-def confirm_proof(request: ApiRequest) -> ProvenAnswer:
+def confirm_proof(request: ApiRequest) -> ProvenResponse:
     body = check_body(request.body, CodeBody)
     return ProofService().confirm(
         kind=body.kind, code=body.code, caller=request.caller, identifier=person_in_body(body)
     )
 
 
-def telegram_link(request: ApiRequest) -> TelegramLinkAnswer:
+def telegram_link(request: ApiRequest) -> TelegramLinkResponse:
     return ProofService().telegram_link(caller=request.caller, identifier=person_in_query(request))
 
 
-def telegram_update(request: ApiRequest) -> TelegramAnswer:
+def telegram_update(request: ApiRequest) -> TelegramResponse:
     said = ProofService().telegram_update(
         update=request.body, secret=request.http.headers.get(SECRET_HEADER, "")
     )
     if said is None:
-        return TelegramAnswer()
+        return TelegramResponse()
     chat = request.body["message"]["chat"]["id"]
-    return TelegramAnswer(method="sendMessage", chat_id=chat, text=said)
+    return TelegramResponse(method="sendMessage", chat_id=chat, text=said)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -119,7 +119,7 @@ ROUTES: tuple[Route, ...] = (
         summary="A person's devices and browsers.",
         service_scope=READ,
         query=(*WHOSE, *PAGE_QUERY),
-        answers={200: DeviceList},
+        responses={200: DeviceList},
         errors=(404,),
     ),
     Route(
@@ -130,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Register a push token or a browser's subscription, or see it again.",
         service_scope=WRITE,
         body=RegisterBody,
-        answers={201: DeviceAnswer},
+        responses={201: DeviceResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -141,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         handler=vapid,
         summary="The key that browsers subscribe with.",
         auth=Auth.PUBLIC,
-        answers={200: VapidAnswer},
+        responses={200: VapidResponse},
     ),
     Route(
         name="forget_device",
@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         handler=forget,
         summary="Remove a device.",
         service_scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     Route(
@@ -161,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send a code to an email address or phone, to prove whose it is.",
         service_scope=WRITE,
         body=ProofBody,
-        answers={201: ProofAnswer},
+        responses={201: ProofResponse},
         errors=(404, 429),
         idempotent=True,
     ),
@@ -173,7 +173,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Take the code: the address becomes the person's contact point.",
         service_scope=WRITE,
         body=CodeBody,
-        answers={200: ProvenAnswer},
+        responses={200: ProvenResponse},
         errors=(404, 409),
         idempotent=True,
     ),
@@ -185,7 +185,7 @@ ROUTES: tuple[Route, ...] = (
         summary="A link by which a person connects their Telegram chat.",
         service_scope=WRITE,
         query=WHOSE,
-        answers={200: TelegramLinkAnswer},
+        responses={200: TelegramLinkResponse},
         errors=(404, 409),
     ),
     Route(
@@ -197,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
         auth=Auth.PUBLIC,
         of_vendor=True,
         body=TelegramUpdate,
-        answers={200: TelegramAnswer},
+        responses={200: TelegramResponse},
         errors=(403,),
     ),
 )

@@ -14,7 +14,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpResponse, UnreadablePostError
 
-from notifications.api.response import JSON_TYPE, PROBLEM_TYPE, JsonAnswer
+from notifications.api.response import JSON_TYPE, PROBLEM_TYPE, JsonResponse
 from notifications.domain.errors import (
     LONGEST_PATH,
     CarillonError,
@@ -217,7 +217,7 @@ def is_legacy(path: str) -> bool:
 def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
     """The answer that tells a caller of `error`."""
     status = status_of(error)
-    response = JsonAnswer(
+    response = JsonResponse(
         msgspec.json.encode(problem_body(error, path=path), enc_hook=str),
         status,
         JSON_TYPE if is_legacy(path) else PROBLEM_TYPE,

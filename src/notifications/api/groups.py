@@ -7,12 +7,12 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.people.groups import GroupService
 from notifications.features.people.relation_schemas import (
-    GroupAnswer,
     GroupBody,
     GroupList,
-    MembersAnswer,
+    GroupResponse,
     MembersBody,
     MemberSetBody,
+    MembersResponse,
 )
 from notifications.features.people.schemas import UserList
 from notifications.features.people.service import READ, WRITE
@@ -31,16 +31,16 @@ def groups(request: ApiRequest) -> GroupList:
     return GroupList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def group(request: ApiRequest) -> GroupAnswer:
+def group(request: ApiRequest) -> GroupResponse:
     return GroupService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def create(request: ApiRequest) -> GroupAnswer:
+def create(request: ApiRequest) -> GroupResponse:
     body = check_body(request.body, GroupBody)
     return GroupService().create(name=body.name, kind=body.kind, caller=request.caller)
 
 
-def change(request: ApiRequest) -> GroupAnswer:
+def change(request: ApiRequest) -> GroupResponse:
     body = check_body(request.body, GroupBody)
     return GroupService().change(
         identifier=request.params["id"], name=body.name, kind=body.kind, caller=request.caller
@@ -64,14 +64,14 @@ def members(request: ApiRequest) -> UserList:
     return UserList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def change_members(request: ApiRequest) -> MembersAnswer:
+def change_members(request: ApiRequest) -> MembersResponse:
     body = check_body(request.body, MembersBody)
     return GroupService().change_members(
         identifier=request.params["id"], add=body.add, remove=body.remove, caller=request.caller
     )
 
 
-def set_members(request: ApiRequest) -> MembersAnswer:
+def set_members(request: ApiRequest) -> MembersResponse:
     body = check_body(request.body, MemberSetBody)
     return GroupService().set_members(
         identifier=request.params["id"], members=body.members, caller=request.caller
@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="kind", about="Only this kind."),
             *PAGE_QUERY,
         ),
-        answers={200: GroupList},
+        responses={200: GroupList},
     ),
     Route(
         name="create_group",
@@ -101,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a group.",
         scope=WRITE,
         body=GroupBody,
-        answers={201: GroupAnswer},
+        responses={201: GroupResponse},
         errors=(409,),
         idempotent=True,
     ),
@@ -112,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         handler=group,
         summary="One group.",
         scope=READ,
-        answers={200: GroupAnswer},
+        responses={200: GroupResponse},
         errors=(404,),
     ),
     Route(
@@ -123,7 +123,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Rename a group or change its kind.",
         scope=WRITE,
         body=GroupBody,
-        answers={200: GroupAnswer},
+        responses={200: GroupResponse},
         errors=(404, 409),
     ),
     Route(
@@ -133,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Remove a group and its memberships.",
         scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     Route(
@@ -144,7 +144,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Who belongs to a group.",
         scope=READ,
         query=PAGE_QUERY,
-        answers={200: UserList},
+        responses={200: UserList},
         errors=(404,),
     ),
     Route(
@@ -155,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Add and remove members.",
         scope=WRITE,
         body=MembersBody,
-        answers={200: MembersAnswer},
+        responses={200: MembersResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -167,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make these the members, and nobody else.",
         scope=WRITE,
         body=MemberSetBody,
-        answers={200: MembersAnswer},
+        responses={200: MembersResponse},
         errors=(404,),
     ),
 )

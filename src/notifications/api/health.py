@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from notifications.api.auth import CarillonAuthentication
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import Unauthenticated
-from notifications.features.operations.health import HEALTHY, HealthAnswer, health, readiness
+from notifications.features.operations.health import HEALTHY, HealthResponse, health, readiness
 from notifications.infra.conf import environment
 
 
-class LiveAnswer(msgspec.Struct, kw_only=True):
+class LiveResponse(msgspec.Struct, kw_only=True):
     """The process answers."""
 
     status: str
@@ -29,15 +29,15 @@ class _LooksOnly(CarillonAuthentication):
     notes_use = False
 
 
-def live(request: ApiRequest) -> LiveAnswer:
-    return LiveAnswer(status="alive")
+def live(request: ApiRequest) -> LiveResponse:
+    return LiveResponse(status="alive")
 
 
-def ready(request: ApiRequest) -> tuple[int, HealthAnswer]:
+def ready(request: ApiRequest) -> tuple[int, HealthResponse]:
     return _with_status(readiness(now=request.now))
 
 
-def report(request: ApiRequest) -> tuple[int, HealthAnswer]:
+def report(request: ApiRequest) -> tuple[int, HealthResponse]:
     return _with_status(health(now=request.now, in_full=lambda: _may_read_stops(request.http)))
 
 
@@ -56,7 +56,7 @@ def _may_read_stops(http: HttpRequest) -> bool:
     return known is not None and known[1].may(SEES_STOPS)
 
 
-def _with_status(answer: HealthAnswer) -> tuple[int, HealthAnswer]:
+def _with_status(answer: HealthResponse) -> tuple[int, HealthResponse]:
     return (200 if answer.status == HEALTHY else 503), answer
 
 
@@ -68,7 +68,7 @@ ROUTES: tuple[Route, ...] = (
         handler=live,
         summary="Whether the process answers.",
         auth=Auth.PUBLIC,
-        answers={200: LiveAnswer},
+        responses={200: LiveResponse},
     ),
     Route(
         name="ready",
@@ -77,7 +77,7 @@ ROUTES: tuple[Route, ...] = (
         handler=ready,
         summary="Whether it serves: database, migrations and loops, not the broker.",
         auth=Auth.PUBLIC,
-        answers={200: HealthAnswer, 503: HealthAnswer},
+        responses={200: HealthResponse, 503: HealthResponse},
     ),
     Route(
         name="health",
@@ -86,6 +86,6 @@ ROUTES: tuple[Route, ...] = (
         handler=report,
         summary="Database, Redis, queues and dead letters; 503 with reasons when something ails.",
         auth=Auth.PUBLIC,
-        answers={200: HealthAnswer, 503: HealthAnswer},
+        responses={200: HealthResponse, 503: HealthResponse},
     ),
 )

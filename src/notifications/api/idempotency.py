@@ -9,10 +9,10 @@ import msgspec
 from django.http import HttpResponse
 
 from notifications.api.errors import KEY_HEADER, problem_response
-from notifications.api.response import JsonAnswer
+from notifications.api.response import JsonResponse
 from notifications.api.route import ApiRequest, Route
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
-from notifications.features.access.idempotency import Claim, StoredAnswer, answer_once
+from notifications.features.access.idempotency import Claim, StoredResponse, answer_once
 from notifications.infra.crypto import body_hash
 
 REPLAYED = "Idempotency-Replayed"
@@ -53,7 +53,7 @@ def answer_with_key(
     stored, replayed = answer_once(
         claim, now=call.now, work=lambda: _keep(work, route, path=call.http.path)
     )
-    response = JsonAnswer(stored.body, stored.status, stored.content_type)
+    response = JsonResponse(stored.body, stored.status, stored.content_type)
     if replayed:
         response[REPLAYED] = "true"
     return response
@@ -65,7 +65,7 @@ def _print_of(call: ApiRequest) -> str:
     return body_hash(msgspec.json.encode(parts, order="deterministic"))
 
 
-def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredAnswer:
+def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredResponse:
     try:
         response = work()
     except Refused as refusal:
@@ -74,7 +74,7 @@ def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> Store
         response = problem_response(refusal, path=path)
     body = response.content
     kept = _without(route.secrets, body) if route.secrets and response.status_code < 300 else None
-    return StoredAnswer(response.status_code, response["Content-Type"], body, kept)
+    return StoredResponse(response.status_code, response["Content-Type"], body, kept)
 
 
 def _without(secrets: tuple[str, ...], body: bytes) -> bytes:

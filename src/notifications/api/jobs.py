@@ -5,14 +5,14 @@ from __future__ import annotations
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Route
 from notifications.features.sending.schemas import (
-    JobAnswer,
-    JobCancelAnswer,
+    JobCancelResponse,
+    JobResponse,
     MemberList,
 )
 from notifications.features.sending.service import NotificationService
 
 
-def job(request: ApiRequest) -> JobAnswer:
+def job(request: ApiRequest) -> JobResponse:
     return NotificationService().job(identifier=request.params["job_id"], caller=request.caller)
 
 
@@ -29,7 +29,7 @@ def members(request: ApiRequest) -> MemberList:
     return MemberList(results=shown, next=following, previous=previous)
 
 
-def cancel(request: ApiRequest) -> JobCancelAnswer:
+def cancel(request: ApiRequest) -> JobCancelResponse:
     return NotificationService().cancel_job(
         identifier=request.params["job_id"], caller=request.caller
     )
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
         handler=job,
         summary="How far a bulk call has come, by state.",
         service_scope="notifications:read",
-        answers={200: JobAnswer},
+        responses={200: JobResponse},
         errors=(404,),
     ),
     Route(
@@ -54,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Who a bulk call accepted, with each one's notification, state and last error.",
         service_scope="notifications:read",
         query=PAGE_QUERY,
-        answers={200: MemberList},
+        responses={200: MemberList},
         errors=(404,),
     ),
     Route(
@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel,
         summary="Take back what waits of a bulk call.",
         service_scope="notifications:send",
-        answers={200: JobCancelAnswer},
+        responses={200: JobCancelResponse},
         errors=(404, 409),
         idempotent=True,
     ),

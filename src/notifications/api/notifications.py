@@ -11,17 +11,17 @@ from notifications.features.access.persons import whom
 from notifications.features.access.throttles import count_send
 from notifications.features.sending.queries import CHANNELS, STATUSES
 from notifications.features.sending.schemas import (
-    BulkAnswer,
-    CancelAnswer,
-    ExplainAnswer,
+    BulkResponse,
+    CancelResponse,
+    ExplainResponse,
     MoveBody,
     NotificationList,
     NotificationRow,
-    SendAnswer,
-    StatusAnswer,
+    SendResponse,
+    StatusResponse,
 )
 from notifications.features.sending.service import BulkBody, NotificationService, SendBody
-from notifications.features.sending.simulate import SimulateAnswer
+from notifications.features.sending.simulate import SimulateResponse
 from notifications.models import ScheduledStatus
 
 _FILTERS = (
@@ -37,25 +37,25 @@ _FILTERS = (
 )
 
 
-def send(request: ApiRequest) -> SendAnswer:
+def send(request: ApiRequest) -> SendResponse:
     count_send(kind="send", caller=request.caller, now=request.now)
     return NotificationService().send(body=request.body, caller=request.caller)
 
 
-def send_bulk(request: ApiRequest) -> BulkAnswer:
+def send_bulk(request: ApiRequest) -> BulkResponse:
     count_send(kind="bulk", caller=request.caller, now=request.now)
     return NotificationService().send_bulk(body=request.body, caller=request.caller)
 
 
-def simulate(request: ApiRequest) -> SimulateAnswer:
+def simulate(request: ApiRequest) -> SimulateResponse:
     return NotificationService().simulate(body=request.body, caller=request.caller)
 
 
-def status(request: ApiRequest) -> StatusAnswer:
+def status(request: ApiRequest) -> StatusResponse:
     return NotificationService().status(identifier=request.params["id"], caller=request.caller)
 
 
-def explain(request: ApiRequest) -> ExplainAnswer:
+def explain(request: ApiRequest) -> ExplainResponse:
     return NotificationService().explain(identifier=request.params["id"], caller=request.caller)
 
 
@@ -85,7 +85,7 @@ def move(request: ApiRequest) -> NotificationRow:
     )
 
 
-def cancel(request: ApiRequest) -> CancelAnswer:
+def cancel(request: ApiRequest) -> CancelResponse:
     return NotificationService().cancel(identifier=request.params["id"], caller=request.caller)
 
 
@@ -119,7 +119,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Tell one person something, on one or several channels.",
         service_scope="notifications:send",
         body=SendBody,
-        answers={201: SendAnswer},
+        responses={201: SendResponse},
         errors=(403, 404, 429),
         idempotent=True,
     ),
@@ -131,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Tell up to 10,000 people something, each with a context of their own.",
         service_scope="notifications:send",
         body=BulkBody,
-        answers={202: BulkAnswer},
+        responses={202: BulkResponse},
         errors=(403, 404, 429),
         idempotent=True,
     ),
@@ -143,7 +143,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a send would lead to now: each decision and text. Nothing is sent.",
         service_scope="notifications:send",
         body=SendBody,
-        answers={200: SimulateAnswer},
+        responses={200: SimulateResponse},
         errors=(403, 404),
     ),
     Route(
@@ -154,7 +154,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What was accepted, the newest first: everybody's, or a person's own.",
         service_scope="notifications:read",
         query=(*LIST_QUERY, *PAGE_QUERY),
-        answers={200: NotificationList},
+        responses={200: NotificationList},
         errors=(403, 404),
     ),
     Route(
@@ -164,7 +164,7 @@ ROUTES: tuple[Route, ...] = (
         handler=notification,
         summary="One notification, as the list shows it.",
         service_scope="notifications:read",
-        answers={200: NotificationRow},
+        responses={200: NotificationRow},
         errors=(404,),
     ),
     Route(
@@ -175,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send a scheduled notification at another time.",
         service_scope="notifications:send",
         body=MoveBody,
-        answers={200: NotificationRow},
+        responses={200: NotificationRow},
         errors=(404, 409),
     ),
     Route(
@@ -185,7 +185,7 @@ ROUTES: tuple[Route, ...] = (
         handler=status,
         summary="What became of a notification so far, channel by channel.",
         service_scope="notifications:read",
-        answers={200: StatusAnswer},
+        responses={200: StatusResponse},
         errors=(404,),
     ),
     Route(
@@ -195,7 +195,7 @@ ROUTES: tuple[Route, ...] = (
         handler=explain,
         summary="Why it was or was not sent: every decision and outcome, in order.",
         service_scope="notifications:read",
-        answers={200: ExplainAnswer},
+        responses={200: ExplainResponse},
         errors=(404,),
     ),
     Route(
@@ -205,7 +205,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel,
         summary="Take back what has not left yet.",
         service_scope="notifications:send",
-        answers={200: CancelAnswer},
+        responses={200: CancelResponse},
         errors=(404, 409),
         idempotent=True,
     ),

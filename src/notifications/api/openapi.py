@@ -59,13 +59,13 @@ class CarillonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 def documented(route: Route, view: F) -> F:
     """The view method with its operation in the document."""
-    shapes = [route.body, *route.answers.values()]
+    shapes = [route.body, *route.responses.values()]
     _known.update({shape.__name__: shape for shape in shapes if shape})
     if route.body and not route.of_vendor:
         _closed.add(route.body)
     responses: dict[Any, Any] = {
         status if shape is None else (status, JSON_TYPE): _response(status, shape)
-        for status, shape in route.answers.items()
+        for status, shape in route.responses.items()
         if not route.media
     }
     if route.media:

@@ -9,11 +9,11 @@ import msgspec
 from notifications.api.bodies import Id, Ids, Text, check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
-from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
+from notifications.features.operations.schemas import DeadLetterResponse, StopResponse
 from notifications.features.operations.service import OperationsService
 from notifications.features.operations.set_aside import (
-    ResumedAnswer,
-    SetAsideAnswer,
+    ResumedResponse,
+    SetAsideResponse,
     SetAsideService,
 )
 from notifications.models import KillSwitch
@@ -31,7 +31,7 @@ class StopBody(msgspec.Struct, kw_only=True):
 class StopList(msgspec.Struct, kw_only=True):
     """The stops in force, the newest first."""
 
-    results: list[StopAnswer]
+    results: list[StopResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -39,7 +39,7 @@ class StopList(msgspec.Struct, kw_only=True):
 class DeadLetterList(msgspec.Struct, kw_only=True):
     """A page of dead letters, the oldest first."""
 
-    results: list[DeadLetterAnswer]
+    results: list[DeadLetterResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -57,13 +57,13 @@ class DiscardBody(msgspec.Struct, kw_only=True):
     reason: Text
 
 
-class ReplayAnswer(msgspec.Struct, kw_only=True):
+class ReplayResponse(msgspec.Struct, kw_only=True):
     """How many go out again; letters that were resolved already are passed over."""
 
     replayed: int
 
 
-class DiscardAnswer(msgspec.Struct, kw_only=True):
+class DiscardResponse(msgspec.Struct, kw_only=True):
     """How many were closed; letters that were resolved already are passed over."""
 
     discarded: int
@@ -73,7 +73,7 @@ def stops(request: ApiRequest) -> StopList:
     return StopList(results=OperationsService().stops(caller=request.caller))
 
 
-def stop(request: ApiRequest) -> StopAnswer:
+def stop(request: ApiRequest) -> StopResponse:
     body = check_body(request.body, StopBody)
     return OperationsService().stop(
         scope=body.scope, value=body.value, reason=body.reason, caller=request.caller
@@ -103,14 +103,14 @@ def dead_letters(request: ApiRequest) -> DeadLetterList:
     return DeadLetterList(results=found[: page.limit], next=following, previous=previous)
 
 
-def replay(request: ApiRequest) -> ReplayAnswer:
+def replay(request: ApiRequest) -> ReplayResponse:
     body = check_body(request.body, ReplayBody)
-    return ReplayAnswer(replayed=OperationsService().replay(ids=body.ids, caller=request.caller))
+    return ReplayResponse(replayed=OperationsService().replay(ids=body.ids, caller=request.caller))
 
 
-def discard(request: ApiRequest) -> DiscardAnswer:
+def discard(request: ApiRequest) -> DiscardResponse:
     body = check_body(request.body, DiscardBody)
-    return DiscardAnswer(
+    return DiscardResponse(
         discarded=OperationsService().discard(
             ids=body.ids, reason=body.reason, caller=request.caller
         )
@@ -120,7 +120,7 @@ def discard(request: ApiRequest) -> DiscardAnswer:
 class SetAsideList(msgspec.Struct, kw_only=True):
     """A page of items, the oldest failure first."""
 
-    results: list[SetAsideAnswer]
+    results: list[SetAsideResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -140,7 +140,7 @@ def items(request: ApiRequest) -> SetAsideList:
     return SetAsideList(results=found[: page.limit], next=following, previous=previous)
 
 
-def resume(request: ApiRequest) -> ResumedAnswer:
+def resume(request: ApiRequest) -> ResumedResponse:
     body = check_body(request.body, ResumeBody)
     return SetAsideService().resume(ids=body.ids, caller=request.caller)
 
@@ -155,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
         handler=stops,
         summary="The kill switches in force.",
         scope=OPERATIONS,
-        answers={200: StopList},
+        responses={200: StopList},
     ),
     Route(
         name="stop",
@@ -165,7 +165,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Stop everything, or one channel, provider, category, template, source or version.",
         scope=OPERATIONS,
         body=StopBody,
-        answers={201: StopAnswer},
+        responses={201: StopResponse},
         idempotent=True,
     ),
     Route(
@@ -184,7 +184,7 @@ ROUTES: tuple[Route, ...] = (
             ),
             Query(name="value", about="What is stopped, e.g. `email`; empty for scope `all`."),
         ),
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     Route(
@@ -207,7 +207,7 @@ ROUTES: tuple[Route, ...] = (
             ),
             *PAGE_QUERY,
         ),
-        answers={200: DeadLetterList},
+        responses={200: DeadLetterList},
     ),
     Route(
         name="replay_dead_letters",
@@ -217,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send dead letters again, each on its own template version.",
         scope=OPERATIONS,
         body=ReplayBody,
-        answers={200: ReplayAnswer},
+        responses={200: ReplayResponse},
         idempotent=True,
     ),
     Route(
@@ -228,7 +228,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Close dead letters for good, with a reason.",
         scope=OPERATIONS,
         body=DiscardBody,
-        answers={200: DiscardAnswer},
+        responses={200: DiscardResponse},
         idempotent=True,
     ),
     Route(
@@ -239,7 +239,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Items of periodic work that failed: waiting for another try, or set aside.",
         scope="operations",
         query=(Query(name="work", about="Only this work, e.g. `receipt`."), *PAGE_QUERY),
-        answers={200: SetAsideList},
+        responses={200: SetAsideList},
     ),
     Route(
         name="resume_set_aside",
@@ -249,7 +249,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Have items tried again at once.",
         scope="operations",
         body=ResumeBody,
-        answers={200: ResumedAnswer},
+        responses={200: ResumedResponse},
         errors=(404,),
         idempotent=True,
     ),

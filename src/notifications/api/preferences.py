@@ -8,26 +8,26 @@ from notifications.api.route import ApiRequest, Auth, Query, Route
 from notifications.api.whose import WHOSE, person_in_body, person_in_query
 from notifications.features.preferences.centre import PreferenceCentre
 from notifications.features.preferences.consents import READ, WRITE, ConsentService
-from notifications.features.preferences.double_opt_in import DoubleOptIn, OptInAnswer, OptInBody
+from notifications.features.preferences.double_opt_in import DoubleOptIn, OptInBody, OptInResponse
 from notifications.features.preferences.schemas import (
-    ConsentAnswer,
     ConsentBody,
     ConsentList,
-    PreferencesAnswer,
+    ConsentResponse,
     PreferencesBody,
     PreferencesLink,
-    UnsubscribeAnswer,
+    PreferencesResponse,
+    UnsubscribeResponse,
 )
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import ONE_CLICK, UnsubscribeService
 from notifications.infra.http.client_address import address_of
 
 
-def preferences(request: ApiRequest) -> PreferencesAnswer:
+def preferences(request: ApiRequest) -> PreferencesResponse:
     return PreferenceService().get(caller=request.caller, identifier=person_in_query(request))
 
 
-def change(request: ApiRequest) -> PreferencesAnswer:
+def change(request: ApiRequest) -> PreferencesResponse:
     return PreferenceService().update(
         changes=request.body,
         caller=request.caller,
@@ -40,14 +40,14 @@ def link(request: ApiRequest) -> PreferencesLink:
     return PreferenceCentre().link(caller=request.caller, identifier=person_in_query(request))
 
 
-def unsubscribe(request: ApiRequest) -> UnsubscribeAnswer:
+def unsubscribe(request: ApiRequest) -> UnsubscribeResponse:
     UnsubscribeService().follow(
         token=request.query["token"],
         source=ONE_CLICK,
         category=request.query["category"],
         ip=_ip(request),
     )
-    return UnsubscribeAnswer()
+    return UnsubscribeResponse()
 
 
 def consents(request: ApiRequest) -> ConsentList:
@@ -62,7 +62,7 @@ def consents(request: ApiRequest) -> ConsentList:
     return ConsentList(results=found[: page.limit], next=following, previous=previous)
 
 
-def consent(request: ApiRequest) -> ConsentAnswer:
+def consent(request: ApiRequest) -> ConsentResponse:
     body = check_body(request.body, ConsentBody)
     service = ConsentService()
     return (service.give if body.granted else service.withdraw)(
@@ -75,7 +75,7 @@ def consent(request: ApiRequest) -> ConsentAnswer:
     )
 
 
-def ask_for_consent(request: ApiRequest) -> OptInAnswer:
+def ask_for_consent(request: ApiRequest) -> OptInResponse:
     body = check_body(request.body, OptInBody)
     return DoubleOptIn().ask(
         purpose=body.purpose, caller=request.caller, identifier=person_in_body(body)
@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a person wishes to hear, when and on which channels.",
         service_scope=READ,
         query=WHOSE,
-        answers={200: PreferencesAnswer},
+        responses={200: PreferencesResponse},
         errors=(403, 404),
     ),
     Route(
@@ -109,7 +109,7 @@ ROUTES: tuple[Route, ...] = (
         service_scope=WRITE,
         query=WHOSE,
         body=PreferencesBody,
-        answers={200: PreferencesAnswer},
+        responses={200: PreferencesResponse},
         errors=(403, 404),
     ),
     Route(
@@ -120,7 +120,7 @@ ROUTES: tuple[Route, ...] = (
         summary="A link to a person's preference centre that needs no login, good for an hour.",
         service_scope=WRITE,
         query=WHOSE,
-        answers={200: PreferencesLink},
+        responses={200: PreferencesLink},
         errors=(403, 404),
     ),
     Route(
@@ -134,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="token", about="The token of a link to unsubscribe.", longest=LONGEST_TOKEN),
             Query(name="category", about="Another category of the same person to end instead."),
         ),
-        answers={200: UnsubscribeAnswer},
+        responses={200: UnsubscribeResponse},
     ),
     Route(
         name="list_consents",
@@ -144,7 +144,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a person agreed to and took back, the oldest first.",
         service_scope=READ,
         query=(*WHOSE, *PAGE_QUERY),
-        answers={200: ConsentList},
+        responses={200: ConsentList},
         errors=(403, 404),
     ),
     Route(
@@ -155,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Write down that a person agrees to something, or takes it back.",
         service_scope=WRITE,
         body=ConsentBody,
-        answers={201: ConsentAnswer},
+        responses={201: ConsentResponse},
         errors=(403, 404),
         idempotent=True,
     ),
@@ -167,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Ask by mail for a consent that counts once it was confirmed (double opt-in).",
         service_scope=WRITE,
         body=OptInBody,
-        answers={201: OptInAnswer},
+        responses={201: OptInResponse},
         errors=(403, 404, 409),
         idempotent=True,
     ),

@@ -7,19 +7,19 @@ import msgspec
 from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Route
-from notifications.features.providers.breakers import BreakerAnswer, BreakerService
+from notifications.features.providers.breakers import BreakerResponse, BreakerService
 from notifications.features.providers.service import (
     SCOPE,
-    ProviderAnswer,
+    ProviderResponse,
     ProviderService,
-    TestAnswer,
+    TestResponse,
 )
 
 
 class ProviderList(msgspec.Struct, kw_only=True):
     """Every provider there is: a fixed list, on one page."""
 
-    results: list[ProviderAnswer]
+    results: list[ProviderResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -44,7 +44,7 @@ def providers(request: ApiRequest) -> ProviderList:
     return ProviderList(results=ProviderService().providers(caller=request.caller))
 
 
-def put(request: ApiRequest) -> ProviderAnswer:
+def put(request: ApiRequest) -> ProviderResponse:
     body = check_body(request.body, ProviderBody)
     return ProviderService().put(
         key=request.params["provider"], given=body.settings, caller=request.caller
@@ -56,7 +56,7 @@ def delete(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def send_test(request: ApiRequest) -> TestAnswer:
+def send_test(request: ApiRequest) -> TestResponse:
     body = check_body(request.body, TestBody)
     return ProviderService().send_test(
         key=request.params["provider"],
@@ -70,7 +70,7 @@ def send_test(request: ApiRequest) -> TestAnswer:
 class BreakerList(msgspec.Struct, kw_only=True):
     """A page of services."""
 
-    results: list[BreakerAnswer]
+    results: list[BreakerResponse]
     next: str | None
     previous: str | None
 
@@ -88,7 +88,7 @@ def breakers(request: ApiRequest) -> BreakerList:
     return BreakerList(results=found[: page.limit], next=following, previous=previous)
 
 
-def close(request: ApiRequest) -> BreakerAnswer:
+def close(request: ApiRequest) -> BreakerResponse:
     body = check_body(request.body, BreakerBody)
     return BreakerService().close(service=body.service, caller=request.caller)
 
@@ -101,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
         handler=providers,
         summary="Every provider, whether it is chosen, and its settings without the secrets.",
         scope=SCOPE,
-        answers={200: ProviderList},
+        responses={200: ProviderList},
     ),
     Route(
         name="put_provider",
@@ -111,7 +111,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Store a provider's settings, encrypted; they win over the environment at once.",
         scope=SCOPE,
         body=ProviderBody,
-        answers={200: ProviderAnswer},
+        responses={200: ProviderResponse},
         errors=(404,),
     ),
     Route(
@@ -121,7 +121,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Delete a provider's stored settings; those of the environment hold again.",
         scope=SCOPE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     Route(
@@ -132,7 +132,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Send a test through a provider, past queue and policy; answers what it said.",
         scope=SCOPE,
         body=TestBody,
-        answers={200: TestAnswer},
+        responses={200: TestResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -144,7 +144,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Providers' services: breaker, pause, limit, last success and last fault.",
         scope=SCOPE,
         query=PAGE_QUERY,
-        answers={200: BreakerList},
+        responses={200: BreakerList},
     ),
     Route(
         name="close_breaker",
@@ -154,7 +154,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Close a service's breaker and end its pause: the next messages go at once.",
         scope=SCOPE,
         body=BreakerBody,
-        answers={200: BreakerAnswer},
+        responses={200: BreakerResponse},
         errors=(404,),
         idempotent=True,
     ),

@@ -78,7 +78,7 @@ def _route(route: Route) -> str:
     for query in route.query:
         default = f" (default `{query.default}`)" if query.default != "" else ""
         lines.append(f"- Query `{query.name}` {query.kind}: {query.about}{default}")
-    for status, shape in route.answers.items():
+    for status, shape in route.responses.items():
         none = f"a file, `{route.media}`" if route.media else "no body"
         said = f"`{shape.__name__}`: {_fields(shape)}" if shape else none
         lines.append(f"- {status}: {said}")

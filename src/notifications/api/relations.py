@@ -7,11 +7,11 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Handler, Query, Route
 from notifications.features.people.relation_schemas import (
     LinkList,
-    LinksAnswer,
     LinksBody,
-    SubjectAnswer,
+    LinksResponse,
     SubjectBody,
     SubjectList,
+    SubjectResponse,
     SuppressionList,
     SuppressionsBody,
 )
@@ -26,16 +26,16 @@ def subjects(request: ApiRequest) -> SubjectList:
     return SubjectList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def subject(request: ApiRequest) -> SubjectAnswer:
+def subject(request: ApiRequest) -> SubjectResponse:
     return SubjectService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def create_subject(request: ApiRequest) -> SubjectAnswer:
+def create_subject(request: ApiRequest) -> SubjectResponse:
     body = check_body(request.body, SubjectBody)
     return SubjectService().create(name=body.name, caller=request.caller)
 
 
-def change_subject(request: ApiRequest) -> SubjectAnswer:
+def change_subject(request: ApiRequest) -> SubjectResponse:
     body = check_body(request.body, SubjectBody)
     return SubjectService().change(
         identifier=request.params["id"], name=body.name, caller=request.caller
@@ -67,7 +67,7 @@ def list_links(kind: str, *ends: str) -> Handler:
 def add_links(kind: str) -> Handler:
     """The handler that writes relations of a sort."""
 
-    def handle(request: ApiRequest) -> LinksAnswer:
+    def handle(request: ApiRequest) -> LinksResponse:
         body = check_body(request.body, LinksBody)
         return LinkService(kind).add(rows=body.rows, caller=request.caller)
 
@@ -97,7 +97,7 @@ def suppressions(request: ApiRequest) -> SuppressionList:
     return SuppressionList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def suppress(request: ApiRequest) -> LinksAnswer:
+def suppress(request: ApiRequest) -> LinksResponse:
     body = check_body(request.body, SuppressionsBody)
     rows = [(row.kind, row.address, row.reason) for row in body.suppressions]
     return SuppressionService().add(rows=rows, source=request.caller.name, caller=request.caller)
@@ -122,7 +122,7 @@ def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
                 *(Query(name=end, about=f"Only of this {end}, by any identifier.") for end in ends),
                 *PAGE_QUERY,
             ),
-            answers={200: LinkList},
+            responses={200: LinkList},
         ),
         Route(
             name=f"add_{name}",
@@ -132,7 +132,7 @@ def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
             summary=f"Write up to 10,000 at once ({', '.join(ends)} each); safe to repeat.",
             scope=WRITE,
             body=LinksBody,
-            answers={200: LinksAnswer},
+            responses={200: LinksResponse},
             idempotent=True,
         ),
         Route(
@@ -142,7 +142,7 @@ def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
             handler=delete_link(kind),
             summary="Remove one of them.",
             scope=WRITE,
-            answers={204: None},
+            responses={204: None},
             errors=(404,),
         ),
     )
@@ -157,7 +157,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Subjects, the oldest first.",
         scope=READ,
         query=PAGE_QUERY,
-        answers={200: SubjectList},
+        responses={200: SubjectList},
     ),
     Route(
         name="create_subject",
@@ -167,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a subject.",
         scope=WRITE,
         body=SubjectBody,
-        answers={201: SubjectAnswer},
+        responses={201: SubjectResponse},
         errors=(409,),
         idempotent=True,
     ),
@@ -178,7 +178,7 @@ ROUTES: tuple[Route, ...] = (
         handler=subject,
         summary="One subject.",
         scope=READ,
-        answers={200: SubjectAnswer},
+        responses={200: SubjectResponse},
         errors=(404,),
     ),
     Route(
@@ -189,7 +189,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Rename a subject.",
         scope=WRITE,
         body=SubjectBody,
-        answers={200: SubjectAnswer},
+        responses={200: SubjectResponse},
         errors=(404, 409),
     ),
     Route(
@@ -199,7 +199,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete_subject,
         summary="Remove a subject and its enrollments.",
         scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     *_links(
@@ -219,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="address", about="Only this address."),
             *PAGE_QUERY,
         ),
-        answers={200: SuppressionList},
+        responses={200: SuppressionList},
     ),
     Route(
         name="add_suppressions",
@@ -229,7 +229,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Suppress up to 10,000 addresses; safe to repeat.",
         scope=WRITE,
         body=SuppressionsBody,
-        answers={200: LinksAnswer},
+        responses={200: LinksResponse},
         idempotent=True,
     ),
     Route(
@@ -239,7 +239,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete_suppression,
         summary="Let an address be written to again.",
         scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
 )

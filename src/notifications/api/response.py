@@ -16,7 +16,7 @@ JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 
 
-class JsonAnswer(HttpResponse):
+class JsonResponse(HttpResponse):
     """JSON bytes. `data` is what they say, as in Django REST framework's own answers."""
 
     error_code = ""
@@ -31,7 +31,7 @@ class JsonAnswer(HttpResponse):
         return msgspec.json.decode(self.content) if self.content else None
 
 
-class FileAnswer(StreamingHttpResponse):
+class FileResponse(StreamingHttpResponse):
     """A file whose parts are made while they are read. The first is made here: what raises in it is
     told as an error, and no answer that breaks off."""
 

@@ -60,8 +60,8 @@ class Download:
     parts: Iterator[bytes]
 
 
-Answer = msgspec.Struct | Download | tuple[int, msgspec.Struct | None]
-Handler = Callable[[ApiRequest], Answer]
+HandlerResult = msgspec.Struct | Download | tuple[int, msgspec.Struct | None]
+Handler = Callable[[ApiRequest], HandlerResult]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Route:
 
     name is the operation's id. path begins with a slash and does not end with one; `{id}` takes
     an integer or a UUID. scope is what every caller needs; service_scope what API keys need where
-    people may act for themselves. answers maps each good status to the shape of its body; a handler
+    people may act for themselves. responses maps each success status to the shape of its body; a handler
     that answers a bare Struct answers with the first of them. errors are the statuses that the
     work itself can end with; secrets the fields of an answer that are shown once: a repetition by
     Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
@@ -84,7 +84,7 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    answers: Mapping[int, type[msgspec.Struct] | None]
+    responses: Mapping[int, type[msgspec.Struct] | None]
     auth: Auth = Auth.CALLER
     scope: str | None = None
     service_scope: str | None = None
@@ -104,8 +104,8 @@ class Route:
 
     @property
     def status(self) -> int:
-        """The status of a good answer."""
-        return next(iter(self.answers))
+        """The success status, the first that is declared."""
+        return next(iter(self.responses))
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -126,4 +126,4 @@ class Route:
             found |= {413, 415}
         if self.idempotent:
             found |= {400, 409, 422}
-        return tuple(sorted(found - set(self.answers)))
+        return tuple(sorted(found - set(self.responses)))

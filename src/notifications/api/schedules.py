@@ -5,26 +5,26 @@ from __future__ import annotations
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Route
 from notifications.features.scheduling.schemas import (
-    CancelScheduledAnswer,
-    ScheduledAnswer,
-    ScheduleStatusAnswer,
-    SeriesAnswer,
-    SeriesCancelAnswer,
+    CancelScheduledResponse,
+    ScheduledResponse,
+    ScheduleStatusResponse,
+    SeriesCancelResponse,
     SeriesList,
+    SeriesResponse,
 )
 from notifications.features.scheduling.series import SeriesService
 from notifications.features.scheduling.service import ScheduleBody, ScheduleService
 
 
-def schedule(request: ApiRequest) -> ScheduledAnswer:
+def schedule(request: ApiRequest) -> ScheduledResponse:
     return ScheduleService().schedule(body=request.body, caller=request.caller)
 
 
-def cancel(request: ApiRequest) -> CancelScheduledAnswer:
+def cancel(request: ApiRequest) -> CancelScheduledResponse:
     return ScheduleService().cancel(identifier=request.params["id"], caller=request.caller)
 
 
-def status(request: ApiRequest) -> ScheduleStatusAnswer:
+def status(request: ApiRequest) -> ScheduleStatusResponse:
     return ScheduleService().status(identifier=request.params["id"], caller=request.caller)
 
 
@@ -35,11 +35,11 @@ def series(request: ApiRequest) -> SeriesList:
     return SeriesList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def one_series(request: ApiRequest) -> SeriesAnswer:
+def one_series(request: ApiRequest) -> SeriesResponse:
     return SeriesService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def cancel_series(request: ApiRequest) -> SeriesCancelAnswer:
+def cancel_series(request: ApiRequest) -> SeriesCancelResponse:
     return SeriesService().cancel(identifier=request.params["id"], caller=request.caller)
 
 
@@ -52,7 +52,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Tell up to 10,000 people a text at a time to come.",
         service_scope="notifications:send",
         body=ScheduleBody,
-        answers={201: ScheduledAnswer},
+        responses={201: ScheduledResponse},
         errors=(403,),
         idempotent=True,
     ),
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel,
         summary="Take a scheduled notification back, while it is pending.",
         service_scope="notifications:send",
-        answers={200: CancelScheduledAnswer},
+        responses={200: CancelScheduledResponse},
         errors=(400, 404),
     ),
     Route(
@@ -73,7 +73,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel,
         summary="The same as cancel_scheduled.",
         service_scope="notifications:send",
-        answers={200: CancelScheduledAnswer},
+        responses={200: CancelScheduledResponse},
         errors=(400, 404),
     ),
     Route(
@@ -83,7 +83,7 @@ ROUTES: tuple[Route, ...] = (
         handler=status,
         summary="How far a scheduled notification has come.",
         service_scope="notifications:read",
-        answers={200: ScheduleStatusAnswer},
+        responses={200: ScheduleStatusResponse},
         errors=(404,),
     ),
     Route(
@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What recurs, the oldest first.",
         service_scope="notifications:send",
         query=PAGE_QUERY,
-        answers={200: SeriesList},
+        responses={200: SeriesList},
     ),
     Route(
         name="get_schedule",
@@ -103,7 +103,7 @@ ROUTES: tuple[Route, ...] = (
         handler=one_series,
         summary="Something that recurs, and when it does next.",
         service_scope="notifications:send",
-        answers={200: SeriesAnswer},
+        responses={200: SeriesResponse},
         errors=(404,),
     ),
     Route(
@@ -113,7 +113,7 @@ ROUTES: tuple[Route, ...] = (
         handler=cancel_series,
         summary="End what recurs, and take back what it has made and has not left.",
         service_scope="notifications:send",
-        answers={200: SeriesCancelAnswer},
+        responses={200: SeriesCancelResponse},
         errors=(404, 409),
     ),
 )

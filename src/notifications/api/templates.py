@@ -7,17 +7,17 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.domain.channels import Channel
 from notifications.features.templates.schemas import (
-    DeletedAnswer,
-    DiffAnswer,
-    PreviewAnswer,
+    DeletedResponse,
+    DiffResponse,
     PreviewBody,
+    PreviewResponse,
     PublishBody,
     RollbackBody,
-    TemplateAnswer,
     TemplateBody,
     TemplateList,
+    TemplateResponse,
     UsageList,
-    ValidationAnswer,
+    ValidationResponse,
     VersionList,
 )
 from notifications.features.templates.service import TemplateService
@@ -38,26 +38,26 @@ def templates(request: ApiRequest) -> TemplateList:
     return TemplateList(results=found[: page.limit], next=following, previous=previous)
 
 
-def create(request: ApiRequest) -> TemplateAnswer:
+def create(request: ApiRequest) -> TemplateResponse:
     return TemplateService().create(body=request.body, caller=request.caller)
 
 
-def one(request: ApiRequest) -> TemplateAnswer:
+def one(request: ApiRequest) -> TemplateResponse:
     return TemplateService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def change(request: ApiRequest) -> TemplateAnswer:
+def change(request: ApiRequest) -> TemplateResponse:
     return TemplateService().update(
         identifier=request.params["id"], body=request.body, caller=request.caller
     )
 
 
-def delete(request: ApiRequest) -> DeletedAnswer:
+def delete(request: ApiRequest) -> DeletedResponse:
     gone = TemplateService().delete(identifier=request.params["id"], caller=request.caller)
-    return DeletedAnswer(deleted=gone)
+    return DeletedResponse(deleted=gone)
 
 
-def publish(request: ApiRequest) -> TemplateAnswer:
+def publish(request: ApiRequest) -> TemplateResponse:
     body = check_body(request.body, PublishBody)
     return TemplateService().publish(
         identifier=request.params["id"],
@@ -67,7 +67,7 @@ def publish(request: ApiRequest) -> TemplateAnswer:
     )
 
 
-def rollback(request: ApiRequest) -> TemplateAnswer:
+def rollback(request: ApiRequest) -> TemplateResponse:
     body = check_body(request.body, RollbackBody)
     return TemplateService().rollback(
         identifier=request.params["id"], caller=request.caller, version=body.version
@@ -86,7 +86,7 @@ def versions(request: ApiRequest) -> VersionList:
     return VersionList(results=found[: page.limit], next=following, previous=previous)
 
 
-def difference(request: ApiRequest) -> DiffAnswer:
+def difference(request: ApiRequest) -> DiffResponse:
     return TemplateService().diff(
         identifier=request.params["id"],
         caller=request.caller,
@@ -109,19 +109,19 @@ def usage(request: ApiRequest) -> UsageList:
     return found
 
 
-def preview(request: ApiRequest) -> PreviewAnswer:
+def preview(request: ApiRequest) -> PreviewResponse:
     return TemplateService().preview(
         identifier=request.params["id"], body=request.body, caller=request.caller
     )
 
 
-def validate(request: ApiRequest) -> ValidationAnswer:
+def validate(request: ApiRequest) -> ValidationResponse:
     return TemplateService().validate(
         identifier=request.params["id"], body=request.body, caller=request.caller
     )
 
 
-def validate_new(request: ApiRequest) -> ValidationAnswer:
+def validate_new(request: ApiRequest) -> ValidationResponse:
     return TemplateService().validate(body=request.body, caller=request.caller)
 
 
@@ -137,7 +137,7 @@ _WRITING: tuple[Route, ...] = (
         summary="Write a template; it is a draft until it is published.",
         scope=WRITE,
         body=TemplateBody,
-        answers={201: TemplateAnswer},
+        responses={201: TemplateResponse},
         errors=(409,),
         idempotent=True,
     ),
@@ -149,7 +149,7 @@ _WRITING: tuple[Route, ...] = (
         summary="Change what the body names; texts change the draft.",
         scope=WRITE,
         body=TemplateBody,
-        answers={200: TemplateAnswer},
+        responses={200: TemplateResponse},
         errors=(404, 409),
     ),
     Route(
@@ -159,7 +159,7 @@ _WRITING: tuple[Route, ...] = (
         handler=delete,
         summary="Delete a template, or switch off one that messages were sent by.",
         scope=WRITE,
-        answers={200: DeletedAnswer},
+        responses={200: DeletedResponse},
         errors=(404,),
     ),
     Route(
@@ -170,7 +170,7 @@ _WRITING: tuple[Route, ...] = (
         summary="Make the draft, or an old version's texts, what is sent from now on.",
         scope=WRITE,
         body=PublishBody,
-        answers={200: TemplateAnswer},
+        responses={200: TemplateResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -182,7 +182,7 @@ _WRITING: tuple[Route, ...] = (
         summary="Publish the texts of an old version again; a draft that waits stays.",
         scope=WRITE,
         body=RollbackBody,
-        answers={200: TemplateAnswer},
+        responses={200: TemplateResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -205,7 +205,7 @@ _READING: tuple[Route, ...] = (
             Query(name="path", about="Only those whose path begins with this."),
             *PAGE_QUERY,
         ),
-        answers={200: TemplateList},
+        responses={200: TemplateList},
     ),
     Route(
         name="get_template",
@@ -214,7 +214,7 @@ _READING: tuple[Route, ...] = (
         handler=one,
         summary="A template: its draft, and the number of what is sent now.",
         scope=READ,
-        answers={200: TemplateAnswer},
+        responses={200: TemplateResponse},
         errors=(404,),
     ),
     Route(
@@ -225,7 +225,7 @@ _READING: tuple[Route, ...] = (
         summary="What was published, the newest first.",
         scope=READ,
         query=PAGE_QUERY,
-        answers={200: VersionList},
+        responses={200: VersionList},
         errors=(404,),
     ),
     Route(
@@ -249,7 +249,7 @@ _READING: tuple[Route, ...] = (
                 default=0,
             ),
         ),
-        answers={200: DiffAnswer},
+        responses={200: DiffResponse},
         errors=(404,),
     ),
 )
@@ -272,7 +272,7 @@ _COUNTS: tuple[Route, ...] = (
             ),
             *PAGE_QUERY,
         ),
-        answers={200: UsageList},
+        responses={200: UsageList},
         errors=(404,),
     ),
 )
@@ -285,7 +285,7 @@ _CHECKING: tuple[Route, ...] = (
         summary="Check a template that is not written yet.",
         scope=READ,
         body=TemplateBody,
-        answers={200: ValidationAnswer},
+        responses={200: ValidationResponse},
     ),
     Route(
         name="preview_template",
@@ -295,7 +295,7 @@ _CHECKING: tuple[Route, ...] = (
         summary="Show the draft on every channel in every locale, to an example person.",
         scope=READ,
         body=PreviewBody,
-        answers={200: PreviewAnswer},
+        responses={200: PreviewResponse},
         errors=(404,),
     ),
     Route(
@@ -306,7 +306,7 @@ _CHECKING: tuple[Route, ...] = (
         summary="Check the draft with the body's changes; nothing is written.",
         scope=READ,
         body=TemplateBody,
-        answers={200: ValidationAnswer},
+        responses={200: ValidationResponse},
         errors=(404,),
     ),
 )

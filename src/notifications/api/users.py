@@ -13,11 +13,11 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.people.schemas import (
-    UserAnswer,
     UserBody,
     UserList,
-    UsersAnswer,
+    UserResponse,
     UsersBody,
+    UsersResponse,
 )
 from notifications.features.people.service import READ, WRITE, UserService
 
@@ -33,18 +33,18 @@ def users(request: ApiRequest) -> UserList:
     return UserList(results=list(found[: page.limit]), next=following, previous=previous)
 
 
-def user(request: ApiRequest) -> UserAnswer:
+def user(request: ApiRequest) -> UserResponse:
     return UserService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def put_user(request: ApiRequest) -> tuple[int, UserAnswer]:
+def put_user(request: ApiRequest) -> tuple[int, UserResponse]:
     new, answer = UserService().put(
         uuid=request.params["id"], record=request.body, caller=request.caller
     )
     return (201 if new else 200), answer
 
 
-def put_users(request: ApiRequest) -> UsersAnswer:
+def put_users(request: ApiRequest) -> UsersResponse:
     return UserService().put_many(records=_records(request.http), caller=request.caller)
 
 
@@ -105,7 +105,7 @@ ROUTES: tuple[Route, ...] = (
             Query(name="search", about="The beginning of a name, username or email."),
             *PAGE_QUERY,
         ),
-        answers={200: UserList},
+        responses={200: UserList},
     ),
     Route(
         name="put_users",
@@ -116,7 +116,7 @@ ROUTES: tuple[Route, ...] = (
         scope=WRITE,
         body=UsersBody,
         reads_body=True,
-        answers={200: UsersAnswer},
+        responses={200: UsersResponse},
         idempotent=True,
     ),
     Route(
@@ -126,7 +126,7 @@ ROUTES: tuple[Route, ...] = (
         handler=user,
         summary="One person, with contact points and groups.",
         service_scope=READ,
-        answers={200: UserAnswer},
+        responses={200: UserResponse},
         errors=(400, 404),
     ),
     Route(
@@ -138,7 +138,7 @@ ROUTES: tuple[Route, ...] = (
         " out stays as it is.",
         scope=WRITE,
         body=UserBody,
-        answers={200: UserAnswer, 201: UserAnswer},
+        responses={200: UserResponse, 201: UserResponse},
         errors=(409,),
     ),
     Route(
@@ -148,7 +148,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete_user,
         summary="Remove a person with their contact points, devices and memberships.",
         scope=WRITE,
-        answers={204: None},
+        responses={204: None},
         errors=(400, 404),
     ),
 )

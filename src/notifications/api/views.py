@@ -18,7 +18,7 @@ from notifications.api.bodies import read_object, read_query
 from notifications.api.errors import KEY_HEADER, MethodNotAllowed
 from notifications.api.idempotency import answer_with_key, read_key
 from notifications.api.openapi import documented
-from notifications.api.response import JSON_TYPE, FileAnswer, JsonAnswer
+from notifications.api.response import JSON_TYPE, FileResponse, JsonResponse
 from notifications.api.route import ApiRequest, Auth, Download, Route
 from notifications.domain.callers import Caller
 from notifications.features.access.service import missing_scope
@@ -97,14 +97,14 @@ def respond(route: Route, call: ApiRequest) -> HttpResponse:
     answer = route.handler(call)
     assert not isinstance(answer, Download), "what is downloaded has a media type"
     status, shape = answer if isinstance(answer, tuple) else (route.status, answer)
-    return JsonAnswer(b"" if shape is None else _encode(shape), status)
+    return JsonResponse(b"" if shape is None else _encode(shape), status)
 
 
-def download(route: Route, call: ApiRequest) -> FileAnswer:
+def download(route: Route, call: ApiRequest) -> FileResponse:
     """Calls the handler of a route with a media type, and hands its file on."""
     answer = route.handler(call)
     assert isinstance(answer, Download), "a route with a media type is downloaded"
-    return FileAnswer(answer.parts, name=answer.name, media=route.media)
+    return FileResponse(answer.parts, name=answer.name, media=route.media)
 
 
 def view_of(routes: Iterable[Route]) -> type[RouteView]:

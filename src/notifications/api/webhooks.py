@@ -6,14 +6,14 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.features.webhooks.schemas import (
-    WebhookAnswer,
     WebhookBody,
     WebhookDeliveryList,
     WebhookList,
-    WebhookReplayAnswer,
     WebhookReplayBody,
-    WebhookSecretAnswer,
-    WebhookTestAnswer,
+    WebhookReplayResponse,
+    WebhookResponse,
+    WebhookSecretResponse,
+    WebhookTestResponse,
 )
 from notifications.features.webhooks.service import SCOPE, WebhookService
 
@@ -25,16 +25,16 @@ def webhooks(request: ApiRequest) -> WebhookList:
     return WebhookList(results=found[: page.limit], next=following, previous=previous)
 
 
-def webhook(request: ApiRequest) -> WebhookAnswer:
+def webhook(request: ApiRequest) -> WebhookResponse:
     return WebhookService().get(identifier=request.params["id"], caller=request.caller)
 
 
-def create(request: ApiRequest) -> WebhookSecretAnswer:
+def create(request: ApiRequest) -> WebhookSecretResponse:
     body = check_body(request.body, WebhookBody)
     return WebhookService().create(body=body, caller=request.caller)
 
 
-def replace(request: ApiRequest) -> WebhookAnswer:
+def replace(request: ApiRequest) -> WebhookResponse:
     body = check_body(request.body, WebhookBody)
     return WebhookService().replace(
         identifier=request.params["id"], body=body, caller=request.caller
@@ -46,11 +46,11 @@ def delete(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def rotate(request: ApiRequest) -> WebhookSecretAnswer:
+def rotate(request: ApiRequest) -> WebhookSecretResponse:
     return WebhookService().rotate(identifier=request.params["id"], caller=request.caller)
 
 
-def send_test(request: ApiRequest) -> WebhookTestAnswer:
+def send_test(request: ApiRequest) -> WebhookTestResponse:
     return WebhookService().send_test(identifier=request.params["id"], caller=request.caller)
 
 
@@ -67,7 +67,7 @@ def deliveries(request: ApiRequest) -> WebhookDeliveryList:
     return WebhookDeliveryList(results=found[: page.limit], next=following, previous=previous)
 
 
-def replay(request: ApiRequest) -> WebhookReplayAnswer:
+def replay(request: ApiRequest) -> WebhookReplayResponse:
     body = check_body(request.body, WebhookReplayBody)
     return WebhookService().replay(
         identifier=request.params["id"], body=body, caller=request.caller
@@ -84,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Endpoints that are told what becomes of messages, the oldest first.",
         scope=SCOPE,
         query=PAGE_QUERY,
-        answers={200: WebhookList},
+        responses={200: WebhookList},
     ),
     Route(
         name="create_webhook",
@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Have an endpoint told; answers the signing secret, this once.",
         scope=SCOPE,
         body=WebhookBody,
-        answers={201: WebhookSecretAnswer},
+        responses={201: WebhookSecretResponse},
         errors=(409,),
         idempotent=True,
         secrets=("secret",),
@@ -106,7 +106,7 @@ ROUTES: tuple[Route, ...] = (
         handler=webhook,
         summary="An endpoint, whether it is well, and how much it is still to be told.",
         scope=SCOPE,
-        answers={200: WebhookAnswer},
+        responses={200: WebhookResponse},
         errors=(404,),
     ),
     Route(
@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Replace an endpoint's URL, name and events, or switch it on again.",
         scope=SCOPE,
         body=WebhookBody,
-        answers={200: WebhookAnswer},
+        responses={200: WebhookResponse},
         errors=(404,),
     ),
     Route(
@@ -127,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
         handler=delete,
         summary="Remove an endpoint; what it was still to be told is dropped.",
         scope=SCOPE,
-        answers={204: None},
+        responses={204: None},
         errors=(404,),
     ),
     Route(
@@ -137,7 +137,7 @@ ROUTES: tuple[Route, ...] = (
         handler=rotate,
         summary="Give an endpoint a new secret; the old one signs beside it for a day.",
         scope=SCOPE,
-        answers={200: WebhookSecretAnswer},
+        responses={200: WebhookSecretResponse},
         errors=(404,),
         idempotent=True,
         secrets=("secret",),
@@ -149,7 +149,7 @@ ROUTES: tuple[Route, ...] = (
         handler=send_test,
         summary="Post a signed test now; answers what the endpoint said.",
         scope=SCOPE,
-        answers={200: WebhookTestAnswer},
+        responses={200: WebhookTestResponse},
         errors=(404,),
         idempotent=True,
     ),
@@ -161,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What an endpoint was told and is to be told.",
         scope=SCOPE,
         query=(Query(name="state", about="Only this state.", choices=_STATES), *PAGE_QUERY),
-        answers={200: WebhookDeliveryList},
+        responses={200: WebhookDeliveryList},
         errors=(404,),
     ),
     Route(
@@ -172,7 +172,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Tell events again: some deliveries, or a range of time.",
         scope=SCOPE,
         body=WebhookReplayBody,
-        answers={200: WebhookReplayAnswer},
+        responses={200: WebhookReplayResponse},
         errors=(404,),
         idempotent=True,
     ),

@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 
-from notifications.infra.http.client import AddressRefused, Answer, HttpFault, retry_after_s
+from notifications.infra.http.client import AddressRefused, HttpFault, Response, retry_after_s
 
 # Timed out, too early, too many: said of now, not of the request.
 _AGAIN = frozenset({408, 425, 429})
 
 
-def taken(message_id: str, answer: Answer) -> dict[str, Any]:
+def taken(message_id: str, answer: Response) -> dict[str, Any]:
     """The vendor has it."""
     return {"success": True, "message_id": message_id, "provider_response": kept(answer)}
 
 
-def refused(answer: Answer, now: datetime, **more: Any) -> dict[str, Any]:
+def refused(answer: Response, now: datetime, **more: Any) -> dict[str, Any]:
     """The vendor's no: 5xx, 408, 425 and 429 are tried again, every other status is final.
 
     more: error, error_code, retry, recipient_dead where the vendor's own words say better.
@@ -68,7 +68,7 @@ def not_configured(text: str, code: str = "not_configured") -> dict[str, Any]:
     return {"success": False, "error": text, "error_code": code, "retry": True}
 
 
-def nonsense(answer: Answer, text: str) -> dict[str, Any]:
+def nonsense(answer: Response, text: str) -> dict[str, Any]:
     """A good status with no word that the vendor took the message: nobody knows."""
     return {
         "success": False,
@@ -79,7 +79,7 @@ def nonsense(answer: Answer, text: str) -> dict[str, Any]:
     }
 
 
-def json_of(answer: Answer) -> dict[str, Any]:
+def json_of(answer: Response) -> dict[str, Any]:
     """The JSON object in an answer; empty when there is none, or only half of one."""
     try:
         found = msgspec.json.decode(answer.body)
@@ -88,6 +88,6 @@ def json_of(answer: Answer) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def kept(answer: Answer) -> Mapping[str, Any]:
+def kept(answer: Response) -> Mapping[str, Any]:
     """What is kept, encrypted, of an answer."""
     return {"status": answer.status, "body": answer.text()}

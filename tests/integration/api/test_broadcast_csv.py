@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from directory.models import User
-from notifications.api.response import FileAnswer
+from notifications.api.response import FileResponse
 from notifications.features.broadcasts.export import recipients_csv
 from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
@@ -55,7 +55,7 @@ def test_the_file_says_what_the_list_says(as_staff: APIClient) -> None:
     answer = as_staff.get(f"{URL}/{made.uuid}/recipients.csv/")
     listed = as_staff.get(f"{URL}/{made.pk}/recipients/").data["results"]
 
-    assert isinstance(answer, FileAnswer)
+    assert isinstance(answer, FileResponse)
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert (
         answer["Content-Disposition"]

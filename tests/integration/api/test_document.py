@@ -54,8 +54,8 @@ def test_every_reference_leads_somewhere() -> None:
 def test_times_are_named_as_such() -> None:
     schemas = openapi_document()["components"]["schemas"]
 
-    assert schemas["SendAnswer"]["properties"]["estimated_delivery"]["format"] == "date-time"
-    assert {"type": "string", "format": "date-time"} in schemas["StatusAnswer"]["properties"][
+    assert schemas["SendResponse"]["properties"]["estimated_delivery"]["format"] == "date-time"
+    assert {"type": "string", "format": "date-time"} in schemas["StatusResponse"]["properties"][
         "expires_at"
     ]["anyOf"]
 

@@ -16,7 +16,7 @@ from notifications.domain.loops import CANCELLED, LOOPS, RECEIPTS, UPKEEP, LoopS
 from notifications.features.access.authentication import new_drf_token
 from notifications.features.background.loops import run_round
 from notifications.features.operations import health_probes
-from notifications.features.operations.health import CheckAnswer, health
+from notifications.features.operations.health import CheckResponse, health
 from notifications.infra import clock
 from notifications.infra.process.probing import Probe
 from notifications.models import ApiKey, KillSwitch, LoopReport, PeriodicLoop, QueuedTask
@@ -32,7 +32,7 @@ def _writes_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_probes, "_writes", Probe("test", lambda: None))
 
 
-def check(name: str, *, in_full: bool = True) -> CheckAnswer:
+def check(name: str, *, in_full: bool = True) -> CheckResponse:
     return health(now=clock.now(), in_full=lambda: in_full).checks[name]
 
 

@@ -16,8 +16,8 @@ from directory.models import ContactPoint, User
 from notifications.api.routes import ROUTES
 from notifications.domain.errors import Conflict
 from notifications.features.access import idempotency
-from notifications.features.access.idempotency import Claim, StoredAnswer, answer_once
-from notifications.features.access.service import IssuedKeyAnswer
+from notifications.features.access.idempotency import Claim, StoredResponse, answer_once
+from notifications.features.access.service import IssuedKeyResponse
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
 from tests.integration.api.conftest import KeyClient, bearer, send_body
@@ -77,10 +77,10 @@ class TestRepeating:
             (route.name, name)
             for route in ROUTES
             if route.idempotent
-            for shape in route.answers.values()
+            for shape in route.responses.values()
             if shape is not None
             for name in shape.__struct_fields__
-            if name in words or (name == "key" and shape is IssuedKeyAnswer)
+            if name in words or (name == "key" and shape is IssuedKeyResponse)
         }
 
         assert found == {(route.name, name) for route in ROUTES for name in route.secrets}
@@ -265,7 +265,7 @@ class TestTwins:
     ) -> None:
         monkeypatch.setattr(idempotency, "_is_lock_timeout", lambda _: True)
 
-        def fail() -> StoredAnswer:
+        def fail() -> StoredResponse:
             raise OperationalError("database is locked")
 
         with pytest.raises(OperationalError):
@@ -274,7 +274,7 @@ class TestTwins:
     def test_the_twin_of_a_failed_request_does_the_work(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 
-        def fail() -> StoredAnswer:
+        def fail() -> StoredResponse:
             begun.set()
             go_on.wait(5)
             raise Conflict("mend it")
@@ -296,7 +296,7 @@ class TestTwins:
         answer_once(_claim(), now=long_ago, work=lambda: _answer(b"old"))
         done: list[int] = []
 
-        def work() -> StoredAnswer:
+        def work() -> StoredResponse:
             done.append(1)
             return _answer(b"new")
 
@@ -339,5 +339,5 @@ def _claim() -> Claim:
     return Claim(principal="key:1", method="POST", route="/x", key="k", body_hash="h")
 
 
-def _answer(body: bytes) -> StoredAnswer:
-    return StoredAnswer(200, "application/json", body)
+def _answer(body: bytes) -> StoredResponse:
+    return StoredResponse(200, "application/json", body)

@@ -9,7 +9,7 @@ import pytest
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest, TemplateFault
 from notifications.features.sending.service import NotificationService
-from notifications.features.templates.schemas import LocaleGap, ValidationAnswer
+from notifications.features.templates.schemas import LocaleGap, ValidationResponse
 from notifications.features.templates.service import TemplateService
 from tests.integration.factories import make_template
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 service = TemplateService()
 
 
-def checked(**body: Any) -> ValidationAnswer:
+def checked(**body: Any) -> ValidationResponse:
     return service.validate(body=body, caller=SYSTEM)
 
 

@@ -114,10 +114,10 @@ def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, cap
 def test_a_database_that_is_not_migrated_is_told_once(monkeypatch: Any) -> None:
     reasons = {"migrations": "9 migrations are not applied", "workers": health.NOT_MIGRATED}
     checks = {
-        name: health.CheckAnswer(status="unhealthy", reason=why) for name, why in reasons.items()
+        name: health.CheckResponse(status="unhealthy", reason=why) for name, why in reasons.items()
     }
-    checks = {"database": health.CheckAnswer(status="healthy"), **checks}
-    answer = health.HealthAnswer(
+    checks = {"database": health.CheckResponse(status="healthy"), **checks}
+    answer = health.HealthResponse(
         status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
     )
     monkeypatch.setattr(health, "health", lambda **_: answer)
@@ -126,10 +126,10 @@ def test_a_database_that_is_not_migrated_is_told_once(monkeypatch: Any) -> None:
 
 
 def test_a_database_that_is_away_is_told_once(monkeypatch: Any) -> None:
-    away = health.CheckAnswer(status="unhealthy", reason=health_probes.NO_ANSWER)
-    well = health.CheckAnswer(status="healthy")
+    away = health.CheckResponse(status="unhealthy", reason=health_probes.NO_ANSWER)
+    well = health.CheckResponse(status="healthy")
     checks = {"database": away, "migrations": away, "workers": away, "redis": well}
-    answer = health.HealthAnswer(
+    answer = health.HealthResponse(
         status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
     )
     monkeypatch.setattr(health, "health", lambda **_: answer)

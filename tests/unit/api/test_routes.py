@@ -59,7 +59,7 @@ def test_a_route_that_makes_something_takes_an_idempotency_key(route: Route) -> 
 
 @every_route
 def test_what_can_go_wrong_is_listed(route: Route) -> None:
-    assert {500, 503} - set(route.answers) <= set(route.all_errors)
+    assert {500, 503} - set(route.responses) <= set(route.all_errors)
     if route.body:
         assert {400, 413, 415} <= set(route.all_errors)
     if route.auth is Auth.CALLER:

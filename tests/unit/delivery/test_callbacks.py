@@ -25,7 +25,7 @@ from notifications.delivery.callbacks.base import (
 from notifications.delivery.registry import CALLBACKS, PROVIDERS, callback_reader, provider_class
 from notifications.delivery.vendors.ses import sns
 from notifications.domain.receipts import Receipt, ReceiptKind
-from notifications.infra.http.client import Answer, HttpFault
+from notifications.infra.http.client import HttpFault, Response
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:carillon"
 CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem"
@@ -184,7 +184,7 @@ def fetched(amazon, monkeypatch):
 
     def fetch(url):
         seen.append(url)
-        return Answer(200, {}, amazon[1])
+        return Response(200, {}, amazon[1])
 
     monkeypatch.setattr(sns, "fetch", fetch)
     sns.certificate_key.cache_clear()
@@ -275,7 +275,7 @@ def test_a_confirmation_elsewhere_is_not_visited(signed, fetched):
 
 
 def test_a_certificate_that_cannot_be_fetched_refuses_nothing(signed, fetched, monkeypatch):
-    monkeypatch.setattr(sns, "fetch", lambda _: Answer(503, {}, b""))
+    monkeypatch.setattr(sns, "fetch", lambda _: Response(503, {}, b""))
 
     with pytest.raises(HttpFault):
         callback_reader("ses").check(as_call(signed("{}")))

@@ -39,7 +39,7 @@ class Watched:
         self.process.started()
         self.ask(_task("warm {{ 1|currency }}{{ at|date }}", "in_app_template"))
 
-    def ask(self, task: Task) -> wire.Answer:
+    def ask(self, task: Task) -> wire.Reply:
         assert task.version is not None
         name, text = name_of(task.version), task.version.on_the_wire[1]
         answers = self.process.ask([task.job], {name: text}, now=NOW, seconds=30.0)

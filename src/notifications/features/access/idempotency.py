@@ -35,7 +35,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredResponse:
     """An HTTP answer, and the body that a repetition is answered with where it is another."""
 
     status: int
@@ -45,8 +45,8 @@ class StoredAnswer:
 
 
 def answer_once(
-    claim: Claim, *, now: datetime, work: Callable[[], StoredAnswer]
-) -> tuple[StoredAnswer, bool]:
+    claim: Claim, *, now: datetime, work: Callable[[], StoredResponse]
+) -> tuple[StoredResponse, bool]:
     """The answer of `work`, or the stored one; and whether it was replayed.
 
     `work` runs inside the transaction. What it raises is not kept, and undoes what it wrote.
@@ -121,10 +121,10 @@ def _is_lock_timeout(error: OperationalError) -> bool:
     return sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
-def _replay(row: IdempotencyKey, claim: Claim) -> StoredAnswer:
+def _replay(row: IdempotencyKey, claim: Claim) -> StoredResponse:
     if row.body_hash != claim.body_hash:
         raise Conflict(
             "this Idempotency-Key was used with another body: take a new key for a new request",
             code="idempotency_mismatch",
         )
-    return StoredAnswer(row.status_code or 0, row.answer["type"], row.answer["body"].encode())
+    return StoredResponse(row.status_code or 0, row.answer["type"], row.answer["body"].encode())

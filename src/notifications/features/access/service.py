@@ -19,7 +19,7 @@ from notifications.models import SCOPES, ApiKey, OperatorAction
 WRITE_SCOPE = "api-keys:write"
 
 
-class ApiKeyAnswer(msgspec.Struct, kw_only=True):
+class ApiKeyResponse(msgspec.Struct, kw_only=True):
     """A key, without its text."""
 
     id: int
@@ -33,7 +33,7 @@ class ApiKeyAnswer(msgspec.Struct, kw_only=True):
     revoked_at: datetime | None
 
 
-class IssuedKeyAnswer(ApiKeyAnswer, kw_only=True):
+class IssuedKeyResponse(ApiKeyResponse, kw_only=True):
     """A key with its text, which is shown this once; null where an Idempotency-Key replays it."""
 
     key: str | None
@@ -42,14 +42,14 @@ class IssuedKeyAnswer(ApiKeyAnswer, kw_only=True):
 class ApiKeyService:
     """Everything that can be done with API keys. Nobody hands out more than they hold."""
 
-    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[ApiKeyAnswer]:
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[ApiKeyResponse]:
         """Keys by rising id, revoked ones too."""
         _demand_scope(caller)
         return [_answer(key) for key in ApiKey.objects.filter(pk__gt=after).order_by("pk")[:limit]]
 
     def issue(
         self, *, name: str, scopes: Sequence[str], kind: str = "live", caller: Caller
-    ) -> IssuedKeyAnswer:
+    ) -> IssuedKeyResponse:
         """Makes a key.
 
         Raises:
@@ -68,7 +68,7 @@ class ApiKeyService:
             _note(caller, "api-key.issued", key)
         return _issued(key, text)
 
-    def rotate(self, *, identifier: object, caller: Caller) -> IssuedKeyAnswer:
+    def rotate(self, *, identifier: object, caller: Caller) -> IssuedKeyResponse:
         """Gives a key a new text under its old id, name and scopes; the old text ends at once.
 
         Raises:
@@ -192,16 +192,16 @@ def _note(caller: Caller, action: str, key: ApiKey) -> None:
     )
 
 
-def _answer(key: ApiKey) -> ApiKeyAnswer:
-    return ApiKeyAnswer(**_fields(key))
+def _answer(key: ApiKey) -> ApiKeyResponse:
+    return ApiKeyResponse(**_fields(key))
 
 
-def _issued(key: ApiKey, text: str) -> IssuedKeyAnswer:
-    return IssuedKeyAnswer(**_fields(key), key=text)
+def _issued(key: ApiKey, text: str) -> IssuedKeyResponse:
+    return IssuedKeyResponse(**_fields(key), key=text)
 
 
 def _fields(key: ApiKey) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in ApiKeyAnswer.__struct_fields__}
+    return {name: getattr(key, name) for name in ApiKeyResponse.__struct_fields__}
 
 
 def check_operator(caller: Caller) -> None:

@@ -18,7 +18,7 @@ class AudienceBody(msgspec.Struct, kw_only=True):
     audience: dict[str, Any]
 
 
-class MissingAnswer(msgspec.Struct, kw_only=True):
+class MissingResponse(msgspec.Struct, kw_only=True):
     """Somebody of a list who is told nothing. reason: unknown_user or inactive_user."""
 
     user_id: int | str
@@ -26,14 +26,14 @@ class MissingAnswer(msgspec.Struct, kw_only=True):
     path: str
 
 
-class AudienceCountAnswer(msgspec.Struct, kw_only=True):
+class AudienceCountResponse(msgspec.Struct, kw_only=True):
     """How many people an audience holds, and in words who they are. missing: the first 100 of the
     listed people who are told nothing; missing_count: how many they are."""
 
     count: int
     description: str
     missing_count: int
-    missing: list[MissingAnswer]
+    missing: list[MissingResponse]
 
 
 class AudiencePerson(msgspec.Struct, kw_only=True):
@@ -49,7 +49,7 @@ class AudiencePerson(msgspec.Struct, kw_only=True):
     timezone: str
 
 
-class AudiencePreviewAnswer(msgspec.Struct, kw_only=True):
+class AudiencePreviewResponse(msgspec.Struct, kw_only=True):
     """A page of the people, by rising id."""
 
     results: list[AudiencePerson]
@@ -65,7 +65,7 @@ class SegmentBody(msgspec.Struct, kw_only=True):
     description: Description = ""
 
 
-class SegmentAnswer(msgspec.Struct, kw_only=True):
+class SegmentResponse(msgspec.Struct, kw_only=True):
     """A saved segment. key is its place in lists; words say the criteria to people."""
 
     id: UUID
@@ -81,6 +81,6 @@ class SegmentAnswer(msgspec.Struct, kw_only=True):
 class SegmentList(msgspec.Struct, kw_only=True):
     """A page of segments, the oldest first."""
 
-    results: list[SegmentAnswer]
+    results: list[SegmentResponse]
     next: str | None = None
     previous: str | None = None

@@ -14,7 +14,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.service import missing_scope
-from notifications.features.audiences.schemas import SegmentAnswer
+from notifications.features.audiences.schemas import SegmentResponse
 from notifications.features.audiences.service import READ, invalid_audience
 from notifications.infra import clock
 from notifications.models import OperatorAction
@@ -25,13 +25,13 @@ WRITE = "segments:write"
 class SegmentService:
     """Everything that can be done with saved segments."""
 
-    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentAnswer]:
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentResponse]:
         """Segments by rising key."""
         _demand(caller, READ)
         rows = Segment.objects.filter(pk__gt=after).order_by("pk")[:limit]
         return [_answer(segment) for segment in rows]
 
-    def get(self, *, identifier: object, caller: Caller) -> SegmentAnswer:
+    def get(self, *, identifier: object, caller: Caller) -> SegmentResponse:
         """One segment, by id or key.
 
         Raises:
@@ -42,7 +42,7 @@ class SegmentService:
 
     def create(
         self, *, name: str, criteria: Any, description: str = "", caller: Caller
-    ) -> SegmentAnswer:
+    ) -> SegmentResponse:
         """Saves criteria.
 
         Raises:
@@ -63,7 +63,7 @@ class SegmentService:
         criteria: Any,
         description: str = "",
         caller: Caller,
-    ) -> SegmentAnswer:
+    ) -> SegmentResponse:
         """Replaces a segment; whoever uses it from now on means the new criteria.
 
         Raises:
@@ -128,8 +128,8 @@ def _note(caller: Caller, action: str, segment: Segment) -> None:
     )
 
 
-def _answer(segment: Segment) -> SegmentAnswer:
-    return SegmentAnswer(
+def _answer(segment: Segment) -> SegmentResponse:
+    return SegmentResponse(
         id=segment.uuid,
         key=segment.pk,
         name=segment.name,

@@ -12,9 +12,9 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.service import missing_scope
 from notifications.features.audiences.schemas import (
-    AudienceCountAnswer,
+    AudienceCountResponse,
     AudiencePerson,
-    MissingAnswer,
+    MissingResponse,
 )
 
 READ = "users:read"
@@ -24,7 +24,7 @@ MISSING_SHOWN = 100
 class AudienceService:
     """Looking at audiences before anybody is told anything."""
 
-    def count(self, *, audience: Any, caller: Caller, now: datetime) -> AudienceCountAnswer:
+    def count(self, *, audience: Any, caller: Caller, now: datetime) -> AudienceCountResponse:
         """How many people it holds, exactly.
 
         Raises:
@@ -32,12 +32,12 @@ class AudienceService:
             Refused: missing_scope.
         """
         found = _read(audience, caller, now)
-        return AudienceCountAnswer(
+        return AudienceCountResponse(
             count=found.count(),
             description=found.description,
             missing_count=len(found.missing),
             missing=[
-                MissingAnswer(user_id=shown(each.user), reason=each.reason, path=each.path)
+                MissingResponse(user_id=shown(each.user), reason=each.reason, path=each.path)
                 for each in found.missing[:MISSING_SHOWN]
             ],
         )

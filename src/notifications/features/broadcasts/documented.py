@@ -40,7 +40,7 @@ GROUP_OF_ROLE: Mapping[str, str] = {
 }
 _TASK_S = 5.0
 log = structlog.get_logger("carillon.broadcast")
-Answer = dict[str, Any]
+ResponseDict = dict[str, Any]
 
 
 @contextmanager
@@ -56,7 +56,7 @@ class BroadcastService:
     """Progress, cancellation, retry, and sending batch by batch."""
 
     @staticmethod
-    def get_progress(broadcast_id: int) -> Answer:
+    def get_progress(broadcast_id: int) -> ResponseDict:
         """Where a broadcast is: the fields of `Progress`.
 
         Raises:
@@ -66,7 +66,7 @@ class BroadcastService:
             return dataclasses.asdict(actions.progress(broadcast_id, now=clock.now()))
 
     @staticmethod
-    def cancel_broadcast(broadcast_id: int) -> Answer:
+    def cancel_broadcast(broadcast_id: int) -> ResponseDict:
         """Stops what was not handed over: {success, message, broadcast_id, cancelled_at}.
 
         Raises:
@@ -82,7 +82,7 @@ class BroadcastService:
         }
 
     @staticmethod
-    def retry_failed(broadcast_id: int, max_retries: int = MAX_RETRIES) -> Answer:
+    def retry_failed(broadcast_id: int, max_retries: int = MAX_RETRIES) -> ResponseDict:
         """Tries failed recipients again: {success, message, retried_count, broadcast_id, task_id}.
 
         They are pending when this returns; a task, or else any worker, puts them into the queue.
@@ -107,7 +107,7 @@ class BroadcastService:
         target_group: str,
         target_filter: dict[str, Any] | None = None,
         batch_size: int | None = SEND_BATCH_SIZE,
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to an audience and waits for the hand-over: {success, broadcast_id,
         total_recipients, sent_count, failed_count, batches_processed, errors}.
 
@@ -124,7 +124,7 @@ class BroadcastService:
     @staticmethod
     def send_to_role_batch(
         broadcast_id: int, role: str, batch_size: int | None = SEND_BATCH_SIZE
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to everyone of a role: student, teacher, tutor or parent. Answers and raises as
         `send_to_group_batch`; another role is a ValueError."""
         group = group_of_role(role)
@@ -133,7 +133,7 @@ class BroadcastService:
     @staticmethod
     def send_to_custom_list_batch(
         broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = SEND_BATCH_SIZE
-    ) -> Answer:
+    ) -> ResponseDict:
         """Sends to these users. Answers and raises as `send_to_group_batch`; ids of nobody are
         reported in errors."""
         target = {"user_ids": list(user_ids)}
@@ -142,7 +142,7 @@ class BroadcastService:
     @staticmethod
     def create_batch_recipients(
         broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = BATCH_SIZE
-    ) -> Answer:
+    ) -> ResponseDict:
         """Writes recipients down: {success, created_count, total_count, batches_processed, errors}.
 
         Raises:
@@ -160,13 +160,13 @@ class BroadcastService:
         }
 
     @staticmethod
-    def get_batch_status(broadcast_id: int) -> Answer:
+    def get_batch_status(broadcast_id: int) -> ResponseDict:
         """`get_progress`, with the id as broadcast_id."""
         progress = BroadcastService.get_progress(broadcast_id)
         return {"broadcast_id": progress.pop("id"), **progress}
 
 
-def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> Answer:
+def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> ResponseDict:
     """Tries failed recipients again: the answer of `retry_failed`.
 
     Raises:
@@ -176,7 +176,7 @@ def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES)
     return _retried(broadcast_id, actions.retry(broadcast_id, now=now, max_retries=max_retries))
 
 
-def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> Answer:
+def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> ResponseDict:
     """Tries these failed recipients again, by user id: the answer of `retried`, with those who are
     not.
 
@@ -193,7 +193,7 @@ def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -
     }
 
 
-def _retried(broadcast_id: int, count: int) -> Answer:
+def _retried(broadcast_id: int, count: int) -> ResponseDict:
     return {
         "success": True,
         "message": retry_message(count),
@@ -241,7 +241,7 @@ def size_of(batch_size: int | None, default: int) -> int:
     return size
 
 
-def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: int) -> Answer:
+def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: int) -> ResponseDict:
     """The documented answer of a send."""
     told = actions.progress(broadcast_id, now=clock.now())
     return {
@@ -260,7 +260,9 @@ def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: in
     name="notifications.services.broadcast.send_broadcast_async",
     max_retries=3,
 )
-def send_broadcast_async(broadcast_id: int, only_failed: bool = False, **_future: Any) -> Answer:
+def send_broadcast_async(
+    broadcast_id: int, only_failed: bool = False, **_future: Any
+) -> ResponseDict:
     """Launches a broadcast, or puts the recipients of a retry back into the queue; workers deliver.
 
     Returns {success, broadcast_id, status, total_recipients, sent_count, failed_count,
@@ -292,7 +294,7 @@ def send_broadcast_async(broadcast_id: int, only_failed: bool = False, **_future
     loop=SCHEDULED_BROADCASTS,
     idle={"success": True, "processed": 0},
 )
-def process_scheduled_broadcasts(**_future: Any) -> Answer:
+def process_scheduled_broadcasts(**_future: Any) -> ResponseDict:
     """Begins scheduled broadcasts whose time has come: {success, processed}. The workers look every
     half second; this is for whoever wants it now."""
     return {"success": True, "processed": begin_due(now=clock.now())}

@@ -15,9 +15,9 @@ from notifications.features.broadcasts.delivery.approval import wants_approval
 from notifications.features.broadcasts.delivery.launch import audience_of
 from notifications.features.broadcasts.schemas import (
     DryRun,
-    DryRunAnswer,
     DryRunChannel,
     DryRunCost,
+    DryRunResponse,
     DryRunSample,
 )
 from notifications.features.broadcasts.survey import ChannelTally, Survey
@@ -34,7 +34,7 @@ UNLIMITED_PER_S = 1_000
 UNKNOWN_SHOWN = 100
 
 
-def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) -> DryRunAnswer:
+def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) -> DryRunResponse:
     """What launching this broadcast, saved or not, would lead to at its time.
 
     Raises:
@@ -49,7 +49,7 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
         survey.look(people)
         if clock.monotonic() >= until:
             break
-    return DryRunAnswer(
+    return DryRunResponse(
         success=True,
         data=_answer(
             broadcast,

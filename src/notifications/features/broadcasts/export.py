@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from notifications.features.broadcasts.queries import recipient_answers
-from notifications.features.broadcasts.schemas import BroadcastRecipientAnswer
+from notifications.features.broadcasts.schemas import BroadcastRecipientResponse
 from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
 
@@ -42,7 +42,7 @@ def recipients_csv(broadcast: Broadcast, *, status: str = "", page: int = PAGE) 
         lines, after = [], found[-1][1]
 
 
-def _line(row: BroadcastRecipientAnswer) -> tuple[str, ...]:
+def _line(row: BroadcastRecipientResponse) -> tuple[str, ...]:
     """The cells of one recipient; channels as `email=sent telegram=failed`."""
     return (
         str(row.id),

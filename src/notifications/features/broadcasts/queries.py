@@ -14,12 +14,12 @@ from notifications.domain.broadcast_lifecycle import RecipientState, Tally
 from notifications.domain.errors import NotFound
 from notifications.features.broadcasts.delivery.progress import tally_of
 from notifications.features.broadcasts.schemas import (
-    BroadcastAnswer,
     BroadcastDetail,
-    BroadcastErrorAnswer,
+    BroadcastErrorResponse,
     BroadcastList,
-    BroadcastRecipientAnswer,
     BroadcastRecipientList,
+    BroadcastRecipientResponse,
+    BroadcastResponse,
 )
 from notifications.models import Broadcast, BroadcastRecipient
 from notifications.models.fields import ListsText
@@ -91,7 +91,7 @@ def detail(broadcast: Broadcast) -> BroadcastDetail:
         **_members(broadcast, tally_of(broadcast)),
         recipients=first.results,
         error_log=[
-            BroadcastErrorAnswer(
+            BroadcastErrorResponse(
                 recipient_id=entry.get("recipient_id"),
                 error=str(entry.get("error", "")),
                 timestamp=str(entry.get("timestamp", "")),
@@ -102,21 +102,21 @@ def detail(broadcast: Broadcast) -> BroadcastDetail:
     )
 
 
-def broadcast_answer(broadcast: Broadcast) -> BroadcastAnswer:
+def broadcast_answer(broadcast: Broadcast) -> BroadcastResponse:
     """A broadcast as lists show it."""
-    return BroadcastAnswer(**_members(broadcast, broadcast.tally))
+    return BroadcastResponse(**_members(broadcast, broadcast.tally))
 
 
-def recipient_answers(keys: Sequence[int]) -> list[BroadcastRecipientAnswer]:
+def recipient_answers(keys: Sequence[int]) -> list[BroadcastRecipientResponse]:
     """The rows with these keys, by rising user id: two queries."""
     rows = list(BroadcastRecipient.objects.filter(pk__in=keys).order_by("recipient_id"))
     people = User.objects.in_bulk([row.recipient_id for row in rows])
     return [recipient_answer(row, people.get(row.recipient_id)) for row in rows]
 
 
-def recipient_answer(row: BroadcastRecipient, person: User | None) -> BroadcastRecipientAnswer:
+def recipient_answer(row: BroadcastRecipient, person: User | None) -> BroadcastRecipientResponse:
     """One recipient; of a person who was erased only the id is left."""
-    return BroadcastRecipientAnswer(
+    return BroadcastRecipientResponse(
         id=row.pk,
         user_id=row.recipient_id,
         user_name=name_of(person),

@@ -59,7 +59,7 @@ class BroadcastRejectBody(msgspec.Struct, kw_only=True):
     note: str
 
 
-class BroadcastAnswer(msgspec.Struct, kw_only=True):
+class BroadcastResponse(msgspec.Struct, kw_only=True):
     """A broadcast. recipient_count is the snapshot's; of one that was not launched, how many people
     its audience held when it was last written. At every instant it is the sum of the six counts."""
 
@@ -93,7 +93,7 @@ class BroadcastAnswer(msgspec.Struct, kw_only=True):
     review_note: str
 
 
-class BroadcastRecipientAnswer(msgspec.Struct, kw_only=True):
+class BroadcastRecipientResponse(msgspec.Struct, kw_only=True):
     """One recipient. status: pending, sent, failed, suppressed, uncertain or cancelled; channels
     says which status the message on each channel has. telegram_id is empty where none is known."""
 
@@ -110,7 +110,7 @@ class BroadcastRecipientAnswer(msgspec.Struct, kw_only=True):
     sent_at: datetime | None
 
 
-class BroadcastErrorAnswer(msgspec.Struct, kw_only=True):
+class BroadcastErrorResponse(msgspec.Struct, kw_only=True):
     """A recipient's failure, or, without a recipient, why a broadcast could not go on."""
 
     recipient_id: int | None
@@ -118,12 +118,12 @@ class BroadcastErrorAnswer(msgspec.Struct, kw_only=True):
     timestamp: str
 
 
-class BroadcastDetail(BroadcastAnswer, kw_only=True):
+class BroadcastDetail(BroadcastResponse, kw_only=True):
     """A broadcast with the first page of its recipients and its latest 100 errors; error_total
     counts them all."""
 
-    recipients: list[BroadcastRecipientAnswer]
-    error_log: list[BroadcastErrorAnswer]
+    recipients: list[BroadcastRecipientResponse]
+    error_log: list[BroadcastErrorResponse]
     error_total: int
 
 
@@ -133,7 +133,7 @@ class BroadcastList(msgspec.Struct, kw_only=True):
     count: int
     next: int | None
     previous: int | None
-    results: list[BroadcastAnswer]
+    results: list[BroadcastResponse]
     page: int
     page_size: int
     total_pages: int
@@ -145,7 +145,7 @@ class BroadcastRecipientList(msgspec.Struct, kw_only=True):
     count: int
     next: int | None
     previous: int | None
-    results: list[BroadcastRecipientAnswer]
+    results: list[BroadcastRecipientResponse]
     page: int
     page_size: int
     total_pages: int
@@ -159,13 +159,13 @@ class BroadcastDone(msgspec.Struct, kw_only=True):
     """
 
     success: bool
-    data: BroadcastAnswer
+    data: BroadcastResponse
     message: str
     unknown_count: int = 0
     unknown_recipients: list[str] = []
 
 
-class BroadcastDetailAnswer(msgspec.Struct, kw_only=True):
+class BroadcastDetailResponse(msgspec.Struct, kw_only=True):
     """One broadcast."""
 
     success: bool
@@ -194,7 +194,7 @@ class BroadcastProgress(msgspec.Struct, kw_only=True):
     rate_per_second: float
 
 
-class BroadcastProgressAnswer(msgspec.Struct, kw_only=True):
+class BroadcastProgressResponse(msgspec.Struct, kw_only=True):
     """How far a broadcast has come."""
 
     success: bool
@@ -210,7 +210,7 @@ class BroadcastCancelled(msgspec.Struct, kw_only=True):
     cancelled_at: datetime
 
 
-class BroadcastCancelAnswer(msgspec.Struct, kw_only=True):
+class BroadcastCancelResponse(msgspec.Struct, kw_only=True):
     """A broadcast was cancelled."""
 
     success: bool
@@ -227,7 +227,7 @@ class BroadcastRetried(msgspec.Struct, kw_only=True):
     task_id: str | None
 
 
-class BroadcastRetryAnswer(msgspec.Struct, kw_only=True):
+class BroadcastRetryResponse(msgspec.Struct, kw_only=True):
     """Failed recipients are tried again."""
 
     success: bool
@@ -243,7 +243,7 @@ class BroadcastRetriedChosen(BroadcastRetried, kw_only=True):
     used_up: list[int]
 
 
-class BroadcastRetryChosenAnswer(msgspec.Struct, kw_only=True):
+class BroadcastRetryChosenResponse(msgspec.Struct, kw_only=True):
     """Some failed recipients are tried again."""
 
     success: bool
@@ -261,7 +261,7 @@ class BroadcastTested(msgspec.Struct, kw_only=True):
     estimated_delivery: datetime
 
 
-class BroadcastTestAnswer(msgspec.Struct, kw_only=True):
+class BroadcastTestResponse(msgspec.Struct, kw_only=True):
     """A test of a broadcast was sent."""
 
     success: bool
@@ -332,7 +332,7 @@ class DryRun(msgspec.Struct, kw_only=True):
     samples: list[DryRunSample]
 
 
-class DryRunAnswer(msgspec.Struct, kw_only=True):
+class DryRunResponse(msgspec.Struct, kw_only=True):
     """A broadcast was tried without sending."""
 
     success: bool

@@ -28,17 +28,17 @@ from notifications.features.broadcasts.documented import cancel_message, retried
 from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, dry_run, may_be_tried
 from notifications.features.broadcasts.queries import broadcast_answer, detail
 from notifications.features.broadcasts.schemas import (
-    BroadcastCancelAnswer,
     BroadcastCancelled,
-    BroadcastDetailAnswer,
+    BroadcastCancelResponse,
+    BroadcastDetailResponse,
     BroadcastDone,
     BroadcastProgress,
-    BroadcastProgressAnswer,
+    BroadcastProgressResponse,
     BroadcastRetried,
     BroadcastRetriedChosen,
-    BroadcastRetryAnswer,
-    BroadcastRetryChosenAnswer,
-    DryRunAnswer,
+    BroadcastRetryChosenResponse,
+    BroadcastRetryResponse,
+    DryRunResponse,
 )
 from notifications.infra.database import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
@@ -130,19 +130,19 @@ class BroadcastDesk:
             write_down(caller, "delete", broadcast, now=now)
             broadcast.delete()
 
-    def detail(self, identifier: object, *, caller: Caller) -> BroadcastDetailAnswer:
+    def detail(self, identifier: object, *, caller: Caller) -> BroadcastDetailResponse:
         """One broadcast with its first recipients."""
-        return BroadcastDetailAnswer(
+        return BroadcastDetailResponse(
             success=True, data=detail(self.find(identifier, caller=caller))
         )
 
     def progress(
         self, identifier: object, *, caller: Caller, now: datetime
-    ) -> BroadcastProgressAnswer:
+    ) -> BroadcastProgressResponse:
         """How far a broadcast has come."""
         key = self.find(identifier, caller=caller).pk
         found = dataclasses.asdict(actions.progress(key, now=now))
-        return BroadcastProgressAnswer(success=True, data=BroadcastProgress(**found))
+        return BroadcastProgressResponse(success=True, data=BroadcastProgress(**found))
 
     def send(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
         """Launches a draft or scheduled broadcast now, or asks for the approval that it needs.
@@ -166,7 +166,7 @@ class BroadcastDesk:
                 text = pgettext("broadcast", "The broadcast is being sent")
         return self.done(broadcast.pk, caller, text, missing)
 
-    def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunAnswer:
+    def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunResponse:
         """What sending a broadcast that was not launched yet would lead to; nothing is written.
 
         Raises:
@@ -179,7 +179,7 @@ class BroadcastDesk:
 
     def dry_run_of_body(
         self, *, body: Mapping[str, Any], caller: Caller, now: datetime
-    ) -> DryRunAnswer:
+    ) -> DryRunResponse:
         """The same for a broadcast that nobody saved.
 
         Raises:
@@ -191,7 +191,9 @@ class BroadcastDesk:
         broadcast.is_test = caller.is_test
         return dry_run(broadcast, now=now)
 
-    def cancel(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastCancelAnswer:
+    def cancel(
+        self, identifier: object, *, caller: Caller, now: datetime
+    ) -> BroadcastCancelResponse:
         """Stops what was not handed over.
 
         Raises:
@@ -201,7 +203,7 @@ class BroadcastDesk:
         with transaction.atomic():
             cancelled = actions.cancel(broadcast.pk, now=now)
             write_down(caller, "cancel", broadcast, now=now)
-        return BroadcastCancelAnswer(
+        return BroadcastCancelResponse(
             success=True,
             data=BroadcastCancelled(
                 success=True,
@@ -211,7 +213,7 @@ class BroadcastDesk:
             ),
         )
 
-    def retry(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastRetryAnswer:
+    def retry(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastRetryResponse:
         """Tries failed recipients again.
 
         Raises:
@@ -221,11 +223,11 @@ class BroadcastDesk:
         with transaction.atomic():
             answer = retried(broadcast.pk, now=now)
             write_down(caller, "retry", broadcast, now=now)
-        return BroadcastRetryAnswer(success=True, data=BroadcastRetried(**answer))
+        return BroadcastRetryResponse(success=True, data=BroadcastRetried(**answer))
 
     def retry_chosen(
         self, identifier: object, *, people: Sequence[int], caller: Caller, now: datetime
-    ) -> BroadcastRetryChosenAnswer:
+    ) -> BroadcastRetryChosenResponse:
         """Tries these failed recipients again, by user id; says who is not.
 
         Raises:
@@ -236,7 +238,7 @@ class BroadcastDesk:
             answer = retried_chosen(broadcast.pk, people, now=now)
             reason = f"{answer['retried_count']} of {len(people)} chosen"
             write_down(caller, "retry", broadcast, now=now, reason=reason)
-        return BroadcastRetryChosenAnswer(success=True, data=BroadcastRetriedChosen(**answer))
+        return BroadcastRetryChosenResponse(success=True, data=BroadcastRetriedChosen(**answer))
 
     def pause(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
         """Holds a broadcast.

@@ -13,7 +13,7 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, Refused
 from notifications.features.broadcasts.delivery.launch import CALLS, check_terms, intent_of, ways_of
-from notifications.features.broadcasts.schemas import BroadcastTestAnswer, BroadcastTested
+from notifications.features.broadcasts.schemas import BroadcastTested, BroadcastTestResponse
 from notifications.features.broadcasts.service import BroadcastDesk, check_priority, write_down
 from notifications.features.broadcasts.survey import Survey
 from notifications.features.sending.refusal import foresee_or_refuse
@@ -24,7 +24,7 @@ TYPE = "broadcast_test"
 """Of the notification: by it a test is told from what people were sent."""
 
 
-def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> BroadcastTestAnswer:
+def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> BroadcastTestResponse:
     """Sends a broadcast's text to the caller, whatever its status; it counts in no broadcast.
 
     The caller's wishes are asked as anybody's are. It is no part of the broadcast: neither its
@@ -50,7 +50,7 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     with transaction.atomic():
         accepted = accept(intent, [target], now=now)
         write_down(caller, "test", broadcast, now=now)
-    return BroadcastTestAnswer(
+    return BroadcastTestResponse(
         success=True,
         data=BroadcastTested(
             success=True,

@@ -56,14 +56,14 @@ class LetterFilter(msgspec.Struct, kw_only=True, omit_defaults=True):
     failed_before: datetime | None = None
 
 
-class ManyAnswer(msgspec.Struct, kw_only=True):
+class ManyResponse(msgspec.Struct, kw_only=True):
     """How many letters were worked on, and how many that match are left: call again for those."""
 
     done: int
     left: int
 
 
-class SettleAnswer(msgspec.Struct, kw_only=True):
+class SettleResponse(msgspec.Struct, kw_only=True):
     """How many messages took what a person knows of them; others were settled already."""
 
     settled: int
@@ -83,24 +83,26 @@ class DeadLetterService:
             rows = rows.filter(failed_at__lt=check_moment(wanted.failed_before))
         return rows
 
-    def replay_matching(self, *, wanted: LetterFilter, caller: Caller) -> ManyAnswer:
+    def replay_matching(self, *, wanted: LetterFilter, caller: Caller) -> ManyResponse:
         """Sends up to MOST letters again, each on the template version it was accepted with, as
         batches of up to 500."""
         check_operator(caller)
         ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
         done = OperationsService().replay(ids=ids, caller=caller) if ids else 0
-        return ManyAnswer(done=done, left=self.matching(wanted).count())
+        return ManyResponse(done=done, left=self.matching(wanted).count())
 
-    def discard_matching(self, *, wanted: LetterFilter, reason: str, caller: Caller) -> ManyAnswer:
+    def discard_matching(
+        self, *, wanted: LetterFilter, reason: str, caller: Caller
+    ) -> ManyResponse:
         """Closes up to MOST letters for good."""
         check_operator(caller)
         ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
         done = OperationsService().discard(ids=ids, reason=reason, caller=caller)
-        return ManyAnswer(done=done, left=self.matching(wanted).count())
+        return ManyResponse(done=done, left=self.matching(wanted).count())
 
     def settle(
         self, *, ids: Sequence[int], outcome: str, reason: str, caller: Caller
-    ) -> SettleAnswer:
+    ) -> SettleResponse:
         """Writes down what a person found out of messages in doubt: sent, delivered or failed.
 
         One that failed falls back to its next channel, as by a receipt. A letter of a sure failure
@@ -119,7 +121,7 @@ class DeadLetterService:
             reason=reason[:200],
             at=clock.now(),
         )
-        return SettleAnswer(settled=settled)
+        return SettleResponse(settled=settled)
 
 
 def of_template(rows: QuerySet[DeadLetter], path: str) -> QuerySet[DeadLetter]:

@@ -62,7 +62,7 @@ NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
 """The reason of a check whose tables or columns are still to be made."""
 
 
-class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+class CheckResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that was looked at. status: healthy or unhealthy, and then the reason."""
 
     status: str
@@ -72,12 +72,12 @@ class CheckAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     providers: dict[str, ProviderHealth] | None = None
 
 
-class HealthAnswer(msgspec.Struct, kw_only=True):
+class HealthResponse(msgspec.Struct, kw_only=True):
     """How the service is. status: healthy or degraded; reasons says what ails or holds it."""
 
     status: str
     timestamp: datetime
-    checks: dict[str, CheckAnswer]
+    checks: dict[str, CheckResponse]
     reasons: list[str]
 
 
@@ -86,21 +86,21 @@ class _Migrations:
 
     applied = False
 
-    def check(self) -> CheckAnswer:
+    def check(self) -> CheckResponse:
         if not self.applied:
             executor = MigrationExecutor(connection)
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
             if plan:
                 reason = f"{len(plan)} migrations are not applied: run `carillon migrate`"
-                return CheckAnswer(status=UNHEALTHY, reason=reason)
+                return CheckResponse(status=UNHEALTHY, reason=reason)
             self.applied = True
-        return CheckAnswer(status=HEALTHY)
+        return CheckResponse(status=HEALTHY)
 
 
 _migrations = _Migrations()
 
 
-def readiness(*, now: datetime) -> HealthAnswer:
+def readiness(*, now: datetime) -> HealthResponse:
     """Whether this installation serves: its database, its migrations, and its periodic loops.
 
     Broker and providers are left out: without them requests are still taken in, nothing is lost.
@@ -113,13 +113,13 @@ def _to_strangers() -> bool:
     return False
 
 
-def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> HealthAnswer:
+def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> HealthResponse:
     """Everything that operators watch.
 
     in_full: whether whoever asks may read what operators wrote, and which process did what; asked
     only where there is such a thing, and within the bounds of a check.
     """
-    checks: dict[str, Callable[[], CheckAnswer]] = {
+    checks: dict[str, Callable[[], CheckResponse]] = {
         "database": _database,
         "migrations": _migrations.check,
         "loops": _loops_in_detail,
@@ -141,15 +141,15 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> Hea
     return answer
 
 
-def unanswered(*, now: datetime) -> HealthAnswer:
+def unanswered(*, now: datetime) -> HealthResponse:
     """What is said where the checks themselves did not end in time."""
-    check = CheckAnswer(status=UNHEALTHY, reason=f"the checks did not end: {NO_ANSWER}")
+    check = CheckResponse(status=UNHEALTHY, reason=f"the checks did not end: {NO_ANSWER}")
     return _summed(now, {"database": check})
 
 
-def _answer(now: datetime, checks: dict[str, Callable[[], CheckAnswer]]) -> HealthAnswer:
+def _answer(now: datetime, checks: dict[str, Callable[[], CheckResponse]]) -> HealthResponse:
     until = clock.monotonic() + ALL_S
-    found: dict[str, CheckAnswer] = {}
+    found: dict[str, CheckResponse] = {}
     for name, check in checks.items():
         try:
             found[name] = _looked_at(check, until, found.get("database"))
@@ -157,20 +157,20 @@ def _answer(now: datetime, checks: dict[str, Callable[[], CheckAnswer]]) -> Heal
             migrations = found.get("migrations")
             if not is_missing(error) or migrations is None or not migrations.reason:
                 raise
-            found[name] = CheckAnswer(status=UNHEALTHY, reason=NOT_MIGRATED)
+            found[name] = CheckResponse(status=UNHEALTHY, reason=NOT_MIGRATED)
     return _summed(now, found)
 
 
-def _summed(now: datetime, found: dict[str, CheckAnswer]) -> HealthAnswer:
+def _summed(now: datetime, found: dict[str, CheckResponse]) -> HealthResponse:
     reasons = [f"{name}: {check.reason}" for name, check in found.items() if check.reason]
     well = all(check.status == HEALTHY for check in found.values())
     status = HEALTHY if well else DEGRADED
-    return HealthAnswer(status=status, timestamp=now, checks=found, reasons=reasons)
+    return HealthResponse(status=status, timestamp=now, checks=found, reasons=reasons)
 
 
 def _looked_at(
-    check: Callable[[], CheckAnswer], until: float, database: CheckAnswer | None
-) -> CheckAnswer:
+    check: Callable[[], CheckResponse], until: float, database: CheckResponse | None
+) -> CheckResponse:
     """What a check finds in the time that is left. One that needs a database that does not answer
     is not tried."""
     needs_database = check not in (_database, _database_reads, _redis)
@@ -178,7 +178,7 @@ def _looked_at(
         return database
     left = until - clock.monotonic()
     if left <= 0:
-        return CheckAnswer(status=UNHEALTHY, reason="the checks before it took all the time")
+        return CheckResponse(status=UNHEALTHY, reason="the checks before it took all the time")
     try:
         if not needs_database:
             return check()
@@ -189,44 +189,44 @@ def _looked_at(
             raise
         # The driver's text may name hosts and users; a public page does not.
         reason = "it could not be read in time" if needs_database else NO_ANSWER
-        return CheckAnswer(status=UNHEALTHY, reason=reason)
+        return CheckResponse(status=UNHEALTHY, reason=reason)
 
 
-def _database_reads() -> CheckAnswer:
+def _database_reads() -> CheckResponse:
     fault = reading_fault(READ_S)
     if fault:
-        return CheckAnswer(status=UNHEALTHY, reason=fault)
+        return CheckResponse(status=UNHEALTHY, reason=fault)
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()
-    return CheckAnswer(status=HEALTHY)
+    return CheckResponse(status=HEALTHY)
 
 
-def _database() -> CheckAnswer:
+def _database() -> CheckResponse:
     found = _database_reads()
     fault = found.reason or writing_fault()
-    return CheckAnswer(status=UNHEALTHY, reason=fault) if fault else found
+    return CheckResponse(status=UNHEALTHY, reason=fault) if fault else found
 
 
-def _loops() -> CheckAnswer:
+def _loops() -> CheckResponse:
     reason = silent_reason()
-    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+    return CheckResponse(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
 
-def _loops_in_detail() -> CheckAnswer:
+def _loops_in_detail() -> CheckResponse:
     """The loops that are silent, and those whose rounds fail: these take nobody out of rotation."""
     reason = "; ".join(filter(None, (silent_reason(), failing_reason()))) or None
-    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+    return CheckResponse(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
 
-def _beat(in_full: Callable[[], bool]) -> CheckAnswer:
+def _beat(in_full: Callable[[], bool]) -> CheckResponse:
     reason = no_beat_reason(in_full=False)
     if reason and in_full():
         reason = no_beat_reason(in_full=True)
-    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason)
+    return CheckResponse(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
 
-def _workers(in_full: Callable[[], bool]) -> CheckAnswer:
+def _workers(in_full: Callable[[], bool]) -> CheckResponse:
     count, stuck = workers_alive(), stuck_workers()
     told = bool(stuck) and in_full()
     reasons = [f"{f'worker {owner}' if told else 'a worker'} ended itself: {reason}"
@@ -234,11 +234,11 @@ def _workers(in_full: Callable[[], bool]) -> CheckAnswer:
     if not count:
         reasons.append("no worker is alive, so nothing leaves: start one with `carillon worker`")
     if not reasons:
-        return CheckAnswer(status=HEALTHY, count=count)
-    return CheckAnswer(status=UNHEALTHY, reason="; ".join(reasons), count=count)
+        return CheckResponse(status=HEALTHY, count=count)
+    return CheckResponse(status=UNHEALTHY, reason="; ".join(reasons), count=count)
 
 
-def _queues() -> CheckAnswer:
+def _queues() -> CheckResponse:
     lanes = {
         lane: LaneHealth(
             queued=int(figures["queued"]), overdue=int(figures["overdue"]), age_s=figures["age_s"]
@@ -254,12 +254,12 @@ def _queues() -> CheckAnswer:
     if overdue >= OVERDUE_ALERT:
         reasons.append(f"{overdue:,} messages are overdue")
     if not reasons:
-        return CheckAnswer(status=HEALTHY, lanes=lanes)
+        return CheckResponse(status=HEALTHY, lanes=lanes)
     reason = f"{'; '.join(reasons)}: do enough workers serve these lanes?"
-    return CheckAnswer(status=UNHEALTHY, reason=reason, lanes=lanes)
+    return CheckResponse(status=UNHEALTHY, reason=reason, lanes=lanes)
 
 
-def _tasks() -> CheckAnswer:
+def _tasks() -> CheckResponse:
     """Tasks that wait in the database, where there is no broker."""
     reasons = []
     waited_s = QueuedTask.objects.oldest_waiting_s()
@@ -275,27 +275,27 @@ def _tasks() -> CheckAnswer:
             f"{count:,} queued tasks failed within a day: {last.name} ({last.last_error})"
         )
     reason = "; ".join(reasons) or None
-    return CheckAnswer(status=UNHEALTHY if reason else HEALTHY, reason=reason, count=count)
+    return CheckResponse(status=UNHEALTHY if reason else HEALTHY, reason=reason, count=count)
 
 
-def _templates(in_full: Callable[[], bool]) -> CheckAnswer:
+def _templates(in_full: Callable[[], bool]) -> CheckResponse:
     """Versions that were stopped because their renders took too much; their messages wait."""
     rows = KillSwitch.objects.filter(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
-        return CheckAnswer(status=HEALTHY, count=0)
+        return CheckResponse(status=HEALTHY, count=0)
     reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
-    return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)
+    return CheckResponse(status=UNHEALTHY, reason=reason, count=count)
 
 
-def _stops(in_full: Callable[[], bool]) -> CheckAnswer:
+def _stops(in_full: Callable[[], bool]) -> CheckResponse:
     """Stops that an operator put in force: told, and no fault of the service."""
     rows = KillSwitch.objects.exclude(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
-        return CheckAnswer(status=HEALTHY, count=0)
+        return CheckResponse(status=HEALTHY, count=0)
     reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
-    return CheckAnswer(status=HEALTHY, reason=reason, count=count)
+    return CheckResponse(status=HEALTHY, reason=reason, count=count)
 
 
 def _named(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> str:
@@ -307,15 +307,15 @@ def _named(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> str:
     return "; ".join(told) + (f" and {count - _NAMED} more" if count > _NAMED else "")
 
 
-def _dead_letters() -> CheckAnswer:
+def _dead_letters() -> CheckResponse:
     count = open_dead_letters()
     if count < environment().dead_letters_alert:
-        return CheckAnswer(status=HEALTHY, count=count)
+        return CheckResponse(status=HEALTHY, count=count)
     reason = f"{count:,} dead letters wait: see `carillon dead-letters list`"
-    return CheckAnswer(status=UNHEALTHY, reason=reason, count=count)
+    return CheckResponse(status=UNHEALTHY, reason=reason, count=count)
 
 
-def _providers() -> CheckAnswer:
+def _providers() -> CheckResponse:
     """The chosen providers' breakers; hosts behind one provider are their owners' business."""
     now = now_us()
     rows = {row.service: row for row in ProviderFlow.objects.filter(service__in=chosen_channels())}
@@ -328,12 +328,12 @@ def _providers() -> CheckAnswer:
         )
     held = [key for key, each in found.items() if each.breaker != "closed"]
     if not held:
-        return CheckAnswer(status=HEALTHY, providers=found)
+        return CheckResponse(status=HEALTHY, providers=found)
     reason = f"not taking messages: {', '.join(held)}; see `carillon providers breakers`"
-    return CheckAnswer(status=UNHEALTHY, reason=reason, providers=found)
+    return CheckResponse(status=UNHEALTHY, reason=reason, providers=found)
 
 
-def _redis() -> CheckAnswer:
+def _redis() -> CheckResponse:
     client = redis.Redis.from_url(
         environment().redis_url,
         socket_timeout=REDIS_TIMEOUT_S,
@@ -344,7 +344,7 @@ def _redis() -> CheckAnswer:
         client.ping()
     except redis.RedisError:
         reason = "Redis does not answer: delivery goes on by polling"
-        return CheckAnswer(status=UNHEALTHY, reason=reason)
+        return CheckResponse(status=UNHEALTHY, reason=reason)
     finally:
         client.close()
-    return CheckAnswer(status=HEALTHY)
+    return CheckResponse(status=HEALTHY)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 
-class StopAnswer(msgspec.Struct, kw_only=True):
+class StopResponse(msgspec.Struct, kw_only=True):
     """A kill switch in force."""
 
     scope: str
@@ -18,7 +18,7 @@ class StopAnswer(msgspec.Struct, kw_only=True):
     created_at: datetime
 
 
-class DeadLetterAnswer(msgspec.Struct, kw_only=True):
+class DeadLetterResponse(msgspec.Struct, kw_only=True):
     """A message that waits for a person's decision, or had one.
 
     notification_id is null once retention has removed the notification.

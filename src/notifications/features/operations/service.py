@@ -15,7 +15,7 @@ from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.access.service import check_operator, keep_to_tests
-from notifications.features.operations.schemas import DeadLetterAnswer, StopAnswer
+from notifications.features.operations.schemas import DeadLetterResponse, StopResponse
 from notifications.features.sending.move import enqueue
 from notifications.infra import clock
 from notifications.infra.process import wakeups
@@ -43,12 +43,12 @@ _SOURCES = ("users", "digest", "system", "cli")
 class OperationsService:
     """What operators do to the running service. Every change is written down with its actor."""
 
-    def stops(self, *, caller: Caller) -> list[StopAnswer]:
+    def stops(self, *, caller: Caller) -> list[StopResponse]:
         """The kill switches in force, the newest first."""
         check_operator(caller)
         return [_stop_answer(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
 
-    def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopAnswer:
+    def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopResponse:
         """Stops everything, or one channel, provider, category, template, source or version.
 
         What is already in a provider's hands is not called back; the next slice is stopped.
@@ -96,7 +96,7 @@ class OperationsService:
         resolved: bool = False,
         after: int = 0,
         limit: int = 50,
-    ) -> list[DeadLetterAnswer]:
+    ) -> list[DeadLetterResponse]:
         """Dead letters by key, the oldest first; `after` is the last key of the page before."""
         check_operator(caller)
         rows = DeadLetter.objects.filter(pk__gt=after, resolved_at__isnull=not resolved)
@@ -264,8 +264,8 @@ def _note(caller: Caller, action: str, target: str, reason: str) -> None:
     )
 
 
-def _stop_answer(row: KillSwitch) -> StopAnswer:
-    return StopAnswer(
+def _stop_answer(row: KillSwitch) -> StopResponse:
+    return StopResponse(
         scope=row.scope,
         value=row.value,
         reason=row.reason,
@@ -274,8 +274,8 @@ def _stop_answer(row: KillSwitch) -> StopAnswer:
     )
 
 
-def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterAnswer:
-    return DeadLetterAnswer(
+def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterResponse:
+    return DeadLetterResponse(
         id=row.pk,
         notification_id=uuids.get(row.notification_id),
         channel=row.channel,

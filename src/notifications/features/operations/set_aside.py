@@ -20,7 +20,7 @@ MOST = 1_000
 _Reopen = Callable[[int, datetime], None]
 
 
-class SetAsideAnswer(msgspec.Struct, kw_only=True):
+class SetAsideResponse(msgspec.Struct, kw_only=True):
     """An item that failed. work: what is done with it; item: its key there. tried_again_at: when it
     is tried by itself; null for a receipt that is set aside, which waits to be resumed.
 
@@ -39,7 +39,7 @@ class SetAsideAnswer(msgspec.Struct, kw_only=True):
     tried_again_at: datetime | None
 
 
-class ResumedAnswer(msgspec.Struct, kw_only=True):
+class ResumedResponse(msgspec.Struct, kw_only=True):
     """How many items are tried again at once."""
 
     resumed: int
@@ -50,13 +50,13 @@ class SetAsideService:
 
     def list(
         self, *, caller: Caller, work: str = "", after: int = 0, limit: int = 50
-    ) -> list[SetAsideAnswer]:
+    ) -> list[SetAsideResponse]:
         """Items that failed lately or are set aside, by key."""
         check_operator(caller)
         rows = ItemFault.objects.filter(pk__gt=after).order_by("pk")
         return [_answer(row) for row in (rows.filter(work=work) if work else rows)[:limit]]
 
-    def resume(self, *, ids: Sequence[int], caller: Caller) -> ResumedAnswer:
+    def resume(self, *, ids: Sequence[int], caller: Caller) -> ResumedResponse:
         """Forgets the failures of these items: they are tried with the next round.
 
         Raises:
@@ -66,7 +66,7 @@ class SetAsideService:
         resumed = sum(_resume(key, caller) for key in ids[:MOST])
         if not resumed:
             raise NotFound("no such item has failed: see `carillon set-aside`", code="unknown_item")
-        return ResumedAnswer(resumed=resumed)
+        return ResumedResponse(resumed=resumed)
 
     def counts(self) -> Mapping[str, int]:
         """How many items are set aside, by work."""
@@ -94,9 +94,9 @@ _REOPENED: Mapping[str, _Reopen] = {Work.RECEIPT: receipts.reopen}
 """Work whose items have a state of their own to be put right."""
 
 
-def _answer(row: ItemFault) -> SetAsideAnswer:
+def _answer(row: ItemFault) -> SetAsideResponse:
     final = row.set_aside and row.work == Work.RECEIPT
-    return SetAsideAnswer(
+    return SetAsideResponse(
         id=row.pk,
         work=row.work,
         item=row.item,

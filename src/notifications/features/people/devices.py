@@ -27,7 +27,7 @@ from notifications.infra import clock
 MAX_DEVICES = 50
 
 
-class DeviceAnswer(msgspec.Struct, kw_only=True):
+class DeviceResponse(msgspec.Struct, kw_only=True):
     """A registered device. expired_at: since when the vendor knows it no more."""
 
     id: int
@@ -40,7 +40,7 @@ class DeviceAnswer(msgspec.Struct, kw_only=True):
 class DeviceList(msgspec.Struct, kw_only=True):
     """A page of a person's devices, the oldest first."""
 
-    results: list[DeviceAnswer]
+    results: list[DeviceResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -57,7 +57,7 @@ class RegisterBody(DeviceBody, kw_only=True):
     external_id: str | None = None
 
 
-class VapidAnswer(msgspec.Struct, kw_only=True):
+class VapidResponse(msgspec.Struct, kw_only=True):
     """What a browser subscribes with (`applicationServerKey`), in base64url."""
 
     public_key: str
@@ -68,7 +68,7 @@ class DeviceService:
 
     def list(
         self, *, caller: Caller, identifier: object = None, after: int = 0, limit: int = 50
-    ) -> Sequence[DeviceAnswer]:
+    ) -> Sequence[DeviceResponse]:
         """Devices, the oldest first; tokens are not shown."""
         user = person_for(caller, identifier, scope=READ)
         rows = Device.objects.filter(user=user, pk__gt=after).order_by("pk")
@@ -76,7 +76,7 @@ class DeviceService:
 
     def register(
         self, *, device: dict[str, Any], caller: Caller, identifier: object = None
-    ) -> DeviceAnswer:
+    ) -> DeviceResponse:
         """Registers a device, or sees it again. A token that somebody else had is theirs no more.
 
         Of more than 50 devices the ones not seen for longest are let go.
@@ -123,8 +123,8 @@ def vapid_key() -> str:
     return public_key(given.webpush_private_key or derived_key(settings.VAPID_SEED))
 
 
-def _answer(row: Device) -> DeviceAnswer:
-    return DeviceAnswer(
+def _answer(row: Device) -> DeviceResponse:
+    return DeviceResponse(
         id=row.pk,
         kind=row.kind,
         platform=row.platform,

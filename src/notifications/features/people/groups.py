@@ -15,8 +15,8 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, No
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.persons import staff_is_protected
 from notifications.features.access.service import missing_scope
-from notifications.features.people.relation_schemas import GroupAnswer, MembersAnswer
-from notifications.features.people.schemas import UserAnswer
+from notifications.features.people.relation_schemas import GroupResponse, MembersResponse
+from notifications.features.people.schemas import UserResponse
 from notifications.features.people.service import READ, WRITE, answers
 
 MAX_MEMBERS = 10_000
@@ -28,7 +28,7 @@ class GroupService:
 
     def list(
         self, *, caller: Caller, name: str = "", kind: str = "", after: int = 0, limit: int = 50
-    ) -> Sequence[GroupAnswer]:
+    ) -> Sequence[GroupResponse]:
         """Groups, the oldest first; name is its beginning."""
         need(caller, READ)
         rows = Group.objects.filter(pk__gt=after)
@@ -39,13 +39,13 @@ class GroupService:
         counted = rows.annotate(size=Count("memberships")).order_by("pk")[: max(1, limit)]
         return [_answer(group, group.size) for group in counted]
 
-    def get(self, *, identifier: str, caller: Caller) -> GroupAnswer:
+    def get(self, *, identifier: str, caller: Caller) -> GroupResponse:
         """One group by id or UUID."""
         need(caller, READ)
         group = find_group(identifier)
         return _answer(group, group.memberships.count())
 
-    def create(self, *, name: str, kind: str, caller: Caller) -> GroupAnswer:
+    def create(self, *, name: str, kind: str, caller: Caller) -> GroupResponse:
         """A new group.
 
         Raises:
@@ -58,7 +58,7 @@ class GroupService:
         except IntegrityError as error:
             raise _taken(name) from error
 
-    def change(self, *, identifier: str, name: str, kind: str, caller: Caller) -> GroupAnswer:
+    def change(self, *, identifier: str, name: str, kind: str, caller: Caller) -> GroupResponse:
         """Renames a group or changes its kind."""
         need(caller, WRITE)
         group = find_group(identifier)
@@ -77,7 +77,7 @@ class GroupService:
 
     def members(
         self, *, identifier: str, caller: Caller, after: int = 0, limit: int = 50
-    ) -> Sequence[UserAnswer]:
+    ) -> Sequence[UserResponse]:
         """Who belongs to a group, by id."""
         need(caller, READ)
         rows = User.objects.filter(pk__gt=after, group_memberships__group=find_group(identifier))
@@ -90,7 +90,7 @@ class GroupService:
         add: Sequence[int | str],
         remove: Sequence[int | str],
         caller: Caller,
-    ) -> MembersAnswer:
+    ) -> MembersResponse:
         """Adds and removes people; who is named on both sides is removed.
 
         Raises:
@@ -104,11 +104,11 @@ class GroupService:
         with transaction.atomic():
             removed = _remove(group, going)
             added = _add(group, coming - going)
-        return MembersAnswer(added=added, removed=removed, unknown=unknown + strangers)
+        return MembersResponse(added=added, removed=removed, unknown=unknown + strangers)
 
     def set_members(
         self, *, identifier: str, members: Sequence[int | str], caller: Caller
-    ) -> MembersAnswer:
+    ) -> MembersResponse:
         """Makes these the group's members, and nobody else. Members of staff stay in it, unless the
         caller is one.
 
@@ -125,7 +125,7 @@ class GroupService:
                 wanted |= staff_among(held - wanted)
             removed = _remove(group, held - wanted)
             added = _add(group, wanted - held)
-        return MembersAnswer(added=added, removed=removed, unknown=unknown)
+        return MembersResponse(added=added, removed=removed, unknown=unknown)
 
 
 def find_group(identifier: str) -> Group:
@@ -196,8 +196,8 @@ def _remove(group: Group, users: set[int]) -> int:
     return gone
 
 
-def _answer(group: Group, members: int) -> GroupAnswer:
-    return GroupAnswer(
+def _answer(group: Group, members: int) -> GroupResponse:
+    return GroupResponse(
         id=group.uuid,
         number=group.pk,
         name=group.name,

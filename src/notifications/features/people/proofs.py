@@ -56,7 +56,7 @@ class CodeBody(msgspec.Struct, kw_only=True):
     external_id: str | None = None
 
 
-class ProofAnswer(msgspec.Struct, kw_only=True):
+class ProofResponse(msgspec.Struct, kw_only=True):
     """Until when the code is good, and how often it may be tried."""
 
     kind: str
@@ -64,7 +64,7 @@ class ProofAnswer(msgspec.Struct, kw_only=True):
     attempts_left: int
 
 
-class ProvenAnswer(msgspec.Struct, kw_only=True):
+class ProvenResponse(msgspec.Struct, kw_only=True):
     """The address is the person's contact point now."""
 
     kind: str
@@ -72,7 +72,7 @@ class ProvenAnswer(msgspec.Struct, kw_only=True):
     verified_at: datetime
 
 
-class TelegramLinkAnswer(msgspec.Struct, kw_only=True):
+class TelegramLinkResponse(msgspec.Struct, kw_only=True):
     """A link that opens the bot's chat; pressing Start there connects it. Good once."""
 
     url: str
@@ -84,7 +84,7 @@ class ProofService:
 
     def begin(
         self, *, kind: str, address: str, caller: Caller, identifier: object = None
-    ) -> ProofAnswer:
+    ) -> ProofResponse:
         """Sends a code to an address. A code that was sent before is good no more.
 
         Raises:
@@ -104,11 +104,11 @@ class ProofService:
             proof.code_hash = _hash(user.pk, kind, code)
             proof.save()
             _send_code(user, kind, address, code)
-        return ProofAnswer(kind=kind, expires_at=proof.expires_at, attempts_left=MAX_ATTEMPTS)
+        return ProofResponse(kind=kind, expires_at=proof.expires_at, attempts_left=MAX_ATTEMPTS)
 
     def confirm(
         self, *, kind: str, code: str, caller: Caller, identifier: object = None
-    ) -> ProvenAnswer:
+    ) -> ProvenResponse:
         """Takes a code: the address becomes the person's contact point, active and verified.
 
         Raises:
@@ -122,9 +122,9 @@ class ProofService:
             raise InvalidRequest(
                 [FieldError("code", "wrong_code", "is not the code that was sent")]
             )
-        return ProvenAnswer(kind=kind, address=address, verified_at=now)
+        return ProvenResponse(kind=kind, address=address, verified_at=now)
 
-    def telegram_link(self, *, caller: Caller, identifier: object = None) -> TelegramLinkAnswer:
+    def telegram_link(self, *, caller: Caller, identifier: object = None) -> TelegramLinkResponse:
         """A link by which a person connects their Telegram chat.
 
         Raises:
@@ -139,7 +139,7 @@ class ProofService:
             proof = _renew(user, ContactKind.TELEGRAM, address="", now=now, lasts=LINK_LASTS)
             proof.code_hash = _hash(0, ContactKind.TELEGRAM, code)
             proof.save()
-        return TelegramLinkAnswer(
+        return TelegramLinkResponse(
             url=f"https://t.me/{name}?start={code}", expires_at=proof.expires_at
         )
 

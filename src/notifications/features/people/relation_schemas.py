@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from notifications.features.sending.schemas import RejectionAnswer
+from notifications.features.sending.schemas import RejectionResponse
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -20,7 +20,7 @@ class GroupBody(msgspec.Struct, kw_only=True):
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "topic"
 
 
-class GroupAnswer(msgspec.Struct, kw_only=True):
+class GroupResponse(msgspec.Struct, kw_only=True):
     """A group and how many belong to it."""
 
     id: UUID
@@ -34,7 +34,7 @@ class GroupAnswer(msgspec.Struct, kw_only=True):
 class GroupList(msgspec.Struct, kw_only=True):
     """A page of groups, the oldest first."""
 
-    results: list[GroupAnswer]
+    results: list[GroupResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -52,7 +52,7 @@ class MemberSetBody(msgspec.Struct, kw_only=True):
     members: list[int | str]
 
 
-class MembersAnswer(msgspec.Struct, kw_only=True):
+class MembersResponse(msgspec.Struct, kw_only=True):
     """What changed. unknown: those who are nobody we know; the others were taken."""
 
     added: int
@@ -66,7 +66,7 @@ class SubjectBody(msgspec.Struct, kw_only=True):
     name: Name
 
 
-class SubjectAnswer(msgspec.Struct, kw_only=True):
+class SubjectResponse(msgspec.Struct, kw_only=True):
     """A subject."""
 
     id: int
@@ -77,7 +77,7 @@ class SubjectAnswer(msgspec.Struct, kw_only=True):
 class SubjectList(msgspec.Struct, kw_only=True):
     """A page of subjects, the oldest first."""
 
-    results: list[SubjectAnswer]
+    results: list[SubjectResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -88,15 +88,15 @@ class LinksBody(msgspec.Struct, kw_only=True):
     rows: list[dict[str, Any]]
 
 
-class LinksAnswer(msgspec.Struct, kw_only=True):
+class LinksResponse(msgspec.Struct, kw_only=True):
     """What became of them; `index` counts from 0."""
 
     created: int
     unchanged: int
-    rejected: list[RejectionAnswer]
+    rejected: list[RejectionResponse]
 
 
-class LinkAnswer(msgspec.Struct, kw_only=True):
+class LinkResponse(msgspec.Struct, kw_only=True):
     """One relation: the ids of its ends."""
 
     id: int
@@ -107,7 +107,7 @@ class LinkAnswer(msgspec.Struct, kw_only=True):
 class LinkList(msgspec.Struct, kw_only=True):
     """A page of relations, the oldest first."""
 
-    results: list[LinkAnswer]
+    results: list[LinkResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -126,7 +126,7 @@ class SuppressionsBody(msgspec.Struct, kw_only=True):
     suppressions: list[SuppressionRow]
 
 
-class SuppressionAnswer(msgspec.Struct, kw_only=True):
+class SuppressionResponse(msgspec.Struct, kw_only=True):
     """A suppressed address."""
 
     id: int
@@ -140,6 +140,6 @@ class SuppressionAnswer(msgspec.Struct, kw_only=True):
 class SuppressionList(msgspec.Struct, kw_only=True):
     """A page of suppressed addresses, the oldest first."""
 
-    results: list[SuppressionAnswer]
+    results: list[SuppressionResponse]
     next: str | None = None
     previous: str | None = None

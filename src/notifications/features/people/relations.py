@@ -19,13 +19,13 @@ from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import staff_is_protected
 from notifications.features.people.groups import clean_name, need
 from notifications.features.people.relation_schemas import (
-    LinkAnswer,
-    LinksAnswer,
-    SubjectAnswer,
-    SuppressionAnswer,
+    LinkResponse,
+    LinksResponse,
+    SubjectResponse,
+    SuppressionResponse,
 )
 from notifications.features.people.service import READ, WRITE
-from notifications.features.sending.schemas import RejectionAnswer
+from notifications.features.sending.schemas import RejectionResponse
 
 MAX_ROWS = 10_000
 _AT_ONCE = 500
@@ -34,18 +34,18 @@ _AT_ONCE = 500
 class SubjectService:
     """What is taught."""
 
-    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SubjectAnswer]:
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SubjectResponse]:
         """Subjects, the oldest first."""
         need(caller, READ)
         rows = Subject.objects.filter(pk__gt=after).order_by("pk")[: max(1, limit)]
         return [_subject(row) for row in rows]
 
-    def get(self, *, identifier: str, caller: Caller) -> SubjectAnswer:
+    def get(self, *, identifier: str, caller: Caller) -> SubjectResponse:
         """One subject by id."""
         need(caller, READ)
         return _subject(_find(Subject, identifier))
 
-    def create(self, *, name: str, caller: Caller) -> SubjectAnswer:
+    def create(self, *, name: str, caller: Caller) -> SubjectResponse:
         """A new subject.
 
         Raises:
@@ -54,7 +54,7 @@ class SubjectService:
         need(caller, WRITE)
         return _save_subject(Subject(name=clean_name(name)))
 
-    def change(self, *, identifier: str, name: str, caller: Caller) -> SubjectAnswer:
+    def change(self, *, identifier: str, name: str, caller: Caller) -> SubjectResponse:
         """Renames a subject."""
         need(caller, WRITE)
         subject = _find(Subject, identifier)
@@ -76,7 +76,7 @@ class LinkService:
 
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
-    ) -> Sequence[LinkAnswer]:
+    ) -> Sequence[LinkResponse]:
         """Relations, the oldest first; filters name an end by any of its names."""
         need(caller, READ)
         rows = self._link.model._default_manager.filter(pk__gt=after)
@@ -87,21 +87,21 @@ class LinkService:
         columns = [f"{end}_id" for end in ends]
         found = rows.order_by("pk").values_list("pk", "created_at", *columns)[: max(1, limit)]
         return [
-            LinkAnswer(id=row[0], created_at=row[1], ends=dict(zip(ends, row[2:], strict=True)))
+            LinkResponse(id=row[0], created_at=row[1], ends=dict(zip(ends, row[2:], strict=True)))
             for row in found
         ]
 
-    def add(self, *, rows: Sequence[Mapping[str, Any]], caller: Caller) -> LinksAnswer:
+    def add(self, *, rows: Sequence[Mapping[str, Any]], caller: Caller) -> LinksResponse:
         """Writes relations; good rows go in, the others are reported. Safe to repeat."""
         need(caller, WRITE)
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
         done = add_links(self._kind, list(enumerate(rows)), staff_too=caller.is_staff)
-        return LinksAnswer(
+        return LinksResponse(
             created=done.created,
             unchanged=done.unchanged,
             rejected=[
-                RejectionAnswer(index=index, code="invalid_row", detail=f"{field} {words}")
+                RejectionResponse(index=index, code="invalid_row", detail=f"{field} {words}")
                 for index, field, words in sorted(done.rejected)
             ],
         )
@@ -138,7 +138,7 @@ class SuppressionService:
         address: str = "",
         after: int = 0,
         limit: int = 50,
-    ) -> Sequence[SuppressionAnswer]:
+    ) -> Sequence[SuppressionResponse]:
         """Suppressed addresses, the oldest first."""
         need(caller, READ)
         rows = Suppression.objects.filter(pk__gt=after)
@@ -151,19 +151,19 @@ class SuppressionService:
 
     def add(
         self, *, rows: Sequence[tuple[str, str, str]], source: str, caller: Caller
-    ) -> LinksAnswer:
+    ) -> LinksResponse:
         """Suppresses (kind, address, reason); known ones keep their reason. Safe to repeat."""
         need(caller, WRITE)
         if len(rows) > MAX_ROWS:
             detail = f"at most {MAX_ROWS:,} a call"
             raise InvalidRequest([FieldError("suppressions", "too_many", detail)])
-        rejected: list[RejectionAnswer] = []
+        rejected: list[RejectionResponse] = []
         fresh: dict[tuple[str, str], Suppression] = {}
         good = 0
         for index, (kind, address, reason) in enumerate(rows):
             wrong = _suppression_fault(kind, address, reason)
             if wrong:
-                rejected.append(RejectionAnswer(index=index, code="invalid_row", detail=wrong))
+                rejected.append(RejectionResponse(index=index, code="invalid_row", detail=wrong))
                 continue
             good += 1
             spelled = normalise_address(kind, address)
@@ -172,7 +172,7 @@ class SuppressionService:
                 Suppression(kind=kind, address=spelled, reason=reason[:200], source=source),
             )
         created = _insert_suppressions(fresh)
-        return LinksAnswer(created=created, unchanged=good - created, rejected=rejected)
+        return LinksResponse(created=created, unchanged=good - created, rejected=rejected)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Lets an address be written to again."""
@@ -216,7 +216,7 @@ def _find(model: Any, identifier: str) -> Any:
     return row
 
 
-def _save_subject(subject: Subject) -> SubjectAnswer:
+def _save_subject(subject: Subject) -> SubjectResponse:
     try:
         with transaction.atomic():
             subject.save()
@@ -225,12 +225,12 @@ def _save_subject(subject: Subject) -> SubjectAnswer:
     return _subject(subject)
 
 
-def _subject(row: Subject) -> SubjectAnswer:
-    return SubjectAnswer(id=row.pk, name=row.name, created_at=row.created_at)
+def _subject(row: Subject) -> SubjectResponse:
+    return SubjectResponse(id=row.pk, name=row.name, created_at=row.created_at)
 
 
-def _suppression(row: Suppression) -> SuppressionAnswer:
-    return SuppressionAnswer(
+def _suppression(row: Suppression) -> SuppressionResponse:
+    return SuppressionResponse(
         id=row.pk,
         kind=row.kind,
         address=row.address,

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from notifications.features.sending.schemas import RejectionAnswer
+from notifications.features.sending.schemas import RejectionResponse
 
 
-class ContactPointAnswer(msgspec.Struct, kw_only=True):
+class ContactPointResponse(msgspec.Struct, kw_only=True):
     """One way to reach a person. state: active, bounced, expired or unsubscribed."""
 
     kind: str
@@ -28,7 +28,7 @@ class GroupName(msgspec.Struct, kw_only=True):
     name: str
 
 
-class UserAnswer(msgspec.Struct, kw_only=True):
+class UserResponse(msgspec.Struct, kw_only=True):
     """A person with their contact points and groups."""
 
     id: int
@@ -45,14 +45,14 @@ class UserAnswer(msgspec.Struct, kw_only=True):
     attributes: dict[str, Any]
     is_active: bool
     date_joined: datetime
-    contact_points: list[ContactPointAnswer]
+    contact_points: list[ContactPointResponse]
     groups: list[GroupName]
 
 
 class UserList(msgspec.Struct, kw_only=True):
     """A page of people, by id."""
 
-    results: list[UserAnswer]
+    results: list[UserResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -101,10 +101,10 @@ class UsersBody(msgspec.Struct, kw_only=True):
     users: list[BulkUser]
 
 
-class UsersAnswer(msgspec.Struct, kw_only=True):
+class UsersResponse(msgspec.Struct, kw_only=True):
     """What became of a bulk call; `index` counts from 0."""
 
     created: int
     updated: int
     unchanged: int
-    rejected: list[RejectionAnswer]
+    rejected: list[RejectionResponse]

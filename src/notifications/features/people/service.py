@@ -20,13 +20,13 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest
 from notifications.features.access.persons import person_for, staff_is_protected
 from notifications.features.access.service import missing_scope
 from notifications.features.people.schemas import (
-    ContactPointAnswer,
+    ContactPointResponse,
     GroupName,
-    UserAnswer,
-    UsersAnswer,
+    UserResponse,
+    UsersResponse,
 )
 from notifications.features.preferences.consents import set_consent_of
-from notifications.features.sending.schemas import RejectionAnswer
+from notifications.features.sending.schemas import RejectionResponse
 from notifications.infra import clock
 
 READ = "users:read"
@@ -40,7 +40,7 @@ _FILTERS = ("username", "role", "external_id")
 class UserService:
     """Reads, writes and removes people."""
 
-    def get(self, *, identifier: object, caller: Caller) -> UserAnswer:
+    def get(self, *, identifier: object, caller: Caller) -> UserResponse:
         """One person: oneself, or anybody with the scope users:read.
 
         Raises:
@@ -50,7 +50,7 @@ class UserService:
 
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
-    ) -> Sequence[UserAnswer]:
+    ) -> Sequence[UserResponse]:
         """People by id. filters: username, role, external_id (exact), email (in any spelling),
         search (the beginning of a name, username or email, in any case; a whole address in any
         spelling)."""
@@ -73,7 +73,7 @@ class UserService:
 
     def put(
         self, *, uuid: str, record: Mapping[str, Any], caller: Caller
-    ) -> tuple[bool, UserAnswer]:
+    ) -> tuple[bool, UserResponse]:
         """Makes or changes the person with this UUID, or `ext:` and external_id; answers whether
         they are new.
 
@@ -102,7 +102,7 @@ class UserService:
 
     def put_many(
         self, *, records: Iterable[tuple[int, dict[str, Any] | str]], caller: Caller
-    ) -> UsersAnswer:
+    ) -> UsersResponse:
         """Makes or changes up to 10,000 people; good records go in, the others are reported.
 
         records: (index, record), or (index, what is wrong with it). Each thousand is a transaction
@@ -138,7 +138,7 @@ class _Sync:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._created = self._updated = self._unchanged = 0
-        self._rejected: list[RejectionAnswer] = []
+        self._rejected: list[RejectionResponse] = []
         self._batch: list[Line] = []
         self._keys: set[tuple[str, object]] = set()
 
@@ -156,9 +156,9 @@ class _Sync:
         self._batch.append(line)
         self._keys.update(line.keys)
 
-    def answer(self) -> UsersAnswer:
+    def answer(self) -> UsersResponse:
         self._write()
-        return UsersAnswer(
+        return UsersResponse(
             created=self._created,
             updated=self._updated,
             unchanged=self._unchanged,
@@ -191,7 +191,7 @@ class _Sync:
             self._reject(index, code, reason)
 
     def _reject(self, index: int, code: str, detail: str) -> None:
-        self._rejected.append(RejectionAnswer(index=index, code=code, detail=detail))
+        self._rejected.append(RejectionResponse(index=index, code=code, detail=detail))
 
 
 def _how(caller: Caller) -> dict[str, Any]:
@@ -226,14 +226,14 @@ def _read(uuid: str, record: Mapping[str, Any]) -> Line:
         ) from fault
 
 
-def answers(users: Iterable[User]) -> list[UserAnswer]:
+def answers(users: Iterable[User]) -> list[UserResponse]:
     """People as the API answers them: two more queries, however many they are."""
     rows = list(users)
     ids = [user.pk for user in rows]
-    points: dict[int, list[ContactPointAnswer]] = defaultdict(list)
+    points: dict[int, list[ContactPointResponse]] = defaultdict(list)
     for point in ContactPoint.objects.filter(user_id__in=ids).order_by("kind"):
         points[point.user_id].append(
-            ContactPointAnswer(
+            ContactPointResponse(
                 kind=point.kind,
                 address=point.written_to,
                 state=point.state,
@@ -256,8 +256,10 @@ def _ids_reached_by(email: str) -> Sequence[int]:
     return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_NAMESAKES])
 
 
-def _answer(user: User, points: list[ContactPointAnswer], groups: list[GroupName]) -> UserAnswer:
-    return UserAnswer(
+def _answer(
+    user: User, points: list[ContactPointResponse], groups: list[GroupName]
+) -> UserResponse:
+    return UserResponse(
         id=user.pk,
         uuid=user.uuid,
         external_id=user.external_id,

@@ -14,7 +14,7 @@ from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.engine.shared_rows import refresh_categories
 from notifications.features.access.service import missing_scope
-from notifications.features.preferences.category_body import Cap, CategoryAnswer, read_category
+from notifications.features.preferences.category_body import Cap, CategoryResponse, read_category
 from notifications.infra import clock
 from notifications.models import Category, NotificationTemplate, OperatorAction
 from notifications.models.content.category import SEEDED
@@ -28,12 +28,12 @@ class CategoryService:
     This process honours a change at once, others within seconds.
     """
 
-    def list(self, *, after: int = 0, limit: int = 50) -> list[CategoryAnswer]:
+    def list(self, *, after: int = 0, limit: int = 50) -> list[CategoryResponse]:
         """Categories by rising id."""
         rows = Category.objects.filter(retired_at__isnull=True, pk__gt=after).order_by("pk")
         return [_answer(row) for row in rows[:limit]]
 
-    def get(self, *, identifier: object) -> CategoryAnswer:
+    def get(self, *, identifier: object) -> CategoryResponse:
         """One category, by id or key.
 
         Raises:
@@ -41,7 +41,7 @@ class CategoryService:
         """
         return _answer(_find(identifier))
 
-    def create(self, *, body: Mapping[str, Any], caller: Caller) -> CategoryAnswer:
+    def create(self, *, body: Mapping[str, Any], caller: Caller) -> CategoryResponse:
         """Makes a category; the key of one that was retired may be taken again.
 
         Raises:
@@ -65,7 +65,7 @@ class CategoryService:
 
     def change(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
-    ) -> CategoryAnswer:
+    ) -> CategoryResponse:
         """Changes what is given.
 
         Raises:
@@ -143,8 +143,8 @@ def _note(caller: Caller, action: str, row: Category) -> None:
     )
 
 
-def _answer(row: Category) -> CategoryAnswer:
-    return CategoryAnswer(
+def _answer(row: Category) -> CategoryResponse:
+    return CategoryResponse(
         id=row.pk,
         key=row.key,
         name=row.name,

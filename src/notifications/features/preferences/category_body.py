@@ -47,7 +47,7 @@ class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     retention_days: int | None = None
 
 
-class CategoryAnswer(msgspec.Struct, kw_only=True):
+class CategoryResponse(msgspec.Struct, kw_only=True):
     """A category."""
 
     id: int
@@ -65,7 +65,7 @@ class CategoryAnswer(msgspec.Struct, kw_only=True):
 class CategoryList(msgspec.Struct, kw_only=True):
     """A page of categories, the oldest first."""
 
-    results: list[CategoryAnswer]
+    results: list[CategoryResponse]
     next: str | None = None
     previous: str | None = None
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.persons import person_for
-from notifications.features.preferences.schemas import ConsentAnswer, consent_answer
+from notifications.features.preferences.schemas import ConsentResponse, consent_answer
 from notifications.infra import clock
 from notifications.models import (
     DATA_PROCESSING,
@@ -33,7 +33,7 @@ class ConsentService:
 
     def list(
         self, *, identifier: object = None, caller: Caller, after: int = 0, limit: int = 50
-    ) -> list[ConsentAnswer]:
+    ) -> list[ConsentResponse]:
         """A person's entries by rising id."""
         user = person_for(caller, identifier, scope=READ)
         rows = ConsentRecord.objects.filter(user_id=user.pk, pk__gt=after).order_by("pk")
@@ -48,7 +48,7 @@ class ConsentService:
         caller: Caller,
         identifier: object = None,
         ip: str | None = None,
-    ) -> ConsentAnswer:
+    ) -> ConsentResponse:
         """Writes down that a person agrees, and what follows from it."""
         return self._set(True, purpose, wording, source, caller, identifier, ip)
 
@@ -61,7 +61,7 @@ class ConsentService:
         identifier: object = None,
         wording: str = "",
         ip: str | None = None,
-    ) -> ConsentAnswer:
+    ) -> ConsentResponse:
         """Writes down that a person takes it back, and what follows from it."""
         return self._set(False, purpose, wording, source, caller, identifier, ip)
 
@@ -74,7 +74,7 @@ class ConsentService:
         caller: Caller,
         identifier: object,
         ip: str | None,
-    ) -> ConsentAnswer:
+    ) -> ConsentResponse:
         _check(purpose=purpose, wording=wording, source=source)
         user = person_for(caller, identifier, scope=WRITE)
         now = clock.now()

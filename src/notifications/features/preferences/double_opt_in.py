@@ -53,7 +53,7 @@ class OptInBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     external_id: str | None = None
 
 
-class OptInAnswer(msgspec.Struct, kw_only=True):
+class OptInResponse(msgspec.Struct, kw_only=True):
     """The mail is on its way; until when its link is good."""
 
     purpose: str
@@ -74,7 +74,7 @@ class Question:
 class DoubleOptIn:
     """Asks by mail, and takes the answer."""
 
-    def ask(self, *, purpose: str, caller: Caller, identifier: object = None) -> OptInAnswer:
+    def ask(self, *, purpose: str, caller: Caller, identifier: object = None) -> OptInResponse:
         """Sends the mail. More than three an hour for one purpose are not sent.
 
         Raises:
@@ -97,7 +97,7 @@ class DoubleOptIn:
         with transaction.atomic():
             _ensure_template()
             _send(user, purpose, f"{environment().public_url}/confirm/{token}")
-        return OptInAnswer(purpose=purpose, expires_at=now + LASTS)
+        return OptInResponse(purpose=purpose, expires_at=now + LASTS)
 
     def read(self, *, token: str) -> Question | None:
         """What a link asks; None for one that was not made here or has run out. Changes nothing."""

@@ -62,7 +62,7 @@ class CategoryPreferences(msgspec.Struct, kw_only=True):
     in_app_enabled: bool
 
 
-class PreferencesAnswer(msgspec.Struct, kw_only=True):
+class PreferencesResponse(msgspec.Struct, kw_only=True):
     """What a person wishes; categories holds those that they have said something about."""
 
     overall: GlobalPreferences = msgspec.field(name="global")
@@ -117,7 +117,7 @@ class PreferencesLink(msgspec.Struct, kw_only=True):
     expires_at: datetime
 
 
-class UnsubscribeAnswer(msgspec.Struct, kw_only=True):
+class UnsubscribeResponse(msgspec.Struct, kw_only=True):
     """The same for every token that was made here: what it did is the person's business alone."""
 
     status: str = "ok"
@@ -134,7 +134,7 @@ class ConsentBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     external_id: str | None = None
 
 
-class ConsentAnswer(msgspec.Struct, kw_only=True):
+class ConsentResponse(msgspec.Struct, kw_only=True):
     """One entry of the consent ledger."""
 
     id: int
@@ -151,7 +151,7 @@ class ConsentAnswer(msgspec.Struct, kw_only=True):
 class ConsentList(msgspec.Struct, kw_only=True):
     """A page of the consent ledger, the oldest first."""
 
-    results: list[ConsentAnswer]
+    results: list[ConsentResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -177,8 +177,8 @@ def category_answer(
     )
 
 
-def consent_answer(row: ConsentRecord) -> ConsentAnswer:
-    return ConsentAnswer(
-        **{name: getattr(row, name) for name in ConsentAnswer.__struct_fields__ if name != "id"},
+def consent_answer(row: ConsentRecord) -> ConsentResponse:
+    return ConsentResponse(
+        **{name: getattr(row, name) for name in ConsentResponse.__struct_fields__ if name != "id"},
         id=row.pk,
     )

@@ -26,7 +26,7 @@ from notifications.features.preferences.consents import (
 )
 from notifications.features.preferences.schemas import (
     CONSENT,
-    PreferencesAnswer,
+    PreferencesResponse,
     category_answer,
     global_answer,
 )
@@ -47,7 +47,7 @@ _PURPOSES = {**_CONSENTS, "notifications_enabled": "all"}
 class PreferenceService:
     """Reads and changes what one person wishes: their own, or somebody's with the scope."""
 
-    def get(self, *, caller: Caller, identifier: object = None) -> PreferencesAnswer:
+    def get(self, *, caller: Caller, identifier: object = None) -> PreferencesResponse:
         """What a person wishes; the defaults where nothing was said. Writes nothing.
 
         Raises:
@@ -64,7 +64,7 @@ class PreferenceService:
         source: str = "api",
         ip: str | None = None,
         wordings: Mapping[str, str] = MappingProxyType({}),
-    ) -> PreferencesAnswer:
+    ) -> PreferencesResponse:
         """Merges {global, categories} into what is there; all of it or nothing.
 
         What is agreed to or taken back goes into the ledger: data_processing_consent,
@@ -114,7 +114,7 @@ class PreferenceService:
 
     def do_not_disturb(
         self, *, hours: float, caller: Caller, identifier: object = None
-    ) -> PreferencesAnswer:
+    ) -> PreferencesResponse:
         """Mutes for some hours from now (0 ends it), with the rules of quiet hours.
 
         Raises:
@@ -131,12 +131,12 @@ class PreferenceService:
         return preferences_of(user.pk)
 
 
-def preferences_of(user_id: int) -> PreferencesAnswer:
+def preferences_of(user_id: int) -> PreferencesResponse:
     """A person's preferences, in two queries."""
     row = UserNotificationPreference.objects.filter(user_id=user_id).first()
     overall = row or UserNotificationPreference(user_id=user_id)
     rows = NotificationCategoryPreference.objects.filter(user_id=user_id).order_by("category")
-    return PreferencesAnswer(
+    return PreferencesResponse(
         overall=global_answer(overall),
         categories={each.category: category_answer(each, overall) for each in rows},
     )

@@ -18,7 +18,7 @@ from notifications.models.providers.provider_flow import moment, now_us
 _SECOND_US = 1_000_000
 
 
-class BreakerAnswer(msgspec.Struct, kw_only=True):
+class BreakerResponse(msgspec.Struct, kw_only=True):
     """One service: a provider, or a host where a provider reaches many (`webhook|example.com`).
 
     state: closed, open, or half_open while one message may probe. until: when an open one may be
@@ -43,14 +43,14 @@ class BreakerAnswer(msgspec.Struct, kw_only=True):
 class BreakerService:
     """The shared rows behind limits and breakers."""
 
-    def list(self, *, after: int, limit: int, caller: Caller) -> list[BreakerAnswer]:
+    def list(self, *, after: int, limit: int, caller: Caller) -> list[BreakerResponse]:
         """Services that were called, in the order of their rows."""
         _check(caller)
         now = now_us()
         rows = ProviderFlow.objects.filter(pk__gt=after).order_by("pk")[:limit]
         return [answer_of(row, now) for row in rows]
 
-    def close(self, *, service: str, caller: Caller) -> BreakerAnswer:
+    def close(self, *, service: str, caller: Caller) -> BreakerResponse:
         """Closes a breaker and ends a pause: the next messages go at once.
 
         Raises:
@@ -66,12 +66,12 @@ class BreakerService:
         return answer_of(ProviderFlow.objects.get(service=service), now_us())
 
 
-def answer_of(row: ProviderFlow, now: int) -> BreakerAnswer:
+def answer_of(row: ProviderFlow, now: int) -> BreakerResponse:
     """A row as it is shown."""
     provider = row.service.partition("|")[0]
     rate = rate_for(provider) if provider in PROVIDERS else None
     paused = row.next_at > now + _SECOND_US
-    return BreakerAnswer(
+    return BreakerResponse(
         id=row.pk,
         service=row.service,
         provider=provider,

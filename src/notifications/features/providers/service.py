@@ -38,7 +38,7 @@ ADDRESS_SCOPE = "notifications:address"
 _LONGEST_VALUE = 20_000
 
 
-class SettingAnswer(msgspec.Struct, kw_only=True):
+class SettingResponse(msgspec.Struct, kw_only=True):
     """One setting. value is null for secrets. source: stored, environment or default. storable:
     whether it may be stored; others are the environment's alone."""
 
@@ -48,7 +48,7 @@ class SettingAnswer(msgspec.Struct, kw_only=True):
     storable: bool
 
 
-class ProviderAnswer(msgspec.Struct, kw_only=True):
+class ProviderResponse(msgspec.Struct, kw_only=True):
     """A provider and its account.
 
     chosen: it carries its channel now. missing: settings that it cannot work without. fault: why
@@ -61,14 +61,14 @@ class ProviderAnswer(msgspec.Struct, kw_only=True):
     chosen: bool
     missing: list[str]
     fault: str
-    settings: dict[str, SettingAnswer]
+    settings: dict[str, SettingResponse]
     callback_url: str | None
     receipts: bool
     batch_size: int
     calls_at_once: int
 
 
-class TestAnswer(msgspec.Struct, kw_only=True):
+class TestResponse(msgspec.Struct, kw_only=True):
     """What a provider made of a test. verdict: sent, delivered, retry, failed or uncertain."""
 
     __test__ = False  # not a test of pytest's
@@ -83,14 +83,14 @@ class TestAnswer(msgspec.Struct, kw_only=True):
 class ProviderService:
     """Accounts of providers. Every change and every test is written down with its actor."""
 
-    def providers(self, *, caller: Caller) -> list[ProviderAnswer]:
+    def providers(self, *, caller: Caller) -> list[ProviderResponse]:
         """All providers, in the order of the registry."""
         _check(caller)
         refresh_accounts(at_once=True)
         stored = {row.key: row.given() for row in ProviderConfig.objects.all()}
         return [_answer(key, stored.get(key, {})) for key in PROVIDERS]
 
-    def put(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderAnswer:
+    def put(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderResponse:
         """Replaces the stored settings of a provider; they win over the environment at once.
 
         Raises:
@@ -136,7 +136,9 @@ class ProviderService:
             _note(caller, "provider.delete", key, "")
         refresh_accounts(at_once=True)
 
-    def send_test(self, *, key: str, to: str, title: str, body: str, caller: Caller) -> TestAnswer:
+    def send_test(
+        self, *, key: str, to: str, title: str, body: str, caller: Caller
+    ) -> TestResponse:
         """Sends a message through a provider, past queue and policy, and waits for the answer.
 
         Raises:
@@ -164,7 +166,7 @@ class ProviderService:
             content=Content(title or "Carillon", body or f"A test of {key}."),
         )
         result = asyncio.run(_send(key, message))
-        return TestAnswer(
+        return TestResponse(
             verdict=result.verdict,
             provider_message_id=result.provider_message_id,
             error=result.error,
@@ -252,7 +254,7 @@ def _channel(key: str) -> str:
     return "email" if channel == "any" else channel
 
 
-def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
+def _answer(key: str, stored: Mapping[str, str]) -> ProviderResponse:
     made = provider_class(key)
     current, own = environment(), accounts.account(key)
     plain = type(current)()
@@ -263,14 +265,14 @@ def _answer(key: str, stored: Mapping[str, str]) -> ProviderAnswer:
         from_environment = getattr(current, field) != getattr(plain, field)
         kept = name in stored and not accounts.stored_fault(key)
         source = "stored" if kept else "environment" if from_environment else "default"
-        shown[name] = SettingAnswer(
+        shown[name] = SettingResponse(
             value=None if secret else _text(value),
             source=source,
             secret=secret,
             storable=name in storable(key),
         )
     url = f"{environment().public_url}/api/v1/callbacks/{key}" if key in CALLBACKS else None
-    return ProviderAnswer(
+    return ProviderResponse(
         key=key,
         channel=made.capabilities.channel,
         chosen=key in chosen_channels(),

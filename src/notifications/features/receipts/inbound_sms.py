@@ -31,7 +31,7 @@ PURPOSE = "channel:sms"
 _PHONE = ContactPoint.Kind.PHONE
 
 
-class InboundSmsAnswer(msgspec.Struct, kw_only=True):
+class InboundSmsResponse(msgspec.Struct, kw_only=True):
     """A text that came in. keyword: stop, start, help or other. users: whose number it was."""
 
     id: int
@@ -56,7 +56,7 @@ class InboundSmsService:
 
     def list(
         self, *, caller: Caller, keyword: str = "", after: int = 0, limit: int = 50
-    ) -> list[InboundSmsAnswer]:
+    ) -> list[InboundSmsResponse]:
         """Texts by key, the oldest first."""
         check_operator(caller)
         rows = InboundSms.objects.filter(pk__gt=after).order_by("pk")
@@ -131,8 +131,8 @@ class InboundSmsService:
         return "" if answers_itself else environment().sms_help_text
 
 
-def _answer(row: InboundSms) -> InboundSmsAnswer:
-    return InboundSmsAnswer(
+def _answer(row: InboundSms) -> InboundSmsResponse:
+    return InboundSmsResponse(
         id=row.pk,
         provider=row.provider,
         provider_message_id=row.provider_message_id,

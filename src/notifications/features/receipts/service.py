@@ -29,13 +29,13 @@ class CallbackUnverifiable(CarillonError):
     code = "callback_unverifiable"
 
 
-class CallbackAnswer(msgspec.Struct, kw_only=True):
+class CallbackResponse(msgspec.Struct, kw_only=True):
     """A callback was taken in. duplicate: it had been before."""
 
     duplicate: bool
 
 
-class StoredCallbackAnswer(msgspec.Struct, kw_only=True):
+class StoredCallbackResponse(msgspec.Struct, kw_only=True):
     """A callback of a vendor, and what became of it."""
 
     id: int
@@ -59,7 +59,7 @@ class CallbackService:
         headers: Mapping[str, str],
         body: bytes,
         now: datetime,
-    ) -> CallbackAnswer:
+    ) -> CallbackResponse:
         """Checks a callback's signature and stores it, once. Header names are in lower case.
 
         Raises:
@@ -82,18 +82,18 @@ class CallbackService:
             made = ProviderCallback.objects.take(
                 provider=provider, digest=digest, call=kept.as_json(), at=now
             )
-        return CallbackAnswer(duplicate=not made)
+        return CallbackResponse(duplicate=not made)
 
     def stored(
         self, *, caller: Caller, provider: str = "", state: str = "", after: int = 0, limit: int
-    ) -> list[StoredCallbackAnswer]:
+    ) -> list[StoredCallbackResponse]:
         """Callbacks by key, the oldest first."""
         check_operator(caller)
         rows = ProviderCallback.objects.filter(pk__gt=after)
         given = {"provider": provider, "state": state}
         rows = rows.filter(**{name: value for name, value in given.items() if value})
         return [
-            StoredCallbackAnswer(
+            StoredCallbackResponse(
                 id=row.pk,
                 provider=row.provider,
                 state=row.state,

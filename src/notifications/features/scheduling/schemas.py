@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 
-class ScheduledAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ScheduledResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Notifications that wait for their time; scheduled_at is the first of their times.
 
     Left out where there is nothing to say: unknown, recipients who do not exist, as they were
@@ -23,7 +23,7 @@ class ScheduledAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     schedule_id: UUID | None = None
 
 
-class ScheduleStatusAnswer(msgspec.Struct, kw_only=True):
+class ScheduleStatusResponse(msgspec.Struct, kw_only=True):
     """How far a scheduled notification has come.
 
     scheduled_status: pending, sent, cancelled, failed (no channel took it) or withheld (by the
@@ -39,7 +39,7 @@ class ScheduleStatusAnswer(msgspec.Struct, kw_only=True):
     created_at: datetime
 
 
-class CancelScheduledAnswer(msgspec.Struct, kw_only=True):
+class CancelScheduledResponse(msgspec.Struct, kw_only=True):
     """A scheduled notification was taken back."""
 
     success: bool
@@ -48,7 +48,7 @@ class CancelScheduledAnswer(msgspec.Struct, kw_only=True):
     scheduled_status: str
 
 
-class SeriesAnswer(msgspec.Struct, kw_only=True):
+class SeriesResponse(msgspec.Struct, kw_only=True):
     """Something that recurs. timezone is empty where each person's own counts; next_at is the next
     occurrence that has no notifications yet, in the zone where it comes first."""
 
@@ -69,12 +69,12 @@ class SeriesAnswer(msgspec.Struct, kw_only=True):
 class SeriesList(msgspec.Struct, kw_only=True):
     """A page of series."""
 
-    results: list[SeriesAnswer]
+    results: list[SeriesResponse]
     next: str | None
     previous: str | None
 
 
-class SeriesCancelAnswer(msgspec.Struct, kw_only=True):
+class SeriesCancelResponse(msgspec.Struct, kw_only=True):
     """A series was ended; cancelled counts the notifications that were taken back."""
 
     id: UUID

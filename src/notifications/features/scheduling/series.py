@@ -13,7 +13,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.service import keep_to_tests
-from notifications.features.scheduling.schemas import SeriesAnswer, SeriesCancelAnswer
+from notifications.features.scheduling.schemas import SeriesCancelResponse, SeriesResponse
 from notifications.features.sending.cancel import cancel_many
 from notifications.infra import clock
 from notifications.models import (
@@ -34,12 +34,12 @@ _AT_ONCE = 1_000
 class SeriesService:
     """What a caller can do with series: people with their own, keys with theirs, staff with all."""
 
-    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SeriesAnswer]:
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SeriesResponse]:
         """Series by rising key."""
         rows = _counted(_visible(caller)).filter(pk__gt=after).order_by("pk")[:limit]
         return [_answer(row) for row in rows]
 
-    def get(self, *, identifier: object, caller: Caller) -> SeriesAnswer:
+    def get(self, *, identifier: object, caller: Caller) -> SeriesResponse:
         """One series, by id or uuid.
 
         Raises:
@@ -47,7 +47,7 @@ class SeriesService:
         """
         return _answer(_counted(_visible(caller)).get(pk=_find(identifier, caller).pk))
 
-    def cancel(self, *, identifier: object, caller: Caller) -> SeriesCancelAnswer:
+    def cancel(self, *, identifier: object, caller: Caller) -> SeriesCancelResponse:
         """Ends a series and takes back what it has made and has not left.
 
         Raises:
@@ -68,7 +68,9 @@ class SeriesService:
         keys, cancelled = _pending_keys(found, now=now), 0
         for start in range(0, len(keys), _AT_ONCE):
             cancelled += cancel_many(keys[start : start + _AT_ONCE], by=caller.name, now=now)
-        return SeriesCancelAnswer(id=found.uuid, status=SeriesStatus.CANCELLED, cancelled=cancelled)
+        return SeriesCancelResponse(
+            id=found.uuid, status=SeriesStatus.CANCELLED, cancelled=cancelled
+        )
 
 
 def _pending_keys(found: ScheduleSeries, *, now: datetime) -> list[int]:
@@ -113,8 +115,8 @@ def _find(identifier: object, caller: Caller) -> ScheduleSeries:
     return found
 
 
-def _answer(row: ScheduleSeries) -> SeriesAnswer:
-    return SeriesAnswer(
+def _answer(row: ScheduleSeries) -> SeriesResponse:
+    return SeriesResponse(
         id=row.uuid,
         key=row.pk,
         title=str(row.text.get("title", "")),

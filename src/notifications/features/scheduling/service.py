@@ -21,9 +21,9 @@ from notifications.features.access.service import keep_to_tests, missing_scope
 from notifications.features.scheduling.acceptance import Due, intent_of, take_in
 from notifications.features.scheduling.recurring import begin_series
 from notifications.features.scheduling.schemas import (
-    CancelScheduledAnswer,
-    ScheduledAnswer,
-    ScheduleStatusAnswer,
+    CancelScheduledResponse,
+    ScheduledResponse,
+    ScheduleStatusResponse,
 )
 from notifications.features.scheduling.zones import people_by_zone
 from notifications.features.sending.bulk import people_of
@@ -49,7 +49,7 @@ READ = "notifications:read"
 class ScheduleService:
     """Everything a caller can do with scheduled notifications."""
 
-    def schedule(self, *, body: Mapping[str, Any], caller: Caller) -> ScheduledAnswer:
+    def schedule(self, *, body: Mapping[str, Any], caller: Caller) -> ScheduledResponse:
         """Takes in one notification a recipient, due at `scheduled_at`; all of them or none. With a
         recurrence these are the first, and the others follow by themselves.
 
@@ -68,7 +68,7 @@ class ScheduleService:
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
                 commits.makes(schedule_id=series.uuid)
-                answer = ScheduledAnswer(
+                answer = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
             else:
@@ -76,7 +76,7 @@ class ScheduleService:
                 _, keys = take_in(intent, request.text, dues, total=total, now=now)
                 commits.makes(notification_id=min(keys.values()))
                 first = min(due.at for due in dues)
-                answer = ScheduledAnswer(
+                answer = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, missed=missed
                 )
         if unknown:
@@ -85,7 +85,7 @@ class ScheduleService:
         answer.count, answer.unknown = len(answer.notification_ids), unknown
         return answer
 
-    def cancel(self, *, identifier: object, caller: Caller) -> CancelScheduledAnswer:
+    def cancel(self, *, identifier: object, caller: Caller) -> CancelScheduledResponse:
         """Takes a scheduled notification back; only while it is pending.
 
         Raises:
@@ -101,14 +101,14 @@ class ScheduleService:
             cancel_waiting(found, by=caller.name, now=clock.now(), only_whole=True)
         except Conflict as error:
             raise _cannot_cancel(error.detail, error.code) from error
-        return CancelScheduledAnswer(
+        return CancelScheduledResponse(
             success=True,
             message="Scheduled notification cancelled",
             id=found.pk,
             scheduled_status=ScheduledStatus.CANCELLED,
         )
 
-    def status(self, *, identifier: object, caller: Caller) -> ScheduleStatusAnswer:
+    def status(self, *, identifier: object, caller: Caller) -> ScheduleStatusResponse:
         """How far a scheduled notification has come.
 
         Raises:
@@ -117,10 +117,10 @@ class ScheduleService:
         return status_answer(find_scheduled(identifier, caller))
 
 
-def status_answer(found: Notification) -> ScheduleStatusAnswer:
+def status_answer(found: Notification) -> ScheduleStatusResponse:
     """How far a scheduled notification has come."""
     state = shown_status(found)
-    return ScheduleStatusAnswer(
+    return ScheduleStatusResponse(
         id=found.pk,
         title=found.title,
         scheduled_at=found.scheduled_at,

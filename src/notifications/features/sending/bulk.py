@@ -25,7 +25,7 @@ from notifications.features.sending.intents import (
     make_intent,
     note_bypass,
 )
-from notifications.features.sending.schemas import BulkAnswer, RejectionAnswer
+from notifications.features.sending.schemas import BulkResponse, RejectionResponse
 from notifications.infra import clock
 from notifications.infra.database import commits
 from notifications.intake.accept import Target, accept
@@ -39,7 +39,7 @@ SEND = "notifications:send"
 _IDS_AT_ONCE = 1_000
 
 
-def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     """See NotificationService.send_bulk."""
     now = clock.now()
     request = parse_bulk(body, now=now)
@@ -71,7 +71,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
             job.last_key = max(accepted.message_keys)
             job.save(update_fields=["first_key", "last_key"])
             note_bypass(intent, caller, target=f"job:{job.uuid}")
-    return BulkAnswer(
+    return BulkResponse(
         job_id=job.uuid,
         accepted=len(targets),
         rejected=[_rejection(each) for each in rejected],
@@ -182,5 +182,5 @@ def people_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
     return found
 
 
-def _rejection(each: Rejection) -> RejectionAnswer:
-    return RejectionAnswer(index=each.index, code=each.code, detail=each.detail)
+def _rejection(each: Rejection) -> RejectionResponse:
+    return RejectionResponse(index=each.index, code=each.code, detail=each.detail)

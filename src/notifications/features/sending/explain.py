@@ -13,13 +13,13 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.features.sending.holds import holds_of
 from notifications.features.sending.schemas import (
-    AttemptAnswer,
+    AttemptResponse,
     ContactStory,
-    DecisionAnswer,
-    DigestAnswer,
-    ExplainAnswer,
+    DecisionResponse,
+    DigestResponse,
+    ExplainResponse,
     MessageStory,
-    StepAnswer,
+    StepResponse,
 )
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_now
@@ -47,16 +47,16 @@ def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
     return found if mine or caller.may("notifications:read") else None
 
 
-def explain_refusal(found: RefusedSend) -> ExplainAnswer:
+def explain_refusal(found: RefusedSend) -> ExplainResponse:
     """The story of a send that was refused: nothing was accepted."""
-    return ExplainAnswer(
+    return ExplainResponse(
         id=found.uuid,
         status=REFUSED,
         messages=[
             MessageStory(
                 channel=channel,
                 status=REFUSED,
-                decisions=[DecisionAnswer(at=found.at, event=REFUSED, reason=reason)],
+                decisions=[DecisionResponse(at=found.at, event=REFUSED, reason=reason)],
                 steps=steps_answer(reason),
             )
             for channel, reason in found.reasons.items()
@@ -66,22 +66,22 @@ def explain_refusal(found: RefusedSend) -> ExplainAnswer:
 
 def explain_notification(
     found: Notification, messages: Sequence[NotificationMessage], status: str
-) -> ExplainAnswer:
+) -> ExplainResponse:
     """The story of each message of a notification."""
-    accepted = DecisionAnswer(at=found.created_at, event="accepted", reason="")
-    return ExplainAnswer(
+    accepted = DecisionResponse(at=found.created_at, event="accepted", reason="")
+    return ExplainResponse(
         id=found.uuid,
         status=status,
         messages=[_story(message, accepted) for message in messages],
     )
 
 
-def steps_answer(reason: str) -> list[StepAnswer]:
+def steps_answer(reason: str) -> list[StepResponse]:
     """The questions that led to a reason."""
-    return [StepAnswer(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
+    return [StepResponse(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
 
 
-def _story(message: NotificationMessage, accepted: DecisionAnswer) -> MessageStory:
+def _story(message: NotificationMessage, accepted: DecisionResponse) -> MessageStory:
     history = message.history()
     waits = message.status == MessageStatus.PENDING
     put_off = [entry["reason"] for entry in history if entry["event"] in _PUT_OFF]
@@ -103,8 +103,8 @@ def _story(message: NotificationMessage, accepted: DecisionAnswer) -> MessageSto
     )
 
 
-def _decision(entry: Mapping[str, Any]) -> DecisionAnswer:
-    return DecisionAnswer(
+def _decision(entry: Mapping[str, Any]) -> DecisionResponse:
+    return DecisionResponse(
         at=clock.from_epoch_ms(entry["at"]), event=entry["event"], reason=entry["reason"]
     )
 
@@ -125,10 +125,10 @@ def _contact(message: NotificationMessage, reason: str) -> ContactStory | None:
     )
 
 
-def _attempts(message_id: int) -> list[AttemptAnswer]:
+def _attempts(message_id: int) -> list[AttemptResponse]:
     rows = DeliveryAttempt.objects.filter(message_id=message_id).order_by("id")
     return [
-        AttemptAnswer(
+        AttemptResponse(
             number=row.number,
             provider=row.provider,
             verdict=row.verdict,
@@ -140,11 +140,11 @@ def _attempts(message_id: int) -> list[AttemptAnswer]:
     ]
 
 
-def _digest(message_id: int) -> DigestAnswer | None:
+def _digest(message_id: int) -> DigestResponse | None:
     item = DigestItem.objects.select_related("bucket").filter(message_id=message_id).first()
     if item is None:
         return None
     bucket = item.bucket
     sent = Notification.objects.filter(pk=bucket.notification_id or 0)
     uuid = sent.values_list("uuid", flat=True).first()
-    return DigestAnswer(period=bucket.period, closes_at=bucket.closes_at, id=uuid)
+    return DigestResponse(period=bucket.period, closes_at=bucket.closes_at, id=uuid)

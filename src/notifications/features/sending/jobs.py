@@ -12,11 +12,11 @@ from notifications.features.access.service import keep_to_tests, missing_scope
 from notifications.features.sending.cancel import cancel_many
 from notifications.features.sending.queries import rows_of
 from notifications.features.sending.schemas import (
-    JobAnswer,
-    JobCancelAnswer,
-    MemberAnswer,
+    JobCancelResponse,
+    JobResponse,
+    MemberResponse,
     NotificationRow,
-    RejectionAnswer,
+    RejectionResponse,
 )
 from notifications.infra import clock
 from notifications.models import Job, Notification
@@ -44,16 +44,16 @@ def find_job(identifier: object, caller: Caller) -> tuple[Job, bool]:
     return job, own
 
 
-def job_answer(identifier: object, caller: Caller) -> JobAnswer:
+def job_answer(identifier: object, caller: Caller) -> JobResponse:
     """See NotificationService.job."""
     job, _ = find_job(identifier, caller)
     progress = _progress(job)
-    return JobAnswer(
+    return JobResponse(
         id=job.uuid,
         kind=job.kind,
         total=job.total,
         accepted=job.accepted,
-        rejected=[RejectionAnswer(**each) for each in job.rejected],
+        rejected=[RejectionResponse(**each) for each in job.rejected],
         progress=progress,
         done=not any(progress.get(state) for state in UNSETTLED),
         created_at=job.created_at,
@@ -62,7 +62,7 @@ def job_answer(identifier: object, caller: Caller) -> JobAnswer:
 
 def job_members(
     identifier: object, caller: Caller, *, after: int = 0, limit: int = 50
-) -> list[tuple[int, MemberAnswer]]:
+) -> list[tuple[int, MemberResponse]]:
     """Who was accepted, in the caller's order, above the key `after`; each with its key.
 
     Raises:
@@ -77,7 +77,7 @@ def job_members(
     return [(each.pk, _member(row)) for each, row in zip(found, rows_of(found), strict=True)]
 
 
-def cancel_job(identifier: object, caller: Caller) -> JobCancelAnswer:
+def cancel_job(identifier: object, caller: Caller) -> JobCancelResponse:
     """Takes back what waits of a job, a thousand notifications a transaction.
 
     What a provider has in hand is left alone. Safe to repeat.
@@ -100,7 +100,7 @@ def cancel_job(identifier: object, caller: Caller) -> JobCancelAnswer:
     while keys := list(members.filter(pk__gt=after).values_list("pk", flat=True)[:_AT_ONCE]):
         cancelled += cancel_many(keys, by=caller.name, now=clock.now())
         after = keys[-1]
-    return JobCancelAnswer(id=job.uuid, cancelled=cancelled, progress=_progress(job))
+    return JobCancelResponse(id=job.uuid, cancelled=cancelled, progress=_progress(job))
 
 
 def _progress(job: Job) -> dict[str, int]:
@@ -109,9 +109,9 @@ def _progress(job: Job) -> dict[str, int]:
     return hot().count_by_status(job.first_key, job.last_key, job.pk)
 
 
-def _member(row: NotificationRow) -> MemberAnswer:
+def _member(row: NotificationRow) -> MemberResponse:
     errors = [each.last_error for each in row.channels if each.last_error]
-    return MemberAnswer(
+    return MemberResponse(
         notification_id=row.id,
         user_id=row.user_id,
         status=row.status,

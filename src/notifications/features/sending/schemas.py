@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 
-class SendAnswer(msgspec.Struct, kw_only=True):
+class SendResponse(msgspec.Struct, kw_only=True):
     """A notification was taken in."""
 
     id: UUID
@@ -18,7 +18,7 @@ class SendAnswer(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
 
 
-class RejectionAnswer(msgspec.Struct, kw_only=True):
+class RejectionResponse(msgspec.Struct, kw_only=True):
     """A recipient of a bulk call that was not taken in."""
 
     index: int
@@ -26,23 +26,23 @@ class RejectionAnswer(msgspec.Struct, kw_only=True):
     detail: str
 
 
-class BulkAnswer(msgspec.Struct, kw_only=True):
+class BulkResponse(msgspec.Struct, kw_only=True):
     """A bulk call was taken in."""
 
     job_id: UUID
     accepted: int
-    rejected: list[RejectionAnswer]
+    rejected: list[RejectionResponse]
     warnings: list[str] = []
 
 
-class JobAnswer(msgspec.Struct, kw_only=True):
+class JobResponse(msgspec.Struct, kw_only=True):
     """How far a job has come. progress counts messages by state."""
 
     id: UUID
     kind: str
     total: int
     accepted: int
-    rejected: list[RejectionAnswer]
+    rejected: list[RejectionResponse]
     progress: dict[str, int]
     done: bool
     created_at: datetime
@@ -92,7 +92,7 @@ class NotificationList(msgspec.Struct, kw_only=True):
     scanned_until: datetime | None = None
 
 
-class MemberAnswer(msgspec.Struct, kw_only=True):
+class MemberResponse(msgspec.Struct, kw_only=True):
     """One accepted recipient of a job. error: what was last said against a message of it."""
 
     notification_id: UUID
@@ -105,12 +105,12 @@ class MemberAnswer(msgspec.Struct, kw_only=True):
 class MemberList(msgspec.Struct, kw_only=True):
     """A page of a job's accepted recipients, in the caller's order."""
 
-    results: list[MemberAnswer]
+    results: list[MemberResponse]
     next: str | None = None
     previous: str | None = None
 
 
-class JobCancelAnswer(msgspec.Struct, kw_only=True):
+class JobCancelResponse(msgspec.Struct, kw_only=True):
     """cancelled: notifications that were taken back now. progress counts messages by state."""
 
     id: UUID
@@ -124,7 +124,7 @@ class MoveBody(msgspec.Struct, kw_only=True):
     scheduled_at: datetime
 
 
-class MessageAnswer(msgspec.Struct, kw_only=True):
+class MessageResponse(msgspec.Struct, kw_only=True):
     """One channel of a notification."""
 
     channel: str
@@ -139,7 +139,7 @@ class MessageAnswer(msgspec.Struct, kw_only=True):
     last_error: str | None
 
 
-class StatusAnswer(msgspec.Struct, kw_only=True):
+class StatusResponse(msgspec.Struct, kw_only=True):
     """A notification and each of its messages."""
 
     id: UUID
@@ -151,17 +151,17 @@ class StatusAnswer(msgspec.Struct, kw_only=True):
     scheduled_at: datetime
     expires_at: datetime | None
     is_read: bool
-    messages: list[MessageAnswer]
+    messages: list[MessageResponse]
 
 
-class StepAnswer(msgspec.Struct, kw_only=True):
+class StepResponse(msgspec.Struct, kw_only=True):
     """One question of a decision. outcome: `passed`, or the reason with which it ended there."""
 
     step: str
     outcome: str
 
 
-class AttemptAnswer(msgspec.Struct, kw_only=True):
+class AttemptResponse(msgspec.Struct, kw_only=True):
     """One call to a provider. device_id: the device it was for, where there are several."""
 
     number: int
@@ -172,7 +172,7 @@ class AttemptAnswer(msgspec.Struct, kw_only=True):
     device_id: int | None = None
 
 
-class DigestAnswer(msgspec.Struct, kw_only=True):
+class DigestResponse(msgspec.Struct, kw_only=True):
     """The digest that a message was folded into; id is null until it has gone out."""
 
     period: str
@@ -189,7 +189,7 @@ class ContactStory(msgspec.Struct, kw_only=True):
     suppressed_for: str
 
 
-class DecisionAnswer(msgspec.Struct, kw_only=True):
+class DecisionResponse(msgspec.Struct, kw_only=True):
     """What was decided or done, and why. event: accepted, deferred, sent, failed, and so on."""
 
     at: datetime
@@ -197,7 +197,7 @@ class DecisionAnswer(msgspec.Struct, kw_only=True):
     reason: str
 
 
-class HoldAnswer(msgspec.Struct, kw_only=True):
+class HoldResponse(msgspec.Struct, kw_only=True):
     """One thing that a waiting message waits for.
 
     kind: kill_switch, breaker, pause (a provider asked for it), limit (the service's rate), order
@@ -221,16 +221,16 @@ class MessageStory(msgspec.Struct, kw_only=True):
 
     channel: str
     status: str
-    decisions: list[DecisionAnswer]
-    held_by: list[HoldAnswer] = []
-    steps: list[StepAnswer] = []
+    decisions: list[DecisionResponse]
+    held_by: list[HoldResponse] = []
+    steps: list[StepResponse] = []
     provider: str | None = None
-    attempts: list[AttemptAnswer] = []
+    attempts: list[AttemptResponse] = []
     contact: ContactStory | None = None
-    digest: DigestAnswer | None = None
+    digest: DigestResponse | None = None
 
 
-class ExplainAnswer(msgspec.Struct, kw_only=True):
+class ExplainResponse(msgspec.Struct, kw_only=True):
     """Why a notification was or was not sent."""
 
     id: UUID
@@ -238,7 +238,7 @@ class ExplainAnswer(msgspec.Struct, kw_only=True):
     messages: list[MessageStory]
 
 
-class CancelAnswer(msgspec.Struct, kw_only=True):
+class CancelResponse(msgspec.Struct, kw_only=True):
     """What was taken back, by channel."""
 
     id: UUID

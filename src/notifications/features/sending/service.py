@@ -36,18 +36,18 @@ from notifications.features.sending.move import move_scheduled
 from notifications.features.sending.queries import Walk, list_notifications, rows_of
 from notifications.features.sending.refusal import foresee_or_refuse
 from notifications.features.sending.schemas import (
-    BulkAnswer,
-    CancelAnswer,
-    ExplainAnswer,
-    JobAnswer,
-    JobCancelAnswer,
-    MemberAnswer,
-    MessageAnswer,
+    BulkResponse,
+    CancelResponse,
+    ExplainResponse,
+    JobCancelResponse,
+    JobResponse,
+    MemberResponse,
+    MessageResponse,
     NotificationRow,
-    SendAnswer,
-    StatusAnswer,
+    SendResponse,
+    StatusResponse,
 )
-from notifications.features.sending.simulate import SimulateAnswer, simulate
+from notifications.features.sending.simulate import SimulateResponse, simulate
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.intake.accept import Intent, Target, accept
@@ -76,7 +76,7 @@ class _Asked(NamedTuple):
 class NotificationService:
     """Everything a caller can do with single notifications."""
 
-    def send(self, *, body: Mapping[str, Any], caller: Caller) -> SendAnswer:
+    def send(self, *, body: Mapping[str, Any], caller: Caller) -> SendResponse:
         """Takes in one notification; what is answered is committed with the caller's transaction.
 
         Raises:
@@ -91,7 +91,7 @@ class NotificationService:
         with transaction.atomic():
             accepted = accept(intent, [asked.target], now=now)
             note_bypass(intent, caller, target=accepted.uuids[0])
-        return SendAnswer(
+        return SendResponse(
             id=UUID(accepted.uuids[0]),
             status=MessageStatus.PENDING,
             message="Notification queued",
@@ -99,7 +99,7 @@ class NotificationService:
             warnings=list(intent.terms.warnings),
         )
 
-    def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateAnswer:
+    def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateResponse:
         """What would become of a send now, rendered. Nothing is written or sent.
 
         Raises:
@@ -109,7 +109,7 @@ class NotificationService:
         asked = self._read(body, caller, now=now)
         return simulate(asked.intent, asked.target, asked.user, now=now, principal=caller.name)
 
-    def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkAnswer:
+    def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkResponse:
         """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
 
         Raises:
@@ -118,7 +118,7 @@ class NotificationService:
         """
         return send_bulk(body, caller)
 
-    def job(self, *, identifier: object, caller: Caller) -> JobAnswer:
+    def job(self, *, identifier: object, caller: Caller) -> JobResponse:
         """How far a bulk call has come.
 
         Raises:
@@ -128,7 +128,7 @@ class NotificationService:
 
     def job_members(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
-    ) -> list[tuple[int, MemberAnswer]]:
+    ) -> list[tuple[int, MemberResponse]]:
         """Who was accepted by a bulk call, each with the key that the next page begins after.
 
         Raises:
@@ -136,7 +136,7 @@ class NotificationService:
         """
         return job_members(identifier, caller, after=after, limit=limit)
 
-    def cancel_job(self, *, identifier: object, caller: Caller) -> JobCancelAnswer:
+    def cancel_job(self, *, identifier: object, caller: Caller) -> JobCancelResponse:
         """Takes back what waits of a bulk call.
 
         Raises:
@@ -175,12 +175,12 @@ class NotificationService:
         move_scheduled(found, body, by=caller.name, now=clock.now())
         return self.get(identifier=found.pk, caller=caller)
 
-    def status(self, *, identifier: object, caller: Caller) -> StatusAnswer:
+    def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
         """What became of a notification so far."""
         found = self._find(identifier, caller)
         messages = list(found.messages.order_by("id"))
         template = found.template_version.template.path if found.template_version else None
-        return StatusAnswer(
+        return StatusResponse(
             id=found.uuid,
             status=_status(messages),
             priority=found.priority,
@@ -193,7 +193,7 @@ class NotificationService:
             messages=[_message_answer(message, in_hand(message)) for message in messages],
         )
 
-    def explain(self, *, identifier: object, caller: Caller) -> ExplainAnswer:
+    def explain(self, *, identifier: object, caller: Caller) -> ExplainResponse:
         """Every decision and outcome, in order: why it was or was not sent.
 
         identifier names a notification, or the decision of a refused send.
@@ -205,7 +205,7 @@ class NotificationService:
         messages = list(found.messages.order_by("id"))
         return explain_notification(found, messages, _status(messages))
 
-    def cancel(self, *, identifier: object, caller: Caller) -> CancelAnswer:
+    def cancel(self, *, identifier: object, caller: Caller) -> CancelResponse:
         """Takes back what has not left yet.
 
         Raises:
@@ -216,7 +216,7 @@ class NotificationService:
         keep_to_tests(caller, is_test=found.is_test)
         channels = cancel_waiting(found, by=caller.name, now=clock.now())
         status = best_status(found.messages.values_list("status", flat=True))
-        return CancelAnswer(id=found.uuid, status=status, cancelled=channels)
+        return CancelResponse(id=found.uuid, status=status, cancelled=channels)
 
     def _find(self, identifier: object, caller: Caller) -> Notification:
         key = parse_identifier(identifier)
@@ -298,8 +298,8 @@ def _shown_status(message: NotificationMessage) -> str:
     return MessageStatus.PROCESSING if in_hand(message) else message.status
 
 
-def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageAnswer:
-    return MessageAnswer(
+def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageResponse:
+    return MessageResponse(
         channel=message.channel,
         status=MessageStatus.PROCESSING if in_hand else message.status,
         attempts=message.attempts,

@@ -15,7 +15,7 @@ from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.sending.drafts import draft_of
 from notifications.features.sending.explain import steps_answer
 from notifications.features.sending.refusal import foresee
-from notifications.features.sending.schemas import StepAnswer
+from notifications.features.sending.schemas import StepResponse
 from notifications.intake.accept import Intent, Target
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
@@ -44,14 +44,14 @@ class SimulatedMessage(msgspec.Struct, kw_only=True):
     channel: str
     decision: str
     reason: str
-    steps: list[StepAnswer]
+    steps: list[StepResponse]
     provider: str
     until: datetime | None = None
     digest: str | None = None
     content: SimulatedText | None = None
 
 
-class SimulateAnswer(msgspec.Struct, kw_only=True):
+class SimulateResponse(msgspec.Struct, kw_only=True):
     """What a send would lead to now. accepted: false where it would be refused (opted_out)."""
 
     accepted: bool
@@ -61,7 +61,7 @@ class SimulateAnswer(msgspec.Struct, kw_only=True):
 
 def simulate(
     intent: Intent, target: Target, user: User | None, *, now: datetime, principal: str
-) -> SimulateAnswer:
+) -> SimulateResponse:
     """What would become of this send, channel by channel. principal: who asks.
 
     Raises:
@@ -69,7 +69,7 @@ def simulate(
         RenderingBusy: no render process was free in time.
     """
     at = max(now, intent.terms.scheduled_at or now)
-    return SimulateAnswer(
+    return SimulateResponse(
         accepted=not foresee(intent, target, user, now=now).reasons,
         messages=[
             _simulate(draft_of(intent, target, channel), at, principal)

@@ -8,7 +8,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.review import CHANNEL_OF_FIELD
 from notifications.features.templates.rows import find_version
-from notifications.features.templates.schemas import DiffAnswer, TextDiff, VersionAnswer
+from notifications.features.templates.schemas import DiffResponse, TextDiff, VersionResponse
 from notifications.features.templates.trials import compared, first_fault
 from notifications.models import (
     CONTENT_FIELDS,
@@ -22,9 +22,9 @@ COMPARED_LINES = 4_000
 Content = dict[str, dict[str, str]]
 
 
-def version_answer(version: TemplateVersion, row: NotificationTemplate) -> VersionAnswer:
+def version_answer(version: TemplateVersion, row: NotificationTemplate) -> VersionResponse:
     """The public shape of a version."""
-    return VersionAnswer(
+    return VersionResponse(
         id=version.pk,
         number=version.number,
         is_current=version.pk == row.current_version_id,
@@ -37,7 +37,7 @@ def version_answer(version: TemplateVersion, row: NotificationTemplate) -> Versi
     )
 
 
-def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[VersionAnswer]:
+def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[VersionResponse]:
     """Versions, the newest first; `after` is the last number of the page before, 0 at first."""
     rows = row.versions.order_by("-number")
     if after:
@@ -47,7 +47,7 @@ def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[
 
 def diff(
     row: NotificationTemplate, *, from_number: int, to_number: int, principal: str
-) -> DiffAnswer:
+) -> DiffResponse:
     """What changed between two versions, text by text.
 
     from_number 0 is what is sent now (nothing, before the first version); to_number 0 the draft.
@@ -59,7 +59,7 @@ def diff(
     new = find_version(row, to_number) if to_number else None
     before: Content = old.content if old else {}
     after: Content = new.content if new else row.content()
-    return DiffAnswer(
+    return DiffResponse(
         from_version=old.number if old else None,
         to_version=new.number if new else None,
         texts=text_diffs(before, after, principal=principal),

@@ -7,7 +7,7 @@ from typing import Any
 
 from notifications.domain.errors import TemplateFault
 from notifications.engine.content import example_links
-from notifications.features.templates.schemas import PreviewItem, PushAnswer, SmsAnswer
+from notifications.features.templates.schemas import PreviewItem, PushResponse, SmsResponse
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.rendering.pool import wire
@@ -25,8 +25,8 @@ def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFaul
         title=shown.title,
         body=shown.body,
         html=shown.html,
-        sms=SmsAnswer(**shown.sms._asdict()) if shown.sms else None,
-        push=PushAnswer(**shown.push._asdict()) if shown.push else None,
+        sms=SmsResponse(**shown.sms._asdict()) if shown.sms else None,
+        push=PushResponse(**shown.push._asdict()) if shown.push else None,
     )
 
 

@@ -10,7 +10,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.features.templates.dependants import changed_meanwhile
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.review import Review, check_publishable, review
-from notifications.features.templates.schemas import TemplateAnswer
+from notifications.features.templates.schemas import TemplateResponse
 from notifications.features.templates.trials import limit_errors, tried_texts
 from notifications.infra import clock
 from notifications.intake.fields import Fields
@@ -195,10 +195,10 @@ def template_answer(
     *,
     warnings: list[str] | None = None,
     republished: list[str] | None = None,
-) -> TemplateAnswer:
+) -> TemplateResponse:
     """The public shape of a template."""
     texts = {name: getattr(row, name) for name in CONTENT_FIELDS}
-    return TemplateAnswer(
+    return TemplateResponse(
         id=row.pk,
         name=row.name,
         path=row.path,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-class TemplateAnswer(msgspec.Struct, kw_only=True):
+class TemplateResponse(msgspec.Struct, kw_only=True):
     """A template. The texts are the draft; `version` is the number of what is sent now.
 
     republished: after publishing with `dependants`, the paths that were built anew with it.
@@ -97,7 +97,7 @@ class PreviewBody(msgspec.Struct, kw_only=True):
     context: dict[str, Any] = {}
 
 
-class VersionAnswer(msgspec.Struct, kw_only=True):
+class VersionResponse(msgspec.Struct, kw_only=True):
     """A published version. uses: the version ids of the layouts and partials it is built with."""
 
     id: int
@@ -114,7 +114,7 @@ class VersionAnswer(msgspec.Struct, kw_only=True):
 class TemplateList(msgspec.Struct, kw_only=True):
     """A page of templates."""
 
-    results: list[TemplateAnswer]
+    results: list[TemplateResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -122,12 +122,12 @@ class TemplateList(msgspec.Struct, kw_only=True):
 class VersionList(msgspec.Struct, kw_only=True):
     """A page of versions, the newest first."""
 
-    results: list[VersionAnswer]
+    results: list[VersionResponse]
     next: str | None = None
     previous: str | None = None
 
 
-class DeletedAnswer(msgspec.Struct, kw_only=True):
+class DeletedResponse(msgspec.Struct, kw_only=True):
     """deleted is false for a template that messages were sent by: it is switched off instead."""
 
     deleted: bool
@@ -142,7 +142,7 @@ class TextDiff(msgspec.Struct, kw_only=True):
     diff: str
 
 
-class DiffAnswer(msgspec.Struct, kw_only=True):
+class DiffResponse(msgspec.Struct, kw_only=True):
     """What changed. A version that is null is: from, nothing published; to, the draft."""
 
     from_version: int | None
@@ -150,7 +150,7 @@ class DiffAnswer(msgspec.Struct, kw_only=True):
     texts: list[TextDiff]
 
 
-class SmsAnswer(msgspec.Struct, kw_only=True):
+class SmsResponse(msgspec.Struct, kw_only=True):
     """How a carrier counts a text."""
 
     encoding: str
@@ -158,7 +158,7 @@ class SmsAnswer(msgspec.Struct, kw_only=True):
     segments: int
 
 
-class PushAnswer(msgspec.Struct, kw_only=True):
+class PushResponse(msgspec.Struct, kw_only=True):
     """How much of a push's payload title and body take; cut: they are too long, and shortened."""
 
     bytes: int
@@ -174,20 +174,20 @@ class PreviewItem(msgspec.Struct, kw_only=True):
     title: str = ""
     body: str = ""
     html: str = ""
-    sms: SmsAnswer | None = None
-    push: PushAnswer | None = None
+    sms: SmsResponse | None = None
+    push: PushResponse | None = None
     error_code: str | None = None
     error: str | None = None
 
 
-class PreviewAnswer(msgspec.Struct, kw_only=True):
+class PreviewResponse(msgspec.Struct, kw_only=True):
     """Every channel in every locale."""
 
     previews: list[PreviewItem]
     missing_variables: list[str]
 
 
-class UsageAnswer(msgspec.Struct, kw_only=True):
+class UsageResponse(msgspec.Struct, kw_only=True):
     """How many messages a version was rendered for on a day (UTC); locale is that of the text."""
 
     id: int
@@ -202,7 +202,7 @@ class UsageList(msgspec.Struct, kw_only=True):
     """A page of counts, the newest first; total is the sum of all pages."""
 
     total: int
-    results: list[UsageAnswer]
+    results: list[UsageResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -235,7 +235,7 @@ class LocaleGap(msgspec.Struct, kw_only=True):
     shown_in: str
 
 
-class ValidationAnswer(msgspec.Struct, kw_only=True):
+class ValidationResponse(msgspec.Struct, kw_only=True):
     """Whether the texts can be published.
 
     missing_variables are required but used nowhere; extra_variables are used but not declared;

@@ -33,14 +33,14 @@ from notifications.features.templates.rows import (
     versioned,
 )
 from notifications.features.templates.schemas import (
-    DiffAnswer,
-    PreviewAnswer,
+    DiffResponse,
     PreviewBody,
+    PreviewResponse,
     PublishBody,
-    TemplateAnswer,
     TemplateBody,
-    ValidationAnswer,
-    VersionAnswer,
+    TemplateResponse,
+    ValidationResponse,
+    VersionResponse,
 )
 from notifications.features.templates.trials import previews
 from notifications.intake.fields import Fields
@@ -96,14 +96,14 @@ class TemplateService:
         path: str = "",
         after: int = 0,
         limit: int = 50,
-    ) -> list[TemplateAnswer]:
+    ) -> list[TemplateResponse]:
         """Templates by key; `after` is the last key of the page before, `path` a beginning."""
         check_reader(caller)
         rows = template_rows().filter(pk__gt=after, path__startswith=path).order_by("pk")
         if category:
             rows = rows.filter(category__key=category)
         wanted = max(1, min(limit, MAX_PAGE))
-        page: list[TemplateAnswer] = []
+        page: list[TemplateResponse] = []
         step = MAX_PAGE if channel else wanted  # of a channel's templates few may be among all
         while len(page) < wanted:
             part = list(rows[:step])
@@ -114,7 +114,7 @@ class TemplateService:
             rows = rows.filter(pk__gt=part[-1].pk)
         return page[:wanted]
 
-    def get(self, *, identifier: object, caller: Caller) -> TemplateAnswer:
+    def get(self, *, identifier: object, caller: Caller) -> TemplateResponse:
         """One template.
 
         Raises:
@@ -123,7 +123,7 @@ class TemplateService:
         check_reader(caller)
         return template_answer(find_template(identifier))
 
-    def create(self, *, body: Mapping[str, Any], caller: Caller) -> TemplateAnswer:
+    def create(self, *, body: Mapping[str, Any], caller: Caller) -> TemplateResponse:
         """Writes a template as a draft; with `status: published` it is sent from now on.
 
         Raises:
@@ -135,7 +135,7 @@ class TemplateService:
 
     def update(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
-    ) -> TemplateAnswer:
+    ) -> TemplateResponse:
         """Changes what the body names. Texts change the draft: what is sent changes on publishing.
 
         Raises:
@@ -169,7 +169,7 @@ class TemplateService:
         caller: Caller,
         version: int | None = None,
         dependants: bool = False,
-    ) -> TemplateAnswer:
+    ) -> TemplateResponse:
         """Makes the draft, or the texts of an old version, what is sent from now on.
 
         With dependants, the templates that are built with it are built anew.
@@ -202,7 +202,7 @@ class TemplateService:
 
     def rollback(
         self, *, identifier: object, caller: Caller, version: int | None = None
-    ) -> TemplateAnswer:
+    ) -> TemplateResponse:
         """Publishes the texts of an old version again, by default the one before the current.
 
         Raises:
@@ -223,7 +223,7 @@ class TemplateService:
 
     def versions(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
-    ) -> list[VersionAnswer]:
+    ) -> list[VersionResponse]:
         """Published versions, the newest first; `after` is the last number of the page before."""
         check_reader(caller)
         row = find_template(identifier)
@@ -231,7 +231,7 @@ class TemplateService:
 
     def diff(
         self, *, identifier: object, caller: Caller, from_number: int = 0, to_number: int = 0
-    ) -> DiffAnswer:
+    ) -> DiffResponse:
         """What changed between two versions; 0 stands for what is sent now, and for the draft.
 
         Raises:
@@ -243,7 +243,7 @@ class TemplateService:
 
     def preview(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
-    ) -> PreviewAnswer:
+    ) -> PreviewResponse:
         """The draft on every channel in every locale; errors stand where a text cannot be shown."""
         check_reader(caller)
         fields = Fields(body)
@@ -260,11 +260,13 @@ class TemplateService:
             preview_item(channel, locale, shown)
             for channel, locale, shown in previews(compiled, context, principal=caller.name)
         ]
-        return PreviewAnswer(previews=items, missing_variables=compiled.missing_variables(context))
+        return PreviewResponse(
+            previews=items, missing_variables=compiled.missing_variables(context)
+        )
 
     def validate(
         self, *, body: Mapping[str, Any], caller: Caller, identifier: object = None
-    ) -> ValidationAnswer:
+    ) -> ValidationResponse:
         """What would be said about a template, without writing it.
 
         With an identifier: about its draft with the body's changes.
@@ -281,7 +283,7 @@ class TemplateService:
             setattr(row, name, value)
         found = review_row(row, fields, principal=caller.name)
         try_row(row, fields, principal=caller.name)
-        return ValidationAnswer(
+        return ValidationResponse(
             valid=not fields.errors and not found.unused,
             errors=found.placed(fields.errors),
             warnings=found.warnings,
@@ -294,7 +296,7 @@ class TemplateService:
 
     def _write(
         self, row: NotificationTemplate, body: Mapping[str, Any], caller: Caller, *, creating: bool
-    ) -> TemplateAnswer:
+    ) -> TemplateResponse:
         fields = Fields(body)
         publishing = wants_publishing(fields)
         values = read_body(fields, creating=creating)

@@ -8,7 +8,7 @@ from django.db.models import Sum
 
 from notifications.domain.callers import Caller
 from notifications.features.templates.rows import check_reader, find_template
-from notifications.features.templates.schemas import UsageAnswer, UsageList, UsageSum
+from notifications.features.templates.schemas import UsageList, UsageResponse, UsageSum
 from notifications.infra import clock
 from notifications.models import TemplateUsage
 
@@ -45,7 +45,7 @@ class TemplateUsageService:
         return UsageList(
             total=total,
             results=[
-                UsageAnswer(
+                UsageResponse(
                     id=each.pk,
                     day=each.day,
                     version=each.version.number,

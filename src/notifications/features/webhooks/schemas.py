@@ -20,7 +20,7 @@ class WebhookBody(msgspec.Struct, kw_only=True):
     active: bool = True
 
 
-class WebhookAnswer(msgspec.Struct, kw_only=True):
+class WebhookResponse(msgspec.Struct, kw_only=True):
     """An endpoint, without its secret. waiting: deliveries that are still to be made."""
 
     id: int
@@ -37,7 +37,7 @@ class WebhookAnswer(msgspec.Struct, kw_only=True):
     updated_at: datetime
 
 
-class WebhookSecretAnswer(WebhookAnswer, kw_only=True):
+class WebhookSecretResponse(WebhookResponse, kw_only=True):
     """An endpoint with its secret, which is shown this once; null where an Idempotency-Key replays
     the answer."""
 
@@ -47,12 +47,12 @@ class WebhookSecretAnswer(WebhookAnswer, kw_only=True):
 class WebhookList(msgspec.Struct, kw_only=True):
     """A page of endpoints, the oldest first."""
 
-    results: list[WebhookAnswer]
+    results: list[WebhookResponse]
     next: str | None = None
     previous: str | None = None
 
 
-class WebhookDeliveryAnswer(msgspec.Struct, kw_only=True):
+class WebhookDeliveryResponse(msgspec.Struct, kw_only=True):
     """The telling of one event. next_at: when it is tried (again); null when it has ended."""
 
     id: int
@@ -72,7 +72,7 @@ class WebhookDeliveryAnswer(msgspec.Struct, kw_only=True):
 class WebhookDeliveryList(msgspec.Struct, kw_only=True):
     """A page of deliveries, the oldest first."""
 
-    results: list[WebhookDeliveryAnswer]
+    results: list[WebhookDeliveryResponse]
     next: str | None = None
     previous: str | None = None
 
@@ -85,14 +85,14 @@ class WebhookReplayBody(msgspec.Struct, kw_only=True):
     until: datetime | None = None
 
 
-class WebhookReplayAnswer(msgspec.Struct, kw_only=True):
+class WebhookReplayResponse(msgspec.Struct, kw_only=True):
     """How many events are told again. more: the range held others; narrow it."""
 
     replayed: int
     more: bool
 
 
-class WebhookTestAnswer(msgspec.Struct, kw_only=True):
+class WebhookTestResponse(msgspec.Struct, kw_only=True):
     """What the endpoint answered to a test. http_status: null when nothing came back."""
 
     taken: bool

@@ -18,13 +18,13 @@ from notifications.domain.status_events import KINDS
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.webhooks.deliver import Told, body_of, new_client, post
 from notifications.features.webhooks.schemas import (
-    WebhookAnswer,
     WebhookBody,
-    WebhookDeliveryAnswer,
-    WebhookReplayAnswer,
+    WebhookDeliveryResponse,
     WebhookReplayBody,
-    WebhookSecretAnswer,
-    WebhookTestAnswer,
+    WebhookReplayResponse,
+    WebhookResponse,
+    WebhookSecretResponse,
+    WebhookTestResponse,
 )
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -37,20 +37,20 @@ MOST = 50
 OLD_SECRET_FOR = timedelta(days=1)
 _REPLAYED_AT_ONCE = 10_000
 _State = WebhookDelivery.State
-Deliveries = list[WebhookDeliveryAnswer]
+Deliveries = list[WebhookDeliveryResponse]
 
 
 class WebhookService:
     """Everything that can be done with endpoints. Every change is written down with its actor."""
 
-    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[WebhookAnswer]:
+    def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[WebhookResponse]:
         """Endpoints by id."""
         _check(caller)
         rows = list(WebhookEndpoint.objects.filter(pk__gt=after).order_by("pk")[:limit])
         waiting = _waiting([row.pk for row in rows])
         return [_answer(row, waiting.get(row.pk, 0)) for row in rows]
 
-    def get(self, *, identifier: int | str, caller: Caller) -> WebhookAnswer:
+    def get(self, *, identifier: int | str, caller: Caller) -> WebhookResponse:
         """One endpoint.
 
         Raises:
@@ -59,7 +59,7 @@ class WebhookService:
         _check(caller)
         return _shown(_find(identifier))
 
-    def create(self, *, body: WebhookBody, caller: Caller) -> WebhookSecretAnswer:
+    def create(self, *, body: WebhookBody, caller: Caller) -> WebhookSecretResponse:
         """Makes an endpoint with a secret of its own, which is shown this once.
 
         Raises:
@@ -88,7 +88,9 @@ class WebhookService:
         forget_subscriptions()
         return _with_secret(row, secret)
 
-    def replace(self, *, identifier: int | str, body: WebhookBody, caller: Caller) -> WebhookAnswer:
+    def replace(
+        self, *, identifier: int | str, body: WebhookBody, caller: Caller
+    ) -> WebhookResponse:
         """Replaces an endpoint's URL, name and events; `active` switches it on again, too.
 
         Raises:
@@ -134,7 +136,7 @@ class WebhookService:
             row.delete()
         forget_subscriptions()
 
-    def rotate(self, *, identifier: int | str, caller: Caller) -> WebhookSecretAnswer:
+    def rotate(self, *, identifier: int | str, caller: Caller) -> WebhookSecretResponse:
         """Gives an endpoint a new secret; the old one signs beside it for a day.
 
         Raises:
@@ -151,7 +153,7 @@ class WebhookService:
             _note(caller, "webhook.rotate", row.pk)
         return _with_secret(row, secret)
 
-    def send_test(self, *, identifier: int | str, caller: Caller) -> WebhookTestAnswer:
+    def send_test(self, *, identifier: int | str, caller: Caller) -> WebhookTestResponse:
         """Posts a signed `webhook.test` now and says what came of it.
 
         Raises:
@@ -161,7 +163,7 @@ class WebhookService:
         row = _find(identifier)
         refresh_accounts(at_once=True)
         told = async_to_sync(_post_test)(row)
-        return WebhookTestAnswer(
+        return WebhookTestResponse(
             taken=told.taken,
             http_status=told.status or None,
             error=told.error,
@@ -187,7 +189,7 @@ class WebhookService:
 
     def replay(
         self, *, identifier: int | str, body: WebhookReplayBody, caller: Caller
-    ) -> WebhookReplayAnswer:
+    ) -> WebhookReplayResponse:
         """Has events told again: some deliveries, or those of a range of time, with those that
         happened while the endpoint was switched off. At most 10,000 a call.
 
@@ -214,7 +216,7 @@ class WebhookService:
                     limit=_REPLAYED_AT_ONCE,
                 )
             _note(caller, "webhook.replay", endpoint.pk, f"{count} events")
-        return WebhookReplayAnswer(replayed=count, more=count == _REPLAYED_AT_ONCE)
+        return WebhookReplayResponse(replayed=count, more=count == _REPLAYED_AT_ONCE)
 
 
 def _check(caller: Caller) -> None:
@@ -285,12 +287,12 @@ def _waiting(keys: Sequence[int]) -> dict[int, int]:
     return dict(counted.values_list("endpoint_id", "count"))
 
 
-def _shown(row: WebhookEndpoint) -> WebhookAnswer:
+def _shown(row: WebhookEndpoint) -> WebhookResponse:
     return _answer(row, _waiting([row.pk]).get(row.pk, 0))
 
 
-def _answer(row: WebhookEndpoint, waiting: int) -> WebhookAnswer:
-    return WebhookAnswer(
+def _answer(row: WebhookEndpoint, waiting: int) -> WebhookResponse:
+    return WebhookResponse(
         id=row.pk,
         name=row.name,
         url=row.url,
@@ -306,14 +308,14 @@ def _answer(row: WebhookEndpoint, waiting: int) -> WebhookAnswer:
     )
 
 
-def _with_secret(row: WebhookEndpoint, secret: str) -> WebhookSecretAnswer:
+def _with_secret(row: WebhookEndpoint, secret: str) -> WebhookSecretResponse:
     shown = _shown(row)
-    fields = {name: getattr(shown, name) for name in WebhookAnswer.__struct_fields__}
-    return WebhookSecretAnswer(**fields, secret=secret)
+    fields = {name: getattr(shown, name) for name in WebhookResponse.__struct_fields__}
+    return WebhookSecretResponse(**fields, secret=secret)
 
 
-def _delivery(row: WebhookDelivery, event: StatusEvent | None) -> WebhookDeliveryAnswer:
-    return WebhookDeliveryAnswer(
+def _delivery(row: WebhookDelivery, event: StatusEvent | None) -> WebhookDeliveryResponse:
+    return WebhookDeliveryResponse(
         id=row.pk,
         event_id=row.event_id,
         event=event.kind if event else "",

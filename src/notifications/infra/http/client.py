@@ -1,6 +1,6 @@
 """HTTP out: one client per provider and event loop, bounded in time and size, guarded against SSRF.
 
-A call ends in an `Answer` or in an `HttpFault` that says whether the request may have been written:
+A call ends in an `Response` or in an `HttpFault` that says whether the request may have been written:
 that alone decides between "try again" and "nobody knows" (SPEC 7). Nothing follows redirects, takes
 a proxy from the environment, or keeps cookies.
 """
@@ -24,8 +24,8 @@ from yarl import URL
 from notifications.infra import clock
 from notifications.infra.http.pool import Origin, Pool
 from notifications.infra.http.wire import READ_LIMIT as READ_LIMIT
-from notifications.infra.http.wire import Answer as Answer
 from notifications.infra.http.wire import NotHTTP, Wire
+from notifications.infra.http.wire import Response as Response
 
 PORTS = frozenset({80, 443, 8080, 8443})
 _CONNECT_SHARE = 1 / 3
@@ -229,7 +229,7 @@ class HttpClient:
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
+    ) -> Response:
         """Sends a request and reads the answer, at most READ_LIMIT bytes of it.
 
         Raises:

@@ -48,7 +48,7 @@ class Headers(Mapping[str, str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A status and what could be read of the body; complete is False when it was cut off."""
 
     status: int
@@ -72,7 +72,7 @@ class Wire(asyncio.Protocol):
         self._on_gone = on_gone
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[Answer] | None = None
+        self._waiter: asyncio.Future[Response] | None = None
         self._reusable = True
         self._lines: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
@@ -88,7 +88,7 @@ class Wire(asyncio.Protocol):
             and not self._transport.is_closing()
         )
 
-    async def exchange(self, request: bytes, timeout_s: float) -> Answer:
+    async def exchange(self, request: bytes, timeout_s: float) -> Response:
         """Writes a request and reads its answer, at most READ_LIMIT bytes of the body.
 
         Once a status is there, whatever goes wrong only leaves the answer incomplete.
@@ -101,7 +101,7 @@ class Wire(asyncio.Protocol):
         self._lines, self._body = [], bytearray()
         self._status = self._head_bytes = 0
         self._reusable = False  # until the whole answer is read
-        waiter: asyncio.Future[Answer] = loop.create_future()
+        waiter: asyncio.Future[Response] = loop.create_future()
         self._waiter = waiter
         timer = loop.call_later(timeout_s, self._end, TimeoutError())
         self._transport.write(request)
@@ -192,4 +192,4 @@ class Wire(asyncio.Protocol):
     def _settle(self, *, complete: bool) -> None:
         if self._waiter is not None and self._is_waiting():
             body = bytes(self._body[:READ_LIMIT])
-            self._waiter.set_result(Answer(self._status, Headers(self._lines), body, complete))
+            self._waiter.set_result(Response(self._status, Headers(self._lines), body, complete))

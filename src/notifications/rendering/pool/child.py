@@ -113,7 +113,7 @@ class RenderProcess:
         *,
         now: datetime,
         seconds: float,
-    ) -> Iterator[wire.Answer]:
+    ) -> Iterator[wire.Reply]:
         """The answers to jobs, one by one as they come. seconds: how long each may take.
 
         Raises:
@@ -128,7 +128,7 @@ class RenderProcess:
             self._known.update(new)
             self._known_bytes += sum(map(_size, new.values()))
             for _ in jobs:
-                yield wire.decode_answer(self._receive(time.monotonic() + seconds))
+                yield wire.decode_reply(self._receive(time.monotonic() + seconds))
         except (BrokenPipeError, ConnectionResetError):
             raise self._died() from None
         except TimeoutError:

@@ -142,17 +142,17 @@ class _Run:
         self._pool = pool
         self._keys = frozenset([key])
         self._tasks = tasks
-        self._answers: list[wire.Answer] = []
+        self._answers: list[wire.Reply] = []
         self._tries = self._killed = 0
         self._until = time.monotonic() + seconds
 
-    def together(self) -> list[wire.Answer]:
+    def together(self) -> list[wire.Reply]:
         """All in one message; when a process dies, the rest goes to another."""
         while len(self._answers) < len(self._tasks):
             self._ask(len(self._tasks))
         return self._answers
 
-    def one_by_one(self) -> list[wire.Answer]:
+    def one_by_one(self) -> list[wire.Reply]:
         """Each in a message of its own, giving way to others in between."""
         while len(self._answers) < len(self._tasks):
             self._ask(1)
@@ -209,7 +209,7 @@ def _busy() -> RenderingBusy:
     return RenderingBusy(retry_after=1)
 
 
-def _content(answer: wire.Answer) -> Content | TemplateFault:
+def _content(answer: wire.Reply) -> Content | TemplateFault:
     if isinstance(answer, wire.Shown):
         return Content(answer.title, answer.body, answer.html)
     assert isinstance(answer, wire.Fault)

@@ -78,7 +78,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._kept = Kept()
-        self._of: dict[type[wire.Job], Callable[[Any], wire.Answer]] = {
+        self._of: dict[type[wire.Job], Callable[[Any], wire.Reply]] = {
             wire.Render: self._render,
             wire.Review: self._review,
             wire.Preview: self._preview,
@@ -90,7 +90,7 @@ class Desk:
         """Takes versions that later jobs name."""
         self._kept.learn(versions)
 
-    def answer(self, job: wire.Job) -> wire.Answer:
+    def answer(self, job: wire.Job) -> wire.Reply:
         """What comes of a job; whatever goes wrong in it is a Fault."""
         try:
             return self._of[type(job)](job)
@@ -105,7 +105,7 @@ class Desk:
             detail = f"it fails with {type(error).__name__}"
             return wire.Fault(detail, "template_error", {wire.PLACE: _place_of(error)})
 
-    def _render(self, job: wire.Render) -> wire.Answer:
+    def _render(self, job: wire.Render) -> wire.Reply:
         shown = self._kept.version(job.version).render(
             channel=job.channel,
             locale=job.locale,
@@ -114,7 +114,7 @@ class Desk:
         )
         return wire.Shown(shown.title, shown.body, shown.html)
 
-    def _review(self, job: wire.Review) -> wire.Answer:
+    def _review(self, job: wire.Review) -> wire.Reply:
         text = self._kept.version(job.version).text(job.field, job.locale)
         return wire.Reviewed(
             sorted(text.variables),
@@ -124,7 +124,7 @@ class Desk:
             sorted(text.of_user),
         )
 
-    def _preview(self, job: wire.Preview) -> wire.Answer:
+    def _preview(self, job: wire.Preview) -> wire.Reply:
         shown = self._kept.version(job.version).render(
             channel=job.channel,
             locale=job.locale,
@@ -139,7 +139,7 @@ class Desk:
             title, body = push_fitted(title, body)
         return wire.Previewed(title, body, shown.html, sms, push)
 
-    def _compare(self, job: wire.Compare) -> wire.Answer:
+    def _compare(self, job: wire.Compare) -> wire.Reply:
         old, new = job.old.splitlines(), job.new.splitlines()
         return wire.Compared("\n".join(list(difflib.unified_diff(old, new, lineterm=""))[2:]))
 
@@ -178,7 +178,7 @@ def serve(connection: socket.socket, *, idle_seconds: float) -> None:
             return
 
 
-def _framed(answer: wire.Answer) -> bytes:
+def _framed(answer: wire.Reply) -> bytes:
     try:
         return wire.framed(answer)
     except UnicodeEncodeError:

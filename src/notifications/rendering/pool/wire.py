@@ -123,11 +123,11 @@ class Compared(msgspec.Struct, frozen=True, array_like=True, tag=4):
     diff: str
 
 
-Answer = Shown | Fault | Reviewed | Previewed | Compared
+Reply = Shown | Fault | Reviewed | Previewed | Compared
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode
 decode_context = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 

@@ -33,7 +33,7 @@ from notifications.delivery.vendors.anymail.settings import Settings
 from notifications.domain.messages import Attachment
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _CALL_SHARE = 0.9
 _TAKEN = frozenset({"sent", "queued", "unknown"})
@@ -220,7 +220,7 @@ def _outcome(
     backend: AnymailRequestsBackend,
     payload: Any,
     mail: EmailMultiAlternatives,
-    answer: Answer,
+    answer: Response,
     now: datetime,
 ) -> dict[str, Any]:
     response, is_good = _response_of(answer), 200 <= answer.status < 300
@@ -261,7 +261,7 @@ def _only(rows: Mapping[str, Any]) -> Any:
     return told[0]
 
 
-def _response_of(answer: Answer) -> requests.Response:
+def _response_of(answer: Response) -> requests.Response:
     response = requests.Response()
     response.status_code = answer.status
     response.headers = CaseInsensitiveDict(answer.headers)
@@ -269,7 +269,7 @@ def _response_of(answer: Answer) -> requests.Response:
     return response
 
 
-def _meaning_of(answer: Answer) -> dict[str, Any]:
+def _meaning_of(answer: Response) -> dict[str, Any]:
     if answer.status in (401, 403):
         return {"error": f"HTTP {answer.status}", "error_code": "auth", "retry": True}
     return {}

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.delivery.http_answers import json_of
-from notifications.infra.http.client import Answer
+from notifications.infra.http.client import Response
 
 
-def meaning_of(answer: Answer) -> dict[str, Any]:
+def meaning_of(answer: Response) -> dict[str, Any]:
     """FCM's error map, where its words say more than the status."""
     error = json_of(answer).get("error")
     error = error if isinstance(error, dict) else {}

@@ -32,7 +32,7 @@ from notifications.delivery.vendors.fcm.google_tokens import (
 from notifications.delivery.vendors.fcm.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _CALL_SHARE = 0.9
@@ -115,7 +115,7 @@ class FCMPushProvider(NotificationChannelProvider):
             return fault.detail
         return ""
 
-    async def _post(self, body: bytes) -> Answer:
+    async def _post(self, body: bytes) -> Response:
         """Posts with an access token; one that is refused is renewed, once."""
         tokens = self._token_source()
         token = await self._token(tokens)
@@ -133,7 +133,7 @@ class FCMPushProvider(NotificationChannelProvider):
             text = f"no access token: {fault.detail}"
             raise HttpFault(fault.code, text, written=False) from fault
 
-    async def _call(self, body: bytes, token: str) -> Answer:
+    async def _call(self, body: bytes, token: str) -> Response:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         return await self._client.request("POST", self._url, headers=headers, body=body)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from notifications.delivery.http_answers import json_of
-from notifications.infra.http.client import Answer
+from notifications.infra.http.client import Response
 
 # The account's or the setting's fault: mended by a person, so that nothing is thrown away for it.
 ACCOUNT = frozenset(
@@ -37,7 +37,7 @@ LATER = frozenset(
 )
 
 
-def meaning_of(answer: Answer) -> dict[str, Any]:
+def meaning_of(answer: Response) -> dict[str, Any]:
     """SES's error map; the name of the exception is in a header."""
     name = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
     name = name or str(json_of(answer).get("__type", "")).rpartition("#")[2]

@@ -37,7 +37,7 @@ from notifications.delivery.vendors.ses.settings import Settings
 from notifications.domain.messages import OutboundMessage, SendResult
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _CALL_SHARE = 0.9
 _MOST_IN_BULK = 50
@@ -154,10 +154,10 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             return "the account is in SES's sandbox: only verified addresses get mail"
         return ""
 
-    async def _post(self, path: str, request: Mapping[str, Any]) -> Answer:
+    async def _post(self, path: str, request: Mapping[str, Any]) -> Response:
         return await self._call("POST", path, json.dumps(request, ensure_ascii=False).encode())
 
-    async def _call(self, method: str, path: str, body: bytes) -> Answer:
+    async def _call(self, method: str, path: str, body: bytes) -> Response:
         url = self._base + path
         plain = {"Content-Type": "application/json"} if body else {}
         headers = await self._signer.headers(method, url, headers=plain, body=body)

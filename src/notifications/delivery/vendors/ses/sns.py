@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from notifications.delivery.callbacks.base import NONSENSE, CallbackRefused
-from notifications.infra.http.client import AddressRefused, Answer, HttpClient, HttpFault
+from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault, Response
 
 _HOST = re.compile(r"sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?")
 _FETCH_S = 5.0
@@ -108,10 +108,10 @@ def confirm(message: dict[str, Any]) -> None:
         raise HttpFault("connection", "SNS did not confirm the subscription", written=True)
 
 
-def fetch(url: str) -> Answer:
+def fetch(url: str) -> Response:
     """GETs a URL, behind the guard. Blocks its thread, for five seconds at most."""
 
-    async def get() -> Answer:
+    async def get() -> Response:
         client = HttpClient(timeout_s=_FETCH_S, guarded=True)
         try:
             return await client.request("GET", url, headers={}, body=b"")

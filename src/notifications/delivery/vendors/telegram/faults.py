@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.delivery.http_answers import json_of
-from notifications.infra.http.client import Answer
+from notifications.infra.http.client import Response
 
 _GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat was deleted", re.I)
 
 
-def parameters_of(answer: Answer) -> Mapping[str, Any]:
+def parameters_of(answer: Response) -> Mapping[str, Any]:
     """What Telegram adds to an error: how long to wait, or the chat's new id."""
     found = json_of(answer).get("parameters")
     return found if isinstance(found, dict) else {}
 
 
-def meaning_of(answer: Answer, found: Mapping[str, Any]) -> dict[str, Any]:
+def meaning_of(answer: Response, found: Mapping[str, Any]) -> dict[str, Any]:
     """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
     if answer.status == 401:
         return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}

@@ -32,7 +32,7 @@ from notifications.delivery.vendors.telegram.faults import meaning_of, parameter
 from notifications.delivery.vendors.telegram.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _CALL_SHARE = 0.9
 _LONGEST_TEXT = 4096  # UTF-16 units, counted after the entities are parsed
@@ -101,7 +101,7 @@ class TelegramBotProvider(NotificationChannelProvider):
             return ""
         return f"Telegram answers HTTP {answer.status}: is the token right?"
 
-    async def _call(self, chat: str, message: Mapping[str, Any]) -> Answer:
+    async def _call(self, chat: str, message: Mapping[str, Any]) -> Response:
         body = {
             "chat_id": chat if chat.startswith("@") else int(chat),
             "text": text_of(message),
@@ -133,7 +133,7 @@ def _length(message: Mapping[str, Any]) -> int:
     return len(plain.encode("utf-16-le")) // 2
 
 
-def _outcome(answer: Answer, now: datetime) -> dict[str, Any]:
+def _outcome(answer: Response, now: datetime) -> dict[str, Any]:
     found = json_of(answer)
     if answer.status != 200:
         return refused(answer, now, **meaning_of(answer, found))

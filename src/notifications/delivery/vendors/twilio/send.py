@@ -34,7 +34,7 @@ from notifications.domain import sms
 from notifications.domain.receipts import Receipt, ReceiptKind
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
@@ -138,7 +138,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
         in_time = question.since_s <= made_s <= question.until_s
         return ours and in_time and row.get("direction") == "outbound-api"
 
-    async def _call(self, method: str, path: str, body: bytes) -> Answer:
+    async def _call(self, method: str, path: str, body: bytes) -> Response:
         login = base64.b64encode(f"{self._sid}:{self._token}".encode()).decode()
         headers = {
             "Authorization": f"Basic {login}",
@@ -181,7 +181,7 @@ def _receipt_of(row: Mapping[str, Any]) -> Receipt:
     )
 
 
-def _outcome(answer: Answer, now: Any) -> dict[str, Any]:
+def _outcome(answer: Response, now: Any) -> dict[str, Any]:
     found = json_of(answer)
     if answer.status not in (200, 201):
         return refused(answer, now, **meaning_of(answer.status, found.get("code")))

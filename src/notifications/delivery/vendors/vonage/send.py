@@ -28,7 +28,7 @@ from notifications.delivery.vendors.vonage.tokens import LASTS_S, read_key, toke
 from notifications.domain import sms
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import Answer, HttpClient, HttpFault
+from notifications.infra.http.client import HttpClient, HttpFault, Response
 from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
@@ -164,7 +164,7 @@ def _bare(number: str) -> str:
     return digits if digits.isdigit() else number
 
 
-def _outcome(answer: Answer, now: Any) -> dict[str, Any]:
+def _outcome(answer: Response, now: Any) -> dict[str, Any]:
     found = json_of(answer)
     if answer.status not in (200, 202):
         return refused(answer, now, **meaning_of(answer.status, code_of(found)))

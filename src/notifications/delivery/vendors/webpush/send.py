@@ -25,7 +25,13 @@ from notifications.delivery.vendors.webpush.crypto import (
 from notifications.delivery.vendors.webpush.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import AddressRefused, Answer, HttpClient, HttpFault, check_url
+from notifications.infra.http.client import (
+    AddressRefused,
+    HttpClient,
+    HttpFault,
+    Response,
+    check_url,
+)
 
 _CALL_SHARE = 0.9
 _LONGEST_TTL_S = 28 * 86_400
@@ -208,7 +214,7 @@ def _origin(endpoint: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _outcome(answer: Answer, reference: str, now: Any) -> dict[str, Any]:
+def _outcome(answer: Response, reference: str, now: Any) -> dict[str, Any]:
     if 200 <= answer.status < 300:
         return taken(answer.headers.get("Location", "")[-200:] or reference, answer)
     more: dict[str, Any] = {}
