@@ -70,10 +70,10 @@ class Route:
 
     name is the operation's id. path begins with a slash and does not end with one; `{id}` takes
     an integer or a UUID. scope is what every caller needs; service_scope what API keys need where
-    people may act for themselves. responses maps each success status to the shape of its body; a handler
-    that answers a bare Struct answers with the first of them. errors are the statuses that the
-    work itself can end with; secrets the fields of an answer that are shown once: a repetition by
-    Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
+    people may act for themselves. responses maps each success status to the shape of its body; a
+    handler that returns a bare Struct responds with the first of them. errors are the statuses that
+    the work itself can end with; secrets the fields of a response that are shown once: a repetition
+    by Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
     which `body` only documents; of_vendor that a vendor calls, whose query and size of body are
     its own; media the type of what is downloaded, where the answer is no JSON. Errors of
     authentication, bodies and keys come by `all_errors`.

@@ -1,8 +1,8 @@
 """HTTP out: one client per provider and event loop, bounded in time and size, guarded against SSRF.
 
-A call ends in an `Response` or in an `HttpFault` that says whether the request may have been written:
-that alone decides between "try again" and "nobody knows" (SPEC 7). Nothing follows redirects, takes
-a proxy from the environment, or keeps cookies.
+A call ends in a `Response` or in an `HttpFault`, which says whether the request may have been
+written. That alone decides between a retry and an uncertain message. The client follows no
+redirects, reads no proxy from the environment and stores no cookies.
 """
 
 from __future__ import annotations
