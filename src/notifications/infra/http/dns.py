@@ -15,7 +15,7 @@ async def txt_records(name: str, *, timeout_s: float) -> list[str]:
     """
     try:
         answer = await dns.asyncresolver.resolve(name, "TXT", lifetime=timeout_s)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoResponse):
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
     except dns.exception.DNSException as error:
         raise OSError("no name server answers") from error
