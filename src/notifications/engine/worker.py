@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.services import held_channels
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
@@ -127,7 +127,7 @@ class Worker:
         self._ledger_thread = ports.one_thread("carillon-ledger")
         # Statistics never wait on a thread that messages need.
         self._count_thread = ports.one_thread("carillon-counts")
-        handover = Handover()
+        handover = ProviderCalls()
         self.desk = Desk(
             owner=self.owner,
             database=self.database,

@@ -13,7 +13,7 @@ import pytest
 
 from directory.models import ContactPoint, Device, Suppression
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, answer_of
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.journal import journal
 from notifications.engine.prepare import prepare
@@ -85,15 +85,15 @@ def work():
             outcomes.append(settle(item, result, at=slice_.at))
 
     async def fly():
-        handover = Handover(load=fake)
+        calls = ProviderCalls(load=fake)
         for provider in {item.provider for item in going}:
-            await handover.hand_over(
+            await calls.send(
                 provider,
                 [item.outbound for item in going if item.provider == provider],
                 timeout_s=5,
                 on_results=land,
             )
-        await handover.close()
+        await calls.close()
 
     asyncio.run(fly())
     record(outcomes, owner="w")

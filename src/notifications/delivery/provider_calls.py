@@ -32,7 +32,7 @@ NOT_STARTED = SendResult(Verdict.RETRY, error="not handed over in time", error_c
 """The deadline passed while the message waited its turn: nothing was called, nothing left."""
 
 
-class Handover:
+class ProviderCalls:
     """Opened providers by key, for the event loop that it is used in.
 
     Args:
@@ -94,7 +94,7 @@ class Handover:
             key, provider = self._open.popitem()
             await _close(key, provider)
 
-    async def hand_over(
+    async def send(
         self,
         key: str,
         messages: Sequence[OutboundMessage],
