@@ -24,7 +24,7 @@ from notifications.delivery.base import (
     by_our_names,
     link_of,
 )
-from notifications.delivery.http_answers import forbidden, status_meaning
+from notifications.delivery.http_responses import forbidden, status_meaning
 from notifications.delivery.vendors.apprise.services import ChatService, is_named, service_for
 from notifications.delivery.vendors.apprise.settings import Settings
 from notifications.infra.conf import environment

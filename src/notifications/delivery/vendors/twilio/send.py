@@ -20,13 +20,13 @@ from notifications.delivery.base import (
     by_our_names,
 )
 from notifications.delivery.callback_urls import callback_url
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.vendors.twilio.faults import kind_of, meaning_of
 from notifications.delivery.vendors.twilio.settings import Settings
@@ -90,22 +90,22 @@ class TwilioSMSProvider(NotificationChannelProvider):
             text = f"Twilio takes at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
-            answer = await self._call(
+            response = await self._call(
                 "POST", f"/2010-04-01/Accounts/{self._sid}/Messages.json", urlencode(form).encode()
             )
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, now)
+            return call_failed(fault)
+        return _outcome(response, now)
 
     async def examine(self) -> str:
         """Asks for the account itself."""
         try:
-            answer = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
+            response = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
         except HttpFault as fault:
             return fault.detail
-        status = json_of(answer).get("status")
-        if answer.status != 200:
-            return f"Twilio answers HTTP {answer.status}: are account and token right?"
+        status = json_of(response).get("status")
+        if response.status != 200:
+            return f"Twilio answers HTTP {response.status}: are account and token right?"
         return "" if status == "active" else f"the account is {status}"
 
     async def look_up(self, question: Question) -> list[Receipt] | None:
@@ -116,11 +116,11 @@ class TwilioSMSProvider(NotificationChannelProvider):
         query = urlencode({"To": question.recipient, "PageSize": _PAGE})
         tail = f"/{name}.json" if name else f".json?{query}"
         try:
-            answer = await self._call("GET", f"{path}{tail}", b"")
+            response = await self._call("GET", f"{path}{tail}", b"")
         except HttpFault:
             return None
-        found = json_of(answer)
-        if answer.status != 200 or not found:
+        found = json_of(response)
+        if response.status != 200 or not found:
             return None
         listed = [found] if name else found.get("messages")
         rows = [row for row in listed or () if isinstance(row, dict)]
@@ -181,14 +181,14 @@ def _receipt_of(row: Mapping[str, Any]) -> Receipt:
     )
 
 
-def _outcome(answer: Response, now: Any) -> dict[str, Any]:
-    found = json_of(answer)
-    if answer.status not in (200, 201):
-        return refused(answer, now, **meaning_of(answer.status, found.get("code")))
+def _outcome(response: Response, now: Any) -> dict[str, Any]:
+    found = json_of(response)
+    if response.status not in (200, 201):
+        return refused(response, now, **meaning_of(response.status, found.get("code")))
     sid = found.get("sid")
     if not isinstance(sid, str) or not sid:
-        return nonsense(answer, f"HTTP {answer.status} without a message sid: was this Twilio?")
+        return unclear(response, f"HTTP {response.status} without a message sid: was this Twilio?")
     code = found.get("error_code")
     if found.get("status") in ("failed", "undelivered") and code:
-        return refused(answer, now, **meaning_of(400, code))
-    return taken(sid, answer)
+        return refused(response, now, **meaning_of(400, code))
+    return accepted(sid, response)

@@ -13,7 +13,13 @@ from django.conf import settings
 
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
+    forbidden,
+    not_configured,
+    refused,
+)
 from notifications.delivery.vendors.webpush.crypto import (
     LONGEST_PAYLOAD,
     decoded,
@@ -142,12 +148,12 @@ class WebPushProvider(NotificationChannelProvider):
             text = "the subscription's key is not a point of P-256"
             return _dead(text)
         try:
-            answer = await self._client.request("POST", found.endpoint, headers=headers, body=body)
+            response = await self._client.request("POST", found.endpoint, headers=headers, body=body)
         except AddressRefused as refusal:
             return forbidden(refusal)
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, str(message.get("reference", "")), now)
+            return call_failed(fault)
+        return _outcome(response, str(message.get("reference", "")), now)
 
     async def examine(self) -> str:
         """Whether the VAPID key can sign; push services have no account to ask for."""
@@ -214,14 +220,14 @@ def _origin(endpoint: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _outcome(answer: Response, reference: str, now: Any) -> dict[str, Any]:
-    if 200 <= answer.status < 300:
-        return taken(answer.headers.get("Location", "")[-200:] or reference, answer)
+def _outcome(response: Response, reference: str, now: Any) -> dict[str, Any]:
+    if 200 <= response.status < 300:
+        return accepted(response.headers.get("Location", "")[-200:] or reference, response)
     more: dict[str, Any] = {}
-    if answer.status in (401, 403):
-        more = {"error": f"HTTP {answer.status}: the push service refuses the VAPID key"}
+    if response.status in (401, 403):
+        more = {"error": f"HTTP {response.status}: the push service refuses the VAPID key"}
         more |= {"error_code": "auth", "retry": True}
-    return refused(answer, now, recipient_dead=answer.status in _GONE, **more)
+    return refused(response, now, recipient_dead=response.status in _GONE, **more)
 
 
 def _dead(text: str) -> dict[str, Any]:
