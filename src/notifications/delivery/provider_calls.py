@@ -15,7 +15,7 @@ from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
 from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
 from notifications.delivery.registry import provider_class
-from notifications.delivery.services import any_trouble, held_s, service_of
+from notifications.delivery.services import any_trouble, blocked_s, service_of
 from notifications.delivery.vendors.simulator.addresses import simulated
 from notifications.domain.errors import CarillonError
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
@@ -187,7 +187,7 @@ def _let_through(
     held = {
         index
         for index, message in enumerate(messages)
-        if held_s(service_of(key, message.recipient)) > 0
+        if blocked_s(service_of(key, message.recipient)) > 0
     }
     if not held:
         return messages

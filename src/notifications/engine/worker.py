@@ -22,7 +22,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from notifications.delivery.provider_calls import ProviderCalls
-from notifications.delivery.services import held_channels
+from notifications.delivery.services import blocked_channels
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
@@ -276,7 +276,7 @@ class Worker:
             sources=sources,
             seconds=environment().lease_seconds,
             after_source=self._after.get(lane, ""),
-            without_channels=[*busy, *stops.values("channel"), *held_channels()],
+            without_channels=[*busy, *stops.values("channel"), *blocked_channels()],
             without_sources=stops.values("source"),
             isolated=isolated,
         )
@@ -392,5 +392,5 @@ class Worker:
             len(self._runs),
             self.desk.waiting,
             list(self.desk.calls.values()),
-            {lane: [*self._busy_channels(lane), *held_channels()] for lane in self.lanes},
+            {lane: [*self._busy_channels(lane), *blocked_channels()] for lane in self.lanes},
         )
