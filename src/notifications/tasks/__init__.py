@@ -10,7 +10,7 @@ from notifications.domain import loops
 from notifications.features.background.round_tasks import RoundTask
 from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
 from notifications.features.receipts.apply import apply_due
-from notifications.features.receipts.ask import ask_due
+from notifications.features.receipts.poll import poll_due
 from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.maintenance import maintain as maintain_now
@@ -109,7 +109,7 @@ def apply_receipts(**_future: Any) -> int:
 )
 def ask_providers(**_future: Any) -> int:
     """Asks providers what became of messages in doubt."""
-    return ask_due(now=clock.now())
+    return poll_due(now=clock.now())
 
 
 @shared_task(

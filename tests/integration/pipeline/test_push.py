@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from directory.models import ContactPoint, Device, Suppression
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, answer_of
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, outcome_of
 from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.journal import journal
@@ -44,7 +44,7 @@ class Fake(NotificationChannelProvider):
     async def send(self, recipient, message):
         self.calls.append((self.key, recipient))
         planned = self.script.get(recipient)
-        return answer_of(planned.popleft() if planned else SENT)
+        return outcome_of(planned.popleft() if planned else SENT)
 
 
 def fake(key):

@@ -36,7 +36,7 @@ from notifications.features.broadcasts.delivery import (
 from notifications.features.operations.metrics import metrics_response
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.features.receipts import apply as receipts
-from notifications.features.receipts import ask as asking
+from notifications.features.receipts import poll
 from notifications.features.scheduling import recurring, rescheduling
 from notifications.features.upkeep import digests, maintenance
 from notifications.features.webhooks import deliver as telling
@@ -251,8 +251,8 @@ def doubts(frozen) -> Case:
         keys.append(letter.pk)
     return Case(
         *keys,
-        round=lambda: asking.ask_due(now=frozen.now),
-        fail=failing(asking, "_case_of", lambda letter, _: letter.pk == keys[0]),
+        round=lambda: poll.poll_due(now=frozen.now),
+        fail=failing(poll, "_case_of", lambda letter, _: letter.pk == keys[0]),
         done=lambda key: DeadLetter.objects.get(pk=key).asked > 0,
     )
 

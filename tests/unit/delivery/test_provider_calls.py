@@ -11,8 +11,8 @@ import pytest
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    answer_of,
     call_safely,
+    outcome_of,
     payload_of,
     result_of,
 )
@@ -109,9 +109,7 @@ async def test_splits_into_calls_of_the_declared_size(calls):
     fake = await calls.provider("fake")
     fake.gate.set()
 
-    await calls.send(
-        "fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed
-    )
+    await calls.send("fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed)
 
     assert sorted(map(len, fake.batches)) == [5, 10, 10, 10]
     assert sorted(landed.results) == list(range(35))
@@ -126,8 +124,7 @@ async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(calls
     groups = [[message(100 * g + n) for n in range(50)] for g in range(4)]
 
     tasks = [
-        asyncio.create_task(calls.send("fake", g, timeout_s=5, on_results=landed))
-        for g in groups
+        asyncio.create_task(calls.send("fake", g, timeout_s=5, on_results=landed)) for g in groups
     ]
     async with asyncio.timeout(5):
         await fake.full.wait()
@@ -162,9 +159,7 @@ async def test_tells_each_outcome_as_soon_as_its_call_ends(calls):
             told.set()
 
     fake.send_batch = send_batch
-    await calls.send(
-        "fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results
-    )
+    await calls.send("fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results)
 
     assert len(landed.results) == 30
 
@@ -263,7 +258,7 @@ class TestCallSafely:
         results = await call_safely(fake, [message(1), message(2)], 0.01)
 
         assert [result.verdict for result in results] == [Verdict.UNCERTAIN] * 2
-        assert results[0].error == "no answer within 0.01 s"
+        assert results[0].error == "no response within 0.01 s"
         assert results[0].error_code == "deadline"
 
     @pytest.mark.parametrize("number", [0, 1, 3])
@@ -277,7 +272,7 @@ class TestCallSafely:
         results = await call_safely(fake, [message(1), message(2)], 5)
 
         assert [result.error_code for result in results] == ["provider_miscounted"] * 2
-        assert results[0].error == f"2 messages, but {number} outcomes"
+        assert results[0].error == f"2 messages, but {number} results"
 
     async def test_no_list_at_all_is_uncertain(self):
         fake = Fake()
@@ -332,7 +327,7 @@ class TestTheDocumentedDoor:
         ],
     )
     def test_an_answer_reads_back_as_its_result(self, result):
-        assert result_of(answer_of(result)) == result
+        assert result_of(outcome_of(result)) == result
 
 
 class TestRowChannels:

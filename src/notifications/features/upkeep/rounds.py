@@ -9,7 +9,7 @@ from typing import Any
 from notifications.domain import loops
 from notifications.features.broadcasts.delivery.upkeep import begin_due, keep_broadcasts
 from notifications.features.receipts.apply import apply_due
-from notifications.features.receipts.ask import ask_due
+from notifications.features.receipts.poll import poll_due
 from notifications.features.scheduling.rescheduling import (
     clean_up_cancelled,
     process_due,
@@ -76,7 +76,7 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
         loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
         loops.WEBHOOKS.name: lambda: tell_due(now=database_now()),
-        loops.ASKING.name: lambda: ask_due(now=database_now()),
+        loops.ASKING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),

@@ -25,7 +25,7 @@ from django.core.mail import EmailMultiAlternatives
 from requests.structures import CaseInsensitiveDict
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
     accepted,
     call_failed,
@@ -92,7 +92,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         try:
             backend = self._backend()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
     accepted,
     call_failed,
@@ -81,7 +81,7 @@ class FCMPushProvider(NotificationChannelProvider):
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one notification. `data` may name an `icon`, an `image`, a `sound`, a `badge`
         and a `url` to open; all go along."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         data = message.get("data", {})
         if any(_RESERVED.fullmatch(str(name)) for name in data):

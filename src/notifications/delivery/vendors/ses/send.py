@@ -18,9 +18,9 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    by_our_names,
     payload_of,
     result_of,
+    with_our_names,
 )
 from notifications.delivery.http_responses import (
     accepted,
@@ -118,7 +118,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         try:
             body = self._request_for(recipient, message, now)

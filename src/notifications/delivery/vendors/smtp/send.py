@@ -15,9 +15,9 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    answer_of,
-    by_our_names,
+    outcome_of,
     where,
+    with_our_names,
 )
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
 from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
@@ -114,7 +114,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         outbound = OutboundMessage(
             message_id=0,
             reference=str(message["reference"]),
@@ -130,7 +130,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
             headers=message.get("headers", {}),
             attachments=tuple(message.get("attachments", ())),
         )
-        return answer_of((await self.send_batch([outbound]))[0])
+        return outcome_of((await self.send_batch([outbound]))[0])
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
         """Each mail has an outcome of its own, whatever becomes of the others."""

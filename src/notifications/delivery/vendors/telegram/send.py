@@ -17,8 +17,8 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    by_our_names,
     link_of,
+    with_our_names,
 )
 from notifications.delivery.http_responses import (
     accepted,
@@ -73,7 +73,7 @@ class TelegramBotProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends the title in bold and the body under it; low priority makes no sound."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not self._token:
             return not_configured("set CARILLON_TELEGRAM_BOT_TOKEN to the token from @BotFather")

@@ -16,8 +16,8 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    Question,
-    by_our_names,
+    StatusQuery,
+    with_our_names,
 )
 from notifications.delivery.callback_urls import callback_url
 from notifications.delivery.http_responses import (
@@ -52,7 +52,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "twilio"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True, askable=True
+        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True, status_queries=True
     )
 
     needs: ClassVar[tuple[str, ...]] = Settings.needs
@@ -79,7 +79,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not (self._sid and self._token and (self._from or self._service)):
             return not_configured(
@@ -108,13 +108,13 @@ class TwilioSMSProvider(NotificationChannelProvider):
             return f"Twilio answers HTTP {response.status}: are account and token right?"
         return "" if status == "active" else f"the account is {status}"
 
-    async def look_up(self, question: Question) -> list[Receipt] | None:
+    async def query_status(self, query: StatusQuery) -> list[Receipt] | None:
         """A message by its sid; else those that we handed over for this number in that time, among
         its newest fifty. Twilio keeps our callback URL to itself, so that our id is not there."""
         path = f"/2010-04-01/Accounts/{self._sid}/Messages"
-        name = question.provider_message_id
-        query = urlencode({"To": question.recipient, "PageSize": _PAGE})
-        tail = f"/{name}.json" if name else f".json?{query}"
+        name = query.provider_message_id
+        parameters = urlencode({"To": query.recipient, "PageSize": _PAGE})
+        tail = f"/{name}.json" if name else f".json?{parameters}"
         try:
             response = await self._call("GET", f"{path}{tail}", b"")
         except HttpFault:
@@ -124,9 +124,9 @@ class TwilioSMSProvider(NotificationChannelProvider):
             return None
         listed = [found] if name else found.get("messages")
         rows = [row for row in listed or () if isinstance(row, dict)]
-        return [_receipt_of(row) for row in rows if name or self._is_meant(row, question)]
+        return [_receipt_of(row) for row in rows if name or self._is_meant(row, query)]
 
-    def _is_meant(self, row: Mapping[str, Any], question: Question) -> bool:
+    def _is_meant(self, row: Mapping[str, Any], query: StatusQuery) -> bool:
         try:
             made_s = parsedate_to_datetime(str(row.get("date_created"))).timestamp()
         except ValueError:
@@ -134,8 +134,8 @@ class TwilioSMSProvider(NotificationChannelProvider):
         if self._service:
             ours = row.get("messaging_service_sid") == self._service
         else:
-            ours = row.get("from") == (question.sender or self._from)
-        in_time = question.since_s <= made_s <= question.until_s
+            ours = row.get("from") == (query.sender or self._from)
+        in_time = query.since_s <= made_s <= query.until_s
         return ours and in_time and row.get("direction") == "outbound-api"
 
     async def _call(self, method: str, path: str, body: bytes) -> Response:

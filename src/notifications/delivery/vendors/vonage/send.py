@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.callback_urls import callback_url
 from notifications.delivery.http_responses import (
     accepted,
@@ -71,7 +71,7 @@ class VonageSMSProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not self._is_complete():
             return not_configured(

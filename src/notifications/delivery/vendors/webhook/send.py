@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
     accepted,
     call_failed,
@@ -74,7 +74,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Signs and posts one notification; the message id is our own reference (webhook-id)."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         reference = str(message["reference"])
         body = json.dumps(

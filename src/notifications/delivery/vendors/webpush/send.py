@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
     accepted,
     call_failed,
@@ -130,7 +130,7 @@ class WebPushProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Encrypts and posts one notification, as the service worker shows it."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         found = read_subscription(recipient)
         payload = payload_for(message)
@@ -148,7 +148,9 @@ class WebPushProvider(NotificationChannelProvider):
             text = "the subscription's key is not a point of P-256"
             return _dead(text)
         try:
-            response = await self._client.request("POST", found.endpoint, headers=headers, body=body)
+            response = await self._client.request(
+                "POST", found.endpoint, headers=headers, body=body
+            )
         except AddressRefused as refusal:
             return forbidden(refusal)
         except HttpFault as fault:
