@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from notifications.delivery.registry import PROVIDERS
 from notifications.domain.messages import Verdict
-from notifications.testing.http_sink import HTTPScript, HTTPSink, Reply, TakenRequest
+from notifications.testing.http_sink import HTTPScript, HTTPSink, ReceivedRequest, Reply
 from notifications.testing.loopback import Act, Sink
 from notifications.testing.smtp_sink import SMTPScript, SMTPSink, by_verb
 
@@ -22,7 +22,7 @@ _TOKEN_REPLY = Reply(body=b'{"access_token": "fake", "expires_in": 3600}')
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ServerFault:
     """What a server does wrong. is_slow: it shows only when the call's time is over."""
 
     text: str
@@ -39,37 +39,45 @@ class Fault:
         return ("http",) if self.http is not None else ("smtp",)
 
 
-def _smtp(text: str, *, is_slow: bool = False, **answers: bytes | Act) -> Fault:
-    return Fault(text, smtp=by_verb(**answers), is_slow=is_slow)
+def _smtp(text: str, *, is_slow: bool = False, **answers: bytes | Act) -> ServerFault:
+    return ServerFault(text, smtp=by_verb(**answers), is_slow=is_slow)
 
 
 _RETRY_AFTER = {"Retry-After": "120"}
 _HTML = {"Content-Type": "text/html"}
 _SILENT = "accepts and never answers"
 
-FAULTS: Mapping[str, Fault] = MappingProxyType(
+FAULTS: Mapping[str, ServerFault] = MappingProxyType(
     {
-        "refused": Fault("nobody listens on the port", is_refusing=True),
+        "refused": ServerFault("nobody listens on the port", is_refusing=True),
         # HTTP
-        "reset": Fault("takes the request, then resets the connection", http=Act.RESET),
-        "dropped": Fault("takes the request, then closes the connection", http=Act.DROP),
-        "silent": Fault(_SILENT, http=Act.HANG, is_slow=True),
-        "dripping": Fault("answers a byte at a time", http=Reply(drip_s=0.05), is_slow=True),
-        "cut": Fault("resets in the middle of a 200's body", http=Reply(body=b"{}" * 99, cut=True)),
-        "not_http": Fault("answers in no HTTP", http=Reply(raw=b"SSH-2.0-OpenSSH_9.9\r\n\r\n")),
-        "bad_json": Fault("a 200 whose JSON is broken", http=Reply(body=b'{"name": "pro')),
-        "html": Fault("a 200 with a web page", http=Reply(body=b"<html>", headers=_HTML)),
-        "huge": Fault("a 200 with a megabyte", http=Reply(body=b"x" * 1_000_000)),
-        "redirect": Fault("sends elsewhere", http=Reply(302, headers={"Location": "/other"})),
-        "400": Fault("finds the request wrong", http=Reply(400)),
-        "401": Fault("refuses the credentials", http=Reply(401)),
-        "404": Fault("knows no such thing", http=Reply(404)),
-        "410": Fault("knows that it is gone", http=Reply(410)),
-        "429": Fault("has had too much", http=Reply(429)),
-        "429_after": Fault("too much, and says how long", http=Reply(429, headers=_RETRY_AFTER)),
-        "500": Fault("breaks", http=Reply(500, body=b"<html>oops", headers=_HTML)),
-        "503": Fault("is away", http=Reply(503)),
-        "503_after": Fault("is away, and says how long", http=Reply(503, headers=_RETRY_AFTER)),
+        "reset": ServerFault("takes the request, then resets the connection", http=Act.RESET),
+        "dropped": ServerFault("takes the request, then closes the connection", http=Act.DROP),
+        "silent": ServerFault(_SILENT, http=Act.HANG, is_slow=True),
+        "dripping": ServerFault("answers a byte at a time", http=Reply(drip_s=0.05), is_slow=True),
+        "cut": ServerFault(
+            "resets in the middle of a 200's body", http=Reply(body=b"{}" * 99, cut=True)
+        ),
+        "not_http": ServerFault(
+            "answers in no HTTP", http=Reply(raw=b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
+        ),
+        "bad_json": ServerFault("a 200 whose JSON is broken", http=Reply(body=b'{"name": "pro')),
+        "html": ServerFault("a 200 with a web page", http=Reply(body=b"<html>", headers=_HTML)),
+        "huge": ServerFault("a 200 with a megabyte", http=Reply(body=b"x" * 1_000_000)),
+        "redirect": ServerFault("sends elsewhere", http=Reply(302, headers={"Location": "/other"})),
+        "400": ServerFault("finds the request wrong", http=Reply(400)),
+        "401": ServerFault("refuses the credentials", http=Reply(401)),
+        "404": ServerFault("knows no such thing", http=Reply(404)),
+        "410": ServerFault("knows that it is gone", http=Reply(410)),
+        "429": ServerFault("has had too much", http=Reply(429)),
+        "429_after": ServerFault(
+            "too much, and says how long", http=Reply(429, headers=_RETRY_AFTER)
+        ),
+        "500": ServerFault("breaks", http=Reply(500, body=b"<html>oops", headers=_HTML)),
+        "503": ServerFault("is away", http=Reply(503)),
+        "503_after": ServerFault(
+            "is away, and says how long", http=Reply(503, headers=_RETRY_AFTER)
+        ),
         # SMTP
         "smtp_reset_at_once": _smtp("resets before it greets", CONNECT=Act.RESET),
         "smtp_silent_greeting": _smtp(_SILENT, is_slow=True, CONNECT=Act.HANG),
@@ -215,10 +223,10 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
 """The protocol of each network provider. A provider that is not here has no place in the tests."""
 
 
-def http_script(fault: Fault) -> HTTPScript:
+def http_script(fault: ServerFault) -> HTTPScript:
     """Answers every request with the fault, but hands out access tokens as if all were well."""
 
-    def script(request: TakenRequest) -> Reply | Act:
+    def script(request: ReceivedRequest) -> Reply | Act:
         if request.path == GRANT_PATH:
             return _TOKEN_REPLY
         return fault.http if fault.http is not None else Reply()
@@ -226,7 +234,7 @@ def http_script(fault: Fault) -> HTTPScript:
     return script
 
 
-def faulty_server(fault: Fault, protocol: str) -> Sink:
+def faulty_server(fault: ServerFault, protocol: str) -> Sink:
     """A server, not started yet, that has the fault. A refusing one is stopped after its start."""
     if protocol == "http":
         return HTTPSink(script=http_script(fault))

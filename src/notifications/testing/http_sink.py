@@ -11,7 +11,7 @@ from notifications.testing.loopback import Act, Sink, reset
 
 
 @dataclass(frozen=True, slots=True)
-class TakenRequest:
+class ReceivedRequest:
     """An HTTP request as the sink took it; header names in lower case."""
 
     method: str
@@ -36,23 +36,23 @@ class Reply:
     raw: bytes = b""
 
 
-HTTPScript = Callable[[TakenRequest], Reply | Act]
+HTTPScript = Callable[[ReceivedRequest], Reply | Act]
 
 
 class HTTPSink(Sink):
     """Takes requests with a Content-Length and answers `{}`.
 
     Args:
-        keep: whether requests are kept in `requests`; `count` counts either way.
+        store: whether requests are kept in `requests`; `count` counts either way.
         script: called with each request; returns what to answer or to do.
     """
 
-    def __init__(self, *, keep: bool = True, script: HTTPScript | None = None) -> None:
+    def __init__(self, *, store: bool = True, script: HTTPScript | None = None) -> None:
         super().__init__()
-        self.requests: list[TakenRequest] = []
+        self.requests: list[ReceivedRequest] = []
         self.script = script
         self.connections = 0
-        self._keep = keep
+        self._store = store
 
     @property
     def url(self) -> str:
@@ -62,9 +62,9 @@ class HTTPSink(Sink):
     def connection(self) -> asyncio.Protocol:
         return _HTTPConnection(self)
 
-    def take(self, request: TakenRequest) -> Reply | Act:
+    def receive(self, request: ReceivedRequest) -> Reply | Act:
         self.count += 1
-        if self._keep:
+        if self._store:
             self.requests.append(request)
         return self.script(request) if self.script else Reply()
 
@@ -76,18 +76,18 @@ class _HTTPConnection(asyncio.Protocol):
         self._dripping: deque[bytes] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = self._sink.joined(transport)
+        self._transport = self._sink.add(transport)
         self._sink.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sink.left(self._transport)
+        self._sink.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (request := self._read()) is not None and not self._transport.is_closing():
-            self._answer(self._sink.take(request))
+            self._answer(self._sink.receive(request))
 
-    def _read(self) -> TakenRequest | None:
+    def _read(self) -> ReceivedRequest | None:
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             return None
@@ -99,7 +99,7 @@ class _HTTPConnection(asyncio.Protocol):
             return None
         self._buffer = rest[length:]
         method, path, _ = first.split(" ", 2)
-        return TakenRequest(method, path, headers, rest[:length])
+        return ReceivedRequest(method, path, headers, rest[:length])
 
     def _answer(self, reply: Reply | Act) -> None:
         if isinstance(reply, Act):

@@ -58,13 +58,13 @@ class Sink:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def joined(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
+    def add(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
         """Notes a connection, so that `stop` can end it."""
         assert isinstance(transport, asyncio.Transport)
         self._connections.add(transport)
         return transport
 
-    def left(self, transport: asyncio.Transport) -> None:
+    def remove(self, transport: asyncio.Transport) -> None:
         self._connections.discard(transport)
 
     @contextmanager

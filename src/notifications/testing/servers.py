@@ -5,20 +5,20 @@ Both are plain asyncio protocols, so that the sink costs less than what is measu
 
 from __future__ import annotations
 
-from notifications.testing.http_sink import HTTPScript, HTTPSink, Reply, TakenRequest
+from notifications.testing.http_sink import HTTPScript, HTTPSink, ReceivedRequest, Reply
 from notifications.testing.loopback import HOST, Act, Sink
-from notifications.testing.smtp_sink import SMTPScript, SMTPSink, TakenMail, by_verb
+from notifications.testing.smtp_sink import ReceivedMail, SMTPScript, SMTPSink, by_verb
 
 __all__ = [
     "HOST",
     "Act",
     "HTTPScript",
     "HTTPSink",
+    "ReceivedMail",
+    "ReceivedRequest",
     "Reply",
     "SMTPScript",
     "SMTPSink",
     "Sink",
-    "TakenMail",
-    "TakenRequest",
     "by_verb",
 ]

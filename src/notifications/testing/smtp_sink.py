@@ -13,7 +13,7 @@ from notifications.testing.loopback import Act, Sink, reset
 
 
 @dataclass(frozen=True, slots=True)
-class TakenMail:
+class ReceivedMail:
     """A mail as the sink took it: envelope, and content without dot-stuffing."""
 
     sender: str
@@ -34,7 +34,7 @@ class SMTPSink(Sink):
     """An SMTP server that takes every mail.
 
     Args:
-        keep: whether taken mails are kept in `messages`; `count` counts either way.
+        store: whether taken mails are kept in `messages`; `count` counts either way.
         script: called with a verb and its line; what it returns is done instead of the usual. The
             verbs are CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, RSET, NOOP, QUIT, and of the
             content BODY (its first bytes arrived) and END (its last ones did).
@@ -43,25 +43,25 @@ class SMTPSink(Sink):
         chunking: whether CHUNKING (BDAT) is offered, as Postfix, Exim and Exchange do.
         tls: offers STARTTLS with this context; with implicit_tls it speaks TLS from the start.
         login: `user:password`; AUTH PLAIN is offered and demanded.
-        opens_data_for_nobody: answers 354 without a recipient, as RFC 2920 allows.
+        opens_data_without_recipient: answers 354 without a recipient, as RFC 2920 allows.
     """
 
     def __init__(
         self,
         *,
-        keep: bool = True,
+        store: bool = True,
         script: SMTPScript | None = None,
-        on_mail: Callable[[TakenMail], None] | None = None,
+        on_mail: Callable[[ReceivedMail], None] | None = None,
         pipelining: bool = True,
         chunking: bool = True,
         smtputf8: bool = True,
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         login: str = "",
-        opens_data_for_nobody: bool = False,
+        opens_data_without_recipient: bool = False,
     ) -> None:
         super().__init__()
-        self.messages: list[TakenMail] = []
+        self.messages: list[ReceivedMail] = []
         self.connections = 0
         self.script = script
         self.tls = tls
@@ -70,8 +70,8 @@ class SMTPSink(Sink):
         self.pipelining = pipelining
         self.chunking = chunking
         self.smtputf8 = smtputf8
-        self.opens_data_for_nobody = opens_data_for_nobody
-        self._keep = keep
+        self.opens_data_without_recipient = opens_data_without_recipient
+        self._store = store
         self._on_mail = on_mail
 
     def connection(self) -> asyncio.Protocol:
@@ -86,9 +86,9 @@ class SMTPSink(Sink):
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def take(self, mail: TakenMail) -> None:
+    def receive(self, mail: ReceivedMail) -> None:
         self.count += 1
-        if self._keep:
+        if self._store:
             self.messages.append(mail)
         if self._on_mail is not None:
             self._on_mail(mail)
@@ -120,13 +120,13 @@ class _SMTPConnection(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = self._sink.joined(transport)
+        self._transport = self._sink.add(transport)
         self._sink.connections += 1
         self._do("CONNECT", "", lambda _: b"220 sink ESMTP\r\n")
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sink.left(self._transport)
+        self._sink.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -193,9 +193,9 @@ class _SMTPConnection(asyncio.Protocol):
         self._buffer = content[end + 5 :]
         taken = content[2 : end + 2].replace(b"\r\n..", b"\r\n.")
         taken = taken[1:] if taken.startswith(b"..") else taken
-        mail = TakenMail(self._sender or "", tuple(self._recipients), taken)
+        mail = ReceivedMail(self._sender or "", tuple(self._recipients), taken)
         self._content = None
-        self._do("END", "", lambda _: self._take(mail))
+        self._do("END", "", lambda _: self._receive(mail))
         self._rset("")
         return True
 
@@ -207,15 +207,15 @@ class _SMTPConnection(asyncio.Protocol):
         self._chunk = -1
         self._do("BODY", "", lambda _: b"")
         if not self._transport.is_closing():
-            mail = TakenMail(self._sender or "", tuple(self._recipients), taken)
-            self._do("END", "", lambda _: self._take(mail))
+            mail = ReceivedMail(self._sender or "", tuple(self._recipients), taken)
+            self._do("END", "", lambda _: self._receive(mail))
             self._sender, self._recipients = None, []
         return True
 
-    def _take(self, mail: TakenMail) -> bytes:
+    def _receive(self, mail: ReceivedMail) -> bytes:
         if not mail.recipients:
             return b"554 5.5.1 No valid recipients\r\n"
-        self._sink.take(mail)
+        self._sink.receive(mail)
         return b"250 2.0.0 OK\r\n"
 
     def _ehlo(self, _line: str) -> bytes:
@@ -246,8 +246,8 @@ class _SMTPConnection(asyncio.Protocol):
             return
         if secured is None:
             return
-        self._sink.left(self._transport)
-        self._transport = self._sink.joined(secured)
+        self._sink.remove(self._transport)
+        self._transport = self._sink.add(secured)
         self._tls = True
         self._upgrade = None
         self._work()
@@ -273,7 +273,7 @@ class _SMTPConnection(asyncio.Protocol):
         return b"250 2.1.5 OK\r\n"
 
     def _data(self, _line: str) -> bytes:
-        if not self._recipients and not self._sink.opens_data_for_nobody:
+        if not self._recipients and not self._sink.opens_data_without_recipient:
             return b"503 5.5.1 RCPT first\r\n"
         self._content = []
         return b"354 Go ahead\r\n"

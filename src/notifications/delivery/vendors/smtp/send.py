@@ -22,7 +22,7 @@ from notifications.delivery.base import (
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
 from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
 from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotTried, SmtpPool
-from notifications.delivery.vendors.smtp.replies import Reply, SmtpLost, SmtpRefused, Stage
+from notifications.delivery.vendors.smtp.replies import SmtpLost, SmtpRefused, SmtpReply, Stage
 from notifications.delivery.vendors.smtp.settings import Settings
 from notifications.delivery.vendors.smtp.wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
@@ -191,8 +191,8 @@ async def _unpublished(key: DkimKey) -> str:
     return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
 
 
-def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
-    if isinstance(answer, Reply):
+def _result_of(mail: Mail, answer: SmtpReply | Exception) -> SendResult:
+    if isinstance(answer, SmtpReply):
         return SendResult(
             Verdict.SENT, provider_message_id=mail.message_id, response=_response(answer)
         )
@@ -240,7 +240,7 @@ def _result_of_refusal(refused: SmtpRefused) -> SendResult:
     )
 
 
-def _response(reply: Reply) -> dict[str, Any]:
+def _response(reply: SmtpReply) -> dict[str, Any]:
     return {"code": reply.code, "text": reply.text[:2000]}
 
 
