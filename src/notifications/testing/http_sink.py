@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server on loopback that takes every request, or does what a script says."""
+"""An HTTP/1.1 server on loopback that accepts every request, or follows a script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from notifications.testing.loopback import Act, Sink, reset
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """An HTTP request as the sink took it; header names in lower case."""
+    """An HTTP request that the sink received; header names are in lower case."""
 
     method: str
     path: str
@@ -22,17 +22,16 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer.
-
-    cut sends half of the body and resets; drip_s pauses before each byte; raw is sent instead of
-    all the rest.
-    """
+    """An HTTP response."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Sends half of the body, then resets the connection.
     cut: bool = False
+    #: Seconds to pause before each byte.
     drip_s: float = 0.0
+    #: Bytes to send instead of the rest.
     raw: bytes = b""
 
 
@@ -40,11 +39,11 @@ HTTPScript = Callable[[ReceivedRequest], Reply | Act]
 
 
 class HTTPSink(Sink):
-    """Takes requests with a Content-Length and answers `{}`.
+    """Accepts requests with a Content-Length and responds `{}`.
 
     Args:
-        store: whether requests are kept in `requests`; `count` counts either way.
-        script: called with each request; returns what to answer or to do.
+        store: whether `requests` stores the requests; `count` counts them in any case.
+        script: called with each request; returns the response or an action.
     """
 
     def __init__(self, *, store: bool = True, script: HTTPScript | None = None) -> None:
@@ -56,7 +55,7 @@ class HTTPSink(Sink):
 
     @property
     def url(self) -> str:
-        """Where it is reached, without a trailing slash."""
+        """Its URL, without a trailing slash."""
         return f"http://{self.host}:{self.port}"
 
     def connection(self) -> asyncio.Protocol:
@@ -85,7 +84,7 @@ class _HTTPConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (request := self._read()) is not None and not self._transport.is_closing():
-            self._answer(self._sink.receive(request))
+            self._respond(self._sink.receive(request))
 
     def _read(self) -> ReceivedRequest | None:
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
@@ -101,7 +100,7 @@ class _HTTPConnection(asyncio.Protocol):
         method, path, _ = first.split(" ", 2)
         return ReceivedRequest(method, path, headers, rest[:length])
 
-    def _answer(self, reply: Reply | Act) -> None:
+    def _respond(self, reply: Reply | Act) -> None:
         if isinstance(reply, Act):
             if reply is Act.DROP:
                 self._transport.close()

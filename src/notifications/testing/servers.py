@@ -1,6 +1,6 @@
-"""The loopback servers by one name: SMTPSink and HTTPSink, and what their scripts are made of.
+"""Exports the loopback servers SMTPSink and HTTPSink, and the types of their scripts.
 
-Both are plain asyncio protocols, so that the sink costs less than what is measured against it.
+Both are plain asyncio protocols, so that a sink uses less CPU than the code that is measured.
 """
 
 from __future__ import annotations
