@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from directory.models import AddressProof, ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
-from notifications.delivery.accounts import outer_settings
+from notifications.delivery.accounts import environment_settings
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
@@ -130,7 +130,7 @@ class ProofService:
         Raises:
             Conflict: no_bot, without CARILLON_TELEGRAM_BOT_NAME.
         """
-        name = outer_settings(TelegramSettings).telegram_bot_name.removeprefix("@")
+        name = environment_settings(TelegramSettings).telegram_bot_name.removeprefix("@")
         if not name:
             raise Conflict("set CARILLON_TELEGRAM_BOT_NAME to the bot's user name", code="no_bot")
         user = person_for(caller, identifier, scope=WRITE)

@@ -24,7 +24,7 @@ _TRUSTED_S = 1.0  # longer unused, a connection must answer an envelope before i
 _IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
 
 
-class NotTried(Exception):
+class NotAttempted(Exception):
     """The mail's time passed while it waited its turn: nothing of it was written."""
 
 
@@ -63,7 +63,7 @@ class SmtpPool:
     async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[SmtpReply | Exception]:
         """Sends mails; for each the server's last word if that is a yes, or why there is none.
 
-        Among the reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotTried when
+        The reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotAttempted when
         no connection came free in time, and NoSmtpUtf8.
         """
         loop = asyncio.get_running_loop()
@@ -137,7 +137,7 @@ class SmtpPool:
                 continue
             if job.begin_by > clock.monotonic():
                 return job
-            job.fail(NotTried())
+            job.fail(NotAttempted())
         return None
 
     async def _serve(self, job: _Job) -> None:

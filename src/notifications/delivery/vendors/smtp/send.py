@@ -21,7 +21,7 @@ from notifications.delivery.base import (
 )
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
 from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
-from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotTried, SmtpPool
+from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotAttempted, SmtpPool
 from notifications.delivery.vendors.smtp.replies import SmtpLost, SmtpRefused, SmtpReply, Stage
 from notifications.delivery.vendors.smtp.settings import Settings
 from notifications.delivery.vendors.smtp.wire import SmtpServer
@@ -203,7 +203,7 @@ def _result_of(mail: Mail, answer: SmtpReply | Exception) -> SendResult:
         stage = "after" if answer.written else "before"
         text = f"{_LOST_TEXTS[answer.code]} ({stage} the content was written)"
         return SendResult(verdict, error=text, error_code=answer.code)
-    if isinstance(answer, NotTried):
+    if isinstance(answer, NotAttempted):
         text = "no connection came free in time"
         return SendResult(Verdict.RETRY, error=text, error_code="not_started")
     if isinstance(answer, NoSmtpUtf8) and not mail.sender.isascii():

@@ -53,7 +53,7 @@ class _Keys(msgspec.Struct):
     auth: str
 
 
-class Subscription(msgspec.Struct):
+class BrowserSubscription(msgspec.Struct):
     """What a browser's `PushSubscription.toJSON()` gives."""
 
     endpoint: str
@@ -68,14 +68,14 @@ class Subscription(msgspec.Struct):
         return point, auth
 
 
-def read_subscription(recipient: str) -> Subscription:
+def read_subscription(recipient: str) -> BrowserSubscription:
     """A subscription from its JSON text.
 
     Raises:
         ValueError: when it is none.
     """
     try:
-        found = msgspec.json.decode(recipient, type=Subscription)
+        found = msgspec.json.decode(recipient, type=BrowserSubscription)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError("not a push subscription") from error
     if len(found.secrets) != 2:
