@@ -1,5 +1,5 @@
-"""Fake servers: sinks that count what they receive, and servers with faults.
+"""The fakes that we ship: sinks that count what they are given, and servers that misbehave.
 
-The tests, `carillon chaos` and `carillon bench` use them.
+Used by the tests, by `carillon chaos` and by `carillon bench`.
 See docs/reference/provider-contract.md.
 """
