@@ -194,9 +194,10 @@ def test_the_table_names_every_verdict():
     assert len(rows) == len(FAULTS) + 1  # a refused connection is in both tables
     assert sum(row.count(" | ") - 1 for row in rows) == len(CASES)
     assert (
-        "| `429_after` | too much, and says how long | retry, `http_429`, not before 120 s" in table
+        "| `429_after` | throttles, with a Retry-After | retry, `http_429`, not before 120 s"
+        in table
     )
-    assert "| `smtp_unknown` | knows no such recipient | failed, `smtp_550`, dead |" in table
+    assert "| `smtp_unknown` | does not know the recipient | failed, `smtp_550`, dead |" in table
 
 
 WELL = {

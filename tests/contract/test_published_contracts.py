@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from jsonschema import ValidationError
 
-from notifications.delivery.base import Question
+from notifications.delivery.base import StatusQuery
 from notifications.delivery.vendors.telegram.send import TelegramBotProvider
 from notifications.delivery.vendors.twilio.faults import kind_of
 from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
@@ -84,7 +84,7 @@ async def test_an_sms_passes_twilios_openapi(settings, sink, more, service):
 @pytest.mark.parametrize("name", ["", "SM" + "b" * 32])
 async def test_twilio_is_asked_by_calls_that_it_has(sink, twilio_document, name):
     provider = TwilioSMSProvider()
-    await provider.look_up(Question("+4915112345678", 0.0, 60.0, name))
+    await provider.query_status(StatusQuery("+4915112345678", 0.0, 60.0, name))
     await provider.close()
 
     (request,) = sink.requests

@@ -38,7 +38,7 @@ def test_four_workers_never_exceed_a_limit(database):
 
 def test_telegram_keeps_its_limit_and_that_of_every_chat_at_once():
     body = b'{"ok": true, "result": {"message_id": 7}}'
-    with HTTPSink(keep=False, script=lambda _: Reply(body=body)).run_in_thread() as sink:
+    with HTTPSink(store=False, script=lambda _: Reply(body=body)).run_in_thread() as sink:
         settings = {
             "telegram_provider": "telegram",
             "telegram_bot_token": "1:secret",
@@ -72,7 +72,7 @@ def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself():
             return Act.DROP
         return None
 
-    with SMTPSink(keep=False, script=script).run_in_thread() as sink:
+    with SMTPSink(store=False, script=script).run_in_thread() as sink:
         settings = mail_settings(sink, rate_limits="smtp=off", breaker_seconds="2")
         with ground("sqlite", **settings) as place:
             place.run("people", 200)

@@ -46,7 +46,7 @@ def mail_ground(database: str, sink: SMTPSink, **settings: str) -> Iterator[Grou
 @BOTH
 def test_two_workers_over_one_queue_never_send_one_message_twice(database):
     arrivals = Arrivals()
-    with SMTPSink(keep=False, on_mail=arrivals.take).run_in_thread() as sink:
+    with SMTPSink(store=False, on_mail=arrivals.take).run_in_thread() as sink:
         with mail_ground(database, sink) as place:
             workers = place.workers(2)
             place.run("accept", 3000, "email", "drain", 500)
@@ -82,7 +82,7 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
         if verb == "END":
             time.sleep(0.06)
 
-    with SMTPSink(keep=False, on_mail=arrivals.take, script=slow).run_in_thread() as sink:
+    with SMTPSink(store=False, on_mail=arrivals.take, script=slow).run_in_thread() as sink:
         settings = {"lease_seconds": "1", "call_seconds": "0.6", "smtp_connections": "1"}
         with mail_ground(database, sink, **settings) as place:
             workers = place.workers(1)

@@ -92,7 +92,7 @@ class Service:
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Service]:
     arrivals = Arrivals()
-    sink = SMTPSink(keep=False, on_mail=arrivals.take)
+    sink = SMTPSink(store=False, on_mail=arrivals.take)
     with Lab(folder, email_provider="smtp", smtp_tls="none", **settings) as lab:
         sink.host = lab.gateway
         with sink.run_in_thread():

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from notifications.testing.servers import TakenMail
+from notifications.testing.servers import ReceivedMail
 from tests.hosts.lab import Lab
 
 PREPARE = """
@@ -55,7 +55,7 @@ class Arrivals:
 
     at: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, mail: TakenMail) -> None:
+    def take(self, mail: ReceivedMail) -> None:
         found = _REFERENCE.search(mail.content)
         assert found, mail.content[:300]
         self.at[found.group(1).decode()].append(time.time())

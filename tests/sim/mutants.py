@@ -44,7 +44,7 @@ def record_before_send() -> None:
         import asyncio
 
         async def send() -> None:
-            await self._handover.hand_over(
+            await self._handover.send(
                 item.provider, [item.outbound], timeout_s=15, on_results=lambda *_: None
             )
 

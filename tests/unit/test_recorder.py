@@ -316,7 +316,7 @@ async def test_a_fault_that_is_not_the_databases_is_narrowed_down_too():
 
 
 class Breaking:
-    async def hand_over(self, _provider, messages, *, on_results, **_more):
+    async def send(self, _provider, messages, *, on_results, **_more):
         on_results(messages[:1], [SendResult(Verdict.SENT, provider_message_id="a")])
         raise RuntimeError("a fault of ours")
 

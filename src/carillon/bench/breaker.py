@@ -61,7 +61,7 @@ def _deliver_mails(place: Ground, port: int, workers: int) -> dict[str, Any]:
     """The server comes back: how long until the first mail, and until all of them."""
     started = place.workers(workers)
     time.sleep(1.0)  # they meet the dead server, or the open breaker
-    sink = SMTPSink(keep=False)
+    sink = SMTPSink(store=False)
     sink.port = port
     with sink.run_in_thread():
         began = time.monotonic()

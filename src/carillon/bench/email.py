@@ -23,7 +23,7 @@ def run(
     `ratio` takes the faster of the two. `sending_ratio` compares the emptying of filled queues,
     where the baseline has to render nothing.
     """
-    with SMTPSink(keep=False).run_in_thread() as sink:
+    with SMTPSink(store=False).run_in_thread() as sink:
         settings: dict[str, Any] = {
             "email_provider": "smtp",
             "rate_limits": "smtp=off",

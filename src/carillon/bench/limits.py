@@ -16,7 +16,7 @@ def run(
 ) -> dict[str, Any]:
     """Mails to a counting server under `rate` a second; used is the share of it, in the middle
     eight tenths of the run."""
-    with SMTPSink(keep=False).run_in_thread() as sink:
+    with SMTPSink(store=False).run_in_thread() as sink:
         settings: dict[str, Any] = {
             "email_provider": "smtp",
             "smtp_host": sink.host,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from carillon.bench.harness.ground import Ground, ground, machine
-from notifications.testing.servers import HTTPSink, Reply, TakenRequest
+from notifications.testing.servers import HTTPSink, ReceivedRequest, Reply
 
 _PEOPLE = 5_000
 _PATIENCE_S = 120.0
@@ -26,7 +26,7 @@ def run(*, database: str = "postgres", messages: int = 10_000, workers: int = 2)
     Both are measured by the server: from the first request to the last.
     """
     seen = _Seen()
-    with HTTPSink(keep=False, script=seen.answer).run_in_thread() as sink:
+    with HTTPSink(store=False, script=seen.answer).run_in_thread() as sink:
         settings: dict[str, Any] = {
             "push_provider": "fcm",
             "fcm_base_url": sink.url,
@@ -55,7 +55,7 @@ class _Seen:
         self.count = 0
         self._first = self._last = 0.0
 
-    def answer(self, request: TakenRequest) -> Reply:
+    def answer(self, request: ReceivedRequest) -> Reply:
         if request.path == "/token":
             return Reply(body=_TOKEN)
         self._last = time.monotonic()

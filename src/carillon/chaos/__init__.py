@@ -17,7 +17,7 @@ from collections import Counter
 from typing import Any
 
 from carillon.bench.harness.ground import Ground, Observer, ground, machine
-from notifications.testing.servers import Act, SMTPSink, TakenMail
+from notifications.testing.servers import Act, ReceivedMail, SMTPSink
 
 _LEASE_S = 2.0
 _PEOPLE = 2_000
@@ -37,7 +37,7 @@ class Counting:
         self._last_at: float | None = None
         self._random = random.Random(seed)
 
-    def take(self, mail: TakenMail) -> None:
+    def take(self, mail: ReceivedMail) -> None:
         now = time.monotonic()
         if self._last_at is not None:
             self.longest_stall_s = max(self.longest_stall_s, now - self._last_at)
@@ -115,7 +115,7 @@ def run(
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
     counting = Counting(seed)
-    sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
+    sink = SMTPSink(store=False, on_mail=counting.take, script=counting.script)
     with sink.run_in_thread(), mail_place(database, sink) as place:
         place.run("people", _PEOPLE)
         observer = Observer(place)

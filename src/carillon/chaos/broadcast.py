@@ -79,7 +79,7 @@ def run(
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
     counting = _Refusing(seed)
-    sink = SMTPSink(keep=False, on_mail=counting.take, script=counting.script)
+    sink = SMTPSink(store=False, on_mail=counting.take, script=counting.script)
     limits = f"smtp={per_s}/s" if per_s else "smtp=off"
     began = time.monotonic()
     with sink.run_in_thread(), mail_place(database, sink, rate_limits=limits) as place:

@@ -97,7 +97,7 @@ def _time_outs() -> Finding:
 
 
 def _email() -> Finding:
-    from notifications.delivery.accounts import outer_settings
+    from notifications.delivery.accounts import environment_settings
     from notifications.delivery.vendors.smtp.settings import Settings
     from notifications.infra.conf import environment
 
@@ -105,7 +105,7 @@ def _email() -> Finding:
     if "smtp" not in chosen.email_provider:
         said = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
         return Finding("email", True, f"{chosen.email_provider}: {said}")
-    server = outer_settings(Settings)
+    server = environment_settings(Settings)
     where = f"{server.smtp_host}:{server.smtp_port}"
     try:
         socket.create_connection((server.smtp_host, server.smtp_port), timeout=5).close()

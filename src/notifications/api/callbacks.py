@@ -25,7 +25,7 @@ class CallbackList(msgspec.Struct, kw_only=True):
 
 def take(request: ApiRequest) -> CallbackResponse:
     http = request.http
-    return CallbackService().take(
+    return CallbackService().receive(
         provider=request.params["provider"],
         method=str(http.method),
         # As the vendor was told, whatever proxies stand between.

@@ -72,7 +72,7 @@ def settings_of(kind: type[_Own]) -> _Own:
     return cast(_Own, account(kind.key))
 
 
-def outer_settings(kind: type[_Own]) -> _Own:
+def environment_settings(kind: type[_Own]) -> _Own:
     """A vendor's settings as the environment has them, whatever is stored."""
     return cast(_Own, environment())
 

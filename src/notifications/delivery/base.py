@@ -1,8 +1,8 @@
-"""What a provider is: the contract that every vendor's file fulfils.
+"""The provider contract: the base class that every vendor's `send.py` implements.
 
-A provider is given batches of frozen `OutboundMessage`s and answers one `SendResult` each. It holds
-no database connection, knows no queue and no policy, and never raises for a vendor's failure: the
-failure is a verdict. docs/reference/provider-contract.md is held to this file by a test.
+A provider receives batches of frozen `OutboundMessage`s and returns one `SendResult` for each. It
+uses no database connection, no queue and no policy. A vendor's failure is a verdict, never an
+exception. A test compares docs/reference/provider-contract.md with this file.
 """
 
 from __future__ import annotations
@@ -25,33 +25,40 @@ log = structlog.get_logger("carillon.delivery")
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do, as data: routing, limits and the provider matrix read it.
+    """What a provider can do, as data. Routing, rate limits and the provider matrix read it."""
 
-    batch_size is how many messages one call carries; concurrency how many calls may be open in a
-    process; row_channel that the channel is a row of ours, committed with the record and therefore
-    never uncertain; askable that `look_up` finds what became of a message. rate is the vendor's
-    limit (`14/s`; CARILLON_RATE_LIMITS wins), chat_rate that for each recipient.
-    """
-
+    #: The channel that it carries; `any` for the sandbox.
     channel: str
+    #: How many messages one call carries.
     batch_size: int = 1
+    #: How many calls may be open in a process.
     concurrency: int = 50
+    #: The vendor's rate limit, such as `14/s`; empty for none. CARILLON_RATE_LIMITS overrides it.
     rate: str = ""
+    #: The vendor's rate limit for each recipient.
     chat_rate: str = ""
     attachments: bool = False
     receipts: bool = False
-    askable: bool = False
+    #: Whether `query_status` finds what became of a message.
+    status_queries: bool = False
+    #: Whether the receiver recognizes a repeated message by our reference.
     idempotent: bool = False
+    #: Whether the channel is a row of our own database. It commits with the record and is never
+    #: uncertain.
     row_channel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A message of which it is not known what became: by the vendor's id, or else by its address
-    and when it may have been handed over (epoch seconds)."""
+class StatusQuery:
+    """Identifies a message whose fate is unknown.
+
+    The vendor's message id identifies it. Without one, its address and the time of the call do.
+    """
 
     recipient: str
+    #: The earliest time at which the vendor may have received it, in epoch seconds.
     since_s: float
+    #: The latest such time, in epoch seconds.
     until_s: float
     provider_message_id: str = ""
     sender: str = ""
@@ -60,17 +67,17 @@ class Question:
 class NotificationChannelProvider(ABC):
     """One vendor on one channel.
 
-    The pipeline calls `send_batch`; `send` hands over a single message and is the documented door.
+    The pipeline calls `send_batch`. `send` passes a single message; it is the documented method.
     """
 
     key: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     needs: ClassVar[tuple[str, ...]] = ()
-    """The settings, by short name, without which it cannot work; `a|b` for either."""
+    """The settings that it requires, by short name; `a|b` means that either suffices."""
 
     @abstractmethod
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Hands one message to the vendor.
+        """Passes one message to the vendor.
 
         Args:
             recipient: the address in the channel's own form.
@@ -78,17 +85,17 @@ class NotificationChannelProvider(ABC):
                 uses (see `payload_of`).
 
         Returns:
-            `success`, and `message_id` when it was taken, else `error`, `retry`, and optionally
-            `error_code`, `retry_after`, `recipient_dead`, `uncertain`; `provider_response` is kept
-            encrypted.
+            `success`, and `message_id` when the vendor accepted it. Otherwise `error`, `retry`, and
+            optionally `error_code`, `retry_after` in seconds, `recipient_dead` and `uncertain`.
+            `provider_response` is stored encrypted.
         """
 
     @abstractmethod
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether the address has the form that the channel needs. Asks nobody."""
+        """Whether the address has the form that the channel needs. Calls no vendor."""
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """Hands over up to `capabilities.batch_size` messages; one result each, in order."""
+        """Sends up to `capabilities.batch_size` messages; returns one result for each, in order."""
         results = []
         for message in messages:
             if not await self.validate_recipient(message.recipient):
@@ -105,47 +112,50 @@ class NotificationChannelProvider(ABC):
         return results
 
     def calls_at_once(self) -> int:
-        """How many calls may be open in a process; a provider may draw it from the settings."""
+        """How many calls may be open in a process; a provider may read it from its settings."""
         return self.capabilities.concurrency
 
     @classmethod
     def host_of(cls, recipient: str) -> str:
-        """The service that a recipient is reached through, where the provider reaches many: each
-        has a limit and a breaker of its own. Empty: the provider is one service."""
+        """Returns the host that serves a recipient, for a provider that calls many hosts.
+
+        Each host has its own rate limit and circuit breaker. Empty: the provider is one service.
+        """
         del recipient
         return ""
 
     def batch_for(self, waiting: int) -> int:
-        """How many of `waiting` messages a call should carry, at most `batch_size`."""
+        """How many of `waiting` messages one call should carry, at most `batch_size`."""
         del waiting
         return self.capabilities.batch_size
 
     async def examine(self) -> str:
-        """Asks the vendor whether the account is good, sending nothing.
+        """Checks the account with the vendor; sends nothing.
 
         Returns:
-            What is wrong, without secrets; empty when nothing is, or there is nobody to ask.
+            What is wrong, without secrets. Empty when the account works, or when the vendor has no
+            request that checks it.
         """
         return ""
 
-    async def look_up(self, question: Question) -> list[Receipt] | None:
-        """Asks the vendor for the messages that a question may mean; only where `askable`.
+    async def query_status(self, query: StatusQuery) -> list[Receipt] | None:
+        """Requests the messages that match a query; only for a provider with `status_queries`.
 
         Returns:
-            A receipt each, with the vendor's id; None when there was no answer.
+            A receipt for each match, with the vendor's id; None when the vendor did not respond.
         """
-        del question
+        del query
         return None
 
     async def open(self) -> None:  # noqa: B027 -- most providers have nothing to open
-        """Prepares sessions and pools, inside the running event loop."""
+        """Prepares sessions and pools inside the running event loop."""
 
     async def close(self) -> None:  # noqa: B027 -- see open
-        """Ends what `open` began."""
+        """Closes what `open` opened."""
 
 
 def payload_of(message: OutboundMessage) -> dict[str, Any]:
-    """A message as the documented `send` takes it."""
+    """Returns a message in the form that the documented `send` accepts."""
     content = message.content
     return {
         "title": content.title,
@@ -167,7 +177,7 @@ def payload_of(message: OutboundMessage) -> dict[str, Any]:
 
 
 def link_of(message: Mapping[str, Any]) -> str:
-    """The link that goes along, for channels that show it as text; empty where there is none."""
+    """Returns a message's link, for channels that show it as text; empty without one."""
     link = str((message.get("data") or {}).get("url", ""))
     return link if link.startswith(("https://", "http://")) else ""
 
@@ -175,11 +185,11 @@ def link_of(message: Mapping[str, Any]) -> str:
 _OUR_NAMES = {"subject": "title", "html_body": "html", "text_body": "body", "type": "category"}
 
 
-def by_our_names(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A message by the names that `send` reads, where it has the other documented ones.
+def with_our_names(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a message with the names that `send` reads, whichever documented names it has.
 
-    These are subject, html_body, text_body, type, icon and url. What has a reference was made by
-    the pipeline, and passes as it is.
+    The other documented names are subject, html_body, text_body, type, icon and url. A message
+    with a reference comes from the pipeline and is returned unchanged.
     """
     if "reference" in message:
         return message
@@ -192,70 +202,70 @@ def by_our_names(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return ours
 
 
-def result_of(answer: Mapping[str, Any]) -> SendResult:
-    """A documented `send` answer as a SendResult."""
-    if answer.get("success"):
-        verdict = Verdict.DELIVERED if answer.get("delivered") else Verdict.SENT
-    elif answer.get("uncertain"):
+def result_of(outcome: Mapping[str, Any]) -> SendResult:
+    """Returns the SendResult that a documented `send` outcome means."""
+    if outcome.get("success"):
+        verdict = Verdict.DELIVERED if outcome.get("delivered") else Verdict.SENT
+    elif outcome.get("uncertain"):
         verdict = Verdict.UNCERTAIN
     else:
-        verdict = Verdict.RETRY if answer.get("retry") else Verdict.FAILED
+        verdict = Verdict.RETRY if outcome.get("retry") else Verdict.FAILED
     return SendResult(
         verdict,
-        provider_message_id=str(answer.get("message_id") or ""),
-        error=str(answer.get("error") or ""),
-        error_code=str(answer.get("error_code") or ""),
-        retry_after_s=answer.get("retry_after"),
-        recipient_dead=bool(answer.get("recipient_dead")),
-        response=answer.get("provider_response"),
+        provider_message_id=str(outcome.get("message_id") or ""),
+        error=str(outcome.get("error") or ""),
+        error_code=str(outcome.get("error_code") or ""),
+        retry_after_s=outcome.get("retry_after"),
+        recipient_dead=bool(outcome.get("recipient_dead")),
+        response=outcome.get("provider_response"),
     )
 
 
-def answer_of(result: SendResult) -> dict[str, Any]:
-    """A SendResult as the documented `send` answers it; `result_of` reads it back."""
-    answer: dict[str, Any] = {"success": result.success}
+def outcome_of(result: SendResult) -> dict[str, Any]:
+    """Returns the documented `send` outcome of a SendResult; `result_of` is the reverse."""
+    outcome: dict[str, Any] = {"success": result.success}
     if result.success:
-        answer["message_id"] = result.provider_message_id
-        answer["delivered"] = result.verdict is Verdict.DELIVERED
+        outcome["message_id"] = result.provider_message_id
+        outcome["delivered"] = result.verdict is Verdict.DELIVERED
     else:
-        answer["error"] = result.error
-        answer["error_code"] = result.error_code
-        answer["retry"] = result.verdict is Verdict.RETRY
-        answer["uncertain"] = result.verdict is Verdict.UNCERTAIN
-        answer["retry_after"] = result.retry_after_s
-        answer["recipient_dead"] = result.recipient_dead
+        outcome["error"] = result.error
+        outcome["error_code"] = result.error_code
+        outcome["retry"] = result.verdict is Verdict.RETRY
+        outcome["uncertain"] = result.verdict is Verdict.UNCERTAIN
+        outcome["retry_after"] = result.retry_after_s
+        outcome["recipient_dead"] = result.recipient_dead
     if result.response is not None:
-        answer["provider_response"] = result.response
-    return answer
+        outcome["provider_response"] = result.response
+    return outcome
 
 
 async def call_safely(
     provider: NotificationChannelProvider, messages: Sequence[OutboundMessage], timeout_s: float
 ) -> list[SendResult]:
-    """`send_batch` under a deadline. Whatever escapes a provider is a verdict, never an exception.
+    """Calls `send_batch` with a timeout. An exception of a provider becomes a verdict.
 
-    A deadline that passes, or an unforeseen exception, says nothing about what the vendor saw: the
-    messages are uncertain. Results that name no duration get the call's.
+    After a timeout or an unexpected exception it is unknown what the vendor received: the messages
+    are uncertain. A result without a duration gets the duration of the call.
     """
     began = clock.monotonic()
     try:
         async with asyncio.timeout(timeout_s):
             results = list(await provider.send_batch(messages))
     except TimeoutError:
-        return _in_doubt(messages, began, "deadline", f"no answer within {timeout_s:g} s")
+        return _uncertain(messages, began, "deadline", f"no response within {timeout_s:g} s")
     except Exception as error:
         log.error("provider.raised", provider=provider.key, **where(error))
         text = f"the provider raised {type(error).__name__}"
-        return _in_doubt(messages, began, "provider_raised", text)
+        return _uncertain(messages, began, "provider_raised", text)
     if len(results) != len(messages):
-        text = f"{len(messages)} messages, but {len(results)} outcomes"
-        return _in_doubt(messages, began, "provider_miscounted", text)
+        text = f"{len(messages)} messages, but {len(results)} results"
+        return _uncertain(messages, began, "provider_miscounted", text)
     took_s = clock.monotonic() - began
     return [result.lasting(took_s) for result in results]
 
 
 def where(error: Exception) -> dict[str, str]:
-    """An exception's type and place, for the log. Its text may quote an address: never that."""
+    """Returns an exception's type and place, for the log. Its text may quote an address."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -263,7 +273,7 @@ def where(error: Exception) -> dict[str, str]:
     return {"error": type(error).__name__, "at": place}
 
 
-def _in_doubt(
+def _uncertain(
     messages: Sequence[OutboundMessage], began: float, code: str, error: str
 ) -> list[SendResult]:
     took_s = clock.monotonic() - began

@@ -7,7 +7,7 @@ import hashlib
 import math
 
 from notifications.delivery.registry import provider_keys_for, weights_for
-from notifications.delivery.services import any_trouble, held_s
+from notifications.delivery.services import any_trouble, blocked_s
 
 _SPAN = 2**64
 _KEPT = 4096
@@ -31,7 +31,7 @@ def provider_for(channel: str, *, key: int, attempts: int, pinned: str | None) -
     order = order[turn:] + order[:turn]
     if not any_trouble():
         return order[0]
-    return next((name for name in order if held_s(name) == 0), order[0])
+    return next((name for name in order if blocked_s(name) == 0), order[0])
 
 
 @functools.lru_cache(maxsize=2 * _KEPT)

@@ -16,7 +16,7 @@ from notifications.domain.flow import Rate, rate_of
 from notifications.infra import clock
 from notifications.infra.conf import environment
 
-_held: dict[str, float] = {}
+_blocked: dict[str, float] = {}
 _troubled: frozenset[str] = frozenset()
 
 
@@ -77,27 +77,27 @@ def use_troubled(found: Mapping[str, tuple[int, int]]) -> None:
     """Takes what the rows say: for each troubled service how long (us) it is held, and paused."""
     global _troubled
     now = clock.monotonic()
-    _held.clear()
+    _blocked.clear()
     for service, (held_us, paused_us) in found.items():
         left = max(held_us, paused_us - 1_000_000) / 1e6
         if left > 0:
-            _held[service] = now + left
+            _blocked[service] = now + left
     _troubled = frozenset(found)
 
 
-def hold(service: str, seconds: float) -> None:
+def block(service: str, seconds: float) -> None:
     """Leaves a service alone until so many seconds from now; 0 lets calls through again."""
     global _troubled
     _troubled |= {service}
     if seconds > 0:
-        _held[service] = clock.monotonic() + seconds
+        _blocked[service] = clock.monotonic() + seconds
     else:
-        _held.pop(service, None)
+        _blocked.pop(service, None)
 
 
-def held_s(service: str) -> float:
+def blocked_s(service: str) -> float:
     """How long a service is to be left alone; 0 when it is not."""
-    until = _held.get(service) if _held else None
+    until = _blocked.get(service) if _blocked else None
     return max(0.0, until - clock.monotonic()) if until is not None else 0.0
 
 
@@ -112,12 +112,12 @@ def is_troubled(service: str) -> bool:
     return service in _troubled
 
 
-def held_channels() -> list[str]:
+def blocked_channels() -> list[str]:
     """Channels that none of their providers can carry now: nothing of theirs is worth leasing."""
-    if not _held:
+    if not _blocked:
         return []
     carriers: dict[str, list[str]] = {}
     for provider, channels in chosen_channels().items():
         for channel in channels:
             carriers.setdefault(channel, []).append(provider)
-    return [name for name, keys in carriers.items() if all(held_s(key) > 0 for key in keys)]
+    return [name for name, keys in carriers.items() if all(blocked_s(key) > 0 for key in keys)]

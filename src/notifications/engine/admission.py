@@ -24,10 +24,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import (
     any_trouble,
+    block,
+    blocked_s,
     chat_rate_for,
     domain_limits,
-    held_s,
-    hold,
     is_limited,
     is_troubled,
     limited_domain,
@@ -113,10 +113,10 @@ class Gates:
         for item in items:
             item.leaves_at, item.is_probe = 0.0, False
             calls = _calls_of(item)
-            free = [call for call in calls if held_s(call[0]) == 0]
+            free = [call for call in calls if blocked_s(call[0]) == 0]
             if not free and calls:
                 stuck.add(item.message.id)
-                waits.append(min(held_s(service) for service, _, _ in calls))
+                waits.append(min(blocked_s(service) for service, _, _ in calls))
             for service, provider, chat in free:
                 if is_limited(provider) or is_troubled(service):
                     wanted.setdefault(service, []).append((item, chat))
@@ -148,9 +148,9 @@ class Gates:
             log.warning("service.locked", service=service)
             return Grant([None] * len(calls), ask_again=_LOCKED_US, reason="locked")
         if grant.reason.startswith("breaker"):
-            hold(service, grant.ask_again / US)
+            block(service, grant.ask_again / US)
         elif grant.count and is_troubled(service):
-            hold(service, 0)  # a probe, or the trouble is over
+            block(service, 0)  # a probe, or the trouble is over
         return grant
 
     def saw(self, provider: str, recipient: str, result: SendResult) -> None:
@@ -200,7 +200,7 @@ class Gates:
     async def _tell_one(self, service: str, seen: _Seen) -> None:
         settings = environment()
         before, after = await self._database(
-            ProviderFlow.objects.report,
+            ProviderFlow.objects.tell,
             service,
             seen.tally(),
             owner=self._owner,
@@ -209,13 +209,13 @@ class Gates:
             code=seen.code,
         )
         if seen.pause_us:
-            hold(service, max(0.0, seen.pause_us / US - 1))
+            block(service, max(0.0, seen.pause_us / US - 1))
         if before != after:
             log.warning("breaker.changed", service=service, before=before, after=after)
         if after == "open":
-            hold(service, settings.breaker_seconds)
+            block(service, settings.breaker_seconds)
         elif after == "closed" and before != "closed":
-            hold(service, 0)
+            block(service, 0)
 
     async def close(self) -> None:
         """Tells what is still to be told."""
@@ -342,7 +342,7 @@ def beyond(costs: Mapping[int, int], *, at: datetime) -> dict[int, str]:
 def book(charges: Sequence[Charge], *, at: datetime) -> set[int]:
     """Books charges in the caller's transaction; returns the messages that cannot be paid."""
     day = day_of(at)
-    refused, first = SmsSpend.objects.charge(charges, day=day, limit=daily_spend(), at=at)
+    refused, first = SmsSpend.objects.take(charges, day=day, limit=daily_spend(), at=at)
     if first:
         _spending_log.critical(
             "sms.daily-spend-reached", day=str(day), limit=daily_spend() / MICROS

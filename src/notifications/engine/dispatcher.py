@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from notifications.delivery.handover import NOT_STARTED, Handover
+from notifications.delivery.provider_calls import NOT_STARTED, ProviderCalls
 from notifications.delivery.services import late_us_for
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
@@ -55,7 +55,7 @@ class Desk:
         owner: str,
         database: Callable[..., Awaitable[Any]],
         ledger: Callable[..., Awaitable[Any]],
-        handover: Handover,
+        handover: ProviderCalls,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.owner = owner
@@ -140,7 +140,7 @@ class Desk:
         self.calls[call] = clock.monotonic()
         try:
             with telemetry.stage(items[0].message.channel, "hand_over"):
-                await self._handover.hand_over(
+                await self._handover.send(
                     provider,
                     [item.outbound for item in items],
                     timeout_s=environment().call_seconds,

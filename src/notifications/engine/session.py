@@ -14,7 +14,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
@@ -55,7 +55,7 @@ async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
 
 
 async def _deliver_network(channel: str, leases: Sequence[Lease], *, owner: str) -> None:
-    handover = Handover()
+    handover = ProviderCalls()
     desk = Desk(owner=owner, database=_database, ledger=_database, handover=handover)
     renewal = asyncio.get_running_loop().create_task(_renew(leases, owner))
     wait_s = 0.0

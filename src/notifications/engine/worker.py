@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from notifications.delivery.handover import Handover
-from notifications.delivery.services import held_channels
+from notifications.delivery.provider_calls import ProviderCalls
+from notifications.delivery.services import blocked_channels
 from notifications.domain.channels import Lane
 from notifications.engine.dispatcher import Desk
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
@@ -127,7 +127,7 @@ class Worker:
         self._ledger_thread = ports.one_thread("carillon-ledger")
         # Statistics never wait on a thread that messages need.
         self._count_thread = ports.one_thread("carillon-counts")
-        handover = Handover()
+        handover = ProviderCalls()
         self.desk = Desk(
             owner=self.owner,
             database=self.database,
@@ -276,7 +276,7 @@ class Worker:
             sources=sources,
             seconds=environment().lease_seconds,
             after_source=self._after.get(lane, ""),
-            without_channels=[*busy, *stops.values("channel"), *held_channels()],
+            without_channels=[*busy, *stops.values("channel"), *blocked_channels()],
             without_sources=stops.values("source"),
             isolated=isolated,
         )
@@ -392,5 +392,5 @@ class Worker:
             len(self._runs),
             self.desk.waiting,
             list(self.desk.calls.values()),
-            {lane: [*self._busy_channels(lane), *held_channels()] for lane in self.lanes},
+            {lane: [*self._busy_channels(lane), *blocked_channels()] for lane in self.lanes},
         )

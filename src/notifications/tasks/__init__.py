@@ -10,11 +10,11 @@ from notifications.domain import loops
 from notifications.features.background.round_tasks import RoundTask
 from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
 from notifications.features.receipts.apply import apply_due
-from notifications.features.receipts.ask import ask_due
+from notifications.features.receipts.poll import poll_due
 from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.maintenance import maintain as maintain_now
-from notifications.features.webhooks.deliver import post_due
+from notifications.features.webhooks.deliver import tell_due
 from notifications.infra import clock
 from notifications.infra.process import wakeups
 from notifications.tasks.scheduling import (
@@ -109,7 +109,7 @@ def apply_receipts(**_future: Any) -> int:
 )
 def ask_providers(**_future: Any) -> int:
     """Asks providers what became of messages in doubt."""
-    return ask_due(now=clock.now())
+    return poll_due(now=clock.now())
 
 
 @shared_task(
@@ -120,4 +120,4 @@ def ask_providers(**_future: Any) -> int:
 )
 def tell_webhooks(**_future: Any) -> int:
     """Tells the platform's endpoints what became of messages."""
-    return post_due(now=clock.now())
+    return tell_due(now=clock.now())

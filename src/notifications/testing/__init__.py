@@ -1,5 +1,5 @@
-"""The fakes that we ship: sinks that count what they are given, and servers that misbehave.
+"""Fake servers: sinks that count what they receive, and servers with faults.
 
-Used by the tests, by `carillon chaos` and by `carillon bench`.
+The tests, `carillon chaos` and `carillon bench` use them.
 See docs/reference/provider-contract.md.
 """

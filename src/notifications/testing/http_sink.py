@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server on loopback that takes every request, or does what a script says."""
+"""An HTTP/1.1 server on loopback that accepts every request, or follows a script."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from notifications.testing.loopback import Act, Sink, reset
 
 
 @dataclass(frozen=True, slots=True)
-class TakenRequest:
-    """An HTTP request as the sink took it; header names in lower case."""
+class ReceivedRequest:
+    """An HTTP request that the sink received; header names are in lower case."""
 
     method: str
     path: str
@@ -22,49 +22,48 @@ class TakenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer.
-
-    cut sends half of the body and resets; drip_s pauses before each byte; raw is sent instead of
-    all the rest.
-    """
+    """An HTTP response."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Sends half of the body, then resets the connection.
     cut: bool = False
+    #: Seconds to pause before each byte.
     drip_s: float = 0.0
+    #: Bytes to send instead of the rest.
     raw: bytes = b""
 
 
-HTTPScript = Callable[[TakenRequest], Reply | Act]
+HTTPScript = Callable[[ReceivedRequest], Reply | Act]
 
 
 class HTTPSink(Sink):
-    """Takes requests with a Content-Length and answers `{}`.
+    """Accepts requests with a Content-Length and responds `{}`.
 
     Args:
-        keep: whether requests are kept in `requests`; `count` counts either way.
-        script: called with each request; returns what to answer or to do.
+        store: whether `requests` stores the requests; `count` counts them in any case.
+        script: called with each request; returns the response or an action.
     """
 
-    def __init__(self, *, keep: bool = True, script: HTTPScript | None = None) -> None:
+    def __init__(self, *, store: bool = True, script: HTTPScript | None = None) -> None:
         super().__init__()
-        self.requests: list[TakenRequest] = []
+        self.requests: list[ReceivedRequest] = []
         self.script = script
         self.connections = 0
-        self._keep = keep
+        self._store = store
 
     @property
     def url(self) -> str:
-        """Where it is reached, without a trailing slash."""
+        """Its URL, without a trailing slash."""
         return f"http://{self.host}:{self.port}"
 
     def connection(self) -> asyncio.Protocol:
         return _HTTPConnection(self)
 
-    def take(self, request: TakenRequest) -> Reply | Act:
+    def receive(self, request: ReceivedRequest) -> Reply | Act:
         self.count += 1
-        if self._keep:
+        if self._store:
             self.requests.append(request)
         return self.script(request) if self.script else Reply()
 
@@ -76,18 +75,18 @@ class _HTTPConnection(asyncio.Protocol):
         self._dripping: deque[bytes] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = self._sink.joined(transport)
+        self._transport = self._sink.add(transport)
         self._sink.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sink.left(self._transport)
+        self._sink.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (request := self._read()) is not None and not self._transport.is_closing():
-            self._answer(self._sink.take(request))
+            self._respond(self._sink.receive(request))
 
-    def _read(self) -> TakenRequest | None:
+    def _read(self) -> ReceivedRequest | None:
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             return None
@@ -99,9 +98,9 @@ class _HTTPConnection(asyncio.Protocol):
             return None
         self._buffer = rest[length:]
         method, path, _ = first.split(" ", 2)
-        return TakenRequest(method, path, headers, rest[:length])
+        return ReceivedRequest(method, path, headers, rest[:length])
 
-    def _answer(self, reply: Reply | Act) -> None:
+    def _respond(self, reply: Reply | Act) -> None:
         if isinstance(reply, Act):
             if reply is Act.DROP:
                 self._transport.close()

@@ -1,4 +1,4 @@
-"""What the loopback servers share: a port, connections that `stop` can end, a thread to live in."""
+"""The base of the loopback servers: a port, connections that `stop` closes, and a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 class Act(Enum):
-    """What a server does instead of answering."""
+    """What a server does instead of responding."""
 
     DROP = "close the connection"
     RESET = "reset the connection"
@@ -23,7 +23,7 @@ class Act(Enum):
 
 
 class Sink:
-    """A server on a free loopback port; `start` and `stop` it, or use `run_in_thread`."""
+    """A server on a free loopback port. Call `start` and `stop`, or use `run_in_thread`."""
 
     def __init__(self) -> None:
         self.host = HOST
@@ -33,18 +33,18 @@ class Sink:
         self._connections: set[asyncio.Transport] = set()
 
     def connection(self) -> asyncio.Protocol:
-        """A protocol for a new connection."""
+        """Returns a protocol for a new connection."""
         raise NotImplementedError
 
     async def start(self) -> Self:
-        """Listens on a free port (the same one after a stop)."""
+        """Listens on a free port, and on the same port again after a stop."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self.connection, self.host, self.port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:
-        """Closes the port and every connection; what comes next is refused."""
+        """Closes the port and every connection; later connections are refused."""
         if self._server is not None:
             self._server.close()
             for transport in list(self._connections):
@@ -58,18 +58,18 @@ class Sink:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def joined(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
-        """Notes a connection, so that `stop` can end it."""
+    def add(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
+        """Registers a connection, so that `stop` can close it."""
         assert isinstance(transport, asyncio.Transport)
         self._connections.add(transport)
         return transport
 
-    def left(self, transport: asyncio.Transport) -> None:
+    def remove(self, transport: asyncio.Transport) -> None:
         self._connections.discard(transport)
 
     @contextmanager
     def run_in_thread(self) -> Iterator[Self]:
-        """Runs the server in a thread with an event loop of its own, within the block."""
+        """Runs the server in a thread with its own event loop, for the duration of the block."""
         loop = asyncio.new_event_loop()
         ready = threading.Event()
 
@@ -96,7 +96,7 @@ class Sink:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Ends a connection with RST instead of FIN: the other side sees `connection reset`."""
+    """Ends a connection with RST instead of FIN: the other side gets `connection reset`."""
     raw = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,7 +1,7 @@
-"""What each mail service reports, in its own form, and what that means here.
+"""The events that each mail service reports, in its own form, and the receipts they become.
 
-The forms are those of the services' documents. docs/reference/mail-receipts.md is made from this
-list, by the reader that reads the real ones; a test holds each against `means`.
+The forms come from the services' documentation. docs/reference/mail-receipts.md is generated from
+this list by the reader of real callbacks. A test compares each event's receipt with `means`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ _TIME = 1_777_629_600
 
 @dataclass(frozen=True, slots=True)
 class MailEvent:
-    """One report. says: the service's own word for it; means: None where it says nothing of a
-    message."""
+    """One event of a service."""
 
     service: str
+    #: The service's own name of it.
     says: str
     body: bytes
+    #: The receipt that it becomes; None for an event that is about no message.
     means: ReceiptKind | None
     content_type: str = "application/json"
 
@@ -38,8 +39,8 @@ def _json(value: Any) -> bytes:
 
 def _brevo(event: str) -> bytes:
     metadata = json.dumps({"reference": REFERENCE})
-    kept = {"email": ADDRESS, "message-id": "<id@brevo>", "ts_epoch": _TIME * 1000}
-    return _json({"event": event, **kept, "X-Mailin-custom": metadata})
+    fields = {"email": ADDRESS, "message-id": "<id@brevo>", "ts_epoch": _TIME * 1000}
+    return _json({"event": event, **fields, "X-Mailin-custom": metadata})
 
 
 def _mailersend(kind: str) -> bytes:
@@ -175,7 +176,7 @@ def _of_sendgrid(says: str) -> bytes:
 
 
 def events() -> list[MailEvent]:
-    """Every report of every service, in the order of the page."""
+    """Returns every event of every service, in the order of the page."""
     return [
         *_rows("brevo", _brevo, meanings.BREVO),
         *_rows("mailersend", _mailersend, meanings.MAILERSEND),

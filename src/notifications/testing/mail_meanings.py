@@ -1,4 +1,4 @@
-"""What each word of each mail service means; see mail_events.py."""
+"""The receipt kind of each event name of each mail service; see mail_events.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An SMTP server on loopback that takes every mail, or does what a script says."""
+"""An SMTP server on loopback that accepts every mail, or follows a script."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from notifications.testing.loopback import Act, Sink, reset
 
 
 @dataclass(frozen=True, slots=True)
-class TakenMail:
-    """A mail as the sink took it: envelope, and content without dot-stuffing."""
+class ReceivedMail:
+    """A mail that the sink received: its envelope, and its content without dot-stuffing."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -25,43 +25,43 @@ Scripted = bytes | Act | None
 SMTPScript = Callable[[str, str], Scripted]
 
 
-def by_verb(**answers: Scripted) -> SMTPScript:
-    """A script that answers these verbs always so, and all others as usual."""
-    return lambda verb, _line: answers.get(verb)
+def by_verb(**replies: Scripted) -> SMTPScript:
+    """Returns a script that always gives these replies to these verbs; others get the default."""
+    return lambda verb, _line: replies.get(verb)
 
 
 class SMTPSink(Sink):
-    """An SMTP server that takes every mail.
+    """An SMTP server that accepts every mail.
 
     Args:
-        keep: whether taken mails are kept in `messages`; `count` counts either way.
-        script: called with a verb and its line; what it returns is done instead of the usual. The
-            verbs are CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, RSET, NOOP, QUIT, and of the
-            content BODY (its first bytes arrived) and END (its last ones did).
-        on_mail: called with each mail that was taken, in the server's thread.
-        pipelining: whether PIPELINING is offered.
-        chunking: whether CHUNKING (BDAT) is offered, as Postfix, Exim and Exchange do.
-        tls: offers STARTTLS with this context; with implicit_tls it speaks TLS from the start.
-        login: `user:password`; AUTH PLAIN is offered and demanded.
-        opens_data_for_nobody: answers 354 without a recipient, as RFC 2920 allows.
+        store: whether `messages` stores the mails; `count` counts them in any case.
+        script: called with a verb and its line; its return value replaces the default reply. The
+            verbs are CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, RSET, NOOP and QUIT. For the
+            content they are BODY (its first bytes arrived) and END (its last bytes arrived).
+        on_mail: called with each accepted mail, in the server's thread.
+        pipelining: whether it offers PIPELINING.
+        chunking: whether it offers CHUNKING (BDAT), as Postfix, Exim and Exchange do.
+        tls: offers STARTTLS with this context; with implicit_tls it uses TLS from the start.
+        login: `user:password`; it offers and requires AUTH PLAIN.
+        data_without_recipient: replies 354 without a recipient, as RFC 2920 allows.
     """
 
     def __init__(
         self,
         *,
-        keep: bool = True,
+        store: bool = True,
         script: SMTPScript | None = None,
-        on_mail: Callable[[TakenMail], None] | None = None,
+        on_mail: Callable[[ReceivedMail], None] | None = None,
         pipelining: bool = True,
         chunking: bool = True,
         smtputf8: bool = True,
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         login: str = "",
-        opens_data_for_nobody: bool = False,
+        data_without_recipient: bool = False,
     ) -> None:
         super().__init__()
-        self.messages: list[TakenMail] = []
+        self.messages: list[ReceivedMail] = []
         self.connections = 0
         self.script = script
         self.tls = tls
@@ -70,8 +70,8 @@ class SMTPSink(Sink):
         self.pipelining = pipelining
         self.chunking = chunking
         self.smtputf8 = smtputf8
-        self.opens_data_for_nobody = opens_data_for_nobody
-        self._keep = keep
+        self.data_without_recipient = data_without_recipient
+        self._store = store
         self._on_mail = on_mail
 
     def connection(self) -> asyncio.Protocol:
@@ -86,9 +86,9 @@ class SMTPSink(Sink):
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def take(self, mail: TakenMail) -> None:
+    def receive(self, mail: ReceivedMail) -> None:
         self.count += 1
-        if self._keep:
+        if self._store:
             self.messages.append(mail)
         if self._on_mail is not None:
             self._on_mail(mail)
@@ -102,11 +102,11 @@ class _SMTPConnection(asyncio.Protocol):
         self._sender: str | None = None
         self._recipients: list[str] = []
         self._content: list[bytes] | None = None
-        self._chunk = -1  # bytes of a BDAT's content that are awaited; -1 outside of one
+        self._chunk = -1  # missing bytes of a BDAT's content; -1 outside of a BDAT
         self._tls = sink.implicit_tls
-        self._known = not sink.login
+        self._logged_in = not sink.login
         self._upgrade: asyncio.Task[None] | None = None
-        self._answers: Mapping[str, Callable[[str], bytes]] = {
+        self._replies: Mapping[str, Callable[[str], bytes]] = {
             "EHLO": self._ehlo,
             "HELO": lambda _: b"250 sink\r\n",
             "STARTTLS": self._starttls,
@@ -120,18 +120,18 @@ class _SMTPConnection(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = self._sink.joined(transport)
+        self._transport = self._sink.add(transport)
         self._sink.connections += 1
         self._do("CONNECT", "", lambda _: b"220 sink ESMTP\r\n")
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sink.left(self._transport)
+        self._sink.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if self._upgrade is not None:
-            return  # the client's first words over TLS can overtake the task that awaits it
+            return  # the client's first bytes over TLS can arrive before the upgrading task resumes
         self._work()
 
     def _work(self) -> None:
@@ -159,16 +159,16 @@ class _SMTPConnection(asyncio.Protocol):
             return self._read_chunk()
         text = line.decode("utf-8", "replace")
         verb = text[:8].upper() if text[:8].upper() == "STARTTLS" else text[:4].upper()
-        self._do(verb, text, self._answers.get(verb, lambda _: b"502 5.5.1 What?\r\n"))
+        self._do(verb, text, self._replies.get(verb, lambda _: b"502 5.5.1 What?\r\n"))
         if verb == "QUIT":
             self._flush()
             self._transport.close()
         return True
 
-    def _do(self, verb: str, line: str, usual: Callable[[str], bytes]) -> None:
+    def _do(self, verb: str, line: str, default: Callable[[str], bytes]) -> None:
         scripted = self._sink.script(verb, line) if self._sink.script else None
         if scripted is None:
-            self._out.append(usual(line))
+            self._out.append(default(line))
         elif isinstance(scripted, bytes):
             self._out.append(scripted)
         elif scripted is Act.DROP:
@@ -181,7 +181,7 @@ class _SMTPConnection(asyncio.Protocol):
     def _read_content(self) -> bool:
         assert self._content is not None
         if not self._content:
-            self._content.append(b"\r\n")  # so that a first line of "." is found, too
+            self._content.append(b"\r\n")  # so that a first line of "." is found as well
             self._do("BODY", "", lambda _: b"")
             if self._transport.is_closing():
                 return False
@@ -191,31 +191,31 @@ class _SMTPConnection(asyncio.Protocol):
             self._content, self._buffer = [content], b""
             return False
         self._buffer = content[end + 5 :]
-        taken = content[2 : end + 2].replace(b"\r\n..", b"\r\n.")
-        taken = taken[1:] if taken.startswith(b"..") else taken
-        mail = TakenMail(self._sender or "", tuple(self._recipients), taken)
+        plain = content[2 : end + 2].replace(b"\r\n..", b"\r\n.")
+        plain = plain[1:] if plain.startswith(b"..") else plain
+        mail = ReceivedMail(self._sender or "", tuple(self._recipients), plain)
         self._content = None
-        self._do("END", "", lambda _: self._take(mail))
+        self._do("END", "", lambda _: self._receive(mail))
         self._rset("")
         return True
 
     def _read_chunk(self) -> bool:
-        """One BDAT with LAST (RFC 3030): the whole content, as it is."""
+        """Reads one BDAT with LAST (RFC 3030): the whole content, unchanged."""
         if len(self._buffer) < self._chunk:
             return False
-        taken, self._buffer = self._buffer[: self._chunk], self._buffer[self._chunk :]
+        chunk, self._buffer = self._buffer[: self._chunk], self._buffer[self._chunk :]
         self._chunk = -1
         self._do("BODY", "", lambda _: b"")
         if not self._transport.is_closing():
-            mail = TakenMail(self._sender or "", tuple(self._recipients), taken)
-            self._do("END", "", lambda _: self._take(mail))
+            mail = ReceivedMail(self._sender or "", tuple(self._recipients), chunk)
+            self._do("END", "", lambda _: self._receive(mail))
             self._sender, self._recipients = None, []
         return True
 
-    def _take(self, mail: TakenMail) -> bytes:
+    def _receive(self, mail: ReceivedMail) -> bytes:
         if not mail.recipients:
             return b"554 5.5.1 No valid recipients\r\n"
-        self._sink.take(mail)
+        self._sink.receive(mail)
         return b"250 2.0.0 OK\r\n"
 
     def _ehlo(self, _line: str) -> bytes:
@@ -246,8 +246,8 @@ class _SMTPConnection(asyncio.Protocol):
             return
         if secured is None:
             return
-        self._sink.left(self._transport)
-        self._transport = self._sink.joined(secured)
+        self._sink.remove(self._transport)
+        self._transport = self._sink.add(secured)
         self._tls = True
         self._upgrade = None
         self._work()
@@ -256,12 +256,12 @@ class _SMTPConnection(asyncio.Protocol):
         user, _, password = self._sink.login.partition(":")
         plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
         if line == f"AUTH PLAIN {plain}":
-            self._known = True
+            self._logged_in = True
             return b"235 2.7.0 Welcome\r\n"
         return b"535 5.7.8 Bad credentials\r\n"
 
     def _mail(self, line: str) -> bytes:
-        if not self._known:
+        if not self._logged_in:
             return b"530 5.7.0 Authentication required\r\n"
         self._sender = _path(line)
         return b"250 2.1.0 OK\r\n"
@@ -273,7 +273,7 @@ class _SMTPConnection(asyncio.Protocol):
         return b"250 2.1.5 OK\r\n"
 
     def _data(self, _line: str) -> bytes:
-        if not self._recipients and not self._sink.opens_data_for_nobody:
+        if not self._recipients and not self._sink.data_without_recipient:
             return b"503 5.5.1 RCPT first\r\n"
         self._content = []
         return b"354 Go ahead\r\n"

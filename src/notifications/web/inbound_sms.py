@@ -20,7 +20,7 @@ from notifications.infra.conf import environment
 def inbound(request: HttpRequest, provider: str) -> HttpResponse:
     """The signature is the credential."""
     try:
-        answer = InboundSmsService().take(
+        answer = InboundSmsService().receive(
             provider=provider,
             method="POST",
             # As the vendor was told, whatever proxies stand between.

@@ -16,13 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.domain.errors import InvalidRequest
-from notifications.features.preferences.link_holders import LinkHolder
-from notifications.features.preferences.undo import PAGE, UndoResult
-from notifications.features.preferences.unsubscribe import (
-    ONE_CLICK,
-    UnsubscribeService,
-    UnsubscribeTarget,
-)
+from notifications.features.preferences.link_holders import Holder
+from notifications.features.preferences.undo import PAGE, Undone
+from notifications.features.preferences.unsubscribe import ONE_CLICK, Ending, UnsubscribeService
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 
@@ -33,21 +29,21 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """The page, its buttons, and the mail program's one click."""
     if request.method == "POST" and "page" not in request.POST:
         return _one_click(request, token)
-    target = UnsubscribeService().read(token=token)
-    if target is None:
-        return _broken_link(request)
-    holder = UnsubscribeService().holder(target=target)
+    ending = UnsubscribeService().read(token=token)
+    if ending is None:
+        return _broken(request)
+    holder = UnsubscribeService().holder(ending=ending)
     language = language_of(request, holder.locale)
     try:
         with translation.override(language):
             if request.method != "POST":
-                context = _question_context(target)
+                context = _question(ending)
             elif "undo" in request.POST:
-                context = _undo_context(request, token, target)
+                context = _undone(request, token, ending)
             else:
-                context = _unsubscribe_context(request, token, target)
+                context = _ended(request, token, ending)
     except InvalidRequest:
-        return _broken_link(request)
+        return _broken(request)
     if request.method == "POST":
         context["languages"] = []  # another language would ask again
     context |= {"holder": holder, "preferences": _preferences(holder, language)}
@@ -57,49 +53,47 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _one_click(request: HttpRequest, token: str) -> HttpResponse:
     said, status = "unsubscribed", 200
     try:
-        UnsubscribeService().apply(token=token, source=ONE_CLICK, ip=address_of_client(request))
+        UnsubscribeService().follow(token=token, source=ONE_CLICK, ip=address_of_client(request))
     except InvalidRequest as error:
         said, status = error.detail, 400
     return HttpResponse(f"{said}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
-def _broken_link(request: HttpRequest) -> HttpResponse:
+def _broken(request: HttpRequest) -> HttpResponse:
     language = language_of(request)
     return page(request, "carillon/unsubscribe.html", {}, language=language, status=400)
 
 
-def _question_context(target: UnsubscribeTarget) -> dict[str, Any]:
-    question = words.stop_question(target.category, target.name)
-    return {"question": question, "one_category": bool(target.category)}
+def _question(ending: Ending) -> dict[str, Any]:
+    question = words.stop(ending.category, ending.name)
+    return {"question": question, "one_category": bool(ending.category)}
 
 
-def _unsubscribe_context(
-    request: HttpRequest, token: str, target: UnsubscribeTarget
-) -> dict[str, Any]:
+def _ended(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
     everything = "everything" in request.POST
-    category = "" if everything else target.category
-    ended = UnsubscribeService().apply(
+    category = "" if everything else ending.category
+    ended = UnsubscribeService().follow(
         token=token,
         source=PAGE,
         everything=everything,
-        wording=words.stop_question(category, target.name),
+        wording=words.stop(category, ending.name),
         ip=address_of_client(request),
     )
-    changes = words.list_changes(category, target.name, ended.flags) if ended.changed else []
-    topic = words.topic(category, target.name)
+    changes = words.stopped(category, ending.name, ended.flags) if ended.changed else []
+    topic = words.topic(category, ending.name)
     return {"done": True, "category": category, "topic": topic, "changes": changes, "ended": ended}
 
 
-def _undo_context(request: HttpRequest, token: str, target: UnsubscribeTarget) -> dict[str, Any]:
+def _undone(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
     undone = UnsubscribeService().undo(
         token=token,
         undo=request.POST["undo"],
         wording=gettext("Undo"),
         ip=address_of_client(request),
     )
-    return {"undone": str(undone), "is_back": undone is UndoResult.DONE}
+    return {"undone": str(undone), "is_back": undone is Undone.DONE}
 
 
-def _preferences(holder: LinkHolder, language: str) -> str:
+def _preferences(holder: Holder, language: str) -> str:
     """Where the person sees all of their preferences; without an address, by logging in."""
     return f"{holder.preferences or '/preferences'}?lang={language}"

@@ -14,7 +14,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from carillon.servers import RedisServer
-from notifications.testing.http_sink import Reply, TakenRequest
+from notifications.testing.http_sink import ReceivedRequest, Reply
 from notifications.testing.servers import HTTPSink, SMTPSink
 from tests.docs.blocks import PAGES, ROOT, Block, commands_of
 from tests.docs.running.pages import PageRun, Scenario, end_all
@@ -62,7 +62,7 @@ def durable_url(postgres_url: str) -> str:
     return postgres_url
 
 
-def as_vendors(request: TakenRequest) -> Reply:
+def as_vendors(request: ReceivedRequest) -> Reply:
     """Answers as FCM, Google and Twilio do when all is well."""
     if request.path.endswith("/token"):
         return Reply(body=b'{"access_token": "t", "expires_in": 3600}')

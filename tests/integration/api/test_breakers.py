@@ -15,7 +15,7 @@ URL = "/api/v1/breakers"
 def broken(frozen, override_environment):
     override_environment(email_provider="smtp")
     for service in ("smtp", "webhook|dead.example"):
-        ProviderFlow.objects.report(
+        ProviderFlow.objects.tell(
             service,
             Tally(faults=5),
             owner="w",

@@ -30,13 +30,13 @@ MOST_CALLS = 400
 LONGEST_S = 60
 
 
-class CountingHandover:
+class CountingCalls:
     """Hands over to nobody, and counts."""
 
     def __init__(self) -> None:
         self.sent: Counter[int] = Counter()
 
-    async def hand_over(self, _provider: str, messages: Any, *, on_results: Any, **_: Any) -> None:
+    async def send(self, _provider: str, messages: Any, *, on_results: Any, **_: Any) -> None:
         self.sent.update(message.message_id for message in messages)
         await asyncio.sleep(0)
         on_results(messages, [SendResult(Verdict.SENT) for _ in messages])
@@ -74,8 +74,8 @@ def work_through(faults: Faults, monkeypatch: Any) -> list[int]:
     make_messages(2, user=user, channel="in_app")
     (alone,) = make_messages(1, user=user, source="key:2")
     DeliveryBatch.objects.filter(pk=alone.batch_id).update(isolated=True, takeovers=2)
-    handover = CountingHandover()
-    monkeypatch.setattr(worker, "Handover", lambda: handover)
+    handover = CountingCalls()
+    monkeypatch.setattr(worker, "ProviderCalls", lambda: handover)
     member = Worker()
     faults.calls.clear()
 

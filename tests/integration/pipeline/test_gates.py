@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from notifications.delivery import services
-from notifications.delivery.services import hold, service_of
+from notifications.delivery.services import block, service_of
 from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.admission import Gates
@@ -151,7 +151,7 @@ def test_one_message_probes_and_its_success_lets_the_others_go(unlimited, frozen
     items = ready(5)
     see(gates("a"), *[FAULT] * 5)
     frozen.forward(60)
-    hold("smtp", 0)  # a minute passed on the worker's own clock, too
+    block("smtp", 0)  # a minute passed on the worker's own clock, too
     assert clear(gates("a"), items)[0] == items[:1]
     assert [item.is_probe for item in items] == [True, False, False, False, False]
     assert clear(gates("b"), items)[0] == []
@@ -163,7 +163,7 @@ def test_a_probe_that_fails_burns_no_attempt_of_its_message(unlimited, frozen):
     items = ready(2)
     see(gates("a"), *[FAULT] * 5)
     frozen.forward(60)
-    hold("smtp", 0)
+    block("smtp", 0)
     clear(gates("a"), items)
     outcome = settle(items[0], FAULT, at=frozen.now)
     assert (outcome.status, outcome.attempts, outcome.attempt) == ("pending", 0, False)
@@ -174,22 +174,22 @@ def test_a_probe_that_fails_burns_no_attempt_of_its_message(unlimited, frozen):
 def test_a_dead_host_holds_up_no_other(override_environment):
     dead, well = "https://dead.example/hook", "https://well.example/hook"
     see(gates(), *[FAULT] * 5, provider="webhook", recipient=dead)
-    assert services.held_s(service_of("webhook", dead)) > 0
-    assert services.held_s(service_of("webhook", well)) == 0
-    assert services.held_channels() == []
+    assert services.blocked_s(service_of("webhook", dead)) > 0
+    assert services.blocked_s(service_of("webhook", well)) == 0
+    assert services.blocked_channels() == []
 
 
 def test_a_channel_whose_provider_is_held_is_not_leased(unlimited):
     see(gates(), *[FAULT] * 5)
-    assert services.held_channels() == ["email"]
+    assert services.blocked_channels() == ["email"]
 
 
 def test_workers_read_trouble_that_others_made(unlimited):
     see(gates("a"), *[FAULT] * 5)
     services.use_troubled({})
-    assert services.held_channels() == []
+    assert services.blocked_channels() == []
     async_to_sync(gates("b").refresh)()
-    assert services.held_channels() == ["email"]
+    assert services.blocked_channels() == ["email"]
 
 
 def test_closing_tells_what_was_seen(unlimited):

@@ -12,8 +12,8 @@ from typing import ClassVar
 import pytest
 
 from directory.models import ContactPoint, Device, Suppression
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, answer_of
-from notifications.delivery.handover import Handover
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, outcome_of
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine.journal import journal
 from notifications.engine.prepare import prepare
@@ -44,7 +44,7 @@ class Fake(NotificationChannelProvider):
     async def send(self, recipient, message):
         self.calls.append((self.key, recipient))
         planned = self.script.get(recipient)
-        return answer_of(planned.popleft() if planned else SENT)
+        return outcome_of(planned.popleft() if planned else SENT)
 
 
 def fake(key):
@@ -85,15 +85,15 @@ def work():
             outcomes.append(settle(item, result, at=slice_.at))
 
     async def fly():
-        handover = Handover(load=fake)
+        calls = ProviderCalls(load=fake)
         for provider in {item.provider for item in going}:
-            await handover.hand_over(
+            await calls.send(
                 provider,
                 [item.outbound for item in going if item.provider == provider],
                 timeout_s=5,
                 on_results=land,
             )
-        await handover.close()
+        await calls.close()
 
     asyncio.run(fly())
     record(outcomes, owner="w")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from directory.models import ContactPoint, Device, Suppression
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.engine.journal import journal
@@ -48,8 +48,8 @@ def work(now):
 
         async def fly(items=items, land=land):
             outbound = [item.outbound for item in items]
-            handover = Handover(load=unreachable)
-            await handover.hand_over(items[0].provider, outbound, timeout_s=1, on_results=land)
+            calls = ProviderCalls(load=unreachable)
+            await calls.send(items[0].provider, outbound, timeout_s=1, on_results=land)
 
         asyncio.run(fly())
         record(landed, owner="w")

@@ -9,7 +9,7 @@ from django.db import connection
 
 from carillon.cli import doctor
 from notifications.delivery.accounts import account, version_of
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest, NotFound
 from notifications.engine.shared_rows import refresh_accounts
@@ -145,22 +145,22 @@ async def test_an_open_provider_is_opened_anew_and_the_old_one_closed_after_its_
     from notifications.delivery.accounts import StoredAccount
     from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
 
-    handover = Handover(load=lambda _: TwilioSMSProvider)
-    first = await handover.provider("twilio")
-    same = await handover.provider("twilio")
+    calls = ProviderCalls(load=lambda _: TwilioSMSProvider)
+    first = await calls.provider("twilio")
+    same = await calls.provider("twilio")
     accounts.use_stored({"twilio": StoredAccount(7, {"from": "+15005550009"})})
     try:
-        second = await handover.provider("twilio")
+        second = await calls.provider("twilio")
     finally:
         accounts.use_stored({})
-    third = await handover.provider("twilio")
-    await handover.close()
+    third = await calls.provider("twilio")
+    await calls.close()
 
     assert first is same
     assert second is not first
     assert second._from == "+15005550009"
     assert third._from == first._from
-    assert not handover._retiring
+    assert not calls._retiring
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from notifications.features.receipts.ask import ask_due
+from notifications.features.receipts.poll import poll_due
 from notifications.models import (
     DeadLetter,
     DeliveryAttempt,
@@ -98,11 +98,11 @@ def notes():
 def test_the_one_message_that_it_can_be_settles_the_doubt(twilio, frozen, said, code, becomes):
     doubt(frozen)
     twilio.listed.append(row(frozen, status=said, error_code=code))
-    assert ask_due(now=frozen.now) == 0  # not yet
+    assert poll_due(now=frozen.now) == 0  # not yet
     assert twilio.count == 0
     frozen.forward(60)
 
-    assert ask_due(now=frozen.now) == 1
+    assert poll_due(now=frozen.now) == 1
 
     message = NotificationMessage.objects.get()
     assert (message.status, message.provider_message_id) == (becomes, "SM1")
@@ -130,12 +130,12 @@ def test_what_may_be_another_message_settles_nothing(twilio, frozen):
         at=at,
     )
     frozen.forward(60)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     twilio.listed += [row(frozen, "SM7"), row(frozen, "SM8")]
     for message_row in twilio.listed[-2:]:
         message_row["date_created"] = format_datetime(at)
     frozen.forward(240)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     assert status() == "uncertain"
     assert notes() == ["asked:twilio:not_found", "asked:twilio:several"]
 
@@ -146,7 +146,7 @@ def test_of_two_in_doubt_to_one_number_neither_is_settled(twilio, frozen):
     doubt(frozen, user)
     twilio.listed.append(row(frozen))
     frozen.forward(60)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     assert notes() == ["asked:twilio:several"] * 2
 
 
@@ -155,7 +155,7 @@ def test_a_message_in_doubt_is_asked_about_three_times(twilio, frozen):
     asked = []
     for _ in range(12):
         frozen.forward(300)
-        ask_due(now=frozen.now)
+        poll_due(now=frozen.now)
         asked.append(twilio.count)
     assert asked == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
 
@@ -164,12 +164,12 @@ def test_no_answer_is_noted_and_asked_again(twilio, frozen):
     doubt(frozen)
     twilio.script = lambda _: Reply(500, body=b"oops")
     frozen.forward(60)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     assert notes() == ["asked:twilio:no_answer"]
 
 
 def test_a_message_that_nothing_was_heard_of_is_asked_about_once(twilio, frozen):
-    assert ask_due(now=frozen.now) == 0  # sets the mark
+    assert poll_due(now=frozen.now) == 0  # sets the mark
     user = make_willing_user(phone_number=NUMBER)
     (message,) = make_messages(1, channel="sms", in_batch=False, user=user)
     NotificationMessage.objects.filter(pk=message.pk).update(status="sent", provider="twilio")
@@ -183,15 +183,15 @@ def test_a_message_that_nothing_was_heard_of_is_asked_about_once(twilio, frozen)
     )
     twilio.listed.append(row(frozen))
     frozen.forward(899)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     frozen.forward(2)
-    assert ask_due(now=frozen.now) == 1
+    assert poll_due(now=frozen.now) == 1
     assert status() == "delivered"
     frozen.forward(2)
-    assert ask_due(now=frozen.now) == 0
+    assert poll_due(now=frozen.now) == 0
     assert twilio.count == 1
 
 
 def test_nobody_is_asked_where_no_provider_can_be(frozen, django_assert_num_queries):
     with django_assert_num_queries(0):
-        assert ask_due(now=frozen.now) == 0
+        assert poll_due(now=frozen.now) == 0

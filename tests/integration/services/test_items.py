@@ -36,7 +36,7 @@ from notifications.features.broadcasts.delivery import (
 from notifications.features.operations.metrics import metrics_response
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.features.receipts import apply as receipts
-from notifications.features.receipts import ask as asking
+from notifications.features.receipts import poll
 from notifications.features.scheduling import recurring, rescheduling
 from notifications.features.upkeep import digests, maintenance
 from notifications.features.webhooks import deliver as telling
@@ -118,7 +118,7 @@ def failing(module: Any, name: str, hits: Callable[..., bool]) -> Any:
 def stored_call(frozen, event, name):
     body = base64.b64encode(json.dumps(event).encode()).decode()
     call = {"method": "POST", "url": "", "query": {}, "headers": {}, "body": body}
-    ProviderCallback.objects.store(
+    ProviderCallback.objects.take(
         provider="generic", digest=body_hash(name.encode()), call=call, at=frozen.now
     )
     return ProviderCallback.objects.latest("pk").pk
@@ -230,8 +230,8 @@ def webhook(frozen) -> Case:
 
     return Case(
         *keys,
-        round=lambda: telling.post_due(now=frozen.now),
-        fail=failing(telling, "_claim", lambda endpoint, count: endpoint == keys[0]),
+        round=lambda: telling.tell_due(now=frozen.now),
+        fail=failing(telling, "_take", lambda endpoint, count: endpoint == keys[0]),
         done=tried,
     )
 
@@ -251,8 +251,8 @@ def doubts(frozen) -> Case:
         keys.append(letter.pk)
     return Case(
         *keys,
-        round=lambda: asking.ask_due(now=frozen.now),
-        fail=failing(asking, "_case_of", lambda letter, _: letter.pk == keys[0]),
+        round=lambda: poll.poll_due(now=frozen.now),
+        fail=failing(poll, "_case_of", lambda letter, _: letter.pk == keys[0]),
         done=lambda key: DeadLetter.objects.get(pk=key).asked > 0,
     )
 
@@ -473,7 +473,7 @@ def test_what_none_of_them_can_do_without_is_no_items_fault(frozen, monkeypatch)
 
 def test_a_step_of_the_upkeep_that_fails_holds_up_no_other(frozen, monkeypatch):
     case = digest(frozen)
-    monkeypatch.setattr(maintenance.StoredAttachment.objects, "delete_expired", lambda **_: 1 / 0)
+    monkeypatch.setattr(maintenance.StoredAttachment.objects, "forget", lambda **_: 1 / 0)
     for _ in range(4):
         done = maintenance.maintain()
     assert done["attachments_deleted"] == 0

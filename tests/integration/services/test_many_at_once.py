@@ -19,7 +19,7 @@ from notifications.features.broadcasts.delivery import (
 )
 from notifications.features.broadcasts.delivery import rounds, upkeep
 from notifications.features.broadcasts.delivery.fold import fold_news
-from notifications.features.receipts import ask as asking
+from notifications.features.receipts import poll
 from notifications.models import (
     Broadcast,
     DeadLetter,
@@ -49,7 +49,7 @@ def few(frozen, monkeypatch):
     ):
         monkeypatch.setattr(module, name, Rotation(2))
     monkeypatch.setattr(takeover, "_AT_ONCE", 2)
-    monkeypatch.setattr(asking, "_AT_ONCE", 1)
+    monkeypatch.setattr(poll, "_AT_ONCE", 1)
 
 
 def test_turns_come_to_every_row_and_begin_anew(frozen):
@@ -178,9 +178,9 @@ def test_letters_whose_next_question_is_later_keep_no_other_from_being_asked_abo
     letters += [_letter(frozen, "console_sms") for _ in range(4)]
     frozen.forward(1)
     due = _letter(frozen, "twilio")
-    frozen.forward(asking.ASK_AFTER[0].total_seconds())
+    frozen.forward(poll.POLL_AFTER[0].total_seconds())
 
-    asking.ask_due(now=frozen.now)
+    poll.poll_due(now=frozen.now)
 
     asked = dict(DeadLetter.objects.values_list("pk", "asked"))
     assert asked[due.pk] == 1

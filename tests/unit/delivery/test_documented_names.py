@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notifications.delivery.base import by_our_names
+from notifications.delivery.base import with_our_names
 from notifications.delivery.vendors.fcm.send import request_of
 from notifications.services import AWSSESEmailProvider, TwilioSMSProvider
 from notifications.testing.servers import HTTPSink, Reply
@@ -17,25 +17,25 @@ MAIL = {"subject": "Paid", "body": "short", "html_body": "<p>5 €</p>", "type":
 
 
 def test_documented_names_become_ours() -> None:
-    ours = by_our_names(MAIL)
+    ours = with_our_names(MAIL)
     assert (ours["title"], ours["body"], ours["html"]) == ("Paid", "short", "<p>5 €</p>")
     assert ours["category"] == "payment"
-    assert by_our_names({**MAIL, "text_body": "long", "html_body": None})["body"] == "long"
-    assert by_our_names({"subject": "x"})["body"] == ""
-    assert ours["reference"] != by_our_names(MAIL)["reference"]
+    assert with_our_names({**MAIL, "text_body": "long", "html_body": None})["body"] == "long"
+    assert with_our_names({"subject": "x"})["body"] == ""
+    assert ours["reference"] != with_our_names(MAIL)["reference"]
 
 
 def test_icon_and_url_of_a_push_go_along() -> None:
     push = {"title": "T", "body": "B", "icon": "/i.png", "url": "https://x.example/"}
-    ours = by_our_names({**push, "data": {"icon": "/own.png"}})
+    ours = with_our_names({**push, "data": {"icon": "/own.png"}})
     assert ours["data"] == {"icon": "/own.png", "url": "https://x.example/"}
-    made = request_of("token", by_our_names(push), 0.0)
+    made = request_of("token", with_our_names(push), 0.0)
     assert made["webpush"]["fcm_options"] == {"link": "https://x.example/"}
 
 
 def test_what_the_pipeline_made_passes_as_it_is() -> None:
     made = {"reference": "r", "title": "T", "subject": "S"}
-    assert by_our_names(made) is made
+    assert with_our_names(made) is made
 
 
 @pytest.mark.parametrize(("priority", "sent"), [(1, "10"), (2, "10"), (3, "5"), (4, "5")])

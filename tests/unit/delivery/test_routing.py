@@ -60,28 +60,28 @@ def test_a_retry_goes_by_the_next_provider(three_to_one):
 
 
 def test_a_held_provider_is_passed_over_until_it_is_not(three_to_one):
-    services.hold("ses", 60)
+    services.block("ses", 60)
     assert {chosen(key) for key in range(50)} == {"smtp"}
-    services.hold("ses", 0)
+    services.block("ses", 0)
     assert {chosen(key) for key in range(50)} == {"ses", "smtp"}
 
 
 def test_with_all_held_a_message_waits_where_it_belongs(three_to_one):
     before = [chosen(key) for key in range(50)]
-    services.hold("ses", 60)
-    services.hold("smtp", 60)
+    services.block("ses", 60)
+    services.block("smtp", 60)
     assert [chosen(key) for key in range(50)] == before
-    assert services.held_channels() == ["email"]
+    assert services.blocked_channels() == ["email"]
 
 
 def test_what_may_have_arrived_never_fails_over(three_to_one):
-    services.hold("ses", 60)
+    services.block("ses", 60)
     assert {chosen(key, attempts=1, pinned="ses") for key in range(50)} == {"ses"}
 
 
 def test_doubt_without_a_name_stays_with_the_first_choice(three_to_one):
     first = [chosen(key) for key in range(50)]
-    services.hold("ses", 60)
+    services.block("ses", 60)
     assert [chosen(key, attempts=1, pinned="in_doubt") for key in range(50)] == first
 
 

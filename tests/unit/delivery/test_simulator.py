@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from notifications.delivery.handover import Handover
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.registry import PROVIDERS, provider_class
 from notifications.delivery.vendors.simulator.addresses import OUTCOMES, outcome_named, simulated
 from notifications.domain.messages import Content, OutboundMessage, Verdict
@@ -99,14 +99,14 @@ def test_no_provider_is_even_opened_for_the_simulator(key):
             raise AssertionError("opened")
 
     told = []
-    handover = Handover(load=lambda _: Never)
+    calls = ProviderCalls(load=lambda _: Never)
     messages = [message(f"{name}@simulator.carillon") for name in NAMES]
 
     async def go() -> None:
-        await handover.hand_over(
+        await calls.send(
             key, messages, timeout_s=1, on_results=lambda m, r: told.extend(zip(m, r, strict=True))
         )
-        await handover.close()
+        await calls.close()
 
     asyncio.run(go())
     assert [(m.recipient, r.verdict) for m, r in told] == [

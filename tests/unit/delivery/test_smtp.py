@@ -135,14 +135,14 @@ async def test_a_refusal_leaves_the_connection_usable(provider_for):
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-async def test_a_server_that_opens_data_for_nobody_gets_an_empty_end(provider_for, pipelining):
+async def test_data_accepted_without_a_recipient_is_ended_at_once(provider_for, pipelining):
     """RFC 2920 3.1: DATA may be accepted although every RCPT was refused."""
     refusals = iter([b"550 5.1.1 No\r\n"])
 
     def script(verb, _line):
         return next(refusals, None) if verb == "RCPT" else None
 
-    async with SMTPSink(script=script, opens_data_for_nobody=True, pipelining=pipelining) as sink:
+    async with SMTPSink(script=script, data_without_recipient=True, pipelining=pipelining) as sink:
         provider = provider_for(sink)
         results = await send(provider, mail(1), mail(2))
         await provider.close()

@@ -110,10 +110,10 @@ def test_an_unsigned_token_is_refused(frozen):
 def test_without_a_secret_everybody_is_refused_and_the_mend_is_told(configure, frozen):
     configure(vonage_signature_secret="")
 
-    assert READER.unready() == "set CARILLON_VONAGE_SIGNATURE_SECRET"
+    assert READER.missing_setting() == "set CARILLON_VONAGE_SIGNATURE_SECRET"
     with pytest.raises(CallbackRefused) as told:
         READER.check(call(event(), f"Bearer {token(event(), frozen)}"))
-    assert told.value.detail == READER.unready()
+    assert told.value.detail == READER.missing_setting()
 
 
 def test_a_stored_secret_does_not_replace_the_environments(stored, frozen):

@@ -36,7 +36,7 @@ from carillon.bench.harness import (  # noqa: E402
     steering,
 )
 from directory.models import ContactPoint, User  # noqa: E402
-from notifications.delivery import base, handover  # noqa: E402
+from notifications.delivery import base, provider_calls  # noqa: E402
 from notifications.delivery.base import NotificationChannelProvider  # noqa: E402
 from notifications.domain.callers import SYSTEM  # noqa: E402
 from notifications.domain.messages import OutboundMessage, SendResult  # noqa: E402
@@ -174,7 +174,7 @@ def noting_worker(*lanes: str) -> dict[str, Any]:
         began.extend((now, message.message_id) for message in messages)
         return await call(provider, messages, timeout_s)
 
-    vars(handover)["call_safely"] = noted
+    vars(provider_calls)["call_safely"] = noted
     return {**worker(*lanes), "calls": began}
 
 

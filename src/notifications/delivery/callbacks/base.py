@@ -86,7 +86,7 @@ class CallbackReader(ABC):
             CallbackRefused: for anybody else's.
         """
 
-    def unready(self) -> str:
+    def missing_setting(self) -> str:
         """What must be set before a call can be told from anybody else's; empty when nothing."""
         return ""
 

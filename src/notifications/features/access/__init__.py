@@ -1,1 +1,1 @@
-"""Authentication, permissions, API keys, idempotency and throttles."""
+"""Who is calling, what they may do, and how often."""

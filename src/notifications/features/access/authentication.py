@@ -1,4 +1,4 @@
-"""Turns API keys, JWTs and DRF tokens into a `Caller`, and issues tokens."""
+"""Who is calling: API keys, JWTs and DRF tokens become one `Caller`. Tokens are issued here."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from notifications.infra.crypto import secret_hash
 from notifications.models import SCOPES, ApiKey, PersonToken
 
 ACCESS_AUDIENCE = "carillon"
-REFRESH_AUDIENCE = "carillon:refresh"  # a refresh token is valid for no other route
+REFRESH_AUDIENCE = "carillon:refresh"  # another audience: a refresh token opens no other door
 ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=7)
 CLOCK_SKEW_S = 10
-_LATEST_S = 1e15
-LAST_USED_STEP = timedelta(minutes=1)
+_FARTHEST_S = 1e15
+USED_EVERY = timedelta(minutes=1)
 JWKS_TIMEOUT_S = 3
 JWKS_LIFE_S = 300
 JWKS_PAUSE_S = 5
@@ -42,14 +42,12 @@ ASYMMETRIC = ("RS256", "ES256")
 ALL_SCOPES = "*"
 EXTERNAL = "ext:"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_ACCEPTED_IDS = (
-    'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
-)
+_KINDS = 'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Unauthenticated(CarillonError):
-    """Authenticate: send `Authorization: Bearer <JWT or API key>` or `Token <token>`."""
+    """Say who you are: send `Authorization: Bearer <JWT or API key>` or `Token <token>`."""
 
     code = "not_authenticated"
 
@@ -62,21 +60,20 @@ class KeysUnreachable(CarillonError):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens that a login returns."""
+    """What a login hands out. expires_in: seconds that `access` lives."""
 
     access: str
     refresh: str
-    #: Lifetime of `access`, in seconds.
     expires_in: int
 
 
 def caller_of_user(user: User) -> Caller:
-    """Returns the caller for a user: acts for themselves; staff have every scope."""
+    """A person: may act for themselves; staff hold every scope."""
     return Caller(name=f"user:{user.pk}", user_id=user.pk, owner_id=user.pk, is_staff=user.is_staff)
 
 
 def caller_of_key(key: ApiKey) -> Caller:
-    """Returns the caller for a service key: has the key's scopes; `*` means all scopes."""
+    """A service: may do what its key's scopes say; `*` stands for all of them."""
     scopes = frozenset(key.scopes)
     if ALL_SCOPES in scopes:
         scopes |= frozenset(SCOPES)
@@ -90,9 +87,8 @@ def caller_of_key(key: ApiKey) -> Caller:
 
 
 def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> Caller:
-    """Returns the caller of an API key. Makes one query.
-
-    With `notes_use` it also writes `last_used_at`, at most once a minute.
+    """The caller whose API key this is: one query, and one write a minute for `last_used_at`, where
+    its use is noted.
 
     Raises:
         Unauthenticated: invalid_api_key, revoked_api_key.
@@ -103,58 +99,57 @@ def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> C
     known = key.key_hash if key else secret_hash("")
     if not hmac.compare_digest(known, secret_hash(text)) or key is None:
         raise Unauthenticated(
-            "this API key is unknown: check that you copied the whole key", code="invalid_api_key"
+            "this API key is not known: check that it was copied whole", code="invalid_api_key"
         )
     if key.revoked_at is not None:
         raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
-    if notes_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
-        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_STEP)
+    if notes_use and (key.last_used_at is None or now - key.last_used_at >= USED_EVERY):
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USED_EVERY)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     return caller_of_key(key)
 
 
 def user_of_drf_token(text: str) -> User:
-    """Returns the user of a DRF token.
+    """The person whose DRF token this is.
 
     Raises:
         Unauthenticated: invalid_token, inactive_user.
     """
     token = PersonToken.objects.select_related("user").filter(key_hash=secret_hash(text)).first()
     if token is None:
-        raise Unauthenticated("this token is unknown", code="invalid_token")
-    return _require_active(token.user)
+        raise Unauthenticated("this token is not known", code="invalid_token")
+    return _active(token.user)
 
 
 def new_drf_token(user: User) -> str:
-    """Creates another token for a user and returns its text, which is not stored."""
+    """A token more for a person; those that they have stay good. The text is never seen again."""
     text = secrets.token_hex(20)
     PersonToken.objects.create(user=user, key_hash=secret_hash(text))
     return text
 
 
 def revoke_drf_tokens(user: User) -> int:
-    """Revokes all tokens of a user at once; returns how many there were."""
+    """Ends all tokens of a person at once; returns how many there were."""
     return PersonToken.objects.filter(user=user).delete()[0]
 
 
 def user_of_jwt(text: str, *, now: datetime) -> User:
-    """Returns the user that a JWT names by `user_id`.
-
-    `user_id` is our id as a number, our uuid, or `ext:` and the platform's external_id.
+    """The person whom a JWT names by `user_id`: our id as a number, our uuid, or `ext:` and the
+    platform's external_id.
 
     Raises:
         Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
         KeysUnreachable: when the platform's key set cannot be fetched.
     """
-    claims = _verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
-    return _require_active(_find_users(claims.get("user_id")).first())
+    claims = _claims(text, audience=ACCESS_AUDIENCE, now=now)
+    return _active(_people_named(claims.get("user_id")).first())
 
 
 def log_in(*, username: str, password: str, address: str = "", now: datetime) -> TokenPair:
-    """Exchanges a name and password for tokens. address: the client's; failures count by it.
+    """Exchanges a name and password for tokens. address: the client's, by which failures count.
 
     Raises:
-        Unauthenticated: invalid_credentials (wrong name, wrong password or inactive user).
+        Unauthenticated: invalid_credentials (wrong name, wrong password, or inactive alike).
         Throttled: too many sign-ins failed.
     """
     user = guard_sign_in(
@@ -171,29 +166,29 @@ def log_in(*, username: str, password: str, address: str = "", now: datetime) ->
 
 
 def refresh_tokens(text: str, *, now: datetime) -> TokenPair:
-    """Exchanges a refresh token for a new pair. A password change ends all refresh tokens.
+    """Exchanges a refresh token for a new pair. A changed password ends all refresh tokens.
 
     Raises:
         Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
     """
-    claims = _verify_claims(text, audience=REFRESH_AUDIENCE, now=now)
-    user = _require_active(_find_users(claims.get("user_id")).first())
-    if not hmac.compare_digest(str(claims.get("fp", "")), _password_fingerprint(user)):
+    claims = _claims(text, audience=REFRESH_AUDIENCE, now=now)
+    user = _active(_people_named(claims.get("user_id")).first())
+    if not hmac.compare_digest(str(claims.get("fp", "")), _password_print(user)):
         raise Unauthenticated("the password has changed since: log in again", code="invalid_token")
     return issue_tokens(user, now=now)
 
 
 def issue_tokens(user: User, *, now: datetime) -> TokenPair:
-    """Returns an access token and a refresh token for a user."""
+    """An access and a refresh token of a person."""
     return TokenPair(
         access=issue_access(user, now=now),
-        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_fingerprint(user)),
+        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_print(user)),
         expires_in=int(ACCESS_LIFE.total_seconds()),
     )
 
 
 def issue_access(user: User, *, now: datetime) -> str:
-    """Returns a JWT that is valid for an hour."""
+    """A JWT that opens the API for an hour."""
     return _sign(user, ACCESS_AUDIENCE, now + ACCESS_LIFE)
 
 
@@ -202,43 +197,37 @@ def _sign(user: User, audience: str, expires_at: datetime, **more: str) -> str:
     return jwt.encode({**claims, **more}, settings.JWT_SECRET, algorithm="HS256")
 
 
-def _password_fingerprint(user: User) -> str:
-    """Returns a text that changes with the password and reveals nothing about it."""
+def _password_print(user: User) -> str:
+    """Tells whether the password changed, and tells nothing of it."""
     return salted_hmac("carillon.refresh", user.password, algorithm="sha256").hexdigest()[:16]
 
 
-def _require_active(user: User | None) -> User:
+def _active(user: User | None) -> User:
     if user is None:
-        raise Unauthenticated("the token names no user of this service", code="unknown_user")
+        raise Unauthenticated("the token names nobody whom this service knows", code="unknown_user")
     if not user.is_active:
         raise Unauthenticated("this user is not active", code="inactive_user")
     return user
 
 
-def _find_users(identifier: object) -> QuerySet[User]:
-    """Returns the users that `user_id` names.
-
-    The form alone decides the kind of id, so a platform's id is never taken for ours: the text "7"
-    names no user.
-    """
+def _people_named(identifier: object) -> QuerySet[User]:
+    """Whom `user_id` means. Each kind is told by its form alone, so that an id of the platform's is
+    never taken for one of ours: "7" is nobody's."""
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         return User.objects.filter(pk=identifier if 0 < identifier < 1 << 63 else 0)
     if not isinstance(identifier, str) or not identifier or _UNSTORABLE.search(identifier):
-        raise Unauthenticated(f"the token has no usable {_ACCEPTED_IDS}", code="invalid_token")
+        raise Unauthenticated(f"the token has no usable {_KINDS}", code="invalid_token")
     if _UUID.fullmatch(identifier):
         return User.objects.filter(uuid=UUID(identifier))
     external_id = identifier.removeprefix(EXTERNAL)
     if external_id and external_id != identifier:
         return User.objects.filter(external_id=external_id)
-    raise Unauthenticated(f"no user has this {_ACCEPTED_IDS}", code="unknown_user")
+    raise Unauthenticated(f"nobody is known by this {_KINDS}", code="unknown_user")
 
 
-def _verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
-    """Returns the verified claims.
-
-    The algorithm decides the key, never the reverse: HS256 is checked with the shared secret only,
-    RS256 and ES256 with published keys only.
-    """
+def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
+    """Verified claims. The algorithm decides the key, never the other way round: HS256 goes with
+    the shared secret alone, RS256 and ES256 with published keys alone."""
     try:
         header = jwt.get_unverified_header(text)
         algorithm = header.get("alg")
@@ -247,7 +236,7 @@ def _verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]
             key=_key_for(algorithm, header.get("kid")),
             algorithms=[str(algorithm)],
             audience=audience,
-            # _check_times checks the times, by the clock of the service.
+            # The times are checked below, against the service's one clock.
             options={
                 "require": ["exp", "aud"],
                 "verify_exp": False,
@@ -279,8 +268,8 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 
 
 def _is_time(moment: float) -> bool:
-    """Returns whether a number can be a time: neither NaN, which never expires, nor infinite."""
-    return -_LATEST_S < moment < _LATEST_S
+    """Whether it can be a time: neither NaN, which is never past, nor without an end."""
+    return -_FARTHEST_S < moment < _FARTHEST_S
 
 
 def _key_for(algorithm: object, kid: object) -> str | PyJWK:
@@ -300,8 +289,8 @@ def _key_set(url: str) -> KeySet:
 class KeySet:
     """The platform's published keys, cached for five minutes.
 
-    An unknown key id fetches them again at most twice a minute (PyJWKClient's cooldown), so that
-    invented ids do not cause requests. After a failed fetch, calls fail at once for five seconds.
+    An unknown key id refetches them twice a minute at most (PyJWKClient's cooldown), so that
+    made-up ids do not turn into requests; after a failed fetch nobody waits for the next at once.
     """
 
     def __init__(self, url: str) -> None:
@@ -309,11 +298,11 @@ class KeySet:
         self._failed_at = float("-inf")
 
     def find(self, kid: str, algorithm: str) -> PyJWK:
-        """Returns the key with this id, if it has this algorithm.
+        """The key with this id, if it is of this algorithm.
 
         Raises:
-            KeysUnreachable: the keys cannot be fetched.
-            jwt.InvalidKeyError: there is no such key.
+            KeysUnreachable: the set cannot be fetched.
+            jwt.InvalidKeyError: there is no such key in it.
         """
         if clock.monotonic() - self._failed_at < JWKS_PAUSE_S:
             raise KeysUnreachable(retry_after=JWKS_PAUSE_S)
@@ -325,5 +314,5 @@ class KeySet:
         except PyJWKClientError as error:
             raise jwt.InvalidKeyError("no published key has this id") from error
         if key.algorithm_name != algorithm:
-            raise jwt.InvalidKeyError("the published key has another algorithm")
+            raise jwt.InvalidKeyError("the published key is of another algorithm")
         return key

@@ -1,1 +1,1 @@
-"""Dead letters: messages that failed for good or that need a person's decision."""
+"""Messages that wait for the decision of a person."""

@@ -1,4 +1,4 @@
-"""DemoService: users, templates and an administrator for trying the service."""
+"""DemoService: people, templates and an administrator to try the service with."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class DemoReport(msgspec.Struct, kw_only=True):
 
 
 class DemoService:
-    """Loads the demo data. Existing rows stay as they are."""
+    """Loads the demo data. What is there already is left as it is."""
 
     def load(
         self, *, admin_password: str | None = None, progress: Progress | None = None
     ) -> DemoReport:
-        """Creates what is missing. A given admin_password becomes the administrator's password.
+        """Makes what is missing. An admin_password that is given becomes the administrator's.
 
-        Calls progress with a line of text before each step.
+        progress is called with a line before each step.
         """
-        report = progress or _report_nothing
-        report("administrator")
+        say = progress or _silent
+        say("administrator")
         generated, created = _load_admin(admin_password or "")
-        report("people")
+        say("people")
         with transaction.atomic():
             people = load_people(now=clock.now())
             people["consents"] = _give_consent()
-        report("templates")
+        say("templates")
         with transaction.atomic():
             templates = _load_templates()
         return DemoReport(
@@ -57,7 +57,7 @@ class DemoService:
         )
 
 
-def _report_nothing(_line: str) -> None:
+def _silent(_line: str) -> None:
     return
 
 
@@ -81,7 +81,7 @@ def _load_admin(password: str) -> tuple[str | None, int]:
 
 
 def _give_consent() -> int:
-    """Records consent to data processing for the demo users without preferences."""
+    """Those who have said nothing yet agree to data processing; what was said since stays."""
     people = {*demo_people(), User.objects.get(username=ADMIN).pk}
     rows = UserNotificationPreference.objects.filter(user_id__in=people)
     silent = people - set(rows.values_list("user_id", flat=True))

@@ -1,4 +1,4 @@
-"""Response bodies of operations: kill switches and dead letters."""
+"""Bodies and answers of operations: kill switches and dead letters."""
 
 from __future__ import annotations
 

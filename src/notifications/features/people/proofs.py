@@ -14,12 +14,12 @@ from django.db import IntegrityError, transaction
 
 from directory.models import AddressProof, ContactPoint, User
 from directory.models.contact import ContactKind, ContactState
-from notifications.delivery.accounts import outer_settings
+from notifications.delivery.accounts import environment_settings
 from notifications.delivery.vendors.telegram.settings import Settings as TelegramSettings
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.features.access.persons import person_for
-from notifications.features.access.throttles import throttled_error
+from notifications.features.access.throttles import throttled
 from notifications.features.people.service import WRITE
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
@@ -130,7 +130,7 @@ class ProofService:
         Raises:
             Conflict: no_bot, without CARILLON_TELEGRAM_BOT_NAME.
         """
-        name = outer_settings(TelegramSettings).telegram_bot_name.removeprefix("@")
+        name = environment_settings(TelegramSettings).telegram_bot_name.removeprefix("@")
         if not name:
             raise Conflict("set CARILLON_TELEGRAM_BOT_NAME to the bot's user name", code="no_bot")
         user = person_for(caller, identifier, scope=WRITE)
@@ -183,7 +183,7 @@ def _renew(user: User, kind: str, *, address: str, now: datetime, lasts: timedel
         proof.window_began, proof.sent = now, 0
     if proof.sent >= MAX_SENT:
         left = (proof.window_began + _WINDOW - now).total_seconds()
-        raise throttled_error(
+        raise throttled(
             f"{MAX_SENT} codes were sent within the hour", seconds=left, code="too_many_codes"
         )
     proof.sent += 1

@@ -1,1 +1,1 @@
-"""Preferences and consents of users, and the signed links that change them."""
+"""What people wish to hear, what they agreed to, and the links that change it."""

@@ -1,4 +1,4 @@
-"""Request and response bodies of preferences and consents."""
+"""Preferences and consents as the doors take and show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GLOBAL_FLAGS = (
     "quiet_hours_enabled",
     CONSENT,
 )
-"""The general preferences that are on or off."""
+"""Everything of a person's preferences that is on or off."""
 
 
 class GlobalPreferences(msgspec.Struct, kw_only=True):
@@ -156,8 +156,7 @@ class ConsentList(msgspec.Struct, kw_only=True):
     previous: str | None = None
 
 
-def global_response(row: UserNotificationPreference) -> GlobalPreferences:
-    """Returns the general preferences of a row."""
+def global_answer(row: UserNotificationPreference) -> GlobalPreferences:
     values: dict[str, Any] = {
         name: getattr(row, name) for name in GlobalPreferences.__struct_fields__
     }
@@ -166,10 +165,10 @@ def global_response(row: UserNotificationPreference) -> GlobalPreferences:
     return GlobalPreferences(**values)
 
 
-def category_response(
+def category_answer(
     row: NotificationCategoryPreference, overall: UserNotificationPreference
 ) -> CategoryPreferences:
-    """Returns the user's choices for a category; what has no choice has the general value."""
+    """What a person has said about a category; the rest as it stands in general."""
     return CategoryPreferences(
         **{
             name: getattr(row if row.has_chosen(name) else overall, name)
@@ -178,8 +177,7 @@ def category_response(
     )
 
 
-def consent_response(row: ConsentRecord) -> ConsentResponse:
-    """Returns one entry of the ledger."""
+def consent_answer(row: ConsentRecord) -> ConsentResponse:
     return ConsentResponse(
         **{name: getattr(row, name) for name in ConsentResponse.__struct_fields__ if name != "id"},
         id=row.pk,

@@ -194,7 +194,7 @@ class ProviderService:
         """Why a provider's callbacks are all refused; empty when they are not, or it has none."""
         _check(caller)
         _known(key)
-        return callback_reader(key).unready() if key in CALLBACKS else ""
+        return callback_reader(key).missing_setting() if key in CALLBACKS else ""
 
 
 async def _send(key: str, message: OutboundMessage) -> Any:

@@ -64,7 +64,7 @@ class InboundSmsService:
             rows = rows.filter(keyword=keyword)
         return [_answer(row) for row in rows[:limit]]
 
-    def take(
+    def receive(
         self,
         *,
         provider: str,

@@ -18,7 +18,7 @@ from notifications.infra.crypto import body_hash
 from notifications.infra.http.client import HttpFault
 from notifications.models import ProviderCallback
 
-_KEPT_HEADERS = frozenset(
+_STORED_HEADERS = frozenset(
     {"content-type", "authorization", "webhook-id", "webhook-timestamp", "webhook-signature"}
 )
 
@@ -49,7 +49,7 @@ class StoredCallbackResponse(msgspec.Struct, kw_only=True):
 class CallbackService:
     """The door of vendors, and what operators see of it."""
 
-    def take(
+    def receive(
         self,
         *,
         provider: str,
@@ -76,10 +76,10 @@ class CallbackService:
             check_call(callback_reader(provider), call)
         except HttpFault as fault:
             raise CallbackUnverifiable from fault
-        kept = IncomingCall(method, url, query, kept_headers(headers), body)
+        kept = IncomingCall(method, url, query, stored_headers(headers), body)
         digest = body_hash(url.encode() + b"\n" + body)
         with transaction.atomic():
-            made = ProviderCallback.objects.store(
+            made = ProviderCallback.objects.take(
                 provider=provider, digest=digest, call=kept.as_json(), at=now
             )
         return CallbackResponse(duplicate=not made)
@@ -105,10 +105,10 @@ class CallbackService:
         ]
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers that reading needs; cookies and the like are nobody's business."""
     return {
         name: value
         for name, value in headers.items()
-        if name in _KEPT_HEADERS or name.startswith("x-")
+        if name in _STORED_HEADERS or name.startswith("x-")
     }

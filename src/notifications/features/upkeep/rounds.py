@@ -9,7 +9,7 @@ from typing import Any
 from notifications.domain import loops
 from notifications.features.broadcasts.delivery.upkeep import begin_due, keep_broadcasts
 from notifications.features.receipts.apply import apply_due
-from notifications.features.receipts.ask import ask_due
+from notifications.features.receipts.poll import poll_due
 from notifications.features.scheduling.rescheduling import (
     clean_up_cancelled,
     process_due,
@@ -19,7 +19,7 @@ from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiring import expire_waiting
 from notifications.features.upkeep.maintenance import maintain
-from notifications.features.webhooks.deliver import post_due
+from notifications.features.webhooks.deliver import tell_due
 from notifications.infra.database.clock_bridge import database_now
 
 PROCESS_EVERY = timedelta(minutes=1)
@@ -75,8 +75,8 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
         loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
-        loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
-        loops.ASKING.name: lambda: ask_due(now=database_now()),
+        loops.WEBHOOKS.name: lambda: tell_due(now=database_now()),
+        loops.ASKING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),

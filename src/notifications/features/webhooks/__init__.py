@@ -1,1 +1,1 @@
-"""Status webhooks: report events of messages to endpoints of the platform."""
+"""Endpoints of the platform that are told what becomes of messages."""

@@ -1,4 +1,4 @@
-"""Request and response bodies of status webhooks."""
+"""Bodies and answers of status webhooks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""API keys, tokens of users, stored responses and throttles."""
+"""Who may call, and how often: API keys, tokens of people, throttles."""

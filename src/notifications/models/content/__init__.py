@@ -1,1 +1,1 @@
-"""Categories, templates and their versions."""
+"""What is said: categories, templates and their versions."""

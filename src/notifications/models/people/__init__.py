@@ -1,1 +1,1 @@
-"""Preferences and consents of users, and refused sends."""
+"""What people wish and agreed to."""

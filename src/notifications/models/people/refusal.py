@@ -1,4 +1,4 @@
-"""Sends that were refused because the user opted out; no notification was created."""
+"""Sends that were refused because the person opted out: decisions where nothing was accepted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from notifications.models.keys import reserve_keys
 
 
 class RefusedSend(models.Model):
-    """One 403 `opted_out`.
+    """One 403 `opted_out`. Its id is of the same kind as a notification's and never one's too, so
+    that `explain` takes either.
 
-    Its id comes from the same sequence as the ids of notifications, so `explain` accepts either.
+    reasons: by channel, in the order of the request. actor: who wanted to send.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -23,9 +24,7 @@ class RefusedSend(models.Model):
     user_id = models.BigIntegerField(null=True)
     category = models.CharField(max_length=50)
     template_path = models.CharField(max_length=200, blank=True)
-    #: By channel, in the order of the request.
     reasons = models.JSONField()
-    #: Who requested the send.
     actor = models.CharField(max_length=60)
     at = models.DateTimeField(db_index=True)
 

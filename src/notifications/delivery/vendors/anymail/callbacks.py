@@ -13,7 +13,7 @@ from anymail.exceptions import AnymailNotSupportedWarning
 from django.core.handlers.wsgi import WSGIRequest
 from django.utils.module_loading import import_string
 
-from notifications.delivery.accounts import outer_settings, settings_of
+from notifications.delivery.accounts import environment_settings, settings_of
 from notifications.delivery.callbacks.base import (
     CallbackReader,
     CallbackRefused,
@@ -77,7 +77,7 @@ class AnymailCallbacks(CallbackReader):
         except Exception as error:  # its parsers raise what they like at what is no call of theirs
             raise CallbackRefused from error
 
-    def unready(self) -> str:
+    def missing_setting(self) -> str:
         try:
             name, _, settings, password = _configured()
         except CallbackRefused:
@@ -108,7 +108,7 @@ def _configured() -> tuple[str, MailService, dict[str, Any], str]:
     name = service_name(given.anymail_backend)
     if not name or not SERVICES[name].view:
         raise CallbackRefused("CARILLON_ANYMAIL_BACKEND names no service with callbacks")
-    service, outer = SERVICES[name], outer_settings(Settings)
+    service, outer = SERVICES[name], environment_settings(Settings)
     settings = json.loads(given.anymail_settings or "{}")
     if service_name(outer.anymail_backend) == name:
         settings |= _keys_of(service, json.loads(outer.anymail_settings or "{}"))

@@ -25,8 +25,14 @@ from django.core.mail import EmailMultiAlternatives
 from requests.structures import CaseInsensitiveDict
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.http_answers import faulted, nonsense, not_configured, refused, taken
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
+    not_configured,
+    refused,
+    unclear,
+)
 from notifications.delivery.mail.mime import mailbox
 from notifications.delivery.vendors.anymail.services import backend_class
 from notifications.delivery.vendors.anymail.settings import Settings
@@ -86,7 +92,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         try:
             backend = self._backend()
@@ -108,7 +114,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
                 body=_bytes_of(prepared),
             )
         except HttpFault as fault:
-            return faulted(fault)
+            return call_failed(fault)
         return _outcome(backend, payload, mail, answer, now)
 
     async def examine(self) -> str:
@@ -233,11 +239,11 @@ def _outcome(
     except (AnymailError, ValueError, KeyError, TypeError):
         if not is_good:
             return refused(answer, now, **_meaning_of(answer))
-        return nonsense(answer, f"HTTP {answer.status} without a word of the service's own")
+        return unclear(answer, f"HTTP {answer.status} without a word of the service's own")
     if not is_good and status.status in _TAKEN:
         return refused(answer, now, **_meaning_of(answer))
     if status.status in _TAKEN:
-        return taken(str(status.message_id or ""), answer)
+        return accepted(str(status.message_id or ""), answer)
     return refused(
         answer,
         now,

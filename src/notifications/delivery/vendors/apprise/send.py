@@ -21,10 +21,10 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    by_our_names,
     link_of,
+    with_our_names,
 )
-from notifications.delivery.http_answers import forbidden, status_meaning
+from notifications.delivery.http_responses import forbidden, status_meaning
 from notifications.delivery.vendors.apprise.services import ChatService, is_named, service_for
 from notifications.delivery.vendors.apprise.settings import Settings
 from notifications.infra.conf import environment
@@ -81,7 +81,7 @@ class AppriseChatProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends the title, the body and the link as plain text."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         plugin, service = await self._on_thread(self._plugin, recipient)
         if plugin is None or service is None:
             return {

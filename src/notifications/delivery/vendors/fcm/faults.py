@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.delivery.http_answers import json_of
+from notifications.delivery.http_responses import json_of
 from notifications.infra.http.client import Response
 
 
-def meaning_of(answer: Response) -> dict[str, Any]:
+def meaning_of(response: Response) -> dict[str, Any]:
     """FCM's error map, where its words say more than the status."""
-    error = json_of(answer).get("error")
+    error = json_of(response).get("error")
     error = error if isinstance(error, dict) else {}
     code = _code_of(error)
-    more: dict[str, Any] = {"error": f"HTTP {answer.status} {code}".rstrip()}
+    more: dict[str, Any] = {"error": f"HTTP {response.status} {code}".rstrip()}
     if code:
         more["error_code"] = code.lower()
-    if _is_dead(code, str(error.get("message", "")), answer.status):
+    if _is_dead(code, str(error.get("message", "")), response.status):
         more["recipient_dead"] = True
-    elif answer.status == 401 or (answer.status == 403 and code != "SENDER_ID_MISMATCH"):
+    elif response.status == 401 or (response.status == 403 and code != "SENDER_ID_MISMATCH"):
         more |= {"error_code": "auth", "retry": True}
     return more
 

@@ -101,16 +101,16 @@ class TokenSource:
         }
         signed = jwt.encode(self._account.signer, claims)  # type: ignore[no-untyped-call]  # see above
         assertion = signed.decode()
-        answer = await self._client.request(
+        response = await self._client.request(
             "POST",
             self._account.token_uri,
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode({"grant_type": _GRANT, "assertion": assertion}).encode(),
         )
-        if answer.status == 429 or answer.status >= 500:
-            raise HttpFault("token", f"no access token: HTTP {answer.status}", written=False)
+        if response.status == 429 or response.status >= 500:
+            raise HttpFault("token", f"no access token: HTTP {response.status}", written=False)
         try:
-            found = json.loads(answer.body)
+            found = json.loads(response.body)
             return str(found["access_token"]), now_s + float(found["expires_in"])
         except (ValueError, KeyError, TypeError) as error:
-            raise TokenRefused(f"no access token: HTTP {answer.status}") from error
+            raise TokenRefused(f"no access token: HTTP {response.status}") from error

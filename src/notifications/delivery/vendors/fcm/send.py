@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.vendors.fcm.faults import meaning_of
 from notifications.delivery.vendors.fcm.google_tokens import (
@@ -81,7 +81,7 @@ class FCMPushProvider(NotificationChannelProvider):
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one notification. `data` may name an `icon`, an `image`, a `sound`, a `badge`
         and a `url` to open; all go along."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         data = message.get("data", {})
         if any(_RESERVED.fullmatch(str(name)) for name in data):
@@ -93,17 +93,17 @@ class FCMPushProvider(NotificationChannelProvider):
         payload = {"message": request_of(recipient, message, now.timestamp())}
         body = msgspec.json.encode(payload)
         try:
-            answer = await self._post(body)
+            response = await self._post(body)
         except TokenRefused as error:
             return not_configured(error.detail, error.code)
         except HttpFault as fault:
-            return faulted(fault)
-        if answer.status != 200:
-            return refused(answer, now, **meaning_of(answer))
-        name = json_of(answer).get("name")
+            return call_failed(fault)
+        if response.status != 200:
+            return refused(response, now, **meaning_of(response))
+        name = json_of(response).get("name")
         if not isinstance(name, str) or not name:
-            return nonsense(answer, "HTTP 200 without a message name: this was not FCM, or half")
-        return taken(name, answer)
+            return unclear(response, "HTTP 200 without a message name: this was not FCM, or half")
+        return accepted(name, response)
 
     async def examine(self) -> str:
         """Asks Google for an access token."""
@@ -119,11 +119,11 @@ class FCMPushProvider(NotificationChannelProvider):
         """Posts with an access token; one that is refused is renewed, once."""
         tokens = self._token_source()
         token = await self._token(tokens)
-        answer = await self._call(body, token)
-        if answer.status == 401:
+        response = await self._call(body, token)
+        if response.status == 401:
             token = await self._token(tokens, instead_of=token)
-            answer = await self._call(body, token)
-        return answer
+            response = await self._call(body, token)
+        return response
 
     async def _token(self, tokens: TokenSource, *, instead_of: str = "") -> str:
         try:

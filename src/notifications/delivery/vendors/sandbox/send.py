@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 
 
@@ -24,7 +24,7 @@ class SandboxProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Takes the message under an id made of our own reference."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         return {"success": True, "message_id": f"sandbox-{message['reference']}"}
 
     async def validate_recipient(self, recipient: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifications.delivery.http_answers import json_of
+from notifications.delivery.http_responses import json_of
 from notifications.infra.http.client import Response
 
 # The account's or the setting's fault: mended by a person, so that nothing is thrown away for it.
@@ -37,12 +37,12 @@ LATER = frozenset(
 )
 
 
-def meaning_of(answer: Response) -> dict[str, Any]:
+def meaning_of(response: Response) -> dict[str, Any]:
     """SES's error map; the name of the exception is in a header."""
-    name = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
-    name = name or str(json_of(answer).get("__type", "")).rpartition("#")[2]
-    more: dict[str, Any] = {"error": f"HTTP {answer.status} {name}".rstrip()}
-    if name in ACCOUNT or answer.status in (401, 403):
+    name = response.headers.get("x-amzn-ErrorType", "").partition(":")[0]
+    name = name or str(json_of(response).get("__type", "")).rpartition("#")[2]
+    more: dict[str, Any] = {"error": f"HTTP {response.status} {name}".rstrip()}
+    if name in ACCOUNT or response.status in (401, 403):
         more |= {"error_code": "auth", "retry": True}
     elif name in LATER:
         more |= {"retry": True}

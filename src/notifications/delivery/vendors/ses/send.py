@@ -18,17 +18,17 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    by_our_names,
     payload_of,
     result_of,
+    with_our_names,
 )
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.mail.mime import build_mail, mailbox
 from notifications.delivery.vendors.ses.aws import AwsSigner, NoCredentials
@@ -118,36 +118,36 @@ class AWSSESEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         try:
             body = self._request_for(recipient, message, now)
         except ValueError as error:
             return {"success": False, "error": str(error), "error_code": "invalid_message"}
         try:
-            answer = await self._post("/v2/email/outbound-emails", body)
+            response = await self._post("/v2/email/outbound-emails", body)
         except NoCredentials as error:
             return not_configured(error.detail, error.code)
         except HttpFault as fault:
-            return faulted(fault)
-        if answer.status != 200:
-            return refused(answer, now, **meaning_of(answer))
-        name = json_of(answer).get("MessageId")
+            return call_failed(fault)
+        if response.status != 200:
+            return refused(response, now, **meaning_of(response))
+        name = json_of(response).get("MessageId")
         if not isinstance(name, str) or not name:
-            return nonsense(answer, "HTTP 200 without a message id: this was not SES, or half")
-        return taken(name, answer)
+            return unclear(response, "HTTP 200 without a message id: this was not SES, or half")
+        return accepted(name, response)
 
     async def examine(self) -> str:
         """Asks for the account: whether it may send, and has left SES's sandbox."""
         try:
-            answer = await self._call("GET", "/v2/email/account", b"")
+            response = await self._call("GET", "/v2/email/account", b"")
         except NoCredentials as error:
             return error.detail
         except HttpFault as fault:
             return fault.detail
-        if answer.status != 200:
-            return f"SES answers HTTP {answer.status}: are key and region right?"
-        found = json_of(answer)
+        if response.status != 200:
+            return f"SES answers HTTP {response.status}: are key and region right?"
+        found = json_of(response)
         if not found.get("SendingEnabled", True):
             return "sending is paused for this account"
         if not found.get("ProductionAccessEnabled", True):
@@ -198,17 +198,17 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         except ValueError:  # one of them cannot be sent: let each have its own verdict
             return [(await super(AWSSESEmailProvider, self).send_batch([m]))[0] for m in messages]
         try:
-            answer = await self._post("/v2/email/outbound-bulk-emails", request)
+            response = await self._post("/v2/email/outbound-bulk-emails", request)
         except NoCredentials as error:
             return [result_of(not_configured(error.detail, error.code))] * len(messages)
         except HttpFault as fault:
-            return [result_of(faulted(fault))] * len(messages)
-        if answer.status != 200:
-            return [result_of(refused(answer, now, **meaning_of(answer)))] * len(messages)
-        entries = json_of(answer).get("BulkEmailEntryResults")
+            return [result_of(call_failed(fault))] * len(messages)
+        if response.status != 200:
+            return [result_of(refused(response, now, **meaning_of(response)))] * len(messages)
+        entries = json_of(response).get("BulkEmailEntryResults")
         if not isinstance(entries, list) or len(entries) != len(messages):
             text = "HTTP 200 without a result for each mail: this was not SES, or half"
-            return [result_of(nonsense(answer, text))] * len(messages)
+            return [result_of(unclear(response, text))] * len(messages)
         return [_entry_result(entry) for entry in entries]
 
     def _bulk_request(self, messages: Sequence[OutboundMessage]) -> dict[str, Any]:

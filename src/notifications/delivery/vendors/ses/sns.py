@@ -84,10 +84,10 @@ def string_to_sign(message: dict[str, Any]) -> bytes:
 @functools.lru_cache(maxsize=32)
 def certificate_key(url: str) -> rsa.RSAPublicKey:
     """The public key of a certificate; a certificate's address never changes its content."""
-    answer = fetch(url)
-    if answer.status != 200 or not answer.complete:
+    response = fetch(url)
+    if response.status != 200 or not response.complete:
         raise HttpFault("connection", "the certificate of SNS cannot be fetched", written=True)
-    key = x509.load_pem_x509_certificate(answer.body).public_key()
+    key = x509.load_pem_x509_certificate(response.body).public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise CallbackRefused("the certificate holds no RSA key")
     return key
@@ -103,8 +103,8 @@ def confirm(message: dict[str, Any]) -> None:
     url = str(message.get("SubscribeURL", ""))
     if not is_amazons(url):
         raise CallbackRefused
-    answer = fetch(url)
-    if answer.status != 200:
+    response = fetch(url)
+    if response.status != 200:
         raise HttpFault("connection", "SNS did not confirm the subscription", written=True)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from notifications.delivery.mail.mime import Mail
 from notifications.delivery.vendors.smtp.replies import (
     CLOSING,
-    Reply,
     SmtpLost,
     SmtpRefused,
+    SmtpReply,
     Stage,
     refusal,
 )
@@ -22,7 +22,7 @@ from notifications.delivery.vendors.smtp.replies import (
 _REPLIES = 4  # RSET, MAIL, RCPT, BDAT
 _UNKNOWN = frozenset({500, 501, 502, 504})  # BDAT was not understood: its content became commands
 
-Result = Reply | SmtpRefused | SmtpLost
+Result = SmtpReply | SmtpRefused | SmtpLost
 
 
 def group(mails: Sequence[Mail], *, reset_first: bool) -> bytes:
@@ -47,7 +47,7 @@ def replies_to(count: int, *, reset_first: bool) -> int:
 
 
 def results(
-    replies: Sequence[Reply], count: int, *, reset_first: bool, lost: str
+    replies: Sequence[SmtpReply], count: int, *, reset_first: bool, lost: str
 ) -> tuple[list[Result], bool]:
     """What became of each mail of a group, and whether the server understands BDAT.
 
@@ -56,7 +56,7 @@ def results(
         lost: the code of SmtpLost for mails without an answer.
     """
     if not reset_first:
-        replies = [Reply(250, ""), *replies]
+        replies = [SmtpReply(250, ""), *replies]
     told: list[Result] = []
     closed = False
     for place in range(count):
@@ -70,7 +70,7 @@ def results(
     return told, True
 
 
-def _result(own: Sequence[Reply], lost: str) -> Result:
+def _result(own: Sequence[SmtpReply], lost: str) -> Result:
     """From the replies to RSET, MAIL, RCPT and BDAT, as far as they came."""
     if own and own[0].code == CLOSING:
         return SmtpRefused(Stage.SENDER, own[0])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifications.delivery.mail.mime import Mail
-from notifications.delivery.vendors.smtp.replies import CLOSING, Reply, SmtpLost, SmtpRefused
+from notifications.delivery.vendors.smtp.replies import CLOSING, SmtpLost, SmtpRefused, SmtpReply
 from notifications.delivery.vendors.smtp.wire import SmtpConnection, SmtpServer, connect
 from notifications.infra import clock
 
@@ -24,7 +24,7 @@ _TRUSTED_S = 1.0  # longer unused, a connection must answer an envelope before i
 _IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
 
 
-class NotTried(Exception):
+class NotAttempted(Exception):
     """The mail's time passed while it waited its turn: nothing of it was written."""
 
 
@@ -39,7 +39,7 @@ class _Job:
     mail: Mail
     until: float
     begin_by: float
-    answer: asyncio.Future[Reply]
+    answer: asyncio.Future[SmtpReply]
     fresh: bool = False
     connection: SmtpConnection | None = None
 
@@ -60,10 +60,10 @@ class SmtpPool:
         self._pace_s = 0.0  # of one mail, lately; 0 before the first
         self._drivers: set[asyncio.Task[None]] = set()
 
-    async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[Reply | Exception]:
+    async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[SmtpReply | Exception]:
         """Sends mails; for each the server's last word if that is a yes, or why there is none.
 
-        Among the reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotTried when
+        The reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotAttempted when
         no connection came free in time, and NoSmtpUtf8.
         """
         loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class SmtpPool:
             raise
 
     @staticmethod
-    async def _answer(job: _Job) -> Reply | Exception:
+    async def _answer(job: _Job) -> SmtpReply | Exception:
         try:
             return await job.answer
         except Exception as error:
@@ -137,7 +137,7 @@ class SmtpPool:
                 continue
             if job.begin_by > clock.monotonic():
                 return job
-            job.fail(NotTried())
+            job.fail(NotAttempted())
         return None
 
     async def _serve(self, job: _Job) -> None:

@@ -22,7 +22,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SmtpReply:
     """A server's reply; the lines of a long one are joined."""
 
     code: int
@@ -38,7 +38,7 @@ class Reply:
 class SmtpRefused(Exception):
     """The server answered, and the answer was no. `written`: it had seen the content."""
 
-    def __init__(self, stage: Stage, reply: Reply, *, written: bool = False) -> None:
+    def __init__(self, stage: Stage, reply: SmtpReply, *, written: bool = False) -> None:
         self.stage = stage
         self.reply = reply
         self.written = written
@@ -57,7 +57,7 @@ class SmtpLost(Exception):
         super().__init__(f"{code}, {'after' if written else 'before'} the content was written")
 
 
-def refusal(replies: Sequence[Reply]) -> SmtpRefused | None:
+def refusal(replies: Sequence[SmtpReply]) -> SmtpRefused | None:
     """The first no among the replies to MAIL, RCPT and DATA."""
     stages = (Stage.SENDER, Stage.RECIPIENT, Stage.CONTENT)
     for stage, reply in zip(stages, replies, strict=False):

@@ -15,14 +15,14 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    answer_of,
-    by_our_names,
+    outcome_of,
     where,
+    with_our_names,
 )
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
 from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
-from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotTried, SmtpPool
-from notifications.delivery.vendors.smtp.replies import Reply, SmtpLost, SmtpRefused, Stage
+from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotAttempted, SmtpPool
+from notifications.delivery.vendors.smtp.replies import SmtpLost, SmtpRefused, SmtpReply, Stage
 from notifications.delivery.vendors.smtp.settings import Settings
 from notifications.delivery.vendors.smtp.wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
@@ -114,7 +114,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends one mail: `title` is the subject, `body` and `html` the parts."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         outbound = OutboundMessage(
             message_id=0,
             reference=str(message["reference"]),
@@ -130,7 +130,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
             headers=message.get("headers", {}),
             attachments=tuple(message.get("attachments", ())),
         )
-        return answer_of((await self.send_batch([outbound]))[0])
+        return outcome_of((await self.send_batch([outbound]))[0])
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
         """Each mail has an outcome of its own, whatever becomes of the others."""
@@ -191,8 +191,8 @@ async def _unpublished(key: DkimKey) -> str:
     return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
 
 
-def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
-    if isinstance(answer, Reply):
+def _result_of(mail: Mail, answer: SmtpReply | Exception) -> SendResult:
+    if isinstance(answer, SmtpReply):
         return SendResult(
             Verdict.SENT, provider_message_id=mail.message_id, response=_response(answer)
         )
@@ -203,7 +203,7 @@ def _result_of(mail: Mail, answer: Reply | Exception) -> SendResult:
         stage = "after" if answer.written else "before"
         text = f"{_LOST_TEXTS[answer.code]} ({stage} the content was written)"
         return SendResult(verdict, error=text, error_code=answer.code)
-    if isinstance(answer, NotTried):
+    if isinstance(answer, NotAttempted):
         text = "no connection came free in time"
         return SendResult(Verdict.RETRY, error=text, error_code="not_started")
     if isinstance(answer, NoSmtpUtf8) and not mail.sender.isascii():
@@ -240,7 +240,7 @@ def _result_of_refusal(refused: SmtpRefused) -> SendResult:
     )
 
 
-def _response(reply: Reply) -> dict[str, Any]:
+def _response(reply: SmtpReply) -> dict[str, Any]:
     return {"code": reply.code, "text": reply.text[:2000]}
 
 

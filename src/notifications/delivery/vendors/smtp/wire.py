@@ -25,9 +25,9 @@ from notifications.delivery.mail.mime import Mail
 from notifications.delivery.vendors.smtp import chunks as smtp_chunks
 from notifications.delivery.vendors.smtp.replies import (
     CLOSING,
-    Reply,
     SmtpLost,
     SmtpRefused,
+    SmtpReply,
     Stage,
     refusal,
 )
@@ -144,7 +144,7 @@ class SmtpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
         self._lines: list[bytes] = []
-        self._replies: deque[Reply] = deque()
+        self._replies: deque[SmtpReply] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._wanted = 0
         self._lost = ""
@@ -161,7 +161,7 @@ class SmtpConnection(asyncio.Protocol):
 
     async def deliver(
         self, mail: Mail, *, timeout_s: float, ahead: Callable[[], Mail | None] | None = None
-    ) -> Reply:
+    ) -> SmtpReply:
         """Sends a mail and returns the server's last word, which is a yes.
 
         ahead names the mail that comes next on this connection, if there is one: its envelope goes
@@ -212,7 +212,7 @@ class SmtpConnection(asyncio.Protocol):
         timer = self._loop.call_later(timeout_s, self._lose, "timeout")
         try:
             self._transport.write(smtp_chunks.group(mails, reset_first=reset_first))
-            replies: Sequence[Reply] = await self._replies_of(wanted)
+            replies: Sequence[SmtpReply] = await self._replies_of(wanted)
         except SmtpLost:
             replies = list(self._replies)
         finally:
@@ -222,7 +222,7 @@ class SmtpConnection(asyncio.Protocol):
         )
         if not understood or any(reply.code == CLOSING for reply in replies):
             self.abort()
-        self._reset_first = not isinstance(told[-1], Reply)
+        self._reset_first = not isinstance(told[-1], SmtpReply)
         return told
 
     def _commands(self, mail: Mail) -> list[bytes]:
@@ -251,7 +251,7 @@ class SmtpConnection(asyncio.Protocol):
         self._reset_first = True
         await self._follow(await self._ask(commands), len(commands))
 
-    async def _follow(self, replies: Sequence[Reply], asked: int) -> None:
+    async def _follow(self, replies: Sequence[SmtpReply], asked: int) -> None:
         """Reads the replies to an envelope; returns when the content may follow."""
         refused = refusal(replies[asked - 3 :])
         if len(replies) == asked and replies[-1].code == _GO_AHEAD:
@@ -265,11 +265,11 @@ class SmtpConnection(asyncio.Protocol):
             refused = SmtpRefused(Stage.SENDER, replies[-1])
         raise refused
 
-    async def _ask(self, commands: Sequence[bytes]) -> list[Reply]:
+    async def _ask(self, commands: Sequence[bytes]) -> list[SmtpReply]:
         if self._pipelining:
             self._transport.write(b"".join(commands))
             return await self._replies_of(len(commands))
-        replies: list[Reply] = []
+        replies: list[SmtpReply] = []
         for command in commands:
             self._transport.write(command)
             replies += await self._replies_of(1)
@@ -277,7 +277,7 @@ class SmtpConnection(asyncio.Protocol):
                 break
         return replies
 
-    async def _replies_of(self, number: int) -> list[Reply]:
+    async def _replies_of(self, number: int) -> list[SmtpReply]:
         if len(self._replies) < number:
             if self._lost or self._transport.is_closing():
                 raise SmtpLost(self._lost or "connection", written=self._written)
@@ -301,7 +301,7 @@ class SmtpConnection(asyncio.Protocol):
             if found[2] != b"-":
                 text = b"\n".join(self._lines).decode("utf-8", "replace")
                 self._lines.clear()
-                self._replies.append(Reply(int(found[1]), text))
+                self._replies.append(SmtpReply(int(found[1]), text))
         if len(self._buffer) + sum(map(len, self._lines)) > _REPLY_LIMIT:
             self._lose("garbage")
         elif self._waiter and not self._waiter.done() and len(self._replies) >= self._wanted:

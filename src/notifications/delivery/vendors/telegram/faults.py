@@ -6,35 +6,35 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.delivery.http_answers import json_of
+from notifications.delivery.http_responses import json_of
 from notifications.infra.http.client import Response
 
 _GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat was deleted", re.I)
 
 
-def parameters_of(answer: Response) -> Mapping[str, Any]:
+def parameters_of(response: Response) -> Mapping[str, Any]:
     """What Telegram adds to an error: how long to wait, or the chat's new id."""
-    found = json_of(answer).get("parameters")
+    found = json_of(response).get("parameters")
     return found if isinstance(found, dict) else {}
 
 
-def meaning_of(answer: Response, found: Mapping[str, Any]) -> dict[str, Any]:
+def meaning_of(response: Response, found: Mapping[str, Any]) -> dict[str, Any]:
     """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
-    if answer.status == 401:
+    if response.status == 401:
         return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}
     if found.get("ok") is not False:
         return {}
     text = str(found.get("description", ""))
     more: dict[str, Any] = {}
-    if answer.status == 403:
+    if response.status == 403:
         more = {"error": "Telegram: forbidden", "error_code": "blocked", "recipient_dead": True}
-    elif answer.status == 400 and _GONE.search(text):
+    elif response.status == 400 and _GONE.search(text):
         more = {"error": "Telegram: no such chat", "error_code": "unknown_chat"}
         more["recipient_dead"] = True
-    elif answer.status == 404:
+    elif response.status == 404:
         more = {"error": "Telegram knows no such bot", "error_code": "auth", "retry": True}
-    elif answer.status == 429:
-        wish = parameters_of(answer).get("retry_after")
+    elif response.status == 429:
+        wish = parameters_of(response).get("retry_after")
         if isinstance(wish, int | float):
             more = {"retry_after": float(wish)}
     return more

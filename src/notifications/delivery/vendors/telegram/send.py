@@ -17,16 +17,16 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    by_our_names,
     link_of,
+    with_our_names,
 )
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.vendors.telegram.faults import meaning_of, parameters_of
 from notifications.delivery.vendors.telegram.settings import Settings
@@ -73,7 +73,7 @@ class TelegramBotProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends the title in bold and the body under it; low priority makes no sound."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not self._token:
             return not_configured("set CARILLON_TELEGRAM_BOT_TOKEN to the token from @BotFather")
@@ -81,25 +81,25 @@ class TelegramBotProvider(NotificationChannelProvider):
             text = f"Telegram takes at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
-            answer = await self._call(recipient, message)
-            moved_to = parameters_of(answer).get("migrate_to_chat_id")
-            if answer.status == 400 and moved_to:
-                answer = await self._call(str(moved_to), message)
+            response = await self._call(recipient, message)
+            moved_to = parameters_of(response).get("migrate_to_chat_id")
+            if response.status == 400 and moved_to:
+                response = await self._call(str(moved_to), message)
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, now)
+            return call_failed(fault)
+        return _outcome(response, now)
 
     async def examine(self) -> str:
         """Asks who the bot is."""
         try:
-            answer = await self._client.request(
+            response = await self._client.request(
                 "GET", f"{self._base}/bot{self._token}/getMe", headers={}, body=b""
             )
         except HttpFault as fault:
             return fault.detail
-        if answer.status == 200 and json_of(answer).get("ok") is True:
+        if response.status == 200 and json_of(response).get("ok") is True:
             return ""
-        return f"Telegram answers HTTP {answer.status}: is the token right?"
+        return f"Telegram answers HTTP {response.status}: is the token right?"
 
     async def _call(self, chat: str, message: Mapping[str, Any]) -> Response:
         body = {
@@ -133,12 +133,12 @@ def _length(message: Mapping[str, Any]) -> int:
     return len(plain.encode("utf-16-le")) // 2
 
 
-def _outcome(answer: Response, now: datetime) -> dict[str, Any]:
-    found = json_of(answer)
-    if answer.status != 200:
-        return refused(answer, now, **meaning_of(answer, found))
+def _outcome(response: Response, now: datetime) -> dict[str, Any]:
+    found = json_of(response)
+    if response.status != 200:
+        return refused(response, now, **meaning_of(response, found))
     result = found.get("result")
     number = result.get("message_id") if isinstance(result, dict) else None
     if found.get("ok") is not True or not number:
-        return nonsense(answer, "HTTP 200 without a message id: this was not Telegram, or half")
-    return taken(str(number), answer)
+        return unclear(response, "HTTP 200 without a message id: this was not Telegram, or half")
+    return accepted(str(number), response)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from notifications.delivery.accounts import outer_settings, settings_of
+from notifications.delivery.accounts import environment_settings, settings_of
 from notifications.delivery.callback_urls import reference_in
 from notifications.delivery.callbacks.base import (
     CallbackReader,
@@ -39,7 +39,8 @@ class TwilioCallbacks(CallbackReader):
 
     def check(self, call: IncomingCall) -> None:
         token = (
-            outer_settings(Settings).twilio_auth_token or settings_of(Settings).twilio_auth_token
+            environment_settings(Settings).twilio_auth_token
+            or settings_of(Settings).twilio_auth_token
         )
         given = call.headers.get("x-twilio-signature", "")
         wanted = (signature_of(token, replace(call, url=url)) for url in spellings_of(call.url))

@@ -16,17 +16,17 @@ from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    Question,
-    by_our_names,
+    StatusQuery,
+    with_our_names,
 )
 from notifications.delivery.callback_urls import callback_url
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.vendors.twilio.faults import kind_of, meaning_of
 from notifications.delivery.vendors.twilio.settings import Settings
@@ -52,7 +52,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     key: ClassVar[str] = "twilio"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True, askable=True
+        channel="sms", batch_size=1, concurrency=20, rate="1/s", receipts=True, status_queries=True
     )
 
     needs: ClassVar[tuple[str, ...]] = Settings.needs
@@ -79,7 +79,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not (self._sid and self._token and (self._from or self._service)):
             return not_configured(
@@ -90,43 +90,43 @@ class TwilioSMSProvider(NotificationChannelProvider):
             text = f"Twilio takes at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
-            answer = await self._call(
+            response = await self._call(
                 "POST", f"/2010-04-01/Accounts/{self._sid}/Messages.json", urlencode(form).encode()
             )
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, now)
+            return call_failed(fault)
+        return _outcome(response, now)
 
     async def examine(self) -> str:
         """Asks for the account itself."""
         try:
-            answer = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
+            response = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
         except HttpFault as fault:
             return fault.detail
-        status = json_of(answer).get("status")
-        if answer.status != 200:
-            return f"Twilio answers HTTP {answer.status}: are account and token right?"
+        status = json_of(response).get("status")
+        if response.status != 200:
+            return f"Twilio answers HTTP {response.status}: are account and token right?"
         return "" if status == "active" else f"the account is {status}"
 
-    async def look_up(self, question: Question) -> list[Receipt] | None:
+    async def query_status(self, query: StatusQuery) -> list[Receipt] | None:
         """A message by its sid; else those that we handed over for this number in that time, among
         its newest fifty. Twilio keeps our callback URL to itself, so that our id is not there."""
         path = f"/2010-04-01/Accounts/{self._sid}/Messages"
-        name = question.provider_message_id
-        query = urlencode({"To": question.recipient, "PageSize": _PAGE})
-        tail = f"/{name}.json" if name else f".json?{query}"
+        name = query.provider_message_id
+        parameters = urlencode({"To": query.recipient, "PageSize": _PAGE})
+        tail = f"/{name}.json" if name else f".json?{parameters}"
         try:
-            answer = await self._call("GET", f"{path}{tail}", b"")
+            response = await self._call("GET", f"{path}{tail}", b"")
         except HttpFault:
             return None
-        found = json_of(answer)
-        if answer.status != 200 or not found:
+        found = json_of(response)
+        if response.status != 200 or not found:
             return None
         listed = [found] if name else found.get("messages")
         rows = [row for row in listed or () if isinstance(row, dict)]
-        return [_receipt_of(row) for row in rows if name or self._is_meant(row, question)]
+        return [_receipt_of(row) for row in rows if name or self._is_meant(row, query)]
 
-    def _is_meant(self, row: Mapping[str, Any], question: Question) -> bool:
+    def _is_meant(self, row: Mapping[str, Any], query: StatusQuery) -> bool:
         try:
             made_s = parsedate_to_datetime(str(row.get("date_created"))).timestamp()
         except ValueError:
@@ -134,8 +134,8 @@ class TwilioSMSProvider(NotificationChannelProvider):
         if self._service:
             ours = row.get("messaging_service_sid") == self._service
         else:
-            ours = row.get("from") == (question.sender or self._from)
-        in_time = question.since_s <= made_s <= question.until_s
+            ours = row.get("from") == (query.sender or self._from)
+        in_time = query.since_s <= made_s <= query.until_s
         return ours and in_time and row.get("direction") == "outbound-api"
 
     async def _call(self, method: str, path: str, body: bytes) -> Response:
@@ -181,14 +181,14 @@ def _receipt_of(row: Mapping[str, Any]) -> Receipt:
     )
 
 
-def _outcome(answer: Response, now: Any) -> dict[str, Any]:
-    found = json_of(answer)
-    if answer.status not in (200, 201):
-        return refused(answer, now, **meaning_of(answer.status, found.get("code")))
+def _outcome(response: Response, now: Any) -> dict[str, Any]:
+    found = json_of(response)
+    if response.status not in (200, 201):
+        return refused(response, now, **meaning_of(response.status, found.get("code")))
     sid = found.get("sid")
     if not isinstance(sid, str) or not sid:
-        return nonsense(answer, f"HTTP {answer.status} without a message sid: was this Twilio?")
+        return unclear(response, f"HTTP {response.status} without a message sid: was this Twilio?")
     code = found.get("error_code")
     if found.get("status") in ("failed", "undelivered") and code:
-        return refused(answer, now, **meaning_of(400, code))
-    return taken(sid, answer)
+        return refused(response, now, **meaning_of(400, code))
+    return accepted(sid, response)

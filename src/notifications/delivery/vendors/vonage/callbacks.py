@@ -10,7 +10,7 @@ import json
 from typing import Any, ClassVar
 
 from directory.moments import read_moment
-from notifications.delivery.accounts import outer_settings, settings_of
+from notifications.delivery.accounts import environment_settings, settings_of
 from notifications.delivery.callback_urls import reference_in
 from notifications.delivery.callbacks.base import (
     NONSENSE,
@@ -38,13 +38,13 @@ class VonageCallbacks(CallbackReader):
     def check(self, call: IncomingCall) -> None:
         secret = _secret()
         if not secret:
-            raise CallbackRefused(self.unready())
+            raise CallbackRefused(self.missing_setting())
         given = call.headers.get("authorization", "")
         claims = claims_of(given, call.body, secret, clock.now().timestamp())
         if claims is None or not _is_ours(claims):
             raise CallbackRefused
 
-    def unready(self) -> str:
+    def missing_setting(self) -> str:
         return "" if _secret() else "set CARILLON_VONAGE_SIGNATURE_SECRET"
 
     def read(self, call: IncomingCall) -> list[Receipt]:
@@ -96,12 +96,12 @@ def number_in(event: dict[str, Any], name: str) -> str:
 
 
 def _secret() -> str:
-    outer = outer_settings(Settings).vonage_signature_secret
+    outer = environment_settings(Settings).vonage_signature_secret
     return outer or settings_of(Settings).vonage_signature_secret
 
 
 def _is_ours(claims: dict[str, Any]) -> bool:
     """Whether a token speaks of our application; an account's secret signs for all of its own."""
-    outer = outer_settings(Settings).vonage_application_id
+    outer = environment_settings(Settings).vonage_application_id
     own, named = outer or settings_of(Settings).vonage_application_id, claims.get("application_id")
     return not own or not named or named == own

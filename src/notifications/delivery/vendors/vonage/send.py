@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.callback_urls import callback_url
-from notifications.delivery.http_answers import (
-    faulted,
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
     json_of,
-    nonsense,
     not_configured,
     refused,
-    taken,
+    unclear,
 )
 from notifications.delivery.vendors.vonage.faults import code_of, meaning_of
 from notifications.delivery.vendors.vonage.settings import Settings
@@ -71,7 +71,7 @@ class VonageSMSProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Sends `title`, a line break and `body`."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         if not self._is_complete():
             return not_configured(
@@ -87,7 +87,7 @@ class VonageSMSProvider(NotificationChannelProvider):
         except ValueError:
             return not_configured(_BAD_KEY)
         try:
-            answer = await self._client.request(
+            response = await self._client.request(
                 "POST",
                 f"{self._given.vonage_base_url}/v1/messages",
                 headers={
@@ -98,8 +98,8 @@ class VonageSMSProvider(NotificationChannelProvider):
                 body=json.dumps(body).encode(),
             )
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, now)
+            return call_failed(fault)
+        return _outcome(response, now)
 
     async def examine(self) -> str:
         """Asks for the account's applications, by key and secret; an application's key is read."""
@@ -111,7 +111,7 @@ class VonageSMSProvider(NotificationChannelProvider):
                 return _BAD_KEY
             return ""
         try:
-            answer = await self._client.request(
+            response = await self._client.request(
                 "GET",
                 f"{given.vonage_base_url}/v2/applications?page_size=1",
                 headers={"Authorization": self._login(0), "Accept": "application/json"},
@@ -119,9 +119,9 @@ class VonageSMSProvider(NotificationChannelProvider):
             )
         except HttpFault as fault:
             return fault.detail
-        if answer.status == 200:
+        if response.status == 200:
             return ""
-        return f"Vonage answers HTTP {answer.status}: are key and secret right?"
+        return f"Vonage answers HTTP {response.status}: are key and secret right?"
 
     def _is_complete(self) -> bool:
         given = self._given
@@ -164,11 +164,11 @@ def _bare(number: str) -> str:
     return digits if digits.isdigit() else number
 
 
-def _outcome(answer: Response, now: Any) -> dict[str, Any]:
-    found = json_of(answer)
-    if answer.status not in (200, 202):
-        return refused(answer, now, **meaning_of(answer.status, code_of(found)))
+def _outcome(response: Response, now: Any) -> dict[str, Any]:
+    found = json_of(response)
+    if response.status not in (200, 202):
+        return refused(response, now, **meaning_of(response.status, code_of(found)))
     name = found.get("message_uuid")
     if not isinstance(name, str) or not name:
-        return nonsense(answer, f"HTTP {answer.status} without a message_uuid: was this Vonage?")
-    return taken(name, answer)
+        return unclear(response, f"HTTP {response.status} without a message_uuid: was this Vonage?")
+    return accepted(name, response)

@@ -10,8 +10,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
+    forbidden,
+    not_configured,
+    refused,
+)
 from notifications.delivery.protocols.standard_webhooks import (
     UnusableSecret,
     signature_headers,
@@ -68,7 +74,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Signs and posts one notification; the message id is our own reference (webhook-id)."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         reference = str(message["reference"])
         body = json.dumps(
@@ -96,11 +102,11 @@ class SignedWebhookProvider(NotificationChannelProvider):
             **signature_headers([secret], reference, int(now.timestamp()), body),
         }
         try:
-            answer = await self._client.request("POST", recipient, headers=headers, body=body)
+            response = await self._client.request("POST", recipient, headers=headers, body=body)
         except AddressRefused as refusal:
             return forbidden(refusal)
         except HttpFault as fault:
-            return faulted(fault)
-        if 200 <= answer.status < 300:
-            return taken(reference, answer)
-        return refused(answer, now, recipient_dead=answer.status == _GONE)
+            return call_failed(fault)
+        if 200 <= response.status < 300:
+            return accepted(reference, response)
+        return refused(response, now, recipient_dead=response.status == _GONE)

@@ -12,8 +12,14 @@ import msgspec
 from django.conf import settings
 
 from notifications.delivery.accounts import settings_of
-from notifications.delivery.base import Capabilities, NotificationChannelProvider, by_our_names
-from notifications.delivery.http_answers import faulted, forbidden, not_configured, refused, taken
+from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
+from notifications.delivery.http_responses import (
+    accepted,
+    call_failed,
+    forbidden,
+    not_configured,
+    refused,
+)
 from notifications.delivery.vendors.webpush.crypto import (
     LONGEST_PAYLOAD,
     decoded,
@@ -47,7 +53,7 @@ class _Keys(msgspec.Struct):
     auth: str
 
 
-class Subscription(msgspec.Struct):
+class BrowserSubscription(msgspec.Struct):
     """What a browser's `PushSubscription.toJSON()` gives."""
 
     endpoint: str
@@ -62,14 +68,14 @@ class Subscription(msgspec.Struct):
         return point, auth
 
 
-def read_subscription(recipient: str) -> Subscription:
+def read_subscription(recipient: str) -> BrowserSubscription:
     """A subscription from its JSON text.
 
     Raises:
         ValueError: when it is none.
     """
     try:
-        found = msgspec.json.decode(recipient, type=Subscription)
+        found = msgspec.json.decode(recipient, type=BrowserSubscription)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError("not a push subscription") from error
     if len(found.secrets) != 2:
@@ -124,7 +130,7 @@ class WebPushProvider(NotificationChannelProvider):
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Encrypts and posts one notification, as the service worker shows it."""
-        message = by_our_names(message)
+        message = with_our_names(message)
         now = clock.now()
         found = read_subscription(recipient)
         payload = payload_for(message)
@@ -142,12 +148,14 @@ class WebPushProvider(NotificationChannelProvider):
             text = "the subscription's key is not a point of P-256"
             return _dead(text)
         try:
-            answer = await self._client.request("POST", found.endpoint, headers=headers, body=body)
+            response = await self._client.request(
+                "POST", found.endpoint, headers=headers, body=body
+            )
         except AddressRefused as refusal:
             return forbidden(refusal)
         except HttpFault as fault:
-            return faulted(fault)
-        return _outcome(answer, str(message.get("reference", "")), now)
+            return call_failed(fault)
+        return _outcome(response, str(message.get("reference", "")), now)
 
     async def examine(self) -> str:
         """Whether the VAPID key can sign; push services have no account to ask for."""
@@ -214,14 +222,14 @@ def _origin(endpoint: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _outcome(answer: Response, reference: str, now: Any) -> dict[str, Any]:
-    if 200 <= answer.status < 300:
-        return taken(answer.headers.get("Location", "")[-200:] or reference, answer)
+def _outcome(response: Response, reference: str, now: Any) -> dict[str, Any]:
+    if 200 <= response.status < 300:
+        return accepted(response.headers.get("Location", "")[-200:] or reference, response)
     more: dict[str, Any] = {}
-    if answer.status in (401, 403):
-        more = {"error": f"HTTP {answer.status}: the push service refuses the VAPID key"}
+    if response.status in (401, 403):
+        more = {"error": f"HTTP {response.status}: the push service refuses the VAPID key"}
         more |= {"error_code": "auth", "retry": True}
-    return refused(answer, now, recipient_dead=answer.status in _GONE, **more)
+    return refused(response, now, recipient_dead=response.status in _GONE, **more)
 
 
 def _dead(text: str) -> dict[str, Any]:

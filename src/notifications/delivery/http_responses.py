@@ -14,24 +14,24 @@ from notifications.infra.http.client import AddressRefused, HttpFault, Response,
 _AGAIN = frozenset({408, 425, 429})
 
 
-def taken(message_id: str, answer: Response) -> dict[str, Any]:
+def accepted(message_id: str, response: Response) -> dict[str, Any]:
     """The vendor has it."""
-    return {"success": True, "message_id": message_id, "provider_response": kept(answer)}
+    return {"success": True, "message_id": message_id, "provider_response": stored_form(response)}
 
 
-def refused(answer: Response, now: datetime, **more: Any) -> dict[str, Any]:
+def refused(response: Response, now: datetime, **more: Any) -> dict[str, Any]:
     """The vendor's no: 5xx, 408, 425 and 429 are tried again, every other status is final.
 
     more: error, error_code, retry, recipient_dead where the vendor's own words say better.
     """
-    again = answer.status >= 500 or answer.status in _AGAIN
+    again = response.status >= 500 or response.status in _AGAIN
     return {
         "success": False,
-        "error": f"HTTP {answer.status}",
-        "error_code": f"http_{answer.status}",
+        "error": f"HTTP {response.status}",
+        "error_code": f"http_{response.status}",
         "retry": again,
-        "retry_after": retry_after_s(answer.headers, now) if again else None,
-        "provider_response": kept(answer),
+        "retry_after": retry_after_s(response.headers, now) if again else None,
+        "provider_response": stored_form(response),
         **more,
     }
 
@@ -47,7 +47,7 @@ def status_meaning(status: int) -> dict[str, Any]:
     }
 
 
-def faulted(fault: HttpFault) -> dict[str, Any]:
+def call_failed(fault: HttpFault) -> dict[str, Any]:
     """No status came back: again if nothing was written, else nobody knows."""
     return {
         "success": False,
@@ -68,26 +68,26 @@ def not_configured(text: str, code: str = "not_configured") -> dict[str, Any]:
     return {"success": False, "error": text, "error_code": code, "retry": True}
 
 
-def nonsense(answer: Response, text: str) -> dict[str, Any]:
+def unclear(response: Response, text: str) -> dict[str, Any]:
     """A good status with no word that the vendor took the message: nobody knows."""
     return {
         "success": False,
         "error": text,
         "error_code": "garbage",
         "uncertain": True,
-        "provider_response": kept(answer),
+        "provider_response": stored_form(response),
     }
 
 
-def json_of(answer: Response) -> dict[str, Any]:
+def json_of(response: Response) -> dict[str, Any]:
     """The JSON object in an answer; empty when there is none, or only half of one."""
     try:
-        found = msgspec.json.decode(answer.body)
+        found = msgspec.json.decode(response.body)
     except (ValueError, msgspec.DecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def kept(answer: Response) -> Mapping[str, Any]:
+def stored_form(response: Response) -> Mapping[str, Any]:
     """What is kept, encrypted, of an answer."""
-    return {"status": answer.status, "body": answer.text()}
+    return {"status": response.status, "body": response.text()}

@@ -11,12 +11,12 @@ import pytest
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
-    answer_of,
     call_safely,
+    outcome_of,
     payload_of,
     result_of,
 )
-from notifications.delivery.handover import NOT_OPENED, NOT_STARTED, Handover
+from notifications.delivery.provider_calls import NOT_OPENED, NOT_STARTED, ProviderCalls
 from notifications.delivery.vendors.in_app.send import InboxProvider
 from notifications.delivery.vendors.sandbox.send import SandboxProvider
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
@@ -85,8 +85,8 @@ def forget_fakes():
 
 
 @pytest.fixture
-async def handover():
-    made = Handover(load=lambda _key: Fake)
+async def calls():
+    made = ProviderCalls(load=lambda _key: Fake)
     yield made
     await made.close()
 
@@ -104,14 +104,12 @@ class Landed:
             self.results[one.message_id] = result
 
 
-async def test_splits_into_calls_of_the_declared_size(handover):
+async def test_splits_into_calls_of_the_declared_size(calls):
     landed = Landed()
-    fake = await handover.provider("fake")
+    fake = await calls.provider("fake")
     fake.gate.set()
 
-    await handover.hand_over(
-        "fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed
-    )
+    await calls.send("fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed)
 
     assert sorted(map(len, fake.batches)) == [5, 10, 10, 10]
     assert sorted(landed.results) == list(range(35))
@@ -120,14 +118,13 @@ async def test_splits_into_calls_of_the_declared_size(handover):
     assert landed.results[7].duration_s > 0
 
 
-async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(handover):
+async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(calls):
     landed = Landed()
-    fake = await handover.provider("fake")
+    fake = await calls.provider("fake")
     groups = [[message(100 * g + n) for n in range(50)] for g in range(4)]
 
     tasks = [
-        asyncio.create_task(handover.hand_over("fake", g, timeout_s=5, on_results=landed))
-        for g in groups
+        asyncio.create_task(calls.send("fake", g, timeout_s=5, on_results=landed)) for g in groups
     ]
     async with asyncio.timeout(5):
         await fake.full.wait()
@@ -138,16 +135,16 @@ async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(hando
     assert len(landed.results) == 200
 
 
-async def test_opens_a_provider_once_and_closes_it(handover):
-    first, second = await asyncio.gather(handover.provider("fake"), handover.provider("fake"))
-    await handover.close()
+async def test_opens_a_provider_once_and_closes_it(calls):
+    first, second = await asyncio.gather(calls.provider("fake"), calls.provider("fake"))
+    await calls.close()
 
     assert first is second
     assert (first.opened, first.closed, len(Fake.made)) == (1, 1, 1)
 
 
-async def test_tells_each_outcome_as_soon_as_its_call_ends(handover):
-    fake = await handover.provider("fake")
+async def test_tells_each_outcome_as_soon_as_its_call_ends(calls):
+    fake = await calls.provider("fake")
     told = asyncio.Event()
     landed = Landed()
 
@@ -162,9 +159,7 @@ async def test_tells_each_outcome_as_soon_as_its_call_ends(handover):
             told.set()
 
     fake.send_batch = send_batch
-    await handover.hand_over(
-        "fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results
-    )
+    await calls.send("fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results)
 
     assert len(landed.results) == 30
 
@@ -175,9 +170,9 @@ async def test_a_provider_that_cannot_be_opened_leaves_all_for_later():
             raise OSError("no such file for ann@example.org")
 
     landed = Landed()
-    handover = Handover(load=lambda _key: Closed)
+    calls = ProviderCalls(load=lambda _key: Closed)
 
-    await handover.hand_over("fake", [message(1), message(2)], timeout_s=5, on_results=landed)
+    await calls.send("fake", [message(1), message(2)], timeout_s=5, on_results=landed)
 
     assert landed.results == {1: NOT_OPENED, 2: NOT_OPENED}
     assert NOT_OPENED.verdict is Verdict.RETRY
@@ -187,20 +182,20 @@ async def test_a_provider_that_cannot_be_opened_leaves_all_for_later():
 async def test_an_unknown_key_leaves_all_for_later():
     landed = Landed()
 
-    await Handover().hand_over("carrier-pigeon", [message(1)], timeout_s=5, on_results=landed)
+    await ProviderCalls().send("carrier-pigeon", [message(1)], timeout_s=5, on_results=landed)
 
     assert landed.results == {1: NOT_OPENED}
 
 
-async def test_nothing_to_hand_over_opens_nothing(handover):
-    await handover.hand_over("fake", [], timeout_s=5, on_results=Landed())
+async def test_nothing_to_hand_over_opens_nothing(calls):
+    await calls.send("fake", [], timeout_s=5, on_results=Landed())
 
     assert Fake.made == []
 
 
-async def test_a_call_is_not_begun_past_the_deadline(handover):
+async def test_a_call_is_not_begun_past_the_deadline(calls):
     landed = Landed()
-    fake = await handover.provider("fake")
+    fake = await calls.provider("fake")
     fake.gate.set()
     ends_at = clock.monotonic() + 60
     asked = []
@@ -209,7 +204,7 @@ async def test_a_call_is_not_begun_past_the_deadline(handover):
         asked.append(1)
         return ends_at if len(asked) < 3 else 0.0
 
-    await handover.hand_over(
+    await calls.send(
         "fake",
         [message(n) for n in range(50)],
         timeout_s=5,
@@ -224,8 +219,8 @@ async def test_a_call_is_not_begun_past_the_deadline(handover):
     assert (NOT_STARTED.verdict, NOT_STARTED.error_code) == (Verdict.RETRY, "not_started")
 
 
-async def test_what_on_results_raises_is_raised_after_all_calls_ended(handover):
-    fake = await handover.provider("fake")
+async def test_what_on_results_raises_is_raised_after_all_calls_ended(calls):
+    fake = await calls.provider("fake")
     fake.gate.set()
     told = []
 
@@ -235,7 +230,7 @@ async def test_what_on_results_raises_is_raised_after_all_calls_ended(handover):
             raise RuntimeError("cannot record")
 
     with pytest.raises(RuntimeError, match="cannot record"):
-        await handover.hand_over(
+        await calls.send(
             "fake", [message(n) for n in range(60)], timeout_s=5, on_results=on_results
         )
 
@@ -248,10 +243,10 @@ async def test_one_that_cannot_be_closed_does_not_keep_the_others_open():
             await super().close()
             raise OSError("stuck")
 
-    handover = Handover(load=lambda key: Stubborn if key == "a" else Fake)
-    stubborn, good = await handover.provider("a"), await handover.provider("b")
+    calls = ProviderCalls(load=lambda key: Stubborn if key == "a" else Fake)
+    stubborn, good = await calls.provider("a"), await calls.provider("b")
 
-    await handover.close()
+    await calls.close()
 
     assert (stubborn.closed, good.closed) == (1, 1)
 
@@ -263,7 +258,7 @@ class TestCallSafely:
         results = await call_safely(fake, [message(1), message(2)], 0.01)
 
         assert [result.verdict for result in results] == [Verdict.UNCERTAIN] * 2
-        assert results[0].error == "no answer within 0.01 s"
+        assert results[0].error == "no response within 0.01 s"
         assert results[0].error_code == "deadline"
 
     @pytest.mark.parametrize("number", [0, 1, 3])
@@ -277,7 +272,7 @@ class TestCallSafely:
         results = await call_safely(fake, [message(1), message(2)], 5)
 
         assert [result.error_code for result in results] == ["provider_miscounted"] * 2
-        assert results[0].error == f"2 messages, but {number} outcomes"
+        assert results[0].error == f"2 messages, but {number} results"
 
     async def test_no_list_at_all_is_uncertain(self):
         fake = Fake()
@@ -332,7 +327,7 @@ class TestTheDocumentedDoor:
         ],
     )
     def test_an_answer_reads_back_as_its_result(self, result):
-        assert result_of(answer_of(result)) == result
+        assert result_of(outcome_of(result)) == result
 
 
 class TestRowChannels:

@@ -15,7 +15,7 @@ from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
 from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
 from notifications.delivery.registry import provider_class
-from notifications.delivery.services import any_trouble, held_s, service_of
+from notifications.delivery.services import any_trouble, blocked_s, service_of
 from notifications.delivery.vendors.simulator.addresses import simulated
 from notifications.domain.errors import CarillonError
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
@@ -32,7 +32,7 @@ NOT_STARTED = SendResult(Verdict.RETRY, error="not handed over in time", error_c
 """The deadline passed while the message waited its turn: nothing was called, nothing left."""
 
 
-class Handover:
+class ProviderCalls:
     """Opened providers by key, for the event loop that it is used in.
 
     Args:
@@ -94,7 +94,7 @@ class Handover:
             key, provider = self._open.popitem()
             await _close(key, provider)
 
-    async def hand_over(
+    async def send(
         self,
         key: str,
         messages: Sequence[OutboundMessage],
@@ -187,7 +187,7 @@ def _let_through(
     held = {
         index
         for index, message in enumerate(messages)
-        if held_s(service_of(key, message.recipient)) > 0
+        if blocked_s(service_of(key, message.recipient)) > 0
     }
     if not held:
         return messages
