@@ -1,4 +1,4 @@
-"""No drawer, no knot: lengths and imports, read from the source itself."""
+"""Bounds of the source: lengths of files and functions, places of imports, forbidden texts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_function_is_longer_than_sixty_lines():
     assert long == {}
 
 
-def test_imports_stand_at_the_top_but_for_commands_that_set_django_up_first():
+def test_imports_are_at_the_top_except_in_commands_that_set_django_up_first():
     allowed = ("src/carillon/cli/", "src/carillon/bench/", "src/carillon/__init__.py")
     allowed += ("src/carillon/celery.py", "src/carillon/settings/test.py")
     inside = {
@@ -66,7 +66,7 @@ PLACES = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
 
 
 @pytest.mark.parametrize("pattern", [HOSTS, PLACES], ids=["registry hosts", "machine paths"])
-def test_no_tracked_file_names_a_registry_or_a_place_of_this_machine(pattern):
+def test_no_tracked_file_names_a_registry_or_a_path_of_this_machine(pattern):
     found = {}
     for tracked in TRACKED:
         path = ROOT / tracked
@@ -78,16 +78,16 @@ def test_no_tracked_file_names_a_registry_or_a_place_of_this_machine(pattern):
     assert found == {}
 
 
-def test_nothing_is_left_undone():
+def test_no_source_has_an_unfinished_mark():
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
     assert [name(path) for path in SOURCES if marks.search(path.read_text())] == []
 
 
 def test_nothing_reads_through_a_cursor_that_outlives_its_statement():
-    """Behind PgBouncer's transactions it is gone; read in pieces by key."""
-    held = {
+    """PgBouncer's transaction mode drops such a cursor. Read in parts, by key."""
+    users = {
         name(path)
         for path in SOURCES
         if not name(path).startswith("src/carillon/bench/") and ".iterator(" in path.read_text()
     }
-    assert held == set()
+    assert users == set()

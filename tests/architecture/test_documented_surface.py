@@ -23,18 +23,18 @@ def found(module: str, name: str) -> Any:
 
 
 def wrong_with(function: Callable[..., Any], documented: str, *, method: bool = False) -> list[str]:
-    """What is not as documented: names and their order, defaults, or more that must be given."""
-    asked = list(inspect.signature(eval(f"lambda {documented}: None")).parameters.values())
+    """Returns the differences from the documented arguments: names, order, defaults, new ones."""
+    wanted = list(inspect.signature(eval(f"lambda {documented}: None")).parameters.values())
     own = list(inspect.signature(function).parameters.values())[int(method) :]
     faults = []
-    for place, one in enumerate(asked):
+    for place, one in enumerate(wanted):
         theirs = own[place] if place < len(own) else None
         if theirs is None or (theirs.name, theirs.kind) != (one.name, one.kind):
             faults.append(f"{one} is {theirs}")
         elif one.default not in (one.empty, ..., theirs.default):
             faults.append(f"{one} has the default {theirs.default!r}")
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    for more in own[len(asked) :]:
+    for more in own[len(wanted) :]:
         if more.kind not in variable and more.default is more.empty:
             faults.append(f"{more} must be given")
         if more.kind is more.POSITIONAL_OR_KEYWORD:
@@ -59,8 +59,8 @@ def test_every_documented_name_takes_its_arguments(
 
 
 @pytest.mark.parametrize(("module", "names"), LATER.items())
-def test_names_of_what_is_not_built_are_no_empty_shells(module: str, names: list[str]) -> None:
-    """Whoever builds one moves it to NAMES, where its arguments are tried."""
+def test_a_name_that_is_not_built_yet_has_no_empty_shell(module: str, names: list[str]) -> None:
+    """When you build one, move it to NAMES, where its arguments are checked."""
     try:
         there = import_module(module)
     except ModuleNotFoundError:

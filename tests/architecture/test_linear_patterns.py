@@ -1,7 +1,7 @@
-"""No regular expression of ours is worse than linear in the text that it is given.
+"""Every regular expression of the source takes linear time in the length of its text.
 
-Every pattern in the source is run, by the method that the source calls on it, over texts made of
-its own characters: one repeated, two in turn, with and without a beginning.
+The tests run each pattern by the method that the source calls on it. The texts are made of the
+pattern's own characters: one repeated, two in turn, with and without a beginning.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _source(pattern: re.Pattern[Any]) -> str:
 
 
 def _makers(pattern: re.Pattern[Any]) -> Iterator[Callable[[int], str]]:
-    """What makes texts of a length that may be hard for a pattern."""
+    """Yields functions that make texts of a given length that may be slow for a pattern."""
     source = _source(pattern)
     letters = [each for each in " \ta1<>'\"-.=&{%_/:;,+@" if each in source or each in " a1<"]
     words = sorted(set(re.findall(r"[A-Za-z]{2,}", source)), key=len, reverse=True)[:4]
@@ -90,7 +90,7 @@ def _seconds(call: Callable[[Any], Any], text: str, is_bytes: bool) -> float:
 
 
 def slow_text(use: Use) -> str:
-    """The beginning of a text in which a pattern takes more than linear time; empty: none does."""
+    """Returns the start of a text in which a pattern takes more than linear time, or ''."""
     call, is_bytes = _call(use), isinstance(use.pattern.pattern, bytes)
     for make in _makers(use.pattern):
         short = _seconds(call, make(SHORT), is_bytes)
@@ -120,12 +120,12 @@ def test_a_quadratic_pattern_would_be_found(pattern: str) -> None:
 
 @pytest.mark.parametrize("place", FOUND)
 def test_no_group_is_possessive(place: str) -> None:
-    """Python before 3.11.5 reads less of a text with `(...)*+` than it should; single characters
-    and classes are safe (github.com/python/cpython, issue 106052)."""
+    """Before Python 3.11.5 a group `(...)*+` matches less of a text than it should. Single
+    characters and classes are safe (github.com/python/cpython, issue 106052)."""
     assert not re.search(r"(?<!\\)\)(?:[*+?]|\{[0-9,]+\})\+", _source(FOUND[place].pattern))
 
 
-def test_patterns_are_found_where_authors_texts_are_read() -> None:
+def test_patterns_are_found_where_texts_of_authors_are_read() -> None:
     modules = {place.partition(":")[0] for place in FOUND}
 
     assert {

@@ -1,4 +1,4 @@
-"""What the tests and tools import is locked by name: a fresh clone has it."""
+"""The locked requirements contain every library that the tests and tools import."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _locked() -> set[str]:
 
 
 def _name(given: str) -> str:
-    """The normal form of a distribution's name (PEP 503)."""
+    """Returns the normal form of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", given).lower()
 
 
-def test_what_the_tests_import_is_locked() -> None:
+def test_every_library_that_the_tests_import_is_locked() -> None:
     modules = {name for path in ROOT.glob("tests/**/*.py") for name in _imported(path)}
     others = modules - OWN - sys.stdlib_module_names
     made_by, locked = packages_distributions(), _locked()

@@ -1,5 +1,4 @@
-"""A new vendor is one folder and one entry of the registry: planted, it works, and nothing else has
-changed under src/."""
+"""A new vendor is one folder and one entry of the registry; nothing else under src/ changes."""
 
 from __future__ import annotations
 
@@ -65,7 +64,7 @@ assert "`pigeon`" in docs._faults() and FAULT_VERDICTS["pigeon"]
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """A copy of src/ with the vendor of the howto."""
+    """Returns a copy of src/ with the vendor of the howto page."""
     source = tmp_path_factory.mktemp("planted") / "src"
     shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     send, settings, entry = CODE
@@ -99,19 +98,19 @@ def run(source, *command, **environ):
 
 
 def touched(source):
-    """What differs from src/; a vendor's folder counts as one."""
+    """Returns the paths that differ from src/; a vendor's folder counts as one path."""
     found = set()
     for path in source.rglob("*.py"):
         name = path.relative_to(source)
-        twin = ROOT / "src" / name
-        if not twin.exists() or twin.read_bytes() != path.read_bytes():
+        original = ROOT / "src" / name
+        if not original.exists() or original.read_bytes() != path.read_bytes():
             inside = name.parts[:3] == VENDORS.parts and len(name.parts) > 4
             found.add(str(Path(*name.parts[:4]) if inside else name))
     return found
 
 
 def test_a_planted_vendor_touches_its_folder_and_the_registry(planted, tmp_path):
-    answer = run(
+    finished = run(
         planted,
         *(sys.executable, "-c", USE),
         DJANGO_SETTINGS_MODULE="carillon.settings.test",
@@ -121,23 +120,23 @@ def test_a_planted_vendor_touches_its_folder_and_the_registry(planted, tmp_path)
         CARILLON_PIGEON_FROM="+15005550099",
     )
 
-    assert answer.returncode == 0, answer.stderr
+    assert finished.returncode == 0, finished.stderr
     assert touched(planted) == {str(VENDORS / "pigeon"), REGISTRY}
 
 
-def test_a_planted_vendor_keeps_the_walls(planted):
+def test_a_planted_vendor_meets_the_import_contracts(planted):
     linter = Path(sys.executable).with_name("lint-imports")
 
-    answer = run(planted, linter, "--config", ROOT / "pyproject.toml", "--no-cache")
+    finished = run(planted, linter, "--config", ROOT / "pyproject.toml", "--no-cache")
 
-    assert "0 broken" in answer.stdout, answer.stdout
+    assert "0 broken" in finished.stdout, finished.stdout
 
 
-def test_nothing_but_its_folder_and_the_registry_knows_the_newest_vendor():
+def test_only_its_folder_and_the_registry_name_the_newest_vendor():
     naming = {
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src").rglob("*.py")
-        # Another vendor's folder may name the same service: Apprise reaches it, too.
+        # Another vendor's folder may name the same service: Apprise reaches it too.
         if ROOT / "src" / VENDORS not in path.parents and "vonage" in path.read_text().lower()
     }
 

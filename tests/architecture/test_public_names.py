@@ -1,4 +1,4 @@
-"""The names that the source documents import stand where they say."""
+"""The documented Python names can be imported from the documented modules."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_celery_finds_its_tasks_by_name():
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
 def test_every_command_has_help_with_an_example(name):
-    answer = CliRunner().invoke(carillon, [name, "--help"])
-    assert answer.exit_code == 0, answer.output
-    assert f"Example: carillon {name}" in answer.output.replace("\n", " ").replace("  ", " ") or (
-        name == "token" and "carillon token" in answer.output
+    result = CliRunner().invoke(carillon, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert f"Example: carillon {name}" in result.output.replace("\n", " ").replace("  ", " ") or (
+        name == "token" and "carillon token" in result.output
     )
 
 
@@ -58,6 +58,6 @@ def test_every_route_is_in_the_reference():
     assert [route.path for route in ROUTES if route.path not in page] == []
 
 
-def test_generated_pages_are_true():
-    answer = CliRunner().invoke(carillon, ["docs", "--check"])
-    assert answer.exit_code == 0, answer.output
+def test_generated_pages_are_up_to_date():
+    result = CliRunner().invoke(carillon, ["docs", "--check"])
+    assert result.exit_code == 0, result.output

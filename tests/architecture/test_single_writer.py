@@ -1,4 +1,4 @@
-"""One place writes a status: models/delivery/message.py and the hot statements beside it."""
+"""Only models/delivery/message.py and the hot_*.py files beside it write a status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TABLE = "notifications_notificationmessage"
 SQL = re.compile(rf"UPDATE\s+\"?{TABLE}\b.*\bSET\b.*\bstatus\s*=", re.DOTALL | re.IGNORECASE)
 WRITES = {"update", "bulk_update", "update_or_create", "create", "get_or_create"}
 OTHERS = ("TemplateStatus", "BroadcastStatus", "SeriesStatus")
-"""Enumerations of other tables' statuses."""
+"""Enumerations of the statuses of other tables."""
 
 
 def status_writes(source: str) -> Iterator[int]:
-    """The lines of a file that write a message's status, by any road that we know of."""
+    """Yields the lines of a file that write a message's status, in any known way."""
     for node in ast.walk(ast.parse(source)):
         if _assigns(node) or _calls(node) or _statement(node):
             yield getattr(node, "lineno", 0)
@@ -66,14 +66,14 @@ def _of_another_table(value: ast.expr | None) -> bool:
     return value is not None and any(other in ast.unparse(value) for other in OTHERS)
 
 
-def test_only_the_message_model_and_its_hot_statements_write_a_status():
-    guilty = {
+def test_only_the_message_model_and_its_hot_files_write_a_status():
+    writers = {
         f"{name(path)}:{line}"
         for path in SOURCES
         if name(path) not in WRITERS and not name(path).startswith("src/carillon/bench/")
         for line in status_writes(path.read_text(encoding="utf-8"))
     }
-    assert guilty == set()
+    assert writers == set()
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_planted_writer_is_found(planted):
         f"cursor.execute('SELECT id FROM {TABLE} WHERE status = 1')",
     ],
 )
-def test_a_reader_is_left_alone(innocent):
+def test_a_reader_is_not_reported(innocent):
     assert list(status_writes(innocent)) == []
 
 
 def schedule_writes(source: str) -> Iterator[int]:
-    """The lines of a file that change a scheduled status."""
+    """Yields the lines of a file that change a scheduled status."""
     for node in ast.walk(ast.parse(source)):
         is_call = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("update")
         if is_call and any(keyword.arg == "scheduled_status" for keyword in node.keywords):
@@ -115,11 +115,11 @@ def schedule_writes(source: str) -> Iterator[int]:
 
 
 def test_only_the_notification_model_changes_a_scheduled_status():
-    guilty = {
+    writers = {
         f"{name(path)}:{line}"
         for path in SOURCES
         if name(path) != "src/notifications/models/delivery/notification.py"
         for line in schedule_writes(path.read_text(encoding="utf-8"))
     }
-    assert guilty == set()
+    assert writers == set()
     assert list(schedule_writes("rows.filter(pk=1).update(scheduled_status='sent')")) != []

@@ -1,6 +1,6 @@
-"""The walls of pyproject.toml bite: each is shown a violation in a copy of the source.
+"""import-linter reports a violation of each contract of pyproject.toml.
 
-`make check` holds the real source against them.
+The violations are added to a copy of the source. `make check` checks the real source.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ PLANTED = {
         "notifications/delivery/vendors/fcm/send.py",
         "notifications.delivery.vendors.webhook.send",
     ),
-    "doors": ("notifications/api/health.py", "notifications.queue"),
+    "entry-points": ("notifications/api/health.py", "notifications.queue"),
     "command-line": ("carillon/cli/send.py", "notifications.engine.prepare"),
-    "fakes": ("carillon/urls.py", "notifications.testing"),
+    "test-servers": ("carillon/urls.py", "notifications.testing"),
     "directory": ("directory/apps.py", "notifications"),
     "project": ("notifications/apps.py", "carillon"),
     "siblings": ("notifications/infra/clock.py", "notifications.infra.telemetry"),
 }
-"""Contract -> the file that gets an import, and what it imports."""
+"""Contract -> the file that gets an import, and the imported module."""
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What import-linter says of a copy in which every wall was broken."""
-    copy = tmp_path_factory.mktemp("house")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of import-linter on a copy in which every contract is violated."""
+    copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for file, imported in PLANTED.values():
         with (copy / "src" / file).open("a", encoding="utf-8") as source:
             source.write(f"\nimport {imported}\n")
     linter = Path(sys.executable).with_name("lint-imports")
-    answer = subprocess.run(
+    finished = subprocess.run(
         [linter, "--config", ROOT / "pyproject.toml", "--no-cache"],
         cwd=copy / "src",
         env={**os.environ, "PYTHONPATH": str(copy / "src"), "COLUMNS": "200"},
@@ -63,20 +63,20 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> str:
         text=True,
         timeout=120,
     )
-    assert answer.returncode == 1, answer.stdout + answer.stderr
-    return answer.stdout
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    return finished.stdout
 
 
 @pytest.mark.parametrize("contract", PLANTED)
-def test_a_planted_violation_is_caught(contract, verdicts):
-    assert f"{CONTRACTS[contract]['name']} BROKEN" in verdicts
+def test_import_linter_reports_a_planted_violation(contract, report):
+    assert f"{CONTRACTS[contract]['name']} BROKEN" in report
 
 
-def test_every_wall_is_shown_a_violation():
+def test_every_contract_has_a_planted_violation():
     assert set(CONTRACTS) == set(PLANTED)
 
 
-def test_no_wall_has_a_list_of_exceptions():
+def test_no_contract_has_a_list_of_exceptions():
     lists = [key for key, contract in CONTRACTS.items() if "ignore_imports" in contract]
     assert lists == []
     assert CONTRACTS["layers"]["exhaustive"] is True
@@ -84,19 +84,19 @@ def test_no_wall_has_a_list_of_exceptions():
 
 
 def test_the_domain_imports_the_standard_library_and_itself():
-    strangers = set()
+    forbidden = set()
     for path in SOURCES:
         if not name(path).startswith("src/notifications/domain/"):
             continue
         for module in imported(path):
             top = module.partition(".")[0]
             if top not in sys.stdlib_module_names and not module.startswith("notifications.domain"):
-                strangers.add(f"{name(path)}: {module}")
-    assert strangers == set()
+                forbidden.add(f"{name(path)}: {module}")
+    assert forbidden == set()
 
 
 def test_only_types_are_imported_from_the_project_by_the_apps():
-    """The one import that TYPE_CHECKING hides from the walls, and no other."""
+    """TYPE_CHECKING hides this import from import-linter; there is no other."""
     hidden = {
         f"{name(path)}: {module}"
         for path in SOURCES
@@ -108,7 +108,7 @@ def test_only_types_are_imported_from_the_project_by_the_apps():
 
 
 def imported(path: Path) -> list[str]:
-    """The modules that a file imports, wherever in the file."""
+    """Returns the modules that a file imports, anywhere in the file."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -119,9 +119,9 @@ def imported(path: Path) -> list[str]:
     return found
 
 
-def test_no_lazy_attribute_holds_a_lock_of_all_threads() -> None:
-    """Until Python 3.12 functools.cached_property computes under one lock a class: whoever waits
-    for the database in it holds up every other object's. Django's has none."""
+def test_no_lazy_attribute_computes_under_a_lock_of_all_threads() -> None:
+    """Before Python 3.12 functools.cached_property computes under one lock for each class. A thread
+    that waits for the database there blocks all others. Django's cached_property has no lock."""
     users = [
         name(path)
         for path in SOURCES

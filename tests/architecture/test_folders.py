@@ -1,4 +1,4 @@
-"""Every room can be looked over: few modules at the top, few files a folder, short functions."""
+"""Packages stay small: few modules at the top, few files in a folder, short functions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OF_ONE_KIND = {
     "src/notifications/domain",
     "src/carillon/cli",
 }
-"""Flat lists: one file a noun of the API, a rule of the domain, a command."""
+"""Flat lists: one file for each noun of the API, rule of the domain, or command."""
 SHORTEST_HALF, SHORTEST_NINE_TENTHS, LONGEST = 8, 22, 60
 
 
 def crowded(files: list[Path]) -> dict[str, int]:
-    """Folders with more files than they may have, and how many they have."""
+    """Returns the folders with too many files, and their number of files."""
     counts = Counter(name(path.parent) for path in files)
     return {
         folder: count
@@ -31,7 +31,7 @@ def crowded(files: list[Path]) -> dict[str, int]:
     }
 
 
-def test_few_modules_stand_at_the_top_beside_the_rooms():
+def test_few_modules_are_at_the_top_beside_the_packages():
     modules = sorted(path.name for path in SERVICE.glob("*.py") if path.name != "__init__.py")
     assert len(modules) <= MOST_AT_THE_TOP, modules
 
@@ -40,15 +40,15 @@ def test_no_folder_is_crowded():
     assert crowded(SOURCES) == {}
 
 
-def test_a_file_too_many_is_found():
-    room = [ROOT / f"src/notifications/intake/planted_{number}.py" for number in range(16)]
+def test_one_file_too_many_is_found():
+    stage = [ROOT / f"src/notifications/intake/planted_{number}.py" for number in range(16)]
     nouns = [ROOT / f"src/notifications/api/planted_{number}.py" for number in range(36)]
-    assert crowded(room) == {"src/notifications/intake": 16}
-    assert crowded(room[:-1] + nouns[:-1]) == {}
+    assert crowded(stage) == {"src/notifications/intake": 16}
+    assert crowded(stage[:-1] + nouns[:-1]) == {}
     assert crowded(nouns) == {"src/notifications/api": 36}
 
 
-def test_what_may_hold_more_is_there():
+def test_every_folder_with_a_higher_limit_exists():
     assert [folder for folder in OF_ONE_KIND if not (ROOT / folder).is_dir()] == []
 
 
