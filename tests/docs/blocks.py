@@ -12,31 +12,32 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], key=lambda path: path.as_posix()
 )
 RUN = ("sh", "python", "javascript")
-"""What a reader runs, and a test too."""
+"""Kinds of blocks that a reader runs, and a test too."""
 SHOWN = ("text", "json", "ini", "sql", "mermaid", "jinja", "nginx", "caddyfile")
-"""What a reader reads, or puts into a file of another program."""
+"""Kinds of blocks that a reader reads, or saves for another program."""
 _FENCE = re.compile(r"^ *```(.*)$")
 _FILE = re.compile(r"(?:#|//) ([\w.-]+\.(?:py|mjs))$")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. line: that of its fence, counted from 1."""
+    """A fenced block of a page."""
 
     page: str
+    #: The line of the opening fence, counted from 1.
     line: int
     kind: str
     text: str
 
     @property
     def file(self) -> str:
-        """The file that the block is to be saved as: its first line is a comment that names it."""
+        """The name of the file to save the block as; its first line is a comment with the name."""
         found = _FILE.match(self.text.partition("\n")[0])
         return found[1] if found else ""
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """All fenced blocks of a page, in order."""
+    """Returns all fenced blocks of a page, in order."""
     found: list[Block] = []
     kind, line, lines = "", 0, None
     for number, text in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
@@ -54,5 +55,5 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_of(page: Path) -> list[Block]:
-    """The blocks of a page that a reader runs."""
+    """Returns the blocks of a page that a reader runs."""
     return [block for block in blocks_of(page) if block.kind in RUN]

@@ -1,4 +1,4 @@
-"""Every stable code that the source can answer with, read from the source itself."""
+"""Every stable code that the service can respond with, read from the source."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = [
     path
-    for room in ("notifications", "directory/audiences")
-    for path in (ROOT / "src" / room).rglob("*.py")
+    for package in ("notifications", "directory/audiences")
+    for path in (ROOT / "src" / package).rglob("*.py")
     if not {"migrations", "testing"} & set(path.parts)
 ] + [ROOT / "src/directory/moments.py", ROOT / "src/directory/references.py"]
 KEYWORDS = ("code", "error_code")
@@ -29,12 +29,12 @@ POSITIONS = {
     "Defer": 1,
     "Limit": 4,
 }
-"""Callables that take a code by its place."""
+"""Callables with a positional code -> the position of the code."""
 
 
 @cache
 def codes_of_source() -> frozenset[str]:
-    """Literal codes; what an f-string fills in is a `*`, such as `http_*`."""
+    """Returns the literal codes; a value in an f-string becomes `*`, such as `http_*`."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES)
     return frozenset(code for tree in trees for code in codes_in(tree))
 

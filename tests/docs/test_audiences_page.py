@@ -1,4 +1,4 @@
-"""The page of the audience language says what the language is."""
+"""docs/audiences.md describes the audience language as the code has it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.docs.codes import ROOT
 PAGE = (ROOT / "docs/audiences.md").read_text(encoding="utf-8")
 
 
-def test_every_field_has_its_line():
+def test_every_field_has_a_row():
     lines = [
         f"| `{field.name}` | {' '.join(f'`{op}`' for op in field.ops)} | {field.about} |"
         for field in FIELDS.values()
@@ -24,17 +24,17 @@ def test_every_field_has_its_line():
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(FIELDS)
 
 
-def test_every_rule_has_its_line():
+def test_every_rule_has_a_row():
     section = PAGE.split("## Rules")[1].split("## Nothing")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == RULES
 
 
-def test_examples_are_audiences():
+def test_examples_are_valid_audiences():
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert parse_audience(json.loads(example))
 
 
-def test_bounds_are_those_of_the_code():
+def test_limits_are_those_of_the_code():
     assert f"up to {MAX_PARTS} parts, nested up to {MAX_DEPTH} deep" in PAGE
     assert f"up to {MAX_LISTED:,} people" in PAGE
     assert f"up to {MAX_VALUES:,} values" in PAGE

@@ -1,4 +1,4 @@
-"""Every fenced block of a page says what it is; commands stand in blocks that a test runs."""
+"""Every fenced block of a page has a kind; commands are in blocks that a test runs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def place_of(block: Block) -> str:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=place_of)
-def test_a_block_says_what_it_is(block):
+def test_a_block_has_a_kind(block):
     assert block.kind in (*RUN, *SHOWN)
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind in SHOWN], ids=place_of)
-def test_what_is_only_shown_holds_no_command(block):
+def test_a_block_that_is_only_shown_has_no_command(block):
     assert COMMAND.search(block.text) is None
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind == "json"], ids=place_of)
-def test_json_is_json(block):
+def test_a_json_block_is_valid_json(block):
     text = block.text if block.text.lstrip().startswith("{") else f"{{{block.text}}}"
     assert json.loads(text)
 
@@ -42,8 +42,8 @@ def test_json_is_json(block):
 @pytest.mark.parametrize(
     "block", [b for b in BLOCKS if b.kind == "ini" and "CARILLON_" in b.text], ids=place_of
 )
-def test_settings_that_are_shown_are_read(block, tmp_path):
-    """Lines of a `.env` file, each of which the service takes."""
+def test_shown_settings_are_valid(block, tmp_path):
+    """The service accepts each line of a shown `.env` file."""
     lines = re.findall(r"^(CARILLON_\w+)=(.*)$", block.text, re.MULTILINE)
     given = {name: text.strip().strip("'\"") for name, text in lines}
     assert read_environment({"CARILLON_DATA_DIR": str(tmp_path), **given})

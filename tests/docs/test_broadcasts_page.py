@@ -10,11 +10,11 @@ PAGE = (ROOT / "docs/broadcasts.md").read_text(encoding="utf-8")
 WORDS = {4: "four", 100: "hundred"}
 
 
-def test_a_launch_goes_in_parts_of_the_size_that_the_page_says():
+def test_a_launch_works_in_parts_of_the_documented_size():
     assert f"`BroadcastRecipient` rows, {SNAPSHOT_BATCH:,} people a transaction" in PAGE
-    assert f"**Given their messages**, {MESSAGE_BATCH:,} recipients a transaction" in PAGE
+    assert f"**Messages**: {MESSAGE_BATCH:,} recipients a transaction" in PAGE
 
 
-def test_calls_and_kept_failures_are_as_many_as_the_page_says():
+def test_the_page_has_the_number_of_calls_and_of_stored_failures():
     assert f"{WORDS[CALLS]} calls in all" in PAGE
     assert f"`error_log` holds the latest {WORDS[LOGGED]} failures" in PAGE

@@ -1,4 +1,4 @@
-"""The pages of codes list those that the source answers with: all of them, no others."""
+"""The pages of codes list exactly the codes that the service responds with."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def test_every_code_of_the_source_is_documented(code):
 def test_every_documented_code_exists(code):
     made = any(fnmatchcase(code, pattern) for pattern in codes_of_source())
     written = any(f'"{code}"' in path.read_text(encoding="utf-8") for path in SOURCES)
-    assert made or written, f"nothing answers with {code}"
+    assert made or written, f"the source has no code {code}"

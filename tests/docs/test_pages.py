@@ -1,4 +1,4 @@
-"""What the pages promise exists: links, commands, options, settings, tests, metrics."""
+"""The pages name only what exists: links, commands, options, settings, tests, metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEPLOYED = sorted(path for path in (ROOT / "deploy").iterdir() if path.is_file()
 TEXTS = [*PAGES, *DEPLOYED, ROOT / ".ci/run"]
 VARIABLES = {f"CARILLON_{name.upper()}" for name in Environment.__dataclass_fields__}
 BESIDES = {"CARILLON_PROOF"}
-"""Read by the tests and the Makefile, not by the service."""
+"""Settings of the tests and the Makefile, not of the service."""
 
 
 def text_of(page: Path) -> str:
@@ -32,7 +32,7 @@ def text_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_links_lead_somewhere(page):
+def test_every_link_has_a_target(page):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     local = [target for target in targets if not re.match(r"\w+:", target)]
     missing = [target for target in local if not (page.parent / target).exists()]
@@ -46,15 +46,15 @@ def test_pages_are_short(page):
         assert len(text_of(page).splitlines()) <= longest
 
 
-def test_every_page_is_reached_from_the_index():
+def test_the_index_links_to_every_page():
     index = text_of(ROOT / "docs/index.md")
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
-    lost = [page for page in pages if page not in index and not page.startswith("adr/")]
-    assert [page for page in lost if page != "index.md"] == []
+    missing = [page for page in pages if page not in index and not page.startswith("adr/")]
+    assert [page for page in missing if page != "index.md"] == []
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.name)
-def test_commands_of_make_exist(page):
+def test_every_named_target_of_make_exists(page):
     targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     named = re.findall(r"(?:^|`|; )make ([a-z]+)", text_of(page), re.MULTILINE)
     assert set(named) - targets == set()
@@ -67,7 +67,7 @@ COMMAND = re.compile(
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.name)
-def test_commands_and_options_exist(page):
+def test_every_named_command_and_option_exists(page):
     for word, rest in COMMAND.findall(text_of(page)):
         assert word in SUBCOMMANDS, f"carillon {word}"
         known = options_of(word, rest)
@@ -75,7 +75,7 @@ def test_commands_and_options_exist(page):
 
 
 def options_of(word: str, rest: str) -> set[str]:
-    """The options of a subcommand, and of what it is followed by."""
+    """Returns the options of a subcommand and of the command after it."""
     command = carillon.get_command(click.Context(carillon), word)
     assert command is not None
     if isinstance(command, click.Group):
@@ -87,13 +87,13 @@ def options_of(word: str, rest: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.name)
-def test_settings_that_are_named_exist(page):
+def test_every_named_setting_exists(page):
     named = set(re.findall(r"CARILLON_[A-Z_]*[A-Z]", text_of(page)))
     assert named - VARIABLES - BESIDES == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_files_and_tests_that_are_named_exist(page):
+def test_every_named_file_and_test_exists(page):
     for file, test in re.findall(r"`((?:[\w.]+/)*\w+\.py)(?:::(\w+))?`", text_of(page)):
         places = [ROOT / file, *((ROOT / "src" / app / file) for app in ("", "notifications"))]
         places.append(ROOT / "src/carillon" / file)
@@ -105,7 +105,7 @@ def test_files_and_tests_that_are_named_exist(page):
             assert any(f"def {test}(" in text_of(place) for place in found), f"{file}::{test}"
 
 
-def test_alerts_watch_metrics_that_are_exported():
+def test_alerts_use_exported_metrics():
     alerts = text_of(ROOT / "deploy/alerts.yaml")
     exported = set(re.findall(r"\"(\w+)\"", Path(str(metrics.__file__)).read_text()))
     exported |= set(re.findall(r"\"(\w+)\"", Path(str(telemetry.__file__)).read_text()))
@@ -115,13 +115,13 @@ def test_alerts_watch_metrics_that_are_exported():
     assert bare - exported == set()
 
 
-def test_the_runbook_knows_every_alert_and_no_other():
+def test_the_runbook_lists_exactly_the_alerts():
     alerts = re.findall(r"- alert: (\w+)", text_of(ROOT / "deploy/alerts.yaml"))
     page = text_of(ROOT / "docs/operations/runbook.md")
     assert re.findall(r"^\| `(Carillon\w+)`", page, re.MULTILINE) == alerts
 
 
-def test_events_of_the_log_in_the_runbook_are_written():
+def test_the_source_logs_every_event_of_the_runbook():
     page = text_of(ROOT / "docs/operations/runbook.md")
     events = set(re.findall(r"`([a-z]+\.[a-z-]+)`", page))
     source = "".join(text_of(path) for path in (ROOT / "src").rglob("*.py"))
@@ -129,12 +129,12 @@ def test_events_of_the_log_in_the_runbook_are_written():
     assert {event for event in events if f'"{event}"' not in source} == set()
 
 
-def test_the_celery_app_of_the_units_is_the_one_we_ship():
+def test_the_package_has_the_celery_app_of_the_units():
     assert import_module("carillon").celery_app.main == "carillon"
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/adr").glob("*.md")), ids=lambda p: p.stem)
-def test_a_decision_says_why_and_what_the_other_way_would_have_cost(page):
+def test_a_decision_gives_its_reason_and_the_cost_of_the_alternative(page):
     text = text_of(page)
     assert text.startswith(f"# {int(page.name[:4])}. ")
     for part in ("**Tags:**", "**Status:**", "## Context", "## Decision"):

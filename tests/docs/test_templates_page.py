@@ -1,4 +1,4 @@
-"""docs/templates.md names the filters and tests that templates may use: all of them, no others."""
+"""docs/templates.md names exactly the filters and tests that templates may use."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def names_after(start: str, *, until: str) -> list[str]:
     return re.findall(r"`([^`{]+)`", SECTION.split(start)[1].split(until)[0])
 
 
-def test_every_filter_is_named_once_and_no_other():
-    jinjas = names_after("Of Jinja's own filters these are there:", until="\n\n")
+def test_the_page_names_every_filter_once():
+    jinjas = names_after("These filters of Jinja are available:", until="\n\n")
     named = [each.partition("(")[0] for each in OURS] + jinjas
     assert sorted(named) == sorted(FILTERS)
 
 
-def test_every_test_is_named_once_and_no_other():
-    assert sorted(names_after("asks one:", until="\n\n")) == sorted(TESTS)
+def test_the_page_names_every_test_once():
+    assert sorted(names_after("divisibleby 3 %}`:", until="\n\n")) == sorted(TESTS)
 
 
 @pytest.mark.parametrize("given", OURS)
-def test_a_filter_takes_what_its_line_says(given):
+def test_a_filter_has_the_documented_arguments(given):
     name, _, arguments = given.removesuffix(")").partition("(")
     taken = re.findall(r"(\w+)(?:='?(\w+)'?)?", arguments)
     known = inspect.signature(getattr(Formats, f"as_{name}", FILTERS[name])).parameters
@@ -46,6 +46,6 @@ def test_a_filter_takes_what_its_line_says(given):
 @pytest.mark.parametrize(
     "example", [each for _, cell in TABLE for each in re.findall(r"\{\{.*?\}\}", cell)]
 )
-def test_an_example_of_a_line_is_a_template(example):
+def test_an_example_is_a_valid_template(example):
     sandbox = Sandbox(html=False)
     sandbox.check(sandbox.parse(example.replace("\\|", "|")))

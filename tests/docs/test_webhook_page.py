@@ -1,4 +1,4 @@
-"""The receiver's code of docs/status-webhooks.md, run as it is written."""
+"""Runs the receiver's code of docs/status-webhooks.md as it is written."""
 
 from __future__ import annotations
 

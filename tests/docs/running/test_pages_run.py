@@ -1,4 +1,4 @@
-"""Every command of every page is run as it is written, against a running installation."""
+"""Runs every command of every page as it is written, against a running installation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITH_COMMANDS = sorted(name for name, page in NAMED.items() if commands_of(page)
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the hosts of `carillon` commands are; they end with the module."""
+    """Returns the folder of the hosts of `carillon` commands; they end with the module."""
     folder = tmp_path_factory.mktemp("hosts")
     yield folder
     end_all(folder)
@@ -38,7 +38,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, str]]:
-    """What `make run` serves, and its address."""
+    """Returns an installation as `make run` serves it, and its address."""
     made = Installation(
         tmp_path_factory.mktemp("demo"), webhook_allow_private="true", twilio_auth_token=TOKEN
     )
@@ -52,7 +52,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
 
 @pytest.fixture
 def durable_url(postgres_url: str) -> str:
-    """A database that the doctor finds nothing wrong with."""
+    """Returns the URL of a database in which `carillon doctor` finds no fault."""
     with psycopg.connect(postgres_url, autocommit=True) as base:
         base.execute(
             SQL("ALTER DATABASE {} SET synchronous_commit = on").format(
@@ -63,7 +63,7 @@ def durable_url(postgres_url: str) -> str:
 
 
 def as_vendors(request: ReceivedRequest) -> Reply:
-    """Answers as FCM, Google and Twilio do when all is well."""
+    """Responds as FCM, Google and Twilio do to a call that succeeds."""
     if request.path.endswith("/token"):
         return Reply(body=b'{"access_token": "t", "expires_in": 3600}')
     if request.path.endswith("messages:send"):
@@ -73,7 +73,7 @@ def as_vendors(request: ReceivedRequest) -> Reply:
     return Reply(body=b'{"status": "active"}')
 
 
-def test_every_page_with_commands_has_its_scenario_and_no_other():
+def test_exactly_the_pages_with_commands_have_a_scenario():
     assert sorted(SCENARIOS) == WITH_COMMANDS
 
 
@@ -82,7 +82,7 @@ def test_every_page_with_commands_has_its_scenario_and_no_other():
     [
         ("sh", "false\n"),
         ("sh", "curl http://127.0.0.1:8000/no-such-page\n"),
-        ("sh", "carillon token nobody\n"),
+        ("sh", "carillon token no-such-user\n"),
         ("sh", "exit 0\n"),
         ("python", "1 / 0\n"),
         ("python", "# alone.py\n"),
