@@ -1,4 +1,4 @@
-# Everything a person does with Carillon starts here. `make help` lists it.
+# The commands of this project. `make help` lists them.
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
@@ -6,30 +6,30 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVING := $(VENV)/.serving
 COVERED := tests/unit tests/integration/queue tests/integration/models
-# Coverage would slow down what is measured here, by half.
+# These tests measure time: coverage would slow them down by half.
 TIMED := tests/unit/rendering/test_linear.py tests/unit/rendering/test_sandbox.py
 COVER := $(BIN)/python -m slipcover --source src --omit '*/migrations/*,*/carillon/bench/*' --json --out
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command 'make lock'
 
-# Hundreds of processes start in the tests: none may compile what it imports anew.
+# The tests start hundreds of processes: each must find its imports compiled.
 unexport PYTHONDONTWRITEBYTECODE
-# As pip does: where a company's proxy ends TLS, its certificate is in the system's store alone.
+# As pip does: the certificate of a company's TLS proxy is only in the system's store.
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install run wheel test check fast bench chaos proof mutants browser services lock docs clean
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-install: $(STAMP) ## make .venv with everything, from the locked and hashed requirements
+install: $(STAMP) ## create .venv with everything, from the locked and hashed requirements
 
 $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Carillon needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 install"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# uv installs the same locked files some ten times faster; pip is the fallback where uv has no wheel.
+	@# uv installs the same locked files about ten times faster; pip is the fallback where uv has no wheel.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt \
 		&& $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
@@ -54,11 +54,11 @@ wheel: $(SERVING) ## build dist/carillon-*.whl, which installs in an empty envir
 run: $(SERVING) ## serve everything with SQLite, the sandbox providers and demo data; PORT=8000
 	@exec $(BIN)/carillon serve --demo --port $(PORT)
 
-test: check ## everything: checks, then all tests on SQLite, then those of rows on PostgreSQL
-	@# Coverage is measured once: where all is in one process, and on PostgreSQL.
+test: check ## run the checks, all tests on SQLite, then tests/integration on PostgreSQL
+	@# Coverage is measured for tests within one process, and on PostgreSQL.
 	@TEST_DATABASE=sqlite $(COVER) .coverage-sqlite.json -m pytest -q -n 2 \
 		$(COVERED) $(TIMED:%=--ignore=%) $(ARGS)
-	@# Four at once on two cores: what starts processes waits most of its time.
+	@# Four at once on two cores: tests that start processes mostly wait.
 	@TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n 4 --dist loadgroup -m "not strict" \
 		$(COVERED:%=--ignore=%) tests $(TIMED) $(ARGS)
 	@TEST_DATABASE=postgres $(COVER) .coverage-postgres.json -m pytest -q -n 2 -m "not once" \
@@ -67,10 +67,10 @@ test: check ## everything: checks, then all tests on SQLite, then those of rows 
 		--merge .coverage-sqlite.json .coverage-postgres.json > .coverage.txt; \
 		done=$$?; tail -n 2 .coverage.txt; exit $$done
 
-fast: install ## the tests that need no database and no processes
+fast: install ## run the tests that need no database and no processes
 	@$(BIN)/python -m pytest tests/unit -q $(ARGS)
 
-check: install ## import contracts, lint, types, migrations, OpenAPI document, budgets, docs
+check: install ## check import contracts, lint, types, migrations, OpenAPI document, generated pages
 	@$(BIN)/lint-imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -81,17 +81,17 @@ check: install ## import contracts, lint, types, migrations, OpenAPI document, b
 docs: install ## write the generated pages (API, settings, state machine, fault tables, OpenAPI document)
 	@$(BIN)/carillon docs
 
-bench: install ## the benchmarks of docs/benchmarks.md, one after another, on loopback
+bench: install ## run the benchmarks of docs/benchmarks.md, one after another, on loopback
 	@for name in render pipeline email push limits breaker http isolation backlog; do $(BIN)/carillon bench $$name --json || exit 1; done
 
-chaos: install ## kill workers at random moments and count what counting fakes received
+chaos: install ## kill workers at random times and count the messages that test servers received
 	@$(BIN)/carillon chaos --database postgres --kills 20 --messages 50000 --json
 	@$(BIN)/carillon chaos --database sqlite --kills 20 --messages 50000 --json
 
-proof: install ## the exhaustive sets, of which `make test` runs seeded samples
+proof: install ## run the exhaustive sets of tests, of which `make test` runs seeded samples
 	@CARILLON_PROOF=1 $(BIN)/python -m pytest -n 2 -m proof $(ARGS)
 
-mutants: install ## plant 220 mutants and tell which live; ARGS="--minutes 10 --seed 2"; goes on where it was
+mutants: install ## plant 220 mutants and list the survivors; continues an earlier run; ARGS="--minutes 10 --seed 2"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 browser: ## install Debian's Chromium; without it the browser tests are skipped by name
@@ -107,5 +107,5 @@ lock: ## lock the requirements of pyproject.toml and requirements/*.in, with has
 	@$(LOCK) requirements/uv.in -o requirements/uv.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt
 
-clean: ## remove the environment and everything the embedded service wrote
+clean: ## remove the environment and all files of the embedded service
 	rm -rf $(VENV) dist var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
