@@ -285,7 +285,9 @@ class Plot:
         body = json.dumps({"event": "delivered", "reference": reference}).encode()
         call = {"method": "POST", "url": "", "query": {}, "headers": {}}
         call |= {"body": base64.b64encode(body).decode()}
-        ProviderCallback.objects.take(provider="generic", digest=body_hash(body), call=call, at=now)
+        ProviderCallback.objects.store(
+            provider="generic", digest=body_hash(body), call=call, at=now
+        )
         self._add(ProviderCallback.objects.get(digest=body_hash(body)))
 
     def _series(self, now: Any) -> None:

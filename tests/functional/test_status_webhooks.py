@@ -31,8 +31,8 @@ TELL = """
 import django
 django.setup()
 from notifications.infra import clock
-from notifications.features.webhooks.deliver import tell_due
-print(tell_due(now=clock.now()), flush=True)
+from notifications.features.webhooks.deliver import post_due
+print(post_due(now=clock.now()), flush=True)
 """
 LEASES_END = """
 from notifications.models import WebhookDelivery

@@ -13,7 +13,7 @@ from carillon.cli import setup_django
 from carillon.cli.caller import CALLER
 
 if TYPE_CHECKING:
-    from notifications.features.dead_letters.service import LetterFilter, ManyResponse
+    from notifications.features.dead_letters.service import DeadLetterFilter, ManyResponse
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 500
@@ -70,7 +70,7 @@ def list_(channel: str, provider: str, code: str, template: str, limit: int, as_
         click.echo("no dead letters")
 
 
-def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> LetterFilter | None:
+def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> DeadLetterFilter | None:
     """The filter that is meant, or None where ids are named.
 
     Raises:
@@ -81,10 +81,10 @@ def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> LetterFilte
     return None if ids else _filter_of(**given)
 
 
-def _filter_of(*, channel: str, provider: str, code: str, template: str) -> LetterFilter:
-    from notifications.features.dead_letters.service import LetterFilter
+def _filter_of(*, channel: str, provider: str, code: str, template: str) -> DeadLetterFilter:
+    from notifications.features.dead_letters.service import DeadLetterFilter
 
-    return LetterFilter(channel=channel, provider=provider, code=code, template_path=template)
+    return DeadLetterFilter(channel=channel, provider=provider, code=code, template_path=template)
 
 
 def _all_of(work: Callable[[], ManyResponse], total: int, label: str) -> int:
@@ -174,6 +174,6 @@ def settle(ids: tuple[int, ...], outcome: str, reason: str, as_json: bool) -> No
     from notifications.features.dead_letters.service import DeadLetterService
     from notifications.infra.process import wakeups
 
-    answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
+    answer = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
     wakeups.flush()
     _report("settled", answer.settled, len(ids), as_json)

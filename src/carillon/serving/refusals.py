@@ -14,9 +14,9 @@ from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.security_log import LINK_PATH
 from notifications.api.errors import Overloaded, Unavailable
 from notifications.api.response import JsonResponse
-from notifications.features.operations.health import unanswered
+from notifications.features.operations.health import checks_timed_out
 from notifications.infra import clock
-from notifications.web.errors import answer_of
+from notifications.web.errors import error_response
 
 log = structlog.get_logger("carillon.web")
 
@@ -45,5 +45,5 @@ def refuse(scope: Scope, begun: bool) -> Response:
 
 def _response(path: str, begun: bool) -> HttpResponse:
     if path.rstrip("/") in HEALTH_PATHS:
-        return JsonResponse(msgspec.json.encode(unanswered(now=clock.now())), 503)
-    return answer_of(Unavailable() if begun else Overloaded(), path)
+        return JsonResponse(msgspec.json.encode(checks_timed_out(now=clock.now())), 503)
+    return error_response(Unavailable() if begun else Overloaded(), path)

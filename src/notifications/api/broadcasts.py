@@ -10,7 +10,7 @@ from notifications.api.route import ApiRequest, Query, Route
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.features.access.persons import whom
+from notifications.features.access.persons import read_person_key
 from notifications.features.access.throttles import count_send
 from notifications.features.broadcasts.copy import duplicate as copy_broadcast
 from notifications.features.broadcasts.queries import PAGE_SIZE, list_page
@@ -77,7 +77,7 @@ def broadcasts(request: ApiRequest) -> BroadcastList:
         search=query["search"],
         target_group=query["target_group"],
         channel=query["channel"],
-        created_by=whom(query["created_by"] or None, written=True, field="created_by"),
+        created_by=read_person_key(query["created_by"] or None, written=True, field="created_by"),
         page=query["page"],
         page_size=query["page_size"],
     )

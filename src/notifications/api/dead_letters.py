@@ -9,8 +9,8 @@ import msgspec
 from notifications.api.bodies import Id, Text, check_body
 from notifications.api.route import ApiRequest, Route
 from notifications.features.dead_letters.service import (
+    DeadLetterFilter,
     DeadLetterService,
-    LetterFilter,
     ManyResponse,
     SettleResponse,
 )
@@ -24,11 +24,11 @@ class SettleBody(msgspec.Struct, kw_only=True):
     reason: Text
 
 
-class ReplayManyBody(LetterFilter, kw_only=True):
+class ReplayManyBody(DeadLetterFilter, kw_only=True):
     """Which letters go out again; without any field all that wait."""
 
 
-class DiscardManyBody(LetterFilter, kw_only=True):
+class DiscardManyBody(DeadLetterFilter, kw_only=True):
     """Which letters are closed for good, and why."""
 
     reason: Text
@@ -48,7 +48,7 @@ def discard_many(request: ApiRequest) -> ManyResponse:
 
 def settle(request: ApiRequest) -> SettleResponse:
     body = check_body(request.body, SettleBody)
-    return DeadLetterService().settle(
+    return DeadLetterService().resolve(
         ids=body.ids, outcome=body.outcome, reason=body.reason, caller=request.caller
     )
 

@@ -12,7 +12,11 @@ from notifications.api.errors import KEY_HEADER, problem_response
 from notifications.api.response import JsonResponse
 from notifications.api.route import ApiRequest, Route
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
-from notifications.features.access.idempotency import Claim, StoredResponse, answer_once
+from notifications.features.access.idempotency import (
+    IdempotentRequest,
+    StoredResponse,
+    respond_once,
+)
 from notifications.infra.crypto import body_hash
 
 REPLAYED = "Idempotency-Replayed"
@@ -43,14 +47,14 @@ def answer_with_key(
     work: Callable[[], HttpResponse],
 ) -> HttpResponse:
     """The answer of `work`, once: a repeated call is answered from what was stored."""
-    claim = Claim(
+    claim = IdempotentRequest(
         principal=call.caller.name,
         method=route.method,
         route=route.path,
         key=key,
         body_hash=_print_of(call),
     )
-    stored, replayed = answer_once(
+    stored, replayed = respond_once(
         claim, now=call.now, work=lambda: _keep(work, route, path=call.http.path)
     )
     response = JsonResponse(stored.body, stored.status, stored.content_type)

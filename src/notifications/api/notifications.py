@@ -7,7 +7,7 @@ from typing import Any
 from directory.references import LONGEST_EXTERNAL_ID
 from notifications.api.pages import PAGE_QUERY, links_to, page_of
 from notifications.api.route import ApiRequest, Query, Route
-from notifications.features.access.persons import whom
+from notifications.features.access.persons import read_person_key
 from notifications.features.access.throttles import count_send
 from notifications.features.sending.queries import CHANNELS, STATUSES
 from notifications.features.sending.schemas import (
@@ -63,7 +63,9 @@ def notifications(request: ApiRequest) -> NotificationList:
     page = page_of(request)
     query = request.query
     filters: dict[str, Any] = {name: query[name] for name in _FILTERS if query[name]}
-    whose = whom(query["user"] or None, query["external_id"] or None, written=True, field="user")
+    whose = read_person_key(
+        query["user"] or None, query["external_id"] or None, written=True, field="user"
+    )
     if whose is not None:
         filters["user"] = whose
     found = NotificationService().list(

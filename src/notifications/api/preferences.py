@@ -41,7 +41,7 @@ def link(request: ApiRequest) -> PreferencesLink:
 
 
 def unsubscribe(request: ApiRequest) -> UnsubscribeResponse:
-    UnsubscribeService().follow(
+    UnsubscribeService().apply(
         token=request.query["token"],
         source=ONE_CLICK,
         category=request.query["category"],
@@ -77,7 +77,7 @@ def consent(request: ApiRequest) -> ConsentResponse:
 
 def ask_for_consent(request: ApiRequest) -> OptInResponse:
     body = check_body(request.body, OptInBody)
-    return DoubleOptIn().ask(
+    return DoubleOptIn().request(
         purpose=body.purpose, caller=request.caller, identifier=person_in_body(body)
     )
 

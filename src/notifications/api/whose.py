@@ -6,7 +6,7 @@ from typing import Protocol
 
 from directory.references import LONGEST_EXTERNAL_ID, PersonKey
 from notifications.api.route import ApiRequest, Query
-from notifications.features.access.persons import whom
+from notifications.features.access.persons import read_person_key
 
 WHOSE = (
     Query(
@@ -35,7 +35,7 @@ def person_in_query(request: ApiRequest) -> PersonKey | None:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
     """
     user_id, external_id = (request.query[each.name] or None for each in WHOSE)
-    return whom(user_id, external_id, written=True)
+    return read_person_key(user_id, external_id, written=True)
 
 
 def person_in_body(body: NamesPerson) -> PersonKey | None:
@@ -44,4 +44,4 @@ def person_in_body(body: NamesPerson) -> PersonKey | None:
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
     """
-    return whom(body.user_id, body.external_id)
+    return read_person_key(body.user_id, body.external_id)

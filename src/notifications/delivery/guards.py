@@ -100,7 +100,7 @@ class _SharedBook:
         return grant
 
     async def tell(self, tally: Tally, *, owner: str, faults_to_open: int, open_us: int) -> None:
-        _, self._state = await sync_to_async(ProviderFlow.objects.tell)(
+        _, self._state = await sync_to_async(ProviderFlow.objects.report)(
             self._service, tally, owner=owner, faults_to_open=faults_to_open, open_us=open_us
         )
 

@@ -200,7 +200,7 @@ class Gates:
     async def _tell_one(self, service: str, seen: _Seen) -> None:
         settings = environment()
         before, after = await self._database(
-            ProviderFlow.objects.tell,
+            ProviderFlow.objects.report,
             service,
             seen.tally(),
             owner=self._owner,
@@ -342,7 +342,7 @@ def beyond(costs: Mapping[int, int], *, at: datetime) -> dict[int, str]:
 def book(charges: Sequence[Charge], *, at: datetime) -> set[int]:
     """Books charges in the caller's transaction; returns the messages that cannot be paid."""
     day = day_of(at)
-    refused, first = SmsSpend.objects.take(charges, day=day, limit=daily_spend(), at=at)
+    refused, first = SmsSpend.objects.charge(charges, day=day, limit=daily_spend(), at=at)
     if first:
         _spending_log.critical(
             "sms.daily-spend-reached", day=str(day), limit=daily_spend() / MICROS

@@ -9,7 +9,7 @@ from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.engine.admission import pay
 from notifications.engine.values import Ready
 from notifications.infra.database.clock_bridge import database_now
-from notifications.models.delivery.frequency import Claim, FrequencyCount
+from notifications.models.delivery.frequency import FrequencyClaim, FrequencyCount
 from notifications.models.delivery.hot import hot
 from notifications.policy.facts import Stops
 from notifications.queue.leases import Lease
@@ -89,10 +89,10 @@ def _stopped(stops: Stops, item: Ready, provider: str) -> str:
 def _count_limits(going: list[Ready]) -> None:
     """Counts those that stand under limits, and takes those out that would be one too many."""
     claims = [
-        Claim(item.message.id, item.message.user_id, item.limits)
+        FrequencyClaim(item.message.id, item.message.user_id, item.limits)
         for item in going
         if item.limits and item.message.user_id is not None
     ]
     if claims:
-        over = FrequencyCount.objects.take(claims, at=database_now())
+        over = FrequencyCount.objects.claim(claims, at=database_now())
         going[:] = [item for item in going if item.message.id not in over]

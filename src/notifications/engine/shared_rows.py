@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from notifications.delivery.accounts import StoredAccount, use_stored
 from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
-from notifications.models.delivery.attachment import kept_files
+from notifications.models.delivery.attachment import file_cache
 from notifications.models.operations.status_webhook import forget_subscriptions
 from notifications.policy.wishes_text import CategoryTerms
 
@@ -154,4 +154,4 @@ def forget() -> None:
     use_stored({})
     forget_subscriptions()
     job_context.cache_clear()
-    kept_files.clear()
+    file_cache.clear()

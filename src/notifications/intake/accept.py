@@ -223,7 +223,7 @@ class _Rows:
     def attach(self, files: Sequence[Attachment], *, due_at: datetime) -> None:
         """Stores the files, once for all, and names them in every row."""
         keys = [row[0] for row in self.notifications]
-        names = StoredAttachment.objects.keep(files, keys=keys, due_at=due_at)
+        names = StoredAttachment.objects.store(files, keys=keys, due_at=due_at)
         options = json.dumps({**self._options, "attachments": names})
         place = NOTIFICATION_COLUMNS.index("options")
         self.notifications = [

@@ -1,4 +1,4 @@
-"""The rows, one file a concept, in groups. Import them from here."""
+"""The models, one file for each concept, in groups. Import them from here."""
 
 from notifications.models.access.api_keys import SCOPES, ApiKey, IdempotencyKey
 from notifications.models.access.throttle import ThrottleCount

@@ -1,4 +1,4 @@
-"""Column types of our own: sealed content, and public ids that are found by the integer key."""
+"""Column types: sealed content, and public ids that are looked up by the integer key."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ else:
 
 
 def one_more(column: str) -> Combinable:
-    """The next value of a smallint counter, for an update; it stays at the greatest one."""
+    """Returns the next value of a smallint counter, for an update. It stays at the maximum."""
     return Least(models.F(column), models.Value(MOST - 1)) + 1
 
 
-NOBODY = models.Value([], output_field=models.JSONField())
-"""An empty list, for the database to fill in where an older process writes a row."""
+EMPTY_LIST = models.Value([], output_field=models.JSONField())
+"""An empty list: the database's default when an older release writes a row."""
 
 
 class PublicIdField(UUIDBase):
-    """A UUID made by `domain.identifiers.public_id`: `filter(uuid=...)` goes by the primary key."""
+    """A UUID made by `domain.identifiers.public_id`: `filter(uuid=...)` uses the primary key."""
 
 
 @PublicIdField.register_lookup
 class PublicIdExact(Exact):
-    """`uuid = %s` as `id = key AND uuid = %s`: indexed without an index of its own."""
+    """Writes `uuid = %s` as `id = key AND uuid = %s`: it needs no index of its own."""
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         sql, params = super().as_sql(compiler, connection)
@@ -55,8 +55,11 @@ class PublicIdExact(Exact):
 
 
 class MessageKeyField(BigIntegerBase):
-    """The integer key of a message. A notification's first message shares its key, so that the
-    uuid that the send API answered also finds the message."""
+    """The integer key of a message.
+
+    The first message of a notification has the same key, so the uuid that the send API returned
+    also finds the message.
+    """
 
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, str) and len(value) >= 32:
@@ -70,7 +73,7 @@ class MessageKeyField(BigIntegerBase):
 
 
 class SealedJSONField(BinaryBase):
-    """Any JSON value, encrypted at rest. Not searchable, by design."""
+    """Any JSON value, encrypted at rest. It cannot be searched."""
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
         return None if value is None else json.loads(unseal(value))
@@ -88,8 +91,7 @@ class SealedJSONField(BinaryBase):
 
 
 class ListsText(models.Func):
-    """Whether a JSON list holds a text, as a condition. PostgreSQL asks a GIN index, where there is
-    one."""
+    """A condition: a JSON list holds a text. PostgreSQL uses a GIN index if there is one."""
 
     arg_joiner = " @> "
     template = "%(expressions)s"
@@ -106,12 +108,12 @@ class ListsText(models.Func):
 
 
 class AliasOfForeignKey(AliasBase):
-    """A second name of a foreign key, for values and queries alike. It has no column."""
+    """A second name of a foreign key, for values and queries. It has no column."""
 
     def __init__(self, original: str, to: str) -> None:
         super().__init__(
             to,
-            on_delete=models.DO_NOTHING,  # the foreign key itself says what happens
+            on_delete=models.DO_NOTHING,  # the foreign key itself defines on_delete
             from_fields=[original],
             to_fields=["id"],
             related_name="+",
@@ -120,7 +122,7 @@ class AliasOfForeignKey(AliasBase):
         self._original = original
 
     def get_attname(self) -> str:
-        """The name under which queries may give the key alone."""
+        """Returns the name by which queries may pass the key alone."""
         return f"{self.name}_id"
 
     def contribute_to_class(
@@ -131,7 +133,7 @@ class AliasOfForeignKey(AliasBase):
 
 
 class _KeyAlias:
-    """The key of a row, by a second name."""
+    """Reads and writes the key of a row by a second name."""
 
     def __init__(self, original: str) -> None:
         self._original = original

@@ -1,8 +1,8 @@
 """Integer keys for notifications and messages, reserved before the rows are written.
 
-Rows that name each other can then go in with one statement a table. PostgreSQL hands them out in
-blocks from a sequence, so that a single send asks the database only once in a block; SQLite moves a
-counter row inside the writer's own transaction.
+Rows that refer to each other can then be inserted with one statement for each table. PostgreSQL
+hands keys out in blocks from a sequence, so that single sends query the database once a block.
+SQLite increments a counter row inside the writer's transaction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _block = _Block()
 
 
 def reserve_keys(count: int) -> list[int]:
-    """`count` keys that nobody else will get, in rising order, often but not always in one run."""
+    """Returns `count` unique keys in ascending order, often but not always consecutive."""
     if connection.vendor == "sqlite":
         return _reserve_sqlite(count)
     if count < BLOCK:
@@ -60,7 +60,7 @@ def _reserve_sqlite(count: int) -> list[int]:
 
 def _reserve_from_block(count: int) -> list[int]:
     keys: list[int] = []
-    if _block.pid != os.getpid():  # a forked child must not use up its parent's block
+    if _block.pid != os.getpid():  # a forked child must not use its parent's block
         _block.pid, _block.start, _block.stop = os.getpid(), 0, 0
     while len(keys) < count:
         if _block.start == _block.stop:
@@ -68,7 +68,7 @@ def _reserve_from_block(count: int) -> list[int]:
                 cursor.execute("SELECT nextval(%s)", [_SEQUENCE])
                 _block.start = cursor.fetchone()[0]
             _block.stop = _block.start + BLOCK
-        take = min(count - len(keys), _block.stop - _block.start)
-        keys.extend(range(_block.start, _block.start + take))
-        _block.start += take
+        count_here = min(count - len(keys), _block.stop - _block.start)
+        keys.extend(range(_block.start, _block.start + count_here))
+        _block.start += count_here
     return keys

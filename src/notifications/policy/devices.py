@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from notifications.domain.messages import Target, Verdict
 from notifications.infra.conf import push_carriers
-from notifications.models.delivery.hot_facts import DeviceRow, load_devices, load_tried, unique
+from notifications.models.delivery.hot_facts import DeviceRow, load_attempted, load_devices, unique
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact
 
@@ -28,7 +28,7 @@ def load_push_contacts(
         if row.kind in carriers:
             devices[row.user_id].append(row)
     tried: dict[int, dict[int, str]] = defaultdict(dict)
-    for message_id, device_id, verdict in load_tried([m.id for m in messages if m.attempts]):
+    for message_id, device_id, verdict in load_attempted([m.id for m in messages if m.attempts]):
         tried[message_id][device_id] = _better(tried[message_id].get(device_id), verdict)
     stopped = frozenset(stopped_providers)
     found = {}

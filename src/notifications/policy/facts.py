@@ -114,8 +114,12 @@ class SliceFacts:
 
     def stance(self, user_id: int, channel: str, terms: CategoryTerms) -> Stance:
         """A person's stance; that of the defaults for whoever has said nothing."""
-        wishes = self.here.wishes.get(user_id, "")
-        own = self.here.own.get((user_id, terms.key), "") if self.here.own else ""
+        wishes = self.here.preferences.get(user_id, "")
+        own = (
+            self.here.category_preferences.get((user_id, terms.key), "")
+            if self.here.category_preferences
+            else ""
+        )
         key = (wishes, own, channel, terms.key)
         found = self._stances.get(key)
         if found is None:

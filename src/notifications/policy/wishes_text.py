@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from directory.moments import read_stored
 from notifications.domain.channels import PERSON_CHANNELS
+from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS, read_bits
 from notifications.domain.preferences import (
     QUIET_END,
     QUIET_START,
@@ -27,8 +28,6 @@ from notifications.domain.preferences import (
 from notifications.policy.stance import Stance, stance_on
 
 _KEPT = 16_384
-_FLAGS = 3  # consent, notifications, marketing
-_QUIET = _FLAGS + len(PERSON_CHANNELS)
 
 
 class CategoryTerms(NamedTuple):
@@ -52,12 +51,13 @@ def wishes_of(text: str) -> Wishes:
     bits, chosen, start, end, digest, rest = (*parts, *[""] * (6 - len(parts)))
     zone, _, dnd = rest.rpartition("|")
     told = chosen.split()
+    flags = read_bits(bits, GENERAL_BITS)
     return Wishes(
-        consent=bits[:1] == "1",
-        notifications_enabled=bits[1:2] == "1",
-        marketing_enabled=bits[2:3] == "1",
-        switches=_switches(bits[_FLAGS:_QUIET], told),
-        quiet=_quiet(start, end) if bits[_QUIET : _QUIET + 1] == "1" else None,
+        consent=flags.get("data_processing_consent", False),
+        notifications_enabled=flags.get("notifications_enabled", False),
+        marketing_enabled=flags.get("marketing_enabled", False),
+        switches=_switches(flags, told),
+        quiet=_quiet(start, end) if flags.get("quiet_hours_enabled", False) else None,
         dnd_until=read_stored(dnd) if dnd else None,
         digest=_digest(digest, told),
         zone=zone,
@@ -86,14 +86,15 @@ def _wall_time(text: str) -> time:
 def own_of(text: str) -> Mapping[str, bool]:
     """The channels that a person chose for a category: `bits|chosen`, e.g. `110111|sms_enabled`."""
     bits, _, chosen = text.partition("|")
-    return _switches(bits, chosen.split())
+    return _switches(read_bits(bits, CATEGORY_BITS), chosen.split())
 
 
-def _switches(bits: str, told: list[str]) -> Mapping[str, bool]:
+def _switches(flags: Mapping[str, bool], told: list[str]) -> Mapping[str, bool]:
+    named = {channel: switch_name(channel) for channel in PERSON_CHANNELS}
     found = {
-        str(channel): bit == "1"
-        for channel, bit in zip(PERSON_CHANNELS, bits, strict=False)
-        if switch_name(channel) in told or (bit == "1") != SWITCH_DEFAULTS[channel]
+        str(channel): flags[name]
+        for channel, name in named.items()
+        if name in flags and (name in told or flags[name] != SWITCH_DEFAULTS[channel])
     }
     return MappingProxyType(found)
 

@@ -35,7 +35,7 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
-from notifications.models.delivery.origin import Origin, earliest_expiry, origins_of
+from notifications.models.delivery.origin import MessageOrigin, earliest_expiry, origins_of
 from notifications.models.fields import one_more
 from notifications.queue import batches
 from notifications.queue.leases import Abandoned, NewBatch
@@ -262,7 +262,7 @@ def _crashes(keys: Sequence[int]) -> dict[int, int]:
     return dict(counted)
 
 
-def _bury(origin: Origin, code: str, now: datetime) -> None:
+def _bury(origin: MessageOrigin, code: str, now: datetime) -> None:
     if code == "poison":
         change_status([origin.message_id], MessageStatus.FAILED, reason="poison", at=now)
     attempts = counts.one_more(origin.attempts)

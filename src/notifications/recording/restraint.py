@@ -12,7 +12,7 @@ from dataclasses import replace
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.models import DigestBucket, DigestItem, FrequencyCount
 from notifications.models.delivery.digest import BucketKey, BucketTerms
-from notifications.models.delivery.frequency import Claim
+from notifications.models.delivery.frequency import FrequencyClaim
 from notifications.models.delivery.hot import hot
 from notifications.recording.outcomes import Outcome, trails
 
@@ -70,18 +70,18 @@ def write_items(outcomes: Sequence[Outcome], took: Collection[int], held: Bucket
 
 def _count(limited: Sequence[Outcome]) -> dict[int, str]:
     claims = [
-        Claim(o.message.id, o.message.user_id, o.limits)
+        FrequencyClaim(o.message.id, o.message.user_id, o.limits)
         for o in limited
         if o.message.user_id is not None
     ]
-    return FrequencyCount.objects.take(claims, at=limited[0].at) if claims else {}
+    return FrequencyCount.objects.claim(claims, at=limited[0].at) if claims else {}
 
 
 def _hold(folded: Sequence[Outcome]) -> Buckets:
     wanted = {
         _key(o): BucketTerms(o.folding.frequency, o.folding.closes_at) for o in folded if o.folding
     }
-    return DigestBucket.objects.hold(wanted, at=folded[0].at) if wanted else {}
+    return DigestBucket.objects.lock(wanted, at=folded[0].at) if wanted else {}
 
 
 def _key(outcome: Outcome) -> BucketKey:

@@ -14,7 +14,7 @@ from notifications.features.receipts.poll import poll_due
 from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.maintenance import maintain as maintain_now
-from notifications.features.webhooks.deliver import tell_due
+from notifications.features.webhooks.deliver import post_due
 from notifications.infra import clock
 from notifications.infra.process import wakeups
 from notifications.tasks.scheduling import (
@@ -120,4 +120,4 @@ def ask_providers(**_future: Any) -> int:
 )
 def tell_webhooks(**_future: Any) -> int:
     """Tells the platform's endpoints what became of messages."""
-    return tell_due(now=clock.now())
+    return post_due(now=clock.now())

@@ -7,8 +7,8 @@ from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from notifications.features.preferences.double_opt_in import DoubleOptIn, Question
-from notifications.features.preferences.link_holders import Holder
+from notifications.features.preferences.double_opt_in import ConsentRequest, DoubleOptIn
+from notifications.features.preferences.link_holders import LinkHolder
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 
@@ -17,11 +17,11 @@ from notifications.web.public_page import address_of_client, language_of, page
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     """The page and its button; the token is the credential. Scanners that GET agree to nothing."""
-    question = DoubleOptIn().read(token=token)
-    holder = DoubleOptIn().holder(question=question) if question else Holder()
+    consent = DoubleOptIn().read(token=token)
+    holder = DoubleOptIn().holder(request=consent) if consent else LinkHolder()
     language = language_of(request, holder.locale)
-    wording = _wording(question, language) if question else ""
-    good, done = question is not None, request.method == "POST"
+    wording = _wording(consent, language) if consent else ""
+    good, done = consent is not None, request.method == "POST"
     if done:
         ip = address_of_client(request)
         good = DoubleOptIn().confirm(token=token, wording=wording, ip=ip)
@@ -33,8 +33,8 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     return page(request, "carillon/confirm.html", context, language=language)
 
 
-def _wording(question: Question, language: str) -> str:
+def _wording(consent: ConsentRequest, language: str) -> str:
     with translation.override(language):
-        key = question.purpose.partition(":")[2]
-        topic = words.category(key, question.topic) if question.topic else ""
+        key = consent.purpose.partition(":")[2]
+        topic = words.category(key, consent.topic) if consent.topic else ""
         return words.opt_in(topic)

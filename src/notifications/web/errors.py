@@ -20,7 +20,7 @@ from notifications.domain.errors import CarillonError, FieldError, InvalidReques
 from notifications.infra.conf import environment
 
 
-class Broken(CarillonError):
+class InternalError(CarillonError):
     """Something went wrong inside; it was logged under this answer's X-Request-ID."""
 
     code = "internal_error"
@@ -29,34 +29,34 @@ class Broken(CarillonError):
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django itself could not read, e.g. of an unknown host."""
     if isinstance(exception, RequestDataTooBig):
-        return answer_of(BodyTooLarge(), request.path)
+        return error_response(BodyTooLarge(), request.path)
     error = InvalidRequest([FieldError("", "bad_request", "it cannot be read")])
-    return answer_of(error, request.path)
+    return error_response(error, request.path)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Something that this person may not see."""
-    return answer_of(Refused(), request.path)
+    return error_response(Refused(), request.path)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """An address at which there is nothing."""
     error = NotFound(f"there is nothing at this address; see {_where(request)}")
-    return answer_of(error, request.path)
+    return error_response(error, request.path)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """A database that is away, which is no fault of ours; else a fault. Django has logged it."""
     raised = sys.exc_info()[1]
     outage = outage_of(raised) if isinstance(raised, Exception) else None
-    return answer_of(outage or Broken(), request.path)
+    return error_response(outage or InternalError(), request.path)
 
 
 def _where(request: HttpRequest) -> str:
     return "/api/docs/ for every call" if request.path.startswith("/api/") else "/ for what is here"
 
 
-def answer_of(error: CarillonError, path: str) -> HttpResponse:
+def error_response(error: CarillonError, path: str) -> HttpResponse:
     """The answer that tells of `error`: a problem for programs, a page for people."""
     if path.startswith("/api/"):
         return problem_response(error, path=path)

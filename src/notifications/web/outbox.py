@@ -51,7 +51,7 @@ View = Callable[..., HttpResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class OutboxMessage:
     """One message as the page shows it. data is JSON text; headers are without From, To, Subject.
 
     Everything is here, so that the page never looks up what a message lacks: the error would name
@@ -132,7 +132,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
     if before:
         rows = rows.filter(pk__lt=before)
     page = list(rows[: PAGE_SIZE + 1])
-    shown = [_shown(row) for row in page[:PAGE_SIZE]]
+    shown = [_outbox_message(row) for row in page[:PAGE_SIZE]]
     older = {"channel": channel, "before": shown[-1].number} if len(page) > PAGE_SIZE else None
     context = {
         "messages_shown": shown,
@@ -160,13 +160,13 @@ def mail_html(request: HttpRequest, number: int) -> HttpResponse:
     return response
 
 
-def _shown(row: SandboxMessage) -> Shown:
+def _outbox_message(row: SandboxMessage) -> OutboxMessage:
     content: dict[str, Any] = row.content
     headers: dict[str, Any] = content.get("headers") or {}
     data = content.get("data")
     priority = f"priority {content['priority']}" if content.get("priority") else ""
     about = (content.get("category"), priority, content.get("provider"))
-    return Shown(
+    return OutboxMessage(
         number=row.pk,
         channel=row.channel,
         shape=_SHAPES.get(Channel(row.channel), "plain"),

@@ -44,7 +44,7 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
     if user is None:
         language = language_of(request)
         return page(request, "carillon/link_broken.html", {}, language=language, status=404)
-    address = PreferenceCentre().address_shown(user=user, token=token)
+    address = PreferenceCentre().masked_address_of(user=user, token=token)
     return _centre(request, user, link_caller(user.pk), address)
 
 
@@ -54,7 +54,7 @@ def by_session(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         language = language_of(request)
-        return page(request, "carillon/preferences_door.html", {}, language=language)
+        return page(request, "carillon/preferences_sign_in.html", {}, language=language)
     return _centre(request, user, Caller(name=f"user:{user.pk}", user_id=user.pk), user.email)
 
 
@@ -127,14 +127,16 @@ def _context(request: HttpRequest, state: CentreState, errors: dict[str, str]) -
             timezone=given["timezone"],
             digest_frequency=given["digest_frequency"],
         )
-    ticked = set(form) if form is not None else _ticked(state)
+    ticked = set(form) if form is not None else _checked_boxes(state)
     return {
         "state": state,
         "errors": [(name, words.FIELDS.get(name, name)) for name in errors],
         "wrong": set(errors),
         "saved": "saved" in request.GET and form is None,
-        "shown": form["shown"] if form and "shown" in form else " ".join(sorted(_ticked(state))),
-        "shown_values": [(f"shown_{name}", _shown(form, state, name)) for name in _VALUES],
+        "shown": form["shown"]
+        if form and "shown" in form
+        else " ".join(sorted(_checked_boxes(state))),
+        "shown_values": [(f"shown_{name}", _shown_value(form, state, name)) for name in _VALUES],
         "general": [(name, words.wording(name), name in ticked) for name in (*_GENERAL, CONSENT)],
         "channels": [
             (switch_name(each), words.CHANNELS[each], switch_name(each) in ticked)
@@ -149,12 +151,12 @@ def _context(request: HttpRequest, state: CentreState, errors: dict[str, str]) -
     }
 
 
-def _shown(form: QueryDict | None, state: CentreState, name: str) -> str:
+def _shown_value(form: QueryDict | None, state: CentreState, name: str) -> str:
     before = form.get(f"shown_{name}") if form is not None else None
     return str(getattr(state, name)) if before is None else str(before)
 
 
-def _ticked(state: CentreState) -> set[str]:
+def _checked_boxes(state: CentreState) -> set[str]:
     """The names of the boxes that are ticked."""
     general = {name for name, on in state.flags.items() if on}
     return general | {

@@ -63,12 +63,12 @@ def topic(key: str, name: str) -> str:
     return pgettext("topic", "messages of “%(name)s”") % {"name": name}
 
 
-def stop(key: str, name: str) -> str:
+def stop_question(key: str, name: str) -> str:
     """What a person is asked, and says yes to, by ending a category, or everything."""
     return gettext("Stop receiving %(topic)s?") % {"topic": topic(key, name)}
 
 
-def stopped(key: str, name: str, flags: Collection[str]) -> list[str]:
+def list_changes(key: str, name: str, flags: Collection[str]) -> list[str]:
     """What an unsubscribe has changed. flags: what it turned off in general."""
     found = []
     if key:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from notifications.features.access.throttles import Throttled, guard_sign_in
 from notifications.infra import clock
 from notifications.infra.http.client_address import address_of
-from notifications.web.errors import answer_of
+from notifications.web.errors import error_response
 
 
 def login(request: HttpRequest) -> HttpResponse:
@@ -29,5 +29,5 @@ def login(request: HttpRequest) -> HttpResponse:
             now=clock.now(),
         )
     except Throttled as error:
-        return answer_of(error, request.path)
+        return error_response(error, request.path)
     return answers[0]

@@ -16,9 +16,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from notifications.domain.errors import InvalidRequest
-from notifications.features.preferences.link_holders import Holder
-from notifications.features.preferences.undo import PAGE, Undone
-from notifications.features.preferences.unsubscribe import ONE_CLICK, Ending, UnsubscribeService
+from notifications.features.preferences.link_holders import LinkHolder
+from notifications.features.preferences.undo import PAGE, UndoResult
+from notifications.features.preferences.unsubscribe import (
+    ONE_CLICK,
+    UnsubscribeService,
+    UnsubscribeTarget,
+)
 from notifications.web import preference_words as words
 from notifications.web.public_page import address_of_client, language_of, page
 
@@ -29,21 +33,21 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """The page, its buttons, and the mail program's one click."""
     if request.method == "POST" and "page" not in request.POST:
         return _one_click(request, token)
-    ending = UnsubscribeService().read(token=token)
-    if ending is None:
-        return _broken(request)
-    holder = UnsubscribeService().holder(ending=ending)
+    target = UnsubscribeService().read(token=token)
+    if target is None:
+        return _broken_link(request)
+    holder = UnsubscribeService().holder(target=target)
     language = language_of(request, holder.locale)
     try:
         with translation.override(language):
             if request.method != "POST":
-                context = _question(ending)
+                context = _question_context(target)
             elif "undo" in request.POST:
-                context = _undone(request, token, ending)
+                context = _undo_context(request, token, target)
             else:
-                context = _ended(request, token, ending)
+                context = _unsubscribe_context(request, token, target)
     except InvalidRequest:
-        return _broken(request)
+        return _broken_link(request)
     if request.method == "POST":
         context["languages"] = []  # another language would ask again
     context |= {"holder": holder, "preferences": _preferences(holder, language)}
@@ -53,47 +57,49 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _one_click(request: HttpRequest, token: str) -> HttpResponse:
     said, status = "unsubscribed", 200
     try:
-        UnsubscribeService().follow(token=token, source=ONE_CLICK, ip=address_of_client(request))
+        UnsubscribeService().apply(token=token, source=ONE_CLICK, ip=address_of_client(request))
     except InvalidRequest as error:
         said, status = error.detail, 400
     return HttpResponse(f"{said}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
-def _broken(request: HttpRequest) -> HttpResponse:
+def _broken_link(request: HttpRequest) -> HttpResponse:
     language = language_of(request)
     return page(request, "carillon/unsubscribe.html", {}, language=language, status=400)
 
 
-def _question(ending: Ending) -> dict[str, Any]:
-    question = words.stop(ending.category, ending.name)
-    return {"question": question, "one_category": bool(ending.category)}
+def _question_context(target: UnsubscribeTarget) -> dict[str, Any]:
+    question = words.stop_question(target.category, target.name)
+    return {"question": question, "one_category": bool(target.category)}
 
 
-def _ended(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
+def _unsubscribe_context(
+    request: HttpRequest, token: str, target: UnsubscribeTarget
+) -> dict[str, Any]:
     everything = "everything" in request.POST
-    category = "" if everything else ending.category
-    ended = UnsubscribeService().follow(
+    category = "" if everything else target.category
+    ended = UnsubscribeService().apply(
         token=token,
         source=PAGE,
         everything=everything,
-        wording=words.stop(category, ending.name),
+        wording=words.stop_question(category, target.name),
         ip=address_of_client(request),
     )
-    changes = words.stopped(category, ending.name, ended.flags) if ended.changed else []
-    topic = words.topic(category, ending.name)
+    changes = words.list_changes(category, target.name, ended.flags) if ended.changed else []
+    topic = words.topic(category, target.name)
     return {"done": True, "category": category, "topic": topic, "changes": changes, "ended": ended}
 
 
-def _undone(request: HttpRequest, token: str, ending: Ending) -> dict[str, Any]:
+def _undo_context(request: HttpRequest, token: str, target: UnsubscribeTarget) -> dict[str, Any]:
     undone = UnsubscribeService().undo(
         token=token,
         undo=request.POST["undo"],
         wording=gettext("Undo"),
         ip=address_of_client(request),
     )
-    return {"undone": str(undone), "is_back": undone is Undone.DONE}
+    return {"undone": str(undone), "is_back": undone is UndoResult.DONE}
 
 
-def _preferences(holder: Holder, language: str) -> str:
+def _preferences(holder: LinkHolder, language: str) -> str:
     """Where the person sees all of their preferences; without an address, by logging in."""
     return f"{holder.preferences or '/preferences'}?lang={language}"

@@ -15,7 +15,7 @@ URL = "/api/v1/breakers"
 def broken(frozen, override_environment):
     override_environment(email_provider="smtp")
     for service in ("smtp", "webhook|dead.example"):
-        ProviderFlow.objects.tell(
+        ProviderFlow.objects.report(
             service,
             Tally(faults=5),
             owner="w",

@@ -152,7 +152,7 @@ def test_ten_thousand_overdue_messages_are_an_alert(api: APIClient) -> None:
     assert response.status_code == 503
     assert response.data["status"] == "degraded"
     assert response.data["reasons"] == [
-        "queues: 10,000 messages are overdue: do enough workers serve these lanes?"
+        "queues: 10,000 messages are overdue: check that enough workers serve these lanes"
     ]
 
 
@@ -164,7 +164,7 @@ def test_no_living_worker_is_a_reason(api: APIClient, worker: WorkerProcess) -> 
 
     assert response.status_code == 503
     assert response.data["reasons"] == [
-        "workers: no worker is alive, so nothing leaves: start one with `carillon worker`"
+        "workers: no worker is alive, so nothing is sent: start one with `carillon worker`"
     ]
     assert api.get("/health/ready").status_code == 200
 
@@ -292,12 +292,12 @@ def test_a_database_that_takes_no_writes_is_a_reason(
 def test_a_check_that_takes_all_the_time_leaves_the_others_unasked(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "ALL_S", -1.0)
+    monkeypatch.setattr(health, "ALL_CHECKS_S", -1.0)
 
     response = api.get("/health")
 
     assert response.status_code == 503
-    assert "database: the checks before it took all the time" in response.data["reasons"]
+    assert "database: the earlier checks used all the time" in response.data["reasons"]
 
 
 @pytest.mark.usefixtures("worker")
@@ -320,7 +320,7 @@ def test_a_redis_that_does_not_answer_is_named_and_takes_nobody_out_of_rotation(
     override_environment(redis_url=f"redis://127.0.0.1:{port}/0")
 
     assert api.get("/health").data["reasons"] == [
-        "redis: Redis does not answer: delivery goes on by polling"
+        "redis: Redis does not answer: delivery continues by polling"
     ]
     assert api.get("/health/ready").status_code == 200
 

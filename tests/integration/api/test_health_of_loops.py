@@ -181,8 +181,8 @@ class TestStops:
 
     def test_strangers_are_told_what_is_stopped_and_not_why(self, client: Client) -> None:
         told = self.reasons(client)
-        assert "stops: stopped until somebody lifts it: channel sms" in told
-        assert "templates: stopped until somebody lifts it: version 7" in told
+        assert "stops: stopped until an operator lifts it: channel sms" in told
+        assert "templates: stopped until an operator lifts it: version 7" in told
         assert "Bob" not in told
 
     @pytest.mark.parametrize("header", ["Bearer a.b.c", "Token x", "Bearer ck_live_x", "é"])

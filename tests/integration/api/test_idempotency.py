@@ -16,7 +16,11 @@ from directory.models import ContactPoint, User
 from notifications.api.routes import ROUTES
 from notifications.domain.errors import Conflict
 from notifications.features.access import idempotency
-from notifications.features.access.idempotency import Claim, StoredResponse, answer_once
+from notifications.features.access.idempotency import (
+    IdempotentRequest,
+    StoredResponse,
+    respond_once,
+)
 from notifications.features.access.service import IssuedKeyResponse
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
@@ -167,7 +171,7 @@ class TestRepeating:
         self, as_user: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         as_user.raise_request_exception = False
-        monkeypatch.setattr(type(IdempotencyKey.objects), "keep", _fail)
+        monkeypatch.setattr(type(IdempotencyKey.objects), "store_response", _fail)
 
         response = post(as_user, send_body(user))
 
@@ -269,7 +273,7 @@ class TestTwins:
             raise OperationalError("database is locked")
 
         with pytest.raises(OperationalError):
-            answer_once(_claim(), now=clock.now(), work=fail)
+            respond_once(_claim(), now=clock.now(), work=fail)
 
     def test_the_twin_of_a_failed_request_does_the_work(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
@@ -281,26 +285,26 @@ class TestTwins:
 
         def first() -> str:
             with pytest.raises(Conflict):
-                answer_once(_claim(), now=clock.now(), work=fail)
+                respond_once(_claim(), now=clock.now(), work=fail)
             return "failed"
 
         def second() -> bytes:
             begun.wait(5)
             threading.Timer(0.2, go_on.set).start()
-            return answer_once(_claim(), now=clock.now(), work=lambda: _answer(b"done"))[0].body
+            return respond_once(_claim(), now=clock.now(), work=lambda: _answer(b"done"))[0].body
 
         assert in_threads(first, second) == ["failed", b"done"]
 
     def test_twins_that_find_an_outlived_answer_do_the_work_once(self) -> None:
         long_ago = clock.now() - timedelta(days=3)
-        answer_once(_claim(), now=long_ago, work=lambda: _answer(b"old"))
+        respond_once(_claim(), now=long_ago, work=lambda: _answer(b"old"))
         done: list[int] = []
 
         def work() -> StoredResponse:
             done.append(1)
             return _answer(b"new")
 
-        answers = in_threads(*[lambda: answer_once(_claim(), now=clock.now(), work=work)] * 3)
+        answers = in_threads(*[lambda: respond_once(_claim(), now=clock.now(), work=work)] * 3)
 
         assert len(done) == 1
         assert [answer.body for answer, _ in answers] == [b"new"] * 3
@@ -310,7 +314,7 @@ class TestTwins:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twins wait a fifth of a second instead of five."""
-    monkeypatch.setattr(idempotency, "TWIN_WAIT_MS", 200)
+    monkeypatch.setattr(idempotency, "DUPLICATE_WAIT_MS", 200)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -319,7 +323,7 @@ def test_a_twin_that_waits_too_long_is_told_to_come_again() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one writer at a time: a twin queues before it begins")
     with transaction.atomic():
-        answer_once(_claim(), now=clock.now(), work=lambda: _answer(b"first"))
+        respond_once(_claim(), now=clock.now(), work=lambda: _answer(b"first"))
         (refused,) = in_threads(_refusal)
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
@@ -331,12 +335,12 @@ def test_a_twin_that_waits_too_long_is_told_to_come_again() -> None:
 
 def _refusal() -> Conflict:
     with pytest.raises(Conflict) as caught:
-        answer_once(_claim(), now=clock.now(), work=lambda: _answer(b"second"))
+        respond_once(_claim(), now=clock.now(), work=lambda: _answer(b"second"))
     return caught.value
 
 
-def _claim() -> Claim:
-    return Claim(principal="key:1", method="POST", route="/x", key="k", body_hash="h")
+def _claim() -> IdempotentRequest:
+    return IdempotentRequest(principal="key:1", method="POST", route="/x", key="k", body_hash="h")
 
 
 def _answer(body: bytes) -> StoredResponse:

@@ -97,7 +97,9 @@ def test_a_country_without_a_price_is_refused_under_a_limit():
 def test_a_try_that_was_surely_not_taken_costs_nothing_and_a_doubtful_one_costs_again(frozen):
     def take(attempt, again=False):
         charge = Charge(7, attempt, CENT, again)
-        return SmsSpend.objects.take([charge], day=date(2030, 1, 1), limit=3 * CENT, at=frozen.now)
+        return SmsSpend.objects.charge(
+            [charge], day=date(2030, 1, 1), limit=3 * CENT, at=frozen.now
+        )
 
     assert take(1) == (set(), False)
     assert take(1) == (set(), False)  # not started
@@ -141,7 +143,7 @@ def test_workers_together_never_book_more_than_the_limit(frozen):
 
     def book(start):
         for number in range(start, start + 40):
-            over, _ = SmsSpend.objects.take(
+            over, _ = SmsSpend.objects.charge(
                 [Charge(number, 1, CENT)], day=day, limit=limit, at=frozen.now
             )
             refused.extend(over)

@@ -19,7 +19,7 @@ from notifications.engine.runs import deliver_rows, keys_of
 from notifications.features.people.imports import import_file
 from notifications.features.people.relations import SuppressionService
 from notifications.features.people.service import UserService
-from notifications.features.preferences.link_holders import point_of
+from notifications.features.preferences.link_holders import find_point
 from notifications.features.preferences.service import PreferenceService
 from notifications.infra.links import address_mark
 from notifications.models import NotificationMessage, SandboxMessage, UserNotificationPreference
@@ -205,7 +205,7 @@ def test_another_spelling_is_no_new_address(enter: Callable[[str, str], User]) -
     assert (point.state, point.state_reason) == ("bounced", "550")
     assert (point.address, point.written_to.lower()) == ("ada@example.org", "ada@example.org")
     assert point.written_to.startswith("Ada@")
-    assert all(point_of(user.pk, address_mark(a)) for a in (point.address, point.spelling))
+    assert all(find_point(user.pk, address_mark(a)) for a in (point.address, point.spelling))
 
 
 def test_a_changed_address_forgets_the_spelling_of_the_old_one() -> None:

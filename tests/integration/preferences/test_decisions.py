@@ -439,7 +439,7 @@ def test_all_facts_of_a_slice_come_in_four_queries(django_assert_max_num_queries
     with django_assert_max_num_queries(4):
         facts = load_facts(loaded, "email", terms_of)
 
-    assert len(facts.users) == len(facts.here.wishes) == 20
+    assert len(facts.users) == len(facts.here.preferences) == 20
     assert len(facts.superseded) == 20
 
 

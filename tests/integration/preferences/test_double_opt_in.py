@@ -24,7 +24,7 @@ HOME = "http://127.0.0.1:8000"
 
 def ask(user: User, purpose: str = "marketing") -> str:
     """Asks, and answers the path of the link in the mail."""
-    DoubleOptIn().ask(purpose=purpose, caller=link_caller(user.pk))
+    DoubleOptIn().request(purpose=purpose, caller=link_caller(user.pk))
     work()
     mail = SandboxMessage.objects.order_by("-pk").first()
     assert mail is not None
@@ -156,7 +156,7 @@ def test_the_mail_and_the_page_speak_russian():
 )
 def test_a_purpose_that_cannot_be_is_refused(user, purpose):
     with pytest.raises(InvalidRequest) as caught:
-        DoubleOptIn().ask(purpose=purpose, caller=link_caller(user.pk))
+        DoubleOptIn().request(purpose=purpose, caller=link_caller(user.pk))
 
     assert [e.path for e in caught.value.errors] == ["purpose"]
 
@@ -165,14 +165,14 @@ def test_who_has_no_address_cannot_be_asked():
     user = make_user(email="")
 
     with pytest.raises(Conflict) as caught:
-        DoubleOptIn().ask(purpose="marketing", caller=link_caller(user.pk))
+        DoubleOptIn().request(purpose="marketing", caller=link_caller(user.pk))
 
     assert caught.value.code == "no_address"
 
 
 def test_nobody_is_flooded_with_questions(user, frozen):
     for _ in range(5):
-        DoubleOptIn().ask(purpose="marketing", caller=link_caller(user.pk))
+        DoubleOptIn().request(purpose="marketing", caller=link_caller(user.pk))
     work()
 
     statuses = sorted(NotificationMessage.objects.values_list("status", flat=True))

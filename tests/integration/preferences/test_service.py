@@ -403,7 +403,7 @@ def test_wishes_say_what_was_chosen():
         timezone="Asia/Tokyo",
     )
 
-    wishes = row.wishes()
+    wishes = row.as_preferences()
     assert wishes.switches == {"push": False}
     assert (wishes.quiet, wishes.dnd_until) == ((time(22), time(8)), until)
     assert (wishes.digest, wishes.zone) == ("daily", "Asia/Tokyo")

@@ -13,7 +13,7 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
 from directory.models import User
-from notifications.features.preferences.documented import _kept
+from notifications.features.preferences.documented import _cache
 from notifications.models import NotificationCategoryPreference, UserNotificationPreference
 from notifications.services import PreferenceService, UserPreferenceService
 from tests.integration.factories import make_user
@@ -104,12 +104,12 @@ class TestMoreOfTheService:
         user = await person()
         shown = await self.service.get_user_preferences(user)
         shown["global"]["email_enabled"] = "mine to change"
-        assert user.pk in _kept
+        assert user.pk in _cache
 
         await self.service.invalidate_user_preferences(user)
         await self.service.invalidate_user_preferences(user)
 
-        assert user.pk not in _kept
+        assert user.pk not in _cache
 
     @pytest.mark.parametrize(
         ("channel", "category", "priority", "expected"),

@@ -231,7 +231,7 @@ def good(frozen):
 
 
 def store(provider, body, frozen, kind):
-    ProviderCallback.objects.take(
+    ProviderCallback.objects.store(
         provider=provider,
         digest=body_hash(kind.encode() + b"|" + body),
         call=call_of(body, kind).as_json(),

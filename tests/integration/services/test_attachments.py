@@ -23,7 +23,7 @@ from notifications.models import (
 )
 from notifications.queue import batches
 from notifications.services import NotificationService
-from notifications.web.outbox import _shown
+from notifications.web.outbox import _outbox_message
 from tests.integration.factories import make_template, make_user
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_a_mail_carries_the_file_and_the_outbox_names_it():
     kept = SandboxMessage.objects.get(channel="email")
     told = {"filename": "Invoice May.pdf", "content_type": "application/pdf", "bytes": len(PDF)}
     assert kept.content["attachments"] == [told]
-    assert _shown(kept).files == ["Invoice May.pdf (application/pdf, 16 bytes)"]
+    assert _outbox_message(kept).files == ["Invoice May.pdf (application/pdf, 16 bytes)"]
 
 
 def test_a_bulk_keeps_its_file_once_and_sealed():

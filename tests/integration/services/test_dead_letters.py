@@ -10,7 +10,11 @@ from click.testing import CliRunner
 from carillon.cli import carillon
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
-from notifications.features.dead_letters.service import DeadLetterService, LetterFilter, watch
+from notifications.features.dead_letters.service import (
+    DeadLetterFilter,
+    DeadLetterService,
+    update_alert,
+)
 from notifications.features.webhooks.deliver import _body
 from notifications.models import (
     DeadLetter,
@@ -55,7 +59,7 @@ def make_letters(
 
 def settle(letters, outcome, reason="the person says so"):
     ids = [letter.pk for letter in letters]
-    answer = DeadLetterService().settle(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
+    answer = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
     return answer.settled
 
 
@@ -64,7 +68,7 @@ def test_what_matches_is_replayed_as_batches_and_the_rest_is_left(frozen):
     make_letters(600, frozen, code="auth", version=template.current_version_id)
     make_letters(3, frozen, code="smtp_550", version=template.current_version_id)
     make_letters(2, frozen, code="auth")
-    wanted = LetterFilter(code="auth", template_path="test.hello")
+    wanted = DeadLetterFilter(code="auth", template_path="test.hello")
 
     answer = DeadLetterService().replay_matching(wanted=wanted, caller=SYSTEM)
 
@@ -78,7 +82,7 @@ def test_a_call_works_through_so_many_and_tells_what_is_left(frozen, monkeypatch
     monkeypatch.setattr("notifications.features.dead_letters.service.MOST", 2)
     make_letters(3, frozen)
     answer = DeadLetterService().discard_matching(
-        wanted=LetterFilter(), reason="tests", caller=SYSTEM
+        wanted=DeadLetterFilter(), reason="tests", caller=SYSTEM
     )
     assert (answer.done, answer.left) == (2, 1)
 
@@ -138,15 +142,15 @@ def test_the_alert_is_raised_once_told_and_ended(frozen, override_environment):
     )
     forget_subscriptions()
     letters = make_letters(2, frozen)
-    assert watch(now=frozen.now) == ""
+    assert update_alert(now=frozen.now) == ""
     letters += make_letters(1, frozen)
-    assert watch(now=frozen.now) == "raised"
-    assert watch(now=frozen.now) == ""
+    assert update_alert(now=frozen.now) == "raised"
+    assert update_alert(now=frozen.now) == ""
     event = StatusEvent.objects.get()
     assert event.kind == "dead_letters.alert"
     assert json.loads(_body(event, {}))["data"] == {"count": 3, "limit": 3}
     settle(letters[:1], "delivered")
-    assert watch(now=frozen.now) == "ended"
+    assert update_alert(now=frozen.now) == "ended"
     assert OperatorAlert.objects.count() == 0
 
 

@@ -97,7 +97,7 @@ def test_stops_in_force_are_told() -> None:
     )
     (found,) = [each for each in doctor._health() if each.name == "stops"]
     assert not found.well
-    assert found.detail == "stopped until somebody lifts it: channel sms (incident)"
+    assert found.detail == "stopped until an operator lifts it: channel sms (incident)"
     assert "carillon kill-switch list" in found.mend
 
 

@@ -118,7 +118,7 @@ def failing(module: Any, name: str, hits: Callable[..., bool]) -> Any:
 def stored_call(frozen, event, name):
     body = base64.b64encode(json.dumps(event).encode()).decode()
     call = {"method": "POST", "url": "", "query": {}, "headers": {}, "body": body}
-    ProviderCallback.objects.take(
+    ProviderCallback.objects.store(
         provider="generic", digest=body_hash(name.encode()), call=call, at=frozen.now
     )
     return ProviderCallback.objects.latest("pk").pk
@@ -230,8 +230,8 @@ def webhook(frozen) -> Case:
 
     return Case(
         *keys,
-        round=lambda: telling.tell_due(now=frozen.now),
-        fail=failing(telling, "_take", lambda endpoint, count: endpoint == keys[0]),
+        round=lambda: telling.post_due(now=frozen.now),
+        fail=failing(telling, "_claim", lambda endpoint, count: endpoint == keys[0]),
         done=tried,
     )
 
@@ -473,7 +473,7 @@ def test_what_none_of_them_can_do_without_is_no_items_fault(frozen, monkeypatch)
 
 def test_a_step_of_the_upkeep_that_fails_holds_up_no_other(frozen, monkeypatch):
     case = digest(frozen)
-    monkeypatch.setattr(maintenance.StoredAttachment.objects, "forget", lambda **_: 1 / 0)
+    monkeypatch.setattr(maintenance.StoredAttachment.objects, "delete_expired", lambda **_: 1 / 0)
     for _ in range(4):
         done = maintenance.maintain()
     assert done["attachments_deleted"] == 0

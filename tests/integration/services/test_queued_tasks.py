@@ -221,7 +221,9 @@ def test_health_names_what_failed_and_what_waits(task: Any, frozen: Any, client:
     task.delay(error="oh")
     assert reasons() == []
     frozen.forward(61)
-    assert reasons() == ["tasks: the oldest queued task has waited for 61 s: does a worker run?"]
+    assert reasons() == [
+        "tasks: the oldest queued task has waited for 61 s: check that a worker runs"
+    ]
     for _ in range(3):
         run(claimed())
         frozen.forward(100)

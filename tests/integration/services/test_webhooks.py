@@ -13,7 +13,7 @@ from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refu
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.status_events import KINDS, RETRIES, hold_after
 from notifications.features.upkeep.maintenance import maintain
-from notifications.features.webhooks.deliver import tell_due
+from notifications.features.webhooks.deliver import post_due
 from notifications.features.webhooks.schemas import WebhookBody, WebhookReplayBody
 from notifications.features.webhooks.service import WebhookService
 from notifications.models import (
@@ -67,7 +67,7 @@ def test_without_endpoints_nothing_is_written_and_nothing_asked(django_assert_nu
     with django_assert_num_queries(0):
         StatusEvent.objects.write(StatusEvent(x) for x in "never made")
     assert not StatusEvent.objects.exists()
-    assert tell_due(now=datetime.now(UTC)) == 0
+    assert post_due(now=datetime.now(UTC)) == 0
 
 
 def test_an_endpoint_is_told_with_a_signature_that_the_vendors_library_accepts(
@@ -75,7 +75,7 @@ def test_an_endpoint_is_told_with_a_signature_that_the_vendors_library_accepts(
 ):
     (message,) = cancelled()
 
-    assert tell_due(now=frozen.now) == 1
+    assert post_due(now=frozen.now) == 1
 
     (request,) = sink.requests
     name = request.headers["webhook-id"]
@@ -101,7 +101,7 @@ def test_an_endpoint_is_told_with_a_signature_that_the_vendors_library_accepts(
     }
     (row,) = rows()
     assert (row.state, row.tries, row.next_at, row.http_status) == ("delivered", 1, None, 200)
-    assert tell_due(now=frozen.now) == 0
+    assert post_due(now=frozen.now) == 0
 
 
 def test_an_endpoint_is_told_only_what_it_subscribed_to(sink, frozen):
@@ -124,7 +124,7 @@ def test_one_that_is_switched_off_is_told_nothing_but_can_be_told_afterwards(sin
     )
 
     assert (answer.replayed, answer.more) == (2, False)
-    assert tell_due(now=frozen.now) == 2
+    assert post_due(now=frozen.now) == 2
 
 
 def test_a_failed_post_is_tried_again_after_the_documented_waits_then_given_up(
@@ -135,7 +135,7 @@ def test_a_failed_post_is_tried_again_after_the_documented_waits_then_given_up(
     names = []
     for tries, wait in enumerate([*RETRIES, None], start=1):
         WebhookEndpoint.objects.update(hold_until=None, failing_since=None)
-        assert tell_due(now=frozen.now) == 1
+        assert post_due(now=frozen.now) == 1
         (row,) = rows()
         assert (row.tries, row.error) == (tries, "http_500")
         assert row.next_at == (frozen.now + wait if wait else None)
@@ -144,25 +144,25 @@ def test_a_failed_post_is_tried_again_after_the_documented_waits_then_given_up(
             frozen.now += wait
     assert row.state == "failed"
     assert len(set(names)) == 1  # by which the receiver knows a repetition
-    assert tell_due(now=frozen.now) == 0
+    assert post_due(now=frozen.now) == 0
 
 
 def test_an_endpoint_that_takes_nothing_is_left_alone_as_a_whole(endpoint, sink, frozen):
     sink.script = lambda _: Act.RESET
     cancelled(30)
 
-    assert tell_due(now=frozen.now) == 20  # one round
+    assert post_due(now=frozen.now) == 20  # one round
     row = WebhookEndpoint.objects.get()
     assert (row.failures, row.hold_until) == (1, frozen.now + hold_after(1))
-    assert tell_due(now=frozen.now) == 0
+    assert post_due(now=frozen.now) == 0
 
     frozen.forward(5)
-    assert tell_due(now=frozen.now) == 1  # asked with one event
+    assert post_due(now=frozen.now) == 1  # asked with one event
     assert WebhookEndpoint.objects.get().hold_until == frozen.now + hold_after(2)
 
     sink.script = None
     frozen.forward(400)
-    assert tell_due(now=frozen.now) == 30
+    assert post_due(now=frozen.now) == 30
     assert WebhookEndpoint.objects.get().failures == 0
     assert {r.state for r in rows()} == {"delivered"}
 
@@ -170,28 +170,28 @@ def test_an_endpoint_that_takes_nothing_is_left_alone_as_a_whole(endpoint, sink,
 def test_after_five_days_it_is_switched_off_and_nothing_is_lost(endpoint, sink, frozen):
     sink.script = lambda _: Reply(503)
     cancelled()
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
     frozen.now += timedelta(days=5)
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
 
     shown = WebhookService().get(identifier=endpoint.id, caller=SYSTEM)
-    assert (shown.active, shown.disabled_reason) == (False, "it has taken nothing for 5 days")
+    assert (shown.active, shown.disabled_reason) == (False, "every post has failed for 5 days")
     assert shown.waiting == 1
 
     sink.script = None
     body = WebhookBody(url=sink.url)
     WebhookService().replace(identifier=endpoint.id, body=body, caller=SYSTEM)
     frozen.now += timedelta(days=1)
-    assert tell_due(now=frozen.now) == 1
+    assert post_due(now=frozen.now) == 1
     assert rows()[0].state == "delivered"
 
 
 def test_410_switches_an_endpoint_off_at_once(endpoint, sink, frozen):
     sink.script = lambda _: Reply(410)
     cancelled()
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
     shown = WebhookService().get(identifier=endpoint.id, caller=SYSTEM)
-    assert (shown.active, shown.disabled_reason) == (False, "it answered 410: gone for good")
+    assert (shown.active, shown.disabled_reason) == (False, "it responded 410 Gone")
 
 
 def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(endpoint, frozen):
@@ -211,10 +211,10 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoint, sink, fro
     rotated = WebhookService().rotate(identifier=endpoint.id, caller=SYSTEM)
     assert rotated.secret != endpoint.secret
     cancelled()
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
     frozen.now += timedelta(days=1)
     cancelled()
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
 
     during, after = (r.headers["webhook-signature"].split() for r in sink.requests)
     assert (len(during), len(after)) == (2, 1)
@@ -227,7 +227,7 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoint, sink, fro
 
 def test_deliveries_are_listed_and_told_again_by_id(endpoint, sink, frozen):
     cancelled(2)
-    tell_due(now=frozen.now)
+    post_due(now=frozen.now)
     listed = WebhookService().deliveries(identifier=endpoint.id, caller=SYSTEM, limit=10)
     assert [(d.event, d.state, d.tries) for d in listed] == [
         ("message.cancelled", "delivered", 1)
@@ -238,7 +238,7 @@ def test_deliveries_are_listed_and_told_again_by_id(endpoint, sink, frozen):
     )
 
     assert answer.replayed == 1
-    assert tell_due(now=frozen.now) == 1
+    assert post_due(now=frozen.now) == 1
     first, again = sink.requests[1], sink.requests[2]
     assert again.headers["webhook-id"] == first.headers["webhook-id"]
 
@@ -292,7 +292,7 @@ def test_a_test_is_posted_at_once_and_leaves_no_rows(endpoint, sink):
 def test_a_deleted_endpoint_is_told_nothing_more(endpoint, sink, frozen):
     cancelled()
     WebhookService().delete(identifier=endpoint.id, caller=SYSTEM)
-    assert tell_due(now=frozen.now) == 0
+    assert post_due(now=frozen.now) == 0
     assert rows()[0].state == "failed"
     with pytest.raises(NotFound, match="no webhook"):
         WebhookService().get(identifier=endpoint.id, caller=SYSTEM)
@@ -324,8 +324,8 @@ def test_old_events_are_forgotten_and_a_replay_of_one_ends(endpoint, sink, froze
     cancelled()
     frozen.now += timedelta(days=31)
     StatusEvent.objects.all().delete()
-    assert tell_due(now=frozen.now) == 0
-    assert rows()[0].error == "the event is forgotten"
+    assert post_due(now=frozen.now) == 0
+    assert rows()[0].error == "the event was deleted"
     assert maintain()["webhook_deliveries_deleted"] == 1
 
 

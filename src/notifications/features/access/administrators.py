@@ -1,4 +1,4 @@
-"""AdministratorService: the people who may do everything, made on the command line."""
+"""AdministratorService: creates the users who may do everything, from the command line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from notifications.models import OperatorAction
 
 
 class AdministratorService:
-    """Makes administrators and changes their passwords. An empty password means a generated one."""
+    """Creates administrators and changes their passwords; generates a password when it is empty."""
 
     def create(self, *, username: str, email: str = "", password: str = "", caller: Caller) -> str:
-        """Makes an administrator; returns the password, which is stored as a hash only.
+        """Creates an administrator. Returns the password; only its hash is stored.
 
         Raises:
             Conflict: username_taken.
@@ -28,7 +28,7 @@ class AdministratorService:
         """
         if User.objects.filter(username=username).exists():
             raise Conflict(
-                f"there is a user {username!r} already: choose another name, or change the"
+                f"the user {username!r} exists already: choose another name, or change the"
                 " password with `carillon admin password`",
                 code="username_taken",
             )
@@ -39,11 +39,11 @@ class AdministratorService:
         admin.set_password(chosen)
         with transaction.atomic():
             admin.save()
-            _note(caller, "admin.created", admin)
+            _log_action(caller, "admin.created", admin)
         return chosen
 
     def change_password(self, *, username: str, password: str = "", caller: Caller) -> str:
-        """Sets the password of a user; returns it. All tokens of before that renew end with it.
+        """Sets the password of a user and returns it. All earlier refresh tokens end.
 
         Raises:
             NotFound: unknown_user.
@@ -57,16 +57,16 @@ class AdministratorService:
         user.set_password(chosen)
         with transaction.atomic():
             user.save(update_fields=["password"])
-            _note(caller, "admin.password", user)
+            _log_action(caller, "admin.password", user)
         return chosen
 
 
 def check_password(password: str, user: User | None = None) -> None:
-    """Raises InvalidRequest (weak_password) for one that is guessed too easily."""
+    """Raises InvalidRequest (weak_password) for a password that is guessed too easily."""
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise InvalidRequest([_weak(error)]) from error
+        raise InvalidRequest([_weak_password(error)]) from error
 
 
 def _check(admin: User, password: str) -> None:
@@ -81,16 +81,16 @@ def _check(admin: User, password: str) -> None:
     try:
         validate_password(password, admin)
     except ValidationError as error:
-        errors.append(_weak(error))
+        errors.append(_weak_password(error))
     if errors:
         raise InvalidRequest(errors)
 
 
-def _weak(error: ValidationError) -> FieldError:
+def _weak_password(error: ValidationError) -> FieldError:
     return FieldError("password", "weak_password", " ".join(error.messages))
 
 
-def _note(caller: Caller, action: str, user: User) -> None:
+def _log_action(caller: Caller, action: str, user: User) -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=f"user:{user.pk}", at=clock.now()
     )

@@ -1,4 +1,4 @@
-"""Who is calling: API keys, JWTs and DRF tokens become one `Caller`. Tokens are issued here."""
+"""Turns API keys, JWTs and DRF tokens into a `Caller`, and issues tokens."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from notifications.infra.crypto import secret_hash
 from notifications.models import SCOPES, ApiKey, PersonToken
 
 ACCESS_AUDIENCE = "carillon"
-REFRESH_AUDIENCE = "carillon:refresh"  # another audience: a refresh token opens no other door
+REFRESH_AUDIENCE = "carillon:refresh"  # a refresh token is valid for no other route
 ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=7)
 CLOCK_SKEW_S = 10
-_FARTHEST_S = 1e15
-USED_EVERY = timedelta(minutes=1)
+_LATEST_S = 1e15
+LAST_USED_STEP = timedelta(minutes=1)
 JWKS_TIMEOUT_S = 3
 JWKS_LIFE_S = 300
 JWKS_PAUSE_S = 5
@@ -42,12 +42,14 @@ ASYMMETRIC = ("RS256", "ES256")
 ALL_SCOPES = "*"
 EXTERNAL = "ext:"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_KINDS = 'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
+_ACCEPTED_IDS = (
+    'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
+)
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Unauthenticated(CarillonError):
-    """Say who you are: send `Authorization: Bearer <JWT or API key>` or `Token <token>`."""
+    """Authenticate: send `Authorization: Bearer <JWT or API key>` or `Token <token>`."""
 
     code = "not_authenticated"
 
@@ -60,20 +62,21 @@ class KeysUnreachable(CarillonError):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login hands out. expires_in: seconds that `access` lives."""
+    """The tokens that a login returns."""
 
     access: str
     refresh: str
+    #: Lifetime of `access`, in seconds.
     expires_in: int
 
 
 def caller_of_user(user: User) -> Caller:
-    """A person: may act for themselves; staff hold every scope."""
+    """Returns the caller for a user: acts for themselves; staff have every scope."""
     return Caller(name=f"user:{user.pk}", user_id=user.pk, owner_id=user.pk, is_staff=user.is_staff)
 
 
 def caller_of_key(key: ApiKey) -> Caller:
-    """A service: may do what its key's scopes say; `*` stands for all of them."""
+    """Returns the caller for a service key: has the key's scopes; `*` means all scopes."""
     scopes = frozenset(key.scopes)
     if ALL_SCOPES in scopes:
         scopes |= frozenset(SCOPES)
@@ -87,8 +90,9 @@ def caller_of_key(key: ApiKey) -> Caller:
 
 
 def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> Caller:
-    """The caller whose API key this is: one query, and one write a minute for `last_used_at`, where
-    its use is noted.
+    """Returns the caller of an API key. Makes one query.
+
+    With `notes_use` it also writes `last_used_at`, at most once a minute.
 
     Raises:
         Unauthenticated: invalid_api_key, revoked_api_key.
@@ -99,57 +103,58 @@ def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> C
     known = key.key_hash if key else secret_hash("")
     if not hmac.compare_digest(known, secret_hash(text)) or key is None:
         raise Unauthenticated(
-            "this API key is not known: check that it was copied whole", code="invalid_api_key"
+            "this API key is unknown: check that you copied the whole key", code="invalid_api_key"
         )
     if key.revoked_at is not None:
         raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
-    if notes_use and (key.last_used_at is None or now - key.last_used_at >= USED_EVERY):
-        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USED_EVERY)
+    if notes_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_STEP)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     return caller_of_key(key)
 
 
 def user_of_drf_token(text: str) -> User:
-    """The person whose DRF token this is.
+    """Returns the user of a DRF token.
 
     Raises:
         Unauthenticated: invalid_token, inactive_user.
     """
     token = PersonToken.objects.select_related("user").filter(key_hash=secret_hash(text)).first()
     if token is None:
-        raise Unauthenticated("this token is not known", code="invalid_token")
-    return _active(token.user)
+        raise Unauthenticated("this token is unknown", code="invalid_token")
+    return _require_active(token.user)
 
 
 def new_drf_token(user: User) -> str:
-    """A token more for a person; those that they have stay good. The text is never seen again."""
+    """Creates another token for a user and returns its text, which is not stored."""
     text = secrets.token_hex(20)
     PersonToken.objects.create(user=user, key_hash=secret_hash(text))
     return text
 
 
 def revoke_drf_tokens(user: User) -> int:
-    """Ends all tokens of a person at once; returns how many there were."""
+    """Revokes all tokens of a user at once; returns how many there were."""
     return PersonToken.objects.filter(user=user).delete()[0]
 
 
 def user_of_jwt(text: str, *, now: datetime) -> User:
-    """The person whom a JWT names by `user_id`: our id as a number, our uuid, or `ext:` and the
-    platform's external_id.
+    """Returns the user that a JWT names by `user_id`.
+
+    `user_id` is our id as a number, our uuid, or `ext:` and the platform's external_id.
 
     Raises:
         Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
         KeysUnreachable: when the platform's key set cannot be fetched.
     """
-    claims = _claims(text, audience=ACCESS_AUDIENCE, now=now)
-    return _active(_people_named(claims.get("user_id")).first())
+    claims = _verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
+    return _require_active(_find_users(claims.get("user_id")).first())
 
 
 def log_in(*, username: str, password: str, address: str = "", now: datetime) -> TokenPair:
-    """Exchanges a name and password for tokens. address: the client's, by which failures count.
+    """Exchanges a name and password for tokens. address: the client's; failures count by it.
 
     Raises:
-        Unauthenticated: invalid_credentials (wrong name, wrong password, or inactive alike).
+        Unauthenticated: invalid_credentials (wrong name, wrong password or inactive user).
         Throttled: too many sign-ins failed.
     """
     user = guard_sign_in(
@@ -166,29 +171,29 @@ def log_in(*, username: str, password: str, address: str = "", now: datetime) ->
 
 
 def refresh_tokens(text: str, *, now: datetime) -> TokenPair:
-    """Exchanges a refresh token for a new pair. A changed password ends all refresh tokens.
+    """Exchanges a refresh token for a new pair. A password change ends all refresh tokens.
 
     Raises:
         Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
     """
-    claims = _claims(text, audience=REFRESH_AUDIENCE, now=now)
-    user = _active(_people_named(claims.get("user_id")).first())
-    if not hmac.compare_digest(str(claims.get("fp", "")), _password_print(user)):
+    claims = _verify_claims(text, audience=REFRESH_AUDIENCE, now=now)
+    user = _require_active(_find_users(claims.get("user_id")).first())
+    if not hmac.compare_digest(str(claims.get("fp", "")), _password_fingerprint(user)):
         raise Unauthenticated("the password has changed since: log in again", code="invalid_token")
     return issue_tokens(user, now=now)
 
 
 def issue_tokens(user: User, *, now: datetime) -> TokenPair:
-    """An access and a refresh token of a person."""
+    """Returns an access token and a refresh token for a user."""
     return TokenPair(
         access=issue_access(user, now=now),
-        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_print(user)),
+        refresh=_sign(user, REFRESH_AUDIENCE, now + REFRESH_LIFE, fp=_password_fingerprint(user)),
         expires_in=int(ACCESS_LIFE.total_seconds()),
     )
 
 
 def issue_access(user: User, *, now: datetime) -> str:
-    """A JWT that opens the API for an hour."""
+    """Returns a JWT that is valid for an hour."""
     return _sign(user, ACCESS_AUDIENCE, now + ACCESS_LIFE)
 
 
@@ -197,37 +202,43 @@ def _sign(user: User, audience: str, expires_at: datetime, **more: str) -> str:
     return jwt.encode({**claims, **more}, settings.JWT_SECRET, algorithm="HS256")
 
 
-def _password_print(user: User) -> str:
-    """Tells whether the password changed, and tells nothing of it."""
+def _password_fingerprint(user: User) -> str:
+    """Returns a text that changes with the password and reveals nothing about it."""
     return salted_hmac("carillon.refresh", user.password, algorithm="sha256").hexdigest()[:16]
 
 
-def _active(user: User | None) -> User:
+def _require_active(user: User | None) -> User:
     if user is None:
-        raise Unauthenticated("the token names nobody whom this service knows", code="unknown_user")
+        raise Unauthenticated("the token names no user of this service", code="unknown_user")
     if not user.is_active:
         raise Unauthenticated("this user is not active", code="inactive_user")
     return user
 
 
-def _people_named(identifier: object) -> QuerySet[User]:
-    """Whom `user_id` means. Each kind is told by its form alone, so that an id of the platform's is
-    never taken for one of ours: "7" is nobody's."""
+def _find_users(identifier: object) -> QuerySet[User]:
+    """Returns the users that `user_id` names.
+
+    The form alone decides the kind of id, so a platform's id is never taken for ours: the text "7"
+    names no user.
+    """
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         return User.objects.filter(pk=identifier if 0 < identifier < 1 << 63 else 0)
     if not isinstance(identifier, str) or not identifier or _UNSTORABLE.search(identifier):
-        raise Unauthenticated(f"the token has no usable {_KINDS}", code="invalid_token")
+        raise Unauthenticated(f"the token has no usable {_ACCEPTED_IDS}", code="invalid_token")
     if _UUID.fullmatch(identifier):
         return User.objects.filter(uuid=UUID(identifier))
     external_id = identifier.removeprefix(EXTERNAL)
     if external_id and external_id != identifier:
         return User.objects.filter(external_id=external_id)
-    raise Unauthenticated(f"nobody is known by this {_KINDS}", code="unknown_user")
+    raise Unauthenticated(f"no user has this {_ACCEPTED_IDS}", code="unknown_user")
 
 
-def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
-    """Verified claims. The algorithm decides the key, never the other way round: HS256 goes with
-    the shared secret alone, RS256 and ES256 with published keys alone."""
+def _verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
+    """Returns the verified claims.
+
+    The algorithm decides the key, never the reverse: HS256 is checked with the shared secret only,
+    RS256 and ES256 with published keys only.
+    """
     try:
         header = jwt.get_unverified_header(text)
         algorithm = header.get("alg")
@@ -236,7 +247,7 @@ def _claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]:
             key=_key_for(algorithm, header.get("kid")),
             algorithms=[str(algorithm)],
             audience=audience,
-            # The times are checked below, against the service's one clock.
+            # _check_times checks the times, by the clock of the service.
             options={
                 "require": ["exp", "aud"],
                 "verify_exp": False,
@@ -268,8 +279,8 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 
 
 def _is_time(moment: float) -> bool:
-    """Whether it can be a time: neither NaN, which is never past, nor without an end."""
-    return -_FARTHEST_S < moment < _FARTHEST_S
+    """Returns whether a number can be a time: neither NaN, which never expires, nor infinite."""
+    return -_LATEST_S < moment < _LATEST_S
 
 
 def _key_for(algorithm: object, kid: object) -> str | PyJWK:
@@ -289,8 +300,8 @@ def _key_set(url: str) -> KeySet:
 class KeySet:
     """The platform's published keys, cached for five minutes.
 
-    An unknown key id refetches them twice a minute at most (PyJWKClient's cooldown), so that
-    made-up ids do not turn into requests; after a failed fetch nobody waits for the next at once.
+    An unknown key id fetches them again at most twice a minute (PyJWKClient's cooldown), so that
+    invented ids do not cause requests. After a failed fetch, calls fail at once for five seconds.
     """
 
     def __init__(self, url: str) -> None:
@@ -298,11 +309,11 @@ class KeySet:
         self._failed_at = float("-inf")
 
     def find(self, kid: str, algorithm: str) -> PyJWK:
-        """The key with this id, if it is of this algorithm.
+        """Returns the key with this id, if it has this algorithm.
 
         Raises:
-            KeysUnreachable: the set cannot be fetched.
-            jwt.InvalidKeyError: there is no such key in it.
+            KeysUnreachable: the keys cannot be fetched.
+            jwt.InvalidKeyError: there is no such key.
         """
         if clock.monotonic() - self._failed_at < JWKS_PAUSE_S:
             raise KeysUnreachable(retry_after=JWKS_PAUSE_S)
@@ -314,5 +325,5 @@ class KeySet:
         except PyJWKClientError as error:
             raise jwt.InvalidKeyError("no published key has this id") from error
         if key.algorithm_name != algorithm:
-            raise jwt.InvalidKeyError("the published key is of another algorithm")
+            raise jwt.InvalidKeyError("the published key has another algorithm")
         return key

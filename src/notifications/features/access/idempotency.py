@@ -1,8 +1,8 @@
-"""The promise behind `Idempotency-Key`: the same request has its effect once and one answer.
+"""Implements `Idempotency-Key`: a repeated request has one effect and gets the stored response.
 
-The key's row is the first thing that the transaction of the work writes. What was answered is
-stored in it, sealed, and committed with the work; an answer that is not to be kept is an exception,
-which takes the row away with everything else.
+The transaction of the work writes the key's row first. It stores the response in the row, sealed,
+and commits both together. A response that must not be stored is an exception: it rolls back the row
+with everything else.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from notifications.infra.conf import environment
 from notifications.infra.database.errors import sqlstate
 from notifications.models import IdempotencyKey
 
-TWIN_WAIT_MS = 5_000
+DUPLICATE_WAIT_MS = 5_000
 RETRY_AFTER_S = 1
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL: lock_timeout ran out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What one key stands for: a principal's call of a method and route, with one body."""
+class IdempotentRequest:
+    """What one key identifies: a principal's call of a method and route, with one body."""
 
     principal: str
     method: str
@@ -36,23 +36,24 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An HTTP answer, and the body that a repetition is answered with where it is another."""
+    """An HTTP response."""
 
     status: int
     content_type: str
     body: bytes
-    kept: bytes | None = None
+    #: The body that a repetition gets, where it differs from `body`.
+    replay_body: bytes | None = None
 
 
-def answer_once(
-    claim: Claim, *, now: datetime, work: Callable[[], StoredResponse]
+def respond_once(
+    claim: IdempotentRequest, *, now: datetime, work: Callable[[], StoredResponse]
 ) -> tuple[StoredResponse, bool]:
-    """The answer of `work`, or the stored one; and whether it was replayed.
+    """Returns the response of `work` or the stored one, and whether it was replayed.
 
-    `work` runs inside the transaction. What it raises is not kept, and undoes what it wrote.
+    `work` runs inside the transaction. An exception is not stored, and undoes what `work` wrote.
 
     Raises:
-        Conflict: idempotency_in_progress when a twin is still at work after 5 s;
+        Conflict: idempotency_in_progress when a duplicate is still in progress after 5 s;
             idempotency_mismatch when the key was used with another body.
     """
     claimed = False
@@ -62,16 +63,16 @@ def answer_once(
             claimed = True
             if isinstance(row, IdempotencyKey):
                 return _replay(row, claim), True
-            answer = work()
-            body = answer.body if answer.kept is None else answer.kept
-            kept = {"type": answer.content_type, "body": body.decode()}
-            IdempotencyKey.objects.keep(row, status=answer.status, answer=kept)
-            return answer, False
+            response = work()
+            body = response.body if response.replay_body is None else response.replay_body
+            stored = {"type": response.content_type, "body": body.decode()}
+            IdempotencyKey.objects.store_response(row, status=response.status, response=stored)
+            return response, False
     except OperationalError as error:
         if claimed or not _is_lock_timeout(error):
             raise
         raise Conflict(
-            "a request with this Idempotency-Key is still being worked on: repeat it in a second",
+            "a request with this Idempotency-Key is still in progress: repeat it in a second",
             code="idempotency_in_progress",
             retry_after=RETRY_AFTER_S,
         ) from error
@@ -81,10 +82,10 @@ def _oldest(now: datetime) -> datetime:
     return now - timedelta(hours=environment().idempotency_hours)
 
 
-def _claim(claim: Claim, now: datetime) -> int | IdempotencyKey:
-    """The id of a new row for the key, or the row of an answer that can be replayed.
+def _claim(claim: IdempotentRequest, now: datetime) -> int | IdempotencyKey:
+    """Returns the id of a new row for the key, or the row of a response to replay.
 
-    A twin's uncommitted row holds the insert up; committed rows always have an answer.
+    The insert waits for the uncommitted row of a duplicate. Committed rows always have a response.
     """
     scope = {
         "principal": claim.principal,
@@ -92,7 +93,7 @@ def _claim(claim: Claim, now: datetime) -> int | IdempotencyKey:
         "route": claim.route,
         "key": claim.key,
     }
-    _limit_lock_wait(TWIN_WAIT_MS)
+    _limit_lock_wait(DUPLICATE_WAIT_MS)
     found: int | IdempotencyKey | None = None
     while found is None:
         rows = IdempotencyKey.objects
@@ -106,12 +107,13 @@ def _claim(claim: Claim, now: datetime) -> int | IdempotencyKey:
 
 
 def _limit_lock_wait(milliseconds: int | None) -> None:
-    """PostgreSQL: how long the next statements of this transaction wait for a lock; None: as usual.
+    """Limits how long the next statements of this transaction wait for a lock, on PostgreSQL.
 
-    On SQLite writers queue before their transaction begins, and each takes milliseconds.
+    None restores the usual limit. On SQLite, writers queue before their transaction begins, and
+    each takes milliseconds.
     """
     if connection.vendor == "postgresql":
-        # Not DEFAULT: behind a pooler the session's own is in the transaction only.
+        # Not DEFAULT: behind a pooler, the setting of the session holds in the transaction only.
         usual = environment().database_lock_seconds * 1000
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {int(milliseconds or usual)}")
@@ -121,10 +123,10 @@ def _is_lock_timeout(error: OperationalError) -> bool:
     return sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
-def _replay(row: IdempotencyKey, claim: Claim) -> StoredResponse:
+def _replay(row: IdempotencyKey, claim: IdempotentRequest) -> StoredResponse:
     if row.body_hash != claim.body_hash:
         raise Conflict(
-            "this Idempotency-Key was used with another body: take a new key for a new request",
+            "this Idempotency-Key was used with another body: use a new key for a new request",
             code="idempotency_mismatch",
         )
     return StoredResponse(row.status_code or 0, row.answer["type"], row.answer["body"].encode())

@@ -1,4 +1,4 @@
-"""Whose things a caller asks for: their own, or those of somebody they may see to."""
+"""Finds the user that a request is about: the caller, or a user that the caller may act for."""
 
 from __future__ import annotations
 
@@ -18,49 +18,53 @@ WRITE_PEOPLE = "users:write"
 
 
 def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
-    """The person that `identifier` names: a key, or one as a path or query writes it; empty: the
-    caller.
+    """Returns the user that `identifier` names: a key, or its text in a path or query.
+
+    An empty identifier means the caller.
 
     Raises:
-        InvalidRequest: required, when a service names nobody; invalid_user.
-        Refused: missing_scope, for somebody else without the scope; staff_is_protected, where
-            users:write would change a member of staff and the caller is none.
+        InvalidRequest: required, when a service names no user; invalid_user.
+        Refused: missing_scope, for another user without the scope; staff_is_protected, when
+            users:write would change a member of staff and the caller is not one.
         NotFound: unknown_user.
     """
     key = _key(caller, identifier)
     user = User.objects.find(key)
     if (user is None or user.pk != caller.user_id) and not caller.may(scope):
-        raise missing_scope(scope)  # whether there is such a person is not theirs to know
+        raise missing_scope(scope)  # do not reveal whether the user exists
     if user is None:
         raise NotFound(f"there is no user {identifier}", code="unknown_user")
     if scope == WRITE_PEOPLE and is_protected(user, caller):
-        raise staff_is_protected()
+        raise protected_staff_error()
     return user
 
 
 def is_protected(user: User, caller: Caller) -> bool:
-    """Whether a person is a member of staff whom this caller may not change: their addresses,
-    devices and names decide who gets at what staff may do."""
+    """Returns whether a user is a member of staff whom this caller may not change.
+
+    A caller that changes the addresses, devices or names of staff could gain the rights of staff.
+    """
     return (user.is_staff or user.is_superuser) and not caller.is_staff
 
 
-def staff_is_protected() -> Refused:
-    """The refusal to change a member of staff."""
-    return Refused("members of staff are changed by staff only", code="staff_is_protected")
+def protected_staff_error() -> Refused:
+    """Returns the refusal to change a member of staff."""
+    return Refused("only staff may change a member of staff", code="staff_is_protected")
 
 
-def whom(
+def read_person_key(
     user_id: object = None,
     external_id: object = None,
     *,
     written: bool = False,
     field: str = "user_id",
 ) -> PersonKey | None:
-    """Whom the two fields (or, `written`, the two query parameters) of a request mean; None where
-    both are left out. field: what the request calls `user_id`.
+    """Returns the user that two fields of a request name; None when both are left out.
+
+    written: they are query parameters. field: what the request calls `user_id`.
 
     Raises:
-        InvalidRequest: invalid_user, invalid_external_id, or both are given.
+        InvalidRequest: invalid_user, invalid_external_id, or both fields are given.
     """
     named = person_named(user_id, external_id, written=written)
     if isinstance(named, Misnamed):
@@ -73,13 +77,13 @@ def whom(
 def _key(caller: Caller, identifier: object) -> PersonKey:
     if identifier in (None, ""):
         if caller.user_id is None:
-            raise _fault("required", f"a service says whom it means: {HOW}")
+            raise _user_id_error("required", f"a service must name the user: {HOW}")
         return caller.user_id
     key = read_person(identifier, written=True)
     if key is None:
-        raise _fault("invalid_user", f"must be {HOW}")
+        raise _user_id_error("invalid_user", f"must be {HOW}")
     return key
 
 
-def _fault(code: str, detail: str) -> InvalidRequest:
+def _user_id_error(code: str, detail: str) -> InvalidRequest:
     return InvalidRequest([FieldError("user_id", code, detail)])

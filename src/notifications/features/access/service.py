@@ -1,4 +1,4 @@
-"""ApiKeyService: issue, list, rotate and revoke the keys of services."""
+"""ApiKeyService: issues, lists, rotates and revokes the keys of services."""
 
 from __future__ import annotations
 
@@ -40,67 +40,69 @@ class IssuedKeyResponse(ApiKeyResponse, kw_only=True):
 
 
 class ApiKeyService:
-    """Everything that can be done with API keys. Nobody hands out more than they hold."""
+    """Manages API keys. A caller cannot give a key more scopes than the caller has."""
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[ApiKeyResponse]:
-        """Keys by rising id, revoked ones too."""
-        _demand_scope(caller)
-        return [_answer(key) for key in ApiKey.objects.filter(pk__gt=after).order_by("pk")[:limit]]
+        """Returns keys by ascending id, including revoked ones."""
+        _require_scope(caller)
+        return [
+            _to_response(key) for key in ApiKey.objects.filter(pk__gt=after).order_by("pk")[:limit]
+        ]
 
     def issue(
         self, *, name: str, scopes: Sequence[str], kind: str = "live", caller: Caller
     ) -> IssuedKeyResponse:
-        """Makes a key.
+        """Creates a key.
 
         Raises:
             InvalidRequest: with every error of name, scopes and kind.
-            Refused: missing_scope, when the caller lacks a scope that the key would hold.
+            Refused: missing_scope, when the caller lacks a scope that the key would have.
         """
-        _demand_scope(caller)
+        _require_scope(caller)
         _check(name=name, scopes=scopes, kind=kind)
-        _demand_no_more_than_held(caller, scopes, kind)
+        _require_scopes(caller, scopes, kind)
         with transaction.atomic():
             key, text = ApiKey.make(
                 name=name, scopes=sorted(set(scopes)), kind=kind, owner_id=caller.owner_id
             )
             key.holders = sorted({*key.holders, *people_behind(caller)})
             key.save(update_fields=["holders"])
-            _note(caller, "api-key.issued", key)
+            _log_action(caller, "api-key.issued", key)
         return _issued(key, text)
 
     def rotate(self, *, identifier: object, caller: Caller) -> IssuedKeyResponse:
-        """Gives a key a new text under its old id, name and scopes; the old text ends at once.
+        """Gives a key a new text; its id, name and scopes stay. The old text is invalid at once.
 
         Raises:
             NotFound, Conflict (revoked), Refused (missing_scope, test_key, stronger_key).
         """
-        _demand_scope(caller)
+        _require_scope(caller)
         with transaction.atomic():
             key = self._find(identifier)
             if key.revoked_at is not None:
                 raise Conflict("a revoked key cannot be rotated: issue another", code="revoked")
-            _demand_no_more_than_held(caller, key.scopes, key.kind)
-            _demand_no_staff_behind(caller, key)
+            _require_scopes(caller, key.scopes, key.kind)
+            _require_no_staff_owner(caller, key)
             key.holders = sorted({*key.holders, *people_behind(caller)})
             text = key.renew()
-            _note(caller, "api-key.rotated", key)
+            _log_action(caller, "api-key.rotated", key)
         return _issued(key, text)
 
     def revoke(self, *, identifier: object, caller: Caller) -> None:
-        """Ends a key at once and for good; to revoke it again changes nothing.
+        """Revokes a key at once and for good. Revoking it again changes nothing.
 
         Raises:
             NotFound, Refused (missing_scope, test_key, stronger_key).
         """
-        _demand_scope(caller)
+        _require_scope(caller)
         with transaction.atomic():
             key = self._find(identifier)
-            _demand_no_more_than_held(caller, key.scopes, key.kind)
-            _demand_no_staff_behind(caller, key)
+            _require_scopes(caller, key.scopes, key.kind)
+            _require_no_staff_owner(caller, key)
             if key.revoked_at is None:
                 key.revoked_at = clock.now()
                 key.save(update_fields=["revoked_at"])
-                _note(caller, "api-key.revoked", key)
+                _log_action(caller, "api-key.revoked", key)
 
     def _find(self, identifier: object) -> ApiKey:
         number = parse_identifier(identifier)
@@ -112,8 +114,11 @@ class ApiKeyService:
 
 
 def people_behind(caller: Caller) -> set[int]:
-    """The ids of the people who may be the one that calls: oneself, or all who were ever shown the
-    key. Nobody, for a key that belongs to no person."""
+    """Returns the ids of the users who may be the caller.
+
+    For a user, that is the user. For a key, it is its owner and all users who were ever shown its
+    text; the set is empty for a key that belongs to no user.
+    """
     if caller.user_id is not None:
         return {caller.user_id}
     number = parse_key(caller.name.removeprefix("key:"))
@@ -121,13 +126,13 @@ def people_behind(caller: Caller) -> set[int]:
     return {*key.holders, key.owner_id} - {None} if key else set()
 
 
-def _demand_scope(caller: Caller) -> None:
+def _require_scope(caller: Caller) -> None:
     if not caller.may(WRITE_SCOPE):
         raise missing_scope(WRITE_SCOPE)
 
 
 def missing_scope(scope: str) -> Refused:
-    """The refusal that names what is missing."""
+    """Returns the refusal that names the missing scope."""
     return Refused(
         f"this needs the scope {scope}: ask an administrator for a key that has it",
         code="missing_scope",
@@ -135,37 +140,37 @@ def missing_scope(scope: str) -> Refused:
     )
 
 
-def keep_to_tests(caller: Caller, *, is_test: bool) -> None:
-    """Nothing that people are sent is touched by a test key.
+def check_test_key(caller: Caller, *, is_test: bool) -> None:
+    """Refuses a test key that would change anything but test notifications.
 
     Raises:
         Refused: test_key.
     """
     if caller.is_test and not is_test:
-        detail = "a test key reads what is sent to people, and changes only tests: use a live key"
+        detail = "a test key can change only test notifications: use a live key"
         raise Refused(detail, code="test_key")
 
 
-def _demand_no_more_than_held(caller: Caller, scopes: Sequence[str], kind: str) -> None:
+def _require_scopes(caller: Caller, scopes: Sequence[str], kind: str) -> None:
     lacking = [scope for scope in scopes if not caller.may(scope)]
     if lacking:
         raise Refused(
-            f"a key reaches no key that holds more than itself: {', '.join(lacking)}",
+            f"the key has scopes that the caller lacks: {', '.join(lacking)}",
             code="missing_scope",
             scope=lacking[0],
         )
     if caller.is_test and kind != ApiKey.Kind.TEST:
-        raise Refused("a test key reaches test keys only", code="test_key")
+        raise Refused("a test key can manage only test keys", code="test_key")
 
 
-def _demand_no_staff_behind(caller: Caller, key: ApiKey) -> None:
-    """A key of a member of staff is for staff, or for another key of the same person."""
+def _require_no_staff_owner(caller: Caller, key: ApiKey) -> None:
+    """Refuses to change a staff member's key, except for staff and the same owner."""
     owner = key.owner
     if owner is None or caller.is_staff or owner.pk == caller.owner_id:
         return
     if owner.is_staff or owner.is_superuser:
         raise Refused(
-            "this key belongs to a member of staff: it is ended and renewed by staff only",
+            "this key belongs to a member of staff: only staff may rotate or revoke it",
             code="stronger_key",
         )
 
@@ -186,13 +191,13 @@ def _check(*, name: str, scopes: Sequence[str], kind: str) -> None:
         raise InvalidRequest(errors)
 
 
-def _note(caller: Caller, action: str, key: ApiKey) -> None:
+def _log_action(caller: Caller, action: str, key: ApiKey) -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=f"key:{key.pk}", at=clock.now()
     )
 
 
-def _answer(key: ApiKey) -> ApiKeyResponse:
+def _to_response(key: ApiKey) -> ApiKeyResponse:
     return ApiKeyResponse(**_fields(key))
 
 
@@ -205,6 +210,6 @@ def _fields(key: ApiKey) -> dict[str, Any]:
 
 
 def check_operator(caller: Caller) -> None:
-    """Refuses who may not operate the service."""
+    """Refuses a caller without the scope `operations`."""
     if not caller.may("operations"):
         raise Refused("this needs the scope operations", code="missing_scope", scope="operations")

@@ -1,6 +1,6 @@
-"""Throttles: how often a person may send, and how fast somebody may guess passwords.
+"""Throttles: limit how often a caller may send, and how fast a client may guess passwords.
 
-The counts are rows, so that they hold over processes, and without Redis.
+The counts are rows of the database, so they apply across processes and without Redis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from notifications.models import ThrottleCount
 
 HOUR = timedelta(hours=1)
 PAIR_FREE, ADDRESS_FREE, NAME_FREE = 3, 20, 10
-"""Sign-ins that fail before the next one has to wait: by address and name, address, name."""
+"""Failed sign-ins before the next one must wait: by address and name, by address, by name."""
 LONGEST_WAIT_S = 900
 LONGEST_NAME_WAIT_S = 2
 T = TypeVar("T")
@@ -33,19 +33,19 @@ class Throttled(CarillonError):
     code = "throttled"
 
 
-def throttled(detail: str, *, seconds: float, code: str = "") -> Throttled:
-    """The refusal of what comes too often. seconds: how long to wait, told in whole ones."""
+def throttled_error(detail: str, *, seconds: float, code: str = "") -> Throttled:
+    """Returns the refusal of a request that comes too often. seconds: the wait, rounded up."""
     whole = max(1, math.ceil(seconds))
     return Throttled(f"{detail}: repeat it in {whole} s", code=code, retry_after=whole)
 
 
 def count_send(*, kind: str, caller: Caller, now: datetime) -> None:
-    """Counts a send of a person, of staff, or of a service key; costs nothing without a limit.
+    """Counts a send by a user, by staff or by a service key. Without a limit it makes no query.
 
     kind: send or bulk.
 
     Raises:
-        Throttled: the caller's limit of an hour is used up.
+        Throttled: the caller's hourly limit is used up.
     """
     most = _limit(kind, caller)
     if not most:
@@ -55,7 +55,7 @@ def count_send(*, kind: str, caller: Caller, now: datetime) -> None:
         row = ThrottleCount.objects.locked([key], at=now)[key]
         if row.count >= most:
             left = (row.began + HOUR - now).total_seconds()
-            raise throttled(f"this was done {most} times within the hour", seconds=left)
+            raise throttled_error(f"the limit of {most} requests an hour is used up", seconds=left)
         row.count += 1
         row.until = row.began + HOUR
         row.save()
@@ -70,11 +70,11 @@ def _limit(kind: str, caller: Caller) -> int:
 def guard_sign_in(
     attempt: Callable[[], T | None], *, address: str, name: str, now: datetime
 ) -> T | None:
-    """Runs a sign-in, which answers None when it fails, unless its turn is still to come.
+    """Runs a sign-in, unless it must wait. `attempt` returns None when it fails.
 
-    An attempt is counted before it is made, so that many at once do not pass together. A sign-in
-    that succeeds is taken off again. Whoever comes from an address at which this name was not
-    mistaken never waits for others' mistakes.
+    An attempt is counted before it runs, so that concurrent attempts do not pass together. A
+    sign-in that succeeds is removed from the counts. The count of a name never delays a client from
+    whose address this name has not failed.
 
     Raises:
         Throttled: too many attempts failed.
@@ -86,10 +86,10 @@ def guard_sign_in(
     longest = {by_name: LONGEST_NAME_WAIT_S}
     with transaction.atomic():
         rows = ThrottleCount.objects.locked(list(free), at=now)
-        asked = [pair, by_address, *([by_name] if rows[pair].count else [])]
-        wait = max((rows[key].not_before - now).total_seconds() for key in asked)
+        checked = [pair, by_address, *([by_name] if rows[pair].count else [])]
+        wait = max((rows[key].not_before - now).total_seconds() for key in checked)
         if wait > 0:
-            raise throttled("too many sign-ins failed", seconds=wait)
+            raise throttled_error("too many sign-ins failed", seconds=wait)
         for key, row in rows.items():
             row.count += 1
             over = row.count - free[key]
@@ -99,11 +99,11 @@ def guard_sign_in(
             row.save()
     found = attempt()
     if found is not None:
-        _take_off(pair, [by_address, by_name], now=now)
+        _forgive(pair, [by_address, by_name], now=now)
     return found
 
 
-def _take_off(pair: str, others: list[str], *, now: datetime) -> None:
+def _forgive(pair: str, others: list[str], *, now: datetime) -> None:
     with transaction.atomic():
         for row in ThrottleCount.objects.locked([pair, *others], at=now).values():
             row.count = 0 if row.key == pair else max(0, row.count - 1)
@@ -112,5 +112,5 @@ def _take_off(pair: str, others: list[str], *, now: datetime) -> None:
 
 
 def _key(*parts: str) -> str:
-    """Of a name or an address only a keyed hash is kept."""
+    """Returns a keyed hash: names and addresses are not stored in clear text."""
     return blind_index("\x00".join(part.casefold() for part in parts))

@@ -19,7 +19,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.service import keep_to_tests, missing_scope, people_behind
+from notifications.features.access.service import check_test_key, missing_scope, people_behind
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.body import nobody, read_changes, read_new
 from notifications.features.broadcasts.delivery.approval import ask_approval, wants_approval
@@ -66,7 +66,7 @@ class BroadcastDesk:
         if found is None:
             raise NotFound(f"Broadcast {identifier} not found", code="unknown_broadcast")
         if to_change:
-            keep_to_tests(caller, is_test=found.is_test)
+            check_test_key(caller, is_test=found.is_test)
         return found
 
     def create(self, *, body: Mapping[str, Any], caller: Caller, now: datetime) -> BroadcastDone:

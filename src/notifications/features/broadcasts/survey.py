@@ -169,7 +169,7 @@ class _Decisions:
         # A limit is a person's own, and a stopped provider may be the share of some messages only.
         self._alike = not facts.limits and not facts.stops.values("provider")
         self._known: dict[object, Decision] = {}
-        self._with_own = {person for person, _ in facts.here.own}
+        self._with_own = {person for person, _ in facts.here.category_preferences}
 
     def on(self, draft: PendingMessage) -> Decision:
         facts, person = self._facts, draft.user_id or 0
@@ -178,7 +178,7 @@ class _Decisions:
         contact = facts.contacts.get(draft.id)
         key = (
             contact and (contact.state, contact.suppressed),
-            facts.here.wishes.get(person, ""),
+            facts.here.preferences.get(person, ""),
             person in facts.inactive,
             facts.zones(person),
         )

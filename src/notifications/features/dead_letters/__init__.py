@@ -1,1 +1,1 @@
-"""Messages that wait for the decision of a person."""
+"""Dead letters: messages that failed for good or that need a person's decision."""

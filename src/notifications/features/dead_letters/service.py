@@ -1,4 +1,4 @@
-"""DeadLetterService: many dead letters at once, what a person knows of one, and the alert."""
+"""DeadLetterService: replays, discards and resolves many dead letters, and raises their alert."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from notifications.recording.fallback import fall_back_from
 log = structlog.get_logger("carillon.dead_letters")
 
 MOST = 10_000
-"""Letters that one call works through; what is left is told."""
+"""The most dead letters that one call handles; its response says how many are left."""
 
-SETTLED_AS = {
+OUTCOMES = {
     "sent": MessageStatus.SENT,
     "delivered": MessageStatus.DELIVERED,
     "failed": MessageStatus.FAILED,
@@ -45,7 +45,7 @@ SETTLED_AS = {
 _ALERT = "dead_letters"
 
 
-class LetterFilter(msgspec.Struct, kw_only=True, omit_defaults=True):
+class DeadLetterFilter(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Which open letters are meant: those that have all that is given. failed_before is a time;
     without an offset it is UTC."""
 
@@ -70,50 +70,52 @@ class SettleResponse(msgspec.Struct, kw_only=True):
 
 
 class DeadLetterService:
-    """Dead letters by the thousand. Every change is written down with its actor."""
+    """Changes many dead letters at once. Every change is logged with its actor."""
 
-    def matching(self, wanted: LetterFilter) -> QuerySet[DeadLetter]:
-        """The open letters that a filter means, the oldest first."""
+    def matching(self, wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
+        """Returns the open dead letters that match a filter, the oldest first."""
         rows = DeadLetter.objects.filter(resolved_at__isnull=True).order_by("pk")
         given = {"channel": wanted.channel, "provider": wanted.provider, "code": wanted.code}
         rows = rows.filter(**{name: value for name, value in given.items() if value})
         if wanted.template_path:
-            rows = of_template(rows, wanted.template_path)
+            rows = filter_by_template(rows, wanted.template_path)
         if wanted.failed_before is not None:
             rows = rows.filter(failed_at__lt=check_moment(wanted.failed_before))
         return rows
 
-    def replay_matching(self, *, wanted: LetterFilter, caller: Caller) -> ManyResponse:
-        """Sends up to MOST letters again, each on the template version it was accepted with, as
-        batches of up to 500."""
+    def replay_matching(self, *, wanted: DeadLetterFilter, caller: Caller) -> ManyResponse:
+        """Sends up to MOST dead letters again, in batches of up to 500.
+
+        Each uses the template version that it was accepted with.
+        """
         check_operator(caller)
         ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
         done = OperationsService().replay(ids=ids, caller=caller) if ids else 0
         return ManyResponse(done=done, left=self.matching(wanted).count())
 
     def discard_matching(
-        self, *, wanted: LetterFilter, reason: str, caller: Caller
+        self, *, wanted: DeadLetterFilter, reason: str, caller: Caller
     ) -> ManyResponse:
-        """Closes up to MOST letters for good."""
+        """Closes up to MOST dead letters for good."""
         check_operator(caller)
         ids = list(self.matching(wanted).values_list("pk", flat=True)[:MOST])
         done = OperationsService().discard(ids=ids, reason=reason, caller=caller)
         return ManyResponse(done=done, left=self.matching(wanted).count())
 
-    def settle(
+    def resolve(
         self, *, ids: Sequence[int], outcome: str, reason: str, caller: Caller
     ) -> SettleResponse:
-        """Writes down what a person found out of messages in doubt: sent, delivered or failed.
+        """Records what an operator found out about uncertain messages: sent, delivered or failed.
 
-        One that failed falls back to its next channel, as by a receipt. A letter of a sure failure
-        may still turn out as sent or delivered.
+        A message that failed falls back to its next channel, as after a receipt. A message that
+        failed for good can still be resolved as sent or delivered.
 
         Raises:
-            InvalidRequest: no such outcome, or no reason.
+            InvalidRequest: unknown outcome, or no reason.
         """
         check_operator(caller)
-        _check_settling(outcome, reason)
-        settled = sum(_settle(key, SETTLED_AS[outcome], reason, caller) for key in sorted(set(ids)))
+        _check_outcome(outcome, reason)
+        settled = sum(_resolve(key, OUTCOMES[outcome], reason, caller) for key in sorted(set(ids)))
         OperatorAction.objects.create(
             actor=caller.name,
             action=f"dead-letters.{outcome}",
@@ -124,28 +126,28 @@ class DeadLetterService:
         return SettleResponse(settled=settled)
 
 
-def of_template(rows: QuerySet[DeadLetter], path: str) -> QuerySet[DeadLetter]:
-    """Those of a template, whichever of its versions."""
+def filter_by_template(rows: QuerySet[DeadLetter], path: str) -> QuerySet[DeadLetter]:
+    """Returns the rows of a template, of all its versions."""
     versions = TemplateVersion.objects.filter(template__path=path).values("pk")
     return rows.filter(template_version_id__in=versions)
 
 
-def _check_settling(outcome: str, reason: str) -> None:
+def _check_outcome(outcome: str, reason: str) -> None:
     errors = []
-    if outcome not in SETTLED_AS:
-        detail = f"must be one of {', '.join(SETTLED_AS)}"
+    if outcome not in OUTCOMES:
+        detail = f"must be one of {', '.join(OUTCOMES)}"
         errors.append(FieldError("outcome", "unknown_outcome", detail))
     if not reason.strip():
-        errors.append(FieldError("reason", "required", "say how it is known"))
+        errors.append(FieldError("reason", "required", "say how you know the outcome"))
     if errors:
         raise InvalidRequest(errors)
 
 
-def _settle(key: int, status: MessageStatus, reason: str, caller: Caller) -> bool:
+def _resolve(key: int, status: MessageStatus, reason: str, caller: Caller) -> bool:
     now = clock.now()
     with transaction.atomic():
-        open_letters = DeadLetter.objects.select_for_update()
-        letter = open_letters.filter(pk=key, resolved_at__isnull=True).first()
+        open_rows = DeadLetter.objects.select_for_update()
+        letter = open_rows.filter(pk=key, resolved_at__isnull=True).first()
         if letter is None:
             return False
         message = NotificationMessage.objects.select_related("notification").get(
@@ -177,9 +179,11 @@ def _times(status: MessageStatus, now: datetime) -> dict[str, object]:
     return fields | ({"delivered_at": now} if status is MessageStatus.DELIVERED else {})
 
 
-def watch(*, now: datetime) -> str:
-    """Raises the alert when more letters wait than CARILLON_DEAD_LETTERS_ALERT, once, and ends it
-    when fewer do; returns `raised`, `ended` or nothing."""
+def update_alert(*, now: datetime) -> str:
+    """Raises the alert while CARILLON_DEAD_LETTERS_ALERT or more dead letters are open.
+
+    Returns `raised` when it begins, `ended` when it ends, else an empty text.
+    """
     limit = environment().dead_letters_alert
     count = DeadLetter.objects.filter(resolved_at__isnull=True).count()
     with transaction.atomic():

@@ -1,1 +1,1 @@
-"""What operators see and do: kill switches, health, metrics, failed items."""
+"""What operators read and change: kill switches, health, metrics, failed items, demo data."""

@@ -1,4 +1,4 @@
-"""DemoService: people, templates and an administrator to try the service with."""
+"""DemoService: users, templates and an administrator for trying the service."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class DemoReport(msgspec.Struct, kw_only=True):
 
 
 class DemoService:
-    """Loads the demo data. What is there already is left as it is."""
+    """Loads the demo data. Existing rows stay as they are."""
 
     def load(
         self, *, admin_password: str | None = None, progress: Progress | None = None
     ) -> DemoReport:
-        """Makes what is missing. An admin_password that is given becomes the administrator's.
+        """Creates what is missing. A given admin_password becomes the administrator's password.
 
-        progress is called with a line before each step.
+        Calls progress with a line of text before each step.
         """
-        say = progress or _silent
-        say("administrator")
+        report = progress or _report_nothing
+        report("administrator")
         generated, created = _load_admin(admin_password or "")
-        say("people")
+        report("people")
         with transaction.atomic():
             people = load_people(now=clock.now())
             people["consents"] = _give_consent()
-        say("templates")
+        report("templates")
         with transaction.atomic():
             templates = _load_templates()
         return DemoReport(
@@ -57,7 +57,7 @@ class DemoService:
         )
 
 
-def _silent(_line: str) -> None:
+def _report_nothing(_line: str) -> None:
     return
 
 
@@ -81,7 +81,7 @@ def _load_admin(password: str) -> tuple[str | None, int]:
 
 
 def _give_consent() -> int:
-    """Those who have said nothing yet agree to data processing; what was said since stays."""
+    """Records consent to data processing for the demo users without preferences."""
     people = {*demo_people(), User.objects.get(username=ADMIN).pk}
     rows = UserNotificationPreference.objects.filter(user_id__in=people)
     silent = people - set(rows.values_list("user_id", flat=True))

@@ -1,4 +1,4 @@
-"""Is the service well? What load balancers, people and alerts ask, with the reasons."""
+"""Health checks for load balancers, operators and alerts, each with its reason."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from notifications.models.providers.provider_flow import now_us
 
 OVERDUE_ALERT = 10_000
 OLDEST_ALERT_S = {Lane.CRITICAL: 5.0, Lane.HIGH: 60.0, Lane.DEFAULT: 60.0, Lane.BULK: 60.0}
-ALL_S = 1.7
-"""Seconds for all checks together, so that whoever asks has an answer within two."""
-READ_S = 1.0
+ALL_CHECKS_S = 1.7
+"""Seconds for all checks together, so that a response is ready within two seconds."""
+ONE_CHECK_S = 1.0
 OLDEST_TASK_S = 60.0
 FAILED_TASKS_S = 86_400.0
 REDIS_TIMEOUT_S = 0.5
-_NAMED = 3
+_MOST_NAMED = 3
 HEALTHY, UNHEALTHY, DEGRADED = "healthy", "unhealthy", "degraded"
 
 
@@ -59,7 +59,7 @@ class ProviderHealth(msgspec.Struct, kw_only=True):
 
 
 NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
-"""The reason of a check whose tables or columns are still to be made."""
+"""The reason of a check whose tables or columns do not exist yet."""
 
 
 class CheckResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -82,7 +82,7 @@ class HealthResponse(msgspec.Struct, kw_only=True):
 
 
 class _Migrations:
-    """Whether all migrations are applied. Once they are they stay so, and are not asked again."""
+    """Checks that all migrations are applied. Once they are, it does not check again."""
 
     applied = False
 
@@ -101,23 +101,23 @@ _migrations = _Migrations()
 
 
 def readiness(*, now: datetime) -> HealthResponse:
-    """Whether this installation serves: its database, its migrations, and its periodic loops.
+    """Returns whether this installation can serve: its database, migrations and periodic loops.
 
-    Broker and providers are left out: without them requests are still taken in, nothing is lost.
+    Broker and providers are left out: requests are accepted and stored without them.
     """
     checks = {"database": _database_reads, "migrations": _migrations.check, "loops": _loops}
-    return _answer(now, checks)
+    return _run_checks(now, checks)
 
 
-def _to_strangers() -> bool:
+def _in_brief() -> bool:
     return False
 
 
-def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> HealthResponse:
-    """Everything that operators watch.
+def health(*, now: datetime, in_full: Callable[[], bool] = _in_brief) -> HealthResponse:
+    """Returns the result of all checks.
 
-    in_full: whether whoever asks may read what operators wrote, and which process did what; asked
-    only where there is such a thing, and within the bounds of a check.
+    in_full: returns whether the client may read texts of operators and names of processes. It is
+    called only when there is such a text, and within the time limit of a check.
     """
     checks: dict[str, Callable[[], CheckResponse]] = {
         "database": _database,
@@ -134,66 +134,68 @@ def health(*, now: datetime, in_full: Callable[[], bool] = _to_strangers) -> Hea
     }
     if environment().redis_url:
         checks["redis"] = _redis
-    answer = _answer(now, checks)
+    response = _run_checks(now, checks)
     for name in ("templates", "stops"):
-        if not answer.checks[name].reason:
-            del answer.checks[name]  # named only where something is stopped
-    return answer
+        if not response.checks[name].reason:
+            del response.checks[name]  # shown only when something is stopped
+    return response
 
 
-def unanswered(*, now: datetime) -> HealthResponse:
-    """What is said where the checks themselves did not end in time."""
+def checks_timed_out(*, now: datetime) -> HealthResponse:
+    """Returns the response for checks that did not end in time."""
     check = CheckResponse(status=UNHEALTHY, reason=f"the checks did not end: {NO_ANSWER}")
-    return _summed(now, {"database": check})
+    return _summarize(now, {"database": check})
 
 
-def _answer(now: datetime, checks: dict[str, Callable[[], CheckResponse]]) -> HealthResponse:
-    until = clock.monotonic() + ALL_S
+def _run_checks(now: datetime, checks: dict[str, Callable[[], CheckResponse]]) -> HealthResponse:
+    until = clock.monotonic() + ALL_CHECKS_S
     found: dict[str, CheckResponse] = {}
     for name, check in checks.items():
         try:
-            found[name] = _looked_at(check, until, found.get("database"))
+            found[name] = _run_check(check, until, found.get("database"))
         except DatabaseError as error:
             migrations = found.get("migrations")
             if not is_missing(error) or migrations is None or not migrations.reason:
                 raise
             found[name] = CheckResponse(status=UNHEALTHY, reason=NOT_MIGRATED)
-    return _summed(now, found)
+    return _summarize(now, found)
 
 
-def _summed(now: datetime, found: dict[str, CheckResponse]) -> HealthResponse:
+def _summarize(now: datetime, found: dict[str, CheckResponse]) -> HealthResponse:
     reasons = [f"{name}: {check.reason}" for name, check in found.items() if check.reason]
     well = all(check.status == HEALTHY for check in found.values())
     status = HEALTHY if well else DEGRADED
     return HealthResponse(status=status, timestamp=now, checks=found, reasons=reasons)
 
 
-def _looked_at(
+def _run_check(
     check: Callable[[], CheckResponse], until: float, database: CheckResponse | None
 ) -> CheckResponse:
-    """What a check finds in the time that is left. One that needs a database that does not answer
-    is not tried."""
+    """Runs a check within the time that is left.
+
+    Skips a check that needs the database when the database does not respond.
+    """
     needs_database = check not in (_database, _database_reads, _redis)
     if needs_database and database is not None and database.reason == NO_ANSWER:
         return database
     left = until - clock.monotonic()
     if left <= 0:
-        return CheckResponse(status=UNHEALTHY, reason="the checks before it took all the time")
+        return CheckResponse(status=UNHEALTHY, reason="the earlier checks used all the time")
     try:
         if not needs_database:
             return check()
-        with reads_within(min(left, READ_S)):
+        with reads_within(min(left, ONE_CHECK_S)):
             return check()
     except (DatabaseError, InterfaceError) as error:
         if not is_away(error) or is_missing(error):
             raise
-        # The driver's text may name hosts and users; a public page does not.
+        # The driver's text may name hosts and users; this page is public.
         reason = "it could not be read in time" if needs_database else NO_ANSWER
         return CheckResponse(status=UNHEALTHY, reason=reason)
 
 
 def _database_reads() -> CheckResponse:
-    fault = reading_fault(READ_S)
+    fault = reading_fault(ONE_CHECK_S)
     if fault:
         return CheckResponse(status=UNHEALTHY, reason=fault)
     with connection.cursor() as cursor:
@@ -214,7 +216,7 @@ def _loops() -> CheckResponse:
 
 
 def _loops_in_detail() -> CheckResponse:
-    """The loops that are silent, and those whose rounds fail: these take nobody out of rotation."""
+    """Also checks for loops whose rounds fail; readiness ignores those."""
     reason = "; ".join(filter(None, (silent_reason(), failing_reason()))) or None
     return CheckResponse(status=UNHEALTHY if reason else HEALTHY, reason=reason)
 
@@ -228,11 +230,11 @@ def _beat(in_full: Callable[[], bool]) -> CheckResponse:
 
 def _workers(in_full: Callable[[], bool]) -> CheckResponse:
     count, stuck = workers_alive(), stuck_workers()
-    told = bool(stuck) and in_full()
-    reasons = [f"{f'worker {owner}' if told else 'a worker'} ended itself: {reason}"
+    named = bool(stuck) and in_full()
+    reasons = [f"{f'worker {owner}' if named else 'a worker'} ended itself: {reason}"
                for owner, reason in stuck]  # fmt: skip
     if not count:
-        reasons.append("no worker is alive, so nothing leaves: start one with `carillon worker`")
+        reasons.append("no worker is alive, so nothing is sent: start one with `carillon worker`")
     if not reasons:
         return CheckResponse(status=HEALTHY, count=count)
     return CheckResponse(status=UNHEALTHY, reason="; ".join(reasons), count=count)
@@ -255,17 +257,17 @@ def _queues() -> CheckResponse:
         reasons.append(f"{overdue:,} messages are overdue")
     if not reasons:
         return CheckResponse(status=HEALTHY, lanes=lanes)
-    reason = f"{'; '.join(reasons)}: do enough workers serve these lanes?"
+    reason = f"{'; '.join(reasons)}: check that enough workers serve these lanes"
     return CheckResponse(status=UNHEALTHY, reason=reason, lanes=lanes)
 
 
 def _tasks() -> CheckResponse:
-    """Tasks that wait in the database, where there is no broker."""
+    """Checks the tasks that wait in the database, when there is no broker."""
     reasons = []
     waited_s = QueuedTask.objects.oldest_waiting_s()
     if waited_s > OLDEST_TASK_S:
         reasons.append(
-            f"the oldest queued task has waited for {waited_s:.0f} s: does a worker run?"
+            f"the oldest queued task has waited for {waited_s:.0f} s: check that a worker runs"
         )
     failed = QueuedTask.objects.failed_within(FAILED_TASKS_S)
     count = failed.count()
@@ -279,32 +281,32 @@ def _tasks() -> CheckResponse:
 
 
 def _templates(in_full: Callable[[], bool]) -> CheckResponse:
-    """Versions that were stopped because their renders took too much; their messages wait."""
+    """Checks for template versions that were stopped because their renders took too much."""
     rows = KillSwitch.objects.filter(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
         return CheckResponse(status=HEALTHY, count=0)
-    reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
+    reason = f"stopped until an operator lifts it: {_describe_stops(rows, count, in_full())}"
     return CheckResponse(status=UNHEALTHY, reason=reason, count=count)
 
 
 def _stops(in_full: Callable[[], bool]) -> CheckResponse:
-    """Stops that an operator put in force: told, and no fault of the service."""
+    """Reports the stops of operators. They are not a fault of the service."""
     rows = KillSwitch.objects.exclude(scope=KillSwitch.Scope.VERSION)
     count = rows.count()
     if not count:
         return CheckResponse(status=HEALTHY, count=0)
-    reason = f"stopped until somebody lifts it: {_named(rows, count, in_full())}"
+    reason = f"stopped until an operator lifts it: {_describe_stops(rows, count, in_full())}"
     return CheckResponse(status=HEALTHY, reason=reason, count=count)
 
 
-def _named(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> str:
-    """The first stops; why, in the words of whoever made them, only to those who may read it."""
-    told = []
-    for row in rows.order_by("created_at")[:_NAMED]:
+def _describe_stops(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> str:
+    """Returns the first stops as text; with the operator's reason only when `in_full`."""
+    parts = []
+    for row in rows.order_by("created_at")[:_MOST_NAMED]:
         what = f"{row.scope} {row.value}".strip()
-        told.append(f"{what} ({row.reason})" if in_full else what)
-    return "; ".join(told) + (f" and {count - _NAMED} more" if count > _NAMED else "")
+        parts.append(f"{what} ({row.reason})" if in_full else what)
+    return "; ".join(parts) + (f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
 
 
 def _dead_letters() -> CheckResponse:
@@ -316,7 +318,7 @@ def _dead_letters() -> CheckResponse:
 
 
 def _providers() -> CheckResponse:
-    """The chosen providers' breakers; hosts behind one provider are their owners' business."""
+    """Checks the circuit breakers of the chosen providers, not of the hosts behind them."""
     now = now_us()
     rows = {row.service: row for row in ProviderFlow.objects.filter(service__in=chosen_channels())}
     found = {}
@@ -326,10 +328,10 @@ def _providers() -> CheckResponse:
             breaker=row.flow().state(now) if row else "closed",
             last_success_at=row.last_success_at if row else None,
         )
-    held = [key for key, each in found.items() if each.breaker != "closed"]
-    if not held:
+    unavailable = [key for key, each in found.items() if each.breaker != "closed"]
+    if not unavailable:
         return CheckResponse(status=HEALTHY, providers=found)
-    reason = f"not taking messages: {', '.join(held)}; see `carillon providers breakers`"
+    reason = f"unavailable: {', '.join(unavailable)}; see `carillon providers breakers`"
     return CheckResponse(status=UNHEALTHY, reason=reason, providers=found)
 
 
@@ -343,7 +345,7 @@ def _redis() -> CheckResponse:
     try:
         client.ping()
     except redis.RedisError:
-        reason = "Redis does not answer: delivery goes on by polling"
+        reason = "Redis does not answer: delivery continues by polling"
         return CheckResponse(status=UNHEALTHY, reason=reason)
     finally:
         client.close()

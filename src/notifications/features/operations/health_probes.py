@@ -1,7 +1,7 @@
-"""Whether the database answers, and whether it takes writes: asked with a bound, never in doubt.
+"""Checks, within a time limit, whether the database can be read and written.
 
-A read is tried for each answer, a write once in some seconds: it commits one row, and makes the
-database's disk give some new space, which a full disk refuses.
+Each health response tries a read. A write is tried once every few seconds: it commits one row and
+makes the database's disk allocate new space, which a full disk refuses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from notifications.infra.process.probing import Probe
 from notifications.models import WriteProbe
 
 NO_ANSWER = "the database does not answer"
-_FULL = "the database's disk is full: nothing can be taken in"
-_READ_ONLY = "the database takes no writes: it is read-only"
+_FULL = "the database's disk is full: no request can be accepted"
+_READ_ONLY = "the database is read-only"
 _WRITE_EVERY_S = 5.0
 _RETRY_S = 1.0
 _WRITE_WAIT_S = 0.4
@@ -77,13 +77,13 @@ _writes = Probe("database-write", _write)
 
 
 def reading_fault(within_s: float) -> str:
-    """Why the database cannot be read; empty when it can."""
+    """Returns why the database cannot be read; empty when it can."""
     found = _reads.ask(within_s=within_s)
     return "" if found is not None and found.error is None else NO_ANSWER
 
 
 def writing_fault() -> str:
-    """Why nothing can be written; empty when it can, or when a write has only just begun."""
+    """Returns why writes fail; empty when they succeed, or when a write has only just begun."""
     found = _writes.ask(within_s=_WRITE_WAIT_S, fresh_s=_WRITE_EVERY_S, retry_s=_RETRY_S)
     if found is None:
         seconds = _writes.hanging_s()
@@ -92,13 +92,13 @@ def writing_fault() -> str:
 
 
 def forget() -> None:
-    """Forgets what was found, and what is still being looked for: the next who asks looks anew."""
+    """Discards the results and running probes: the next check starts a new probe."""
     _reads.forget()
     _writes.forget()
 
 
 def _reason(error: Exception) -> str:
-    """What an error of the write means; the driver's own text may name hosts and users."""
+    """Returns what an error of the write means; the driver's text may name hosts and users."""
     state = sqlstate(error)
     number = error.errno if isinstance(error, OSError) else None
     text = str(error)
@@ -107,9 +107,9 @@ def _reason(error: Exception) -> str:
     if state == "25006" or number == errno.EROFS or "readonly" in text:
         return _READ_ONLY
     if "locked" in text:
-        return "another process holds the database's lock: no write found its turn"
+        return "another process holds the database's lock: no write got through"
     if is_locked(error) or state == _TEMP_FILE_LIMIT:
-        return ""  # somebody else writes the same row; the server bounds temporary files
+        return ""  # another process writes the same row, or the server limits temporary files
     if is_missing(error):
-        return ""  # migrations are not applied: that check says so
+        return ""  # migrations are not applied: the check of migrations reports it
     return NO_ANSWER if is_away(error) else f"a write failed: {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The figures behind /metrics, and what /health knows of the queue."""
+"""The figures of /metrics, and those of /health about the queue."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from notifications.queue.depth import Held, lane_depths
 
 log = structlog.get_logger("carillon.metrics")
 _READ_S = 1.5
-_MOST_HELD = 10_000
+_MOST_OPEN = 10_000
 _MOST_BROADCASTS = 1_000
 _MOST_COUNTED = 100_000
 _MOST_NAMED = 5
-_STUCK_SHOWN = timedelta(minutes=10)
+_STUCK_SHOWN_FOR = timedelta(minutes=10)
 LATE_AFTER = {Lane.CRITICAL: 5.0, Lane.HIGH: 30.0, Lane.DEFAULT: 30.0, Lane.BULK: 30.0}
-"""Seconds. A fresh bulk of many thousands is no fault: overdue is what nobody took for so long."""
+"""Seconds until a due message counts as overdue: a new bulk of many thousands is not a fault."""
 
 
 def queue_depth(now: datetime | None = None) -> dict[str, dict[str, float]]:
-    """By lane: queued messages, those overdue, and the age of the oldest overdue in seconds.
+    """Returns, by lane, the queued and overdue messages and the age of the oldest overdue one in s.
 
-    now replaces the database's clock. What is stopped, paused or behind an open breaker is queued
-    and never overdue.
+    now replaces the database's clock. Messages that are stopped, paused or behind an open breaker
+    count as queued and never as overdue.
     """
-    depths = lane_depths(LATE_AFTER, _held(), at=now)
+    depths = lane_depths(LATE_AFTER, _blocked_work(), at=now)
     return {
         str(lane): {
             "queued": float(depth.queued),
@@ -62,23 +62,23 @@ def queue_depth(now: datetime | None = None) -> dict[str, dict[str, float]]:
     }
 
 
-def _held() -> Held:
+def _blocked_work() -> Held:
     stops = load_stops()
     broken = ProviderFlow.objects.broken(chosen_channels())
     carriers: dict[str, list[str]] = {}
     for provider, channels in chosen_channels().items():
         for channel in channels:
             carriers.setdefault(channel, []).append(provider)
-    held = [channel for channel, keys in carriers.items() if broken.issuperset(keys)]
+    blocked = [channel for channel, keys in carriers.items() if broken.issuperset(keys)]
     return Held(
         everything=stops.everything,
-        channels=[*stops.values("channel"), *held],
+        channels=[*stops.values("channel"), *blocked],
         sources=frozenset(stops.values("source")),
     )
 
 
 def open_dead_letters() -> int:
-    """Dead letters that wait for a person; counted up to 100,000, or what makes an alert."""
+    """Counts open dead letters, up to 100,000 or the alert's threshold, if that is higher."""
     most = max(_MOST_COUNTED, environment().dead_letters_alert)
     return DeadLetter.objects.filter(resolved_at__isnull=True).order_by("pk")[:most].count()
 
@@ -90,7 +90,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     )
     age = GaugeMetricFamily(
         "notification_queue_age_seconds",
-        "Age of the oldest due message that nobody leased, by lane.",
+        "Age of the oldest due message that no worker leased, by lane.",
         labels=["priority"],
     )
     for lane, figures in queue_depth().items():
@@ -106,20 +106,20 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
     for provider, count in open_breakers().items():
         breakers.add_metric([provider], count)
     yield breakers
-    aside = GaugeMetricFamily(
+    failed = GaugeMetricFamily(
         "notification_items_set_aside",
-        "Items of periodic work that failed again and again, by work.",
+        "Items of periodic work that failed three times, by work.",
         labels=["work"],
     )
     for work, items in SetAsideService().counts().items():
-        aside.add_metric([work], items)
-    yield aside
+        failed.add_metric([work], items)
+    yield failed
     yield from _broadcasts()
     for name, text, value in (
-        ("notification_dead_letters", "Dead letters that wait.", open_dead_letters()),
+        ("notification_dead_letters", "Open dead letters.", open_dead_letters()),
         (
             "notification_dead_letters_alert",
-            "How many of them make an alert.",
+            "How many open dead letters raise the alert.",
             environment().dead_letters_alert,
         ),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
@@ -139,10 +139,10 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
 
 
 def _broadcasts() -> Iterator[GaugeMetricFamily]:
-    """Recipients of broadcasts that are under way, and whether the arithmetic holds."""
+    """Yields the recipients of running broadcasts, and whether their counts add up."""
     people = GaugeMetricFamily(
         "notification_broadcast_recipients",
-        "Recipients of broadcasts under way, by state.",
+        "Recipients of running broadcasts, by state.",
         labels=["state"],
     )
     totals: Counter[str] = Counter(dict.fromkeys(RecipientState, 0))
@@ -161,11 +161,11 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
     yield people
     news = BroadcastNews.objects.order_by("pk")[:_MOST_COUNTED].count()
     for name, text, value in (
-        ("notification_broadcasts", "Broadcasts under way.", len(live_now)),
-        ("notification_broadcast_news", "Rows of news that are not counted yet.", news),
+        ("notification_broadcasts", "Running broadcasts.", len(live_now)),
+        ("notification_broadcast_news", "Changes of recipients that are not counted yet.", news),
         (
             "notification_broadcast_miscounted",
-            "By how many recipients counters were off when last held against their rows.",
+            "By how many recipients counters differed from their rows at the last check.",
             off,
         ),
         (
@@ -178,37 +178,37 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
 
 
 def open_breakers() -> dict[str, int]:
-    """How many services of each chosen provider are not taken to be well."""
+    """Counts, by chosen provider, the services whose circuit breaker is not closed."""
     found = dict.fromkeys(chosen_channels(), 0)
-    held = ProviderFlow.objects.filter(open_until__gt=0).values_list("service", flat=True)
-    for service in held[:_MOST_HELD]:
+    services = ProviderFlow.objects.filter(open_until__gt=0).values_list("service", flat=True)
+    for service in services[:_MOST_OPEN]:
         provider = service.partition("|")[0]
         found[provider] = found.get(provider, 0) + 1
     return found
 
 
 def workers_alive() -> int:
-    """Workers whose leases stand."""
+    """Counts the workers whose leases are valid."""
     living = WorkerProcess.objects.filter(lease_until__gt=moment(now_us()), ended_at__isnull=True)
     return living.count()
 
 
 def stuck_workers() -> list[tuple[str, str]]:
-    """Workers that ended themselves a short while ago, each with what it was stuck on."""
-    since = moment(now_us()) - _STUCK_SHOWN
+    """Returns the workers that ended themselves within ten minutes, with their reasons."""
+    since = moment(now_us()) - _STUCK_SHOWN_FOR
     rows = WorkerProcess.objects.filter(ended_at__gt=since).order_by("-ended_at")
     return list(rows.values_list("owner", "ended_reason")[:_MOST_NAMED])
 
 
 def metrics_response() -> bytes:
-    """The text of /metrics. Without a database it has the counters, and says so."""
+    """Returns the text of /metrics. Without the database it has counters and one gauge."""
     return telemetry.exposition(_gauges_in_time)
 
 
 def _gauges_in_time() -> Iterator[GaugeMetricFamily]:
     found: list[GaugeMetricFamily] = []
-    answers = not reading_fault(_READ_S)
-    if answers:
+    responds = not reading_fault(_READ_S)
+    if responds:
         try:
             with reads_within(_READ_S):
                 found = list(_gauges())
@@ -216,10 +216,10 @@ def _gauges_in_time() -> Iterator[GaugeMetricFamily]:
             if not is_away(error):
                 raise
             log.warning("metrics.unread", error=type(error).__name__)
-            answers = False
+            responds = False
     yield GaugeMetricFamily(
         "notification_database_answers",
         "Whether the database was read in time; without it the gauges are missing.",
-        value=float(answers),
+        value=float(responds),
     )
     yield from found

@@ -1,4 +1,4 @@
-"""Bodies and answers of operations: kill switches and dead letters."""
+"""Response bodies of operations: kill switches and dead letters."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.domain.lifecycle import MessageStatus
-from notifications.features.access.service import check_operator, keep_to_tests
+from notifications.features.access.service import check_operator, check_test_key
 from notifications.features.operations.schemas import DeadLetterResponse, StopResponse
 from notifications.features.sending.move import enqueue
 from notifications.infra import clock
@@ -35,23 +35,23 @@ from notifications.models import (
     change_status,
 )
 
-_AT_ONCE = 500
+_PER_TRANSACTION = 500
 _SOURCES = ("users", "digest", "system", "cli")
-"""What messages come from beside keys and broadcasts (`Caller.source`)."""
+"""The sources of messages besides keys and broadcasts (`Caller.source`)."""
 
 
 class OperationsService:
-    """What operators do to the running service. Every change is written down with its actor."""
+    """Changes the running service for operators. Every change is logged with its actor."""
 
     def stops(self, *, caller: Caller) -> list[StopResponse]:
-        """The kill switches in force, the newest first."""
+        """Returns the kill switches in force, the newest first."""
         check_operator(caller)
-        return [_stop_answer(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
+        return [_stop_response(row) for row in KillSwitch.objects.order_by("-created_at", "-id")]
 
     def stop(self, *, scope: str, value: str, reason: str, caller: Caller) -> StopResponse:
         """Stops everything, or one channel, provider, category, template, source or version.
 
-        What is already in a provider's hands is not called back; the next slice is stopped.
+        Messages in flight are not recalled; the stop applies from the next slice on.
 
         Raises:
             InvalidRequest: unknown scope or value, or no reason.
@@ -64,11 +64,11 @@ class OperationsService:
                 value="" if scope == KillSwitch.Scope.ALL else value,
                 defaults={"reason": reason, "actor": caller.name, "created_at": clock.now()},
             )
-            _note(caller, "kill-switch.stop", f"{scope}:{value}", reason)
-        return _stop_answer(row)
+            _log_action(caller, "kill-switch.stop", f"{scope}:{value}", reason)
+        return _stop_response(row)
 
     def lift(self, *, scope: str, value: str, caller: Caller) -> None:
-        """Lifts a stop; what waited goes on.
+        """Lifts a stop; the messages that waited are sent.
 
         Raises:
             NotFound: unknown_stop.
@@ -82,7 +82,7 @@ class OperationsService:
                 )
             if scope == KillSwitch.Scope.VERSION:
                 TemplateOverrun.objects.forget(value)
-            _note(caller, "kill-switch.lift", f"{scope}:{value}", "")
+            _log_action(caller, "kill-switch.lift", f"{scope}:{value}", "")
             wakeups.wake(["critical", "high", "default", "bulk"])
 
     def dead_letters(
@@ -97,7 +97,7 @@ class OperationsService:
         after: int = 0,
         limit: int = 50,
     ) -> list[DeadLetterResponse]:
-        """Dead letters by key, the oldest first; `after` is the last key of the page before."""
+        """Returns dead letters, the oldest first; `after` is the last key of the page before."""
         check_operator(caller)
         rows = DeadLetter.objects.filter(pk__gt=after, resolved_at__isnull=not resolved)
         given = {"channel": channel, "provider": provider, "code": code}
@@ -105,26 +105,26 @@ class OperationsService:
         if template:
             versions = TemplateVersion.objects.filter(template__path=template).values("pk")
             rows = rows.filter(template_version_id__in=versions)
-        page = list(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
+        page = list(rows.order_by("pk")[: max(1, min(limit, _PER_TRANSACTION))])
         uuids = dict(
             Notification.objects.filter(
                 pk__in=[letter.notification_id for letter in page]
             ).values_list("pk", "uuid")
         )
-        return [_letter_answer(row, uuids) for row in page]
+        return [_dead_letter_response(row, uuids) for row in page]
 
     def replay(self, *, ids: Sequence[int], caller: Caller) -> int:
         """Sends dead letters again, each on the template version it was accepted with.
 
-        The attempts begin anew. Letters that were resolved meanwhile are passed over.
+        Their attempts start again at zero. Dead letters that were resolved meanwhile are skipped.
         """
         check_operator(caller)
         replayed = 0
-        for start in range(0, len(ids), _AT_ONCE):
+        for start in range(0, len(ids), _PER_TRANSACTION):
             with transaction.atomic():
-                letters = _open_letters(ids[start : start + _AT_ONCE])
+                letters = _open_letters(ids[start : start + _PER_TRANSACTION])
                 replayed += _replay(letters, caller)
-        _note(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
+        _log_action(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
         return replayed
 
     def discard(self, *, ids: Sequence[int], reason: str, caller: Caller) -> int:
@@ -135,16 +135,16 @@ class OperationsService:
         now = clock.now()
         with transaction.atomic():
             letters = _open_letters(ids)
-            doubtful = [letter.message_id for letter in letters]
+            message_ids = [letter.message_id for letter in letters]
             change_status(
-                doubtful,
+                message_ids,
                 MessageStatus.FAILED,
                 reason=f"discarded by {caller.name}",
                 only_from=frozenset({MessageStatus.UNCERTAIN}),
             )
-            _tell_broadcasts(letters)
+            _notify_broadcasts(letters)
             _resolve(letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
-            _note(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
+            _log_action(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
         return len(letters)
 
 
@@ -154,20 +154,22 @@ def _check_stop(scope: str, value: str, reason: str) -> None:
         known = ", ".join(KillSwitch.Scope.values)
         errors.append(FieldError("scope", "unknown_scope", f"must be one of {known}"))
     elif scope == KillSwitch.Scope.ALL and value:
-        detail = "goes with no value: leave it out, or name the scope of what is to be stopped"
+        detail = "must be left out for this scope; or name the scope of what to stop"
         errors.append(FieldError("value", "invalid", detail))
     elif scope != KillSwitch.Scope.ALL and not value:
         errors.append(FieldError("value", "required", f"name the {scope} to stop"))
     elif value:
         errors += _unknown_value(scope, value)
     if not reason.strip():
-        errors.append(FieldError("reason", "required", "say why: whoever lifts the stop will ask"))
+        errors.append(
+            FieldError("reason", "required", "say why: the operator who lifts the stop needs it")
+        )
     if errors:
         raise InvalidRequest(errors)
 
 
 def _unknown_value(scope: str, value: str) -> list[FieldError]:
-    """A fault for a value that names nothing: nothing would be stopped."""
+    """Returns an error for a value that names nothing: it would stop nothing."""
     if scope == KillSwitch.Scope.TEMPLATE:
         return _unknown_template(value)
     if scope == KillSwitch.Scope.VERSION and not _is_version(value):
@@ -183,7 +185,7 @@ def _unknown_value(scope: str, value: str) -> list[FieldError]:
         known = known_values.get(scope, [value])
         if value in known:
             return []
-        detail = f"{value!r} is no {scope}; known: {', '.join(known)}"
+        detail = f"{value!r} is not a {scope}; known: {', '.join(known)}"
     return [FieldError("value", f"unknown_{scope}", detail)]
 
 
@@ -204,7 +206,7 @@ def _is_source(value: str) -> bool:
 
 
 def _unknown_template(path: str) -> list[FieldError]:
-    """A fault for a path at which there is no template: nothing would be stopped."""
+    """Returns an error for a path without a template: it would stop nothing."""
     if NotificationTemplate.objects.filter(path=path).exists():
         return []
     near = get_close_matches(path, NotificationTemplate.objects.values_list("path", flat=True))
@@ -221,7 +223,7 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     by_key = {letter.message_id: letter for letter in letters}
     if caller.is_test:
         named = Notification.objects.filter(pk__in=[each.notification_id for each in letters])
-        keep_to_tests(caller, is_test=not named.filter(is_test=False).exists())
+        check_test_key(caller, is_test=not named.filter(is_test=False).exists())
     moved = change_status(
         list(by_key),
         MessageStatus.PENDING,
@@ -231,12 +233,12 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     )
     enqueue(NotificationMessage.objects.filter(pk__in=moved).select_related("notification"))
     done = [by_key[key] for key in moved]
-    _tell_broadcasts(done)
+    _notify_broadcasts(done)
     _resolve(done, DeadLetter.Resolution.REPLAYED, caller, "", now=clock.now())
     return len(moved)
 
 
-def _tell_broadcasts(letters: Sequence[DeadLetter]) -> None:
+def _notify_broadcasts(letters: Sequence[DeadLetter]) -> None:
     keys = [letter.notification_id for letter in letters]
     sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
     BroadcastNews.objects.tell(sources)
@@ -258,13 +260,13 @@ def _resolve(
     )
 
 
-def _note(caller: Caller, action: str, target: str, reason: str) -> None:
+def _log_action(caller: Caller, action: str, target: str, reason: str) -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=target, reason=reason, at=clock.now()
     )
 
 
-def _stop_answer(row: KillSwitch) -> StopResponse:
+def _stop_response(row: KillSwitch) -> StopResponse:
     return StopResponse(
         scope=row.scope,
         value=row.value,
@@ -274,7 +276,7 @@ def _stop_answer(row: KillSwitch) -> StopResponse:
     )
 
 
-def _letter_answer(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterResponse:
+def _dead_letter_response(row: DeadLetter, uuids: Mapping[int, UUID]) -> DeadLetterResponse:
     return DeadLetterResponse(
         id=row.pk,
         notification_id=uuids.get(row.notification_id),

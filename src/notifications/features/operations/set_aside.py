@@ -1,4 +1,4 @@
-"""SetAsideService: items of periodic work that failed again and again, seen and resumed."""
+"""SetAsideService: lists and resumes failed items of periodic work."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ class ResumedResponse(msgspec.Struct, kw_only=True):
 
 
 class SetAsideService:
-    """What failed again and again, for operators."""
+    """Lists and resumes failed items for operators."""
 
     def list(
         self, *, caller: Caller, work: str = "", after: int = 0, limit: int = 50
     ) -> list[SetAsideResponse]:
-        """Items that failed lately or are set aside, by key."""
+        """Returns items that failed recently or are set aside, by key."""
         check_operator(caller)
         rows = ItemFault.objects.filter(pk__gt=after).order_by("pk")
-        return [_answer(row) for row in (rows.filter(work=work) if work else rows)[:limit]]
+        return [_to_response(row) for row in (rows.filter(work=work) if work else rows)[:limit]]
 
     def resume(self, *, ids: Sequence[int], caller: Caller) -> ResumedResponse:
-        """Forgets the failures of these items: they are tried with the next round.
+        """Forgets the failures of these items: the next round processes them again.
 
         Raises:
-            NotFound: unknown_item, when there is none of them.
+            NotFound: unknown_item, when none of them exists.
         """
         check_operator(caller)
         resumed = sum(_resume(key, caller) for key in ids[:MOST])
@@ -69,7 +69,7 @@ class SetAsideService:
         return ResumedResponse(resumed=resumed)
 
     def counts(self) -> Mapping[str, int]:
-        """How many items are set aside, by work."""
+        """Returns how many items are set aside, by work."""
         rows = ItemFault.objects.filter(set_aside=True).order_by("work")
         return dict(rows.values_list("work").annotate(Count("pk")))
 
@@ -80,7 +80,7 @@ def _resume(key: int, caller: Caller) -> bool:
         row = ItemFault.objects.select_for_update().filter(pk=key).first()
         if row is None:
             return False
-        reopen = _REOPENED.get(row.work)
+        reopen = _REOPEN.get(row.work)
         if reopen is not None:
             reopen(row.item, now)
         OperatorAction.objects.create(
@@ -90,11 +90,11 @@ def _resume(key: int, caller: Caller) -> bool:
     return True
 
 
-_REOPENED: Mapping[str, _Reopen] = {Work.RECEIPT: receipts.reopen}
-"""Work whose items have a state of their own to be put right."""
+_REOPEN: Mapping[str, _Reopen] = {Work.RECEIPT: receipts.reopen}
+"""Functions that reset an item's own state, for work whose items have one."""
 
 
-def _answer(row: ItemFault) -> SetAsideResponse:
+def _to_response(row: ItemFault) -> SetAsideResponse:
     final = row.set_aside and row.work == Work.RECEIPT
     return SetAsideResponse(
         id=row.pk,

@@ -19,7 +19,7 @@ from notifications.delivery.vendors.webpush.settings import Settings as WebPushS
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
-from notifications.features.access.persons import person_for, staff_is_protected
+from notifications.features.access.persons import person_for, protected_staff_error
 from notifications.features.people.schemas import DeviceBody
 from notifications.features.people.service import READ, WRITE
 from notifications.infra import clock
@@ -95,7 +95,7 @@ class DeviceService:
             raise InvalidRequest([FieldError("endpoint", "invalid_device", detail)])
         own = caller.is_staff or user.pk == caller.user_id
         if not own and tokens_of_staff([entry.token]):
-            raise staff_is_protected()
+            raise protected_staff_error()
         register_devices([(user.pk, entry)], at=clock.now())
         held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
         surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])

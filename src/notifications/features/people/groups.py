@@ -13,7 +13,7 @@ from directory.models import Group, GroupMembership, User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.persons import staff_is_protected
+from notifications.features.access.persons import protected_staff_error
 from notifications.features.access.service import missing_scope
 from notifications.features.people.relation_schemas import GroupResponse, MembersResponse
 from notifications.features.people.schemas import UserResponse
@@ -176,7 +176,7 @@ def _people(named: Sequence[int | str], field: str) -> tuple[set[int], list[int 
 
 def _check_staff(ids: set[int], caller: Caller) -> None:
     if not caller.is_staff and staff_among(ids):
-        raise staff_is_protected()
+        raise protected_staff_error()
 
 
 def _add(group: Group, users: set[int]) -> int:

@@ -19,7 +19,7 @@ from notifications.delivery.vendors.telegram.settings import Settings as Telegra
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.features.access.persons import person_for
-from notifications.features.access.throttles import throttled
+from notifications.features.access.throttles import throttled_error
 from notifications.features.people.service import WRITE
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
@@ -183,7 +183,7 @@ def _renew(user: User, kind: str, *, address: str, now: datetime, lasts: timedel
         proof.window_began, proof.sent = now, 0
     if proof.sent >= MAX_SENT:
         left = (proof.window_began + _WINDOW - now).total_seconds()
-        raise throttled(
+        raise throttled_error(
             f"{MAX_SENT} codes were sent within the hour", seconds=left, code="too_many_codes"
         )
     proof.sent += 1

@@ -16,7 +16,7 @@ from directory.texts import UNSTORABLE, is_storable
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
-from notifications.features.access.persons import staff_is_protected
+from notifications.features.access.persons import protected_staff_error
 from notifications.features.people.groups import clean_name, need
 from notifications.features.people.relation_schemas import (
     LinkResponse,
@@ -116,7 +116,7 @@ class LinkService:
         row = _find(self._link.model, identifier)
         ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
         if not caller.is_staff and staff_among(ends):
-            raise staff_is_protected()
+            raise protected_staff_error()
         row.delete()
 
     def _end(self, name: str, value: str) -> int:

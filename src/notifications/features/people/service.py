@@ -17,7 +17,7 @@ from directory.people import Upsert, upsert_people
 from directory.references import ExternalId, read_person
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
-from notifications.features.access.persons import person_for, staff_is_protected
+from notifications.features.access.persons import person_for, protected_staff_error
 from notifications.features.access.service import missing_scope
 from notifications.features.people.schemas import (
     ContactPointResponse,
@@ -94,7 +94,7 @@ class UserService:
         if done.errors:
             reason = done.errors[0][1]
             if done.protected:
-                raise staff_is_protected()
+                raise protected_staff_error()
             if reason.startswith("groups "):
                 raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
             raise Conflict(reason, code="identity_conflict")

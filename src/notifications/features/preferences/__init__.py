@@ -1,1 +1,1 @@
-"""What people wish to hear, what they agreed to, and the links that change it."""
+"""Preferences and consents of users, and the signed links that change them."""

@@ -1,4 +1,4 @@
-"""Reads and checks what staff say of a category."""
+"""Reads and checks the body of a request that writes a category."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class CategoryList(msgspec.Struct, kw_only=True):
 
 
 def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
-    """The model's values of a body: those that were given.
+    """Returns the model's values for the fields that the body names.
 
     Raises:
-        InvalidRequest: with every field's error.
+        InvalidRequest: with the error of every field.
     """
     fields = Fields(body)
     fields.refuse_unknown(CategoryBody.__struct_fields__)
@@ -82,7 +82,9 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
     if creating:
         values["key"] = _key(fields)
     elif "key" in body:
-        fields.fault("key", "key_is_fixed", "a category keeps its key: make a new one")
+        fields.fault(
+            "key", "key_is_fixed", "the key of a category cannot change: create a new category"
+        )
     if "name" in body:
         values["name"] = fields.text("name", longest=100) or ""
     flags = (("marketing", False), ("unsubscribable", True))
@@ -130,7 +132,7 @@ def _preferences(fields: Fields) -> dict[str, bool | str]:
 def _caps(fields: Fields) -> list[dict[str, Any]]:
     rows = fields.items("caps") or []
     if len(rows) > _MOST_CAPS:
-        fields.fault("caps", "invalid", f"takes up to {_MOST_CAPS} caps")
+        fields.fault("caps", "invalid", f"must hold at most {_MOST_CAPS} caps")
         return []
     return [_cap(fields, place, row) for place, row in enumerate(rows)]
 

@@ -1,4 +1,4 @@
-"""Reads what somebody wants changed in preferences: every error at once, each with its place."""
+"""Reads a request to change preferences. Reports all errors at once, each with its path."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.preferences.schemas import GLOBAL_FLAGS, GlobalChanges
 from notifications.intake.fields import Fields
 
-SHOWN_ONLY = ("consent_given_at", "consent_withdrawn_at")
-"""Passed over, so that what GET answers can be sent back changed."""
+READ_ONLY_FIELDS = ("consent_given_at", "consent_withdrawn_at")
+"""Ignored in a request, so that a client can change a response of GET and send it back."""
 
 _FREQUENCIES = ", ".join(DigestFrequency)
 
 
 @dataclass(slots=True)
 class Changes:
-    """Valid changes: names and values of the general row, and of each category's."""
+    """Valid changes."""
 
+    #: Values of the general row, by column.
     overall: dict[str, Any] = field(default_factory=dict)
+    #: Values of each category's row, by category key and column.
     categories: dict[str, dict[str, bool]] = field(default_factory=dict)
 
 
 def parse_changes(body: Mapping[str, Any]) -> Changes:
-    """The changes in a body of {global, categories}.
+    """Returns the changes in a body of {global, categories}.
 
     Raises:
-        InvalidRequest: with every field's error.
+        InvalidRequest: with the error of every field.
     """
     fields = Fields(body)
     fields.refuse_unknown(("global", "categories"))
@@ -46,7 +48,7 @@ def parse_changes(body: Mapping[str, Any]) -> Changes:
         switches = Fields(values, path=f"categories.{key}.")
         if category_by_key(key) is None:
             known = ", ".join(category_keys())
-            category.fault(key, "unknown_category", f"is no category here; known: {known}")
+            category.fault(key, "unknown_category", f"is not a category; known: {known}")
         switches.refuse_unknown(SWITCHES)
         changes.categories[key] = _flags(switches, SWITCHES)
         errors += [*category.errors, *switches.errors]
@@ -58,7 +60,7 @@ def parse_changes(body: Mapping[str, Any]) -> Changes:
 
 
 def _overall(fields: Fields) -> dict[str, Any]:
-    fields.refuse_unknown((*GlobalChanges.__struct_fields__, *SHOWN_ONLY))
+    fields.refuse_unknown((*GlobalChanges.__struct_fields__, *READ_ONLY_FIELDS))
     values: dict[str, Any] = dict(_flags(fields, GLOBAL_FLAGS))
     for name in ("quiet_hours_start", "quiet_hours_end"):
         if name in fields.body:
@@ -89,7 +91,7 @@ def _wall_time(fields: Fields, name: str) -> time | None:
 
 
 def _zone(fields: Fields) -> str:
-    """An IANA zone; an empty text (or null) goes back to the zone of the user."""
+    """Returns an IANA zone. An empty text or null means the zone of the user."""
     value = fields.body["timezone"] or ""
     if value == "":
         return ""

@@ -1,6 +1,6 @@
-"""ConsentService: the ledger of what people agreed to, and the flags that decisions read.
+"""ConsentService: the ledger of consents, and the flags that decisions read.
 
-Entry and flag change in one transaction.
+An entry and its flag change in one transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db import transaction
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.persons import person_for
-from notifications.features.preferences.schemas import ConsentResponse, consent_answer
+from notifications.features.preferences.schemas import ConsentResponse, consent_response
 from notifications.infra import clock
 from notifications.models import (
     DATA_PROCESSING,
@@ -24,20 +24,20 @@ from notifications.models import (
 )
 
 READ, WRITE = "preferences:read", "preferences:write"
-_AT_ONCE = 500
+_PER_TRANSACTION = 500
 _LONGEST_WORDING = 10_000
 
 
 class ConsentService:
-    """What one person agrees to and takes back, and the ledger of it."""
+    """Records and lists what a user agrees to and withdraws."""
 
     def list(
         self, *, identifier: object = None, caller: Caller, after: int = 0, limit: int = 50
     ) -> list[ConsentResponse]:
-        """A person's entries by rising id."""
+        """Returns a user's entries by ascending id."""
         user = person_for(caller, identifier, scope=READ)
         rows = ConsentRecord.objects.filter(user_id=user.pk, pk__gt=after).order_by("pk")
-        return [consent_answer(row) for row in rows[:limit]]
+        return [consent_response(row) for row in rows[:limit]]
 
     def give(
         self,
@@ -49,7 +49,7 @@ class ConsentService:
         identifier: object = None,
         ip: str | None = None,
     ) -> ConsentResponse:
-        """Writes down that a person agrees, and what follows from it."""
+        """Records that a user agrees to a purpose, and sets its flag."""
         return self._set(True, purpose, wording, source, caller, identifier, ip)
 
     def withdraw(
@@ -62,7 +62,7 @@ class ConsentService:
         wording: str = "",
         ip: str | None = None,
     ) -> ConsentResponse:
-        """Writes down that a person takes it back, and what follows from it."""
+        """Records that a user withdraws a consent, and clears its flag."""
         return self._set(False, purpose, wording, source, caller, identifier, ip)
 
     def _set(
@@ -93,11 +93,11 @@ class ConsentService:
                 ip=ip,
                 at=now,
             )
-        return consent_answer(entry)
+        return consent_response(entry)
 
 
 def locked_preferences(user_id: int) -> UserNotificationPreference:
-    """The person's row, made if need be, locked until the transaction ends."""
+    """Returns the user's row, created if missing, locked until the transaction ends."""
     UserNotificationPreference.objects.get_or_create(user_id=user_id)
     return UserNotificationPreference.objects.select_for_update().get(user_id=user_id)
 
@@ -105,7 +105,7 @@ def locked_preferences(user_id: int) -> UserNotificationPreference:
 def apply_consent(
     row: UserNotificationPreference, purpose: str, granted: bool, *, at: datetime
 ) -> None:
-    """Sets the flag that a purpose stands for, and its time. Saves nothing."""
+    """Sets the flag of a purpose and its time on the row. Does not save the row."""
     if purpose == MARKETING:
         row.marketing_enabled = granted
         return
@@ -127,7 +127,7 @@ def write_entry(
     wording: str = "",
     ip: str | None = None,
 ) -> ConsentRecord:
-    """One new entry of the ledger."""
+    """Writes a new entry of the ledger and returns it."""
     return ConsentRecord.objects.create(
         user_id=user_id,
         purpose=purpose,
@@ -149,16 +149,17 @@ def set_consent_of(
     caller: Caller = SYSTEM,
     at: datetime | None = None,
 ) -> int:
-    """Sets the data-processing consent of many people (imports, user sync, demo data).
+    """Sets the data-processing consent of many users (imports, user sync, demo data).
 
-    Those whose consent is so already are passed over. Returns how many changed; each has an entry
-    in the ledger. A few statements for every 500 people, in the caller's transaction or its own.
+    Skips users whose consent is already so. Writes a ledger entry for each user that changed and
+    returns their number. It makes a few statements for every 500 users, in the caller's transaction
+    or its own.
     """
     wanted, at, changed = sorted(set(user_ids)), at or clock.now(), 0
-    for start in range(0, len(wanted), _AT_ONCE):
+    for start in range(0, len(wanted), _PER_TRANSACTION):
         with transaction.atomic():
             changed += _set_many(
-                wanted[start : start + _AT_ONCE], granted, source, wording, caller.name, at
+                wanted[start : start + _PER_TRANSACTION], granted, source, wording, caller.name, at
             )
     return changed
 

@@ -1,4 +1,4 @@
-"""UserPreferenceService: the asynchronous surface of the source documents over the one decision."""
+"""UserPreferenceService: the documented asynchronous interface to preferences."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from notifications.models.delivery.hot_facts import load_circumstances
 from notifications.policy.decide import MessageFacts, Send, decide
 from notifications.policy.facts import SliceFacts
 
-_KEPT = 4_096
+_CACHE_SIZE = 4_096
 _STAMPS = ("consent_given_at", "consent_withdrawn_at")
-_kept: OrderedDict[int, tuple[object, dict[str, Any]]] = OrderedDict()
+_cache: OrderedDict[int, tuple[object, dict[str, Any]]] = OrderedDict()
 _lock = threading.Lock()
 
 
 class UserPreferenceService:
-    """What a person wishes, and whether something should be sent to them now.
+    """Returns a user's preferences, and whether a notification would be sent to them now.
 
-    What is kept of a person is held against what the database says at every call, so that a change
-    counts at once, in whichever process it was made.
+    Every call compares the cached preferences with the database. A change therefore applies at
+    once, whichever process made it.
     """
 
     async def get_user_preferences(self, user: User) -> dict[str, Any]:
-        """{"global": {...}, "categories": {name: {...}}}; times as ISO texts."""
+        """Returns {"global": {...}, "categories": {name: {...}}}; times are ISO texts."""
         return await sync_to_async(_preferences)(user.pk)
 
     async def should_send_notification(
         self, user: User, channel: str, category: str | None = None, priority: int = 3
     ) -> bool:
-        """Whether a notification would be sent now: neither refused nor put off.
+        """Returns whether a notification would be sent now, neither suppressed nor deferred.
 
         False for a channel that does not exist.
         """
         return await sync_to_async(_should_send)(user, channel, category, priority)
 
     async def invalidate_user_preferences(self, user: User) -> None:
-        """Forgets what this process keeps of a person."""
+        """Removes a user from the cache of this process."""
         with _lock:
-            _kept.pop(user.pk, None)
+            _cache.pop(user.pk, None)
 
 
 def _preferences(user_id: int) -> dict[str, Any]:
     here = load_circumstances([user_id])
-    state = (here.wishes, here.own, default_consent())
+    state = (here.preferences, here.category_preferences, default_consent())
     with _lock:
-        found = _kept.get(user_id)
+        found = _cache.get(user_id)
     if found is None or found[0] != state:
         shown: dict[str, Any] = msgspec.to_builtins(preferences_of(user_id))
         for name in _STAMPS:
             del shown["global"][name]
         found = (state, shown)
         with _lock:
-            _kept[user_id] = found
-            while len(_kept) > _KEPT:
-                _kept.popitem(last=False)
-    answer = found[1]
-    return {**answer, "global": dict(answer["global"])}
+            _cache[user_id] = found
+            while len(_cache) > _CACHE_SIZE:
+                _cache.popitem(last=False)
+    preferences = found[1]
+    return {**preferences, "global": dict(preferences["global"])}
 
 
 def _should_send(user: User, channel: str, category: str | None, priority: int) -> bool:

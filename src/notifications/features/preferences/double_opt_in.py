@@ -1,8 +1,8 @@
-"""Double opt-in: consent by mail counts only once the link in the mail was opened and its button
-pressed, which proves that the address is the person's and that they mean it.
+"""Double opt-in: a consent counts once the user opened the link in a mail and pressed its button.
 
-Nothing is stored meanwhile: the link holds whose, for what and since when, signed. What the ledger
-says since then ends it: a link that was used, or whose consent was taken back, does nothing.
+That proves that the address belongs to the user and that the user agrees. Nothing is stored before:
+the signed link holds the user, the address, the time and the purpose. A newer ledger entry for the
+purpose ends the link, so a link that was used, or whose consent was withdrawn, does nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, No
 from notifications.engine.shared_rows import category_by_key
 from notifications.features.access.persons import person_for
 from notifications.features.preferences.consents import WRITE, ConsentService
-from notifications.features.preferences.link_holders import Holder, holder_of
+from notifications.features.preferences.link_holders import LinkHolder, find_holder
 from notifications.features.preferences.service import PreferenceService
 from notifications.features.preferences.unsubscribe import link_caller
 from notifications.features.sending.service import NotificationService
@@ -39,9 +39,9 @@ from notifications.models import (
 from notifications.rendering.texts import consent_texts
 
 SOURCE = "double_opt_in"
-LASTS = timedelta(days=7)
-MAILS_AN_HOUR = 3  # for one person and purpose
-_LONGEST = 80
+LINK_LIFETIME = timedelta(days=7)
+MAILS_AN_HOUR = 3  # for one user and purpose
+_LONGEST_PURPOSE = 80
 _EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -61,31 +61,34 @@ class OptInResponse(msgspec.Struct, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a link asks. topic: a category's or list's name; empty for marketing as a whole."""
+class ConsentRequest:
+    """What a link asks a user to agree to."""
 
     user_id: int
+    #: The mark of the address that the mail went to (`infra.links.address_mark`).
     mark: str
+    #: When the mail was sent.
     since: datetime
     purpose: str
+    #: The name of a category or list; empty for marketing as a whole.
     topic: str
 
 
 class DoubleOptIn:
-    """Asks by mail, and takes the answer."""
+    """Requests a consent by mail, and records it when the user confirms."""
 
-    def ask(self, *, purpose: str, caller: Caller, identifier: object = None) -> OptInResponse:
-        """Sends the mail. More than three an hour for one purpose are not sent.
+    def request(self, *, purpose: str, caller: Caller, identifier: object = None) -> OptInResponse:
+        """Sends the mail. Sends at most three mails an hour for one user and purpose.
 
         Raises:
-            InvalidRequest: the purpose cannot be.
-            Conflict: no_address, when the person has no email address that works.
+            InvalidRequest: the purpose is not valid.
+            Conflict: no_address, when the user has no active email address.
         """
         _check(purpose)
         user = person_for(caller, identifier, scope=WRITE)
         point = ContactPoint.objects.filter(user=user, kind=ContactKind.EMAIL).first()
         if point is None or point.state != ContactState.ACTIVE:
-            raise Conflict("the person has no email address that works", code="no_address")
+            raise Conflict("the user has no active email address", code="no_address")
         now = clock.now()
         token = sign_link(
             LinkKind.CONFIRM,
@@ -97,48 +100,48 @@ class DoubleOptIn:
         with transaction.atomic():
             _ensure_template()
             _send(user, purpose, f"{environment().public_url}/confirm/{token}")
-        return OptInResponse(purpose=purpose, expires_at=now + LASTS)
+        return OptInResponse(purpose=purpose, expires_at=now + LINK_LIFETIME)
 
-    def read(self, *, token: str) -> Question | None:
-        """What a link asks; None for one that was not made here or has run out. Changes nothing."""
+    def read(self, *, token: str) -> ConsentRequest | None:
+        """Returns what a link asks. None for one that is forged or expired. Changes nothing."""
         fields = read_link(LinkKind.CONFIRM, token, 4)
         if fields is None:
             return None
         number, mark, ticks, packed = fields
         since = _EPOCH + int(ticks) * _TICK
-        if since + LASTS <= clock.now():
+        if since + LINK_LIFETIME <= clock.now():
             return None
         purpose = base64.urlsafe_b64decode(f"{packed}===").decode()
-        return Question(int(number), mark, since, purpose, _topic(purpose))
+        return ConsentRequest(int(number), mark, since, purpose, _topic(purpose))
 
-    def holder(self, *, question: Question) -> Holder:
-        """Whom the page of a link speaks to; nobody where the address is theirs no more."""
-        return holder_of(question.user_id, question.mark)
+    def holder(self, *, request: ConsentRequest) -> LinkHolder:
+        """Returns the user of a link; empty when the address is no longer the user's."""
+        return find_holder(request.user_id, request.mark)
 
     def confirm(self, *, token: str, wording: str, ip: str | None = None) -> bool:
-        """Takes the answer: the consent counts from now on. Answers whether the link was good.
+        """Records the consent and returns whether the link was valid.
 
-        A second time it changes nothing. It is no good when it has run out, the address is the
-        person's no more, or something newer was said.
+        A second call changes nothing. A link is not valid once it has expired, once the address is
+        no longer the user's, or once the user withdrew the consent since.
         """
-        question = self.read(token=token)
-        if question is None:
+        request = self.read(token=token)
+        if request is None:
             return False
         with transaction.atomic():
-            user = User.objects.select_for_update().filter(pk=question.user_id).first()
-            if user is None or not user.is_active or not _prove(user, question.mark):
+            user = User.objects.select_for_update().filter(pk=request.user_id).first()
+            if user is None or not user.is_active or not _verify_address(user, request.mark):
                 return False
-            newest = _newest(user, question)
+            newest = _newest_entry(user, request)
             if newest is None:
-                _grant(user, question.purpose, wording=wording, ip=ip)
+                _grant(user, request.purpose, wording=wording, ip=ip)
             return newest is None or newest.granted
 
 
 def _check(purpose: str) -> None:
     sort, _, name = purpose.partition(":")
     detail = ""
-    if len(purpose) > _LONGEST or "\x00" in purpose:
-        detail = f"must be 1 to {_LONGEST} characters without NUL"
+    if len(purpose) > _LONGEST_PURPOSE or "\x00" in purpose:
+        detail = f"must be 1 to {_LONGEST_PURPOSE} characters without NUL"
     elif purpose != MARKETING and not (sort in ("category", "list") and name.strip()):
         detail = "must be marketing, category:<key> or list:<name>"
     elif sort == "category" and category_by_key(name) is None:
@@ -153,8 +156,8 @@ def _topic(purpose: str) -> str:
     return facts.name or facts.key if facts else name
 
 
-def _prove(user: User, mark: str) -> bool:
-    """Whether the address that the mail went to is still the person's: it is proven then."""
+def _verify_address(user: User, mark: str) -> bool:
+    """Returns whether the address is still the user's; if so, marks it as verified."""
     point = ContactPoint.objects.filter(user=user, kind=ContactKind.EMAIL).first()
     if point is None or mark not in map(address_mark, (point.address, point.written_to)):
         return False
@@ -164,14 +167,14 @@ def _prove(user: User, mark: str) -> bool:
     return True
 
 
-def _newest(user: User, question: Question) -> ConsentRecord | None:
-    """The last thing that was said of a purpose since the question was asked."""
-    said = ConsentRecord.objects.filter(user=user, purpose=question.purpose)
-    return said.filter(at__gte=question.since).order_by("-pk").first()
+def _newest_entry(user: User, request: ConsentRequest) -> ConsentRecord | None:
+    """Returns the newest ledger entry for the purpose since the mail was sent."""
+    entries = ConsentRecord.objects.filter(user=user, purpose=request.purpose)
+    return entries.filter(at__gte=request.since).order_by("-pk").first()
 
 
 def _grant(user: User, purpose: str, *, wording: str, ip: str | None) -> None:
-    """Writes the consent down, and what decisions need to follow it."""
+    """Records the consent, and sets the preferences that decisions need to follow it."""
     caller = link_caller(user.pk)
     ConsentService().give(purpose=purpose, wording=wording, source=SOURCE, caller=caller, ip=ip)
     sort, _, key = purpose.partition(":")
@@ -201,7 +204,7 @@ def _send(user: User, purpose: str, url: str) -> None:
             "user_id": user.pk,
             "channel": "email",
             "priority": 2,
-            "context": {"confirm_url": url, "days": LASTS.days, "topic": _topic(purpose)},
+            "context": {"confirm_url": url, "days": LINK_LIFETIME.days, "topic": _topic(purpose)},
             "options": {
                 "throttle": {"key": f"confirm:{purpose}", "window_s": 3600, "limit": MAILS_AN_HOUR}
             },
@@ -211,7 +214,7 @@ def _send(user: User, purpose: str, url: str) -> None:
 
 
 def _ensure_template() -> None:
-    """The published template of the mail; made when it is not there."""
+    """Creates and publishes the template of the mail when it is missing."""
     rows = NotificationTemplate.objects.filter(path=consent_texts.PATH)
     if rows.filter(current_version__isnull=False).exists():
         return
@@ -225,5 +228,5 @@ def _ensure_template() -> None:
             )
             made.save()
             made.publish()
-    except IntegrityError:  # somebody else made it in the same moment
+    except IntegrityError:  # another process created it at the same time
         rows.get(current_version__isnull=False)

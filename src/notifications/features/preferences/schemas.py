@@ -1,4 +1,4 @@
-"""Preferences and consents as the doors take and show them."""
+"""Request and response bodies of preferences and consents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GLOBAL_FLAGS = (
     "quiet_hours_enabled",
     CONSENT,
 )
-"""Everything of a person's preferences that is on or off."""
+"""The general preferences that are on or off."""
 
 
 class GlobalPreferences(msgspec.Struct, kw_only=True):
@@ -156,7 +156,8 @@ class ConsentList(msgspec.Struct, kw_only=True):
     previous: str | None = None
 
 
-def global_answer(row: UserNotificationPreference) -> GlobalPreferences:
+def global_response(row: UserNotificationPreference) -> GlobalPreferences:
+    """Returns the general preferences of a row."""
     values: dict[str, Any] = {
         name: getattr(row, name) for name in GlobalPreferences.__struct_fields__
     }
@@ -165,10 +166,10 @@ def global_answer(row: UserNotificationPreference) -> GlobalPreferences:
     return GlobalPreferences(**values)
 
 
-def category_answer(
+def category_response(
     row: NotificationCategoryPreference, overall: UserNotificationPreference
 ) -> CategoryPreferences:
-    """What a person has said about a category; the rest as it stands in general."""
+    """Returns the user's choices for a category; what has no choice has the general value."""
     return CategoryPreferences(
         **{
             name: getattr(row if row.has_chosen(name) else overall, name)
@@ -177,7 +178,8 @@ def category_answer(
     )
 
 
-def consent_answer(row: ConsentRecord) -> ConsentResponse:
+def consent_response(row: ConsentRecord) -> ConsentResponse:
+    """Returns one entry of the ledger."""
     return ConsentResponse(
         **{name: getattr(row, name) for name in ConsentResponse.__struct_fields__ if name != "id"},
         id=row.pk,

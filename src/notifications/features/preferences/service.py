@@ -1,4 +1,4 @@
-"""PreferenceService: what people wish to hear. Every change is honoured by the next decision."""
+"""PreferenceService: reads and changes preferences. The next decision uses every change."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from notifications.features.preferences.consents import (
 from notifications.features.preferences.schemas import (
     CONSENT,
     PreferencesResponse,
-    category_answer,
-    global_answer,
+    category_response,
+    global_response,
 )
 from notifications.features.preferences.undo import close_undo
 from notifications.infra import clock
@@ -39,16 +39,16 @@ from notifications.models import (
     UserNotificationPreference,
 )
 
-MUTED_AT_MOST_H = 24 * 30
+LONGEST_MUTE_H = 24 * 30
 _CONSENTS = {CONSENT: DATA_PROCESSING, "marketing_enabled": MARKETING}
 _PURPOSES = {**_CONSENTS, "notifications_enabled": "all"}
 
 
 class PreferenceService:
-    """Reads and changes what one person wishes: their own, or somebody's with the scope."""
+    """Reads and changes the preferences of one user: the caller, or any user with the scope."""
 
     def get(self, *, caller: Caller, identifier: object = None) -> PreferencesResponse:
-        """What a person wishes; the defaults where nothing was said. Writes nothing.
+        """Returns a user's preferences, with defaults where nothing was chosen. Writes nothing.
 
         Raises:
             InvalidRequest, NotFound (unknown_user), Refused (missing_scope).
@@ -65,19 +65,19 @@ class PreferenceService:
         ip: str | None = None,
         wordings: Mapping[str, str] = MappingProxyType({}),
     ) -> PreferencesResponse:
-        """Merges {global, categories} into what is there; all of it or nothing.
+        """Merges {global, categories} into the stored preferences; all of it or nothing.
 
-        What is agreed to or taken back goes into the ledger: data_processing_consent,
-        marketing_enabled, notifications_enabled, and a category that is ended on every channel or
-        begun again. wordings: what the person was shown, by the name of the flag.
+        Writes a ledger entry for each change of data_processing_consent, marketing_enabled and
+        notifications_enabled, and for a category that is switched off on every channel or on again.
+        wordings: the texts that the user was shown, by the name of the flag.
 
         Raises:
-            InvalidRequest: with every field's error.
+            InvalidRequest: with the error of every field.
         """
         user = person_for(caller, identifier, scope=WRITE)
         parsed = parse_changes(changes)
         with transaction.atomic():
-            _merge(user.pk, parsed, Evidence(caller.name, source, ip, wordings))
+            _merge(user.pk, parsed, ConsentEvidence(caller.name, source, ip, wordings))
         return preferences_of(user.pk)
 
     def unsubscribe(
@@ -91,9 +91,9 @@ class PreferenceService:
         wording: str = "",
         ip: str | None = None,
     ) -> bool:
-        """Ends a category on these channels; without a category, all but what is urgent.
+        """Switches a category off on these channels; without one, everything but urgent messages.
 
-        Idempotent; answers whether anything changed. What changed goes into the ledger.
+        Idempotent. Returns whether anything changed; a change is written to the ledger.
 
         Raises:
             InvalidRequest: unknown_category.
@@ -103,11 +103,15 @@ class PreferenceService:
             raise InvalidRequest([FieldError("category", "unknown_category", f"known: {known}")])
         user = person_for(caller, identifier, scope=WRITE)
         with transaction.atomic():
-            changed = _end_all(user.pk) if category is None else _end(user.pk, category, channels)
+            changed = (
+                _unsubscribe_from_all(user.pk)
+                if category is None
+                else _unsubscribe_from(user.pk, category, channels)
+            )
             if changed:
                 purpose = f"category:{category}" if category else "all"
-                said = Evidence(caller.name, source, ip, {purpose: wording})
-                said.write(user.pk, purpose, False, flag=purpose)
+                evidence = ConsentEvidence(caller.name, source, ip, {purpose: wording})
+                evidence.write(user.pk, purpose, False, flag=purpose)
             elif category is None or set(channels) >= set(PERSON_CHANNELS):
                 close_undo(user.pk, category or "", wording=wording, actor=caller.name, ip=ip)
         return changed
@@ -115,13 +119,13 @@ class PreferenceService:
     def do_not_disturb(
         self, *, hours: float, caller: Caller, identifier: object = None
     ) -> PreferencesResponse:
-        """Mutes for some hours from now (0 ends it), with the rules of quiet hours.
+        """Pauses messages for some hours from now (0 ends it), with the rules of quiet hours.
 
         Raises:
             InvalidRequest: hours is below 0 or above 30 days.
         """
-        if not 0 <= hours <= MUTED_AT_MOST_H:
-            detail = f"must be from 0 (not any more) to {MUTED_AT_MOST_H}"
+        if not 0 <= hours <= LONGEST_MUTE_H:
+            detail = f"must be from 0 (off) to {LONGEST_MUTE_H}"
             raise InvalidRequest([FieldError("hours", "invalid", detail)])
         user = person_for(caller, identifier, scope=WRITE)
         with transaction.atomic():
@@ -132,26 +136,28 @@ class PreferenceService:
 
 
 def preferences_of(user_id: int) -> PreferencesResponse:
-    """A person's preferences, in two queries."""
+    """Returns a user's preferences, in two queries."""
     row = UserNotificationPreference.objects.filter(user_id=user_id).first()
     overall = row or UserNotificationPreference(user_id=user_id)
     rows = NotificationCategoryPreference.objects.filter(user_id=user_id).order_by("category")
     return PreferencesResponse(
-        overall=global_answer(overall),
-        categories={each.category: category_answer(each, overall) for each in rows},
+        overall=global_response(overall),
+        categories={each.category: category_response(each, overall) for each in rows},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Who says so, where and in which words: what every entry of the ledger needs."""
+class ConsentEvidence:
+    """Who decided, where and in which words: what every entry of the ledger needs."""
 
     actor: str
     source: str
     ip: str | None = None
+    #: The texts that the user was shown, by the name of the flag.
     wordings: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, user_id: int, purpose: str, granted: bool, *, flag: str = "") -> None:
+        """Writes an entry of the ledger."""
         write_entry(
             user_id=user_id,
             purpose=purpose,
@@ -164,7 +170,7 @@ class Evidence:
         )
 
 
-def _merge(user_id: int, changes: Changes, evidence: Evidence) -> None:
+def _merge(user_id: int, changes: Changes, evidence: ConsentEvidence) -> None:
     row = locked_preferences(user_id)
     for name, value in changes.overall.items():
         purpose = _PURPOSES.get(name)
@@ -178,18 +184,18 @@ def _merge(user_id: int, changes: Changes, evidence: Evidence) -> None:
     row.choose(changes.overall)
     row.save()
     for key, switches in changes.categories.items():
-        ended = _is_ended(user_id, key)
+        was_off = _is_off_everywhere(user_id, key)
         _set_switches(user_id, key, switches)
-        if _is_ended(user_id, key) != ended:
-            evidence.write(user_id, f"category:{key}", ended)
+        if _is_off_everywhere(user_id, key) != was_off:
+            evidence.write(user_id, f"category:{key}", was_off)
 
 
-def _is_ended(user_id: int, category: str) -> bool:
-    """Whether a person wants a category on no channel at all."""
+def _is_off_everywhere(user_id: int, category: str) -> bool:
+    """Returns whether a user switched a category off on every channel."""
     rows = NotificationCategoryPreference.objects.filter(user_id=user_id, category=category)
     row = rows.first()
-    said = row.switches() if row else {}
-    return len(said) == len(PERSON_CHANNELS) and not any(said.values())
+    chosen = row.switches() if row else {}
+    return len(chosen) == len(PERSON_CHANNELS) and not any(chosen.values())
 
 
 def _set_switches(user_id: int, category: str, switches: Mapping[str, bool]) -> bool:
@@ -203,7 +209,7 @@ def _set_switches(user_id: int, category: str, switches: Mapping[str, bool]) -> 
     return row.switches() != before
 
 
-def _end(user_id: int, category: str, channels: Sequence[str]) -> bool:
+def _unsubscribe_from(user_id: int, category: str, channels: Sequence[str]) -> bool:
     row = locked_preferences(user_id)
     changed = _set_switches(user_id, category, dict.fromkeys(map(switch_name, channels), False))
     facts = category_by_key(category)
@@ -214,7 +220,7 @@ def _end(user_id: int, category: str, channels: Sequence[str]) -> bool:
     return changed
 
 
-def _end_all(user_id: int) -> bool:
+def _unsubscribe_from_all(user_id: int) -> bool:
     row = locked_preferences(user_id)
     changed = row.notifications_enabled or row.marketing_enabled
     row.notifications_enabled = row.marketing_enabled = False

@@ -1,7 +1,7 @@
-"""Undoing what a page of a link ended: exactly what was there comes back.
+"""Undoes an unsubscribe that was made on the page of a link: restores the exact preferences.
 
-Nothing is stored for it. The button's token holds, signed, what stood there before and which entry
-of the ledger ended it. The ledger is only added to: what comes back is an entry of its own.
+Nothing is stored for it. The signed token of the button holds the preferences from before and the
+ledger entry of the unsubscribe. The ledger is append-only: an undo writes an entry of its own.
 """
 
 from __future__ import annotations
@@ -25,65 +25,72 @@ from notifications.models import (
 
 SOURCE = "unsubscribe_undo"
 PAGE, AGAIN = "unsubscribe_page", "unsubscribe_again"
-"""Sources in the ledger of what can be undone, and of who ends the same once more."""
-LASTS = timedelta(hours=24)
+"""Sources in the ledger: an unsubscribe that can be undone, and a repetition of it."""
+UNDO_LIFETIME = timedelta(hours=24)
 _FLAGS = {"n": "notifications_enabled", "m": "marketing_enabled"}
 _NO_ROW = "none"
 _SUFFIX = "_enabled"
 
 
-class Undone(StrEnum):
-    """What became of an undo. late: its day is over, or something newer was said since."""
+class UndoResult(StrEnum):
+    """The result of an undo."""
 
     DONE = "done"
+    #: The 24 hours are over, or the user made a newer choice.
     LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What an unsubscribe may change. row: the category's switches that are on and those that were
-    chosen, `push-email:push-email-sms`; `none` without a row, empty without a category."""
+class PreferenceSnapshot:
+    """The preferences that an unsubscribe may change."""
 
+    #: The general flags that are on.
     on: frozenset[str]
+    #: The category's switches that are on and those that were chosen, `push-email:push-email-sms`;
+    #: `none` without a row, empty without a category.
     row: str
 
-    def flags_off_since(self, now: State) -> tuple[str, ...]:
-        """The general flags that were on here and are off now."""
+    def flags_off_since(self, now: PreferenceSnapshot) -> tuple[str, ...]:
+        """Returns the general flags that were on in this snapshot and are off in `now`."""
         return tuple(name for name in _FLAGS.values() if name in self.on - now.on)
 
 
-def state_of(user_id: int, category: str) -> State:
-    """How it stands; the person's row is locked until the transaction ends."""
-    return _state(locked_preferences(user_id), category)
+def read_snapshot(user_id: int, category: str) -> PreferenceSnapshot:
+    """Returns the current snapshot; locks the user's row until the transaction ends."""
+    return _snapshot(locked_preferences(user_id), category)
 
 
-def undo_token(user_id: int, category: str, before: State, flags: tuple[str, ...]) -> str:
-    """The token that brings `before` back; made in the transaction that ended it."""
+def make_undo_token(
+    user_id: int, category: str, before: PreferenceSnapshot, flags: tuple[str, ...]
+) -> str:
+    """Returns the token that restores `before`. Runs in the transaction of the unsubscribe."""
     own = ConsentRecord.objects.filter(user_id=user_id, purpose=_purpose(category))
     entry = own.order_by("-pk").values_list("pk", flat=True)[0]
-    ends = int((clock.now() + LASTS).timestamp())
+    ends = int((clock.now() + UNDO_LIFETIME).timestamp())
     off = "".join(letter for letter, name in _FLAGS.items() if name in flags)
     return sign_link(LinkKind.UNDO, str(user_id), str(entry), str(ends), off, before.row, category)
 
 
-def bring_back(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | None) -> Undone:
-    """Does what a token of six fields says, once: where all is as it was, nothing is written."""
+def restore(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | None) -> UndoResult:
+    """Restores what a token of six fields holds. Writes nothing when it is already so."""
     number, entry, ends, off, before, category = fields
     user_id, flags = int(number), [_FLAGS[letter] for letter in off]
     with transaction.atomic():
         if not User.objects.filter(pk=user_id, is_active=True).exists():
-            return Undone.LATE
+            return UndoResult.LATE
         row = locked_preferences(user_id)
-        now = _state(row, category)
+        now = _snapshot(row, category)
         if now.on.issuperset(flags) and now.row == before:
-            return Undone.DONE
-        if int(ends) <= clock.now().timestamp() or _newer(user_id, int(entry), flags, category):
-            return Undone.LATE
+            return UndoResult.DONE
+        if int(ends) <= clock.now().timestamp() or _changed_since(
+            user_id, int(entry), flags, category
+        ):
+            return UndoResult.LATE
         for name in flags:
             setattr(row, name, True)
         row.save()
         if category:
-            _put_back(user_id, category, before)
+            _restore_category(user_id, category, before)
         write_entry(
             user_id=user_id,
             purpose=_purpose(category),
@@ -94,17 +101,17 @@ def bring_back(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | N
             ip=ip,
             at=clock.now(),
         )
-    return Undone.DONE
+    return UndoResult.DONE
 
 
 def close_undo(user_id: int, category: str, *, wording: str, actor: str, ip: str | None) -> None:
-    """Somebody ends what is ended already: whoever ended it on a page can undo that no more.
+    """Ends the undo of an earlier unsubscribe on a page, because the same was repeated.
 
-    They may be two: a mail that was forwarded has its links. Written down once.
+    Two people may be at work: a forwarded mail has the links of its recipient. Writes one entry.
     """
     purpose = _purpose(category)
     last = ConsentRecord.objects.filter(user_id=user_id, purpose=purpose).order_by("-pk").first()
-    if last is None or last.source != PAGE or last.at <= clock.now() - LASTS:
+    if last is None or last.source != PAGE or last.at <= clock.now() - UNDO_LIFETIME:
         return
     write_entry(
         user_id=user_id,
@@ -118,9 +125,11 @@ def close_undo(user_id: int, category: str, *, wording: str, actor: str, ip: str
     )
 
 
-def _newer(user_id: int, entry: int, flags: list[str], category: str) -> bool:
-    """Whether the person said something since that this would overrule. Marketing as a whole rests
-    on everything that they say."""
+def _changed_since(user_id: int, entry: int, flags: list[str], category: str) -> bool:
+    """Returns whether the user made a newer choice that an undo would overrule.
+
+    For marketing as a whole, every newer entry counts.
+    """
     since = ConsentRecord.objects.filter(user_id=user_id, pk__gt=entry)
     if "marketing_enabled" not in flags:
         since = since.filter(purpose=_purpose(category))
@@ -131,19 +140,21 @@ def _purpose(category: str) -> str:
     return f"category:{category}" if category else "all"
 
 
-def _state(row: UserNotificationPreference, category: str) -> State:
+def _snapshot(row: UserNotificationPreference, category: str) -> PreferenceSnapshot:
     on = frozenset(name for name in _FLAGS.values() if getattr(row, name))
     if not category:
-        return State(on, "")
+        return PreferenceSnapshot(on, "")
     rows = NotificationCategoryPreference.objects.filter(user_id=row.user_id, category=category)
     own = rows.first()
     if own is None:
-        return State(on, _NO_ROW)
+        return PreferenceSnapshot(on, _NO_ROW)
     parts = ([name for name in SWITCHES if getattr(own, name)], sorted(own.chosen.split()))
-    return State(on, ":".join("-".join(map(_short, names)) for names in parts))
+    return PreferenceSnapshot(
+        on, ":".join("-".join(map(_without_suffix, names)) for names in parts)
+    )
 
 
-def _put_back(user_id: int, category: str, before: str) -> None:
+def _restore_category(user_id: int, category: str, before: str) -> None:
     rows = NotificationCategoryPreference.objects.filter(user_id=user_id, category=category)
     if before == _NO_ROW:
         rows.delete()
@@ -157,5 +168,5 @@ def _put_back(user_id: int, category: str, before: str) -> None:
     row.save()
 
 
-def _short(name: str) -> str:
+def _without_suffix(name: str) -> str:
     return name.removesuffix(_SUFFIX)

@@ -1,7 +1,7 @@
-"""UnsubscribeService: what the signed links of mails do. A link proves whose it is; nobody logs in.
+"""UnsubscribeService: reads and applies the signed unsubscribe links of mails, without a login.
 
-A token that was not made here, or was cut off, is told: nothing was changed. One that was is always
-answered alike, also when its person was erased or its category retired.
+A forged or truncated token is refused, and nothing changes. A valid token always gets the same
+response, also when its user was erased or its category retired.
 """
 
 from __future__ import annotations
@@ -14,46 +14,55 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.engine.shared_rows import category_by_key
-from notifications.features.preferences.link_holders import Holder, holder_of
+from notifications.features.preferences.link_holders import LinkHolder, find_holder
 from notifications.features.preferences.service import PreferenceService
-from notifications.features.preferences.undo import PAGE, Undone, bring_back, state_of, undo_token
+from notifications.features.preferences.undo import (
+    PAGE,
+    UndoResult,
+    make_undo_token,
+    read_snapshot,
+    restore,
+)
 from notifications.infra.links import LinkKind, read_link
 
-BROKEN = "this link was not made here, or was cut off: nothing was changed; copy the whole link"
+INVALID_LINK = "this link is not valid or was cut off: nothing was changed; copy the whole link"
 ONE_CLICK = "one_click"
-"""Source in the ledger: a mail program's button."""
+"""Source in the ledger: the unsubscribe button of a mail program."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What a link would end: one category (its key and name), or everything but what is urgent.
-
-    mark: of the address that the link was sent to; empty in links of long ago.
-    """
+class UnsubscribeTarget:
+    """What a link unsubscribes from: one category, or everything but urgent messages."""
 
     user_id: int
+    #: The key of the category; empty for everything.
     category: str
+    #: The name of the category.
     name: str
+    #: The mark of the address that the link was sent to; empty in links of early releases.
     mark: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What a link has ended. flags: what it turned off in general, by its name. undo: the token
-    that brings back what was there; empty where nothing changed, or nobody is shown a button."""
+class UnsubscribeResult:
+    """What a link changed."""
 
     changed: bool = False
+    #: The general flags that it switched off.
     flags: tuple[str, ...] = ()
+    #: The token that restores the preferences; empty when nothing changed or no button is shown.
     undo: str = ""
 
 
 class UnsubscribeService:
-    """Reads and follows links to unsubscribe."""
+    """Reads and applies unsubscribe links."""
 
-    def read(self, *, token: str) -> Ending | None:
-        """What a token would end; None for one that was not made here. Asks nothing of the person,
-        who may be gone by now, and changes nothing."""
-        # The tag proves that these fields are ours and have the form that we gave them.
+    def read(self, *, token: str) -> UnsubscribeTarget | None:
+        """Returns what a token unsubscribes from; None for one that is not valid.
+
+        Changes nothing, and does not read the user, who may have been erased.
+        """
+        # The signature proves that these fields have the form that sign_link wrote.
         fields = read_link(LinkKind.UNSUBSCRIBE, token, 3)
         if fields is None:
             fields = read_link(LinkKind.UNSUBSCRIBE, token, 2)
@@ -62,13 +71,13 @@ class UnsubscribeService:
         number, category, mark = (*fields, "")[:3]
         facts = category_by_key(category) if category else None
         name = facts.name or facts.key if facts else category
-        return Ending(int(number), category, name, mark)
+        return UnsubscribeTarget(int(number), category, name, mark)
 
-    def holder(self, *, ending: Ending) -> Holder:
-        """Whom the page of a link speaks to; nobody where the address is theirs no more."""
-        return holder_of(ending.user_id, ending.mark)
+    def holder(self, *, target: UnsubscribeTarget) -> LinkHolder:
+        """Returns the user of a link; empty when the address is no longer the user's."""
+        return find_holder(target.user_id, target.mark)
 
-    def follow(
+    def apply(
         self,
         *,
         token: str,
@@ -77,26 +86,26 @@ class UnsubscribeService:
         everything: bool = False,
         wording: str = "",
         ip: str | None = None,
-    ) -> Ended:
-        """Ends what the token names, or another category of the same person, or everything.
+    ) -> UnsubscribeResult:
+        """Unsubscribes from what the token names, from another category of its user, or everything.
 
-        Once: a second time changes nothing; it only closes the undo of the first. wording: what the
-        person was shown.
+        A second call changes nothing but ends the undo of the first. wording: the text that the
+        user was shown.
 
         Raises:
-            InvalidRequest: invalid_link, for a token that was not made here.
+            InvalidRequest: invalid_link, for a token that is not valid.
         """
-        ending = self.read(token=token)
-        if ending is None:
-            raise InvalidRequest([FieldError("token", "invalid_link", BROKEN)], BROKEN)
-        key = "" if everything else category or ending.category
+        target = self.read(token=token)
+        if target is None:
+            raise InvalidRequest([FieldError("token", "invalid_link", INVALID_LINK)], INVALID_LINK)
+        key = "" if everything else category or target.category
         if key and category_by_key(key) is None:
-            return Ended()  # retired since: nothing can be sent in it
+            return UnsubscribeResult()  # it was retired: nothing can be sent in it
         with transaction.atomic():
-            user = User.objects.filter(pk=ending.user_id).first()
+            user = User.objects.filter(pk=target.user_id).first()
             if user is None:
-                return Ended()
-            before = state_of(user.pk, key) if source == PAGE else None
+                return UnsubscribeResult()
+            before = read_snapshot(user.pk, key) if source == PAGE else None
             changed = PreferenceService().unsubscribe(
                 caller=link_caller(user.pk),
                 source=source,
@@ -105,26 +114,28 @@ class UnsubscribeService:
                 ip=ip,
             )
             if not changed or before is None:
-                return Ended(changed)
-            flags = before.flags_off_since(state_of(user.pk, key))
-            return Ended(changed, flags, undo_token(user.pk, key, before, flags))
+                return UnsubscribeResult(changed)
+            flags = before.flags_off_since(read_snapshot(user.pk, key))
+            return UnsubscribeResult(changed, flags, make_undo_token(user.pk, key, before, flags))
 
-    def undo(self, *, token: str, undo: str, wording: str = "", ip: str | None = None) -> Undone:
-        """Brings back what was there before the page of this link ended it.
+    def undo(
+        self, *, token: str, undo: str, wording: str = "", ip: str | None = None
+    ) -> UndoResult:
+        """Restores the preferences from before an unsubscribe on the page of this link.
 
-        A second time changes nothing and writes nothing.
+        A second call changes and writes nothing.
 
         Raises:
-            InvalidRequest: invalid_link, for a token that was not made here, or for somebody else.
+            InvalidRequest: invalid_link, for a token that is not valid or is of another user.
         """
-        ending = self.read(token=token)
+        target = self.read(token=token)
         fields = read_link(LinkKind.UNDO, undo, 6)
-        if ending is None or fields is None or int(fields[0]) != ending.user_id:
-            raise InvalidRequest([FieldError("undo", "invalid_link", BROKEN)], BROKEN)
-        caller = link_caller(ending.user_id)
-        return bring_back(fields, wording=wording, actor=caller.name, ip=ip)
+        if target is None or fields is None or int(fields[0]) != target.user_id:
+            raise InvalidRequest([FieldError("undo", "invalid_link", INVALID_LINK)], INVALID_LINK)
+        caller = link_caller(target.user_id)
+        return restore(fields, wording=wording, actor=caller.name, ip=ip)
 
 
 def link_caller(user_id: int) -> Caller:
-    """Whoever holds a signed link: the person it was made for, as far as the link goes."""
+    """Returns the caller for a signed link: acts as the user of the link, within its purpose."""
     return Caller(name="link", user_id=user_id)

@@ -79,7 +79,7 @@ class CallbackService:
         kept = IncomingCall(method, url, query, stored_headers(headers), body)
         digest = body_hash(url.encode() + b"\n" + body)
         with transaction.atomic():
-            made = ProviderCallback.objects.take(
+            made = ProviderCallback.objects.store(
                 provider=provider, digest=digest, call=kept.as_json(), at=now
             )
         return CallbackResponse(duplicate=not made)

@@ -12,7 +12,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.access.service import keep_to_tests
+from notifications.features.access.service import check_test_key
 from notifications.features.scheduling.schemas import SeriesCancelResponse, SeriesResponse
 from notifications.features.sending.cancel import cancel_many
 from notifications.infra import clock
@@ -55,7 +55,7 @@ class SeriesService:
             Conflict: not_active when it was cancelled before.
         """
         found, now = _find(identifier, caller), clock.now()
-        keep_to_tests(caller, is_test=found.is_test)
+        check_test_key(caller, is_test=found.is_test)
         with transaction.atomic():
             # Whoever makes an occurrence holds this lock: none is made behind our back.
             locked = ScheduleSeries.objects.select_for_update().get(pk=found.pk)

@@ -17,7 +17,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
 from notifications.domain.timing import Timing
 from notifications.domain.wall_clock import first_zone
-from notifications.features.access.service import keep_to_tests, missing_scope
+from notifications.features.access.service import check_test_key, missing_scope
 from notifications.features.scheduling.acceptance import Due, intent_of, take_in
 from notifications.features.scheduling.recurring import begin_series
 from notifications.features.scheduling.schemas import (
@@ -93,7 +93,7 @@ class ScheduleService:
             InvalidRequest: not_pending, already_sending.
         """
         found = find_scheduled(identifier, caller)
-        keep_to_tests(caller, is_test=found.is_test)
+        check_test_key(caller, is_test=found.is_test)
         state = shown_status(found)
         if state != ScheduledStatus.PENDING:
             raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")

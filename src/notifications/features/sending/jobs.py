@@ -8,7 +8,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import UNSETTLED
-from notifications.features.access.service import keep_to_tests, missing_scope
+from notifications.features.access.service import check_test_key, missing_scope
 from notifications.features.sending.cancel import cancel_many
 from notifications.features.sending.queries import rows_of
 from notifications.features.sending.schemas import (
@@ -94,7 +94,7 @@ def cancel_job(identifier: object, caller: Caller) -> JobCancelResponse:
         raise Conflict("cancel the broadcast that it belongs to", code="job_of_broadcast")
     if caller.is_test:
         live = Notification.objects.filter(job=job, is_test=False)
-        keep_to_tests(caller, is_test=not live.exists())
+        check_test_key(caller, is_test=not live.exists())
     cancelled, after = 0, (job.first_key or 1) - 1
     members = Notification.objects.filter(job=job, pk__lte=job.last_key or 0).order_by("pk")
     while keys := list(members.filter(pk__gt=after).values_list("pk", flat=True)[:_AT_ONCE]):

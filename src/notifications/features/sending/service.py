@@ -15,7 +15,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import InvalidRequest, NotFound, Refused, TemplateFault
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
-from notifications.features.access.service import keep_to_tests
+from notifications.features.access.service import check_test_key
 from notifications.features.sending.bulk import send_bulk
 from notifications.features.sending.cancel import cancel_waiting, in_hand
 from notifications.features.sending.explain import (
@@ -171,7 +171,7 @@ class NotificationService:
             Conflict: not_pending, already_sending.
         """
         found = self._find(identifier, caller)
-        keep_to_tests(caller, is_test=found.is_test)
+        check_test_key(caller, is_test=found.is_test)
         move_scheduled(found, body, by=caller.name, now=clock.now())
         return self.get(identifier=found.pk, caller=caller)
 
@@ -213,7 +213,7 @@ class NotificationService:
             Conflict: already_sending when a provider has it; not_pending when nothing waits.
         """
         found = self._find(identifier, caller)
-        keep_to_tests(caller, is_test=found.is_test)
+        check_test_key(caller, is_test=found.is_test)
         channels = cancel_waiting(found, by=caller.name, now=clock.now())
         status = best_status(found.messages.values_list("status", flat=True))
         return CancelResponse(id=found.uuid, status=status, cancelled=channels)

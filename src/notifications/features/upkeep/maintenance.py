@@ -12,7 +12,7 @@ from django.db import transaction
 
 from notifications.features.background.items import Items
 from notifications.features.broadcasts.delivery.upkeep import check_counts
-from notifications.features.dead_letters.service import watch
+from notifications.features.dead_letters.service import update_alert
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiry import Deletion, Step, delete_expired, oldest, walk
 from notifications.infra import clock
@@ -64,7 +64,7 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
     steps: dict[str, Callable[[], int]] = {
         "batches_taken_over": lambda: takeover.sweep(everywhere=True).batches,
         "digests_sent": partial(close_due, now=now),
-        "dead_letter_alerts": lambda: int(watch(now=now) == "raised"),
+        "dead_letter_alerts": lambda: int(update_alert(now=now) == "raised"),
         "broadcasts_miscounted": partial(check_counts, now=now),
     }
     done = {
@@ -125,5 +125,5 @@ def expired(now: datetime) -> dict[str, Deletion]:
 def _forget_files(now: datetime, count: int) -> Step:
     with transaction.atomic():
         began = clock.monotonic()
-        looked, deleted = StoredAttachment.objects.forget(now=now, limit=count)
+        looked, deleted = StoredAttachment.objects.delete_expired(now=now, limit=count)
         return Step(looked, deleted, clock.monotonic() - began)

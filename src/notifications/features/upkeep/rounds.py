@@ -19,7 +19,7 @@ from notifications.features.templates.proving import prove_due
 from notifications.features.upkeep.digests import close_due
 from notifications.features.upkeep.expiring import expire_waiting
 from notifications.features.upkeep.maintenance import maintain
-from notifications.features.webhooks.deliver import tell_due
+from notifications.features.webhooks.deliver import post_due
 from notifications.infra.database.clock_bridge import database_now
 
 PROCESS_EVERY = timedelta(minutes=1)
@@ -75,7 +75,7 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
         loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
-        loops.WEBHOOKS.name: lambda: tell_due(now=database_now()),
+        loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
         loops.ASKING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
         loops.DIGESTS.name: lambda: close_due(now=database_now()),

@@ -1,1 +1,1 @@
-"""Endpoints of the platform that are told what becomes of messages."""
+"""Status webhooks: report events of messages to endpoints of the platform."""

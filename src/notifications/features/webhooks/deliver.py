@@ -1,7 +1,7 @@
-"""Posts status events to the platform's endpoints: leased, signed, tried again, never in a hurry.
+"""Posts status events to the platform's endpoints: leases, signs and retries deliveries.
 
-Any number of processes may do this at once. An endpoint that answers nothing is left alone for a
-while as a whole, and asked with one event before it gets the others.
+Any number of processes may do this at once. An endpoint that fails gets no posts for a while, and
+then one event as a probe before it gets the others.
 """
 
 from __future__ import annotations
@@ -49,23 +49,25 @@ _State = WebhookDelivery.State
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an endpoint answered. status: 0 when nothing came back; error is short."""
+class DeliveryReport:
+    """The result of one post to an endpoint."""
 
+    #: The HTTP status; 0 without a response.
     status: int
     error: str = ""
     duration_ms: int = 0
 
     @property
-    def taken(self) -> bool:
+    def is_success(self) -> bool:
+        """Whether the endpoint accepted the event."""
         return 200 <= self.status < 300
 
 
-def tell_due(*, now: datetime) -> int:
-    """Posts what is due to every endpoint that may be asked; returns how many posts were made.
+def post_due(*, now: datetime) -> int:
+    """Posts what is due to every endpoint that may be called; returns the number of posts.
 
-    Bounded to about twenty seconds; what is left is posted next time. An endpoint that fails in our
-    own code waits, and is set aside at its third failure.
+    Takes at most about twenty seconds; the next round posts what is left. An endpoint on which our
+    own code fails waits, and is set aside at its third failure.
     """
     items = Items(Work.WEBHOOK, now=now)
     rows = items.open(WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now))
@@ -73,7 +75,7 @@ def tell_due(*, now: datetime) -> int:
     if not keys:
         return 0
     posts = 0
-    for key, found in zip(keys, async_to_sync(_tell_all)(keys), strict=True):
+    for key, found in zip(keys, async_to_sync(_post_to_all)(keys), strict=True):
         if isinstance(found, Exception):
             items.note(key, found)
         elif isinstance(found, BaseException):
@@ -84,49 +86,51 @@ def tell_due(*, now: datetime) -> int:
     return posts
 
 
-async def _tell_all(keys: Sequence[int]) -> list[int | BaseException]:
-    """How many posts were made to each endpoint, or what was raised."""
+async def _post_to_all(keys: Sequence[int]) -> list[int | BaseException]:
+    """Returns, for each endpoint, the number of posts or the exception."""
     client = new_client()
     stop_at = clock.monotonic() + _ROUND_S
     try:
-        rounds = (_tell(client, key, stop_at) for key in keys)
+        rounds = (_post_to(client, key, stop_at) for key in keys)
         return await asyncio.gather(*rounds, return_exceptions=True)
     finally:
         await client.close()
 
 
 def new_client() -> HttpClient:
-    """A client behind the guard that the webhook channel has, too."""
+    """Returns an HTTP client with the address guard that the webhook channel also has."""
     allow_private = environment().webhook_allow_private
     return HttpClient(timeout_s=CALL_S, guarded=True, allow_private=allow_private)
 
 
-async def _tell(client: HttpClient, key: int, stop_at: float) -> int:
-    """Rounds of posts to one endpoint, until nothing is due or it takes nothing."""
+async def _post_to(client: HttpClient, key: int, stop_at: float) -> int:
+    """Posts to one endpoint until nothing is due or all posts of a round fail."""
     endpoint = await sync_to_async(WebhookEndpoint.objects.get)(pk=key)
     posts = 0
     while clock.monotonic() < stop_at:
         count = 1 if endpoint.failures else _AT_ONCE
-        work = await sync_to_async(_take)(endpoint.pk, count)
+        work = await sync_to_async(_claim)(endpoint.pk, count)
         if not work:
             break
-        told = await asyncio.gather(*(post(client, endpoint, name, body) for _, name, body in work))
-        posts += len(told)
+        reports = await asyncio.gather(
+            *(post(client, endpoint, name, body) for _, name, body in work)
+        )
+        posts += len(reports)
         rows = [row for row, _, _ in work]
-        if not await sync_to_async(_record)(endpoint, rows, told):
+        if not await sync_to_async(_record)(endpoint, rows, reports):
             break
     return posts
 
 
-def _take(endpoint_id: int, count: int) -> list[tuple[WebhookDelivery, str, bytes]]:
-    """Claims deliveries; each with its event's name and the body to post."""
+def _claim(endpoint_id: int, count: int) -> list[tuple[WebhookDelivery, str, bytes]]:
+    """Claims deliveries. Returns each with the name of its event and the body to post."""
     rows = WebhookDelivery.objects.claim(endpoint_id, now=clock.now(), count=count)
     events = StatusEvent.objects.in_bulk([row.event_id for row in rows])
     messages = _messages([event.message_id for event in events.values()])
     for row in rows:
-        if row.event_id not in events:  # replayed after it was forgotten
+        if row.event_id not in events:  # replayed after retention deleted the event
             WebhookDelivery.objects.finish(
-                row, state=_State.FAILED, next_at=None, error="the event is forgotten"
+                row, state=_State.FAILED, next_at=None, error="the event was deleted"
             )
     made = []
     for row in rows:
@@ -136,12 +140,12 @@ def _take(endpoint_id: int, count: int) -> list[tuple[WebhookDelivery, str, byte
         try:
             made.append((row, _name(event), _body(event, messages.get(event.message_id, {}))))
         except Exception as error:
-            _unsayable(row, error)
+            _record_unbuildable(row, error)
     return made
 
 
-def _unsayable(row: WebhookDelivery, error: Exception) -> None:
-    """An event that no body can be made of waits, and fails at its third try; others go on."""
+def _record_unbuildable(row: WebhookDelivery, error: Exception) -> None:
+    """Defers a delivery whose body cannot be built; at its third attempt it fails."""
     now, trace = clock.now(), secrets.token_hex(6)
     log.error("webhook.unsayable", delivery=row.pk, tries=row.tries, trace=trace, exc_info=error)
     words = f"{type(error).__name__}, trace {trace}"
@@ -169,7 +173,7 @@ def _messages(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 
 def _name(event: StatusEvent) -> str:
-    """The webhook-id: the same at every try, so that the receiver knows a repetition."""
+    """Returns the webhook-id: the same at every attempt, so that the receiver sees duplicates."""
     return f"evt_{event.pk}_{clock.epoch_ms(event.at)}"
 
 
@@ -195,26 +199,28 @@ def _body(event: StatusEvent, message: Mapping[str, Any]) -> bytes:
 
 
 def body_of(kind: str, at: datetime, data: Mapping[str, Any]) -> bytes:
-    """The payload, in the form that Standard Webhooks recommends."""
+    """Returns the payload, in the form that Standard Webhooks recommends."""
     moment = at.astimezone(UTC).isoformat()
     return json.dumps({"type": kind, "timestamp": moment, "data": data}).encode()
 
 
-async def post(client: HttpClient, endpoint: WebhookEndpoint, name: str, body: bytes) -> Told:
-    """One signed POST, and what came of it. Raises nothing."""
+async def post(
+    client: HttpClient, endpoint: WebhookEndpoint, name: str, body: bytes
+) -> DeliveryReport:
+    """Makes one signed POST and returns its result. Raises nothing."""
     began = clock.monotonic()
     try:
         headers = {"Content-Type": "application/json", **_signed(endpoint, name, body)}
-        answer = await client.request("POST", endpoint.url, headers=headers, body=body)
+        response = await client.request("POST", endpoint.url, headers=headers, body=body)
     except AddressRefused as refusal:
-        return Told(0, f"{refusal.code}: {refusal}")
+        return DeliveryReport(0, f"{refusal.code}: {refusal}")
     except HttpFault as fault:
-        return Told(0, f"{fault.code}: {fault.detail}", _since(began))
-    except Exception as nonsense:  # of this endpoint's URL or secrets: the others are told
-        log.error("webhook.failed", endpoint=endpoint.pk, **where(nonsense))
-        return Told(0, f"error: {type(nonsense).__name__}", _since(began))
-    error = "" if 200 <= answer.status < 300 else f"http_{answer.status}"
-    return Told(answer.status, error, _since(began))
+        return DeliveryReport(0, f"{fault.code}: {fault.detail}", _since(began))
+    except Exception as failure:  # a bad URL or secret must not stop the other endpoints
+        log.error("webhook.failed", endpoint=endpoint.pk, **where(failure))
+        return DeliveryReport(0, f"error: {type(failure).__name__}", _since(began))
+    error = "" if 200 <= response.status < 300 else f"http_{response.status}"
+    return DeliveryReport(response.status, error, _since(began))
 
 
 def _signed(endpoint: WebhookEndpoint, name: str, body: bytes) -> Mapping[str, str]:
@@ -232,43 +238,43 @@ def _since(began: float) -> int:
 
 
 def _record(
-    endpoint: WebhookEndpoint, rows: Sequence[WebhookDelivery], told: Sequence[Told]
+    endpoint: WebhookEndpoint, rows: Sequence[WebhookDelivery], reports: Sequence[DeliveryReport]
 ) -> bool:
-    """Writes what became of a round; whether the endpoint may have another."""
+    """Writes the results of a round; returns whether the endpoint may get another."""
     now = clock.now()
     with transaction.atomic():
-        for row, answer in zip(rows, told, strict=True):
-            WebhookDelivery.objects.finish(row, **_fields(row, answer, now))
-        if any(answer.status == _GONE for answer in told):
-            _disable(endpoint, "it answered 410: gone for good", now)
+        for row, report in zip(rows, reports, strict=True):
+            WebhookDelivery.objects.finish(row, **_fields(row, report, now))
+        if any(report.status == _GONE for report in reports):
+            _disable(endpoint, "it responded 410 Gone", now)
             return False
-        if any(answer.taken for answer in told):
-            _well(endpoint)
+        if any(report.is_success for report in reports):
+            _record_success(endpoint)
             return True
-        _ill(endpoint, now)
+        _record_failure(endpoint, now)
     return False
 
 
-def _fields(row: WebhookDelivery, answer: Told, now: datetime) -> dict[str, Any]:
-    fields: dict[str, Any] = {"http_status": answer.status or None, "error": answer.error[:200]}
-    if answer.taken:
+def _fields(row: WebhookDelivery, report: DeliveryReport, now: datetime) -> dict[str, Any]:
+    fields: dict[str, Any] = {"http_status": report.status or None, "error": report.error[:200]}
+    if report.is_success:
         return fields | {"state": _State.DELIVERED, "next_at": None, "ended_at": now}
     if row.tries > len(RETRIES):
         return fields | {"state": _State.FAILED, "next_at": None, "ended_at": now}
     return fields | {"next_at": now + RETRIES[row.tries - 1]}
 
 
-def _well(endpoint: WebhookEndpoint) -> None:
+def _record_success(endpoint: WebhookEndpoint) -> None:
     if endpoint.failures:
         endpoint.failures = 0
         _endpoints(endpoint).update(failures=0, failing_since=None, hold_until=None)
 
 
-def _ill(endpoint: WebhookEndpoint, now: datetime) -> None:
-    """Leaves an endpoint alone for a while; switches it off when it has been ill for days."""
+def _record_failure(endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Pauses an endpoint for a while; disables it when it has failed for days."""
     since = endpoint.failing_since or now
     if now - since >= DISABLED_AFTER:
-        _disable(endpoint, f"it has taken nothing for {DISABLED_AFTER.days} days", now)
+        _disable(endpoint, f"every post has failed for {DISABLED_AFTER.days} days", now)
         return
     failures = endpoint.failures + 1
     log.warning("webhook.failing", endpoint=endpoint.pk, failures=failures)

@@ -1,4 +1,4 @@
-"""Bodies and answers of status webhooks."""
+"""Request and response bodies of status webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebhookService: endpoints of the platform that are told what becomes of messages."""
+"""WebhookService: manages the platform's endpoints that receive status events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, No
 from notifications.domain.identifiers import parse_key
 from notifications.domain.status_events import KINDS
 from notifications.engine.shared_rows import refresh_accounts
-from notifications.features.webhooks.deliver import Told, body_of, new_client, post
+from notifications.features.webhooks.deliver import DeliveryReport, body_of, new_client, post
 from notifications.features.webhooks.schemas import (
     WebhookBody,
     WebhookDeliveryResponse,
@@ -41,26 +41,26 @@ Deliveries = list[WebhookDeliveryResponse]
 
 
 class WebhookService:
-    """Everything that can be done with endpoints. Every change is written down with its actor."""
+    """Manages endpoints. Every change is logged with its actor."""
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> list[WebhookResponse]:
-        """Endpoints by id."""
+        """Returns endpoints by id."""
         _check(caller)
         rows = list(WebhookEndpoint.objects.filter(pk__gt=after).order_by("pk")[:limit])
         waiting = _waiting([row.pk for row in rows])
-        return [_answer(row, waiting.get(row.pk, 0)) for row in rows]
+        return [_to_response(row, waiting.get(row.pk, 0)) for row in rows]
 
     def get(self, *, identifier: int | str, caller: Caller) -> WebhookResponse:
-        """One endpoint.
+        """Returns one endpoint.
 
         Raises:
             NotFound: unknown_webhook.
         """
         _check(caller)
-        return _shown(_find(identifier))
+        return _to_response_now(_find(identifier))
 
     def create(self, *, body: WebhookBody, caller: Caller) -> WebhookSecretResponse:
-        """Makes an endpoint with a secret of its own, which is shown this once.
+        """Creates an endpoint with its own secret, which is shown only this once.
 
         Raises:
             InvalidRequest: a URL that may not be called, an unknown event.
@@ -72,7 +72,8 @@ class WebhookService:
         with transaction.atomic():
             if WebhookEndpoint.objects.count() >= MOST:
                 raise Conflict(
-                    f"there are {MOST} endpoints already: delete one", code="too_many_webhooks"
+                    f"there are {MOST} endpoints, the most that are allowed: delete one first",
+                    code="too_many_webhooks",
                 )
             row = WebhookEndpoint.objects.create(
                 name=body.name,
@@ -84,14 +85,14 @@ class WebhookService:
                 created_at=now,
                 updated_at=now,
             )
-            _note(caller, "webhook.create", row.pk)
+            _log_action(caller, "webhook.create", row.pk)
         forget_subscriptions()
         return _with_secret(row, secret)
 
     def replace(
         self, *, identifier: int | str, body: WebhookBody, caller: Caller
     ) -> WebhookResponse:
-        """Replaces an endpoint's URL, name and events; `active` switches it on again, too.
+        """Replaces an endpoint's URL, name and events; `active` also enables it again.
 
         Raises:
             NotFound, InvalidRequest.
@@ -116,12 +117,12 @@ class WebhookService:
                     "updated_at",
                 ]
             )
-            _note(caller, "webhook.replace", row.pk)
+            _log_action(caller, "webhook.replace", row.pk)
         forget_subscriptions()
-        return _shown(row)
+        return _to_response_now(row)
 
     def delete(self, *, identifier: int | str, caller: Caller) -> None:
-        """Removes an endpoint; what it was still to be told is dropped.
+        """Deletes an endpoint; its open deliveries are dropped.
 
         Raises:
             NotFound: unknown_webhook.
@@ -129,7 +130,7 @@ class WebhookService:
         _check(caller)
         row = _find(identifier)
         with transaction.atomic():
-            _note(caller, "webhook.delete", row.pk)
+            _log_action(caller, "webhook.delete", row.pk)
             WebhookDelivery.objects.filter(endpoint_id=row.pk, next_at__isnull=False).update(
                 state=_State.FAILED, next_at=None, fence=F("fence") + 1, error="endpoint deleted"
             )
@@ -137,7 +138,7 @@ class WebhookService:
         forget_subscriptions()
 
     def rotate(self, *, identifier: int | str, caller: Caller) -> WebhookSecretResponse:
-        """Gives an endpoint a new secret; the old one signs beside it for a day.
+        """Gives an endpoint a new secret. For a day, posts are signed with both secrets.
 
         Raises:
             NotFound: unknown_webhook.
@@ -150,11 +151,11 @@ class WebhookService:
             row.secrets = [{"secret": secret, "until": None}, old]
             row.updated_at = now
             row.save(update_fields=["secrets", "updated_at"])
-            _note(caller, "webhook.rotate", row.pk)
+            _log_action(caller, "webhook.rotate", row.pk)
         return _with_secret(row, secret)
 
     def send_test(self, *, identifier: int | str, caller: Caller) -> WebhookTestResponse:
-        """Posts a signed `webhook.test` now and says what came of it.
+        """Posts a signed `webhook.test` now and returns its result.
 
         Raises:
             NotFound: unknown_webhook.
@@ -162,18 +163,18 @@ class WebhookService:
         _check(caller)
         row = _find(identifier)
         refresh_accounts(at_once=True)
-        told = async_to_sync(_post_test)(row)
+        report = async_to_sync(_post_test)(row)
         return WebhookTestResponse(
-            taken=told.taken,
-            http_status=told.status or None,
-            error=told.error,
-            duration_ms=told.duration_ms,
+            taken=report.is_success,
+            http_status=report.status or None,
+            error=report.error,
+            duration_ms=report.duration_ms,
         )
 
     def deliveries(
         self, *, identifier: int | str, caller: Caller, state: str = "", after: int = 0, limit: int
     ) -> Deliveries:
-        """What an endpoint was told and is to be told, by rising id.
+        """Returns the past and open deliveries of an endpoint, by ascending id.
 
         Raises:
             NotFound: unknown_webhook.
@@ -190,8 +191,9 @@ class WebhookService:
     def replay(
         self, *, identifier: int | str, body: WebhookReplayBody, caller: Caller
     ) -> WebhookReplayResponse:
-        """Has events told again: some deliveries, or those of a range of time, with those that
-        happened while the endpoint was switched off. At most 10,000 a call.
+        """Delivers events again: given deliveries, or all events of a range of time.
+
+        The range includes events from while the endpoint was disabled. At most 10,000 a call.
 
         Raises:
             NotFound: unknown_webhook.
@@ -215,7 +217,7 @@ class WebhookService:
                     now=now,
                     limit=_REPLAYED_AT_ONCE,
                 )
-            _note(caller, "webhook.replay", endpoint.pk, f"{count} events")
+            _log_action(caller, "webhook.replay", endpoint.pk, f"{count} events")
         return WebhookReplayResponse(replayed=count, more=count == _REPLAYED_AT_ONCE)
 
 
@@ -232,13 +234,13 @@ def _find(identifier: int | str) -> WebhookEndpoint:
     return row
 
 
-def _way_out(url: str) -> str:
-    """What a developer may do about a URL that is refused for its port or address alone."""
+def _development_hint(url: str) -> str:
+    """Returns a hint for a URL that is refused only for its port or address."""
     try:
         check_url(url, allow_private=True)
     except AddressRefused:
         return ""
-    return "; in development CARILLON_WEBHOOK_ALLOW_PRIVATE=true takes any"
+    return "; in development, CARILLON_WEBHOOK_ALLOW_PRIVATE=true allows any"
 
 
 def _check_body(body: WebhookBody) -> None:
@@ -246,13 +248,13 @@ def _check_body(body: WebhookBody) -> None:
     try:
         check_url(body.url, allow_private=environment().webhook_allow_private)
     except AddressRefused as refusal:
-        errors.append(FieldError("url", refusal.code, f"{refusal}{_way_out(body.url)}"))
+        errors.append(FieldError("url", refusal.code, f"{refusal}{_development_hint(body.url)}"))
     unknown = [kind for kind in body.events if kind not in KINDS]
     if unknown:
-        detail = f"{unknown[0]!r} is no event; known: {', '.join(KINDS)}"
+        detail = f"{unknown[0]!r} is not an event; known: {', '.join(KINDS)}"
         errors.append(FieldError("events", "unknown_event", detail))
     if "\x00" in body.name:
-        errors.append(FieldError("name", "invalid", "holds a NUL"))
+        errors.append(FieldError("name", "invalid", "must not contain NUL"))
     if errors:
         raise InvalidRequest(errors)
 
@@ -272,7 +274,7 @@ def _check_replay(body: WebhookReplayBody) -> None:
         raise InvalidRequest(errors)
 
 
-async def _post_test(row: WebhookEndpoint) -> Told:
+async def _post_test(row: WebhookEndpoint) -> DeliveryReport:
     client, now = new_client(), clock.now()
     try:
         body = body_of("webhook.test", now, {"endpoint_id": row.pk})
@@ -287,11 +289,11 @@ def _waiting(keys: Sequence[int]) -> dict[int, int]:
     return dict(counted.values_list("endpoint_id", "count"))
 
 
-def _shown(row: WebhookEndpoint) -> WebhookResponse:
-    return _answer(row, _waiting([row.pk]).get(row.pk, 0))
+def _to_response_now(row: WebhookEndpoint) -> WebhookResponse:
+    return _to_response(row, _waiting([row.pk]).get(row.pk, 0))
 
 
-def _answer(row: WebhookEndpoint, waiting: int) -> WebhookResponse:
+def _to_response(row: WebhookEndpoint, waiting: int) -> WebhookResponse:
     return WebhookResponse(
         id=row.pk,
         name=row.name,
@@ -309,7 +311,7 @@ def _answer(row: WebhookEndpoint, waiting: int) -> WebhookResponse:
 
 
 def _with_secret(row: WebhookEndpoint, secret: str) -> WebhookSecretResponse:
-    shown = _shown(row)
+    shown = _to_response_now(row)
     fields = {name: getattr(shown, name) for name in WebhookResponse.__struct_fields__}
     return WebhookSecretResponse(**fields, secret=secret)
 
@@ -331,7 +333,7 @@ def _delivery(row: WebhookDelivery, event: StatusEvent | None) -> WebhookDeliver
     )
 
 
-def _note(caller: Caller, action: str, key: int, reason: str = "") -> None:
+def _log_action(caller: Caller, action: str, key: int, reason: str = "") -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=f"webhook:{key}", reason=reason, at=clock.now()
     )

@@ -1,1 +1,1 @@
-"""Who may call, and how often: API keys, tokens of people, throttles."""
+"""API keys, tokens of users, stored responses and throttles."""

@@ -1,4 +1,4 @@
-"""Who may call: API keys, and the answers that an Idempotency-Key replays."""
+"""API keys, and the responses that an Idempotency-Key replays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, models
 
 from notifications.infra.crypto import seal_json, secret_hash
-from notifications.models.fields import NOBODY, SealedJSONField
+from notifications.models.fields import EMPTY_LIST, SealedJSONField
 
 _KEY_OF_PREFIX = "SELECT * FROM notifications_apikey WHERE prefix = %s"
 _CLAIM = (
@@ -19,36 +19,39 @@ _CLAIM = (
     " (principal, method, route, key, body_hash, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (principal, method, route, key) DO NOTHING RETURNING id"
 )
-_KEEP = "UPDATE notifications_idempotencykey SET status_code = %s, answer = %s WHERE id = %s"
+_STORE = "UPDATE notifications_idempotencykey SET status_code = %s, answer = %s WHERE id = %s"
 
 SCOPES = {
     "notifications:send": "send to any user",
     "notifications:read": "read any notification's status",
-    "notifications:address": "send to an address that is no user",
+    "notifications:address": "send to an address without a user",
     "priority:critical": "send at priority 1",
-    "preferences:bypass": "send past a person's preferences",
-    "preferences:read": "read anybody's preferences and consents",
-    "preferences:write": "change anybody's preferences and consents",
+    "preferences:bypass": "send regardless of a user's preferences",
+    "preferences:read": "read any user's preferences and consents",
+    "preferences:write": "change any user's preferences and consents",
     "categories:write": "make, change and delete categories",
     "templates:read": "read, preview and check templates",
     "templates:write": "write and publish templates",
-    "users:read": "read people and contact points",
-    "users:write": "write people and contact points",
+    "users:read": "read users and contact points",
+    "users:write": "write users and contact points",
     "segments:write": "write saved segments",
-    "providers:write": "see, set and try providers' accounts",
+    "providers:write": "see, set and test providers' accounts",
     "webhooks:write": "see, set and replay status webhooks",
-    "broadcasts": "make, send and steer broadcasts",
+    "broadcasts": "make, send and control broadcasts",
     "operations": "kill switch and dead letters",
     "api-keys:write": "make and revoke API keys",
 }
 
 
 class ApiKeyManager(models.Manager["ApiKey"]):
-    """Finds keys on the way of every request."""
+    """Looks up the key of every request."""
 
     def of_prefix(self, prefix: str) -> ApiKey | None:
-        """The key with this prefix. Plain SQL: Django would spend more on compiling it (0.2 ms)
-        than the database on answering."""
+        """Returns the key with this prefix.
+
+        Plain SQL: Django would need more time to compile the query (0.2 ms) than the database needs
+        to run it.
+        """
         return next(iter(self.raw(_KEY_OF_PREFIX, [prefix])), None)
 
 
@@ -67,8 +70,8 @@ class ApiKey(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="api_keys"
     )
-    holders = models.JSONField(default=list, db_default=NOBODY)
-    """The ids of all who were ever shown a text of the key: any of them may act by it."""
+    holders = models.JSONField(default=list, db_default=EMPTY_LIST)
+    """The ids of all users who were ever shown a text of the key: any of them may use it."""
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
@@ -87,13 +90,13 @@ class ApiKey(models.Model):
         kind: str = Kind.LIVE,
         owner_id: int | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new key and its text, which is never to be seen again."""
+        """Creates a key; returns it with its text, which is not stored."""
         holders = [] if owner_id is None else [owner_id]
         key = cls(name=name, kind=kind, scopes=scopes, owner_id=owner_id, holders=holders)
         return key, key.renew()
 
     def renew(self) -> str:
-        """Gives the key a new text and saves it; whoever holds the old text is refused from now."""
+        """Gives the key a new text and saves it; the old text is refused from now on."""
         self.prefix = secrets.token_hex(6)
         text = f"ck_{self.kind}_{self.prefix}_{secrets.token_urlsafe(32)}"
         self.key_hash = secret_hash(text)
@@ -102,12 +105,12 @@ class ApiKey(models.Model):
 
 
 class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
-    """The two statements of a request with a key, the same on both databases."""
+    """The two statements of a request with a key; both databases use the same."""
 
     def claim(self, *, scope: Sequence[str], body_hash: str, at: datetime) -> int | None:
-        """Writes the row of a scope (principal, method, route, key); None if it is there already.
+        """Inserts the row of a scope (principal, method, route, key); None when it exists already.
 
-        A twin's uncommitted row is waited for.
+        Waits for the uncommitted row of a duplicate.
         """
         moment = connection.ops.adapt_datetimefield_value(at)
         with connection.cursor() as cursor:
@@ -115,14 +118,14 @@ class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
             row = cursor.fetchone()
         return row[0] if row else None
 
-    def keep(self, key: int, *, status: int, answer: object) -> None:
-        """Stores what was answered, sealed."""
+    def store_response(self, key: int, *, status: int, response: object) -> None:
+        """Stores the response, sealed."""
         with connection.cursor() as cursor:
-            cursor.execute(_KEEP, [status, seal_json(answer), key])
+            cursor.execute(_STORE, [status, seal_json(response), key])
 
 
 class IdempotencyKey(models.Model):
-    """A key that a caller sent, and the stored answer. Written in the transaction of its work."""
+    """A key that a caller sent, and the stored response. Written in the transaction of the work."""
 
     principal = models.CharField(max_length=60)
     method = models.CharField(max_length=7)

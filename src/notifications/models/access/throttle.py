@@ -1,4 +1,4 @@
-"""How often somebody did something lately: what throttles count by, over all processes."""
+"""The counts of throttles, shared by all processes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import ClassVar
 
 from django.db import OperationalError, models
 
-_MOST_TRIES = 5
+_MOST_ATTEMPTS = 5
 
 
 class ThrottleManager(models.Manager["ThrottleCount"]):
-    """Locks rows in one order; the caller's transaction decides how long."""
+    """Locks rows in one order, until the caller's transaction ends."""
 
     def locked(self, keys: Sequence[str], *, at: datetime) -> dict[str, ThrottleCount]:
-        """The rows of these keys, made where they are missing. A row whose time is over is new.
+        """Returns the rows of these keys, created where missing. An expired row starts at zero.
 
         Raises:
-            OperationalError: what was made was gone each time; the same may go well later.
+            OperationalError: the created rows were deleted each time; a later call may succeed.
         """
         wanted = set(keys)
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MOST_ATTEMPTS):
             self.bulk_create(
                 [ThrottleCount(key=key, began=at, not_before=at, until=at) for key in sorted(keys)],
                 ignore_conflicts=True,
@@ -30,9 +30,11 @@ class ThrottleManager(models.Manager["ThrottleCount"]):
             rows = {row.key: row for row in found}
             if len(rows) == len(wanted):
                 break
-            # One was cleared away between the two statements.
+            # Maintenance deleted a row between the two statements.
         else:
-            raise OperationalError(f"counts were cleared away {_MOST_TRIES} times before a lock")
+            raise OperationalError(
+                f"counts were deleted {_MOST_ATTEMPTS} times before they were locked"
+            )
         for row in rows.values():
             if row.until <= at:
                 row.count, row.began, row.not_before = 0, at, at
@@ -40,12 +42,14 @@ class ThrottleManager(models.Manager["ThrottleCount"]):
 
 
 class ThrottleCount(models.Model):
-    """One count. key: a keyed hash of what is counted; until: when it is forgotten."""
+    """One count."""
 
+    #: A keyed hash of what is counted.
     key = models.CharField(max_length=64, primary_key=True)
     count = models.IntegerField(default=0)
     began = models.DateTimeField()
     not_before = models.DateTimeField()
+    #: When the row is deleted.
     until = models.DateTimeField(db_index=True)
 
     objects: ClassVar[ThrottleManager] = ThrottleManager()

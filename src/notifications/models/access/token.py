@@ -1,4 +1,4 @@
-"""Tokens of people: several each, of which only hashes are stored."""
+"""Tokens of users: a user may have several; only hashes are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLEAR = "_clear_text"
 
 
 class PersonToken(models.Model):
-    """`Authorization: Token ...` of a person, as its hash. The text was shown once."""
+    """The hash of a user's token for `Authorization: Token ...`. Its text was shown once."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="person_tokens"
@@ -31,7 +31,7 @@ class PersonToken(models.Model):
 @receiver(pre_save, sender=Token)
 @receiver(pre_save, sender=TokenProxy)
 def _hide_text(sender: type[Token], instance: Token, raw: bool = False, **_: Any) -> None:
-    """Django REST framework's own rows hold the text itself: it must not get so far."""
+    """Replaces the text by a hash: Django REST framework's own rows would store the text."""
     if instance._state.adding and not raw:
         vars(instance)[_CLEAR] = instance.key
         instance.key = secret_hash(instance.key)[:40]
@@ -39,8 +39,8 @@ def _hide_text(sender: type[Token], instance: Token, raw: bool = False, **_: Any
 
 @receiver(post_save, sender=Token)
 @receiver(post_save, sender=TokenProxy)
-def _keep_hash(sender: type[Token], instance: Token, raw: bool = False, **_: Any) -> None:
-    """A token that was made by the framework becomes one of ours; its text is in memory only."""
+def _store_hash(sender: type[Token], instance: Token, raw: bool = False, **_: Any) -> None:
+    """Turns a token of the framework into one of ours; its text stays only in memory."""
     text = vars(instance).pop(_CLEAR, None)
     if raw or text is None:
         return

@@ -1,1 +1,1 @@
-"""What is said: categories, templates and their versions."""
+"""Categories, templates and their versions."""

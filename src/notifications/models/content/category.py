@@ -1,4 +1,4 @@
-"""Categories: on what ground a notification is sent, and what a crash means for it."""
+"""Categories: the legal basis of a notification, and what a crash means for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class LegalBasis(models.TextChoices):
-    """The ground on which a category may be sent (GDPR article 6)."""
+    """The legal basis on which a category may be sent (GDPR article 6)."""
 
     CONSENT = "consent", "Consent"
     CONTRACT = "contract", "Contract"
@@ -14,18 +14,18 @@ class LegalBasis(models.TextChoices):
 
 
 class CrashPolicy(models.TextChoices):
-    """What becomes of a message whose worker died inside the provider's call."""
+    """What happens to a message whose worker died during the provider's call."""
 
     RESEND = "resend", "Send again (at least once)"
     HOLD = "hold", "Hold for a person (at most once)"
 
 
 SEEDED = ("security", "payment", "course", "announcement", "marketing", "system", "digest")
-"""Categories that every installation has; the service itself counts on some of them."""
+"""Categories that every installation has; the service itself needs some of them."""
 
 
 class Category(models.Model):
-    """A kind of notification that people and operators steer as one. An unknown one is a 400."""
+    """A kind of notification that users and operators configure as one."""
 
     key = models.SlugField(max_length=50, unique=True)
     name = models.CharField(max_length=100, blank=True)
@@ -40,7 +40,9 @@ class Category(models.Model):
     caps = models.JSONField(default=list, blank=True)  # [{"limit", "window_s", "channel"}]
     unsubscribable = models.BooleanField(default=True)  # its mails offer to unsubscribe
     retention_days = models.PositiveIntegerField(null=True, blank=True)
-    retired_at = models.DateTimeField(null=True, blank=True)  # gone, but told of in old stories
+    retired_at = models.DateTimeField(
+        null=True, blank=True
+    )  # deleted, but named by old notifications
 
     class Meta:
         verbose_name_plural = "categories"

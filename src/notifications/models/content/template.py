@@ -1,4 +1,4 @@
-"""Templates: what is said, per channel and locale, in immutable published versions."""
+"""Templates: texts by channel and locale, in immutable published versions."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
     """Finds templates for sends."""
 
     def heads(self, paths: Sequence[str]) -> list[NotificationTemplate]:
-        """The templates at these paths, their texts left in the database. Plain SQL: Django would
-        spend more on compiling it, for every send, than the database on answering."""
+        """Returns the templates at these paths without their texts.
+
+        Plain SQL: for every send, Django would need more time to compile the query than the
+        database needs to run it.
+        """
         marks = ", ".join(["%s"] * len(paths))
         return list(self.raw(f"{_HEADS} ({marks})", list(paths)))
 
     def current_versions(self, paths: Sequence[str]) -> dict[str, int]:
-        """The ids of the published versions at exactly these paths, switched off or not."""
+        """Returns the ids of the published versions at exactly these paths, active or not."""
         if not paths:
             return {}
         rows = self.filter(path__in=paths, current_version__isnull=False).order_by("path")
@@ -60,12 +63,12 @@ class TemplateManager(models.Manager["NotificationTemplate"]):
 
 
 def all_texts(content: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Every text in every locale."""
+    """Returns every text in every locale."""
     return [text for texts in content.values() for text in texts.values()]
 
 
 def pins_of(content: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """The current versions of the templates that texts name, by path."""
+    """Returns the current versions of the templates that the texts name, by path."""
     return NotificationTemplate.objects.current_versions(references(all_texts(content)))
 
 
@@ -106,24 +109,24 @@ class NotificationTemplate(models.Model):
         return self.path
 
     def content(self) -> dict[str, dict[str, str]]:
-        """The texts by locale: the flat fields under the default locale, then the translations."""
+        """Returns the texts by locale: the fields as the default locale, then the translations."""
         own = {name: getattr(self, name) for name in CONTENT_FIELDS if getattr(self, name)}
         return {self.default_locale: own, **self.translations}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves; texts of a published template that changed become a new version in one step."""
+        """Saves the row. Changed texts of a published template become a new version at once."""
         with transaction.atomic():
             super().save(*args, **kwargs)
             if self.status == TemplateStatus.PUBLISHED and not self.is_current():
                 self.publish()
 
     def is_current(self) -> bool:
-        """Whether the draft is what is sent; layouts that were published since do not count."""
-        made = self._made()
+        """Returns whether the draft is the current version; later layouts do not count."""
+        draft = self._draft()
         current = self.current_version
-        return bool(current) and all(getattr(current, name) == made[name] for name in made)
+        return bool(current) and all(getattr(current, name) == draft[name] for name in draft)
 
-    def _made(self) -> dict[str, Any]:
+    def _draft(self) -> dict[str, Any]:
         return {
             "content": self.content(),
             "required_variables": self.required_variables,
@@ -132,19 +135,19 @@ class NotificationTemplate(models.Model):
         }
 
     def publish(self) -> TemplateVersion:
-        """Makes the row's texts a version and the current one; unchanged texts make none.
+        """Publishes the row's texts as a new version. Unchanged texts create no version.
 
         The version is pinned to the current versions of the templates that its texts name.
         """
         self.status = TemplateStatus.PUBLISHED
-        return self._publish({**self._made(), "pins": pins_of(self.content())})
+        return self._publish({**self._draft(), "pins": pins_of(self.content())})
 
     def publish_again(self, old: TemplateVersion) -> TemplateVersion:
-        """Makes an old version's texts, with their layouts, the current ones; the draft stays."""
+        """Publishes an old version's texts with their layouts again; the draft stays."""
         return self._publish({name: getattr(old, name) for name in VERSIONED_FIELDS})
 
     def pin_anew(self) -> TemplateVersion:
-        """Builds the current version's texts with what is published now of what they name."""
+        """Publishes the current version's texts with the current versions of what they name."""
         assert self.current_version is not None
         made = {name: getattr(self.current_version, name) for name in VERSIONED_FIELDS}
         return self._publish({**made, "pins": pins_of(made["content"])})
@@ -168,7 +171,7 @@ class NotificationTemplate(models.Model):
 
 
 class TemplateVersion(models.Model):
-    """What was published. Never changed: a message keeps the version that it was accepted with."""
+    """A published version. It never changes: a message keeps the version it was accepted with."""
 
     template = models.ForeignKey(
         NotificationTemplate, on_delete=models.CASCADE, related_name="versions"
@@ -193,7 +196,7 @@ class TemplateVersion(models.Model):
 
 
 class TemplatePin(models.Model):
-    """That a version is built with another: keeps the other, and finds who uses it."""
+    """Records that a version uses another: protects the other, and finds its users."""
 
     version = models.ForeignKey(TemplateVersion, on_delete=models.CASCADE, related_name="+")
     uses = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="users")

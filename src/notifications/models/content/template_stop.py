@@ -1,7 +1,7 @@
-"""Versions whose renders took more CPU time than they may, and what is stopped for it.
+"""Counts renders that exceeded their CPU limit, and stops the template versions.
 
-A stop is a row of the kill switches: operators see it and lift it. Its scope is `version`, its
-value the version's key, with `@source` where only one source's messages are stopped.
+A stop is a kill switch, which operators can see and lift. Its scope is `version` and its value the
+version's key, with `@source` when only one source's messages are stopped.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
     def note(
         self, version_id: int, source: str, *, at: datetime, is_kill: bool = False
     ) -> list[str]:
-        """Counts an overrun of a version in a message of a source; stops what is to be stopped.
+        """Counts an overrun of a version in a message of a source, and stops the version if needed.
 
-        The third overrun within a day, or one that the process was killed for, stops the version
-        for the source; the third source stops it for all.
+        The third overrun within a day stops the version for the source; so does a single overrun
+        whose process was killed. The third such source stops the version for all.
 
         Returns:
-            the sources that the version is stopped for now; an empty text stands for all.
+            The sources for which the version was stopped; an empty text means all.
         """
         stopped: list[str] = []
         with transaction.atomic():
@@ -47,7 +47,7 @@ class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
             row.last_at = at
             row.save()
             if is_kill:
-                self._stop(version_id, source, "a render of it held its worker up", at)
+                self._stop(version_id, source, "a render of it blocked its worker", at)
                 stopped.append(source)
             elif row.count >= OVERRUNS_TO_STOP:
                 reason = f"{row.count} renders of it took too much CPU time"
@@ -62,12 +62,12 @@ class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
         return stopped
 
     def stop_for_all(self, version_id: int, *, at: datetime) -> None:
-        """Stops a version whose own example takes too much."""
+        """Stops a version whose own example exceeds the limits."""
         with transaction.atomic():
             self._stop(version_id, "", "its own example takes too much CPU time or memory", at)
 
     def forget(self, value: str) -> None:
-        """Forgets what a lifted stop was for: the next overrun is the first again."""
+        """Deletes the counts of a lifted stop: the next overrun counts as the first."""
         version, _, source = value.partition("@")
         key = parse_key(version)
         if key is not None:
@@ -95,14 +95,13 @@ class TemplateOverrunManager(models.Manager["TemplateOverrun"]):
 
 
 class TemplateOverrun(models.Model):
-    """Renders of a version that took too much, in messages of one source, until the stop is lifted.
-
-    count: since a day without any. kills: those that their process was killed for.
-    """
+    """Renders of a version that exceeded the limits, in messages of one source."""
 
     version_id = models.BigIntegerField()
     source = models.CharField(max_length=60)
+    #: Overruns since the last day without one.
     count = models.PositiveIntegerField(default=0)
+    #: Overruns whose process was killed.
     kills = models.PositiveIntegerField(default=0)
     last_at = models.DateTimeField()
 

@@ -1,4 +1,4 @@
-"""How often each version of a template was said, by day, channel and language."""
+"""How often each version of a template was used, by day, channel and language."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ADD = (
     " DO UPDATE SET count = notifications_templateusage.count + excluded.count"
 )
 LOCK_WAIT_S = 0.1
-"""A statistic waits for nobody: a host may have vanished with the row in its hands."""
+"""Statistics do not wait longer for a lock: a lost host may hold the row."""
 ROWS_A_STATEMENT = 150  # five values a row; SQLite's oldest builds take 999
 
 
 class UsageKey(NamedTuple):
-    """What is counted. The order is that of the statement."""
+    """What is counted, in the order of the statement."""
 
     version_id: int
     channel: str
@@ -35,10 +35,10 @@ class TemplateUsageManager(models.Manager["TemplateUsage"]):
     """Adds counts, many at once."""
 
     def add(self, counts: Mapping[UsageKey, int]) -> None:
-        """Adds to the rows of these keys, in the order of keys: two who add do not deadlock.
+        """Adds to the rows of these keys, in the order of keys, so two callers do not deadlock.
 
         Raises:
-            OperationalError: somebody holds one of the rows; nothing was added.
+            OperationalError: another transaction holds one of the rows; nothing was added.
         """
         rows = [(*key, count) for key, count in sorted(counts.items())]
         with impatient_transaction(LOCK_WAIT_S), connection.cursor() as cursor:
@@ -49,7 +49,7 @@ class TemplateUsageManager(models.Manager["TemplateUsage"]):
 
 
 class TemplateUsage(models.Model):
-    """A count. No foreign key in the database: a template may go while a worker still counts."""
+    """A count. It has no foreign key: a template may be deleted while a worker still counts."""
 
     version = models.ForeignKey(
         TemplateVersion, on_delete=models.CASCADE, db_constraint=False, related_name="+"

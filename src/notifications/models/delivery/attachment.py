@@ -17,14 +17,14 @@ from notifications.infra.kept import KeptBytes
 from notifications.models.delivery.message import NotificationMessage
 from notifications.models.operations.operators import DeadLetter
 
-KEPT = timedelta(days=30)  # after the send is due: as long as sent bodies
-AGAIN = timedelta(days=1)
+RETENTION = timedelta(days=30)  # after the send is due: as long as sent bodies
+RECHECK_AFTER = timedelta(days=1)
 
 
 class AttachmentManager(models.Manager["StoredAttachment"]):
     """Keeps files once for a whole acceptance, and lets them go when nobody can need them."""
 
-    def keep(
+    def store(
         self, files: Iterable[Attachment], *, keys: Sequence[int], due_at: datetime
     ) -> list[int]:
         """Stores files for the notifications of these keys; returns their ids, in order."""
@@ -34,7 +34,7 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
                 content=seal(file.content),
                 first_key=min(keys),
                 last_key=max(keys),
-                keep_until=due_at + KEPT,
+                keep_until=due_at + RETENTION,
             )
             for file in files
         ]
@@ -42,7 +42,7 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
             row.save(force_insert=True)
         return [row.pk for row in rows]
 
-    def forget(self, *, now: datetime, limit: int) -> tuple[int, int]:
+    def delete_expired(self, *, now: datetime, limit: int) -> tuple[int, int]:
         """Deletes files whose time is over, unless a message may still leave with them: one that
         waits, is in doubt, or is an open dead letter. Those are looked at again a day later.
 
@@ -57,7 +57,9 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
         rows = over.annotate(needed=Exists(waiting) | Exists(letters))
         found = rows.select_for_update(skip_locked=True).values_list("pk", "needed")[:limit]
         needed: dict[int, bool] = dict(found)
-        self.filter(pk__in=[key for key in needed if needed[key]]).update(keep_until=now + AGAIN)
+        self.filter(pk__in=[key for key in needed if needed[key]]).update(
+            keep_until=now + RECHECK_AFTER
+        )
         gone = [key for key in needed if not needed[key]]
         self.filter(pk__in=gone).delete()
         return len(needed), len(gone)
@@ -79,9 +81,9 @@ class StoredAttachment(models.Model):
         return f"attachment {self.pk}"
 
 
-_KEPT_BYTES = 32_000_000
-kept_files: KeptBytes[int, Attachment | None] = KeptBytes(
-    _KEPT_BYTES, lambda file: 100 + (len(file.content) if file else 0)
+_CACHE_BYTES = 32_000_000
+file_cache: KeptBytes[int, Attachment | None] = KeptBytes(
+    _CACHE_BYTES, lambda file: 100 + (len(file.content) if file else 0)
 )
 """Files that were read lately: a bulk of thousands reads its own once. A file never changes."""
 
@@ -96,6 +98,6 @@ def _read(key: int) -> Attachment | None:
 
 def attachments_of(keys: Iterable[int]) -> tuple[Attachment, ...] | None:
     """Files by their ids, in order; None when one of them is gone."""
-    found = [kept_files.get(key, partial(_read, key)) for key in keys]
+    found = [file_cache.get(key, partial(_read, key)) for key in keys]
     kept = tuple(file for file in found if file is not None)
     return kept if len(kept) == len(found) else None

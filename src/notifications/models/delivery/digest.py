@@ -31,7 +31,7 @@ class BucketTerms(NamedTuple):
 class BucketManager(models.Manager["DigestBucket"]):
     """Opens buckets and holds them while items are put in."""
 
-    def hold(self, wanted: dict[BucketKey, BucketTerms], *, at: datetime) -> dict[BucketKey, int]:
+    def lock(self, wanted: dict[BucketKey, BucketTerms], *, at: datetime) -> dict[BucketKey, int]:
         """The ids of these buckets, made where they are missing, without those that are closed.
 
         They are locked, in one order, until the caller's transaction ends: whoever closes one comes

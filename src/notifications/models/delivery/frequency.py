@@ -14,7 +14,7 @@ from notifications.infra.clock import epoch_ms
 Key = tuple[int, str, str, int]
 
 
-class Claim(NamedTuple):
+class FrequencyClaim(NamedTuple):
     """A message that is about to be handed over, and the limits that it stands under."""
 
     message_id: int
@@ -29,7 +29,7 @@ class Claim(NamedTuple):
 class FrequencyManager(models.Manager["FrequencyCount"]):
     """Counts messages at hand-over, never more than a limit allows."""
 
-    def take(self, claims: Sequence[Claim], *, at: datetime) -> dict[int, str]:
+    def claim(self, claims: Sequence[FrequencyClaim], *, at: datetime) -> dict[int, str]:
         """Counts these messages under all their limits; returns those that would be one too many,
         which are counted under none, with the reason. None is counted twice.
 

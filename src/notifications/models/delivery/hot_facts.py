@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from directory.models.contact import WRITTEN_TO
+from notifications.domain.preference_bits import CATEGORY_BITS, GENERAL_BITS
 from notifications.models.delivery import hot_postgres, hot_sqlite
 from notifications.models.delivery.hot_rows import HALTED_SOURCES
 
@@ -33,27 +34,18 @@ USER_COLUMNS = (
     "last_login",
     "role",
 )
-_SWITCHES = (
-    "push_enabled",
-    "email_enabled",
-    "sms_enabled",
-    "websocket_enabled",
-    "in_app_enabled",
-    "telegram_enabled",
-)  # in the order of PERSON_CHANNELS
-_FLAGS = ("data_processing_consent", "notifications_enabled", "marketing_enabled")
 
 
 def _text(*columns: str) -> str:
     return " || '|' || ".join(columns)
 
 
-def _bits(*flags: str) -> str:
-    return "'' || " + " || ".join(f"CAST({flag} AS integer)" for flag in flags)
+def _bits(columns: Sequence[str]) -> str:
+    return "'' || " + " || ".join(f"CAST({column} AS integer)" for column in columns)
 
 
-_WISHES = _text(
-    _bits(*_FLAGS, *_SWITCHES, "quiet_hours_enabled"),
+_GENERAL = _text(
+    _bits(GENERAL_BITS),
     "chosen",
     "CAST(quiet_hours_start AS text)",
     "CAST(quiet_hours_end AS text)",
@@ -61,14 +53,14 @@ _WISHES = _text(
     "timezone",
     "coalesce(CAST(dnd_until AS text), '')",
 )
-_OWN = _text(_bits(*_SWITCHES), "chosen")
+_CATEGORY = _text(_bits(CATEGORY_BITS), "chosen")
 _STOPS = f"SELECT scope, value FROM notifications_killswitch UNION ALL SELECT {HALTED_SOURCES}"  # noqa: S608
 _CIRCUMSTANCES = (
     "SELECT 'stop', 0, scope, value FROM notifications_killswitch"  # noqa: S608 -- constant text
     f" UNION ALL SELECT 'stop', 0, {HALTED_SOURCES}"
-    f" UNION ALL SELECT 'wishes', user_id, '', {_WISHES}"
+    f" UNION ALL SELECT 'general', user_id, '', {_GENERAL}"
     " FROM notifications_usernotificationpreference WHERE user_id {users}"
-    f" UNION ALL SELECT 'own', user_id, category, {_OWN}"
+    f" UNION ALL SELECT 'category', user_id, category, {_CATEGORY}"
     " FROM notifications_notificationcategorypreference WHERE user_id {users}"
 )
 _COUNTS = (
@@ -96,7 +88,7 @@ _EACH_DEVICE = (
     " FROM directory_device WHERE user_id {users} AND expired_at IS NULL"
     f") AS d WHERE place <= {_NEWEST} ORDER BY place"
 )
-_TRIED = (
+_ATTEMPTED = (
     "SELECT message_id, device_id, verdict FROM notifications_deliveryattempt"
     " WHERE message_id {users} AND device_id IS NOT NULL"
 )
@@ -107,15 +99,15 @@ _SUPPRESSED = (
 
 
 class Circumstances(NamedTuple):
-    """What is read afresh for every slice.
+    """What is read again for every slice."""
 
-    stops: (scope, value). wishes and own: stored text by user, and by (user, category key). counts:
-    packed entries by (user, "scope|channel|window").
-    """
-
+    #: Pairs of (scope, value).
     stops: list[tuple[str, str]]
-    wishes: dict[int, str]
-    own: dict[tuple[int, str], str]
+    #: The stored text of the general preferences, by user.
+    preferences: dict[int, str]
+    #: The stored text of the preferences for one category, by (user, category key).
+    category_preferences: dict[tuple[int, str], str]
+    #: Packed entries, by (user, "scope|channel|window").
     counts: dict[tuple[int, str], str]
 
 
@@ -131,10 +123,10 @@ def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circ
     for what, user_id, name, value in _rows(sql, *[user_ids] * (3 if counts else 2)):
         if what == "stop":
             found.stops.append((name, value))
-        elif what == "wishes":
-            found.wishes[user_id] = value
-        elif what == "own":
-            found.own[user_id, name] = value
+        elif what == "general":
+            found.preferences[user_id] = value
+        elif what == "category":
+            found.category_preferences[user_id, name] = value
         else:
             found.counts[user_id, name] = value
     return found
@@ -195,9 +187,9 @@ def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
     ]
 
 
-def load_tried(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+def load_attempted(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """What became of earlier calls for these messages: (message, device, verdict)."""
-    return _rows(_TRIED, message_ids) if message_ids else []
+    return _rows(_ATTEMPTED, message_ids) if message_ids else []
 
 
 _KEYS_OF = (

@@ -164,10 +164,10 @@ def apply_changes(changes: Iterable[Change]) -> set[int]:
     cursor = raw().executemany(_APPLY, rows)
     if cursor.rowcount == len(rows):
         return {row[0] for row in rows}
-    return _which_took(rows)
+    return _applied_keys(rows)
 
 
-def _which_took(rows: Sequence[tuple[Any, ...]]) -> set[int]:
+def _applied_keys(rows: Sequence[tuple[Any, ...]]) -> set[int]:
     """Rare: some messages were settled by somebody else before. The trail tells whose is whose."""
     keys = json.dumps([row[0] for row in rows])
     found = raw().execute(

@@ -14,7 +14,7 @@ from notifications.models.delivery.notification import Notification
 from notifications.models.operations.operators import DeadLetter
 
 
-class Origin(NamedTuple):
+class MessageOrigin(NamedTuple):
     """What a dead letter says of a message. Empty and held where its notification or category is
     gone."""
 
@@ -46,7 +46,7 @@ class Origin(NamedTuple):
         )
 
 
-def origins_of(keys: Sequence[int]) -> dict[int, Origin]:
+def origins_of(keys: Sequence[int]) -> dict[int, MessageOrigin]:
     """The origins of messages, by key. Only keys, numbers and names are read, in three queries."""
     rows = list(
         NotificationMessage.objects.filter(pk__in=keys)
@@ -67,7 +67,7 @@ def origins_of(keys: Sequence[int]) -> dict[int, Origin]:
     for key, notification_id, channel, attempts, most, provider in rows:
         version_id, category_id = parents.get(notification_id, (None, 0))
         category, policy = categories.get(category_id, ("", CrashPolicy.HOLD))
-        found[key] = Origin(
+        found[key] = MessageOrigin(
             key, notification_id, channel, attempts, most, provider or "", version_id, category,
             policy,
         )  # fmt: skip

@@ -1,1 +1,1 @@
-"""What people wish and agreed to."""
+"""Preferences and consents of users, and refused sends."""

@@ -1,4 +1,4 @@
-"""The consent ledger: who agreed to what, when, in which words. Append-only."""
+"""The consent ledger: who agreed to what, when and with which wording. Append-only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MARKETING = "marketing"
 
 
 class LedgerError(TypeError):
-    """The consent ledger takes new entries only: write another one that says what changed."""
+    """The consent ledger is append-only: write a new entry that says what changed."""
 
     def __init__(self) -> None:
         super().__init__((type(self).__doc__ or "").strip())
 
 
 class ConsentQuerySet(models.QuerySet["ConsentRecord"]):
-    """Reads the ledger; what would change it is refused here and by the database."""
+    """Reads the ledger. Changes are refused here and by the database."""
 
     def update(self, **values: Any) -> int:
         raise LedgerError
@@ -29,24 +29,22 @@ class ConsentQuerySet(models.QuerySet["ConsentRecord"]):
 
 
 class ConsentRecord(models.Model):
-    """One thing that a person agreed to or took back.
-
-    purpose: data_processing, marketing, `category:<key>`, `list:<name>`, `channel:sms` (STOP and
-    START) or all. wording: what they were shown, or said. source: where it happened, e.g. api,
-    one_click, preference_centre, import, sms. A trigger of the database keeps rows as they were
-    written.
-    """
+    """One consent that a user gave or withdrew. A database trigger refuses changes of rows."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.DO_NOTHING,  # the evidence outlives the row of the person
+        on_delete=models.DO_NOTHING,  # the evidence outlives the row of the user
         db_constraint=False,
         db_index=False,
         related_name="consents",
     )
+    #: data_processing, marketing, `category:<key>`, `list:<name>`, `channel:sms` (STOP and START)
+    #: or all.
     purpose = models.CharField(max_length=80)
     granted = models.BooleanField()
+    #: What the user was shown, or wrote.
     wording = models.TextField(blank=True)
+    #: Where it happened, e.g. api, one_click, preference_centre, import, sms.
     source = models.CharField(max_length=60)
     actor = models.CharField(max_length=60)  # a Caller's name: `user:7`, `key:3`, `link`
     ip = models.GenericIPAddressField(null=True)

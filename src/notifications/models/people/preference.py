@@ -1,8 +1,8 @@
-"""What people wish: one row a person, and one for each category they have said something about.
+"""Preferences: one row for each user, and one for each category that the user chose about.
 
-A switch holds a value always (the documented defaults), and `chosen` names those that the person
-has set, so that defaults of the service and of categories reach whoever has chosen nothing. What
-differs from its default counts as chosen, however it came to be written.
+A switch always holds a value (the documented default). `chosen` names the switches that the user
+set, so that defaults of the service and of categories apply to the others. A switch that differs
+from its default counts as chosen, whatever wrote it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from notifications.infra.conf import environment
 
 
 def default_consent() -> bool:
-    """The data-processing consent that new people start with (CARILLON_DEFAULT_CONSENT)."""
+    """Returns the data-processing consent of new users (CARILLON_DEFAULT_CONSENT)."""
     return environment().default_consent
 
 
 class Switches(models.Model):
-    """The switches of a person's channels."""
+    """The switches of a user's channels."""
 
     push_enabled = models.BooleanField(default=True)
     email_enabled = models.BooleanField(default=True)
@@ -52,7 +52,7 @@ class Switches(models.Model):
     """Preferences that inherit, and the service's default of each."""
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves; what differs from its default is remembered as chosen."""
+        """Saves the row; what differs from its default is marked as chosen."""
         before = self.chosen
         self.choose(())
         only = kwargs.get("update_fields")
@@ -61,17 +61,17 @@ class Switches(models.Model):
         super().save(*args, **kwargs)
 
     def choose(self, names: Iterable[str]) -> None:
-        """Marks preferences as the person's own choice, whatever their value."""
-        told = {name for name in names if name in self.INHERITED}
+        """Marks preferences as the user's own choice, whatever their value."""
+        named = {name for name in names if name in self.INHERITED}
         changed = {n for n, default in self.INHERITED.items() if getattr(self, n) != default}
-        self.chosen = " ".join(sorted({*self.chosen.split(), *told, *changed}))
+        self.chosen = " ".join(sorted({*self.chosen.split(), *named, *changed}))
 
     def has_chosen(self, name: str) -> bool:
-        """Whether a preference is the person's own choice."""
+        """Returns whether a preference is the user's own choice."""
         return name in self.chosen.split() or getattr(self, name) != self.INHERITED[name]
 
     def switches(self) -> dict[str, bool]:
-        """The channels that the person has chosen about, and how."""
+        """Returns the channels that the user chose about, with the choice."""
         return {
             str(channel): getattr(self, switch_name(channel))
             for channel in PERSON_CHANNELS
@@ -80,7 +80,7 @@ class Switches(models.Model):
 
 
 class UserNotificationPreference(Switches):
-    """What one person wishes in general. Whoever has no row has the defaults."""
+    """The general preferences of one user. A user without a row has the defaults."""
 
     INHERITED = {**Switches.INHERITED, "digest_frequency": DigestFrequency.IMMEDIATE}
 
@@ -92,9 +92,11 @@ class UserNotificationPreference(Switches):
     notifications_enabled = models.BooleanField(default=True)
     marketing_enabled = models.BooleanField(default=False)
     quiet_hours_enabled = models.BooleanField(default=False)
-    quiet_hours_start = models.TimeField(default=QUIET_START)  # wall clock in the person's zone
+    quiet_hours_start = models.TimeField(default=QUIET_START)  # wall clock in the user's zone
     quiet_hours_end = models.TimeField(default=QUIET_END)
-    timezone = models.CharField(max_length=50, blank=True, default="")  # empty: that of the user
+    timezone = models.CharField(
+        max_length=50, blank=True, default=""
+    )  # empty: the zone of the user
     dnd_until = models.DateTimeField(null=True, blank=True)  # muted with the rules of quiet hours
     digest_frequency = models.CharField(
         max_length=20,
@@ -108,8 +110,8 @@ class UserNotificationPreference(Switches):
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
 
-    def wishes(self) -> Wishes:
-        """The row as decisions read it."""
+    def as_preferences(self) -> Wishes:
+        """Returns the row as decisions read it."""
         quiet = (self.quiet_hours_start, self.quiet_hours_end)
         return Wishes(
             consent=self.data_processing_consent,
@@ -124,7 +126,7 @@ class UserNotificationPreference(Switches):
 
 
 class NotificationCategoryPreference(Switches):
-    """What one person wishes for one category; a channel they have said nothing about inherits."""
+    """The preferences of one user for one category; a channel without a choice inherits."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -1,4 +1,4 @@
-"""Sends that were refused because the person opted out: decisions where nothing was accepted."""
+"""Sends that were refused because the user opted out; no notification was created."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from notifications.models.keys import reserve_keys
 
 
 class RefusedSend(models.Model):
-    """One 403 `opted_out`. Its id is of the same kind as a notification's and never one's too, so
-    that `explain` takes either.
+    """One 403 `opted_out`.
 
-    reasons: by channel, in the order of the request. actor: who wanted to send.
+    Its id comes from the same sequence as the ids of notifications, so `explain` accepts either.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -24,7 +23,9 @@ class RefusedSend(models.Model):
     user_id = models.BigIntegerField(null=True)
     category = models.CharField(max_length=50)
     template_path = models.CharField(max_length=200, blank=True)
+    #: By channel, in the order of the request.
     reasons = models.JSONField()
+    #: Who requested the send.
     actor = models.CharField(max_length=60)
     at = models.DateTimeField(db_index=True)
 

@@ -1,4 +1,4 @@
-"""Callbacks of vendors, as they came in: stored once, read and applied afterwards."""
+"""Callbacks of vendors: stored once as received, read and applied afterwards."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from notifications.models.fields import SealedJSONField
 
 
 class CallbackManager(models.Manager["ProviderCallback"]):
-    """Takes callbacks in and hands them out."""
+    """Stores callbacks and finds those that are due."""
 
-    def take(self, *, provider: str, digest: str, call: object, at: datetime) -> bool:
-        """Stores a callback; False when the same one is there already."""
+    def store(self, *, provider: str, digest: str, call: object, at: datetime) -> bool:
+        """Stores a callback. Returns False when the same one is stored already."""
         _, made = self.get_or_create(
             provider=provider,
             digest=digest,
@@ -30,22 +30,24 @@ class CallbackManager(models.Manager["ProviderCallback"]):
     def report(
         self, *, provider: str, name: str, events: Sequence[Mapping[str, str]], at: datetime
     ) -> None:
-        """Stores a report that we make ourselves, in the generic form, as a vendor's would be.
+        """Stores a report of our own in the generic form, like a vendor's callback.
 
-        name: what makes it one of its own; the same one is stored once.
+        name: identifies the report; the same name is stored once.
         """
         body = json.dumps({"events": list(events)}).encode()
         call = {"method": "POST", "url": "", "query": {}, "headers": {}}
         call |= {"body": base64.b64encode(body).decode()}
-        self.take(provider=provider, digest=body_hash(name.encode()), call=call, at=at)
+        self.store(provider=provider, digest=body_hash(name.encode()), call=call, at=at)
 
     def due(self, now: datetime) -> QuerySet[ProviderCallback]:
-        """The callbacks that are due, the one that waits longest first. To be read by key: a call
-        may be one that cannot be unsealed."""
+        """Returns the callbacks that are due, the longest waiting first.
+
+        Read them by key: a call may be impossible to unseal.
+        """
         return self.filter(next_at__lte=now).order_by("next_at", "id")
 
     def lock_due(self, key: int, now: datetime) -> ProviderCallback | None:
-        """A callback that is still due, locked for the transaction; None where another has it."""
+        """Returns a callback that is still due, locked; None when another process has it."""
         rows = self.filter(pk=key, next_at__lte=now).select_for_update(skip_locked=True)
         return rows.first()
 
@@ -53,8 +55,8 @@ class CallbackManager(models.Manager["ProviderCallback"]):
 class ProviderCallback(models.Model):
     """One call of a vendor. `next_at` is set while it waits to be applied.
 
-    A receipt may overtake the record of its message, or name one that nobody knows yet: then it is
-    tried again for some days.
+    A receipt may arrive before the record of its message, or name an unknown message. It is then
+    applied again and again for some days.
     """
 
     class State(models.TextChoices):

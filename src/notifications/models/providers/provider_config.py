@@ -1,4 +1,4 @@
-"""What operators set for a provider without a restart: it wins over the environment."""
+"""Settings of a provider that operators change without a restart; they override the environment."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from notifications.models.fields import SealedJSONField
 
 
 class ProviderConfig(models.Model):
-    """The settings of one provider, by short name (`from`), as text. Encrypted: they are secrets.
-
-    version rises with every change: whoever has the provider open opens it anew.
-    """
+    """The settings of one provider, as text. Encrypted, because they hold secrets."""
 
     key = models.CharField(max_length=30, primary_key=True)
+    #: By short name, e.g. `from`.
     settings = SealedJSONField(default=dict)
+    #: Rises with every change: a process that has the provider open then opens it again.
     version = models.IntegerField(default=1)
     updated_by = models.CharField(max_length=60)
     updated_at = models.DateTimeField()
 
     def given(self) -> dict[str, str]:
-        """The settings, by short name."""
+        """Returns the settings, by short name."""
         return {str(name): str(text) for name, text in dict(self.settings).items()}
 
     def __str__(self) -> str:

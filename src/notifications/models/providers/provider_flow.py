@@ -1,4 +1,4 @@
-"""What a service behind a provider may take: one row each, which every worker asks."""
+"""Rate limits and circuit breakers of the services behind providers, shared by all workers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from notifications.infra import clock, ports
 from notifications.infra.database.clock_bridge import read_within
 
 Rows = models.QuerySet["ProviderFlow"]
-_KEPT_CHATS_US = 60 * law.US
+_CHAT_RETENTION_US = 60 * law.US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US = (LATEST - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(us: int) -> datetime:
-    """Unix microseconds as a time; the end of the accepted range for what lies beyond it."""
+    """Returns Unix microseconds as a time, limited to the accepted range."""
     return _EPOCH + timedelta(microseconds=max(0, min(us, _LAST_US)))
 
 
 def now_us() -> int:
-    """The database's clock: the one that all workers share."""
+    """Returns the time of the database, the clock that all workers share, in Unix microseconds."""
     before = clock.monotonic()
     frozen = clock.frozen()
     if frozen is not None:
@@ -40,7 +40,7 @@ def now_us() -> int:
 
 
 class ProviderFlowManager(models.Manager["ProviderFlow"]):
-    """Claims and tells, each one short transaction under the row's lock."""
+    """Claims slots and reports results, each in one short transaction with the row locked."""
 
     def claim(
         self,
@@ -52,7 +52,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         horizon_us: int = law.HORIZON_US,
         chat_rate: ChatRate = None,
     ) -> Grant:
-        """Slots for calls to a service; `wanted` names whom each call goes to."""
+        """Claims slots for calls to a service. `wanted` names the recipient of each call."""
         with transaction.atomic():
             row, now = self._locked(service, rate)
             chats = _chats(service, wanted) if chat_rate else None
@@ -71,7 +71,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
                 _write_chats(service, grant.chats, now)
         return replace(grant, now=now)
 
-    def tell(
+    def report(
         self,
         service: str,
         tally: Tally,
@@ -81,7 +81,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         open_us: int,
         code: str = "",
     ) -> tuple[str, str]:
-        """Adds what a process saw; returns the breaker's state before and after."""
+        """Adds the results of a process; returns the breaker's state before and after."""
         with transaction.atomic():
             row, now = self._locked(service, None)
             before = row.flow()
@@ -101,26 +101,29 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         return before.state(now), after.state(now)
 
     def troubled(self) -> dict[str, tuple[int, int]]:
-        """Services that are not simply open for business: until when (us from now) nothing goes at
-        all, and how long a pause lasts."""
+        """Returns services with an open breaker or a pause.
+
+        The values are how long nothing may be sent, and how long the pause lasts, both in
+        microseconds from now.
+        """
         now = now_us()
         rows = self.filter(models.Q(open_until__gt=0) | models.Q(next_at__gt=now + law.US))
         found: dict[str, tuple[int, int]] = {}
         for service, open_until, probe_until, next_at in rows.values_list(
             "service", "open_until", "probe_until", "next_at"
         ):
-            # A probe may end at any moment: whoever waits for it looks again in a second.
-            held = open_until if open_until > now else min(probe_until, now + law.US)
-            found[service] = (max(0, held - now), max(0, next_at - now))
+            # A probe may end at any moment: who waits for it checks again in a second.
+            blocked_until = open_until if open_until > now else min(probe_until, now + law.US)
+            found[service] = (max(0, blocked_until - now), max(0, next_at - now))
         return found
 
     def broken(self, services: Iterable[str]) -> set[str]:
-        """Those of these services whose breaker is open and does not probe yet."""
+        """Returns those services whose breaker is open and does not probe yet."""
         rows = self.filter(service__in=list(services), open_until__gt=now_us())
         return set(rows.values_list("service", flat=True))
 
     def close(self, service: str) -> bool:
-        """Closes a breaker and ends a pause by hand; False when the service is not known."""
+        """Closes a breaker and ends a pause; returns False when the service is unknown."""
         with transaction.atomic():
             row = self.select_for_update().filter(service=service).first()
             if row is None:
@@ -132,13 +135,13 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
     def idle(
         rows: models.QuerySet[ProviderFlow], *, before: datetime
     ) -> models.QuerySet[ProviderFlow]:
-        """Those of services (hosts, mostly) that nothing was heard of for long."""
+        """Returns the rows of services (mostly hosts) without a call since `before`."""
         idle = models.Q(last_fault_at__lt=before) | models.Q(last_fault_at=None)
         fresh = models.Q(last_success_at__gte=before)
         return rows.filter(idle, open_until=0, service__contains="|").exclude(fresh)
 
     def _locked(self, service: str, rate: Rate | None) -> tuple[ProviderFlow, int]:
-        """The row, made if need be: its bucket is empty, the first slot comes a spacing later."""
+        """Returns the locked row and the time. A new row has its first slot one spacing later."""
         row = self.select_for_update().filter(service=service).first()
         if row is None:
             first = now_us() + (rate.spacing_us if rate else 0)
@@ -172,7 +175,7 @@ class ProviderFlow(models.Model):
         return self.service
 
     def flow(self) -> Flow:
-        """What the law reads."""
+        """Returns the row as `domain.flow` reads it."""
         return Flow(
             self.next_at,
             self.open_until,
@@ -184,7 +187,7 @@ class ProviderFlow(models.Model):
         )
 
     def write(self, flow: Flow, *, everything: bool = False) -> None:
-        """Writes what the law says; the row is locked."""
+        """Writes the result of `domain.flow`. The row must be locked."""
         if flow == self.flow() and not everything:
             return
         self.next_at, self.open_until = flow.next_at, flow.open_until
@@ -194,7 +197,7 @@ class ProviderFlow(models.Model):
 
 
 class ChatFlow(models.Model):
-    """When one chat (or whatever has a limit of its own) may be called next."""
+    """When one chat, or another recipient with its own limit, may be called next."""
 
     service = models.CharField(max_length=120)
     chat = models.CharField(max_length=40)
@@ -213,8 +216,8 @@ def _chats(service: str, wanted: Sequence[str]) -> dict[str, int]:
 
 
 def _write_chats(service: str, chats: dict[str, int], now: int) -> None:
-    """The service's row is locked: nobody else writes its chats."""
-    ChatFlow.objects.filter(service=service, next_at__lt=now - _KEPT_CHATS_US).delete()
+    """Writes the times of chats. The service's row is locked, so no other process writes them."""
+    ChatFlow.objects.filter(service=service, next_at__lt=now - _CHAT_RETENTION_US).delete()
     ChatFlow.objects.bulk_create(
         [ChatFlow(service=service, chat=chat, next_at=at) for chat, at in chats.items()],
         update_conflicts=True,

@@ -1,4 +1,4 @@
-"""What people answer to SMS, and what a day's SMS cost."""
+"""Incoming SMS, and the daily cost of SMS."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from notifications.models.fields import SealedJSONField
 
 
 class InboundSms(models.Model):
-    """A text that came in, once. content: `from`, `to`, `text`; keyword: stop, start, help, other.
-    users: whose number it was then."""
+    """An incoming text, stored once."""
 
     provider = models.CharField(max_length=30)
     provider_message_id = models.CharField(max_length=100)
+    #: stop, start, help or other.
     keyword = models.CharField(max_length=5)
+    #: `from`, `to` and `text`.
     content = SealedJSONField()
+    #: The users who had the number then.
     users = models.JSONField(default=list)
     received_at = models.DateTimeField(db_index=True)
 
@@ -34,26 +36,26 @@ class InboundSms(models.Model):
 
 
 class Charge(NamedTuple):
-    """What one attempt to send an SMS may cost. again: an earlier attempt may have been taken, so
-    that this one costs once more."""
+    """What one attempt to send an SMS may cost."""
 
     message_id: int
     attempt: int
+    #: In millionths of the currency.
     micros: int
+    #: An earlier attempt may have been sent, so this one costs again.
     again: bool = False
 
 
 class SmsSpendManager(models.Manager["SmsSpend"]):
-    """Books what SMS cost, never more than the day's limit."""
+    """Charges the cost of SMS to a day, never more than the day's limit."""
 
-    def take(
+    def charge(
         self, charges: Sequence[Charge], *, day: date, limit: int, at: datetime
     ) -> tuple[set[int], bool]:
-        """Books these; returns the messages that would be one too many, which are not booked, and
-        whether they are the day's first.
+        """Charges messages to a day; returns those refused, and whether they are the day's first.
 
-        The day's row is locked until the caller's transaction ends: workers come one after the
-        other, and none sees a sum that another is about to change.
+        A message that would exceed the limit is refused and not charged. The day's row is locked
+        until the caller's transaction ends, so workers take turns and read a final sum.
         """
         with transaction.atomic():
             self.bulk_create([SmsSpend(day=day)], ignore_conflicts=True)
@@ -89,15 +91,16 @@ class SmsSpendManager(models.Manager["SmsSpend"]):
         return refused, first
 
     def spent(self, day: date) -> int:
-        """What is booked on a day, in millionths."""
+        """Returns the sum of a day, in millionths."""
         return self.filter(day=day).values_list("micros", flat=True).first() or 0
 
 
 class SmsSpend(models.Model):
-    """What one day's SMS cost, in millionths of the currency. reached_at: when one was refused."""
+    """The cost of one day's SMS, in millionths of the currency."""
 
     day = models.DateField(primary_key=True)
     micros = models.BigIntegerField(default=0)
+    #: When a message was first refused.
     reached_at = models.DateTimeField(null=True)
 
     objects: ClassVar[SmsSpendManager] = SmsSpendManager()
@@ -107,7 +110,7 @@ class SmsSpend(models.Model):
 
 
 class SmsCharge(models.Model):
-    """That a message was booked on a day, and for which attempt last."""
+    """A message that was charged to a day, with its last charged attempt."""
 
     day = models.DateField()
     message_id = models.BigIntegerField()

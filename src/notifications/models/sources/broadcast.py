@@ -21,7 +21,7 @@ from notifications.domain.broadcast_lifecycle import (
     Tally,
     sources_of,
 )
-from notifications.models.fields import NOBODY
+from notifications.models.fields import EMPTY_LIST
 
 MAX_MESSAGE = 1_000
 
@@ -157,7 +157,7 @@ class Broadcast(models.Model):
         db_index=False,
         related_name="+",
     )
-    hands = models.JSONField(default=list, db_default=NOBODY, blank=True)
+    hands = models.JSONField(default=list, db_default=EMPTY_LIST, blank=True)
     """The ids of all who wrote, changed or sent it, or hold the key that did: none may approve."""
     approved_count = models.PositiveIntegerField(null=True, blank=True)
     """How many recipients there were when it was approved; None for what was approved before this
