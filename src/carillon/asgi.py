@@ -13,7 +13,9 @@ from notifications.infra.conf import environment
 application = Bridge(
     wsgi,
     max_body_bytes=body_limit,
-    limits=Limits(waiting=environment().waiting_requests, patience=environment().waiting_seconds),
+    limits=Limits(
+        waiting=environment().max_queued_requests, patience=environment().queue_timeout_seconds
+    ),
     refuse=refuse,
     settle=close_old_connections,
 )

@@ -63,7 +63,7 @@ def private_key():
 def provider_at(settings, tmp_path, private_key):
     """A provider that is set up to call a sink of ours."""
 
-    def make(key, sink, *, call_seconds):
+    def make(key, sink, *, provider_timeout_seconds):
         base = f"http://{sink.host}:{sink.port}"
         account = tmp_path / "service-account.json"
         account.write_text(
@@ -79,7 +79,7 @@ def provider_at(settings, tmp_path, private_key):
         user, _, password = LOGIN.partition(":")
         settings.CARILLON = dataclasses.replace(
             settings.CARILLON,
-            call_seconds=call_seconds,
+            provider_timeout_seconds=provider_timeout_seconds,
             smtp_host=sink.host,
             smtp_port=sink.port,
             smtp_user=user,
@@ -127,7 +127,7 @@ def message_for(key, sink):
 async def test_a_fault_ends_in_its_verdict(key, name, provider_at):
     fault, expected = FAULTS[name], FAULT_VERDICTS[key][name]
     sink = await faulty_server(fault, PROTOCOLS[key]).start()
-    provider = provider_at(key, sink, call_seconds=0.4 if fault.is_slow else 20)
+    provider = provider_at(key, sink, provider_timeout_seconds=0.4 if fault.is_slow else 20)
     if fault.is_refusing:
         await sink.stop()
     await provider.open()
@@ -173,7 +173,7 @@ def test_a_provider_says_what_it_is(key):
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, TimeoutError, KeyError, OSError])
 async def test_nothing_escapes_call_safely(key, error, provider_at, monkeypatch):
     async with HTTPSink() as sink:
-        provider = provider_at(key, sink, call_seconds=20)
+        provider = provider_at(key, sink, provider_timeout_seconds=20)
 
         async def broken(*_args, **_kwargs):
             raise error("ann@example.org")
@@ -183,7 +183,7 @@ async def test_nothing_escapes_call_safely(key, error, provider_at, monkeypatch)
         await provider.close()
 
     assert result.verdict is Verdict.UNCERTAIN
-    assert result.error_code == ("deadline" if error is TimeoutError else "provider_raised")
+    assert result.error_code == ("deadline" if error is TimeoutError else "provider_exception")
     assert "ann@example.org" not in result.error
 
 
@@ -227,7 +227,7 @@ def healthy_server(key):
 def test_every_provider_sends_a_test_and_is_examined(key, provider_at):
     """What `carillon providers test` and `carillon doctor` do, through the service."""
     with healthy_server(key).run_in_thread() as sink:
-        provider_at(key, sink, call_seconds=10)
+        provider_at(key, sink, provider_timeout_seconds=10)
         service = ProviderService()
         answer = service.send_test(
             key=key, to=address_for(key, sink), title="", body="", caller=SYSTEM

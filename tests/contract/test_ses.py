@@ -37,7 +37,7 @@ def configured(settings):
                 "ses_access_key_id": "AKIDEXAMPLE",
                 "ses_secret_access_key": "secret",
                 "ses_configuration_set": "events",
-                "call_seconds": 20,
+                "provider_timeout_seconds": 20,
                 **more,
             },
         )

@@ -199,7 +199,7 @@ class TestPool:
     def test_an_exhausted_pool_is_a_clear_error_in_time(self, postgres: PostgresServer) -> None:
         with connected(postgres.url, pool=1, pool_s=0.1) as database:
             ask(database)
-            with pytest.raises(OperationalError, match="CARILLON_DATABASE_POOL"):
+            with pytest.raises(OperationalError, match="CARILLON_DATABASE_POOL_SIZE"):
                 with database.wrap_database_errors:
                     database.pool.getconn()
 

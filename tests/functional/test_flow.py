@@ -73,7 +73,7 @@ def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself():
         return None
 
     with SMTPSink(store=False, script=script).run_in_thread() as sink:
-        settings = mail_settings(sink, rate_limits="smtp=off", breaker_seconds="2")
+        settings = mail_settings(sink, rate_limits="smtp=off", breaker_open_seconds="2")
         with ground("sqlite", **settings) as place:
             place.run("people", 200)
             workers = place.workers(2)

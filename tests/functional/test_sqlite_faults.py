@@ -118,7 +118,9 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with SMTPSink().run_in_thread() as sink:
-        place = with_mail(tmp_path_factory.mktemp("sqlite"), sink, database_lock_seconds="0.5")
+        place = with_mail(
+            tmp_path_factory.mktemp("sqlite"), sink, database_lock_timeout_seconds="0.5"
+        )
         port = free_port()
         web = Web(place, port)
         with (

@@ -44,7 +44,7 @@ def cable(migrated_postgres: PostgresServer) -> Iterator[Cable]:
 def served(tmp_path_factory: pytest.TempPathFactory, cable: Cable) -> Iterator[Web]:
     """A web process whose PostgreSQL is at the other end of a cable."""
     place = Installation(
-        tmp_path_factory.mktemp("web"), database_url=cable.url, waiting_requests="8"
+        tmp_path_factory.mktemp("web"), database_url=cable.url, max_queued_requests="8"
     )
     place.prepare(demo=True)
     with running(place) as found:

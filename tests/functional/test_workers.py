@@ -83,7 +83,11 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
             time.sleep(0.06)
 
     with SMTPSink(store=False, on_mail=arrivals.take, script=slow).run_in_thread() as sink:
-        settings = {"lease_seconds": "1", "call_seconds": "0.6", "smtp_connections": "1"}
+        settings = {
+            "lease_seconds": "1",
+            "provider_timeout_seconds": "0.6",
+            "smtp_connections": "1",
+        }
         with mail_ground(database, sink, **settings) as place:
             workers = place.workers(1)
             place.run("accept", 40, "email", "drain", 40)

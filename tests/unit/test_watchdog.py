@@ -78,7 +78,7 @@ def test_progress_starts_the_time_anew(watched: Watched):
 
 def test_a_provider_call_inside_its_timeout_is_waited_for(watched: Watched, settings: Any):
     watched.doing = BUSY._replace(calls=[watched.now + 20])
-    watched.live(settings.CARILLON.call_seconds + 18)
+    watched.live(settings.CARILLON.provider_timeout_seconds + 18)
     assert watched.ended == []
     watched.live(STUCK_S + 15)
     assert watched.ended

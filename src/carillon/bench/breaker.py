@@ -27,7 +27,7 @@ def run(
         "smtp_port": str(port),
         "smtp_tls": "none",
         "rate_limits": "smtp=off",
-        "breaker_seconds": str(_COOLDOWN_S),
+        "breaker_open_seconds": str(_COOLDOWN_S),
     }
     with ground(database, **settings) as place:
         answer = {"database": database, "messages": messages, "workers": workers, **machine()}

@@ -160,7 +160,7 @@ def mail_place(database: str, sink: SMTPSink, *, rate_limits: str = "smtp=off") 
         smtp_port=str(sink.port),
         smtp_tls="none",
         lease_seconds=str(_LEASE_S),
-        call_seconds="1",
+        provider_timeout_seconds="1",
         log_level="ERROR",
     )
 

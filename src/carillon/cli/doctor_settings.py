@@ -15,6 +15,7 @@ import click
 from carillon.cli.processes import SUPERVISED, kept_address
 from carillon.serving.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment, dotenv
+from carillon.settings.renamed import RENAMED
 
 PREFIX = "CARILLON_"
 _OURS = {SUPERVISED, INHERITED, SERVED_AT, "CARILLON_PROOF"}
@@ -41,11 +42,20 @@ def misspelt(given: Mapping[str, str]) -> Iterator[Finding]:
     """Variables that begin like ours and are read by nobody, each with the nearest name."""
     known = {f"{PREFIX}{item.name.upper()}" for item in fields(Environment)}
     for name in sorted(given):
+        if name in RENAMED:
+            yield _renamed(name, given)
+            continue
         if not name.upper().startswith(PREFIX) or name in known | _OURS:
             continue
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.75)
         mend = f"did you mean {near[0]}?" if near else "see docs/reference/settings.md"
         yield Finding("settings", False, f"nobody reads {name}", mend)
+
+
+def _renamed(name: str, given: Mapping[str, str]) -> Finding:
+    new = RENAMED[name]
+    read = "is ignored, because its new name is set too" if new in given else "is an old name"
+    return Finding("settings", False, f"{name} {read}", f"rename it to {new}")
 
 
 def warn_of_misspelt() -> None:

@@ -59,11 +59,11 @@ def command(host: str, port: int) -> None:
             handover.stop()
 
     bounds = Bounds(
-        head_s=environment().head_seconds,
-        body_s=environment().body_seconds,
-        connections=environment().connections,
-        head_bytes=environment().head_bytes,
-        header_lines=environment().header_lines,
+        head_s=environment().header_timeout_seconds,
+        body_s=environment().body_timeout_seconds,
+        connections=environment().max_connections,
+        max_header_bytes=environment().max_header_bytes,
+        max_headers=environment().max_headers,
     )
     config = uvicorn.Config(
         application,

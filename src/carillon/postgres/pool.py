@@ -51,7 +51,7 @@ class Pool:
         """
         if not self._places.acquire(timeout=self._timeout):
             raise PoolExhausted(
-                f"all {self._max_size} connections (CARILLON_DATABASE_POOL) were in use"
+                f"all {self._max_size} connections (CARILLON_DATABASE_POOL_SIZE) were in use"
                 f" for {self._timeout:g} s"
             )
         try:

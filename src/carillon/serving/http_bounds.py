@@ -37,8 +37,8 @@ class Bounds:
     body_s: float = 60.0
     unread_s: float = 60.0
     connections: int = 1_000
-    head_bytes: int = 32_768
-    header_lines: int = 100
+    max_header_bytes: int = 32_768
+    max_headers: int = 100
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -80,13 +80,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._wait(self.bounds.head_s)
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > self.bounds.head_bytes:
+        if self._in_head and self._head_bytes > self.bounds.max_header_bytes:
             self._refuse_head()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self.bounds.head_bytes or len(self.headers) > self.bounds.header_lines:
+        if size > self.bounds.max_header_bytes or len(self.headers) > self.bounds.max_headers:
             self._refuse_head()
             return
         self._wait(self.bounds.body_s)
@@ -144,7 +144,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unread_timer = None
 
     def _refuse_head(self) -> None:
-        detail = f"at most {self.bounds.header_lines} headers of {self.bounds.head_bytes:,} bytes"
+        detail = (
+            f"at most {self.bounds.max_headers} headers of {self.bounds.max_header_bytes:,} bytes"
+        )
         self.refuse(HeadersTooLarge(f"{detail} in all are read, the path included"))
 
     def _too_slow(self) -> None:

@@ -96,13 +96,13 @@ DATABASES = {
     "default": database_settings(
         CARILLON.database_url,
         CARILLON.data_dir,
-        CARILLON.database_pool,
+        CARILLON.database_pool_size,
         limits=Limits(
-            statement_s=CARILLON.database_statement_seconds,
-            lock_s=CARILLON.database_lock_seconds,
-            idle_s=CARILLON.database_idle_seconds,
+            statement_s=CARILLON.database_statement_timeout_seconds,
+            lock_s=CARILLON.database_lock_timeout_seconds,
+            idle_s=CARILLON.database_idle_timeout_seconds,
         ),
-        pool_s=CARILLON.database_pool_seconds,
+        pool_s=CARILLON.database_pool_timeout_seconds,
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

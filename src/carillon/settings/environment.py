@@ -26,6 +26,7 @@ from carillon.settings.readings import (
     networks,
     prices,
 )
+from carillon.settings.renamed import with_new_names
 from notifications.delivery.registry import carriers_of, settings_classes
 from notifications.domain.settings import (
     integer,
@@ -117,11 +118,11 @@ class _Own:
     # fmt: off
     data_dir: Path = setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
     database_url: str = setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
-    database_pool: int = setting(12, integer(1, 500), "PostgreSQL connections a process keeps at most.")
-    database_pool_seconds: float = setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
-    database_lock_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
-    database_statement_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
-    database_idle_seconds: float = setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
+    database_pool_size: int = setting(12, integer(1, 500), "PostgreSQL connections a process keeps at most.")
+    database_pool_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
+    database_lock_timeout_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
+    database_statement_timeout_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
+    database_idle_timeout_seconds: float = setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
     redis_url: str = setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
     production: bool = setting(False, _flag, "Refuse to start on generated secrets, a public URL that is missing or not https, and any host; HSTS.")
     secret_key: str = setting("", text, "Signs and encrypts. Generated and kept in the data folder unless production.")
@@ -142,38 +143,38 @@ class _Own:
     telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "Who carries Telegram messages.")
     chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "Who carries messages to chats.")
     webhook_provider: str = setting("webhook", _weighted(*carriers_of("webhook")), "Who carries webhooks.")
-    senders: tuple[str, ...] = setting((), words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
+    verified_senders: tuple[str, ...] = setting((), words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
     sms_countries: tuple[str, ...] = setting((), countries, "Countries that SMS may go to, such as `US,CA,GB`. Empty: all.")
     sms_daily_spend: int = setting(0, micros, "What the SMS of a day may cost together, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
     sms_prices: tuple[str, ...] = setting((), prices, "The price of an SMS segment by country, `*` for all others: `US=0.0079,GB=0.04,*=0.1`.")
     sms_keywords: tuple[str, ...] = setting((), keywords, "More words that answers to SMS may be, such as `arret=stop`.")
     sms_help_text: str = setting("", text, "What HELP is answered. Empty: nothing, since Twilio answers by itself.")
     callback_secret: str = setting("", signing_secret, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
-    cancelled_days: int = setting(30, integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
-    receipt_days: int = setting(3, integer(1, 30), "How long a receipt for an unknown message waits for it.")
+    cancelled_retention_days: int = setting(30, integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
+    receipt_retention_days: int = setting(3, integer(1, 30), "How long a receipt for an unknown message waits for it.")
     webhook_allow_private: bool = setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
     lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease. It renews at a third of that; what a worker held whose host vanished waits so long.")
-    call_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
+    provider_timeout_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
     poll_seconds: float = setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
     rate_limits: tuple[str, ...] = setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
     email_domain_limits: tuple[str, ...] = setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
-    breaker_faults: int = setting(5, integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
-    breaker_seconds: float = setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
-    attachment_bytes: int = setting(7_000_000, integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
-    broadcast_approval_over: int = setting(0, integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
+    breaker_failures: int = setting(5, integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
+    breaker_open_seconds: float = setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
+    max_attachment_bytes: int = setting(7_000_000, integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
+    broadcast_approval_threshold: int = setting(0, integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
     channel_prices: tuple[str, ...] = setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
     price_currency: str = setting("EUR", text, "The currency of those prices.")
     render_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for the trial renders of sends.")
-    draft_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
+    preview_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
     max_body_bytes: int = setting(10_000_000, integer(1_000, 1_000_000_000), "The largest request body that is read.")
-    waiting_requests: int = setting(128, integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
-    waiting_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
-    head_seconds: float = setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
-    body_seconds: float = setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
+    max_queued_requests: int = setting(128, integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
+    queue_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
+    header_timeout_seconds: float = setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
+    body_timeout_seconds: float = setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
     keep_alive_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a connection may stay open between requests.")
-    connections: int = setting(1_000, integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
-    head_bytes: int = setting(32_768, integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
-    header_lines: int = setting(100, integer(10, 10_000), "The headers of a request; more are answered 431.")
+    max_connections: int = setting(1_000, integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
+    max_header_bytes: int = setting(32_768, integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
+    max_headers: int = setting(100, integer(10, 10_000), "The headers of a request; more are answered 431.")
     trusted_proxies: tuple[str, ...] = setting((), networks, "Addresses and networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: whoever connects is the client.")
     person_sends_hourly: int = setting(100, integer(0, 1_000_000_000), "Sends that a person may ask for within an hour; more are 429. 0: no limit.")
     person_bulks_hourly: int = setting(10, integer(0, 1_000_000_000), "Bulk sends that a person may ask for within an hour. 0: no limit.")
@@ -183,7 +184,7 @@ class _Own:
     service_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of an API key, for bulk sends.")
     idempotency_hours: int = setting(24, integer(1, 720), "How long an Idempotency-Key replays its answer.")
     metrics_port: int = setting(0, integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
-    dead_letters_alert: int = setting(100, integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
+    dead_letter_alert_threshold: int = setting(100, integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
     log_level: str = setting("INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
     log_format: str = setting("text", one_of("text", "json"), "json for machines, text for people.")
     # fmt: on
@@ -224,7 +225,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     Raises:
         SettingsError: with a line for each variable that cannot be used.
     """
-    source = {**dotenv(Path(".env")), **os.environ} if environ is None else dict(environ)
+    given = {**dotenv(Path(".env")), **os.environ} if environ is None else environ
+    source = with_new_names(given)
     values: dict[str, Any] = {}
     faults: list[str] = []
     known = {f"CARILLON_{item.name.upper()}": item for item in fields(Environment)}

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 
 # A test's transaction stands for as long as the test, which may do something else meanwhile.
-os.environ.setdefault("CARILLON_DATABASE_IDLE_SECONDS", "300")
+os.environ.setdefault("CARILLON_DATABASE_IDLE_TIMEOUT_SECONDS", "300")
 if "CARILLON_DATA_DIR" not in os.environ:
     os.environ["CARILLON_DATA_DIR"] = tempfile.mkdtemp(prefix="carillon-test-")
     atexit.register(shutil.rmtree, os.environ["CARILLON_DATA_DIR"], ignore_errors=True)

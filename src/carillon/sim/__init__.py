@@ -5,10 +5,10 @@ from __future__ import annotations
 SETTINGS = {
     "email_provider": "smtp",
     "lease_seconds": "5",
-    "call_seconds": "15",
+    "provider_timeout_seconds": "15",
     "poll_seconds": "10",
     "rate_limits": "smtp=off",
-    "database_lock_seconds": "0.5",
+    "database_lock_timeout_seconds": "0.5",
     "log_level": "ERROR",
 }
 """The settings of a run, without their CARILLON_. Polls are rare, for each costs real time."""

@@ -256,10 +256,10 @@ async def call_safely(
     except Exception as error:
         log.error("provider.raised", provider=provider.key, **where(error))
         text = f"the provider raised {type(error).__name__}"
-        return _uncertain(messages, began, "provider_raised", text)
+        return _uncertain(messages, began, "provider_exception", text)
     if len(results) != len(messages):
         text = f"{len(messages)} messages, but {len(results)} results"
-        return _uncertain(messages, began, "provider_miscounted", text)
+        return _uncertain(messages, began, "provider_result_mismatch", text)
     took_s = clock.monotonic() - began
     return [result.lasting(took_s) for result in results]
 

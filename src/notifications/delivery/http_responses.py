@@ -73,7 +73,7 @@ def unclear(response: Response, text: str) -> dict[str, Any]:
     return {
         "success": False,
         "error": text,
-        "error_code": "garbage",
+        "error_code": "invalid_response",
         "uncertain": True,
         "provider_response": stored_form(response),
     }

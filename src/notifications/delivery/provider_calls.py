@@ -26,7 +26,7 @@ log = structlog.get_logger("carillon.delivery")
 CLOSE_S = 5.0
 
 NOT_OPENED = SendResult(
-    Verdict.RETRY, error="the provider could not be opened", error_code="provider_not_opened"
+    Verdict.RETRY, error="the provider could not be opened", error_code="provider_start_failed"
 )
 NOT_STARTED = SendResult(Verdict.RETRY, error="not handed over in time", error_code="not_started")
 """The deadline passed while the message waited its turn: nothing was called, nothing left."""

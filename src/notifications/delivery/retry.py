@@ -86,7 +86,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Never try again by itself; reason is `final`, `uncertain` or `attempts_used_up`."""
+    """Never try again by itself; reason is `final`, `uncertain` or `attempts_exhausted`."""
 
     reason: str
 
@@ -126,7 +126,7 @@ def decide_retry(
     if verdict is Verdict.UNCERTAIN:
         return GiveUp("uncertain")
     if attempts_made >= max_attempts:
-        return GiveUp("attempts_used_up")
+        return GiveUp("attempts_exhausted")
     own_s = delays.delay_s(attempts_made - 1, random)
     return RetryAt(max(own_s, min(retry_after_s or 0.0, RETRY_AFTER_CAP_S)))
 

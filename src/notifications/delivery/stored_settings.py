@@ -53,7 +53,7 @@ def _faults_of_one(
     absent = [other for other in rule.needs if not given.get(other)]
     if absent:
         detail = f"needs {' and '.join(absent)} along with it: no secret of the environment is used"
-        return [FieldError(path, "needs_secret", detail)]
+        return [FieldError(path, "secret_required", detail)]
     return []
 
 

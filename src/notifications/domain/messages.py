@@ -97,7 +97,7 @@ class Verdict(StrEnum):
     UNCERTAIN = "uncertain"  # written, but no answer: nobody knows
 
 
-NOT_CALLED = frozenset({"not_started", "provider_not_opened"})
+NOT_CALLED = frozenset({"not_started", "provider_start_failed"})
 """Codes of messages that never left: they go back without an attempt burnt."""
 
 

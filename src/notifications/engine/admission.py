@@ -204,8 +204,8 @@ class Gates:
             service,
             seen.tally(),
             owner=self._owner,
-            faults_to_open=settings.breaker_faults,
-            open_us=int(settings.breaker_seconds * US),
+            faults_to_open=settings.breaker_failures,
+            open_us=int(settings.breaker_open_seconds * US),
             code=seen.code,
         )
         if seen.pause_us:
@@ -213,7 +213,7 @@ class Gates:
         if before != after:
             log.warning("breaker.changed", service=service, before=before, after=after)
         if after == "open":
-            block(service, settings.breaker_seconds)
+            block(service, settings.breaker_open_seconds)
         elif after == "closed" and before != "closed":
             block(service, 0)
 

@@ -115,7 +115,7 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
     """What a message without a template says.
 
     Raises:
-        TemplateFault: unstorable_text.
+        TemplateFault: invalid_rendered_text.
     """
     title = storable(str(text.get("title", "")), name="title")
     body = storable(str(text.get("message", "")), name="message")
@@ -125,7 +125,7 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
         return plain
     wrong = unstorable(data)
     if wrong is not None:
-        raise TemplateFault(f"its data {wrong.detail}", code="unstorable_text")
+        raise TemplateFault(f"its data {wrong.detail}", code="invalid_rendered_text")
     return _with_along(plain, data, channel)
 
 
@@ -173,13 +173,13 @@ def files_of(message: PendingMessage) -> tuple[Attachment, ...]:
     """The files that go along with a mail; other channels carry none.
 
     Raises:
-        TemplateFault: attachment_gone; one was let go since (a dead letter of long ago).
+        TemplateFault: attachment_deleted; one was let go since (a dead letter of long ago).
     """
     if not message.options or message.channel != Channel.EMAIL:
         return ()
     found = attachments_of(options_of(message.options).get("attachments", ()))
     if found is None:
-        raise TemplateFault("a file that goes along is kept no longer", code="attachment_gone")
+        raise TemplateFault("a file that goes along is kept no longer", code="attachment_deleted")
     return found
 
 

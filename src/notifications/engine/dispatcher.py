@@ -35,7 +35,7 @@ from notifications.rendering.guard.departures import DEPARTURES
 log = structlog.get_logger("carillon.flights")
 _SLOTS_S = 0.01  # slots nearer to each other than this leave together
 BROKEN_OFF = SendResult(
-    Verdict.UNCERTAIN, error="the hand-over broke off", error_code="handover_failed"
+    Verdict.UNCERTAIN, error="the hand-over broke off", error_code="dispatch_failed"
 )
 """Our own code failed after the hand-over began: nobody knows what the provider has seen."""
 
@@ -143,7 +143,7 @@ class Desk:
                 await self._handover.send(
                     provider,
                     [item.outbound for item in items],
-                    timeout_s=environment().call_seconds,
+                    timeout_s=environment().provider_timeout_seconds,
                     on_results=came_in,
                     # Asked before each call: woken after the leases may have passed on, sending
                     # could send twice. A call may outlast the lease while it is renewed.

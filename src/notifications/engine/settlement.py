@@ -90,7 +90,7 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
     if item.outbound.reached or any(part.result.success for part in result.parts):
         trail = trails((at, MessageStatus.SENT, "to_some_devices"))
         return _outcome(item, result, MessageStatus.SENT, at, attempts, trail)
-    return _dead(item, result, at, attempts, result.error_code or "attempts_used_up")
+    return _dead(item, result, at, attempts, result.error_code or "attempts_exhausted")
 
 
 def _put_off(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome:

@@ -98,7 +98,7 @@ class Watchdog:
     def _stuck_on(self, now: float, due_since: datetime) -> str:
         """Why the worker counts as stuck, if this stays so; empty when it does not."""
         doing = self._doing()
-        timeout_s = environment().call_seconds + _CALL_GRACE_S
+        timeout_s = environment().provider_timeout_seconds + _CALL_GRACE_S
         if any(now - began < timeout_s for began in doing.calls):
             return ""
         if doing.runs > doing.waiting:

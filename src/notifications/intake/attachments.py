@@ -31,7 +31,7 @@ def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
         inner.fault("attachments", "too_many_attachments", detail)
         return ()
     found = [read for place, item in enumerate(listed) if (read := _read(inner, place, item))]
-    total, most = sum(len(each.content) for each in found), environment().attachment_bytes
+    total, most = sum(len(each.content) for each in found), environment().max_attachment_bytes
     if total > most:
         detail = f"are {total:,} bytes together and may be {most:,}: send a link instead"
         inner.fault("attachments", "attachments_too_large", detail)

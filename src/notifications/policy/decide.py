@@ -251,7 +251,7 @@ def _muted(facts: MessageFacts, wished: Stance) -> tuple[datetime | None, str]:
 
 def _ask_order(facts: MessageFacts) -> Decision | None:
     if facts.elder_open:
-        return Defer(facts.now + ORDER_RECHECK, "waits_for_elder_of_ordering_key")
+        return Defer(facts.now + ORDER_RECHECK, "waiting_for_earlier_message")
     return None
 
 
@@ -335,7 +335,7 @@ _STEP_OF_REASON = {
     "duplicate": "frequency",
     "quiet_hours": "quiet_hours",
     "do_not_disturb": "quiet_hours",
-    "waits_for_elder_of_ordering_key": "order",
+    "waiting_for_earlier_message": "order",
 }
 
 

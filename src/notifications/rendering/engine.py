@@ -125,7 +125,7 @@ class CompiledText:
 
         Raises:
             TemplateFault: missing_variable (data: variable) or template_error, with the line;
-                unstorable_text when it holds NUL or half a character.
+                invalid_rendered_text when it holds NUL or half a character.
         """
         if self._globals:
             variables = {**variables, **self._globals}
@@ -152,11 +152,13 @@ def storable(text: str, *, name: str) -> str:
     """The text with pairs of half characters joined.
 
     Raises:
-        TemplateFault: unstorable_text.
+        TemplateFault: invalid_rendered_text.
     """
     text = joined(text)
     if not is_storable(text):
-        raise TemplateFault(f"{name}: what it says holds {UNSTORABLE}", code="unstorable_text")
+        raise TemplateFault(
+            f"{name}: what it says holds {UNSTORABLE}", code="invalid_rendered_text"
+        )
     return text
 
 

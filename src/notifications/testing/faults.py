@@ -137,7 +137,7 @@ _ANY_HTTP = {
     "dropped": Expected(_UNCERTAIN, "connection"),
     "silent": Expected(_UNCERTAIN, "timeout"),
     "dripping": Expected(_UNCERTAIN, "timeout"),
-    "not_http": Expected(_UNCERTAIN, "garbage"),
+    "not_http": Expected(_UNCERTAIN, "invalid_response"),
     "redirect": Expected(_FAILED, "http_302"),
     "400": Expected(_FAILED, "http_400"),
     "404": Expected(_FAILED, "http_404"),
@@ -156,10 +156,10 @@ _STATUS_IS_ALL = {
 _BODY_REQUIRED = {
     # The body of the vendor's response confirms the message. A 200 without it may come from any
     # other server.
-    "cut": Expected(_UNCERTAIN, "garbage"),
-    "bad_json": Expected(_UNCERTAIN, "garbage"),
-    "html": Expected(_UNCERTAIN, "garbage"),
-    "huge": Expected(_UNCERTAIN, "garbage"),
+    "cut": Expected(_UNCERTAIN, "invalid_response"),
+    "bad_json": Expected(_UNCERTAIN, "invalid_response"),
+    "html": Expected(_UNCERTAIN, "invalid_response"),
+    "huge": Expected(_UNCERTAIN, "invalid_response"),
     "401": Expected(_RETRY, "auth"),
     "410": Expected(_FAILED, "http_410"),
 }
@@ -199,7 +199,7 @@ _OWN: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "smtp_no_service": Expected(_RETRY, "greeting"),
             "smtp_bad_login": Expected(_RETRY, "auth"),
             "smtp_auth_wanted": Expected(_RETRY, "auth"),
-            "smtp_garbage": Expected(_RETRY, "garbage"),
+            "smtp_garbage": Expected(_RETRY, "invalid_response"),
             "smtp_silent_envelope": Expected(_RETRY, "timeout"),
             "smtp_reset_envelope": Expected(_RETRY, "connection"),
             "smtp_closing": Expected(_RETRY, "smtp_421"),
@@ -213,7 +213,7 @@ _OWN: Mapping[str, Mapping[str, Expected]] = MappingProxyType(
             "smtp_reset_end": Expected(_UNCERTAIN, "connection"),
             "smtp_dropped_end": Expected(_UNCERTAIN, "connection"),
             "smtp_silent_end": Expected(_UNCERTAIN, "timeout"),
-            "smtp_garbage_end": Expected(_UNCERTAIN, "garbage"),
+            "smtp_garbage_end": Expected(_UNCERTAIN, "invalid_response"),
             "smtp_odd_end": Expected(_UNCERTAIN, "smtp_354"),
             "smtp_content_later": Expected(_RETRY, "smtp_451"),
             "smtp_content_refused": Expected(_FAILED, "smtp_554"),

@@ -149,7 +149,7 @@ def test_a_key_of_staff_is_reached_by_its_owner_and_by_staff_alone(
 
     for client in (with_key("*"), bearer(other[1])):
         answer = act(client, verb, theirs[0][0])
-        assert (answer.status_code, answer.data["code"]) == (403, "stronger_key")
+        assert (answer.status_code, answer.data["code"]) == (403, "staff_key")
     ApiKey.objects.filter(pk=theirs[2][0].pk).update(scopes=["api-keys:write"])
     assert act(bearer(theirs[2][1]), verb, theirs[0][0]).status_code in (200, 204)
     assert act(as_staff, verb, theirs[1][0]).status_code in (200, 204)

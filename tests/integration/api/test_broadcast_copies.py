@@ -130,7 +130,7 @@ class TestSendingATestToOneself:
 
         answer = with_key("broadcasts").post(f"{URL}/{made.pk}/test/")
 
-        assert (answer.status_code, answer.data["code"]) == (403, "not_a_person")
+        assert (answer.status_code, answer.data["code"]) == (403, "person_required")
         assert "sign in" in answer.data["error"]
         assert not Notification.objects.exists()
 

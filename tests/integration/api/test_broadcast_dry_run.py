@@ -27,7 +27,7 @@ def test_a_draft_is_tried(as_staff):
 
 
 def test_a_body_is_tried_and_not_saved(as_staff, override_environment):
-    override_environment(broadcast_approval_over=2)
+    override_environment(broadcast_approval_threshold=2)
     people = make_people(3)
     body = {
         "target_group": "custom",

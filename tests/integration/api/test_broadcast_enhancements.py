@@ -134,7 +134,7 @@ class TestApproval:
 
     @pytest.fixture(autouse=True)
     def _over_two(self, override_environment: Any) -> None:
-        override_environment(broadcast_approval_over=2)
+        override_environment(broadcast_approval_threshold=2)
 
     def create(self, client: APIClient, people: int = 3, **more: Any) -> Any:
         make_people(people)
@@ -148,7 +148,7 @@ class TestApproval:
         made = self.create(as_staff, send_immediately=True)
         assert made["status"] == "awaiting_approval"
         own = as_staff.post(f"{URL}/{made['id']}/approve/")
-        assert (own.status_code, own.data["code"]) == (403, "own_broadcast")
+        assert (own.status_code, own.data["code"]) == (403, "self_approval")
         answer = as_another_admin.post(f"{URL}/{made['id']}/approve/", **RU)
         assert answer.data["message"] == "Рассылка одобрена"
         assert answer.data["data"]["status"] == "sending"
@@ -199,4 +199,4 @@ class TestApproval:
     def test_a_key_reviews_nothing(self, as_staff, with_key):
         made = self.create(as_staff, send_immediately=True)
         answer = with_key("broadcasts").post(f"{URL}/{made['id']}/approve/")
-        assert (answer.status_code, answer.data["code"]) == (403, "not_a_person")
+        assert (answer.status_code, answer.data["code"]) == (403, "person_required")

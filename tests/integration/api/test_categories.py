@@ -129,7 +129,7 @@ def test_a_category_keeps_its_key_and_has_an_end_of_caps(as_staff: APIClient) ->
     response = put(as_staff, "course", key="lesson", caps=[{"limit": 1, "window_s": 1}] * 11)
 
     assert {(e["path"], e["code"]) for e in response.json()["errors"]} == {
-        ("key", "key_is_fixed"),
+        ("key", "key_immutable"),
         ("caps", "invalid"),
     }
 

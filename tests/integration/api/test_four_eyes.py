@@ -27,7 +27,7 @@ SCOPES = ["broadcasts", "api-keys:write"]
 
 @pytest.fixture(autouse=True)
 def _great(override_environment: Any) -> None:
-    override_environment(broadcast_approval_over=2)
+    override_environment(broadcast_approval_threshold=2)
     make_people(3)
 
 
@@ -85,10 +85,10 @@ def make(client: APIClient, **more: Any) -> int:
 def assert_refused(user: User, number: int) -> None:
     for way in PERSONAL:
         answer = way(user).post(f"{URL}/{number}/approve/")
-        assert (answer.status_code, answer.data["code"]) == (403, "own_broadcast"), way
+        assert (answer.status_code, answer.data["code"]) == (403, "self_approval"), way
     for way in (by_key, by_key_of_a_key, by_rotated_key):
         answer = way(user).post(f"{URL}/{number}/approve/")
-        assert (answer.status_code, answer.data["code"]) == (403, "not_a_person"), way
+        assert (answer.status_code, answer.data["code"]) == (403, "person_required"), way
     assert Broadcast.objects.get().status == "awaiting_approval"
 
 

@@ -242,7 +242,7 @@ def test_a_template_that_is_switched_off_is_unknown(
 def listed(override_environment):
     override_environment(
         email_from="Carillon <notify@example.com>",
-        senders=("Desk@example.org", "@shop.example", "+15005550006"),
+        verified_senders=("Desk@example.org", "@shop.example", "+15005550006"),
     )
 
 

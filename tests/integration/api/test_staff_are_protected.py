@@ -89,7 +89,7 @@ def test_no_record_of_a_put_reaches_staff(sync: APIClient, admin: User, which: i
 
     answer = sync.put(f"{V1}/users/{record.get('uuid') or uuid4()}", record)
 
-    assert (answer.status_code, answer.data["code"]) == (403, "staff_is_protected")
+    assert (answer.status_code, answer.data["code"]) == (403, "staff_protected")
     assert rows_of(admin) == before
 
 
@@ -108,7 +108,7 @@ def test_no_record_of_a_bulk_reaches_staff_and_the_others_go_in(
 
     assert answer.data["created"] == 2
     assert [each["index"] for each in answer.data["rejected"]] == list(range(1, len(bad) + 1))
-    assert {each["code"] for each in answer.data["rejected"]} == {"staff_is_protected"}
+    assert {each["code"] for each in answer.data["rejected"]} == {"staff_protected"}
     assert rows_of(admin) == before
 
 
@@ -146,7 +146,7 @@ def test_no_call_about_a_person_reaches_staff(
 
     answer = getattr(sync, method)(f"{V1}{path.format(**names)}", filled)
 
-    assert (answer.status_code, answer.data["code"]) == (403, "staff_is_protected")
+    assert (answer.status_code, answer.data["code"]) == (403, "staff_protected")
     assert rows_of(admin) == before
 
 
@@ -163,7 +163,7 @@ def test_no_link_is_made_for_a_chat_that_would_be_staffs(
 
     answer = sync.get(f"{V1}/telegram/link", {"user_id": admin.pk})
 
-    assert (answer.status_code, answer.data["code"]) == (403, "staff_is_protected")
+    assert (answer.status_code, answer.data["code"]) == (403, "staff_protected")
     assert not AddressProof.objects.exists()
 
 
@@ -218,7 +218,7 @@ def test_a_relation_of_staff_is_removed_by_staff_only(
     refused = sync.delete(f"{V1}/enrollments/{row.pk}")
     done = as_staff.delete(f"{V1}/enrollments/{row.pk}")
 
-    assert (refused.status_code, refused.data["code"]) == (403, "staff_is_protected")
+    assert (refused.status_code, refused.data["code"]) == (403, "staff_protected")
     assert done.status_code == 204
 
 

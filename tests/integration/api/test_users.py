@@ -245,4 +245,4 @@ class TestDelete:
     def test_staff_are_removed_by_staff_only(self, sync: APIClient, staff: User) -> None:
         answer = sync.delete(f"{USERS}/{staff.uuid}")
 
-        assert (answer.status_code, answer.data["code"]) == (403, "staff_is_protected")
+        assert (answer.status_code, answer.data["code"]) == (403, "staff_protected")

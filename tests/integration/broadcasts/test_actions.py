@@ -198,7 +198,7 @@ class TestApproving:
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, created_by=author)
         with pytest.raises(Refused) as caught:
             actions.approve(made.pk, by=author, now=clock.now())
-        assert caught.value.code == "own_broadcast"
+        assert caught.value.code == "self_approval"
 
     def test_a_rejected_one_is_a_draft_again_with_the_reason(self):
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)

@@ -80,7 +80,7 @@ def test_deleting_brings_the_environment_back(override_environment):
     assert account("twilio").twilio_from == "+1000"
     with pytest.raises(NotFound) as told:
         ProviderService().delete(key="twilio", caller=SYSTEM)
-    assert told.value.code == "nothing_stored"
+    assert told.value.code == "no_stored_settings"
 
 
 def test_all_errors_are_told_at_once():

@@ -150,7 +150,7 @@ class TestWriting:
         with pytest.raises(InvalidRequest) as caught:
             service.update(identifier=made.id, body={"path": "other.path"}, caller=AUTHOR)
 
-        assert caught.value.code == "path_is_fixed"
+        assert caught.value.code == "path_immutable"
 
     def test_switching_off_makes_no_new_version(self) -> None:
         made = write(status="published")

@@ -166,7 +166,7 @@ TRICKS = [
 def test_a_render_that_cannot_be_stored_is_a_fault(source, context, html):
     with pytest.raises(TemplateFault) as caught:
         NotificationTemplateEngine().render_template(source, context, html=html)
-    assert caught.value.code in ("unstorable_text", "template_error")
+    assert caught.value.code in ("invalid_rendered_text", "template_error")
     assert "\x00" not in caught.value.detail
 
 
@@ -197,7 +197,7 @@ def test_it_is_a_dead_letter_of_that_message_and_the_others_leave(channel):
     work()
 
     message = NotificationMessage.objects.get(notification=odd)
-    assert (message.status, DeadLetter.objects.get().code) == ("failed", "unstorable_text")
+    assert (message.status, DeadLetter.objects.get().code) == ("failed", "invalid_rendered_text")
     assert "a\x00b" not in message.last_error
     others = NotificationMessage.objects.exclude(pk=message.pk)
     assert {each.status for each in others} <= {"sent", "delivered"}
@@ -221,7 +221,7 @@ def test_a_free_text_of_a_row_is_the_same(text):
     bad.refresh_from_db()
     good.refresh_from_db()
     assert (bad.status, good.status) == ("failed", "delivered")
-    assert DeadLetter.objects.get().code == "unstorable_text"
+    assert DeadLetter.objects.get().code == "invalid_rendered_text"
 
 
 def test_a_trial_render_says_so_at_once(author, stopped):

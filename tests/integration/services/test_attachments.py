@@ -115,7 +115,7 @@ def test_every_fault_is_told_at_once():
 
 
 def test_there_are_limits(override_environment):
-    override_environment(attachment_bytes=20)
+    override_environment(max_attachment_bytes=20)
     assert faults(file(), file()) == [("options.attachments", "attachments_too_large")]
     assert faults(*[file()] * 11) == [("options.attachments", "too_many_attachments")]
 
@@ -160,7 +160,7 @@ def test_a_mail_never_leaves_without_its_file():
     forget()
     work()
     message = NotificationMessage.objects.get()
-    assert (message.status, DeadLetter.objects.get().code) == ("failed", "attachment_gone")
+    assert (message.status, DeadLetter.objects.get().code) == ("failed", "attachment_deleted")
 
 
 def test_the_command_line_attaches_files(tmp_path):

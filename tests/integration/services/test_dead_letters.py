@@ -132,7 +132,7 @@ def test_what_makes_no_sense_is_refused(frozen):
 
 
 def test_the_alert_is_raised_once_told_and_ended(frozen, override_environment):
-    override_environment(dead_letters_alert=3)
+    override_environment(dead_letter_alert_threshold=3)
     WebhookEndpoint.objects.create(
         url="https://platform.example/hook",
         secrets=[],

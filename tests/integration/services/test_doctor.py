@@ -35,6 +35,14 @@ def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, m
     assert (found.well, found.detail, found.mend) == (False, f"nobody reads {name}", mend)
 
 
+def test_a_variable_that_was_renamed_is_reported_with_its_new_name() -> None:
+    old, new = "CARILLON_CALL_SECONDS", "CARILLON_PROVIDER_TIMEOUT_SECONDS"
+    (found,) = doctor_settings.misspelt({old: "7"})
+    assert (found.detail, found.mend) == (f"{old} is an old name", f"rename it to {new}")
+    (found,) = doctor_settings.misspelt({old: "7", new: "9"})
+    assert found.detail == f"{old} is ignored, because its new name is set too"
+
+
 @pytest.mark.parametrize(
     ("sender", "well"),
     [

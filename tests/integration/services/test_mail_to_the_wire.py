@@ -46,7 +46,7 @@ def server(override_environment, key):
             smtp_port=sink.port,
             smtp_tls="none",
             smtp_dkim_keys=(key,),
-            senders=("@shop.example",),
+            verified_senders=("@shop.example",),
             rate_limits=("smtp=off",),
             email_domain_limits=("example.com=50/s",),
         )

@@ -129,7 +129,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     ids=["many", "long", "endless", "long path", "endless path"],
 )
 async def test_a_head_too_large_is_told(head: bytes) -> None:
-    async with serving(head_bytes=4_000, header_lines=100) as dial:
+    async with serving(max_header_bytes=4_000, max_headers=100) as dial:
         answer = await told(dial, head)
         well = await ask(dial)
 
@@ -170,7 +170,7 @@ async def test_beyond_the_bound_who_asks_comes_first() -> None:
 
 
 async def test_several_requests_on_one_connection_are_each_bounded() -> None:
-    async with serving(head_s=SHORT_S, body_s=SHORT_S, head_bytes=200) as dial:
+    async with serving(head_s=SHORT_S, body_s=SHORT_S, max_header_bytes=200) as dial:
         reader, writer = await dial()
         for _ in range(10):
             writer.write(HEAD + b"content-length: 2\r\n\r\nok")

@@ -38,7 +38,7 @@ def provider_for(settings):
             **{
                 "smtp_host": sink.host,
                 "smtp_port": sink.port,
-                "call_seconds": 20,
+                "provider_timeout_seconds": 20,
                 "email_from": "Колокол <bell@example.com>",
                 **more,
             },

@@ -26,8 +26,8 @@ MESSAGE = OutboundMessage(1, "1.email", "email", "ann@example.org", Content("a",
         *PROVIDERS,
         *POLICIES,
         *payload_of(MESSAGE),
-        *("deadline", "provider_raised", "provider_miscounted"),
-        *("not_started", "provider_not_opened", "auth"),
+        *("deadline", "provider_exception", "provider_result_mismatch"),
+        *("not_started", "provider_start_failed", "auth"),
     ],
 )
 def test_the_contract_names_it(name):

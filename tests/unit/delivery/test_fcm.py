@@ -84,7 +84,7 @@ async def provider(settings, tmp_path, key, fcm):
         settings.CARILLON,
         fcm_credentials=str(file),
         fcm_base_url=fcm.sink.url,
-        call_seconds=20,
+        provider_timeout_seconds=20,
     )
     made = FCMPushProvider()
     yield made
@@ -276,8 +276,8 @@ def error(status, name, code="", text=""):
         (Reply(400, body=b'{"error": "odd"}'), Verdict.FAILED, "http_400", False),
         (Reply(400, body=b'{"error": {"details": [3], "status": 7}}'), Verdict.FAILED, "7", False),
         (Reply(400, body=b"[]"), Verdict.FAILED, "http_400", False),
-        (Reply(200, body=b"[]"), Verdict.UNCERTAIN, "garbage", False),
-        (Reply(200, body=b'{"name": 7}'), Verdict.UNCERTAIN, "garbage", False),
+        (Reply(200, body=b"[]"), Verdict.UNCERTAIN, "invalid_response", False),
+        (Reply(200, body=b'{"name": 7}'), Verdict.UNCERTAIN, "invalid_response", False),
     ],
 )  # fmt: skip
 async def test_an_error_ends_in_its_verdict(provider, fcm, reply, verdict, code, dead):
@@ -297,7 +297,7 @@ async def test_an_error_ends_in_its_verdict(provider, fcm, reply, verdict, code,
         (Reply(200, body=b"[]"), "auth"),
         (Reply(500), "token"),
         (Reply(429), "token"),
-        (Reply(raw=b"SSH-2.0\r\n\r\n"), "garbage"),
+        (Reply(raw=b"SSH-2.0\r\n\r\n"), "invalid_response"),
     ],
 )
 async def test_without_an_access_token_nothing_was_sent(provider, fcm, reply, code):

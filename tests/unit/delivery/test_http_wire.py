@@ -122,7 +122,7 @@ async def test_what_is_not_http_is_garbage(raw):
         with pytest.raises(HttpFault) as fault:
             await post(client, sink.url)
 
-    assert (fault.value.code, fault.value.written) == ("garbage", True)
+    assert (fault.value.code, fault.value.written) == ("invalid_response", True)
 
 
 async def test_a_chunk_that_cannot_be_read_leaves_the_status_standing():

@@ -176,7 +176,7 @@ async def test_a_provider_that_cannot_be_opened_leaves_all_for_later():
 
     assert landed.results == {1: NOT_OPENED, 2: NOT_OPENED}
     assert NOT_OPENED.verdict is Verdict.RETRY
-    assert NOT_OPENED.error_code == "provider_not_opened"
+    assert NOT_OPENED.error_code == "provider_start_failed"
 
 
 async def test_an_unknown_key_leaves_all_for_later():
@@ -271,7 +271,7 @@ class TestCallSafely:
         fake.send_batch = miscount
         results = await call_safely(fake, [message(1), message(2)], 5)
 
-        assert [result.error_code for result in results] == ["provider_miscounted"] * 2
+        assert [result.error_code for result in results] == ["provider_result_mismatch"] * 2
         assert results[0].error == f"2 messages, but {number} results"
 
     async def test_no_list_at_all_is_uncertain(self):
@@ -283,7 +283,7 @@ class TestCallSafely:
         fake.send_batch = nothing
         (result,) = await call_safely(fake, [message(1)], 5)
 
-        assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "provider_raised")
+        assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "provider_exception")
         assert result.error == "the provider raised TypeError"
 
     async def test_cancellation_goes_through(self):

@@ -114,8 +114,8 @@ def decide(**facts):
     [
         ("first repetition", {}, RetryAt(2.0)),
         ("second repetition", {"attempts_made": 2}, RetryAt(4.0)),
-        ("three calls in all", {"attempts_made": 3}, GiveUp("attempts_used_up")),
-        ("a fourth is not made either", {"attempts_made": 4}, GiveUp("attempts_used_up")),
+        ("three calls in all", {"attempts_made": 3}, GiveUp("attempts_exhausted")),
+        ("a fourth is not made either", {"attempts_made": 4}, GiveUp("attempts_exhausted")),
         ("lowest spread", {"random": 0.0}, RetryAt(1.5)),
         ("highest spread", {"random": 1.0}, RetryAt(2.5)),
         ("capped", {"attempts_made": 9, "max_attempts": 99}, RetryAt(300.0)),

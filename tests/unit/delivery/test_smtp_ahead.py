@@ -154,7 +154,7 @@ async def test_a_mail_whose_turn_never_comes_burns_no_attempt(provider_for):
         return b"" if silent else None
 
     async with SMTPSink(chunking=False, script=script) as sink:
-        provider = provider_for(sink, smtp_connections=1, call_seconds=0.2)
+        provider = provider_for(sink, smtp_connections=1, provider_timeout_seconds=0.2)
         results = await send_at_once(provider, 2)
         await provider.close()
 

@@ -143,7 +143,7 @@ async def test_a_server_that_offers_bdat_and_does_not_know_it_leaves_doubt_not_l
 
     assert results[0].error_code == "smtp_502"
     assert [result.verdict for result in results[1:]] == [Verdict.UNCERTAIN] * 2
-    assert {result.error_code for result in results[1:]} == {"garbage"}
+    assert {result.error_code for result in results[1:]} == {"invalid_response"}
 
 
 async def test_a_group_without_an_answer_in_time_is_in_doubt(provider_for):
@@ -154,7 +154,7 @@ async def test_a_group_without_an_answer_in_time_is_in_doubt(provider_for):
         return b"" if silent else None
 
     async with SMTPSink() as sink:
-        provider = await warm(provider_for, sink, script, call_seconds=0.3)
+        provider = await warm(provider_for, sink, script, provider_timeout_seconds=0.3)
         results = await send(provider, 3)
         await provider.close()
 

@@ -179,7 +179,7 @@ def test_a_stored_text_is_what_it_says_and_nothing_else(key, given):
     ],
 )
 def test_another_account_brings_its_own_secrets(key, given):
-    assert set(codes(key, given).values()) == {"needs_secret"}
+    assert set(codes(key, given).values()) == {"secret_required"}
 
 
 def test_the_environments_secrets_never_go_to_a_stored_service(outer):

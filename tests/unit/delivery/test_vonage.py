@@ -248,7 +248,7 @@ async def test_a_yes_without_an_id_is_doubt(configured, vonage, body):
 
     result = await sent()
 
-    assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "garbage")
+    assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "invalid_response")
 
 
 async def test_a_full_bucket_says_how_long_to_wait(configured, vonage):

@@ -26,7 +26,7 @@ SECRET = "whsec_" + base64.b64encode(bytes(range(224, 256))).decode()
 async def provider(settings):
     settings.WEBHOOK_SECRET = SECRET
     settings.CARILLON = dataclasses.replace(
-        settings.CARILLON, webhook_allow_private=True, call_seconds=20
+        settings.CARILLON, webhook_allow_private=True, provider_timeout_seconds=20
     )
     made = SignedWebhookProvider()
     yield made
@@ -134,7 +134,7 @@ async def test_an_unusable_secret_sends_nothing_and_loses_nothing(provider, sett
     async with HTTPSink() as sink:
         (result,) = await provider.send_batch([message(sink.url + "/")])
 
-    assert (result.verdict, result.error_code) == (Verdict.RETRY, "unusable_secret")
+    assert (result.verdict, result.error_code) == (Verdict.RETRY, "invalid_secret")
     assert result.error == (
         "CARILLON_WEBHOOK_SECRET is not `whsec_` and standard base64 of 24 to 64 bytes."
     )

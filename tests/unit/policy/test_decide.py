@@ -239,7 +239,7 @@ def plain(**more):
     return MessageFacts(**base | more)
 
 
-ELDER = "waits_for_elder_of_ordering_key"
+ELDER = "waiting_for_earlier_message"
 REFUSING = Stance(notifications_enabled=False)
 
 

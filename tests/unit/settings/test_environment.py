@@ -10,6 +10,7 @@ import pytest
 from carillon.settings.base import database_settings
 from carillon.settings.environment import Environment, SettingsError, read_environment
 from carillon.settings.logs import redact
+from carillon.settings.renamed import RENAMED
 
 SECRET = {"CARILLON_SECRET_KEY": "s" * 40}
 FREE = {"text", "words separated by commas", "a folder's path"}
@@ -233,3 +234,15 @@ def test_providers_of_a_channel_may_be_weighted(channel, weighted):
 @pytest.mark.parametrize("wrong", ["twilio=0", "twilio=3,twilio=1", "smtp", "twilio=x", "vonate"])
 def test_a_provider_of_another_channel_or_weight_is_told(wrong):
     assert "CARILLON_SMS_PROVIDER is" in refusal({**SECRET, "CARILLON_SMS_PROVIDER": wrong})
+
+
+def test_an_old_name_is_read_and_the_new_name_wins():
+    old, new = "CARILLON_CALL_SECONDS", "CARILLON_PROVIDER_TIMEOUT_SECONDS"
+    assert read_environment({**SECRET, old: "7"}).provider_timeout_seconds == 7
+    assert read_environment({**SECRET, old: "7", new: "9"}).provider_timeout_seconds == 9
+
+
+def test_every_old_name_leads_to_a_variable_and_is_none_itself():
+    known = {f"CARILLON_{item.name.upper()}" for item in fields(Environment)}
+    assert set(RENAMED.values()) <= known
+    assert not set(RENAMED) & known

@@ -22,7 +22,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}")
 class UnusableSecret(CarillonError):
     """CARILLON_WEBHOOK_SECRET is not `whsec_` and standard base64 of 24 to 64 bytes."""
 
-    code = "unusable_secret"
+    code = "invalid_secret"
 
 
 def signing_key(secret: str) -> bytes:

@@ -114,7 +114,7 @@ def _limit_lock_wait(milliseconds: int | None) -> None:
     """
     if connection.vendor == "postgresql":
         # Not DEFAULT: behind a pooler, the setting of the session holds in the transaction only.
-        usual = environment().database_lock_seconds * 1000
+        usual = environment().database_lock_timeout_seconds * 1000
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {int(milliseconds or usual)}")
 

@@ -24,7 +24,7 @@ def person_for(caller: Caller, identifier: object, *, scope: str) -> User:
 
     Raises:
         InvalidRequest: required, when a service names no user; invalid_user.
-        Refused: missing_scope, for another user without the scope; staff_is_protected, when
+        Refused: missing_scope, for another user without the scope; staff_protected, when
             users:write would change a member of staff and the caller is not one.
         NotFound: unknown_user.
     """
@@ -49,7 +49,7 @@ def is_protected(user: User, caller: Caller) -> bool:
 
 def protected_staff_error() -> Refused:
     """Returns the refusal to change a member of staff."""
-    return Refused("only staff may change a member of staff", code="staff_is_protected")
+    return Refused("only staff may change a member of staff", code="staff_protected")
 
 
 def read_person_key(

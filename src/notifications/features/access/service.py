@@ -74,7 +74,7 @@ class ApiKeyService:
         """Gives a key a new text; its id, name and scopes stay. The old text is invalid at once.
 
         Raises:
-            NotFound, Conflict (revoked), Refused (missing_scope, test_key, stronger_key).
+            NotFound, Conflict (revoked), Refused (missing_scope, test_key, staff_key).
         """
         _require_scope(caller)
         with transaction.atomic():
@@ -92,7 +92,7 @@ class ApiKeyService:
         """Revokes a key at once and for good. Revoking it again changes nothing.
 
         Raises:
-            NotFound, Refused (missing_scope, test_key, stronger_key).
+            NotFound, Refused (missing_scope, test_key, staff_key).
         """
         _require_scope(caller)
         with transaction.atomic():
@@ -171,7 +171,7 @@ def _require_no_staff_owner(caller: Caller, key: ApiKey) -> None:
     if owner.is_staff or owner.is_superuser:
         raise Refused(
             "this key belongs to a member of staff: only staff may rotate or revoke it",
-            code="stronger_key",
+            code="staff_key",
         )
 
 

@@ -130,7 +130,7 @@ def approve(broadcast_id: int, *, by: User, now: datetime) -> Broadcast:
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        Refused: own_broadcast; whoever wrote, changed or sent it does not approve it.
+        Refused: self_approval; whoever wrote, changed or sent it does not approve it.
         InvalidRequest: as `launch`.
     """
     find_broadcast(broadcast_id)
@@ -149,7 +149,7 @@ def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
         raise _wrong_status("approve", found.status)
     if by.pk == found.created_by_id or by.pk in found.hands:
         detail = "A broadcast is approved by somebody who neither wrote, changed nor sent it"
-        raise Refused(detail, code="own_broadcast")
+        raise Refused(detail, code="self_approval")
     count = audience_of(found, now=now).count()
     values: dict[str, Any] = {"approved_by": by, "approved_count": count, "review_note": ""}
     if found.scheduled_at is not None and found.scheduled_at > now:

@@ -266,7 +266,7 @@ class BroadcastDesk:
         """Lets a broadcast go. Whoever wrote, changed or sent it, or holds a key that did, may not.
 
         Raises:
-            Refused: own_broadcast, not_a_person, missing_scope.
+            Refused: self_approval, person_required, missing_scope.
             NotFound, InvalidRequest; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
@@ -282,7 +282,7 @@ class BroadcastDesk:
         """Sends a broadcast back to its author as a draft.
 
         Raises:
-            Refused: not_a_person, missing_scope.
+            Refused: person_required, missing_scope.
             NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
@@ -381,7 +381,7 @@ def _take_in_hand(broadcast: Broadcast, caller: Caller) -> None:
 def _person(caller: Caller) -> User:
     found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
     if found is None:
-        raise Refused("A broadcast is reviewed by a person, not by a key", code="not_a_person")
+        raise Refused("A broadcast is reviewed by a person, not by a key", code="person_required")
     return found
 
 

@@ -31,7 +31,7 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     stops nor its lane hold it up.
 
     Raises:
-        Refused: missing_scope, not_a_person, opted_out.
+        Refused: missing_scope, person_required, opted_out.
         InvalidRequest: what a launch would fail on.
         Conflict: unreachable, where no channel would bring it to the caller.
         NotFound: unknown_broadcast.
@@ -40,7 +40,7 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     person = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
     if person is None:
         detail = "A test is sent to the person who asks, and a key is none: sign in, and repeat it"
-        raise Refused(detail, code="not_a_person")
+        raise Refused(detail, code="person_required")
     check_priority(broadcast, caller)
     check_terms(broadcast)
     intent = _intent(broadcast, caller)

@@ -180,11 +180,11 @@ def _times(status: MessageStatus, now: datetime) -> dict[str, object]:
 
 
 def update_alert(*, now: datetime) -> str:
-    """Raises the alert while CARILLON_DEAD_LETTERS_ALERT or more dead letters are open.
+    """Raises the alert while CARILLON_DEAD_LETTER_ALERT_THRESHOLD or more dead letters are open.
 
     Returns `raised` when it begins, `ended` when it ends, else an empty text.
     """
-    limit = environment().dead_letters_alert
+    limit = environment().dead_letter_alert_threshold
     count = DeadLetter.objects.filter(resolved_at__isnull=True).count()
     with transaction.atomic():
         if count < limit:

@@ -311,7 +311,7 @@ def _describe_stops(rows: QuerySet[KillSwitch], count: int, in_full: bool) -> st
 
 def _dead_letters() -> CheckResponse:
     count = open_dead_letters()
-    if count < environment().dead_letters_alert:
+    if count < environment().dead_letter_alert_threshold:
         return CheckResponse(status=HEALTHY, count=count)
     reason = f"{count:,} dead letters wait: see `carillon dead-letters list`"
     return CheckResponse(status=UNHEALTHY, reason=reason, count=count)

@@ -79,7 +79,7 @@ def _blocked_work() -> Held:
 
 def open_dead_letters() -> int:
     """Counts open dead letters, up to 100,000 or the alert's threshold, if that is higher."""
-    most = max(_MOST_COUNTED, environment().dead_letters_alert)
+    most = max(_MOST_COUNTED, environment().dead_letter_alert_threshold)
     return DeadLetter.objects.filter(resolved_at__isnull=True).order_by("pk")[:most].count()
 
 
@@ -120,7 +120,7 @@ def _gauges() -> Iterator[GaugeMetricFamily]:
         (
             "notification_dead_letters_alert",
             "How many open dead letters raise the alert.",
-            environment().dead_letters_alert,
+            environment().dead_letter_alert_threshold,
         ),
         ("notification_kill_switches", "Stops in force.", KillSwitch.objects.count()),
         (

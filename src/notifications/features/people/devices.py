@@ -83,7 +83,7 @@ class DeviceService:
 
         Raises:
             InvalidRequest: saying what is wrong with the token, kind, platform or keys.
-            Refused: staff_is_protected, for a service that would take a device from staff.
+            Refused: staff_protected, for a service that would take a device from staff.
         """
         user = person_for(caller, identifier, scope=WRITE)
         try:

@@ -94,7 +94,7 @@ class GroupService:
         """Adds and removes people; who is named on both sides is removed.
 
         Raises:
-            Refused: staff_is_protected, when a member of staff is among them.
+            Refused: staff_protected, when a member of staff is among them.
         """
         need(caller, WRITE)
         group = find_group(identifier)
@@ -113,7 +113,7 @@ class GroupService:
         caller is one.
 
         Raises:
-            Refused: staff_is_protected, when a member of staff would come in.
+            Refused: staff_protected, when a member of staff would come in.
         """
         need(caller, WRITE)
         group = find_group(identifier)

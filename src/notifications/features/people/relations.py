@@ -110,7 +110,7 @@ class LinkService:
         """Removes one relation.
 
         Raises:
-            Refused: staff_is_protected.
+            Refused: staff_protected.
         """
         need(caller, WRITE)
         row = _find(self._link.model, identifier)

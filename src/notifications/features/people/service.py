@@ -83,7 +83,7 @@ class UserService:
         Raises:
             InvalidRequest: with every field's error.
             Conflict: another person has this external_id or username.
-            Refused: staff_is_protected, for a member of staff unless the caller is one.
+            Refused: staff_protected, for a member of staff unless the caller is one.
         """
         _need(caller, WRITE)
         line = _read(uuid, record)
@@ -187,7 +187,7 @@ class _Sync:
         self._unchanged += done.unchanged
         for index, reason in done.errors:
             code = "unknown_group" if reason.startswith("groups ") else "identity_conflict"
-            code = "staff_is_protected" if index in done.protected else code
+            code = "staff_protected" if index in done.protected else code
             self._reject(index, code, reason)
 
     def _reject(self, index: int, code: str, detail: str) -> None:

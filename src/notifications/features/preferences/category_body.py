@@ -83,7 +83,7 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
         values["key"] = _key(fields)
     elif "key" in body:
         fields.fault(
-            "key", "key_is_fixed", "the key of a category cannot change: create a new category"
+            "key", "key_immutable", "the key of a category cannot change: create a new category"
         )
     if "name" in body:
         values["name"] = fields.text("name", longest=100) or ""

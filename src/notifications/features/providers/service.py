@@ -132,7 +132,7 @@ class ProviderService:
         with transaction.atomic():
             gone, _ = ProviderConfig.objects.filter(key=key).delete()
             if not gone:
-                raise NotFound(f"nothing is stored for {key}", code="nothing_stored")
+                raise NotFound(f"nothing is stored for {key}", code="no_stored_settings")
             _note(caller, "provider.delete", key, "")
         refresh_accounts(at_once=True)
 
@@ -201,7 +201,7 @@ async def _send(key: str, message: OutboundMessage) -> Any:
     provider = provider_class(key)()
     await provider.open()
     try:
-        (result,) = await call_safely(provider, [message], environment().call_seconds)
+        (result,) = await call_safely(provider, [message], environment().provider_timeout_seconds)
     finally:
         await provider.close()
     return result

@@ -92,7 +92,7 @@ def _apply(callback: ProviderCallback, now: datetime) -> None:
     if Applied.LATER in found:
         _again(callback, now, min(_SOON_S * 2 ** min(callback.tries, 6), 60))
     elif Applied.UNKNOWN in found:
-        if now - callback.received_at >= timedelta(days=environment().receipt_days):
+        if now - callback.received_at >= timedelta(days=environment().receipt_retention_days):
             _end(callback, _State.UNMATCHED, kinds)
         else:
             _again(callback, now, min(2 ** min(callback.tries, 12), _LONGEST_WAIT_S))

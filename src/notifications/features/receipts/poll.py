@@ -165,7 +165,7 @@ def _case_of(dead_letter: DeadLetter, provider: str) -> _Case | None:
     if message is None or not address:
         return None
     settings = environment()
-    before_s = settings.lease_seconds + settings.call_seconds + _SLACK_S
+    before_s = settings.lease_seconds + settings.provider_timeout_seconds + _SLACK_S
     failed_s = dead_letter.failed_at.timestamp()
     sender = str((message.notification.options or {}).get("sender", ""))
     query = StatusQuery(

@@ -163,7 +163,7 @@ def _close_letters(keys: Iterable[int], *, by: str, at: datetime) -> None:
 def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
     """Deletes scheduled notifications that were cancelled long ago, with their messages. What was
     sent stays."""
-    before = now - timedelta(days=environment().cancelled_days)
+    before = now - timedelta(days=environment().cancelled_retention_days)
     deleted = Items(Work.CLEAN_UP, now=now).drain(
         _cancelled_before(before).order_by("cancelled_at"),
         partial(_delete_cancelled, before=before),

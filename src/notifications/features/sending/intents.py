@@ -167,8 +167,8 @@ def check_senders(options: Mapping[str, Any]) -> None:
         return
     errors = []
     if sender and not is_verified(str(sender)):
-        known = ", ".join(dict.fromkeys([*environment().senders, _default()]))
-        detail = f"is not a verified sender (CARILLON_SENDERS); known: {known}"
+        known = ", ".join(dict.fromkeys([*environment().verified_senders, _default()]))
+        detail = f"is not a verified sender (CARILLON_VERIFIED_SENDERS); known: {known}"
         errors.append(FieldError("options.sender", "unverified_sender", detail))
     if reply_to:
         try:
@@ -182,12 +182,12 @@ def check_senders(options: Mapping[str, Any]) -> None:
 def is_verified(sender: str) -> bool:
     """Whether the settings list a sender: the address itself or its domain, or the number."""
     if "@" not in sender:
-        return sender in (*environment().senders, *own_senders())
+        return sender in (*environment().verified_senders, *own_senders())
     try:
         address = mailbox(sender, local_too=True).address.lower()
     except ValueError:
         return False
-    listed = {name.lower() for name in environment().senders}
+    listed = {name.lower() for name in environment().verified_senders}
     domain = address[address.rindex("@") :]
     return address in listed or domain in listed or address == _default().lower()
 

@@ -60,17 +60,17 @@ def republish_dependants(plan: Plan) -> list[str]:
     for key in plan.keys:
         each = NotificationTemplate.objects.select_for_update().get(pk=key)
         if each.current_version_id != plan.versions[key]:
-            raise changed_meanwhile(each.path)
+            raise concurrent_change(each.path)
         each.pin_anew()
         done.append(each.path)
     return done
 
 
-def changed_meanwhile(path: str) -> Conflict:
+def concurrent_change(path: str) -> Conflict:
     """What is answered when somebody else published while texts were tried out."""
     return Conflict(
         f"template {path} was changed meanwhile: look at it and publish again",
-        code="changed_meanwhile",
+        code="concurrent_change",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
-from notifications.features.templates.dependants import changed_meanwhile
+from notifications.features.templates.dependants import concurrent_change
 from notifications.features.templates.preview import preview_context
 from notifications.features.templates.review import Review, check_publishable, review
 from notifications.features.templates.schemas import TemplateResponse
@@ -52,14 +52,14 @@ def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
 
     Raises:
         NotFound: unknown_template; it was deleted.
-        Conflict: changed_meanwhile.
+        Conflict: concurrent_change.
     """
     locked = find_template(row.pk, lock=True)
     is_same = versioned(locked) == versioned(row) and (
         locked.current_version_id == row.current_version_id
     )
     if not is_same:
-        raise changed_meanwhile(row.path)
+        raise concurrent_change(row.path)
     return locked
 
 

@@ -145,7 +145,7 @@ class TemplateService:
         row = find_template(identifier)
         if body.get("path", row.path) != row.path:
             detail = "callers send by the path: write a new template instead"
-            raise InvalidRequest([FieldError("path", "path_is_fixed", detail)])
+            raise InvalidRequest([FieldError("path", "path_immutable", detail)])
         return self._write(row, body, caller, creating=False)
 
     def delete(self, *, identifier: object, caller: Caller) -> bool:
@@ -177,7 +177,7 @@ class TemplateService:
         Raises:
             NotFound: unknown_template, unknown_version.
             InvalidRequest: when the texts cannot be published, or a dependant not be built.
-            Conflict: changed_meanwhile, by somebody else.
+            Conflict: concurrent_change, by somebody else.
             RenderingBusy: no render process was free in time.
         """
         check_author(caller)

@@ -35,7 +35,7 @@ def _within_postgres(seconds: float) -> Iterator[None]:
             cursor.execute(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
         yield
         if nested:  # an error has taken the setting back with the savepoint
-            usual = round(environment().database_statement_seconds * 1000)
+            usual = round(environment().database_statement_timeout_seconds * 1000)
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = {usual}")
 

@@ -303,7 +303,7 @@ def _fault_of(error: Exception, *, written: bool) -> HttpFault:
     elif isinstance(error, TimeoutError):
         code, detail = "timeout", "no answer in time"
     elif isinstance(error, NotHTTP):
-        code, detail = "garbage", "the answer is not HTTP"
+        code, detail = "invalid_response", "the answer is not HTTP"
     else:
         code, detail = "connection", "the connection failed"
     stage = "after" if written else "before"

@@ -16,6 +16,7 @@ from django.db import models, transaction
 
 from notifications.domain.channels import Channel, Priority
 from notifications.domain.lifecycle import MessageStatus, sources_of
+from notifications.domain.renamed_codes import current_code
 from notifications.domain.status_events import KIND_OF
 from notifications.infra import clock
 from notifications.models.content.template import NotificationTemplate
@@ -127,7 +128,7 @@ class NotificationMessage(models.Model):
     def history(self) -> list[dict[str, Any]]:
         """Everything that was decided and done, in order: the trail and the events."""
         entries = [
-            {"at": at, "event": event, "reason": reason}
+            {"at": at, "event": event, "reason": current_code(reason)}
             for at, event, reason in json.loads(f"[{self.trail or ''}]")
         ]
         entries += [event.as_entry() for event in MessageEvent.objects.filter(message_id=self.pk)]

@@ -48,7 +48,7 @@ class Pools:
         settings = environment()
         self.pid = os.getpid()
         self.published = Pool(settings.render_processes)
-        self.drafts = Pool(settings.draft_processes, idle_seconds=_DRAFTS_IDLE_SECONDS)
+        self.drafts = Pool(settings.preview_processes, idle_seconds=_DRAFTS_IDLE_SECONDS)
 
     def close(self) -> None:
         """Ends their processes."""

@@ -73,7 +73,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
         self._sender = environment().email_from
         self._made: AnymailRequestsBackend | None = None
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
 

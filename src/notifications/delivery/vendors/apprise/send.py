@@ -56,7 +56,7 @@ class AppriseChatProvider(NotificationChannelProvider):
 
     def __init__(self) -> None:
         given = environment()
-        self._timeout_s = given.call_seconds * _CALL_SHARE
+        self._timeout_s = given.provider_timeout_seconds * _CALL_SHARE
         self._hosts = settings_of(Settings).apprise_hosts
         self._any_host = given.webhook_allow_private
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="carillon-apprise")

@@ -65,7 +65,7 @@ class FCMPushProvider(NotificationChannelProvider):
         """
         del server_key
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
         self._tokens: TokenSource | None = None

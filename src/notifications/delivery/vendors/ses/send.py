@@ -80,7 +80,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             token="" if own_key else given.ses_session_token,
         )
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
 
@@ -278,7 +278,7 @@ def _entry_result(entry: Any) -> SendResult:
         return result_of(
             {"success": True, "message_id": entry["MessageId"], "provider_response": entry}
         )
-    code = status.lower() or "garbage"
+    code = status.lower() or "invalid_response"
     return result_of(
         {
             "success": False,

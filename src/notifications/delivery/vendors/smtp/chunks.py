@@ -65,7 +65,7 @@ def results(
         told.append(result)
         closed = closed or any(reply.code == CLOSING for reply in own)
         if isinstance(result, SmtpRefused) and result.written and result.reply.code in _UNKNOWN:
-            doubt = SmtpLost("garbage", written=True)
+            doubt = SmtpLost("invalid_response", written=True)
             return told + [doubt] * (count - len(told)), False
     return told, True
 

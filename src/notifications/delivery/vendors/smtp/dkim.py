@@ -39,7 +39,7 @@ _SELECTOR = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 class UnusableDkimKey(UnusableSetting):
     """An entry of CARILLON_SMTP_DKIM_KEYS cannot be used."""
 
-    code = "unusable_dkim_key"
+    code = "invalid_dkim_key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class SmtpRefused(Exception):
 class SmtpLost(Exception):
     """There was no answer. `written`: whether the mail's content may have reached the server.
 
-    code is auth, tls, greeting, timeout, connection or garbage.
+    code is auth, tls, greeting, timeout, connection or invalid_response.
     """
 
     def __init__(self, code: str, *, written: bool = False) -> None:

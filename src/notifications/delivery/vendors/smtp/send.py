@@ -48,7 +48,7 @@ _LOST_TEXTS = {
     "greeting": "the mail server turned the connection away",
     "timeout": "no answer from the mail server in time",
     "connection": "the connection to the mail server failed",
-    "garbage": "the mail server's answer is not SMTP",
+    "invalid_response": "the mail server's answer is not SMTP",
 }
 
 
@@ -77,7 +77,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
         """tls_context replaces the system's certificate authorities (tests, private ones)."""
         settings, general = settings_of(Settings), environment()
         self._connections = settings.smtp_connections
-        self._call_s = general.call_seconds * _CALL_SHARE
+        self._call_s = general.provider_timeout_seconds * _CALL_SHARE
         self._sender = general.email_from
         self._dkim = read_keys(settings.smtp_dkim_keys)
         server = SmtpServer(
@@ -213,7 +213,7 @@ def _result_of(mail: Mail, answer: SmtpReply | Exception) -> SendResult:
         return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
     log.error("provider.raised", provider="smtp", **where(answer))
     text = f"the provider raised {type(answer).__name__}"
-    return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_raised")
+    return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_exception")
 
 
 def _result_of_refusal(refused: SmtpRefused) -> SendResult:

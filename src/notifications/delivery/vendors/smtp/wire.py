@@ -295,7 +295,7 @@ class SmtpConnection(asyncio.Protocol):
         for line in lines:
             found = _REPLY_LINE.match(line.rstrip(b"\r"))
             if found is None:
-                self._lose("garbage")
+                self._lose("invalid_response")
                 return
             self._lines.append(found[3])
             if found[2] != b"-":
@@ -303,7 +303,7 @@ class SmtpConnection(asyncio.Protocol):
                 self._lines.clear()
                 self._replies.append(SmtpReply(int(found[1]), text))
         if len(self._buffer) + sum(map(len, self._lines)) > _REPLY_LIMIT:
-            self._lose("garbage")
+            self._lose("invalid_response")
         elif self._waiter and not self._waiter.done() and len(self._replies) >= self._wanted:
             self._waiter.set_result(None)
 

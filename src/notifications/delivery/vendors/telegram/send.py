@@ -60,7 +60,7 @@ class TelegramBotProvider(NotificationChannelProvider):
         self._token = given.telegram_bot_token
         self._base = given.telegram_base_url
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
 

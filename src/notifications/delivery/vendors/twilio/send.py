@@ -66,7 +66,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
         self._service = "" if from_number else given.twilio_messaging_service
         self._base = given.twilio_base_url
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
 

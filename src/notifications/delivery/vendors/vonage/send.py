@@ -58,7 +58,7 @@ class VonageSMSProvider(NotificationChannelProvider):
         self._signs = bool(self._given.vonage_application_id and self._given.vonage_private_key)
         self._token, self._fresh_until_s = "", 0.0
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
         )
 

@@ -50,7 +50,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
         self._allow_private = given.webhook_allow_private
         self._secret = settings_of(Settings).webhook_secret
         self._client = HttpClient(
-            timeout_s=given.call_seconds * _CALL_SHARE,
+            timeout_s=given.provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
             guarded=True,
             allow_private=self._allow_private,

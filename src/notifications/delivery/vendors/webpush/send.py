@@ -102,7 +102,7 @@ class WebPushProvider(NotificationChannelProvider):
         self._allow_private = environment().webhook_allow_private
         self._tokens: dict[str, tuple[str, float]] = {}
         self._client = HttpClient(
-            timeout_s=environment().call_seconds * _CALL_SHARE,
+            timeout_s=environment().provider_timeout_seconds * _CALL_SHARE,
             connections=self.capabilities.concurrency,
             guarded=True,
             allow_private=self._allow_private,

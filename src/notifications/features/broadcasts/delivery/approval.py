@@ -21,7 +21,7 @@ def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
     Raises:
         InvalidRequest: what the audience names is gone.
     """
-    limit = environment().broadcast_approval_over
+    limit = environment().broadcast_approval_threshold
     if not limit:
         return False
     if broadcast.approved_by_id is not None:

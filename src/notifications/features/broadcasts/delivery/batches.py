@@ -219,7 +219,9 @@ def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) ->
 def hand_over(broadcast_id: int) -> None:
     """Delivers what is due of a broadcast, and waits for what another process has in hand."""
     owner = own_name("broadcast")
-    give_up_at = clock.monotonic() + environment().lease_seconds + environment().call_seconds
+    give_up_at = (
+        clock.monotonic() + environment().lease_seconds + environment().provider_timeout_seconds
+    )
     while True:
         broadcast = find_broadcast(broadcast_id)
         if broadcast.status != BroadcastStatus.SENDING:

@@ -23,6 +23,7 @@ from django.db.models import Count, F
 from notifications.domain.broadcast_lifecycle import RecipientState, recipient_state
 from notifications.domain.channels import Channel
 from notifications.domain.lifecycle import REACHED
+from notifications.domain.renamed_codes import current_code
 from notifications.features.background.items import Items
 from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastNews, BroadcastRecipient, Work, unpack_keys
@@ -186,7 +187,10 @@ def _decision(messages: Sequence[Found], state: str) -> str | None:
     if state != RecipientState.SUPPRESSED:
         return None
     trails = [each.trail for each in messages if each.trail]
-    return str(json.loads(f"[{trails[-1]}]")[-1][2])[:_WORDS] if trails else None
+    if not trails:
+        return None
+    _, _, reason = json.loads(f"[{trails[-1]}]")[-1]
+    return current_code(str(reason))[:_WORDS]
 
 
 def _words(message: Found) -> str:
