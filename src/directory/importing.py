@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from directory.imports.import_rows import COLUMNS, Line, LineFault, read_line
 from directory.imports.records import FileKind, ImportFault, read_records
-from directory.people import OnWritten, Upsert, upsert_people
+from directory.people import OnWritten, UpsertReport, upsert_people
 
 __all__ = ["ImportFault", "ImportReport", "LineError", "import_users"]
 BATCH = 1_000
@@ -54,12 +54,12 @@ class _Import:
         """Takes one line; writes a batch when it is full."""
         self._seen += 1
         if isinstance(record, str):
-            self.fault(number, record)
+            self.add_error(number, record)
             return
         try:
             line = read_line(number, record)
         except LineFault as fault:
-            self.fault(number, str(fault))
+            self.add_error(number, str(fault))
             return
         if not self._keys.isdisjoint(line.keys):
             self.write()  # the same person again: the later line must find what the earlier wrote
@@ -68,7 +68,7 @@ class _Import:
         if len(self._batch) >= BATCH:
             self.write()
 
-    def fault(self, number: int, reason: str) -> None:
+    def add_error(self, number: int, reason: str) -> None:
         """Notes what is wrong with a line."""
         self._error_count += 1
         if len(self._errors) < MAX_REPORTED:
@@ -91,14 +91,14 @@ class _Import:
             with transaction.atomic():
                 self._count(upsert_people([line], on_written=self._on_written))
         except IntegrityError:
-            self.fault(line.number, "belongs to somebody who was written at the same moment")
+            self.add_error(line.number, "belongs to somebody who was written at the same moment")
 
-    def _count(self, done: Upsert) -> None:
+    def _count(self, done: UpsertReport) -> None:
         self._created += done.created
         self._updated += done.updated
         self._unchanged += done.unchanged
         for number, reason in done.errors:
-            self.fault(number, reason)
+            self.add_error(number, reason)
 
     def report(self) -> ImportReport:
         """Writes what is left and sums up."""

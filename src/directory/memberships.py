@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from directory.extras import DeviceEntry
 from directory.models import ContactPoint, Device, Group, GroupMembership, User
+from directory.related_fields import DeviceEntry
 
 _AT_ONCE = 500
 

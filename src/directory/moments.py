@@ -49,11 +49,11 @@ def read_moment(text: str, *, assumed: tzinfo = UTC) -> datetime:
         InvalidMoment: it is no time.
         MomentOutOfRange: it lies outside the accepted range.
     """
-    written = read_written(text)
+    written = read_moment_or_wall_time(text)
     return check_moment(written if written.tzinfo else written.replace(tzinfo=assumed))
 
 
-def read_written(text: str) -> datetime:
+def read_moment_or_wall_time(text: str) -> datetime:
     """What `read_moment` reads; naive where no offset is written, and then within a day of the
     accepted range.
 
@@ -82,7 +82,7 @@ def read_written(text: str) -> datetime:
         raise InvalidMoment(f"must be a time such as {EXAMPLE}") from error
     if offset is not None:
         return check_moment(written.replace(tzinfo=offset))
-    check_wall(written)
+    check_wall_time(written)
     return written
 
 
@@ -111,7 +111,7 @@ def check_moment(moment: datetime) -> datetime:
     return aware
 
 
-def check_wall(wall: datetime) -> datetime:
+def check_wall_time(wall: datetime) -> datetime:
     """A time on a wall (naive) that may be in some zone's range; which one is not known yet.
 
     Raises:
@@ -141,7 +141,7 @@ def read_day(text: str) -> date:
         raise InvalidMoment("must be a day such as 2030-01-31") from error
 
 
-def within(moment: datetime) -> datetime:
+def clamp_moment(moment: datetime) -> datetime:
     """The moment, or the end of the accepted range that it lies beyond. Never fails."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(aware, EARLIEST), LATEST)
@@ -151,7 +151,7 @@ def read_stored(text: str) -> datetime:
     """A moment as a database writes it as text, within the accepted range. Never fails: what cannot
     be read lies far ahead, or long ago where the text says so."""
     try:
-        return within(datetime.fromisoformat(text))
+        return clamp_moment(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         past = text.startswith("-") or text.endswith("BC")
         return EARLIEST if past else LATEST

@@ -27,7 +27,7 @@ from directory.memberships import (
 )
 from directory.models import ContactPoint, User
 from directory.models.contact import ContactKind, ContactState, columns_of
-from directory.rows import insert_rows, take_ids
+from directory.rows import insert_rows, reserve_ids
 
 _IDS_AT_ONCE = 500
 _KIND_OF_FIELD = {
@@ -54,7 +54,7 @@ _WRITTEN = (
 
 
 @dataclass(slots=True)
-class Upsert:
+class UpsertReport:
     """What became of a batch. errors: (line, reason). protected: the lines among them that mean a
     member of staff.
 
@@ -71,7 +71,7 @@ class Upsert:
     consents: dict[bool, list[int]] = field(default_factory=dict)
 
 
-OnWritten = Callable[[Upsert], object]
+OnWritten = Callable[[UpsertReport], object]
 
 
 class StaffProtected(ValueError):
@@ -84,10 +84,10 @@ class StaffProtected(ValueError):
 class _Known:
     """The people whom a batch may mean, by each of their keys."""
 
-    def __init__(self, lines: Sequence[Line], *, staff_too: bool) -> None:
-        self._staff_too = staff_too
-        tokens = [each.token for line in lines for each in line.extras.get("devices", ())]
-        self._staff_tokens = tokens_of_staff(tokens) if tokens and not staff_too else set()
+    def __init__(self, lines: Sequence[Line], *, include_staff: bool) -> None:
+        self._staff_too = include_staff
+        tokens = [each.token for line in lines for each in line.related.get("devices", ())]
+        self._staff_tokens = tokens_of_staff(tokens) if tokens and not include_staff else set()
         self._by: dict[str, dict[object, User]] = {"uuid": {}, "external_id": {}, "username": {}}
         for name, index in self._by.items():
             wanted = [value for line in lines for key, value in line.keys if key == name]
@@ -123,7 +123,7 @@ class _Known:
         people = [user for user in found.values() if user is not None]
         if not self._staff_too and any(user.is_staff or user.is_superuser for user in people):
             raise StaffProtected
-        if any(each.token in self._staff_tokens for each in line.extras.get("devices", ())):
+        if any(each.token in self._staff_tokens for each in line.related.get("devices", ())):
             raise StaffProtected
         person = next(iter(people), None)
         for key, user in found.items():
@@ -157,19 +157,22 @@ def upsert_people(
     *,
     at: datetime | None = None,
     on_written: OnWritten | None = None,
-    staff_too: bool = False,
-) -> Upsert:
+    include_staff: bool = False,
+) -> UpsertReport:
     """Writes people, their contact points, groups and devices in one transaction.
 
-    Lines must name different people. staff_too: members of staff may be changed as well, for the
-    caller is one; otherwise their lines are errors. on_written is called inside the transaction,
-    for what other parts keep of people. Raises IntegrityError when another writer came between.
+    Lines must name different people. include_staff: the caller is a member of staff and may change
+    members of staff; for other callers these lines are errors. on_written is called inside the
+    transaction, so that other apps can store data about these people.
+
+    Raises:
+        IntegrityError: another process wrote one of these people at the same time.
     """
-    done = Upsert()
+    done = UpsertReport()
     fresh: list[User] = []
     changed: list[User] = []
     with transaction.atomic():
-        known, groups = _Known(lines, staff_too=staff_too), _groups_of(lines)
+        known, groups = _Known(lines, include_staff=include_staff), _groups_of(lines)
         for line in lines:
             try:
                 _check_groups(line, groups)
@@ -190,7 +193,7 @@ def upsert_people(
         _insert(fresh, at)
         _write_changes(changed)
         _write_contact_points(changed)
-        _write_extras(lines, done, groups, at)
+        _write_related(lines, done, groups, at)
         if on_written:
             on_written(done)
     done.created, done.updated = len(fresh), len(changed)
@@ -198,37 +201,37 @@ def upsert_people(
 
 
 def _groups_of(lines: Sequence[Line]) -> dict[str | UUID, int]:
-    names = {name for line in lines for name in line.extras.get("groups", ())}
+    names = {name for line in lines for name in line.related.get("groups", ())}
     return groups_of_names(names) if names else {}
 
 
 def _check_groups(line: Line, groups: Mapping[str | UUID, int]) -> None:
-    absent = next((name for name in line.extras.get("groups", ()) if name not in groups), None)
+    absent = next((name for name in line.related.get("groups", ()) if name not in groups), None)
     if absent is not None:
         raise UnknownGroup(f"groups names {absent}, which does not exist")
 
 
-def _write_extras(
-    lines: Sequence[Line], done: Upsert, groups: Mapping[str | UUID, int], at: datetime
+def _write_related(
+    lines: Sequence[Line], done: UpsertReport, groups: Mapping[str | UUID, int], at: datetime
 ) -> None:
     told = [
-        (done.people[line.number], line.extras)
+        (done.people[line.number], line.related)
         for line in lines
-        if line.extras and line.number in done.people
+        if line.related and line.number in done.people
     ]
     set_groups(
         {
-            user.pk: {groups[name] for name in extras["groups"]}
-            for user, extras in told
-            if "groups" in extras
+            user.pk: {groups[name] for name in related["groups"]}
+            for user, related in told
+            if "groups" in related
         }
     )
-    devices = [(user.pk, each) for user, extras in told for each in extras.get("devices", ())]
+    devices = [(user.pk, each) for user, related in told for each in related.get("devices", ())]
     register_devices(devices, at=at)
-    set_urls([(u, extras["contact_points"]) for u, extras in told if "contact_points" in extras])
-    for user, extras in told:
-        if "data_processing_consent" in extras:
-            done.consents.setdefault(extras["data_processing_consent"], []).append(user.pk)
+    set_urls([(u, related["contact_points"]) for u, related in told if "contact_points" in related])
+    for user, related in told:
+        if "data_processing_consent" in related:
+            done.consents.setdefault(related["data_processing_consent"], []).append(user.pk)
 
 
 def _new(line: Line) -> User:
@@ -278,7 +281,7 @@ def _insert(fresh: Sequence[User], at: datetime) -> None:
     """New people and their contact points."""
     if not fresh:
         return
-    for user, key in zip(fresh, take_ids(User, len(fresh)), strict=True):
+    for user, key in zip(fresh, reserve_ids(User, len(fresh)), strict=True):
         user.pk = key
         user._state.adding = False
     insert_rows(fresh)

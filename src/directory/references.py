@@ -14,7 +14,7 @@ from directory.texts import is_storable
 
 PREFIX = "ext:"
 LONGEST_EXTERNAL_ID = 100
-HOW = 'an integer id, a UUID, or "ext:" and your external_id'
+PERSON_FORMS = 'an integer id, a UUID, or "ext:" and your external_id'
 _HIGHEST_ID = (1 << 63) - 1
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
@@ -55,7 +55,7 @@ def read_person(value: object, *, written: bool = False) -> PersonKey | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Misnamed:
+class InvalidPersonFields:
     """Why two fields name nobody: the field that is wrong, an error code, what to do."""
 
     field: str
@@ -63,11 +63,11 @@ class Misnamed:
     detail: str
 
 
-def person_named(
+def read_person_fields(
     user_id: object, external_id: object, *, written: bool = False
-) -> PersonKey | Misnamed | None:
+) -> PersonKey | InvalidPersonFields | None:
     """Whom the fields `user_id` and `external_id` of a request name together; None where both are
-    left out, Misnamed (invalid, invalid_user, invalid_external_id) where they name nobody.
+    left out, InvalidPersonFields (invalid, invalid_user, invalid_external_id) where they name nobody.
 
     written: as for `read_person`.
     """
@@ -75,12 +75,16 @@ def person_named(
         if user_id is None:
             return None
         key = read_person(user_id, written=written)
-        return key or Misnamed("user_id", "invalid_user", f"user_id must be {HOW}")
+        return key or InvalidPersonFields(
+            "user_id", "invalid_user", f"user_id must be {PERSON_FORMS}"
+        )
     if user_id is not None:
-        return Misnamed("external_id", "invalid", "give user_id or external_id, not both")
+        return InvalidPersonFields(
+            "external_id", "invalid", "give user_id or external_id, not both"
+        )
     limit = f"external_id must be a text of 1 to {LONGEST_EXTERNAL_ID} characters"
     named = external_id_of(external_id)
-    return named or Misnamed("external_id", "invalid_external_id", limit)
+    return named or InvalidPersonFields("external_id", "invalid_external_id", limit)
 
 
 def external_id_of(value: object) -> ExternalId | None:
@@ -90,6 +94,6 @@ def external_id_of(value: object) -> ExternalId | None:
     return ExternalId(value) if is_storable(value) else None
 
 
-def shown(key: PersonKey) -> int | str:
+def key_text(key: PersonKey) -> int | str:
     """The key as an answer shows it, and as a caller may give it again."""
     return key if isinstance(key, int) else str(key)

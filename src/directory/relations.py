@@ -12,7 +12,6 @@ from typing import Any
 
 from django.db import models, transaction
 
-from directory.extras import read_groups
 from directory.lookup import Reference, find_people, read_reference, staff_among
 from directory.memberships import groups_of_names
 from directory.models import (
@@ -22,10 +21,11 @@ from directory.models import (
     Subject,
     TutorAssignment,
 )
-from directory.references import HOW
+from directory.references import PERSON_FORMS
+from directory.related_fields import read_groups
 
 _AT_ONCE = 500
-_NOBODY = "is nobody we know, or the username of one and the external_id of another"
+_UNKNOWN_PERSON = "is nobody we know, or the username of one and the external_id of another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ LINKS = {
 
 
 @dataclass(slots=True)
-class Linked:
+class LinkReport:
     """What became of some rows. rejected: (index, field, what is wrong)."""
 
     created: int
@@ -55,16 +55,16 @@ class Linked:
 
 
 def add_links(
-    kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]], *, staff_too: bool = False
-) -> Linked:
+    kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]], *, include_staff: bool = False
+) -> LinkReport:
     """Writes relations of one sort, given as (index, fields). Good rows go in.
 
     People are named by a key or a username; subjects by id or name, groups by name or
-    UUID. A subject or group that is not known yet is made. staff_too: rows may name members of
+    UUID. A subject or group that is not known yet is made. include_staff: rows may name members of
     staff, for the caller is one.
     """
     link = LINKS[kind]
-    done = Linked(0, 0, [])
+    done = LinkReport(0, 0, [])
     read: list[tuple[int, dict[str, Reference | None], str]] = []
     for index, row in rows:
         people = {name: read_reference(row.get(name)) for name in link.people}
@@ -74,7 +74,7 @@ def add_links(
         else:
             read.append((index, people, str(row.get(link.thing, "")).strip()))
     with transaction.atomic():
-        _write(link, read, done, staff_too=staff_too)
+        _write(link, read, done, include_staff=include_staff)
     return done
 
 
@@ -87,7 +87,7 @@ def _fault(
         return unknown, f"is not a known field; known: {', '.join(sorted(known))}"
     for name, needed in link.people.items():
         if people[name] is None and (needed or row.get(name) not in (None, "")):
-            return name, f"must name a person: {HOW}, or a username"
+            return name, f"must name a person: {PERSON_FORMS}, or a username"
     thing = str(row.get(link.thing, "")).strip() if link.thing else "-"
     if not thing or len(thing) > 200 or not thing.isprintable():
         return link.thing, "must be a name of 1 to 200 characters"
@@ -97,19 +97,19 @@ def _fault(
 def _write(
     link: Link,
     read: Sequence[tuple[int, dict[str, Reference | None], str]],
-    done: Linked,
+    done: LinkReport,
     *,
-    staff_too: bool,
+    include_staff: bool,
 ) -> None:
     found = find_people({ref for _, people, _ in read for ref in people.values() if ref})
-    staff = set() if staff_too else staff_among(found.values())
+    staff = set() if include_staff else staff_among(found.values())
     things = _things(link.thing, {thing for _, _, thing in read})
     fresh: dict[tuple[int | None, ...], models.Model] = {}
     good = 0
     for index, people, thing in read:
         absent = next((n for n, ref in people.items() if ref and ref not in found), None)
         if absent is not None:
-            done.rejected.append((index, absent, _NOBODY))
+            done.rejected.append((index, absent, _UNKNOWN_PERSON))
             continue
         protected = next((n for n, ref in people.items() if ref and found[ref] in staff), None)
         if protected is not None:

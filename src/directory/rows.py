@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection, models
 
 
-def take_ids(model: type[models.Model], count: int) -> list[int]:
+def reserve_ids(model: type[models.Model], count: int) -> list[int]:
     """Ids for rows that are about to be inserted, in the caller's transaction; nobody else gets
     them. (On SQLite the transaction is the only writer.)"""
     table = model._meta.db_table

@@ -31,7 +31,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def joined(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """The text with surrogates that stand side by side joined to the character that they mean."""
     if is_storable(text):
         return text
@@ -46,7 +46,7 @@ class Unstorable(NamedTuple):
     detail: str
 
 
-def unstorable(value: Any, path: str = "") -> Unstorable | None:
+def find_unstorable(value: Any, path: str = "") -> Unstorable | None:
     """The first thing for which a JSON value cannot be stored; None when there is none.
 
     `invalid_text`: a text or a key with NUL or half a character; a key's place is its object's.
@@ -75,7 +75,7 @@ def unstorable(value: Any, path: str = "") -> Unstorable | None:
 
 
 def _is_plainly_storable(value: Any) -> bool:
-    """Whether a value surely has nothing that `unstorable` looks for, at a fraction of its cost: a
+    """Whether a value surely has nothing that `find_unstorable` looks for, at a fraction of its cost: a
     bulk asks for each of its recipients."""
     try:
         written = _encode(value)

@@ -17,8 +17,9 @@ SOURCES = [
 KEYWORDS = ("code", "error_code")
 POSITIONS = {
     "FieldError": 1,
-    "fault": 1,
-    "Misnamed": 1,
+    "add_error": 1,
+    "add_fault": 1,
+    "InvalidPersonFields": 1,
     "Rejection": 1,
     "_reject": 1,
     "_in_doubt": 2,

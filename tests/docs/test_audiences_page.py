@@ -8,7 +8,7 @@ import re
 from directory.audiences import RULES, parse_audience
 from directory.audiences.fields import CONTACTS, FIELDS
 from directory.audiences.operands import MAX_VALUES
-from directory.audiences.reading import MAX_DEPTH, MAX_LISTED, MAX_PARTS
+from directory.audiences.parse_context import MAX_DEPTH, MAX_LISTED, MAX_PARTS
 from tests.docs.codes import ROOT
 
 PAGE = (ROOT / "docs/audiences.md").read_text(encoding="utf-8")

@@ -147,7 +147,7 @@ def cancel_without_lock() -> None:
     """Who takes a message back does not ask whether a worker has it."""
     from notifications.features.sending import cancel as cancelling
 
-    cancelling.in_hand = lambda _message: False
+    cancelling.is_in_flight = lambda _message: False
 
 
 def reused_pid() -> None:

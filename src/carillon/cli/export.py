@@ -42,7 +42,7 @@ def user(identifier: str) -> None:
     setup_django()
     import msgspec
 
-    from notifications.features.people.bundle import bundle_of
+    from notifications.features.people.bundle import collect_person_data
 
-    bundle = msgspec.json.encode(bundle_of(identifier, caller=CALLER))
+    bundle = msgspec.json.encode(collect_person_data(identifier, caller=CALLER))
     click.echo(msgspec.json.format(bundle, indent=2).decode())

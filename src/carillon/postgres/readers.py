@@ -16,7 +16,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import DateLoader, TimeLoader, TimestamptzLoader
 
-from directory.moments import EARLIEST, LATEST, within
+from directory.moments import EARLIEST, LATEST, clamp_moment
 
 
 class StoredMoment(TimestamptzLoader):
@@ -36,7 +36,7 @@ class StoredMoment(TimestamptzLoader):
     def _load_odd(self, data: Buffer) -> datetime:
         try:
             # The session's zone is UTC, by Django's own set-up.
-            return within(super().load(data).replace(tzinfo=UTC))
+            return clamp_moment(super().load(data).replace(tzinfo=UTC))
         except DataError:
             return EARLIEST if _is_past(data) else LATEST
 

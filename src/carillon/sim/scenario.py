@@ -26,7 +26,7 @@ from notifications.engine.worker import Worker
 from notifications.features.scheduling import rescheduling
 from notifications.features.sending.cancel import cancel_waiting
 from notifications.features.upkeep import digests, expiring
-from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.models import (
     Category,
@@ -193,7 +193,7 @@ def _send(world: World) -> None:
         try:
             made = accept(
                 _intent(category, chance.choice(list(Priority))),
-                [Target(user_id=user, channels=channels) for user in chosen],
+                [SendTarget(user_id=user, channels=channels) for user in chosen],
                 now=world.now(),
             )
         except _BROKEN:
@@ -208,7 +208,9 @@ def _send(world: World) -> None:
 
 def _take_back(world: World, key: int) -> None:
     try:
-        cancel_waiting(Notification.objects.get(pk=key), by="sim", now=world.now(), only_whole=True)
+        cancel_waiting(
+            Notification.objects.get(pk=key), by="sim", now=world.now(), only_if_nothing_sent=True
+        )
     except (Conflict, *_BROKEN):
         return
     world.cancelled.append(key)

@@ -22,7 +22,7 @@ from django.utils.dateparse import parse_datetime
 
 from carillon.sqlite import filelock
 from carillon.sqlite.like import like
-from directory.moments import EARLIEST, LATEST, within
+from directory.moments import EARLIEST, LATEST, clamp_moment
 from notifications.infra import ports
 
 _FIRST, _LAST = EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None)
@@ -47,7 +47,7 @@ def read_time(data: bytes) -> datetime | None:
         return None
     if found is None:
         return None
-    return within(found).astimezone(UTC).replace(tzinfo=None)
+    return clamp_moment(found).astimezone(UTC).replace(tzinfo=None)
 
 
 for _kind in ("datetime", "timestamp"):

@@ -4,7 +4,7 @@ docs/audiences.md is the language's page.
 """
 
 from directory.audiences.audience import PAGE, Audience
-from directory.audiences.errors import AudienceError, Fault
+from directory.audiences.errors import AudienceError, AudienceFault
 from directory.audiences.parse import RULES, parse_audience, parse_target
 from directory.audiences.parse_criteria import parse_criteria
 from directory.audiences.resolve import Missing
@@ -16,7 +16,7 @@ __all__ = [
     "RULES",
     "Audience",
     "AudienceError",
-    "Fault",
+    "AudienceFault",
     "Missing",
     "Rule",
     "check_criteria",

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 from directory.audiences.criteria import Ago, AllOf, AnyOf, Criterion, Not, Scalar, Test
 from directory.audiences.dialects.dialect import Dialect
-from directory.audiences.dialects.sql import EVERYBODY, Members, Sql, Window, either, every, negated
+from directory.audiences.dialects.sql import (
+    EVERY_USER,
+    Members,
+    Sql,
+    Window,
+    either,
+    every,
+    negated,
+)
 from directory.audiences.fields import CONTACTS, FIELDS, PUSH, Field, Kind, Op
 from directory.audiences.rules import (
     Difference,
@@ -48,7 +56,7 @@ class Compiler:
         """One rule, without the demand that the user is active."""
         match rule:
             case Everyone():
-                return EVERYBODY
+                return EVERY_USER
             case OfRole(role):
                 return Sql("u.role = %s", (role,))
             case Listed(users):
@@ -94,7 +102,7 @@ class Compiler:
 
     def _subjects(self, subjects: Sequence[Any] | None) -> Sql:
         """Students and teachers of any of the subjects; of any at all for None."""
-        condition = EVERYBODY
+        condition = EVERY_USER
         if subjects is not None:
             condition = self._dialect.one_of_ids("m.subject_id", subjects)
         return either(
@@ -140,7 +148,7 @@ class Compiler:
         ids = None if op is Op.EXISTS else values
         if field.name == "subjects":
             return self._subjects(ids)
-        condition = EVERYBODY if ids is None else self._dialect.one_of_ids("m.group_id", ids)
+        condition = EVERY_USER if ids is None else self._dialect.one_of_ids("m.group_id", ids)
         return self._members(
             Members("directory_groupmembership", "user_id", condition, narrow=ids is not None)
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class AudienceFault:
     """One wrong part: where (`audience.all[1].subject_id`), a stable code, what to do about it."""
 
     path: str
@@ -18,6 +18,6 @@ class Fault:
 class AudienceError(ValueError):
     """An audience or its criteria cannot be understood, or name what does not exist."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[AudienceFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(f"{fault.path}: {fault.detail}" for fault in faults))

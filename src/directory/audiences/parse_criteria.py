@@ -11,7 +11,7 @@ from typing import Any
 from directory.audiences.criteria import AllOf, AnyOf, Criterion, Not, Test
 from directory.audiences.fields import ATTRIBUTES, FIELDS, Field, Kind, Op
 from directory.audiences.operands import operand, operands
-from directory.audiences.reading import Reading
+from directory.audiences.parse_context import ParseContext
 
 MAX_KEYS = 10
 _LONGEST_KEY = 100
@@ -24,93 +24,95 @@ def parse_criteria(data: Any, *, path: str = "criteria") -> Criterion:
     Raises:
         AudienceError: with every fault.
     """
-    reading = Reading()
-    found = read_criterion(data, path, reading, depth=1)
-    reading.done()
+    context = ParseContext()
+    found = read_criterion(data, path, context, depth=1)
+    context.raise_faults()
     assert found is not None  # nothing is missing without a fault
     return found
 
 
-def read_criterion(data: Any, path: str, reading: Reading, *, depth: int) -> Criterion | None:
-    """One criterion and all below it, or None with the faults in `reading`."""
-    if not reading.enter(path, depth):
+def read_criterion(data: Any, path: str, context: ParseContext, *, depth: int) -> Criterion | None:
+    """One criterion and all below it, or None with the faults in `context`."""
+    if not context.count_part(path, depth):
         return None
-    table = reading.table(data, path)
+    table = context.table(data, path)
     if table is None:
         return None
     forms = [form for form in _FORMS if form in table]
     if len(forms) != 1:
-        reading.fault(path, "invalid", f"must have exactly one of {', '.join(_FORMS)}")
+        context.add_fault(path, "invalid", f"must have exactly one of {', '.join(_FORMS)}")
         return None
     (form,) = forms
     if form == "field":
-        return _test(table, path, reading)
-    reading.refuse_unknown(table, (form,), path)
+        return _test(table, path, context)
+    context.refuse_unknown(table, (form,), path)
     if form == "not":
-        part = read_criterion(table["not"], f"{path}.not", reading, depth=depth + 1)
+        part = read_criterion(table["not"], f"{path}.not", context, depth=depth + 1)
         return Not(part) if part else None
-    parts = _parts(table[form], f"{path}.{form}", reading, depth)
+    parts = _parts(table[form], f"{path}.{form}", context, depth)
     return AllOf(parts) if form == "all" else AnyOf(parts)
 
 
-def _parts(value: Any, path: str, reading: Reading, depth: int) -> tuple[Criterion, ...]:
-    listed = reading.items(value, path, most=1_000) or []
+def _parts(value: Any, path: str, context: ParseContext, depth: int) -> tuple[Criterion, ...]:
+    listed = context.items(value, path, most=1_000) or []
     read = (
-        read_criterion(each, f"{path}[{place}]", reading, depth=depth + 1)
+        read_criterion(each, f"{path}[{place}]", context, depth=depth + 1)
         for place, each in enumerate(listed)
     )
     return tuple(each for each in read if each is not None)
 
 
-def _test(table: dict[str, Any], path: str, reading: Reading) -> Criterion | None:
-    reading.refuse_unknown(table, ("field", "op", "value"), path)
-    field, keys = _field(table["field"], f"{path}.field", reading)
+def _test(table: dict[str, Any], path: str, context: ParseContext) -> Criterion | None:
+    context.refuse_unknown(table, ("field", "op", "value"), path)
+    field, keys = _field(table["field"], f"{path}.field", context)
     if field is None:
         return None
-    op = _op(table, field, path, reading)
+    op = _op(table, field, path, context)
     if op is None:
         return None
     place = f"{path}.value"
     if op is Op.EXISTS:
-        return _exists(table, field, keys, place, reading)
+        return _exists(table, field, keys, place, context)
     if "value" not in table:
-        reading.fault(place, "required", f"{op} needs a value")
+        context.add_fault(place, "required", f"{op} needs a value")
         return None
     read = operands if op in (Op.IN, Op.NOT_IN) else operand
-    value = read(table["value"], field=field, op=op, path=place, reading=reading)
+    value = read(table["value"], field=field, op=op, path=place, context=context)
     return None if value is None else Test(field.name, op, value, keys, place)
 
 
 def _exists(
-    table: dict[str, Any], field: Field, keys: tuple[str, ...], place: str, reading: Reading
+    table: dict[str, Any], field: Field, keys: tuple[str, ...], place: str, context: ParseContext
 ) -> Criterion | None:
     wanted = table.get("value", True)
     if not isinstance(wanted, bool):
-        reading.fault(place, "wrong_type", "exists takes true or false (true if left out)")
+        context.add_fault(place, "wrong_type", "exists takes true or false (true if left out)")
         return None
     test = Test(field.name, Op.EXISTS, True, keys, place)
     return test if wanted else Not(test)
 
 
-def _field(value: Any, path: str, reading: Reading) -> tuple[Field | None, tuple[str, ...]]:
+def _field(value: Any, path: str, context: ParseContext) -> tuple[Field | None, tuple[str, ...]]:
     if not isinstance(value, str):
-        reading.fault(path, "wrong_type", "must be the name of a field")
+        context.add_fault(path, "wrong_type", "must be the name of a field")
         return None, ()
     name, _, rest = value.partition(".")
     field = FIELDS.get(name)
     if field is None or (rest and field.kind is not Kind.ATTRIBUTE):
         known = ", ".join(f"{ATTRIBUTES}.…" if key == ATTRIBUTES else key for key in FIELDS)
-        reading.fault(path, "unknown_segment_field", f"is not a field; known: {known}")
+        context.add_fault(path, "unknown_segment_field", f"is not a field; known: {known}")
         return None, ()
     if field.kind is Kind.ENGAGEMENT:
-        reading.fault(path, "unsupported", f"{name} is not available: engagement is not recorded")
+        context.add_fault(
+            path, "unsupported", f"{name} is not available: engagement is not recorded"
+        )
         return None, ()
     if field.kind is not Kind.ATTRIBUTE:
         return field, ()
     keys = tuple(rest.split("."))
     if _keys_are_fine(keys):
         return field, keys
-    reading.fault(
+    context.add_fault(
         path,
         "invalid",
         f"must name a place such as attributes.plan.seats: 1 to {MAX_KEYS} keys of 1 to"
@@ -126,13 +128,13 @@ def _keys_are_fine(keys: tuple[str, ...]) -> bool:
     )
 
 
-def _op(table: dict[str, Any], field: Field, path: str, reading: Reading) -> Op | None:
+def _op(table: dict[str, Any], field: Field, path: str, context: ParseContext) -> Op | None:
     value = table.get("op")
     known = ", ".join(field.ops)
     if value is None:
-        reading.fault(f"{path}.op", "required", f"is required: one of {known}")
+        context.add_fault(f"{path}.op", "required", f"is required: one of {known}")
     elif not isinstance(value, str) or value not in field.ops:
-        reading.fault(f"{path}.op", "invalid", f"{field.name} takes one of {known}")
+        context.add_fault(f"{path}.op", "invalid", f"{field.name} takes one of {known}")
     else:
         return Op(value)
     return None

@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import connection, models
 
 from directory.audiences.criteria import AllOf, AnyOf, Criterion, Not, Test
+from directory.audiences.parse_context import ParseContext
 from directory.audiences.parse_criteria import read_criterion
-from directory.audiences.reading import Reading
 from directory.audiences.rules import (
     Difference,
     Identifier,
@@ -71,13 +71,13 @@ def resolve_rule(rule: Rule) -> Resolution:
     """
     resolver = _Resolver()
     found = resolver.rule(rule)
-    resolver.reading.done()
+    resolver.context.raise_faults()
     return Resolution(found, tuple(resolver.missing), resolver.names)
 
 
 class _Resolver:
     def __init__(self) -> None:
-        self.reading = Reading()
+        self.context = ParseContext()
         self.missing: list[Missing] = []
         self.names: dict[tuple[str, int], str] = {}
 
@@ -141,7 +141,7 @@ class _Resolver:
             key = "uuid" if isinstance(named, UUID) else "pk"
             row = manager.filter(**{key: named}).values_list("pk", "name").first()
         if row is None:
-            self.reading.fault(path, _UNKNOWN[noun], f"there is no {noun} {named}")
+            self.context.add_fault(path, _UNKNOWN[noun], f"there is no {noun} {named}")
             return 0
         self.names[noun, row[0]] = row[1]
         return int(row[0])
@@ -154,7 +154,7 @@ class _Resolver:
         user = User.objects.find(named)
         row = (user.pk, user.role) if user is not None else None
         if row is None:
-            self.reading.fault(path, _UNKNOWN[role], f"there is no user {named}")
+            self.context.add_fault(path, _UNKNOWN[role], f"there is no user {named}")
             return 0
         students: models.QuerySet[Any] = (
             TutorAssignment.objects.filter(tutor=row[0])
@@ -162,7 +162,7 @@ class _Resolver:
             else Enrollment.objects.filter(teacher=row[0])
         )
         if row[1] != role and not students.exists():
-            self.reading.fault(path, _UNKNOWN[role], f"user {named} is no {role}")
+            self.context.add_fault(path, _UNKNOWN[role], f"user {named} is no {role}")
         self.names[str(role), row[0]] = str(row[0])
         return int(row[0])
 
@@ -171,10 +171,10 @@ class _Resolver:
         segment = Segment.objects.filter(**{key: rule.segment}).first()
         if segment is None:
             detail = f"there is no segment {rule.segment}"
-            self.reading.fault(rule.path, _UNKNOWN["segment"], detail)
+            self.context.add_fault(rule.path, _UNKNOWN["segment"], detail)
             return rule
         path = f"{rule.path}.criteria"
-        criteria = read_criterion(segment.criteria, path, self.reading, depth=1)
+        criteria = read_criterion(segment.criteria, path, self.context, depth=1)
         if criteria is None:
             return rule
         return Matching(self.criterion(criteria))

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from directory.addresses import normalise_address, read_address
-from directory.extras import flattened, read_contact_points, read_devices, read_groups
 from directory.models.contact import ContactKind
 from directory.models.user import Role
-from directory.texts import unstorable
+from directory.related_fields import flattened, read_contact_points, read_devices, read_groups
+from directory.texts import find_unstorable
 
 _MAX_ATTRIBUTES = 20_000
 MAX_USERNAME = 150
@@ -37,16 +37,17 @@ class LineFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One good line: its number, the fields it names, and what identifies the person.
+    """One valid line of an import."""
 
-    extras holds what is not a column of the person (see directory/extras.py). by_email: the
-    username is the email's normal form, for nothing else says who this is.
-    """
-
+    #: The line's number, from 1.
     number: int
+    #: The fields of the person that the line names.
     values: dict[str, Any]
+    #: The keys that identify the person: (name, value).
     keys: tuple[tuple[str, object], ...]
-    extras: dict[str, Any] = field(default_factory=dict)
+    #: The fields that are no column of the person (see directory/related_fields.py).
+    related: dict[str, Any] = field(default_factory=dict)
+    #: The username is the email's normal form, because the line has no other key.
     by_email: bool = False
 
 
@@ -149,7 +150,7 @@ def _attributes(value: Any) -> dict[str, Any]:
             raise ValueError("is not JSON") from error
     if not isinstance(value, dict):
         raise ValueError("must be an object")
-    wrong = unstorable(value)
+    wrong = find_unstorable(value)
     if wrong is not None and wrong.code == "too_deep":
         raise ValueError(wrong.detail)
     try:
@@ -184,7 +185,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "devices": read_devices,
     "data_processing_consent": _flag,
 }
-EXTRAS = ("contact_points", "groups", "devices", "data_processing_consent")
+RELATED_FIELDS = ("contact_points", "groups", "devices", "data_processing_consent")
 COLUMNS = frozenset(_READERS)
 _KEPT_WHEN_BLANK = frozenset(
     {
@@ -225,8 +226,8 @@ def read_line(number: int, record: dict[str, Any]) -> Line:
     if wrong:
         raise LineFault(wrong)
     keys = tuple((name, values[name]) for name in _KEYS if values.get(name))
-    extras = {name: values.pop(name) for name in EXTRAS if name in values}
-    return Line(number, values, keys, extras, by_email)
+    related = {name: values.pop(name) for name in RELATED_FIELDS if name in values}
+    return Line(number, values, keys, related, by_email)
 
 
 def _identify(values: dict[str, Any], wrong: list[tuple[str, str]]) -> bool:

@@ -45,7 +45,7 @@ def columns_of(kind: str, given: str) -> tuple[str, str]:
 WRITTEN_TO = "CASE WHEN point.spelling = '' THEN point.address ELSE point.spelling END"
 """What a contact point named `point` is written to, in SQL."""
 
-_REACH = (
+_ADDRESSES_OF_USER = (
     f"SELECT point.kind, {WRITTEN_TO}, point.state, EXISTS"  # noqa: S608 -- constant text
     " (SELECT 1 FROM directory_suppression WHERE kind = point.kind AND address = point.address)"
     " FROM directory_contactpoint AS point WHERE point.user_id = %s"
@@ -55,13 +55,13 @@ _REACH = (
 class ContactPointManager(models.Manager["ContactPoint"]):
     """Keeps one primary contact point a user and kind."""
 
-    def reach(self, user_id: int) -> dict[str, Reach]:
+    def addresses_of(self, user_id: int) -> dict[str, ContactAddress]:
         """A user's contact points by kind, each with its suppression; one plain statement, for
         every send asks."""
         with connection.cursor() as cursor:
-            cursor.execute(_REACH, [user_id])
+            cursor.execute(_ADDRESSES_OF_USER, [user_id])
             rows = cursor.fetchall()
-        return {row[0]: Reach(row[0], row[1], row[2], bool(row[3])) for row in rows}
+        return {row[0]: ContactAddress(row[0], row[1], row[2], bool(row[3])) for row in rows}
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
         """Closes a user's address, if it is still that one; True when it was open."""
@@ -112,7 +112,7 @@ class ContactPointManager(models.Manager["ContactPoint"]):
         point.save(update_fields=changed)
 
 
-class Reach(NamedTuple):
+class ContactAddress(NamedTuple):
     """How a user is reached by one kind of address, in the spelling that is written to. listed:
     nothing may be sent to it."""
 

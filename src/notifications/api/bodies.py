@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar, get_args
 import msgspec
 from django.http import HttpRequest, QueryDict
 
-from directory.moments import InvalidMoment, read_written
-from directory.texts import MAX_DEPTH, is_storable, unstorable
+from directory.moments import InvalidMoment, read_moment_or_wall_time
+from directory.texts import MAX_DEPTH, find_unstorable, is_storable
 from notifications.api.errors import InvalidJson, UnsupportedType
 from notifications.api.route import Query
 from notifications.domain.errors import FieldError, InvalidRequest, unknown_fields
@@ -134,7 +134,7 @@ def check_texts(value: Any) -> None:
     Raises:
         InvalidRequest: with the place of the first that cannot.
     """
-    wrong = unstorable(value)
+    wrong = find_unstorable(value)
     if wrong is not None:
         raise InvalidRequest([FieldError(*wrong)])
 
@@ -144,7 +144,7 @@ def _half_in(raw: bytes) -> str:
     if not any(escape in raw for escape in _ESCAPES):
         return ""
     try:
-        wrong = unstorable(json.loads(raw))
+        wrong = find_unstorable(json.loads(raw))
     except (ValueError, RecursionError):
         return ""
     return "" if wrong is None else f"{wrong.place} {wrong.detail}"
@@ -178,7 +178,7 @@ def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
 
 def _converted(value: Any, kind: Any) -> Any:
     if isinstance(value, str) and datetime in (kind, *get_args(kind)):
-        return read_written(value)
+        return read_moment_or_wall_time(value)
     return msgspec.convert(value, kind)
 
 

@@ -74,7 +74,7 @@ def register(request: ApiRequest) -> DeviceResponse:
 
 
 def forget(request: ApiRequest) -> tuple[int, None]:
-    DeviceService().forget(identifier=request.params["id"], caller=request.caller)
+    DeviceService().delete(identifier=request.params["id"], caller=request.caller)
     return 204, None
 
 
@@ -84,7 +84,7 @@ def vapid(request: ApiRequest) -> VapidResponse:
 
 def begin_proof(request: ApiRequest) -> ProofResponse:
     body = check_body(request.body, ProofBody)
-    return ProofService().begin(
+    return ProofService().start(
         kind=body.kind, address=body.address, caller=request.caller, identifier=person_in_body(body)
     )
 

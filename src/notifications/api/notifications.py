@@ -71,9 +71,9 @@ def notifications(request: ApiRequest) -> NotificationList:
     found = NotificationService().list(
         caller=request.caller, filters=filters, after=page.after, limit=page.limit
     )
-    following, previous = links_to(request, page, found.rest)
+    following, previous = links_to(request, page, found.next_below)
     return NotificationList(
-        results=found.rows, next=following, previous=previous, scanned_until=found.until
+        results=found.rows, next=following, previous=previous, scanned_until=found.scanned_until
     )
 
 

@@ -38,14 +38,14 @@ def user(request: ApiRequest) -> UserResponse:
 
 
 def put_user(request: ApiRequest) -> tuple[int, UserResponse]:
-    new, answer = UserService().put(
+    new, answer = UserService().upsert(
         uuid=request.params["id"], record=request.body, caller=request.caller
     )
     return (201 if new else 200), answer
 
 
 def put_users(request: ApiRequest) -> UsersResponse:
-    return UserService().put_many(records=_records(request.http), caller=request.caller)
+    return UserService().upsert_many(records=_records(request.http), caller=request.caller)
 
 
 def delete_user(request: ApiRequest) -> tuple[int, None]:

@@ -22,9 +22,9 @@ class Content:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-ALONG = "$along"
+EXTRAS_KEY = "$along"
 """The name in a stored context of what goes along with the text; no template can read it."""
-MAX_PUSH_ALONG_BYTES = 3_000
+MAX_PUSH_EXTRAS_BYTES = 3_000
 _TWICE = ("url", "image", "icon", "sound")
 
 

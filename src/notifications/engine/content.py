@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from directory.texts import unstorable
+from directory.texts import find_unstorable
 from notifications.domain.channels import Channel
 from notifications.domain.errors import TemplateFault
 from notifications.domain.messages import (
-    ALONG,
-    MAX_PUSH_ALONG_BYTES,
+    EXTRAS_KEY,
+    MAX_PUSH_EXTRAS_BYTES,
     Attachment,
     Content,
     push_weight,
@@ -57,7 +57,7 @@ def content_of(
         text = job_context(shared) if shared else unseal_json(message.text)
         return _free_text(text, message.channel)
     context = context_of(message, version, facts, at=at)
-    along = context.pop(ALONG, None)
+    along = context.pop(EXTRAS_KEY, None)
     content: Content = version.render(
         channel=message.channel, locale=locale_of(message, facts), context=context
     )
@@ -73,7 +73,7 @@ def _with_along(content: Content, along: Mapping[str, Any], channel: str) -> Con
     title, body = content.title, content.body
     if channel == Channel.PUSH:
         weight = push_weight(along)
-        if weight > MAX_PUSH_ALONG_BYTES:
+        if weight > MAX_PUSH_EXTRAS_BYTES:
             raise TemplateFault("its data leave a push no room", code="push_too_long")
         title, body = push_fitted(title, body, weight)
     return replace(content, title=title, body=body, data={**content.data, **along})
@@ -123,7 +123,7 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
     data = text.get("data")
     if not isinstance(data, dict) or not data:
         return plain
-    wrong = unstorable(data)
+    wrong = find_unstorable(data)
     if wrong is not None:
         raise TemplateFault(f"its data {wrong.detail}", code="invalid_rendered_text")
     return _with_along(plain, data, channel)

@@ -70,7 +70,7 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SendTarget:
     """One person (or address) to be told, on these channels. context is only what is their own;
     key is the notification's, where it was reserved before."""
 
@@ -114,7 +114,7 @@ class Accepted:
 
 
 def accept(
-    intent: Intent, targets: Sequence[Target], *, now: datetime, job: Job | None = None
+    intent: Intent, targets: Sequence[SendTarget], *, now: datetime, job: Job | None = None
 ) -> Accepted:
     """Writes notifications, messages and batches for the targets; all of them or none.
 
@@ -131,7 +131,7 @@ def accept(
             rows.add(target, keys)
         if intent.terms.attachments:
             rows.attach(intent.terms.attachments, due_at=due_at or now)
-        batch_of = _put_batches(intent, rows.by_channel, due_at)
+        batch_of = _insert_batches(intent, rows.by_channel, due_at)
         messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
@@ -186,7 +186,7 @@ class _Rows:
             time_value(now),
         )
 
-    def add(self, target: Target, keys: Iterator[int]) -> None:
+    def add(self, target: SendTarget, keys: Iterator[int]) -> None:
         """Adds a target's rows; takes a key for each of its channels, but for a first that has
         one."""
         more = len(target.channels) - (target.key is not None)
@@ -231,7 +231,7 @@ class _Rows:
         ]
 
 
-def _put_batches(
+def _insert_batches(
     intent: Intent, by_channel: dict[str, list[int]], due_at: datetime | None
 ) -> dict[int, int]:
     """Writes the batches of an acceptance; message key -> batch id."""

@@ -28,13 +28,13 @@ def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
     listed = inner.items("attachments") or []
     if len(listed) > MAX_ATTACHMENTS:
         detail = f"takes up to {MAX_ATTACHMENTS} files, not {len(listed)}"
-        inner.fault("attachments", "too_many_attachments", detail)
+        inner.add_error("attachments", "too_many_attachments", detail)
         return ()
     found = [read for place, item in enumerate(listed) if (read := _read(inner, place, item))]
     total, most = sum(len(each.content) for each in found), environment().max_attachment_bytes
     if total > most:
         detail = f"are {total:,} bytes together and may be {most:,}: send a link instead"
-        inner.fault("attachments", "attachments_too_large", detail)
+        inner.add_error("attachments", "attachments_too_large", detail)
     return tuple(found)
 
 
@@ -42,19 +42,19 @@ def check_carried(fields: Fields, channels: tuple[str, ...], options: Mapping[st
     """Files that no channel of the request carries are a mistake worth telling."""
     if channels and _CARRIES not in (*channels, *options.get("fallback", ())):
         detail = f"only {_CARRIES} carries files, and this goes by {', '.join(channels)}"
-        fields.fault("options.attachments", "no_channel_for_attachments", detail)
+        fields.add_error("options.attachments", "no_channel_for_attachments", detail)
 
 
 def _read(inner: Fields, place: int, item: Any) -> Attachment | None:
     path = f"attachments[{place}]."
     if not isinstance(item, dict):
-        inner.fault(path[:-1], "wrong_type", "must be an object with filename and content")
+        inner.add_error(path[:-1], "wrong_type", "must be an object with filename and content")
         return None
     fields = Fields(item, path=f"{inner.path}{path}")
     fields.refuse_unknown(_KNOWN)
     name = fields.text("filename", required=True, longest=_LONGEST_NAME)
     if name and (_NOT_IN_NAMES.search(name) or name in (".", "..")):
-        fields.fault("filename", "invalid", "must be a file's name without a path, on one line")
+        fields.add_error("filename", "invalid", "must be a file's name without a path, on one line")
     kind = _read_type(fields)
     content = _content(fields)
     inner.errors += fields.errors
@@ -67,7 +67,7 @@ def _read_type(fields: Fields) -> str:
     kind, *rest = (part.strip() for part in written.split(";"))
     kind = kind.lower()
     if not _TYPE.fullmatch(kind) or kind.startswith(("multipart/", "message/")):
-        fields.fault("content_type", "invalid", "must be a plain type such as application/pdf")
+        fields.add_error("content_type", "invalid", "must be a plain type such as application/pdf")
         return ""
     parameters: dict[str, str] = {}
     for each in rest:
@@ -75,10 +75,10 @@ def _read_type(fields: Fields) -> str:
         name = name.lower()
         if name not in _PARAMETERS or not _PARAMETER.fullmatch(f"{name}={value}"):
             detail = f"takes the parameters {', '.join(_PARAMETERS)}, as in charset=utf-8"
-            fields.fault("content_type", "invalid", detail)
+            fields.add_error("content_type", "invalid", detail)
             return ""
         if name in parameters:
-            fields.fault("content_type", "invalid", f"names {name} twice")
+            fields.add_error("content_type", "invalid", f"names {name} twice")
             return ""
         parameters[name] = value
     return "; ".join([kind, *(f"{name}={value}" for name, value in parameters.items())])
@@ -87,15 +87,15 @@ def _read_type(fields: Fields) -> str:
 def _content(fields: Fields) -> bytes:
     text = fields.body.get("content")
     if not isinstance(text, str):
-        fields.fault("content", "required", "is required: the file's bytes in base64")
+        fields.add_error("content", "required", "is required: the file's bytes in base64")
         return b""
     try:
         content = base64.b64decode(text, validate=True)
         if base64.b64encode(content).decode() != text:  # surplus or odd bits, read by luck
             raise binascii.Error
     except (binascii.Error, ValueError):
-        fields.fault("content", "invalid_base64", "is not base64 (RFC 4648, with padding)")
+        fields.add_error("content", "invalid_base64", "is not base64 (RFC 4648, with padding)")
         return b""
     if not content:
-        fields.fault("content", "empty_attachment", "holds no bytes")
+        fields.add_error("content", "empty_attachment", "holds no bytes")
     return content

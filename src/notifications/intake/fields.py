@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from directory.moments import EXAMPLE, InvalidMoment, read_moment
-from directory.texts import is_storable, joined, unstorable
+from directory.texts import find_unstorable, is_storable, join_surrogates
 from notifications.domain.errors import (
     LONGEST_PATH,
     MOST_ERRORS,
@@ -26,7 +26,7 @@ class Fields:
         self.path = path
         self.errors: list[FieldError] = []
 
-    def fault(self, name: str, code: str, detail: str) -> None:
+    def add_error(self, name: str, code: str, detail: str) -> None:
         """Notes one error at a field, unless there are more than an answer tells."""
         if len(self.errors) <= MOST_ERRORS:
             self.errors.append(FieldError(f"{self.path}{name}"[:LONGEST_PATH], code, detail))
@@ -39,14 +39,14 @@ class Fields:
         value = self.body.get(name)
         if value is None:
             if required:
-                self.fault(name, "required", "is required: give a text")
+                self.add_error(name, "required", "is required: give a text")
             return None
         if not isinstance(value, str):
-            self.fault(name, "wrong_type", f"must be a text, not {_kind(value)}")
+            self.add_error(name, "wrong_type", f"must be a text, not {_kind(value)}")
             return None
-        value = joined(value)
+        value = join_surrogates(value)
         if not value.strip() or len(value) > longest or not is_storable(value):
-            self.fault(
+            self.add_error(
                 name, "invalid", f"must be 1 to {longest} characters without NUL and halves of one"
             )
             return None
@@ -54,19 +54,19 @@ class Fields:
 
     def check_json(self, name: str, value: Any) -> bool:
         """Whether a JSON value can be stored and sent; the first thing against it is noted."""
-        wrong = unstorable(value, name)
+        wrong = find_unstorable(value, name)
         if wrong is not None:
-            self.fault(*wrong)
+            self.add_error(*wrong)
             return False
         fault = fault_in({name: value}, place="")
         if fault is not None:
-            self.fault(fault.path.removeprefix("."), fault.code, fault.detail)
+            self.add_error(fault.path.removeprefix("."), fault.code, fault.detail)
         return fault is None
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.body.get(name, default)
         if not isinstance(value, bool):
-            self.fault(name, "wrong_type", f"must be true or false, not {_kind(value)}")
+            self.add_error(name, "wrong_type", f"must be true or false, not {_kind(value)}")
             return default
         return value
 
@@ -75,7 +75,7 @@ class Fields:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.fault(name, "wrong_type", f"must be an object, not {_kind(value)}")
+            self.add_error(name, "wrong_type", f"must be an object, not {_kind(value)}")
             return {}
         return value
 
@@ -84,7 +84,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, list):
-            self.fault(name, "wrong_type", f"must be a list, not {_kind(value)}")
+            self.add_error(name, "wrong_type", f"must be a list, not {_kind(value)}")
             return None
         return value
 
@@ -98,15 +98,15 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, str):
-            self.fault(name, "invalid_time", f"must be a time such as {EXAMPLE}")
+            self.add_error(name, "invalid_time", f"must be a time such as {EXAMPLE}")
             return None
         try:
             return reader(value)
         except InvalidMoment as error:
-            self.fault(name, error.code, str(error))
+            self.add_error(name, error.code, str(error))
             return None
 
-    def done(self) -> None:
+    def raise_errors(self) -> None:
         """Raises InvalidRequest with everything that was found."""
         if self.errors:
             raise InvalidRequest(self.errors)

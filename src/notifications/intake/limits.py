@@ -28,7 +28,9 @@ def read_limits(options: Fields, *, collapse_key: object) -> dict[str, Any]:
     window_s = read_number(options, "dedupe_s", highest=LONGEST_S)
     if window_s:
         if collapse_key is None:
-            options.fault("dedupe_s", "invalid", "needs a collapse_key: it says what is the same")
+            options.add_error(
+                "dedupe_s", "invalid", "needs a collapse_key: it says what is the same"
+            )
         found["dedupe_s"] = window_s
     return found
 
@@ -38,12 +40,12 @@ def read_number(fields: Fields, name: str, *, highest: int, required: bool = Fal
     value = fields.body.get(name)
     if value is None:
         if required:
-            fields.fault(name, "required", "is required: a whole number")
+            fields.add_error(name, "required", "is required: a whole number")
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        fields.fault(name, "wrong_type", "must be a whole number")
+        fields.add_error(name, "wrong_type", "must be a whole number")
         return None
     if not 1 <= value <= highest:
-        fields.fault(name, "invalid", f"must be from 1 to {highest:,}")
+        fields.add_error(name, "invalid", f"must be from 1 to {highest:,}")
         return None
     return value

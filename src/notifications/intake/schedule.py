@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from directory.references import HOW, PersonKey, read_person
+from directory.references import PERSON_FORMS, PersonKey, read_person
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.timing import Timing
-from notifications.intake.along import read_along
+from notifications.intake.extras import read_extras
 from notifications.intake.fields import Fields
 from notifications.intake.request import MAX_RECIPIENTS, Terms
 from notifications.intake.timing import read_timing
@@ -77,9 +77,9 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
     kind = fields.text("type", longest=50) or "system"
     timing = read_timing(fields, now=now)
     channels = read_channels(fields, DEFAULT_CHANNELS)
-    data = read_along(fields, channels)
+    data = read_extras(fields, channels)
     priority = read_priority(fields)
-    fields.done()
+    fields.raise_errors()
     assert timing is not None, "a timing that cannot be read is a fault"
     text: dict[str, Any] = {"title": title, "message": message}
     return ScheduleRequest(
@@ -107,25 +107,25 @@ def _recipients(fields: Fields) -> tuple[PersonKey, ...]:
     listed = fields.items("recipients")
     if listed is None:
         if fields.body.get("recipients") is None:
-            fields.fault("recipients", "required", "is required: a list of user ids")
+            fields.add_error("recipients", "required", "is required: a list of user ids")
         return ()
     if not listed:
-        fields.fault("recipients", "invalid", "must name at least one recipient")
+        fields.add_error("recipients", "invalid", "must name at least one recipient")
     elif len(listed) > MAX_RECIPIENTS:
         detail = f"takes up to {MAX_RECIPIENTS:,} recipients, not {len(listed):,}"
-        fields.fault("recipients", "too_many_recipients", f"{detail}; make several calls")
+        fields.add_error("recipients", "too_many_recipients", f"{detail}; make several calls")
         return ()
     found: dict[PersonKey, None] = {}
     for index, value in enumerate(listed):
         user = read_person(value)
         if user is None:
-            fields.fault(f"recipients[{index}]", "invalid_user", f"must be {HOW}")
+            fields.add_error(f"recipients[{index}]", "invalid_user", f"must be {PERSON_FORMS}")
             break  # a list of another kind would repeat itself ten thousand times
         found[user] = None
     return tuple(found)
 
 
-def nobody_found(unknown: list[str]) -> InvalidRequest:
+def no_known_recipient(unknown: list[str]) -> InvalidRequest:
     """The error for a list of recipients of whom none exists."""
     names = ", ".join(unknown[:10])
     return InvalidRequest([FieldError("recipients", "unknown_user", f"there is no user {names}")])

@@ -8,8 +8,8 @@ from directory.moments import (
     FARTHEST_OFFSET,
     MomentOutOfRange,
     check_moment,
-    check_wall,
-    read_written,
+    check_wall_time,
+    read_moment_or_wall_time,
 )
 from notifications.domain.recurrence_rule import InvalidRule, Rule, parse_rule
 from notifications.domain.timing import Misfire, Timing
@@ -39,7 +39,7 @@ def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
     if not _is_accepted(fields, instant):
         return None
     if instant <= now:
-        fields.fault("scheduled_at", "in_the_past", "must lie in the future")
+        fields.add_error("scheduled_at", "in_the_past", "must lie in the future")
         return None
     if rule is not None and zone is not None:
         wall = instant.astimezone(zone).replace(tzinfo=None)
@@ -53,7 +53,7 @@ def _is_accepted(fields: Fields, *moments: datetime) -> bool:
         for moment in moments:
             check_moment(moment)
     except MomentOutOfRange as error:
-        fields.fault("scheduled_at", error.code, str(error))
+        fields.add_error("scheduled_at", error.code, str(error))
         return False
     return True
 
@@ -67,9 +67,9 @@ def _instant(written: datetime, zone: tzinfo | None) -> datetime:
 
 def _written(fields: Fields) -> datetime | None:
     if fields.body.get("scheduled_at") is None:
-        fields.fault("scheduled_at", "required", "is required: a time to come")
+        fields.add_error("scheduled_at", "required", "is required: a time to come")
         return None
-    return fields.read("scheduled_at", read_written)
+    return fields.read("scheduled_at", read_moment_or_wall_time)
 
 
 def _zone(fields: Fields) -> tzinfo | None:
@@ -78,7 +78,9 @@ def _zone(fields: Fields) -> tzinfo | None:
         return None
     zone = zone_named(name)
     if zone is None:
-        fields.fault("timezone", "unknown_timezone", "must be an IANA zone such as Europe/Paris")
+        fields.add_error(
+            "timezone", "unknown_timezone", "must be an IANA zone such as Europe/Paris"
+        )
     return zone
 
 
@@ -89,12 +91,12 @@ def _rule(fields: Fields) -> Rule | None:
     try:
         rule = parse_rule(text)
         if rule.until is not None:
-            (check_moment if rule.until.tzinfo else check_wall)(rule.until)
+            (check_moment if rule.until.tzinfo else check_wall_time)(rule.until)
     except InvalidRule as error:
-        fields.fault("recurrence", "invalid_recurrence", str(error))
+        fields.add_error("recurrence", "invalid_recurrence", str(error))
         return None
     except MomentOutOfRange as error:
-        fields.fault("recurrence", error.code, f"UNTIL {error}")
+        fields.add_error("recurrence", error.code, f"UNTIL {error}")
         return None
     return rule
 
@@ -108,7 +110,7 @@ def _local_time(fields: Fields) -> time | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is not None or found.second or found.microsecond:
-        fields.fault("local_time", "invalid_time", "must be a time of day such as 09:00")
+        fields.add_error("local_time", "invalid_time", "must be a time of day such as 09:00")
         return None
     return found
 
@@ -117,14 +119,14 @@ def _misfire(fields: Fields) -> tuple[Misfire, timedelta]:
     word = fields.body.get("misfire", Misfire.SEND_LATE)
     minutes = fields.body.get("grace_minutes", GRACE_MINUTES)
     if word not in list(Misfire):
-        fields.fault("misfire", "invalid", f"must be one of {', '.join(Misfire)}")
+        fields.add_error("misfire", "invalid", f"must be one of {', '.join(Misfire)}")
         word = Misfire.SEND_LATE
     if isinstance(minutes, bool) or not isinstance(minutes, int):
-        fields.fault("grace_minutes", "wrong_type", "must be a number of minutes")
+        fields.add_error("grace_minutes", "wrong_type", "must be a number of minutes")
         minutes = GRACE_MINUTES
     elif not 1 <= minutes <= MAX_GRACE_MINUTES:
-        fields.fault("grace_minutes", "invalid", f"must be from 1 to {MAX_GRACE_MINUTES:,}")
+        fields.add_error("grace_minutes", "invalid", f"must be from 1 to {MAX_GRACE_MINUTES:,}")
         minutes = GRACE_MINUTES
     elif "grace_minutes" in fields.body and word != Misfire.SEND_WITHIN:
-        fields.fault("grace_minutes", "invalid", "goes with misfire send_within only")
+        fields.add_error("grace_minutes", "invalid", "goes with misfire send_within only")
     return Misfire(word), timedelta(minutes=minutes)

@@ -9,19 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from directory.references import (
-    HOW,
-    Misnamed,
+    PERSON_FORMS,
+    InvalidPersonFields,
     PersonKey,
-    person_named,
+    read_person_fields,
 )
-from directory.texts import unstorable
+from directory.texts import find_unstorable
 from notifications.domain.channels import ADDRESS_CHANNELS, Channel, parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.domain.messages import ALONG, Attachment
+from notifications.domain.messages import EXTRAS_KEY, Attachment
 from notifications.infra.packing import fault_in
 from notifications.intake.addresses import check_address
-from notifications.intake.along import read_along, too_heavy
 from notifications.intake.attachments import check_carried, read_attachments
+from notifications.intake.extras import extras_too_large, read_extras
 from notifications.intake.fields import Fields
 from notifications.intake.limits import read_limits, read_number
 from notifications.intake.request import (
@@ -41,7 +41,7 @@ MAX_CONTEXT_BYTES = 256_000
 MAX_CHANNELS = len(Channel)
 _CHANNELS = ", ".join(Channel)
 _RECIPIENT_FIELDS = frozenset(BulkRecipient.__struct_fields__)
-_OURS = frozenset({"user", ALONG})
+_OURS = frozenset({"user", EXTRAS_KEY})
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 
 
@@ -56,17 +56,17 @@ def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
     address = _address(fields)
     user = _user(fields, wanted=address is None and "to" not in body)
     if user is not None and address is not None:
-        fields.fault("to", "invalid", "give user_id (or external_id) or to, not both")
+        fields.add_error("to", "invalid", "give user_id (or external_id) or to, not both")
     terms = _terms(fields, now=now, default_channels=_channels_of(address))
     if address is not None:
         unreachable = [c for c in terms.channels if c not in _channels_of(address)]
         if unreachable:
-            fields.fault(
+            fields.add_error(
                 "channel",
                 "invalid",
                 f"{', '.join(unreachable)} cannot reach the given address; leave channel out",
             )
-    fields.done()
+    fields.raise_errors()
     return SendRequest(terms=terms, user=user, address=address)
 
 
@@ -82,8 +82,10 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
     listed = _listed(fields)
     terms = _terms(fields, now=now, channels_optional=True)
     if audience is not None and not terms.channels and not fields.errors:
-        fields.fault("channel", "required", f"an audience needs one for all: one of {_CHANNELS}")
-    fields.done()
+        fields.add_error(
+            "channel", "required", f"an audience needs one for all: one of {_CHANNELS}"
+        )
+    fields.raise_errors()
     recipients, rejected = _recipients(listed, terms)
     return BulkRequest(
         terms=terms,
@@ -100,15 +102,15 @@ def _listed(fields: Fields) -> list[Any]:
     meant = fields.body.get("audience") is not None
     if listed is None:
         if not meant and fields.body.get("recipients") is None:
-            fields.fault(
+            fields.add_error(
                 "recipients", "required", "is required: a list of {user_id, ...} (or use audience)"
             )
     elif meant:
-        fields.fault("audience", "invalid", "give recipients or audience, not both")
+        fields.add_error("audience", "invalid", "give recipients or audience, not both")
     elif not listed:
-        fields.fault("recipients", "invalid", "must name at least one recipient")
+        fields.add_error("recipients", "invalid", "must name at least one recipient")
     elif len(listed) > MAX_RECIPIENTS:
-        fields.fault(
+        fields.add_error(
             "recipients",
             "too_many_recipients",
             f"takes up to {MAX_RECIPIENTS:,} recipients, not {len(listed):,}; send several calls",
@@ -137,7 +139,7 @@ def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
         known = ", ".join(BulkRecipient.__struct_fields__)
         return Rejection(index, "unknown_field", f"holds a field that is not known; known: {known}")
     user = _person_in(item)
-    if isinstance(user, Misnamed):
+    if isinstance(user, InvalidPersonFields):
         return Rejection(index, "invalid_user", user.detail)
     channel = item.get("channel")
     if channel is not None and channel not in Channel.__members__.values():
@@ -148,14 +150,14 @@ def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
     context = item.get("context") or {}
     if not isinstance(context, dict):
         return Rejection(index, "wrong_type", "context must be an object")
-    wrong = unstorable(context)
+    wrong = find_unstorable(context)
     if wrong is not None:
         return Rejection(index, wrong.code, f"context {wrong.detail}")
     context = _without_ours(context)
     fault = fault_in(context) if context else None
     if fault is not None:
         return Rejection(index, fault.code, f"{fault.path} {fault.detail}")
-    if channel and too_heavy(terms.context.get(ALONG, {}), channels):
+    if channel and extras_too_large(terms.context.get(EXTRAS_KEY, {}), channels):
         return Rejection(index, "too_large", "what goes along leaves a push no room for its text")
     return Recipient(index, user, channels, context)
 
@@ -170,20 +172,22 @@ def _terms(
     context, warnings = _context(fields)
     scheduled_at = fields.moment("scheduled_at")
     if scheduled_at is not None and scheduled_at <= now:
-        fields.fault("scheduled_at", "in_the_past", "must lie ahead: leave it out to send at once")
+        fields.add_error(
+            "scheduled_at", "in_the_past", "must lie ahead: leave it out to send at once"
+        )
     expires_at = fields.moment("expires_at")
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
-        fields.fault("expires_at", "in_the_past", "must lie after now and after scheduled_at")
+        fields.add_error("expires_at", "in_the_past", "must lie after now and after scheduled_at")
     channels = read_channels(fields, default_channels, optional=channels_optional)
     options, attachments = _options(fields)
     if attachments:
         check_carried(fields, channels, options)
     fallback = options.get("fallback", ())
-    along = read_along(fields, (*channels, *fallback))
+    along = read_extras(fields, (*channels, *fallback))
     if along:
-        context = {**context, ALONG: along}
+        context = {**context, EXTRAS_KEY: along}
     if fallback and (len(channels) != 1 or channels[0] in fallback):
-        fields.fault(
+        fields.add_error(
             "options.fallback", "one_channel", "follows one channel, which it does not name again"
         )
     return Terms(
@@ -203,19 +207,21 @@ def _terms(
 
 
 def _user(fields: Fields, *, wanted: bool) -> PersonKey | None:
-    named = person_named(fields.body.get("user_id"), fields.body.get("external_id"))
-    if isinstance(named, Misnamed):
-        fields.fault(named.field, named.code, named.detail)
+    named = read_person_fields(fields.body.get("user_id"), fields.body.get("external_id"))
+    if isinstance(named, InvalidPersonFields):
+        fields.add_error(named.field, named.code, named.detail)
         return None
     if named is None and wanted:
-        fields.fault("user_id", "required", f"is required: {HOW} (or use external_id or to)")
+        fields.add_error(
+            "user_id", "required", f"is required: {PERSON_FORMS} (or use external_id or to)"
+        )
     return named
 
 
-def _person_in(item: Mapping[str, Any]) -> PersonKey | Misnamed:
+def _person_in(item: Mapping[str, Any]) -> PersonKey | InvalidPersonFields:
     """Whom a recipient of a bulk call means, or what is wrong with it."""
-    named = person_named(item.get("user_id"), item.get("external_id"))
-    return named or Misnamed("user_id", "required", f"user_id must be {HOW}")
+    named = read_person_fields(item.get("user_id"), item.get("external_id"))
+    return named or InvalidPersonFields("user_id", "required", f"user_id must be {PERSON_FORMS}")
 
 
 def _address(fields: Fields) -> dict[str, str] | None:
@@ -224,13 +230,13 @@ def _address(fields: Fields) -> dict[str, str] | None:
         return None
     known = {name: value for name, value in given.items() if name in ADDRESS_CHANNELS}
     if len(known) != 1 or len(given) != 1:
-        fields.fault("to", "invalid", f"must hold exactly one of {', '.join(ADDRESS_CHANNELS)}")
+        fields.add_error("to", "invalid", f"must hold exactly one of {', '.join(ADDRESS_CHANNELS)}")
         return None
     ((name, value),) = known.items()
     try:
         return {name: check_address(name, value)}
     except ValueError as error:
-        fields.fault(f"to.{name}", "invalid_address", str(error))
+        fields.add_error(f"to.{name}", "invalid_address", str(error))
         return None
 
 
@@ -244,17 +250,17 @@ def read_channels(
     """The channels that `channel` or `channels` asks for, else the default."""
     one, several = fields.body.get("channel"), fields.items("channels")
     if one is not None and several is not None:
-        fields.fault("channels", "invalid", "give channel or channels, not both")
+        fields.add_error("channels", "invalid", "give channel or channels, not both")
         return ()
     name = "channel" if one is not None else "channels"
     asked = [one] if one is not None else several or []
     if not asked:
         if not default and not optional:
-            fields.fault("channel", "required", f"is required: one of {_CHANNELS}")
+            fields.add_error("channel", "required", f"is required: one of {_CHANNELS}")
         return default
     wrong = [value for value in asked if value not in Channel.__members__.values()]
     if wrong:
-        fields.fault(name, "invalid_channel", f"{wrong[0]!r} is not one of {_CHANNELS}")
+        fields.add_error(name, "invalid_channel", f"{wrong[0]!r} is not one of {_CHANNELS}")
         return ()
     return tuple(dict.fromkeys(str(value) for value in asked))
 
@@ -267,7 +273,7 @@ def read_priority(fields: Fields) -> int | None:
     try:
         return int(parse_priority(value))
     except (ValueError, TypeError):
-        fields.fault(
+        fields.add_error(
             "priority",
             "invalid_priority",
             "must be 1 (critical), 2 (high), 3 (medium), 4 (low) or one of those words",
@@ -280,7 +286,9 @@ def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
     if not fields.check_json("context", context):
         return {}, ()
     if context and len(json.dumps(context, default=str)) > MAX_CONTEXT_BYTES:
-        fields.fault("context", "too_large", f"must be under {MAX_CONTEXT_BYTES:,} bytes of JSON")
+        fields.add_error(
+            "context", "too_large", f"must be under {MAX_CONTEXT_BYTES:,} bytes of JSON"
+        )
     if "user" not in context:
         return _without_ours(context), ()
     return _without_ours(context), (
@@ -317,7 +325,7 @@ def _options(fields: Fields) -> tuple[dict[str, Any], tuple[Attachment, ...]]:
             options[name] = value
     locale = inner.text("locale", longest=20)
     if locale and not _LOCALE.fullmatch(locale):
-        inner.fault("locale", "invalid", "must be a locale such as en or ru_RU")
+        inner.add_error("locale", "invalid", "must be a locale such as en or ru_RU")
     elif locale:
         options["locale"] = locale.replace("-", "_")
     _option_lists(inner, options)
@@ -330,20 +338,20 @@ def _options(fields: Fields) -> tuple[dict[str, Any], tuple[Attachment, ...]]:
 def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
     fallback = inner.items("fallback") or []
     if any(value not in Channel.__members__.values() for value in fallback):
-        inner.fault("fallback", "invalid_channel", f"must list channels of {_CHANNELS}")
+        inner.add_error("fallback", "invalid_channel", f"must list channels of {_CHANNELS}")
     elif len(set(fallback)) != len(fallback):
-        inner.fault("fallback", "duplicate_channel", "names a channel twice")
+        inner.add_error("fallback", "duplicate_channel", "names a channel twice")
     elif fallback:
         options["fallback"] = fallback
     after_s = read_number(inner, "fallback_after_s", highest=30 * 86_400)
     if after_s and not fallback:
-        inner.fault("fallback_after_s", "fallback_needed", "name the channels in fallback")
+        inner.add_error("fallback_after_s", "fallback_needed", "name the channels in fallback")
     elif after_s:
         options["fallback_after_s"] = after_s
     for name in ("reply_to", "sender"):
         value = options.get(name)
         if value and ("\n" in value or "\r" in value):
-            inner.fault(name, "invalid", "must be one line")
+            inner.add_error(name, "invalid", "must be one line")
 
 
 def unknown_category(key: str, known: list[str]) -> InvalidRequest:

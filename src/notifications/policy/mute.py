@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, tzinfo
 
-from directory.moments import within
+from directory.moments import clamp_moment
 from notifications.domain.quiet_hours import quiet_until
 
 
@@ -22,8 +22,8 @@ def mute_ends(
     ends after all accepted times mutes until the last of them.
     """
     muted = dnd_until is not None and dnd_until > now
-    start = within(dnd_until) if muted and dnd_until is not None else now
+    start = clamp_moment(dnd_until) if muted and dnd_until is not None else now
     end = quiet_until(now=start, start=quiet[0], end=quiet[1], zone=zone) if quiet else None
     if muted:
-        return within(end or start), "do_not_disturb"
+        return clamp_moment(end or start), "do_not_disturb"
     return end, f"quiet_hours{note}" if end else ""

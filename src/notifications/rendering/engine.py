@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
-from directory.texts import UNSTORABLE, is_storable, joined
+from directory.texts import UNSTORABLE, is_storable, join_surrogates
 from notifications.domain.errors import LimitExceeded, TemplateFault
 from notifications.rendering.language.filters import FORMATS
 from notifications.rendering.language.formats import FormatFault, formats_for
@@ -154,7 +154,7 @@ def storable(text: str, *, name: str) -> str:
     Raises:
         TemplateFault: invalid_rendered_text.
     """
-    text = joined(text)
+    text = join_surrogates(text)
     if not is_storable(text):
         raise TemplateFault(
             f"{name}: what it says holds {UNSTORABLE}", code="invalid_rendered_text"

@@ -88,7 +88,7 @@ def test_each_filter_finds_its_rows_however_few_a_call_looks_at(
     platform: APIClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notification_list, "WALKED", walked)
+    monkeypatch.setattr(notification_list, "MAX_ROWS_SCANNED", walked)
     query = query.format(**ground)
 
     assert ids(platform, f"limit=1&{query}") == [ground["rows"][n] for n in wanted]
@@ -98,7 +98,7 @@ def test_each_filter_finds_its_rows_however_few_a_call_looks_at(
 def test_a_call_that_stopped_early_says_until_when_it_looked(
     ground: dict[str, Any], platform: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notification_list, "WALKED", 1)
+    monkeypatch.setattr(notification_list, "MAX_ROWS_SCANNED", 1)
     page = platform.get(f"{LIST}?status=cancelled").json()
 
     assert (page["results"], page["scanned_until"] is None, page["next"] is None) == (

@@ -189,7 +189,7 @@ class TestNotificationDeliveryEngine:
         message = await sync_to_async(make_push)()
         await sync_to_async(held)()
 
-        result = await NotificationDeliveryEngine().try_once(message)
+        result = await NotificationDeliveryEngine().attempt_once(message)
 
         assert (result.success, result.retry, result.reason) == (False, True, reason)
         assert result.error == f"pending: {reason}"

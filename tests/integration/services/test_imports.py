@@ -10,7 +10,7 @@ from directory.imports.records import ImportFault
 from directory.models import Enrollment, Group, Suppression, User
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import NotFound
-from notifications.features.people.bundle import bundle_of
+from notifications.features.people.bundle import collect_person_data
 from notifications.features.people.imports import export_lines, import_file
 from notifications.features.preferences.service import PreferenceService
 from notifications.models import ConsentRecord
@@ -105,7 +105,7 @@ def test_what_is_exported_can_be_imported():
 def test_a_person_is_exported_whole():
     (message,) = make_messages(1)
 
-    bundle = bundle_of(message.user_id, caller=SYSTEM)
+    bundle = collect_person_data(message.user_id, caller=SYSTEM)
 
     assert bundle["user"]["username"] == message.user.username
     assert bundle["notifications"][0]["messages"][0]["channel"] == "email"

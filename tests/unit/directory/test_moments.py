@@ -15,11 +15,11 @@ from directory.moments import (
     InvalidMoment,
     MomentOutOfRange,
     check_moment,
+    clamp_moment,
     read_day,
     read_moment,
+    read_moment_or_wall_time,
     read_stored,
-    read_written,
-    within,
 )
 from notifications.domain.wall_clock import LAST
 
@@ -81,14 +81,14 @@ def test_a_time_of_the_range_is_read(text, moment):
 
 @pytest.mark.parametrize("text", OUT_OF_RANGE)
 def test_a_time_outside_the_range_is_told_from_no_time(text):
-    for read in (read_moment, read_written):
+    for read in (read_moment, read_moment_or_wall_time):
         with pytest.raises(MomentOutOfRange, match="1970-01-01 to 2199-12-31"):
             read(text)
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_time_is_refused(text):
-    for read in (read_moment, read_written):
+    for read in (read_moment, read_moment_or_wall_time):
         with pytest.raises(InvalidMoment) as caught:
             read(text)
         assert caught.value.code == "invalid_time"
@@ -116,7 +116,7 @@ def test_a_day_is_a_day_alone():
     )
 )
 def test_any_datetime_is_in_the_range_or_refused_and_never_an_overflow(moment):
-    inside = within(moment)
+    inside = clamp_moment(moment)
     assert EARLIEST <= inside <= LATEST
     assert inside.astimezone(UTC).utcoffset() == timedelta()
     try:

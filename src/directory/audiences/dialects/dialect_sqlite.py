@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from directory.audiences.criteria import Scalar
-from directory.audiences.dialects.sql import NOBODY, Members, Sql, Window, either
+from directory.audiences.dialects.sql import NO_USER, Members, Sql, Window, either
 
 _NUMBERS = "('integer', 'real')"
 
@@ -58,7 +58,7 @@ class Sqlite:
             else:
                 held = _among("json_extract(u.attributes, %s)", some)
                 parts.append(_guarded(path, kinds, Sql(held.text, (path, *held.params))))
-        return either(parts) if parts else NOBODY
+        return either(parts) if parts else NO_USER
 
     def attribute_order(self, keys: Sequence[str], sign: str, value: Scalar) -> Sql:
         path = _path(keys)

@@ -34,8 +34,8 @@ class Members(NamedTuple):
     narrow: bool = True
 
 
-NOBODY = Sql("(1 = 0)")
-EVERYBODY = Sql("(1 = 1)")
+NO_USER = Sql("(1 = 0)")
+EVERY_USER = Sql("(1 = 1)")
 
 
 def every(parts: Iterable[Sql]) -> Sql:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from directory.moments import read_written
+from directory.moments import read_moment_or_wall_time
 from notifications.delivery.callbacks.base import (
     NONSENSE,
     CallbackReader,
@@ -62,7 +62,7 @@ def receipt_of(event: dict[str, Any]) -> Receipt:
     """
     try:
         kind = ReceiptKind(str(event.get("event")))
-        at = read_written(event["at"]) if event.get("at") not in (None, "") else None
+        at = read_moment_or_wall_time(event["at"]) if event.get("at") not in (None, "") else None
     except NONSENSE as error:
         raise CallbackUnreadable("an event has an unknown kind or time") from error
     texts = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from directory.models import User
 from directory.references import (
-    HOW,
-    Misnamed,
+    PERSON_FORMS,
+    InvalidPersonFields,
     PersonKey,
-    person_named,
     read_person,
+    read_person_fields,
 )
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
@@ -66,8 +66,8 @@ def read_person_key(
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both fields are given.
     """
-    named = person_named(user_id, external_id, written=written)
-    if isinstance(named, Misnamed):
+    named = read_person_fields(user_id, external_id, written=written)
+    if isinstance(named, InvalidPersonFields):
         detail = named.detail.replace("user_id", field)
         path = field if named.field == "user_id" else named.field
         raise InvalidRequest([FieldError(path, named.code, detail)])
@@ -77,11 +77,11 @@ def read_person_key(
 def _key(caller: Caller, identifier: object) -> PersonKey:
     if identifier in (None, ""):
         if caller.user_id is None:
-            raise _user_id_error("required", f"a service must name the user: {HOW}")
+            raise _user_id_error("required", f"a service must name the user: {PERSON_FORMS}")
         return caller.user_id
     key = read_person(identifier, written=True)
     if key is None:
-        raise _user_id_error("invalid_user", f"must be {HOW}")
+        raise _user_id_error("invalid_user", f"must be {PERSON_FORMS}")
     return key
 
 

@@ -27,9 +27,9 @@ class SegmentService:
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentResponse]:
         """Segments by rising key."""
-        _demand(caller, READ)
+        _require_scope(caller, READ)
         rows = Segment.objects.filter(pk__gt=after).order_by("pk")[:limit]
-        return [_answer(segment) for segment in rows]
+        return [_response(segment) for segment in rows]
 
     def get(self, *, identifier: object, caller: Caller) -> SegmentResponse:
         """One segment, by id or key.
@@ -37,8 +37,8 @@ class SegmentService:
         Raises:
             NotFound: unknown_segment.
         """
-        _demand(caller, READ)
-        return _answer(_find(identifier))
+        _require_scope(caller, READ)
+        return _response(_find(identifier))
 
     def create(
         self, *, name: str, criteria: Any, description: str = "", caller: Caller
@@ -49,11 +49,11 @@ class SegmentService:
             InvalidRequest: with every fault of the criteria.
             Conflict: segment_name_taken.
         """
-        _demand(caller, WRITE)
+        _require_scope(caller, WRITE)
         _check(criteria)
         segment = Segment(name=name, description=description, criteria=criteria)
         _save(segment, caller, "segment.created")
-        return _answer(segment)
+        return _response(segment)
 
     def update(
         self,
@@ -69,12 +69,12 @@ class SegmentService:
         Raises:
             NotFound, InvalidRequest, Conflict: as above.
         """
-        _demand(caller, WRITE)
+        _require_scope(caller, WRITE)
         segment = _find(identifier)
         _check(criteria)
         segment.name, segment.description, segment.criteria = name, description, criteria
         _save(segment, caller, "segment.changed")
-        return _answer(segment)
+        return _response(segment)
 
     def delete(self, *, identifier: object, caller: Caller) -> None:
         """Removes a segment; an audience that names it is an error from then on.
@@ -82,14 +82,14 @@ class SegmentService:
         Raises:
             NotFound: unknown_segment.
         """
-        _demand(caller, WRITE)
+        _require_scope(caller, WRITE)
         segment = _find(identifier)
         with transaction.atomic():
             _note(caller, "segment.deleted", segment)
             segment.delete()
 
 
-def _demand(caller: Caller, scope: str) -> None:
+def _require_scope(caller: Caller, scope: str) -> None:
     if not caller.may(scope):
         raise missing_scope(scope)
 
@@ -128,7 +128,7 @@ def _note(caller: Caller, action: str, segment: Segment) -> None:
     )
 
 
-def _answer(segment: Segment) -> SegmentResponse:
+def _response(segment: Segment) -> SegmentResponse:
     return SegmentResponse(
         id=segment.uuid,
         key=segment.pk,

@@ -7,7 +7,7 @@ from typing import Any
 
 from directory.audiences import Audience, AudienceError
 from directory.models import User
-from directory.references import shown
+from directory.references import key_text
 from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.service import missing_scope
@@ -37,7 +37,7 @@ class AudienceService:
             description=found.description,
             missing_count=len(found.missing),
             missing=[
-                MissingResponse(user_id=shown(each.user), reason=each.reason, path=each.path)
+                MissingResponse(user_id=key_text(each.user), reason=each.reason, path=each.path)
                 for each in found.missing[:MISSING_SHOWN]
             ],
         )

@@ -28,10 +28,12 @@ def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool
     broadcast = Broadcast(**_values(fields, now=now))
     for name in ("target_group", "message"):
         if body.get(name) is None:
-            fields.fault(name, "required", "is required")
+            fields.add_error(name, "required", "is required")
     send = fields.flag("send_immediately", False)
     if send and broadcast.scheduled_at is not None:
-        fields.fault("scheduled_at", "invalid", "give scheduled_at or send_immediately, not both")
+        fields.add_error(
+            "scheduled_at", "invalid", "give scheduled_at or send_immediately, not both"
+        )
     check(broadcast, fields)
     return broadcast, send
 
@@ -50,7 +52,9 @@ def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime
     fields.refuse_unknown(BroadcastChangeBody.__struct_fields__)
     for name in body:
         if body[name] is None and name not in _NULLABLE:
-            fields.fault(name, "wrong_type", "must not be null: leave it out to keep what it is")
+            fields.add_error(
+                name, "wrong_type", "must not be null: leave it out to keep what it is"
+            )
     values = _values(fields, now=now)
     for name, value in values.items():
         setattr(broadcast, name, value)
@@ -66,7 +70,7 @@ def check(broadcast: Broadcast, fields: Fields) -> None:
         except InvalidRequest as error:
             known = {fault.path for fault in fields.errors}
             fields.errors += [fault for fault in error.errors if fault.path not in known]
-    fields.done()
+    fields.raise_errors()
 
 
 def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
@@ -98,7 +102,7 @@ def _channels(fields: Fields) -> list[str]:
     listed = fields.items("channels") or []
     if all(isinstance(each, str) for each in listed):
         return listed
-    fields.fault("channels", "wrong_type", "must list names of channels")
+    fields.add_error("channels", "wrong_type", "must list names of channels")
     return default_channels()
 
 
@@ -107,14 +111,14 @@ def _priority(fields: Fields) -> int:
         return int(parse_priority(fields.body["priority"]))
     except (TypeError, ValueError):
         detail = "must be 1, 2, 3 or 4, or critical, high, normal or low"
-        fields.fault("priority", "invalid_priority", detail)
+        fields.add_error("priority", "invalid_priority", detail)
         return 3
 
 
 def _moment(fields: Fields, *, now: datetime) -> datetime | None:
     moment = fields.moment("scheduled_at")
     if moment is not None and moment <= now:
-        fields.fault("scheduled_at", "in_the_past", "must be in the future")
+        fields.add_error("scheduled_at", "in_the_past", "must be in the future")
     return moment
 
 

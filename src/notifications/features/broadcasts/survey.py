@@ -14,7 +14,7 @@ from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.broadcasts.delivery.launch import intent_of
 from notifications.features.sending.drafts import draft_of
 from notifications.infra.crypto import seal_json
-from notifications.intake.accept import Target
+from notifications.intake.accept import SendTarget
 from notifications.models import Broadcast
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Decision, Defer, Digest, Send, decide
@@ -77,7 +77,7 @@ class Survey:
         self._text = seal_json({"title": broadcast.title, "message": broadcast.message})
         intent = intent_of(broadcast, tuple(broadcast.channels), {}, calls=1)
         self._drafts = {
-            channel: draft_of(intent, Target(0, (channel,)), channel)
+            channel: draft_of(intent, SendTarget(0, (channel,)), channel)
             for channel in broadcast.channels
         }
         carriers = {channel: provider_keys_for(channel) for channel in broadcast.channels}

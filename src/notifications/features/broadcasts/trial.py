@@ -16,8 +16,8 @@ from notifications.features.broadcasts.delivery.launch import CALLS, check_terms
 from notifications.features.broadcasts.schemas import BroadcastTested, BroadcastTestResponse
 from notifications.features.broadcasts.service import BroadcastDesk, check_priority, write_down
 from notifications.features.broadcasts.survey import Survey
-from notifications.features.sending.refusal import foresee_or_refuse
-from notifications.intake.accept import Intent, Target, accept
+from notifications.features.sending.refusal import predict_or_refuse
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.models import Broadcast
 
 TYPE = "broadcast_test"
@@ -44,8 +44,8 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     check_priority(broadcast, caller)
     check_terms(broadcast)
     intent = _intent(broadcast, caller)
-    target = Target(person.pk, intent.terms.channels)
-    seen = foresee_or_refuse(intent, target, person, actor=caller.name, now=now)
+    target = SendTarget(person.pk, intent.terms.channels)
+    seen = predict_or_refuse(intent, target, person, actor=caller.name, now=now)
     _check_reach(broadcast, person, now=now)
     with transaction.atomic():
         accepted = accept(intent, [target], now=now)

@@ -9,14 +9,14 @@ import msgspec
 from directory.models import Device, Enrollment, ParentLink, TutorAssignment, User
 from notifications.domain.callers import Caller
 from notifications.features.access.persons import person_for
-from notifications.features.people.service import READ, answers
+from notifications.features.people.service import READ, user_responses
 from notifications.features.preferences.service import preferences_of
 from notifications.models import ConsentRecord, Notification, NotificationMessage
 
 _NOTIFICATIONS = 100_000
 
 
-def bundle_of(identifier: object, *, caller: Caller) -> dict[str, Any]:
+def collect_person_data(identifier: object, *, caller: Caller) -> dict[str, Any]:
     """The person, devices, relations, preferences, consents, and notifications with their messages
     (the latest 100,000, which `notifications_cut` tells).
 
@@ -28,7 +28,7 @@ def bundle_of(identifier: object, *, caller: Caller) -> dict[str, Any]:
         Notification.objects.filter(user_id=user.pk).order_by("-pk")[: _NOTIFICATIONS + 1]
     )
     found = {
-        "user": answers([user])[0],
+        "user": user_responses([user])[0],
         "devices": list(
             Device.objects.filter(user=user).values(
                 "kind", "platform", "token", "last_seen", "expired_at"

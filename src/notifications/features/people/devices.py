@@ -10,9 +10,9 @@ import msgspec
 from django.conf import settings
 from django.db.models import Q
 
-from directory.extras import read_device
 from directory.memberships import register_devices, tokens_of_staff
 from directory.models import Device
+from directory.related_fields import read_device
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.vendors.webpush.crypto import derived_key, public_key
 from notifications.delivery.vendors.webpush.settings import Settings as WebPushSettings
@@ -72,7 +72,7 @@ class DeviceService:
         """Devices, the oldest first; tokens are not shown."""
         user = person_for(caller, identifier, scope=READ)
         rows = Device.objects.filter(user=user, pk__gt=after).order_by("pk")
-        return [_answer(row) for row in rows[: max(1, limit)]]
+        return [_response(row) for row in rows[: max(1, limit)]]
 
     def register(
         self, *, device: dict[str, Any], caller: Caller, identifier: object = None
@@ -100,9 +100,9 @@ class DeviceService:
         held = Device.objects.filter(user=user).order_by("-last_seen", "-pk")
         surplus = list(held.values_list("pk", flat=True)[MAX_DEVICES:])
         Device.objects.filter(pk__in=surplus).delete()
-        return _answer(Device.objects.get(token=entry.token))
+        return _response(Device.objects.get(token=entry.token))
 
-    def forget(self, *, identifier: str, caller: Caller) -> None:
+    def delete(self, *, identifier: str, caller: Caller) -> None:
         """Removes a device of the caller's, or anybody's with users:write.
 
         Raises:
@@ -123,7 +123,7 @@ def vapid_key() -> str:
     return public_key(given.webpush_private_key or derived_key(settings.VAPID_SEED))
 
 
-def _answer(row: Device) -> DeviceResponse:
+def _response(row: Device) -> DeviceResponse:
     return DeviceResponse(
         id=row.pk,
         kind=row.kind,

@@ -14,10 +14,9 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.persons import protected_staff_error
-from notifications.features.access.service import missing_scope
 from notifications.features.people.relation_schemas import GroupResponse, MembersResponse
 from notifications.features.people.schemas import UserResponse
-from notifications.features.people.service import READ, WRITE, answers
+from notifications.features.people.service import READ, WRITE, require_scope, user_responses
 
 MAX_MEMBERS = 10_000
 _AT_ONCE = 500
@@ -30,20 +29,20 @@ class GroupService:
         self, *, caller: Caller, name: str = "", kind: str = "", after: int = 0, limit: int = 50
     ) -> Sequence[GroupResponse]:
         """Groups, the oldest first; name is its beginning."""
-        need(caller, READ)
+        require_scope(caller, READ)
         rows = Group.objects.filter(pk__gt=after)
         if name:
             rows = rows.filter(name__istartswith=name)
         if kind:
             rows = rows.filter(kind=kind)
         counted = rows.annotate(size=Count("memberships")).order_by("pk")[: max(1, limit)]
-        return [_answer(group, group.size) for group in counted]
+        return [_response(group, group.size) for group in counted]
 
     def get(self, *, identifier: str, caller: Caller) -> GroupResponse:
         """One group by id or UUID."""
-        need(caller, READ)
+        require_scope(caller, READ)
         group = find_group(identifier)
-        return _answer(group, group.memberships.count())
+        return _response(group, group.memberships.count())
 
     def create(self, *, name: str, kind: str, caller: Caller) -> GroupResponse:
         """A new group.
@@ -51,16 +50,16 @@ class GroupService:
         Raises:
             Conflict: name_taken.
         """
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         try:
             with transaction.atomic():
-                return _answer(Group.objects.create(name=clean_name(name), kind=kind), 0)
+                return _response(Group.objects.create(name=clean_name(name), kind=kind), 0)
         except IntegrityError as error:
             raise _taken(name) from error
 
     def change(self, *, identifier: str, name: str, kind: str, caller: Caller) -> GroupResponse:
         """Renames a group or changes its kind."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         group = find_group(identifier)
         group.name, group.kind = clean_name(name), kind
         try:
@@ -68,20 +67,20 @@ class GroupService:
                 group.save(update_fields=["name", "kind"])
         except IntegrityError as error:
             raise _taken(name) from error
-        return _answer(group, group.memberships.count())
+        return _response(group, group.memberships.count())
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Removes a group and its memberships, and nobody."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         find_group(identifier).delete()
 
     def members(
         self, *, identifier: str, caller: Caller, after: int = 0, limit: int = 50
     ) -> Sequence[UserResponse]:
         """Who belongs to a group, by id."""
-        need(caller, READ)
+        require_scope(caller, READ)
         rows = User.objects.filter(pk__gt=after, group_memberships__group=find_group(identifier))
-        return answers(rows.order_by("pk")[: max(1, limit)])
+        return user_responses(rows.order_by("pk")[: max(1, limit)])
 
     def change_members(
         self,
@@ -96,7 +95,7 @@ class GroupService:
         Raises:
             Refused: staff_protected, when a member of staff is among them.
         """
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         group = find_group(identifier)
         coming, unknown = _people(add, "add")
         going, strangers = _people(remove, "remove")
@@ -115,7 +114,7 @@ class GroupService:
         Raises:
             Refused: staff_protected, when a member of staff would come in.
         """
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         group = find_group(identifier)
         wanted, unknown = _people(members, "members")
         with transaction.atomic():
@@ -142,12 +141,6 @@ def find_group(identifier: str) -> Group:
     if group is None:
         raise NotFound(f"there is no group {identifier}", code="unknown_group")
     return group
-
-
-def need(caller: Caller, scope: str) -> None:
-    """Raises Refused (missing_scope) unless the caller holds the scope."""
-    if not caller.may(scope):
-        raise missing_scope(scope)
 
 
 def clean_name(name: str) -> str:
@@ -196,7 +189,7 @@ def _remove(group: Group, users: set[int]) -> int:
     return gone
 
 
-def _answer(group: Group, members: int) -> GroupResponse:
+def _response(group: Group, members: int) -> GroupResponse:
     return GroupResponse(
         id=group.uuid,
         number=group.pk,

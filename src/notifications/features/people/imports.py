@@ -20,7 +20,7 @@ from directory.relations import LINKS, add_links
 from notifications.domain.callers import Caller
 from notifications.domain.errors import InvalidRequest, NotFound
 from notifications.features.people.relations import SuppressionService
-from notifications.features.people.service import answers, consents_into_ledger
+from notifications.features.people.service import consents_into_ledger, user_responses
 from notifications.features.preferences.service import PreferenceService
 
 _BATCH = 1_000
@@ -76,11 +76,11 @@ class _Run:
     def add(self, number: int, record: dict[str, Any] | str) -> None:
         self._seen += 1
         if isinstance(record, str):
-            self._fault(number, record)
+            self._add_error(number, record)
             return
         unknown = next((name for name in record if name not in self._columns), None)
         if unknown is not None:
-            self._fault(number, f"{unknown} is not a known field")
+            self._add_error(number, f"{unknown} is not a known field")
             return
         self._batch.append((number, record))
         if len(self._batch) >= _BATCH:
@@ -98,11 +98,11 @@ class _Run:
         self._created += created
         self._unchanged += unchanged
         for number, reason in rejected:
-            self._fault(number, reason)
+            self._add_error(number, reason)
         if self._on_progress:
             self._on_progress(self._seen)
 
-    def _fault(self, number: int, reason: str) -> None:
+    def _add_error(self, number: int, reason: str) -> None:
         self._error_count += 1
         if len(self._errors) < MAX_REPORTED:
             self._errors.append(LineError(number, reason))
@@ -135,7 +135,7 @@ def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
     links = [(n, {"user": who, "group": name}) for n, name, _, some in good for who in some]
     for start in range(0, len(links), _BATCH):
         some = links[start : start + _BATCH]
-        done = add_links("memberships", some, staff_too=caller.is_staff)
+        done = add_links("memberships", some, include_staff=caller.is_staff)
         rejected += [(number, f"member {words}") for number, _, words in done.rejected]
     created = len(set(names) - known)
     return created, len(good) - created, rejected
@@ -143,7 +143,7 @@ def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
 
 def _writer_of_links(kind: str) -> Write:
     def write(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
-        done = add_links(kind, rows, staff_too=caller.is_staff)
+        done = add_links(kind, rows, include_staff=caller.is_staff)
         return done.created, done.unchanged, [(n, f"{f} {words}") for n, f, words in done.rejected]
 
     return write
@@ -237,7 +237,7 @@ def _user_lines() -> Iterator[bytes]:
     after = 0
     while page := list(User.objects.filter(pk__gt=after).order_by("pk")[:_BATCH]):
         after = page[-1].pk
-        for user, answer in zip(page, answers(page), strict=True):
+        for user, answer in zip(page, user_responses(page), strict=True):
             record = {name: getattr(answer, name) for name in _EXPORTED}
             record |= {
                 "email": user.email,

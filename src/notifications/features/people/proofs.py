@@ -82,7 +82,7 @@ class TelegramLinkResponse(msgspec.Struct, kw_only=True):
 class ProofService:
     """Codes and links."""
 
-    def begin(
+    def start(
         self, *, kind: str, address: str, caller: Caller, identifier: object = None
     ) -> ProofResponse:
         """Sends a code to an address. A code that was sent before is good no more.
@@ -117,7 +117,7 @@ class ProofService:
         """
         user = person_for(caller, identifier, scope=WRITE)
         now = clock.now()
-        address = _take_code(user, kind, code, now=now)
+        address = _redeem_code(user, kind, code, now=now)
         if address is None:
             raise InvalidRequest(
                 [FieldError("code", "wrong_code", "is not the code that was sent")]
@@ -212,7 +212,7 @@ def _send_code(user: User, kind: str, address: str, code: str) -> None:
     )
 
 
-def _take_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
+def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
     """The proven address; None for a wrong code, which is counted."""
     with transaction.atomic():
         proof = AddressProof.objects.select_for_update().filter(user=user, kind=kind).first()
@@ -222,13 +222,13 @@ def _take_code(user: User, kind: str, code: str, *, now: datetime) -> str | None
             proof.attempts += 1
             proof.save(update_fields=["attempts"])
             return None
-        _adopt(user, kind, proof.address, now)
+        _set_verified_address(user, kind, proof.address, now)
         proof.expires_at = now  # good once; the count of codes stays
         proof.save(update_fields=["expires_at"])
         return proof.address
 
 
-def _adopt(user: User, kind: str, address: str, now: datetime) -> None:
+def _set_verified_address(user: User, kind: str, address: str, now: datetime) -> None:
     column = _COLUMN.get(kind, "telegram_id")
     setattr(user, column, address)
     user.save(update_fields=[column])
@@ -263,7 +263,7 @@ def _connect(chat: int, code: str) -> bool:
         )
         if proof is None:
             return False
-        _adopt(proof.user, ContactKind.TELEGRAM, str(chat), now)
+        _set_verified_address(proof.user, ContactKind.TELEGRAM, str(chat), now)
         proof.expires_at = now
         proof.save(update_fields=["expires_at"])
     return True

@@ -1,4 +1,4 @@
-"""Shapes of groups, subjects and relations as the API takes and answers them."""
+"""Shapes of groups, subjects and relations as the API accepts and returns them."""
 
 from __future__ import annotations
 

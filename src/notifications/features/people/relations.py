@@ -17,14 +17,14 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import protected_staff_error
-from notifications.features.people.groups import clean_name, need
+from notifications.features.people.groups import clean_name
 from notifications.features.people.relation_schemas import (
     LinkResponse,
     LinksResponse,
     SubjectResponse,
     SuppressionResponse,
 )
-from notifications.features.people.service import READ, WRITE
+from notifications.features.people.service import READ, WRITE, require_scope
 from notifications.features.sending.schemas import RejectionResponse
 
 MAX_ROWS = 10_000
@@ -36,13 +36,13 @@ class SubjectService:
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SubjectResponse]:
         """Subjects, the oldest first."""
-        need(caller, READ)
+        require_scope(caller, READ)
         rows = Subject.objects.filter(pk__gt=after).order_by("pk")[: max(1, limit)]
         return [_subject(row) for row in rows]
 
     def get(self, *, identifier: str, caller: Caller) -> SubjectResponse:
         """One subject by id."""
-        need(caller, READ)
+        require_scope(caller, READ)
         return _subject(_find(Subject, identifier))
 
     def create(self, *, name: str, caller: Caller) -> SubjectResponse:
@@ -51,19 +51,19 @@ class SubjectService:
         Raises:
             Conflict: name_taken.
         """
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         return _save_subject(Subject(name=clean_name(name)))
 
     def change(self, *, identifier: str, name: str, caller: Caller) -> SubjectResponse:
         """Renames a subject."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         subject = _find(Subject, identifier)
         subject.name = clean_name(name)
         return _save_subject(subject)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Removes a subject and its enrollments."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         _find(Subject, identifier).delete()
 
 
@@ -78,7 +78,7 @@ class LinkService:
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
     ) -> Sequence[LinkResponse]:
         """Relations, the oldest first; filters name an end by any of its names."""
-        need(caller, READ)
+        require_scope(caller, READ)
         rows = self._link.model._default_manager.filter(pk__gt=after)
         for name, value in filters.items():
             if value:
@@ -93,10 +93,10 @@ class LinkService:
 
     def add(self, *, rows: Sequence[Mapping[str, Any]], caller: Caller) -> LinksResponse:
         """Writes relations; good rows go in, the others are reported. Safe to repeat."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
-        done = add_links(self._kind, list(enumerate(rows)), staff_too=caller.is_staff)
+        done = add_links(self._kind, list(enumerate(rows)), include_staff=caller.is_staff)
         return LinksResponse(
             created=done.created,
             unchanged=done.unchanged,
@@ -112,7 +112,7 @@ class LinkService:
         Raises:
             Refused: staff_protected.
         """
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         row = _find(self._link.model, identifier)
         ends = {getattr(row, f"{name}_id") for name in self._link.people} - {None}
         if not caller.is_staff and staff_among(ends):
@@ -140,7 +140,7 @@ class SuppressionService:
         limit: int = 50,
     ) -> Sequence[SuppressionResponse]:
         """Suppressed addresses, the oldest first."""
-        need(caller, READ)
+        require_scope(caller, READ)
         rows = Suppression.objects.filter(pk__gt=after)
         if kind:
             rows = rows.filter(kind=kind)
@@ -153,7 +153,7 @@ class SuppressionService:
         self, *, rows: Sequence[tuple[str, str, str]], source: str, caller: Caller
     ) -> LinksResponse:
         """Suppresses (kind, address, reason); known ones keep their reason. Safe to repeat."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
             detail = f"at most {MAX_ROWS:,} a call"
             raise InvalidRequest([FieldError("suppressions", "too_many", detail)])
@@ -176,7 +176,7 @@ class SuppressionService:
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
         """Lets an address be written to again."""
-        need(caller, WRITE)
+        require_scope(caller, WRITE)
         _find(Suppression, identifier).delete()
 
 

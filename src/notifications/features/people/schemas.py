@@ -1,4 +1,4 @@
-"""Shapes of people as the API takes and answers them."""
+"""Shapes of people as the API accepts and returns them."""
 
 from __future__ import annotations
 

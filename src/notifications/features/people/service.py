@@ -13,7 +13,7 @@ from django.db.models import Q
 from directory.imports.import_rows import Line, LineFault, read_line
 from directory.models import ContactPoint, GroupMembership, User, normalise_address
 from directory.models.contact import ContactKind
-from directory.people import Upsert, upsert_people
+from directory.people import UpsertReport, upsert_people
 from directory.references import ExternalId, read_person
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
@@ -46,7 +46,7 @@ class UserService:
         Raises:
             NotFound (unknown_user), Refused (missing_scope).
         """
-        return answers([person_for(caller, identifier, scope=READ)])[0]
+        return user_responses([person_for(caller, identifier, scope=READ)])[0]
 
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
@@ -54,7 +54,7 @@ class UserService:
         """People by id. filters: username, role, external_id (exact), email (in any spelling),
         search (the beginning of a name, username or email, in any case; a whole address in any
         spelling)."""
-        _need(caller, READ)
+        require_scope(caller, READ)
         rows = User.objects.filter(pk__gt=after)
         rows = rows.filter(**{n: filters[n] for n in _FILTERS if filters.get(n)})
         if email := filters.get("email"):
@@ -69,12 +69,12 @@ class UserService:
                 | Q(first_name__istartswith=word)
                 | Q(last_name__istartswith=word)
             )
-        return answers(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
+        return user_responses(rows.order_by("pk")[: max(1, min(limit, _AT_ONCE))])
 
-    def put(
+    def upsert(
         self, *, uuid: str, record: Mapping[str, Any], caller: Caller
     ) -> tuple[bool, UserResponse]:
-        """Makes or changes the person with this UUID, or `ext:` and external_id; answers whether
+        """Makes or changes the person with this UUID, or `ext:` and external_id; returns whether
         they are new.
 
         Fields that are left out keep their value; `attributes` are merged; `groups` is the whole
@@ -85,7 +85,7 @@ class UserService:
             Conflict: another person has this external_id or username.
             Refused: staff_protected, for a member of staff unless the caller is one.
         """
-        _need(caller, WRITE)
+        require_scope(caller, WRITE)
         line = _read(uuid, record)
         try:
             done = upsert_people([line], **_how(caller))
@@ -98,9 +98,9 @@ class UserService:
             if reason.startswith("groups "):
                 raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
             raise Conflict(reason, code="identity_conflict")
-        return done.created == 1, answers([done.people[0]])[0]
+        return done.created == 1, user_responses([done.people[0]])[0]
 
-    def put_many(
+    def upsert_many(
         self, *, records: Iterable[tuple[int, dict[str, Any] | str]], caller: Caller
     ) -> UsersResponse:
         """Makes or changes up to 10,000 people; good records go in, the others are reported.
@@ -111,14 +111,14 @@ class UserService:
         Raises:
             InvalidRequest: too_many.
         """
-        _need(caller, WRITE)
+        require_scope(caller, WRITE)
         run = _Sync(caller)
         for count, (index, record) in enumerate(records, start=1):
             if count > MAX_USERS:
                 detail = f"at most {MAX_USERS:,} a call; what came before was written"
                 raise InvalidRequest([FieldError("users", "too_many", detail)])
             run.add(index, record)
-        return run.answer()
+        return run.finish()
 
     def delete(self, *, identifier: object, caller: Caller) -> None:
         """Removes a person with their contact points, devices and memberships. Their notifications
@@ -127,7 +127,7 @@ class UserService:
         Raises:
             NotFound, Refused.
         """
-        _need(caller, WRITE)
+        require_scope(caller, WRITE)
         user = person_for(caller, identifier, scope=WRITE)
         user.delete()
 
@@ -156,7 +156,7 @@ class _Sync:
         self._batch.append(line)
         self._keys.update(line.keys)
 
-    def answer(self) -> UsersResponse:
+    def finish(self) -> UsersResponse:
         self._write()
         return UsersResponse(
             created=self._created,
@@ -181,7 +181,7 @@ class _Sync:
         except IntegrityError:
             self._reject(line.number, "identity_conflict", str(_taken("username or external_id")))
 
-    def _count(self, done: Upsert) -> None:
+    def _count(self, done: UpsertReport) -> None:
         self._created += done.created
         self._updated += done.updated
         self._unchanged += done.unchanged
@@ -198,11 +198,11 @@ def _how(caller: Caller) -> dict[str, Any]:
     return {
         "at": clock.now(),
         "on_written": consents_into_ledger,
-        "staff_too": caller.is_staff,
+        "include_staff": caller.is_staff,
     }
 
 
-def consents_into_ledger(done: Upsert) -> None:
+def consents_into_ledger(done: UpsertReport) -> None:
     """Keeps what records say of consent; runs in the transaction that writes the people."""
     for granted, ids in done.consents.items():
         set_consent_of(ids, granted=granted, source="sync")
@@ -226,8 +226,8 @@ def _read(uuid: str, record: Mapping[str, Any]) -> Line:
         ) from fault
 
 
-def answers(users: Iterable[User]) -> list[UserResponse]:
-    """People as the API answers them: two more queries, however many they are."""
+def user_responses(users: Iterable[User]) -> list[UserResponse]:
+    """People as the API returns them: two more queries, however many they are."""
     rows = list(users)
     ids = [user.pk for user in rows]
     points: dict[int, list[ContactPointResponse]] = defaultdict(list)
@@ -245,7 +245,7 @@ def answers(users: Iterable[User]) -> list[UserResponse]:
     held = GroupMembership.objects.filter(user_id__in=ids).order_by("group__name")
     for user_id, uuid, name in held.values_list("user_id", "group__uuid", "group__name"):
         groups[user_id].append(GroupName(uuid=uuid, name=name))
-    return [_answer(user, points[user.pk], groups[user.pk]) for user in rows]
+    return [_response(user, points[user.pk], groups[user.pk]) for user in rows]
 
 
 def _ids_reached_by(email: str) -> Sequence[int]:
@@ -256,7 +256,7 @@ def _ids_reached_by(email: str) -> Sequence[int]:
     return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_NAMESAKES])
 
 
-def _answer(
+def _response(
     user: User, points: list[ContactPointResponse], groups: list[GroupName]
 ) -> UserResponse:
     return UserResponse(
@@ -279,7 +279,8 @@ def _answer(
     )
 
 
-def _need(caller: Caller, scope: str) -> None:
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raises Refused (missing_scope) unless the caller has the scope."""
     if not caller.may(scope):
         raise missing_scope(scope)
 

@@ -82,7 +82,7 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
     if creating:
         values["key"] = _key(fields)
     elif "key" in body:
-        fields.fault(
+        fields.add_error(
             "key", "key_immutable", "the key of a category cannot change: create a new category"
         )
     if "name" in body:
@@ -98,21 +98,23 @@ def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
         values["caps"] = _caps(fields)
     if "retention_days" in body:
         values["retention_days"] = read_number(fields, "retention_days", highest=_LONGEST_RETENTION)
-    fields.done()
+    fields.raise_errors()
     return values
 
 
 def _key(fields: Fields) -> str:
     key = fields.text("key", required=True, longest=50) or ""
     if key and not _KEY.fullmatch(key):
-        fields.fault("key", "invalid", "must be lower-case letters, digits, - and _, e.g. course")
+        fields.add_error(
+            "key", "invalid", "must be lower-case letters, digits, - and _, e.g. course"
+        )
     return key
 
 
 def _choice(fields: Fields, name: str, choices: Sequence[str]) -> str:
     value = fields.text(name, required=True) or ""
     if value and value not in choices:
-        fields.fault(name, "invalid_choice", f"must be one of {', '.join(choices)}")
+        fields.add_error(name, "invalid_choice", f"must be one of {', '.join(choices)}")
     return value
 
 
@@ -132,14 +134,14 @@ def _preferences(fields: Fields) -> dict[str, bool | str]:
 def _caps(fields: Fields) -> list[dict[str, Any]]:
     rows = fields.items("caps") or []
     if len(rows) > _MOST_CAPS:
-        fields.fault("caps", "invalid", f"must hold at most {_MOST_CAPS} caps")
+        fields.add_error("caps", "invalid", f"must hold at most {_MOST_CAPS} caps")
         return []
     return [_cap(fields, place, row) for place, row in enumerate(rows)]
 
 
 def _cap(fields: Fields, place: int, row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        fields.fault(f"caps[{place}]", "wrong_type", "must be an object: {limit, window_s}")
+        fields.add_error(f"caps[{place}]", "wrong_type", "must be an object: {limit, window_s}")
         return {}
     inner = Fields(row, path=f"caps[{place}].")
     inner.refuse_unknown(Cap.__struct_fields__)

@@ -48,7 +48,7 @@ def parse_changes(body: Mapping[str, Any]) -> Changes:
         switches = Fields(values, path=f"categories.{key}.")
         if category_by_key(key) is None:
             known = ", ".join(category_keys())
-            category.fault(key, "unknown_category", f"is not a category; known: {known}")
+            category.add_error(key, "unknown_category", f"is not a category; known: {known}")
         switches.refuse_unknown(SWITCHES)
         changes.categories[key] = _flags(switches, SWITCHES)
         errors += [*category.errors, *switches.errors]
@@ -86,7 +86,9 @@ def _wall_time(fields: Fields, name: str) -> time | None:
             return found.replace(microsecond=0)
     except (TypeError, ValueError):
         pass
-    fields.fault(name, "invalid_time", "must be a wall-clock time such as 22:00, without an offset")
+    fields.add_error(
+        name, "invalid_time", "must be a wall-clock time such as 22:00, without an offset"
+    )
     return None
 
 
@@ -98,7 +100,9 @@ def _zone(fields: Fields) -> str:
     try:
         zoneinfo.ZoneInfo(value)
     except (TypeError, ValueError, OSError, KeyError):
-        fields.fault("timezone", "unknown_timezone", "must be an IANA zone such as Europe/Paris")
+        fields.add_error(
+            "timezone", "unknown_timezone", "must be an IANA zone such as Europe/Paris"
+        )
         return ""
     return str(value)
 
@@ -106,6 +110,6 @@ def _zone(fields: Fields) -> str:
 def _frequency(fields: Fields) -> str:
     value = fields.body["digest_frequency"]
     if not isinstance(value, str) or value not in DigestFrequency.__members__.values():
-        fields.fault("digest_frequency", "invalid_choice", f"must be one of {_FREQUENCIES}")
+        fields.add_error("digest_frequency", "invalid_choice", f"must be one of {_FREQUENCIES}")
         return ""
     return value

@@ -10,7 +10,7 @@ from typing import Any
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
 from notifications.engine.shared_rows import category_by_key, category_facts
-from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.models import Job, ScheduleSeries
 
@@ -90,7 +90,7 @@ def take_in(
     messages: list[int] = []
     for due in dues:
         terms = replace(intent.terms, scheduled_at=due.at, expires_at=due.expires_at)
-        targets = [Target(person, terms.channels) for person in due.people]
+        targets = [SendTarget(person, terms.channels) for person in due.people]
         accepted = accept(replace(intent, terms=terms), targets, now=now, job=job)
         keys.update(zip(due.people, accepted.notification_keys, strict=True))
         messages += (min(accepted.message_keys), max(accepted.message_keys))

@@ -107,7 +107,7 @@ class NotificationScheduler:
         engine = NotificationDeliveryEngine()
         for message in found.messages.filter(status=MessageStatus.PENDING).order_by("id"):
             try:
-                async_to_sync(engine.try_once)(message)
+                async_to_sync(engine.attempt_once)(message)
             except Conflict:
                 log.info("schedule.in_hand", notification=found.pk, channel=message.channel)
         again = self._find(notification_id)

@@ -17,7 +17,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
 from notifications.features.scheduling.recurring import make_due
 from notifications.features.scheduling.service import folded_status
-from notifications.features.sending.cancel import in_hand, lock_waiting
+from notifications.features.sending.cancel import is_in_flight, lock_pending
 from notifications.features.sending.move import enqueue
 from notifications.infra.conf import environment
 from notifications.infra.process import wakeups
@@ -137,9 +137,9 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
     """
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(notification_id=key)
-        waiting = lock_waiting(rows)
+        waiting = lock_pending(rows)
         held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(in_hand, waiting)) or any(map(batches.is_held, held)):
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_held, held)):
             raise Conflict("a worker has the notification in hand", code="already_sending")
         failed = rows.filter(status=MessageStatus.FAILED).values_list("pk", flat=True)
         replayed = change_status(

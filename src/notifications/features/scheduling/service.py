@@ -34,7 +34,7 @@ from notifications.infra.database import commits
 from notifications.intake.schedule import (
     ScheduleBody,
     ScheduleRequest,
-    nobody_found,
+    no_known_recipient,
     parse_schedule,
 )
 from notifications.models import Notification, ScheduledStatus
@@ -98,7 +98,7 @@ class ScheduleService:
         if state != ScheduledStatus.PENDING:
             raise _cannot_cancel(f"Cannot cancel notification with status {state}", "not_pending")
         try:
-            cancel_waiting(found, by=caller.name, now=clock.now(), only_whole=True)
+            cancel_waiting(found, by=caller.name, now=clock.now(), only_if_nothing_sent=True)
         except Conflict as error:
             raise _cannot_cancel(error.detail, error.code) from error
         return CancelScheduledResponse(
@@ -145,7 +145,7 @@ def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], li
     unknown = [str(each) for each in request.recipients if each not in known]
     people = list(dict.fromkeys(person for person in ids if person is not None))
     if not people:
-        raise nobody_found(unknown)
+        raise no_known_recipient(unknown)
     return people, unknown
 
 

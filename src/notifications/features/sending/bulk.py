@@ -23,12 +23,12 @@ from notifications.features.sending.intents import (
     check_scopes,
     find_template,
     make_intent,
-    note_bypass,
+    record_bypass,
 )
 from notifications.features.sending.schemas import BulkResponse, RejectionResponse
 from notifications.infra import clock
 from notifications.infra.database import commits
-from notifications.intake.accept import Target, accept
+from notifications.intake.accept import SendTarget, accept
 from notifications.intake.request import MAX_RECIPIENTS, BulkRequest, Recipient, Rejection
 from notifications.intake.validate import parse_bulk
 from notifications.models import Job
@@ -49,9 +49,11 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     asked = {channel for each in request.recipients for channel in each.channels}
     intent = make_intent(request.terms, template, caller, channels=sorted(asked))
     if request.audience is not None:
-        request = _drawn(request, request.audience, caller, now)
+        request = _with_audience(request, request.audience, caller, now)
     people = people_of(each.user for each in request.recipients)
-    judge = _Judge(version_of(template.current_version_id), request.terms.context, people, caller)
+    judge = _RecipientCheck(
+        version_of(template.current_version_id), request.terms.context, people, caller
+    )
     targets = [target for target in map(judge.judge, request.recipients) if target]
     rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
     with transaction.atomic():
@@ -70,7 +72,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
             job.first_key = min(accepted.message_keys)
             job.last_key = max(accepted.message_keys)
             job.save(update_fields=["first_key", "last_key"])
-            note_bypass(intent, caller, target=f"job:{job.uuid}")
+            record_bypass(intent, caller, target=f"job:{job.uuid}")
     return BulkResponse(
         job_id=job.uuid,
         accepted=len(targets),
@@ -79,7 +81,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     )
 
 
-def _drawn(
+def _with_audience(
     request: BulkRequest, audience: dict[str, Any], caller: Caller, now: datetime
 ) -> BulkRequest:
     """The request with an audience's people for recipients; listed people who are not there are
@@ -116,7 +118,7 @@ def _drawn(
     )
 
 
-class _Judge:
+class _RecipientCheck:
     """Decides of each recipient whether it can be taken in."""
 
     def __init__(
@@ -133,7 +135,7 @@ class _Judge:
         self._shared = {**shared, "user": {}}
         self._shared_missing = version.missing_variables(self._shared)
 
-    def judge(self, recipient: Recipient) -> Target | None:
+    def judge(self, recipient: Recipient) -> SendTarget | None:
         """The target of a recipient, or None with the reason in `rejected`."""
         user_id = self._people.get(recipient.user)
         if user_id is None:
@@ -153,9 +155,9 @@ class _Judge:
                 return self._reject(
                     recipient, "missing_variable", f"context lacks {', '.join(missing)}"
                 )
-        return Target(user_id, recipient.channels, recipient.context or None)
+        return SendTarget(user_id, recipient.channels, recipient.context or None)
 
-    def _reject(self, recipient: Recipient, code: str, detail: str) -> Target | None:
+    def _reject(self, recipient: Recipient, code: str, detail: str) -> SendTarget | None:
         self.rejected.append(Rejection(recipient.index, code, detail))
         return None
 

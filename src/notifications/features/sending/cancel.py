@@ -26,25 +26,25 @@ _PENDING = frozenset({MessageStatus.PENDING})
 
 
 def cancel_waiting(
-    found: Notification, *, by: str, now: datetime, only_whole: bool = False
+    found: Notification, *, by: str, now: datetime, only_if_nothing_sent: bool = False
 ) -> list[str]:
     """Cancels a notification's waiting messages; returns their channels.
 
-    only_whole: cancels nothing when a part of it has been sent.
+    only_if_nothing_sent: cancels nothing when a part of it has been sent.
 
     Raises:
         Conflict: already_sending when a provider has one of them; not_pending when nothing waits,
-            or with only_whole.
+            or with only_if_nothing_sent.
     """
     with transaction.atomic():
-        waiting = lock_waiting(found.messages.all())
-        held = [message.channel for message in waiting if in_hand(message)]
+        waiting = lock_pending(found.messages.all())
+        held = [message.channel for message in waiting if is_in_flight(message)]
         if held:
             detail = f"{', '.join(held)} is in a provider's hands; ask for its status instead"
             raise Conflict(detail, code="already_sending")
         if not waiting:
             raise Conflict("nothing of this notification is waiting any more", code="not_pending")
-        if only_whole:
+        if only_if_nothing_sent:
             _check_whole(found)
         moved = _cancel(waiting, by=by, now=now)
         _mark_cancelled([found.pk], now=now)
@@ -57,8 +57,8 @@ def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> 
     notifications it took back. Meant for a thousand at a time."""
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(notification_id__in=notification_keys)
-        waiting = lock_waiting(rows)
-        held = {message.notification_id for message in waiting if in_hand(message)}
+        waiting = lock_pending(rows)
+        held = {message.notification_id for message in waiting if is_in_flight(message)}
         free = [message for message in waiting if message.notification_id not in held]
         moved = _cancel(free, by=by, now=now)
         keys = {message.notification_id for message in free if message.pk in moved}
@@ -66,7 +66,7 @@ def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> 
     return len(keys)
 
 
-def lock_waiting(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
+def lock_pending(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
     """The pending messages of some rows, their batches locked: journal and cancel lock the same
     row. The caller is in a transaction."""
     waiting = rows.filter(status=MessageStatus.PENDING)
@@ -82,7 +82,7 @@ def lock_waiting(rows: QuerySet[NotificationMessage]) -> list[NotificationMessag
     return locked
 
 
-def in_hand(message: NotificationMessage) -> bool:
+def is_in_flight(message: NotificationMessage) -> bool:
     """Whether an open journal names the message: `processing` is derived, never written."""
     if message.status != MessageStatus.PENDING or message.batch_id is None:
         return False

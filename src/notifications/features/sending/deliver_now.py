@@ -14,8 +14,8 @@ from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.messages import DeliveryResult
 from notifications.engine.session import deliver_leases, enlist
-from notifications.features.sending.cancel import lock_waiting
-from notifications.features.sending.holds import holds_of
+from notifications.features.sending.blockers import find_blockers
+from notifications.features.sending.cancel import lock_pending
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
@@ -67,7 +67,7 @@ class NotificationDeliveryEngine:
             await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
         return await sync_to_async(_result)(message)
 
-    async def try_once(self, message: NotificationMessage) -> DeliveryResult:
+    async def attempt_once(self, message: NotificationMessage) -> DeliveryResult:
         """One try, without waiting for another: what is to be tried again stays queued.
 
         Raises:
@@ -83,7 +83,7 @@ class NotificationDeliveryEngine:
         """Takes the message out of its batch into one of its own, held by this engine."""
         with transaction.atomic():
             # The batch that it is in now is locked: the copy that the caller has may be old.
-            lock_waiting(NotificationMessage.objects.filter(pk=message.pk))
+            lock_pending(NotificationMessage.objects.filter(pk=message.pk))
             message.refresh_from_db()
             if message.status != MessageStatus.PENDING:
                 return None
@@ -134,7 +134,7 @@ def _reason(message: NotificationMessage, last: DeliveryAttempt | None) -> str |
     history = message.history()
     decided = str(history[-1]["reason"]) if history else ""
     if message.status == MessageStatus.PENDING:
-        held = holds_of(message, last_reason=decided, now=database_now())
+        held = find_blockers(message, last_reason=decided, now=database_now())
         if not held:
             return decided or None
         first = held[0]

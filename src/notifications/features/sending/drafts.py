@@ -6,11 +6,11 @@ import msgspec
 
 from notifications.domain.channels import Channel
 from notifications.infra.crypto import seal_json
-from notifications.intake.accept import MAX_ATTEMPTS, Intent, Target
+from notifications.intake.accept import MAX_ATTEMPTS, Intent, SendTarget
 from notifications.models.delivery.hot_rows import PendingMessage
 
 
-def draft_of(intent: Intent, target: Target, channel: str) -> PendingMessage:
+def draft_of(intent: Intent, target: SendTarget, channel: str) -> PendingMessage:
     """The message that would be written, as the pipeline would read it. Its id is nobody's."""
     terms = intent.terms
     options = msgspec.json.encode(terms.options).decode() if terms.options else None

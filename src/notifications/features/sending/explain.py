@@ -11,14 +11,14 @@ from notifications.domain.callers import Caller
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import REACHED, MessageStatus
-from notifications.features.sending.holds import holds_of
+from notifications.features.sending.blockers import find_blockers
 from notifications.features.sending.schemas import (
     AttemptResponse,
-    ContactStory,
+    ContactExplanation,
     DecisionResponse,
     DigestResponse,
     ExplainResponse,
-    MessageStory,
+    MessageExplanation,
     StepResponse,
 )
 from notifications.infra import clock
@@ -53,11 +53,11 @@ def explain_refusal(found: RefusedSend) -> ExplainResponse:
         id=found.uuid,
         status=REFUSED,
         messages=[
-            MessageStory(
+            MessageExplanation(
                 channel=channel,
                 status=REFUSED,
                 decisions=[DecisionResponse(at=found.at, event=REFUSED, reason=reason)],
-                steps=steps_answer(reason),
+                steps=step_responses(reason),
             )
             for channel, reason in found.reasons.items()
         ],
@@ -76,24 +76,26 @@ def explain_notification(
     )
 
 
-def steps_answer(reason: str) -> list[StepResponse]:
+def step_responses(reason: str) -> list[StepResponse]:
     """The questions that led to a reason."""
     return [StepResponse(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
 
 
-def _story(message: NotificationMessage, accepted: DecisionResponse) -> MessageStory:
+def _story(message: NotificationMessage, accepted: DecisionResponse) -> MessageExplanation:
     history = message.history()
     waits = message.status == MessageStatus.PENDING
     put_off = [entry["reason"] for entry in history if entry["event"] in _PUT_OFF]
     decided = [entry["reason"] for entry in history if entry["event"] in _DECIDED]
     if not decided and (message.attempts or message.status in REACHED):
         decided = ["allowed"]
-    return MessageStory(
+    return MessageExplanation(
         channel=message.channel,
         status=message.status,
         decisions=[accepted, *(_decision(entry) for entry in history)],
-        steps=steps_answer(decided[-1]) if decided else [],
-        held_by=holds_of(message, last_reason=put_off[-1] if put_off else "", now=database_now())
+        steps=step_responses(decided[-1]) if decided else [],
+        held_by=find_blockers(
+            message, last_reason=put_off[-1] if put_off else "", now=database_now()
+        )
         if waits
         else [],
         provider=message.provider,
@@ -109,7 +111,7 @@ def _decision(entry: Mapping[str, Any]) -> DecisionResponse:
     )
 
 
-def _contact(message: NotificationMessage, reason: str) -> ContactStory | None:
+def _contact(message: NotificationMessage, reason: str) -> ContactExplanation | None:
     """Why an address is closed, where that is why nothing was sent."""
     if reason != "address_suppressed" and not reason.startswith("contact_"):
         return None
@@ -118,7 +120,7 @@ def _contact(message: NotificationMessage, reason: str) -> ContactStory | None:
     if point is None:
         return None
     listed = Suppression.objects.filter(kind=kind, address=point.address).first()
-    return ContactStory(
+    return ContactExplanation(
         state=point.state,
         state_reason=point.state_reason,
         suppressed_for=listed.reason or listed.source if listed else "",

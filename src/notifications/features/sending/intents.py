@@ -49,7 +49,7 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
             )
 
 
-def note_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
+def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
     """Writes down who sent past people's preferences; in the transaction that accepts it."""
     if intent.terms.options.get("bypass_preferences"):
         OperatorAction.objects.create(

@@ -44,7 +44,7 @@ def find_job(identifier: object, caller: Caller) -> tuple[Job, bool]:
     return job, own
 
 
-def job_answer(identifier: object, caller: Caller) -> JobResponse:
+def job_response(identifier: object, caller: Caller) -> JobResponse:
     """See NotificationService.job."""
     job, _ = find_job(identifier, caller)
     progress = _progress(job)

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
-from notifications.features.sending.cancel import in_hand, lock_waiting
+from notifications.features.sending.cancel import is_in_flight, lock_pending
 from notifications.features.sending.schemas import MoveBody
 from notifications.infra.process import wakeups
 from notifications.intake.fields import Fields
@@ -36,13 +36,13 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
     due_at = _time_of(found, body, now=now)
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(notification_id=found.pk)
-        waiting = lock_waiting(rows)
+        waiting = lock_pending(rows)
         found.refresh_from_db(fields=["scheduled_status"])
         if found.scheduled_status != ScheduledStatus.PENDING or len(waiting) != rows.count():
             detail = "it was not scheduled, or part of it waits no longer: send a new one instead"
             raise Conflict(detail, code="not_pending")
         held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(in_hand, waiting)) or any(map(batches.is_held, held)):
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_held, held)):
             raise Conflict("a worker has the notification in hand", code="already_sending")
         batches.take_out(message.batch_id for message in waiting)
         enqueue(waiting, due_at=due_at)
@@ -76,11 +76,11 @@ def _time_of(found: Notification, body: Mapping[str, Any], *, now: datetime) -> 
     fields.refuse_unknown(MoveBody.__struct_fields__)
     due_at = fields.moment("scheduled_at")
     if fields.body.get("scheduled_at") is None:
-        fields.fault("scheduled_at", "required", "is required: the new time")
+        fields.add_error("scheduled_at", "required", "is required: the new time")
     elif due_at is not None and due_at <= now:
-        fields.fault("scheduled_at", "in_the_past", "must lie ahead")
+        fields.add_error("scheduled_at", "in_the_past", "must lie ahead")
     elif due_at is not None and found.expires_at is not None and due_at >= found.expires_at:
-        fields.fault("scheduled_at", "invalid", "must lie before expires_at")
-    fields.done()
+        fields.add_error("scheduled_at", "invalid", "must lie before expires_at")
+    fields.raise_errors()
     assert due_at is not None, "a time that is missing or no time is a fault"
     return due_at

@@ -29,7 +29,7 @@ from notifications.models import (
 )
 
 READ = "notifications:read"
-WALKED = 20_000
+MAX_ROWS_SCANNED = 20_000
 """Rows that one call looks at."""
 STATUSES = tuple(str(each) for each in BEST_FIRST if each is not MessageStatus.PROCESSING)
 CHANNELS = tuple(Channel)
@@ -38,18 +38,20 @@ _SLACK = timedelta(days=1)
 _EXACT = ("source", "correlation_id", "scheduled_status")
 
 
-class Walk(NamedTuple):
-    """Some rows, newest first. rest: the key below which the next call goes on; None at the end.
-    until: when the last row was made that this call looked at, where more are left."""
+class NotificationPage(NamedTuple):
+    """One page of a list of notifications."""
 
+    #: The notifications, newest first.
     rows: list[NotificationRow]
-    rest: int | None
-    until: datetime | None
+    #: The next call continues below this key; None at the end of the list.
+    next_below: int | None
+    #: The creation time of the last row that this call read; None at the end of the list.
+    scanned_until: datetime | None
 
 
 def list_notifications(
     *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
-) -> Walk:
+) -> NotificationPage:
     """Notifications that the caller may see: all with notifications:read, else their own.
 
     filters: user (a key), status, channel, category, template (a path), source, correlation_id,
@@ -72,11 +74,11 @@ def list_notifications(
         rows = rows.filter(wanted)
     lowest, highest = _between(filters)
     if user is not None:
-        return _walk_of_person(rows, after=after, limit=limit)
+        return _scan_person(rows, after=after, limit=limit)
     top = min((key for key in (after, highest) if key), default=0)
     narrowed = any(filters.values()) and not indexed
     bottom = max(lowest, _horizon(top)) if narrowed else lowest
-    return _walk(rows, top=top, bottom=bottom, lowest=lowest, limit=limit)
+    return _scan(rows, top=top, bottom=bottom, lowest=lowest, limit=limit)
 
 
 def rows_of(found: Sequence[Notification]) -> list[NotificationRow]:
@@ -85,11 +87,11 @@ def rows_of(found: Sequence[Notification]) -> list[NotificationRow]:
     for message in NotificationMessage.objects.filter(notification_id__in=list(messages)):
         messages[message.notification_id].append(message)
     pending = [m for some in messages.values() for m in some if m.status == MessageStatus.PENDING]
-    held = _in_hand(pending)
+    held = _keys_in_flight(pending)
     return [_row(each, messages[each.pk], held) for each in found]
 
 
-def _in_hand(pending: Sequence[NotificationMessage]) -> set[int]:
+def _keys_in_flight(pending: Sequence[NotificationMessage]) -> set[int]:
     ids = {message.batch_id for message in pending if message.batch_id}
     journals = DeliveryBatch.objects.filter(pk__in=ids).values_list("journal", flat=True)
     return {key for journal in journals for key in unpack_keys(journal or "")}
@@ -129,7 +131,7 @@ def _row(
 def _times(filters: Mapping[str, Any]) -> dict[str, datetime | None]:
     fields = Fields(filters)
     found = {"start": fields.moment("from"), "end": fields.moment("to")}
-    fields.done()
+    fields.raise_errors()
     return found
 
 
@@ -203,10 +205,10 @@ def _horizon(top: int) -> int:
     """The key of the last of the next rows that a call looks at; 0 where all are."""
     keys = Notification.objects.order_by("-pk").values_list("pk", flat=True)
     keys = keys.filter(pk__lt=top) if top else keys
-    return next(iter(keys[WALKED - 1 : WALKED]), 0)
+    return next(iter(keys[MAX_ROWS_SCANNED - 1 : MAX_ROWS_SCANNED]), 0)
 
 
-def _walk_of_person(rows: QuerySet[Notification], *, after: int, limit: int) -> Walk:
+def _scan_person(rows: QuerySet[Notification], *, after: int, limit: int) -> NotificationPage:
     """The same of one person, in the order of the index that finds a person's rows."""
     rows = rows.order_by("-created_at", "-pk")
     mark = Notification.objects.filter(pk=after).values_list("created_at", flat=True).first()
@@ -216,12 +218,14 @@ def _walk_of_person(rows: QuerySet[Notification], *, after: int, limit: int) -> 
         rows = rows.filter(pk__lt=after)
     found = list(rows[: limit + 1])
     if len(found) <= limit:
-        return Walk(rows_of(found), None, None)
+        return NotificationPage(rows_of(found), None, None)
     last = found[limit - 1]
-    return Walk(rows_of(found[:limit]), last.pk, last.created_at)
+    return NotificationPage(rows_of(found[:limit]), last.pk, last.created_at)
 
 
-def _walk(rows: QuerySet[Notification], *, top: int, bottom: int, lowest: int, limit: int) -> Walk:
+def _scan(
+    rows: QuerySet[Notification], *, top: int, bottom: int, lowest: int, limit: int
+) -> NotificationPage:
     """Up to `limit` rows below the key `top` and not below `bottom`."""
     rows = rows.filter(pk__gte=bottom)
     if top:
@@ -229,8 +233,8 @@ def _walk(rows: QuerySet[Notification], *, top: int, bottom: int, lowest: int, l
     found = list(rows[: limit + 1])
     if len(found) > limit:
         last = found[limit - 1]
-        return Walk(rows_of(found[:limit]), last.pk, last.created_at)
+        return NotificationPage(rows_of(found[:limit]), last.pk, last.created_at)
     if bottom <= lowest:
-        return Walk(rows_of(found), None, None)
+        return NotificationPage(rows_of(found), None, None)
     until = Notification.objects.filter(pk=bottom).values_list("created_at", flat=True).first()
-    return Walk(rows_of(found), bottom, until)
+    return NotificationPage(rows_of(found), bottom, until)

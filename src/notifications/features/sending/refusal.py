@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from directory.models import ContactPoint, User, normalise_address
-from directory.models.contact import Reach
+from directory.models.contact import ContactAddress
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.domain.errors import Refused
 from notifications.engine.shared_rows import category_facts
 from notifications.features.sending.drafts import draft_of
-from notifications.intake.accept import Intent, Target
+from notifications.intake.accept import Intent, SendTarget
 from notifications.models import RefusedSend
 from notifications.models.delivery.hot_facts import load_circumstances, load_contacts
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
@@ -20,7 +20,7 @@ from notifications.policy.facts import SliceFacts, message_facts, stranger_addre
 
 
 @dataclass(frozen=True, slots=True)
-class Foresight:
+class PredictedDecision:
     """What the person's wishes, as they are now, make of a send.
 
     reasons: by channel, where the person closed all of them; else empty. delivery_at: when the
@@ -31,15 +31,15 @@ class Foresight:
     delivery_at: datetime
 
 
-def foresee_or_refuse(
-    intent: Intent, target: Target, user: User | None, *, actor: str, now: datetime
-) -> Foresight:
+def predict_or_refuse(
+    intent: Intent, target: SendTarget, user: User | None, *, actor: str, now: datetime
+) -> PredictedDecision:
     """Raises Refused (opted_out) when every requested channel is closed by the person's own wish.
 
     A partial refusal is accepted: the closed channels become `suppressed`. The refusal is kept, so
     that `explain` can tell of it by the decision id.
     """
-    found = foresee(intent, target, user, now=now)
+    found = predict(intent, target, user, now=now)
     if not found.reasons:
         return found
     kept = RefusedSend.objects.create(
@@ -58,7 +58,9 @@ def foresee_or_refuse(
     )
 
 
-def foresee(intent: Intent, target: Target, user: User | None, *, now: datetime) -> Foresight:
+def predict(
+    intent: Intent, target: SendTarget, user: User | None, *, now: datetime
+) -> PredictedDecision:
     """Decides each channel with the wishes of now, at the time at which the send is due.
 
     A scheduled send is never refused: what counts is the wish when it is due.
@@ -68,19 +70,20 @@ def foresee(intent: Intent, target: Target, user: User | None, *, now: datetime)
     facts = SliceFacts()
     if user is not None:
         facts.here = load_circumstances([user.pk])
-    reach = ContactPoint.objects.reach(user.pk) if user is not None else {}
+    addresses = ContactPoint.objects.addresses_of(user.pk) if user is not None else {}
     decisions = {
-        channel: _decide(intent, target, channel, facts, reach, at) for channel in target.channels
+        channel: _decide(intent, target, channel, facts, addresses, at)
+        for channel in target.channels
     }
     open_ones = [each for each in decisions.values() if not isinstance(each, Suppress)]
     delivery_at = min((_handed_over_at(each, at) for each in open_ones), default=at)
     reasons: dict[str, str] = {}
     for channel in (*target.channels, *intent.terms.options.get("fallback", ())):
-        decision = decisions.get(channel) or _decide(intent, target, channel, facts, reach, at)
+        decision = decisions.get(channel) or _decide(intent, target, channel, facts, addresses, at)
         if scheduled_at is not None or not (isinstance(decision, Suppress) and decision.opted_out):
-            return Foresight({}, delivery_at)
+            return PredictedDecision({}, delivery_at)
         reasons[channel] = decision.reason
-    return Foresight(reasons, delivery_at)
+    return PredictedDecision(reasons, delivery_at)
 
 
 def _handed_over_at(decision: Decision, at: datetime) -> datetime:
@@ -91,14 +94,14 @@ def _handed_over_at(decision: Decision, at: datetime) -> datetime:
 
 def _decide(
     intent: Intent,
-    target: Target,
+    target: SendTarget,
     channel: str,
     facts: SliceFacts,
-    reach: Mapping[str, Reach],
+    addresses: Mapping[str, ContactAddress],
     now: datetime,
 ) -> Decision:
     draft = draft_of(intent, target, channel)
-    contact = _contact(target, channel, reach)
+    contact = _contact(target, channel, addresses)
     if contact is not None:
         facts.contacts[draft.id] = contact
     terms = category_facts(intent.category_id).terms
@@ -107,13 +110,15 @@ def _decide(
     return decide(found._replace(needs_contact=contact is not None))
 
 
-def _contact(target: Target, channel: str, reach: Mapping[str, Reach]) -> Contact | None:
+def _contact(
+    target: SendTarget, channel: str, addresses: Mapping[str, ContactAddress]
+) -> Contact | None:
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(channel))
     if kind and target.address:
         address = stranger_address(target.address, channel)
         listed = bool(load_contacts([], kind, [normalise_address(kind, address)]))
         return Contact(address, suppressed=listed) if address else None
-    if kind and kind in reach:
-        point = reach[kind]
+    if kind and kind in addresses:
+        point = addresses[kind]
         return Contact(point.address, point.state, point.listed)
     return None

@@ -180,7 +180,7 @@ class DigestResponse(msgspec.Struct, kw_only=True):
     id: UUID | None
 
 
-class ContactStory(msgspec.Struct, kw_only=True):
+class ContactExplanation(msgspec.Struct, kw_only=True):
     """The address that nothing is sent to, as it stands now. suppressed_for: why it is on the
     suppression list; empty where it is not."""
 
@@ -197,7 +197,7 @@ class DecisionResponse(msgspec.Struct, kw_only=True):
     reason: str
 
 
-class HoldResponse(msgspec.Struct, kw_only=True):
+class BlockerResponse(msgspec.Struct, kw_only=True):
     """One thing that a waiting message waits for.
 
     kind: kill_switch, breaker, pause (a provider asked for it), limit (the service's rate), order
@@ -212,7 +212,7 @@ class HoldResponse(msgspec.Struct, kw_only=True):
     until: datetime | None = None
 
 
-class MessageStory(msgspec.Struct, kw_only=True):
+class MessageExplanation(msgspec.Struct, kw_only=True):
     """What was decided and done about one message.
 
     decisions: in order of time. steps: the questions of the last decision. held_by: what a waiting
@@ -222,11 +222,11 @@ class MessageStory(msgspec.Struct, kw_only=True):
     channel: str
     status: str
     decisions: list[DecisionResponse]
-    held_by: list[HoldResponse] = []
+    held_by: list[BlockerResponse] = []
     steps: list[StepResponse] = []
     provider: str | None = None
     attempts: list[AttemptResponse] = []
-    contact: ContactStory | None = None
+    contact: ContactExplanation | None = None
     digest: DigestResponse | None = None
 
 
@@ -235,7 +235,7 @@ class ExplainResponse(msgspec.Struct, kw_only=True):
 
     id: UUID
     status: str
-    messages: list[MessageStory]
+    messages: list[MessageExplanation]
 
 
 class CancelResponse(msgspec.Struct, kw_only=True):

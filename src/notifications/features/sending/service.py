@@ -17,7 +17,7 @@ from notifications.domain.identifiers import parse_identifier
 from notifications.domain.lifecycle import MessageStatus, best_status
 from notifications.features.access.service import check_test_key
 from notifications.features.sending.bulk import send_bulk
-from notifications.features.sending.cancel import cancel_waiting, in_hand
+from notifications.features.sending.cancel import cancel_waiting, is_in_flight
 from notifications.features.sending.explain import (
     explain_notification,
     explain_refusal,
@@ -29,12 +29,12 @@ from notifications.features.sending.intents import (
     find_template,
     make_intent,
     missing_variables_error,
-    note_bypass,
+    record_bypass,
 )
-from notifications.features.sending.jobs import cancel_job, job_answer, job_members
+from notifications.features.sending.jobs import cancel_job, job_members, job_response
 from notifications.features.sending.move import move_scheduled
-from notifications.features.sending.queries import Walk, list_notifications, rows_of
-from notifications.features.sending.refusal import foresee_or_refuse
+from notifications.features.sending.queries import NotificationPage, list_notifications, rows_of
+from notifications.features.sending.refusal import predict_or_refuse
 from notifications.features.sending.schemas import (
     BulkResponse,
     CancelResponse,
@@ -50,7 +50,7 @@ from notifications.features.sending.schemas import (
 from notifications.features.sending.simulate import SimulateResponse, simulate
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import BulkBody, SendBody
 from notifications.intake.validate import parse_send
 from notifications.models import (
@@ -65,11 +65,11 @@ from notifications.rendering.versions import version_of
 __all__ = ["BulkBody", "NotificationService", "SendBody"]
 
 
-class _Asked(NamedTuple):
+class _ValidSend(NamedTuple):
     """A valid request for one recipient."""
 
     intent: Intent
-    target: Target
+    target: SendTarget
     user: User | None
 
 
@@ -85,12 +85,12 @@ class NotificationService:
             Refused: missing_scope, foreign_user, or opted_out.
         """
         now = clock.now()
-        asked = self._read(body, caller, now=now)
-        intent = asked.intent
-        seen = foresee_or_refuse(intent, asked.target, asked.user, actor=caller.name, now=now)
+        valid = self._read(body, caller, now=now)
+        intent = valid.intent
+        seen = predict_or_refuse(intent, valid.target, valid.user, actor=caller.name, now=now)
         with transaction.atomic():
-            accepted = accept(intent, [asked.target], now=now)
-            note_bypass(intent, caller, target=accepted.uuids[0])
+            accepted = accept(intent, [valid.target], now=now)
+            record_bypass(intent, caller, target=accepted.uuids[0])
         return SendResponse(
             id=UUID(accepted.uuids[0]),
             status=MessageStatus.PENDING,
@@ -106,8 +106,8 @@ class NotificationService:
             InvalidRequest, NotFound, Refused: as send; what the person wishes is in the answer.
         """
         now = clock.now()
-        asked = self._read(body, caller, now=now)
-        return simulate(asked.intent, asked.target, asked.user, now=now, principal=caller.name)
+        valid = self._read(body, caller, now=now)
+        return simulate(valid.intent, valid.target, valid.user, now=now, principal=caller.name)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkResponse:
         """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
@@ -124,7 +124,7 @@ class NotificationService:
         Raises:
             NotFound: unknown_job.
         """
-        return job_answer(identifier, caller)
+        return job_response(identifier, caller)
 
     def job_members(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
@@ -148,7 +148,7 @@ class NotificationService:
 
     def list(
         self, *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
-    ) -> Walk:
+    ) -> NotificationPage:
         """See `notification_list.list_notifications`."""
         return list_notifications(caller=caller, filters=filters, after=after, limit=limit)
 
@@ -190,7 +190,7 @@ class NotificationService:
             scheduled_at=found.scheduled_at,
             expires_at=found.expires_at,
             is_read=found.is_read,
-            messages=[_message_answer(message, in_hand(message)) for message in messages],
+            messages=[_message_response(message, is_in_flight(message)) for message in messages],
         )
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainResponse:
@@ -229,7 +229,7 @@ class NotificationService:
             raise NotFound(f"there is no notification {identifier}", code="unknown_notification")
         return found
 
-    def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _Asked:
+    def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _ValidSend:
         """A request that can be accepted, or every reason why not."""
         request = parse_send(body, now=now)
         check_scopes(request.terms, caller, address=request.address is not None)
@@ -238,12 +238,12 @@ class NotificationService:
         intent = make_intent(request.terms, template, caller)
         check_channels(template, request.terms.channels)
         _trial_render(intent, template, user, now=now)
-        target = Target(
+        target = SendTarget(
             user_id=user.pk if user else None,
             channels=request.terms.channels,
             address=request.address,
         )
-        return _Asked(intent, target, user)
+        return _ValidSend(intent, target, user)
 
     def _user(self, identifier: PersonKey, caller: Caller) -> User:
         user = User.objects.find(identifier)
@@ -295,13 +295,13 @@ def _status(messages: list[NotificationMessage]) -> str:
 
 
 def _shown_status(message: NotificationMessage) -> str:
-    return MessageStatus.PROCESSING if in_hand(message) else message.status
+    return MessageStatus.PROCESSING if is_in_flight(message) else message.status
 
 
-def _message_answer(message: NotificationMessage, in_hand: bool) -> MessageResponse:
+def _message_response(message: NotificationMessage, in_flight: bool) -> MessageResponse:
     return MessageResponse(
         channel=message.channel,
-        status=MessageStatus.PROCESSING if in_hand else message.status,
+        status=MessageStatus.PROCESSING if in_flight else message.status,
         attempts=message.attempts,
         max_attempts=message.max_attempts,
         scheduled_at=message.scheduled_at,

@@ -9,14 +9,14 @@ import msgspec
 
 from directory.models import User
 from notifications.domain.errors import TemplateFault
-from notifications.domain.messages import ALONG
+from notifications.domain.messages import EXTRAS_KEY
 from notifications.engine.content import context_of, locale_of
 from notifications.engine.prepare import facts_of, route, terms_of
 from notifications.features.sending.drafts import draft_of
-from notifications.features.sending.explain import steps_answer
-from notifications.features.sending.refusal import foresee
+from notifications.features.sending.explain import step_responses
+from notifications.features.sending.refusal import predict
 from notifications.features.sending.schemas import StepResponse
-from notifications.intake.accept import Intent, Target
+from notifications.intake.accept import Intent, SendTarget
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import SliceFacts, load_facts
@@ -60,7 +60,7 @@ class SimulateResponse(msgspec.Struct, kw_only=True):
 
 
 def simulate(
-    intent: Intent, target: Target, user: User | None, *, now: datetime, principal: str
+    intent: Intent, target: SendTarget, user: User | None, *, now: datetime, principal: str
 ) -> SimulateResponse:
     """What would become of this send, channel by channel. principal: who asks.
 
@@ -70,7 +70,7 @@ def simulate(
     """
     at = max(now, intent.terms.scheduled_at or now)
     return SimulateResponse(
-        accepted=not foresee(intent, target, user, now=now).reasons,
+        accepted=not predict(intent, target, user, now=now).reasons,
         messages=[
             _simulate(draft_of(intent, target, channel), at, principal)
             for channel in target.channels
@@ -87,7 +87,7 @@ def _simulate(draft: PendingMessage, at: datetime, principal: str) -> SimulatedM
         channel=draft.channel,
         decision=type(decision).__name__.lower(),
         reason=decision.reason,
-        steps=steps_answer(decision.reason),
+        steps=step_responses(decision.reason),
         provider=route(draft, facts.contacts.get(draft.id)),
     )
     if isinstance(decision, Defer):
@@ -103,7 +103,7 @@ def _text(
     draft: PendingMessage, version: CompiledVersion, facts: SliceFacts, at: datetime, principal: str
 ) -> SimulatedText:
     context = context_of(draft, version, facts, at=at, for_caller=True)
-    along = context.pop(ALONG, None)
+    along = context.pop(EXTRAS_KEY, None)
     locale = locale_of(draft, facts)
     task = render_task(version, channel=draft.channel, locale=locale, context=context)
     (text,) = render_drafts(principal, [task])

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from directory.texts import UNSTORABLE, is_storable, joined
+from directory.texts import UNSTORABLE, is_storable, join_surrogates
 from notifications.domain.channels import Channel, parse_priority
 from notifications.features.templates.schemas import TemplateBody
 from notifications.intake.fields import Fields
@@ -63,7 +63,7 @@ def _is_too_long(fields: Fields) -> bool:
     ]
     before, total = len(fields.errors), 0
     if len(others) > MAX_LOCALES:
-        fields.fault("translations", "too_many", f"takes at most {MAX_LOCALES} locales")
+        fields.add_error("translations", "too_many", f"takes at most {MAX_LOCALES} locales")
         return True
     for place, given in texts:
         for name, text in given.items() if isinstance(given, dict) else ():
@@ -71,14 +71,14 @@ def _is_too_long(fields: Fields) -> bool:
             total += size
             if size > MAX_SOURCE and name in CONTENT_FIELDS:
                 detail = f"is longer than {MAX_SOURCE:,} characters"
-                fields.fault(f"{place}{name}", "too_long", detail)
+                fields.add_error(f"{place}{name}", "too_long", detail)
     if total > MAX_TEXTS:
         detail = f"all texts together are longer than {MAX_TEXTS:,} characters"
-        fields.fault("translations", "too_long", detail)
+        fields.add_error("translations", "too_long", detail)
     for name in ("required_variables", "optional_variables"):
         given = fields.body.get(name)
         if isinstance(given, list) and len(given) > MAX_VARIABLES:
-            fields.fault(name, "too_many", f"takes at most {MAX_VARIABLES} names")
+            fields.add_error(name, "too_many", f"takes at most {MAX_VARIABLES} names")
     return len(fields.errors) > before
 
 
@@ -86,7 +86,7 @@ def wants_publishing(fields: Fields) -> bool:
     """Whether the body asks for what it holds to be sent from now on."""
     status = fields.body.get("status", TemplateStatus.DRAFT)
     if status not in TemplateStatus.values:
-        fields.fault("status", "invalid", f"must be one of {', '.join(TemplateStatus.values)}")
+        fields.add_error("status", "invalid", f"must be one of {', '.join(TemplateStatus.values)}")
     return bool(status == TemplateStatus.PUBLISHED)
 
 
@@ -96,7 +96,7 @@ def _read_names(fields: Fields, values: dict[str, Any], *, creating: bool) -> No
             values[name] = fields.text(name, required=True, longest=longest)
     path = values.get("path")
     if path and not is_template_path(path):
-        fields.fault(
+        fields.add_error(
             "path",
             "invalid_path",
             f"must be up to {MAX_SEGMENTS} words joined by dots, e.g. user.payment.success;"
@@ -105,7 +105,9 @@ def _read_names(fields: Fields, values: dict[str, Any], *, creating: bool) -> No
     if "default_locale" in fields.body:
         locale = fields.text("default_locale", longest=20)
         if locale and not _LOCALE.fullmatch(locale):
-            fields.fault("default_locale", "invalid_locale", "must be a locale such as en or ru_RU")
+            fields.add_error(
+                "default_locale", "invalid_locale", "must be a locale such as en or ru_RU"
+            )
         elif locale:
             values["default_locale"] = locale
 
@@ -116,9 +118,9 @@ def _example(fields: Fields) -> dict[str, Any]:
         return {}
     if len(json.dumps(given, default=str)) > MAX_EXAMPLE_BYTES:
         detail = f"must be under {MAX_EXAMPLE_BYTES:,} bytes of JSON"
-        fields.fault("example_context", "too_large", detail)
+        fields.add_error("example_context", "too_large", detail)
     if not isinstance(given.get("user", {}), dict):
-        fields.fault("example_context.user", "wrong_type", "must be an object")
+        fields.add_error("example_context.user", "wrong_type", "must be an object")
     return given
 
 
@@ -127,7 +129,9 @@ def _category(fields: Fields) -> Category | None:
     found = Category.objects.filter(key=key).first() if key else None
     if key and found is None:
         known = ", ".join(Category.objects.order_by("key").values_list("key", flat=True))
-        fields.fault("category", "unknown_category", f"{key!r} is not a category; known: {known}")
+        fields.add_error(
+            "category", "unknown_category", f"{key!r} is not a category; known: {known}"
+        )
     return found
 
 
@@ -135,7 +139,9 @@ def _priority(fields: Fields) -> int:
     try:
         return int(parse_priority(fields.body["default_priority"]))
     except (ValueError, TypeError):
-        fields.fault("default_priority", "invalid_priority", "must be 1 to 4 or a priority word")
+        fields.add_error(
+            "default_priority", "invalid_priority", "must be 1 to 4 or a priority word"
+        )
         return 3
 
 
@@ -144,7 +150,7 @@ def _channels(fields: Fields) -> list[str]:
     for value in given:
         if value not in Channel.__members__.values():
             detail = f"{value!r} is not one of {_CHANNELS}"
-            fields.fault("supported_channels", "invalid_channel", detail)
+            fields.add_error("supported_channels", "invalid_channel", detail)
     return list(dict.fromkeys(str(value) for value in given))
 
 
@@ -152,7 +158,9 @@ def _variables(fields: Fields, name: str) -> list[str]:
     given = fields.items(name) or []
     for value in given:
         if not isinstance(value, str) or len(value) > MAX_VARIABLE or not _is_variable(value):
-            fields.fault(name, "invalid", "must list names of variables, e.g. amount or order.id")
+            fields.add_error(
+                name, "invalid", "must list names of variables, e.g. amount or order.id"
+            )
             return []
     return list(dict.fromkeys(given))
 
@@ -171,14 +179,16 @@ def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
     for locale, texts in fields.mapping("translations").items():
         place = f"translations.{locale}"
         if not _LOCALE.fullmatch(locale):
-            fields.fault(place, "invalid_locale", "must be a locale such as en or ru_RU")
+            fields.add_error(place, "invalid_locale", "must be a locale such as en or ru_RU")
         if not isinstance(texts, dict):
-            fields.fault(place, "wrong_type", "must be an object of texts")
+            fields.add_error(place, "wrong_type", "must be an object of texts")
             continue
         for name in texts:
             if name not in CONTENT_FIELDS:
                 known = ", ".join(CONTENT_FIELDS)
-                fields.fault(f"{place}.{name}", "unknown_field", f"is not a text; known: {known}")
+                fields.add_error(
+                    f"{place}.{name}", "unknown_field", f"is not a text; known: {known}"
+                )
         translations[locale] = {
             name: _text(fields, f"{place}.{name}", text) for name, text in texts.items()
         }
@@ -188,10 +198,10 @@ def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
 def _text(fields: Fields, place: str, value: Any) -> str:
     """The text, in which pairs of half characters are joined."""
     if not isinstance(value, str):
-        fields.fault(place, "wrong_type", "must be a text")
+        fields.add_error(place, "wrong_type", "must be a text")
         return ""
-    text = joined(value)
+    text = join_surrogates(value)
     if not is_storable(text):
-        fields.fault(place, "invalid_text", f"must not hold {UNSTORABLE}")
+        fields.add_error(place, "invalid_text", f"must not hold {UNSTORABLE}")
         return ""
     return text

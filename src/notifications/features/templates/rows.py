@@ -139,7 +139,7 @@ def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> R
     """
     found = review_row(row, fields, principal=principal)
     try_row(row, fields, principal=principal)
-    fields.done()
+    fields.raise_errors()
     return found
 
 

@@ -250,9 +250,9 @@ class TemplateService:
         fields.refuse_unknown(PreviewBody.__struct_fields__)
         given = fields.mapping("context")
         if not isinstance(given.get("user", {}), dict):
-            fields.fault("context.user", "wrong_type", "must be an object")
+            fields.add_error("context.user", "wrong_type", "must be an object")
         fields.check_json("context", given)
-        fields.done()
+        fields.raise_errors()
         row = find_template(identifier)
         compiled = compiled_draft(row)
         context = preview_context(row.example_context, given)
@@ -308,7 +308,7 @@ class TemplateService:
             setattr(row, name, value)
         look = check_row if publishing else review_row
         found = look(row, fields, principal=caller.name)
-        fields.done()
+        fields.raise_errors()
         if publishing:
             row.status = TemplateStatus.PUBLISHED
         elif creating or versioned(row) != before:

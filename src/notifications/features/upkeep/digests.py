@@ -19,7 +19,7 @@ from django.db.models.functions import RowNumber
 from notifications.domain.channels import Priority
 from notifications.engine.shared_rows import category_by_key, category_facts
 from notifications.features.background.items import Items
-from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.models import (
     Category,
@@ -77,7 +77,7 @@ def _send(
     if not buckets:
         return
     targets = [
-        Target(
+        SendTarget(
             user_id=bucket.user_id,
             channels=(bucket.channel,),
             context={

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from notifications.domain.identifiers import public_id
 from notifications.domain.lifecycle import REACHED, MessageStatus, best_status
-from notifications.domain.messages import ALONG
+from notifications.domain.messages import EXTRAS_KEY
 from notifications.infra import clock
 from notifications.models.content.category import Category
 from notifications.models.fields import AliasOfForeignKey, PublicIdField, SealedJSONField
@@ -208,7 +208,7 @@ class Notification(models.Model):
         if self.template_version_id is None:
             return self._word("data") or {}
         shared = self.job.context if self.job else None
-        return {**(shared or {}), **(self.context or {})}.get(ALONG) or {}
+        return {**(shared or {}), **(self.context or {})}.get(EXTRAS_KEY) or {}
 
     @data.setter
     def data(self, value: Mapping[str, Any]) -> None:

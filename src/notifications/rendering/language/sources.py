@@ -7,7 +7,7 @@ import re
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
-from directory.texts import UNSTORABLE, is_storable, joined
+from directory.texts import UNSTORABLE, is_storable, join_surrogates
 from notifications.domain.errors import TemplateFault
 from notifications.rendering.language.columns import column_of
 from notifications.rendering.language.meter import MAX_SOURCE
@@ -28,7 +28,7 @@ def parse_source(source: str, *, env: Sandbox, name: str) -> nodes.Template:
         raise TemplateFault(
             f"{name} is longer than {MAX_SOURCE:,} characters", code="template_syntax"
         )
-    source = joined(source)
+    source = join_surrogates(source)
     if not is_storable(source):
         raise TemplateFault(f"{name} holds {UNSTORABLE}", code="template_syntax")
     try:
@@ -63,7 +63,7 @@ def _join_halves(tree: nodes.Template) -> None:
     """
     for node in tree.find_all(nodes.Const):
         if isinstance(node.value, str) and not is_storable(node.value):
-            node.value = joined(node.value)
+            node.value = join_surrogates(node.value)
             if not is_storable(node.value):
                 raise TemplateSyntaxError(f"a text holds {UNSTORABLE}", node.lineno)
 

@@ -27,7 +27,7 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, No
 from notifications.engine.shared_rows import category_by_key, category_keys
 from notifications.features.audiences.service import invalid_audience
 from notifications.infra import clock
-from notifications.intake.accept import Intent, Target, accept
+from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.intake.request import Terms
 from notifications.intake.validate import unknown_category
 from notifications.models import (
@@ -231,7 +231,7 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
     keys = _keys_of(broadcast, waiting)
     channels, options = ways_of(broadcast)
     targets = [
-        Target(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
+        SendTarget(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
     own = job.context or {}

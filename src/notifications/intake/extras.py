@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notifications.domain.channels import Channel
-from notifications.domain.messages import MAX_PUSH_ALONG_BYTES, push_weight
+from notifications.domain.messages import MAX_PUSH_EXTRAS_BYTES, push_weight
 from notifications.intake.fields import Fields
 
 MAX_DATA_BYTES = 4_096
@@ -23,7 +23,7 @@ _URLS |= {"icon": ("icon", ("https",))}
 FIELDS = ("data", *_URLS, "sound", "badge")
 
 
-def read_along(fields: Fields, channels: Iterable[str]) -> dict[str, Any]:
+def read_extras(fields: Fields, channels: Iterable[str]) -> dict[str, Any]:
     """What goes along, as one table that every channel reads; empty where nothing does.
 
     channels: those of the whole request. A fault is noted at its field.
@@ -36,21 +36,23 @@ def read_along(fields: Fields, channels: Iterable[str]) -> dict[str, Any]:
             found[key] = url
     if (sound := fields.text("sound", longest=100)) is not None:
         if not _SOUND.fullmatch(sound):
-            fields.fault("sound", "invalid", "must be a file's name such as chime.caf, or default")
+            fields.add_error(
+                "sound", "invalid", "must be a file's name such as chime.caf, or default"
+            )
         found["sound"] = sound
     if (badge := fields.body.get("badge")) is not None:
         if isinstance(badge, bool) or not isinstance(badge, int) or not 0 <= badge <= MAX_BADGE:
-            fields.fault("badge", "invalid", f"must be a whole number from 0 to {MAX_BADGE:,}")
+            fields.add_error("badge", "invalid", f"must be a whole number from 0 to {MAX_BADGE:,}")
         found["badge"] = badge
-    if not fields.errors and too_heavy(found, channels):
-        detail = f"with link, image and sound may weigh {MAX_PUSH_ALONG_BYTES:,} bytes in a push"
-        fields.fault("data", "too_large", detail)
+    if not fields.errors and extras_too_large(found, channels):
+        detail = f"with link, image and sound may weigh {MAX_PUSH_EXTRAS_BYTES:,} bytes in a push"
+        fields.add_error("data", "too_large", detail)
     return found
 
 
-def too_heavy(along: dict[str, Any], channels: Iterable[str]) -> bool:
+def extras_too_large(along: dict[str, Any], channels: Iterable[str]) -> bool:
     """Whether a push would have no room for its text."""
-    return bool(along) and Channel.PUSH in channels and push_weight(along) > MAX_PUSH_ALONG_BYTES
+    return bool(along) and Channel.PUSH in channels and push_weight(along) > MAX_PUSH_EXTRAS_BYTES
 
 
 def _data(fields: Fields) -> dict[str, Any]:
@@ -58,10 +60,10 @@ def _data(fields: Fields) -> dict[str, Any]:
     if not data or not fields.check_json("data", data):
         return {}
     if len(json.dumps(data, ensure_ascii=False).encode()) > MAX_DATA_BYTES:
-        fields.fault("data", "too_large", f"must be under {MAX_DATA_BYTES:,} bytes of JSON")
+        fields.add_error("data", "too_large", f"must be under {MAX_DATA_BYTES:,} bytes of JSON")
     elif wrong := next((name for name in data if _RESERVED.fullmatch(name)), None):
         detail = "is kept by push services, as are from, message_type, google... and gcm..."
-        fields.fault(f"data.{wrong}", "reserved_data_key", detail)
+        fields.add_error(f"data.{wrong}", "reserved_data_key", detail)
     return data
 
 
@@ -75,6 +77,6 @@ def _url(fields: Fields, name: str, schemes: tuple[str, ...]) -> str | None:
     except ValueError:
         good = False
     if not good or not url.isprintable() or " " in url:
-        fields.fault(name, "invalid_url", f"must be a URL that begins with {schemes[-1]}://")
+        fields.add_error(name, "invalid_url", f"must be a URL that begins with {schemes[-1]}://")
         return None
     return url

@@ -12,7 +12,7 @@ from directory.models import Device
 from notifications.delivery.vendors.fcm.send import request_of
 from notifications.delivery.vendors.telegram.send import text_of
 from notifications.delivery.vendors.webpush.send import payload_for
-from notifications.domain.messages import ALONG, MAX_PUSH_ALONG_BYTES, push_weight
+from notifications.domain.messages import EXTRAS_KEY, MAX_PUSH_EXTRAS_BYTES, push_weight
 from notifications.models import Job, Notification, SandboxMessage
 from notifications.rendering.lengths.push import MAX_PUSH_BYTES, push_bytes
 from tests.integration.factories import make_template, make_willing_user
@@ -57,14 +57,14 @@ def test_a_bulk_keeps_it_once_for_all(as_staff: APIClient) -> None:
     people = [make_willing_user(), make_willing_user()]
     body = body_of(people[0], channel="email", **GIVEN)
     del body["user_id"]
-    own = {"user_id": people[1].pk, "context": {"amount": 2, ALONG: {"url": "x"}, "user": {}}}
+    own = {"user_id": people[1].pk, "context": {"amount": 2, EXTRAS_KEY: {"url": "x"}, "user": {}}}
     body["recipients"] = [{"user_id": people[0].pk}, own]
     assert as_staff.post(f"{V1}/bulk", body, format="json").data["accepted"] == 2
     work()
 
     assert [row.content["data"] for row in SandboxMessage.objects.all()] == [CARRIED] * 2
-    assert Job.objects.get().context[ALONG] == CARRIED
-    assert all(ALONG not in (row.context or {}) for row in Notification.objects.all())
+    assert Job.objects.get().context[EXTRAS_KEY] == CARRIED
+    assert all(EXTRAS_KEY not in (row.context or {}) for row in Notification.objects.all())
 
 
 def test_a_schedule_and_a_simulation_have_it_too(as_staff: APIClient) -> None:
@@ -138,7 +138,7 @@ def test_a_push_is_cut_to_what_is_left_for_its_text(as_staff: APIClient) -> None
     work()
 
     content = SandboxMessage.objects.get().content
-    assert push_weight(content["data"]) <= MAX_PUSH_ALONG_BYTES
+    assert push_weight(content["data"]) <= MAX_PUSH_EXTRAS_BYTES
     size = push_bytes(content["title"], content["body"]) + push_weight(content["data"])
     assert MAX_PUSH_BYTES - 100 < size <= MAX_PUSH_BYTES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from directory.audiences.errors import AudienceError, Fault
+from directory.audiences.errors import AudienceError, AudienceFault
 
 MAX_DEPTH = 10
 MAX_PARTS = 200
@@ -16,31 +16,31 @@ _HIGHEST_ID = (1 << 63) - 1
 _MOST_FAULTS = 50
 
 
-class Reading:
+class ParseContext:
     """Gathers faults; counts parts and listed people over the whole of an audience."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[AudienceFault] = []
         self._parts = 0
         self._listed = 0
 
-    def fault(self, path: str, code: str, detail: str) -> None:
+    def add_fault(self, path: str, code: str, detail: str) -> None:
         if len(self.faults) <= _MOST_FAULTS:
-            self.faults.append(Fault(path, code, detail))
+            self.faults.append(AudienceFault(path, code, detail))
 
-    def done(self) -> None:
+    def raise_faults(self) -> None:
         """Raises AudienceError with everything that was found."""
         if self.faults:
             raise AudienceError(self.faults)
 
-    def enter(self, path: str, depth: int) -> bool:
+    def count_part(self, path: str, depth: int) -> bool:
         """Counts one part; False, with a fault told once, where the whole becomes too large."""
         self._parts += 1
         if depth > MAX_DEPTH:
-            self.fault(path, "too_deep", f"is nested more than {MAX_DEPTH} deep: flatten it")
+            self.add_fault(path, "too_deep", f"is nested more than {MAX_DEPTH} deep: flatten it")
             return False
         if self._parts == MAX_PARTS + 1:
-            self.fault(path, "too_large", f"an audience takes up to {MAX_PARTS} parts in all")
+            self.add_fault(path, "too_large", f"an audience takes up to {MAX_PARTS} parts in all")
         return self._parts <= MAX_PARTS
 
     def count_listed(self, count: int, path: str) -> bool:
@@ -48,7 +48,7 @@ class Reading:
         self._listed += count
         if self._listed <= MAX_LISTED:
             return True
-        self.fault(
+        self.add_fault(
             path,
             "too_large",
             f"an audience lists up to {MAX_LISTED:,} people by id, not {self._listed:,}:"
@@ -60,17 +60,17 @@ class Reading:
         """The value as an object, or None with a fault."""
         if isinstance(value, dict):
             return value
-        self.fault(path, "wrong_type", f"must be an object, not {kind_of(value)}")
+        self.add_fault(path, "wrong_type", f"must be an object, not {kind_of(value)}")
         return None
 
     def items(self, value: Any, path: str, *, most: int) -> list[Any] | None:
         """The value as a list that is neither empty nor too long, or None with a fault."""
         if not isinstance(value, list | tuple):
-            self.fault(path, "wrong_type", f"must be a list, not {kind_of(value)}")
+            self.add_fault(path, "wrong_type", f"must be a list, not {kind_of(value)}")
         elif not value:
-            self.fault(path, "invalid", "must not be empty")
+            self.add_fault(path, "invalid", "must not be empty")
         elif len(value) > most:
-            self.fault(path, "too_large", f"takes up to {most:,}, not {len(value):,}")
+            self.add_fault(path, "too_large", f"takes up to {most:,}, not {len(value):,}")
         else:
             return list(value)
         return None
@@ -81,7 +81,7 @@ class Reading:
             if name not in known:
                 place = f"{path}.{str(name)[:100]}"
                 listed = f"known: {', '.join(known)}" if known else "nothing more is taken"
-                self.fault(place, "unknown_field", f"is not known here; {listed}")
+                self.add_fault(place, "unknown_field", f"is not known here; {listed}")
 
 
 def identifier_of(value: Any) -> int | UUID | None:

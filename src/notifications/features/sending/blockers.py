@@ -9,7 +9,7 @@ from notifications.delivery.registry import is_row_channel
 from notifications.delivery.services import rate_for, service_of
 from notifications.domain.flow import US
 from notifications.engine.prepare import facts_of, route, terms_of
-from notifications.features.sending.schemas import HoldResponse
+from notifications.features.sending.schemas import BlockerResponse
 from notifications.models import DeliveryBatch, KillSwitch, NotificationMessage, ProviderFlow
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
@@ -18,9 +18,9 @@ from notifications.policy.facts import SliceFacts, load_facts
 from notifications.rendering.versions import versions_of
 
 
-def holds_of(
+def find_blockers(
     message: NotificationMessage, *, last_reason: str, now: datetime
-) -> list[HoldResponse]:
+) -> list[BlockerResponse]:
     """What a pending message waits for, the most general first; empty when its turn is next.
 
     last_reason: why it was put off last; empty when it was not.
@@ -38,17 +38,17 @@ def holds_of(
     ]
 
 
-def _stop(message: PendingMessage, facts: SliceFacts, now: datetime) -> Iterator[HoldResponse]:
+def _stop(message: PendingMessage, facts: SliceFacts, now: datetime) -> Iterator[BlockerResponse]:
     key = message.template_version_id
     version = versions_of([key]).get(key) if key is not None else None
     name = facts_of(message, facts, version, at=now).stopped_by
     if name:
         scope, _, value = name.partition(":")
         stop = KillSwitch.objects.filter(scope=scope, value=value).first()
-        yield HoldResponse(kind="kill_switch", name=name, reason=stop.reason if stop else "")
+        yield BlockerResponse(kind="kill_switch", name=name, reason=stop.reason if stop else "")
 
 
-def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[HoldResponse]:
+def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerResponse]:
     """The services that would be called, those of them that take nothing now."""
     contact = facts.contacts.get(message.id)
     targets = contact.targets if contact else ()
@@ -66,20 +66,20 @@ def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[HoldRespon
             held = max(row.open_until, row.probe_until)
             until = moment(held) if held > now else None
             code = row.last_fault_code
-            yield HoldResponse(kind="breaker", name=row.service, reason=code, until=until)
+            yield BlockerResponse(kind="breaker", name=row.service, reason=code, until=until)
         elif row.next_at > now + US:
             # Slots are given out a second ahead. What lies further is a pause, or a full limit.
             kind = "pause" if rate_for(services[row.service]) is None else "limit"
-            yield HoldResponse(kind=kind, name=row.service, until=moment(row.next_at))
+            yield BlockerResponse(kind=kind, name=row.service, until=moment(row.next_at))
 
 
-def _order(message: PendingMessage, facts: SliceFacts) -> Iterator[HoldResponse]:
+def _order(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerResponse]:
     if message.id in facts.elder_open:
-        yield HoldResponse(kind="order", name=f"ordering_key:{message.ordering_key}")
+        yield BlockerResponse(kind="order", name=f"ordering_key:{message.ordering_key}")
 
 
-def _time(message: PendingMessage, last_reason: str, now: datetime) -> Iterator[HoldResponse]:
+def _time(message: PendingMessage, last_reason: str, now: datetime) -> Iterator[BlockerResponse]:
     rows = DeliveryBatch.objects.filter(pk=message.batch_id or 0)
     batch = rows.filter(due_at__gt=now).first()
     if batch is not None:
-        yield HoldResponse(kind="time", name=last_reason or "scheduled", until=batch.due_at)
+        yield BlockerResponse(kind="time", name=last_reason or "scheduled", until=batch.due_at)
