@@ -1,4 +1,4 @@
-"""Who people are and how they are reached. Never imports the notifications app.
+"""People and the addresses that reach them. This app never imports the notifications app.
 
 See docs/architecture.md.
 """

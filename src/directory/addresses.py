@@ -1,7 +1,8 @@
-"""Which addresses can be written to, and the one form by which they are compared.
+"""Validates addresses and gives each the one form by which addresses are compared.
 
-Doors, imports, suppressions, receipts and the builder of mails all ask here, so that none takes
-what another refuses. Plain Python: it knows no rows. Kinds are those of `ContactKind`.
+Routes, imports, suppressions, receipts and the mail builder all call this module, so that none
+accepts an address that another refuses. Plain Python, without database rows. Kinds are those of
+`ContactKind`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from email_validator import EmailNotValidError, validate_email
 MAX_ADDRESS = 1_000
 _MAX_EMAIL, _MAX_LOCAL, _MAX_DOMAIN = 254, 64, 253  # octets, RFC 5321
 _MAX_PHONE = 32
-_LEAST_TO_SHOW = 6  # characters of an address of which two are shown
+_LEAST_TO_SHOW = 6  # of a shorter phone number or id, no digit is shown
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-# What nearly every address is; the rest is read by email_validator, at twenty times the cost.
-# A label with hyphens in the third and fourth place is punycode, which must be decoded, or nothing.
+# Matches nearly every address. email_validator reads the others, at twenty times the cost.
+# A label with hyphens in the third and fourth place is punycode, which has to be decoded; it is
+# invalid where it is not punycode.
 _ORDINARY_EMAIL = re.compile(
     rf"({_ATOM}(?:\.{_ATOM})*)@"
     r"((?:(?![A-Za-z0-9-]{2}--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
@@ -37,41 +39,48 @@ _normal_phones: set[str] = set()
 
 
 class AddressFault(ValueError):
-    """What an address should look like, in words that follow its name. why: more, or empty."""
+    """The address is invalid. The text follows the field's name: "must be a text"."""
 
     def __init__(self, words: str, why: str = "") -> None:
         super().__init__(words)
+        #: A more exact reason, or an empty string.
         self.why = why
 
     @property
     def in_full(self) -> str:
-        """The words, and more where there is more."""
+        """Returns the text, followed by the exact reason where there is one."""
         return f"{self}: {self.why}" if self.why else str(self)
 
 
 class Email(NamedTuple):
-    """An email address. local keeps its case; domain is in Unicode, ascii_domain its A-labels."""
+    """A valid email address."""
 
+    #: The part before the @-sign, in the case in which it was given.
     local: str
+    #: The domain in Unicode.
     domain: str
+    #: The domain in A-labels (punycode).
     ascii_domain: str
 
     @property
     def spelling(self) -> str:
-        """As it was given, but for the case of the domain and the composition of characters."""
+        """The address as it was given.
+
+        Only the case of the domain and the composition of characters may differ.
+        """
         return f"{self.local}@{self.domain}"
 
     @property
     def normal(self) -> str:
-        """The form by which it is compared."""
+        """The form by which addresses are compared."""
         return f"{_folded(self.local)}@{self.ascii_domain}"
 
 
 def read_email(text: str) -> Email:
-    """An email address that mail can carry.
+    """Reads an email address to which mail can be sent.
 
     Raises:
-        AddressFault: it is none.
+        AddressFault: the text is not such an address.
     """
     text = text.strip()
     ordinary = _ORDINARY_EMAIL.fullmatch(text)
@@ -80,10 +89,10 @@ def read_email(text: str) -> Email:
         if len(local) <= _MAX_LOCAL and len(domain) <= _MAX_DOMAIN:
             domain = domain.lower()
             return Email(local, domain, domain)
-    if len(text) > _MAX_EMAIL:  # before anything reads it
+    if len(text) > _MAX_EMAIL:  # before the validator spends time on it
         raise AddressFault("is not an email address", f"it is longer than {_MAX_EMAIL} octets")
     try:
-        # `.test` is nobody's: it is taken, as example.org is, so that installations can be tried.
+        # `.test` belongs to no one. It is accepted, as example.org is, to try out installations.
         found = validate_email(text, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as error:
         raise AddressFault("is not an email address", str(error)) from error
@@ -96,10 +105,10 @@ def read_email(text: str) -> Email:
 
 
 def read_phone(text: str) -> str:
-    """A telephone number in E.164 form.
+    """Reads a telephone number and returns it in E.164 form.
 
     Raises:
-        AddressFault: it is none, or says no country.
+        AddressFault: the text is not a number, or it has no country code.
     """
     try:
         if len(text) > _MAX_PHONE:
@@ -115,17 +124,20 @@ def read_phone(text: str) -> str:
 
 
 def _remember(number: str) -> None:
-    """Notes a number in its normal form: an import reads each twice, at fifty microseconds."""
+    """Caches a number that is in its normal form.
+
+    An import reads each number twice, and reading one takes 50 microseconds.
+    """
     if len(_normal_phones) >= _REMEMBERED:
         _normal_phones.clear()
     _normal_phones.add(number)
 
 
 def read_telegram(text: str) -> str:
-    """A Telegram chat id.
+    """Reads a Telegram chat id.
 
     Raises:
-        AddressFault: it is none.
+        AddressFault: the text is not a chat id.
     """
     if not _CHAT_ID.fullmatch(text):
         raise AddressFault("must be a numeric Telegram chat id")
@@ -133,10 +145,10 @@ def read_telegram(text: str) -> str:
 
 
 def read_url(text: str) -> str:
-    """The address of a webhook, or a chat's URL.
+    """Reads the URL of a webhook or of a chat.
 
     Raises:
-        AddressFault: it is none.
+        AddressFault: the text is not a URL.
     """
     if len(text) > MAX_ADDRESS or _CONTROL.search(text):
         raise AddressFault("is too long or holds a control character")
@@ -150,10 +162,12 @@ def read_url(text: str) -> str:
 
 
 def read_address(kind: str, value: Any) -> str:
-    """An address in the spelling that it is written to; the case before an @ stays.
+    """Reads an address of a kind and returns the spelling that messages are sent to.
+
+    The case before the @-sign of an email address stays.
 
     Raises:
-        AddressFault: it is none of its kind.
+        AddressFault: the value is not an address of this kind.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise AddressFault("must be a text")
@@ -166,9 +180,9 @@ def read_address(kind: str, value: Any) -> str:
 
 
 def normalise_address(kind: str, address: str) -> str:
-    """The one form of an address, by which lists and lookups compare.
+    """Returns the one form of an address, by which lists and lookups compare addresses.
 
-    Of a text that is no address it is the nearest there is: rows of long ago hold such.
+    Old rows hold texts that are not valid addresses. For these it returns the nearest form.
     """
     address = address.strip()
     if kind == "email":
@@ -189,8 +203,10 @@ def normalise_address(kind: str, address: str) -> str:
 
 
 def masked_address(kind: str, address: str) -> str:
-    """As much of an address as its owner knows it by, and nobody could write to: `a***@b.com`,
-    `***67`."""
+    """Returns the part of an address by which its owner recognizes it: `a***@b.com`, `***67`.
+
+    No one can write to the masked address.
+    """
     if kind == "email":
         local, _, domain = address.rpartition("@")
         first = local[0] if len(local) > 1 else ""
@@ -208,14 +224,14 @@ def _normal_phone(number: str) -> str:
 
 
 def _normal_url(url: str) -> str:
-    """A URL with scheme and host in small letters: only what follows them may depend on case."""
+    """Returns a URL with its scheme and host in lower case: only the rest may depend on case."""
     parts = urlsplit(url)
     before, at, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{before}{at}{host.lower()}").geturl() if parts.netloc else url
 
 
 def _folded(text: str) -> str:
-    """Without differences of case and of composition (Unicode's canonical caseless matching)."""
+    """Removes differences of case and of composition (Unicode's canonical caseless matching)."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())

@@ -1,4 +1,4 @@
-"""The directory app: who people are and how they are reached."""
+"""The directory app: people and the addresses that reach them."""
 
 from django.apps import AppConfig
 

@@ -1,8 +1,8 @@
-"""The times that anybody may give: one range, one parser, for every door.
+"""Reads times that callers give: one range and one parser for all routes, files and commands.
 
-The range is 1970-01-01 to 2199-12-31 in UTC. Within it no zone's offset and no period that the
-service adds leads past what Python or a database can hold. What is stored outside of it (by hand,
-or by an older version) is read as the nearest end of the range.
+The range is 1970-01-01 to 2199-12-31 in UTC. Within it, no zone's offset and no period that the
+service adds exceeds what Python or a database can hold. A stored time outside the range (written
+by hand or by an older version) is read as the nearest end of the range.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _TIME = re.compile(
 
 
 class InvalidMoment(ValueError):
-    """A text that is no time; the message says what to write instead."""
+    """The text is not a time. The message says what to write instead."""
 
     code = "invalid_time"
 
 
 class MomentOutOfRange(InvalidMoment):
-    """A time before 1970 or after 2199."""
+    """The time is before 1970 or after 2199."""
 
     code = "time_out_of_range"
 
@@ -41,25 +41,26 @@ class MomentOutOfRange(InvalidMoment):
 
 
 def read_moment(text: str, *, assumed: tzinfo = UTC) -> datetime:
-    """The time of an RFC 3339 text, with its offset; without one it is a time in `assumed`.
+    """Reads the time in an RFC 3339 text. Without an offset it is a time in the zone `assumed`.
 
-    A day alone is its midnight. Digits beyond microseconds are cut off.
+    A day alone means its midnight. Digits beyond microseconds are cut off.
 
     Raises:
-        InvalidMoment: it is no time.
-        MomentOutOfRange: it lies outside the accepted range.
+        InvalidMoment: the text is not a time.
+        MomentOutOfRange: the time is outside the accepted range.
     """
     written = read_moment_or_wall_time(text)
     return check_moment(written if written.tzinfo else written.replace(tzinfo=assumed))
 
 
 def read_moment_or_wall_time(text: str) -> datetime:
-    """What `read_moment` reads; naive where no offset is written, and then within a day of the
-    accepted range.
+    """Reads the same texts as `read_moment`; returns a naive time where the text has no offset.
+
+    A naive time may be up to a day outside the accepted range, because its zone is not known yet.
 
     Raises:
-        InvalidMoment: it is no time.
-        MomentOutOfRange: it lies outside the accepted range.
+        InvalidMoment: the text is not a time.
+        MomentOutOfRange: the time is outside the accepted range.
     """
     found = _TIME.fullmatch(text)
     if found is None:
@@ -68,7 +69,7 @@ def read_moment_or_wall_time(text: str) -> datetime:
         raise MomentOutOfRange
     fraction = (found["fraction"] or "")[:6].ljust(6, "0")
     try:
-        written = datetime(  # noqa: DTZ001 -- the offset, where there is one, comes next
+        written = datetime(  # noqa: DTZ001 -- the offset is read next
             int(found["year"]),
             int(found["month"]),
             int(found["day"]),
@@ -100,10 +101,10 @@ def _offset(text: str | None) -> timezone | None:
 
 
 def check_moment(moment: datetime) -> datetime:
-    """The moment itself; without a zone it is one in UTC.
+    """Returns the moment with a zone; a naive moment is taken as UTC.
 
     Raises:
-        MomentOutOfRange: it lies outside the accepted range.
+        MomentOutOfRange: the moment is outside the accepted range.
     """
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if not EARLIEST <= aware <= LATEST:
@@ -112,10 +113,10 @@ def check_moment(moment: datetime) -> datetime:
 
 
 def check_wall_time(wall: datetime) -> datetime:
-    """A time on a wall (naive) that may be in some zone's range; which one is not known yet.
+    """Returns a naive time that is inside the accepted range in at least one zone.
 
     Raises:
-        MomentOutOfRange: it is in no zone's.
+        MomentOutOfRange: the time is outside the range in every zone.
     """
     first, last = EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None)
     if not first - FARTHEST_OFFSET <= wall <= last + FARTHEST_OFFSET:
@@ -124,11 +125,11 @@ def check_wall_time(wall: datetime) -> datetime:
 
 
 def read_day(text: str) -> date:
-    """A calendar day, `2030-01-31`.
+    """Reads a calendar day such as `2030-01-31`.
 
     Raises:
-        InvalidMoment: it is none.
-        MomentOutOfRange: it lies outside the accepted range.
+        InvalidMoment: the text is not a day.
+        MomentOutOfRange: the day is outside the accepted range.
     """
     found = _TIME.fullmatch(text)
     if found is None or found["hour"] is not None:
@@ -142,14 +143,17 @@ def read_day(text: str) -> date:
 
 
 def clamp_moment(moment: datetime) -> datetime:
-    """The moment, or the end of the accepted range that it lies beyond. Never fails."""
+    """Returns the moment, or the nearest end of the accepted range. Never fails."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(aware, EARLIEST), LATEST)
 
 
 def read_stored(text: str) -> datetime:
-    """A moment as a database writes it as text, within the accepted range. Never fails: what cannot
-    be read lies far ahead, or long ago where the text says so."""
+    """Reads a moment from the text of a database, clamped to the accepted range. Never fails.
+
+    A text that cannot be read gives the latest moment, or the earliest one where the text is
+    negative or ends with BC.
+    """
     try:
         return clamp_moment(datetime.fromisoformat(text))
     except (ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""How a person is named: our integer, our uuid, or the platform's external_id.
+"""The keys of a person: our integer id, our uuid, or the platform's external_id.
 
-Each kind is told by its form alone, and a text of digits is none of them: it may be the platform's
-number as well as ours.
+The form of a key alone shows its kind. A text of digits is no key, because it may be the
+platform's number as well as ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExternalId:
-    """The id by which the platform knows a person."""
+    """The id of a person on the platform."""
 
     value: str
 
@@ -33,9 +33,9 @@ PersonKey = int | UUID | ExternalId
 
 
 def read_person(value: object, *, written: bool = False) -> PersonKey | None:
-    """The key in a value of a body; None when it is none.
+    """Reads the key of a person from a field's value; returns None for any other value.
 
-    written: the value is of a path, a query or a command line, where a number can only be a text.
+    written: the value comes from a path, a query or a command line, where a number is a text.
     """
     if isinstance(value, bool):
         return None
@@ -56,18 +56,22 @@ def read_person(value: object, *, written: bool = False) -> PersonKey | None:
 
 @dataclass(frozen=True, slots=True)
 class InvalidPersonFields:
-    """Why two fields name nobody: the field that is wrong, an error code, what to do."""
+    """The fields `user_id` and `external_id` do not name a person."""
 
+    #: The field that is wrong.
     field: str
+    #: invalid, invalid_user or invalid_external_id.
     code: str
+    #: What to do about it.
     detail: str
 
 
 def read_person_fields(
     user_id: object, external_id: object, *, written: bool = False
 ) -> PersonKey | InvalidPersonFields | None:
-    """Whom the fields `user_id` and `external_id` of a request name together; None where both are
-    left out, InvalidPersonFields (invalid, invalid_user, invalid_external_id) where they name nobody.
+    """Reads the person that the fields `user_id` and `external_id` of a request name.
+
+    Returns None where both fields are missing, and InvalidPersonFields where they name no person.
 
     written: as for `read_person`.
     """
@@ -88,12 +92,12 @@ def read_person_fields(
 
 
 def external_id_of(value: object) -> ExternalId | None:
-    """The external_id in a field of that name; None when it is none."""
+    """Reads the value of an `external_id` field; returns None where it is not valid."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_EXTERNAL_ID:
         return None
     return ExternalId(value) if is_storable(value) else None
 
 
 def key_text(key: PersonKey) -> int | str:
-    """The key as an answer shows it, and as a caller may give it again."""
+    """Returns the key as responses show it; a caller may send it back in this form."""
     return key if isinstance(key, int) else str(key)

@@ -1,6 +1,7 @@
 """Inserts thousands of new rows at once: COPY on PostgreSQL, one prepared statement on SQLite.
 
-Django's bulk_create prepares every value of every row anew, which is half the time of an import.
+Django's bulk_create prepares every value of every row separately. That takes half the time of an
+import.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from django.db import connection, models
 
 
 def reserve_ids(model: type[models.Model], count: int) -> list[int]:
-    """Ids for rows that are about to be inserted, in the caller's transaction; nobody else gets
-    them. (On SQLite the transaction is the only writer.)"""
+    """Reserves ids for rows that the caller inserts in the same transaction.
+
+    No other process gets these ids. (On SQLite the transaction is the only writer.)
+    """
     table = model._meta.db_table
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -30,10 +33,12 @@ def reserve_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def insert_rows(made: Sequence[models.Model]) -> None:
-    """Inserts objects of one model, all columns but a missing id. Nothing is returned to them.
+    """Inserts objects of one model with all columns; an id that is missing is left out.
+
+    The objects do not receive the ids that the database gives.
 
     Raises:
-        IntegrityError: as an INSERT would.
+        IntegrityError: as for an INSERT.
     """
     if not made:
         return
@@ -68,7 +73,7 @@ def insert_rows(made: Sequence[models.Model]) -> None:
 
 
 def _converter(field: models.Field[Any, Any]) -> Callable[[Any], Any] | None:
-    """How a value of the field is written; None when as it is."""
+    """Returns the function that converts a value of the field, or None where none is needed."""
     kind = field.get_internal_type()
     if kind == "JSONField":
         return json.dumps

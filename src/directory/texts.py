@@ -1,7 +1,7 @@
-"""Which texts can be stored and sent: all of Unicode but NUL and half characters.
+"""Checks that texts can be stored and sent: all of Unicode except NUL and half characters.
 
-A half character is one of the two surrogates as which JSON and JavaScript write what lies beyond
-U+FFFF. No database and no protocol takes one alone, nor does PostgreSQL take NUL.
+JSON and JavaScript write a character beyond U+FFFF as two surrogates. A half character is one
+surrogate alone. No database and no protocol accepts it, and PostgreSQL does not accept NUL.
 """
 
 from __future__ import annotations
@@ -13,44 +13,47 @@ import msgspec
 
 UNSTORABLE = "NUL or half a character (a lone surrogate such as \\ud83c)"
 MAX_DEPTH = 100
-_SHOWN = 100  # characters of a key in a path
+_SHOWN = 100  # characters of a key that a path shows
 _NUL = b"\\u0000"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def is_storable(text: str) -> bool:
-    """Whether a text holds neither NUL nor half a character."""
+    """Returns whether a text contains neither NUL nor half a character."""
     if "\x00" in text:
         return False
     if text.isascii():
         return True
     try:
-        text.encode()  # quicker than a search of the text
+        text.encode()  # faster than a search for surrogates
     except UnicodeEncodeError:
         return False
     return True
 
 
 def join_surrogates(text: str) -> str:
-    """The text with surrogates that stand side by side joined to the character that they mean."""
+    """Joins each pair of adjacent surrogates to the character that the pair means."""
     if is_storable(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 class Unstorable(NamedTuple):
-    """What is wrong with a JSON value: where, a code, and words that follow the place."""
+    """The reason why a JSON value cannot be stored."""
 
+    #: The path of the wrong part.
     place: str
+    #: invalid_text or too_deep.
     code: str
+    #: A text that follows the path in an error.
     detail: str
 
 
 def find_unstorable(value: Any, path: str = "") -> Unstorable | None:
-    """The first thing for which a JSON value cannot be stored; None when there is none.
+    """Returns the first reason why a JSON value cannot be stored, or None.
 
-    `invalid_text`: a text or a key with NUL or half a character; a key's place is its object's.
-    `too_deep`: it is nested deeper than every writer of JSON follows.
+    `invalid_text`: a text or a key contains NUL or half a character. For a key, the place is that
+    of its object. `too_deep`: the value is nested deeper than all JSON encoders support.
     """
     if _is_plainly_storable(value):
         return None
@@ -75,8 +78,10 @@ def find_unstorable(value: Any, path: str = "") -> Unstorable | None:
 
 
 def _is_plainly_storable(value: Any) -> bool:
-    """Whether a value surely has nothing that `find_unstorable` looks for, at a fraction of its cost: a
-    bulk asks for each of its recipients."""
+    """Returns True where `find_unstorable` would certainly find nothing.
+
+    It costs a fraction of the full search, and a bulk send checks each of its recipients.
+    """
     try:
         written = _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
