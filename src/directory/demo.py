@@ -1,7 +1,7 @@
-"""Demo people: students, teachers, tutors and parents of a school, and how they belong together.
+"""Demo people: students, teachers, tutors and parents of a school, and their relations.
 
-Everybody is made up. Addresses end in example.com (RFC 2606); phone numbers are those that are set
-aside for fiction in the United States (555-01xx), Germany and Sweden.
+All people are fictional. Addresses end in example.com (RFC 2606). Phone numbers are from the ranges
+reserved for fiction in the United States (555-01xx), Germany and Sweden.
 """
 
 from __future__ import annotations
@@ -80,21 +80,22 @@ _GROUPS = (
 _TIERS = ("free", "free", "plus", "premium")
 
 
-class _Circle(NamedTuple):
-    """People by role, in the order of their numbers; `fresh` were made just now."""
+class _DemoPeople(NamedTuple):
+    """The demo people by role, in the order of their numbers."""
 
     students: list[User]
     teachers: list[User]
     tutors: list[User]
     parents: list[User]
-    fresh: set[int]
+    #: The ids of the people who were created in this run.
+    created: set[int]
 
 
 def load_people(*, now: datetime) -> dict[str, int]:
-    """Makes who and what is missing; answers how many of each were made.
+    """Creates the missing demo data; returns how many rows of each kind were created.
 
-    Only new people are put into subjects, groups and families: what somebody has changed since
-    stays changed.
+    Only new people are added to subjects, groups and families. Later changes to existing people
+    stay.
     """
     names = _names()
     wanted = [name for some in names.values() for name in some]
@@ -104,7 +105,7 @@ def load_people(*, now: datetime) -> dict[str, int]:
     made = _make_users(names, there, now)
     people = User.objects.in_bulk(wanted, field_name="username")
     by_role = {role: [people[name] for name in some] for role, some in names.items()}
-    circle = _Circle(
+    school = _DemoPeople(
         by_role[Role.STUDENT],
         by_role[Role.TEACHER],
         by_role[Role.TUTOR],
@@ -115,12 +116,12 @@ def load_people(*, now: datetime) -> dict[str, int]:
         "users": len(made),
         "contact_points": _make_contact_points(made),
         "devices": _make_devices(made),
-        **_make_school(circle),
+        **_make_school(school),
     }
 
 
 def demo_people() -> list[int]:
-    """The ids of those demo people who are there."""
+    """Returns the ids of the demo people who exist."""
     wanted = [name for some in _names().values() for name in some]
     return list(User.objects.filter(username__in=wanted).values_list("pk", flat=True))
 
@@ -189,24 +190,24 @@ def _make_devices(users: Sequence[User]) -> int:
     return len(Device.objects.bulk_create(devices, batch_size=500, ignore_conflicts=True))
 
 
-def _make_school(circle: _Circle) -> dict[str, int]:
+def _make_school(people: _DemoPeople) -> dict[str, int]:
     subjects = [Subject.objects.get_or_create(name=name)[0] for name in _SUBJECTS]
     groups = [
         Group.objects.get_or_create(name=name, defaults={"kind": kind})[0] for name, kind in _GROUPS
     ]
     enrollments, tutored, families, members = [], [], [], []
-    for number, student in enumerate(circle.students):
-        if student.pk not in circle.fresh:
+    for number, student in enumerate(people.students):
+        if student.pk not in people.created:
             continue
         for step in range(3):
             index = (number + step * 5) % len(subjects)
-            teacher = circle.teachers[index % len(circle.teachers)]
+            teacher = people.teachers[index % len(people.teachers)]
             enrollments.append(
                 Enrollment(student=student, subject=subjects[index], teacher=teacher)
             )
-        tutor = circle.tutors[number % len(circle.tutors)]
+        tutor = people.tutors[number % len(people.tutors)]
         tutored.append(TutorAssignment(student=student, tutor=tutor))
-        parent = circle.parents[number // 2 % len(circle.parents)]
+        parent = people.parents[number // 2 % len(people.parents)]
         families.append(ParentLink(parent=parent, student=student))
         members.append(GroupMembership(group=groups[number % 10], user=student))
         if number % 4 == 0:

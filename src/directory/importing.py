@@ -1,8 +1,8 @@
 """Imports people from CSV or NDJSON lines: streamed, checked line by line, safe to repeat.
 
-A person is known again by `uuid`, else `external_id`, else `username` (an email address stands in
-for a missing username). Fields that a line does not name keep their value. What is wrong with a
-line is reported by its number; the good lines go in.
+A person is identified by `uuid`, else `external_id`, else `username` (an email address replaces a
+missing username). Fields that a line does not name retain their value. Valid lines are written;
+each wrong line is reported with its number.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ MAX_REPORTED = 1_000
 
 
 class LineError(NamedTuple):
-    """What is wrong with one line. `line` counts from 1, a CSV's heading included."""
+    """One wrong line."""
 
+    #: The number of the line, from 1; the heading of a CSV counts.
     line: int
     reason: str
 
 
 class ImportReport(NamedTuple):
-    """What became of a file. `errors` holds the first thousand of `error_count`."""
+    """The result of an import: how many lines had which effect."""
 
     created: int
     updated: int
     unchanged: int
+    #: The first 1,000 errors.
     errors: list[LineError]
+    #: The number of all errors.
     error_count: int
 
 
@@ -51,7 +54,7 @@ class _Import:
         self._errors: list[LineError] = []
 
     def add(self, number: int, record: dict[str, Any] | str) -> None:
-        """Takes one line; writes a batch when it is full."""
+        """Adds one line; writes the batch when it is full."""
         self._seen += 1
         if isinstance(record, str):
             self.add_error(number, record)
@@ -62,25 +65,25 @@ class _Import:
             self.add_error(number, str(fault))
             return
         if not self._keys.isdisjoint(line.keys):
-            self.write()  # the same person again: the later line must find what the earlier wrote
+            self.write()  # the same person again: the later line must find the earlier one's row
         self._batch.append(line)
         self._keys.update(line.keys)
         if len(self._batch) >= BATCH:
             self.write()
 
     def add_error(self, number: int, reason: str) -> None:
-        """Notes what is wrong with a line."""
+        """Records what is wrong with a line."""
         self._error_count += 1
         if len(self._errors) < MAX_REPORTED:
             self._errors.append(LineError(number, reason))
 
     def write(self) -> None:
-        """Writes the lines that wait."""
+        """Writes the lines of the batch."""
         lines, self._batch, self._keys = self._batch, [], set()
         try:
             self._count(upsert_people(lines, on_written=self._on_written))
         except IntegrityError:
-            # Somebody else wrote one of these people meanwhile: one by one, to find out whom.
+            # Another process wrote one of these people. Write them one by one, to find that person.
             for line in lines:
                 self._write_alone(line)
         if self._on_progress:
@@ -91,7 +94,9 @@ class _Import:
             with transaction.atomic():
                 self._count(upsert_people([line], on_written=self._on_written))
         except IntegrityError:
-            self.add_error(line.number, "belongs to somebody who was written at the same moment")
+            self.add_error(
+                line.number, "belongs to a person whom another process wrote at the same time"
+            )
 
     def _count(self, done: UpsertReport) -> None:
         self._created += done.created
@@ -101,7 +106,7 @@ class _Import:
             self.add_error(number, reason)
 
     def report(self) -> ImportReport:
-        """Writes what is left and sums up."""
+        """Writes the remaining lines and returns the totals."""
         if self._batch or self._on_progress:
             self.write()
         return ImportReport(
@@ -120,14 +125,14 @@ def import_users(
     on_progress: Callable[[int], None] | None = None,
     on_written: OnWritten | None = None,
 ) -> ImportReport:
-    """Writes the people of a file; memory stays the same however long it is.
+    """Writes the people of a file; the length of the file does not change the memory that it uses.
 
     lines is an open text file (newline="" for CSV) or any iterable of lines. on_progress is called
-    after each batch with the number of lines that were read, on_written with each batch, inside its
-    transaction.
+    after each batch with the number of lines read. on_written is called with each batch, inside the
+    batch's transaction.
 
     Raises:
-        ImportFault: an unknown kind, a missing heading, an unknown column.
+        ImportFault: an unknown kind, a missing heading, or an unknown column.
     """
     run = _Import(on_progress, on_written)
     for number, record in read_records(lines, kind=kind, columns=COLUMNS, nested=True):

@@ -1,4 +1,4 @@
-"""Finds many people at once by whatever the platform calls them."""
+"""Finds many people at once by any of the names that the platform uses for them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from directory.texts import is_storable
 _AT_ONCE = 500
 IS_STAFF = Q(is_staff=True) | Q(is_superuser=True)
 Reference = PersonKey | str
-"""A person: a key, or a text that is an external_id or a username and of one person only."""
+"""A person: a key, or a text that is the external_id or the username of exactly one person."""
 
 
 def read_reference(value: object, *, written: bool = False) -> Reference | None:
-    """The reference in a value of a file or a body; None when it can be none.
+    """Reads the reference in a value of a file or a body; returns None for any other value.
 
-    written: digits are our id, as in a query. In a file or a body they are the platform's.
+    written: digits are our id, as in a query. In a file or a body they are the platform's id.
     """
     key = read_person(value, written=written)
     if key is not None:
@@ -33,7 +33,7 @@ def read_reference(value: object, *, written: bool = False) -> Reference | None:
 
 
 def staff_among(ids: Iterable[int]) -> set[int]:
-    """Which of these people (ids) are members of staff: a query for every 500."""
+    """Returns the ids of those people who are members of staff, by one query for every 500."""
     wanted = sorted(set(ids))
     found: set[int] = set()
     for start in range(0, len(wanted), _AT_ONCE):
@@ -43,9 +43,10 @@ def staff_among(ids: Iterable[int]) -> set[int]:
 
 
 def find_people(references: Iterable[Reference]) -> dict[Reference, int]:
-    """The ids of those who exist, by reference; a query for every 500 of a sort.
+    """Returns the ids of the people who exist, by reference.
 
-    A text that is the username of one person and the external_id of another names nobody.
+    It makes one query for every 500 references of one sort. A text that is the username of one
+    person and the external_id of another names no person.
     """
     wanted = set(references)
     texts = sorted(r for r in wanted if isinstance(r, str))

@@ -1,4 +1,4 @@
-"""Groups, devices and addresses of many people at once: a few statements for a batch."""
+"""Writes groups, devices and addresses of many people at once, by a few statements."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _AT_ONCE = 500
 
 
 class UnknownGroup(ValueError):
-    """A group that is named by a UUID does not exist."""
+    """A group that a UUID names does not exist."""
 
 
 def groups_of_names(names: Iterable[str | UUID]) -> dict[str | UUID, int]:
-    """The ids of groups by name or UUID; names that are not known yet become groups."""
+    """Returns the ids of groups by name or UUID; creates a group for each unknown name."""
     wanted = set(names)
     texts = sorted(name for name in wanted if isinstance(name, str))
     uuids = [name for name in wanted if isinstance(name, UUID)]
@@ -40,7 +40,7 @@ def groups_of_names(names: Iterable[str | UUID]) -> dict[str | UUID, int]:
 
 
 def set_groups(wanted: Mapping[int, set[int]]) -> None:
-    """Makes people (by id) members of exactly these groups (ids)."""
+    """Makes people members of exactly these groups: user id -> group ids."""
     users = sorted(wanted)
     for start in range(0, len(users), _AT_ONCE):
         part = users[start : start + _AT_ONCE]
@@ -62,7 +62,7 @@ def set_groups(wanted: Mapping[int, set[int]]) -> None:
 
 
 def tokens_of_staff(tokens: Iterable[str]) -> set[str]:
-    """Which of these devices' tokens are a member of staff's."""
+    """Returns the tokens among these that belong to members of staff."""
     wanted = sorted(set(tokens))
     found: set[str] = set()
     for start in range(0, len(wanted), _AT_ONCE):
@@ -75,8 +75,11 @@ def tokens_of_staff(tokens: Iterable[str]) -> set[str]:
 
 
 def register_devices(entries: Sequence[tuple[int, DeviceEntry]], *, at: datetime) -> None:
-    """Registers devices of people (by id). A token that somebody else had is theirs no more: the
-    phone was handed on, or another account logged in on it."""
+    """Registers devices of people: (user id, device).
+
+    A token that another person had moves to the new person: the phone has a new owner, or another
+    account logged in on it.
+    """
     devices = [
         Device(
             user_id=user,
@@ -100,7 +103,7 @@ def register_devices(entries: Sequence[tuple[int, DeviceEntry]], *, at: datetime
 
 
 def set_urls(entries: Sequence[tuple[User, Mapping[str, str]]]) -> None:
-    """Sets webhook and chat addresses; an empty one removes the point."""
+    """Sets webhook and chat addresses; an empty address removes the contact point."""
     for user, points in entries:
         for kind, address in points.items():
             ContactPoint.objects.set_primary(user_id=user.pk, kind=kind, address=address)

@@ -1,4 +1,4 @@
-"""Writes many people at once: a few statements for each batch, contact points in step."""
+"""Writes many people and their contact points at once, by a few statements for each batch."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ _WRITTEN = (
 
 @dataclass(slots=True)
 class UpsertReport:
-    """What became of a batch. errors: (line, reason). protected: the lines among them that mean a
-    member of staff.
-
-    people: who was written, by line. consents: the ids of those whose record says that they agreed
-    to data processing, or that they did not; whoever keeps consents is told (see `upsert_people`).
-    """
+    """The result of writing a batch."""
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    #: (line, reason).
     errors: list[tuple[int, str]] = field(default_factory=list)
+    #: The wrong lines that name a member of staff.
     protected: set[int] = field(default_factory=set)
+    #: The people who were written, by line.
     people: dict[int, User] = field(default_factory=dict)
+    #: The ids of the people whose record contains consent to data processing (True) or a refusal
+    #: (False). The callback `on_written` of `upsert_people` stores them.
     consents: dict[bool, list[int]] = field(default_factory=dict)
 
 
@@ -75,17 +75,17 @@ OnWritten = Callable[[UpsertReport], object]
 
 
 class StaffProtected(ValueError):
-    """A record means a member of staff, whom only staff may change."""
+    """The record names a member of staff, whom only staff may change."""
 
     def __init__(self) -> None:
-        super().__init__("is a member of staff, who is changed by staff only")
+        super().__init__("is a member of staff, who may be changed by staff only")
 
 
-class _Known:
-    """The people whom a batch may mean, by each of their keys."""
+class _KnownPeople:
+    """The people whom a batch may name, by each of their keys."""
 
     def __init__(self, lines: Sequence[Line], *, include_staff: bool) -> None:
-        self._staff_too = include_staff
+        self._include_staff = include_staff
         tokens = [each.token for line in lines for each in line.related.get("devices", ())]
         self._staff_tokens = tokens_of_staff(tokens) if tokens and not include_staff else set()
         self._by: dict[str, dict[object, User]] = {"uuid": {}, "external_id": {}, "username": {}}
@@ -93,14 +93,17 @@ class _Known:
             wanted = [value for line in lines for key, value in line.keys if key == name]
             for user in _users_with(name, wanted):
                 index[getattr(user, name)] = user
-        self._find_by_mail(lines)
-        same: dict[int, User] = {}  # one object a person, whichever key found it
+        self._find_by_email(lines)
+        same: dict[int, User] = {}  # one object for each person, for all keys
         for index in self._by.values():
             for key, user in index.items():
                 index[key] = same.setdefault(user.pk, user)
 
-    def _find_by_mail(self, lines: Sequence[Line]) -> None:
-        """People whom their address alone names, whose username is another spelling of it."""
+    def _find_by_email(self, lines: Sequence[Line]) -> None:
+        """Finds people of lines with an email address only, by its contact point.
+
+        Their username is another spelling of the address.
+        """
         names = self._by["username"]
         wanted = [line.values["username"] for line in lines if line.by_email]
         absent = [address for address in wanted if address not in names]
@@ -109,26 +112,26 @@ class _Known:
                 kind=ContactKind.EMAIL, address__in=absent[start : start + _IDS_AT_ONCE]
             )
             rows = User.objects.select_for_update().filter(pk__in=points.values("user_id"))
-            for user in rows.order_by("-pk"):  # of several the oldest counts
+            for user in rows.order_by("-pk"):  # the oldest of several people wins
                 names[normalise_address(ContactKind.EMAIL, user.username)] = user
 
     def find(self, line: Line) -> User | None:
-        """The person of a line.
+        """Returns the person of a line, or None for a new person.
 
         Raises:
-            StaffProtected: any of its keys or devices belongs to a member of staff.
-            ValueError: when its keys belong to different people.
+            StaffProtected: one of the keys or devices belongs to a member of staff.
+            ValueError: the keys belong to different people.
         """
         found = {key: self._by[key].get(value) for key, value in line.keys}
         people = [user for user in found.values() if user is not None]
-        if not self._staff_too and any(user.is_staff or user.is_superuser for user in people):
+        if not self._include_staff and any(user.is_staff or user.is_superuser for user in people):
             raise StaffProtected
         if any(each.token in self._staff_tokens for each in line.related.get("devices", ())):
             raise StaffProtected
         person = next(iter(people), None)
         for key, user in found.items():
             if user is not None and user is not person:
-                raise ValueError(f"{key} belongs to somebody else")
+                raise ValueError(f"{key} belongs to another person")
         strong = [key for key in ("uuid", "external_id") if key in found]
         if person is not None and strong and found.get(strong[0]) is None:
             _check_takeover(line, person, strong[0])
@@ -136,13 +139,18 @@ class _Known:
 
 
 def _check_takeover(line: Line, person: User, key: str) -> None:
-    """A person found by a weaker key has the very value of the stronger one, or is somebody else:
-    a name alone binds nobody to an identity of the platform's."""
+    """Checks that a person found by a weaker key also has the line's value of the stronger key.
+
+    A username alone must not connect a person to an identity of the platform.
+
+    Raises:
+        ValueError: the stronger key has another value, or none.
+    """
     held = getattr(person, key)
     if held != line.values[key]:
         weaker = next(name for name, value in line.keys if getattr(person, name) == value)
         raise ValueError(
-            f"{weaker} belongs to somebody {'with another' if held else 'without'} {key}"
+            f"{weaker} belongs to a person {'with another' if held else 'without'} {key}"
         )
 
 
@@ -172,7 +180,7 @@ def upsert_people(
     fresh: list[User] = []
     changed: list[User] = []
     with transaction.atomic():
-        known, groups = _Known(lines, include_staff=include_staff), _groups_of(lines)
+        known, groups = _KnownPeople(lines, include_staff=include_staff), _groups_of(lines)
         for line in lines:
             try:
                 _check_groups(line, groups)
@@ -214,7 +222,7 @@ def _check_groups(line: Line, groups: Mapping[str | UUID, int]) -> None:
 def _write_related(
     lines: Sequence[Line], done: UpsertReport, groups: Mapping[str | UUID, int], at: datetime
 ) -> None:
-    told = [
+    with_related = [
         (done.people[line.number], line.related)
         for line in lines
         if line.related and line.number in done.people
@@ -222,14 +230,16 @@ def _write_related(
     set_groups(
         {
             user.pk: {groups[name] for name in related["groups"]}
-            for user, related in told
+            for user, related in with_related
             if "groups" in related
         }
     )
-    devices = [(user.pk, each) for user, related in told for each in related.get("devices", ())]
+    devices = [
+        (user.pk, each) for user, related in with_related for each in related.get("devices", ())
+    ]
     register_devices(devices, at=at)
-    set_urls([(u, related["contact_points"]) for u, related in told if "contact_points" in related])
-    for user, related in told:
+    set_urls([(user, r["contact_points"]) for user, r in with_related if "contact_points" in r])
+    for user, related in with_related:
         if "data_processing_consent" in related:
             done.consents.setdefault(related["data_processing_consent"], []).append(user.pk)
 
@@ -242,18 +252,18 @@ def _new(line: Line) -> User:
 
 
 def _changes_of(line: Line) -> dict[str, Any]:
-    """The values of a line, without a username that its address stands in for."""
+    """Returns the values of a line, without a username that was taken from its address."""
     if not line.by_email:
         return line.values
     return {name: value for name, value in line.values.items() if name != "username"}
 
 
 def _apply(user: User, values: dict[str, Any]) -> bool:
-    """Sets the fields that a line names; answers whether any of them changed."""
+    """Sets the fields that a line names; returns whether one of them changed."""
     changed = False
     for name, value in values.items():
         if name == "uuid":
-            continue  # it found the person, or it is not theirs to change
+            continue  # the uuid identifies a person and never changes
         if name == "attributes":
             value = {**user.attributes, **_typed(value, user.attributes)}
         if getattr(user, name) != value:
@@ -263,7 +273,7 @@ def _apply(user: User, values: dict[str, Any]) -> bool:
 
 
 def _typed(given: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes with a CSV's texts in the type that the person's own have."""
+    """Converts a CSV's texts to the types of the person's stored attributes."""
     return {
         name: value.typed_as(held.get(name)) if isinstance(value, Cell) else value
         for name, value in given.items()
@@ -278,7 +288,7 @@ def _write_changes(users: Sequence[User]) -> None:
 
 
 def _insert(fresh: Sequence[User], at: datetime) -> None:
-    """New people and their contact points."""
+    """Inserts new people and their contact points."""
     if not fresh:
         return
     for user, key in zip(fresh, reserve_ids(User, len(fresh)), strict=True):
@@ -304,7 +314,7 @@ def _write_contact_points(changed: Sequence[User]) -> None:
                 gone |= Q(user=user, kind=kind) if before is not None else Q()
             elif before is None or point.address != before.address:
                 points.append(point)
-            elif point.spelling != before.spelling:  # no new address: its state stays
+            elif point.spelling != before.spelling:  # the same address: its state stays
                 before.spelling = point.spelling
                 respelled.append(before)
     if gone:
@@ -319,7 +329,7 @@ def _write_contact_points(changed: Sequence[User]) -> None:
 
 
 def _points_of(user: User) -> list[ContactPoint]:
-    """The contact points of what a person entered; a new address starts active."""
+    """Returns the contact points of the addresses in a person's columns, all active."""
     found = []
     for name, kind in _KIND_OF_FIELD.items():
         if given := getattr(user, name):

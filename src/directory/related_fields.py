@@ -1,9 +1,9 @@
-"""What a record of a person may name beside the person's own columns, and how it is read.
+"""Reads the fields of a person's record that are not columns of the person.
 
-`contact_points` maps kinds to addresses; email, phone and telegram are the same as the columns
-email, phone_number and telegram_id, webhook and chat have no column. `groups` is the whole list of
-a person's groups, by name or UUID; a name that is not known yet is a new group. `devices` are added
-to those that are known. In CSV, groups are separated by semicolons.
+`contact_points` maps kinds to addresses. email, phone and telegram are the same as the columns
+email, phone_number and telegram_id; webhook and chat have no column. `groups` is the whole list of
+a person's groups, by name or UUID; an unknown name creates a group. `devices` are added to the
+known devices. In CSV, semicolons separate groups.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True, slots=True)
 class DeviceEntry:
-    """A device as a record names it."""
+    """A device in a record."""
 
     token: str
     kind: str
@@ -36,7 +36,7 @@ class DeviceEntry:
 
 
 def flattened(record: dict[str, Any], wrong: list[tuple[str, str]]) -> dict[str, Any]:
-    """The record with the contact points that are columns where the columns are."""
+    """Moves the contact points that are columns to these columns; adds faults to `wrong`."""
     points = record.get("contact_points")
     if not isinstance(points, dict):
         return record
@@ -47,14 +47,14 @@ def flattened(record: dict[str, Any], wrong: list[tuple[str, str]]) -> dict[str,
         if column is None:
             rest[kind] = address
         elif flat.get(column) not in (None, address):
-            wrong.append((column, f"says something else than contact_points.{kind}"))
+            wrong.append((column, f"differs from contact_points.{kind}"))
         else:
             flat[column] = address
     return {**flat, "contact_points": rest} if rest else flat
 
 
 def read_contact_points(value: Any) -> dict[str, str]:
-    """Addresses of the kinds that have no column; an empty one removes the point."""
+    """Reads addresses of the kinds without a column; an empty one removes the contact point."""
     if not isinstance(value, dict):
         raise ValueError("must be an object of kinds and addresses")
     found = {}
@@ -73,7 +73,7 @@ def read_contact_points(value: Any) -> dict[str, str]:
 
 
 def read_groups(value: Any) -> tuple[str | UUID, ...]:
-    """Names and UUIDs of groups, each once."""
+    """Reads the names and UUIDs of groups, each once."""
     if isinstance(value, str):
         value = [part for part in (part.strip() for part in value.split(";")) if part]
     if not isinstance(value, list) or len(value) > MAX_GROUPS:
@@ -91,17 +91,17 @@ def _group(value: Any) -> str | UUID:
 
 
 def read_devices(value: Any) -> tuple[DeviceEntry, ...]:
-    """Devices of a person, each token once."""
+    """Reads the devices of a person, each token once."""
     if not isinstance(value, list) or len(value) > MAX_DEVICES:
         raise ValueError(f"must be a list of at most {MAX_DEVICES} devices")
     return tuple({entry.token: entry for entry in map(read_device, value)}.values())
 
 
 def read_device(value: Any) -> DeviceEntry:
-    """One device.
+    """Reads one device.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: the device is wrong; the text says why.
     """
     if not isinstance(value, dict) or not value.keys() <= _DEVICE_FIELDS:
         raise ValueError("must hold objects with token, kind, platform and keys")
@@ -117,7 +117,7 @@ def read_device(value: Any) -> DeviceEntry:
 
 
 def _keys(kind: str, keys: Any) -> dict[str, str]:
-    """The browser's keys of a Web Push subscription (RFC 8291); no other kind has any."""
+    """Reads the browser's keys of a Web Push subscription (RFC 8291); other kinds have none."""
     if kind != Device.Kind.WEBPUSH:
         if keys:
             raise ValueError("have keys only where the kind is webpush")

@@ -1,7 +1,7 @@
-"""Writes many relations at once: who learns what with whom, who looks after whom.
+"""Writes many relations at once: enrollments, tutor assignments, parent links and memberships.
 
-Each sort of relation is a table of pairs; `LINKS` says which of its ends are people and which are
-subjects or groups. Writing is safe to repeat.
+Each sort of relation is a table. `LINKS` lists which of its ends are people and which are subjects
+or groups. Writing is safe to repeat.
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ from directory.references import PERSON_FORMS
 from directory.related_fields import read_groups
 
 _AT_ONCE = 500
-_UNKNOWN_PERSON = "is nobody we know, or the username of one and the external_id of another"
+_UNKNOWN_PERSON = (
+    "is not a known person, or is the username of one person and the external_id of another"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A sort of relation. people: the ends that are people, with whether each must be named."""
+    """A sort of relation."""
 
     model: type[models.Model]
+    #: The ends that are people -> whether a row must name this end.
     people: Mapping[str, bool]
-    thing: str = ""  # subject or group
+    #: The end that is not a person: subject, group or none.
+    thing: str = ""
 
 
 LINKS = {
@@ -47,21 +51,22 @@ LINKS = {
 
 @dataclass(slots=True)
 class LinkReport:
-    """What became of some rows. rejected: (index, field, what is wrong)."""
+    """The result of writing relations."""
 
     created: int
     unchanged: int
+    #: (index, field, what is wrong).
     rejected: list[tuple[int, str, str]]
 
 
 def add_links(
     kind: str, rows: Sequence[tuple[int, Mapping[str, Any]]], *, include_staff: bool = False
 ) -> LinkReport:
-    """Writes relations of one sort, given as (index, fields). Good rows go in.
+    """Writes relations of one sort, given as (index, fields). Valid rows are written.
 
-    People are named by a key or a username; subjects by id or name, groups by name or
-    UUID. A subject or group that is not known yet is made. include_staff: rows may name members of
-    staff, for the caller is one.
+    A row names people by key or username, subjects by id or name, and groups by name or UUID. An
+    unknown subject or group is created. include_staff: the caller is a member of staff, so that
+    rows may name members of staff.
     """
     link = LINKS[kind]
     done = LinkReport(0, 0, [])
@@ -130,7 +135,7 @@ def _write(
 
 
 def _known(link: Link, keys: Sequence[tuple[int | None, ...]]) -> set[tuple[int | None, ...]]:
-    """Which of these are there already. (A unique constraint does not see a missing teacher.)"""
+    """Returns which of these keys exist. (A unique constraint ignores a missing teacher.)"""
     names = [f"{name}_id" for name in link.people] + ([f"{link.thing}_id"] if link.thing else [])
     first = names[0]
     found: set[tuple[int | None, ...]] = set()
@@ -148,7 +153,7 @@ def _is_key(text: str) -> bool:
 
 
 def _things(kind: str, names: set[str]) -> dict[str, int]:
-    """The ids of subjects or groups by the name that rows use; unknown names are made."""
+    """Returns the ids of subjects or groups by the name in the rows; creates unknown ones."""
     if kind == "group":
         by_text = {text: read_groups([text])[0] for text in names}
         ids = groups_of_names(by_text.values())

@@ -1,6 +1,6 @@
-"""Whom something is meant for: rules, segment criteria, and the SQL that finds the people.
+"""Audiences: rules, segment criteria, and the SQL that finds the users.
 
-docs/audiences.md is the language's page.
+docs/audiences.md documents the language.
 """
 
 from directory.audiences.audience import PAGE, Audience

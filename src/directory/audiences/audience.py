@@ -26,27 +26,26 @@ from directory.audiences.rules import Rule
 from directory.models import User
 
 PAGE = 5_000
-"""Users that one statement of a stream looks at, and so the most that a page can hold."""
+"""The users that one statement of a stream reads; a page cannot hold more."""
 _HORIZON = "SELECT id FROM directory_user WHERE id > %s ORDER BY id LIMIT 1 OFFSET %s"
 _REST = "SELECT max(id) FROM directory_user WHERE id > %s"
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A resolved rule at a moment: relative dates are counted back from `now`.
-
-    missing are the people of its lists who are told nothing, because there is no such user or the
-    user is not active.
-    """
+    """A resolved rule at a moment."""
 
     rule: Rule
+    #: Relative dates are counted back from this moment.
     now: datetime
+    #: The listed people who receive nothing, because they do not exist or are not active.
     missing: tuple[Missing, ...] = ()
+    #: The rule in English.
     description: str = ""
 
     @classmethod
     def of(cls, data: Any, *, now: datetime, path: str = "audience") -> Audience:
-        """The audience that a JSON object says.
+        """Returns the audience that a JSON object describes.
 
         Raises:
             AudienceError: with every fault.
@@ -55,34 +54,34 @@ class Audience:
 
     @classmethod
     def of_rule(cls, rule: Rule, *, now: datetime) -> Audience:
-        """The audience of a parsed rule.
+        """Returns the audience of a parsed rule.
 
         Raises:
-            AudienceError: something that the rule names does not exist.
+            AudienceError: the rule names something that does not exist.
         """
         found = resolve_rule(rule)
         text = describe(found.rule, found.names)
         return cls(rule=found.rule, now=now, missing=found.missing, description=text)
 
     def count(self) -> int:
-        """How many people it holds, exactly, by one statement."""
+        """Returns the exact number of users in the audience, by one statement."""
         condition = self._condition(None)
         return int(_value(Sql("SELECT count(*) FROM directory_user u", ()), condition) or 0)
 
     def people(self) -> QuerySet[User]:
-        """The users, by rising id, as a query that is not asked before it is read."""
+        """Returns a lazy query of the users, in ascending order of id."""
         condition = self._condition(None)
-        ids = RawSQL(  # noqa: S611 -- text of ours, values are parameters
+        ids = RawSQL(  # noqa: S611 -- the text is a constant, values are parameters
             f"SELECT u.id FROM directory_user u WHERE {condition.text}",  # noqa: S608
             tuple(condition.params),
         )
         return User.objects.filter(pk__in=ids).order_by("pk")
 
     def stream(self, *, after: int = 0, page: int = PAGE) -> Iterator[list[int]]:
-        """Ids, rising, in lists of 1 to `page`, from above the id `after`.
+        """Yields the ids above `after` in ascending order, in lists of 1 to `page` ids.
 
         Each list is one short statement over the next `page` users, so that neither memory nor a
-        transaction grows with the audience, and a reader that stopped goes on after its last id.
+        transaction grows with the audience. A reader that stopped resumes after its last id.
         """
         while True:
             last = _horizon(after, page)
@@ -107,7 +106,7 @@ class Audience:
 
 
 def _horizon(after: int, page: int) -> int | None:
-    """The id of the last of the next `page` users; None when there is nobody above `after`."""
+    """Returns the id of the last of the next `page` users; None where no id is above `after`."""
     with connection.cursor() as cursor:
         cursor.execute(_HORIZON, [after, page - 1])
         row = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""An audience as one SQL predicate over `directory_user AS u`."""
+"""Compiles an audience into one SQL predicate over `directory_user AS u`."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Compiler:
         self._window = window
 
     def people(self, rule: Rule) -> Sql:
-        """The condition under which an active user is in the audience."""
+        """Returns the condition under which an active user is in the audience."""
         parts = [Sql("u.is_active"), self.rule(rule)]
         if self._window is not None:
             parts.insert(0, Sql("u.id > %s AND u.id <= %s", self._window))
         return every(parts)
 
     def rule(self, rule: Rule) -> Sql:
-        """One rule, without the demand that the user is active."""
+        """Compiles one rule, without the condition that the user is active."""
         match rule:
             case Everyone():
                 return EVERY_USER
@@ -75,7 +75,7 @@ class Compiler:
                 return self._members(_members_of(rule))
 
     def criterion(self, criterion: Criterion) -> Sql:
-        """One criterion."""
+        """Compiles one criterion."""
         match criterion:
             case AllOf(parts):
                 return every(self.criterion(part) for part in parts)
@@ -91,7 +91,7 @@ class Compiler:
                 return self._test(criterion, criterion.op)
 
     def _listed(self, users: Sequence[int]) -> Sql:
-        """The part of a rising list that lies in the window."""
+        """Compiles the part of a sorted list that is inside the window."""
         if self._window is not None:
             first, last = (bisect_right(users, bound) for bound in self._window)
             users = users[first:last]
@@ -101,7 +101,7 @@ class Compiler:
         return self._dialect.members(members, self._window)
 
     def _subjects(self, subjects: Sequence[Any] | None) -> Sql:
-        """Students and teachers of any of the subjects; of any at all for None."""
+        """Compiles the students and teachers of one of these subjects; None: of any subject."""
         condition = EVERY_USER
         if subjects is not None:
             condition = self._dialect.one_of_ids("m.subject_id", subjects)
@@ -179,10 +179,10 @@ class Compiler:
 
 
 def _members_of(rule: Rule) -> Members:
-    """The table that a rule of membership reads.
+    """Returns the table that a membership rule reads.
 
     Raises:
-        TypeError: a rule that was not resolved.
+        TypeError: the rule was not resolved.
     """
     match rule:
         case OfTutor(tutor):

@@ -1,7 +1,7 @@
-"""Segment criteria as frozen values: tests of one field, and their compositions by logic.
+"""Segment criteria as frozen values: tests of one field, and their logical combinations.
 
-Logic is two-valued: a test of something that is missing, or is of another type than the value that
-it is compared with, is false, never unknown; `ne` and `not_in` are the negations of `eq` and `in`.
+Logic is two-valued. A test is false, never unknown, where the field is missing or has another type
+than the value. `ne` and `not_in` are the negations of `eq` and `in`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ Operand = Scalar | UUID | datetime
 
 @dataclass(frozen=True, slots=True)
 class Ago:
-    """So many hours before the moment at which the audience is looked at."""
+    """A number of hours before the moment at which the audience is evaluated."""
 
     hours: int
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One field against a value, or against several. keys lead to a place in the attributes; path
-    is where the value stands in what the caller wrote."""
+    """Compares one field with one value or with several."""
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # pytest must not collect it
 
     field: str
     op: Op
     value: Operand | Ago | tuple[Operand, ...]
+    #: The keys that lead to a place in the attributes.
     keys: tuple[str, ...] = ()
+    #: The place of the value in the caller's JSON.
     path: str = ""
 
 

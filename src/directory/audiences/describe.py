@@ -1,4 +1,4 @@
-"""An audience in words, for people who approve it."""
+"""Describes an audience in English, for the people who approve it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ _TIME_WORDS = {
 
 
 def describe(rule: Rule, names: Names) -> str:
-    """One line of English. names: (noun, id) -> name; ids stand where a name is not known."""
+    """Returns one line of English.
+
+    names: (noun, id) -> name. An id is shown where the name is not known.
+    """
     match rule:
         case Union(parts):
             return _joined(parts, " or ", names)
@@ -81,7 +84,7 @@ def _simple(rule: Rule, names: Names) -> str:
 
 
 def describe_criteria(criterion: Criterion, names: Names) -> str:
-    """Criteria in words."""
+    """Returns criteria as one line of English."""
     match criterion:
         case AllOf(parts):
             return _words(parts, " and ", names)

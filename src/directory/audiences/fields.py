@@ -1,4 +1,4 @@
-"""The table of what a segment may ask about: the parser, the SQL and the page read it."""
+"""The fields that a segment may test. The parser, the SQL and the page read this table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from directory.models.user import Role
 
 
 class Op(StrEnum):
-    """How a field is compared with a value."""
+    """An operator that compares a field with a value."""
 
     EQ = "eq"
     NE = "ne"
@@ -26,7 +26,7 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """What sort of values a field holds."""
+    """The sort of values that a field holds."""
 
     CHOICE = "choice"
     TEXT = "text"
@@ -48,17 +48,20 @@ OPS = {
     Kind.ATTRIBUTE: (*_SAME, *_ORDER, Op.CONTAINS, Op.STARTS_WITH, Op.EXISTS),
     Kind.ENGAGEMENT: (),
 }
-"""Which operators each kind of field takes."""
+"""The operators that each kind of field accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that can be asked about. column is the user's, where the field is a column."""
+    """One field that a segment may test."""
 
     name: str
     kind: Kind
+    #: The description on the page of the language.
     about: str
+    #: The user's column, where the field is a column.
     column: str = ""
+    #: The values that the field accepts, where they are a fixed set.
     choices: tuple[str, ...] = ()
 
     @property

@@ -16,7 +16,7 @@ from directory.texts import is_storable
 MAX_VALUES = 1_000
 LONGEST_TEXT = 1_000
 MAX_NUMBER = 10**15
-"""Up to here a whole number and a double are the same on both databases."""
+"""Up to this number, a whole number and a double are equal on both databases."""
 MAX_AGO_DAYS = 36_500
 _TEXT_OPS = (Op.CONTAINS, Op.STARTS_WITH)
 
@@ -24,14 +24,14 @@ _TEXT_OPS = (Op.CONTAINS, Op.STARTS_WITH)
 def operand(
     value: Any, *, field: Field, op: Op, path: str, context: ParseContext
 ) -> Operand | Ago | None:
-    """One value, or None with a fault."""
+    """Reads one value; returns None and adds a fault where the value is wrong."""
     return _READERS[field.kind](value, field, op, path, context)
 
 
 def operands(
     value: Any, *, field: Field, op: Op, path: str, context: ParseContext
 ) -> tuple[Operand, ...] | None:
-    """The values of `in` and `not_in`, each once, or None with faults."""
+    """Reads the values of `in` and `not_in`, each once; returns None and adds faults otherwise."""
     listed = context.items(value, path, most=MAX_VALUES)
     if listed is None:
         return None
@@ -43,7 +43,7 @@ def operands(
     if len(context.faults) > before:
         return None
     unique = {(type(each), each): each for each in found}  # True is not 1 here
-    return cast("tuple[Operand, ...]", tuple(unique.values()))  # no kind that has `in` has Ago
+    return cast("tuple[Operand, ...]", tuple(unique.values()))  # no kind that accepts `in` has Ago
 
 
 def _choice(value: Any, field: Field, op: Op, path: str, context: ParseContext) -> str | None:

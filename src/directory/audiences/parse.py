@@ -1,4 +1,4 @@
-"""Reads an audience from JSON; every fault at once, each at its place.
+"""Reads an audience from JSON and reports all faults at once, each with its place.
 
 {"rule": "by_subject", "subject_id": 5}        a rule
 {"any": [...]}  {"all": [...]}                  union, intersection
@@ -52,11 +52,11 @@ _READERS: tuple[Callable[[object], PersonKey | None], ...] = (read_person, exter
 _WRONG = (f"must be {PERSON_FORMS}", f"must be a text of 1 to {LONGEST_EXTERNAL_ID} characters")
 _NARROWING = ("by_subject", "by_tutor", "by_teacher")
 RULES = ("all", *ROLE_RULES, "by_subject", *_PEOPLE, "group", "custom", "segment")
-"""The names that `rule` takes."""
+"""The names that `rule` accepts."""
 
 
 def parse_audience(data: Any, *, path: str = "audience") -> Rule:
-    """The rule that a JSON object says.
+    """Returns the rule that a JSON object describes.
 
     Raises:
         AudienceError: with every fault.
@@ -64,13 +64,15 @@ def parse_audience(data: Any, *, path: str = "audience") -> Rule:
     context = ParseContext()
     found = _rule(data, path, context, depth=1)
     context.raise_faults()
-    assert found is not None  # nothing is missing without a fault
+    assert found is not None  # a missing rule is a fault
     return found
 
 
 def parse_target(group: Any, target: Mapping[str, Any] | None) -> Rule:
-    """The rule that a broadcast's `target_group` and `target_filter` say. `all_students` and the
-    other roles may be narrowed: with `{"subject_id": 5}` they are those of the subject.
+    """Returns the rule that a broadcast's `target_group` and `target_filter` describe.
+
+    The filter may narrow a role such as `all_students`: with `{"subject_id": 5}` it means the
+    students of that subject.
 
     Raises:
         AudienceError: with every fault.
@@ -93,7 +95,7 @@ def parse_target(group: Any, target: Mapping[str, Any] | None) -> Rule:
 def _narrowed(
     group: str, narrowing: list[str], table: dict[str, Any], context: ParseContext
 ) -> Rule | None:
-    """The people of a role who are in each of the named rules, too."""
+    """Returns the rule for the people of a role who are also in each of the named rules."""
     keys = [_KEYS[name] for name in narrowing]
     context.refuse_unknown(table, tuple(keys), "target_filter")
     parts = [
@@ -187,7 +189,7 @@ def _person(
     context: ParseContext,
     name: str,
 ) -> Rule | None:
-    """The rule about one person, who is named by `key` or by `external_id`."""
+    """Reads the rule about one person, whom `key` or `external_id` names."""
     context.refuse_unknown(dict(table), (key, "external_id"), path)
     given = [each for each in (key, "external_id") if table.get(each) is not None]
     if len(given) != 1:
@@ -205,7 +207,7 @@ def _person(
 
 
 def _custom(table: Mapping[str, Any], path: str, context: ParseContext) -> Rule | None:
-    """People listed by `user_ids`, by `external_ids`, or by both."""
+    """Reads the people that `user_ids`, `external_ids` or both list."""
     context.refuse_unknown(dict(table), _LISTS, path)
     given = [name for name in _LISTS if table.get(name) is not None]
     if not given:

@@ -1,4 +1,4 @@
-"""What both readers of a caller's JSON share: the faults so far, and the bounds of a whole."""
+"""The state that both parsers of an audience share: the faults and the limits of the whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_FAULTS = 50
 
 
 class ParseContext:
-    """Gathers faults; counts parts and listed people over the whole of an audience."""
+    """Collects faults; counts the parts and the listed people of a whole audience."""
 
     def __init__(self) -> None:
         self.faults: list[AudienceFault] = []
@@ -29,12 +29,12 @@ class ParseContext:
             self.faults.append(AudienceFault(path, code, detail))
 
     def raise_faults(self) -> None:
-        """Raises AudienceError with everything that was found."""
+        """Raises AudienceError with all faults, if there are any."""
         if self.faults:
             raise AudienceError(self.faults)
 
     def count_part(self, path: str, depth: int) -> bool:
-        """Counts one part; False, with a fault told once, where the whole becomes too large."""
+        """Counts one part. Returns False where the audience is too large, and adds one fault."""
         self._parts += 1
         if depth > MAX_DEPTH:
             self.add_fault(path, "too_deep", f"is nested more than {MAX_DEPTH} deep: flatten it")
@@ -44,7 +44,7 @@ class ParseContext:
         return self._parts <= MAX_PARTS
 
     def count_listed(self, count: int, path: str) -> bool:
-        """Counts people of lists; False with a fault where they become too many."""
+        """Counts listed people. Returns False and adds a fault where they are too many."""
         self._listed += count
         if self._listed <= MAX_LISTED:
             return True
@@ -57,14 +57,14 @@ class ParseContext:
         return False
 
     def table(self, value: Any, path: str) -> dict[str, Any] | None:
-        """The value as an object, or None with a fault."""
+        """Returns the value if it is an object; otherwise adds a fault and returns None."""
         if isinstance(value, dict):
             return value
         self.add_fault(path, "wrong_type", f"must be an object, not {kind_of(value)}")
         return None
 
     def items(self, value: Any, path: str, *, most: int) -> list[Any] | None:
-        """The value as a list that is neither empty nor too long, or None with a fault."""
+        """Returns a list that is not empty or too long; otherwise adds a fault, returns None."""
         if not isinstance(value, list | tuple):
             self.add_fault(path, "wrong_type", f"must be a list, not {kind_of(value)}")
         elif not value:
@@ -76,16 +76,16 @@ class ParseContext:
         return None
 
     def refuse_unknown(self, table: dict[str, Any], known: tuple[str, ...], path: str) -> None:
-        """A key that nobody reads is a mistake worth telling."""
+        """Adds a fault for each unknown key, because the caller probably mistyped it."""
         for name in table:
             if name not in known:
                 place = f"{path}.{str(name)[:100]}"
-                listed = f"known: {', '.join(known)}" if known else "nothing more is taken"
+                listed = f"known: {', '.join(known)}" if known else "no other field is accepted"
                 self.add_fault(place, "unknown_field", f"is not known here; {listed}")
 
 
 def identifier_of(value: Any) -> int | UUID | None:
-    """An integer id or a UUID from what a caller wrote; None when it is neither."""
+    """Reads an integer id or a UUID from a caller's value; returns None for any other value."""
     if isinstance(value, UUID):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -101,7 +101,7 @@ def identifier_of(value: Any) -> int | UUID | None:
 
 
 def kind_of(value: Any) -> str:
-    """What a person calls the type of a JSON value."""
+    """Returns the name that people use for the type of a JSON value."""
     if value is None:
         return "null"
     names: dict[type, str] = {bool: "true or false", int: "a number", float: "a number"}

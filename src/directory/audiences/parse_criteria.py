@@ -1,4 +1,4 @@
-"""Reads segment criteria from JSON; every fault at once, each at its place.
+"""Reads segment criteria from JSON and reports all faults at once, each with its place.
 
 {"field": "role", "op": "eq", "value": "student"}       a test
 {"all": [...]}  {"any": [...]}  {"not": {...}}           logic
@@ -19,7 +19,7 @@ _FORMS = ("field", "all", "any", "not")
 
 
 def parse_criteria(data: Any, *, path: str = "criteria") -> Criterion:
-    """The criteria of a segment.
+    """Reads the criteria of a segment.
 
     Raises:
         AudienceError: with every fault.
@@ -27,12 +27,12 @@ def parse_criteria(data: Any, *, path: str = "criteria") -> Criterion:
     context = ParseContext()
     found = read_criterion(data, path, context, depth=1)
     context.raise_faults()
-    assert found is not None  # nothing is missing without a fault
+    assert found is not None  # a missing criterion is a fault
     return found
 
 
 def read_criterion(data: Any, path: str, context: ParseContext, *, depth: int) -> Criterion | None:
-    """One criterion and all below it, or None with the faults in `context`."""
+    """Reads one criterion and all parts below it; returns None and adds faults to `context`."""
     if not context.count_part(path, depth):
         return None
     table = context.table(data, path)

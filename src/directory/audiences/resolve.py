@@ -1,7 +1,8 @@
-"""Turns what a caller named into what exists: ids for UUIDs, criteria for saved segments.
+"""Resolves the names in an audience: UUIDs become ids, saved segments become their criteria.
 
-A subject, tutor, teacher, group or segment that does not exist is an error, never an empty or a
-whole audience. People of a list who do not exist, or are not active, are reported beside it.
+A subject, tutor, teacher, group or segment that does not exist is an error. It is never an empty
+audience, nor an audience of all users. Listed people who do not exist or are not active are
+reported as missing.
 """
 
 from __future__ import annotations
@@ -47,27 +48,29 @@ _UNKNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Somebody of a list who is told nothing. path is the list's place in the audience."""
+    """A listed person who receives nothing."""
 
     user: PersonKey
     reason: Literal["unknown_user", "inactive_user"]
+    #: The place of the list in the audience.
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A rule of which everything exists. names: what it names, for `describe`."""
+    """A rule whose names all exist."""
 
     rule: Rule
     missing: tuple[Missing, ...]
+    #: (noun, id) -> name, for `describe`.
     names: dict[tuple[str, int], str]
 
 
 def resolve_rule(rule: Rule) -> Resolution:
-    """Looks up everything that a rule names.
+    """Resolves everything that a rule names.
 
     Raises:
-        AudienceError: with a fault for everything that does not exist.
+        AudienceError: with a fault for each name that does not exist.
     """
     resolver = _Resolver()
     found = resolver.rule(rule)
@@ -134,7 +137,7 @@ class _Resolver:
         return rule
 
     def _named(self, model: type[Group | Subject], named: Identifier, noun: str, path: str) -> int:
-        """The id of a group or subject; 0 with a fault when there is none."""
+        """Returns the id of a group or subject; adds a fault and returns 0 where none exists."""
         manager: models.Manager[Any] = model._default_manager
         row = None
         if not isinstance(named, UUID) or hasattr(model, "uuid"):
@@ -147,9 +150,9 @@ class _Resolver:
         return int(row[0])
 
     def _person(self, named: PersonKey, role: Role, path: str) -> int:
-        """The id of a tutor or teacher; 0 with a fault when there is none.
+        """Returns the id of a tutor or teacher; adds a fault and returns 0 where none exists.
 
-        Somebody of another role counts who has students all the same.
+        A person of another role is accepted if the person has students.
         """
         user = User.objects.find(named)
         row = (user.pk, user.role) if user is not None else None
@@ -180,7 +183,7 @@ class _Resolver:
         return Matching(self.criterion(criteria))
 
     def _listed(self, rule: Listed) -> Listed:
-        """Those of a list who are there, by their ids."""
+        """Returns the ids of the listed people who exist."""
         known: dict[PersonKey, int] = {}
         inactive: set[int] = set()
         for start in range(0, len(rule.users), _IDS_AT_ONCE):
@@ -198,7 +201,7 @@ class _Resolver:
 
 
 def _people(identifiers: Sequence[PersonKey]) -> list[tuple[PersonKey, int, bool]]:
-    """Key, id and whether active, of those who exist. Three statements of one parameter."""
+    """Returns (key, id, is active) of the people who exist, by up to three statements."""
     ids = [each for each in identifiers if isinstance(each, int)]
     uuids = [each for each in identifiers if isinstance(each, UUID)]
     theirs = [each.value for each in identifiers if isinstance(each, ExternalId)]

@@ -1,8 +1,8 @@
-"""Audiences as frozen values: a rule is one way to choose people, or a composition of rules.
+"""Audiences as frozen values: a rule is one way to select people, or a combination of rules.
 
-Every rule holds active users only. What a rule names (a subject, a tutor) may be written as an
-integer id or a UUID, a person also by their external_id. `resolve` turns all of them into ids and
-says what does not exist.
+Every rule selects active users only. A rule names a subject or a group by integer id or UUID, and
+a person also by external_id. `resolve` turns all names into ids and reports those that do not
+exist.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class OfSubject:
 
 @dataclass(frozen=True, slots=True)
 class OfTutor:
-    """The students that a tutor looks after."""
+    """The students of a tutor."""
 
     tutor: PersonKey
     path: str = ""
@@ -53,7 +53,7 @@ class OfTutor:
 
 @dataclass(frozen=True, slots=True)
 class OfTeacher:
-    """The students who learn with a teacher."""
+    """The students of a teacher."""
 
     teacher: PersonKey
     path: str = ""
@@ -69,7 +69,7 @@ class InGroup:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """People by name of their ids. After `resolve`: known ids, rising, each once."""
+    """Listed people. After `resolve`: the ids that exist, in ascending order, each once."""
 
     users: tuple[PersonKey, ...]
     path: str = ""
@@ -77,14 +77,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """The people who meet criteria."""
+    """The people who match criteria."""
 
     criteria: Criterion
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The people who meet a saved segment's criteria. `resolve` puts the criteria in its place."""
+    """The people who match a saved segment's criteria. `resolve` replaces it with the criteria."""
 
     segment: Identifier
     path: str = ""
@@ -92,21 +92,21 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """Who is in any of the rules."""
+    """The people who are in at least one of the rules."""
 
     parts: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Intersection:
-    """Who is in all of the rules."""
+    """The people who are in all of the rules."""
 
     parts: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Who is in the one rule and not in the other."""
+    """The people who are in one rule and not in the other."""
 
     base: Rule
     without: Rule

@@ -1,4 +1,4 @@
-"""Criteria on their own: checked before they are saved, told in words when they are shown."""
+"""Criteria without a rule: checks them before they are saved, describes them in English."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from directory.audiences.rules import Matching
 
 
 def check_criteria(data: Any, *, path: str = "criteria") -> None:
-    """Nothing is wrong with the criteria, and what they name exists.
+    """Checks that the criteria are valid, and that everything they name exists.
 
     Raises:
         AudienceError: with every fault.
@@ -21,7 +21,7 @@ def check_criteria(data: Any, *, path: str = "criteria") -> None:
 
 
 def criteria_in_words(data: Any) -> str:
-    """Saved criteria for people; empty where they cannot be read any more."""
+    """Returns saved criteria in English; empty where they cannot be read any more."""
     try:
         return describe_criteria(parse_criteria(data), {})
     except AudienceError:

@@ -1,1 +1,1 @@
-"""Records and people out of CSV and NDJSON lines."""
+"""Reads records and people from CSV and NDJSON lines."""

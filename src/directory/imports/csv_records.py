@@ -1,7 +1,7 @@
-"""Records out of CSV lines: whatever is wrong with one of them, the good ones are found.
+"""Reads records from CSV lines; a wrong record does not hide the valid ones after it.
 
-A quote that nobody closes would make all that follows one field. Such a record is given up at the
-line that opened it, and the lines after it are read again, each for itself.
+A quote that is never closed would turn the rest of the file into one field. The reader reports such
+a record at the line that opened the quote, and reads the lines after it again, one by one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 MAX_RECORD = 1_000_000  # characters
-MAX_AGAIN = 10_000_000  # characters read again; beyond it a record is one line
+MAX_REREAD = 10_000_000  # characters read again; beyond that, a record is one line
 _DELIMITERS = (",", ";", "\t")
 _ATTRIBUTE = "attributes."
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,15})?")
@@ -23,25 +23,25 @@ Row = tuple[int, dict[str, Any] | str]
 
 
 class ImportFault(ValueError):
-    """The file as a whole cannot be read; the text says what to mend."""
+    """The file as a whole cannot be read. The text says what to correct."""
 
 
 class Cell(str):
-    """A text of a CSV whose type nobody named: a number where the attribute already is one."""
+    """A text of a CSV without a stated type. It is a number where the stored attribute is one."""
 
     __slots__ = ()
 
-    def typed_as(self, held: Any) -> Any:
-        """The value in the type of the one that is held; the text where it cannot be."""
-        if isinstance(held, bool):
+    def typed_as(self, stored: Any) -> Any:
+        """Returns the value in the type of the stored one, or the text where that is impossible."""
+        if isinstance(stored, bool):
             return _FLAGS.get(self.lower(), self)
-        if isinstance(held, int | float) and _NUMBER.fullmatch(self):
+        if isinstance(stored, int | float) and _NUMBER.fullmatch(self):
             return _number(self)
         return self
 
 
 def not_utf8(line: str) -> str:
-    """Why a line of a file that was opened with `surrogateescape` is no text; empty when it is."""
+    """Returns why a line read with `surrogateescape` is not UTF-8; empty where it is UTF-8."""
     if line.isascii():
         return ""
     try:
@@ -54,8 +54,8 @@ def not_utf8(line: str) -> str:
     return ""
 
 
-class _Runaway(Exception):
-    """A record has become longer than any is."""
+class _RecordTooLong(Exception):
+    """A record is longer than MAX_RECORD: a quote was probably not closed."""
 
 
 class _NotText(Exception):
@@ -63,42 +63,42 @@ class _NotText(Exception):
 
 
 class _Source:
-    """The lines of a file, by number; those since `begin` can be read again."""
+    """The lines of a file, by number. The lines since `begin` can be read again."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
         self._waiting: deque[str] = deque()
-        self.number = self._size = self._again = 0
-        self.taken: list[str] = []
+        self.number = self._size = self._reread = 0
+        self.lines_read: list[str] = []
 
     @property
     def first(self) -> int:
         """The number of the first line since `begin`, from 1."""
-        return self.number - len(self.taken) + 1
+        return self.number - len(self.lines_read) + 1
 
     def begin(self) -> None:
-        """Forgets the lines that were taken."""
-        self.taken.clear()
+        """Starts a record: forgets the lines read so far."""
+        self.lines_read.clear()
         self._size = 0
 
-    def give_back(self, *, keep: int = 1) -> None:
-        """Has the lines that were taken read again, all but the first `keep`."""
-        going = self.taken[keep:]
-        self._again += self._size
-        self.number -= len(going)
-        self._waiting.extendleft(reversed(going))
+    def rewind(self, *, skip: int = 1) -> None:
+        """Goes back, so that all lines since `begin` but the first `skip` are read again."""
+        again = self.lines_read[skip:]
+        self._reread += self._size
+        self.number -= len(again)
+        self._waiting.extendleft(reversed(again))
 
     def __iter__(self) -> _Source:
         return self
 
     def __next__(self) -> str:
-        if self.taken and self._size > (MAX_RECORD if self._again < MAX_AGAIN else 0):
-            raise _Runaway
+        if self.lines_read and self._size > (MAX_RECORD if self._reread < MAX_REREAD else 0):
+            raise _RecordTooLong
         line = self._waiting.popleft() if self._waiting else next(self._lines)
         self.number += 1
         if self.number == 1:
-            line = line.removeprefix("\ufeff")  # spreadsheets begin a file with it
-        self.taken.append(line)
+            line = line.removeprefix("\ufeff")  # spreadsheets begin a file with this mark
+        self.lines_read.append(line)
         self._size += len(line)
         wrong = not_utf8(line)
         if wrong:
@@ -107,19 +107,21 @@ class _Source:
 
 
 class _Column(NamedTuple):
-    """name: a field's, or an attribute's. read: what makes an attribute of a cell."""
+    """One column of the heading."""
 
+    #: The name of a field or of an attribute.
     name: str
+    #: For an attribute: the function that converts a cell.
     read: Callable[[str], Any] | None = None
 
 
 def read_csv(lines: Iterable[str], columns: Collection[str], *, nested: bool) -> Iterator[Row]:
-    """The records of a CSV by the number of their first line, or what is wrong with them.
+    """Yields each record of a CSV, or what is wrong with it, with the number of its first line.
 
-    Cells are separated by commas, semicolons or tabs, as the heading has them.
+    Commas, semicolons or tabs separate cells; the heading decides which.
 
     Raises:
-        ImportFault: a missing heading, an unknown column.
+        ImportFault: a missing heading or an unknown column.
     """
     source = _Source(lines)
     delimiter = _delimiter(source, columns, nested=nested)
@@ -134,18 +136,20 @@ def read_csv(lines: Iterable[str], columns: Collection[str], *, nested: bool) ->
         except StopIteration:
             return
         except _NotText as error:
-            within = f", within the quote of line {source.first}" if len(source.taken) > 1 else ""
+            within = (
+                f", within the quote of line {source.first}" if len(source.lines_read) > 1 else ""
+            )
             yield source.number, f"{error}{within}"
             continue
-        except (csv.Error, _Runaway) as error:
+        except (csv.Error, _RecordTooLong) as error:
             yield source.first, _unread(error, source)
-            source.give_back()
+            source.rewind()
             continue
         if not row:
             continue
         if len(row) != len(heading):
             yield source.first, f"has {len(row)} columns, the heading has {len(heading)}"
-            source.give_back()
+            source.rewind()
             continue
         yield (
             source.first,
@@ -154,19 +158,19 @@ def read_csv(lines: Iterable[str], columns: Collection[str], *, nested: bool) ->
 
 
 def _unread(error: Exception, source: _Source) -> str:
-    if len(source.taken) > 1 or "unexpected end" in str(error):
+    if len(source.lines_read) > 1 or "unexpected end" in str(error):
         return "opens a quote that is not closed"
     return f"is not CSV: {error}"
 
 
 def _delimiter(source: _Source, columns: Collection[str], *, nested: bool) -> str:
-    """The one by which the heading names the most columns that are known."""
+    """Returns the delimiter by which the heading contains the most known columns."""
     source.begin()
     try:
         line = next(source, "")
     except _NotText as error:
         raise ImportFault(f"the first line {error}; save the file as UTF-8") from error
-    source.give_back(keep=0)
+    source.rewind(skip=0)
 
     def known(delimiter: str) -> int:
         names = next(csv.reader([line], delimiter=delimiter), [])
@@ -185,7 +189,7 @@ def _heading(
     source.begin()
     try:
         names = [name.strip() for name in next(reader, [])]
-    except (csv.Error, _Runaway, _NotText) as error:
+    except (csv.Error, _RecordTooLong, _NotText) as error:
         raise ImportFault(f"the heading {_unread(error, source)}") from error
     if not names:
         raise ImportFault("the file is empty: its first line must name the columns")
@@ -230,7 +234,7 @@ _TYPES: dict[str, Callable[[str], Any]] = {"number": _number, "boolean": _boolea
 
 
 def _record(heading: list[_Column], row: list[str]) -> dict[str, Any] | str:
-    """The fields of a row. Columns `attributes.NAME` go into its attributes, blank ones do not."""
+    """Returns the fields of a row. Non-blank columns `attributes.NAME` become its attributes."""
     record: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     for column, value in zip(heading, row, strict=True):
@@ -245,18 +249,18 @@ def _record(heading: list[_Column], row: list[str]) -> dict[str, Any] | str:
 
 
 def _merged(record: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any] | str:
-    """The record with the attributes that columns name beside those of its own column."""
+    """Adds the attributes of `attributes.NAME` columns to those of the column `attributes`."""
     text = record.get("attributes", "")
     try:
         held = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
-        return record  # whoever reads the field says what is wrong with it
+        return record  # the reader of the field reports what is wrong with it
     if not isinstance(held, dict):
         return record
     for name, value in attributes.items():
         same = value.typed_as(held.get(name)) if isinstance(value, Cell) else value
         if name in held and held[name] != same:
-            return f"{_ATTRIBUTE}{name} says something else than attributes"
+            return f"{_ATTRIBUTE}{name} differs from attributes"
         held.setdefault(name, value)
     record["attributes"] = held
     return record

@@ -1,4 +1,4 @@
-"""Reads and checks one person of an import: which fields, in which form."""
+"""Reads and checks the fields of one person in an import."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 class LineFault(ValueError):
-    """What is wrong with a line, without the value itself. faults: (field, words)."""
+    """A line is wrong. The text does not contain the value itself."""
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
+        #: (field, what is wrong).
         self.faults = faults
         super().__init__("; ".join(" ".join(fault) for fault in faults))
 
@@ -187,7 +188,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 RELATED_FIELDS = ("contact_points", "groups", "devices", "data_processing_consent")
 COLUMNS = frozenset(_READERS)
-_KEPT_WHEN_BLANK = frozenset(
+_UNCHANGED_WHEN_BLANK = frozenset(
     {
         "role",
         "locale",
@@ -205,11 +206,12 @@ _KEYS = ("uuid", "external_id", "username")
 
 
 def read_line(number: int, record: dict[str, Any]) -> Line:
-    """A checked line. A field that is null is as good as not named, and so is
-    a blank one that cannot be empty.
+    """Checks a line and returns its values.
+
+    A field that is null counts as not named. So does a blank field that cannot be empty.
 
     Raises:
-        LineFault: naming every field that is wrong.
+        LineFault: with every field that is wrong.
     """
     values: dict[str, Any] = {}
     wrong: list[tuple[str, str]] = []
@@ -217,7 +219,7 @@ def read_line(number: int, record: dict[str, Any]) -> Line:
         reader = _READERS.get(name)
         if reader is None:
             wrong.append((name, "is not a known field"))
-        elif value is not None and not (value == "" and name in _KEPT_WHEN_BLANK):
+        elif value is not None and not (value == "" and name in _UNCHANGED_WHEN_BLANK):
             try:
                 values[name] = reader(value)
             except ValueError as error:
@@ -231,8 +233,10 @@ def read_line(number: int, record: dict[str, Any]) -> Line:
 
 
 def _identify(values: dict[str, Any], wrong: list[tuple[str, str]]) -> bool:
-    """Drops empty keys, and lets an email address stand in for a missing username; whether it
-    does."""
+    """Removes empty keys and uses the email address as the username where there is no key.
+
+    Returns whether it used the email address.
+    """
     for name in _KEYS:
         if not values.get(name):
             values.pop(name, None)

@@ -1,4 +1,4 @@
-"""Records out of CSV or NDJSON lines, streamed; what is no record is told by its line."""
+"""Streams records from CSV or NDJSON lines; reports each line that is not a record."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["FileKind", "ImportFault", "Record", "read_records"]
 MAX_LINE = 1_000_000
 FileKind = Literal["csv", "ndjson"]
 Record = tuple[int, dict[str, Any] | str]
-"""The number of a line (from 1, a CSV's heading included), and its fields or what is wrong."""
+"""The number of a line (from 1; a CSV's heading counts), and its fields or what is wrong."""
 
 
 def read_records(
     lines: Iterable[str], *, kind: FileKind, columns: Collection[str], nested: bool = False
 ) -> Iterator[Record]:
-    """The records of a file, in constant memory.
+    """Reads the records of a file, in constant memory.
 
-    lines is a text file that was opened with `errors="surrogateescape"` (newline="" for CSV), or
-    any iterable of lines. columns are those that a CSV's heading may name; with `nested`,
-    `attributes.NAME` columns become one mapping.
+    lines is a text file opened with `errors="surrogateescape"` (newline="" for CSV), or any
+    iterable of lines. columns are the names that a CSV's heading may contain. With `nested`, the
+    columns `attributes.NAME` become one mapping.
 
     Raises:
-        ImportFault: an unknown kind, a missing heading, an unknown column.
+        ImportFault: an unknown kind, a missing heading, or an unknown column.
     """
     if kind not in ("csv", "ndjson"):
         raise ImportFault(f"{kind!r} is not a kind of file that can be imported: csv or ndjson")

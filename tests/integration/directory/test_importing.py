@@ -178,9 +178,9 @@ class TestNdjson:
         gained = ndjson({"uuid": str(anna.uuid), "username": "a", "external_id": "x3"})
 
         assert reasons(report) == {
-            1: "username belongs to somebody without external_id",
-            2: "username belongs to somebody with another external_id",
-            3: "username belongs to somebody with another uuid",
+            1: "username belongs to a person without external_id",
+            2: "username belongs to a person with another external_id",
+            3: "username belongs to a person with another uuid",
         }
         assert gained.updated == 1
 
@@ -206,7 +206,7 @@ class TestNdjson:
             {"external_id": "x1", "username": "b"}, {"external_id": "x2", "first_name": "Bob"}
         )
 
-        assert reasons(report) == {1: "username belongs to somebody else"}
+        assert reasons(report) == {1: "username belongs to another person"}
         assert report.updated == 1
 
     def test_a_uuid_is_kept(self) -> None:

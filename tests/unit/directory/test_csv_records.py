@@ -77,7 +77,7 @@ def test_lines_that_each_open_another_quote_are_not_read_again_and_again(
 ) -> None:
     """Each of them goes on within a quote and opens one outside of it."""
     monkeypatch.setattr(csv_records, "MAX_RECORD", 10_000)
-    monkeypatch.setattr(csv_records, "MAX_AGAIN", 100_000)
+    monkeypatch.setattr(csv_records, "MAX_REREAD", 100_000)
     monkeypatch.setattr(csv_records, "not_utf8", Mock(return_value=""))
     count = 20_000
 
@@ -147,7 +147,7 @@ def test_an_attributes_column_and_columns_of_attributes_go_together() -> None:
 
     assert rows[0][1]["attributes"] == {"a": 1, "grade": 7, "b": "2"}
     assert rows[1][1]["attributes"] == {"a": 1, "grade": 7, "b": "2"}
-    assert bad(rows) == {4: "attributes.grade says something else than attributes"}
+    assert bad(rows) == {4: "attributes.grade differs from attributes"}
     assert rows[3][1] == {"username": "dan", "attributes": {"grade": "7"}}
     assert rows[4][1]["attributes"] == "nonsense"
 

@@ -1,1 +1,1 @@
-"""What the two databases say differently of an audience."""
+"""The SQL of audiences that differs between the two databases."""

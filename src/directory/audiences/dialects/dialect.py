@@ -1,7 +1,7 @@
-"""What the two databases say differently. Both give the same answers: tests hold them to one model.
+"""The SQL that differs between the databases. Tests compare both with one model's results.
 
-Attributes are JSON. A key leads into objects only, never into lists; numbers compare as numbers,
-whatever their form; texts compare by code point; a JSON null is as good as missing.
+Attributes are JSON. A key leads into objects only, never into lists. Numbers compare as numbers in
+any form, and texts compare by code point. A JSON null counts as missing.
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ from directory.audiences.dialects.sql import Members, Sql, Window
 
 
 class Dialect(Protocol):
-    """What compiling needs of a database. `expression` is SQL of this package's own."""
+    """The SQL that the compiler needs from a database. `expression` is SQL of this package."""
 
     def moment(self, value: Any) -> Any:
-        """A time as the database compares it."""
+        """Returns a time in the form in which the database compares it."""
 
     def members(self, members: Members, window: Window | None) -> Sql:
-        """Whether the user is among the members."""
+        """Tests whether the user is one of the members."""
 
     def listed(self, ids: Sequence[int]) -> Sql:
-        """Whether the user's id is listed. One parameter, however long the list."""
+        """Tests whether the user's id is listed. A list of any length is one parameter."""
 
     def one_of(self, expression: str, values: Sequence[str]) -> Sql:
-        """Whether a text is among the values; NULL where it is NULL."""
+        """Tests whether a text is one of the values; NULL where the text is NULL."""
 
     def one_of_ids(self, expression: str, values: Sequence[int]) -> Sql:
-        """Whether a number is among the values; NULL where it is NULL."""
+        """Tests whether a number is one of the values; NULL where the number is NULL."""
 
     def contains(self, expression: str, value: str) -> Sql:
-        """Whether a text holds another; NULL where it is NULL."""
+        """Tests whether a text contains another; NULL where the text is NULL."""
 
     def starts_with(self, expression: str, value: str) -> Sql:
-        """Whether a text begins with another; NULL where it is NULL."""
+        """Tests whether a text begins with another; NULL where the text is NULL."""
 
     def attribute_exists(self, keys: Sequence[str]) -> Sql:
-        """Whether something other than null is there."""
+        """Tests whether the place exists and is not null."""
 
     def attribute_in(self, keys: Sequence[str], values: Sequence[Scalar]) -> Sql:
-        """Whether the place holds one of the values."""
+        """Tests whether the place holds one of the values."""
 
     def attribute_order(self, keys: Sequence[str], sign: str, value: Scalar) -> Sql:
-        """Whether the place holds something of the value's type that is `<`, ... it."""
+        """Tests whether the place holds a value of the same type for which `place <sign> value`."""
 
     def attribute_contains(self, keys: Sequence[str], value: Scalar) -> Sql:
-        """Whether the place holds a text with the value in it, or a list with it for an item."""
+        """Tests whether the place holds a text with the value in it, or a list with this item."""
 
     def attribute_starts_with(self, keys: Sequence[str], value: str) -> Sql:
-        """Whether the place holds a text that begins with the value."""
+        """Tests whether the place holds a text that begins with the value."""
 
 
 _DIALECTS: dict[str, Dialect] = {"postgresql": Postgres(), "sqlite": Sqlite()}
 
 
 def dialect() -> Dialect:
-    """That of the default connection."""
+    """Returns the dialect of the default connection."""
     return _DIALECTS[connection.vendor]

@@ -1,4 +1,4 @@
-"""Audiences on PostgreSQL: EXISTS, which the planner turns into joins or probes; jsonb."""
+"""Audiences on PostgreSQL: EXISTS, which the planner turns into joins or probes, and jsonb."""
 
 from __future__ import annotations
 
@@ -73,13 +73,15 @@ class Postgres:
 
 
 def _place(keys: Sequence[str]) -> Sql:
-    """The place itself. `->` by text enters objects alone, where `#>` would number into lists."""
+    """Returns the place. `->` with a text enters objects only; `#>` would also index lists."""
     return Sql("(u.attributes" + " -> %s::text" * len(keys) + ")", tuple(keys))
 
 
 def _guarded(keys: Sequence[str], kind: str, test: str, value: str) -> Sql:
-    """A test of the place's text, made only where it holds a value of this kind: CASE is what keeps
-    the database from casting before it has looked."""
+    """Tests the text of a place, only where the place holds a value of this kind.
+
+    CASE prevents the database from casting before it checks the kind.
+    """
     place = _place(keys)
     text = f"({place.text} #>> '{{}}')"
     return Sql(

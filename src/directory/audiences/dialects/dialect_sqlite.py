@@ -1,4 +1,4 @@
-"""Audiences on SQLite: lists as one JSON parameter each, attributes by their JSON paths."""
+"""Audiences on SQLite: each list is one JSON parameter, attributes are read by JSON path."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sqlite:
         bounds = f" AND m.{column} > %s AND m.{column} <= %s" if window else ""
         inner = f"FROM {table} AS m WHERE {condition.text}{bounds}"
         params = (*condition.params, *(window or ()))
-        if narrow:  # drives the query: a few look-ups instead of a probe a user
+        if narrow:  # drives the query: a few look-ups instead of a probe for each user
             return Sql(f"u.id IN (SELECT m.{column} {inner} AND m.{column} IS NOT NULL)", params)
         return Sql(f"EXISTS (SELECT 1 {inner} AND m.{column} = u.id)", params)
 
@@ -82,7 +82,7 @@ class Sqlite:
 
 
 def _path(keys: Sequence[str]) -> str:
-    """Keys as a JSON path, spelled as Django stores them (ASCII with escapes)."""
+    """Returns keys as a JSON path, in the form in which Django stores them (ASCII, escaped)."""
     return "$" + "".join(f".{json.dumps(key)}" for key in keys)
 
 
@@ -92,7 +92,7 @@ def _among(expression: str, values: Sequence[Any]) -> Sql:
 
 
 def _guarded(path: str, kinds: str, test: Sql) -> Sql:
-    """A test that is made only where the place holds a value of these kinds."""
+    """Makes a test only where the place holds a value of these kinds."""
     return Sql(
         f"(CASE WHEN json_type(u.attributes, %s) IN {kinds} THEN {test.text} ELSE 0 END)",
         (path, *test.params),
@@ -100,7 +100,7 @@ def _guarded(path: str, kinds: str, test: Sql) -> Sql:
 
 
 def _item(path: str, value: Scalar) -> Sql:
-    """Whether a list holds the value."""
+    """Tests whether a list contains the value."""
     each = "EXISTS (SELECT 1 FROM json_each(u.attributes, %s) AS item WHERE "
     if isinstance(value, bool):
         return Sql(f"{each}item.type = %s)", (path, json.dumps(value)))
@@ -109,7 +109,7 @@ def _item(path: str, value: Scalar) -> Sql:
 
 
 def _by_type(values: Iterable[Scalar]) -> list[tuple[str, list[Scalar]]]:
-    """Values with the JSON types that may equal them; `bool` for true and false."""
+    """Groups values by the JSON types that may equal them; `bool` for true and false."""
     found: dict[str, list[Scalar]] = {"('text')": [], _NUMBERS: [], "bool": []}
     for value in values:
         kind = _NUMBERS

@@ -1,6 +1,9 @@
-"""Pieces of SQL with their parameters. Text comes from this package alone; whatever a caller wrote
-is a parameter. Every piece is a predicate over `directory_user AS u` that is true or false, never
-NULL, so that negation is set difference."""
+"""Pieces of SQL with their parameters.
+
+The text comes from this package only; everything that a caller wrote is a parameter. Every piece
+is a predicate over `directory_user AS u`. It is true or false, never NULL, so that negation is set
+difference.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Sql(NamedTuple):
-    """A predicate and its parameters in order."""
+    """A predicate and its parameters, in order."""
 
     text: str
     params: tuple[Any, ...] = ()
@@ -23,14 +26,13 @@ class Window(NamedTuple):
 
 
 class Members(NamedTuple):
-    """The people that a table names in one of its columns, under a condition on the table `m`.
-
-    narrow: the condition leaves few rows of many (a tutor's students), rather than a row a user.
-    """
+    """The users whose ids a table holds in one of its columns, under a condition."""
 
     table: str
     column: str
+    #: A condition on the table under the name `m`.
     condition: Sql
+    #: The condition selects few rows of many (a tutor's students), not one row for each user.
     narrow: bool = True
 
 
@@ -39,12 +41,12 @@ EVERY_USER = Sql("(1 = 1)")
 
 
 def every(parts: Iterable[Sql]) -> Sql:
-    """All of the parts."""
+    """Returns the condition that all parts are true."""
     return _joined(list(parts), " AND ")
 
 
 def either(parts: Iterable[Sql]) -> Sql:
-    """Any of the parts."""
+    """Returns the condition that at least one part is true."""
     return _joined(list(parts), " OR ")
 
 
