@@ -1,7 +1,7 @@
-"""Addresses of long ago get the form by which they are compared, a thousand rows a transaction.
+"""Converts old addresses to the form by which addresses are compared, 1,000 rows a transaction.
 
-What was written to stays beside it. Safe to repeat, and to break off: nothing is looked at twice
-for longer than it takes to read it.
+The spelling that mails are sent to is stored beside it. The migration is safe to interrupt and to
+repeat: a second run only reads the rows that are already converted.
 """
 
 from django.db import migrations, transaction
@@ -19,7 +19,7 @@ def _pages(rows):
 
 
 def normalise_points(apps, schema_editor):
-    """Only rows that still hold what was read are changed: somebody may write meanwhile."""
+    """Changes only rows that are still as they were read: another process may write meanwhile."""
     points = apps.get_model("directory", "ContactPoint").objects
     for page in _pages(points.only("kind", "address", "spelling")):
         with transaction.atomic():
@@ -33,7 +33,7 @@ def normalise_points(apps, schema_editor):
 
 
 def normalise_suppressions(apps, schema_editor):
-    """Where two rows mean one address, the older one stays."""
+    """Converts the suppression list; of two rows for one address, the older one stays."""
     listed = apps.get_model("directory", "Suppression").objects
     for page in _pages(listed.only("kind", "address")):
         with transaction.atomic():

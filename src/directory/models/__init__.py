@@ -1,4 +1,4 @@
-"""People, contact points, and the relations that audiences are drawn from."""
+"""People, contact points, and the relations from which audiences are computed."""
 
 from directory.addresses import normalise_address
 from directory.models.contact import ContactPoint, Device, Suppression

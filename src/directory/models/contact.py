@@ -1,4 +1,4 @@
-"""Ways to reach a person, and addresses that must not be written to."""
+"""Contact points and devices of people, and the suppression list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from directory.addresses import normalise_address
 
 
 class ContactKind(models.TextChoices):
-    """What sort of address a contact point is."""
+    """The kind of address of a contact point."""
 
     EMAIL = "email", "Email"
     PHONE = "phone", "Phone"
@@ -33,9 +33,9 @@ class ContactState(models.TextChoices):
 
 
 def columns_of(kind: str, given: str) -> tuple[str, str]:
-    """The columns `address` and `spelling` of an address as it was given.
+    """Returns the columns `address` and `spelling` for an address as it was given.
 
-    Only a mail's envelope may depend on the spelling; a number or an id has one.
+    Only an email address may have a spelling of its own; a number or an id has one spelling.
     """
     normal = normalise_address(kind, given)
     given = given.strip()
@@ -43,7 +43,7 @@ def columns_of(kind: str, given: str) -> tuple[str, str]:
 
 
 WRITTEN_TO = "CASE WHEN point.spelling = '' THEN point.address ELSE point.spelling END"
-"""What a contact point named `point` is written to, in SQL."""
+"""SQL for the address that messages to a contact point named `point` are sent to."""
 
 _ADDRESSES_OF_USER = (
     f"SELECT point.kind, {WRITTEN_TO}, point.state, EXISTS"  # noqa: S608 -- constant text
@@ -53,18 +53,20 @@ _ADDRESSES_OF_USER = (
 
 
 class ContactPointManager(models.Manager["ContactPoint"]):
-    """Keeps one primary contact point a user and kind."""
+    """Maintains one contact point for each user and kind."""
 
     def addresses_of(self, user_id: int) -> dict[str, ContactAddress]:
-        """A user's contact points by kind, each with its suppression; one plain statement, for
-        every send asks."""
+        """Returns a user's addresses by kind, each with its suppression.
+
+        One plain SQL statement, because every send calls this method.
+        """
         with connection.cursor() as cursor:
             cursor.execute(_ADDRESSES_OF_USER, [user_id])
             rows = cursor.fetchall()
         return {row[0]: ContactAddress(row[0], row[1], row[2], bool(row[3])) for row in rows}
 
     def close(self, *, user_id: int, kind: str, address: str, state: str, reason: str) -> bool:
-        """Closes a user's address, if it is still that one; True when it was open."""
+        """Closes a user's address if it is still the same one; returns whether it was open."""
         return bool(
             self.filter(
                 user_id=user_id,
@@ -75,13 +77,13 @@ class ContactPointManager(models.Manager["ContactPoint"]):
         )
 
     def close_all(self, *, kind: str, address: str, reason: str) -> int:
-        """Closes an address by its owner's wish, whosoever it is; returns how many were open."""
+        """Unsubscribes an address for all its users; returns how many contact points were open."""
         return self.filter(kind=kind, address=address, state=ContactState.ACTIVE).update(
             state=ContactState.UNSUBSCRIBED, state_reason=reason, updated_at=timezone.now()
         )
 
     def reopen(self, *, kind: str, address: str, reason_ends: str) -> int:
-        """Opens an address again that was closed by its owner's wish, for a reason that ends so."""
+        """Reopens an unsubscribed address whose reason ends with `reason_ends`."""
         return self.filter(
             kind=kind,
             address=address,
@@ -90,10 +92,10 @@ class ContactPointManager(models.Manager["ContactPoint"]):
         ).update(state=ContactState.ACTIVE, state_reason="", updated_at=timezone.now())
 
     def set_primary(self, *, user_id: int, kind: str, address: str) -> None:
-        """Makes `address` the one address of its kind; an empty one removes it.
+        """Makes `address` the user's only address of its kind; an empty one removes the address.
 
-        A new address starts active: the old one's bounce says nothing about it. Another spelling is
-        no new address.
+        A new address starts active, because a bounce of the old address does not concern it.
+        Another spelling of the same address is not a new address.
         """
         address, spelling = columns_of(kind, address)
         if not address:
@@ -113,21 +115,19 @@ class ContactPointManager(models.Manager["ContactPoint"]):
 
 
 class ContactAddress(NamedTuple):
-    """How a user is reached by one kind of address, in the spelling that is written to. listed:
-    nothing may be sent to it."""
+    """A user's address of one kind."""
 
     kind: str
+    #: The spelling that messages are sent to.
     address: str
+    #: One of `ContactState`.
     state: str
+    #: The address is on the suppression list.
     listed: bool
 
 
 class ContactPoint(models.Model):
-    """One address of one user.
-
-    address is its normal form, by which it is compared; spelling is what mails are written to,
-    empty where it is the same.
-    """
+    """One address of one user."""
 
     Kind = ContactKind
     State = ContactState
@@ -136,7 +136,9 @@ class ContactPoint(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_points"
     )
     kind = models.CharField(max_length=10, choices=ContactKind.choices)
+    #: The normal form, by which addresses are compared.
     address = models.CharField(max_length=1000)
+    #: The spelling that mails are sent to; empty where it is the normal form.
     spelling = models.CharField(max_length=1000, blank=True, default="", db_default="")
     state = models.CharField(
         max_length=12, choices=ContactState.choices, default=ContactState.ACTIVE
@@ -163,7 +165,7 @@ class ContactPoint(models.Model):
         return self.spelling or self.address
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Stores the normal form and the spelling; that of an address that was changed is gone."""
+        """Stores the normal form and the spelling; a changed address loses its old spelling."""
         normal = normalise_address(self.kind, self.address)
         is_same = normalise_address(self.kind, self.spelling) == normal
         self.address, self.spelling = columns_of(
@@ -178,11 +180,11 @@ class DeviceQuerySet(models.QuerySet["Device"]):
     """Chainable filters over devices."""
 
     def live(self) -> DeviceQuerySet:
-        """Devices that can still be pushed to, the newest first."""
+        """Returns the devices that can still receive pushes, the newest first."""
         return self.filter(expired_at__isnull=True).order_by("-last_seen", "-id")
 
     def expire(self, ids: Iterable[int], *, at: datetime) -> int:
-        """Ends devices whose token is dead; returns how many were live."""
+        """Marks devices as expired, whose token is dead; returns how many were live."""
         return self.filter(pk__in=list(ids), expired_at__isnull=True).update(expired_at=at)
 
 
@@ -214,7 +216,7 @@ class Device(models.Model):
 
 
 class Suppression(models.Model):
-    """An address that nothing may be sent to, whoever it belongs to."""
+    """An address that nothing may be sent to, for all users who have it."""
 
     kind = models.CharField(max_length=10, choices=ContactKind.choices)
     address = models.CharField(max_length=1000)
@@ -229,6 +231,6 @@ class Suppression(models.Model):
         return f"{self.kind} suppression {self.pk}"
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Stores the normal form, by which it is compared."""
+        """Stores the normal form, by which addresses are compared."""
         self.address = normalise_address(self.kind, self.address)
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own signature

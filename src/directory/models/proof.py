@@ -1,4 +1,4 @@
-"""Codes that prove an address is somebody's: sent to it, or carried to us by it."""
+"""Codes that prove that an address belongs to a person."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from directory.models.contact import ContactKind
 
 
 class AddressProof(models.Model):
-    """One open proof a person and kind. Of the code only a keyed hash is kept.
+    """The open proof of a person's address of one kind. Only a keyed hash of the code is stored.
 
-    For email and phone the code was sent to `address`; a Telegram link's code comes back from the
-    chat that it proves.
+    For email and phone, the code was sent to `address`. For Telegram, the chat that the person
+    connects sends the code of a link to the bot.
     """
 
     user = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Subjects, enrollments, tutors, parents and groups: what audiences are drawn from."""
+"""Subjects, enrollments, tutors, parents and groups: audiences are computed from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _USER = settings.AUTH_USER_MODEL
 
 
 class Subject(models.Model):
-    """Something that is taught."""
+    """A school subject."""
 
     name = models.CharField(max_length=200, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -44,7 +44,7 @@ class Enrollment(models.Model):
 
 
 class TutorAssignment(models.Model):
-    """A student who is looked after by a tutor."""
+    """A student and the student's tutor."""
 
     student = models.ForeignKey(_USER, on_delete=models.CASCADE, related_name="tutor_assignments")
     tutor = models.ForeignKey(_USER, on_delete=models.CASCADE, related_name="tutored_assignments")
@@ -57,7 +57,7 @@ class TutorAssignment(models.Model):
 
 
 class ParentLink(models.Model):
-    """A parent of a student."""
+    """A parent and the parent's child, a student."""
 
     parent = models.ForeignKey(_USER, on_delete=models.CASCADE, related_name="child_links")
     student = models.ForeignKey(_USER, on_delete=models.CASCADE, related_name="parent_links")
@@ -70,7 +70,7 @@ class ParentLink(models.Model):
 
 
 class Group(models.Model):
-    """A course, class or topic that people belong to."""
+    """A course, class or topic with members."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200, unique=True)

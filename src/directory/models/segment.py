@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Segment(models.Model):
-    """Criteria that audiences name by id. Who is in it is worked out whenever it is used."""
+    """Saved criteria that audiences name by id. Its users are computed at each use."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200, unique=True)

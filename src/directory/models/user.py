@@ -1,4 +1,4 @@
-"""The person who can be told something."""
+"""The user: a person who can be notified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from directory.references import ExternalId, PersonKey
 
 
 def validate_timezone(name: str) -> None:
-    """Raises ValidationError for a name that is no IANA zone."""
+    """Raises ValidationError where the name is not an IANA time zone."""
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
@@ -25,7 +25,7 @@ def validate_timezone(name: str) -> None:
 
 
 class Role(models.TextChoices):
-    """What a person is on the platform."""
+    """The role of a person on the platform."""
 
     STUDENT = "student", "Student"
     TEACHER = "teacher", "Teacher"
@@ -38,8 +38,11 @@ class PersonManager(UserManager["User"]):
     """Finds people by any of their identifiers."""
 
     def find(self, identifier: PersonKey) -> User | None:
-        """The person with this id, uuid or external_id, or None. Plain SQL: every send asks, and
-        Django would spend more on compiling it than the database on answering."""
+        """Returns the person with this id, uuid or external_id, or None.
+
+        Plain SQL, because every send calls this method, and Django would need more time to compile
+        the query than the database needs to run it.
+        """
         if isinstance(identifier, UUID):
             value = identifier if connection.features.has_native_uuid_field else identifier.hex
             rows = self.raw("SELECT * FROM directory_user WHERE uuid = %s", [value])
@@ -54,8 +57,8 @@ class PersonManager(UserManager["User"]):
 class User(AbstractUser):
     """A person: integer `id`, `uuid`, and the platform's own `external_id`.
 
-    email, phone_number and telegram_id are what a person entered; how far each one can be used is
-    the state of its contact point, which `save` keeps in step.
+    email, phone_number and telegram_id are what a person entered. Whether each one can be used is
+    the state of its contact point, which `save` updates.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -1,6 +1,6 @@
-"""Takes requests in: one transaction of set-based inserts, whatever the number of recipients.
+"""Accepts requests: one transaction of set-based inserts for any number of recipients.
 
-Committed rows are the promise behind 201 and 202. Workers are woken after the commit.
+The responses 201 and 202 mean that the rows are committed. Workers are woken after the commit.
 """
 
 from __future__ import annotations
@@ -71,21 +71,20 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class SendTarget:
-    """One person (or address) to be told, on these channels. context is only what is their own;
-    key is the notification's, where it was reserved before."""
+    """One recipient of an accepted request: a user or an address, and the channels."""
 
     user_id: int | None
     channels: tuple[str, ...]
+    #: The recipient's own part of the context.
     context: dict[str, Any] | None = None
     address: dict[str, str] | None = None
+    #: The notification's key, where it was reserved before.
     key: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What all targets of one acceptance share. text is for sends without a template; where neither
-    is given, the text is in the job's context. type is the caller's word for it, the category's key
-    where there is none; max_attempts counts calls to providers."""
+    """The part of an accepted request that all its targets share."""
 
     terms: Terms
     priority: Priority
@@ -96,8 +95,11 @@ class Intent:
     mass: bool = False
     is_test: bool = False
     locale: str = ""
+    #: The text of a send without a template. Without both, the text is in the job's context.
     text: dict[str, str] | None = None
+    #: The caller's word for the kind of notification; empty means the category's key.
     type: str = ""
+    #: The most calls to providers for one message.
     max_attempts: int = MAX_ATTEMPTS
     idempotency_key: str | None = None
     correlation_id: str | None = None
@@ -105,9 +107,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The keys that were given: one a target, and all messages' in order."""
+    """The keys of the rows that were written."""
 
+    #: One for each target, in order.
     notification_keys: list[int]
+    #: Those of all messages, in order.
     message_keys: list[int]
     uuids: list[str]
     due_at: datetime
@@ -116,9 +120,9 @@ class Accepted:
 def accept(
     intent: Intent, targets: Sequence[SendTarget], *, now: datetime, job: Job | None = None
 ) -> Accepted:
-    """Writes notifications, messages and batches for the targets; all of them or none.
+    """Writes the notifications, messages and batches of the targets: all of them or none.
 
-    A notification's first message has the notification's own key; the keys of its further channels
+    A notification's first message has the notification's own key. The keys of its other channels
     follow it.
     """
     scheduled_at = intent.terms.scheduled_at
@@ -135,7 +139,7 @@ def accept(
         messages = [(*row[:6], batch_of[row[0]], *row[7:]) for row in rows.messages]
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
-        if job is None and rows.notifications:  # all of them are there, or none
+        if job is None and rows.notifications:  # one proves all: they are committed together
             commits.makes(notification_id=UUID(rows.notifications[0][1]))
         wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
     return Accepted(
@@ -147,7 +151,7 @@ def accept(
 
 
 class _Rows:
-    """Builds the rows of one acceptance; what is shared is computed once."""
+    """Builds the rows of one acceptance; values that all rows share are computed once."""
 
     def __init__(self, intent: Intent, *, now: datetime, job_id: int | None) -> None:
         terms = intent.terms
@@ -187,8 +191,10 @@ class _Rows:
         )
 
     def add(self, target: SendTarget, keys: Iterator[int]) -> None:
-        """Adds a target's rows; takes a key for each of its channels, but for a first that has
-        one."""
+        """Adds a target's rows, with one key for each channel.
+
+        The first channel uses the target's own key where there is one.
+        """
         more = len(target.channels) - (target.key is not None)
         own = [*([] if target.key is None else [target.key]), *islice(keys, more)]
         key = own[0]
@@ -221,7 +227,7 @@ class _Rows:
             )
 
     def attach(self, files: Sequence[Attachment], *, due_at: datetime) -> None:
-        """Stores the files, once for all, and names them in every row."""
+        """Stores each file once and names the files in every row."""
         keys = [row[0] for row in self.notifications]
         names = StoredAttachment.objects.store(files, keys=keys, due_at=due_at)
         options = json.dumps({**self._options, "attachments": names})
@@ -234,7 +240,7 @@ class _Rows:
 def _insert_batches(
     intent: Intent, by_channel: dict[str, list[int]], due_at: datetime | None
 ) -> dict[int, int]:
-    """Writes the batches of an acceptance; message key -> batch id."""
+    """Writes the batches of an acceptance; returns message key -> batch id."""
     lane = lane_for(intent.priority, mass=intent.mass)
     made: list[NewBatch] = []
     for channel, keys in by_channel.items():

@@ -1,4 +1,4 @@
-"""Checks the form of an address that is no user's."""
+"""Checks an address that does not belong to a user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from directory.addresses import AddressFault, read_address
 
 
 def check_address(name: str, value: Any) -> str:
-    """The address in the spelling that it is written to. name is email, phone or telegram_id.
+    """Returns the address in the spelling that messages are sent to.
+
+    name is email, phone or telegram_id.
 
     Raises:
-        ValueError: saying what the address should look like.
+        ValueError: the address is invalid; the text says what it should look like.
     """
     try:
         return read_address(name.removesuffix("_id"), value)

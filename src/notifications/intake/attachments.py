@@ -1,4 +1,4 @@
-"""Reads the attachments of a request: base64 in JSON, every error with its place."""
+"""Reads the attachments of a request (base64 in JSON); each error has its place."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LONGEST_NAME = 200
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
 _PARAMETER = re.compile(TYPE_PARAMETER)
 _PARAMETERS = ("charset", "method", "format", "delsp", "component", "header", "profile")
-"""What a type may say besides; name and boundary are the mail's own."""
+"""The parameters that a type may have. The mail itself sets name and boundary."""
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
 _KNOWN = ("filename", "content", "content_type")
 _CARRIES = "email"
 
 
 def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
-    """The attachments in `options`; none with a fault, which is noted."""
+    """Reads the attachments in `options`; adds an error for each wrong one and leaves it out."""
     listed = inner.items("attachments") or []
     if len(listed) > MAX_ATTACHMENTS:
         detail = f"takes up to {MAX_ATTACHMENTS} files, not {len(listed)}"
@@ -39,7 +39,7 @@ def read_attachments(inner: Fields) -> tuple[Attachment, ...]:
 
 
 def check_carried(fields: Fields, channels: tuple[str, ...], options: Mapping[str, Any]) -> None:
-    """Files that no channel of the request carries are a mistake worth telling."""
+    """Adds an error where no channel of the request carries files: they would be lost."""
     if channels and _CARRIES not in (*channels, *options.get("fallback", ())):
         detail = f"only {_CARRIES} carries files, and this goes by {', '.join(channels)}"
         fields.add_error("options.attachments", "no_channel_for_attachments", detail)
@@ -62,7 +62,7 @@ def _read(inner: Fields, place: int, item: Any) -> Attachment | None:
 
 
 def _read_type(fields: Fields) -> str:
-    """The type in its one spelling: `text/calendar; method=REQUEST`."""
+    """Reads the content type and normalizes it: `text/calendar; method=REQUEST`."""
     written = fields.text("content_type") or "application/octet-stream"
     kind, *rest = (part.strip() for part in written.split(";"))
     kind = kind.lower()
@@ -91,7 +91,9 @@ def _content(fields: Fields) -> bytes:
         return b""
     try:
         content = base64.b64decode(text, validate=True)
-        if base64.b64encode(content).decode() != text:  # surplus or odd bits, read by luck
+        if (
+            base64.b64encode(content).decode() != text
+        ):  # b64decode accepts surplus characters and bits
             raise binascii.Error
     except (binascii.Error, ValueError):
         fields.add_error("content", "invalid_base64", "is not base64 (RFC 4648, with padding)")

@@ -1,4 +1,4 @@
-"""What goes along with a text: data, a link, an image, an icon, a sound and a badge."""
+"""Reads a message's extras: data, a link, an image, an icon, a sound and a badge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_DATA_BYTES = 4_096
 MAX_BADGE = 99_999
 LONGEST_URL = 2_000
 _RESERVED = re.compile(r"from|message_type|(google|gcm).*")
-"""Names that FCM keeps to itself."""
+"""Names that FCM reserves."""
 _SOUND = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _URLS = {"link": ("url", ("http", "https")), "image": ("image", ("https",))}
 _URLS |= {"icon": ("icon", ("https",))}
@@ -24,9 +24,9 @@ FIELDS = ("data", *_URLS, "sound", "badge")
 
 
 def read_extras(fields: Fields, channels: Iterable[str]) -> dict[str, Any]:
-    """What goes along, as one table that every channel reads; empty where nothing does.
+    """Returns the extras as one mapping that every channel reads; empty where there are none.
 
-    channels: those of the whole request. A fault is noted at its field.
+    channels: those of the whole request. An error is added at its field.
     """
     if fields.body.keys().isdisjoint(FIELDS):
         return {}
@@ -50,9 +50,9 @@ def read_extras(fields: Fields, channels: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def extras_too_large(along: dict[str, Any], channels: Iterable[str]) -> bool:
-    """Whether a push would have no room for its text."""
-    return bool(along) and Channel.PUSH in channels and push_weight(along) > MAX_PUSH_EXTRAS_BYTES
+def extras_too_large(extras: dict[str, Any], channels: Iterable[str]) -> bool:
+    """Returns whether the extras leave no space for the text of a push."""
+    return bool(extras) and Channel.PUSH in channels and push_weight(extras) > MAX_PUSH_EXTRAS_BYTES
 
 
 def _data(fields: Fields) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _data(fields: Fields) -> dict[str, Any]:
     if len(json.dumps(data, ensure_ascii=False).encode()) > MAX_DATA_BYTES:
         fields.add_error("data", "too_large", f"must be under {MAX_DATA_BYTES:,} bytes of JSON")
     elif wrong := next((name for name in data if _RESERVED.fullmatch(name)), None):
-        detail = "is kept by push services, as are from, message_type, google... and gcm..."
+        detail = "is reserved by push services, as are from, message_type, google... and gcm..."
         fields.add_error(f"data.{wrong}", "reserved_data_key", detail)
     return data
 

@@ -1,4 +1,4 @@
-"""Reads fields of a caller's JSON object and gathers every error not only the first."""
+"""Reads the fields of a caller's JSON object and collects all errors, not only the first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from notifications.infra.packing import fault_in
 
 
 class Fields:
-    """A JSON object under validation. Readers return None (or a default) where a field is wrong."""
+    """A JSON object during validation. Readers return None (or a default) for a wrong field."""
 
     def __init__(self, body: Mapping[str, Any], *, path: str = "") -> None:
         self.body = body
@@ -27,12 +27,12 @@ class Fields:
         self.errors: list[FieldError] = []
 
     def add_error(self, name: str, code: str, detail: str) -> None:
-        """Notes one error at a field, unless there are more than an answer tells."""
+        """Adds one error of a field, unless there are more than a response lists."""
         if len(self.errors) <= MOST_ERRORS:
             self.errors.append(FieldError(f"{self.path}{name}"[:LONGEST_PATH], code, detail))
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
-        """A field that nobody reads is a mistake worth telling."""
+        """Adds an error for each unknown field, because the caller probably mistyped it."""
         self.errors += unknown_fields(self.body, known, path=self.path)
 
     def text(self, name: str, *, required: bool = False, longest: int = 200) -> str | None:
@@ -47,13 +47,15 @@ class Fields:
         value = join_surrogates(value)
         if not value.strip() or len(value) > longest or not is_storable(value):
             self.add_error(
-                name, "invalid", f"must be 1 to {longest} characters without NUL and halves of one"
+                name,
+                "invalid",
+                f"must be 1 to {longest} characters without NUL and half characters",
             )
             return None
         return value
 
     def check_json(self, name: str, value: Any) -> bool:
-        """Whether a JSON value can be stored and sent; the first thing against it is noted."""
+        """Returns whether a JSON value can be stored and sent; adds an error if it cannot."""
         wrong = find_unstorable(value, name)
         if wrong is not None:
             self.add_error(*wrong)
@@ -89,11 +91,11 @@ class Fields:
         return value
 
     def moment(self, name: str) -> datetime | None:
-        """An RFC 3339 time from 1970 to 2199; without an offset it is UTC."""
+        """Reads an RFC 3339 time from 1970 to 2199; without an offset it is UTC."""
         return self.read(name, read_moment)
 
     def read(self, name: str, reader: Callable[[str], datetime]) -> datetime | None:
-        """A time as one of the readers of `directory.moments` reads it."""
+        """Reads a time with one of the readers of `directory.moments`."""
         value = self.body.get(name)
         if value is None:
             return None
@@ -107,7 +109,7 @@ class Fields:
             return None
 
     def raise_errors(self) -> None:
-        """Raises InvalidRequest with everything that was found."""
+        """Raises InvalidRequest with all errors, if there are any."""
         if self.errors:
             raise InvalidRequest(self.errors)
 

@@ -1,4 +1,4 @@
-"""Reads limits of a sender's: throttle keys and dedupe windows."""
+"""Reads the limits that a sender sets: throttle keys and dedupe windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_KEY = 100
 
 
 def read_limits(options: Fields, *, collapse_key: object) -> dict[str, Any]:
-    """`throttle` and `dedupe_s` of a request's options, as they are stored."""
+    """Reads `throttle` and `dedupe_s` of a request's options, in the form that is stored."""
     found: dict[str, Any] = {}
     given = options.mapping("throttle")
     if given:
@@ -29,14 +29,14 @@ def read_limits(options: Fields, *, collapse_key: object) -> dict[str, Any]:
     if window_s:
         if collapse_key is None:
             options.add_error(
-                "dedupe_s", "invalid", "needs a collapse_key: it says what is the same"
+                "dedupe_s", "invalid", "needs a collapse_key, which identifies duplicates"
             )
         found["dedupe_s"] = window_s
     return found
 
 
 def read_number(fields: Fields, name: str, *, highest: int, required: bool = False) -> int | None:
-    """A whole number from 1 to `highest`; None where there is none or it is wrong."""
+    """Reads a whole number from 1 to `highest`; returns None where it is missing or wrong."""
     value = fields.body.get(name)
     if value is None:
         if required:

@@ -1,5 +1,7 @@
-"""The shapes of requests. The structs are the public schema; the frozen requests are what passed
-validation."""
+"""The shapes of requests.
+
+The structs are the public schema. The frozen dataclasses are requests that passed validation.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +128,7 @@ class BulkBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a single and a bulk request have in common, validated."""
+    """The validated fields that single and bulk requests share."""
 
     template_path: str
     channels: tuple[str, ...]
@@ -144,7 +146,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """A valid request for one recipient: a user, or the address of none."""
+    """A valid request for one recipient: a user, or an address that belongs to no user."""
 
     terms: Terms
     user: PersonKey | None
@@ -153,8 +155,9 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One recipient of a valid bulk request. index is its place in the caller's list."""
+    """One recipient of a valid bulk request."""
 
+    #: The place in the caller's list.
     index: int
     user: PersonKey
     channels: tuple[str, ...]
@@ -163,7 +166,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A recipient that was not accepted, and why."""
+    """A recipient that was not accepted, with the reason."""
 
     index: int
     code: str
@@ -172,11 +175,12 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
-    """A valid bulk request; recipients that cannot be are in `rejected`. audience is what the
-    caller wrote instead of recipients, still to be read."""
+    """A valid bulk request."""
 
     terms: Terms
     recipients: list[Recipient]
+    #: The recipients that cannot be accepted.
     rejected: list[Rejection]
     total: int
+    #: The audience that the caller gave instead of recipients; it is not parsed yet.
     audience: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What a caller may ask of the schedule: a text for some people, at a time."""
+"""Reads a request to the schedule: a text for some users at a time."""
 
 from __future__ import annotations
 
@@ -53,18 +53,19 @@ class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRequest:
-    """A valid request. The times are in timing: terms have none yet. rule: as it was written."""
+    """A valid request to the schedule. The terms have no times yet; they are in `timing`."""
 
     terms: Terms
     recipients: tuple[PersonKey, ...]
     timing: Timing
     text: dict[str, Any]
     kind: str
+    #: The recurrence rule as the caller wrote it.
     rule: str
 
 
 def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest:
-    """A request for the schedule.
+    """Reads a request to the schedule.
 
     Raises:
         InvalidRequest: with every field's error.
@@ -80,7 +81,7 @@ def parse_schedule(body: Mapping[str, Any], *, now: datetime) -> ScheduleRequest
     data = read_extras(fields, channels)
     priority = read_priority(fields)
     fields.raise_errors()
-    assert timing is not None, "a timing that cannot be read is a fault"
+    assert timing is not None, "a timing that cannot be read is an error"
     text: dict[str, Any] = {"title": title, "message": message}
     return ScheduleRequest(
         terms=Terms(
@@ -120,12 +121,12 @@ def _recipients(fields: Fields) -> tuple[PersonKey, ...]:
         user = read_person(value)
         if user is None:
             fields.add_error(f"recipients[{index}]", "invalid_user", f"must be {PERSON_FORMS}")
-            break  # a list of another kind would repeat itself ten thousand times
+            break  # a list of another type would give 10,000 equal errors
         found[user] = None
     return tuple(found)
 
 
 def no_known_recipient(unknown: list[str]) -> InvalidRequest:
-    """The error for a list of recipients of whom none exists."""
+    """Returns the error for a list of recipients none of whom exists."""
     names = ", ".join(unknown[:10])
     return InvalidRequest([FieldError("recipients", "unknown_user", f"there is no user {names}")])

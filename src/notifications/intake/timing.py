@@ -1,4 +1,4 @@
-"""Reads when something is to be sent: at an instant, at a local time, again and again."""
+"""Reads when a notification is sent: at an instant, at a local time, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ MAX_GRACE_MINUTES = 7 * 24 * 60
 
 
 def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
-    """The timing that `scheduled_at`, `recurrence`, `timezone`, `local_time`, `misfire` and
-    `grace_minutes` say; None with a fault in `fields`."""
+    """Reads the timing from `scheduled_at`, `recurrence`, `timezone`, `local_time`, `misfire` and
+    `grace_minutes`.
+
+    Returns None and adds errors to `fields` where it is wrong.
+    """
     before = len(fields.errors)
     zone, rule, at = _zone(fields), _rule(fields), _local_time(fields)
     misfire, grace = _misfire(fields)
@@ -48,7 +51,7 @@ def read_timing(fields: Fields, *, now: datetime) -> Timing | None:
 
 
 def _is_accepted(fields: Fields, *moments: datetime) -> bool:
-    """Whether moments lie within the accepted range; with a fault where they do not."""
+    """Returns whether moments are within the accepted range; adds an error otherwise."""
     try:
         for moment in moments:
             check_moment(moment)
@@ -59,7 +62,7 @@ def _is_accepted(fields: Fields, *moments: datetime) -> bool:
 
 
 def _instant(written: datetime, zone: tzinfo | None) -> datetime:
-    """Without an offset a time is one on the named zone's clock, else UTC."""
+    """Returns the instant of a time. Without an offset it is in the named zone, else in UTC."""
     if written.tzinfo is not None:
         return written.astimezone(UTC)
     return instant_of(written, zone or UTC)
@@ -67,7 +70,7 @@ def _instant(written: datetime, zone: tzinfo | None) -> datetime:
 
 def _written(fields: Fields) -> datetime | None:
     if fields.body.get("scheduled_at") is None:
-        fields.add_error("scheduled_at", "required", "is required: a time to come")
+        fields.add_error("scheduled_at", "required", "is required: a time in the future")
         return None
     return fields.read("scheduled_at", read_moment_or_wall_time)
 
@@ -122,11 +125,11 @@ def _misfire(fields: Fields) -> tuple[Misfire, timedelta]:
         fields.add_error("misfire", "invalid", f"must be one of {', '.join(Misfire)}")
         word = Misfire.SEND_LATE
     if isinstance(minutes, bool) or not isinstance(minutes, int):
-        fields.add_error("grace_minutes", "wrong_type", "must be a number of minutes")
+        fields.add_error("grace_minutes", "wrong_type", "must be a whole number of minutes")
         minutes = GRACE_MINUTES
     elif not 1 <= minutes <= MAX_GRACE_MINUTES:
         fields.add_error("grace_minutes", "invalid", f"must be from 1 to {MAX_GRACE_MINUTES:,}")
         minutes = GRACE_MINUTES
     elif "grace_minutes" in fields.body and word != Misfire.SEND_WITHIN:
-        fields.add_error("grace_minutes", "invalid", "goes with misfire send_within only")
+        fields.add_error("grace_minutes", "invalid", "is for misfire send_within only")
     return Misfire(word), timedelta(minutes=minutes)

@@ -1,4 +1,4 @@
-"""Turns a caller's JSON object into a valid request, or tells every error at once with its code."""
+"""Turns a caller's JSON object into a valid request, or reports all errors with their codes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}")
 
 
 def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
-    """A single send.
+    """Reads a single send.
 
     Raises:
         InvalidRequest: with every field's error.
@@ -71,7 +71,7 @@ def parse_send(body: Mapping[str, Any], *, now: datetime) -> SendRequest:
 
 
 def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
-    """A bulk send. Recipients that cannot be are rejections; a wrong body is an error.
+    """Reads a bulk send. A wrong recipient becomes a rejection; a wrong body is an error.
 
     Raises:
         InvalidRequest: with every field's error.
@@ -97,7 +97,7 @@ def parse_bulk(body: Mapping[str, Any], *, now: datetime) -> BulkRequest:
 
 
 def _listed(fields: Fields) -> list[Any]:
-    """The recipients as they were written; empty with an audience, or with a fault."""
+    """Returns the recipients as the caller wrote them; empty with an audience or with an error."""
     listed = fields.items("recipients")
     meant = fields.body.get("audience") is not None
     if listed is None:
@@ -158,7 +158,9 @@ def _recipient(index: int, item: Any, terms: Terms) -> Recipient | Rejection:
     if fault is not None:
         return Rejection(index, fault.code, f"{fault.path} {fault.detail}")
     if channel and extras_too_large(terms.context.get(EXTRAS_KEY, {}), channels):
-        return Rejection(index, "too_large", "what goes along leaves a push no room for its text")
+        return Rejection(
+            index, "too_large", "data, link, image and sound leave no space for the text of a push"
+        )
     return Recipient(index, user, channels, context)
 
 
@@ -173,22 +175,24 @@ def _terms(
     scheduled_at = fields.moment("scheduled_at")
     if scheduled_at is not None and scheduled_at <= now:
         fields.add_error(
-            "scheduled_at", "in_the_past", "must lie ahead: leave it out to send at once"
+            "scheduled_at", "in_the_past", "must be in the future: leave it out to send at once"
         )
     expires_at = fields.moment("expires_at")
     if expires_at is not None and expires_at <= max(now, scheduled_at or now):
-        fields.add_error("expires_at", "in_the_past", "must lie after now and after scheduled_at")
+        fields.add_error("expires_at", "in_the_past", "must be after now and after scheduled_at")
     channels = read_channels(fields, default_channels, optional=channels_optional)
     options, attachments = _options(fields)
     if attachments:
         check_carried(fields, channels, options)
     fallback = options.get("fallback", ())
-    along = read_extras(fields, (*channels, *fallback))
-    if along:
-        context = {**context, EXTRAS_KEY: along}
+    extras = read_extras(fields, (*channels, *fallback))
+    if extras:
+        context = {**context, EXTRAS_KEY: extras}
     if fallback and (len(channels) != 1 or channels[0] in fallback):
         fields.add_error(
-            "options.fallback", "one_channel", "follows one channel, which it does not name again"
+            "options.fallback",
+            "one_channel",
+            "needs exactly one channel, and must not name that channel again",
         )
     return Terms(
         template_path=fields.text("template_path", required=True) or "",
@@ -219,7 +223,7 @@ def _user(fields: Fields, *, wanted: bool) -> PersonKey | None:
 
 
 def _person_in(item: Mapping[str, Any]) -> PersonKey | InvalidPersonFields:
-    """Whom a recipient of a bulk call means, or what is wrong with it."""
+    """Reads the person that a recipient of a bulk call names, or returns what is wrong."""
     named = read_person_fields(item.get("user_id"), item.get("external_id"))
     return named or InvalidPersonFields("user_id", "required", f"user_id must be {PERSON_FORMS}")
 
@@ -247,26 +251,26 @@ def _channels_of(address: dict[str, str] | None) -> tuple[str, ...]:
 def read_channels(
     fields: Fields, default: tuple[str, ...], *, optional: bool = False
 ) -> tuple[str, ...]:
-    """The channels that `channel` or `channels` asks for, else the default."""
+    """Reads the channels in `channel` or `channels`, else returns the default."""
     one, several = fields.body.get("channel"), fields.items("channels")
     if one is not None and several is not None:
         fields.add_error("channels", "invalid", "give channel or channels, not both")
         return ()
     name = "channel" if one is not None else "channels"
-    asked = [one] if one is not None else several or []
-    if not asked:
+    requested = [one] if one is not None else several or []
+    if not requested:
         if not default and not optional:
             fields.add_error("channel", "required", f"is required: one of {_CHANNELS}")
         return default
-    wrong = [value for value in asked if value not in Channel.__members__.values()]
+    wrong = [value for value in requested if value not in Channel.__members__.values()]
     if wrong:
         fields.add_error(name, "invalid_channel", f"{wrong[0]!r} is not one of {_CHANNELS}")
         return ()
-    return tuple(dict.fromkeys(str(value) for value in asked))
+    return tuple(dict.fromkeys(str(value) for value in requested))
 
 
 def read_priority(fields: Fields) -> int | None:
-    """The priority that is asked for, as a number; None when none is, or with a fault."""
+    """Reads the requested priority as a number; returns None where it is missing or wrong."""
     value = fields.body.get("priority")
     if value is None:
         return None
@@ -297,14 +301,14 @@ def _context(fields: Fields) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _without_ours(context: dict[str, Any]) -> dict[str, Any]:
-    """A context without the names that are filled in here."""
+    """Returns a context without the names that Carillon itself fills in."""
     if _OURS.isdisjoint(context):
         return context
     return {name: value for name, value in context.items() if name not in _OURS}
 
 
 def _options(fields: Fields) -> tuple[dict[str, Any], tuple[Attachment, ...]]:
-    """The options as they are stored, and the files that go along."""
+    """Reads the options in the form that is stored, and the attached files."""
     given = fields.mapping("options")
     if not given:
         return {}, ()
@@ -355,6 +359,6 @@ def _option_lists(inner: Fields, options: dict[str, Any]) -> None:
 
 
 def unknown_category(key: str, known: list[str]) -> InvalidRequest:
-    """The error for a category that does not exist."""
+    """Returns the error for a category that does not exist."""
     detail = f"{key!r} is not a category; known: {', '.join(known)}"
     return InvalidRequest([FieldError("category", "unknown_category", detail)])
