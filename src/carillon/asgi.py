@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import close_old_connections
 
 from carillon.serving.body_limits import body_limit
-from carillon.serving.bridge import Bridge, Limits
+from carillon.serving.bridge import Bridge, BridgeLimits
 from carillon.serving.refusals import refuse
 from carillon.wsgi import application as wsgi
 from notifications.infra.conf import environment
@@ -13,9 +13,9 @@ from notifications.infra.conf import environment
 application = Bridge(
     wsgi,
     max_body_bytes=body_limit,
-    limits=Limits(
+    limits=BridgeLimits(
         waiting=environment().max_queued_requests, patience=environment().queue_timeout_seconds
     ),
     refuse=refuse,
-    settle=close_old_connections,
+    after_part=close_old_connections,
 )

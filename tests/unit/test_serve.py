@@ -106,7 +106,7 @@ def test_no_password_is_made_before_the_port_is_bound(monkeypatch: Any) -> None:
     done: list[str] = []
     for name in ("keep_metrics_in_files", "setup_django"):
         monkeypatch.setattr(serve, name, lambda: None)
-    monkeypatch.setattr(serve, "tell_address", lambda *_: None)
+    monkeypatch.setattr(serve, "publish_address", lambda *_: None)
     monkeypatch.setattr(serve, "load_demo", lambda **_: done.append("demo"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         answer = CliRunner().invoke(
@@ -137,9 +137,9 @@ def test_what_is_served_is_told_to_every_process_of_the_group(
     monkeypatch: Any, tmp_path: Path, host: str, shown: str
 ) -> None:
     monkeypatch.setattr(processes.os, "environ", {})
-    processes.tell_address(host, 8141)
+    processes.publish_address(host, 8141)
     assert processes.os.environ == {"CARILLON_SERVED_AT": shown}
-    assert processes.kept_address(tmp_path) == ""
-    processes.keep_address(host, 8141, tmp_path)
-    assert processes.kept_address(tmp_path) == shown
+    assert processes.stored_address(tmp_path) == ""
+    processes.store_address(host, 8141, tmp_path)
+    assert processes.stored_address(tmp_path) == shown
     assert (tmp_path / "web-address").stat().st_mode & 0o777 == 0o600

@@ -88,14 +88,14 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return carillon.main(args=arguments, prog_name="carillon")
     except Exception as error:
-        told = _told(error)
-        if told is None:
+        line = _error_line(error)
+        if line is None:
             raise
-        click.echo(f"error: {told}", err=True)
+        click.echo(f"error: {line}", err=True)
         sys.exit(1)
 
 
-def _told(error: Exception) -> str | None:
+def _error_line(error: Exception) -> str | None:
     """The line for an error that a person can mend; None for one that is a fault of ours."""
     from django.db import OperationalError, ProgrammingError
 

@@ -32,7 +32,7 @@ def create(username: str, email: str, password_stdin: bool) -> None:
     made = AdministratorService().create(
         username=username, email=email, password=given, caller=CALLER
     )
-    _say(username, made, generated=not given)
+    _print_account(username, made, generated=not given)
 
 
 @command.command(epilog="Example: carillon admin password ada")
@@ -45,7 +45,7 @@ def password(username: str, password_stdin: bool) -> None:
 
     given = _password(password_stdin)
     made = AdministratorService().change_password(username=username, password=given, caller=CALLER)
-    _say(username, made, generated=not given)
+    _print_account(username, made, generated=not given)
 
 
 def _password(from_stdin: bool) -> str:
@@ -67,6 +67,6 @@ def _password(from_stdin: bool) -> str:
     return text
 
 
-def _say(username: str, made: str, *, generated: bool) -> None:
+def _print_account(username: str, made: str, *, generated: bool) -> None:
     shown = f"{made}  (shown only this once)" if generated else "the password that you gave"
     click.echo(f"administrator: {username} / {shown}")

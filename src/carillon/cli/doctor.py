@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from carillon.cli import setup_django
-from carillon.cli.doctor_settings import Finding, settings
+from carillon.cli.doctor_settings import DoctorFinding, settings
 
 if TYPE_CHECKING:
     from notifications.features.operations.health import CheckResponse
 
 
-_MENDS = {
+_FIXES = {
     "database": "check CARILLON_DATABASE_URL, and the database's disk and log",
     "migrations": "run `carillon migrate`",
     "loops": "see the worker's log; start one: `carillon worker`",
@@ -32,7 +32,7 @@ _MENDS = {
 }
 
 
-def _health() -> Iterator[Finding]:
+def _health() -> Iterator[DoctorFinding]:
     """What `/health` says, check by check; a database that is away or not migrated is told once."""
     from notifications.features.operations.health import NOT_MIGRATED, health
     from notifications.infra import clock
@@ -42,12 +42,12 @@ def _health() -> Iterator[Finding]:
     for name, check in checks.items():
         if check.reason == NOT_MIGRATED or (name != "database" and away and check.reason == away):
             continue
-        words = check.reason or _said(check)
-        mend = _MENDS.get(name, "see the runbook, docs/operations/runbook.md")
-        yield Finding(name.replace("_", " "), not check.reason, words, mend)
+        words = check.reason or _detail_of(check)
+        fix = _FIXES.get(name, "see the runbook, docs/operations/runbook.md")
+        yield DoctorFinding(name.replace("_", " "), not check.reason, words, fix)
 
 
-def _said(check: CheckResponse) -> str:
+def _detail_of(check: CheckResponse) -> str:
     if check.lanes is not None:
         queued = sum(lane.queued for lane in check.lanes.values())
         overdue = sum(lane.overdue for lane in check.lanes.values())
@@ -60,7 +60,7 @@ def _said(check: CheckResponse) -> str:
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")  # by the number that the PRAGMA answers
 
 
-def _durability() -> Finding:
+def _durability() -> DoctorFinding:
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -72,18 +72,18 @@ def _durability() -> Finding:
             cursor.execute("SHOW synchronous_commit")
             name, value, wanted = "synchronous_commit", cursor.fetchone()[0], "on"
             durable = value == wanted
-    mend = f"set {name}={wanted}"
-    return Finding("durability", durable, f"{connection.vendor}, {name}={value}", mend)
+    fix = f"set {name}={wanted}"
+    return DoctorFinding("durability", durable, f"{connection.vendor}, {name}={value}", fix)
 
 
-def _time_outs() -> Finding:
+def _time_outs() -> DoctorFinding:
     """Whether a session has its limits; behind a pooler only each transaction may have them."""
     from django.db import connection
 
     from carillon.postgres.limits import Limits
 
     if connection.vendor == "sqlite":
-        return Finding("time-outs", True, "a writer waits for its turn, and no longer")
+        return DoctorFinding("time-outs", True, "a writer waits for its turn, and no longer")
     names = sorted(Limits().settings())
     with connection.cursor() as cursor:
         cursor.execute(
@@ -91,63 +91,67 @@ def _time_outs() -> Finding:
             [names],
         )
         missing = [row[0] for row in cursor.fetchall()]
-    said = f"no {', '.join(missing)} outside transactions" if missing else ", ".join(names)
-    mend = "ALTER ROLE ... SET them, as docs/scaling.md says of PgBouncer"
-    return Finding("time-outs", not missing, said, mend)
+    detail = f"no {', '.join(missing)} outside transactions" if missing else ", ".join(names)
+    fix = "ALTER ROLE ... SET them, as docs/scaling.md says of PgBouncer"
+    return DoctorFinding("time-outs", not missing, detail, fix)
 
 
-def _email() -> Finding:
+def _email() -> DoctorFinding:
     from notifications.delivery.accounts import environment_settings
     from notifications.delivery.vendors.smtp.settings import Settings
     from notifications.infra.conf import environment
 
     chosen = environment()
     if "smtp" not in chosen.email_provider:
-        said = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
-        return Finding("email", True, f"{chosen.email_provider}: {said}")
+        detail = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
+        return DoctorFinding("email", True, f"{chosen.email_provider}: {detail}")
     server = environment_settings(Settings)
     where = f"{server.smtp_host}:{server.smtp_port}"
     try:
         socket.create_connection((server.smtp_host, server.smtp_port), timeout=5).close()
     except OSError as error:
-        return Finding("email", False, f"{where}: {error}", "check CARILLON_SMTP_HOST and _PORT")
-    return Finding("email", True, f"smtp at {where} answers")
+        return DoctorFinding(
+            "email", False, f"{where}: {error}", "check CARILLON_SMTP_HOST and _PORT"
+        )
+    return DoctorFinding("email", True, f"smtp at {where} answers")
 
 
-def _set_aside() -> Finding:
+def _set_aside() -> DoctorFinding:
     from notifications.features.operations.set_aside import SetAsideService
 
     counts = SetAsideService().counts()
-    said = ", ".join(f"{work} {count}" for work, count in counts.items()) or "nothing"
-    mend = "see `carillon set-aside list`, mend, then `carillon set-aside resume`"
-    return Finding("set aside", not counts, said, mend)
+    detail = ", ".join(f"{work} {count}" for work, count in counts.items()) or "nothing"
+    fix = "see `carillon set-aside list`, mend, then `carillon set-aside resume`"
+    return DoctorFinding("set aside", not counts, detail, fix)
 
 
-_NOBODY_TO_ASK = frozenset({"sandbox", "in_app"})
+_WITHOUT_ACCOUNT = frozenset({"sandbox", "in_app"})
 
 
-def _providers() -> Iterator[Finding]:
-    """The chosen providers, each asked whether its account is good."""
+def _providers() -> Iterator[DoctorFinding]:
+    """The chosen providers, each is_readable whether its account is good."""
     from carillon.cli.caller import CALLER
     from notifications.features.providers.service import ProviderService
 
     service = ProviderService()
     for each in service.providers(caller=CALLER):
-        if not each.chosen or each.key in _NOBODY_TO_ASK:
+        if not each.chosen or each.key in _WITHOUT_ACCOUNT:
             continue
         wrong = service.check(key=each.key, caller=CALLER)
-        yield Finding(
+        yield DoctorFinding(
             f"provider {each.key}",
             not wrong,
             wrong or "its account is good",
-            _mend_of(each.key, wrong),
+            _fix_of(each.key, wrong),
         )
-        deaf = service.callbacks_fault(key=each.key, caller=CALLER)
-        if deaf:
-            yield Finding(f"callbacks {each.key}", False, deaf, "see docs/reference/receipts.md")
+        fault = service.callbacks_fault(key=each.key, caller=CALLER)
+        if fault:
+            yield DoctorFinding(
+                f"callbacks {each.key}", False, fault, "see docs/reference/receipts.md"
+            )
 
 
-def _mend_of(key: str, wrong: str) -> str:
+def _fix_of(key: str, wrong: str) -> str:
     """What to do where a provider's account is not good."""
     test = f"try it with `carillon providers test {key} --to ...`"
     if key == "smtp" and "credentials" in wrong:
@@ -155,20 +159,22 @@ def _mend_of(key: str, wrong: str) -> str:
     return f"see `carillon providers list`, then {test}"
 
 
-def _examine() -> Iterator[Finding]:
+def _examine() -> Iterator[DoctorFinding]:
     """The service's health, then its set-up; without a database or its tables the latter cannot be
-    asked."""
+    is_readable."""
     from django.db import DatabaseError, InterfaceError
 
     from notifications.infra.conf import environment
 
-    asked = True
+    is_readable = True
     for finding in _health():
         yield finding
-        asked = asked and (finding.well or finding.name not in ("database", "migrations"))
+        is_readable = is_readable and (
+            finding.well or finding.name not in ("database", "migrations")
+        )
     yield _email()
     yield from settings(environment())
-    if not asked:
+    if not is_readable:
         return
     try:
         yield _durability()
@@ -176,7 +182,7 @@ def _examine() -> Iterator[Finding]:
         yield _set_aside()
         yield from _providers()
     except (DatabaseError, InterfaceError) as error:
-        yield Finding("database", False, " ".join(str(error).split()), _MENDS["database"])
+        yield DoctorFinding("database", False, " ".join(str(error).split()), _FIXES["database"])
 
 
 @click.command(epilog="Example: carillon doctor --json")
@@ -191,6 +197,6 @@ def command(as_json: bool) -> None:
         for each in findings:
             click.echo(f"{'ok   ' if each.well else 'FAULT'}  {each.name:<13} {each.detail}")
             if not each.well:
-                click.echo(f"       mend: {each.mend}")
+                click.echo(f"       mend: {each.fix}")
     if not all(each.well for each in findings):
         raise SystemExit(1)

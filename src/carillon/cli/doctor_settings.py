@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from carillon.cli.processes import SUPERVISED, kept_address
+from carillon.cli.processes import SUPERVISED, stored_address
 from carillon.serving.listening import INHERITED
 from carillon.settings.environment import SERVED_AT, Environment, dotenv
 from carillon.settings.renamed import RENAMED
@@ -24,13 +24,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at; mend says what to do where it is not well."""
 
     name: str
     well: bool
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def variables_given() -> dict[str, str]:
@@ -38,7 +38,7 @@ def variables_given() -> dict[str, str]:
     return {**dotenv(Path(".env")), **os.environ}
 
 
-def misspelt(given: Mapping[str, str]) -> Iterator[Finding]:
+def misspelt(given: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Variables that begin like ours and are read by nobody, each with the nearest name."""
     known = {f"{PREFIX}{item.name.upper()}" for item in fields(Environment)}
     for name in sorted(given):
@@ -48,31 +48,31 @@ def misspelt(given: Mapping[str, str]) -> Iterator[Finding]:
         if not name.upper().startswith(PREFIX) or name in known | _OURS:
             continue
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.75)
-        mend = f"did you mean {near[0]}?" if near else "see docs/reference/settings.md"
-        yield Finding("settings", False, f"nobody reads {name}", mend)
+        fix = f"did you mean {near[0]}?" if near else "see docs/reference/settings.md"
+        yield DoctorFinding("settings", False, f"nobody reads {name}", fix)
 
 
-def _renamed(name: str, given: Mapping[str, str]) -> Finding:
+def _renamed(name: str, given: Mapping[str, str]) -> DoctorFinding:
     new = RENAMED[name]
     read = "is ignored, because its new name is set too" if new in given else "is an old name"
-    return Finding("settings", False, f"{name} {read}", f"rename it to {new}")
+    return DoctorFinding("settings", False, f"{name} {read}", f"rename it to {new}")
 
 
 def warn_of_misspelt() -> None:
-    """Says at the start of a process which variables it does not read; its supervisor has said so
+    """Says at the start of a process which variables it does not read; its supervisor has detail so
     for those that it starts."""
     if SUPERVISED in os.environ:
         return
     for each in misspelt(variables_given()):
-        click.echo(f"warning: {each.detail}: {each.mend}", err=True)
+        click.echo(f"warning: {each.detail}: {each.fix}", err=True)
 
 
-def sender(chosen: Environment) -> Finding:
+def sender(chosen: Environment) -> DoctorFinding:
     """Whether the address that mails come from is one in the world, once mails leave."""
     domain = parseaddr(chosen.email_from)[1].rpartition("@")[2].lower().rstrip(".")
     leaves = chosen.email_provider != "sandbox"
     well = not leaves or ("." in domain and domain.rpartition(".")[2] not in _LOCAL)
-    return Finding(
+    return DoctorFinding(
         "sender",
         well,
         chosen.email_from if well else f"mails leave as {chosen.email_from}, which is nobody's",
@@ -80,18 +80,18 @@ def sender(chosen: Environment) -> Finding:
     )
 
 
-def public_url(chosen: Environment) -> Iterator[Finding]:
+def public_url(chosen: Environment) -> Iterator[DoctorFinding]:
     """Whether links lead to this service, and by https."""
     https = chosen.public_url.startswith("https://")
     leaves = chosen.email_provider != "sandbox"
-    said = chosen.public_url if https else f"{chosen.public_url}: mails offer no one-click ending"
-    mend = "set CARILLON_PUBLIC_URL to an https address"
-    yield Finding("public url", https or not leaves, said, mend)
-    served = kept_address(chosen.data_dir)
+    detail = chosen.public_url if https else f"{chosen.public_url}: mails offer no one-click ending"
+    fix = "set CARILLON_PUBLIC_URL to an https address"
+    yield DoctorFinding("public url", https or not leaves, detail, fix)
+    served = stored_address(chosen.data_dir)
     links = urlsplit(chosen.public_url)
     is_set = bool(variables_given().get("CARILLON_PUBLIC_URL", "").strip())
     if is_set and served and links.hostname in _LOOPBACK and links.port != urlsplit(served).port:
-        yield Finding(
+        yield DoctorFinding(
             "port",
             False,
             f"links lead to {chosen.public_url}, and the web process listens at {served}",
@@ -99,12 +99,12 @@ def public_url(chosen: Environment) -> Iterator[Finding]:
         )
 
 
-def proxies(chosen: Environment) -> Finding:
+def proxies(chosen: Environment) -> DoctorFinding:
     """Whether clients can be told apart: what ends TLS before us is a proxy, whose address all
     requests have."""
     known = bool(chosen.trusted_proxies)
     behind = chosen.production and chosen.public_url.startswith("https://")
-    return Finding(
+    return DoctorFinding(
         "proxies",
         known or not behind,
         ", ".join(chosen.trusted_proxies)
@@ -113,7 +113,7 @@ def proxies(chosen: Environment) -> Finding:
     )
 
 
-def settings(chosen: Environment) -> Iterator[Finding]:
+def settings(chosen: Environment) -> Iterator[DoctorFinding]:
     """All findings of this page."""
     yield from misspelt(variables_given())
     yield sender(chosen)

@@ -20,7 +20,7 @@ from carillon.settings.environment import SERVED_AT
 SUPERVISED = "CARILLON_SUPERVISED"
 PORT = click.IntRange(1, 65535)
 log = structlog.get_logger("carillon.web")
-_KEPT = "web-address"
+_ADDRESS_FILE = "web-address"
 
 
 def address(host: str, port: int) -> str:
@@ -30,27 +30,27 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def tell_address(host: str, port: int) -> None:
+def publish_address(host: str, port: int) -> None:
     """Links lead to this address where no public URL is set, also those that a worker writes which
     this process starts. Call it before Django is set up."""
     os.environ.setdefault(SERVED_AT, address(host, port))
 
 
-def keep_address(host: str, port: int, folder: Path) -> None:
+def store_address(host: str, port: int, folder: Path) -> None:
     """Keeps the address for commands that run beside the web process, such as `doctor`."""
-    draft = folder / f"{_KEPT}.{os.getpid()}"
+    draft = folder / f"{_ADDRESS_FILE}.{os.getpid()}"
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(address(host, port))
-        draft.replace(folder / _KEPT)
+        draft.replace(folder / _ADDRESS_FILE)
     except OSError as error:  # it serves without: only `doctor` knows less
         log.info("web.address_not_kept", reason=error.strerror)
 
 
-def kept_address(folder: Path) -> str:
+def stored_address(folder: Path) -> str:
     """The address at which a web process of this installation began last; empty without one."""
     try:
-        return (folder / _KEPT).read_text()
+        return (folder / _ADDRESS_FILE).read_text()
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -63,7 +63,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     from notifications.infra.conf import environment
 
-    return _told(host, port, lambda: listening_socket(host, port, environment().data_dir.resolve()))
+    return _opened(
+        host, port, lambda: listening_socket(host, port, environment().data_dir.resolve())
+    )
 
 
 def listen_anew(host: str, port: int) -> socket.socket:
@@ -72,10 +74,10 @@ def listen_anew(host: str, port: int) -> socket.socket:
     Raises:
         click.ClickException: the address is taken, not allowed, or not this machine's.
     """
-    return _told(host, port, lambda: new_socket(host, port))
+    return _opened(host, port, lambda: new_socket(host, port))
 
 
-def _told(host: str, port: int, opened: Callable[[], socket.socket]) -> socket.socket:
+def _opened(host: str, port: int, opened: Callable[[], socket.socket]) -> socket.socket:
     try:
         return opened()
     except OSError as error:

@@ -26,7 +26,7 @@ from carillon.cli.processes import (
     address,
     clear_metrics,
     listen_anew,
-    tell_address,
+    publish_address,
 )
 from carillon.processes import keep_metrics_in_files
 from carillon.serving.listening import INHERITED
@@ -81,7 +81,7 @@ class Child:
         )
         self.started_at = time.monotonic()
 
-    def look_after(self, now: float) -> None:
+    def supervise(self, now: float) -> None:
         """Starts the process again after it died, with growing pauses."""
         if self.process is None:
             if now >= self.not_before:
@@ -109,7 +109,7 @@ class Child:
             self.process.kill()
 
 
-class Supervisor:
+class ProcessSupervisor:
     """Keeps children alive until it is told to end; then drains them."""
 
     def __init__(self, children: list[Child]) -> None:
@@ -118,16 +118,16 @@ class Supervisor:
 
     def run(self, greet: Callable[[], bool]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._told)
+            signal.signal(number, self._on_signal)
         greeted = False
         while not self._signals:
             for child in self._children:
-                child.look_after(time.monotonic())
+                child.supervise(time.monotonic())
             greeted = greeted or greet()
             time.sleep(0.1)
         self._drain()
 
-    def _told(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
 
     def _drain(self) -> None:
@@ -157,7 +157,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     second Ctrl-C ends at once; nothing is lost by it.
     """
     keep_metrics_in_files()
-    tell_address(host, port)
+    publish_address(host, port)
     setup_django()
     warn_of_misspelt()
     from django.core.management import call_command
@@ -181,7 +181,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     ]
     if environment().redis_url:
         children.append(Child("beat"))
-    Supervisor(children).run(_greeter(address(host, port)))
+    ProcessSupervisor(children).run(_greeter(address(host, port)))
 
 
 def _greeter(url: str) -> Callable[[], bool]:

@@ -39,11 +39,11 @@ def check(path: str, as_json: bool) -> None:
 
     service, broken, found = TemplateService(), 0, []
     for row in _templates(path):
-        answer = service.validate(identifier=row.id, body={}, caller=CALLER)
-        broken += bool(answer.errors)
-        found.append({"path": row.path, **msgspec.to_builtins(answer)})
+        response = service.validate(identifier=row.id, body={}, caller=CALLER)
+        broken += bool(response.errors)
+        found.append({"path": row.path, **msgspec.to_builtins(response)})
         if not as_json:
-            _tell(row.path, answer)
+            _print_findings(row.path, response)
     if as_json:
         click.echo(msgspec.json.encode({"templates": found, "broken": broken}).decode())
     elif not broken:
@@ -81,8 +81,8 @@ def _templates(path: str) -> Iterator[TemplateResponse]:
         after = page[-1].id
 
 
-def _tell(path: str, answer: Any) -> None:
-    for error in answer.errors:
+def _print_findings(path: str, response: Any) -> None:
+    for error in response.errors:
         click.echo(f"{path}  error    {error.path}: {error.detail}")
-    for warning in answer.warnings:
+    for warning in response.warnings:
         click.echo(f"{path}  warning  {warning}")

@@ -16,9 +16,9 @@ from carillon.cli.processes import (
     PORT,
     SUPERVISED,
     follow_supervisor,
-    keep_address,
     listen,
-    tell_address,
+    publish_address,
+    store_address,
 )
 from carillon.processes import keep_metrics_in_files
 
@@ -32,31 +32,31 @@ _DRAIN_S = 30
 def command(host: str, port: int) -> None:
     """Run the web tier alone: HTTP and websockets on one port."""
     keep_metrics_in_files()
-    tell_address(host, port)
+    publish_address(host, port)
     setup_django()
     warn_of_misspelt()
     import uvicorn
 
     from carillon.asgi import application
     from carillon.serving.http_bounds import Bounds, bounded
-    from carillon.serving.listening import Handover, place_of
+    from carillon.serving.listening import SocketHandoff, place_of
     from carillon.serving.web_server import WebServer
     from notifications.infra.conf import environment
 
     listener = listen(host, port)
     place = place_of(host, port, environment().data_dir.resolve())
-    handover = None if os.environ.get(SUPERVISED) else Handover(listener, place)
+    handoff = None if os.environ.get(SUPERVISED) else SocketHandoff(listener, place)
 
     def begun() -> None:
-        keep_address(host, port, environment().data_dir)
-        if handover:
-            handover.start()
+        store_address(host, port, environment().data_dir)
+        if handoff:
+            handoff.start()
         log.info("web.ready", host=host, port=port, pid=os.getpid())
 
     def closing() -> None:
         application.close()
-        if handover:
-            handover.stop()
+        if handoff:
+            handoff.stop()
 
     bounds = Bounds(
         head_s=environment().header_timeout_seconds,

@@ -6,7 +6,7 @@ from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
 from notifications.infra.conf import environment
 
-ANYBODYS_BYTES = 16_384
+PUBLIC_BODY_BYTES = 16_384
 _FOR_STAFF = "/admin/"
 _SIGN_IN = "/admin/login"
 _OF_VENDORS = ("/api/v1/callbacks/", "/inbound/", "/sms/")
@@ -25,4 +25,4 @@ def body_limit(path: str) -> int:
         return longest
     if path.startswith(_FOR_STAFF) and not place.startswith(_SIGN_IN):
         return longest
-    return min(longest, ANYBODYS_BYTES)
+    return min(longest, PUBLIC_BODY_BYTES)

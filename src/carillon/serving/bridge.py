@@ -24,12 +24,12 @@ from typing import Any
 
 from carillon.serving.pools import (
     ClientGone,
-    Overloaded,
-    Pool,
+    NoThreadFree,
     Receive,
+    ThreadPool,
     TookTooLong,
+    consume_error,
     hang_up,
-    take_error,
 )
 
 Scope = MutableMapping[str, Any]
@@ -58,7 +58,7 @@ _BODILESS = (204, 304)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class BridgeLimits:
     """How much the bridge takes on.
 
     threads: for requests. waiting: requests that may wait for one; patience: for how many seconds.
@@ -101,7 +101,7 @@ class Bridge:
     max_body_bytes: of a longer body only so much is read that its length is seen to be over; a
     number, or what tells it by a path.
     websocket: the application of the realtime hub, once there is one.
-    settle: what a thread does after its part of a streamed answer; the request ends elsewhere.
+    after_part: what a thread does after its part of a streamed answer; the request ends elsewhere.
     """
 
     def __init__(
@@ -109,16 +109,16 @@ class Bridge:
         wsgi: WsgiApplication,
         *,
         max_body_bytes: int | Callable[[str], int],
-        limits: Limits = Limits(),
+        limits: BridgeLimits = BridgeLimits(),
         refuse: Refuse = refuse_plainly,
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
-        settle: Callable[[], object] = lambda: None,
+        after_part: Callable[[], object] = lambda: None,
     ) -> None:
         self._wsgi = wsgi
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
         self._websocket = websocket or refuse_socket
-        self._settle = settle
+        self._after_part = after_part
         self._closing = False
         self._reading_limit = limits.reading_limit
         self._streams_left = limits.streams
@@ -147,7 +147,7 @@ class Bridge:
             answer = await self._pool_of(scope).run(call, receive)
         except ClientGone:
             return
-        except (Overloaded, TookTooLong) as error:
+        except (NoThreadFree, TookTooLong) as error:
             answer = self._refuse(scope, isinstance(error, TookTooLong))
         if isinstance(answer, Streamed):
             if self._streams_left:
@@ -168,7 +168,7 @@ class Bridge:
         """
         self._streams_left -= 1
         left = asyncio.ensure_future(hang_up(receive))
-        left.add_done_callback(take_error)
+        left.add_done_callback(consume_error)
 
         async def gone() -> Message:
             await asyncio.shield(left)
@@ -193,15 +193,15 @@ class Bridge:
         try:
             return next((part for part in parts if part), None)
         finally:
-            self._settle()
+            self._after_part()
 
     def _end(self, answer: Streamed) -> None:
         try:
             answer.close()
         finally:
-            self._settle()
+            self._after_part()
 
-    def _pool_of(self, scope: Scope) -> Pool:
+    def _pool_of(self, scope: Scope) -> ThreadPool:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         place = path.rstrip("/")
         if place in HEALTH_PATHS:
@@ -221,7 +221,7 @@ class Bridge:
         close: Callable[[], object] = getattr(parts, "close", None) or (lambda: None)
         if getattr(parts, "streaming", False) and _is_streamed(*started[-1]):
             status, headers = started[-1]
-            self._settle()
+            self._after_part()
             made = iter(()) if environ["REQUEST_METHOD"] == "HEAD" else iter(parts)
             return Streamed(int(status[:3]), encode_headers(headers, None), made, close)
         try:
@@ -244,9 +244,9 @@ class Bridge:
                 return
 
 
-def _pool(name: str, threads: int, limits: Limits, limit: float | None = None) -> Pool:
+def _pool(name: str, threads: int, limits: BridgeLimits, limit: float | None = None) -> ThreadPool:
     patience = limits.patience if limit is None else limit
-    return Pool(name, threads, waiting=limits.waiting, patience=patience, limit=limit)
+    return ThreadPool(name, threads, waiting=limits.waiting, patience=patience, limit=limit)
 
 
 def _is_streamed(status: str, headers: Iterable[tuple[str, str]]) -> bool:

@@ -130,9 +130,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Closing a connection waits for its client to read: without an end, for one that never
         does."""
         size = self.transport.get_write_buffer_size()
-        self._unread_timer = self.loop.call_later(self.bounds.unread_s, self._look, size)
+        self._unread_timer = self.loop.call_later(self.bounds.unread_s, self._check_unread, size)
 
-    def _look(self, unread_before: int) -> None:
+    def _check_unread(self, unread_before: int) -> None:
         if self.transport.get_write_buffer_size() < unread_before:
             self._watch_unread()
         else:

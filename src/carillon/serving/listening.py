@@ -21,7 +21,7 @@ log = structlog.get_logger("carillon.web")
 INHERITED = "CARILLON_LISTEN_FD"
 _SYSTEMD_FD = 3  # sd_listen_fds(3)
 _BACKLOG = 2048
-_HANDOVER_S = 2.0
+_HANDOFF_S = 2.0
 _PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 
@@ -38,7 +38,7 @@ def listening_socket(host: str, port: int, folder: Path) -> socket.socket:
         return new_socket(host, port)
     except OSError as error:
         try:
-            return _handed_over(place_of(host, port, folder))
+            return _received(place_of(host, port, folder))
         except OSError:
             raise error from None
 
@@ -69,11 +69,11 @@ def _from_systemd() -> socket.socket | None:
     return socket.socket(fileno=_SYSTEMD_FD)
 
 
-def _handed_over(place: Path) -> socket.socket:
-    with socket.socket(socket.AF_UNIX) as asker, _short(place) as name:
-        asker.settimeout(_HANDOVER_S)
-        asker.connect(name)
-        _, numbers, _, _ = socket.recv_fds(asker, 1, 1)
+def _received(place: Path) -> socket.socket:
+    with socket.socket(socket.AF_UNIX) as peer, _short(place) as name:
+        peer.settimeout(_HANDOFF_S)
+        peer.connect(name)
+        _, numbers, _, _ = socket.recv_fds(peer, 1, 1)
     if not numbers:
         raise ConnectionRefusedError("nothing was handed over")
     listener = socket.socket(fileno=numbers[0])
@@ -82,7 +82,7 @@ def _handed_over(place: Path) -> socket.socket:
     return listener
 
 
-class Handover:
+class SocketHandoff:
     """Gives the socket to the process that is to replace this one, whenever it asks.
 
     Only a process of the same user, or root's, gets it. Where the folder cannot be written, or the
@@ -92,25 +92,25 @@ class Handover:
     def __init__(self, listener: socket.socket, place: Path) -> None:
         self._listener = listener.dup()
         self._place = place
-        self._door = socket.socket(socket.AF_UNIX)
+        self._server = socket.socket(socket.AF_UNIX)
         self._inode = 0
 
     def start(self) -> None:
         """Begins to listen, in the place of whoever listened there before."""
         try:
-            self._take_place()
+            self._bind_place()
         except OSError as error:
             log.warning("web.no-handover", error=str(error))
             return
         threading.Thread(target=self._run, name="handover", daemon=True).start()
 
-    def _take_place(self) -> None:
+    def _bind_place(self) -> None:
         draft = self._place.with_name(f"{self._place.name}.{os.getpid()}")
         draft.unlink(missing_ok=True)
         with _short(draft) as name:
-            self._door.bind(name)
+            self._server.bind(name)
         draft.chmod(0o600)
-        self._door.listen(4)
+        self._server.listen(4)
         self._inode = draft.stat().st_ino
         draft.replace(self._place)
 
@@ -120,20 +120,20 @@ class Handover:
             if self._place.stat().st_ino == self._inode:
                 self._place.unlink()
         with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)  # wakes the thread, which a close would not
-        self._door.close()
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread, which a close would not
+        self._server.close()
         self._listener.close()
 
     def _run(self) -> None:
         while True:
             try:
-                asker, _ = self._door.accept()
+                peer, _ = self._server.accept()
             except OSError:
                 return  # it was stopped
-            with asker, contextlib.suppress(OSError):
-                asker.settimeout(_HANDOVER_S)
-                if _user_of(asker) in (0, os.getuid()):
-                    socket.send_fds(asker, [b"."], [self._listener.fileno()])
+            with peer, contextlib.suppress(OSError):
+                peer.settimeout(_HANDOFF_S)
+                if _user_of(peer) in (0, os.getuid()):
+                    socket.send_fds(peer, [b"."], [self._listener.fileno()])
                     log.info("web.handed-over")
 
 

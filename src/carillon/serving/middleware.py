@@ -46,7 +46,7 @@ class RequestMiddleware:
         request_id = request_id_of(request.headers.get(REQUEST_ID, ""))
         began = clock.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = self._answer(request)
+            response = self._respond(request)
             if response.status_code in REFUSALS:
                 note_refusal(request, response)
             if response.status_code >= 400:
@@ -61,7 +61,7 @@ class RequestMiddleware:
         harden(response, request.path_info)
         return response
 
-    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+    def _respond(self, request: HttpRequest) -> HttpResponseBase:
         limit = body_limit(request.path_info)
         if content_length(request) > limit:
             return _too_large(request, limit)

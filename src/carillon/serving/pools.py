@@ -23,7 +23,7 @@ class ClientGone(Exception):
     """The client hung up before its request began."""
 
 
-class Overloaded(Exception):
+class NoThreadFree(Exception):
     """Too many requests wait already, or this one waited too long for a thread."""
 
 
@@ -31,7 +31,7 @@ class TookTooLong(Exception):
     """The call did not end within the pool's limit; its thread is still at it."""
 
 
-class Pool:
+class ThreadPool:
     """Runs calls in a fixed number of threads.
 
     waiting: how many calls may wait for a thread; patience: for how many seconds at most.
@@ -54,7 +54,7 @@ class Pool:
 
         Raises:
             ClientGone: the client left before the call began; it never begins.
-            Overloaded: there was no thread for it; it never begins.
+            NoThreadFree: there was no thread for it; it never begins.
             TookTooLong: the call goes on, but nobody waits for it any longer.
         """
         loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ class Pool:
         else:
             await self._wait(receive)
         running = loop.run_in_executor(self._threads, call)
-        running.add_done_callback(self._give_back)
+        running.add_done_callback(self._release)
         if until is None:
             return await asyncio.shield(running)
         await asyncio.wait({running}, timeout=until - loop.time())
@@ -79,7 +79,7 @@ class Pool:
     async def _wait(self, receive: Receive) -> None:
         """Returns once a thread is this caller's; watches meanwhile whether the client is there."""
         if len(self._queue) >= self._most_waiting:
-            raise Overloaded
+            raise NoThreadFree
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         left = asyncio.ensure_future(hang_up(receive))
@@ -94,22 +94,22 @@ class Pool:
             if left.done():
                 raise ClientGone
             if not turn.done():
-                raise Overloaded
+                raise NoThreadFree
             begins = True
         finally:
             left.cancel()
             if not begins:
-                self._give_up(turn)
-            take_error(left)
+                self._withdraw(turn)
+            consume_error(left)
 
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
+    def _withdraw(self, turn: asyncio.Future[None]) -> None:
         if turn.done():
             self._next()
         else:
             self._queue.remove(turn)
 
-    def _give_back(self, done: asyncio.Future[Any]) -> None:
-        take_error(done)  # nobody else may be there to take it
+    def _release(self, done: asyncio.Future[Any]) -> None:
+        consume_error(done)  # nobody else may be there to take it
         self._next()
 
     def _next(self) -> None:
@@ -120,7 +120,7 @@ class Pool:
             self._free += 1
 
 
-def take_error(ended: asyncio.Future[Any]) -> None:
+def consume_error(ended: asyncio.Future[Any]) -> None:
     """Spares the log a line about an error that nobody took."""
     if ended.done() and not ended.cancelled():
         ended.exception()

@@ -13,7 +13,7 @@ _IDLE_S = 0.25
 """For so long an idle connection may still bring a request; its answer asks to close it."""
 _FRESH_S = 2.0
 """For so long a connection may be without its first request: who connects means to ask."""
-_LOOK_S = 0.02
+_CHECK_S = 0.02
 
 
 class WebServer(uvicorn.Server):
@@ -38,10 +38,10 @@ class WebServer(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        await self._let_go()
+        await self._close_idle()
         await super().shutdown(sockets)
 
-    async def _let_go(self) -> None:
+    async def _close_idle(self) -> None:
         """Closes connections without a request in hand, each after its time."""
         loop = asyncio.get_running_loop()
         began, seconds = loop.time(), 0.0
@@ -53,7 +53,7 @@ class WebServer(uvicorn.Server):
             for connection in idle:
                 if seconds > (_FRESH_S if _is_fresh(connection) else _IDLE_S):
                     connection.shutdown()
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CHECK_S)
 
 
 def _is_fresh(connection: Any) -> bool:

@@ -1,1 +1,1 @@
-"""The texts of the demo templates: one file each, set into one mail layout."""
+"""The texts of the demo templates: one file each, and one mail layout for all."""

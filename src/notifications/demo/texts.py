@@ -1,4 +1,4 @@
-"""Reads the demo templates: a mail layout, and short TOML texts that are set into it."""
+"""Reads the demo templates: a mail layout, and short TOML texts that extend it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LAYOUT = "layouts.mail"
 
 
 class DemoTemplate(NamedTuple):
-    """One template. texts holds the fields of a NotificationTemplate by locale."""
+    """One demo template."""
 
     path: str
     name: str
@@ -41,11 +41,12 @@ class DemoTemplate(NamedTuple):
     channels: list[str]
     required: list[str]
     optional: list[str]
+    #: The text fields of a NotificationTemplate by locale.
     texts: dict[str, dict[str, str]]
 
 
 def demo_templates() -> list[DemoTemplate]:
-    """Every demo template: the mail layout that the others are built with, then by file name."""
+    """Returns every demo template: first the mail layout, then the others by file name."""
     folder = resources.files("notifications.demo")
     layout = folder.joinpath("layout.html").read_text(encoding="utf-8")
     files = sorted(folder.iterdir(), key=lambda each: each.name)

@@ -30,7 +30,7 @@ from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Reservation
 from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
-from notifications.rendering.guard.departures import DEPARTURES
+from notifications.rendering.guard.dispatch_gate import DISPATCH_GATE
 
 log = structlog.get_logger("carillon.flights")
 _SLOTS_S = 0.01  # slots nearer to each other than this leave together
@@ -135,7 +135,7 @@ class Desk:
         came_in: Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None],
     ) -> None:
         start_by = await self._wait_for_slot(provider, items)
-        await DEPARTURES.open()
+        await DISPATCH_GATE.wait_open()
         call = object()
         self.calls[call] = clock.monotonic()
         try:
@@ -223,7 +223,7 @@ class Dispatch:
         now, rest = items[:fit], list(items[fit:])
         under_way = Departure(now, outcomes)
         try:
-            async with DEPARTURES.leaving():
+            async with DISPATCH_GATE.dispatching():
                 await recorder.carried_out(under_way.recording, under_way.run)
         except BaseException as error:
             recorder.put_back(outcomes)

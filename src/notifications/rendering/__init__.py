@@ -1,7 +1,7 @@
-"""Rendering: templates compiled in a sandbox, versions cached, words in the reader's language.
+"""Rendering: compiles templates in a sandbox, caches versions, formats values for a locale.
 
-See docs/templates.md. The documented names are loaded when they are asked for: render processes
-import parts of this package and must not load Django (pool/process.py).
+See docs/templates.md. The documented names are loaded on first use: render processes import parts
+of this package and must not load Django (pool/process.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CachedTemplateEngine: an engine that keeps what it rendered."""
+"""CachedTemplateEngine: an engine that caches rendered texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from notifications.rendering.versions import precompile
 
 
 class CachedTemplateEngine(NotificationTemplateEngine):
-    """Keeps what it rendered: the same template and context answer at once.
+    """Renders texts and caches them by template and context.
 
-    A text that reads the clock (`time_ago`) is rendered anew each time.
+    A text that reads the clock (`time_ago`) is rendered again each time.
     """
 
     def __init__(self, *, maxsize: int = 10_000) -> None:
@@ -27,7 +27,7 @@ class CachedTemplateEngine(NotificationTemplateEngine):
     async def render_template_cached(
         self, template_id: str, template_content: str, context: Mapping[str, Any]
     ) -> str:
-        """The text; template_id names it, and its content decides whether it is the same."""
+        """Returns the rendered text, cached by template_id, content and context."""
         if compiled_text(template_content).reads_clock:
             return self.render_template(template_content, context)
         key = (str(template_id), _digest(template_content, context))
@@ -42,7 +42,7 @@ class CachedTemplateEngine(NotificationTemplateEngine):
         return text
 
     async def precompile_templates(self) -> int:
-        """Compiles the texts of every active, published template; answers how many."""
+        """Compiles the texts of every active, published template; returns their number."""
         return await sync_to_async(precompile)()
 
 

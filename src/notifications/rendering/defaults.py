@@ -1,6 +1,6 @@
-"""What rendering falls back to: the service's own locale and time zone.
+"""The locale and time zone that rendering falls back to.
 
-Passed in rather than read from the settings: render processes have no settings.
+They are passed in rather than read from the settings: render processes have no settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compiles and renders single texts: CompiledText, NotificationTemplateEngine.
 
-Everything that goes wrong becomes a TemplateFault with the line; its text never holds a value of
-the context, for it is logged and stored. See docs/templates.md.
+Every error becomes a TemplateFault with the line. Its text is logged and stored, so it never holds
+a value of the context. See docs/templates.md.
 """
 
 from __future__ import annotations
@@ -42,12 +42,24 @@ CHUNKS_AT_ONCE = 64
 
 
 class CompiledText:
-    """One compiled text. `render` takes the variables as they are; nothing is copied.
+    """One compiled text. `render` reads the variables in place; nothing is copied."""
 
-    variables are the roots of what it reads, reads the same with their entries (`order.id`);
-    of_user are the entries of `user` without which it fails; least_bytes is what it says at least;
-    notes is a sentence for its author, or empty.
-    """
+    #: The roots of the variables that the text reads, such as `order`.
+    variables: frozenset[str]
+    #: The variables with their entries, such as `order.id`.
+    reads: frozenset[str]
+    #: The entries of `user` without which the text fails, such as `user.first_name`.
+    of_user: frozenset[str]
+    #: The bytes (UTF-8) that every render of the text has at least.
+    least_bytes: int
+    #: A sentence for the author, or an empty text.
+    notes: str
+    #: Whether the result depends on the time of the render.
+    reads_clock: bool
+    #: Whether the text begins with a title.
+    is_titled: bool
+    #: The paths of the templates that the text names.
+    uses: frozenset[str]
 
     __slots__ = (
         "_globals",
@@ -73,9 +85,12 @@ class CompiledText:
         library: Library | None = None,
         path: str = "",
     ) -> None:
-        """Raises TemplateFault with the line when the source cannot be compiled.
+        """Compiles a source.
 
         library finds the templates that the source names; path is that of its own template.
+
+        Raises:
+            TemplateFault: the source cannot be compiled; with the line.
         """
         self.name = name
         env = _HTML if html else TEXT
@@ -94,12 +109,12 @@ class CompiledText:
         except (RecursionError, MemoryError) as error:
             raise TemplateFault(f"{name} {TOO_DEEP}", code="template_syntax") from error
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            # What an author wrote made Jinja stumble: theirs to mend, whatever it is.
+            # Jinja failed on what the author wrote, so the author has to correct it.
             detail = f"{name} cannot be compiled ({type(error).__name__})"
             raise TemplateFault(detail, code="template_syntax") from error
 
     def _prepared(self, tree: nodes.Template, env: Sandbox) -> Sandbox:
-        """Makes of a flat tree what is to be compiled; answers for which environment."""
+        """Prepares a flat tree for the compiler; returns the environment to compile it in."""
         self.notes = ""
         if env is _HTML:
             tree.body, self.notes = styled(tree.body, name=self.name)
@@ -119,13 +134,14 @@ class CompiledText:
         self._template = Template.from_code(env, code, {})
 
     def render(self, variables: dict[str, Any]) -> str:
-        """The text. `variables` holds the Formats under FORMATS and the Meter under METER.
+        """Returns the rendered text.
 
-        Pairs of half characters that a value or two of them make are joined.
+        `variables` holds the Formats under FORMATS and the Meter under METER. Surrogate pairs that
+        one or two values form are joined.
 
         Raises:
             TemplateFault: missing_variable (data: variable) or template_error, with the line;
-                invalid_rendered_text when it holds NUL or half a character.
+                invalid_rendered_text when the result holds NUL or an unpaired surrogate.
         """
         if self._globals:
             variables = {**variables, **self._globals}
@@ -139,7 +155,7 @@ class CompiledText:
         return text if is_storable(text) else storable(text, name=self.name)
 
     def place_of(self, traceback: TracebackType | None) -> tuple[str, int | None]:
-        """Where a traceback began: the name of the text, and the line in it if it is known."""
+        """Returns the name of the text in which a traceback began, and the line if it is known."""
         line = None
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename == "<template>":
@@ -149,21 +165,19 @@ class CompiledText:
 
 
 def storable(text: str, *, name: str) -> str:
-    """The text with pairs of half characters joined.
+    """Returns the text with surrogate pairs joined.
 
     Raises:
         TemplateFault: invalid_rendered_text.
     """
     text = join_surrogates(text)
     if not is_storable(text):
-        raise TemplateFault(
-            f"{name}: what it says holds {UNSTORABLE}", code="invalid_rendered_text"
-        )
+        raise TemplateFault(f"{name}: the rendered text holds {UNSTORABLE}", code="invalid_rendered_text")
     return text
 
 
 def _always(body: list[nodes.Node]) -> Iterator[str]:
-    """What a text says whatever its variables are."""
+    """Yields the parts of a text that do not depend on its variables."""
     for node in body:
         if isinstance(node, nodes.Scope):
             yield from _always(node.body)
@@ -172,7 +186,7 @@ def _always(body: list[nodes.Node]) -> Iterator[str]:
 
 
 def _bounded_join(chunks: Iterator[str]) -> str:
-    """The text of all chunks, a few at a time. Their size is known before they are copied."""
+    """Joins chunks, a few at a time, and checks their size before it copies them."""
     parts: list[str] = []
     size = 0
     while True:
@@ -198,9 +212,9 @@ def _render_fault(
             variable=variable,
             line=line,
         )
-    # Other exceptions' texts may quote a value of the context: only their kind is told.
-    tellable = isinstance(error, TemplateError | FormatFault | TypeError | ZeroDivisionError)
-    reason = str(error) if tellable else f"it fails with {type(error).__name__}"
+    # The texts of other exceptions may quote a value of the context: only their type is reported.
+    is_quotable = isinstance(error, TemplateError | FormatFault | TypeError | ZeroDivisionError)
+    reason = str(error) if is_quotable else f"it fails with {type(error).__name__}"
     if isinstance(error, LimitReached | MemoryError):
         is_overrun = isinstance(error, TimeSpent)
         return LimitExceeded(f"{where}: {reason}", is_overrun=is_overrun, line=line)
@@ -216,12 +230,12 @@ def _full_name(error: MissingVariable, variables: Mapping[str, Any]) -> str:
 
 @functools.lru_cache(maxsize=512)
 def compiled_text(source: str, html: bool = False) -> CompiledText:
-    """The compiled form of a source that is not part of a stored version, cached."""
+    """Returns the compiled form of a source that belongs to no stored version; cached."""
     return CompiledText(source, html=html)
 
 
 def root_of(variable: str) -> str:
-    """`user.first_name` needs the variable `user`."""
+    """Returns the variable that a dotted name begins with: `user` for `user.first_name`."""
     return variable.partition(".")[0].partition("[")[0].strip()
 
 
@@ -237,7 +251,7 @@ class NotificationTemplateEngine:
         locale: str = "en",
         timezone: str = "UTC",
     ) -> str:
-        """The text with the context's values; with html=True they are escaped.
+        """Renders a text with a context; with html=True the values are escaped.
 
         Raises:
             TemplateFault: template_syntax, missing_variable or template_error.
@@ -248,10 +262,10 @@ class NotificationTemplateEngine:
     def validate_template(
         self, template_content: str, required_vars: Iterable[str]
     ) -> dict[str, Any]:
-        """Compares a text's variables with those it must use. Dotted ones count as their root.
+        """Compares a text's variables with the required ones. Dotted names count as their root.
 
-        Answers valid, missing_variables (required, not used), extra_variables (used, not
-        required), all_variables, and error (None, or what is wrong with the syntax).
+        Returns valid, missing_variables (required, not used), extra_variables (used, not
+        required), all_variables, and error (None, or the syntax error).
         """
         try:
             used = CompiledText(template_content).variables

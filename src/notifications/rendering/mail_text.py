@@ -1,8 +1,8 @@
-"""The text part of a mail that has only HTML.
+"""Makes the text part of a mail that has only HTML.
 
-It is made once, when the version is compiled: the HTML with marks for what only a render knows
-becomes text with the same marks, and that a template of its own. Where this cannot be done
-(a value that is HTML itself), each mail's HTML is read instead, which takes many times longer.
+It is made once, when the version is compiled. The HTML carries marks in the places that only a
+render can fill; it becomes text with the same marks, which is compiled as a template. Where this is
+impossible (a value is itself HTML), each rendered page is converted, which takes many times longer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HTML_VALUES = frozenset({"safe", "e", "escape", "forceescape"})
 _UNSHOWN = frozenset({"head", "style", "script", "title", "template"})
 _APART = frozenset("p h1 h2 h3 h4 h5 h6 table ul ol blockquote pre".split())  # noqa: SIM905
 _LINES = frozenset("div tr section article header footer main nav center dl dt dd".split())  # noqa: SIM905
-_LINE, _PARAGRAPH = "\x1e", "\x1f"  # breaks: as many as there are in a row make one
+_LINE, _PARAGRAPH = "\x1e", "\x1f"  # breaks: several in a row count as one
 _BLANKS = re.compile(r"[ \t\r\n\f\xa0\x1e\x1f]+")
 _HIDDEN = re.compile(r"display\s?:\s?none", re.IGNORECASE)
 _SPACES = re.compile(r" {2,}")
@@ -38,7 +38,7 @@ _BREAKS = re.compile(r"(?:[ \t]?[\n\x1e\x1f])+[ \t]?")
 
 
 class PlainText(CompiledText):
-    """The text part of a mail, compiled from its HTML. Raises Unfit where that cannot be done."""
+    """The text part of a mail, compiled from its HTML. Raises Unfit where that is impossible."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class PlainText(CompiledText):
         return TEXT
 
     def render(self, variables: dict[str, Any]) -> str:
-        """The text, whose loops are counted apart from those of the HTML."""
+        """Returns the rendered text. Its loops are counted apart from those of the HTML."""
         meter = Meter()
         meter.started = variables[METER].started
         return tidied(super().render({**variables, METER: meter}))
@@ -63,20 +63,20 @@ def _plain(body: list[nodes.Node]) -> list[nodes.Node]:
     skeleton = Skeleton(body)
     writer = _Writer()
     for event in read_page(skeleton.text):
-        writer.take(event)
-    return skeleton.statements("".join(writer.said), may_lose=True)
+        writer.add(event)
+    return skeleton.statements("".join(writer.parts), may_lose=True)
 
 
 class _Writer:
-    """Writes down what a page says; blanks and empty lines are tidied when it is rendered."""
+    """Collects the text of a page. Spaces and empty lines are normalized by each render."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.parts: list[str] = []
         self._links: list[str] = []
-        self._unshown: list[str] = []  # open elements of the tag that began what is not shown
+        self._unshown: list[str] = []  # open elements with the tag that began a hidden part
 
-    def take(self, event: Event) -> None:
-        """What comes next in the page."""
+    def add(self, event: Event) -> None:
+        """Adds the next event of the page."""
         if isinstance(event, Start):
             self._start(event.name, event.attributes)
         elif isinstance(event, End):
@@ -98,13 +98,13 @@ class _Writer:
         self._break(tag)
         if tag == "a":
             self._links.append(given.get("href", ""))
-            self._say("[" if self._links[-1] else "")
+            self._write("[" if self._links[-1] else "")
         elif tag == "img":
-            self._say(given.get("alt", ""))
+            self._write(given.get("alt", ""))
         elif tag == "li":
-            self._say(f"{_LINE}* ")
+            self._write(f"{_LINE}* ")
         elif tag in ("br", "hr"):
-            self._say("\n" if tag == "br" else f"{_LINE}---{_LINE}")
+            self._write("\n" if tag == "br" else f"{_LINE}---{_LINE}")
 
     def _end(self, tag: str) -> None:
         if self._unshown:
@@ -113,32 +113,32 @@ class _Writer:
             return
         if tag == "a" and self._links:
             href = self._links.pop()
-            self._say(f"]({href})" if href else "")
+            self._write(f"]({href})" if href else "")
         elif tag in ("td", "th"):
-            self._say("\t")
+            self._write("\t")
         self._break(tag)
 
     def _text(self, data: str) -> None:
         if not self._unshown:
-            self._say(_BLANKS.sub(" ", data))
+            self._write(_BLANKS.sub(" ", data))
 
     def _comment(self, data: str) -> None:
         mark = f"<!--{data}-->"
         if MARK.fullmatch(mark) and not self._unshown:
-            self._say(mark)
+            self._write(mark)
 
     def _break(self, tag: str) -> None:
         if tag in _APART:
-            self._say(_PARAGRAPH)
+            self._write(_PARAGRAPH)
         elif tag in _LINES:
-            self._say(_LINE)
+            self._write(_LINE)
 
-    def _say(self, text: str) -> None:
-        self.said.append(text)
+    def _write(self, text: str) -> None:
+        self.parts.append(text)
 
 
 def tidied(text: str) -> str:
-    """The text with one blank between words, two between cells, and one empty line at most."""
+    """Returns the text with one space between words, two between cells, at most one empty line."""
     text = _CELLS.sub("\t", _SPACES.sub(" ", text))
     return _BREAKS.sub(_broken, text).strip().replace("\t", "  ")
 
@@ -154,10 +154,10 @@ _OF_TABLES = re.compile(r"(</?)(?:table|tbody|thead|tfoot|tr|td|th)\b", re.IGNOR
 
 @functools.lru_cache(maxsize=16)
 def text_of_html(html: str) -> str:
-    """The text of a page as it was rendered; links keep their address.
+    """Returns the text of a rendered page; links include their address.
 
-    Each cell is as wide as the widest of its column: where that could make more text than a render
-    may, cells come one below the other.
+    Each cell is padded to the widest of its column. Where that could make more text than a render
+    may have, the cells are written one below the other.
     """
     widest = max(map(len, html.split("<")))
     if widest * len(_ROW.findall(html)) > MAX_OUTPUT:

@@ -1,8 +1,8 @@
 """Template paths: dotted names, and patterns in which a `*` stands for exactly one segment.
 
-Lookups go by `path__in=candidates(path)`: one query, no cache that could be stale. `TemplateTrie`
-answers the same question for paths held in memory, by the same rule: fewest wildcards first, and
-among equals the one whose literal segments come earlier.
+Lookups use `path__in=candidates(path)`: one query, and no cache that could be stale. `TemplateTrie`
+finds paths held in memory by the same rule: the fewest wildcards first, and among equals the one
+whose literal segments come earlier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PATH_PATTERN = re.compile(r"(\*|[a-z0-9][a-z0-9_-]*)(\.(\*|[a-z0-9][a-z0-9_-]*))
 
 
 def is_template_path(path: str) -> bool:
-    """Whether a template may be stored under this path."""
+    """Returns whether a template may be stored under this path."""
     return (
         len(path) <= 200
         and path.count(".") < MAX_SEGMENTS
@@ -43,9 +43,9 @@ def _candidates(path: str) -> tuple[str, ...]:
 
 
 def candidates(path: str) -> list[str]:
-    """Every stored path that could serve this one, the most specific first.
+    """Returns every stored path that could serve this one, the most specific first.
 
-    A path of more than MAX_SEGMENTS segments is served by no pattern.
+    No pattern serves a path of more than MAX_SEGMENTS segments.
     """
     return list(_candidates(path))
 
@@ -59,21 +59,21 @@ class _Node:
 
 
 class TemplateTrie:
-    """Template ids by path, with wildcards."""
+    """Maps paths and wildcard patterns to template ids."""
 
     def __init__(self) -> None:
         self._root = _Node()
 
     def insert(self, path: str, template_id: Any) -> None:
-        """Stores an id under a path or pattern; a path that is there already is replaced."""
+        """Stores an id under a path or pattern; replaces an earlier id."""
         node = self._root
         for segment in path.split("."):
             node = node.children.setdefault(segment, _Node())
         node.template_id = template_id
 
     def find_template(self, path: str) -> Any:
-        """The id of the most specific path or pattern that serves this path, or None."""
-        # wildcard places -> node, kept apart so that the best of all matches is known at the end
+        """Returns the id of the most specific path or pattern that serves this path, or None."""
+        # (wildcard places, node) pairs: all matches are collected, then the best one is chosen
         reached: list[tuple[tuple[int, ...], _Node]] = [((), self._root)]
         for place, segment in enumerate(path.split(".")):
             following: list[tuple[tuple[int, ...], _Node]] = []

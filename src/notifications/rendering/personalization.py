@@ -1,4 +1,4 @@
-"""What a template may know of the person it is for."""
+"""Builds the part of a template's context that describes the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PersonalizationService:
     def build_user_context(
         self, user: Any, extra_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """user, current_time, app_name, app_url, and the caller's variables under other names."""
+        """Returns user, current_time, app_name, app_url and the caller's other variables."""
         facts = (_fact(user, name) for name in UserFacts._fields)
         return {
             **(extra_context or {}),

@@ -1,6 +1,6 @@
-"""Template versions, compiled: the part of rendering that every message passes through.
+"""Compiled template versions: the part of rendering that every message passes through.
 
-A version never changes, so what was compiled of it stays right for as long as there is room.
+A version never changes, so its compiled form stays valid and can be cached.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from notifications.rendering.defaults import Defaults
 from notifications.rendering.engine import CompiledText, root_of
 from notifications.rendering.language.filters import FORMATS
 from notifications.rendering.language.formats import formats_for
-from notifications.rendering.language.links import Part
+from notifications.rendering.language.links import TemplatePart
 from notifications.rendering.language.meter import METER, Meter
 from notifications.rendering.lengths.push import push_fitted
 from notifications.rendering.mail.skeleton import Unfit
 from notifications.rendering.mail_text import PlainText, text_of_html
 from notifications.rendering.titles import TITLE_END, marked, one_line
 
-KEPT_VERSIONS = 1_000
 MAX_PLANS = 256
 LINK_VARIABLES = ("unsubscribe_url", "preferences_url")
-"""Variables that are made for those only who read them: each costs a signature. Else empty."""
+"""Variables that are filled only for templates that read them: each costs a signature."""
 _NO_LINKS = dict.fromkeys(LINK_VARIABLES, "")
 HTML_FIELD = "email_html_template"
 _SUBJECT, _MAIL_TEXT = "email_subject_template", "email_body_template"
@@ -41,12 +40,13 @@ FIELDS_OF_CHANNEL: dict[str, tuple[str, ...]] = {
     Channel.WEBHOOK: ("websocket_template", "in_app_template", "push_template", "sms_template"),
     Channel.CHAT: ("telegram_template", "in_app_template", "push_template", "sms_template"),
 }
-"""Where a channel's text is looked for. The first is its own; the others serve only a channel that
-supported_channels names."""
+"""The fields that may serve a channel, in order.
+
+The first is the channel's own; the others serve only a channel that supported_channels names."""
 
 
 class UserFacts(NamedTuple):
-    """A user's row as templates need it; the pipeline reads these columns in this order."""
+    """The columns of a user that templates need; the pipeline reads them in this order."""
 
     id: int
     uuid: UUID
@@ -64,7 +64,7 @@ class UserFacts(NamedTuple):
 
 
 def user_context(row: UserFacts) -> dict[str, Any]:
-    """The `user` of a template's context (SPEC 5)."""
+    """Returns the `user` of a template's context."""
     return {
         "id": str(row[0]),
         "uuid": str(row[1]),
@@ -83,14 +83,14 @@ def user_context(row: UserFacts) -> dict[str, Any]:
     }
 
 
-_NOBODY = UserFacts(0, UUID(int=0), "", "", "", "", "", "", "", "", None, None, "")
-USER_FACTS = tuple(user_context(_NOBODY))
-"""What templates may read of `user`."""
+_NO_USER = UserFacts(0, UUID(int=0), "", "", "", "", "", "", "", "", None, None, "")
+USER_FACTS = tuple(user_context(_NO_USER))
+"""The entries of `user` that templates may read."""
 _PLAIN_SPACES = {0xA0: " ", 0x202F: " "}  # CLDR's spaces would cost an SMS its 7-bit alphabet
 
 
 def text_content(title: str, body: str, *, channel: str) -> Content:
-    """The content of a notification without a template."""
+    """Returns the content of a notification without a template."""
     title = one_line(title)
     return Content(*(push_fitted(title, body) if channel == Channel.PUSH else (title, body)))
 
@@ -101,19 +101,23 @@ class _Part(NamedTuple):
     text: CompiledText
     locale: str
     has_title: bool
-    rank: int  # how far down the chain of locales the text was found
-    found_in: str  # the locale that has the text
+    #: The place of `found_in` in the chain of locales.
+    rank: int
+    #: The locale that has the text.
+    found_in: str
 
 
 class _Plan(NamedTuple):
-    """What a channel shows in a locale."""
+    """The texts that a channel shows in a locale."""
 
-    body: _Part | None  # None for a mail whose text part is read from its rendered HTML
+    #: None for a mail whose text part is converted from its rendered HTML.
+    body: _Part | None
     html: _Part | None
     subject: _Part | None
     is_mail: bool
     is_titled: bool
-    locale: str  # that of all parts; empty where they differ
+    #: The locale of all parts; empty where they differ.
+    locale: str
 
 
 class CompiledVersion:
@@ -132,16 +136,17 @@ class CompiledVersion:
         defaults: Defaults | None = None,
         is_proved: bool = False,
     ) -> None:
-        """parts are the versions that the texts are built with, by the paths that they name.
+        """Creates a version; nothing is compiled yet.
 
-        is_proved: its example was rendered by this release within the limits.
+        parts are the versions that the texts are built with, by the paths that the texts name.
+        is_proved: this release rendered the version's example within the limits.
         """
         self.version_id = version_id
         self.is_proved = is_proved
         self.defaults = defaults or Defaults()
         self._parts = parts or {}
         self.path = path
-        self.on_the_wire: Any = None  # kept by pool/desk.py
+        self.on_the_wire: Any = None  # a cache of pool/render_client.py
         self.required_variables = tuple(required_variables)
         self.default_locale = _normal(default_locale)
         self._content = {_normal(locale): texts for locale, texts in content.items()}
@@ -164,7 +169,7 @@ class CompiledVersion:
 
     @property
     def listed(self) -> frozenset[str]:
-        """The channels that its author named; empty: the texts decide."""
+        """The channels that the author named; empty: the texts decide."""
         return self._listed
 
     @property
@@ -178,15 +183,15 @@ class CompiledVersion:
         return sorted(self._content, key=lambda each: (each != self.default_locale, each))
 
     def supports(self, channel: str) -> bool:
-        """Whether a message on this channel can be rendered."""
+        """Returns whether a message on this channel can be rendered."""
         return channel in self._channels
 
     def missing_variables(self, context: Mapping[str, Any]) -> list[str]:
-        """The required variables that a context lacks; dotted ones count as their root."""
+        """Returns the required variables that a context lacks; dotted names count as their root."""
         return [name for name, root in self._roots if root not in context]
 
     def variables(self) -> set[str]:
-        """Every variable that any text of this version reads."""
+        """Returns every variable that any text of this version reads."""
         found: set[str] = set()
         for locale, texts in self._content.items():
             for field, source in texts.items():
@@ -195,10 +200,10 @@ class CompiledVersion:
         return found
 
     def precompile(self) -> int:
-        """Compiles every text now; answers how many.
+        """Compiles every text now; returns their number.
 
         Raises:
-            TemplateFault: for a text that cannot be compiled.
+            TemplateFault: a text cannot be compiled.
         """
         self.variables()
         if self.supports(Channel.EMAIL):
@@ -209,10 +214,10 @@ class CompiledVersion:
     def render(
         self, *, channel: str, locale: str, context: dict[str, Any], fit: bool = True
     ) -> Content:
-        """What a message says on its channel; a push is cut to what its payload takes, if `fit`.
+        """Renders a message for its channel; with `fit`, a push is cut to the size of its payload.
 
-        context holds user, current_time, app_name, app_url and the caller's variables. A text is
-        looked for in the locale, its language, the template's default and the service's.
+        context holds user, current_time, app_name, app_url and the caller's variables. The text is
+        the first found in the locale, its language, the template's default and the service's.
 
         Raises:
             TemplateFault: missing_variable, template_error, or channel_not_in_template.
@@ -240,20 +245,20 @@ class CompiledVersion:
         return Content(title=title, body=body.strip())
 
     def _mentions(self, names: Sequence[str]) -> bool:
-        """Whether any text, or any of those it is built with, may read one of some variables."""
+        """Returns whether any text, of this version or its parts, may read one of the variables."""
         sources = (source for texts in self._content.values() for source in texts.values())
         if any(name in source for source in sources for name in names):
             return True
         return any(part._mentions(names) for part in self._parts.values())
 
     def text_locale(self, channel: str, locale: str) -> str:
-        """The locale of the text that a channel shows to a reader of a locale."""
+        """Returns the locale of the text that a channel shows to a reader of a locale."""
         plan = self._plans.get((channel, locale)) or self._plan(channel, locale)
         part = plan.body or plan.html or plan.subject
         return part.found_in if part else self.default_locale
 
     def field_of(self, channel: str) -> str | None:
-        """The field that serves a channel, if one of them holds a text in any locale."""
+        """Returns the field that serves a channel; None when none holds a text in any locale."""
         fields = FIELDS_OF_CHANNEL[channel]
         if self._listed and channel not in self._listed:
             return None
@@ -272,7 +277,7 @@ class CompiledVersion:
         body = self._part(_MAIL_TEXT if is_mail else field, locale)
         html = self._part(HTML_FIELD, locale) if is_mail else None
         if body and html and html.rank < body.rank:
-            body = None  # a text part made from the HTML is in the reader's language
+            body = None  # the HTML is in the reader's language, so the text part is made from it
         if html and body is None:
             body = self._plain(html)
         is_titled = not is_mail and channel != Channel.SMS
@@ -287,13 +292,13 @@ class CompiledVersion:
         return plan
 
     def _plain(self, html: _Part) -> _Part | None:
-        """The text part made from the HTML; None where only a rendered page can be read."""
+        """Returns the text part made from the HTML; None where each rendered page is converted."""
         try:
             text = PlainText(
                 self._content[html.found_in][HTML_FIELD],
                 html=True,
                 name=html.text.name,
-                library=_Shelf(self, HTML_FIELD, html.found_in),
+                library=_VersionLibrary(self, HTML_FIELD, html.found_in),
                 path=self.path,
             )
         except Unfit:
@@ -316,14 +321,14 @@ class CompiledVersion:
         names: list[str] = []
         for name in (locale, self.default_locale, service):
             names += [name, name.partition("_")[0]]
-        # Last of all any locale: a channel that is supported always has some words.
+        # Every other locale comes last, so that a supported channel always has some text.
         return list(dict.fromkeys([*names, *self.locales]))
 
     def text(self, field: str, locale: str) -> CompiledText:
-        """The compiled text of a field in a locale that has it.
+        """Returns the compiled text of a field in a locale that has it.
 
         Raises:
-            TemplateFault: when it cannot be compiled, or names what is not there.
+            TemplateFault: it cannot be compiled, or names a template that does not exist.
         """
         locale = _normal(locale)
         found = self._texts.get((field, locale))
@@ -332,14 +337,14 @@ class CompiledVersion:
                 marked(field, self._content[locale][field]),
                 html=field == HTML_FIELD,
                 name=f"{field} ({locale})",
-                library=_Shelf(self, field, locale),
+                library=_VersionLibrary(self, field, locale),
                 path=self.path,
             )
             self._texts[field, locale] = found
         return found
 
-    def part(self, path: str, field: str, locale: str, *, layout: bool) -> Part | None:
-        """The text by which the template at a path serves a field of this one in a locale.
+    def part(self, path: str, field: str, locale: str, *, layout: bool) -> TemplatePart | None:
+        """Returns the text of the template at `path` that serves a field of this one in a locale.
 
         Raises:
             TemplateFault: unknown_reference, when it has no text for the field in any locale.
@@ -352,18 +357,18 @@ class CompiledVersion:
             if source:
                 source = marked(field, source) if layout else source
                 name = f"{field} ({tried}) of {path}"
-                return Part(name, path, source, _Shelf(version, field, locale))
+                return TemplatePart(name, path, source, _VersionLibrary(version, field, locale))
         raise TemplateFault(f"template {path} has no {field}", code="unknown_reference", path=path)
 
 
-class _Shelf(NamedTuple):
-    """Where a text of a version finds the templates that it names: same field, same language."""
+class _VersionLibrary(NamedTuple):
+    """Finds the templates that a version's text names, in the same field and language."""
 
     version: CompiledVersion
     field: str
     locale: str
 
-    def part(self, path: str, *, layout: bool) -> Part | None:
+    def part(self, path: str, *, layout: bool) -> TemplatePart | None:
         return self.version.part(path, self.field, self.locale, layout=layout)
 
 
@@ -371,7 +376,7 @@ compile_version = CompiledVersion
 
 
 def _normal(locale: str) -> str:
-    """`pt-br` and `pt_BR` are one: the language in lower case, the territory in upper case."""
+    """Returns a locale as `pt_BR`: the language in lower case, the territory in upper case."""
     language, _, rest = locale.replace("-", "_").partition("_")
     territory = rest.upper() if len(rest) == 2 else rest.title()
     return f"{language.lower()}_{territory}" if rest else language.lower()

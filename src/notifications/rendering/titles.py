@@ -1,6 +1,6 @@
-"""Titles of texts: a first line that is followed by an empty one.
+"""Titles of texts: a first line that is followed by an empty line.
 
-The end of a title is marked in the source, before it is compiled: the template decides what its
+The end of the title is marked in the source before it is compiled, so the template decides what its
 title is, never a value.
 """
 
@@ -18,12 +18,15 @@ _BLANK = " \t\r"
 
 
 def one_line(text: str) -> str:
-    """A title on one line: what follows a line break could be read as a header."""
+    """Returns a title on one line: text after a line break could be read as a mail header."""
     return _BREAKS.sub(" ", text).strip()
 
 
 def marked(field: str, source: str) -> str:
-    """The source with a mark at the end of its title; a text in a layout has the layout's."""
+    """Returns the source with a mark at the end of its title.
+
+    A text that extends a layout has the layout's title and is not marked.
+    """
     if field in _UNTITLED or _EXTENDS.match(source):
         return source
     end = title_end(source)
@@ -31,7 +34,7 @@ def marked(field: str, source: str) -> str:
 
 
 def title_end(source: str) -> int | None:
-    """Where the title ends in a text whose first line is followed by an empty one; else None."""
+    """Returns the end of the title in a text whose first line precedes an empty one; else None."""
     begin = len(source) - len(source.lstrip())
     line_end = source.find("\n", begin)
     next_end = source.find("\n", line_end + 1)

@@ -1,7 +1,7 @@
-"""Counts what templates are used for: in memory per message, in the database every few seconds.
+"""Counts the use of templates: in memory per message, in the database every few seconds.
 
-A row that every message updated would make all workers wait for one another. A worker that is
-killed takes the counts of its last seconds along: they are statistics, the journal is elsewhere.
+If every message updated a row, all workers would wait for one another. A killed worker loses the
+counts of its last seconds, which is acceptable: they are statistics, not the journal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def count_use(version: CompiledVersion, *, channel: str, locale: str, at: datetime) -> None:
-    """Counts one message; locale is the reader's, counted is that of the text they read."""
+    """Counts one message. locale is the reader's; the counted locale is that of the text."""
     shown_in = version.text_locale(channel, locale)
     key = UsageKey(version.version_id, channel, shown_in, at.date())
     with _lock:
@@ -26,25 +26,25 @@ def count_use(version: CompiledVersion, *, channel: str, locale: str, at: dateti
 
 
 def write_usage() -> int:
-    """Writes what was counted since the last time; answers how many messages.
+    """Writes the counts since the last call; returns the number of messages.
 
-    What cannot be written stays counted.
+    Counts that cannot be written remain for the next call.
     """
     with _lock:
-        taken = dict(_counts)
+        counted = dict(_counts)
         _counts.clear()
-    if not taken:
+    if not counted:
         return 0
     try:
-        TemplateUsage.objects.add(taken)
+        TemplateUsage.objects.add(counted)
     except BaseException:
         with _lock:
-            _counts.update(taken)
+            _counts.update(counted)
         raise
-    return sum(taken.values())
+    return sum(counted.values())
 
 
 def forget_usage() -> None:
-    """Drops what was counted. For tests: a rolled-back database hands out the same keys again."""
+    """Drops all counts. For tests: a rolled-back database issues the same keys again."""
     with _lock:
         _counts.clear()

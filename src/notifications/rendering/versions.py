@@ -1,4 +1,4 @@
-"""Stored versions, compiled and kept: what was compiled of a version stays right for ever."""
+"""Compiles and caches stored versions. A version never changes, so the cache is never stale."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from notifications.rendering.release import WANTED, failed, release
 from notifications.rendering.render import CompiledVersion
 
 log = structlog.get_logger("carillon.templates")
-KEPT_VERSIONS = 1_000
+CACHED_VERSIONS = 1_000
 _versions: OrderedDict[int, CompiledVersion] = OrderedDict()
 _lock = threading.Lock()
 
 
 def version_of(version_id: int | None) -> CompiledVersion:
-    """The compiled form of a stored version.
+    """Returns the compiled form of a stored version.
 
     Raises:
         NotFound: unknown_template, when there is no such version.
@@ -35,7 +35,7 @@ def version_of(version_id: int | None) -> CompiledVersion:
 
 
 def versions_of(version_ids: Iterable[int]) -> dict[int, CompiledVersion]:
-    """The compiled forms of stored versions, those that exist; one query for all that are new."""
+    """Returns the compiled forms of the versions that exist; one query for all uncached ones."""
     found: dict[int, CompiledVersion] = {}
     missing: list[int] = []
     with _lock:
@@ -53,21 +53,23 @@ def versions_of(version_ids: Iterable[int]) -> dict[int, CompiledVersion]:
 
 def _load(version_ids: Sequence[int]) -> dict[int, CompiledVersion]:
     rows = TemplateVersion.objects.filter(pk__in=version_ids).select_related("template")
-    loaded = {row.pk: compiled_row(row) for row in rows.order_by("pk")}  # the oldest go first
+    loaded = {
+        row.pk: compiled_row(row) for row in rows.order_by("pk")
+    }  # the oldest are evicted first
     with _lock:
         _versions.update(loaded)
-        while len(_versions) > KEPT_VERSIONS:
+        while len(_versions) > CACHED_VERSIONS:
             _versions.popitem(last=False)
     return loaded
 
 
 def service_defaults() -> Defaults:
-    """The locale and zone that the settings name."""
+    """Returns the locale and time zone of the settings."""
     return Defaults(environment().locale, environment().timezone)
 
 
 def current_parts(content: Mapping[str, Mapping[str, str]]) -> dict[str, CompiledVersion]:
-    """The published versions of the templates that texts name, by path."""
+    """Returns the published versions of the templates that texts name, by path."""
     return _parts(pins_of(content))
 
 
@@ -77,7 +79,7 @@ def _parts(pins: Mapping[str, int]) -> dict[str, CompiledVersion]:
 
 
 def compiled_row(row: TemplateVersion) -> CompiledVersion:
-    """A stored version, compiled, with those that it is pinned to."""
+    """Returns the compiled form of a row, built with the versions that it is pinned to."""
     return CompiledVersion(
         version_id=row.pk,
         path=row.template.path,
@@ -92,7 +94,7 @@ def compiled_row(row: TemplateVersion) -> CompiledVersion:
 
 
 def refresh_proof(version: CompiledVersion) -> bool:
-    """Whether this release has proved a version; while it has not, its proof is asked for."""
+    """Returns whether this release has proved a version; requests its proof if not."""
     if not version.is_proved:
         rows = TemplateVersion.objects.filter(pk=version.version_id)
         proved_by = rows.values_list("proved_by", flat=True).first()
@@ -103,7 +105,7 @@ def refresh_proof(version: CompiledVersion) -> bool:
 
 
 def mark_proved(version_id: int, *, is_proved: bool = True) -> None:
-    """Writes down that a version's example was rendered within the limits, or was not."""
+    """Stores whether a version's example was rendered within the limits."""
     by = release() if is_proved else failed()
     TemplateVersion.objects.filter(pk=version_id).update(proved_by=by)
     with _lock:
@@ -112,12 +114,11 @@ def mark_proved(version_id: int, *, is_proved: bool = True) -> None:
         found.is_proved = is_proved
 
 
-def precompile(limit: int = KEPT_VERSIONS, *, proved: bool = False) -> int:
-    """Compiles the current versions of active templates; answers how many texts. For a start.
+def precompile(limit: int = CACHED_VERSIONS, *, proved: bool = False) -> int:
+    """Compiles the current versions of active templates at start; returns the number of texts.
 
-    proved: only those that this release has proved; others might take very long.
-
-    One that cannot be compiled any more is logged and left: the others are still to be sent.
+    proved: compile only versions that this release has proved; others might take very long.
+    A version that can no longer be compiled is logged and skipped: the others must still be sent.
     """
     rows = TemplateVersion.objects.filter(
         pk__in=NotificationTemplate.objects.filter(is_active=True).values("current_version")
@@ -137,7 +138,7 @@ def precompile(limit: int = KEPT_VERSIONS, *, proved: bool = False) -> int:
 
 
 def _readable(keys: Sequence[int]) -> list[CompiledVersion]:
-    """Those of some versions that can be read: a row that cannot hides no other."""
+    """Returns the versions that can be read; an unreadable row does not hide the others."""
     try:
         return list(versions_of(keys).values())
     except DatabaseError:
@@ -156,6 +157,6 @@ def _readable(keys: Sequence[int]) -> list[CompiledVersion]:
 
 
 def forget_versions() -> None:
-    """Empties the cache. For tests: a rolled-back database hands out the same keys again."""
+    """Empties the cache. For tests: a rolled-back database issues the same keys again."""
     with _lock:
         _versions.clear()

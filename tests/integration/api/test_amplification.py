@@ -7,7 +7,7 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
-from carillon.serving.body_limits import ANYBODYS_BYTES, body_limit
+from carillon.serving.body_limits import PUBLIC_BODY_BYTES, body_limit
 from notifications.api.route import Auth, Route
 from notifications.api.routes import ROUTES
 from notifications.domain.errors import MOST_ERRORS
@@ -64,9 +64,9 @@ def test_neither_many_wrong_values_nor_long_ones_make_a_long_answer(
 )
 def test_what_needs_no_sign_in_takes_16_kb_but_from_vendors(path: str, client: APIClient) -> None:
     vendors = "/callbacks/" in path or "/telegram/" in path
-    assert body_limit(path) == (environment().max_body_bytes if vendors else ANYBODYS_BYTES)
+    assert body_limit(path) == (environment().max_body_bytes if vendors else PUBLIC_BODY_BYTES)
 
-    answer = client.post(path, b"x" * (ANYBODYS_BYTES + 1), content_type="application/json")
+    answer = client.post(path, b"x" * (PUBLIC_BODY_BYTES + 1), content_type="application/json")
 
     assert (answer.status_code == 413) is not vendors
 

@@ -94,7 +94,7 @@ class TestNoBeat:
         assert said in str(check("beat").reason)
         (found,) = [each for each in doctor._health() if each.name == "beat"]
         assert (found.well, said in found.detail) == (False, True)
-        assert "carillon beat" in found.mend
+        assert "carillon beat" in found.fix
         answer = client.get("/health")
         assert answer.status_code == 503
         assert "no beat: nobody has run a round of the schedule for 90 s" in answer.content.decode()

@@ -327,7 +327,9 @@ class TestAGuardedWorker:
         found = versions.version_of(key)
         real = found.render
         monkeypatch.setattr(
-            found, "render", lambda **given: (held.append(guard.DEPARTURES._held), real(**given))[1]
+            found,
+            "render",
+            lambda **given: (held.append(guard.DISPATCH_GATE._closed), real(**given))[1],
         )
         sent(make_user())
         work()
@@ -336,7 +338,7 @@ class TestAGuardedWorker:
         work()
 
         assert held == [1, 0]
-        assert guard.DEPARTURES._held == 0
+        assert guard.DISPATCH_GATE._closed == 0
         assert NotificationMessage.objects.filter(status="sent").count() == 2
 
 

@@ -53,7 +53,7 @@ def test_an_unknown_version_is_told() -> None:
 
 
 def test_the_cache_keeps_to_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "KEPT_VERSIONS", 2)
+    monkeypatch.setattr(rendering, "CACHED_VERSIONS", 2)
     ids = [make_template(f"test.many{n}").current_version_id for n in range(4)]
     rendering.versions_of(ids)
 

@@ -98,7 +98,7 @@ def test_demo_data_is_refused_in_production(
     words: tuple[str, ...], override_environment: Callable[..., None], monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("carillon.cli.serve.keep_metrics_in_files", lambda: None)
-    monkeypatch.setattr("carillon.cli.serve.tell_address", lambda *_: None)
+    monkeypatch.setattr("carillon.cli.serve.publish_address", lambda *_: None)
     override_environment(production=True)
     answer = CliRunner().invoke(carillon, words)
     assert answer.exit_code == 1

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from carillon.cli import doctor, doctor_settings
-from carillon.cli.processes import keep_address
+from carillon.cli.processes import store_address
 from carillon.settings.environment import Environment
 from notifications.features.operations import health, health_probes
 from notifications.infra import clock
@@ -20,7 +20,7 @@ HTTPS = Environment(public_url="https://notify.example.com", email_provider="smt
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         ("CARILLON_SMTP_HOTS", "did you mean CARILLON_SMTP_HOST?"),
         ("CARILLON_EMAIL_FORM", "did you mean CARILLON_EMAIL_FROM?"),
@@ -29,10 +29,10 @@ HTTPS = Environment(public_url="https://notify.example.com", email_provider="smt
         ("CARILLON_QQQQQQQQQQQQ", "see docs/reference/settings.md"),
     ],
 )
-def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, mend: str) -> None:
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, fix: str) -> None:
     given = {name: "x", "CARILLON_SMTP_PORT": "25", "CARILLON_SERVED_AT": "x", "PATH": "x"}
     (found,) = doctor_settings.misspelt(given)
-    assert (found.well, found.detail, found.mend) == (False, f"nobody reads {name}", mend)
+    assert (found.well, found.detail, found.fix) == (False, f"nobody reads {name}", fix)
 
 
 def test_a_variable_that_was_renamed_is_reported_with_its_new_name() -> None:
@@ -68,7 +68,7 @@ def test_a_public_url_without_https_is_a_fault_once_mails_leave() -> None:
 def test_a_port_that_differs_from_the_one_that_is_served_is_told(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    keep_address("127.0.0.1", 8141, tmp_path)
+    store_address("127.0.0.1", 8141, tmp_path)
     local = Environment(public_url="http://localhost:8000", data_dir=tmp_path)
     monkeypatch.delenv("CARILLON_PUBLIC_URL", raising=False)
     assert all(each.well for each in doctor_settings.public_url(local))  # it follows by itself
@@ -106,7 +106,7 @@ def test_stops_in_force_are_told() -> None:
     (found,) = [each for each in doctor._health() if each.name == "stops"]
     assert not found.well
     assert found.detail == "stopped until an operator lifts it: channel sms (incident)"
-    assert "carillon kill-switch list" in found.mend
+    assert "carillon kill-switch list" in found.fix
 
 
 def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, capsys: Any) -> None:
@@ -146,8 +146,8 @@ def test_a_database_that_is_away_is_told_once(monkeypatch: Any) -> None:
 
 
 def test_refused_credentials_name_their_settings() -> None:
-    mend = doctor._mend_of("smtp", "the mail server refuses our credentials")
-    assert "CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD" in mend
+    fix = doctor._mend_of("smtp", "the mail server refuses our credentials")
+    assert "CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD" in fix
     assert doctor._mend_of("ses", "x").startswith("see `carillon providers list`")
 
 
@@ -169,4 +169,4 @@ def test_what_is_not_durable_is_told_as_it_is() -> None:
     assert found.detail == (
         "sqlite, synchronous=NORMAL" if sqlite else "postgresql, synchronous_commit=off"
     )
-    assert found.mend == ("set synchronous=FULL" if sqlite else "set synchronous_commit=on")
+    assert found.fix == ("set synchronous=FULL" if sqlite else "set synchronous_commit=on")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carillon.serving.bridge import Bridge, Limits
+from carillon.serving.bridge import Bridge, BridgeLimits
 from tests.unit.api.test_bridge import LIMIT, scope
 
 
@@ -43,7 +43,7 @@ class Parts:
         self.settled_in.append(threading.current_thread().name.partition("_")[0])
 
     def bridge(self) -> Bridge:
-        return Bridge(self, max_body_bytes=LIMIT, settle=self.settle)
+        return Bridge(self, max_body_bytes=LIMIT, after_part=self.settle)
 
 
 class Reader:
@@ -98,7 +98,7 @@ async def test_nothing_is_made_for_a_client_that_has_left() -> None:
 
 async def test_a_client_that_reads_nothing_is_given_up() -> None:
     parts, reader = Parts([b"x"] * 50), Reader(stalls_after=1)
-    bridge = Bridge(parts, max_body_bytes=LIMIT, limits=Limits(reading_limit=0.01))
+    bridge = Bridge(parts, max_body_bytes=LIMIT, limits=BridgeLimits(reading_limit=0.01))
 
     with pytest.raises(TimeoutError):
         await bridge(scope(), reader.receive, reader.send)
@@ -126,7 +126,7 @@ async def test_for_the_headers_alone_nothing_is_made() -> None:
 
 async def test_one_answer_more_than_may_be_streamed_at_once_is_refused() -> None:
     parts, slow, late = Parts([b"a"]), Reader(stalls_after=0), Reader()
-    bridge = Bridge(parts, max_body_bytes=LIMIT, limits=Limits(streams=1))
+    bridge = Bridge(parts, max_body_bytes=LIMIT, limits=BridgeLimits(streams=1))
     reading = asyncio.ensure_future(bridge(scope(), slow.receive, slow.send))
     await slow.stalled.wait()
 

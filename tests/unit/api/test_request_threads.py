@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from carillon.serving.bridge import Bridge, Limits
+from carillon.serving.bridge import Bridge, BridgeLimits
 from carillon.serving.refusals import refuse
 from tests.unit.api.test_bridge import scope
 
@@ -79,7 +79,7 @@ async def hanging() -> AsyncIterator[Hanging]:
 
 def bridge_of(application: Hanging, **limits: Any) -> Bridge:
     chosen: dict[str, Any] = {"threads": THREADS, "waiting": 2, "patience": 5.0, **limits}
-    return Bridge(application, max_body_bytes=1000, limits=Limits(**chosen), refuse=refuse)
+    return Bridge(application, max_body_bytes=1000, limits=BridgeLimits(**chosen), refuse=refuse)
 
 
 async def fill(bridge: Bridge, hanging: Hanging) -> list[Client]:

@@ -18,8 +18,8 @@ import pytest
 from notifications.infra.packing import packed
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.child import Died, RenderProcess
-from notifications.rendering.pool.desk import Task, name_of
-from notifications.rendering.pool.walls import CPU_SECONDS, MEMORY_BYTES
+from notifications.rendering.pool.process_limits import CPU_SECONDS, MEMORY_BYTES
+from notifications.rendering.pool.render_client import Task, name_of
 from notifications.rendering.render import CompiledVersion
 from tests.unit.rendering.grammar import CONTEXT, Grammar
 
@@ -36,13 +36,13 @@ class Watched:
 
     def __init__(self) -> None:
         self.process = RenderProcess()
-        self.process.started()
-        self.ask(_task("warm {{ 1|currency }}{{ at|date }}", "in_app_template"))
+        self.process.wait_started()
+        self.run(_task("warm {{ 1|currency }}{{ at|date }}", "in_app_template"))
 
-    def ask(self, task: Task) -> wire.Reply:
+    def run(self, task: Task) -> wire.Reply:
         assert task.version is not None
         name, text = name_of(task.version), task.version.on_the_wire[1]
-        answers = self.process.ask([task.job], {name: text}, now=NOW, seconds=30.0)
+        answers = self.process.run_jobs([task.job], {name: text}, now=NOW, seconds=30.0)
         return next(iter(list(answers)))
 
     def cpu(self) -> float:
@@ -74,7 +74,7 @@ def _task(source: str, field: str) -> Task:
     )
     channel = "email" if field.startswith("email") else "in_app"
     context = msgspec.Raw(packed({**CONTEXT, "current_time": NOW}))
-    return Task(wire.Render(name_of(version), channel, "en", context, True), version)
+    return Task(wire.RenderJob(name_of(version), channel, "en", context, True), version)
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def try_out(held: list[Watched], seeds: range) -> Counter[str]:
         watched.forget_peak()
         cpu, memory = watched.cpu(), watched.peak()
         try:
-            answer = watched.ask(task)
+            answer = watched.run(task)
         except Died as death:
             became["killed" if death.is_guilty else f"seed {seed}: {death}"] += 1
             held[0] = Watched()
             continue
-        became[answer.code if isinstance(answer, wire.Fault) else "shown"] += 1
-        if isinstance(answer, wire.Fault):
+        became[answer.code if isinstance(answer, wire.FaultReply) else "shown"] += 1
+        if isinstance(answer, wire.FaultReply):
             assert wire.PLACE not in answer.data, f"seed {seed}: {answer}"
         assert watched.cpu() - cpu <= CPU_SECONDS + SLACK_S, f"seed {seed}"
         assert watched.peak() - memory <= MEMORY_BYTES + SLACK_BYTES, f"seed {seed}"

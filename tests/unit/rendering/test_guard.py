@@ -13,7 +13,7 @@ import pytest
 
 from notifications.domain.errors import LimitExceeded
 from notifications.rendering.guard.board import SEQUENCE, Board, new_file
-from notifications.rendering.guard.departures import Departures
+from notifications.rendering.guard.dispatch_gate import DispatchGate
 from notifications.rendering.guard.interrupt import Interrupter, RenderInterrupted
 
 
@@ -27,7 +27,7 @@ def busy(seconds: float) -> str:
 
 @pytest.fixture
 def interrupter() -> Iterator[Interrupter]:
-    made = Interrupter(cpu_seconds=0.1, look_s=0.01)
+    made = Interrupter(cpu_seconds=0.1, check_s=0.01)
     made.start()
     yield made
     made.stop()
@@ -95,7 +95,7 @@ class TestInterrupts:
 
     def test_no_interrupt_strikes_after_its_render(self) -> None:
         """Renders end as nearly as can be when they are interrupted, thousands of times."""
-        hasty = Interrupter(cpu_seconds=0.001, look_s=0.0005)
+        hasty = Interrupter(cpu_seconds=0.001, check_s=0.0005)
         hasty.start()
         ended = interrupted = 0
         interval = sys.getswitchinterval()
@@ -171,11 +171,11 @@ class TestBoard:
 
 class TestDepartures:
     async def test_nothing_departs_while_they_are_held(self) -> None:
-        departures, order = Departures(), []
+        gate, order = DispatchGate(), []
         holding, let_go = threading.Event(), threading.Event()
 
         def render() -> None:
-            with departures.held():
+            with gate.closed():
                 holding.set()
                 let_go.wait(10)
                 order.append("rendered")
@@ -185,7 +185,7 @@ class TestDepartures:
         await asyncio.to_thread(holding.wait, 10)
 
         async def depart() -> None:
-            async with departures.leaving():
+            async with gate.dispatching():
                 order.append("left")
 
         task = asyncio.ensure_future(depart())
@@ -198,17 +198,17 @@ class TestDepartures:
         assert order == ["rendered", "left"]
 
     async def test_a_render_waits_for_what_is_leaving(self) -> None:
-        departures, order = Departures(), []
+        gate, order = DispatchGate(), []
 
         started = threading.Event()
 
         def render() -> None:
             started.set()
-            with departures.held():
+            with gate.closed():
                 order.append("rendered")
 
         thread = threading.Thread(target=render)
-        async with departures.leaving():
+        async with gate.dispatching():
             thread.start()
             await asyncio.to_thread(started.wait, 10)
             order.append("left")
@@ -217,7 +217,7 @@ class TestDepartures:
         assert order == ["left", "rendered"]
 
     async def test_departures_do_not_wait_for_one_another(self) -> None:
-        departures = Departures()
+        gate = DispatchGate()
 
-        async with departures.leaving(), departures.leaving():
-            await departures.open()
+        async with gate.dispatching(), gate.dispatching():
+            await gate.wait_open()

@@ -93,7 +93,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "tags.placed_tags": lambda text: list(tags.placed_tags(text)),
     "tags.Balance": tags.Balance,
     "tags.sibling_pairs": tags.sibling_pairs,
-    "mail_html.inlined": lambda text: mail_html._inlined(text, keep_all=False),
+    "mail_html.inlined": lambda text: mail_html._inlined(text, retain_all=False),
     "mail_html.moving": mail_html._has_moving_classes,
     "mail_html.mjml": lambda text: mail_html._from_mjml(text, "x"),
     "mail_text.tidied": mail_text.tidied,

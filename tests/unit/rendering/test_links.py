@@ -90,11 +90,11 @@ class TestLayouts:
     @pytest.mark.parametrize(
         ("child", "why"),
         [
-            ("{% extends 'l' %}stray", "only blocks, set and macros"),
+            ("{% extends 'l' %}more", "only blocks, set and macros"),
             ("{% extends 'l' %}{% if n %}{% endif %}", "only blocks, set and macros"),
-            ("{% if n %}{% extends 'l' %}{% endif %}", "extends stands once"),
-            ("{% extends 'l' %}{% extends 'l' %}", "extends stands once"),
-            ("{% extends n %}", "must be written out"),
+            ("{% if n %}{% extends 'l' %}{% endif %}", "extends may be used once"),
+            ("{% extends 'l' %}{% extends 'l' %}", "extends may be used once"),
+            ("{% extends n %}", "must be a literal"),
             (
                 "{% extends 'l' %}{% block head %}{% endblock %}{% block head %}{% endblock %}",
                 "two blocks 'head'",
@@ -186,8 +186,8 @@ class TestMacros:
             ("{% from 'b' import nothing %}", "no macro 'nothing' in b"),
             ("{% import 'b' as b %}{{ b.nothing() }}", "no macro 'nothing' in 'b'"),
             ("{% import 'b' as b %}{{ b }}", "name one of its macros"),
-            ("{% from 'b' import button %}{% set button = 1 %}", "and no variable"),
-            ("{% from n import button %}", "must be written out"),
+            ("{% from 'b' import button %}{% set button = 1 %}", "not a variable"),
+            ("{% from n import button %}", "must be a literal"),
         ],
     )
     def test_what_is_wrong_with_an_import_is_told(self, source: str, why: str) -> None:

@@ -65,8 +65,8 @@ class TestStylesheets:
     )
     def test_a_class_that_moves_keeps_its_stylesheet_beside(self, given: str) -> None:
         note = (
-            "mail: rules for a class or id that a branch or variable sets cannot be written into"
-            " tags; the stylesheet stays beside"
+            "mail: rules for a class or id that a branch or variable sets cannot be inlined;"
+            " the stylesheet remains"
         )
 
         html = show(f"<style>.hot{{top:0}} p{{left:0}}</style><p {given}>y</p>", note=note, x="hot")

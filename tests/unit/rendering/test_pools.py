@@ -17,9 +17,9 @@ import pytest
 
 from notifications.domain.errors import InvalidRequest, RenderingBusy, TemplateFault
 from notifications.domain.messages import Content
-from notifications.rendering.pool import child, desk
+from notifications.rendering.pool import child, render_client
 from notifications.rendering.pool.child import RenderProcess
-from notifications.rendering.pool.lending import Exhausted, Pool
+from notifications.rendering.pool.lending import Exhausted, ProcessPool
 from notifications.rendering.render import CompiledVersion
 from tests.pace import pace
 
@@ -45,15 +45,15 @@ def version(source: str, field: str = "in_app_template", path: str = "a.b") -> C
     )
 
 
-def task(of: CompiledVersion, context: dict[str, Any] | None = None) -> desk.Task:
+def task(of: CompiledVersion, context: dict[str, Any] | None = None) -> render_client.Task:
     channel = of.channels[0]
-    return desk.render_task(
+    return render_client.render_task(
         of, channel=channel, locale="en", context={"name": "Ann", "a": 1, **(context or {})}
     )
 
 
-def rendered(*tasks: desk.Task) -> list[Content | TemplateFault]:
-    return desk.render_published(tasks)
+def rendered(*tasks: render_client.Task) -> list[Content | TemplateFault]:
+    return render_client.render_published(tasks)
 
 
 def bodies(found: list[Content | TemplateFault]) -> list[str]:
@@ -61,13 +61,13 @@ def bodies(found: list[Content | TemplateFault]) -> list[str]:
 
 
 @pytest.fixture
-def own_pools() -> Iterator[desk.Pools]:
+def own_pools() -> Iterator[render_client.Pools]:
     """Pools of this test's own: others' processes stay as they are."""
-    kept, desk._pools = desk._pools, None
-    made = desk.pools()
+    before, render_client._pools = render_client._pools, None
+    made = render_client.pools()
     yield made
     made.close()
-    desk._pools = kept
+    render_client._pools = before
 
 
 class TestProcesses:
@@ -77,7 +77,7 @@ class TestProcesses:
         monkeypatch.setenv("CARILLON_SECRET_KEY", "very-secret")
         process = RenderProcess()
         try:
-            process.started()
+            process.wait_started()
             seen = Path(f"/proc/{process.pid}/environ").read_bytes().decode()
             opened = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
         finally:
@@ -107,7 +107,7 @@ class TestProcesses:
     def test_it_ends_with_its_parent(self) -> None:
         code = (
             "import time; from notifications.rendering.pool.child import RenderProcess;"
-            "p = RenderProcess(); p.started(); print(p.pid, flush=True); time.sleep(60)"
+            "p = RenderProcess(); p.wait_started(); print(p.pid, flush=True); time.sleep(60)"
         )
         with subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
@@ -120,26 +120,28 @@ class TestProcesses:
         assert eventually(lambda: not is_running(pid))
 
     def test_it_ends_by_itself_when_nobody_wants_it_and_another_answers(self) -> None:
-        pool = Pool(1, idle_seconds=0.05)
+        pool = ProcessPool(1, idle_seconds=0.05)
         with pool.lend(frozenset("a"), seconds=5) as first:
-            first.started()
+            first.wait_started()
         assert eventually(lambda: first._process.poll() == 0)
-        run = desk._Run(pool, "a", [task(version(GOOD))], seconds=5)
+        run = render_client._Run(pool, "a", [task(version(GOOD))], seconds=5)
 
-        assert [type(each).__name__ for each in run.together()] == ["Shown"]
+        assert [type(each).__name__ for each in run.together()] == ["Rendered"]
         pool.close()
 
     def test_a_version_travels_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         process, sent = RenderProcess(), []
-        process.started()
+        process.wait_started()
         of = version(GOOD + "x" * 50_000)
-        name, text = desk._text_of(of)
+        name, text = render_client._text_of(of)
         real = child.wire.framed
         monkeypatch.setattr(
             child.wire, "framed", lambda value: (sent.append(len(real(value))), real(value))[1]
         )
         for _ in range(3):
-            answers = process.ask([task(of).job], {name: text}, now=desk.clock.now(), seconds=5)
+            answers = process.run_jobs(
+                [task(of).job], {name: text}, now=render_client.clock.now(), seconds=5
+            )
             assert len(list(answers)) == 1
         process.kill()
 
@@ -158,7 +160,7 @@ class TestOneWhoTakesTooMuch:
         "bad", [version(SLOW), version(LARGE, "email_html_template")], ids=["CPU time", "memory"]
     )
     def test_its_author_gets_template_limit_and_others_notice_nothing(
-        self, own_pools: desk.Pools, bad: CompiledVersion
+        self, own_pools: render_client.Pools, bad: CompiledVersion
     ) -> None:
         good = task(version(GOOD))
 
@@ -167,10 +169,10 @@ class TestOneWhoTakesTooMuch:
         assert found == ["Hello Ann", "template_limit", "Hello Ann"]
 
     def test_when_a_process_is_killed_the_rest_of_its_request_goes_elsewhere(
-        self, own_pools: desk.Pools
+        self, own_pools: render_client.Pools
     ) -> None:
         harmless = task(version(GOOD))
-        run = desk._Run(
+        run = render_client._Run(
             own_pools.published,
             "k",
             [harmless, task(version(SLOW)), harmless, task(version(SLOW)), harmless],
@@ -186,16 +188,16 @@ class TestOneWhoTakesTooMuch:
         ]
 
     def test_a_drafts_texts_are_left_after_some_that_were_killed(
-        self, own_pools: desk.Pools
+        self, own_pools: render_client.Pools
     ) -> None:
         tasks = [task(version(SLOW))] * 7
 
-        found = desk.render_drafts("user:1", tasks)
+        found = render_client.render_drafts("user:1", tasks)
 
         assert [each.code for each in found if isinstance(each, TemplateFault)] == [
             "template_limit"
         ] * 7
-        assert "not looked at" in str(found[-1])
+        assert "not checked" in str(found[-1])
 
     def test_a_context_of_its_own_is_refused_before_it_travels(self) -> None:
         for value, code in ((2**64, "number_out_of_range"), ("\ud83c", "invalid_text")):
@@ -214,10 +216,10 @@ class TestOneWhoTakesTooMuch:
 
 class TestWhoWaits:
     def test_a_process_that_does_not_answer_is_a_503_and_never_a_limit(
-        self, own_pools: desk.Pools, monkeypatch: pytest.MonkeyPatch
+        self, own_pools: render_client.Pools, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rendered(task(version(GOOD)))
-        monkeypatch.setattr(desk, "WALL_SECONDS", 0.2)
+        monkeypatch.setattr(render_client, "WALL_SECONDS", 0.2)
         (pid,) = own_pools.published.processes()
         os.kill(pid, signal.SIGSTOP)
 
@@ -229,7 +231,9 @@ class TestWhoWaits:
         monkeypatch.undo()
         assert bodies(rendered(task(version(GOOD)))) == ["Hello Ann"]
 
-    def test_a_process_that_somebody_kills_is_replaced(self, own_pools: desk.Pools) -> None:
+    def test_a_process_that_somebody_kills_is_replaced(
+        self, own_pools: render_client.Pools
+    ) -> None:
         rendered(task(version(GOOD)))
         (pid,) = own_pools.published.processes()
         os.kill(pid, signal.SIGKILL)
@@ -238,7 +242,7 @@ class TestWhoWaits:
         assert own_pools.published.processes() != [pid]
 
     def test_a_key_is_at_one_process_at_a_time_and_others_are_served_meanwhile(self) -> None:
-        pool = Pool(2)
+        pool = ProcessPool(2)
         with pool.lend(frozenset("a"), seconds=5):
             with pytest.raises(Exhausted), pool.lend(frozenset("a"), seconds=0.05):
                 pass
@@ -249,7 +253,7 @@ class TestWhoWaits:
         pool.close()
 
     def test_who_waits_is_served_in_order_and_nobody_is_passed_over_for_a_key(self) -> None:
-        pool, order = Pool(1), []
+        pool, order = ProcessPool(1), []
 
         def borrow(name: str) -> None:
             with pool.lend(frozenset(name), seconds=10):
@@ -268,7 +272,7 @@ class TestWhoWaits:
         assert order == ["a", "b", "c"]
 
     def test_there_are_never_more_processes_than_the_setting_says(self) -> None:
-        pool, most = Pool(2), []
+        pool, most = ProcessPool(2), []
 
         def borrow(name: str) -> None:
             with pool.lend(frozenset(name), seconds=10):
@@ -285,7 +289,7 @@ class TestWhoWaits:
         assert max(most) <= 2
         assert count <= 2
 
-    def test_a_forked_child_has_pools_of_its_own(self, own_pools: desk.Pools) -> None:
+    def test_a_forked_child_has_pools_of_its_own(self, own_pools: render_client.Pools) -> None:
         rendered(task(version(GOOD)))
         mine = own_pools.published.processes()
         ours, theirs = socket.socketpair()
@@ -293,10 +297,10 @@ class TestWhoWaits:
         if pid == 0:  # the child
             try:
                 said = bodies(rendered(task(version(GOOD))))
-                pids = desk.pools().published.processes()
+                pids = render_client.pools().published.processes()
                 theirs.sendall(repr((said, pids)).encode())
             finally:
-                desk.close_pools()
+                render_client.close_pools()
                 os._exit(0)
         os.waitpid(pid, 0)
         said, pids = eval(ours.recv(1_000).decode())  # of our own child

@@ -58,7 +58,7 @@ from notifications.models import (
     NotificationMessage,
     NotificationTemplate,
 )
-from notifications.rendering.pool.desk import render_published, render_task
+from notifications.rendering.pool.render_client import render_published, render_task
 from notifications.rendering.render import UserFacts, user_context
 from notifications.rendering.versions import version_of
 

@@ -21,7 +21,7 @@ from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
 from notifications.policy.facts import SliceFacts, load_facts
 from notifications.rendering.pool import wire
-from notifications.rendering.pool.desk import render_drafts, render_task
+from notifications.rendering.pool.render_client import render_drafts, render_task
 from notifications.rendering.render import CompiledVersion
 from notifications.rendering.versions import version_of
 
@@ -109,5 +109,5 @@ def _text(
     (text,) = render_drafts(principal, [task])
     if isinstance(text, TemplateFault):
         raise text
-    assert isinstance(text, wire.Shown)
+    assert isinstance(text, wire.Rendered)
     return SimulatedText(title=text.title, body=text.body, html=text.html, data=along or {})

@@ -18,14 +18,16 @@ from notifications.rendering.versions import current_parts, service_defaults
 MAX_DEPENDANTS = 500
 
 
-class Plan(NamedTuple):
+class RepublishPlan(NamedTuple):
     """The templates to publish again, in order, with the versions that they have now."""
 
     keys: list[int]
     versions: dict[int, int | None]
 
 
-def plan_dependants(row: NotificationTemplate, version: CompiledVersion, *, principal: str) -> Plan:
+def plan_dependants(
+    row: NotificationTemplate, version: CompiledVersion, *, principal: str
+) -> RepublishPlan:
     """The templates that use this one, directly or not, tried out with its new version.
 
     Raises:
@@ -34,7 +36,7 @@ def plan_dependants(row: NotificationTemplate, version: CompiledVersion, *, prin
     """
     users = _users_of(row.pk)
     waiting = set(users) - {row.pk}
-    plan = Plan([], {})
+    plan = RepublishPlan([], {})
     built = {row.path: version}
     while waiting:
         # Those first that use none of those that wait: each is built once.
@@ -48,7 +50,7 @@ def plan_dependants(row: NotificationTemplate, version: CompiledVersion, *, prin
     return plan
 
 
-def republish_dependants(plan: Plan) -> list[str]:
+def republish_dependants(plan: RepublishPlan) -> list[str]:
     """Builds the templates of a plan with what is published now of what they name.
 
     Answers their paths. What is published is their current texts: drafts stay drafts.

@@ -22,7 +22,7 @@ COMPARED_LINES = 4_000
 Content = dict[str, dict[str, str]]
 
 
-def version_answer(version: TemplateVersion, row: NotificationTemplate) -> VersionResponse:
+def version_response(version: TemplateVersion, row: NotificationTemplate) -> VersionResponse:
     """The public shape of a version."""
     return VersionResponse(
         id=version.pk,
@@ -42,7 +42,7 @@ def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[
     rows = row.versions.order_by("-number")
     if after:
         rows = rows.filter(number__lt=after)
-    return [version_answer(each, row) for each in rows[:limit]]
+    return [version_response(each, row) for each in rows[:limit]]
 
 
 def diff(

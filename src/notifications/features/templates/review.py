@@ -9,7 +9,7 @@ from itertools import islice
 from notifications.domain.channels import ADDRESS_CHANNELS
 from notifications.domain.errors import MOST_ERRORS, FieldError, TemplateFault
 from notifications.features.templates.schemas import LocaleGap, TextFault
-from notifications.features.templates.trials import Tried
+from notifications.features.templates.trials import TriedText
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of
 from notifications.rendering.language.reads import Names
@@ -24,7 +24,7 @@ Content = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(slots=True)
-class Review:
+class TextReview:
     """What is to be said about a template's texts.
 
     used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
@@ -66,12 +66,12 @@ class Review:
                 f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
                 for gap in self.gaps
             ),
-            *self._strangers,
+            *self._address_warnings,
             *self.notes,
         ]
 
     @property
-    def _strangers(self) -> list[str]:
+    def _address_warnings(self) -> list[str]:
         """What to tell of the people who are known by an address alone."""
         names = sorted({name for found in self.of_user.values() for name in found})
         if not names:
@@ -85,15 +85,15 @@ class Review:
 
 def review(
     *,
-    tried: Mapping[tuple[str, str], Tried],
+    tried: Mapping[tuple[str, str], TriedText],
     content: Content,
     default_locale: str,
     required: Iterable[str],
     optional: Iterable[str],
-) -> Review:
+) -> TextReview:
     """Compares what the texts of a version read with what is declared, and the locales with one
     another. tried: what compiling each text told, by locale and field."""
-    found = Review(gaps=locale_gaps(content, default_locale))
+    found = TextReview(gaps=locale_gaps(content, default_locale))
     reads: set[str] = set()
     for (locale, name), text in tried.items():
         place = name if locale == default_locale else f"translations.{locale}.{name}"
@@ -126,25 +126,25 @@ def locale_gaps(content: Content, default_locale: str) -> list[LocaleGap]:
     `ru_RU` lacks nothing that `ru` has. The default locale's gaps count: people of locales without
     texts of their own read it.
     """
-    held = {locale: _held(content, locale) for locale in content}
-    order = sorted(held, key=lambda each: (each != default_locale, each))
+    fields_of_locale = {locale: _fields_of(content, locale) for locale in content}
+    order = sorted(fields_of_locale, key=lambda each: (each != default_locale, each))
     gaps = []
     for name in CONTENT_FIELDS:
-        having = [locale for locale in order if name in held[locale]]
+        having = [locale for locale in order if name in fields_of_locale[locale]]
         gaps += [
             LocaleGap(locale=locale, channel=CHANNEL_OF_FIELD[name], field=name, shown_in=having[0])
             for locale in order
-            if having and locale not in having and _wanted(name, held[locale])
+            if having and locale not in having and _wanted(name, fields_of_locale[locale])
         ]
     return gaps
 
 
-def _wanted(name: str, held: set[str]) -> bool:
+def _wanted(name: str, fields_of_locale: set[str]) -> bool:
     """A mail's text part is made from its HTML where there is none."""
-    return name != "email_body_template" or "email_html_template" not in held
+    return name != "email_body_template" or "email_html_template" not in fields_of_locale
 
 
-def _held(content: Content, locale: str) -> set[str]:
+def _fields_of(content: Content, locale: str) -> set[str]:
     """The fields that a locale has, by itself or by its language."""
     language = locale.replace("-", "_").partition("_")[0]
     own = {**content.get(language, {}), **{k: v for k, v in content[locale].items() if v}}

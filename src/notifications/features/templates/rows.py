@@ -9,7 +9,7 @@ from notifications.domain.errors import Conflict, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.templates.dependants import concurrent_change
 from notifications.features.templates.preview import preview_context
-from notifications.features.templates.review import Review, check_publishable, review
+from notifications.features.templates.review import TextReview, check_publishable, review
 from notifications.features.templates.schemas import TemplateResponse
 from notifications.features.templates.trials import limit_errors, tried_texts
 from notifications.infra import clock
@@ -55,7 +55,7 @@ def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
         Conflict: concurrent_change.
     """
     locked = find_template(row.pk, lock=True)
-    is_same = versioned(locked) == versioned(row) and (
+    is_same = versioned_content(locked) == versioned_content(row) and (
         locked.current_version_id == row.current_version_id
     )
     if not is_same:
@@ -118,7 +118,7 @@ def check_free(row: NotificationTemplate) -> None:
             )
 
 
-def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
+def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> TextReview:
     """Adds the errors of the texts to those of the body."""
     content = row.content()
     found = review(
@@ -132,7 +132,7 @@ def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> 
     return found
 
 
-def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Review:
+def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> TextReview:
     """Raises InvalidRequest unless the row's texts can be sent.
 
     principal: on whose behalf they are tried out.
@@ -162,7 +162,7 @@ def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:
         mark_proved(current.pk)
 
 
-def versioned(row: NotificationTemplate) -> tuple[object, ...]:
+def versioned_content(row: NotificationTemplate) -> tuple[object, ...]:
     """What a version is made of."""
     return row.content(), row.required_variables, row.supported_channels, row.default_locale
 
@@ -190,7 +190,7 @@ def note_action(caller: Caller, action: str, target: str) -> None:
     OperatorAction.objects.create(actor=caller.name, action=action, target=target, at=clock.now())
 
 
-def template_answer(
+def template_response(
     row: NotificationTemplate,
     *,
     warnings: list[str] | None = None,

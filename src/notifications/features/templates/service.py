@@ -27,10 +27,10 @@ from notifications.features.templates.rows import (
     note_action,
     note_proof,
     review_row,
-    template_answer,
+    template_response,
     template_rows,
     try_row,
-    versioned,
+    versioned_content,
 )
 from notifications.features.templates.schemas import (
     DiffResponse,
@@ -107,7 +107,7 @@ class TemplateService:
         step = MAX_PAGE if channel else wanted  # of a channel's templates few may be among all
         while len(page) < wanted:
             part = list(rows[:step])
-            answers = [template_answer(row) for row in part]
+            answers = [template_response(row) for row in part]
             page += [each for each in answers if not channel or channel in each.channels]
             if len(part) < step:
                 break
@@ -121,7 +121,7 @@ class TemplateService:
             NotFound: unknown_template.
         """
         check_reader(caller)
-        return template_answer(find_template(identifier))
+        return template_response(find_template(identifier))
 
     def create(self, *, body: Mapping[str, Any], caller: Caller) -> TemplateResponse:
         """Writes a template as a draft; with `status: published` it is sent from now on.
@@ -198,7 +198,7 @@ class TemplateService:
             note_proof(locked, tried)
             republished = republish_dependants(plan) if plan else []
             note_action(caller, "template.publish", row.path)
-        return template_answer(find_template(row.pk), warnings=warnings, republished=republished)
+        return template_response(find_template(row.pk), warnings=warnings, republished=republished)
 
     def rollback(
         self, *, identifier: object, caller: Caller, version: int | None = None
@@ -219,7 +219,7 @@ class TemplateService:
             roll_back(locked, old)
             note_proof(locked, version_of(old.pk))
             note_action(caller, "template.rollback", row.path)
-        return template_answer(find_template(row.pk))
+        return template_response(find_template(row.pk))
 
     def versions(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
@@ -303,7 +303,7 @@ class TemplateService:
         urgent = values.get("default_priority") == Priority.CRITICAL
         if urgent and row.default_priority != Priority.CRITICAL:
             check_critical(caller)
-        before = versioned(row)
+        before = versioned_content(row)
         for name, value in values.items():
             setattr(row, name, value)
         look = check_row if publishing else review_row
@@ -311,7 +311,7 @@ class TemplateService:
         fields.raise_errors()
         if publishing:
             row.status = TemplateStatus.PUBLISHED
-        elif creating or versioned(row) != before:
+        elif creating or versioned_content(row) != before:
             row.status = TemplateStatus.DRAFT
         check_free(row)
         with transaction.atomic():
@@ -320,4 +320,4 @@ class TemplateService:
                 row.publish()
                 note_proof(row, compiled_draft(row))
             note_action(caller, "template.create" if creating else "template.update", row.path)
-        return template_answer(find_template(row.pk), warnings=found.warnings)
+        return template_response(find_template(row.pk), warnings=found.warnings)

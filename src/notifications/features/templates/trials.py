@@ -11,16 +11,16 @@ from notifications.domain.errors import FieldError, TemplateFault
 from notifications.infra.packing import packed
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.pool import wire
-from notifications.rendering.pool.desk import Task, name_of, render_drafts
+from notifications.rendering.pool.render_client import Task, name_of, render_drafts
 from notifications.rendering.render import CompiledVersion
 
 Content = Mapping[str, Mapping[str, str]]
-Tried = wire.Reviewed | TemplateFault
+TriedText = wire.Reviewed | TemplateFault
 
 
 def tried_texts(
     version: CompiledVersion, content: Content, *, principal: str
-) -> dict[tuple[str, str], Tried]:
+) -> dict[tuple[str, str], TriedText]:
     """What compiling each text of a version tells, by locale and field as content names them.
 
     principal: on whose behalf; each has one text at work at a time.
@@ -35,7 +35,7 @@ def tried_texts(
         for field, source in texts.items()
         if source
     ]
-    tasks = [Task(wire.Review(name, field, locale), version) for locale, field in places]
+    tasks = [Task(wire.ReviewJob(name, field, locale), version) for locale, field in places]
     answers = render_drafts(principal, tasks)
     return {
         place: answer
@@ -56,7 +56,7 @@ def previews(
     name, example = name_of(version), msgspec.Raw(packed(context))
     places = [(channel, locale) for channel in version.channels for locale in version.locales]
     tasks = [
-        Task(wire.Preview(name, channel, locale, example), version) for channel, locale in places
+        Task(wire.PreviewJob(name, channel, locale, example), version) for channel, locale in places
     ]
     answers = render_drafts(principal, tasks)
     return [
@@ -106,5 +106,5 @@ def compared(old: str, new: str, *, principal: str) -> str | None:
     Raises:
         RenderingBusy: no render process was free in time.
     """
-    (answer,) = render_drafts(principal, [Task(wire.Compare(old, new))])
+    (answer,) = render_drafts(principal, [Task(wire.CompareJob(old, new))])
     return answer.diff if isinstance(answer, wire.Compared) else None

@@ -1,4 +1,4 @@
-"""What a worker tells its watchdog, in memory that both see. No lock: each field has one writer."""
+"""Memory that a worker shares with its watchdog. It has no lock: each field has one writer."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ import tempfile
 
 SIZE = 4_096
 SEQUENCE, VERSION, THREAD, BUSY, ASLEEP = range(5)
-"""Cells of eight bytes. SEQUENCE is odd while a render runs; THREAD is the one that renders, by its
-id in the system; BUSY: a slice is being rendered; ASLEEP: the watchdog waits for a byte."""
+"""Indexes of cells of eight bytes.
+
+SEQUENCE is odd while a render runs. THREAD is the system's id of the thread that renders.
+BUSY is 1 while a slice is being rendered. ASLEEP is 1 while the watchdog waits for a byte."""
 _SOURCE_AT = 128
 _SOURCE_BYTES = 400
 
 
 class Board:
-    """The memory, mapped."""
+    """The shared memory, mapped into this process."""
 
     def __init__(self, number: int) -> None:
-        """number: the descriptor of the file behind the memory."""
+        """Maps the memory; number is the descriptor of its file."""
         self._map = mmap.mmap(number, SIZE)
         self.cells = memoryview(self._map).cast("Q")
 
     @property
     def source(self) -> str:
-        """The source of the message that is rendered."""
+        """The source of the message that is being rendered."""
         raw = bytes(self._map[_SOURCE_AT : _SOURCE_AT + _SOURCE_BYTES])
         return raw.rstrip(b"\0").decode("utf-8", "replace")
 
@@ -40,7 +42,7 @@ class Board:
 
 
 def new_file() -> int:
-    """The descriptor of a file without a name, for a board."""
+    """Returns the descriptor of a new unnamed file for a board."""
     if hasattr(os, "memfd_create"):
         number = os.memfd_create("carillon-render-board")
     else:

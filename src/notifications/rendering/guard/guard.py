@@ -1,4 +1,4 @@
-"""What the pipeline calls around renders: counts overruns, stops versions, tells the watchdog."""
+"""Guards renders: counts overruns, refuses stopped versions, informs the watchdog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from notifications.rendering.guard.board import (
     Board,
     new_file,
 )
-from notifications.rendering.guard.departures import DEPARTURES
+from notifications.rendering.guard.dispatch_gate import DISPATCH_GATE
 from notifications.rendering.guard.interrupt import CPU_SECONDS, Interrupter
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.render import CompiledVersion
@@ -35,36 +35,41 @@ from notifications.rendering.versions import refresh_proof
 
 log = structlog.get_logger("carillon.rendering")
 T = TypeVar("T")
-HELD_SECONDS = 1.0
-"""CPU time after which a render is killed that an interrupt does not reach."""
+KILL_AFTER_SECONDS = 1.0
+"""CPU time beyond the interrupt's limit after which the watchdog kills the worker."""
 _MODULE = "notifications.rendering.guard.process"
 _ROOT = str(Path(__file__).resolve().parents[3])
 
 
 class VersionStopped(Exception):
-    """The version was stopped while its slice was rendered. by: the stop, as `scope:value`."""
+    """The version was stopped while its slice was rendered."""
 
     def __init__(self, by: str) -> None:
         super().__init__(by)
+        #: The stop, as `scope:value`.
         self.by = by
 
 
 class Guard:
-    """Guards the renders of a process. Until it is started, and on other threads than the one that
-    renders slices, renders are neither watched nor held; overruns count all the same."""
+    """Guards the renders of a process.
+
+    Only the thread that renders slices is watched, and only after `start`. Elsewhere renders are
+    not watched and never close the dispatch gate; overruns still count.
+    """
 
     def __init__(self, *, cpu_seconds: float = CPU_SECONDS) -> None:
         self._cpu_seconds = cpu_seconds
         self._interrupter: Interrupter | None = None
-        self._watchdog: _Watchdog | None = None
-        self._stopped: dict[int, set[str]] = {}  # versions stopped within this slice, and for whom
+        self._watchdog: _WatchdogHandle | None = None
+        #: Versions that were stopped within this slice, with the sources that they are stopped for.
+        self._stopped: dict[int, set[str]] = {}
         self._turn = threading.Lock()
         self._owner = 0  # the thread whose slice is watched
         self._slice = contextlib.ExitStack()
-        self._holds = False
-        self._unproved: set[int] = set()  # versions that this slice has asked for a proof of
+        self._closes_gate = False
+        self._unproved: set[int] = set()  # versions whose proof this slice has requested
         self.wanted: set[int] = set()
-        """Versions that were rendered and that nobody has proved."""
+        """Versions that were rendered before they were proved."""
 
     @property
     def is_running(self) -> bool:
@@ -72,13 +77,13 @@ class Guard:
         return self._interrupter is not None
 
     def start(self) -> None:
-        """Starts the thread and the process that watch. For the process of a worker."""
+        """Starts the interrupting thread and the watchdog process. For worker processes."""
         self._interrupter = Interrupter(cpu_seconds=self._cpu_seconds)
         self._interrupter.start()
-        self._watchdog = _Watchdog.started(self._cpu_seconds + HELD_SECONDS)
+        self._watchdog = _WatchdogHandle.start(self._cpu_seconds + KILL_AFTER_SECONDS)
 
     def stop(self) -> None:
-        """Ends both."""
+        """Ends the thread and the watchdog."""
         if self._interrupter is not None:
             self._interrupter.stop()
             self._interrupter = None
@@ -88,7 +93,7 @@ class Guard:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Around the life of a worker."""
+        """Wraps the life of a worker."""
         self.start()
         try:
             yield
@@ -97,8 +102,8 @@ class Guard:
 
     @contextlib.contextmanager
     def slice(self) -> Iterator[None]:
-        """Around the renders of a slice. Of several threads the first one's are watched."""
-        self._stopped.clear()  # what was decided since has read the stops
+        """Wraps the renders of a slice. When several threads render, only the first is watched."""
+        self._stopped.clear()  # decisions made after this read the stops themselves
         if self._interrupter is None or not self._turn.acquire(blocking=False):
             yield
             return
@@ -110,31 +115,31 @@ class Guard:
                 self._owner = threading.get_ident()
                 yield
         finally:
-            self._owner, self._holds = 0, False
+            self._owner, self._closes_gate = 0, False
             self._unproved.clear()
             self._turn.release()
 
     def render(self, version: CompiledVersion | None, source: str, call: Callable[[], T]) -> T:
-        """What a call answers that renders a version for a message of a source.
+        """Runs a call that renders a version for a message of a source; returns its result.
 
         Raises:
             VersionStopped: the version was stopped in this slice, for all or for this source.
-            TemplateFault: template_limit, when it took too much CPU time; this is counted.
+            TemplateFault: template_limit, when it took too much CPU time; the overrun is counted.
         """
         if version is None:
             return call()
         if self._stopped:
-            self._refuse_stopped(version.version_id, source)
+            self._check_stopped(version.version_id, source)
         try:
             if self._owner != threading.get_ident():
                 return call()
             if not version.is_proved and version.version_id not in self._unproved:
-                self._hold(version)
+                self._close_gate(version)
             return self._watched(version.version_id, source, call)
         except LimitExceeded as fault:
             if not fault.is_overrun:
                 raise
-            self._note(version.version_id, source)
+            self._count_overrun(version.version_id, source)
             raise TemplateFault(fault.detail, code=LIMIT, **fault.data) from fault
 
     def _watched(self, version_id: int, source: str, call: Callable[[], T]) -> T:
@@ -142,7 +147,7 @@ class Guard:
         assert interrupter is not None
         if watchdog is None:
             return interrupter.run(call)
-        # Once a message: written out, for each call of a function costs a tenth of what this does.
+        # This runs once a message. It is inlined: each function call would cost a tenth of it.
         cells = watchdog.cells
         cells[VERSION] = version_id
         if source != watchdog.source:
@@ -153,31 +158,33 @@ class Guard:
         finally:
             cells[SEQUENCE] = 0
 
-    def _hold(self, version: CompiledVersion) -> None:
-        """Lets nothing depart for the rest of the slice, unless somebody proved it meanwhile. Asked
-        once a slice: a query for each render would be slower than the renders."""
+    def _close_gate(self, version: CompiledVersion) -> None:
+        """Stops dispatches for the rest of the slice, unless the version was proved meanwhile.
+
+        Runs once a slice: a query for each render would be slower than the renders.
+        """
         if refresh_proof(version):
             return
         self._unproved.add(version.version_id)
         self.wanted.add(version.version_id)
-        if not self._holds:
-            self._holds = True
-            self._slice.enter_context(DEPARTURES.held())
+        if not self._closes_gate:
+            self._closes_gate = True
+            self._slice.enter_context(DISPATCH_GATE.closed())
 
-    def _refuse_stopped(self, version_id: int, source: str) -> None:
+    def _check_stopped(self, version_id: int, source: str) -> None:
         sources = self._stopped.get(version_id, ())
         for each in ("", source):
             if each in sources:
                 raise VersionStopped(f"version:{version_id}{'@' if each else ''}{each}")
 
-    def _note(self, version_id: int, source: str) -> None:
+    def _count_overrun(self, version_id: int, source: str) -> None:
         stopped = TemplateOverrun.objects.note(version_id, source, at=database_now())
         if stopped:
             self._stopped.setdefault(version_id, set()).update(stopped)
 
 
-class _Watchdog:
-    """The watchdog process of this one, as it sees it."""
+class _WatchdogHandle:
+    """The watchdog process of this worker, as the worker sees it."""
 
     def __init__(self, board: Board, pipe: int, process: subprocess.Popen[bytes]) -> None:
         self._board = board
@@ -187,8 +194,8 @@ class _Watchdog:
         self.source = ""
 
     @classmethod
-    def started(cls, limit_s: float) -> _Watchdog | None:
-        """Starts one; None where the system does not tell of other processes' CPU time."""
+    def start(cls, limit_s: float) -> _WatchdogHandle | None:
+        """Starts a watchdog; None where the system does not show other processes' CPU time."""
         if not os.path.exists("/proc/self/task"):
             log.warning("render.unwatched", reason="there is no /proc")
             return None
@@ -216,12 +223,12 @@ class _Watchdog:
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """Around the renders of a slice."""
+        """Wraps the renders of a slice."""
         cells = self.cells
         cells[THREAD] = threading.get_native_id()
         cells[BUSY] = 1
         if cells[ASLEEP]:
-            with contextlib.suppress(OSError):  # it is gone: renders go on unwatched
+            with contextlib.suppress(OSError):  # the watchdog ended: renders continue unwatched
                 os.write(self._pipe, b".")
         try:
             yield
@@ -229,21 +236,21 @@ class _Watchdog:
             cells[BUSY] = 0
 
     def name(self, source: str) -> None:
-        """From here on renders are for messages of this source."""
+        """Publishes the source of the messages that are rendered from now on."""
         self._board.source = self.source = source
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the watchdog process."""
         os.close(self._pipe)
         self._process.wait()
         self._board.close()
 
 
 def _environment() -> dict[str, str]:
-    """This process's, and where its modules and settings are: a kill is written down by them."""
+    """Returns this environment with the paths of modules and settings, which record a kill."""
     path = os.pathsep.join(each for each in (_ROOT, os.environ.get("PYTHONPATH")) if each)
     return {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE}
 
 
 GUARD = Guard()
-"""That of this process."""
+"""The guard of this process."""

@@ -1,6 +1,6 @@
-"""Writes down that a worker was killed for a render: `python -m ... VERSION SOURCE`.
+"""Records that a worker was killed for a render: `python -m ... VERSION SOURCE`.
 
-A process of its own: the watchdog has no database, and the worker is about to die.
+It is a separate process: the watchdog has no database, and the worker is about to die.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The watchdog of a worker: kills it when a render holds its interpreter.
+"""The watchdog of a worker: kills it when a render blocks its interpreter.
 
-Started without site packages: it imports the standard library, and `board.py`. It reads the CPU
-time of the thread that renders from /proc. While nothing is rendered it waits for a byte from the
-worker; the end of that pipe is the end of the worker.
+It starts without site packages and imports only the standard library and `board.py`. It reads the
+CPU time of the rendering thread from /proc. While nothing is rendered it waits for a byte from the
+worker; when that pipe closes, the worker has ended.
 
-    process.py WORKER BOARD PIPE LIMIT_MS MODULE: the worker's pid, descriptors, the CPU time of one
-    render, and the module that writes down what the worker was killed for.
+    process.py WORKER BOARD PIPE LIMIT_MS MODULE: the worker's pid, two descriptors, the CPU time of
+    one render, and the module that records for which version the worker was killed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import sys
 
 from notifications.rendering.guard.board import ASLEEP, BUSY, SEQUENCE, THREAD, VERSION, Board
 
-LOOK_S = 0.2
-QUIET_LOOKS = 10
-"""Looks at an idle worker after which the watchdog waits for a byte."""
+CHECK_S = 0.2
+IDLE_CHECKS = 10
+"""Checks of an idle worker after which the watchdog waits for a byte."""
 NOTE_S = 5.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of(pid: int, thread: int) -> float | None:
-    """The CPU time of a thread (s); None when it is gone."""
+    """Returns the CPU time of a thread (s); None when the thread has ended."""
     try:
         with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -35,8 +35,8 @@ def cpu_of(pid: int, thread: int) -> float | None:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-class Watchdog:
-    """Looks at one worker."""
+class RenderWatchdog:
+    """Watches one worker."""
 
     def __init__(self, worker: int, board: Board, pipe: int, limit_s: float, module: str) -> None:
         self._worker = worker
@@ -49,7 +49,7 @@ class Watchdog:
         self._quiet = 0
 
     def run(self) -> None:
-        """Looks until the worker is gone."""
+        """Checks the worker until it has ended."""
         while self._wait():
             if os.getppid() != self._worker:
                 return
@@ -58,13 +58,13 @@ class Watchdog:
                 return
 
     def _wait(self) -> bool:
-        """Waits for the next look; False when the worker has gone."""
+        """Waits for the next check; False when the worker has ended."""
         cells = self._board.cells
         self._quiet = 0 if cells[BUSY] else self._quiet + 1
-        timeout: float | None = LOOK_S
-        if self._quiet > QUIET_LOOKS:
+        timeout: float | None = CHECK_S
+        if self._quiet > IDLE_CHECKS:
             cells[ASLEEP] = 1
-            timeout = None if not cells[BUSY] else LOOK_S  # it may have begun meanwhile
+            timeout = None if not cells[BUSY] else CHECK_S  # it may have begun meanwhile
         if select.select([self._pipe], [], [], timeout)[0]:
             cells[ASLEEP] = 0
             self._quiet = 0
@@ -72,7 +72,7 @@ class Watchdog:
         return True
 
     def _overdue(self) -> bool:
-        """Whether one render has taken more than the limit since it was first seen."""
+        """Returns whether one render has used more than the limit since it was first seen."""
         cells = self._board.cells
         sequence = cells[SEQUENCE]
         if sequence % 2 == 0:
@@ -87,7 +87,7 @@ class Watchdog:
         return used - self._began > self._limit_s
 
     def _kill(self) -> None:
-        """Stops the worker, has written down what it was at, and kills it."""
+        """Stops the worker, records what it was rendering, and kills it."""
         os.kill(self._worker, signal.SIGSTOP)
         version, source = self._board.cells[VERSION], self._board.source
         sys.stderr.write(f"render.kill worker={self._worker} version={version}\n")
@@ -102,9 +102,9 @@ class Watchdog:
 def main() -> None:
     """Watches the parent process."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the worker drains, and is watched until it ends
+        signal.signal(number, signal.SIG_IGN)  # the worker is watched while it drains
     worker, board, pipe, limit_ms, module = sys.argv[1:]
-    Watchdog(int(worker), Board(int(board)), int(pipe), int(limit_ms) / 1_000, module).run()
+    RenderWatchdog(int(worker), Board(int(board)), int(pipe), int(limit_ms) / 1_000, module).run()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What templates may say: the sandbox, its limits, filters, and the reading of sources."""
+"""The template language: the sandbox, its limits and filters, and the parsing of sources."""

@@ -1,4 +1,4 @@
-"""In which column of a line a syntax error stands; Jinja itself knows the line only."""
+"""Finds the column of a syntax error; Jinja itself reports only the line."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from jinja2.parser import Parser
 
 _NEW_LINE = re.compile(r"\r\n|\r|\n")
 _QUOTED = re.compile(r"'([^']+)'")
-_WORDS = 4  # of a message that are looked for
+_WORDS = 4  # quoted words of a message that are searched for
 _OPENERS = ("block_begin", "variable_begin")
 
 
 class _Placed(NamedTuple):
-    """A token, and where it begins in the text."""
+    """A token and its place in the text."""
 
     token: Token
+    #: The offset at which the token begins.
     at: int
 
 
 def column_of(env: Any, source: str, error: TemplateSyntaxError) -> int | None:
-    """The column, from 1, at which the author should look; None when it cannot be told."""
+    """Returns the column (from 1) of an error; None when it cannot be determined."""
     text = "\n".join(_NEW_LINE.split(source)).removesuffix("\n")
     tokens, end = _placed(env, text)
     at = end if end < len(text) else _stopped_at(env, source, tokens, len(text))
@@ -33,24 +34,24 @@ def column_of(env: Any, source: str, error: TemplateSyntaxError) -> int | None:
 
 
 def _placed(env: Any, text: str) -> tuple[list[_Placed], int]:
-    """The tokens that the parser sees, and where the last that could be read ends."""
+    """Returns the tokens that the parser sees, and the end of the last readable one."""
     found: list[_Placed] = []
     at = 0
     lexer = env.lexer
     try:
         for raw in lexer.tokeniter(text, None):
-            # Whitespace control takes blanks between tokens away: a token begins where it is found.
+            # Whitespace control removes blanks between tokens, so each token is searched for.
             begin = text.find(raw[2], at)
             begin = at if begin < 0 else begin
             at = begin + len(raw[2])
             found += [_Placed(token, begin) for token in lexer.wrap(iter([raw]))]
     except (TemplateSyntaxError, ValueError):
-        pass  # what is wanted here is how far it came; the caller tells what is wrong
+        pass  # only the end of the readable part matters here; the caller reports the error
     return found, at
 
 
 def _stopped_at(env: Any, source: str, tokens: list[_Placed], end: int) -> int | None:
-    """Where the parser stops; None when it does not: what is wrong was seen later."""
+    """Returns where the parser stops; None when it succeeds: the error was found after parsing."""
     parser = Parser(env, source)
     try:
         parser.parse()
@@ -61,7 +62,7 @@ def _stopped_at(env: Any, source: str, tokens: list[_Placed], end: int) -> int |
 
 
 def _named(tokens: list[_Placed], line: int, message: str) -> int | None:
-    """Where the word that a message quotes stands in the line, else the line's first tag."""
+    """Returns the offset of a word that the message quotes, else of the line's first tag."""
     here = [each for each in tokens if each.token.lineno == line]
     for word in _QUOTED.findall(message)[:_WORDS]:
         for each in here:

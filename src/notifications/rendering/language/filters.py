@@ -1,7 +1,7 @@
 """The filters of templates: Jinja's harmless ones under the meter, and our own.
 
-Those of ours that write numbers, money and times read the locale and the zone of the message from
-the render call (`_formats` in the context), never from a global.
+Our filters for numbers, money and times read the locale and the time zone of the message from the
+render call (`_formats` in the context), never from a global.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _REMAINDER_TESTS = "divisibleby even odd"
 _MAX_STEPS_OF_PATH = 20
 _WORDS_TAKE = 4
 _PARTS_TAKE = 10
-"""How much more than copying a text it takes to make a list of its words, or of its parts."""
+"""Cost of splitting a text into words, or into parts, as a multiple of the cost of a copy."""
 
 
 def _given(value: Any) -> Any:
-    """The value; a missing variable raises the error that names it."""
+    """Returns the value; a missing variable raises the error that names it."""
     if isinstance(value, Undefined):
         str(value)
     return value
@@ -56,7 +56,7 @@ def _meter(context: Context) -> Meter:
 
 
 def _metered(name: str, times: int) -> Callable[..., Any]:
-    """One of Jinja's own text filters, its input counted."""
+    """Returns one of Jinja's text filters, with its input metered."""
     function = _with_context(name)
 
     @pass_context
@@ -68,7 +68,7 @@ def _metered(name: str, times: int) -> Callable[..., Any]:
 
 
 def _number(name: str) -> Callable[..., Any]:
-    """`int` or `float`: a text of hexadecimal digits can be a number of any length."""
+    """Returns `int` or `float` with a bounded result: hexadecimal texts can have any length."""
     function = _with_context(name)
 
     @pass_context
@@ -80,14 +80,14 @@ def _number(name: str) -> Callable[..., Any]:
 
 
 def _walking(name: str) -> Callable[..., Any]:
-    """One of Jinja's own filters of lists, what it goes through counted."""
+    """Returns one of Jinja's list filters, with the items that it visits metered."""
     function = _with_context(name)
 
     @pass_context
     def apply(context: Context, value: Any, *args: Any, **options: Any) -> Any:
         _check_paths(args, options)
         if args and isinstance(args[0], str) and args[0].startswith("_"):
-            raise FormatFault(f"{args[0]} is no filter and no test")
+            raise FormatFault(f"there is no filter or test {args[0]}")
         if not isinstance(value, Undefined):
             value = _meter(context).walked(value)
         return function(context, value, *args, **options)
@@ -96,9 +96,9 @@ def _walking(name: str) -> Callable[..., Any]:
 
 
 def _comparing(name: str) -> Callable[..., Any]:
-    """One of Jinja's own filters that compare what a list holds: all that is compared is counted.
+    """Returns one of Jinja's filters that compare items, with all compared values metered.
 
-    Without regard to case each text is copied as well, all of them before the first is compared.
+    When case is ignored, each text is copied too: all of them before the first comparison.
     """
     function = _with_context(name)
 
@@ -118,7 +118,7 @@ def _comparing(name: str) -> Callable[..., Any]:
 
 
 def _compared(context: Context, items: list[Any], attribute: Any) -> Iterable[Any]:
-    """What a filter compares of some items: themselves, or their attributes."""
+    """Returns the values that a filter compares: the items, or their attributes."""
     if attribute is None:
         return items
     getter = make_multi_attrgetter(context.environment, attribute)
@@ -126,14 +126,14 @@ def _compared(context: Context, items: list[Any], attribute: Any) -> Iterable[An
 
 
 def _check_paths(args: Iterable[Any], options: Mapping[str, Any]) -> None:
-    """Refuses paths of attributes that take long to go along, for every item of a list."""
+    """Refuses long attribute paths: each step costs time for every item of a list."""
     for each in (*args, *options.values()):
         if isinstance(each, str) and each.count(".") + each.count(",") > _MAX_STEPS_OF_PATH:
             raise LimitReached(f"an attribute's path has more than {_MAX_STEPS_OF_PATH} steps")
 
 
 def _comparing_test(name: str) -> Callable[..., bool]:
-    """One of Jinja's own tests that compare values or write them out, these counted."""
+    """Returns one of Jinja's tests that compare or write values, with the values metered."""
     function: Any = JINJA_TESTS[name]
 
     @pass_context
@@ -148,7 +148,7 @@ def _comparing_test(name: str) -> Callable[..., bool]:
 
 
 def _remainder_test(name: str) -> Callable[..., bool]:
-    """One of Jinja's own tests that work out `%`, which formats where it finds a text."""
+    """Returns one of Jinja's tests that compute `%`, limited to numbers: on texts `%` formats."""
     function: Any = JINJA_TESTS[name]
 
     def apply(value: Any, *args: Any) -> bool:
@@ -160,7 +160,7 @@ def _remainder_test(name: str) -> Callable[..., bool]:
 
 
 def _with_context(name: str) -> Callable[..., Any]:
-    """One of Jinja's own filters, called with the context whatever it asks for."""
+    """Returns one of Jinja's filters in a form that takes the context first."""
     function: Callable[..., Any] = JINJA_FILTERS[name]
     passed = str(getattr(getattr(function, "jinja_pass_arg", None), "name", ""))
     takes = {
@@ -176,7 +176,7 @@ def _with_context(name: str) -> Callable[..., Any]:
 
 
 def _formatting(name: str) -> Callable[..., str]:
-    """A filter that is a method of the render's Formats."""
+    """Returns a filter that calls a method of the render's Formats."""
     method: Callable[..., str] = getattr(Formats, f"as_{name}")
 
     @pass_context
@@ -204,13 +204,13 @@ def _truncate_words(context: Context, text: Any, length: int = 50) -> str:
 
 @pass_context
 def _loop(context: Context, items: Any, ticks: int) -> Any:
-    """Stands around what a `for` goes through."""
+    """Wraps the items of a `for`."""
     return _meter(context).loop(items, ticks)
 
 
 @pass_context
 def _searched(context: Context, value: Any) -> Any:
-    """Stands around what `in` looks into, and what `[1:9]` copies of."""
+    """Wraps a value that `in` searches or that `[1:9]` copies from."""
     if isinstance(value, Sized) and not isinstance(value, Undefined):
         _meter(context).spend(len(value))
     return value
@@ -218,14 +218,14 @@ def _searched(context: Context, value: Any) -> Any:
 
 @pass_context
 def _literal(context: Context, value: Any) -> Any:
-    """Stands around a list or mapping that is written in the template."""
+    """Wraps a list or mapping that is written in the template."""
     _meter(context).charge(value)
     return value
 
 
 @pass_context
 def _comparable(context: Context, value: Any) -> Any:
-    """Stands around both sides of a comparison, where neither is written out."""
+    """Wraps both sides of a comparison in which neither is a constant."""
     if not isinstance(value, Undefined | Namespace):
         _meter(context).charge(value)
     return value
@@ -233,7 +233,7 @@ def _comparable(context: Context, value: Any) -> Any:
 
 @pass_context
 def _concat(context: Context, parts: list[Any]) -> str:
-    """What `~` becomes."""
+    """Implements `~`."""
     meter = _meter(context)
     check_text(sum(meter.charge(part) for part in parts))
     return markup_join(parts) if context.eval_ctx.autoescape else str_join(parts)
@@ -266,7 +266,7 @@ def _replace(context: Context, text: Any, old: Any, new: Any, count: int = -1) -
     source = escape(text) if context.eval_ctx.autoescape else soft_str(text)
     old, new = soft_str(old), soft_str(new)
     if not old:
-        raise FormatFault("replace needs the text that is to be replaced")
+        raise FormatFault("replace needs a text to replace")
     check_text(len(source) + source.count(old) * len(new))
     return source.replace(old, new, count)
 
@@ -325,7 +325,7 @@ GUARDS: dict[str, Callable[..., Any]] = {
     "_comparable": _comparable,
     "_concat": _concat,
 }
-"""Put around parts of a template by the sandbox; authors cannot name them."""
+"""Filters that the sandbox puts around parts of a template; authors cannot use them."""
 TESTS: dict[str, Any] = {
     **JINJA_TESTS,
     **{name: _comparing_test(name) for name in _COMPARING_TESTS.split()},

@@ -1,9 +1,9 @@
-"""Numbers, money, dates and times as a locale writes them (Babel, CLDR), made quick.
+"""Formats numbers, money, dates and times for a locale (Babel, CLDR), faster than Babel.
 
 Babel takes 6 to 40 us for a number. `_Affixes` learns from Babel how a locale writes a kind of
-number (signs, symbols, separators, digits), checks itself against Babel on a row of probes, and
-from then on formats with Python's own formatter. What it cannot imitate exactly (Indian grouping,
-say) is left to Babel for good.
+number (signs, symbols, separators, digits) and checks itself against Babel on several probes.
+From then on it uses Python's own formatter. What it cannot reproduce exactly, such as Indian
+grouping, is always left to Babel.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _PROBES = ("0", "1", "12.5", "0.125", "999.995", "1234", "9876.54321", "12345.67
 
 
 class FormatFault(ValueError):
-    """A value or an argument that a filter cannot use. The text never holds the value itself."""
+    """A filter cannot use a value or an argument. The text never holds the value itself."""
 
 
 def to_decimal(value: Any, what: str) -> Decimal:
-    """A number from a number, a Decimal or a numeric text.
+    """Converts a number, a Decimal or a numeric text to a Decimal.
 
     Raises:
-        FormatFault: naming the type of what was given.
+        FormatFault: the value is no such number; names its type.
     """
     if type(value) is float:
         number = Decimal(repr(value))
@@ -61,10 +61,10 @@ def _parse(text: str, what: str) -> Decimal:
 
 
 def to_datetime(value: Any, what: str) -> datetime:
-    """An aware datetime from a datetime, a date or an ISO 8601 text; without an offset it is UTC.
+    """Converts a datetime, a date or an ISO 8601 text to an aware datetime; UTC if no offset.
 
     Raises:
-        FormatFault: naming the type of what was given.
+        FormatFault: the value is no such time; names its type.
     """
     if isinstance(value, str):
         try:
@@ -79,7 +79,7 @@ def to_datetime(value: Any, what: str) -> datetime:
 
 
 class _Affixes:
-    """How a locale writes one kind of number: learnt from Babel once, then applied quickly."""
+    """The form of one kind of number in a locale, learned from Babel once."""
 
     def __init__(
         self, slow: Callable[[Decimal], str], locale: Locale, digits: int, scale: int = 0
@@ -104,7 +104,7 @@ class _Affixes:
         return shown[: first.start()], shown[last.start() + 1 :]
 
     def write(self, number: Decimal) -> str:
-        """The number as the locale writes it."""
+        """Returns the number as the locale writes it."""
         return self._write(number) if self._exact else self._slow(number)
 
     def _write(self, number: Decimal) -> str:
@@ -156,7 +156,7 @@ def _decimals(value: Any) -> int:
 
 
 class Formats:
-    """Writes values for one locale and time zone."""
+    """Formats values for one locale and time zone."""
 
     __slots__ = ("_moneys", "locale", "zone")
 
@@ -166,7 +166,7 @@ class Formats:
         self._moneys: dict[str, _Affixes] = {}
 
     def as_currency(self, value: Any, code: Any = "USD") -> str:
-        """29.99 -> $29.99 (en), 29,99 $ (ru). The code is ISO 4217."""
+        """Formats money: 29.99 -> $29.99 (en), 29,99 $ (ru). The code is ISO 4217."""
         if not isinstance(code, str):
             raise FormatFault(_NO_CURRENCY)
         money = self._moneys.get(code)
@@ -175,20 +175,20 @@ class Formats:
         return money.write(to_decimal(value, "currency"))
 
     def as_number(self, value: Any, decimals: Any = None) -> str:
-        """1234.5 -> 1,234.5; with decimals, exactly that many."""
+        """Formats a number: 1234.5 -> 1,234.5; with decimals, exactly that many."""
         number = to_decimal(value, "number")
         if decimals is not None:
             return _fixed(self.locale, _decimals(decimals)).write(number)
         return babel_numbers.format_decimal(number, locale=self.locale)
 
     def as_percent(self, value: Any, decimals: Any = 0) -> str:
-        """0.153 -> 15%; with decimals=1, 15.3%."""
+        """Formats a percentage: 0.153 -> 15%; with decimals=1, 15.3%."""
         return _percent(self.locale, _decimals(decimals)).write(to_decimal(value, "percent"))
 
     def as_date(self, value: Any, pattern: Any = "medium") -> str:
-        """A date: short, medium, long, full, or a CLDR pattern such as 'd MMMM y'."""
+        """Formats a date: short, medium, long, full, or a CLDR pattern such as 'd MMMM y'."""
         if isinstance(value, date) and not isinstance(value, datetime):
-            moment: date = value  # a plain date belongs to no zone: it must not shift by a day
+            moment: date = value  # a plain date has no zone and must not shift by a day
         elif isinstance(value, str) and len(value.strip()) == 10:
             moment = to_datetime(value, "date").date()
         else:
@@ -196,21 +196,21 @@ class Formats:
         return babel_dates.format_date(moment, _date_pattern(pattern), locale=self.locale)
 
     def as_time(self, value: Any, pattern: Any = "short") -> str:
-        """A time of day in the reader's zone."""
+        """Formats a time of day in the reader's zone."""
         moment = to_datetime(value, "time").astimezone(self.zone)
         return babel_dates.format_time(
             moment, _date_pattern(pattern), tzinfo=self.zone, locale=self.locale
         )
 
     def as_datetime(self, value: Any, pattern: Any = "medium") -> str:
-        """A date with its time of day in the reader's zone."""
+        """Formats a date with its time of day in the reader's zone."""
         moment = to_datetime(value, "datetime").astimezone(self.zone)
         return babel_dates.format_datetime(
             moment, _date_pattern(pattern), tzinfo=self.zone, locale=self.locale
         )
 
     def time_ago(self, value: Any, now: datetime) -> str:
-        """How long ago: whole days, else whole hours, else whole minutes, else seconds."""
+        """Formats the elapsed time in whole days, else hours, else minutes, else seconds."""
         passed = now - to_datetime(value, "time_ago")
         seconds = int(passed.total_seconds())
         unit, size = next(
@@ -239,7 +239,7 @@ def _date_pattern(pattern: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def parse_locale(name: str) -> Locale:
-    """The CLDR locale of `ru`, `ru_RU` or `ru-RU`; its language alone, then English, if unknown."""
+    """Returns the CLDR locale of `ru`, `ru_RU` or `ru-RU`; else its language; else English."""
     for tried in (name.replace("-", "_"), re.split(r"[-_]", name)[0]):
         try:
             return Locale.parse(tried)
@@ -250,14 +250,14 @@ def parse_locale(name: str) -> Locale:
 
 @functools.lru_cache(maxsize=1024)
 def parse_zone(name: str) -> tzinfo:
-    """The IANA zone of this name, or UTC."""
+    """Returns the IANA zone of a name, or UTC when it is unknown."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # an unknown name is a KeyError
+    except (ValueError, OSError, KeyError):  # ZoneInfo raises KeyError for an unknown name
         return UTC
 
 
 @functools.lru_cache(maxsize=4096)
 def formats_for(locale: str, zone: str) -> Formats:
-    """The formats of a locale and an IANA zone; both are names."""
+    """Returns the formats of a locale and an IANA zone, both given by name."""
     return Formats(parse_locale(locale), parse_zone(zone))

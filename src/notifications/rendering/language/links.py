@@ -1,11 +1,11 @@
 """Puts layouts, partials and macros of other templates into a text, before it is compiled.
 
 `extends`, `include` and `import` name templates by their paths. All of them are resolved in the
-syntax tree: what is compiled is one flat text, so that a render loads nothing, cannot go in circles
-and costs no more than if the author had written it in one piece. Every name must be written out
-(`{% include 'partials.footer' %}`), never computed.
+syntax tree, so the compiler gets one flat text. A render therefore loads nothing, cannot loop
+through includes, and costs as little as if the author had written one text. Every name must be a
+literal (`{% include 'partials.footer' %}`), never computed.
 
-A line is kept as `place * LINES + line`: the place of its text in `Lines.names`.
+A node's line is stored as `place * LINES + line`, where place is the index in `Lines.names`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ LINES = 1_000_000
 MAX_DEPTH = 8
 MAX_PARTS = 100
 MAX_NODES = 50_000
-_KEPT_IN_CHILD = (nodes.Assign, nodes.Macro)
-_OF_CHILD = (*_KEPT_IN_CHILD, nodes.Block, nodes.Extends)
+_RETAINED_IN_CHILD = (nodes.Assign, nodes.Macro)
+_OF_CHILD = (*_RETAINED_IN_CHILD, nodes.Block, nodes.Extends)
 
 
-class Part(NamedTuple):
-    """A text of a template, to be put into another: what it is, and where its own names lead."""
+class TemplatePart(NamedTuple):
+    """A text of a template that is put into another text."""
 
-    name: str  # for messages, e.g. "email_html_template (en) of layouts.mail"
+    #: The name in messages, such as "email_html_template (en) of layouts.mail".
+    name: str
+    #: The path of its template.
     path: str
     source: str
+    #: Finds the templates that this text names.
     library: Library
 
 
 class Library(Protocol):
     """Finds the templates that a text names."""
 
-    def part(self, path: str, *, layout: bool) -> Part | None:
-        """The text of a template that serves this one's field and locale; None: no such template.
+    def part(self, path: str, *, layout: bool) -> TemplatePart | None:
+        """Returns a template's text for this text's field and locale; None: no such template.
 
         Raises:
             TemplateFault: the template has no text for the field.
@@ -50,9 +53,9 @@ class Library(Protocol):
 
 
 class NoLibrary:
-    """Knows no template: for texts that stand alone."""
+    """Finds no template: for texts that belong to none."""
 
-    def part(self, path: str, *, layout: bool) -> Part | None:
+    def part(self, path: str, *, layout: bool) -> TemplatePart | None:
         return None
 
 
@@ -62,31 +65,32 @@ class Lines(NamedTuple):
     names: list[str]
 
     def where(self, line: int | None) -> tuple[str, int | None]:
-        """The name of a text and the line in it, of a line of the tree."""
+        """Returns the name of the text that a line of the tree comes from, and the line in it."""
         place, own = divmod(line or 0, LINES)
         return self.names[place], own or None
 
 
-class Linked(NamedTuple):
-    """A flat syntax tree, where its lines come from, and the paths of what it is made of."""
+class LinkedText(NamedTuple):
+    """A flat syntax tree."""
 
     tree: nodes.Template
     lines: Lines
+    #: The paths of the templates that it is built with.
     paths: set[str]
 
 
-def link(source: str, *, env: Sandbox, name: str, library: Library, path: str = "") -> Linked:
-    """The flat tree of a text and of all that it names.
+def link(source: str, *, env: Sandbox, name: str, library: Library, path: str = "") -> LinkedText:
+    """Returns the flat tree of a text and of all templates that it names.
 
     Raises:
         TemplateFault: template_syntax, unknown_reference or template_cycle, with name and line.
     """
     linker = _Linker(env)
-    root = Part(name, path, source, library)
+    root = TemplatePart(name, path, source, library)
     body = linker.body(root, ())
     tree = nodes.Template([*linker.macros.definitions(), *body], lineno=1)
     tree.set_environment(env)
-    return Linked(tree, Lines(linker.names), linker.paths)
+    return LinkedText(tree, Lines(linker.names), linker.paths)
 
 
 class _Linker:
@@ -97,8 +101,8 @@ class _Linker:
         self.macros = Macros()
         self._nodes = 0
 
-    def body(self, part: Part, chain: tuple[str, ...]) -> list[nodes.Node]:
-        """The statements of a text, its layouts around it and its partials in it."""
+    def body(self, part: TemplatePart, chain: tuple[str, ...]) -> list[nodes.Node]:
+        """Returns the statements of a text, with its layouts around it and its partials in it."""
         blocks: dict[str, list[nodes.Block]] = {}
         before: list[nodes.Node] = []
         while True:
@@ -114,7 +118,7 @@ class _Linker:
         return [*before, *found]
 
     def spend(self, statements: Sequence[nodes.Node]) -> None:
-        """Counts what is put in: partials within partials could grow without end."""
+        """Counts inserted nodes: partials within partials could grow without bound."""
         for node in statements:
             self._nodes += size_of(node)
         if self._nodes > MAX_NODES:
@@ -122,7 +126,7 @@ class _Linker:
                 f"{self.names[0]} grows too large with what it includes", code="template_syntax"
             )
 
-    def _enter(self, part: Part, chain: tuple[str, ...]) -> tuple[str, ...]:
+    def _enter(self, part: TemplatePart, chain: tuple[str, ...]) -> tuple[str, ...]:
         if part.path and part.path in chain:
             circle = " -> ".join([*chain[chain.index(part.path) :], part.path])
             raise TemplateFault(
@@ -139,8 +143,10 @@ class _Linker:
             )
         return (*chain, part.path)
 
-    def _parsed(self, part: Part, chain: tuple[str, ...]) -> tuple[nodes.Template, dict[str, str]]:
-        """The tree of one text, includes and imports replaced, and its macros' new names."""
+    def _parsed(
+        self, part: TemplatePart, chain: tuple[str, ...]
+    ) -> tuple[nodes.Template, dict[str, str]]:
+        """Returns the tree of a text with includes and imports resolved, and its macros' names."""
         tree = parse_source(part.source, env=self.env, name=part.name)
         place = len(self.names)
         self.names.append(part.name)
@@ -153,7 +159,7 @@ class _Linker:
         return tree, own
 
     def _collect_blocks(self, tree: nodes.Template, blocks: dict[str, list[nodes.Block]]) -> None:
-        """Adds a text's blocks behind those of its children."""
+        """Appends a text's blocks after those of its children."""
         seen: set[str] = set()
         for block in find_all(tree, nodes.Block):
             if block.name in seen:
@@ -162,18 +168,18 @@ class _Linker:
             blocks.setdefault(block.name, []).append(block)
 
     def _of_child(self, tree: nodes.Template, extends: nodes.Extends) -> list[nodes.Node]:
-        """What of a text stays when a layout is put around it: what it sets, and its macros."""
+        """Returns the statements that a text keeps inside its layout: `set` and macros."""
         if [extends] != [*find_all(tree, nodes.Extends)] or extends not in tree.body:
-            self.fail("extends stands once, at the top of a text", extends)
+            self.fail("extends may be used once, at the top of a text", extends)
         for node in tree.body:
             if not isinstance(node, _OF_CHILD) and not _is_blank(node):
-                self.fail("beside extends there may be only blocks, set and macros", node)
-        return [node for node in tree.body if isinstance(node, _KEPT_IN_CHILD)]
+                self.fail("a text with extends may contain only blocks, set and macros", node)
+        return [node for node in tree.body if isinstance(node, _RETAINED_IN_CHILD)]
 
     def _imports(
-        self, tree: nodes.Template, part: Part, chain: tuple[str, ...]
+        self, tree: nodes.Template, part: TemplatePart, chain: tuple[str, ...]
     ) -> dict[str, str | Mapping[str, str]]:
-        """What a text's imported names stand for: a macro, or a template's macros by name."""
+        """Returns the meaning of a text's imported names: a macro, or macros by name."""
         aliases: dict[str, str | Mapping[str, str]] = {}
         for whole in find_all(tree, nodes.Import):
             aliases[whole.target] = self._macros_of(self._named(part, whole), chain)
@@ -188,7 +194,7 @@ class _Linker:
         _replace(tree, nodes.FromImport, lambda _node: [])
         return aliases
 
-    def _macros_of(self, part: Part, chain: tuple[str, ...]) -> Mapping[str, str]:
+    def _macros_of(self, part: TemplatePart, chain: tuple[str, ...]) -> Mapping[str, str]:
         chain = self._enter(part, chain)
         known = self.macros.known(part.path)
         if known is not None:
@@ -197,20 +203,22 @@ class _Linker:
         return self.macros.add(part.path, tree, own)
 
     def _included(
-        self, part: Part, node: nodes.Include, chain: tuple[str, ...]
+        self, part: TemplatePart, node: nodes.Include, chain: tuple[str, ...]
     ) -> list[nodes.Node]:
         if not node.with_context:
-            self.fail("include always passes the variables: leave `without context` out", node)
+            self.fail("include always passes the variables: remove `without context`", node)
         found = self._named(part, node, missing=node.ignore_missing)
         if found is None:
             return []
         return [nodes.Scope(self.body(found, chain), lineno=node.lineno)]
 
-    def _named(self, part: Part, node: Any, *, layout: bool = False, missing: bool = False) -> Any:
-        """The text that a statement names."""
+    def _named(
+        self, part: TemplatePart, node: Any, *, layout: bool = False, missing: bool = False
+    ) -> Any:
+        """Returns the text that a statement names."""
         path = _path_of(node)
         if path is None:
-            self.fail("the name of a template must be written out, in quotes", node)
+            self.fail("the name of a template must be a literal in quotes", node)
         try:
             found = part.library.part(str(path), layout=layout)
         except TemplateFault as fault:
@@ -228,7 +236,7 @@ class _Linker:
         )
 
     def fail(self, message: str, node: nodes.Node) -> None:
-        """Raises the fault of a statement."""
+        """Raises a syntax fault at a statement."""
         name, line = self._where(node)
         raise TemplateFault(f"{name}, line {line}: {message}", code="template_syntax", line=line)
 
@@ -238,7 +246,7 @@ class _Linker:
 
 
 class _Blocks:
-    """Sets the blocks of children in the places of their layout's."""
+    """Replaces the blocks of a layout by those of its children."""
 
     def __init__(self, linker: _Linker, blocks: Mapping[str, list[nodes.Block]]) -> None:
         self._linker = linker
@@ -251,9 +259,9 @@ class _Blocks:
         return holder.body
 
     def _filled(self, name: str, level: int) -> list[nodes.Node]:
-        """A block by its youngest text; level 1 is what `super()` shows, and so on."""
+        """Returns a block's statements: level 0 is the youngest child, 1 its `super()`, etc."""
         chosen = self._blocks[name][level]
-        self._linker.spend(chosen.body)  # before it is copied: blocks within blocks add up
+        self._linker.spend(chosen.body)  # counted before the copy: nested blocks multiply
         holder = nodes.Template(copied(chosen.body), lineno=chosen.lineno)
         _replace(holder, nodes.Block, lambda block: self._filled(block.name, 0))
         _replace(holder, nodes.Output, lambda output: self._with_super(output, name, level))
@@ -266,7 +274,7 @@ class _Blocks:
                 found.append(nodes.Output([child], lineno=child.lineno))
                 continue
             if level + 1 >= len(self._blocks[name]):
-                self._linker.fail(f"no layout has a block {name!r} to show by super()", child)
+                self._linker.fail(f"no layout has a block {name!r} for super()", child)
             found += self._filled(name, level + 1)
         return found
 
@@ -291,7 +299,7 @@ def _path_of(node: Any) -> str | None:
 
 
 def _replace(holder: nodes.Node, kind: type[nodes.Node], replacement: Any) -> None:
-    """Replaces every node of a kind by a list of others, those that are not put in by this."""
+    """Replaces every node of a kind by a list of nodes; the new nodes are not visited."""
     for name, value in holder.iter_fields():
         if isinstance(value, list):
             made: list[Any] = []

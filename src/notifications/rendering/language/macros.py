@@ -1,4 +1,4 @@
-"""Macros of several texts in one tree: each keeps to its own text by a name of its own."""
+"""Renames the macros of several texts in one tree, so that equal names do not collide."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ Aliases = Mapping[str, "str | Mapping[str, str]"]
 
 
 class Macros:
-    """The macros that texts have imported, by the template that they come from."""
+    """The imported macros, by the path of their template."""
 
     def __init__(self) -> None:
         self._known: dict[str, Mapping[str, str]] = {}
         self._definitions: list[nodes.Node] = []
 
     def known(self, path: str) -> Mapping[str, str] | None:
-        """The new names of a template's macros, if it was imported already."""
+        """Returns the new names of a template's macros; None if it was not imported yet."""
         return self._known.get(path)
 
     def add(self, path: str, tree: nodes.Template, names: Mapping[str, str]) -> Mapping[str, str]:
-        """Keeps the macros at the top of a template's text; answers their new names."""
+        """Stores the top-level macros of a template's text; returns their new names."""
         found = [node for node in tree.body if isinstance(node, nodes.Macro)]
         self._definitions += found
-        there = {node.name for node in found}
-        self._known[path] = {old: new for old, new in names.items() if new in there}
+        stored = {node.name for node in found}
+        self._known[path] = {old: new for old, new in names.items() if new in stored}
         return self._known[path]
 
     def definitions(self) -> list[nodes.Node]:
-        """What goes to the top of the whole."""
+        """Returns the macros, which belong at the top of the flat tree."""
         return self._definitions
 
 
 def rename(tree: nodes.Template, *, place: int, aliases: Aliases, fail: Fail) -> dict[str, str]:
-    """Gives a text's own macros new names, and puts the imported ones in for their aliases.
+    """Gives a text's own macros new names, and replaces aliases by the imported macros.
 
-    Answers the new names of its own macros.
+    Returns the new names of its own macros.
     """
     own = {node.name: f"{node.name}__{place}" for node in find_all(tree, nodes.Macro)}
     meant: dict[str, str | Mapping[str, str]] = {**aliases, **own}
@@ -48,25 +48,28 @@ def rename(tree: nodes.Template, *, place: int, aliases: Aliases, fail: Fail) ->
         return own
     for name in list(find_all(tree, nodes.Name)):
         if name.ctx != "load" and name.name in meant:
-            fail(f"{name.name!r} is a macro or an import here, and no variable", name)
+            fail(f"{name.name!r} is a macro or an import here, not a variable", name)
     for macro in find_all(tree, nodes.Macro):
         macro.name = own[macro.name]
     for load in list(_loads(tree)):
-        _put(load, meant, fail)
+        _replace_load(load, meant, fail)
     return own
 
 
 class _Load(NamedTuple):
-    """An expression that may stand for a macro, and where it stands in what holds it."""
+    """An expression that may name a macro, and its place in the tree."""
 
+    #: The node that contains the expression.
     holder: nodes.Node
+    #: The field of the holder.
     field: str
-    place: int | None  # in a list of the field
+    #: The index, when the field is a list.
+    place: int | None
     node: nodes.Name | nodes.Getattr
 
 
 def _loads(tree: nodes.Node) -> Iterator[_Load]:
-    """Every expression that may stand for a macro."""
+    """Yields every expression that may name a macro."""
     for holder in [tree, *walk(tree)]:
         for field, value in holder.iter_fields():
             if isinstance(value, nodes.Name | nodes.Getattr):
@@ -77,7 +80,7 @@ def _loads(tree: nodes.Node) -> Iterator[_Load]:
                         yield _Load(holder, field, place, each)
 
 
-def _put(load: _Load, meant: Aliases, fail: Fail) -> None:
+def _replace_load(load: _Load, meant: Aliases, fail: Fail) -> None:
     each = load.node
     if isinstance(each, nodes.Name):
         new = meant.get(each.name) if each.ctx == "load" else None

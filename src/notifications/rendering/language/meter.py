@@ -1,8 +1,8 @@
-"""What one render may use: turns of loops, characters worked on, and time.
+"""The limits of one render: turns of loops, characters processed, and time.
 
-The sandbox asks the meter before every operation that could grow or take long, so that a hostile
-template ends with an error instead of a worker that hangs. Time is the thread's own CPU time: a
-busy machine must not fail an honest template.
+The sandbox checks the meter before every operation that could grow or take long, so a hostile
+template ends with an error and does not hang a worker. Time is the thread's own CPU time: a busy
+machine must not fail an honest template.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MAX_CALLS = 8
 RENDER_CPU_SECONDS = 0.15
 METER = "_meter"
 LIMIT = "template_limit"
-"""The code of a TemplateFault for a render that asked for more than it may use."""
+"""The code of a TemplateFault for a render that exceeded its limits."""
 LARGE = 4_096
 LETTERS_AT_ONCE = 8
-"""Letters that are looked for in a text while one is copied."""
+"""Letters that can be searched for in a text in the time that one takes to copy."""
 _SHOWN_NODES = 2_000
 _WEIGHED_NODES = 50_000
 _CHARACTERS_A_NODE = 64
@@ -39,7 +39,7 @@ _NUMBERS = frozenset({int, float, bool})
 
 
 class LimitReached(TemplateRuntimeError):
-    """The template asked for more than a render may use."""
+    """The template exceeded a limit of a render."""
 
 
 class TimeSpent(LimitReached):
@@ -47,7 +47,7 @@ class TimeSpent(LimitReached):
 
 
 class _AtWork(threading.local):
-    """The meter of the render that this thread is at."""
+    """The meter of the current render of each thread."""
 
     meter: Meter
 
@@ -56,7 +56,7 @@ AT_WORK = _AtWork()
 
 
 class Meter:
-    """What one message's render has left."""
+    """The remaining budget of one message's render."""
 
     __slots__ = ("calls", "characters", "operations", "started", "steps")
 
@@ -68,13 +68,13 @@ class Meter:
         self.started: float | None = None
 
     def loop(self, items: Iterable[Any], ticks: int = _TICKS) -> Iterator[Any]:
-        """The items, each turn counted; the time is asked for after so many turns.
+        """Yields the items and counts each turn; checks the time every `ticks` turns.
 
         Raises:
-            LimitReached: when the turns are used up, or the time is.
+            LimitReached: the turns or the time are used up.
         """
         if isinstance(items, Undefined):
-            return iter(items)  # raises the error that names the variable
+            return iter(items)  # raises the error that names the missing variable
         if isinstance(items, Sized) and len(items) > self.steps:
             raise LimitReached(f"loops run more than {MAX_STEPS:,} times in one render")
         return self._counted(items, ticks)
@@ -90,10 +90,10 @@ class Meter:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around a macro's work: counted like a turn of a loop, and bounded in depth.
+        """Wraps a macro call: it counts as a turn of a loop, and its depth is bounded.
 
         Raises:
-            LimitReached: when macros call one another too deeply or too often.
+            LimitReached: macros call one another too deeply or too often.
         """
         self.steps -= 1
         self.calls += 1
@@ -107,7 +107,11 @@ class Meter:
         self.calls -= 1
 
     def check_time(self) -> None:
-        """Raises LimitReached when this render has used its CPU time; the first call starts it."""
+        """Checks the CPU time of this render; the first call starts the clock.
+
+        Raises:
+            TimeSpent: the time is used up.
+        """
         now = time.thread_time()
         if self.started is None:
             self.started = now
@@ -115,9 +119,9 @@ class Meter:
             raise TimeSpent(f"rendering takes more than {RENDER_CPU_SECONDS:g} s of CPU time")
 
     def charge(self, value: Any, times: int = 1) -> int:
-        """Counts a value that is about to be worked on as text, or compared.
+        """Counts a value that is about to be processed as text or compared.
 
-        times: how much more than copying the work takes. Answers the size in characters.
+        times: the cost of the work as a multiple of a copy. Returns the size in characters.
         """
         if isinstance(value, str):
             size = len(value)
@@ -132,20 +136,20 @@ class Meter:
         return size
 
     def spend(self, size: int) -> int:
-        """Counts work on so many characters."""
+        """Counts work on `size` characters; returns the size."""
         self.characters -= size
         if self.characters < 0:
-            raise LimitReached(f"more than {MAX_CHARACTERS:,} characters are worked on")
+            raise LimitReached(f"more than {MAX_CHARACTERS:,} characters are processed")
         self.operations += 1
         if size > LARGE or self.operations % _TICKS == 0:
             self.check_time()
         return size
 
     def walked(self, items: Any) -> Any:
-        """What a filter goes through: counted as a whole, or item by item when it has no length.
+        """Counts the items that a filter visits: at once, or one by one when they have no length.
 
         Raises:
-            LimitReached: when it holds more than MAX_STEPS values, or the time is used up.
+            LimitReached: there are more than MAX_STEPS values, or the time is used up.
         """
         if not isinstance(items, Sized):
             return self.loop(items)
@@ -155,25 +159,25 @@ class Meter:
 
 
 def check_value(value: Any) -> None:
-    """Refuses what is no data, and namespaces: they may hold anything, themselves included."""
+    """Refuses values that are not data, and namespaces, which may even contain themselves."""
     if isinstance(value, Namespace):
-        raise LimitReached("a namespace is no value")
+        raise LimitReached("a namespace cannot be used as a value")
     check_data(value)
 
 
 def check_number(value: Any) -> Any:
-    """Refuses a whole number that is too long; answers the value."""
+    """Refuses an integer that is too long; returns the value."""
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise LimitReached("a number grows too large")
     return value
 
 
 def check_data(value: Any) -> None:
-    """Refuses to write out what is no data: methods, macros, generators tell of the program."""
+    """Refuses to write values that are not data, such as methods: they would expose internals."""
     if isinstance(value, Undefined):
-        str(value)  # raises the error that names the variable
+        str(value)  # raises the error that names the missing variable
     if callable(value) or isinstance(value, Iterator):
-        raise LimitReached("only data can be written out, no function, macro or filter's rest")
+        raise LimitReached("only data can be written, not a function, macro or unfinished filter")
 
 
 def check_length(count: int) -> None:
@@ -189,13 +193,13 @@ def check_text(size: int) -> None:
 
 
 def weigh(value: Any, limit: int) -> int:
-    """How many values a value holds, itself and long texts included.
+    """Returns how many values a value contains, itself and long texts included.
 
-    Lists can hold one another many times over: `[a, a]` of `[b, b]` of ... is small in memory and
-    without end on paper.
+    Lists can contain one another many times: `[a, a]` of `[b, b]` of ... is small in memory and
+    unbounded when written.
 
     Raises:
-        LimitReached: above the limit.
+        LimitReached: there are more than `limit`.
     """
     count = 0
     waiting = [value]
@@ -219,7 +223,7 @@ def weigh(value: Any, limit: int) -> int:
 
 
 def check_shown(value: Any) -> None:
-    """Refuses to write out a list or mapping without end, and what is no data."""
+    """Refuses to write an unbounded list or mapping, and values that are not data."""
     if isinstance(value, list | tuple | dict | set | Namespace):
         weigh(value, _SHOWN_NODES)
     else:

@@ -1,4 +1,4 @@
-"""What operators may make of numbers, texts and lists in a template."""
+"""Bounds the results of operators on numbers, texts and lists in a template."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from notifications.rendering.language.meter import (
 
 
 def check_numbers(operator: str, left: int, right: int) -> None:
-    """That the result of an operator is no larger than numbers may be.
+    """Checks that the operands and the result of an operator have at most MAX_BITS bits.
 
     Raises:
-        LimitReached.
+        LimitReached: a number is too large.
     """
     check_number(left)
     check_number(right)
@@ -31,10 +31,12 @@ def check_numbers(operator: str, left: int, right: int) -> None:
 
 
 def check_sized(context: Context, operator: str, left: Any, right: Any) -> None:
-    """Texts may be added and repeated within limits, lists added; texts are not formatted by %.
+    """Checks an operator on texts or lists.
+
+    Texts may be added and repeated within limits; lists may be added; % does not format texts.
 
     Raises:
-        LimitReached.
+        LimitReached: the operator is not allowed, or its result is too long.
     """
     charge = context.parent[METER].charge
     if operator == "+":

@@ -1,4 +1,4 @@
-"""Which variables of the context a text reads, with what it reads of them: `order.id`."""
+"""Finds which variables of the context a text reads, with their entries: `order.id`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from jinja2 import nodes
 
 MAX_STEPS = 10
-"""Entries of a variable that are told: `a.b.c...`, and no longer."""
+"""The longest chain of entries that is reported: `a.b.c...`."""
 _DEFAULT = ("default", "d")
-_ASKING = ("defined", "undefined", *_DEFAULT)
-"""Tests and filters that a variable may be missing for."""
+_CHECKS = ("defined", "undefined", *_DEFAULT)
+"""Tests and filters that accept a missing variable."""
 
 
 def dotted_reads(tree: nodes.Template, free: Iterable[str]) -> frozenset[str]:
-    """The reads of free variables, as far as the template writes them out.
+    """Returns the reads of free variables, as far as the template names the entries.
 
-    `{{ order.lines[0].price }}` reads `order.lines`, for the rest has no name; a variable that is
-    handed on as a whole (`{{ order|tojson }}`) is read as `order`.
+    `{{ order.lines[0].price }}` reads `order.lines`, because the rest has no name. A variable that
+    is passed as a whole (`{{ order|tojson }}`) is read as `order`.
     """
     wanted = frozenset(free)
     found: set[str] = set()
@@ -28,7 +28,7 @@ def dotted_reads(tree: nodes.Template, free: Iterable[str]) -> frozenset[str]:
             if node.ctx == "load" and node.name in wanted:
                 found.add(".".join((node.name, *tail[:MAX_STEPS])))
         elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
-            # A method of the value, e.g. order.items(): the value is read, not its entry.
+            # A method call such as order.items() reads the value, not an entry of it.
             waiting += [(each, ()) for each in node.iter_child_nodes(exclude=("node",))]
             waiting.append((node.node.node, ()))
         elif isinstance(node, nodes.Getattr | nodes.Getitem) and (step := _step(node)):
@@ -39,7 +39,7 @@ def dotted_reads(tree: nodes.Template, free: Iterable[str]) -> frozenset[str]:
 
 
 def _step(node: nodes.Getattr | nodes.Getitem) -> str:
-    """The name that is read of a value; empty when it is computed or a number."""
+    """Returns the name of the entry that is read; empty when it is computed or a number."""
     if isinstance(node, nodes.Getattr):
         return node.attr
     key = node.arg.value if isinstance(node.arg, nodes.Const) else None
@@ -47,31 +47,31 @@ def _step(node: nodes.Getattr | nodes.Getitem) -> str:
 
 
 def bare_reads(tree: nodes.Template, root: str) -> frozenset[str]:
-    """The entries of a variable that a text cannot do without: `user.first_name`, where neither
-    `default` stands in for it nor a condition asks whether it is there.
+    """Returns the entries of a variable without which a text fails, such as `user.first_name`.
 
-    Whatever a condition on the variable leads to counts as asked for, in each of its branches.
+    An entry with a `default`, or whose presence a condition checks, does not count. Every branch
+    of a condition on the variable counts as checked.
     """
     found: set[str] = set()
-    asking = _asking(tree, root)
+    checking = _checking(tree, root)
     waiting: list[nodes.Node] = [tree]
     while waiting:
         node = waiting.pop()
         if entry := _entry(node, root):
             found.add(entry)
         elif isinstance(node, nodes.Filter) and node.name in _DEFAULT:
-            # Its argument is read where the value is missing, as an entry of the same is.
+            # Where an entry of the root is missing, only the argument of `default` is read.
             is_entry = node.node is not None and bool(_entry(node.node, root))
             waiting += node.iter_child_nodes(exclude=("node",) if is_entry else ("args", "kwargs"))
         elif isinstance(node, nodes.Call) and _entry(node.node, root):
-            waiting += node.iter_child_nodes(exclude=("node",))  # a method: user.items()
-        elif not any(id(each) in asking for each in _conditions(node)):
+            waiting += node.iter_child_nodes(exclude=("node",))  # a method call: user.items()
+        elif not any(id(each) in checking for each in _conditions(node)):
             waiting += node.iter_child_nodes()
     return frozenset(found)
 
 
 def _entry(node: nodes.Node, root: str) -> str:
-    """`user.first_name`, for what is an entry of the root and nothing else; or empty."""
+    """Returns `user.first_name` for a node that is an entry of the root; else an empty text."""
     if not isinstance(node, nodes.Getattr | nodes.Getitem):
         return ""
     step = _step(node)
@@ -80,7 +80,7 @@ def _entry(node: nodes.Node, root: str) -> str:
 
 
 def _conditions(node: nodes.Node) -> list[nodes.Node]:
-    """What is asked before a part of the node is read."""
+    """Returns the conditions that are checked before a part of the node is read."""
     if isinstance(node, nodes.If):
         return [node.test, *(each.test for each in node.elif_)]
     if isinstance(node, nodes.CondExpr):
@@ -90,10 +90,10 @@ def _conditions(node: nodes.Node) -> list[nodes.Node]:
     return [node] if isinstance(node, nodes.Test) else []
 
 
-def _asking(tree: nodes.Node, root: str) -> set[int]:
-    """Which nodes, by id(), ask for the root or an entry of it, and do not simply read one.
+def _checking(tree: nodes.Node, root: str) -> set[int]:
+    """Returns the nodes, by id(), that check the root or an entry of it rather than only read it.
 
-    Each is looked at once, the innermost first: conditions stand in conditions.
+    Each node is visited once, the innermost first: conditions contain conditions.
     """
     order: list[nodes.Node] = [tree]
     for node in order:
@@ -101,37 +101,37 @@ def _asking(tree: nodes.Node, root: str) -> set[int]:
     found: set[int] = set()
     for node in reversed(order):
         if isinstance(node, nodes.Name):
-            asks = node.name == root
-        elif isinstance(node, nodes.Test | nodes.Filter) and node.name in _ASKING:
-            asks = node.node is not None and bool(_entry(node.node, root))
+            checks = node.name == root
+        elif isinstance(node, nodes.Test | nodes.Filter) and node.name in _CHECKS:
+            checks = node.node is not None and bool(_entry(node.node, root))
         else:
-            asks = not _entry(node, root) and any(
+            checks = not _entry(node, root) and any(
                 id(each) in found for each in node.iter_child_nodes()
             )
-        if asks:
+        if checks:
             found.add(id(node))
     return found
 
 
 class Names:
-    """Dotted names that are declared, or read. Each question costs the length of a name."""
+    """A set of dotted names. A lookup costs time in proportion to the length of a name."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
         self._beginnings = frozenset(each for name in self._names for each in _beginnings(name))
 
     def covers(self, name: str) -> bool:
-        """Whether one of them and a name speak of the same: one is the other, or holds it."""
+        """Returns whether a name equals, contains or is contained in one of these names."""
         return name in self._beginnings or any(each in self._names for each in _beginnings(name))
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """`order.lines.price`: itself, `order.lines` and `order`."""
+    """Yields a name and its prefixes: `order.lines.price`, `order.lines`, `order`."""
     while name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def covers(name: str, read: str) -> bool:
-    """Whether a declared name and a read speak of the same: one is the other, or holds it."""
+    """Returns whether a declared name equals, contains or is contained in a read."""
     return Names([name]).covers(read)

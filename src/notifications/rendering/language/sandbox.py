@@ -1,10 +1,10 @@
-"""The Jinja2 environments that untrusted authors' templates run in.
+"""The Jinja2 environments in which templates of untrusted authors run.
 
-What is reachable is listed, not what is forbidden: values are data (texts, numbers, times, lists,
-mappings), each with a few harmless methods; filters are a list; call blocks and block assignments
-are off. Layouts, partials and imports are put in before this compiles (links.py). What could grow
-is metered (meter.py): every operation that makes a text, a list or a number, every turn of a loop,
-every call of a macro. `{{ order.items }}` is the mapping's own entry, no method.
+The sandbox lists what is allowed, not what is forbidden. Values are data (texts, numbers, times,
+lists, mappings), each with a few harmless methods. Filters are a fixed list; call blocks and block
+assignments are off. Layouts, partials and imports are resolved before compilation (links.py).
+Everything that could grow is metered (meter.py): each operation that makes a text, a list or a
+number, each turn of a loop, each macro call. `{{ order.items }}` is the mapping's entry, no method.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from notifications.rendering.language.operators import check_numbers, check_size
 from notifications.rendering.language.trees import find_all, size_of
 
 MAX_LOOP_DEPTH = 2
-_TICKS = 32  # turns of a loop after which the time is asked for
-_LIGHT_BODY = 100  # nodes of a loop's body above which it is asked for more often
+_TICKS = 32  # turns of a loop between checks of the time
+_LIGHT_BODY = 100  # nodes of a loop's body above which the time is checked more often
 _PLAIN_KEYS = frozenset({str, int, slice})
 _VIEWS = (ItemsView, KeysView, ValuesView)
 _SPECIAL = re.compile("[&<>\"']")
@@ -81,7 +81,7 @@ _METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
     ),
 )
 _SEARCHING_LETTERWISE = _words("strip lstrip rstrip rpartition")
-"""Methods of texts that may look at all of what they are given for each letter of the text."""
+"""Methods of texts that may scan their whole argument for each letter of the text."""
 _FORBIDDEN: dict[type[nodes.Node], str] = {
     nodes.CallBlock: "call blocks",
     nodes.FilterBlock: "filter blocks",
@@ -91,12 +91,12 @@ _FORBIDDEN: dict[type[nodes.Node], str] = {
 
 @functools.lru_cache(maxsize=256)
 def _reachable(kind: Any) -> frozenset[str]:
-    """The methods that templates may use on values of a type."""
+    """Returns the methods that templates may use on values of a type."""
     return next((names for base, names in _METHODS if issubclass(kind, base)), frozenset())
 
 
 class MissingVariable(UndefinedError):
-    """A variable that the context does not hold."""
+    """A variable is missing in the context."""
 
     def __init__(self, message: str | None = None, *, name: str = "", owner: Any = None) -> None:
         super().__init__(message)
@@ -105,7 +105,7 @@ class MissingVariable(UndefinedError):
 
 
 class NamedUndefined(StrictUndefined):
-    """StrictUndefined whose error knows the variable's name and what it was looked up on."""
+    """StrictUndefined whose error stores the variable's name and the object without it."""
 
     __slots__ = ()
 
@@ -127,35 +127,35 @@ def _shown_in_text(value: Any) -> str:
 
 
 def _shown_in_html(value: Any) -> str:
-    """`escape`, but quicker: most values hold nothing to escape."""
+    """Works as `escape`, but faster: most values contain nothing to escape."""
     if type(value) is str and _SPECIAL.search(value) is None:
         return value
     if isinstance(value, str) and len(value) > LARGE:
-        AT_WORK.meter.spend(len(value))  # a copy each time; others are handed on as they are
+        AT_WORK.meter.spend(len(value))  # escaping copies the value; other values are not copied
     check_shown(value)
     return escape(value)
 
 
 class _Generator(CodeGenerator):
-    """Jinja's code generator; what is written out passes `shown` instead of str or escape."""
+    """Jinja's code generator; output passes through `shown` instead of str or escape."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         try:
             if callable(node.as_const(frame.eval_ctx)):
-                raise nodes.Impossible  # refused when it is rendered
+                raise nodes.Impossible  # the render refuses it
             return super()._output_child_to_const(node, frame, finalize)
         except (TemplateRuntimeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise nodes.Impossible from error  # told when it is rendered
+            raise nodes.Impossible from error  # the render reports it
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        # What a macro says is gathered before it is handed on: it is counted as it comes.
+        # The output of a macro is collected before it is returned, so each part is counted here.
         self.write(
             "environment.shown(" if frame.buffer is None else "environment.gathered(context, "
         )
 
 
 class _Names(TrackingCodeGenerator, _Generator):
-    """Finds the variables that a template reads and does not set; works nothing out."""
+    """Finds the variables that a template reads and does not set; evaluates nothing."""
 
     def __init__(self, environment: Sandbox) -> None:
         CodeGenerator.__init__(self, environment, "<names>", "<names>", optimized=False)
@@ -163,7 +163,7 @@ class _Names(TrackingCodeGenerator, _Generator):
 
 
 def free_names(tree: nodes.Template, environment: Sandbox) -> frozenset[str]:
-    """The variables that a template reads of its context."""
+    """Returns the variables that a template reads from its context."""
     names = _Names(environment)
     names.visit(tree)
     return frozenset(names.undeclared_identifiers)
@@ -177,22 +177,22 @@ def _bounded_range(*args: int) -> range:
 
 
 def _bounded_concat(parts: Iterable[str]) -> str:
-    """Joins what a macro says."""
-    held = list(parts)
-    check_text(sum(map(len, held)))
-    return "".join(held)
+    """Joins the output of a macro."""
+    output = list(parts)
+    check_text(sum(map(len, output)))
+    return "".join(output)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2 for authors who are not trusted. html says whether values are escaped."""
+    """A Jinja2 environment for untrusted authors; with `html`, values are escaped."""
 
     code_generator_class = _Generator
     concat = staticmethod(_bounded_concat)
     intercepted_binops = frozenset({"+", "-", "*", "**", "/", "//", "%"})
 
     def __init__(self, *, html: bool) -> None:
-        # Not optimised: what is written out would be worked out beside the meter, and again and
-        # again for each level of an expression.
+        # The optimizer is off: it would evaluate constants without the meter, and repeatedly for
+        # each level of an expression.
         super().__init__(autoescape=html, undefined=NamedUndefined, cache_size=0, optimized=False)
         self.filters = {**FILTERS, **GUARDS}
         self.tests = dict(TESTS)
@@ -200,7 +200,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.shown = _shown_in_html if html else _shown_in_text
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """A mapping's entry comes before its methods, and costs no raised exception."""
+        """Returns a mapping's entry before its methods, without raising an exception on the way."""
         if type(obj) is dict:
             try:
                 return obj[attribute]
@@ -215,23 +215,23 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return attr in _reachable(kind) or isinstance(obj, Namespace)
 
     def wrap_str_format(self, value: Any) -> None:
-        """No format methods at all: `'{:999999999}'.format(1)` would fill the memory."""
+        """Forbids all format methods: `'{:999999999}'.format(1)` would fill the memory."""
         return
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """An error would write out what was looked for: lists within lists without end, too."""
+        """Checks the key first: an error would write it, even an unbounded list of lists."""
         if type(argument) not in _PLAIN_KEYS:
             check_shown(argument)
         return super().getitem(obj, argument)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Calls a method or function of the lists above, or a macro; the work is counted."""
+        """Calls an allowed method or function, or a macro, and counts the work."""
         meter = context.parent[METER]
         if type(obj) is Macro:
             with meter.call():
                 return context.call(obj, *args, **kwargs)
         if type(obj) is LoopContext or isinstance(obj, Undefined):
-            return context.call(obj, *args, **kwargs)  # raises: neither can be called
+            return context.call(obj, *args, **kwargs)  # raises: neither is callable
         owner = getattr(obj, "__self__", None)
         if isinstance(owner, LoopContext | list | tuple):  # changed, count and index compare
             for each in (*args, *kwargs.values()):
@@ -241,11 +241,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(owner, str):
             return _call_of_text(context, owner, obj, args, kwargs)
         found = context.call(obj, *args, **kwargs)
-        # A view is no list to the meter: views of views would weigh nothing, and be without end.
+        # The meter does not count views as lists: nested views would be free and unbounded.
         return list(found) if isinstance(found, _VIEWS) else found
 
     def gathered(self, context: Context, value: Any) -> Any:
-        """What a macro writes out."""
+        """Counts and returns a part of a macro's output."""
         text = self.shown(value)
         context.parent[METER].charge(text)
         return text
@@ -258,7 +258,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.binop_table[operator](left, right)
 
     def check(self, tree: nodes.Template) -> None:
-        """Refuses what a template may not contain.
+        """Refuses statements, filters, tests, numbers and names that templates may not use.
 
         Raises:
             TemplateSyntaxError: with the line.
@@ -277,7 +277,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for named in find_all(tree, nodes.Name):
             if named.name == "self" or (named.name.startswith("_") and named.name != "_"):
                 raise TemplateSyntaxError(
-                    f"the name {named.name!r} is not for templates", named.lineno
+                    f"templates may not use the name {named.name!r}", named.lineno
                 )
         _check_loops(tree, 0)
 
@@ -289,7 +289,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 def _call_of_text(
     context: Context, owner: str, method: Any, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
-    """Calls a text's method; those that make lists of its parts stop at too many."""
+    """Calls a text's method and bounds the lists that it makes."""
     name = method.__name__
     if name in _SEARCHING_LETTERWISE:
         for each in (*args, *options.values()):
@@ -316,7 +316,7 @@ def _check_loops(node: nodes.Node, depth: int) -> None:
             raise TemplateSyntaxError("loops may not be recursive", node.lineno)
         if depth > MAX_LOOP_DEPTH:
             raise TemplateSyntaxError(
-                f"loops may be nested {MAX_LOOP_DEPTH} deep, not deeper", node.lineno
+                f"loops may be nested at most {MAX_LOOP_DEPTH} deep", node.lineno
             )
     for child in node.iter_child_nodes():
         _check_loops(child, depth)

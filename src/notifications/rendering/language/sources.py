@@ -1,4 +1,4 @@
-"""Reads one template source: into a syntax tree, or into an error with its line."""
+"""Parses one template source into a syntax tree, or into an error with its line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONG_NUMBER = re.compile(r"(?<![0-9_])[0-9_]{4300,}+")
 
 
 def parse_source(source: str, *, env: Sandbox, name: str) -> nodes.Template:
-    """The checked syntax tree of a source; what it names is not looked at.
+    """Returns the checked syntax tree of a source; the templates that it names are not read.
 
     Raises:
         TemplateFault: template_syntax, with the place (data: line, column).
@@ -55,11 +55,13 @@ def _line_of_long_number(source: str) -> int:
 
 
 def _join_halves(tree: nodes.Template) -> None:
-    """Joins pairs of half characters in the literals of expressions: JSON and JavaScript write what
-    lies beyond U+FFFF as two escapes, which Jinja reads as two characters.
+    """Joins surrogate pairs in the literals of expressions.
+
+    JSON and JavaScript write characters beyond U+FFFF as two escapes, which Jinja reads as two
+    characters.
 
     Raises:
-        TemplateSyntaxError: at a half character alone, or NUL.
+        TemplateSyntaxError: a literal holds an unpaired surrogate or NUL.
     """
     for node in tree.find_all(nodes.Const):
         if isinstance(node.value, str) and not is_storable(node.value):
@@ -71,7 +73,7 @@ def _join_halves(tree: nodes.Template) -> None:
 def syntax_fault(
     name: str, error: TemplateSyntaxError, *, line: int | None = None, column: int | None = None
 ) -> TemplateFault:
-    """What an author is told; the line is that of the error unless another is given."""
+    """Returns the fault for an author; the line is that of the error unless another is given."""
     line = line or error.lineno
     place = f"line {line}, column {column}" if column else f"line {line}"
     return TemplateFault(

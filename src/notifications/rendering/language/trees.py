@@ -1,7 +1,7 @@
-"""Syntax trees: gone through step by step, never by recursion.
+"""Walks syntax trees iteratively, never by recursion.
 
-Jinja's own `find_all` hands every node up through all levels above it, which is quadratic in a text
-that is nested deeply.
+Jinja's own `find_all` passes every node up through all levels above it, which takes quadratic time
+in a deeply nested text.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from jinja2 import nodes
 
 N = TypeVar("N", bound=nodes.Node)
 MAX_DEPTH = 150
-"""Levels of a tree. Compilers go down it by recursion."""
+"""The most levels of a tree: compilers descend it by recursion."""
 
 
 def walk(root: nodes.Node) -> Iterator[nodes.Node]:
-    """Every node below a node, in the order of the text."""
+    """Yields every node below a node, in the order of the text."""
     waiting = _children(root)
     while waiting:
         node = waiting.pop()
@@ -26,12 +26,12 @@ def walk(root: nodes.Node) -> Iterator[nodes.Node]:
 
 
 def find_all(root: nodes.Node, kind: type[N]) -> Iterator[N]:
-    """Every node of a kind below a node, in the order of the text."""
+    """Yields every node of a kind below a node, in the order of the text."""
     return (node for node in walk(root) if isinstance(node, kind))
 
 
 def is_too_deep(root: nodes.Node) -> bool:
-    """Whether a tree has more levels than compilers should go down."""
+    """Returns whether a tree has more than MAX_DEPTH levels."""
     level = [root]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]
@@ -41,25 +41,25 @@ def is_too_deep(root: nodes.Node) -> bool:
 
 
 def size_of(root: nodes.Node) -> int:
-    """How many nodes there are, the root included."""
+    """Returns the number of nodes, including the root."""
     return 1 + sum(1 for _ in walk(root))
 
 
 def copied(value: Any) -> Any:
-    """A deep copy of nodes; copy.deepcopy would copy the environment as well."""
+    """Returns a deep copy of nodes; copy.deepcopy would also copy the environment."""
     if isinstance(value, list):
         return [copied(each) for each in value]
     if not isinstance(value, nodes.Node):
         return value
     made = object.__new__(type(value))
-    for name, held in value.iter_fields():
-        setattr(made, name, copied(held))
+    for name, field in value.iter_fields():
+        setattr(made, name, copied(field))
     made.lineno, made.environment = value.lineno, value.environment
     return made
 
 
 def _children(node: nodes.Node) -> list[nodes.Node]:
-    """The nodes right below a node, the last first."""
+    """Returns the direct children of a node, the last first."""
     found = list(node.iter_child_nodes())
     found.reverse()
     return found

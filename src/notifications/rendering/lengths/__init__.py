@@ -1,1 +1,1 @@
-"""How much an SMS or a push may say."""
+"""The lengths of SMS and push messages."""

@@ -1,6 +1,6 @@
 """Emoji of several characters: flags, families, skin tones, keycaps (Unicode TS 51).
 
-Cut in two they are other pictures, or none.
+When cut in two they show other pictures, or none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HANGS_ON = "[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"  #
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _KEYCAP = "[0-9#*]\ufe0f?\u20e3"
 _JOINER = "\u200d"
-_LONGEST = 35  # of the emoji that Unicode names; a longer sequence is made up
+_LONGEST = 35  # characters of the longest emoji that Unicode names; longer ones are invented
 _ATOM = re.compile(
     f"{_FLAG}|{_KEYCAP}|{_PICTURE}{_HANGS_ON}(?:{_JOINER}{_PICTURE}{_HANGS_ON})*{_JOINER}?|.",
     re.DOTALL,
@@ -27,12 +27,12 @@ _ANY = re.compile(
 
 
 def atoms(text: str) -> Sequence[str]:
-    """The pieces of a text that are never cut: characters, and joined emoji as one."""
+    """Returns the pieces of a text that are never cut: characters, and joined emoji as one."""
     return _ATOM.findall(text) if _ANY.search(text) else text
 
 
 def whole_until(text: str, end: int) -> int:
-    """The last place at or before `end` where a text may be cut."""
+    """Returns the last place at or before `end` where a text may be cut."""
     at = 0
     for atom in atoms(text[: end + _LONGEST]):
         if at + len(atom) > end:

@@ -1,4 +1,4 @@
-"""How much a push may say: what is too long for the services is cut, not refused.
+"""Cuts push messages to the size that services accept; long ones are not refused.
 
 FCM takes 4,096 bytes of notification and data (firebase.google.com, "About FCM messages"), APNs
 4,096 bytes of payload, Web Push 3,993 bytes of plain text in its one record (RFC 8291 section 4).
@@ -12,29 +12,31 @@ from typing import NamedTuple
 from notifications.rendering.lengths.emoji import whole_until
 
 MAX_PUSH_BYTES = 3_500
-"""Title and body as JSON in UTF-8; the rest of 3,993 bytes is for the reference, keys and names."""
+"""Bytes of title and body as JSON in UTF-8; the rest of 3,993 holds reference, keys and names."""
 MAX_TITLE_BYTES = 500
 _WIDEST = 6  # bytes of one character as JSON: \\u0001; UTF-8 has four at most
 _CUT = "…"
 
 
 class PushLength(NamedTuple):
-    """bytes of title and body as they are sent; cut says that they would have been more."""
+    """The size of a push."""
 
+    #: Bytes of title and body as they are sent.
     bytes: int
     limit: int
+    #: Whether title or body was too long and was cut.
     cut: bool
 
 
 def push_bytes(title: str, body: str) -> int:
-    """The size of a title and a body in a payload."""
+    """Returns the bytes of a title and a body in a payload."""
     return _size(title) + _size(body)
 
 
 def push_fitted(title: str, body: str, beside: int = 0) -> tuple[str, str]:
-    """A title and a body that fit, each cut at a word where it is too long, with an ellipsis.
+    """Returns a title and a body that fit; a long one is cut at a word and gets an ellipsis.
 
-    beside: bytes that are taken by what goes along.
+    beside: bytes of the payload that other data uses.
     """
     most = MAX_PUSH_BYTES - beside
     if (len(title) + len(body)) * _WIDEST <= MAX_TITLE_BYTES:  # most are short: no need to count
@@ -44,7 +46,7 @@ def push_fitted(title: str, body: str, beside: int = 0) -> tuple[str, str]:
 
 
 def push_length(title: str, body: str) -> PushLength:
-    """What a preview tells of a push whose texts are not cut yet."""
+    """Returns the size of a push whose texts are not cut yet, for a preview."""
     fitted = push_fitted(title, body)
     return PushLength(push_bytes(*fitted), MAX_PUSH_BYTES, fitted != (title, body))
 
@@ -56,13 +58,13 @@ def _size(text: str) -> int:
 def _cut(text: str, room: int) -> str:
     if _size(text) <= room:
         return text
-    kept = text[:room]
-    low, high = 0, len(kept)
+    fitting = text[:room]
+    low, high = 0, len(fitting)
     while low < high:  # the longest beginning that fits
         middle = (low + high + 1) // 2
         low, high = (
-            (middle, high) if _size(kept[:middle]) + _size(_CUT) <= room else (low, middle - 1)
+            (middle, high) if _size(fitting[:middle]) + _size(_CUT) <= room else (low, middle - 1)
         )
-    kept = kept[: whole_until(text, low)]
-    word_end = kept.rfind(" ", max(0, low - 30))
-    return (kept[:word_end] if word_end > 0 else kept).rstrip() + _CUT
+    fitting = fitting[: whole_until(text, low)]
+    word_end = fitting.rfind(" ", max(0, low - 30))
+    return (fitting[:word_end] if word_end > 0 else fitting).rstrip() + _CUT

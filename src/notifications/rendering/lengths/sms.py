@@ -1,8 +1,8 @@
-"""How long an SMS is: characters, encoding and segments.
+"""Measures an SMS: characters, encoding and segments.
 
-3GPP TS 23.038 (GSM 7-bit default alphabet and its extension table) and TS 23.040 (concatenation:
-a header of six bytes leaves 153 septets or 67 UTF-16 units to each segment). Joined emoji go whole
-into a segment, as Twilio puts them (github.com/TwilioDevEd/message-segments).
+3GPP TS 23.038 defines the GSM 7-bit default alphabet and its extension table. TS 23.040 defines
+concatenation: a header of six bytes leaves 153 septets or 67 UTF-16 units for each segment. Joined
+emoji are never split between segments, as at Twilio (github.com/TwilioDevEd/message-segments).
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ _EXTENDED = frozenset("\f^{}\\[~]|€")
 
 
 class SmsLength(NamedTuple):
-    """units are septets (GSM-7) or UTF-16 units (UCS-2); segments is what a carrier bills."""
+    """The length of an SMS."""
 
+    #: GSM-7 or UCS-2.
     encoding: str
+    #: Septets (GSM-7) or UTF-16 units (UCS-2).
     units: int
+    #: The segments that a carrier bills.
     segments: int
 
 
 def sms_length(text: str) -> SmsLength:
-    """The length of a text as carriers count it."""
+    """Returns the length of a text as carriers count it."""
     if all(char in _BASIC or char in _EXTENDED for char in text):
         widths = [2 if char in _EXTENDED else 1 for char in text]
         return SmsLength("GSM-7", sum(widths), _segments(widths, alone=160, joined=153))
@@ -41,14 +44,14 @@ def _units(atom: str) -> int:
 
 
 def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
-    """What has a width is never cut, but for what is longer than a whole segment."""
+    """Counts segments; an item is never split unless it is longer than a whole segment."""
     if sum(widths) <= alone:
         return 1
     segments, room = 1, joined
     for width in widths:
         if room < width and room < joined:
             segments, room = segments + 1, joined
-        while width > joined:  # of a made-up sequence: carriers cut it wherever it is full
+        while width > joined:  # an invented sequence: carriers cut it where the segment is full
             segments, width = segments + 1, width - joined
         room -= width
     return segments

@@ -1,1 +1,1 @@
-"""The HTML of mails: MJML, stylesheets, tags, and skeletons with marks."""
+"""Compiles the HTML of mails: MJML, stylesheets, tags, and skeletons with marks."""

@@ -1,8 +1,8 @@
-"""What becomes of a mail's HTML when it is compiled: MJML is made HTML, stylesheets go into tags.
+"""Compiles a mail's HTML: turns MJML into HTML and inlines stylesheets.
 
 Both are done once for a version, never for a message. Mail programs drop `<style>`, so rules are
-written into the `style` of the elements that they match; `@media` and other at-rules stay, as do
-rules for a state, such as `a:hover`.
+written into the `style` attributes of the elements that they match. `@media` and other at-rules
+remain in the stylesheet, as do rules for a state, such as `a:hover`.
 Nothing is fetched: no stylesheet, no font, no include.
 """
 
@@ -23,11 +23,11 @@ from notifications.rendering.mail.skeleton import MARK, Skeleton, Unfit
 from notifications.rendering.mail.stylesheets import rules_of_states
 from notifications.rendering.mail.tags import OPTIONAL_END, sibling_pairs, tags, without_comments
 
-MAX_TAG_DEPTH = 100  # mrml goes down the tree by recursion, on the thread's own stack
+MAX_TAG_DEPTH = 100  # mrml descends the tree by recursion, on the thread's own stack
 MAX_SHEETS = 20
 MAX_STYLED = 20_000_000  # characters of stylesheets times elements
 MAX_MATCHES = 1_000_000
-"""Rules times elements, and pairs of siblings for each rule that asks for them."""
+"""Rules times elements, plus pairs of siblings for each rule that matches by siblings."""
 _HAS_STYLE = re.compile(r"<(?:mj-)?style\b", re.IGNORECASE)
 _SHEET_BEGINS = re.compile(r"<style\b[^<>]*+>", re.IGNORECASE)
 _SHEET_ENDS = re.compile(r"</style\s*+>", re.IGNORECASE)
@@ -45,14 +45,14 @@ _MARKED_CLASS = re.compile(
 )
 _CLASS = re.compile(r"\b(?:class|id)\b", re.IGNORECASE)
 _MOVING = (
-    "rules for a class or id that a branch or variable sets cannot be written into tags;"
-    " the stylesheet stays beside"
+    "rules for a class or id that a branch or variable sets cannot be inlined;"
+    " the stylesheet remains"
 )
 _MANY_SHEETS = f"there are more than {MAX_SHEETS} stylesheets"
 _INLINED = "/*zqjzown*/"
 _ROWS = re.compile(r"(<table\b[^<>]*>)((?:\s|<!--zqjz\d+zjqz-->)*<tr\b)", re.IGNORECASE)
 _BY_SIBLINGS = re.compile(r"~|:(?:nth|last|only|has|is|where|not)")
-"""What may look at all of an element's siblings; `+` and `:first-child` look at one."""
+"""Selectors that may check all siblings of an element; `+` and `:first-child` check one."""
 _IGNORED = 'data-css-inline="ignore"'
 _OPTIONS: dict[str, Any] = {
     "keep_at_rules": True,
@@ -64,16 +64,17 @@ _MJML = CSSInliner(**_OPTIONS, keep_style_tags=True)
 
 
 class Styled(NamedTuple):
-    """A mail's statements; why_not says what stood in the way of styling them, or is empty."""
+    """The statements of a mail whose stylesheets were inlined, if possible."""
 
     body: list[nodes.Node]
+    #: Why the stylesheets are not inlined, or an empty text.
     why_not: str
 
 
 def styled(body: list[nodes.Node], *, name: str) -> Styled:
-    """The statements of a mail's HTML, its MJML compiled and its stylesheets inlined.
+    """Returns the statements of a mail's HTML, with MJML compiled and stylesheets inlined.
 
-    A stylesheet that cannot be inlined stays as it is written: the mail is right, if plainer.
+    A stylesheet that cannot be inlined remains as written: the mail is correct, if plainer.
 
     Raises:
         TemplateFault: template_syntax, for MJML that cannot be compiled.
@@ -105,7 +106,7 @@ def styled(body: list[nodes.Node], *, name: str) -> Styled:
 
 
 def _split(body: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:
-    """What stands before the page, such as macros and `set`, and the page."""
+    """Splits the statements before the page, such as macros and `set`, from the page."""
     for place, node in enumerate(body):
         if isinstance(node, nodes.Output):
             if any(not isinstance(d, nodes.TemplateData) or d.data.strip() for d in node.nodes):
@@ -120,9 +121,9 @@ def _not_inlined(name: str, error: Unfit) -> str:
 
 
 def _from_mjml(text: str, name: str, *, can_inline: bool = True) -> tuple[str, str]:
-    """HTML made of MJML, and why its stylesheets are not inlined, or an empty text.
+    """Compiles MJML; returns the HTML, and why its stylesheets are not inlined, or "".
 
-    What is too much for inlining is a mail all the same, as it is for HTML: its styles stay beside.
+    As with HTML, a mail that exceeds the limits of inlining is still valid: its styles remain.
 
     Raises:
         TemplateFault: template_syntax, when it cannot be compiled.
@@ -147,7 +148,7 @@ def _from_mjml(text: str, name: str, *, can_inline: bool = True) -> tuple[str, s
 
 
 def _sheets(html: str) -> Iterator[tuple[re.Match[str], int]]:
-    """The stylesheets of a page: the tag that begins each, and where its inside ends."""
+    """Yields the stylesheets of a page: the start tag, and where the content ends."""
     at = 0
     while begins := _SHEET_BEGINS.search(html, at):
         ends = _SHEET_ENDS.search(html, begins.end())
@@ -158,7 +159,7 @@ def _sheets(html: str) -> Iterator[tuple[re.Match[str], int]]:
 
 
 def _map_sheets(html: str, change: Callable[[str, str], str]) -> str:
-    """The page with the tags that begin its stylesheets changed: by the tag and the inside."""
+    """Returns the page with the start tag of each stylesheet changed: change(tag, content)."""
     parts: list[str] = []
     at = 0
     for begins, end in _sheets(html):
@@ -168,12 +169,12 @@ def _map_sheets(html: str, change: Callable[[str, str], str]) -> str:
 
 
 def _chosen(tag: str, sheet: str) -> str:
-    """Only what the author wants inlined is: MJML's own rules hold for the whole document."""
+    """Excludes stylesheets that the author did not mark as inline, such as MJML's own rules."""
     return tag if _INLINED in sheet else f"<style {_IGNORED}{tag[6:]}"
 
 
 def _has_moving_classes(text: str) -> bool:
-    """Whether a class or id of a tag is known only when a message is rendered."""
+    """Returns whether a class or id of a tag is known only when a message is rendered."""
     for tag in _ANY_TAG.findall(text):
         if "zqjz" not in tag:
             continue
@@ -183,15 +184,15 @@ def _has_moving_classes(text: str) -> bool:
     return False
 
 
-def _inlined(text: str, keep_all: bool) -> str:
-    kept = _kept if keep_all else _kept_where_needed
-    text = _with_body(_map_sheets(text, kept))
-    # A table without tbody would get one, which began before a loop over rows and ended in it.
+def _inlined(text: str, retain_all: bool) -> str:
+    retained = _retained if retain_all else _retained_where_needed
+    text = _with_body(_map_sheets(text, retained))
+    # The inliner adds a missing tbody, which would begin before a loop over rows and end in it.
     return _run(_HTML, _ROWS.sub(r"\1<tbody>\2", text)).replace(' data-css-inline="keep"', "")
 
 
 def _with_body(text: str) -> str:
-    """The page with the tag that begins its body: an implied one could begin within a branch."""
+    """Returns the page with a body tag: an implied one could begin within a branch."""
     if "<body" in text.lower():
         return text
     begin = next((found for each in _BEFORE_BODY if (found := each.search(text))), None)
@@ -199,16 +200,19 @@ def _with_body(text: str) -> str:
     return f"{text[:at]}<body>{text[at:]}"
 
 
-def _kept_where_needed(tag: str, sheet: str) -> str:
-    """A stylesheet with variables stays, so that none is lost with a rule that matches nothing; of
-    others those rules do that fit into no tag, such as `a:hover`."""
+def _retained_where_needed(tag: str, sheet: str) -> str:
+    """Returns the start tags for a stylesheet and for its rules that remain.
+
+    A stylesheet with variables remains whole, because a rule that matches nothing would lose its
+    variables. Of other stylesheets only rules that cannot be inlined remain, such as `a:hover`.
+    """
     if "zqjz" in sheet:
-        return _kept(tag, sheet)
+        return _retained(tag, sheet)
     beside = "" if "data-css-inline" in tag else rules_of_states(sheet)
-    return f"{_kept(tag, beside)}{beside}</style>{tag}" if beside else tag
+    return f"{_retained(tag, beside)}{beside}</style>{tag}" if beside else tag
 
 
-def _kept(tag: str, _sheet: str) -> str:
+def _retained(tag: str, _sheet: str) -> str:
     return f'<style data-css-inline="keep"{tag[6:]}'
 
 
@@ -225,7 +229,7 @@ def _run(inliner: CSSInliner, html: str) -> str:
 
 
 def _is_bounded(html: str) -> bool:
-    """Whether matching every rule with every element is soon done, however it is written."""
+    """Returns whether matching every rule with every element takes a bounded time."""
     elements = _elements(html)
     sheets = "".join(
         html[begins.end() : end] for begins, end in _sheets(html) if _IGNORED not in begins[0]
@@ -242,7 +246,7 @@ def _is_bounded(html: str) -> bool:
 
 
 def _elements(html: str) -> int:
-    """How many elements there are: those that begin, and paragraphs that only end."""
+    """Counts elements: start tags, and end tags of paragraphs without a start tag."""
     begun = surplus = 0
     for name, step in tags(html):
         begun += step >= 0
@@ -252,7 +256,7 @@ def _elements(html: str) -> int:
 
 
 def _depth(text: str, *, is_xml: bool = False) -> int:
-    """How deep elements are nested; HTML's that need no end tag count in XML only."""
+    """Returns the nesting depth of elements; optional end tags of HTML count in XML only."""
     deepest = depth = 0
     for name, step in tags(text):
         if is_xml or name not in OPTIONAL_END:

@@ -1,6 +1,6 @@
-"""Reads HTML as a row of tags, texts and comments, in time linear in its length.
+"""Reads HTML as a sequence of tags, texts and comments, in time linear in its length.
 
-Python's own html.parser looks for the end of an unfinished tag or comment again and again.
+Python's own html.parser searches repeatedly for the end of an unfinished tag or comment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _END_OR_VALUE = re.compile(r">|=[ \t\r\n\f]*+([\"'])")
 _ATTRIBUTE = re.compile(
     r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+))?"""
 )
-_LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # of no character; Python would read the number
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # names no character; Python parses the number
 _ENDS_OF_RAW = {
     "script": re.compile("</script", re.IGNORECASE),
     "style": re.compile("</style", re.IGNORECASE),
@@ -23,30 +23,29 @@ _ENDS_OF_RAW = {
 
 
 class Text(NamedTuple):
-    """What stands between tags, character references resolved."""
+    """The text between tags, with character references resolved."""
 
     data: str
 
 
 class Comment(NamedTuple):
-    """The inside of a comment."""
+    """The content of a comment."""
 
     data: str
 
 
 class Start(NamedTuple):
-    """The tag that begins an element. attributes: the first of each name, in lower case.
-
-    is_whole: it ends the element as well, as in `<br/>`; an End follows.
-    """
+    """The start tag of an element."""
 
     name: str
+    #: The first value of each attribute; names are in lower case.
     attributes: dict[str, str]
+    #: Whether the tag also ends the element, as `<br/>` does; an End follows.
     is_whole: bool
 
 
 class End(NamedTuple):
-    """The tag that ends an element."""
+    """The end tag of an element."""
 
     name: str
 
@@ -55,7 +54,7 @@ Event = Text | Comment | Start | End
 
 
 def read_page(page: str) -> Iterator[Event]:
-    """The tags, texts and comments of a page. What begins and never ends is text, up to the end."""
+    """Yields the tags, texts and comments of a page. An unfinished one is text up to the end."""
     at = 0
     while at < len(page):
         opening = page.find("<", at)
@@ -76,12 +75,12 @@ def read_page(page: str) -> Iterator[Event]:
 
 
 def unescaped(text: str) -> str:
-    """A text with its character references resolved."""
+    """Returns a text with its character references resolved."""
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text)) if "&" in text else text
 
 
 def _markup(page: str, at: int) -> tuple[Event | None, int]:
-    """What begins at a `<`, and where it ends."""
+    """Returns the event that begins at a `<`, and where it ends."""
     if page.startswith("<!--", at):
         end = page.find("-->", at + 4)
         return (Comment(page[at + 4 : end]), end + 3) if end >= 0 else _rest(page, at)
@@ -105,7 +104,7 @@ def _rest(page: str, at: int) -> tuple[Event, int]:
 
 
 def _end_of_tag(page: str, at: int) -> int:
-    """Where the `>` of a tag stands that is in no value; -1 when there is none."""
+    """Returns the place of a tag's `>` outside of values; -1 when there is none."""
     while found := _END_OR_VALUE.search(page, at):
         if found[1] is None:
             return found.start()
@@ -122,11 +121,11 @@ def _start(name: str, inside: str) -> Start:
         if value[:1] in ("'", '"'):
             value = value[1:-1]
         found.setdefault(each[1].lower(), unescaped(value))
-    # The last `/` may belong to an address that stands without quotes.
+    # The last `/` may belong to an address without quotes.
     return Start(name, found, inside.endswith("/") and read < len(inside))
 
 
 def _end_of_raw(page: str, name: str, at: int) -> int:
-    """Where the end tag of an element stands whose inside is no HTML; else the page's end."""
+    """Returns the place of the end tag of an element without HTML inside; else the page's end."""
     found = _ENDS_OF_RAW[name].search(page, at)
     return found.start() if found else len(page)

@@ -1,9 +1,9 @@
-"""A mail's HTML with marks in the places of what only a render knows, and back.
+"""Replaces the dynamic parts of a mail's HTML by marks, and back.
 
 Compilers of stylesheets and MJML understand HTML, not templates. So the flat syntax tree of a text
-is written out with a mark for every expression, statement and end of a branch; what the compiler
-makes of that becomes a tree again. A mark is an HTML comment between tags, which may stand
-anywhere, even in a table; within a tag, an attribute or a stylesheet it is a plain word.
+is written as HTML with a mark for every expression, statement and end of a branch. The compiler's
+result becomes a tree again. Between tags a mark is an HTML comment, which is allowed anywhere, even
+in a table. Within a tag, an attribute or a stylesheet it is a plain word.
 """
 
 from __future__ import annotations
@@ -24,41 +24,45 @@ _RAW = re.compile(
 
 
 class Unfit(Exception):
-    """The text cannot be compiled with its marks; the message says why."""
+    """The text cannot be compiled with its marks; the message gives the reason."""
 
 
 class _Mark(NamedTuple):
-    """What stands at a mark. part: 0 begins a statement, then its branches, -1 ends it.
-
-    between: the mark stands between tags.
-    """
+    """The node that a mark stands for."""
 
     node: nodes.Node
-    part: int | None  # None: the node is whole, an expression or a statement without branches
+    #: 0 begins a statement, 1 and more its further branches, -1 ends it. None: the node is an
+    #: expression or a statement without branches.
+    part: int | None
+    #: Whether the mark is between tags.
     between: bool
 
 
 class Skeleton:
-    """A tree's statements as text with marks."""
+    """The statements of a tree as text with marks."""
 
     def __init__(self, body: list[nodes.Node]) -> None:
-        """Raises Unfit for a text that contains a mark, or whose branches cut a tag in two."""
+        """Writes the statements as text.
+
+        Raises:
+            Unfit: the text contains a mark, or a branch cuts a tag in two.
+        """
         self._marks: list[_Mark] = []
         self._text: list[str] = []
         self._place = _Place()
         self._length = 0
-        self._branches: list[tuple[int, int, int]] = []  # where each begins and ends, and its line
+        self._branches: list[tuple[int, int, int]] = []  # (begin, end, line) of each
         self._write(body)
         self.text = "".join(self._text)
         self._check()
 
     def statements(self, text: str, *, may_lose: bool = False) -> list[nodes.Node]:
-        """The tree of a text made from `text`; marks may stand in it several times.
+        """Returns the tree of a text that was made from `self.text`; marks may be repeated.
 
-        may_lose: what stood where the text no longer is may be missing.
+        may_lose: marks may be missing.
 
         Raises:
-            Unfit: for marks that are lost, or whose order would change what the template does.
+            Unfit: marks are missing, or their order would change what the template does.
         """
         pieces = _pieces(text)
         if any(isinstance(each, int) and each >= len(self._marks) for each in pieces):
@@ -66,7 +70,7 @@ class Skeleton:
         lost = set(range(len(self._marks))) - {each for each in pieces if isinstance(each, int)}
         if lost and not may_lose:
             line = self._marks[min(lost)].node.lineno
-            raise _unfit("what stands there would be lost", line)
+            raise _unfit("an expression or statement would be lost", line)
         reader = _Reader(self._marks, pieces)
         found, rest = reader.read(0)
         if rest != len(pieces):
@@ -78,7 +82,7 @@ class Skeleton:
             if isinstance(node, nodes.Output):
                 for child in node.nodes:
                     if isinstance(child, nodes.TemplateData):
-                        self._say(child.data)
+                        self._write_text(child.data)
                     else:
                         self._mark(child, None)
             elif branches := _branches(node):
@@ -99,7 +103,7 @@ class Skeleton:
         self._mark(node, -1)
 
     def _check(self) -> None:
-        """Raises Unfit for marks that are not ours, and for branches that cut an element in two."""
+        """Raises Unfit for foreign marks, and for branches that cut an element in two."""
         marks = [int(mark[1] or mark[2]) for mark in MARK.finditer(self.text)]
         if marks != list(range(len(self._marks))):
             raise Unfit("it contains zqjz...zjqz, which has a meaning of its own")
@@ -108,11 +112,11 @@ class Skeleton:
             if not balance.is_even(begin, end):
                 raise _unfit("a branch opens a tag that it does not close", line)
 
-    def _say(self, data: str) -> None:
+    def _write_text(self, data: str) -> None:
         self._place.read(data)
-        self._put(data)
+        self._append(data)
 
-    def _put(self, text: str) -> None:
+    def _append(self, text: str) -> None:
         self._text.append(text)
         self._length += len(text)
 
@@ -122,11 +126,11 @@ class Skeleton:
             raise _unfit("a stylesheet has branches", node.lineno)
         word = f"zqjz{len(self._marks)}zjqz"
         self._marks.append(_Mark(node, part, between))
-        self._put(f"<!--{word}-->" if between else word)
+        self._append(f"<!--{word}-->" if between else word)
 
 
 class _Reader:
-    """Makes statements of pieces: texts, and the numbers of marks."""
+    """Builds statements from pieces: texts, and the numbers of marks."""
 
     def __init__(self, marks: list[_Mark], pieces: list[str | int]) -> None:
         self._marks = marks
@@ -136,19 +140,19 @@ class _Reader:
         self._balance = Balance("".join(texts))
 
     def read(self, at: int) -> tuple[list[nodes.Node], int]:
-        """The statements from a piece on, up to a mark that begins or ends another branch."""
+        """Returns the statements from a piece up to a mark that begins or ends a branch."""
         found: list[nodes.Node] = []
         pieces = self._pieces
         while at < len(pieces):
             piece = pieces[at]
             if isinstance(piece, str):
-                _put(found, nodes.TemplateData(piece, lineno=1))
+                _add_output(found, nodes.TemplateData(piece, lineno=1))
                 at += 1
                 continue
             mark = self._marks[piece]
             if mark.part is None:
                 made = copied(mark.node)
-                _put(found, made) if isinstance(made, nodes.Expr) else found.append(made)
+                _add_output(found, made) if isinstance(made, nodes.Expr) else found.append(made)
                 at += 1
             elif mark.part == 0:
                 made, at = self._read_branches(at, mark.node)
@@ -173,10 +177,10 @@ class _Reader:
 
 
 class _Place:
-    """Whether the end of a text stands between tags, within one, or within a raw element."""
+    """Tracks whether the end of a text is between tags, within one, or within a raw element."""
 
     def __init__(self) -> None:
-        self._open = ""  # what ends the tag, comment or raw element that is open
+        self._open = ""  # the text that ends the open tag, comment or raw element
 
     def is_between(self) -> bool:
         return not self._open
@@ -212,7 +216,7 @@ class _Place:
 
 
 def _branches(node: nodes.Node) -> list[list[nodes.Node]]:
-    """The statements within a statement, branch by branch; none: it is written as a whole."""
+    """Returns the statements within a statement by branch; empty for one without branches."""
     if isinstance(node, nodes.If):
         return [node.body, *(each.body for each in node.elif_), node.else_]
     if isinstance(node, nodes.For):
@@ -223,11 +227,11 @@ def _branches(node: nodes.Node) -> list[list[nodes.Node]]:
 
 
 def _with_branches(node: Any, branches: list[list[nodes.Node]]) -> nodes.Node:
-    """A copy of a statement with other branches."""
+    """Returns a copy of a statement with other branches."""
     made = object.__new__(type(node))
-    for name, held in node.iter_fields():
+    for name, field in node.iter_fields():
         is_branch = name in ("body", "else_", "elif_")
-        setattr(made, name, held if is_branch else copied(held))
+        setattr(made, name, field if is_branch else copied(field))
     made.lineno, made.environment, made.body = node.lineno, node.environment, branches[0]
     if isinstance(node, nodes.If):
         made.elif_ = [
@@ -239,7 +243,7 @@ def _with_branches(node: Any, branches: list[list[nodes.Node]]) -> nodes.Node:
     return made  # type: ignore[no-any-return]
 
 
-def _put(found: list[nodes.Node], child: nodes.Expr) -> None:
+def _add_output(found: list[nodes.Node], child: nodes.Expr) -> None:
     if not (found and isinstance(found[-1], nodes.Output)):
         found.append(nodes.Output([], lineno=child.lineno))
     found[-1].nodes.append(child)  # type: ignore[attr-defined]
@@ -259,5 +263,5 @@ def _pieces(text: str) -> list[str | int]:
 
 
 def _unfit(why: str, line: int) -> Unfit:
-    """The line is that within its own text: links.LINES keeps the place of the text above it."""
+    """Returns an Unfit with the line in its own text: links.LINES encodes the text's index."""
     return Unfit(f"{why} (line {line % 1_000_000})")

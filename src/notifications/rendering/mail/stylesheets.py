@@ -1,7 +1,7 @@
-"""What of a stylesheet fits into no tag: rules for a state, or for a part of an element.
+"""Finds the rules of a stylesheet that cannot be inlined: for a state, or for a part of an element.
 
-`a:hover` is no element of its own, nor is `p::first-line`. Such rules are taken out of a sheet, to
-stay beside; all others are css-inline's affair.
+`a:hover` and `p::first-line` match no element of the page itself. Such rules are extracted and
+remain in a stylesheet; css-inline handles all others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     r"|'(?:[^'\\\n]|\\[\s\S])*(?:'|(?=\n)|\\?\Z)"
     r"|[uU][rR][lL]\([^\"'()]*+\)|\\[\s\S]|[{}()\[\];,:]"
 )
-"""Comments, strings, addresses and escapes as wholes, and the signs that structure a sheet."""
+"""Whole comments, strings, addresses and escapes, and the characters that structure a sheet."""
 _COMMENT = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)|<!--|-->")
 _NAME = re.compile(r":?[a-zA-Z-]*")
 _OF_THE_TREE = frozenset(
@@ -38,25 +38,26 @@ _OF_THE_TREE = frozenset(
         "has",
     )
 )
-"""Pseudo-classes that css-inline knows how to match: those of what a page is, and not of what
-becomes of it."""
+"""Pseudo-classes that css-inline can match: they depend on the page, not on its state."""
 _OPEN, _CLOSED = "([", ")]"
 
 
 def rules_of_states(sheet: str) -> str:
-    """The rules that cannot be written into tags, as they are written, with those selectors alone;
-    at-rules are none of them. Empty where there are none."""
-    kept = []
+    """Returns the rules that cannot be inlined, as written, with only the selectors in question.
+
+    At-rules are not among them. The result is empty when there are none.
+    """
+    found = []
     for written, block in _rules(sheet):
         selectors = _COMMENT.sub(" ", written).strip()
         wanted = [each for each in _split(selectors) if _is_of_a_state(each)]
         if wanted and not selectors.startswith("@"):
-            kept.append(f"{','.join(wanted)}{block}")
-    return " ".join(kept)
+            found.append(f"{','.join(wanted)}{block}")
+    return " ".join(found)
 
 
 def _rules(sheet: str) -> Iterator[tuple[str, str]]:
-    """What stands before each block of the sheet itself, and the block in its braces."""
+    """Yields the text before each top-level block of the sheet, and the block with its braces."""
     start = opened = depth = brackets = 0
     for token in _TOKEN.finditer(sheet):
         sign = token[0]
@@ -78,7 +79,7 @@ def _rules(sheet: str) -> Iterator[tuple[str, str]]:
 
 
 def _split(selectors: str) -> list[str]:
-    """The selectors of a list, at the commas that are in no brackets."""
+    """Splits a list of selectors at the commas outside of brackets."""
     found, start, brackets = [], 0, 0
     for token in _TOKEN.finditer(selectors):
         sign = token[0]
@@ -90,7 +91,7 @@ def _split(selectors: str) -> list[str]:
 
 
 def _is_of_a_state(selector: str) -> bool:
-    """Whether a selector asks for more than what a page is."""
+    """Returns whether a selector depends on more than the page itself."""
     in_square = 0
     for token in _TOKEN.finditer(selector):
         sign = token[0]

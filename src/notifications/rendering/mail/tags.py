@@ -1,4 +1,4 @@
-"""Tags in HTML and MJML, as far as branches and limits need to know them. Linear in any text."""
+"""Finds tags in HTML and MJML, for the checks of branches and limits, in linear time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Possessive quantifiers (`*+`) never give back what they took: a tag without an end costs its
-# length once, not once for each of its letters.
+# Possessive quantifiers (`*+`) never backtrack: a tag without an end costs its length once, not
+# once for each of its letters.
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*+)([^<>]*+)>", re.IGNORECASE)
 OPTIONAL_END = _words("p li td th tr tbody thead tfoot option dt dd colgroup")
 VOID = _words(
@@ -23,8 +23,10 @@ VOID = _words(
 
 
 def placed_tags(text: str) -> Iterator[tuple[int, str, int]]:
-    """The tags of a text outside of comments: where, the name, and 1 where it opens an element, -1
-    where it closes one, 0 where it needs no end."""
+    """Yields the tags outside of comments: place, name, and 1, -1 or 0.
+
+    1: the tag opens an element. -1: it closes one. 0: the element needs no end tag.
+    """
     for tag in _TAG.finditer(without_comments(text)):
         name = tag[2].lower()
         is_leaf = tag[3].endswith("/") or name in VOID
@@ -32,25 +34,25 @@ def placed_tags(text: str) -> Iterator[tuple[int, str, int]]:
 
 
 def tags(text: str) -> Iterator[tuple[str, int]]:
-    """The same without their places."""
+    """Yields the tags as `placed_tags` does, without their places."""
     return ((name, step) for _, name, step in placed_tags(text))
 
 
 def without_comments(text: str) -> str:
-    """The text with blanks in place of HTML's comments."""
+    """Returns the text with blanks in place of HTML comments."""
     first, *rest = text.split("<!--")
-    kept = [first]
+    parts = [first]
     for part in rest:
         end = part.find("-->")
         if end < 0:
-            kept.append(" " * (4 + len(part)))
+            parts.append(" " * (4 + len(part)))
         else:
-            kept += [" " * (end + 7), part[end + 3 :]]
-    return "".join(kept)
+            parts += [" " * (end + 7), part[end + 3 :]]
+    return "".join(parts)
 
 
 class Balance:
-    """Tells of any part of a text whether it closes what it opens, each at the cost of a search."""
+    """Checks whether a part of a text closes the elements that it opens; one search a check."""
 
     def __init__(self, text: str) -> None:
         self._places: list[int] = []
@@ -58,11 +60,11 @@ class Balance:
         for at, name, step in placed_tags(text):
             if step and name not in OPTIONAL_END:
                 self._places.append(at)
-                # Names stand for random numbers: a sum of 0 means as many ends as beginnings.
+                # Each name has a random number: a sum of 0 means as many end tags as start tags.
                 self._sums.append(self._sums[-1] + step * hash(name))
 
     def is_even(self, begin: int, end: int) -> bool:
-        """Whether each element that begins between two places ends there, and the other way."""
+        """Returns whether the elements that begin between two places are those that end there."""
         first, last = bisect_left(self._places, begin), bisect_left(self._places, end)
         return self._sums[first] == self._sums[last]
 
@@ -77,19 +79,19 @@ _INLINE = _words(
 )
 _ROWS_OF = _words("table thead tbody tfoot tr")
 _WITHIN_ROWS = _words("caption col colgroup thead tbody tfoot tr td th style script template")
-_OWNERS = _words("table ul ol dl select")  # within them a row or an item ends none further out
+_OWNERS = _words("table ul ol dl select")  # a row or an item in one ends none outside of it
 _NEVER_WITHIN_ITSELF = _words("a button form nobr select h1 h2 h3 h4 h5 h6")
 
 
 def sibling_pairs(text: str) -> int:
-    """How many pairs of elements of a page are siblings, at most.
+    """Returns an upper bound of the pairs of sibling elements in a page.
 
-    Exact enough for pages whose tags are in order. Of others, in which a reader of HTML would move
-    elements to other parents, all tags count as siblings.
+    The bound is close for pages whose tags are in order. In other pages an HTML parser would move
+    elements to other parents; there all tags count as siblings.
     """
     pairs = count = 0
     is_in_order = True
-    children = [0]  # of each open element that needs its end tag; others count for their parent
+    children = [0]  # of each open element that requires an end tag; others count for their parent
     stack = _Stack()
     for name, step in tags(text):
         count += 1
@@ -100,16 +102,16 @@ def sibling_pairs(text: str) -> int:
             continue
         pairs += children[-1]
         children[-1] += 1
-        is_in_order = is_in_order and stack.takes(name)
+        is_in_order = is_in_order and stack.accepts(name)
         if step:
             stack.open(name)
             if name not in OPTIONAL_END:
                 children.append(0)
-    return pairs if is_in_order else count * count  # an end tag may make an element, too
+    return pairs if is_in_order else count * count  # an end tag may also create an element
 
 
 class _Stack:
-    """The elements that are open, and whether their order is that of their tags."""
+    """The open elements, and whether their order is that of their tags."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -119,20 +121,20 @@ class _Stack:
         self._names.append(name)
         self._open[name] += 1
 
-    def takes(self, name: str) -> bool:
-        """Whether an element that begins here stays here."""
+    def accepts(self, name: str) -> bool:
+        """Returns whether a parser leaves an element that begins here in this place."""
         top = self._names[-1] if self._names else "body"
         if top in _ROWS_OF and name not in _WITHIN_ROWS:
             return False
         if name in _NEVER_WITHIN_ITSELF and self._open[name]:
             return False
         if name in OPTIONAL_END:
-            held = _OWNERS if self._open[name] else _CONTAINERS
-            return top in OPTIONAL_END or top in held
+            parents = _OWNERS if self._open[name] else _CONTAINERS
+            return top in OPTIONAL_END or top in parents
         return name in _INLINE or not self._open["p"] or top in OPTIONAL_END
 
     def close(self, name: str) -> bool:
-        """Whether an end tag closes what is open here."""
+        """Closes an element; returns whether the end tag matches the innermost open element."""
         if name in OPTIONAL_END or name in _CONTAINERS:
             while self._names and self._names[-1] in OPTIONAL_END and self._names[-1] != name:
                 self._open[self._names.pop()] -= 1

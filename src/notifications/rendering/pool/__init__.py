@@ -1,11 +1,11 @@
-"""Renders what strangers wrote in processes of their own, which may be killed.
+"""Renders untrusted texts in separate processes, which may be killed.
 
-    desk.py      what services call: trial renders, drafts' reviews, previews
-    lending.py   which process works for whom: one a version, one a principal
-    child.py     one render process as its parent sees it
-    wire.py      what goes between them (msgpack)
-    process.py   what runs in a render process: `python -m notifications.rendering.pool.process`
-    walls.py     the limits of memory, CPU and files that a render process puts on itself
+    render_client.py   what services call: trial renders, reviews of drafts, previews
+    lending.py         lends each process to one caller: one a version, one a principal
+    child.py           one render process as its parent sees it
+    wire.py            the messages between them (msgpack)
+    process.py         the render process: `python -m notifications.rendering.pool.process`
+    process_limits.py  the limits of memory, CPU and files that a render process sets for itself
 
 See docs/adr/0012-render-processes.md.
 """

@@ -1,4 +1,4 @@
-"""One render process as its parent sees it: started, asked, killed."""
+"""One render process as its parent sees it: start, run jobs, kill."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ from pathlib import Path
 import structlog
 
 from notifications.rendering.pool import wire
-from notifications.rendering.pool.walls import Walls
+from notifications.rendering.pool.process_limits import ProcessLimits
 
 log = structlog.get_logger("carillon.rendering")
 MODULE = "notifications.rendering.pool.process"
 START_SECONDS = 20.0
 KNOWN_BYTES = 32 * 2**20
-"""Bytes of versions after which a process is replaced: it keeps all that it was given."""
+"""Bytes of versions after which a process is replaced: it stores every version it received."""
 _ROOT = str(Path(__file__).resolve().parents[3])
 _READ_BYTES = 256 * 1024
 _REAP_SECONDS = 2.0
 _GUILTY = frozenset(
-    {Walls.out_of_time, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL}
+    {ProcessLimits.out_of_time, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL}
 )
-"""Signals that what was being rendered brings about: its CPU time, its memory, its stack."""
+"""Signals that a render causes by its CPU time, memory or stack."""
 _living: weakref.WeakSet[RenderProcess] = weakref.WeakSet()
 
 
 class Died(Exception):
-    """The process ended before it answered. is_guilty: because of what it was rendering.
-
-    has_left: it ended by itself, as it may between jobs, and nobody is to blame.
-    """
+    """The process ended before it replied."""
 
     def __init__(self, returncode: int | None) -> None:
         super().__init__(f"the render process ended with {returncode}")
+        #: Whether the text that was being rendered caused the end.
         self.is_guilty = returncode is not None and -returncode in _GUILTY
+        #: Whether the process ended by itself, as it may between jobs; no text is to blame.
         self.has_left = returncode == 0
 
 
 class TooSlow(Exception):
-    """The process did not answer in time, and was killed."""
+    """The process did not reply in time and was killed."""
 
 
 class RenderProcess:
     """A render process. One thread at a time may use it."""
 
     def __init__(self, *, idle_seconds: float = 0.0) -> None:
-        """Starts the process without waiting for it. idle_seconds: it ends after so many without
-        work; 0: never by itself."""
+        """Starts the process without waiting for it.
+
+        It ends itself after idle_seconds without work; 0: never.
+        """
         ours, theirs = socket.socketpair()
         self._socket = ours
         self._buffer = bytearray()
@@ -70,7 +71,7 @@ class RenderProcess:
                 stdout=subprocess.DEVNULL,
                 env={"PYTHONPATH": _ROOT, "LANG": "C.UTF-8", **_warm()},
                 cwd="/",
-                start_new_session=True,  # a terminal's Ctrl-C is for the parent, who drains
+                start_new_session=True,  # a terminal's Ctrl-C is for the parent, which drains
             )
         except OSError:
             ours.close()
@@ -82,15 +83,15 @@ class RenderProcess:
 
     @property
     def is_worn(self) -> bool:
-        """Whether another should take its place."""
+        """Whether another process should replace this one."""
         return self.is_dead or self._known_bytes > KNOWN_BYTES
 
-    def started(self) -> float:
-        """Waits until the process has started; answers for how long (s).
+    def wait_started(self) -> float:
+        """Waits until the process has started; returns the time it waited (s).
 
         Raises:
-            Died: it ended before.
-            TooSlow: it took too long.
+            Died: the process ended before.
+            TooSlow: the start took too long.
         """
         if self._is_ready:
             return 0.0
@@ -106,7 +107,7 @@ class RenderProcess:
         self._is_ready = True
         return time.monotonic() - began
 
-    def ask(
+    def run_jobs(
         self,
         jobs: list[wire.Job],
         versions: Mapping[bytes, wire.VersionText],
@@ -114,14 +115,14 @@ class RenderProcess:
         now: datetime,
         seconds: float,
     ) -> Iterator[wire.Reply]:
-        """The answers to jobs, one by one as they come. seconds: how long each may take.
+        """Yields the replies to jobs as they arrive. Each job may take so many seconds.
 
         Raises:
-            Died: the process ended while it was at the job whose answer is next.
-            TooSlow: the next answer did not come in time.
+            Died: the process ended during the job whose reply is next.
+            TooSlow: the next reply did not arrive in time.
         """
         new = {name: text for name, text in versions.items() if name not in self._known}
-        frame = wire.framed(wire.Request(now, new, jobs))
+        frame = wire.framed(wire.JobRequest(now, new, jobs))
         try:
             self._socket.settimeout(seconds)
             self._socket.sendall(frame)
@@ -135,7 +136,7 @@ class RenderProcess:
             self.kill()
             raise TooSlow from None
         except GeneratorExit:
-            self.kill()  # answers that nobody took would be taken for those to the next request
+            self.kill()  # replies left unread would be read as those of the next request
             raise
 
     def kill(self) -> None:
@@ -146,7 +147,7 @@ class RenderProcess:
         self.close()
 
     def close(self) -> None:
-        """Lets the process end, and waits for it."""
+        """Closes the connection, by which the process ends, and waits for its end."""
         self.is_dead = True
         _living.discard(self)
         self._socket.close()
@@ -157,7 +158,7 @@ class RenderProcess:
             self._process.wait()
 
     def forget(self) -> None:
-        """In a forked child: the process is the parent's."""
+        """Drops the process in a forked child: it belongs to the parent."""
         self.is_dead = True
         self._socket.close()
         self._process.returncode = 0
@@ -172,7 +173,7 @@ class RenderProcess:
         return frame
 
     def _fill(self, until: float, size: int) -> None:
-        """Reads until so many bytes are there."""
+        """Reads until the buffer holds `size` bytes."""
         while len(self._buffer) < size:
             left = until - time.monotonic()
             if left <= 0:
@@ -200,7 +201,7 @@ def _size(text: wire.VersionText) -> int:
 
 
 def _warm() -> dict[str, str]:
-    """Where this process keeps compiled modules, if not beside them: for a quicker start."""
+    """Returns the variable of this process's bytecode cache, if any, for a quicker start."""
     prefix = sys.pycache_prefix
     return {"PYTHONPYCACHEPREFIX": prefix} if prefix else {}
 

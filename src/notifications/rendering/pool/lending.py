@@ -1,13 +1,12 @@
-"""Which render process works for whom: a pool lends each to one thread at a time.
+"""A pool that lends each render process to one thread at a time.
 
-A key (a version, a principal) is at work in one process at most, so that whoever is slow or is
-killed holds no other key up. Who waits is served in order.
+A key (a version, a principal) uses one process at most, so a slow or killed job delays no other
+key. Waiting threads are served in order.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,21 +19,22 @@ class Exhausted(Exception):
 
 
 class _Waiter:
-    """Somebody who waits for a process."""
+    """A thread that waits for a process."""
 
     __slots__ = ("granted", "keys", "process")
 
     def __init__(self, keys: frozenset[str]) -> None:
         self.keys = keys
         self.granted = threading.Event()
-        self.process: RenderProcess | None = None  # None once granted: start one
+        #: The process that was granted; None after a grant means that a new one must be started.
+        self.process: RenderProcess | None = None
 
 
-class Pool:
-    """Up to `size` render processes, started when they are needed."""
+class ProcessPool:
+    """Up to `size` render processes, started on demand."""
 
     def __init__(self, size: int, *, idle_seconds: float = 0.0) -> None:
-        """idle_seconds: a process ends after so many without work; 0: it stays."""
+        """Creates an empty pool. A process ends after idle_seconds without work; 0: never."""
         self._size = size
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
@@ -45,17 +45,17 @@ class Pool:
 
     @contextmanager
     def lend(self, keys: frozenset[str], *, seconds: float) -> Iterator[RenderProcess]:
-        """A process for some keys.
+        """Lends a process for some keys.
 
         Raises:
-            Exhausted: none was free within so many seconds.
-            OSError: none could be started.
+            Exhausted: no process was free within so many seconds.
+            OSError: no process could be started.
         """
         waiter = _Waiter(keys)
         with self._lock:
             self._waiting.append(waiter)
             self._grant()
-        if not waiter.granted.wait(seconds) and not self._give_up(waiter):
+        if not waiter.granted.wait(seconds) and not self._withdraw(waiter):
             raise Exhausted
         process = waiter.process
         try:
@@ -63,27 +63,27 @@ class Pool:
                 process = RenderProcess(idle_seconds=self._idle_seconds)
             yield process
         finally:
-            self._take_back(keys, process)
+            self._release(keys, process)
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits."""
+    def has_waiters(self) -> bool:
+        """Whether a thread waits for a process."""
         return bool(self._waiting)
 
     def processes(self) -> list[int]:
-        """The ids of the processes that wait for work."""
+        """Returns the pids of the processes that wait for work."""
         with self._lock:
             return [each.pid for each in self._free if not each.is_dead]
 
     def close(self) -> None:
-        """Ends the processes that are free; those at work end when they are given back."""
+        """Ends the free processes; lent ones end when they are returned."""
         with self._lock:
             free, self._free, self._size = self._free, [], 0
         for process in free:
             process.kill()
 
     def _grant(self) -> None:
-        """Serves who waits, the first first, as far as processes and keys are free."""
+        """Serves waiting threads in order, as far as processes and keys are free."""
         held = set(self._busy)
         for waiter in list(self._waiting):
             if self._lent >= max(1, self._size):
@@ -96,16 +96,16 @@ class Pool:
                 waiter.granted.set()
             held |= waiter.keys
 
-    def _give_up(self, waiter: _Waiter) -> bool:
-        """Takes back a wish; True when it was granted at the last moment."""
+    def _withdraw(self, waiter: _Waiter) -> bool:
+        """Withdraws a waiter; True when it was granted at the last moment."""
         with self._lock:
             if waiter.granted.is_set():
                 return True
             self._waiting.remove(waiter)
-            self._grant()  # those behind it with the same key
+            self._grant()  # serves waiters behind it that have the same key
         return False
 
-    def _take_back(self, keys: frozenset[str], process: RenderProcess | None) -> None:
+    def _release(self, keys: frozenset[str], process: RenderProcess | None) -> None:
         worn: RenderProcess | None = None
         with self._lock:
             self._lent -= 1
@@ -118,8 +118,3 @@ class Pool:
             self._grant()
         if worn is not None and not worn.is_dead:
             worn.kill()
-
-
-def deadline_in(seconds: float) -> float:
-    """The moment on the monotonic clock."""
-    return time.monotonic() + seconds

@@ -1,7 +1,7 @@
-"""A render process: reads requests from its standard input, a socket, and answers on it.
+"""A render process: reads requests from its standard input, a socket, and replies on it.
 
-It is started with an empty environment and imports no settings: it knows no secret and no database.
-It ends when the other end of the socket does.
+It starts with an empty environment and imports no settings, so it has no secret and no database.
+It ends when the other end of the socket closes.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.lengths.push import push_fitted, push_length
 from notifications.rendering.lengths.sms import sms_length
 from notifications.rendering.pool import wire
-from notifications.rendering.pool.walls import Walls
+from notifications.rendering.pool.process_limits import ProcessLimits
 from notifications.rendering.render import CompiledVersion
 
 READY = b"\x01"
-KEPT_CHARACTERS = 2_000_000
-"""Characters of texts whose compiled form is kept."""
+CACHED_CHARACTERS = 2_000_000
+"""Characters of texts whose compiled form is cached."""
 _READ_BYTES = 256 * 1024
 
 
-class Kept:
-    """The versions that the process was given, and the compiled form of those used last."""
+class VersionCache:
+    """The versions that the process received, and the compiled form of those used last."""
 
     def __init__(self) -> None:
         self._texts: dict[bytes, wire.VersionText] = {}
         self._compiled: OrderedDict[bytes, CompiledVersion] = OrderedDict()
         self._characters = 0
 
-    def learn(self, versions: dict[bytes, wire.VersionText]) -> None:
-        """Keeps versions for as long as the process lives: its parent sends each once."""
+    def add(self, versions: dict[bytes, wire.VersionText]) -> None:
+        """Stores versions until the process ends: its parent sends each only once."""
         self._texts |= versions
 
     def version(self, name: bytes) -> CompiledVersion:
-        """The version of a name."""
+        """Returns the compiled version of a name."""
         found = self._compiled.get(name)
         if found is not None:
             self._compiled.move_to_end(name)
@@ -63,7 +63,7 @@ class Kept:
         )
         self._compiled[name] = found
         self._characters += _characters(text)
-        while self._characters > KEPT_CHARACTERS and len(self._compiled) > 1:
+        while self._characters > CACHED_CHARACTERS and len(self._compiled) > 1:
             gone, _ = self._compiled.popitem(last=False)
             self._characters -= _characters(self._texts[gone])
         return found
@@ -73,49 +73,49 @@ def _characters(text: wire.VersionText) -> int:
     return sum(len(each) for texts in text.content.values() for each in texts.values())
 
 
-class Desk:
-    """Does the jobs of requests."""
+class JobRunner:
+    """Runs the jobs of requests."""
 
     def __init__(self) -> None:
-        self._kept = Kept()
-        self._of: dict[type[wire.Job], Callable[[Any], wire.Reply]] = {
-            wire.Render: self._render,
-            wire.Review: self._review,
-            wire.Preview: self._preview,
-            wire.Compare: self._compare,
+        self._versions = VersionCache()
+        self._handlers: dict[type[wire.Job], Callable[[Any], wire.Reply]] = {
+            wire.RenderJob: self._render,
+            wire.ReviewJob: self._review,
+            wire.PreviewJob: self._preview,
+            wire.CompareJob: self._compare,
         }
         self.is_broken = False
 
-    def learn(self, versions: dict[bytes, wire.VersionText]) -> None:
-        """Takes versions that later jobs name."""
-        self._kept.learn(versions)
+    def add_versions(self, versions: dict[bytes, wire.VersionText]) -> None:
+        """Stores versions that later jobs name."""
+        self._versions.add(versions)
 
-    def answer(self, job: wire.Job) -> wire.Reply:
-        """What comes of a job; whatever goes wrong in it is a Fault."""
+    def run(self, job: wire.Job) -> wire.Reply:
+        """Runs a job and returns its reply; every error becomes a FaultReply."""
         try:
-            return self._of[type(job)](job)
+            return self._handlers[type(job)](job)
         except TemplateFault as fault:
             return wire.fault_of(fault)
         except MemoryError:
-            self.is_broken = True  # whatever was at work is half done
-            return wire.Fault("it takes more memory than a render may use", LIMIT, {})
+            self.is_broken = True  # the interrupted work may have left objects half changed
+            return wire.FaultReply("it takes more memory than a render may use", LIMIT, {})
         except RecursionError:
-            return wire.Fault("it is nested too deeply", LIMIT, {})
-        except Exception as error:  # a fault of ours: its parent logs where it is
+            return wire.FaultReply("it is nested too deeply", LIMIT, {})
+        except Exception as error:  # a fault in our code: the parent logs its place
             detail = f"it fails with {type(error).__name__}"
-            return wire.Fault(detail, "template_error", {wire.PLACE: _place_of(error)})
+            return wire.FaultReply(detail, "template_error", {wire.PLACE: _place_of(error)})
 
-    def _render(self, job: wire.Render) -> wire.Reply:
-        shown = self._kept.version(job.version).render(
+    def _render(self, job: wire.RenderJob) -> wire.Reply:
+        shown = self._versions.version(job.version).render(
             channel=job.channel,
             locale=job.locale,
             context=wire.decode_context(job.context),
             fit=job.fit,
         )
-        return wire.Shown(shown.title, shown.body, shown.html)
+        return wire.Rendered(shown.title, shown.body, shown.html)
 
-    def _review(self, job: wire.Review) -> wire.Reply:
-        text = self._kept.version(job.version).text(job.field, job.locale)
+    def _review(self, job: wire.ReviewJob) -> wire.Reply:
+        text = self._versions.version(job.version).text(job.field, job.locale)
         return wire.Reviewed(
             sorted(text.variables),
             sorted(text.reads),
@@ -124,8 +124,8 @@ class Desk:
             sorted(text.of_user),
         )
 
-    def _preview(self, job: wire.Preview) -> wire.Reply:
-        shown = self._kept.version(job.version).render(
+    def _preview(self, job: wire.PreviewJob) -> wire.Reply:
+        shown = self._versions.version(job.version).render(
             channel=job.channel,
             locale=job.locale,
             context=wire.decode_context(job.context),
@@ -139,13 +139,13 @@ class Desk:
             title, body = push_fitted(title, body)
         return wire.Previewed(title, body, shown.html, sms, push)
 
-    def _compare(self, job: wire.Compare) -> wire.Reply:
+    def _compare(self, job: wire.CompareJob) -> wire.Reply:
         old, new = job.old.splitlines(), job.new.splitlines()
         return wire.Compared("\n".join(list(difflib.unified_diff(old, new, lineterm=""))[2:]))
 
 
 def _place_of(error: Exception) -> str:
-    """The module and line that an exception comes from; never its text, which may quote a value."""
+    """Returns module and line of an exception; never its text, which may quote a value."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -155,40 +155,42 @@ def _place_of(error: Exception) -> str:
 
 
 def serve(connection: socket.socket, *, idle_seconds: float) -> None:
-    """Answers requests until the other end is gone, or nothing came for some time."""
-    walls, desk = Walls(), Desk()
+    """Replies to requests until the other end closes or idle_seconds pass without a request."""
+    limits, runner = ProcessLimits(), JobRunner()
     gc.freeze()
     connection.sendall(READY)
     while (frame := _read(connection, idle_seconds)) is not None:
-        walls.around_request()
+        limits.begin_request()
         request = wire.decode_request(frame)
         del frame
-        desk.learn(request.versions)
+        runner.add_versions(request.versions)
         with clock.reading(lambda now=request.now: now):  # type: ignore[misc]
             for job in request.jobs:
-                walls.begin_render()
-                answer = desk.answer(job)
-                sent = _framed(answer)
-                walls.end_render()
+                limits.begin_render()
+                reply = runner.run(job)
+                sent = _framed(reply)
+                limits.end_render()
                 connection.sendall(sent)
-                if desk.is_broken:
+                if runner.is_broken:
                     return
-        walls.after_request()
-        if walls.is_full():
+        limits.end_request()
+        if limits.is_full():
             return
 
 
-def _framed(answer: wire.Reply) -> bytes:
+def _framed(reply: wire.Reply) -> bytes:
     try:
-        return wire.framed(answer)
+        return wire.framed(reply)
     except UnicodeEncodeError:
         return wire.framed(
-            wire.Fault("it says half of a character (a surrogate)", "template_error", {})
+            wire.FaultReply(
+                "it renders half of a character (a lone surrogate)", "template_error", {}
+            )
         )
 
 
 def _read(connection: socket.socket, idle_seconds: float) -> bytes | None:
-    """The next request's bytes; None when there will be none."""
+    """Returns the bytes of the next request; None when no more will come."""
     connection.settimeout(idle_seconds or None)
     try:
         head = connection.recv(wire.LENGTH_BYTES, socket.MSG_WAITALL)
@@ -209,7 +211,7 @@ def _read(connection: socket.socket, idle_seconds: float) -> bytes | None:
 
 
 def main() -> None:
-    """Serves the socket that is the standard input. The argument: seconds without work to end."""
+    """Serves the socket on standard input. Argument: seconds without work after which it ends."""
     connection = socket.socket(fileno=os.dup(0))
     silence = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -217,7 +219,7 @@ def main() -> None:
     try:
         serve(connection, idle_seconds=float(sys.argv[1]))
     except (BrokenPipeError, ConnectionResetError):
-        return  # nobody waits for the answer any more
+        return  # the parent no longer waits for the reply
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What goes between a process and its render processes: frames of msgpack.
+"""The messages between a process and its render processes: frames of msgpack.
 
 A frame is four bytes of length and a value. A version travels once to each process, under the hash
-of all that it consists of; requests name it by the hash.
+of all its parts; requests name it by that hash.
 """
 
 from __future__ import annotations
@@ -20,42 +20,47 @@ from notifications.rendering.lengths.sms import SmsLength
 LENGTH_BYTES = 4
 MAX_FRAME = 32 * 2**20
 PLACE = "_place"
-"""In a Fault's data: where in our code an unforeseen exception came from."""
+"""Key in a FaultReply's data: where in our code an unexpected exception was raised."""
 
 
 class VersionText(msgspec.Struct, frozen=True, array_like=True):
-    """All that rendering needs of a version. parts holds the hashes of pinned versions by path."""
+    """All that rendering needs of a version."""
 
     path: str
     content: dict[str, dict[str, str]]
     required_variables: list[str]
     supported_channels: list[str]
     default_locale: str
-    locale: str  # the service's
-    timezone: str  # the service's
+    #: The service's locale.
+    locale: str
+    #: The service's IANA time zone.
+    timezone: str
+    #: The hashes of the pinned versions by path.
     parts: dict[str, bytes]
 
 
-class Render(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """Asks for what a message says. context is msgpack of a mapping."""
+class RenderJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """The job to render a message."""
 
     version: bytes
     channel: str
     locale: str
+    #: A mapping, as msgpack.
     context: msgspec.Raw
+    #: Whether a push is cut to the size of its payload.
     fit: bool
 
 
-class Review(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Asks what there is to say about one text of a version."""
+class ReviewJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The job to analyse one text of a version."""
 
     version: bytes
     field: str
     locale: str
 
 
-class Preview(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Asks for what an example message would say, and how long it is."""
+class PreviewJob(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The job to render an example message and to measure its length."""
 
     version: bytes
     channel: str
@@ -63,34 +68,34 @@ class Preview(msgspec.Struct, frozen=True, array_like=True, tag=2):
     context: msgspec.Raw
 
 
-class Compare(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """Asks for the unified diff of two texts."""
+class CompareJob(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The job to compute the unified diff of two texts."""
 
     old: str
     new: str
 
 
-Job = Render | Review | Preview | Compare
+Job = RenderJob | ReviewJob | PreviewJob | CompareJob
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True):
-    """Jobs, and the versions that they name and the process does not know yet."""
+class JobRequest(msgspec.Struct, frozen=True, array_like=True):
+    """Jobs, and those of their versions that the process does not know yet."""
 
     now: datetime
     versions: dict[bytes, VersionText]
     jobs: list[Job]
 
 
-class Shown(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """What a message says."""
+class Rendered(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """A rendered message."""
 
     title: str
     body: str
     html: str
 
 
-class Fault(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """A TemplateFault."""
+class FaultReply(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A TemplateFault as it travels."""
 
     detail: str
     code: str
@@ -98,7 +103,7 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Reviewed(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """One text that compiles: see CompiledText for the attributes."""
+    """The analysis of a text that compiles. See CompiledText for the fields."""
 
     variables: list[str]
     reads: list[str]
@@ -108,7 +113,7 @@ class Reviewed(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Previewed(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """What an example message says, and how long an SMS or a push is."""
+    """A rendered example message, and the length of an SMS or a push."""
 
     title: str
     body: str
@@ -123,32 +128,32 @@ class Compared(msgspec.Struct, frozen=True, array_like=True, tag=4):
     diff: str
 
 
-Reply = Shown | Fault | Reviewed | Previewed | Compared
+Reply = Rendered | FaultReply | Reviewed | Previewed | Compared
 
 _encode = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_request = msgspec.msgpack.Decoder(JobRequest).decode
 decode_reply = msgspec.msgpack.Decoder(Reply).decode
 decode_context = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def framed(value: msgspec.Struct) -> bytes:
-    """A value as a frame.
+    """Returns a value as a frame.
 
     Raises:
-        UnicodeEncodeError: for a text with half a character.
-        OverflowError: for a number of more than 64 bits.
+        UnicodeEncodeError: a text holds an unpaired surrogate.
+        OverflowError: a number has more than 64 bits.
     """
     body = _encode(value)
     return len(body).to_bytes(LENGTH_BYTES, "little") + body
 
 
 def hash_of(text: VersionText) -> bytes:
-    """The name of a version on the wire: of its own texts and of those that it is built with."""
+    """Returns a version's name on the wire: a hash of its texts and of its parts."""
     return hashlib.blake2b(_encode(text), digest_size=16).digest()
 
 
-def fault_of(fault: TemplateFault) -> Fault:
-    """A fault as it travels. Its text and data must not fail to: a half character is replaced."""
+def fault_of(fault: TemplateFault) -> FaultReply:
+    """Returns a fault as it travels. Unpaired surrogates are replaced: they cannot be encoded."""
     detail = fault.detail.encode("utf-8", "replace").decode()
     data = {
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
@@ -156,4 +161,4 @@ def fault_of(fault: TemplateFault) -> Fault:
         if value is None or isinstance(value, str | int)
     }
     code = LIMIT if isinstance(fault, LimitExceeded) else fault.code
-    return Fault(detail, code, data)
+    return FaultReply(detail, code, data)

@@ -1,1 +1,1 @@
-"""The texts of the templates that an installation starts with."""
+"""The texts of the templates that every installation starts with."""

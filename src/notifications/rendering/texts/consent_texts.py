@@ -1,4 +1,4 @@
-"""The texts of the mail that asks somebody to confirm a consent, in English and Russian."""
+"""The texts of the mail that requests the confirmation of a consent, in English and Russian."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BODY_RU = (
 
 
 def template_fields() -> dict[str, Any]:
-    """Everything of the template but its category."""
+    """Returns the template's fields except its category."""
     return {
         "name": "Confirmation of consent",
         "path": PATH,

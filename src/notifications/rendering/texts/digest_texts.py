@@ -1,4 +1,4 @@
-"""The texts of the digest template as an installation starts with it, in English and Russian.
+"""The initial texts of the digest template, in English and Russian.
 
 Context: count, frequency, groups: [{key, name, count, more, items: [{title, text}]}].
 """
@@ -61,7 +61,7 @@ width:100%;background:#ffffff;border-radius:14px;border-top:5px solid #4f46e5">
 _WORDS = {
     "en": {
         "lang": "en",
-        "title": "Your news from {{ app_name }}",
+        "title": "Your updates from {{ app_name }}",
         "hello": "Hello {{ user.first_name }}, here is what happened: {{ count }} in all.",
         "more": "... and {{ group.more }} more",
         "preferences": "Preferences",
@@ -81,7 +81,7 @@ _WORDS = {
 
 
 def texts(locale: str) -> dict[str, str]:
-    """The template's texts in one locale, as the fields of a NotificationTemplate."""
+    """Returns the template's texts in one locale, as the fields of a NotificationTemplate."""
     listed = _fill("@@title@@\n\n" + _TITLES, locale)
     return {
         "email_subject_template": _WORDS[locale]["title"],
@@ -96,7 +96,7 @@ def texts(locale: str) -> dict[str, str]:
 
 
 def template_fields() -> dict[str, Any]:
-    """Everything of the template but its category."""
+    """Returns the template's fields except its category."""
     return {
         "name": NAME,
         "path": PATH,

@@ -1,4 +1,4 @@
-"""The texts of the template that carries a code to an address, in English and Russian."""
+"""The texts of the template that sends a code to an address, in English and Russian."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RUSSIAN_BODY = """{{ code }}
 
 
 def template_fields() -> dict[str, Any]:
-    """Everything of the template but its category."""
+    """Returns the template's fields except its category."""
     return {
         "name": "Address verification",
         "path": PATH,

@@ -1,4 +1,4 @@
-"""What services ask of render processes: trial renders of versions, and all about drafts."""
+"""Sends jobs to render processes: trial renders of versions, and all work on drafts."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from notifications.infra.packing import packed
 from notifications.rendering.language.meter import LIMIT
 from notifications.rendering.pool import wire
 from notifications.rendering.pool.child import Died, RenderProcess, TooSlow
-from notifications.rendering.pool.lending import Exhausted, Pool
+from notifications.rendering.pool.lending import Exhausted, ProcessPool
 from notifications.rendering.render import CompiledVersion
 
 log = structlog.get_logger("carillon.rendering")
 WALL_SECONDS = 3.0
-"""How long a job may wait, and how long it may take."""
+"""Seconds that a job may wait, and seconds that it may take."""
 DRAFT_SECONDS = 12.0
-"""How long all jobs of one call about drafts may take together."""
-_TRIES = 3
-_GUILTY = 5  # jobs of a call that may be killed before the rest is left
+"""Seconds that all jobs of one call about drafts may take together."""
+_ATTEMPTS = 3
+_GUILTY = 5  # jobs of a call that may be killed before the rest is refused
 _DRAFTS_IDLE_SECONDS = 300.0
 _TOO_MUCH = "it takes more CPU time or memory than a render may use"
-_LEFT = "it was not looked at: the texts before it took more than a render may use"
+_NOT_RENDERED = "it was not checked: the texts before it took more than a render may use"
 
 
 class Task(NamedTuple):
-    """A job, and the version that it names."""
+    """A job and the version that it names."""
 
     job: wire.Job
     version: CompiledVersion | None = None
 
 
 class Pools:
-    """The two pools of a process."""
+    """The two pools of render processes that a process has."""
 
     def __init__(self) -> None:
         settings = environment()
         self.pid = os.getpid()
-        self.published = Pool(settings.render_processes)
-        self.drafts = Pool(settings.preview_processes, idle_seconds=_DRAFTS_IDLE_SECONDS)
+        self.published = ProcessPool(settings.render_processes)
+        self.drafts = ProcessPool(settings.preview_processes, idle_seconds=_DRAFTS_IDLE_SECONDS)
 
     def close(self) -> None:
-        """Ends their processes."""
+        """Ends the processes of both pools."""
         self.published.close()
         self.drafts.close()
 
@@ -60,7 +60,7 @@ _pools: Pools | None = None
 
 
 def pools() -> Pools:
-    """This process's own: a forked child has none of its parent's."""
+    """Returns the pools of this process; a forked child gets its own."""
     global _pools
     if _pools is None or _pools.pid != os.getpid():
         _pools = Pools()
@@ -84,23 +84,23 @@ def render_task(
     context: Mapping[str, Any],
     fit: bool = True,
 ) -> Task:
-    """A message to be rendered. See CompiledVersion.render.
+    """Returns the task that renders a message. See CompiledVersion.render.
 
     Raises:
-        InvalidRequest: the context cannot be handed on: number_out_of_range, invalid_text.
+        InvalidRequest: the context cannot be encoded: number_out_of_range, invalid_text.
     """
     packed_context = msgspec.Raw(packed(context))
-    job = wire.Render(name_of(version), channel, locale, packed_context, fit)
+    job = wire.RenderJob(name_of(version), channel, locale, packed_context, fit)
     return Task(job, version)
 
 
 def render_published(tasks: Sequence[Task]) -> list[Content | TemplateFault]:
-    """What published versions say; a task that fails has its fault in its place.
+    """Renders published versions; returns a content or a fault for each task, in order.
 
-    Those of one version go to a process together, so a group of sends costs one hop a version.
+    Tasks of one version go to a process together, so a group of sends costs one hop a version.
 
     Raises:
-        RenderingBusy: no process answered in time.
+        RenderingBusy: no process replied in time.
     """
     groups: dict[str, list[int]] = {}
     for at, task in enumerate(tasks):
@@ -110,25 +110,27 @@ def render_published(tasks: Sequence[Task]) -> list[Content | TemplateFault]:
     for key, places in groups.items():
         mine = [tasks[at] for at in places]
         run = _Run(pools().published, key, mine, seconds=WALL_SECONDS)
-        for at, answer in zip(places, run.together(), strict=True):
-            found[at] = _content(answer)
+        for at, reply in zip(places, run.together(), strict=True):
+            found[at] = _content(reply)
     return found
 
 
 def render_drafts(
     principal: str, tasks: Sequence[Task]
-) -> list[wire.Shown | wire.Reviewed | wire.Previewed | wire.Compared | TemplateFault]:
-    """What comes of tasks about drafts. One a principal is at work at a time.
+) -> list[wire.Rendered | wire.Reviewed | wire.Previewed | wire.Compared | TemplateFault]:
+    """Runs tasks about drafts, one at a time for each principal; returns their results in order.
 
     Raises:
-        RenderingBusy: no process answered in time.
+        RenderingBusy: no process replied in time.
     """
     run = _Run(pools().drafts, principal, tasks, seconds=DRAFT_SECONDS)
-    return [_fault(each) if isinstance(each, wire.Fault) else each for each in run.one_by_one()]
+    return [
+        _fault(each) if isinstance(each, wire.FaultReply) else each for each in run.one_by_one()
+    ]
 
 
 def name_of(version: CompiledVersion) -> bytes:
-    """The hash of a version's texts and of those that it is built with."""
+    """Returns the hash of a version's texts and of the versions that it is built with."""
     return _text_of(version)[0]
 
 
@@ -136,72 +138,77 @@ _NOTHING = Content("", "")
 
 
 class _Run:
-    """Tasks of one key on their way through a pool."""
+    """Runs the tasks of one key on the processes of a pool."""
 
-    def __init__(self, pool: Pool, key: str, tasks: Sequence[Task], *, seconds: float) -> None:
+    def __init__(
+        self, pool: ProcessPool, key: str, tasks: Sequence[Task], *, seconds: float
+    ) -> None:
         self._pool = pool
         self._keys = frozenset([key])
         self._tasks = tasks
-        self._answers: list[wire.Reply] = []
-        self._tries = self._killed = 0
+        self._replies: list[wire.Reply] = []
+        self._attempts = self._killed = 0
         self._until = time.monotonic() + seconds
 
     def together(self) -> list[wire.Reply]:
-        """All in one message; when a process dies, the rest goes to another."""
-        while len(self._answers) < len(self._tasks):
-            self._ask(len(self._tasks))
-        return self._answers
+        """Sends all tasks in one message; when a process dies, the rest goes to another."""
+        while len(self._replies) < len(self._tasks):
+            self._run_on_one_process(len(self._tasks))
+        return self._replies
 
     def one_by_one(self) -> list[wire.Reply]:
-        """Each in a message of its own, giving way to others in between."""
-        while len(self._answers) < len(self._tasks):
-            self._ask(1)
+        """Sends each task in its own message, so that other callers get turns in between."""
+        while len(self._replies) < len(self._tasks):
+            self._run_on_one_process(1)
             if self._killed >= _GUILTY:
-                left = len(self._tasks) - len(self._answers)
-                self._answers += [wire.Fault(_LEFT, LIMIT, {})] * left
-        return self._answers
+                left = len(self._tasks) - len(self._replies)
+                self._replies += [wire.FaultReply(_NOT_RENDERED, LIMIT, {})] * left
+        return self._replies
 
-    def _ask(self, at_once: int) -> None:
-        """Asks one process for as long as nobody else waits for it."""
+    def _run_on_one_process(self, at_once: int) -> None:
+        """Sends tasks to one process until another caller waits for it."""
         try:
             with self._pool.lend(self._keys, seconds=WALL_SECONDS) as process:
-                self._until += process.started()
-                while len(self._answers) < len(self._tasks):
+                self._until += process.wait_started()
+                while len(self._replies) < len(self._tasks):
                     if time.monotonic() > self._until:
                         raise _busy()
-                    begin = len(self._answers)
-                    self._take(process, self._tasks[begin : begin + at_once])
-                    if self._pool.is_wanted or process.is_worn:
+                    begin = len(self._replies)
+                    self._request(process, self._tasks[begin : begin + at_once])
+                    if self._pool.has_waiters or process.is_worn:
                         return
         except Died as death:
-            self._after(death)
+            self._count_death(death)
         except (Exhausted, TooSlow):
             raise _busy() from None
         except OSError as error:
             log.error("render.no-process", error=type(error).__name__)
             raise _busy() from error
 
-    def _take(self, process: RenderProcess, tasks: Sequence[Task]) -> None:
-        """Asks a process; what it did not answer before it died stays to be asked for."""
+    def _request(self, process: RenderProcess, tasks: Sequence[Task]) -> None:
+        """Sends tasks to a process and stores its replies.
+
+        Tasks without a reply remain open when the process dies.
+        """
         versions: dict[bytes, wire.VersionText] = {}
         for task in tasks:
             if task.version is not None:
                 _collect(task.version, versions)
         jobs = [task.job for task in tasks]
         try:
-            for answer in process.ask(jobs, versions, now=clock.now(), seconds=WALL_SECONDS):
-                self._answers.append(answer)
-                self._tries = 0
+            for reply in process.run_jobs(jobs, versions, now=clock.now(), seconds=WALL_SECONDS):
+                self._replies.append(reply)
+                self._attempts = 0
         except Died as death:
-            self._after(death)
+            self._count_death(death)
 
-    def _after(self, death: Died) -> None:
+    def _count_death(self, death: Died) -> None:
         if death.is_guilty:
             self._killed += 1
-            self._answers.append(wire.Fault(_TOO_MUCH, LIMIT, {}))
+            self._replies.append(wire.FaultReply(_TOO_MUCH, LIMIT, {}))
             return
-        self._tries += 1
-        if self._tries >= _TRIES:
+        self._attempts += 1
+        if self._attempts >= _ATTEMPTS:
             raise _busy()
 
 
@@ -209,14 +216,14 @@ def _busy() -> RenderingBusy:
     return RenderingBusy(retry_after=1)
 
 
-def _content(answer: wire.Reply) -> Content | TemplateFault:
-    if isinstance(answer, wire.Shown):
-        return Content(answer.title, answer.body, answer.html)
-    assert isinstance(answer, wire.Fault)
-    return _fault(answer)
+def _content(reply: wire.Reply) -> Content | TemplateFault:
+    if isinstance(reply, wire.Rendered):
+        return Content(reply.title, reply.body, reply.html)
+    assert isinstance(reply, wire.FaultReply)
+    return _fault(reply)
 
 
-def _fault(fault: wire.Fault) -> TemplateFault:
+def _fault(fault: wire.FaultReply) -> TemplateFault:
     data = dict(fault.data)
     place = data.pop(wire.PLACE, None)
     if place is not None:
@@ -225,7 +232,7 @@ def _fault(fault: wire.Fault) -> TemplateFault:
 
 
 def _collect(version: CompiledVersion, found: dict[bytes, wire.VersionText]) -> None:
-    """Adds a version and all that it is built with."""
+    """Adds a version and every version that it is built with."""
     name, text = _text_of(version)
     if name not in found:
         found[name] = text
