@@ -1,4 +1,4 @@
-"""The supervisor of `serve`: who ends by himself is started again, soon but not ever faster."""
+"""The supervisor of `serve`: it restarts children that end, with pauses that grow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.architecture.test_budgets import ROOT
 
 
 class Process:
-    """A child that ends when it is told to."""
+    """A fake child process; the test sets its exit code."""
 
     started: list[list[str]] = []
 
@@ -43,85 +43,83 @@ def now(monkeypatch: Any) -> list[float]:
     return at
 
 
-def wait_for_heir(child: Child, now: list[float]) -> float:
-    """Seconds from a child's end to the start of the next."""
+def seconds_until_restart(child: Child, now: list[float]) -> float:
+    """Returns the seconds from a child's end to its restart."""
     began = now[0]
     while child.process is None:
         now[0] = round(now[0] + 0.1, 1)
-        child.look_after(now[0])
+        child.supervise(now[0])
     return round(now[0] - began, 1)
 
 
 @pytest.mark.parametrize("code", [EXIT_CODE, 0, 1, -9])
-def test_a_child_that_ends_by_itself_has_an_heir_at_once(
-    now: list[float], code: int, capsys: Any
-) -> None:
+def test_a_child_that_ends_is_restarted_at_once(now: list[float], code: int, capsys: Any) -> None:
     child = Child("worker")
-    child.look_after(now[0])
+    child.supervise(now[0])
     now[0] += 3_600
     child.process.returncode = code
-    child.look_after(now[0])
-    assert wait_for_heir(child, now) <= 0.2
+    child.supervise(now[0])
+    assert seconds_until_restart(child, now) <= 0.2
     assert f"worker ended ({code}); again in 0.2 s" in capsys.readouterr().err
     assert len(Process.started) == 2
 
 
-def test_one_that_ends_again_and_again_waits_longer_up_to_a_bound(now: list[float]) -> None:
+def test_restarts_of_a_failing_child_wait_longer_up_to_a_bound(now: list[float]) -> None:
     child = Child("web", ["--port", "1"])
-    child.look_after(now[0])
+    child.supervise(now[0])
     pauses = []
     for _ in range(6):
         now[0] += 1
         child.process.returncode = 1
-        child.look_after(now[0])
-        pauses.append(wait_for_heir(child, now))
+        child.supervise(now[0])
+        pauses.append(seconds_until_restart(child, now))
     assert pauses == [0.2, 1, 5, 15, 15, 15]
-    now[0] += 31  # it was well for a while
+    now[0] += 31  # it ran long enough to count as steady
     child.process.returncode = EXIT_CODE
-    child.look_after(now[0])
-    assert wait_for_heir(child, now) == 0.2
+    child.supervise(now[0])
+    assert seconds_until_restart(child, now) == 0.2
     assert Process.started[0][-3:] == ["web", "--port", "1"]
 
 
-def test_one_that_stands_still_is_ended_unless_it_soon_goes_on(
+def test_a_stopped_child_is_killed_unless_it_soon_continues(
     now: list[float], monkeypatch: Any
 ) -> None:
-    """A watchdog that dies after it stopped its worker leaves it so."""
+    """A watchdog that dies after it stopped its worker leaves the worker stopped."""
     still = [True]
     monkeypatch.setattr(serve, "stands_still", lambda _pid: still[0])
     child = Child("worker")
     for seconds in (0, 1, 14):
-        child.look_after(now[0] + seconds)
+        child.supervise(now[0] + seconds)
     still[0] = False
-    child.look_after(now[0] + 15)
+    child.supervise(now[0] + 15)
     still[0] = True
-    child.look_after(now[0] + 20)
+    child.supervise(now[0] + 20)
     assert not child.process.killed
-    child.look_after(now[0] + 36)
+    child.supervise(now[0] + 36)
     assert child.process.killed
 
 
-def test_no_password_is_made_before_the_port_is_bound(monkeypatch: Any) -> None:
-    """It is shown once: a start that fails must not have shown it."""
+def test_no_password_is_generated_before_the_port_is_bound(monkeypatch: Any) -> None:
+    """The password is shown once, so a failed start must not show it."""
     done: list[str] = []
     for name in ("keep_metrics_in_files", "setup_django"):
         monkeypatch.setattr(serve, name, lambda: None)
     monkeypatch.setattr(serve, "publish_address", lambda *_: None)
     monkeypatch.setattr(serve, "load_demo", lambda **_: done.append("demo"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        answer = CliRunner().invoke(
+        result = CliRunner().invoke(
             serve.command, ["--demo", "--port", str(taken.getsockname()[1])]
         )
-    assert answer.exit_code == 1
-    assert "cannot listen on 127.0.0.1:" in answer.output
+    assert result.exit_code == 1
+    assert "cannot listen on 127.0.0.1:" in result.output
     assert done == []
 
 
-def test_make_run_serves_the_port_that_is_asked_for() -> None:
-    said = subprocess.run(
+def test_make_run_serves_the_given_port() -> None:
+    output = subprocess.run(
         ["make", "-n", "run", "PORT=8141"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert "carillon serve --demo --port 8141" in said
+    assert "carillon serve --demo --port 8141" in output
 
 
 @pytest.mark.parametrize(
@@ -133,7 +131,7 @@ def test_make_run_serves_the_port_that_is_asked_for() -> None:
         ("::1", "http://[::1]:8141"),
     ],
 )
-def test_what_is_served_is_told_to_every_process_of_the_group(
+def test_the_served_address_reaches_every_process_of_the_group(
     monkeypatch: Any, tmp_path: Path, host: str, shown: str
 ) -> None:
     monkeypatch.setattr(processes.os, "environ", {})

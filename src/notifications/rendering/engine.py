@@ -172,7 +172,9 @@ def storable(text: str, *, name: str) -> str:
     """
     text = join_surrogates(text)
     if not is_storable(text):
-        raise TemplateFault(f"{name}: the rendered text holds {UNSTORABLE}", code="invalid_rendered_text")
+        raise TemplateFault(
+            f"{name}: the rendered text holds {UNSTORABLE}", code="invalid_rendered_text"
+        )
     return text
 
 

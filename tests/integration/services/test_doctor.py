@@ -146,9 +146,9 @@ def test_a_database_that_is_away_is_told_once(monkeypatch: Any) -> None:
 
 
 def test_refused_credentials_name_their_settings() -> None:
-    fix = doctor._mend_of("smtp", "the mail server refuses our credentials")
+    fix = doctor._fix_of("smtp", "the mail server refuses our credentials")
     assert "CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD" in fix
-    assert doctor._mend_of("ses", "x").startswith("see `carillon providers list`")
+    assert doctor._fix_of("ses", "x").startswith("see `carillon providers list`")
 
 
 @pytest.mark.django_db(transaction=True)
