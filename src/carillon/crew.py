@@ -11,7 +11,7 @@ import structlog
 
 from notifications.domain.channels import Lane
 from notifications.engine.worker import Worker
-from notifications.features.upkeep.service import Standing
+from notifications.features.upkeep.service import BackgroundWork
 
 log = structlog.get_logger("carillon.celery")
 
@@ -22,7 +22,7 @@ class Crew:
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._worker: Worker | None = None
-        self._standing: Standing | None = None
+        self._standing: BackgroundWork | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
         """Starts both, once, in the process that asks. lanes: those of the Worker; all if none."""
@@ -31,7 +31,7 @@ class Crew:
         worker = self._worker = Worker(lanes=lanes or None)
         self._thread = threading.Thread(target=self._run, args=(worker,), name="carillon-worker")
         self._thread.start()
-        self._standing = Standing(owner=worker.owner, stand_in=True)
+        self._standing = BackgroundWork(owner=worker.owner, standby=True)
         self._standing.start()
 
     def stop(self) -> None:

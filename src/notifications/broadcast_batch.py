@@ -16,10 +16,10 @@ from notifications.features.broadcasts.delivery import batches as broadcast_batc
 from notifications.features.broadcasts.documented import (
     BroadcastService,
     ResponseDict,
+    build_send_response,
     documented_errors,
     group_of_role,
-    send_answer,
-    size_of,
+    resolve_batch_size,
 )
 from notifications.infra import clock
 
@@ -52,7 +52,7 @@ class BroadcastBatchProcessor:
         Raises:
             ValueError: Broadcast N not found, or it is over.
         """
-        size = size_of(batch_size, cls.BATCH_SIZE)
+        size = resolve_batch_size(batch_size, cls.BATCH_SIZE)
         return BroadcastService.create_batch_recipients(broadcast_id, recipient_ids, size)
 
     @classmethod
@@ -69,7 +69,7 @@ class BroadcastBatchProcessor:
         Raises:
             ValueError: Broadcast N not found; Cannot send broadcast with status S.
         """
-        size = size_of(batch_size, cls.SEND_BATCH_SIZE)
+        size = resolve_batch_size(batch_size, cls.SEND_BATCH_SIZE)
         with documented_errors():
             report = broadcast_batches.send_to(
                 broadcast_id,
@@ -77,11 +77,11 @@ class BroadcastBatchProcessor:
                 target_filter,
                 size=size,
                 now=clock.now(),
-                repeat=broadcast_batches.Repeat(
+                repeat=broadcast_batches.RetrySettings(
                     policy=listed_policy(cls.RETRY_DELAYS), calls=1 + cls.MAX_RETRIES
                 ),
             )
-            return send_answer(broadcast_id, report, size=size)
+            return build_send_response(broadcast_id, report, size=size)
 
     @classmethod
     def send_to_role_batch(
@@ -108,7 +108,7 @@ class BroadcastBatchProcessor:
         Raises:
             ValueError: Broadcast N not found; Cannot retry broadcast with status S.
         """
-        size = size_of(batch_size, cls.SEND_BATCH_SIZE)
+        size = resolve_batch_size(batch_size, cls.SEND_BATCH_SIZE)
         with documented_errors():
             report = broadcast_batches.retry_now(
                 broadcast_id,
@@ -116,7 +116,7 @@ class BroadcastBatchProcessor:
                 size=size,
                 policy=listed_policy(cls.RETRY_DELAYS),
             )
-            answer = send_answer(broadcast_id, report, size=size)
+            answer = build_send_response(broadcast_id, report, size=size)
         return {
             **answer,
             "success": True,

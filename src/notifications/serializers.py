@@ -16,10 +16,10 @@ from directory.models import User
 from notifications.domain.errors import InvalidRequest
 from notifications.features.access.authentication import caller_of_user
 from notifications.features.broadcasts.body import read_new
-from notifications.features.broadcasts.queries import broadcast_answer, detail, recipient_answer
-from notifications.features.broadcasts.service import BroadcastDesk
+from notifications.features.broadcasts.queries import broadcast_response, detail, recipient_response
+from notifications.features.broadcasts.service import BroadcastWorkflow
 from notifications.features.scheduling.schemas import CancelScheduledResponse, ScheduledResponse
-from notifications.features.scheduling.service import ScheduleService, status_answer
+from notifications.features.scheduling.service import ScheduleService, build_status_response
 from notifications.infra import clock
 from notifications.intake.schedule import parse_schedule
 from notifications.models import Broadcast, BroadcastRecipient, Notification
@@ -41,7 +41,7 @@ class BroadcastListSerializer(serializers.BaseSerializer[Broadcast]):
     """A broadcast as lists show it."""
 
     def to_representation(self, instance: Broadcast) -> Shown:
-        return _shown(broadcast_answer(instance))
+        return _shown(broadcast_response(instance))
 
 
 class BroadcastDetailSerializer(serializers.BaseSerializer[Broadcast]):
@@ -56,7 +56,7 @@ class BroadcastRecipientSerializer(serializers.BaseSerializer[BroadcastRecipient
 
     def to_representation(self, instance: BroadcastRecipient) -> Shown:
         person = User.objects.filter(pk=instance.recipient_id).first()
-        return _shown(recipient_answer(instance, person))
+        return _shown(recipient_response(instance, person))
 
 
 class CreateBroadcastSerializer(serializers.BaseSerializer[Broadcast]):
@@ -76,12 +76,12 @@ class CreateBroadcastSerializer(serializers.BaseSerializer[Broadcast]):
         user: User = validated_data.pop("created_by")
         caller = caller_of_user(user)
         made = with_faults(
-            lambda: BroadcastDesk().create(body=validated_data, caller=caller, now=clock.now())
+            lambda: BroadcastWorkflow().create(body=validated_data, caller=caller, now=clock.now())
         )
         return Broadcast.objects.get(pk=made.data.id)
 
     def to_representation(self, instance: Broadcast) -> Shown:
-        return _shown(broadcast_answer(instance))
+        return _shown(broadcast_response(instance))
 
 
 class ScheduleNotificationSerializer(serializers.BaseSerializer[Any]):
@@ -118,7 +118,7 @@ class NotificationScheduleStatusSerializer(serializers.BaseSerializer[Notificati
     """How far a scheduled notification has come."""
 
     def to_representation(self, instance: Notification) -> Shown:
-        return _shown(status_answer(instance))
+        return _shown(build_status_response(instance))
 
 
 class CancelScheduledNotificationSerializer(serializers.BaseSerializer[CancelScheduledResponse]):

@@ -67,7 +67,7 @@ def beat():
 
 
 def work():
-    rounds.look(now[0])
+    rounds.run_due(now[0])
     for lane in Lane:
         while leases := batches.lease(owner=me, lane=lane, seconds=60):
             deliver_rows(leases, owner=me)

@@ -14,7 +14,7 @@ def command(quiet: bool) -> None:
     setup_django()
     from django.core.management import call_command
 
-    from notifications.features.upkeep.digests import digest_template
+    from notifications.features.upkeep.digests import ensure_digest_template
 
     call_command("migrate", verbosity=0 if quiet else 1, interactive=False)
-    digest_template()
+    ensure_digest_template()

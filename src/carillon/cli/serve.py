@@ -163,7 +163,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     from django.core.management import call_command
     from django.db import connections
 
-    from notifications.features.upkeep.digests import digest_template
+    from notifications.features.upkeep.digests import ensure_digest_template
     from notifications.infra.conf import environment
 
     if demo:
@@ -171,7 +171,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     listener = listen_anew(host, port)
     clear_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     call_command("migrate", verbosity=0, interactive=False)
-    digest_template()
+    ensure_digest_template()
     if demo:
         load_demo(quiet=True)  # the port is ours: a password that is shown now is of use
     connections.close_all()

@@ -57,14 +57,14 @@ def _run_plain(lanes: list[Lane]) -> None:
 
     from carillon.metrics_port import serve_metrics
     from notifications.engine.worker import Worker
-    from notifications.features.upkeep.service import Standing
+    from notifications.features.upkeep.service import BackgroundWork
     from notifications.rendering.versions import precompile
 
     serve_metrics()
     worker = Worker(lanes=lanes)
     precompile(proved=True)
     connection.close()
-    standing = Standing(owner=worker.owner)
+    standing = BackgroundWork(owner=worker.owner)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     standing.start()

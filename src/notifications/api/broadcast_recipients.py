@@ -14,14 +14,14 @@ from notifications.features.broadcasts.schemas import (
     BroadcastRetryBody,
     BroadcastRetryChosenResponse,
 )
-from notifications.features.broadcasts.service import SCOPE, BroadcastDesk
+from notifications.features.broadcasts.service import SCOPE, BroadcastWorkflow
 
 STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)
 RECIPIENTS_QUERY = (*STATES_QUERY, *PAGE_NUMBERS)
 
 
 def recipients(request: ApiRequest) -> BroadcastRecipientList:
-    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    found = BroadcastWorkflow().find(request.params["id"], caller=request.caller)
     query = request.query
     return recipient_page(
         found, status=query["status"], page=query["page"], page_size=query["page_size"]
@@ -29,14 +29,14 @@ def recipients(request: ApiRequest) -> BroadcastRecipientList:
 
 
 def recipients_file(request: ApiRequest) -> Download:
-    found = BroadcastDesk().find(request.params["id"], caller=request.caller)
+    found = BroadcastWorkflow().find(request.params["id"], caller=request.caller)
     parts = recipients_csv(found, status=request.query["status"])
     return Download(name=f"broadcast-{found.pk}-recipients.csv", parts=parts)
 
 
 def retry_chosen(request: ApiRequest) -> BroadcastRetryChosenResponse:
     body = check_body(request.body, BroadcastRetryBody)
-    return BroadcastDesk().retry_chosen(
+    return BroadcastWorkflow().retry_chosen(
         request.params["id"], people=body.user_ids, caller=request.caller, now=request.now
     )
 

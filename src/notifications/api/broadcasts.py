@@ -27,8 +27,8 @@ from notifications.features.broadcasts.schemas import (
     BroadcastTestResponse,
     DryRunResponse,
 )
-from notifications.features.broadcasts.service import SCOPE, BroadcastDesk, check_scope
-from notifications.features.broadcasts.trial import send_to_oneself
+from notifications.features.broadcasts.service import SCOPE, BroadcastWorkflow, check_scope
+from notifications.features.broadcasts.trial import send_test_to_caller
 from notifications.models import Broadcast
 
 _HIGHEST_PAGE = 10_000_000
@@ -84,48 +84,50 @@ def broadcasts(request: ApiRequest) -> BroadcastList:
 
 
 def create(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().create(body=request.body, caller=request.caller, now=request.now)
+    return BroadcastWorkflow().create(body=request.body, caller=request.caller, now=request.now)
 
 
 def broadcast(request: ApiRequest) -> BroadcastDetailResponse:
-    return BroadcastDesk().detail(request.params["id"], caller=request.caller)
+    return BroadcastWorkflow().detail(request.params["id"], caller=request.caller)
 
 
 def change(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().change(
+    return BroadcastWorkflow().change(
         request.params["id"], body=request.body, caller=request.caller, now=request.now
     )
 
 
 def delete(request: ApiRequest) -> tuple[int, None]:
-    BroadcastDesk().delete(request.params["id"], caller=request.caller, now=request.now)
+    BroadcastWorkflow().delete(request.params["id"], caller=request.caller, now=request.now)
     return 204, None
 
 
 def progress(request: ApiRequest) -> BroadcastProgressResponse:
-    return BroadcastDesk().progress(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().progress(
+        request.params["id"], caller=request.caller, now=request.now
+    )
 
 
 def dry_run(request: ApiRequest) -> DryRunResponse:
-    return BroadcastDesk().dry_run(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().dry_run(request.params["id"], caller=request.caller, now=request.now)
 
 
 def dry_run_of_body(request: ApiRequest) -> DryRunResponse:
-    return BroadcastDesk().dry_run_of_body(
+    return BroadcastWorkflow().dry_run_of_body(
         body=request.body, caller=request.caller, now=request.now
     )
 
 
 def send(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().send(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().send(request.params["id"], caller=request.caller, now=request.now)
 
 
 def cancel(request: ApiRequest) -> BroadcastCancelResponse:
-    return BroadcastDesk().cancel(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().cancel(request.params["id"], caller=request.caller, now=request.now)
 
 
 def retry(request: ApiRequest) -> BroadcastRetryResponse:
-    return BroadcastDesk().retry(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().retry(request.params["id"], caller=request.caller, now=request.now)
 
 
 def duplicate(request: ApiRequest) -> BroadcastDone:
@@ -134,24 +136,24 @@ def duplicate(request: ApiRequest) -> BroadcastDone:
 
 def send_test(request: ApiRequest) -> BroadcastTestResponse:
     count_send(kind="send", caller=request.caller, now=request.now)
-    return send_to_oneself(request.params["id"], caller=request.caller, now=request.now)
+    return send_test_to_caller(request.params["id"], caller=request.caller, now=request.now)
 
 
 def pause(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().pause(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().pause(request.params["id"], caller=request.caller, now=request.now)
 
 
 def resume(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().resume(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().resume(request.params["id"], caller=request.caller, now=request.now)
 
 
 def approve(request: ApiRequest) -> BroadcastDone:
-    return BroadcastDesk().approve(request.params["id"], caller=request.caller, now=request.now)
+    return BroadcastWorkflow().approve(request.params["id"], caller=request.caller, now=request.now)
 
 
 def reject(request: ApiRequest) -> BroadcastDone:
     body = check_body(request.body, BroadcastRejectBody)
-    return BroadcastDesk().reject(
+    return BroadcastWorkflow().reject(
         request.params["id"], note=body.note, caller=request.caller, now=request.now
     )
 

@@ -37,11 +37,11 @@ from notifications.models.keys import KeyCounter, reserve_keys
 from notifications.models.operations.item_fault import ItemFault, Work
 from notifications.models.operations.loop import KnownLoop, LoopReport, PeriodicLoop
 from notifications.models.operations.operators import (
-    AskedUpTo,
     DeadLetter,
     KillSwitch,
     OperatorAction,
     OperatorAlert,
+    ReceiptPollCursor,
     SandboxMessage,
     WriteProbe,
 )
@@ -72,7 +72,7 @@ from notifications.models.sources.broadcast import (
     BroadcastRecipient,
     change_broadcast_status,
 )
-from notifications.models.sources.broadcast_news import BroadcastNews
+from notifications.models.sources.broadcast_change import BroadcastChange
 from notifications.models.sources.schedule import (
     ScheduleClock,
     ScheduleMember,
@@ -88,9 +88,8 @@ __all__ = [
     "MARKETING",
     "SCOPES",
     "ApiKey",
-    "AskedUpTo",
     "Broadcast",
-    "BroadcastNews",
+    "BroadcastChange",
     "BroadcastRecipient",
     "Category",
     "ChatFlow",
@@ -126,6 +125,7 @@ __all__ = [
     "ProviderConfig",
     "ProviderFlow",
     "QueuedTask",
+    "ReceiptPollCursor",
     "RefusedSend",
     "SandboxMessage",
     "ScheduleClock",

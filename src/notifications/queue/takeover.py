@@ -26,7 +26,7 @@ from notifications.infra.database.clock_bridge import database_now
 from notifications.infra.database.errors import is_away
 from notifications.infra.process import identity as processes
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     CrashPolicy,
     DeliveryBatch,
     MessageEvent,
@@ -246,7 +246,7 @@ def _judge(dead: _Dead, report: Takeover) -> None:
             report.held += 1
         else:
             again[crashes.get(key, 0) >= _ALONE_FROM].append(key)
-    BroadcastNews.objects.tell(
+    BroadcastChange.objects.append(
         (dead.row.source, origin.notification_id) for origin in origins.values()
     )
     for alone, chosen in again.items():

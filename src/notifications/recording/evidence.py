@@ -9,7 +9,7 @@ from django.db import transaction
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     DeliveryBatch,
     LateOutcome,
@@ -71,7 +71,9 @@ def _settle(outcome: Outcome) -> bool:
             },
         )
         if moved:
-            BroadcastNews.objects.tell([(outcome.message.source, outcome.message.notification_id)])
+            BroadcastChange.objects.append(
+                [(outcome.message.source, outcome.message.notification_id)]
+            )
             DeadLetter.objects.filter(message_id=key, resolved_at__isnull=True).update(
                 resolution=DeadLetter.Resolution.SETTLED,
                 resolution_reason="a late outcome said it was sent",

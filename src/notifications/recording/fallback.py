@@ -26,7 +26,7 @@ from notifications.models import (
     change_status,
     reserve_keys,
 )
-from notifications.models.sources.broadcast_news import broadcast_of
+from notifications.models.sources.broadcast_change import broadcast_of
 from notifications.queue import batches
 from notifications.queue.leases import NewBatch
 from notifications.recording.outcomes import Outcome, trails

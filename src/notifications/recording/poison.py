@@ -12,7 +12,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import ports, telemetry
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     NotificationMessage,
     change_status,
     pack_keys,
@@ -58,7 +58,7 @@ def record_poison(lease: Lease, key: int, error: BaseException, *, owner: str) -
                 attempts=origin.attempts,
                 failed_at=now,
             )
-            BroadcastNews.objects.tell([(lease.source, origin.notification_id)])
+            BroadcastChange.objects.append([(lease.source, origin.notification_id)])
         # Another thread may have committed a journal that the lease in memory does not show yet.
         journals = batches.statements().journals([lease], owner)
         journal = unpack_keys(journals.get(lease.batch_id, ""))

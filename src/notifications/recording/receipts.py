@@ -15,7 +15,7 @@ from notifications.domain.receipts import CLOSES, SETTLES, STATUS_OF, Receipt, R
 from notifications.domain.status_events import KIND_OF_FACT
 from notifications.infra import telemetry
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     DeliveryAttempt,
     DeliveryBatch,
@@ -113,7 +113,7 @@ def _move(message: NotificationMessage, receipt: Receipt, *, provider: str, now:
         [message.pk], status, reason=reason, at=now, only_from=SETTLES[status], fields=fields
     )
     if moved:
-        BroadcastNews.objects.tell([(message.notification.source, message.notification_id)])
+        BroadcastChange.objects.append([(message.notification.source, message.notification_id)])
     if moved and status is MessageStatus.FAILED:
         _bury(message, receipt, provider=provider, at=now)
         fall_back_from(message, why=receipt.code or str(receipt.kind), at=now)

@@ -17,7 +17,7 @@ from notifications.infra import telemetry
 from notifications.infra.crypto import seal_json
 from notifications.models import (
     BATCH_SIZE,
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     NotificationMessage,
     SandboxMessage,
@@ -303,7 +303,7 @@ def _tell_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:
         and outcome.message.id in took
     ]
     if told:
-        BroadcastNews.objects.tell(told)
+        BroadcastChange.objects.append(told)
 
 
 def _attempts(outcome: Outcome, result: SendResult) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from notifications.domain import loops
 from notifications.features.background.round_tasks import RoundTask
-from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
+from notifications.features.broadcasts.delivery.upkeep import maintain_broadcasts
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
 from notifications.features.templates.proving import prove_due
@@ -87,7 +87,7 @@ def prove_templates(**_future: Any) -> int:
 )
 def launch_broadcasts(**_future: Any) -> dict[str, int]:
     """Goes on with broadcasts: launches, counts, ends."""
-    return keep_broadcasts(now=clock.now())
+    return maintain_broadcasts(now=clock.now())
 
 
 @shared_task(

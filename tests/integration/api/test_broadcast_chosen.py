@@ -11,9 +11,9 @@ from directory.models import User
 from notifications.domain.lifecycle import MessageStatus as S
 from notifications.features.broadcasts.delivery.retry import retry_chosen
 from notifications.models import Broadcast, BroadcastRecipient, NotificationMessage, OperatorAction
-from tests.integration.broadcasts.ground import (
-    keep,
+from tests.integration.broadcasts.factories import (
     launch,
+    maintain,
     make_broadcast,
     make_people,
     settle_messages,
@@ -42,7 +42,7 @@ def made(people: list[int]) -> Broadcast:
     made = launch(make_broadcast(channels=["email"]))
     settle_messages(made, S.FAILED, people[:4], error="mailbox full")
     settle_messages(made, S.SENT, people[4:5])
-    return keep(made)
+    return maintain(made)
 
 
 def retry(client: APIClient, made: Broadcast, ids: Any, **more: Any) -> Any:
@@ -57,7 +57,7 @@ def test_only_they_wait_again(as_staff: APIClient, made: Broadcast, people: list
     assert told["message"] == "Sending again was started for 2 recipients"
     assert (told["retried_count"], told["broadcast_id"]) == (2, made.pk)
     assert (told["unknown"], told["not_failed"], told["used_up"]) == ([], [], [])
-    assert states(keep(made)) == {"pending": 3, "failed": 2, "sent": 1}
+    assert states(maintain(made)) == {"pending": 3, "failed": 2, "sent": 1}
     assert (made.tally.failed, made.error_reasons) == (2, {"mailbox full": 2})
     waiting = NotificationMessage.objects.filter(status="pending", user_id__in=people[:4])
     assert set(waiting.values_list("user_id", flat=True)) == set(people[:2])
@@ -87,7 +87,7 @@ def test_no_retry_is_without_its_record(
     def dies(*_: Any, **__: Any) -> None:
         raise RuntimeError("died")
 
-    monkeypatch.setattr("notifications.features.broadcasts.service.write_down", dies)
+    monkeypatch.setattr("notifications.features.broadcasts.service.write_audit_entry", dies)
     with pytest.raises(RuntimeError, match="died"):
         as_staff.post(f"{URL}/{made.pk}/{path}/", {"user_ids": people[:1]} if "/" in path else None)
 

@@ -9,7 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from directory.models import Group, User
-from notifications.features.broadcasts.delivery.fold import fold_news
+from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -22,7 +22,7 @@ from notifications.models import (
     SandboxMessage,
     UserNotificationPreference,
 )
-from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, states
+from tests.integration.broadcasts.factories import launch, make_broadcast, make_people, states
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 
@@ -68,7 +68,7 @@ class TestSendingATestToOneself:
         before = (made.status, made.tally, made.error_total)
 
         as_staff.post(f"{URL}/{made.pk}/test/")
-        fold_news(now=clock.now())
+        fold_changes(now=clock.now())
 
         made.refresh_from_db()
         assert (made.status, made.tally, made.error_total) == before
@@ -213,14 +213,22 @@ class TestDuplicating:
             approved_by=judge,
             approved_count=2,
             review_note="Fine",
-            hands=[author.pk],
+            involved_user_ids=[author.pk],
         )
 
         as_staff.post(f"{URL}/{first.pk}/duplicate/")
 
         copy = Broadcast.objects.exclude(pk=first.pk).get()
         fresh = Broadcast(target_group="all", message="m")
-        own = {"id", "uuid", "created_by", "created_at", "updated_at", "recipient_count", "hands"}
+        own = {
+            "id",
+            "uuid",
+            "created_by",
+            "created_at",
+            "updated_at",
+            "recipient_count",
+            "involved_user_ids",
+        }
         copied = {"target_group", "title", "message", "channels"}
         for field in Broadcast._meta.concrete_fields:
             if field.name not in own | copied:
@@ -228,7 +236,9 @@ class TestDuplicating:
                 assert value == getattr(fresh, field.attname), field.name
         assert copy.created_by_id == staff.pk
         assert not BroadcastRecipient.objects.filter(broadcast=copy).exists()
-        assert copy.hands == sorted([author.pk, staff.pk]), "authors do not approve their words"
+        assert copy.involved_user_ids == sorted([author.pk, staff.pk]), (
+            "authors do not approve their words"
+        )
 
     @pytest.mark.parametrize(
         ("title", "expected"),

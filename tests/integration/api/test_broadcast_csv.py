@@ -20,7 +20,7 @@ from notifications.features.broadcasts.export import recipients_csv
 from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
 from notifications.models.sources.recipients import insert_recipients
-from tests.integration.broadcasts.ground import make_broadcast, make_people
+from tests.integration.broadcasts.factories import make_broadcast, make_people
 
 pytestmark = pytest.mark.django_db
 URL = "/api/admin/broadcasts"
@@ -195,7 +195,7 @@ def test_a_fault_of_the_first_page_is_an_error_and_no_broken_file(
     def away(*_: Any) -> Any:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr("notifications.features.broadcasts.export.recipient_answers", away)
+    monkeypatch.setattr("notifications.features.broadcasts.export.recipient_responses", away)
     answer = as_staff.get(f"{URL}/{made.pk}/recipients.csv")
 
     assert (answer.status_code, answer.data["code"]) == (503, "database_unavailable")

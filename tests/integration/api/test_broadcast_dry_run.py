@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from notifications.models import Broadcast
-from tests.integration.broadcasts.ground import make_broadcast, make_people
+from tests.integration.broadcasts.factories import make_broadcast, make_people
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db

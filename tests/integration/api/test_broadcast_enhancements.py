@@ -12,7 +12,13 @@ from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import Broadcast, OperatorAction
 from tests.integration.api.conftest import bearer
-from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people, states
+from tests.integration.broadcasts.factories import (
+    deliver,
+    maintain,
+    make_broadcast,
+    make_people,
+    states,
+)
 from tests.integration.broadcasts.test_broadcast_enhancements import broadcast_with
 from tests.integration.factories import make_user
 
@@ -119,7 +125,7 @@ class TestPausing:
         assert held.data["message"] == "Рассылка приостановлена"
         assert held.data["data"]["status"] == "paused"
         deliver()
-        assert keep(Broadcast.objects.get()).sent_count == 0
+        assert maintain(Broadcast.objects.get()).sent_count == 0
         assert as_staff.post(f"{URL}/{key}/pause/").status_code == 400
         freed = as_staff.post(f"{URL}/{key}/resume/", **RU)
         assert freed.data["message"] == "Рассылка возобновлена"
@@ -188,13 +194,13 @@ class TestApproval:
         assert made["status"] == "scheduled"
         make_people(1)
         frozen.forward(3600)
-        assert keep(Broadcast.objects.get()).status == "awaiting_approval"
+        assert maintain(Broadcast.objects.get()).status == "awaiting_approval"
 
     def test_what_was_approved_begins_at_its_time(self, frozen, as_staff, as_another_admin):
         made = self.create(as_staff, scheduled_at="2030-05-01T13:00:00Z")
         as_another_admin.post(f"{URL}/{made['id']}/approve/")
         frozen.forward(3600)
-        assert keep(Broadcast.objects.get()).status == "sending"
+        assert maintain(Broadcast.objects.get()).status == "sending"
 
     def test_a_key_reviews_nothing(self, as_staff, with_key):
         made = self.create(as_staff, send_immediately=True)

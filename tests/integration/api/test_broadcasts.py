@@ -14,7 +14,7 @@ from notifications.infra import clock
 from notifications.models import Broadcast, BroadcastRecipient, OperatorAction
 from notifications.models.fields import ListsText
 from notifications.models.sources.recipients import insert_recipients
-from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people
+from tests.integration.broadcasts.factories import deliver, maintain, make_broadcast, make_people
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,7 @@ class TestCreating:
         assert answer.data["data"]["status"] == "sending"
         assert answer.data["data"]["recipient_count"] == 3
         deliver()
-        made = keep(Broadcast.objects.get())
+        made = maintain(Broadcast.objects.get())
         assert (made.status, made.sent_count) == ("completed", 3)
 
     def test_a_time_schedules(self, as_staff, frozen):
@@ -105,7 +105,7 @@ class TestCreating:
         assert answer.data["data"]["status"] == "scheduled"
         assert not BroadcastRecipient.objects.exists()
         frozen.forward(3601)
-        assert keep(Broadcast.objects.get()).status == "sending"
+        assert maintain(Broadcast.objects.get()).status == "sending"
 
     @pytest.mark.parametrize(
         ("changes", "code"),
@@ -256,7 +256,7 @@ class TestChanging:
         make_people(4)
         key = as_staff.post(URL, body()).data["data"]["id"]
         as_staff.post(f"{URL}{key}/cancel/")
-        made = keep(Broadcast.objects.get())
+        made = maintain(Broadcast.objects.get())
         assert (made.cleared, made.recipient_count, made.cancelled_count) == (True, 4, 4)
         assert as_staff.get(f"{URL}{key}/progress/").data["data"]["pending_count"] == 0
 

@@ -16,7 +16,7 @@ from notifications.features.broadcasts.delivery.upkeep import begin_due
 from notifications.infra import clock
 from notifications.models import ApiKey, Broadcast
 from tests.integration.api.conftest import bearer
-from tests.integration.broadcasts.ground import make_people
+from tests.integration.broadcasts.factories import make_people
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]

@@ -136,8 +136,8 @@ class TestFailing:
         rows.register([CANCELLED])
         frozen.forward(600)
         fail(CANCELLED)
-        rows.claim([CANCELLED.name], owner="w", hold_s=10)
-        rows.renew([LoopReport(CANCELLED.name, finished_s=0.0)], owner="w", hold_s=10)
+        rows.claim([CANCELLED.name], owner="w", claim_s=10)
+        rows.renew([LoopReport(CANCELLED.name, finished_s=0.0)], owner="w", claim_s=10)
         assert check("loops").reason is None
 
     def test_a_task_that_a_broker_brought_and_that_failed_is_named_for_a_day(

@@ -13,7 +13,7 @@ from notifications.features.broadcasts.schemas import BroadcastChangeBody
 from notifications.infra import clock
 from notifications.models import KillSwitch, Notification
 from tests.integration.api.conftest import send_body
-from tests.integration.broadcasts.ground import make_broadcast
+from tests.integration.broadcasts.factories import make_broadcast
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("template")]
 SEND = "/api/v1/notifications/send"

@@ -30,7 +30,7 @@ from notifications.models import (
     ProviderCallback,
     SandboxMessage,
 )
-from tests.integration.broadcasts.ground import make_broadcast
+from tests.integration.broadcasts.factories import make_broadcast
 from tests.integration.factories import make_template, make_user, make_willing_user
 from tests.integration.preferences.conftest import work
 

@@ -17,7 +17,7 @@ from notifications.models import Broadcast, Notification
 from notifications.scheduler import NotificationScheduler
 from notifications.services import NotificationService
 from tests.integration.api.conftest import send_body
-from tests.integration.broadcasts.ground import make_people
+from tests.integration.broadcasts.factories import make_people
 from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.strict, pytest.mark.usefixtures("template")]

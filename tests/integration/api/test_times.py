@@ -24,7 +24,7 @@ from notifications.models import (
 from notifications.scheduler import NotificationScheduler
 from notifications.serializers import CreateBroadcastSerializer, ScheduleNotificationSerializer
 from tests.integration.api.conftest import send_body
-from tests.integration.broadcasts.ground import make_broadcast, make_people
+from tests.integration.broadcasts.factories import make_broadcast, make_people
 from tests.integration.factories import make_user
 from tests.integration.preferences.conftest import work
 

@@ -22,10 +22,10 @@ from notifications.models import (
 )
 from notifications.policy.facts import load_stops
 from notifications.queue import batches
-from tests.integration.broadcasts.ground import (
+from tests.integration.broadcasts.factories import (
     deliver,
-    keep,
     launch,
+    maintain,
     make_broadcast,
     make_people,
     settle_messages,
@@ -83,7 +83,7 @@ class TestPausing:
         actions.resume(made.pk, now=frozen.now)
         frozen.forward(10)
         deliver()
-        assert keep(made).status == "completed"
+        assert maintain(made).status == "completed"
         assert made.tally.sent == 6
 
     def test_a_paused_launch_makes_nothing_more(self):
@@ -91,10 +91,10 @@ class TestPausing:
         made = make_broadcast()
         broadcast_launch.begin(made.pk, now=clock.now())
         actions.pause(made.pk, now=clock.now())
-        keep(made)
+        maintain(made)
         assert (made.recipient_count, made.snapshot_done) == (0, False)
         actions.resume(made.pk, now=clock.now())
-        keep(made)
+        maintain(made)
         assert (made.recipient_count, made.messaged_done) == (3, True)
 
     @pytest.mark.parametrize(("verb", "status"), [("pause", "draft"), ("resume", "sending")])
@@ -110,7 +110,7 @@ class TestCancelling:
         people = make_people(9)
         made = launch(make_broadcast(channels=["email"]))
         settle_messages(made, S.SENT, people[:4])
-        keep(made)
+        maintain(made)
 
         cancelled = actions.cancel(made.pk, now=frozen.now)
 
@@ -122,8 +122,8 @@ class TestCancelling:
             )
             == []
         )
-        keep(made)
-        keep(made)
+        maintain(made)
+        maintain(made)
         assert (made.cleared, load_stops().values("source")) == (True, [])
         assert states(made) == {"sent": 4, "cancelled": 5}
         assert (made.tally.sent, made.tally.cancelled, made.tally.pending) == (4, 5, 0)
@@ -135,9 +135,9 @@ class TestCancelling:
         make_people(4)
         made = make_broadcast()
         broadcast_launch.begin(made.pk, now=clock.now())
-        broadcast_launch.take_snapshot(made.pk)
+        broadcast_launch.write_snapshot(made.pk)
         actions.cancel(made.pk, now=clock.now())
-        keep(made)
+        maintain(made)
         assert (states(made), made.cleared) == ({"cancelled": 4}, True)
         assert not NotificationMessage.objects.exists()
 
@@ -146,18 +146,18 @@ class TestCancelling:
         made = launch(make_broadcast())
         leases = batches.lease(owner="w", lane="bulk", seconds=60)
         actions.cancel(made.pk, now=frozen.now)
-        keep(made)
+        maintain(made)
         assert not made.cleared  # its batch is in somebody's hands
         deliver_rows(leases, owner="w")
-        keep(made)
-        keep(made)
+        maintain(made)
+        maintain(made)
         assert (states(made), made.cleared) == ({"cancelled": 3}, True)
 
     @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
     def test_these_may_be_cancelled(self, status):
         made = make_broadcast(status=status)
         assert actions.cancel(made.pk, now=clock.now()).status == "cancelled"
-        assert keep(made).cleared
+        assert maintain(made).cleared
 
     @pytest.mark.parametrize("status", ["sent", "completed", "failed", "cancelled"])
     def test_these_may_not(self, status):
@@ -189,9 +189,9 @@ class TestApproving:
         at = frozen.now + timedelta(hours=1)
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, scheduled_at=at)
         actions.approve(made.pk, by=make_user(username="admin2"), now=frozen.now)
-        assert keep(made).status == "scheduled"
+        assert maintain(made).status == "scheduled"
         frozen.forward(3600)
-        assert keep(made).status == "sending"
+        assert maintain(made).status == "sending"
 
     def test_nobody_approves_their_own(self):
         author = make_user(username="author")
@@ -215,13 +215,17 @@ class TestScheduling:
         make_people(3)
         made = make_broadcast()
         actions.schedule(made.pk, at=frozen.now + timedelta(minutes=5))
-        assert keep(made).status == "scheduled"
+        assert maintain(made).status == "scheduled"
         frozen.forward(300)
-        assert (keep(made).status, made.recipient_count, made.sent_at) == ("sending", 3, frozen.now)
+        assert (maintain(made).status, made.recipient_count, made.sent_at) == (
+            "sending",
+            3,
+            frozen.now,
+        )
 
     def test_one_that_cannot_begin_is_a_draft_again_and_says_why(self, frozen):
         made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
-        keep(made)
+        maintain(made)
         assert made.status == "draft"
         assert made.error_log[0]["error"] == "No recipients found for group all_students"
 
@@ -229,7 +233,7 @@ class TestScheduling:
         make_people(1)
         made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
         actions.cancel(made.pk, now=frozen.now)
-        assert keep(made).status == "cancelled"
+        assert maintain(made).status == "cancelled"
         assert not BroadcastRecipient.objects.exists()
 
 
@@ -241,7 +245,7 @@ class TestProgress:
         settle_messages(made, S.FAILED, people[:2], error="Network timeout")
         settle_messages(made, S.SENT, people[2:5])
         settle_messages(made, S.SUPPRESSED, people[5:6])
-        keep(made)
+        maintain(made)
 
         told = actions.progress(made.pk, now=frozen.now)
 
@@ -274,7 +278,7 @@ class TestRetrying:
         people = make_people(count)
         made = launch(make_broadcast(channels=["email"], **values))
         settle_messages(made, S.FAILED, people, error="mailbox full")
-        assert keep(made).status == "failed"
+        assert maintain(made).status == "failed"
         return made, people
 
     def test_failed_recipients_wait_again_and_are_counted_so(self, frozen):
@@ -285,7 +289,7 @@ class TestRetrying:
         made.refresh_from_db()
         assert (made.status, made.tally.failed, made.tally.pending) == ("sending", 0, 5)
         assert (made.error_reasons, made.completed_at) == ({}, None)
-        keep(made)
+        maintain(made)
         assert made.requeue_done
         rows = NotificationMessage.objects.values_list("status", "attempts").distinct()
         assert list(rows) == [("pending", 0)]
@@ -298,11 +302,11 @@ class TestRetrying:
         settle_messages(made, S.SENT, people[:2])
         settle_messages(made, S.SUPPRESSED, people[2:3])
         settle_messages(made, S.FAILED, people[3:5], error="no")
-        keep(made)
+        maintain(made)
         assert actions.retry(made.pk, now=frozen.now) == 2
-        keep(made)
+        maintain(made)
         assert states(made) == {"sent": 2, "suppressed": 1, "pending": 3}
-        assert keep(made).tally.pending == 3
+        assert maintain(made).tally.pending == 3
 
     def test_a_second_call_finds_nobody(self):
         made, _ = self.failed()
@@ -313,9 +317,9 @@ class TestRetrying:
         made, people = self.failed(2)
         for _ in range(3):
             assert actions.retry(made.pk, now=clock.now()) == 2
-            keep(made)
+            maintain(made)
             settle_messages(made, S.FAILED, people, error="mailbox full")
-            assert keep(made).status == "failed"
+            assert maintain(made).status == "failed"
         assert actions.retry(made.pk, now=clock.now()) == 0
         assert actions.retry(made.pk, now=clock.now(), max_retries=4) == 2
 
@@ -323,8 +327,8 @@ class TestRetrying:
         made, people = self.failed(2)
         actions.retry(made.pk, now=clock.now())
         NotificationMessage.objects.filter(user_id=people[0]).update(status="delivered")
-        keep(made)
-        keep(made)
+        maintain(made)
+        maintain(made)
         assert states(made) == {"sent": 1, "pending": 1}
         assert DeliveryBatch.objects.get().size == 1
 
@@ -332,8 +336,8 @@ class TestRetrying:
         made, _ = self.failed(3)
         actions.retry(made.pk, now=clock.now())
         actions.cancel(made.pk, now=clock.now())
-        keep(made)
-        keep(made)
+        maintain(made)
+        maintain(made)
         assert (states(made), made.tally.failed, made.cleared) == ({"failed": 3}, 3, True)
 
     def test_rows_made_by_hand_get_their_messages(self):
@@ -347,12 +351,12 @@ class TestRetrying:
                 telegram_sent=error is None,
             )
         assert actions.retry(made.pk, now=clock.now()) == 2
-        keep(made)
-        keep(made)
+        maintain(made)
+        maintain(made)
         assert NotificationMessage.objects.filter(status="pending").count() == 2
         assert states(made) == {"sent": 1, "pending": 2}
         deliver()
-        assert keep(made).status == "completed"
+        assert maintain(made).status == "completed"
 
     @pytest.mark.parametrize("status", ["cancelled", "paused", "draft"])
     def test_what_is_not_going_on_is_not_retried(self, status):

@@ -17,7 +17,7 @@ from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import Broadcast
 from tests.integration.api.conformity import DocumentedClient
-from tests.integration.broadcasts.ground import make_people
+from tests.integration.broadcasts.factories import make_people
 from tests.integration.broadcasts.test_broadcast_enhancements import broadcast_with
 from tests.integration.factories import make_user
 

@@ -28,7 +28,7 @@ from notifications.models import (
     SandboxMessage,
 )
 from notifications.services.broadcast import BroadcastService
-from tests.integration.broadcasts.ground import make_broadcast, make_people, states
+from tests.integration.broadcasts.factories import make_broadcast, make_people, states
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -265,14 +265,14 @@ class TestHandingOver:
             taken.append(DeliveryBatch.objects.update(owner=None))
 
         monkeypatch.setattr(broadcast_batches.ports, "sleep", nap)
-        hand_over = broadcast_batches.hand_over
+        deliver_and_wait = broadcast_batches.deliver_and_wait
 
         def hold_first(broadcast_id: int) -> None:
             if not taken:
                 DeliveryBatch.objects.update(owner="somebody")
-            hand_over(broadcast_id)
+            deliver_and_wait(broadcast_id)
 
-        monkeypatch.setattr(broadcast_batches, "hand_over", hold_first)
+        monkeypatch.setattr(broadcast_batches, "deliver_and_wait", hold_first)
         result = BroadcastService.send_to_group_batch(draft.id, "all_students")
         assert (result["sent_count"], taken) == (2, [1])
         assert DeliveryAttempt.objects.count() == 0  # the inbox is no call
@@ -360,13 +360,13 @@ def test_sending_to_some_while_the_rest_is_written_down_leaves_nobody_out(first,
     monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 4)
     monkeypatch.setattr(broadcast_launch, "MESSAGE_BATCH", 4)
     broadcast_launch.begin(made.pk, now=clock.now())
-    broadcast_launch.take_snapshot(made.pk, until=clock.monotonic())
+    broadcast_launch.write_snapshot(made.pk, until=clock.monotonic())
 
     BroadcastBatchProcessor.send_to_group_batch(made.pk, "custom", {"user_ids": people[first]})
     made.refresh_from_db()
     assert (made.snapshot_done, made.messaged_done) == (False, False)
 
-    assert broadcast_launch.carry_on(made.pk)
+    assert broadcast_launch.continue_launch(made.pk)
     told = Notification.objects.filter(source=made.source).values_list("user_id", flat=True)
     assert sorted(told) == people
 

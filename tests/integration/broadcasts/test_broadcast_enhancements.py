@@ -16,7 +16,7 @@ from notifications.services.broadcast import (
     process_scheduled_broadcasts,
     send_broadcast_async,
 )
-from tests.integration.broadcasts.ground import make_broadcast, make_people, states
+from tests.integration.broadcasts.factories import make_broadcast, make_people, states
 
 pytestmark = pytest.mark.django_db
 

@@ -33,7 +33,7 @@ from notifications.serializers import (
     ScheduleNotificationSerializer,
 )
 from notifications.services.broadcast import BroadcastService
-from tests.integration.broadcasts.ground import deliver, keep, make_broadcast, make_people
+from tests.integration.broadcasts.factories import deliver, maintain, make_broadcast, make_people
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +69,7 @@ class TestBroadcastViewSet:
         assert (tried["recipients"], tried["samples"][0]["body"]) == (3, "Ice")
         assert client.post(f"/panel/broadcasts/{key}/send/").json()["data"]["status"] == "sending"
         deliver()
-        keep(Broadcast.objects.get())
+        maintain(Broadcast.objects.get())
         progress = client.get(f"/panel/broadcasts/{key}/progress/").json()
         assert progress["data"]["progress_pct"] == 100
         recipients = client.get(f"/panel/broadcasts/{key}/recipients/?status=sent").json()

@@ -12,22 +12,22 @@ from django.test.utils import CaptureQueriesContext
 from notifications.domain.lifecycle import MessageStatus
 from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import fold as broadcast_fold
-from notifications.features.broadcasts.delivery.fold import fold_news, reconcile, recount
+from notifications.features.broadcasts.delivery.fold import fold_changes, reconcile, recount
 from notifications.features.broadcasts.delivery.upkeep import check_counts
 from notifications.features.operations.metrics import metrics_response
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     NotificationMessage,
     UserNotificationPreference,
 )
 from notifications.queue import batches
-from tests.integration.broadcasts.ground import (
+from tests.integration.broadcasts.factories import (
     deliver,
-    keep,
     launch,
+    maintain,
     make_broadcast,
     make_people,
     settle_messages,
@@ -53,14 +53,14 @@ class TestFolding:
         assert counts(made) == (0, 0, 0, 0, 7)
         deliver()
         assert counts(made) == (0, 0, 0, 0, 7)
-        assert BroadcastNews.objects.exists()
+        assert BroadcastChange.objects.exists()
 
-        keep(made)
+        maintain(made)
 
         assert counts(made) == (7, 0, 0, 0, 0)
         assert (made.status, made.completed_at) == ("completed", frozen.now)
         assert states(made) == {"sent": 7}
-        assert not BroadcastNews.objects.exists()
+        assert not BroadcastChange.objects.exists()
         row = BroadcastRecipient.objects.filter(broadcast=made)[0]
         assert (row.channel_states, row.sent_at) == ({"in_app": "delivered"}, frozen.now)
 
@@ -74,7 +74,7 @@ class TestFolding:
         settle_messages(made, S.FAILED, [three], channel="in_app", error="mailbox full")
         settle_messages(made, S.SUPPRESSED, [four])
 
-        keep(made)
+        maintain(made)
 
         assert counts(made) == (1, 2, 1, 0, 0)
         assert made.status == "completed"
@@ -89,7 +89,7 @@ class TestFolding:
         (one,) = make_people(1)
         made = launch(make_broadcast(channels=["in_app", "email"]))
         settle_messages(made, S.FAILED, [one], channel="in_app", error="no")
-        keep(made)
+        maintain(made)
         assert counts(made) == (0, 0, 0, 0, 1)
         assert made.status == "sending"
 
@@ -97,7 +97,7 @@ class TestFolding:
         people = make_people(3)
         made = launch(make_broadcast())
         settle_messages(made, S.FAILED, people, error="network error")
-        keep(made)
+        maintain(made)
         assert counts(made) == (0, 3, 0, 0, 0)
         assert made.status == "failed"
         assert made.completed_at is not None
@@ -109,7 +109,7 @@ class TestFolding:
         rows = NotificationMessage.objects.filter(user_id=one)
         rows.update(provider_message_id="77")
         settle_messages(made, S.SENT, [one])
-        keep(made)
+        maintain(made)
         sent = BroadcastRecipient.objects.get(recipient=one)
         failed = BroadcastRecipient.objects.get(recipient=two)
         assert (sent.telegram_sent, sent.telegram_message_id, sent.telegram_error) == (
@@ -124,11 +124,11 @@ class TestFolding:
         people = make_people(2)
         made = launch(make_broadcast(channels=["telegram"]))
         settle_messages(made, S.UNCERTAIN, people)
-        keep(made)
+        maintain(made)
         assert counts(made) == (0, 0, 0, 2, 0)
         assert made.status == "sent"
         settle_messages(made, S.SENT, people)
-        keep(made)
+        maintain(made)
         assert counts(made) == (2, 0, 0, 0, 0)
         assert made.status == "completed"
 
@@ -139,21 +139,21 @@ class TestFolding:
         one, two = make_people(2)
         made = launch(make_broadcast(channels=["email"]))
         settle_messages(made, S.SENT, [one, two])
-        keep(made)
+        maintain(made)
         assert (made.status, made.completed_at) == ("sent", None)
         settle_messages(made, S.DELIVERED, [one])
-        assert keep(made).status == "sent"
+        assert maintain(made).status == "sent"
         frozen.forward(86_400)
-        assert keep(made).status == "completed"
+        assert maintain(made).status == "completed"
 
     def test_the_last_receipt_completes(self, frozen, override_environment):
         override_environment(email_provider="ses")
         people = make_people(2)
         made = launch(make_broadcast(channels=["email"]))
         settle_messages(made, S.SENT, people)
-        assert keep(made).status == "sent"
+        assert maintain(made).status == "sent"
         settle_messages(made, S.DELIVERED, people)
-        assert keep(made).status == "completed"
+        assert maintain(made).status == "completed"
         assert counts(made) == (2, 0, 0, 0, 0)
 
     def test_the_log_keeps_a_hundred_and_the_total(self):
@@ -161,7 +161,7 @@ class TestFolding:
         made = launch(make_broadcast())
         for person in people:
             settle_messages(made, S.FAILED, [person], error=f"reason {person}")
-        keep(made)
+        maintain(made)
         assert (len(made.error_log), made.error_total) == (100, 130)
         assert made.error_log[-1]["recipient_id"] == people[-1]
         assert len(made.error_reasons) == 51
@@ -173,7 +173,7 @@ class TestFolding:
         UserNotificationPreference.objects.create(user_id=one, notifications_enabled=False)
         made = launch(make_broadcast())
         deliver()
-        keep(made)
+        maintain(made)
         assert counts(made) == (1, 0, 1, 0, 0)
         assert made.status == "completed"
 
@@ -192,7 +192,7 @@ class TestTelling:
         with CaptureQueriesContext(connection) as queries:
             deliver_rows(leases, owner="w")
         written = [q for q in queries if "notifications_broadcast" in q["sql"]]
-        assert len(written) == BroadcastNews.objects.count() <= 3
+        assert len(written) == BroadcastChange.objects.count() <= 3
 
 
 class TestTruth:
@@ -200,19 +200,19 @@ class TestTruth:
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
-        news = list(BroadcastNews.objects.all())
-        fold_news(now=clock.now())
-        BroadcastNews.objects.bulk_create(
-            BroadcastNews(broadcast_id=row.broadcast_id, keys=row.keys) for row in news
+        news = list(BroadcastChange.objects.all())
+        fold_changes(now=clock.now())
+        BroadcastChange.objects.bulk_create(
+            BroadcastChange(broadcast_id=row.broadcast_id, keys=row.keys) for row in news
         )
-        fold_news(now=clock.now())
+        fold_changes(now=clock.now())
         assert counts(made) == (5, 0, 0, 0, 0)
 
     def test_news_that_was_lost_is_found_by_the_maintenance(self):
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
-        BroadcastNews.objects.all().delete()
+        BroadcastChange.objects.all().delete()
         assert check_counts(now=clock.now()) == 0
         assert counts(made) == (5, 0, 0, 0, 0)
 
@@ -220,7 +220,7 @@ class TestTruth:
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
-        fold_news(now=clock.now())
+        fold_changes(now=clock.now())
         Broadcast.objects.filter(pk=made.pk).update(sent_count=3, failed_count=1)
         assert reconcile(made.pk, now=clock.now()) == 3
         assert counts(made) == (5, 0, 0, 0, 0)
@@ -238,7 +238,7 @@ class TestTruth:
             some = chance.sample(people, chance.randint(1, 6))
             settle_messages(made, kind, some, channel=chance.choice(["in_app", "email"]), error="x")
             if chance.random() < 0.3:
-                fold_news(now=clock.now())
+                fold_changes(now=clock.now())
                 found = states(made)
                 made.refresh_from_db()
                 assert made.tally.holds
@@ -247,7 +247,7 @@ class TestTruth:
                     found.get("failed", 0),
                 )
                 assert sum(made.error_reasons.values()) == made.failed_count
-        fold_news(now=clock.now())
+        fold_changes(now=clock.now())
         assert recount(made.pk, now=clock.now()) == 0
         assert reconcile(made.pk, now=clock.now()) == 0
 
@@ -255,11 +255,11 @@ class TestTruth:
         people = make_people(2)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
-        monkeypatch.setattr(broadcast_fold, "take_turn", lambda *_a, **_k: False)
-        assert fold_news(now=clock.now()) == set()
-        assert BroadcastNews.objects.exists()
+        monkeypatch.setattr(broadcast_fold, "lock_counting", lambda *_a, **_k: False)
+        assert fold_changes(now=clock.now()) == set()
+        assert BroadcastChange.objects.exists()
         monkeypatch.undo()
-        assert fold_news(now=clock.now()) == {made.pk}
+        assert fold_changes(now=clock.now()) == {made.pk}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -275,8 +275,8 @@ def test_several_processes_count_at_once_and_nothing_is_counted_twice(monkeypatc
     def work() -> None:
         start.wait()
         try:
-            while BroadcastNews.objects.exists():
-                fold_news(now=clock.now())
+            while BroadcastChange.objects.exists():
+                fold_changes(now=clock.now())
         except BaseException as error:
             failures.append(error)
         finally:
@@ -302,7 +302,7 @@ def test_the_figures_are_exported():
     made = launch(make_broadcast())
     settle_messages(made, S.FAILED, [one], error="x")
     settle_messages(made, S.DELIVERED, [two])
-    fold_news(now=clock.now())
+    fold_changes(now=clock.now())
     text = metrics_response().decode()
     for line in (
         'notification_broadcast_recipients{state="sent"} 1.0',

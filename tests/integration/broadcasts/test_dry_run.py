@@ -24,10 +24,10 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.models.providers.provider_flow import now_us
-from tests.integration.broadcasts.ground import (
+from tests.integration.broadcasts.factories import (
     deliver,
-    keep,
     launch,
+    maintain,
     make_broadcast,
     make_people,
     states,
@@ -253,5 +253,5 @@ def test_its_counts_are_those_of_the_launch(frozen):
     found = tried(made)
     launch(made)
     deliver()
-    keep(made)
+    maintain(made)
     assert states(made) == {"sent": found.send_now, "suppressed": found.excluded}

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rest_framework.test import APIClient
 
 from directory.models import ContactPoint, Device
-from notifications.features.broadcasts.delivery.batches import count_up, hand_over
-from notifications.features.broadcasts.delivery.launch import carry_on
+from notifications.features.broadcasts.delivery.batches import count_and_finish, deliver_and_wait
+from notifications.features.broadcasts.delivery.launch import continue_launch
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -22,7 +22,7 @@ from notifications.models import (
     UserNotificationPreference,
 )
 from notifications.testing.servers import HTTPSink, Reply, SMTPSink
-from tests.integration.broadcasts.ground import make_people
+from tests.integration.broadcasts.factories import make_people
 from tests.integration.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -125,9 +125,9 @@ def send(client: APIClient, **more: Any) -> Broadcast:
     made = client.post(URL, {**body, "send_immediately": True})
     assert made.status_code == 201, made.data
     key = made.data["data"]["id"]
-    carry_on(key)  # what a slow machine could not do before the answer
-    hand_over(key)
-    count_up(key, now=clock.now())
+    continue_launch(key)  # what a slow machine could not do before the answer
+    deliver_and_wait(key)
+    count_and_finish(key, now=clock.now())
     return Broadcast.objects.get(pk=key)
 
 

@@ -23,7 +23,13 @@ from notifications.models import (
 from notifications.queue import batches
 from notifications.recording.receipts import apply_receipt
 from notifications.recording.record import record
-from tests.integration.broadcasts.ground import keep, launch, make_broadcast, make_people, states
+from tests.integration.broadcasts.factories import (
+    launch,
+    maintain,
+    make_broadcast,
+    make_people,
+    states,
+)
 
 pytestmark = pytest.mark.django_db
 GONE = SendResult(Verdict.FAILED, error_code="http_410", error="gone")
@@ -81,7 +87,7 @@ def test_the_first_channel_alone_is_asked_first():
     assert told(person) == {"email": "pending"}
     assert work() == ["email"]
     assert (told(person), work()) == ({"email": "sent"}, [])
-    assert states(keep(made)) == {"sent": 1}
+    assert states(maintain(made)) == {"sent": 1}
 
 
 def test_a_failure_leads_to_the_next_and_the_recipient_stays_pending_meanwhile():
@@ -89,12 +95,12 @@ def test_a_failure_leads_to_the_next_and_the_recipient_stays_pending_meanwhile()
     made = launched()
     work(email=GONE)
     assert told(person) == {"email": "failed", "telegram": "pending"}
-    assert states(keep(made)) == {"pending": 1}
+    assert states(maintain(made)) == {"pending": 1}
     assert made.tally.failed == 0
     work(telegram=GONE)
     work()
     assert told(person) == {"email": "failed", "telegram": "failed", "in_app": "delivered"}
-    assert states(keep(made)) == {"sent": 1}
+    assert states(maintain(made)) == {"sent": 1}
     assert made.status == "completed"
 
 
@@ -104,7 +110,7 @@ def test_whoever_has_no_address_on_a_channel_is_asked_on_the_next():
     work()
     assert told(person) == {"telegram": "suppressed", "in_app": "pending"}
     work()
-    assert states(keep(made)) == {"sent": 1}
+    assert states(maintain(made)) == {"sent": 1}
 
 
 def test_what_may_have_arrived_is_not_sent_on_another_channel():
@@ -113,7 +119,7 @@ def test_what_may_have_arrived_is_not_sent_on_another_channel():
     made = launched()
     work(email=DOUBT)
     assert (told(person), work()) == ({"email": "uncertain"}, [])
-    assert states(keep(made)) == {"uncertain": 1}
+    assert states(maintain(made)) == {"uncertain": 1}
 
 
 def test_it_failed_if_all_of_them_did_and_a_retry_begins_with_the_first_again():
@@ -121,17 +127,17 @@ def test_it_failed_if_all_of_them_did_and_a_retry_begins_with_the_first_again():
     made = launched(channels=["email", "telegram"])
     work(email=GONE)
     work(telegram=GONE)
-    assert keep(made).status == "failed"
+    assert maintain(made).status == "failed"
 
     assert actions.retry(made.pk, now=clock.now()) == 1
-    keep(made)
+    maintain(made)
 
     assert told(person) == {"email": "pending", "telegram": "failed"}
     assert work(email=GONE) == ["email"]
     assert told(person) == {"email": "failed", "telegram": "pending"}
-    assert states(keep(made)) == {"pending": 1}
+    assert states(maintain(made)) == {"pending": 1}
     work()
-    assert states(keep(made)) == {"sent": 1}
+    assert states(maintain(made)) == {"sent": 1}
     assert NotificationMessage.objects.count() == 2
 
 
@@ -139,7 +145,7 @@ def test_a_receipt_that_says_it_failed_leads_on_too_but_not_once_it_is_cancelled
     one, two = reachable(2)
     made = launched(channels=["email", "in_app"])
     work()
-    keep(made)
+    maintain(made)
     bounced(one)
     assert told(one) == {"email": "failed", "in_app": "pending"}
     assert DeliveryBatch.objects.get().lane == "bulk"

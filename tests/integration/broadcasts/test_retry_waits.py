@@ -17,14 +17,14 @@ from notifications.features.broadcasts.queries import list_page
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     NotificationMessage,
 )
 from notifications.services.broadcast import BroadcastService, send_broadcast_async
-from tests.integration.broadcasts.ground import (
-    keep,
+from tests.integration.broadcasts.factories import (
     launch,
+    maintain,
     make_broadcast,
     settle_messages,
 )
@@ -42,7 +42,7 @@ def failed_broadcast() -> Broadcast:
     person = make_user(role="student").pk
     made = launch(make_broadcast(channels=["email"]))
     settle_messages(made, MessageStatus.FAILED, [person], error="away")
-    return keep(made)
+    return maintain(made)
 
 
 def waits(frozen: Any, seconds: tuple[float, ...]) -> None:
@@ -66,7 +66,7 @@ def test_a_retry_waits_as_documented_and_gives_up_after_the_third(frozen: Any) -
     assert BroadcastService.retry_failed(made.pk)["retried_count"] == 1
     send_broadcast_async(made.pk, only_failed=True)
     waits(frozen, (60, 120, 240))
-    assert keep(made).status == "failed"
+    assert maintain(made).status == "failed"
     assert BroadcastRecipient.objects.get().retries == 1
 
 
@@ -77,7 +77,7 @@ def test_a_recipient_is_retried_three_times_at_most(frozen: Any) -> None:
         if count:
             send_broadcast_async(made.pk, only_failed=True)
             waits(frozen, (60, 120, 240))
-            keep(made)
+            maintain(made)
 
 
 def test_the_task_of_a_retry_is_repeated_by_its_rows_three_times() -> None:
@@ -96,7 +96,7 @@ def test_a_broadcast_that_is_set_aside_holds_up_the_count_of_no_other(
     frozen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside, other = make_broadcast(), make_broadcast()
-    BroadcastNews.objects.tell([(f"broadcast:{made.pk}", 1) for made in (aside, other)])
+    BroadcastChange.objects.append([(f"broadcast:{made.pk}", 1) for made in (aside, other)])
     monkeypatch.setattr(broadcast_fold.Items, "waiting", {aside.pk})
     monkeypatch.setattr(broadcast_fold, "_fold_all", lambda *_, **__: True)
-    assert broadcast_fold.fold_news(now=clock.now()) == {other.pk}
+    assert broadcast_fold.fold_changes(now=clock.now()) == {other.pk}

@@ -25,10 +25,10 @@ from notifications.models import (
     DeliveryBatch,
     UserNotificationPreference,
 )
-from tests.integration.broadcasts.ground import (
+from tests.integration.broadcasts.factories import (
     deliver,
-    keep,
     launch,
+    maintain,
     make_broadcast,
     make_people,
     settle_messages,
@@ -75,7 +75,7 @@ def test_people_who_are_deleted_stay_counted(delete: Callable[[int], None]) -> N
     made = launch(make_broadcast())
     settle_messages(made, MessageStatus.SENT, people[:2])
     settle_messages(made, MessageStatus.FAILED, people[2:3])
-    keep(made)
+    maintain(made)
     before = shown(made)
 
     for key in (people[0], people[2], people[5]):  # sent, failed, waiting
@@ -84,7 +84,7 @@ def test_people_who_are_deleted_stay_counted(delete: Callable[[int], None]) -> N
     assert shown(made) == before
     assert reconcile(made.pk, now=clock.now()) == 0
     deliver()
-    keep(made)
+    maintain(made)
     after = shown(made)
     assert (after.sent_count, after.failed_count, after.suppressed_count) == (4, 1, 1)
     rows = recipient_page(made).results
@@ -98,12 +98,12 @@ def test_people_who_are_deleted_before_they_have_messages_stay_counted() -> None
     people = make_people(3)
     made = make_broadcast()
     broadcast_launch.begin(made.pk, now=clock.now())
-    assert broadcast_launch.take_snapshot(made.pk)
+    assert broadcast_launch.write_snapshot(made.pk)
     by_row(people[1])
 
-    assert broadcast_launch.carry_on(made.pk)
+    assert broadcast_launch.continue_launch(made.pk)
     deliver()
-    keep(made)
+    maintain(made)
 
     found = shown(made)
     assert (found.total_recipients, found.sent_count, found.suppressed_count) == (3, 2, 1)
@@ -115,7 +115,7 @@ def test_the_total_is_there_from_the_launch_on(monkeypatch: pytest.MonkeyPatch) 
     made = make_broadcast()
     broadcast_launch.begin(made.pk, now=clock.now())
     totals = [shown(made).total_recipients]
-    while not broadcast_launch.take_snapshot(made.pk, until=0.0):
+    while not broadcast_launch.write_snapshot(made.pk, until=0.0):
         totals.append(shown(made).total_recipients)
     totals.append(shown(made).total_recipients)
 
@@ -130,10 +130,10 @@ def test_those_who_were_still_to_be_written_down_are_cancelled(
     make_people(5)
     made = make_broadcast()
     broadcast_launch.begin(made.pk, now=clock.now())
-    assert not broadcast_launch.take_snapshot(made.pk, until=0.0)
+    assert not broadcast_launch.write_snapshot(made.pk, until=0.0)
 
     cancel(made.pk, now=clock.now())
-    keep(made)
+    maintain(made)
 
     found = shown(made)
     assert (found.total_recipients, found.cancelled_count) == (5, 5)
@@ -146,7 +146,7 @@ def test_the_suppressed_carry_their_reason() -> None:
     User.objects.filter(pk=people[2]).update(is_active=False)
     made = launch(make_broadcast(target_group="custom", target_filter={"user_ids": people}))
     deliver()
-    keep(made)
+    maintain(made)
 
     rows = BroadcastRecipient.objects.filter(broadcast=made).order_by("recipient_id")
     told = {row.recipient_id: (row.state, row.error) for row in rows}

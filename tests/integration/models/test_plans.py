@@ -87,7 +87,7 @@ def test_a_slice_is_found_by_its_keys(crowded, plans):
     assert len(hot().still_pending(keys)) == SLICE
     assert len(recipient_states.messages_of(7, keys)) == SLICE
     assert hot().apply_changes([change(key) for key in keys]) == set(keys)
-    written = recipient_states.Written(0, "sent", "{}", None, False, None, None, AT)
+    written = recipient_states.RecipientUpdate(0, "sent", "{}", None, False, None, None, AT)
     recipient_states.write_states(7, [written._replace(person=key) for key in keys])
     assert len(plans) == 6
     for plan in plans:

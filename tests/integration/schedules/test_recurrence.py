@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from directory.models import User
 from notifications.domain.callers import SYSTEM
 from notifications.features.scheduling import recurring
-from notifications.features.scheduling.recurring import make_due
+from notifications.features.scheduling.recurring import create_due_occurrences
 from notifications.features.scheduling.service import ScheduleService
 from notifications.infra import clock
 from notifications.models import (
@@ -69,7 +69,7 @@ def live(frozen: Any, until: datetime, step: timedelta = timedelta(minutes=30)) 
     """Lets time pass, the rounds and a worker coming by at every step."""
     while frozen.now < until:
         frozen.forward(step.total_seconds())
-        make_due(now=clock.now())
+        create_due_occurrences(now=clock.now())
         work()
 
 
@@ -93,7 +93,7 @@ def test_the_first_occurrence_is_made_at_once(frozen: Any) -> None:
     assert answer.scheduled_at == datetime(2030, 5, 2, 7, tzinfo=UTC)
     assert answer.schedule_id == ScheduleSeries.objects.get().uuid
     assert [Notification.objects.get(pk=key).user for key in answer.notification_ids] == people
-    assert make_due(now=clock.now()) == 0
+    assert create_due_occurrences(now=clock.now()) == 0
 
 
 def test_a_daily_series_tells_everybody_once_a_day(frozen: Any) -> None:
@@ -161,7 +161,7 @@ def test_a_minutely_rule_is_never_late(frozen: Any) -> None:
 
     frozen.now = datetime(2030, 5, 2, 6, 58, tzinfo=UTC)
     while frozen.now < datetime(2030, 5, 2, 7, 12, tzinfo=UTC):
-        make_due(now=clock.now())  # once a minute, as beat does
+        create_due_occurrences(now=clock.now())  # once a minute, as beat does
         for _ in range(60):
             frozen.forward(1)
             work()
@@ -312,18 +312,18 @@ def test_a_series_that_cannot_be_made_holds_nobody_up(frozen: Any, monkeypatch: 
     first, second = make_user(), make_user()
     broken = schedule(first).schedule_id
     schedule(second)
-    make = recurring.take_in
+    make = recurring.accept_groups
 
     def fail(intent: Any, text: Any, dues: Iterable[Any], **more: Any) -> Any:
         if any(first.pk in due.people for due in dues):
             raise KeyError("category")
         return make(intent, text, list(dues), **more)
 
-    monkeypatch.setattr(recurring, "take_in", fail)
+    monkeypatch.setattr(recurring, "accept_groups", fail)
     live(frozen, datetime(2030, 5, 4, tzinfo=UTC))
     assert told_at(second, "Europe/Berlin") == days(2, 3)
     assert ScheduleClock.objects.get(series__uuid=broken).make_at is not None
 
-    monkeypatch.setattr(recurring, "take_in", make)
+    monkeypatch.setattr(recurring, "accept_groups", make)
     live(frozen, datetime(2030, 5, 5, 23, tzinfo=UTC))
     assert told_at(first, "Europe/Berlin")[-1] == "05-05T09:00"

@@ -47,7 +47,7 @@ def test_without_a_beat_the_rounds_come_at_the_same_times(monkeypatch: Any) -> N
 
     rounds = ScheduleRounds()
     for second in range(15 * 60):
-        rounds.look(start + timedelta(seconds=second))
+        rounds.run_due(start + timedelta(seconds=second))
 
     minutes = [start + timedelta(seconds=30 + 60 * number) for number in range(15)]
     assert done["process_due"] == [start, *minutes]
@@ -72,7 +72,7 @@ def test_a_round_that_fails_is_done_at_the_next_look(monkeypatch: Any) -> None:
     rounds = ScheduleRounds()
     for second in range(3):
         with pytest.raises(OSError, match="away"):
-            rounds.look(start + timedelta(seconds=second))
+            rounds.run_due(start + timedelta(seconds=second))
 
     assert len(tries) == 3
 

@@ -16,7 +16,7 @@ from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound
 from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import launch as launching
-from notifications.features.broadcasts.delivery.rounds import carry_on_launches
+from notifications.features.broadcasts.delivery.rounds import continue_launches
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
@@ -50,7 +50,7 @@ def make_people(count: int) -> list[int]:
 
 def launch(broadcast: Broadcast) -> Broadcast:
     launching.begin(broadcast.pk, now=clock.now())
-    assert launching.carry_on(broadcast.pk)
+    assert launching.continue_launch(broadcast.pk)
     broadcast.refresh_from_db()
     return broadcast
 
@@ -133,7 +133,7 @@ class TestLaunching:
         made = make_broadcast(target_group="segment", target_filter={"criteria": criteria})
         launching.begin(made.pk, now=frozen.now)
         frozen.forward(3_600)
-        assert launching.carry_on(made.pk)
+        assert launching.continue_launch(made.pk)
         assert told(made) == [present]
 
     def test_work_grows_by_parts_and_not_by_people(self):
@@ -141,10 +141,10 @@ class TestLaunching:
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
         with CaptureQueriesContext(connection) as queries:
-            launching.take_snapshot(made.pk)
+            launching.write_snapshot(made.pk)
         assert len(queries) < 60
         with CaptureQueriesContext(connection) as queries:
-            launching.put_messages(made.pk)
+            launching.create_messages(made.pk)
         assert len(queries) < 120
         assert len(told(made)) == 2_500
 
@@ -232,7 +232,7 @@ class TestDyingAndGoingOn:
         died = 0
         while True:
             try:
-                if launching.carry_on(made.pk):
+                if launching.continue_launch(made.pk):
                     break
             except Death:
                 died += 1
@@ -249,7 +249,7 @@ class TestDyingAndGoingOn:
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
         rounds = 1
-        while not launching.carry_on(made.pk, until=0.0):
+        while not launching.continue_launch(made.pk, until=0.0):
             rounds += 1
         assert rounds > 5
         assert told(made) == recipients(made) == people
@@ -258,7 +258,7 @@ class TestDyingAndGoingOn:
         people = make_people(20)
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
-        assert launching.take_snapshot(made.pk)
+        assert launching.write_snapshot(made.pk)
         real = launching.accept
 
         def pausing(*arguments: Any, **named: Any) -> Any:
@@ -266,13 +266,13 @@ class TestDyingAndGoingOn:
             return real(*arguments, **named)
 
         monkeypatch.setattr(launching, "accept", pausing)
-        assert not launching.carry_on(made.pk)
+        assert not launching.continue_launch(made.pk)
         assert len(told(made)) == 3
         monkeypatch.setattr(launching, "accept", real)
-        assert not launching.carry_on(made.pk)
+        assert not launching.continue_launch(made.pk)
         assert len(told(made)) == 3
         change_broadcast_status(made.pk, BroadcastStatus.SENDING)
-        assert launching.carry_on(made.pk)
+        assert launching.continue_launch(made.pk)
         assert told(made) == people
 
     def test_a_cancelled_launch_makes_nothing_more(self):
@@ -280,7 +280,7 @@ class TestDyingAndGoingOn:
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
         change_broadcast_status(made.pk, BroadcastStatus.CANCELLED)
-        assert not launching.carry_on(made.pk)
+        assert not launching.continue_launch(made.pk)
         assert (recipients(made), told(made)) == ([], [])
 
     def test_the_idle_are_carried_on_and_those_at_work_are_left_alone(self, frozen):
@@ -292,13 +292,13 @@ class TestDyingAndGoingOn:
         rows.filter(pk=busy.pk).update(launch_moved_at=frozen.now - timedelta(seconds=1))
         rows.filter(pk=dead.pk).update(launch_moved_at=frozen.now - timedelta(seconds=3))
 
-        assert carry_on_launches(now=frozen.now) == 2
+        assert continue_launches(now=frozen.now) == 2
 
         assert told(idle) == told(dead) == people
         assert told(busy) == []
         frozen.forward(6)
-        assert carry_on_launches(now=frozen.now) == 1
-        assert carry_on_launches(now=frozen.now) == 0
+        assert continue_launches(now=frozen.now) == 1
+        assert continue_launches(now=frozen.now) == 0
 
     def test_a_launch_whose_group_is_gone_is_paused_with_the_reason(self, frozen):
         group = Group.objects.create(name="Class 7")
@@ -308,7 +308,7 @@ class TestDyingAndGoingOn:
         gone = group.pk
         group.delete()
 
-        assert carry_on_launches(now=frozen.now) == 0
+        assert continue_launches(now=frozen.now) == 0
 
         made.refresh_from_db()
         assert (made.status, made.error_total) == ("paused", 1)
@@ -333,7 +333,7 @@ def test_several_processes_at_once_tell_everybody_once(small_parts):
         chance = random.Random(seed)
         start.wait()
         try:
-            while not launching.carry_on(made.pk, until=chance.choice([None, 0.0])):
+            while not launching.continue_launch(made.pk, until=chance.choice([None, 0.0])):
                 pass
         except BaseException as error:
             failures.append(error)

@@ -43,7 +43,7 @@ from notifications.features.webhooks import deliver as telling
 from notifications.infra.crypto import body_hash
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     DeliveryBatch,
     DigestBucket,
@@ -59,7 +59,7 @@ from notifications.models import (
     Work,
     change_status,
 )
-from tests.integration.broadcasts.ground import (
+from tests.integration.broadcasts.factories import (
     launch,
     make_broadcast,
     make_people,
@@ -177,10 +177,10 @@ def series(frozen) -> Case:
     frozen.forward(86_400)
     return Case(
         *keys,
-        round=lambda: recurring.make_due(now=frozen.now),
+        round=lambda: recurring.create_due_occurrences(now=frozen.now),
         fail=failing(
             recurring,
-            "take_in",
+            "accept_groups",
             lambda intent, text, dues, **_: any(people[0].pk in due.people for due in dues),
         ),
         done=lambda key: ScheduleClock.objects.get(pk=key).make_at > frozen.now,
@@ -196,7 +196,7 @@ def stuck(frozen) -> Case:
     return Case(
         *keys,
         round=lambda: rescheduling.retry_stuck(now=frozen.now),
-        fail=failing(rescheduling, "_put_back", lambda some, **_: keys[0] in some),
+        fail=failing(rescheduling, "_requeue", lambda some, **_: keys[0] in some),
         done=lambda key: Notification.objects.get(pk=key).scheduled_at > frozen.now,
     )
 
@@ -292,7 +292,7 @@ def _bring_to(broadcast: Broadcast, kind: str, frozen: Any) -> None:
         ends = MessageStatus.FAILED if kind == "failed" else MessageStatus.DELIVERED
         settle_messages(broadcast, ends, people)
     if kind == "failed":
-        broadcast_fold.fold_news(now=frozen.now)
+        broadcast_fold.fold_changes(now=frozen.now)
         broadcast_retry.retry(broadcast.pk, now=frozen.now)
     if kind == "cancelled":
         Broadcast.objects.filter(pk=broadcast.pk).update(status="cancelled", cleared=False)
@@ -310,7 +310,7 @@ def _story(key: int, kind: str) -> Any:
         "unfinished": row.messaged_done,
         "failed": row.requeue_done,
         "cancelled": DeliveryBatch.objects.filter(source=row.source).exists(),
-        "told": BroadcastNews.objects.filter(broadcast_id=key).exists(),
+        "told": BroadcastChange.objects.filter(broadcast_id=key).exists(),
         "settled": row.status,
         "miscounted": row.sent_count,
     }[kind]
@@ -320,7 +320,7 @@ def _round(name: str, frozen: Any) -> None:
     if name == "reconcile":
         broadcast_upkeep.check_counts(now=frozen.now)
     else:
-        broadcast_upkeep.keep_broadcasts(now=frozen.now)
+        broadcast_upkeep.maintain_broadcasts(now=frozen.now)
 
 
 CASES: list[tuple[Work, Callable[[Any], Case]]] = [
@@ -332,11 +332,11 @@ CASES: list[tuple[Work, Callable[[Any], Case]]] = [
     (Work.WEBHOOK, webhook),
     (Work.DOUBT, doubts),
     (Work.BEGIN, broadcasts(broadcast_upkeep, "begin", "scheduled")),
-    (Work.LAUNCH, broadcasts(broadcast_rounds, "carry_on", "unfinished")),
+    (Work.LAUNCH, broadcasts(broadcast_rounds, "continue_launch", "unfinished")),
     (Work.REQUEUE, broadcasts(broadcast_retry, "requeue", "failed")),
     (Work.CLEAR, broadcasts(broadcast_clearing, "clear", "cancelled")),
     (Work.COUNT, broadcasts(broadcast_fold, "_fold", "told")),
-    (Work.SETTLE, broadcasts(broadcast_upkeep, "settle", "settled")),
+    (Work.SETTLE, broadcasts(broadcast_upkeep, "finish_if_settled", "settled")),
     (Work.CHECK, broadcasts(broadcast_upkeep, "reconcile", "miscounted")),
 ]
 
@@ -463,7 +463,7 @@ def test_success_forgets_earlier_failures(frozen, monkeypatch):
 
 def test_what_none_of_them_can_do_without_is_no_items_fault(frozen, monkeypatch):
     case = digest(frozen)
-    monkeypatch.setattr(digests, "digest_template", lambda: 1 / 0)
+    monkeypatch.setattr(digests, "ensure_digest_template", lambda: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         case.round()
@@ -514,8 +514,8 @@ def test_items_are_done_together_and_one_by_one_where_that_fails(frozen):
         return len(some)
 
     items = Items(Work.DIGEST, now=frozen.now)
-    assert items.many([1, 3], do) == 2
-    assert items.many([1, 2, 3], do) == 2
+    assert items.run_many([1, 3], do) == 2
+    assert items.run_many([1, 2, 3], do) == 2
     assert calls == [[1, 3], [1, 2, 3], [1], [2], [3]]
     assert ItemFault.objects.get().item == 2
 

@@ -10,7 +10,7 @@ from django.test import Client
 from carillon.celery import app
 from notifications.domain import loops as specs
 from notifications.domain.loops import LOOPS, RECEIPTS, TASKS, UPKEEP
-from notifications.features.background.loops import Keeper, run_round, silent_loops
+from notifications.features.background.loops import LoopRunner, run_round, silent_loops
 from notifications.features.upkeep.rounds import loop_calls
 from notifications.infra import clock
 from notifications.infra.process import identity as processes
@@ -120,30 +120,30 @@ class TestSilence:
 class TestClaims:
     def test_two_processes_never_run_one_loop_at_once(self, frozen: Any) -> None:
         rows.register([RECEIPTS])
-        assert rows.claim(["receipts"], owner="a", hold_s=10) == {"receipts"}
-        assert rows.claim(["receipts"], owner="b", hold_s=10) == set()
+        assert rows.claim(["receipts"], owner="a", claim_s=10) == {"receipts"}
+        assert rows.claim(["receipts"], owner="b", claim_s=10) == set()
         assert run_round(RECEIPTS, lambda: "ran", owner="task") is None
         frozen.forward(9)
-        assert rows.renew([LoopReport("receipts")], owner="a", hold_s=10) == set()  # asked for
+        assert rows.renew([LoopReport("receipts")], owner="a", claim_s=10) == set()  # asked for
         rows.release([LoopReport("receipts", 2.0)], owner="a")
         assert run_round(RECEIPTS, lambda: "ran", owner="task") == "ran"
 
     def test_the_claim_of_one_that_died_ends_by_time(self, frozen: Any) -> None:
         rows.register([RECEIPTS])
-        rows.claim(["receipts"], owner="dead", hold_s=10)
+        rows.claim(["receipts"], owner="dead", claim_s=10)
         frozen.forward(10)
-        assert rows.claim(["receipts"], owner="b", hold_s=10) == {"receipts"}
-        assert rows.renew([LoopReport("receipts", 1.0)], owner="dead", hold_s=10) == set()
+        assert rows.claim(["receipts"], owner="b", claim_s=10) == {"receipts"}
+        assert rows.renew([LoopReport("receipts", 1.0)], owner="dead", claim_s=10) == set()
         rows.release([LoopReport("receipts", 1.0)], owner="dead")
         assert rows.get().owner == "b"
         assert rows.get().finished_at is None
 
     def test_a_renewal_notes_rounds_by_the_databases_clock(self, frozen: Any) -> None:
         rows.register([RECEIPTS, UPKEEP])
-        rows.claim(["receipts", "upkeep"], owner="a", hold_s=10)
+        rows.claim(["receipts", "upkeep"], owner="a", claim_s=10)
         frozen.forward(5)
         reports = [LoopReport("receipts", 2.0), LoopReport("upkeep", None, 3, "OSError")]
-        assert rows.renew(reports, owner="a", hold_s=10) == {"receipts", "upkeep"}
+        assert rows.renew(reports, owner="a", claim_s=10) == {"receipts", "upkeep"}
         frozen.forward(1)
         assert [each.silent_s for each in rows.known(["receipts", "upkeep"])] == [3, 6]
         upkeep = rows.get(name="upkeep")
@@ -153,21 +153,21 @@ class TestClaims:
         self, time: Monotonic, monkeypatch: Any
     ) -> None:
         rows.register([RECEIPTS])
-        rows.claim(["receipts"], owner="ended", hold_s=10)
-        heir = Keeper({"receipts": int}, owner="heir")
+        rows.claim(["receipts"], owner="ended", claim_s=10)
+        heir = LoopRunner({"receipts": int}, owner="heir")
         heir.tick()
-        assert not heir.holds("receipts")
+        assert not heir.owns("receipts")
         monkeypatch.setattr(processes, "has_ended", lambda name: name == "ended")
         time.forward(1)
         heir.tick()
-        assert heir.holds("receipts")
+        assert heir.owns("receipts")
 
 
 class TestKeepers:
     """Keepers whose threads are not started: their ticks are called by hand."""
 
-    def keeper(self, owner: str, *, stand_in: bool = False) -> Keeper:
-        return Keeper({"receipts": int}, owner=owner, stand_in=stand_in)
+    def keeper(self, owner: str, *, standby: bool = False) -> LoopRunner:
+        return LoopRunner({"receipts": int}, owner=owner, standby=standby)
 
     def test_the_first_takes_the_loop_and_the_second_waits_for_its_end(
         self, time: Monotonic
@@ -176,24 +176,24 @@ class TestKeepers:
         for _ in range(20):
             first.tick()
             second.tick()
-            assert (first.holds("receipts"), second.holds("receipts")) == (True, False)
+            assert (first.owns("receipts"), second.owns("receipts")) == (True, False)
             time.forward(1)
         waited = 0
-        while not second.holds("receipts"):  # the first is dead
+        while not second.owns("receipts"):  # the first is dead
             time.forward(1)
             waited += 1
             second.tick()
-        assert not first.holds("receipts")
+        assert not first.owns("receipts")
         assert waited <= 10
         first.tick()  # it was only frozen
-        assert (first.holds("receipts"), second.holds("receipts")) == (False, True)
+        assert (first.owns("receipts"), second.owns("receipts")) == (False, True)
 
     def test_a_hanging_loop_is_left_to_another_process(self, time: Monotonic) -> None:
         first, second = self.keeper("first"), self.keeper("second")
         first.tick()
         first._loops["receipts"].began_at = clock.monotonic()
         waited = 0
-        while not second.holds("receipts"):
+        while not second.owns("receipts"):
             time.forward(1)
             waited += 1
             first.tick()
@@ -203,7 +203,7 @@ class TestKeepers:
     def test_idle_keeping_costs_a_statement_in_three_seconds(
         self, time: Monotonic, django_assert_num_queries: Any
     ) -> None:
-        keeper = Keeper(loop_calls(), owner="only")
+        keeper = LoopRunner(loop_calls(), owner="only")
         keeper.tick()
         with django_assert_num_queries(10):
             for _ in range(30):
@@ -213,31 +213,31 @@ class TestKeepers:
     def test_a_stand_in_takes_only_what_nobody_finished_lately_and_gives_it_back(
         self, time: Monotonic
     ) -> None:
-        stand_in = self.keeper("pool", stand_in=True)
+        standby = self.keeper("pool", standby=True)
         for _ in range(60):  # beat and broker are well
             assert run_round(RECEIPTS, lambda: "ran", owner="task") == "ran"
-            stand_in.tick()
-            assert not stand_in.holds("receipts")
+            standby.tick()
+            assert not standby.owns("receipts")
             time.forward(2)
 
         waited = 0
-        while not stand_in.holds("receipts"):  # the broker ends
+        while not standby.owns("receipts"):  # the broker ends
             time.forward(1)
             waited += 1
-            stand_in.tick()
+            standby.tick()
         assert waited <= 16
         for _ in range(60):
             time.forward(1)
-            stand_in.tick()
-            assert stand_in.holds("receipts")
+            standby.tick()
+            assert standby.owns("receipts")
 
         tries = 0
         while run_round(RECEIPTS, lambda: "ran", owner="task") is None:  # it is back
             tries += 1
             time.forward(2)
-            stand_in.tick()
+            standby.tick()
         assert tries <= 3
-        assert not stand_in.holds("receipts")
+        assert not standby.owns("receipts")
 
     def test_rows_that_a_restore_lost_are_made_again(self, time: Monotonic) -> None:
         keeper = self.keeper("only")
@@ -246,13 +246,13 @@ class TestKeepers:
         for _ in range(6):
             time.forward(1)
             keeper.tick()
-        assert keeper.holds("receipts")
+        assert keeper.owns("receipts")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_keeper_runs_what_it_holds_and_lets_it_go_at_its_end() -> None:
     done: list[str] = []
-    keeper = Keeper({"receipts": lambda: done.append("round")}, owner="only")
+    keeper = LoopRunner({"receipts": lambda: done.append("round")}, owner="only")
     keeper.start()
     wait_until(lambda: done)
     keeper.stop()

@@ -18,7 +18,7 @@ from notifications.features.broadcasts.delivery import (
     retry as broadcast_retry,
 )
 from notifications.features.broadcasts.delivery import rounds, upkeep
-from notifications.features.broadcasts.delivery.fold import fold_news
+from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.receipts import poll
 from notifications.models import (
     Broadcast,
@@ -30,7 +30,12 @@ from notifications.models import (
 )
 from notifications.models.fields import one_more
 from notifications.queue import batches, takeover
-from tests.integration.broadcasts.ground import launch, make_broadcast, make_people, settle_messages
+from tests.integration.broadcasts.factories import (
+    launch,
+    make_broadcast,
+    make_people,
+    settle_messages,
+)
 from tests.integration.factories import make_messages
 from tests.integration.preferences.conftest import work
 
@@ -44,7 +49,7 @@ def few(frozen, monkeypatch):
         (rounds, "_launching"),
         (broadcast_retry, "_requeueing"),
         (broadcast_clearing, "_clearing"),
-        (upkeep, "_settling"),
+        (upkeep, "_finishing"),
         (upkeep, "_checking"),
     ):
         monkeypatch.setattr(module, name, Rotation(2))
@@ -119,7 +124,7 @@ def test_the_last_of_many_broadcasts_is_seen_to(kind, frozen):
     people = list(made[-1].recipients.values_list("recipient_id", flat=True))
     settle_messages(made[-1], MessageStatus.DELIVERED, people)
     if kind == "settle":
-        fold_news(now=frozen.now)
+        fold_changes(now=frozen.now)
     elif kind == "check":
         last.update(failed_count=7)
     elif kind == "clear":
@@ -136,9 +141,9 @@ def test_the_last_of_many_broadcasts_is_seen_to(kind, frozen):
         if kind == "check":
             upkeep.check_counts(now=now)
         elif kind == "settle":
-            upkeep.settle_all(now=now)
+            upkeep.finish_all(now=now)
         else:
-            upkeep.keep_broadcasts(now=now)
+            upkeep.maintain_broadcasts(now=now)
 
     row = last.get()
     assert {
@@ -224,7 +229,7 @@ def test_what_cannot_be_written_at_an_item_that_fails_holds_up_no_other(frozen):
 
     items = Items(Work.STUCK, now=frozen.now, failed=failed)
 
-    assert [items.one(key, partial(do, key), default=0) for key in (1, 2)] == [0, 1]
+    assert [items.run_one(key, partial(do, key), default=0) for key in (1, 2)] == [0, 1]
     assert ItemFault.objects.get().item == 1
 
 

@@ -49,8 +49,8 @@ def task() -> Iterator[Any]:
     app.tasks.pop("tests.noted", None)
 
 
-def claimed(owner: str = "w", hold_s: float = 15) -> QueuedTask:
-    row = rows.claim(owner=owner, hold_s=hold_s)
+def claimed(owner: str = "w", claim_s: float = 15) -> QueuedTask:
+    row = rows.claim(owner=owner, claim_s=claim_s)
     assert row is not None
     return row
 
@@ -74,7 +74,7 @@ def test_every_way_of_asking_writes_a_row(task: Any) -> None:
     task.apply_async(args=[1])
     task.s(2).delay()
     app.send_task("tests.noted", [3], {"word": 4})
-    while (row := rows.claim(owner="w", hold_s=15)) is not None:
+    while (row := rows.claim(owner="w", claim_s=15)) is not None:
         run(row)
     assert calls == [((1,), {}), ((2,), {}), ((3,), {"word": 4})]
 
@@ -110,9 +110,9 @@ def test_eta_countdown_and_expiry_are_kept(task: Any, frozen: Any) -> None:
     soon = task.apply_async(args=["countdown"], countdown=30)
     task.apply_async(args=["eta"], eta=frozen.now + timedelta(seconds=20))
     late = task.apply_async(args=["expired"], countdown=25, expires=22)
-    assert rows.claim(owner="w", hold_s=15) is None
+    assert rows.claim(owner="w", claim_s=15) is None
     frozen.forward(40)
-    while (row := rows.claim(owner="w", hold_s=15)) is not None:
+    while (row := rows.claim(owner="w", claim_s=15)) is not None:
         run(row)
     assert [args for args, _ in calls] == [("eta",), ("countdown",)]
     assert (soon.state, late.state) == ("SUCCESS", "REVOKED")
@@ -121,15 +121,15 @@ def test_eta_countdown_and_expiry_are_kept(task: Any, frozen: Any) -> None:
 def test_what_raises_is_tried_three_times_and_set_aside(task: Any, frozen: Any) -> None:
     answer = task.delay(error="secret@example.com")
     run(claimed())
-    assert rows.claim(owner="w", hold_s=15) is None
+    assert rows.claim(owner="w", claim_s=15) is None
     frozen.forward(10)
     run(claimed())
     frozen.forward(59)
-    assert rows.claim(owner="w", hold_s=15) is None
+    assert rows.claim(owner="w", claim_s=15) is None
     frozen.forward(1)
     run(claimed())
     frozen.forward(3_600)
-    assert rows.claim(owner="w", hold_s=15) is None
+    assert rows.claim(owner="w", claim_s=15) is None
 
     assert len(calls) == 3
     assert (answer.state, answer.failed()) == ("FAILURE", True)
@@ -142,7 +142,7 @@ def test_what_kills_its_process_is_tried_three_times_and_set_aside(task: Any, fr
     answer = task.delay(1)
     for _ in range(3):
         claimed()  # and the process is gone
-        assert rows.claim(owner="heir", hold_s=15) is None
+        assert rows.claim(owner="heir", claim_s=15) is None
         frozen.forward(15)
     run(claimed())
     assert calls == []
@@ -246,20 +246,20 @@ class TestRunner:
         runner = TaskRunner(owner="w")
         answers = [slow.delay() for _ in range(3)]
         try:
-            assert runner.look() == 2
+            assert runner.start_due() == 2
             wait_until(lambda: len(calls) == 2)
-            assert runner.look() == 0
+            assert runner.start_due() == 0
             runner.renew()
         finally:
             go_on.set()
-        wait_until(lambda: runner.look() or len(calls) == 3)
+        wait_until(lambda: runner.start_due() or len(calls) == 3)
         wait_until(lambda: all(answer.successful() for answer in answers))
         app.tasks.pop("tests.slow")
 
     def test_a_commit_wakes_it_at_once(self, task: Any) -> None:
         woken = threading.Event()
         runner = TaskRunner(owner="w")
-        runner.hurry = woken.set
+        runner.wake = woken.set
         listener = threading.Thread(target=runner.listen)
         listener.start()
         wait_until(lambda: any(wakeups.socket_folder().glob("*.tasks")))
@@ -276,9 +276,9 @@ class TestRunner:
         claimed("ended", 3_600)
         monkeypatch.setattr(processes, "has_ended", lambda name: name == "ended")
         runner = TaskRunner(owner="heir")
-        assert runner.look() == 0
+        assert runner.start_due() == 0
         runner.renew()
-        assert runner.look() == 1
+        assert runner.start_due() == 1
         wait_until(lambda: calls)
         wait_until(lambda: rows.get().state == "done")
 
@@ -319,12 +319,12 @@ def test_tasks_that_hang_or_cannot_begin_take_no_place_for_ever(
     runner = TaskRunner(owner="w")
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            runner.look()
+            runner.start_due()
 
-    assert runner.look() == 2
-    assert runner.look() == 0  # both places are taken
+    assert runner.start_due() == 2
+    assert runner.start_due() == 0  # both places are taken
     monkeypatch.setattr(task_runner, "LONGEST_S", -1.0)
     runner.renew()
 
-    assert runner.look() == 2
+    assert runner.start_due() == 2
     assert begun == ["task tests.noted"] * 4

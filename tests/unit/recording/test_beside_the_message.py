@@ -11,7 +11,7 @@ import pytest
 
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
-from notifications.models import BroadcastNews, ProviderCallback, StatusEvent
+from notifications.models import BroadcastChange, ProviderCallback, StatusEvent
 from notifications.recording import record
 from notifications.recording.events import tell_outcomes
 from notifications.recording.outcomes import Outcome, trails
@@ -80,7 +80,7 @@ def test_a_broadcast_hears_of_what_is_settled_and_of_nothing_that_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[tuple[str, int]] = []
-    monkeypatch.setattr(BroadcastNews.objects, "tell", told.extend)
+    monkeypatch.setattr(BroadcastChange.objects, "append", told.extend)
     other: Any = SimpleNamespace(source="key:1", batch_id=1)
     outcomes = [
         outcome(1),

@@ -20,7 +20,7 @@ from directory.models import (
     TutorAssignment,
     User,
 )
-from notifications.features.broadcasts.delivery.launch import begin, put_messages, take_snapshot
+from notifications.features.broadcasts.delivery.launch import begin, create_messages, write_snapshot
 from notifications.infra import clock
 from notifications.models import Broadcast
 
@@ -127,9 +127,9 @@ def launch() -> dict[str, Any]:
     before = _rss_mb()
     begin(broadcast.pk, now=clock.now())
     began = time.monotonic()
-    take_snapshot(broadcast.pk)
+    write_snapshot(broadcast.pk)
     created = time.monotonic()
-    put_messages(broadcast.pk)
+    create_messages(broadcast.pk)
     ended = time.monotonic()
     broadcast.refresh_from_db()
     return {

@@ -21,12 +21,12 @@ from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.engine.worker import Worker
 from notifications.features.broadcasts import actions
-from notifications.features.broadcasts.delivery.launch import carry_on
-from notifications.features.broadcasts.delivery.upkeep import check_counts, keep_broadcasts
+from notifications.features.broadcasts.delivery.launch import continue_launch
+from notifications.features.broadcasts.delivery.upkeep import check_counts, maintain_broadcasts
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     DeliveryBatch,
     MessageEvent,
@@ -77,7 +77,7 @@ def _keep(ended: threading.Event) -> None:
     while not ended.wait(_TICK_S):
         ticks += 1
         try:
-            keep_broadcasts(now=clock.now(), seconds=1.0)
+            maintain_broadcasts(now=clock.now(), seconds=1.0)
             if ticks % _CHECK_EVERY == 0:
                 check_counts(now=clock.now())
         except (DatabaseError, InterfaceError):
@@ -229,7 +229,7 @@ def _open(_: str) -> int:
 def _fail(broadcast_id: str) -> int:
     """Fails every message of a broadcast, as its provider would have, and counts them."""
     broadcast = Broadcast.objects.get(pk=int(broadcast_id))
-    carry_on(broadcast.pk)
+    continue_launch(broadcast.pk)
     keys = NotificationMessage.objects.filter(notification__source=broadcast.source)
     with transaction.atomic():
         moved = change_status(
@@ -239,9 +239,9 @@ def _fail(broadcast_id: str) -> int:
             fields={"last_error": "mailbox full"},
         )
         told = keys.filter(pk__in=moved).values_list("notification__source", "notification_id")
-        BroadcastNews.objects.tell(told)
+        BroadcastChange.objects.append(told)
         DeliveryBatch.objects.filter(source=broadcast.source).delete()
-    keep_broadcasts(now=clock.now())
+    maintain_broadcasts(now=clock.now())
     return len(moved)
 
 

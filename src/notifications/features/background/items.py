@@ -53,11 +53,11 @@ class Items:
         self._failed_before: set[int] | None = None
         self.failures = 0
 
-    def open(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+    def runnable(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         """The rows that may be tried now. Their primary keys are the items."""
-        return ItemFault.objects.may_be_tried(rows, self._work, self._now)
+        return ItemFault.objects.runnable(rows, self._work, self._now)
 
-    def one(
+    def run_one(
         self, item: int, do: Callable[[], T], *, default: T, last: bool = True, name: str = ""
     ) -> T:
         """Does one item, outside of any transaction of ours; the default where it fails.
@@ -74,10 +74,10 @@ class Items:
             self.note(item, error, name=name)
             return default
         if last:
-            self.well(item)
+            self.clear_failures(item)
         return found
 
-    def many(self, items: Sequence[int], do: Callable[[list[int]], int]) -> int:
+    def run_many(self, items: Sequence[int], do: Callable[[list[int]], int]) -> int:
         """Does items together; where that fails, each by itself. Returns the sum of what `do`
         returns."""
         if len(items) > 1:
@@ -88,10 +88,10 @@ class Items:
                     raise
                 log.warning("items.one_by_one", work=str(self._work), **where(error))
             else:
-                for item in self._troubled.intersection(items):
-                    self.well(item)
+                for item in self._failed_items.intersection(items):
+                    self.clear_failures(item)
                 return done
-        return sum(self.one(item, partial(do, [item]), default=0) for item in items)
+        return sum(self.run_one(item, partial(do, [item]), default=0) for item in items)
 
     def drain(
         self, rows: QuerySet[Row], do: Callable[[list[int]], int], *, at_once: int, rounds: int
@@ -104,9 +104,9 @@ class Items:
         """
         done = 0
         for _ in range(rounds):
-            keys = list(self.open(rows).values_list("pk", flat=True)[:at_once])
+            keys = list(self.runnable(rows).values_list("pk", flat=True)[:at_once])
             failures = self.failures
-            found = self.many(keys, do) if keys else 0
+            found = self.run_many(keys, do) if keys else 0
             done += found
             if len(keys) < at_once or (not found and self.failures == failures):
                 break
@@ -128,9 +128,9 @@ class Items:
             fault = ItemFault.objects.note(
                 self._work, item, error=words, trace=trace, now=self._now, counts=not narrow
             )
-            self._tell_failed(item, fault)
+            self._notify_failed(item, fault)
         self.failures += 1
-        self._troubled.add(item)
+        self._failed_items.add(item)
         self.waiting.add(item)
         tell = log.error if fault.set_aside else log.warning
         event = "item.set_aside" if fault.set_aside else "item.failed"
@@ -143,7 +143,7 @@ class Items:
             exc_info=error,
         )
 
-    def _tell_failed(self, item: int, fault: ItemFault) -> None:
+    def _notify_failed(self, item: int, fault: ItemFault) -> None:
         """What cannot be written at the item itself is not the fault of the others."""
         try:
             with transaction.atomic():
@@ -153,11 +153,11 @@ class Items:
                 raise
             log.exception("item.unmarked", work=str(self._work), item=item, trace=fault.trace)
 
-    def well(self, item: int) -> None:
+    def clear_failures(self, item: int) -> None:
         """Forgets the failures of an item that was done."""
-        if item in self._troubled:
+        if item in self._failed_items:
             ItemFault.objects.filter(work=self._work, item=item).delete()
-            self._troubled.discard(item)
+            self._failed_items.discard(item)
 
     @property
     def waiting(self) -> set[int]:
@@ -167,7 +167,7 @@ class Items:
         return self._waiting
 
     @property
-    def _troubled(self) -> set[int]:
+    def _failed_items(self) -> set[int]:
         """Items that failed before: of the others nothing need be forgotten."""
         if self._failed_before is None:
             rows = ItemFault.objects.filter(work=self._work)

@@ -24,7 +24,7 @@ from notifications.models import KnownLoop, LoopReport, PeriodicLoop
 
 log = structlog.get_logger("carillon.loops")
 T = TypeVar("T")
-HOLD_S = 10.0
+CLAIM_S = 10.0
 _RENEW_S = 3.0
 _LOOK_S = 1.0
 FAILING_AFTER_S = 120.0
@@ -94,10 +94,10 @@ def no_beat_reason(*, in_full: bool) -> str | None:
     return f"no beat: {told}: start `carillon worker`, or `carillon beat` beside workers"
 
 
-class Keeper:
+class LoopRunner:
     """Runs the periodic loops of this process, those that it holds.
 
-    calls: what each loop does, by its name. owner: this process's name. stand_in: take only what
+    calls: what each loop does, by its name. owner: this process's name. standby: take only what
     nobody finished a round of lately. beside: further threads that need no claim.
     """
 
@@ -106,15 +106,15 @@ class Keeper:
         calls: Mapping[str, Callable[[], object]],
         *,
         owner: str,
-        stand_in: bool = False,
+        standby: bool = False,
         beside: Sequence[Loop] = (),
     ) -> None:
         self._owner = owner
-        self._stand_in = stand_in
+        self._standby = standby
         self._held_until: dict[str, float] = {}
         self._leaving: set[str] = set()
         self._let_go_at: dict[str, float] = {}
-        self._renewed_at = self._looked_at = -HOLD_S
+        self._renewed_at = self._looked_at = -CLAIM_S
         self._registered = False
         self._loops = {
             name: Loop(
@@ -122,11 +122,11 @@ class Keeper:
                 call,
                 every_s=BY_NAME[name].every_s,
                 period_s=BY_NAME[name].period_s,
-                allowed=self.holds,
+                allowed=self.owns,
             )
             for name, call in calls.items()
         }
-        keeper = Loop(_KEEPER, self.tick, every_s=_LOOK_S, period_s=HOLD_S)
+        keeper = Loop(_KEEPER, self.tick, every_s=_LOOK_S, period_s=CLAIM_S)
         self._supervisor = Supervisor([keeper, *beside, *self._loops.values()])
 
     def start(self) -> None:
@@ -152,7 +152,7 @@ class Keeper:
         """Has a loop begin its next round now, if this process holds it."""
         self._supervisor.poke(name)
 
-    def holds(self, name: str) -> bool:
+    def owns(self, name: str) -> bool:
         """Whether this process surely holds a loop, by the monotonic clock."""
         return clock.monotonic() < self._held_until.get(name, 0.0)
 
@@ -175,7 +175,7 @@ class Keeper:
         if not held:
             return
         reports = [self._report(name) for name in held]
-        kept = PeriodicLoop.objects.renew(reports, owner=self._owner, hold_s=HOLD_S)
+        kept = PeriodicLoop.objects.renew(reports, owner=self._owner, claim_s=CLAIM_S)
         for name in self._held_until.keys() - kept:
             del self._held_until[name]
             self._leaving.add(name)
@@ -200,24 +200,24 @@ class Keeper:
             self._registered = False  # an older database was restored
         free = {row.name for row in rows if self._may_take(row, asked_at)}
         if free:
-            taken = PeriodicLoop.objects.claim(free, owner=self._owner, hold_s=HOLD_S)
+            taken = PeriodicLoop.objects.claim(free, owner=self._owner, claim_s=CLAIM_S)
             for name in taken:
                 self._hold(name, asked_at)
             stood_in = [name for name in sorted(taken) if BY_NAME[name].by_beat]
-            if self._stand_in and stood_in:
+            if self._standby and stood_in:
                 log.warning("loops.stood-in", loops=stood_in)
 
     def _may_take(self, row: KnownLoop, asked_at: float) -> bool:
         spec = BY_NAME[row.name]
-        if row.owner or not (self._stand_in and spec.by_beat):
+        if row.owner or not (self._standby and spec.by_beat):
             return not row.owner
         patience_s = spec.period_s * _PATIENCE_PERIODS
         rested_s = asked_at - self._let_go_at.get(row.name, -patience_s)
         return min(row.silent_s, rested_s) > patience_s
 
     def _hold(self, name: str, asked_at: float) -> None:
-        resting = not self.holds(name)
-        self._held_until[name] = asked_at + HOLD_S
+        resting = not self.owns(name)
+        self._held_until[name] = asked_at + CLAIM_S
         if resting:
             self._loops[name].poke()
 
@@ -244,12 +244,12 @@ def run_round(spec: LoopSpec, call: Callable[[], T], *, owner: str = "") -> T | 
     """
     rows = PeriodicLoop.objects
     owner = owner or processes.own_name("task")
-    hold_s = min(max(spec.period_s, HOLD_S), _LONGEST_HOLD_S)
-    if not rows.claim([spec.name], owner=owner, hold_s=hold_s):
-        if rows.ask_for(spec.name):
+    claim_s = min(max(spec.period_s, CLAIM_S), _LONGEST_HOLD_S)
+    if not rows.claim([spec.name], owner=owner, claim_s=claim_s):
+        if rows.request_release(spec.name):
             return None
         rows.register([spec])
-        if not rows.claim([spec.name], owner=owner, hold_s=hold_s):
+        if not rows.claim([spec.name], owner=owner, claim_s=claim_s):
             return None
     try:
         answer = call()

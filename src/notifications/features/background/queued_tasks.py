@@ -30,7 +30,7 @@ log = structlog.get_logger("carillon.tasks")
 MOST_TRIES = 3
 TRY_AGAIN_S = (10, 60)
 LONGEST_S = 600.0
-HOLD_S = 15.0
+CLAIM_S = 15.0
 _MOST_CHARACTERS = 1_000_000
 _POLL_S = 0.05
 _LONGEST_ID, _LONGEST_NAME = 155, 200
@@ -97,7 +97,7 @@ class QueuedResult:
         """
         began = clock.monotonic()
         row = QueuedTask.objects.claim(
-            owner=processes.own_name("caller"), hold_s=LONGEST_S, task_id=self.id
+            owner=processes.own_name("caller"), claim_s=LONGEST_S, task_id=self.id
         )
         if row is not None:
             run(row, last=True, throw=propagate)

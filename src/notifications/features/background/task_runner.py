@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
-from notifications.features.background.queued_tasks import HOLD_S, LONGEST_S, run
+from notifications.features.background.queued_tasks import CLAIM_S, LONGEST_S, run
 from notifications.infra import clock
 from notifications.infra.database.time import database_time
 from notifications.infra.process import identity as processes
@@ -32,12 +32,12 @@ _LISTEN_S = 1.0
 
 @dataclass(slots=True)
 class _Running:
-    """A task under way. began: monotonic seconds. told: whether it was logged as hanging."""
+    """A task under way. began: monotonic seconds. reported: whether it was logged as hanging."""
 
     row: QueuedTask
     began: float
     thread: threading.Thread | None = None
-    told: bool = False
+    reported: bool = False
 
 
 class TaskRunner:
@@ -47,18 +47,18 @@ class TaskRunner:
     """
 
     def __init__(self, *, owner: str) -> None:
-        self.hurry: Callable[[], None] = lambda: None
+        self.wake: Callable[[], None] = lambda: None
         self._owner = owner
         self._closed = threading.Event()
         self._running: dict[int, _Running] = {}
         self._lock = threading.Lock()
         self._receiver: socket.socket | None = None
 
-    def look(self) -> int:
+    def start_due(self) -> int:
         """Starts what is due and finds a place; returns how many."""
         started = 0
         while self._busy() < AT_ONCE:
-            row = QueuedTask.objects.claim(owner=self._owner, hold_s=HOLD_S)
+            row = QueuedTask.objects.claim(owner=self._owner, claim_s=CLAIM_S)
             if row is None:
                 break
             self._start(row)
@@ -68,7 +68,7 @@ class TaskRunner:
     def _busy(self) -> int:
         """Places taken. A task that hangs takes none, or a few of them would hold up all others."""
         with self._lock:
-            return sum(not doing.told for doing in self._running.values())
+            return sum(not doing.reported for doing in self._running.values())
 
     def _start(self, row: QueuedTask) -> None:
         doing = _Running(row, clock.monotonic())
@@ -97,7 +97,7 @@ class TaskRunner:
         finally:
             connection.close()
             self._forget(doing)
-            self.hurry()
+            self.wake()
 
     def renew(self) -> None:
         """Holds what runs, unless it hangs, and frees what processes held that have ended."""
@@ -105,12 +105,12 @@ class TaskRunner:
         with self._lock:
             running = list(self._running.values())
         for doing in running:
-            if now - doing.began > LONGEST_S and not doing.told:
-                doing.told = True
-                _tell_of(doing)
-        keys = [doing.row.pk for doing in running if not doing.told]
+            if now - doing.began > LONGEST_S and not doing.reported:
+                doing.reported = True
+                _log_hanging(doing)
+        keys = [doing.row.pk for doing in running if not doing.reported]
         if keys:
-            QueuedTask.objects.renew(keys, owner=self._owner, hold_s=HOLD_S)
+            QueuedTask.objects.renew(keys, owner=self._owner, claim_s=CLAIM_S)
         held = QueuedTask.objects.filter(
             state=QueuedTask.State.WAITING, claim_until__gt=database_time()
         )
@@ -131,7 +131,7 @@ class TaskRunner:
             with contextlib.suppress(BlockingIOError):
                 while self._receiver.recv(64):
                     pass
-            self.hurry()
+            self.wake()
 
     def close(self) -> None:
         """Ends what `listen` began."""
@@ -145,12 +145,12 @@ class TaskRunner:
     def threads(self) -> list[Loop]:
         """What is to run beside the loop that looks: renewals and wake-ups."""
         return [
-            Loop("task claims", self.renew, every_s=_RENEW_S, period_s=HOLD_S),
-            Loop("task wake-ups", self.listen, every_s=0.01, period_s=HOLD_S),
+            Loop("task claims", self.renew, every_s=_RENEW_S, period_s=CLAIM_S),
+            Loop("task wake-ups", self.listen, every_s=0.01, period_s=CLAIM_S),
         ]
 
 
-def _tell_of(doing: _Running) -> None:
+def _log_hanging(doing: _Running) -> None:
     frame = sys._current_frames().get(doing.thread.ident or 0) if doing.thread else None
     stack = "".join(traceback.format_stack(frame)) if frame else ""
     log.error("task.hangs", task=doing.row.name, task_id=doing.row.task_id, stack=stack)

@@ -1,1 +1,1 @@
-"""Broadcasts: one message from an admin to an audience. See docs/broadcasts.md."""
+"""Broadcasts: one message from an administrator to an audience. See docs/broadcasts.md."""

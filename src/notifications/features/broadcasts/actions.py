@@ -1,5 +1,8 @@
-"""What may be done to a broadcast by hand. Each is one short transaction, whatever the number of
-recipients; what follows of it is done by the upkeep (features/broadcasts/delivery/upkeep.py)."""
+"""The actions on a broadcast: send, schedule, pause, resume, cancel, approve, reject, retry.
+
+Each is one short transaction, whatever the number of recipients. A periodic loop does the rest
+(features/broadcasts/delivery/upkeep.py).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Re
 from notifications.features.broadcasts.delivery.launch import (
     audience_of,
     begin,
-    carry_on,
     check_terms,
+    continue_launch,
     find_broadcast,
     rule_of,
 )
@@ -39,39 +42,40 @@ __all__ = [
     "retry",
     "retry_chosen",
     "schedule",
+    "wrong_status",
 ]
 _S = BroadcastStatus
-_AT_HAND_S = 0.2
-"""So much of a launch is done before the answer; it is all of a small one."""
+_INLINE_LAUNCH_S = 0.2
+"""Seconds of a launch that run before the response; a small broadcast is launched within them."""
 
 
 def launch(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Sends a draft or scheduled broadcast now; the workers go on where this leaves off.
+    """Launches a draft or scheduled broadcast now; the workers continue what this does not finish.
 
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        InvalidRequest: with every fault of audience, channels and category; no_recipients.
+        InvalidRequest: with every error of audience, channels and category; no_recipients.
     """
     status = find_broadcast(broadcast_id).status
     if status not in (_S.DRAFT, _S.SCHEDULED):
-        raise _wrong_status("send", status)
+        raise wrong_status("send", status)
     return _launch(broadcast_id, now=now)
 
 
 def _launch(broadcast_id: int, *, now: datetime) -> Broadcast:
     begin(broadcast_id, now=now)
-    carry_on(broadcast_id, until=clock.monotonic() + _AT_HAND_S)
+    continue_launch(broadcast_id, until=clock.monotonic() + _INLINE_LAUNCH_S)
     return find_broadcast(broadcast_id)
 
 
 def schedule(broadcast_id: int, *, at: datetime) -> Broadcast:
-    """Plans a draft for a time: it is launched within a second of it.
+    """Schedules a draft: it is launched within a second of the time `at`.
 
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        InvalidRequest: what its launch would fail on, but for an audience that is still empty;
+        InvalidRequest: with every error that its launch would raise, except no_recipients;
             time_out_of_range.
     """
     try:
@@ -86,7 +90,7 @@ def schedule(broadcast_id: int, *, at: datetime) -> Broadcast:
 
 
 def pause(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Holds a broadcast: what is in a provider's hands arrives, nothing else leaves.
+    """Pauses a broadcast: messages in flight arrive, no other message is sent.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -97,7 +101,7 @@ def pause(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def resume(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Goes on with a paused broadcast.
+    """Resumes a paused broadcast.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -111,9 +115,9 @@ def resume(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def cancel(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Ends a broadcast: nothing that is not in a provider's hands already leaves any more.
+    """Cancels a broadcast: messages in flight arrive, no other message is sent.
 
-    What waits is taken back afterwards; until then its source is stopped.
+    A periodic loop cancels the waiting messages afterwards. Until then no worker sends them.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -125,30 +129,30 @@ def cancel(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def approve(broadcast_id: int, *, by: User, now: datetime) -> Broadcast:
-    """Lets a broadcast go: at its time where that is to come, at once otherwise.
+    """Releases a broadcast: at its scheduled time if that is in the future, else at once.
 
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
-        Refused: self_approval; whoever wrote, changed or sent it does not approve it.
+        Refused: self_approval, where `by` wrote, changed or sent it.
         InvalidRequest: as `launch`.
     """
     find_broadcast(broadcast_id)
-    with transaction.atomic():  # locked, so that nobody is let in who has a hand in it meanwhile
+    with transaction.atomic():  # the lock prevents a change of it during the check
         Broadcast.objects.select_for_update().get(pk=broadcast_id)
         waits = _approve(broadcast_id, by=by, now=now)
     if not waits:
-        carry_on(broadcast_id, until=clock.monotonic() + _AT_HAND_S)
+        continue_launch(broadcast_id, until=clock.monotonic() + _INLINE_LAUNCH_S)
     return find_broadcast(broadcast_id)
 
 
 def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
-    """Whether it waits for its time; the caller holds the row."""
+    """Returns whether it waits for its scheduled time. The caller has locked the row."""
     found = find_broadcast(broadcast_id)
     if found.status != _S.AWAITING_APPROVAL:
-        raise _wrong_status("approve", found.status)
-    if by.pk == found.created_by_id or by.pk in found.hands:
-        detail = "A broadcast is approved by somebody who neither wrote, changed nor sent it"
+        raise wrong_status("approve", found.status)
+    if by.pk == found.created_by_id or by.pk in found.involved_user_ids:
+        detail = "A person who wrote, changed or sent the broadcast cannot approve it"
         raise Refused(detail, code="self_approval")
     count = audience_of(found, now=now).count()
     values: dict[str, Any] = {"approved_by": by, "approved_count": count, "review_note": ""}
@@ -162,7 +166,7 @@ def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
 
 
 def reject(broadcast_id: int, *, by: User, now: datetime, note: str) -> Broadcast:
-    """Sends a broadcast back to its author as a draft, with the reason.
+    """Returns a broadcast to its author as a draft, with the reason.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -186,8 +190,9 @@ def _change(
             broadcast_id, target, values=values, only_from=frozenset(sources)
         )
     if not moved:
-        raise _wrong_status(verb, find_broadcast(broadcast_id).status)
+        raise wrong_status(verb, find_broadcast(broadcast_id).status)
 
 
-def _wrong_status(verb: str, status: str) -> Conflict:
+def wrong_status(verb: str, status: str) -> Conflict:
+    """Returns the error that the broadcast's status does not allow the action."""
     return Conflict(f"Cannot {verb} broadcast with status {status}", code="broadcast_status")

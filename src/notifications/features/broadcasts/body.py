@@ -1,4 +1,4 @@
-"""What a caller may say of a broadcast, read with every fault at once."""
+"""Reads the body of a request about a broadcast, and reports all its errors at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TEXTS = {"title": 200, "delivery": 5, "category": 50, "target_group": 20}
 
 
 def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool]:
-    """A broadcast that is not saved yet, and whether it is to be sent at once.
+    """Returns a broadcast that is not saved yet, and whether to send it at once.
 
     Raises:
-        InvalidRequest: with every fault.
+        InvalidRequest: with every error.
     """
     fields = Fields(body)
     fields.refuse_unknown(BroadcastBody.__struct_fields__)
@@ -39,22 +39,20 @@ def read_new(body: Mapping[str, Any], *, now: datetime) -> tuple[Broadcast, bool
 
 
 _NULLABLE = ("scheduled_at", "target_filter")
-"""What a change may empty."""
+"""Fields that a change may set to null."""
 
 
 def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Applies changes to a row, unsaved; returns the changed fields.
+    """Sets changes on a row without saving it; returns the changed fields.
 
     Raises:
-        InvalidRequest: with every fault.
+        InvalidRequest: with every error.
     """
     fields = Fields(body)
     fields.refuse_unknown(BroadcastChangeBody.__struct_fields__)
     for name in body:
         if body[name] is None and name not in _NULLABLE:
-            fields.add_error(
-                name, "wrong_type", "must not be null: leave it out to keep what it is"
-            )
+            fields.add_error(name, "wrong_type", "must not be null; omit it to leave it unchanged")
     values = _values(fields, now=now)
     for name, value in values.items():
         setattr(broadcast, name, value)
@@ -63,7 +61,7 @@ def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime
 
 
 def check(broadcast: Broadcast, fields: Fields) -> None:
-    """Gathers what the fields and what a launch would find wrong, each field's first fault."""
+    """Raises the errors of the fields and of a launch, the first error of each field."""
     for test in (check_terms, rule_of):
         try:
             test(broadcast)
@@ -74,7 +72,7 @@ def check(broadcast: Broadcast, fields: Fields) -> None:
 
 
 def _values(fields: Fields, *, now: datetime) -> dict[str, Any]:
-    """The columns that a body names. A null is what was left out, but for scheduled_at."""
+    """Returns the columns that a body sets. A null counts as omitted, except in _NULLABLE."""
     body = fields.body
     found: dict[str, Any] = {}
     for name, longest in TEXTS.items():
@@ -102,7 +100,7 @@ def _channels(fields: Fields) -> list[str]:
     listed = fields.items("channels") or []
     if all(isinstance(each, str) for each in listed):
         return listed
-    fields.add_error("channels", "wrong_type", "must list names of channels")
+    fields.add_error("channels", "wrong_type", "must be a list of channel names")
     return default_channels()
 
 
@@ -122,7 +120,7 @@ def _moment(fields: Fields, *, now: datetime) -> datetime | None:
     return moment
 
 
-def nobody(group: str) -> InvalidRequest:
-    """The audience holds nobody."""
+def no_recipients(group: str) -> InvalidRequest:
+    """Returns the error that the audience is empty."""
     detail = f"No recipients found for group {group}"
     return InvalidRequest([FieldError("target_group", "no_recipients", detail)], detail)

@@ -1,4 +1,4 @@
-"""A broadcast again: a new draft of the same words for the same people."""
+"""Duplicates a broadcast: a new draft with the same text and audience."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from notifications.features.access.service import people_behind
 from notifications.features.broadcasts.body import TEXTS, check
 from notifications.features.broadcasts.schemas import BroadcastDone
 from notifications.features.broadcasts.service import (
-    BroadcastDesk,
+    BroadcastWorkflow,
     check_priority,
-    people_of,
-    write_down,
+    count_audience,
+    write_audit_entry,
 )
 from notifications.infra.database import commits
 from notifications.intake.fields import Fields
@@ -33,36 +33,36 @@ _COPIED = (
 
 
 def duplicate(identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-    """Makes a draft of a broadcast's content, audience and channels; nothing of what became of it.
+    """Creates a draft with a broadcast's content, audience and channels, but not its results.
 
-    Whoever wrote the first has a hand in the second: its words are still not approved by their
-    author.
+    All who were involved in the first are involved in the copy, because no author may approve
+    their own text.
 
     Raises:
-        InvalidRequest: what it names is gone, such as its group or category; no_recipients.
+        InvalidRequest: its group or category does not exist any more; no_recipients.
         Refused, NotFound.
     """
-    desk = BroadcastDesk()
-    first = desk.find(identifier, caller=caller)
+    workflow = BroadcastWorkflow()
+    first = workflow.find(identifier, caller=caller)
     copy = Broadcast(**{name: getattr(first, name) for name in _COPIED})
     copy.title = _title(first.title)
     check(copy, Fields({}))
     check_priority(copy, caller)
-    copy.recipient_count, missing = people_of(copy, now=now)
+    copy.recipient_count, missing = count_audience(copy, now=now)
     copy.created_by_id = caller.user_id
-    writers = {*first.hands, *([first.created_by_id] if first.created_by_id else [])}
-    copy.hands = sorted({*writers, *people_behind(caller)})
+    writers = {*first.involved_user_ids, *([first.created_by_id] if first.created_by_id else [])}
+    copy.involved_user_ids = sorted({*writers, *people_behind(caller)})
     copy.is_test = caller.is_test
     with transaction.atomic():
         copy.save()
         commits.makes(broadcast_id=copy.pk)
-        write_down(caller, "duplicate", copy, now=now, reason=f"of {first.pk}")
+        write_audit_entry(caller, "duplicate", copy, now=now, reason=f"of {first.pk}")
     text = pgettext("broadcast", "The broadcast was copied")
-    return desk.done(copy.pk, caller, text, missing)
+    return workflow.build_response(copy.pk, caller, text, missing)
 
 
 def _title(title: str) -> str:
-    """The title, marked as a copy's; recipients of an untitled one go on to see none."""
+    """Returns the title with the mark of a copy; an empty title stays empty."""
     if not title:
         return ""
     mark = pgettext("broadcast", " (copy)")

@@ -1,8 +1,8 @@
-"""BroadcastService: the source documents' class, over the one launch, queue and record.
+"""BroadcastService, a documented Python class. It uses the same launch and queue as the API.
 
-Positional arguments work, as the documents use them. What is wrong is a ValueError with the
-documents' words. The Celery tasks below begin what the workers then carry on; none is ever given an
-eta or a countdown, and one that dies leaves nothing undone.
+Arguments may be positional. Errors are ValueErrors with the documented texts. The Celery tasks
+below start work that the workers finish. They are never given an eta or a countdown, and the
+workers finish the work of a task that dies.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ResponseDict = dict[str, Any]
 
 @contextmanager
 def documented_errors() -> Iterator[None]:
-    """Turns what the service raises into the documents' ValueError."""
+    """Raises the errors of the service as the documented ValueError."""
     try:
         yield
     except CarillonError as error:
@@ -53,11 +53,11 @@ def documented_errors() -> Iterator[None]:
 
 
 class BroadcastService:
-    """Progress, cancellation, retry, and sending batch by batch."""
+    """The documented calls: progress, cancellation, retry, and sending batch by batch."""
 
     @staticmethod
     def get_progress(broadcast_id: int) -> ResponseDict:
-        """Where a broadcast is: the fields of `Progress`.
+        """Returns how far a broadcast has come: the fields of `Progress`.
 
         Raises:
             ValueError: Broadcast N not found.
@@ -67,7 +67,7 @@ class BroadcastService:
 
     @staticmethod
     def cancel_broadcast(broadcast_id: int) -> ResponseDict:
-        """Stops what was not handed over: {success, message, broadcast_id, cancelled_at}.
+        """Cancels what is not in flight yet: {success, message, broadcast_id, cancelled_at}.
 
         Raises:
             ValueError: Broadcast N not found; Cannot cancel broadcast with status S.
@@ -83,21 +83,24 @@ class BroadcastService:
 
     @staticmethod
     def retry_failed(broadcast_id: int, max_retries: int = MAX_RETRIES) -> ResponseDict:
-        """Tries failed recipients again: {success, message, retried_count, broadcast_id, task_id}.
+        """Retries failed recipients: {success, message, retried_count, broadcast_id, task_id}.
 
-        They are pending when this returns; a task, or else any worker, puts them into the queue.
-        task_id: that task's, or None when nobody had failed.
+        They are pending when this returns. A task or any worker then queues their messages.
+        task_id is the id of that task, or None when no recipient had failed.
 
         Raises:
             ValueError: Broadcast N not found; Cannot retry broadcast with status S.
         """
         with documented_errors():
-            return retried(broadcast_id, now=clock.now(), max_retries=max_retries)
+            return retry_and_start_task(broadcast_id, now=clock.now(), max_retries=max_retries)
 
     @staticmethod
     def update_progress(broadcast_id: int, sent_count: int, failed_count: int) -> None:
-        """Sets the counters of a broadcast that has no recipient rows. One that does not exist, or
-        that counts its recipients itself, is left alone."""
+        """Sets the counters of a broadcast that has no recipient rows.
+
+        Changes nothing where the broadcast does not exist or has recipient rows, which count
+        themselves.
+        """
         now = clock.now()
         broadcast_batches.set_counts(broadcast_id, sent=sent_count, failed=failed_count, now=now)
 
@@ -108,25 +111,27 @@ class BroadcastService:
         target_filter: dict[str, Any] | None = None,
         batch_size: int | None = SEND_BATCH_SIZE,
     ) -> ResponseDict:
-        """Sends to an audience and waits for the hand-over: {success, broadcast_id,
+        """Sends to an audience and waits until all is dispatched: {success, broadcast_id,
         total_recipients, sent_count, failed_count, batches_processed, errors}.
 
         Raises:
             ValueError: Broadcast N not found; Cannot send broadcast with status S.
         """
-        size = size_of(batch_size, SEND_BATCH_SIZE)
+        size = resolve_batch_size(batch_size, SEND_BATCH_SIZE)
         with documented_errors():
             report = broadcast_batches.send_to(
                 broadcast_id, target_group, target_filter, size=size, now=clock.now()
             )
-            return send_answer(broadcast_id, report, size=size)
+            return build_send_response(broadcast_id, report, size=size)
 
     @staticmethod
     def send_to_role_batch(
         broadcast_id: int, role: str, batch_size: int | None = SEND_BATCH_SIZE
     ) -> ResponseDict:
-        """Sends to everyone of a role: student, teacher, tutor or parent. Answers and raises as
-        `send_to_group_batch`; another role is a ValueError."""
+        """Sends to all users of a role: student, teacher, tutor or parent.
+
+        Returns and raises the same as `send_to_group_batch`; another role raises ValueError.
+        """
         group = group_of_role(role)
         return BroadcastService.send_to_group_batch(broadcast_id, group, None, batch_size)
 
@@ -134,8 +139,10 @@ class BroadcastService:
     def send_to_custom_list_batch(
         broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = SEND_BATCH_SIZE
     ) -> ResponseDict:
-        """Sends to these users. Answers and raises as `send_to_group_batch`; ids of nobody are
-        reported in errors."""
+        """Sends to these users. Returns and raises the same as `send_to_group_batch`.
+
+        Ids that belong to no user are listed in errors.
+        """
         target = {"user_ids": list(user_ids)}
         return BroadcastService.send_to_group_batch(broadcast_id, "custom", target, batch_size)
 
@@ -143,14 +150,14 @@ class BroadcastService:
     def create_batch_recipients(
         broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = BATCH_SIZE
     ) -> ResponseDict:
-        """Writes recipients down: {success, created_count, total_count, batches_processed, errors}.
+        """Adds recipients: {success, created_count, total_count, batches_processed, errors}.
 
         Raises:
-            ValueError: Broadcast N not found, or it is over.
+            ValueError: Broadcast N not found, or it has ended.
         """
-        size = size_of(batch_size, BATCH_SIZE)
+        size = resolve_batch_size(batch_size, BATCH_SIZE)
         with documented_errors():
-            report = broadcast_batches.add_people(broadcast_id, recipient_ids, size=size)
+            report = broadcast_batches.add_recipients(broadcast_id, recipient_ids, size=size)
         return {
             "success": not report.errors,
             "created_count": report.created,
@@ -161,24 +168,29 @@ class BroadcastService:
 
     @staticmethod
     def get_batch_status(broadcast_id: int) -> ResponseDict:
-        """`get_progress`, with the id as broadcast_id."""
+        """Returns `get_progress` with the id as broadcast_id."""
         progress = BroadcastService.get_progress(broadcast_id)
         return {"broadcast_id": progress.pop("id"), **progress}
 
 
-def retried(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> ResponseDict:
-    """Tries failed recipients again: the answer of `retry_failed`.
+def retry_and_start_task(
+    broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES
+) -> ResponseDict:
+    """Retries failed recipients; returns the response of `retry_failed`.
 
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status.
     """
-    return _retried(broadcast_id, actions.retry(broadcast_id, now=now, max_retries=max_retries))
+    return _start_retry(broadcast_id, actions.retry(broadcast_id, now=now, max_retries=max_retries))
 
 
-def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> ResponseDict:
-    """Tries these failed recipients again, by user id: the answer of `retried`, with those who are
-    not.
+def retry_chosen_and_start_task(
+    broadcast_id: int, people: Sequence[int], *, now: datetime
+) -> ResponseDict:
+    """Retries these failed recipients, given by user id.
+
+    Returns the response of `retry_and_start_task`, and the ids of those that are not retried.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -186,30 +198,30 @@ def retried_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -
     """
     chosen = actions.retry_chosen(broadcast_id, people, now=now)
     return {
-        **_retried(broadcast_id, chosen.retried),
+        **_start_retry(broadcast_id, chosen.retried),
         "unknown": chosen.unknown,
         "not_failed": chosen.not_failed,
         "used_up": chosen.used_up,
     }
 
 
-def _retried(broadcast_id: int, count: int) -> ResponseDict:
+def _start_retry(broadcast_id: int, count: int) -> ResponseDict:
     return {
         "success": True,
         "message": retry_message(count),
         "retried_count": count,
         "broadcast_id": broadcast_id,
-        "task_id": _task_of(broadcast_id) if count else None,
+        "task_id": _start_retry_task(broadcast_id) if count else None,
     }
 
 
 def cancel_message() -> str:
-    """What a cancellation answers, in the caller's language."""
+    """Returns the text of a cancellation, in the caller's language."""
     return pgettext("broadcast", "The broadcast was cancelled")
 
 
 def retry_message(count: int) -> str:
-    """How many are tried again, in the caller's language."""
+    """Returns the text that says how many are retried, in the caller's language."""
     return npgettext(
         "broadcast",
         "Sending again was started for %(count)d recipient",
@@ -219,7 +231,7 @@ def retry_message(count: int) -> str:
 
 
 def group_of_role(role: str) -> str:
-    """The audience of a role's people.
+    """Returns the target group of a role.
 
     Raises:
         ValueError: no such role.
@@ -229,8 +241,8 @@ def group_of_role(role: str) -> str:
     return GROUP_OF_ROLE[role]
 
 
-def size_of(batch_size: int | None, default: int) -> int:
-    """A batch's size: the default for None.
+def resolve_batch_size(batch_size: int | None, default: int) -> int:
+    """Returns the size of a batch: the default where `batch_size` is None.
 
     Raises:
         ValueError: less than one.
@@ -241,17 +253,19 @@ def size_of(batch_size: int | None, default: int) -> int:
     return size
 
 
-def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: int) -> ResponseDict:
-    """The documented answer of a send."""
-    told = actions.progress(broadcast_id, now=clock.now())
+def build_send_response(
+    broadcast_id: int, report: broadcast_batches.BatchReport, *, size: int
+) -> ResponseDict:
+    """Returns the documented response of a send."""
+    found = actions.progress(broadcast_id, now=clock.now())
     return {
-        "success": bool(told.total_recipients),
+        "success": bool(found.total_recipients),
         "broadcast_id": broadcast_id,
-        "total_recipients": told.total_recipients,
-        "sent_count": told.sent_count,
-        "failed_count": told.failed_count,
-        # Whoever else was at it did some of them.
-        "batches_processed": math.ceil(told.total_recipients / size),
+        "total_recipients": found.total_recipients,
+        "sent_count": found.sent_count,
+        "failed_count": found.failed_count,
+        # Not report.parts: a worker may have processed some of the batches.
+        "batches_processed": math.ceil(found.total_recipients / size),
         "errors": report.errors,
     }
 
@@ -263,11 +277,11 @@ def send_answer(broadcast_id: int, report: broadcast_batches.Report, *, size: in
 def send_broadcast_async(
     broadcast_id: int, only_failed: bool = False, **_future: Any
 ) -> ResponseDict:
-    """Launches a broadcast, or puts the recipients of a retry back into the queue; workers deliver.
+    """Launches a broadcast, or queues the messages of a retry again; the workers deliver them.
 
     Returns {success, broadcast_id, status, total_recipients, sent_count, failed_count,
-    pending_count}; success is False for one that may not be sent (any more). What fails is repeated
-    by its own rows after 60, 120 and 240 s: the task itself is never repeated.
+    pending_count}. success is False where the broadcast is cancelled or paused. The workers retry
+    a failed message after 60, 120 and 240 s; the task itself is never repeated.
     """
     broadcast = find_broadcast_or_value_error(broadcast_id)
     waiting = broadcast.status in (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED)
@@ -276,15 +290,15 @@ def send_broadcast_async(
             actions.launch(broadcast_id, now=clock.now())
     elif only_failed:
         requeue(broadcast_id, until=clock.monotonic() + _TASK_S)
-    told = actions.progress(broadcast_id, now=clock.now())
+    found = actions.progress(broadcast_id, now=clock.now())
     return {
-        "success": told.status not in (BroadcastStatus.CANCELLED, BroadcastStatus.PAUSED),
+        "success": found.status not in (BroadcastStatus.CANCELLED, BroadcastStatus.PAUSED),
         "broadcast_id": broadcast_id,
-        "status": told.status,
-        "total_recipients": told.total_recipients,
-        "sent_count": told.sent_count,
-        "failed_count": told.failed_count,
-        "pending_count": told.pending_count,
+        "status": found.status,
+        "total_recipients": found.total_recipients,
+        "sent_count": found.sent_count,
+        "failed_count": found.failed_count,
+        "pending_count": found.pending_count,
     }
 
 
@@ -295,13 +309,15 @@ def send_broadcast_async(
     idle={"success": True, "processed": 0},
 )
 def process_scheduled_broadcasts(**_future: Any) -> ResponseDict:
-    """Begins scheduled broadcasts whose time has come: {success, processed}. The workers look every
-    half second; this is for whoever wants it now."""
+    """Launches the scheduled broadcasts that are due: {success, processed}.
+
+    The workers do so every half second; this task is for callers that do not want to wait.
+    """
     return {"success": True, "processed": begin_due(now=clock.now())}
 
 
 def find_broadcast_or_value_error(broadcast_id: int) -> Any:
-    """The row.
+    """Returns the broadcast's row.
 
     Raises:
         ValueError: Broadcast N not found.
@@ -310,9 +326,11 @@ def find_broadcast_or_value_error(broadcast_id: int) -> Any:
         return find_broadcast(broadcast_id)
 
 
-def _task_of(broadcast_id: int) -> str | None:
-    """The id of the task that goes on with a retry; None when the broker takes none: workers find
-    the work anyway."""
+def _start_retry_task(broadcast_id: int) -> str | None:
+    """Starts a task that continues a retry; returns its id.
+
+    Returns None where the broker is unreachable: the workers find the work without a task.
+    """
     try:
         return str(send_broadcast_async.delay(broadcast_id, only_failed=True).id)
     except OperationalError as error:

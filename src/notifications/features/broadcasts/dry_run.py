@@ -1,5 +1,7 @@
-"""A broadcast tried without sending: whom it would reach, whom not and why, how long it would take,
-what it would cost, and three of the texts."""
+"""A dry run of a broadcast: whom it would reach, whom not and why, its duration and its cost.
+
+Nothing is sent. The response shows up to three of the texts.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from directory.audiences import Audience
 from notifications.delivery.services import rate_for
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE
 from notifications.domain.flow import US
-from notifications.features.broadcasts.delivery.approval import wants_approval
+from notifications.features.broadcasts.delivery.approval import requires_approval
 from notifications.features.broadcasts.delivery.launch import audience_of
 from notifications.features.broadcasts.schemas import (
     DryRun,
@@ -28,17 +30,17 @@ from notifications.models.providers.provider_flow import now_us
 from notifications.rendering.lengths.sms import sms_length
 
 SECONDS = 40.0
-"""So long is looked at people at most: a million takes some 25 s with PostgreSQL."""
+"""Recipients are examined for at most so long; a million take about 25 s with PostgreSQL."""
 UNLIMITED_PER_S = 1_000
-"""What is assumed of a provider without a limit, and of the inbox."""
+"""The assumed rate of a provider without a limit, and of the inbox."""
 UNKNOWN_SHOWN = 100
 
 
 def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) -> DryRunResponse:
-    """What launching this broadcast, saved or not, would lead to at its time.
+    """Returns what a launch of this broadcast, saved or not, would do at its scheduled time.
 
     Raises:
-        InvalidRequest: what the audience names does not exist.
+        InvalidRequest: the audience names something that does not exist.
     """
     at = max(now, broadcast.scheduled_at or now)
     audience = audience_of(broadcast, now=at)
@@ -46,27 +48,27 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
     survey = Survey(broadcast, at=at)
     until = clock.monotonic() + seconds
     for people in audience.stream():
-        survey.look(people)
+        survey.add_page(people)
         if clock.monotonic() >= until:
             break
     return DryRunResponse(
         success=True,
-        data=_answer(
+        data=_build_response(
             broadcast,
             survey,
             audience,
             recipients=recipients,
-            needs_approval=wants_approval(broadcast, now=now),
+            needs_approval=requires_approval(broadcast, now=now),
         ),
     )
 
 
-def may_be_tried(broadcast: Broadcast) -> bool:
-    """Whether it was not launched yet."""
+def can_dry_run(broadcast: Broadcast) -> bool:
+    """Returns whether the broadcast was not launched yet."""
     return broadcast.status in LAUNCHABLE
 
 
-def _answer(
+def _build_response(
     broadcast: Broadcast,
     survey: Survey,
     audience: Audience,
@@ -74,10 +76,10 @@ def _answer(
     recipients: int,
     needs_approval: bool,
 ) -> DryRun:
-    # People came or went while the pages were read: then those that were looked at are meant.
+    # The audience may change while its pages are read: then the examined people are counted.
     complete = survey.examined >= recipients
     share = 1.0 if complete or not survey.examined else recipients / survey.examined
-    prices = prices_of(environment().channel_prices)
+    prices = parse_prices(environment().channel_prices)
     channels = [
         _channel(name, tally, share=share, price=_price(broadcast, name, prices))
         for name, tally in survey.channels.items()
@@ -114,8 +116,8 @@ def _answer(
     )
 
 
-def prices_of(pairs: tuple[str, ...]) -> dict[str, Decimal]:
-    """What a message costs on each channel that costs anything; an SMS, each of its segments."""
+def parse_prices(pairs: tuple[str, ...]) -> dict[str, Decimal]:
+    """Returns the price of a message by channel; of an SMS, the price of a segment."""
     split = (pair.split("=", 1) for pair in pairs)
     return {channel: Decimal(price) for channel, price in split}
 
@@ -146,27 +148,33 @@ def _channel(name: str, tally: ChannelTally, *, share: float, price: Decimal) ->
 
 
 def rate_per_second(provider: str) -> float:
-    """How many calls a provider takes a second at most."""
+    """Returns how many calls a second a provider accepts at most."""
     rate = rate_for(provider)
     return US / rate.spacing_us if rate else float(UNLIMITED_PER_S)
 
 
 def _duration(survey: Survey, *, share: float) -> int:
-    """Seconds until the slowest provider has had its last call: what holds it now, and its rate.
-    What is deferred or digested leaves later, and is in the pace all the same."""
+    """Returns the seconds until the slowest provider has received its last call.
+
+    They follow from how long the provider is blocked now and from its rate. Deferred and digested
+    messages count as well, although they are sent later.
+    """
     calls: Counter[str] = Counter()
     for tally in survey.channels.values():
         calls.update(tally.calls)
-    held = _held_s(list(calls))
+    blocked = _blocked_s(list(calls))
     seconds = [
-        held.get(provider, 0.0) + count * share / rate_per_second(provider)
+        blocked.get(provider, 0.0) + count * share / rate_per_second(provider)
         for provider, count in calls.items()
     ]
     return -int(-max(seconds, default=0.0) // 1)
 
 
-def _held_s(providers: list[str]) -> dict[str, float]:
-    """How long (s) each provider takes nothing: an open breaker, a pause, slots given away."""
+def _blocked_s(providers: list[str]) -> dict[str, float]:
+    """Returns for how many seconds each provider accepts no call.
+
+    The reasons are an open circuit breaker, a pause, and calls that are already planned.
+    """
     now = now_us()
     rows = ProviderFlow.objects.filter(service__in=providers)
     return {

@@ -1,10 +1,10 @@
-"""A broadcast's recipients as a file: what the list shows, by the same keys, a page at a time."""
+"""Exports a broadcast's recipients as CSV, with the keys of the list, a page at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from notifications.features.broadcasts.queries import recipient_answers
+from notifications.features.broadcasts.queries import recipient_responses
 from notifications.features.broadcasts.schemas import BroadcastRecipientResponse
 from notifications.infra.csv_text import csv_lines
 from notifications.models import Broadcast, BroadcastRecipient
@@ -26,8 +26,11 @@ COLUMNS = (
 
 
 def recipients_csv(broadcast: Broadcast, *, status: str = "", page: int = PAGE) -> Iterator[bytes]:
-    """The recipients by rising user id, of one state or all, `page` of them a part; the columns'
-    names come first. Whoever changes state meanwhile is shown as they are when they are read."""
+    """Yields the recipients as CSV by rising user id, `page` of them a part, the header first.
+
+    status: only recipients of this state; empty for all. A recipient whose state changes during
+    the export is shown as when it was read.
+    """
     rows = BroadcastRecipient.objects.filter(broadcast=broadcast).order_by("recipient_id")
     if status:
         rows = rows.filter(state=status)
@@ -35,7 +38,7 @@ def recipients_csv(broadcast: Broadcast, *, status: str = "", page: int = PAGE) 
     after = -1
     while True:
         found = list(rows.filter(recipient_id__gt=after).values_list("pk", "recipient_id")[:page])
-        lines += [_line(each) for each in recipient_answers([key for key, _ in found])]
+        lines += [_line(each) for each in recipient_responses([key for key, _ in found])]
         yield csv_lines(lines)
         if len(found) < page:
             return
@@ -43,7 +46,7 @@ def recipients_csv(broadcast: Broadcast, *, status: str = "", page: int = PAGE) 
 
 
 def _line(row: BroadcastRecipientResponse) -> tuple[str, ...]:
-    """The cells of one recipient; channels as `email=sent telegram=failed`."""
+    """Returns the cells of one recipient; channels as `email=sent telegram=failed`."""
     return (
         str(row.id),
         str(row.user_id),

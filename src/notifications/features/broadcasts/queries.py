@@ -1,4 +1,4 @@
-"""Broadcasts and their recipients as the doors show them, page by page."""
+"""Reads broadcasts and their recipients for the API, page by page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from notifications.models import Broadcast, BroadcastRecipient
 from notifications.models.fields import ListsText
 
 PAGE_SIZE = 20
-_COLUMNS_LEFT_OUT = ("error_log", "error_reasons", "pace")
+_DEFERRED_COLUMNS = ("error_log", "error_reasons", "pace")
 
 
 def list_page(
@@ -40,11 +40,12 @@ def list_page(
     page: int = 1,
     page_size: int = PAGE_SIZE,
 ) -> BroadcastList:
-    """Broadcasts, the newest first. Both days are meant whole, in UTC; search looks for a part of
-    the message.
+    """Returns a page of broadcasts, the newest first.
+
+    date_from, date_to: whole days in UTC, both included. search: a part of the message.
 
     Raises:
-        NotFound: unknown_user, for a created_by who is nobody.
+        NotFound: unknown_user, where created_by is no user.
     """
     equal = {"status": status, "target_group": target_group}
     rows = Broadcast.objects.filter(**{name: value for name, value in equal.items() if value})
@@ -59,36 +60,36 @@ def list_page(
     if search:
         rows = rows.filter(message__icontains=search)
     count = rows.count()
-    shown = rows.select_related("created_by").defer(*_COLUMNS_LEFT_OUT)
+    shown = rows.select_related("created_by").defer(*_DEFERRED_COLUMNS)
     shown = _slice(shown.order_by("-created_at", "-pk"), page, page_size)
     return BroadcastList(
-        results=[broadcast_answer(row) for row in shown], **_places(count, page, page_size)
+        results=[broadcast_response(row) for row in shown], **_page_fields(count, page, page_size)
     )
 
 
 def recipient_page(
     broadcast: Broadcast, *, status: str = "", page: int = 1, page_size: int = PAGE_SIZE
 ) -> BroadcastRecipientList:
-    """A broadcast's recipients by rising user id; all, or those of one state.
+    """Returns a page of recipients by rising user id: all, or those of one state.
 
-    How many they are is read from the broadcast's own counters, which are the sum of the rows.
+    Their number is read from the broadcast's counters, which are the sums over the rows.
     """
     rows = BroadcastRecipient.objects.filter(broadcast=broadcast)
     if status:
         rows = rows.filter(state=status)
-    count = rows.count() if broadcast.job_id is None else _counted(broadcast.tally, status)
-    # The join waits for the page: what is skipped costs a look at the index, no person's row.
+    count = rows.count() if broadcast.job_id is None else _count_of_state(broadcast.tally, status)
+    # The keys come first and the join later, so that skipped rows are read from the index alone.
     keys = list(_slice(rows.order_by("recipient_id").values_list("pk", flat=True), page, page_size))
     return BroadcastRecipientList(
-        results=recipient_answers(keys), **_places(count, page, page_size)
+        results=recipient_responses(keys), **_page_fields(count, page, page_size)
     )
 
 
 def detail(broadcast: Broadcast) -> BroadcastDetail:
-    """A broadcast with the first page of its recipients."""
+    """Returns a broadcast with the first page of its recipients."""
     first = recipient_page(broadcast)
     return BroadcastDetail(
-        **_members(broadcast, tally_of(broadcast)),
+        **_broadcast_fields(broadcast, tally_of(broadcast)),
         recipients=first.results,
         error_log=[
             BroadcastErrorResponse(
@@ -102,24 +103,24 @@ def detail(broadcast: Broadcast) -> BroadcastDetail:
     )
 
 
-def broadcast_answer(broadcast: Broadcast) -> BroadcastResponse:
-    """A broadcast as lists show it."""
-    return BroadcastResponse(**_members(broadcast, broadcast.tally))
+def broadcast_response(broadcast: Broadcast) -> BroadcastResponse:
+    """Returns a broadcast as lists show it."""
+    return BroadcastResponse(**_broadcast_fields(broadcast, broadcast.tally))
 
 
-def recipient_answers(keys: Sequence[int]) -> list[BroadcastRecipientResponse]:
-    """The rows with these keys, by rising user id: two queries."""
+def recipient_responses(keys: Sequence[int]) -> list[BroadcastRecipientResponse]:
+    """Returns the recipients with these keys by rising user id, with two queries."""
     rows = list(BroadcastRecipient.objects.filter(pk__in=keys).order_by("recipient_id"))
     people = User.objects.in_bulk([row.recipient_id for row in rows])
-    return [recipient_answer(row, people.get(row.recipient_id)) for row in rows]
+    return [recipient_response(row, people.get(row.recipient_id)) for row in rows]
 
 
-def recipient_answer(row: BroadcastRecipient, person: User | None) -> BroadcastRecipientResponse:
-    """One recipient; of a person who was erased only the id is left."""
+def recipient_response(row: BroadcastRecipient, person: User | None) -> BroadcastRecipientResponse:
+    """Returns one recipient; only the id where the person was erased."""
     return BroadcastRecipientResponse(
         id=row.pk,
         user_id=row.recipient_id,
-        user_name=name_of(person),
+        user_name=display_name(person),
         email=person.email if person else "",
         telegram_id=str(person.telegram_id or "") if person else "",
         telegram_sent=row.telegram_sent,
@@ -131,17 +132,17 @@ def recipient_answer(row: BroadcastRecipient, person: User | None) -> BroadcastR
     )
 
 
-def name_of(person: User | None) -> str:
-    """What a person is called in lists."""
+def display_name(person: User | None) -> str:
+    """Returns the name of a person for lists."""
     return (person.get_full_name() or person.username) if person else ""
 
 
-def _members(broadcast: Broadcast, tally: Tally) -> dict[str, Any]:
+def _broadcast_fields(broadcast: Broadcast, tally: Tally) -> dict[str, Any]:
     return {
         "id": broadcast.pk,
         "uuid": broadcast.uuid,
         "created_by": broadcast.created_by_id,
-        "created_by_name": name_of(broadcast.created_by),
+        "created_by_name": display_name(broadcast.created_by),
         "target_group": broadcast.target_group,
         "target_group_display": broadcast.get_target_group_display(),
         "target_filter": broadcast.target_filter,
@@ -169,7 +170,7 @@ def _members(broadcast: Broadcast, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _counted(tally: Tally, status: str) -> int:
+def _count_of_state(tally: Tally, status: str) -> int:
     if not status:
         return tally.total
     return tally.pending if status == RecipientState.PENDING else int(getattr(tally, status))
@@ -190,8 +191,8 @@ def _slice(rows: QuerySet[Any, Any], page: int, page_size: int) -> QuerySet[Any,
     return rows[(page - 1) * page_size : page * page_size]
 
 
-def _places(count: int, page: int, page_size: int) -> dict[str, Any]:
-    """The documented form of a page's place."""
+def _page_fields(count: int, page: int, page_size: int) -> dict[str, Any]:
+    """Returns the documented fields that describe a page."""
     pages = -(-count // page_size)
     return {
         "count": count,

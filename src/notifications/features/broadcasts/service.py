@@ -1,5 +1,5 @@
-"""BroadcastDesk: what admins do with broadcasts. The work is that of broadcasts/actions.py;
-here are who may, what is said, and when a second person must agree."""
+"""BroadcastWorkflow: the calls of the API on broadcasts. It checks permissions, requests approvals,
+writes the audit and builds the responses; broadcasts/actions.py changes the broadcasts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from directory.models import User
 from notifications.domain.broadcast_lifecycle import EDITABLE, BroadcastStatus
 from notifications.domain.callers import Caller
 from notifications.domain.channels import Priority
-from notifications.domain.errors import Conflict, NotFound, Refused
+from notifications.domain.errors import NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.service import check_test_key, missing_scope, people_behind
 from notifications.features.broadcasts import actions
-from notifications.features.broadcasts.body import nobody, read_changes, read_new
-from notifications.features.broadcasts.delivery.approval import ask_approval, wants_approval
+from notifications.features.broadcasts.body import no_recipients, read_changes, read_new
+from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
 from notifications.features.broadcasts.delivery.launch import audience_of
-from notifications.features.broadcasts.documented import cancel_message, retried, retried_chosen
-from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, dry_run, may_be_tried
-from notifications.features.broadcasts.queries import broadcast_answer, detail
+from notifications.features.broadcasts.documented import (
+    cancel_message,
+    retry_and_start_task,
+    retry_chosen_and_start_task,
+)
+from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run, dry_run
+from notifications.features.broadcasts.queries import broadcast_response, detail
 from notifications.features.broadcasts.schemas import (
     BroadcastCancelled,
     BroadcastCancelResponse,
@@ -48,14 +52,14 @@ _S = BroadcastStatus
 _OPEN = frozenset({_S.DRAFT, _S.SCHEDULED})
 
 
-class BroadcastDesk:
-    """Every call of /api/admin/broadcasts/. Each change is written down with its actor."""
+class BroadcastWorkflow:
+    """Every call of /api/admin/broadcasts/. The audit gets each change with its actor."""
 
     def find(self, identifier: object, *, caller: Caller, to_change: bool = False) -> Broadcast:
-        """A broadcast by integer id or UUID. to_change: whether something is done to it.
+        """Returns a broadcast by integer id or UUID. to_change: whether the caller changes it.
 
         Raises:
-            Refused: missing_scope; test_key, for what a test key may not do.
+            Refused: missing_scope; test_key, where a test key may not change it.
             NotFound: unknown_broadcast.
         """
         check_scope(caller)
@@ -70,32 +74,32 @@ class BroadcastDesk:
         return found
 
     def create(self, *, body: Mapping[str, Any], caller: Caller, now: datetime) -> BroadcastDone:
-        """Makes a draft; sends or schedules it where the body says so.
+        """Creates a draft; sends or schedules it if the body says so.
 
         Raises:
-            InvalidRequest: with every fault; no_recipients.
+            InvalidRequest: with every error; no_recipients.
             Refused: missing_scope.
         """
         check_scope(caller)
         broadcast, send = read_new(body, now=now)
         check_priority(broadcast, caller)
-        broadcast.recipient_count, missing = people_of(broadcast, now=now)
+        broadcast.recipient_count, missing = count_audience(broadcast, now=now)
         broadcast.created_by_id = caller.user_id
-        broadcast.hands = sorted(people_behind(caller))
+        broadcast.involved_user_ids = sorted(people_behind(caller))
         broadcast.is_test = caller.is_test
         with transaction.atomic():
             broadcast.save()
             commits.makes(broadcast_id=broadcast.pk)
-            write_down(caller, "create", broadcast, now=now)
+            write_audit_entry(caller, "create", broadcast, now=now)
             if send or broadcast.scheduled_at:
-                _go(broadcast, now=now)
+                _send_or_schedule(broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was created")
-        return self.done(broadcast.pk, caller, text, missing)
+        return self.build_response(broadcast.pk, caller, text, missing)
 
     def change(
         self, identifier: object, *, body: Mapping[str, Any], caller: Caller, now: datetime
     ) -> BroadcastDone:
-        """Changes a draft or scheduled broadcast. One that was approved must be approved again.
+        """Changes a draft or scheduled broadcast. An approved one must be approved again.
 
         Raises:
             InvalidRequest, Refused, NotFound; Conflict: broadcast_status.
@@ -104,20 +108,22 @@ class BroadcastDesk:
         with transaction.atomic():
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
-                raise wrong_status("edit", broadcast.status)
+                raise actions.wrong_status("edit", broadcast.status)
             values = read_changes(broadcast, body, now=now)
             check_priority(broadcast, caller)
-            broadcast.recipient_count, missing = people_of(broadcast, now=now)
+            broadcast.recipient_count, missing = count_audience(broadcast, now=now)
             broadcast.approved_by = None
-            broadcast.hands = sorted({*broadcast.hands, *people_behind(caller)})
-            kept = ("recipient_count", "approved_by", "hands", "updated_at")
-            broadcast.save(update_fields=[*values, *kept])
-            write_down(caller, "change", broadcast, now=now)
-            _move_on(broadcast, rescheduled="scheduled_at" in values, now=now)
-        return self.done(key, caller, pgettext("broadcast", "The broadcast was changed"), missing)
+            involved = {*broadcast.involved_user_ids, *people_behind(caller)}
+            broadcast.involved_user_ids = sorted(involved)
+            also = ("recipient_count", "approved_by", "involved_user_ids", "updated_at")
+            broadcast.save(update_fields=[*values, *also])
+            write_audit_entry(caller, "change", broadcast, now=now)
+            _update_status(broadcast, rescheduled="scheduled_at" in values, now=now)
+        text = pgettext("broadcast", "The broadcast was changed")
+        return self.build_response(key, caller, text, missing)
 
     def delete(self, identifier: object, *, caller: Caller, now: datetime) -> None:
-        """Removes a draft or scheduled broadcast.
+        """Deletes a draft or scheduled broadcast.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
@@ -126,12 +132,12 @@ class BroadcastDesk:
         with transaction.atomic():
             broadcast = Broadcast.objects.select_for_update().get(pk=key)
             if broadcast.status not in EDITABLE:
-                raise wrong_status("delete", broadcast.status)
-            write_down(caller, "delete", broadcast, now=now)
+                raise actions.wrong_status("delete", broadcast.status)
+            write_audit_entry(caller, "delete", broadcast, now=now)
             broadcast.delete()
 
     def detail(self, identifier: object, *, caller: Caller) -> BroadcastDetailResponse:
-        """One broadcast with its first recipients."""
+        """Returns one broadcast with the first page of its recipients."""
         return BroadcastDetailResponse(
             success=True, data=detail(self.find(identifier, caller=caller))
         )
@@ -139,52 +145,52 @@ class BroadcastDesk:
     def progress(
         self, identifier: object, *, caller: Caller, now: datetime
     ) -> BroadcastProgressResponse:
-        """How far a broadcast has come."""
+        """Returns how far a broadcast has come."""
         key = self.find(identifier, caller=caller).pk
         found = dataclasses.asdict(actions.progress(key, now=now))
         return BroadcastProgressResponse(success=True, data=BroadcastProgress(**found))
 
     def send(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-        """Launches a draft or scheduled broadcast now, or asks for the approval that it needs.
+        """Launches a draft or scheduled broadcast now, or requests the approval that it needs.
 
         Raises:
-            InvalidRequest: no_recipients, and what else a launch fails on.
+            InvalidRequest: with every error of a launch; no_recipients.
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         if broadcast.status not in _OPEN:
-            raise wrong_status("send", broadcast.status)
+            raise actions.wrong_status("send", broadcast.status)
         missing = audience_of(broadcast, now=now).missing
         with transaction.atomic():
-            write_down(caller, "send", broadcast, now=now)
-            _take_in_hand(broadcast, caller)
-            if wants_approval(broadcast, now=now):
-                _ask_approval(broadcast, {"scheduled_at": None})
+            write_audit_entry(caller, "send", broadcast, now=now)
+            _add_involved(broadcast, caller)
+            if requires_approval(broadcast, now=now):
+                _request_approval(broadcast, {"scheduled_at": None})
                 text = pgettext("broadcast", "The broadcast awaits approval")
             else:
                 actions.launch(broadcast.pk, now=now)
                 text = pgettext("broadcast", "The broadcast is being sent")
-        return self.done(broadcast.pk, caller, text, missing)
+        return self.build_response(broadcast.pk, caller, text, missing)
 
     def dry_run(self, identifier: object, *, caller: Caller, now: datetime) -> DryRunResponse:
-        """What sending a broadcast that was not launched yet would lead to; nothing is written.
+        """Returns what sending a broadcast would do, before its launch; nothing is written.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller)
-        if not may_be_tried(broadcast):
-            raise wrong_status("dry-run", broadcast.status)
+        if not can_dry_run(broadcast):
+            raise actions.wrong_status("dry-run", broadcast.status)
         return dry_run(broadcast, now=now)
 
     def dry_run_of_body(
         self, *, body: Mapping[str, Any], caller: Caller, now: datetime
     ) -> DryRunResponse:
-        """The same for a broadcast that nobody saved.
+        """Returns the same for a broadcast that is not saved.
 
         Raises:
             Refused: missing_scope.
-            InvalidRequest: with every fault.
+            InvalidRequest: with every error.
         """
         check_scope(caller)
         broadcast, _ = read_new(body, now=now)
@@ -194,7 +200,7 @@ class BroadcastDesk:
     def cancel(
         self, identifier: object, *, caller: Caller, now: datetime
     ) -> BroadcastCancelResponse:
-        """Stops what was not handed over.
+        """Cancels a broadcast: messages that are not in flight are not sent.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
@@ -202,7 +208,7 @@ class BroadcastDesk:
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
             cancelled = actions.cancel(broadcast.pk, now=now)
-            write_down(caller, "cancel", broadcast, now=now)
+            write_audit_entry(caller, "cancel", broadcast, now=now)
         return BroadcastCancelResponse(
             success=True,
             data=BroadcastCancelled(
@@ -214,56 +220,56 @@ class BroadcastDesk:
         )
 
     def retry(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastRetryResponse:
-        """Tries failed recipients again.
+        """Retries failed recipients.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            answer = retried(broadcast.pk, now=now)
-            write_down(caller, "retry", broadcast, now=now)
-        return BroadcastRetryResponse(success=True, data=BroadcastRetried(**answer))
+            response = retry_and_start_task(broadcast.pk, now=now)
+            write_audit_entry(caller, "retry", broadcast, now=now)
+        return BroadcastRetryResponse(success=True, data=BroadcastRetried(**response))
 
     def retry_chosen(
         self, identifier: object, *, people: Sequence[int], caller: Caller, now: datetime
     ) -> BroadcastRetryChosenResponse:
-        """Tries these failed recipients again, by user id; says who is not.
+        """Retries these failed recipients, given by user id; returns which are not retried.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            answer = retried_chosen(broadcast.pk, people, now=now)
-            reason = f"{answer['retried_count']} of {len(people)} chosen"
-            write_down(caller, "retry", broadcast, now=now, reason=reason)
-        return BroadcastRetryChosenResponse(success=True, data=BroadcastRetriedChosen(**answer))
+            response = retry_chosen_and_start_task(broadcast.pk, people, now=now)
+            reason = f"{response['retried_count']} of {len(people)} chosen"
+            write_audit_entry(caller, "retry", broadcast, now=now, reason=reason)
+        return BroadcastRetryChosenResponse(success=True, data=BroadcastRetriedChosen(**response))
 
     def pause(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-        """Holds a broadcast.
+        """Pauses a broadcast.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
         key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
-            write_down(caller, "pause", actions.pause(key, now=now), now=now)
-        return self.done(key, caller, pgettext("broadcast", "The broadcast was paused"))
+            write_audit_entry(caller, "pause", actions.pause(key, now=now), now=now)
+        return self.build_response(key, caller, pgettext("broadcast", "The broadcast was paused"))
 
     def resume(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-        """Goes on with a paused broadcast.
+        """Resumes a paused broadcast.
 
         Raises:
             Refused, NotFound; Conflict: broadcast_status.
         """
         key = self.find(identifier, caller=caller, to_change=True).pk
         with transaction.atomic():
-            write_down(caller, "resume", actions.resume(key, now=now), now=now)
-        return self.done(key, caller, pgettext("broadcast", "The broadcast goes on"))
+            write_audit_entry(caller, "resume", actions.resume(key, now=now), now=now)
+        return self.build_response(key, caller, pgettext("broadcast", "The broadcast was resumed"))
 
     def approve(self, identifier: object, *, caller: Caller, now: datetime) -> BroadcastDone:
-        """Lets a broadcast go. Whoever wrote, changed or sent it, or holds a key that did, may not.
+        """Releases a broadcast. A person who wrote, changed or sent it may not, nor with a key.
 
         Raises:
             Refused: self_approval, person_required, missing_scope.
@@ -271,15 +277,15 @@ class BroadcastDesk:
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            actions.approve(broadcast.pk, by=_person(caller), now=now)
-            write_down(caller, "approve", broadcast, now=now)
+            actions.approve(broadcast.pk, by=_reviewer(caller), now=now)
+            write_audit_entry(caller, "approve", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was approved")
-        return self.done(broadcast.pk, caller, text)
+        return self.build_response(broadcast.pk, caller, text)
 
     def reject(
         self, identifier: object, *, note: str, caller: Caller, now: datetime
     ) -> BroadcastDone:
-        """Sends a broadcast back to its author as a draft.
+        """Returns a broadcast to its author as a draft.
 
         Raises:
             Refused: person_required, missing_scope.
@@ -287,19 +293,19 @@ class BroadcastDesk:
         """
         broadcast = self.find(identifier, caller=caller, to_change=True)
         with transaction.atomic():
-            actions.reject(broadcast.pk, by=_person(caller), now=now, note=note)
-            write_down(caller, "reject", broadcast, now=now)
+            actions.reject(broadcast.pk, by=_reviewer(caller), now=now, note=note)
+            write_audit_entry(caller, "reject", broadcast, now=now)
         text = pgettext("broadcast", "The broadcast was sent back")
-        return self.done(broadcast.pk, caller, text)
+        return self.build_response(broadcast.pk, caller, text)
 
-    def done(
+    def build_response(
         self, key: int, caller: Caller, message: str, missing: Sequence[Missing] = ()
     ) -> BroadcastDone:
-        """The answer of what was done to a broadcast, which is read anew."""
+        """Returns the response to a change of a broadcast, which is read anew."""
         row = self.find(key, caller=caller)
         return BroadcastDone(
             success=True,
-            data=broadcast_answer(row),
+            data=broadcast_response(row),
             message=message,
             unknown_count=len(missing),
             unknown_recipients=[str(each.user) for each in missing[:UNKNOWN_SHOWN]],
@@ -307,7 +313,7 @@ class BroadcastDesk:
 
 
 def check_scope(caller: Caller) -> None:
-    """Only staff, and keys with the scope.
+    """Checks that the caller is staff, or a key with the scope.
 
     Raises:
         Refused: missing_scope.
@@ -316,39 +322,34 @@ def check_scope(caller: Caller) -> None:
         raise missing_scope(SCOPE)
 
 
-def wrong_status(verb: str, status: str) -> Conflict:
-    """The broadcast's status does not allow it."""
-    return Conflict(f"Cannot {verb} broadcast with status {status}", code="broadcast_status")
-
-
-def _go(broadcast: Broadcast, *, now: datetime) -> None:
-    """Sends or schedules a draft, or asks for the approval that it needs."""
-    if wants_approval(broadcast, now=now):
-        _ask_approval(broadcast, {})
+def _send_or_schedule(broadcast: Broadcast, *, now: datetime) -> None:
+    """Sends or schedules a draft, or requests the approval that it needs."""
+    if requires_approval(broadcast, now=now):
+        _request_approval(broadcast, {})
     elif broadcast.scheduled_at is not None:
         actions.schedule(broadcast.pk, at=broadcast.scheduled_at)
     else:
         actions.launch(broadcast.pk, now=now)
 
 
-def _move_on(broadcast: Broadcast, *, rescheduled: bool, now: datetime) -> None:
-    """The status that a changed broadcast gets."""
+def _update_status(broadcast: Broadcast, *, rescheduled: bool, now: datetime) -> None:
+    """Moves a changed broadcast to the status that follows from its schedule."""
     if broadcast.status == _S.SCHEDULED:
         if broadcast.scheduled_at is None:
             change_broadcast_status(broadcast.pk, _S.DRAFT)
-        elif wants_approval(broadcast, now=now):
-            _ask_approval(broadcast, {})
+        elif requires_approval(broadcast, now=now):
+            _request_approval(broadcast, {})
     elif rescheduled and broadcast.scheduled_at is not None:
-        _go(broadcast, now=now)
+        _send_or_schedule(broadcast, now=now)
 
 
-def _ask_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
-    if not ask_approval(broadcast.pk, values):
-        raise wrong_status("send", broadcast.status)
+def _request_approval(broadcast: Broadcast, values: dict[str, Any]) -> None:
+    if not request_approval(broadcast.pk, values):
+        raise actions.wrong_status("send", broadcast.status)
 
 
-def people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
-    """How many people it is meant for, and who of its lists is told nothing.
+def count_audience(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Missing]]:
+    """Returns how many people the audience has, and the listed people who get nothing.
 
     Raises:
         InvalidRequest: no_recipients.
@@ -356,12 +357,12 @@ def people_of(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequence[Mis
     audience = audience_of(broadcast, now=now)
     count = audience.count()
     if not count:
-        raise nobody(broadcast.target_group)
+        raise no_recipients(broadcast.target_group)
     return count, audience.missing
 
 
 def check_priority(broadcast: Broadcast, caller: Caller) -> None:
-    """Only who may overtake all others writes what does.
+    """Checks that the caller has the scope for critical priority, which overtakes all others.
 
     Raises:
         Refused: missing_scope.
@@ -371,24 +372,24 @@ def check_priority(broadcast: Broadcast, caller: Caller) -> None:
         raise missing_scope(critical)
 
 
-def _take_in_hand(broadcast: Broadcast, caller: Caller) -> None:
-    """Whoever sends a broadcast does not approve it."""
+def _add_involved(broadcast: Broadcast, caller: Caller) -> None:
+    """Adds the caller to the involved people, because a sender cannot approve the broadcast."""
     row = Broadcast.objects.select_for_update().get(pk=broadcast.pk)
-    row.hands = sorted({*row.hands, *people_behind(caller)})
-    row.save(update_fields=["hands"])
+    row.involved_user_ids = sorted({*row.involved_user_ids, *people_behind(caller)})
+    row.save(update_fields=["involved_user_ids"])
 
 
-def _person(caller: Caller) -> User:
+def _reviewer(caller: Caller) -> User:
     found = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
     if found is None:
-        raise Refused("A broadcast is reviewed by a person, not by a key", code="person_required")
+        raise Refused("A key cannot review a broadcast; sign in instead", code="person_required")
     return found
 
 
-def write_down(
+def write_audit_entry(
     caller: Caller, action: str, broadcast: Broadcast, *, now: datetime, reason: str = ""
 ) -> None:
-    """Who did what to a broadcast. The caller is in the transaction that does it."""
+    """Writes who did what to a broadcast, in the transaction of the change."""
     OperatorAction.objects.create(
         actor=caller.name,
         action=f"broadcast.{action}",

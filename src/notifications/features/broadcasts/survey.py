@@ -1,5 +1,7 @@
-"""What would become of a broadcast's messages now: the pipeline's own facts and decision, person by
-person, and nothing written. One page of the audience is held at a time."""
+"""Predicts the decision about each message of a broadcast, by the code that the delivery uses.
+
+Nothing is written. One page of the audience is in memory at a time.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,25 @@ SAMPLES = 3
 
 @dataclass(slots=True)
 class ChannelTally:
-    """What is known of one channel. calls counts them by provider."""
+    """The counts of one channel."""
 
     send_now: int = 0
+    #: Messages that are not sent, by reason.
     exclusions: Counter[str] = field(default_factory=Counter)
+    #: Messages that are sent later, by reason.
     delays: Counter[str] = field(default_factory=Counter)
+    #: Calls by provider.
     calls: Counter[str] = field(default_factory=Counter)
 
     @property
     def messages(self) -> int:
-        """Those that leave, now or later."""
+        """How many messages are sent, now or later."""
         return self.send_now + self.delays.total()
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one person would be told on one channel."""
+    """What one person would receive on one channel."""
 
     user_id: int
     user_name: str
@@ -53,17 +58,22 @@ class Sample:
 
 @dataclass(slots=True)
 class _Page:
-    """What was decided about the people of a page: why first not, or why later; and who hears of it
-    now."""
+    """The decisions about the people of one page, by user id."""
 
+    #: The first reason not to send.
     refused: dict[int, str] = field(default_factory=dict)
+    #: The first reason to send later.
     delayed: dict[int, str] = field(default_factory=dict)
+    #: People who receive a message now.
     sent: set[int] = field(default_factory=set)
 
 
 class Survey:
-    """Counts over all the people that were looked at. A person is told now if any channel is open
-    now, later if one is open later, and excluded otherwise, for the reason of the first channel."""
+    """Counts over all examined people.
+
+    A person counts as sent to now if any channel sends now, else as delayed if any sends later,
+    else as excluded, for the reason of the first channel.
+    """
 
     def __init__(self, broadcast: Broadcast, *, at: datetime) -> None:
         self.examined = self.send_now = 0
@@ -88,15 +98,15 @@ class Survey:
             self._only_carrier = {}
         self._quota = -(-SAMPLES // len(self.channels))
 
-    def look(self, people: Sequence[int]) -> None:
-        """Adds one page of people."""
+    def add_page(self, people: Sequence[int]) -> None:
+        """Examines one page of people, given by user id."""
         page = _Page()
         for channel in self.channels:
-            asked = people
-            if self._in_order:  # the next channel is for those whom the one before did not take
-                asked = [p for p in people if p not in page.sent and p not in page.delayed]
-            if asked:
-                self._look_at(channel, asked, page)
+            examined = people
+            if self._in_order:  # the next channel is for those whom the previous did not accept
+                examined = [p for p in people if p not in page.sent and p not in page.delayed]
+            if examined:
+                self._add_channel(channel, examined, page)
         for person in people:
             if person in page.sent:
                 self.send_now += 1
@@ -106,15 +116,15 @@ class Survey:
                 self.exclusions[page.refused[person]] += 1
         self.examined += len(people)
 
-    def _look_at(self, channel: str, people: Sequence[int], page: _Page) -> None:
+    def _add_channel(self, channel: str, people: Sequence[int], page: _Page) -> None:
         draft = self._drafts[channel]
         drafts = [draft._replace(id=-1 - n, user_id=person) for n, person in enumerate(people)]
         facts = load_facts(drafts, channel, terms_of)
         tally = self.channels[channel]
-        taken = 0
+        sampled = 0
         decisions = _Decisions(facts, at=self._at)
         for each in drafts:
-            decision = decisions.on(each)
+            decision = decisions.decide(each)
             person = each.user_id or 0
             reason = decision.reason.partition(":unknown_zone:")[0]
             if isinstance(decision, Send):
@@ -129,12 +139,12 @@ class Survey:
                 page.refused.setdefault(person, reason)
                 continue
             self._add_calls(tally.calls, each, facts)
-            if taken < self._quota and len(self.samples) < SAMPLES:
-                taken += 1
+            if sampled < self._quota and len(self.samples) < SAMPLES:
+                sampled += 1
                 self.samples.append(self._sample(each, decision, facts))
 
     def _add_calls(self, calls: Counter[str], draft: PendingMessage, facts: SliceFacts) -> None:
-        """A push is a call for each device."""
+        """Counts the calls of one message: a push needs one for each device."""
         contact = facts.contacts.get(draft.id)
         if contact is not None and contact.targets:
             for target in contact.targets:
@@ -161,17 +171,19 @@ class Survey:
 
 
 class _Decisions:
-    """Decides the messages of one page. People of whom the same is known get the same answer, so
-    that most are looked up."""
+    """Decides the messages of one page.
+
+    People with the same facts get the same decision, so that most decisions are looked up.
+    """
 
     def __init__(self, facts: SliceFacts, *, at: datetime) -> None:
         self._facts, self._at = facts, at
-        # A limit is a person's own, and a stopped provider may be the share of some messages only.
+        # Limits differ by person, and a stopped provider may concern only a share of the messages.
         self._alike = not facts.limits and not facts.stops.values("provider")
         self._known: dict[object, Decision] = {}
         self._with_own = {person for person, _ in facts.here.category_preferences}
 
-    def on(self, draft: PendingMessage) -> Decision:
+    def decide(self, draft: PendingMessage) -> Decision:
         facts, person = self._facts, draft.user_id or 0
         if not self._alike or person in self._with_own:
             return decide(facts_of(draft, facts, None, at=self._at))

@@ -1,4 +1,4 @@
-"""A broadcast as its author would read it: sent to whoever asks, and to nobody else."""
+"""Sends a test of a broadcast to the caller alone."""
 
 from __future__ import annotations
 
@@ -14,42 +14,48 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, Refused
 from notifications.features.broadcasts.delivery.launch import CALLS, check_terms, intent_of, ways_of
 from notifications.features.broadcasts.schemas import BroadcastTested, BroadcastTestResponse
-from notifications.features.broadcasts.service import BroadcastDesk, check_priority, write_down
+from notifications.features.broadcasts.service import (
+    BroadcastWorkflow,
+    check_priority,
+    write_audit_entry,
+)
 from notifications.features.broadcasts.survey import Survey
 from notifications.features.sending.refusal import predict_or_refuse
 from notifications.intake.accept import Intent, SendTarget, accept
 from notifications.models import Broadcast
 
 TYPE = "broadcast_test"
-"""Of the notification: by it a test is told from what people were sent."""
+"""The type of the notification, which distinguishes a test from a real broadcast."""
 
 
-def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> BroadcastTestResponse:
-    """Sends a broadcast's text to the caller, whatever its status; it counts in no broadcast.
+def send_test_to_caller(
+    identifier: object, *, caller: Caller, now: datetime
+) -> BroadcastTestResponse:
+    """Sends a broadcast's text to the caller, whatever its status.
 
-    The caller's wishes are asked as anybody's are. It is no part of the broadcast: neither its
-    stops nor its lane hold it up.
+    The caller's preferences apply as for any recipient. The test is not part of the broadcast: it
+    counts in no counter, and neither the broadcast's kill switch nor its lane delays it.
 
     Raises:
         Refused: missing_scope, person_required, opted_out.
-        InvalidRequest: what a launch would fail on.
-        Conflict: unreachable, where no channel would bring it to the caller.
+        InvalidRequest: with every error that a launch would raise.
+        Conflict: unreachable, where no channel would deliver it to the caller.
         NotFound: unknown_broadcast.
     """
-    broadcast = BroadcastDesk().find(identifier, caller=caller)
+    broadcast = BroadcastWorkflow().find(identifier, caller=caller)
     person = User.objects.filter(pk=caller.user_id).first() if caller.user_id else None
     if person is None:
-        detail = "A test is sent to the person who asks, and a key is none: sign in, and repeat it"
+        detail = "A test goes to the person who requests it, not to a key: sign in, and try again"
         raise Refused(detail, code="person_required")
     check_priority(broadcast, caller)
     check_terms(broadcast)
     intent = _intent(broadcast, caller)
     target = SendTarget(person.pk, intent.terms.channels)
     seen = predict_or_refuse(intent, target, person, actor=caller.name, now=now)
-    _check_reach(broadcast, person, now=now)
+    _check_reachable(broadcast, person, now=now)
     with transaction.atomic():
         accepted = accept(intent, [target], now=now)
-        write_down(caller, "test", broadcast, now=now)
+        write_audit_entry(caller, "test", broadcast, now=now)
     return BroadcastTestResponse(
         success=True,
         data=BroadcastTested(
@@ -62,10 +68,10 @@ def send_to_oneself(identifier: object, *, caller: Caller, now: datetime) -> Bro
     )
 
 
-def _check_reach(broadcast: Broadcast, person: User, *, now: datetime) -> None:
-    """Whoever waits for a test is told at once that none will come."""
+def _check_reachable(broadcast: Broadcast, person: User, *, now: datetime) -> None:
+    """Raises an error at once if no channel would deliver the test."""
     survey = Survey(broadcast, at=now)
-    survey.look([person.pk])
+    survey.add_page([person.pk])
     for reason in survey.exclusions:
         raise Conflict(
             f"A test would not reach you on {', '.join(broadcast.channels)} ({reason}): give"
@@ -76,7 +82,7 @@ def _check_reach(broadcast: Broadcast, person: User, *, now: datetime) -> None:
 
 
 def _intent(broadcast: Broadcast, caller: Caller) -> Intent:
-    """The broadcast's own intent, from the caller and not from the broadcast."""
+    """Returns the broadcast's intent, with the caller as its source."""
     channels, options = ways_of(broadcast)
     mark = pgettext("broadcast", "[Test]")
     return replace(

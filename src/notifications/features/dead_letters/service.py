@@ -20,7 +20,7 @@ from notifications.features.operations.service import OperationsService
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     NotificationMessage,
     OperatorAction,
@@ -163,7 +163,7 @@ def _resolve(key: int, status: MessageStatus, reason: str, caller: Caller) -> bo
         )
         if not moved:
             return False
-        BroadcastNews.objects.tell([(message.notification.source, message.notification_id)])
+        BroadcastChange.objects.append([(message.notification.source, message.notification_id)])
         if status is MessageStatus.FAILED:
             fall_back_from(message, why=letter.code, at=now)
         letter.resolution, letter.resolution_reason = DeadLetter.Resolution.SETTLED, reason[:200]

@@ -23,7 +23,7 @@ from notifications.infra.database.bounded_reads import reads_within
 from notifications.infra.database.errors import is_away
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     DeadLetter,
     KillSwitch,
     ProviderFlow,
@@ -159,7 +159,7 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
     for name_of_state, total in totals.items():
         people.add_metric([name_of_state], total)
     yield people
-    news = BroadcastNews.objects.order_by("pk")[:_MOST_COUNTED].count()
+    news = BroadcastChange.objects.order_by("pk")[:_MOST_COUNTED].count()
     for name, text, value in (
         ("notification_broadcasts", "Running broadcasts.", len(live_now)),
         ("notification_broadcast_news", "Changes of recipients that are not counted yet.", news),

@@ -22,7 +22,7 @@ from notifications.infra.process import wakeups
 from notifications.models import (
     ApiKey,
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     Category,
     DeadLetter,
     KillSwitch,
@@ -241,7 +241,7 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
 def _notify_broadcasts(letters: Sequence[DeadLetter]) -> None:
     keys = [letter.notification_id for letter in letters]
     sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
-    BroadcastNews.objects.tell(sources)
+    BroadcastChange.objects.append(sources)
 
 
 def _resolve(

@@ -47,7 +47,7 @@ def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
     refresh_accounts()
     items = Items(Work.RECEIPT, now=now, failed=_failed)
     due = ProviderCallback.objects.due(now).values_list("pk", flat=True)
-    return sum(items.one(key, partial(_apply_one, key, now), default=1) for key in due[:limit])
+    return sum(items.run_one(key, partial(_apply_one, key, now), default=1) for key in due[:limit])
 
 
 def reopen(key: int, now: datetime) -> None:

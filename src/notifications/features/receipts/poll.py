@@ -32,12 +32,12 @@ from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.background.items import Items
 from notifications.infra.conf import environment
 from notifications.models import (
-    AskedUpTo,
     DeadLetter,
     DeliveryAttempt,
     ItemFault,
     MessageEvent,
     NotificationMessage,
+    ReceiptPollCursor,
     Work,
 )
 from notifications.recording.receipts import apply_receipt
@@ -82,7 +82,7 @@ def poll_due(*, now: datetime) -> int:
         items, key = silent, case.message.pk
         if case.dead_letter:
             items, key = uncertain, case.dead_letter
-        resolved += items.one(key, partial(_resolve, case, found, now), default=False)
+        resolved += items.run_one(key, partial(_resolve, case, found, now), default=False)
     return resolved
 
 
@@ -132,9 +132,9 @@ def _uncertain(pollable: set[str], now: datetime, items: Items) -> list[_Case]:
         failed_at__gt=now - FORGOTTEN_AFTER,
     )
     found: list[_Case] = []
-    oldest_first = items.open(rows).order_by("failed_at", "id").defer("last_result")
+    oldest_first = items.runnable(rows).order_by("failed_at", "id").defer("last_result")
     for dead_letter in oldest_first[: 4 * _AT_ONCE]:
-        case = items.one(dead_letter.pk, partial(_claim, dead_letter), default=None, last=False)
+        case = items.run_one(dead_letter.pk, partial(_claim, dead_letter), default=None, last=False)
         if case is not None:
             found.append(case)
         if len(found) == _AT_ONCE:
@@ -188,10 +188,10 @@ def _silent(pollable: set[str], now: datetime, items: Items) -> list[_Case]:
     first round sets the cursor at the last attempt.
     """
     with transaction.atomic():
-        AskedUpTo.objects.get_or_create(
+        ReceiptPollCursor.objects.get_or_create(
             pk=1, defaults={"attempt": DeliveryAttempt.objects.aggregate(Max("pk"))["pk__max"] or 0}
         )
-        cursor = AskedUpTo.objects.select_for_update(skip_locked=True).filter(pk=1).first()
+        cursor = ReceiptPollCursor.objects.select_for_update(skip_locked=True).filter(pk=1).first()
         if cursor is None:
             return []  # another process polls
         due = DeliveryAttempt.objects.filter(pk__gt=cursor.attempt, at__lt=now - SILENT_AFTER)
@@ -214,7 +214,7 @@ def _silent(pollable: set[str], now: datetime, items: Items) -> list[_Case]:
     cases = []
     for key in accepted:
         read = partial(_silent_case, rows, key, accepted[key])
-        case = items.one(key, read, default=None, last=False)
+        case = items.run_one(key, read, default=None, last=False)
         if case is not None:
             cases.append(case)
     return cases

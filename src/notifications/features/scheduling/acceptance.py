@@ -20,7 +20,7 @@ _NO_CATEGORY = "system"
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueGroup:
     """People who are due together. expires_at: when it is too late for them."""
 
     at: datetime
@@ -73,8 +73,8 @@ def intent_of_series(series: ScheduleSeries) -> Intent:
     )
 
 
-def take_in(
-    intent: Intent, text: Mapping[str, Any], dues: Sequence[Due], *, total: int, now: datetime
+def accept_groups(
+    intent: Intent, text: Mapping[str, Any], dues: Sequence[DueGroup], *, total: int, now: datetime
 ) -> tuple[Job, dict[int, int]]:
     """Writes one notification a person, with a job that holds the text once; returns the job and
     the notification's key of each person. The caller is in a transaction."""

@@ -19,7 +19,7 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.timing import PROMPT, Occurrence, Timing
 from notifications.domain.wall_clock import first_zone
 from notifications.features.background.items import Items
-from notifications.features.scheduling.acceptance import Due, intent_of_series, take_in
+from notifications.features.scheduling.acceptance import DueGroup, accept_groups, intent_of_series
 from notifications.features.scheduling.zones import people_by_zone
 from notifications.infra import clock
 from notifications.intake.accept import Intent
@@ -90,7 +90,7 @@ def begin_series(
     return series, keys, min(dues)
 
 
-def make_due(*, now: datetime) -> int:
+def create_due_occurrences(*, now: datetime) -> int:
     """Makes every occurrence whose turn it is; returns how many. Each in a transaction of its own.
 
     A series that another process is at is passed over. What fails waits, and is set aside at its
@@ -99,11 +99,11 @@ def make_due(*, now: datetime) -> int:
     made = 0
     items = Items(Work.SCHEDULE, now=now)
     for _ in range(_ROUNDS):
-        ripe = items.open(
+        ripe = items.runnable(
             ScheduleClock.objects.filter(make_at__lte=now, series__status=SeriesStatus.ACTIVE)
         )
         keys = list(ripe.order_by("make_at", "id").values_list("pk", flat=True)[:_CLOCKS])
-        found = sum(items.one(key, partial(_try_one, key, now=now), default=0) for key in keys)
+        found = sum(items.run_one(key, partial(_try_one, key, now=now), default=0) for key in keys)
         made += found
         if not found:
             break
@@ -142,15 +142,17 @@ def _make(
     if found.at < now - PROMPT:
         found = timing.last_missed(found, zone, now=now)
     wall = wall_text(found.wall)
-    members = ScheduleMember.objects.filter(clock=held, told__lt=wall)
+    members = ScheduleMember.objects.filter(clock=held, made_wall__lt=wall)
     people = list(members.order_by("user_id").values_list("user_id", flat=True))
     expires_at = timing.expires_at(found.at)
     too_late = expires_at is not None and expires_at <= now
     keys: dict[int, int] = {}
     job = None
     if people and not too_late:
-        dues = [Due(found.at, people, expires_at)]
-        job, keys = take_in(intent_of_series(series), series.text, dues, total=len(people), now=now)
+        dues = [DueGroup(found.at, people, expires_at)]
+        job, keys = accept_groups(
+            intent_of_series(series), series.text, dues, total=len(people), now=now
+        )
     ScheduleOccurrence.objects.create(
         series=series,
         zone=held.zone,
@@ -161,7 +163,7 @@ def _make(
         missed=found.missed,
         made_at=now,
     )
-    members.update(told=wall)
+    members.update(made_wall=wall)
     following = timing.next_in(zone, after=found.at, behind=found.wall)
     _set_forward(held, found, following)
     log.info("schedule.occurrence", series=series.pk, zone=held.zone, wall=wall, count=len(keys))
@@ -222,13 +224,15 @@ def _catch_up(series: ScheduleSeries, other: ScheduleClock, timing: Timing) -> N
     """Makes the last occurrence of a clock for those who came to it after it was made."""
     if not other.made_wall or other.made_at is None:
         return
-    late = ScheduleMember.objects.filter(clock=other, told__lt=other.made_wall)
+    late = ScheduleMember.objects.filter(clock=other, made_wall__lt=other.made_wall)
     people = list(late.order_by("user_id").values_list("user_id", flat=True))
     now = clock.now()
     expires_at = timing.expires_at(other.made_at)
     if people and (expires_at is None or expires_at > now):
-        dues = [Due(other.made_at, people, expires_at)]
-        job, _ = take_in(intent_of_series(series), series.text, dues, total=len(people), now=now)
+        dues = [DueGroup(other.made_at, people, expires_at)]
+        job, _ = accept_groups(
+            intent_of_series(series), series.text, dues, total=len(people), now=now
+        )
         ScheduleOccurrence.objects.create(
             series=series,
             zone=other.zone,
@@ -238,7 +242,7 @@ def _catch_up(series: ScheduleSeries, other: ScheduleClock, timing: Timing) -> N
             count=len(people),
             made_at=now,
         )
-    late.update(told=other.made_wall)
+    late.update(made_wall=other.made_wall)
 
 
 def _zone(name: str) -> tzinfo:

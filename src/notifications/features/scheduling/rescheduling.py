@@ -15,8 +15,8 @@ from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import MessageStatus
 from notifications.features.background.items import Items
-from notifications.features.scheduling.recurring import make_due
-from notifications.features.scheduling.service import folded_status
+from notifications.features.scheduling.recurring import create_due_occurrences
+from notifications.features.scheduling.service import status_of_messages
 from notifications.features.sending.cancel import is_in_flight, lock_pending
 from notifications.features.sending.move import enqueue
 from notifications.infra.conf import environment
@@ -55,7 +55,7 @@ def due_notifications(*, now: datetime) -> QuerySet[Notification]:
 def process_due(*, now: datetime) -> dict[str, int]:
     """Makes the occurrences of series whose turn it is, and wakes the workers of every lane in
     which something is due: they would come by themselves."""
-    made = make_due(now=now)
+    made = create_due_occurrences(now=now)
     lanes = [lane for lane in Lane if batches.is_due(lane, now=now)]
     with transaction.atomic():
         wakeups.wake(lanes)
@@ -83,14 +83,14 @@ def retry_all_stuck(*, now: datetime) -> dict[str, int]:
 def _retry_stuck(*, now: datetime, rounds: int) -> dict[str, int]:
     stuck = due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting()))
     result = {"rescheduled": 0, "settled": 0}
-    mend = partial(_mend, now=now, result=result)
-    Items(Work.STUCK, now=now).drain(stuck, mend, at_once=STUCK_AT_ONCE, rounds=rounds)
+    fix = partial(_fix, now=now, result=result)
+    Items(Work.STUCK, now=now).drain(stuck, fix, at_once=STUCK_AT_ONCE, rounds=rounds)
     if any(result.values()):
         log.info("schedule.retried", **result)
     return result
 
 
-def _mend(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
+def _fix(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
     """Mends those of these notifications that are still stuck and nobody else mends."""
     with transaction.atomic():
         stuck = due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting()))
@@ -100,9 +100,9 @@ def _mend(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
         found = NotificationMessage.objects.filter(notification_id__in=keys)
         for key, status in found.values_list("notification_id", "status"):
             statuses[key].append(status)
-        folded = {key: folded_status(each) for key, each in statuses.items()}
+        folded = {key: status_of_messages(each) for key, each in statuses.items()}
         again = [key for key, state in folded.items() if state == ScheduledStatus.PENDING]
-        _put_back(again, due_at=now + STUCK_DELAY)
+        _requeue(again, due_at=now + STUCK_DELAY)
         for state in (ScheduledStatus.SENT, ScheduledStatus.FAILED, ScheduledStatus.WITHHELD):
             settled = [key for key, found_state in folded.items() if found_state == state]
             change_scheduled(settled, state)
@@ -119,7 +119,7 @@ def _waiting() -> QuerySet[NotificationMessage]:
     return messages.filter(waits | Q(status=MessageStatus.UNCERTAIN))
 
 
-def _put_back(keys: Sequence[int], *, due_at: datetime) -> None:
+def _requeue(keys: Sequence[int], *, due_at: datetime) -> None:
     """Puts the pending messages of notifications into batches due at a time."""
     waiting = NotificationMessage.objects.filter(
         notification_id__in=keys, status=MessageStatus.PENDING
@@ -151,11 +151,11 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
         )
         if not waiting and not replayed:
             raise Conflict("nothing of this notification can be tried again", code="not_pending")
-        _close_letters(replayed, by=by, at=due_at)
-        _put_back([key], due_at=due_at)
+        _close_dead_letters(replayed, by=by, at=due_at)
+        _requeue([key], due_at=due_at)
 
 
-def _close_letters(keys: Iterable[int], *, by: str, at: datetime) -> None:
+def _close_dead_letters(keys: Iterable[int], *, by: str, at: datetime) -> None:
     letters = DeadLetter.objects.filter(message_id__in=list(keys), resolved_at__isnull=True)
     letters.update(resolution=DeadLetter.Resolution.REPLAYED, resolved_by=by, resolved_at=at)
 

@@ -18,7 +18,7 @@ from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
 from notifications.domain.timing import Timing
 from notifications.domain.wall_clock import first_zone
 from notifications.features.access.service import check_test_key, missing_scope
-from notifications.features.scheduling.acceptance import Due, intent_of, take_in
+from notifications.features.scheduling.acceptance import DueGroup, accept_groups, intent_of
 from notifications.features.scheduling.recurring import begin_series
 from notifications.features.scheduling.schemas import (
     CancelScheduledResponse,
@@ -73,7 +73,7 @@ class ScheduleService:
                 )
             else:
                 dues, missed = _dues(request.timing, people, now=now)
-                _, keys = take_in(intent, request.text, dues, total=total, now=now)
+                _, keys = accept_groups(intent, request.text, dues, total=total, now=now)
                 commits.makes(notification_id=min(keys.values()))
                 first = min(due.at for due in dues)
                 answer = ScheduledResponse(
@@ -114,10 +114,10 @@ class ScheduleService:
         Raises:
             NotFound: unknown_notification.
         """
-        return status_answer(find_scheduled(identifier, caller))
+        return build_status_response(find_scheduled(identifier, caller))
 
 
-def status_answer(found: Notification) -> ScheduleStatusResponse:
+def build_status_response(found: Notification) -> ScheduleStatusResponse:
     """How far a scheduled notification has come."""
     state = shown_status(found)
     return ScheduleStatusResponse(
@@ -149,7 +149,9 @@ def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], li
     return people, unknown
 
 
-def _dues(timing: Timing, people: Sequence[int], *, now: datetime) -> tuple[list[Due], list[int]]:
+def _dues(
+    timing: Timing, people: Sequence[int], *, now: datetime
+) -> tuple[list[DueGroup], list[int]]:
     """Who is due when, and whose time has passed for good.
 
     Raises:
@@ -157,14 +159,14 @@ def _dues(timing: Timing, people: Sequence[int], *, now: datetime) -> tuple[list
     """
     if not timing.by_zone:
         at = timing.first_in(UTC).at
-        return [Due(at, people, timing.expires_at(at))], []
+        return [DueGroup(at, people, timing.expires_at(at))], []
     by_time: dict[datetime, list[int]] = {}
     for name, members in people_by_zone(people).items():
         by_time.setdefault(timing.first_in(first_zone(name)[0]).at, []).extend(members)
     if max(by_time) <= now:
         detail = "this local time has passed for everybody"
         raise InvalidRequest([FieldError("scheduled_at", "in_the_past", detail)])
-    dues = [Due(at, some, timing.expires_at(at)) for at, some in sorted(by_time.items())]
+    dues = [DueGroup(at, some, timing.expires_at(at)) for at, some in sorted(by_time.items())]
     open_ = [due for due in dues if due.expires_at is None or due.expires_at > now]
     gone = [person for due in dues if due not in open_ for person in due.people]
     return open_, gone
@@ -198,10 +200,10 @@ def shown_status(found: Notification) -> str:
     """The scheduled status, where messages have been settled and nobody has written it down."""
     if found.scheduled_status != ScheduledStatus.PENDING:
         return str(found.scheduled_status)
-    return folded_status([message.status for message in found.messages.all()])
+    return status_of_messages([message.status for message in found.messages.all()])
 
 
-def folded_status(statuses: Sequence[str]) -> str:
+def status_of_messages(statuses: Sequence[str]) -> str:
     """What the states of a notification's messages mean for its schedule."""
     found = {MessageStatus(status) for status in statuses}
     if found & (REACHED | {MessageStatus.DIGESTED}):

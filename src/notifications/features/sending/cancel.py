@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.models import (
-    BroadcastNews,
+    BroadcastChange,
     Notification,
     NotificationMessage,
     ScheduledStatus,
@@ -48,7 +48,7 @@ def cancel_waiting(
             _check_whole(found)
         moved = _cancel(waiting, by=by, now=now)
         _mark_cancelled([found.pk], now=now)
-        BroadcastNews.objects.tell([(found.source, found.pk)])
+        BroadcastChange.objects.append([(found.source, found.pk)])
     return [message.channel for message in waiting if message.pk in moved]
 
 

@@ -46,7 +46,7 @@ def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
     due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
     if not due.exists():
         return 0
-    digest_template()  # what all of them need; without it nothing of this is a bucket's fault
+    ensure_digest_template()  # its failure concerns all buckets, so it is no bucket's failure
     rows, close = due.order_by("closes_at", "id"), partial(_close, now=now)
     return Items(Work.DIGEST, now=now).drain(rows, close, at_once=_AT_ONCE, rounds=rounds)
 
@@ -95,7 +95,7 @@ def _send(
 
 
 def _intent(test: bool) -> Intent:
-    template = digest_template()
+    template = ensure_digest_template()
     category = category_by_key(CATEGORY)
     assert category is not None, "the category digest is seeded and cannot be deleted"
     return Intent(
@@ -158,7 +158,7 @@ def _listed(rows: Iterable[DigestItem]) -> list[dict[str, str]]:
     return [{"title": row.summary["title"], "text": row.summary["body"]} for row in rows]
 
 
-def digest_template() -> NotificationTemplate:
+def ensure_digest_template() -> NotificationTemplate:
     """The published digest template; made anew when somebody took it away."""
     rows = NotificationTemplate.objects.filter(path=digest_texts.PATH)
     found = rows.filter(current_version__isnull=False).first()

@@ -30,10 +30,10 @@ def expire_waiting(*, now: datetime) -> int:
     returns how many. Batches that a worker holds are left to it."""
     items = Items(Work.EXPIRE, now=now)
     due = DeliveryBatch.objects.filter(expires_at__lte=now, owner__isnull=True)
-    keys = items.open(due).order_by("expires_at", "pk").values_list("pk", flat=True)
+    keys = items.runnable(due).order_by("expires_at", "pk").values_list("pk", flat=True)
     owner = processes.own_name("expiry")
     found = list(keys[:MOST_BATCHES])
-    return sum(items.one(key, partial(_expire, key, owner, now), default=0) for key in found)
+    return sum(items.run_one(key, partial(_expire, key, owner, now), default=0) for key in found)
 
 
 def _expire(batch_id: int, owner: str, now: datetime) -> int:

@@ -68,12 +68,12 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
         "broadcasts_miscounted": partial(check_counts, now=now),
     }
     done = {
-        name: items.one(crc32(name.encode()), step, default=0, name=name)
+        name: items.run_one(crc32(name.encode()), step, default=0, name=name)
         for name, step in steps.items()
     }
 
     def guard(name: str, step: Callable[[], Step]) -> Step | None:
-        return items.one(crc32(name.encode()), step, default=None, name=name)
+        return items.run_one(crc32(name.encode()), step, default=None, name=name)
 
     return {**done, **delete_expired(expired(now), until=until, guard=guard)}
 

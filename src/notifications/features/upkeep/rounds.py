@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from notifications.domain import loops
-from notifications.features.broadcasts.delivery.upkeep import begin_due, keep_broadcasts
+from notifications.features.broadcasts.delivery.upkeep import begin_due, maintain_broadcasts
 from notifications.features.receipts.apply import apply_due
 from notifications.features.receipts.poll import poll_due
 from notifications.features.scheduling.rescheduling import (
@@ -44,7 +44,7 @@ class Round:
         self._offset_s = offset.total_seconds()
         self._done = None if every >= CLEAN_UP_EVERY else _NEVER
 
-    def look(self, now: datetime) -> None:
+    def run_if_due(self, now: datetime) -> None:
         """Does the round that has begun since the last look, if one has."""
         current = int((now.timestamp() - self._offset_s) // self._every_s)
         if self._done is None:
@@ -62,10 +62,10 @@ class ScheduleRounds:
         self.retry = Round(retry_all_stuck, RETRY_EVERY)
         self.clean_up = Round(clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT)
 
-    def look(self, now: datetime) -> None:
+    def run_due(self, now: datetime) -> None:
         """Does all rounds that have begun since the last look."""
         for each in (self.process, self.retry, self.clean_up):
-            each.look(now)
+            each.run_if_due(now)
 
 
 def loop_calls() -> Mapping[str, Callable[[], object]]:
@@ -73,7 +73,7 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
     rounds = ScheduleRounds()
     return {
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),
-        loops.BROADCASTS.name: lambda: keep_broadcasts(now=database_now()),
+        loops.BROADCASTS.name: lambda: maintain_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
         loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
         loops.ASKING.name: lambda: poll_due(now=database_now()),
@@ -81,7 +81,7 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
         loops.UPKEEP.name: maintain,
-        loops.SCHEDULED.name: lambda: rounds.process.look(database_now()),
-        loops.STUCK.name: lambda: rounds.retry.look(database_now()),
-        loops.CANCELLED.name: lambda: rounds.clean_up.look(database_now()),
+        loops.SCHEDULED.name: lambda: rounds.process.run_if_due(database_now()),
+        loops.STUCK.name: lambda: rounds.retry.run_if_due(database_now()),
+        loops.CANCELLED.name: lambda: rounds.clean_up.run_if_due(database_now()),
     }

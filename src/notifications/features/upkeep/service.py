@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from notifications.domain.loops import TASKS
-from notifications.features.background.loops import Keeper
+from notifications.features.background.loops import LoopRunner
 from notifications.features.background.task_runner import TaskRunner
 from notifications.features.upkeep.rounds import loop_calls
 
 
-class Standing:
+class BackgroundWork:
     """The periodic loops and the queued tasks of one process.
 
-    owner: its name. stand_in: run a loop only where Celery's tasks have not done so lately.
+    owner: its name. standby: run a loop only where Celery's tasks have not done so lately.
     """
 
-    def __init__(self, *, owner: str, stand_in: bool = False) -> None:
+    def __init__(self, *, owner: str, standby: bool = False) -> None:
         self._runner = TaskRunner(owner=owner)
-        calls = {**loop_calls(), TASKS.name: self._runner.look}
-        self._keeper = Keeper(calls, owner=owner, stand_in=stand_in, beside=self._runner.threads())
-        self._runner.hurry = lambda: self._keeper.poke(TASKS.name)
+        calls = {**loop_calls(), TASKS.name: self._runner.start_due}
+        self._loops = LoopRunner(calls, owner=owner, standby=standby, beside=self._runner.threads())
+        self._runner.wake = lambda: self._loops.poke(TASKS.name)
 
     def start(self) -> None:
         """Starts the threads."""
-        self._keeper.start()
+        self._loops.start()
 
     def stop(self, seconds: float = 5.0) -> None:
         """Ends the threads. A task or a round that takes longer ends with the process, and is run
         again by another."""
-        self._keeper.stop(seconds)
+        self._loops.stop(seconds)
         self._runner.close()

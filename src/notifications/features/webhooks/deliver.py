@@ -70,7 +70,7 @@ def post_due(*, now: datetime) -> int:
     own code fails waits, and is set aside at its third failure.
     """
     items = Items(Work.WEBHOOK, now=now)
-    rows = items.open(WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now))
+    rows = items.runnable(WebhookEndpoint.objects.filter(active=True).exclude(hold_until__gt=now))
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if not keys:
         return 0
@@ -81,7 +81,7 @@ def post_due(*, now: datetime) -> int:
         elif isinstance(found, BaseException):
             raise found
         else:
-            items.well(key)
+            items.clear_failures(key)
             posts += found
     return posts
 

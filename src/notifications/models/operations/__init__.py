@@ -1,1 +1,1 @@
-"""What operators work with, and the state of periodic work."""
+"""Tables for operators, and the state of periodic work."""

@@ -1,5 +1,8 @@
-"""Items of periodic work that failed: tried three times, then set aside until somebody resumes
-them. Meanwhile they are tried once a day: what was at fault may have been mended."""
+"""Failed items of periodic work.
+
+After three failures an item is set aside until a person resumes it. Meanwhile it is attempted once
+a day, because the cause may have been fixed.
+"""
 
 from __future__ import annotations
 
@@ -13,42 +16,44 @@ Row = TypeVar("Row", bound=models.Model)
 TRIES = 3
 _MOST_COUNTED = 30_000
 PAUSES = (timedelta(minutes=1), timedelta(minutes=5))
-"""How long an item waits after its first and its second failure."""
+"""How long an item waits after its first and after its second failure."""
 PROBE = timedelta(days=1)
-"""How often one that is set aside is tried."""
+"""How often an item that is set aside is attempted."""
 
 
 class Work(models.TextChoices):
-    """What is done with an item, and whose key the item is."""
+    """The kinds of periodic work. Each says what is done, and of which table the item is."""
 
     RECEIPT = "receipt", "A provider's callback is applied"
     DIGEST = "digest", "A digest is sent"
     SCHEDULE = "schedule", "The next occurrence of a series is made, in one zone"
-    STUCK = "stuck", "A scheduled notification that got stuck is mended"
+    STUCK = "stuck", "A scheduled notification that waits in no batch is queued again"
     CLEAN_UP = "clean_up", "A cancelled notification is deleted"
-    DOUBT = "doubt", "A provider is asked about a dead letter in doubt"
-    SILENCE = "silence", "A provider is asked about a message that nothing was heard of"
-    WEBHOOK = "webhook", "An endpoint is told status events"
+    DOUBT = "doubt", "A provider is asked about an uncertain dead letter"
+    SILENCE = "silence", "A provider is asked about a message without a receipt"
+    WEBHOOK = "webhook", "Status events are posted to an endpoint"
     BEGIN = "broadcast_begin", "A scheduled broadcast begins"
     LAUNCH = "broadcast_launch", "A broadcast's messages are written"
     REQUEUE = "broadcast_requeue", "A broadcast's failed messages are queued again"
-    CLEAR = "broadcast_clear", "A cancelled broadcast's messages are taken back"
+    CLEAR = "broadcast_clear", "A cancelled broadcast's messages are cancelled"
     COUNT = "broadcast_count", "A broadcast's messages are counted"
     PACE = "broadcast_pace", "A broadcast's rate is noted"
     SETTLE = "broadcast_settle", "A broadcast is ended"
-    MAINTAIN = "maintain", "A step of the upkeep is done; it goes on being tried"
-    EXPIRE = "expire", "Messages expire that wait beyond their time"
-    CHECK = "broadcast_check", "A broadcast's counters are held against its rows"
+    MAINTAIN = "maintain", "A step of the upkeep is done; it is attempted every minute"
+    EXPIRE = "expire", "Messages past their expiry time expire"
+    CHECK = "broadcast_check", "A broadcast's counters are compared with its rows"
 
 
 class ItemFaultManager(models.Manager["ItemFault"]):
-    """Counts failures, and tells which items wait because of them."""
+    """Counts failures, and finds the items that wait because of them."""
 
     def note(
         self, work: Work, item: int, *, error: str, trace: str, now: datetime, counts: bool
     ) -> ItemFault:
-        """Notes a failure, in the caller's transaction. One that does not count makes the item wait
-        and leaves its number of tries."""
+        """Notes a failure, in the caller's transaction.
+
+        counts: False makes the item wait without increasing `tries`.
+        """
         row, _ = self.get_or_create(
             work=work, item=item, defaults={"failed_at": now, "next_at": now}
         )
@@ -61,27 +66,28 @@ class ItemFaultManager(models.Manager["ItemFault"]):
         return row
 
     def waiting(self, work: Work, now: datetime) -> QuerySet[ItemFault]:
-        """The items that may not be tried now."""
+        """Returns the failures whose items must still wait."""
         return self.filter(work=work, next_at__gt=now)
 
-    def may_be_tried(self, rows: QuerySet[Row], work: Work, now: datetime) -> QuerySet[Row]:
-        """The rows without those that wait because of a failure, or are set aside."""
+    def runnable(self, rows: QuerySet[Row], work: Work, now: datetime) -> QuerySet[Row]:
+        """Returns the rows without those that must wait because of a failure."""
         return rows.exclude(Exists(self.waiting(work, now).filter(item=OuterRef("pk"))))
 
 
 class ItemFault(models.Model):
-    """An item that failed. next_at: when it is tried again.
-
-    error: the exception's type and place, without its text, which may hold personal data; the log
-    has it under the trace.
-    """
+    """An item that failed."""
 
     work = models.CharField(max_length=20, choices=Work.choices)
+    #: The primary key of the item's row; the table follows from `work`.
     item = models.BigIntegerField()
+    #: How many attempts failed.
     tries = models.SmallIntegerField(default=0)
+    #: The exception's type and place. Its text may hold personal data: only the log has it.
     error = models.CharField(max_length=200, blank=True)
+    #: The id under which the log has the whole failure.
     trace = models.CharField(max_length=12, blank=True)
     failed_at = models.DateTimeField(db_index=True)
+    #: When the item is attempted again.
     next_at = models.DateTimeField()
     set_aside = models.BooleanField(default=False)
 

@@ -1,4 +1,4 @@
-"""What is known of each periodic loop: one row a loop, which every process that runs it writes."""
+"""The state of each periodic loop: one row a loop, written by every process that runs it."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ _ERROR_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class LoopReport:
-    """What a process says of a loop that it holds.
-
-    finished_s: seconds since its last good round ended, None while there was none. failures: rounds
-    that failed since then; error: the last one's kind.
-    """
+    """What a process reports about a loop that it has claimed."""
 
     name: str
+    #: Seconds since its last successful round ended; None while there is none.
     finished_s: float | None = None
+    #: Rounds that failed since the last successful one.
     failures: int = 0
+    #: The kind of the last failure.
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLoop:
-    """What is known of a loop by the database's clock.
-
-    silent_s: seconds since its last good round ended, or since it was registered where that was
-    later. owner: the process that holds it now, or nobody. failures: rounds that failed since its
-    last good one.
-    """
+    """The state of a loop, by the database's clock."""
 
     name: str
+    #: Seconds since its last successful round ended, or since it was registered if that was later.
     silent_s: float
+    #: The process that has claimed it now; empty for none.
     owner: str
     last_error: str
+    #: Rounds that failed since the last successful one.
     failures: int
 
 
 @dataclass(frozen=True, slots=True)
 class LastRound:
-    """The last round that anybody ran of some loops, well or not. ago_s: seconds since it ended, or
-    since a process began to look after them where that was later. owner: who ran it, and at: when;
-    nobody and None where none ever ended."""
+    """The last round of some loops, successful or not."""
 
+    #: Seconds since it ended, or since a process registered the loops if that was later.
     ago_s: float
+    #: The process that ran it; empty where no round ever ended.
     owner: str = ""
+    #: When it ended; None where no round ever ended.
     at: datetime | None = None
 
 
 class LoopManager(models.Manager["PeriodicLoop"]):
-    """Claims loops and notes their rounds. Each call is one or two short statements of its own, so
-    that no lock on a row outlives it."""
+    """Claims loops and notes their rounds.
+
+    Each call runs one or two short statements outside a transaction, so that no row stays locked.
+    """
 
     def register(self, specs: Iterable[LoopSpec]) -> None:
-        """Makes the rows that are missing, and gives loops that rested time for a first round.
+        """Inserts missing rows, and gives loops that no process runs time for a first round.
 
-        The time is given once after each finished round: a process that starts again and again
-        without finishing one hides nothing.
+        A loop gets that time once after each finished round. So a process that restarts again and
+        again without finishing a round does not hide the loop's silence.
         """
         wanted = {spec.name: spec.period_s for spec in specs}
         found = set(self.filter(name__in=wanted).values_list("name", flat=True))
@@ -80,50 +80,54 @@ class LoopManager(models.Manager["PeriodicLoop"]):
         rested = self._free().filter(name__in=found, finished_at__gte=F("registered_at"))
         rested.update(registered_at=database_time())
 
-    def claim(self, names: Collection[str], *, owner: str, hold_s: float) -> set[str]:
-        """Takes the loops that nobody holds; returns the names of those that are now the owner's.
+    def claim(self, names: Collection[str], *, owner: str, claim_s: float) -> set[str]:
+        """Claims the loops that are free; returns the names of those that the owner now has.
 
-        Two processes never hold one loop at once. The claim of one that died ends by time.
+        Two processes never have one loop at once. The claim of a process that died ends after
+        `claim_s` seconds.
         """
-        taken = self._free().filter(name__in=names)
-        count = taken.update(
-            owner=owner,
-            claimed_at=database_time(),
-            claim_until=database_time(later_s=hold_s),
+        count = (
+            self._free()
+            .filter(name__in=names)
+            .update(
+                owner=owner,
+                claimed_at=database_time(),
+                claim_until=database_time(later_s=claim_s),
+            )
         )
         if not count:
             return set()
         mine = self.filter(name__in=names, owner=owner, claim_until__gt=database_time())
         return set(mine.values_list("name", flat=True))
 
-    def renew(self, reports: Sequence[LoopReport], *, owner: str, hold_s: float) -> set[str]:
-        """Holds loops for longer and notes their rounds; returns the names that are still held.
+    def renew(self, reports: Sequence[LoopReport], *, owner: str, claim_s: float) -> set[str]:
+        """Renews the claims and notes the rounds; returns the names that the owner still has.
 
-        Missing is what another process took meanwhile, and what a task asks for.
+        A name is missing where another process has claimed the loop, or a task requests it.
         """
         names = [report.name for report in reports]
-        unasked = Q(asked_at=None) | Q(asked_at__lt=F("claimed_at"))
-        mine = self.filter(unasked, owner=owner, name__in=names)
-        fields = {"claim_until": database_time(later_s=hold_s), **_noted(reports)}
+        not_requested = Q(asked_at=None) | Q(asked_at__lt=F("claimed_at"))
+        mine = self.filter(not_requested, owner=owner, name__in=names)
+        fields = {"claim_until": database_time(later_s=claim_s), **_noted(reports)}
         if mine.update(**fields) == len(names):
             return set(names)
         return set(mine.values_list("name", flat=True))
 
     def release(self, reports: Sequence[LoopReport], *, owner: str) -> None:
-        """Lets loops go and notes their rounds."""
+        """Releases loops and notes their rounds."""
         mine = self.filter(owner=owner, name__in=[report.name for report in reports])
         mine.update(claim_until=None, **_noted(reports))
 
     def release_all(self, owner: str) -> None:
-        """Lets all loops of a process go that is known to have ended."""
+        """Releases all loops of a process that is known to have ended."""
         self.filter(owner=owner).update(claim_until=None)
 
-    def ask_for(self, name: str) -> bool:
-        """Asks whoever stands in for the tasks to let a loop go; False for an unknown loop."""
+    def request_release(self, name: str) -> bool:
+        """Requests that a standby process releases a loop; False for an unknown loop."""
         return self.filter(name=name).update(asked_at=database_time()) > 0
 
     def known(self, names: Collection[str]) -> list[KnownLoop]:
-        """What is known of these loops, in the order of their names."""
+        """Returns the state of these loops, in the order of their names."""
         rows = self.filter(name__in=names).annotate(
             now=database_time(),
             heard=Greatest(Coalesce(F("finished_at"), F("registered_at")), F("registered_at")),
@@ -143,7 +147,7 @@ class LoopManager(models.Manager["PeriodicLoop"]):
         ]
 
     def last_round(self, names: Collection[str]) -> LastRound | None:
-        """The last round of any of these loops; None where no process ever looked after one."""
+        """Returns the last round of any of these loops; None where none was ever registered."""
         columns = ("now", "owner", "registered_at", "finished_at", "failed_at")
         rows = self.filter(name__in=names).annotate(now=database_time()).values_list(*columns)
         ran: tuple[datetime, str] | None = None
@@ -163,7 +167,7 @@ class LoopManager(models.Manager["PeriodicLoop"]):
 
 
 def _noted(reports: Sequence[LoopReport]) -> dict[str, Case]:
-    """The columns that tell of rounds, for one UPDATE of several rows."""
+    """Returns the columns that describe rounds, for one UPDATE of several rows."""
     finished, failed, failures, errors = [], [], [], []
     for report in reports:
         if report.finished_s is not None:
@@ -182,21 +186,20 @@ def _noted(reports: Sequence[LoopReport]) -> dict[str, Case]:
 
 
 class PeriodicLoop(models.Model):
-    """One loop: who runs it, and when it finished a round, all by the database's clock.
-
-    period_s: seconds within which a round is promised. asked_at: when a task last found the loop
-    held by a stand-in. failures: rounds that failed since the last good one.
-    """
+    """One loop: which process runs it, and when it finished a round, by the database's clock."""
 
     name = models.CharField(max_length=40, primary_key=True)
+    #: Seconds within which a round must end.
     period_s = models.FloatField()
     owner = models.CharField(max_length=80, blank=True, default="")
     registered_at = models.DateTimeField()
     claimed_at = models.DateTimeField(null=True)
     claim_until = models.DateTimeField(null=True)
+    #: When a task last found the loop claimed by a standby process and requested it.
     asked_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
+    #: Rounds that failed since the last successful one.
     failures = models.IntegerField(default=0)
     last_error = models.CharField(max_length=_ERROR_LENGTH, blank=True, default="")
 

@@ -1,4 +1,4 @@
-"""What operators work with: dead letters, kill switches, and the sandbox's outbox."""
+"""Tables for operators: dead letters, kill switches, alerts, the audit and the sandbox's outbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from notifications.models.fields import SealedJSONField
 
 
 class DeadLetter(models.Model):
-    """A message that finally failed, or that a person must decide about."""
+    """A message that failed for good, or that needs a person's decision."""
 
     class Resolution(models.TextChoices):
         REPLAYED = "replayed", "Replayed"
@@ -22,12 +22,14 @@ class DeadLetter(models.Model):
     provider = models.CharField(max_length=30, blank=True)
     category = models.CharField(max_length=50, blank=True)
     template_version_id = models.BigIntegerField(null=True)
-    code = models.CharField(max_length=60)  # error code, or `uncertain`, `poison`
+    #: The error code; `uncertain` or `poison` where there is none.
+    code = models.CharField(max_length=60)
     last_error = models.TextField(blank=True)
     last_result = SealedJSONField(null=True)
     attempts = models.SmallIntegerField(default=0)
     failed_at = models.DateTimeField()
-    asked = models.SmallIntegerField(default=0, db_default=0)  # times that its provider was asked
+    #: How often its provider was asked about it.
+    asked = models.SmallIntegerField(default=0, db_default=0)
     resolution = models.CharField(max_length=9, choices=Resolution.choices, blank=True)
     resolution_reason = models.CharField(max_length=200, blank=True)
     resolved_by = models.CharField(max_length=60, blank=True)
@@ -51,7 +53,7 @@ class DeadLetter(models.Model):
 
 
 class KillSwitch(models.Model):
-    """One stop that is in force. Lifting it deletes the row; the audit keeps who did what."""
+    """One stop that is in force. Lifting it deletes the row; the audit stores who did what."""
 
     class Scope(models.TextChoices):
         ALL = "all", "Everything"
@@ -77,7 +79,7 @@ class KillSwitch(models.Model):
 
 
 class WriteProbe(models.Model):
-    """One row, written now and then by whoever asks whether the database takes writes."""
+    """One row. The health check writes it to see whether the database accepts writes."""
 
     at = models.DateTimeField()
 
@@ -85,17 +87,20 @@ class WriteProbe(models.Model):
         return f"written at {self.at}"
 
 
-class AskedUpTo(models.Model):
-    """One row: the attempt up to which providers were asked for receipts that did not come."""
+class ReceiptPollCursor(models.Model):
+    """One row: the attempt up to which providers were asked for missing receipts."""
 
     attempt = models.BigIntegerField(default=0)
 
+    class Meta:
+        db_table = "notifications_askedupto"
+
     def __str__(self) -> str:
-        return f"asked up to attempt {self.attempt}"
+        return f"receipts polled up to attempt {self.attempt}"
 
 
 class OperatorAlert(models.Model):
-    """An alert that is raised: one row while it lasts, so that it is told once."""
+    """An alert that is raised: one row while it lasts, so that it is reported once."""
 
     name = models.CharField(max_length=40, unique=True)
     raised_at = models.DateTimeField()
@@ -105,7 +110,7 @@ class OperatorAlert(models.Model):
 
 
 class OperatorAction(models.Model):
-    """Append-only: who did what to the service, and why."""
+    """The audit, append-only: who did what to the service, and why."""
 
     actor = models.CharField(max_length=60)
     action = models.CharField(max_length=40)
@@ -118,11 +123,12 @@ class OperatorAction(models.Model):
 
 
 class SandboxMessage(models.Model):
-    """What would have gone out, as the sandbox provider kept it. Committed with the record."""
+    """A message that the sandbox provider stored instead of sending it."""
 
     message_id = models.BigIntegerField(unique=True)
     channel = models.CharField(max_length=10)
-    content = SealedJSONField()  # recipient, title, body, html, data, headers, ...
+    #: recipient, title, body, html, data, headers, ...
+    content = SealedJSONField()
     at = models.DateTimeField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Tasks that wait in the database, because there is no broker to take them."""
+"""Tasks that wait in the database, for installations without a broker."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ERROR_LENGTH = 200
 
 
 class QueuedTaskManager(models.Manager["QueuedTask"]):
-    """Claims tasks: each is run by one process at a time, and again when that one dies."""
+    """Claims tasks: one process at a time runs a task; another runs it again if that one dies."""
 
-    def claim(self, *, owner: str, hold_s: float, task_id: str | None = None) -> QueuedTask | None:
-        """Takes the task that is due longest, or the given one due or not; None when none is free.
+    def claim(self, *, owner: str, claim_s: float, task_id: str | None = None) -> QueuedTask | None:
+        """Claims the task that has been due longest, or the task with `task_id`, due or not.
 
-        The claim counts as a try from the start, so that a task that kills its process is not tried
-        for ever.
+        Returns None where no such task is free. The claim itself counts as an attempt, so that a
+        task that kills its process is not attempted forever.
         """
         free = Q(claim_until=None) | Q(claim_until__lte=database_time())
         rows = self.filter(free, state=QueuedTask.State.WAITING)
@@ -29,7 +29,7 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
             rows = rows.filter(due_at__lte=database_time())
         else:
             rows = rows.filter(task_id=task_id)
-        if not rows.exists():  # asked often, and mostly in vain: no transaction for that
+        if not rows.exists():  # mostly there is none: spare the transaction
             return None
         with transaction.atomic():
             locked = rows.select_for_update(skip_locked=True)
@@ -38,13 +38,13 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
                 return None
             self.filter(pk=key).update(
                 claimed_by=owner,
-                claim_until=database_time(later_s=hold_s),
+                claim_until=database_time(later_s=claim_s),
                 attempts=one_more("attempts"),
             )
             return self.get(pk=key)
 
     def oldest_waiting_s(self) -> float:
-        """Seconds since the task was due that is due longest and that nobody runs; 0 for none."""
+        """Returns for how many seconds the oldest due task has waited; 0.0 where none waits."""
         free = Q(claim_until=None) | Q(claim_until__lte=database_time())
         rows = self.filter(free, state=QueuedTask.State.WAITING, due_at__lte=database_time())
         columns = rows.annotate(now=database_time()).order_by("due_at", "id")
@@ -52,41 +52,44 @@ class QueuedTaskManager(models.Manager["QueuedTask"]):
         return (found[0] - found[1]).total_seconds() if found else 0.0
 
     def failed_within(self, seconds: float) -> QuerySet[QueuedTask]:
-        """Tasks that were set aside lately, the latest first."""
+        """Returns tasks that failed for good within `seconds`, the latest first."""
         ended = self.filter(ended_at__gt=database_time(later_s=-seconds))
         return ended.filter(state=QueuedTask.State.FAILED).order_by("-ended_at")
 
-    def renew(self, keys: Collection[int], *, owner: str, hold_s: float) -> None:
-        """Holds tasks for longer."""
+    def renew(self, keys: Collection[int], *, owner: str, claim_s: float) -> None:
+        """Renews the claims of these tasks."""
         mine = self.filter(pk__in=keys, claimed_by=owner, state=QueuedTask.State.WAITING)
-        mine.update(claim_until=database_time(later_s=hold_s))
+        mine.update(claim_until=database_time(later_s=claim_s))
 
     def release_all(self, owner: str) -> None:
-        """Lets the tasks of a process go that is known to have ended."""
+        """Releases the tasks of a process that is known to have ended."""
         mine = self.filter(claimed_by=owner, state=QueuedTask.State.WAITING)
         mine.update(claim_until=None)
 
 
 class QueuedTask(models.Model):
-    """One call of a task. call: [positional arguments, named arguments] as Celery's JSON; sealed,
-    as its result is. claim_until: until when its process surely runs it."""
+    """One call of a task."""
 
     class State(models.TextChoices):
-        """waiting: to be run, or run right now. failed: tried in vain, and set aside."""
+        """How far a task has come."""
 
+        #: It is to be run, or runs now.
         WAITING = "waiting"
         DONE = "done"
+        #: Its last attempt failed.
         FAILED = "failed"
         EXPIRED = "expired"
 
     task_id = models.CharField(max_length=155, unique=True)
     name = models.CharField(max_length=200)
+    #: [positional arguments, named arguments] as Celery's JSON.
     call = SealedJSONField()
     due_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.SmallIntegerField(default=0)
     claimed_by = models.CharField(max_length=80, blank=True, default="")
+    #: Until then its process is sure to run it alone.
     claim_until = models.DateTimeField(null=True)
     result = SealedJSONField(null=True)
     last_error = models.CharField(max_length=ERROR_LENGTH, blank=True, default="")

@@ -1,7 +1,7 @@
-"""Status webhooks: who wants to know what became of messages, what happened, and who was told.
+"""Status webhooks: the endpoints, the events of messages, and the deliveries of events.
 
-Events are written in the transaction that changes the message, set-based; where no endpoint exists
-nothing is written and no statement spent (endpoints are read every two seconds at most).
+Events are written in the transaction that changes the message, many by one statement. Without
+endpoints no statement is run; the endpoints are read every two seconds at most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from notifications.models.fields import SealedJSONField, one_more
 
 _FRESH_S = 2.0
 LEASE = timedelta(seconds=60)
-"""How long a claimed delivery is left to its process; longer than any call takes."""
+"""How long a process may have a claimed delivery; longer than any call takes."""
 
 _REPLAY = (
     "INSERT INTO notifications_webhookdelivery (endpoint_id, event_id, state, tries, fence,"
@@ -32,51 +32,52 @@ _REPLAY = (
 )
 
 
-class Subscription(NamedTuple):
-    """What an endpoint is told. kinds: empty for everything."""
+class EventSubscription(NamedTuple):
+    """Which events an endpoint receives."""
 
     endpoint_id: int
+    #: Empty for every kind.
     kinds: frozenset[str]
     active: bool
 
 
 class _Known:
-    """The endpoints as this process last read them."""
+    """The endpoints as this process last read them, and when it did."""
 
-    rows: tuple[Subscription, ...] = ()
+    rows: tuple[EventSubscription, ...] = ()
     read_at = -_FRESH_S
 
 
-def subscriptions() -> tuple[Subscription, ...]:
-    """The endpoints there are, those switched off too; read anew every two seconds."""
+def subscriptions() -> tuple[EventSubscription, ...]:
+    """Returns all endpoints, also those switched off; reads them anew every two seconds."""
     if clock.monotonic() - _Known.read_at > _FRESH_S:
         found = WebhookEndpoint.objects.order_by("pk").values_list("pk", "events", "active")
-        _Known.rows = tuple(Subscription(pk, frozenset(kinds), on) for pk, kinds, on in found)
+        _Known.rows = tuple(EventSubscription(pk, frozenset(kinds), on) for pk, kinds, on in found)
         _Known.read_at = clock.monotonic()
     return _Known.rows
 
 
 def forget_subscriptions() -> None:
-    """The next event reads the endpoints anew: this process has changed one."""
+    """Makes the next event read the endpoints anew, after this process has changed one."""
     _Known.read_at = -_FRESH_S
 
 
 class WebhookEndpoint(models.Model):
-    """A URL of the platform that is told what becomes of messages.
-
-    secrets: `[{"secret": "whsec_...", "until": epoch s or None}]`, the newest first; a rotated
-    one signs beside it for a day. failures counts the rounds that failed in a row, since
-    failing_since; nothing is posted before hold_until.
-    """
+    """A URL of the platform to which the events of messages are posted."""
 
     name = models.CharField(max_length=100, blank=True)
     url = models.CharField(max_length=1000)
+    #: `[{"secret": "whsec_...", "until": epoch s or None}]`, the newest first. After a rotation
+    #: the old secret signs beside the new one for a day.
     secrets = SealedJSONField()
     events = models.JSONField(default=list)
     active = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=200, blank=True)
+    #: How many rounds have failed in a row.
     failures = models.IntegerField(default=0)
+    #: When the first of these rounds failed.
     failing_since = models.DateTimeField(null=True)
+    #: Nothing is posted before this time.
     hold_until = models.DateTimeField(null=True)
     created_by = models.CharField(max_length=100)
     created_at = models.DateTimeField()
@@ -90,9 +91,10 @@ class StatusEventManager(models.Manager["StatusEvent"]):
     """Writes events with their deliveries."""
 
     def write(self, events: Iterable[StatusEvent]) -> None:
-        """Writes events, and a delivery to every endpoint that wants them.
+        """Writes events, and a delivery of each to every endpoint that wants it.
 
-        In the caller's transaction. An iterable, so that nothing is made where nobody listens.
+        Runs in the caller's transaction. `events` is an iterable, so that no event is made where
+        there is no endpoint.
         """
         wanted = subscriptions()
         if not wanted:
@@ -113,10 +115,11 @@ class StatusEventManager(models.Manager["StatusEvent"]):
 
 
 class StatusEvent(models.Model):
-    """Something that happened to a message: the outbox. code says why, where there is a why."""
+    """Something that happened to a message: the outbox of webhooks."""
 
     message_id = models.BigIntegerField()
     kind = models.CharField(max_length=30)
+    #: Why it happened; empty where there is no reason.
     code = models.CharField(max_length=200, blank=True)
     at = models.DateTimeField()
 
@@ -130,11 +133,12 @@ class StatusEvent(models.Model):
 
 
 class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
-    """Hands deliveries out, each to one process at a time."""
+    """Claims deliveries, each for one process at a time."""
 
     def claim(self, endpoint_id: int, *, now: datetime, count: int) -> list[WebhookDelivery]:
-        """Takes deliveries that are due, the oldest first, for LEASE: whoever holds them posts
-        them. One whose process dies comes due again by itself.
+        """Claims deliveries that are due, the oldest first, for LEASE.
+
+        The caller posts them. If its process dies, they are due again when LEASE has passed.
         """
         due = self.filter(endpoint_id=endpoint_id, next_at__lte=now).order_by("next_at", "id")
         with transaction.atomic():
@@ -150,7 +154,7 @@ class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
         return rows
 
     def finish(self, row: WebhookDelivery, **fields: Any) -> bool:
-        """Writes what became of a claimed delivery; False when another process has it by now."""
+        """Writes the outcome of a claimed delivery; False where its claim was lost meanwhile."""
         return bool(self.filter(pk=row.pk, fence=row.fence).update(**fields))
 
     def replay(
@@ -163,7 +167,7 @@ class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
         now: datetime,
         limit: int,
     ) -> int:
-        """Has the events of a time range told again, the oldest first; returns how many."""
+        """Queues the events of a time range again, the oldest first; returns how many."""
         marks = ", ".join(["%s"] * len(kinds))
         convert = connection.ops.adapt_datetimefield_value
         start, end, at = (convert(moment) for moment in (since, until, now))
@@ -175,21 +179,20 @@ class WebhookDeliveryManager(models.Manager["WebhookDelivery"]):
 
 
 class WebhookDelivery(models.Model):
-    """The telling of one event to one endpoint. next_at is set while it waits.
-
-    fence rises with every claim and replay, so that who lost a claim can write nothing.
-    """
+    """The delivery of one event to one endpoint."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
-        DELIVERED = "delivered", "Taken with a 2xx"
-        FAILED = "failed", "Every try failed"
+        DELIVERED = "delivered", "Accepted with a 2xx"
+        FAILED = "failed", "Every attempt failed"
 
     endpoint_id = models.BigIntegerField()
     event_id = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     tries = models.SmallIntegerField(default=0)
+    #: Rises with every claim and replay, so that a process that lost its claim can write nothing.
     fence = models.IntegerField(default=0)
+    #: When it is due; None once it has ended.
     next_at = models.DateTimeField(null=True)
     http_status = models.SmallIntegerField(null=True)
     error = models.CharField(max_length=200, blank=True)

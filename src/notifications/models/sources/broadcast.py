@@ -1,6 +1,6 @@
-"""A broadcast: one message from an admin to an audience, and its recipients.
+"""A broadcast, one message from an administrator to an audience, and its recipients.
 
-`change_broadcast_status` is the only writer of a broadcast's status after it was made.
+Only `change_broadcast_status` changes the status of an existing broadcast.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_MESSAGE = 1_000
 
 
 class BroadcastTarget(models.TextChoices):
-    """Whom a broadcast is meant for: the rules of docs/audiences.md, and their compositions."""
+    """The audience of a broadcast: the rules of docs/audiences.md, and their compositions."""
 
     ALL = "all", pgettext_lazy("broadcast", "Everyone")
     ALL_STUDENTS = "all_students", pgettext_lazy("broadcast", "All students")
@@ -44,7 +44,7 @@ class BroadcastTarget(models.TextChoices):
 
 
 class BroadcastState(models.TextChoices):
-    """Where a broadcast is; the law is domain/broadcast_lifecycle.py."""
+    """How far a broadcast has come; domain/broadcast_lifecycle.py holds the transitions."""
 
     DRAFT = BroadcastStatus.DRAFT.value, pgettext_lazy("broadcast", "Draft")
     AWAITING_APPROVAL = (
@@ -61,7 +61,7 @@ class BroadcastState(models.TextChoices):
 
 
 class BroadcastDelivery(models.TextChoices):
-    """Which of the channels carry it."""
+    """Which of the channels carry a broadcast."""
 
     ALL = "all", pgettext_lazy("broadcast", "Every channel")
     FIRST = "first", pgettext_lazy("broadcast", "In order, until one takes it")
@@ -72,16 +72,7 @@ def default_channels() -> list[str]:
 
 
 class Broadcast(models.Model):
-    """One message to many.
-
-    sent_at is when sending began: relative dates of the audience count from it, whenever a launch
-    goes on after a crash. snapshot_after and messaged_after are how far the launch has come: the
-    last recipient that was written, and the last that has messages; the *_done flags end each.
-    requeue_after is the same for a retry; cleared is False while a cancellation still takes back
-    what waits. handed_over_at is when nothing was pending any more. error_reasons counts failed
-    recipients by reason; miscounted is by how much the last reconciliation found the counters off.
-    pace holds a few moments of the last minute: [epoch seconds, recipients settled by then].
-    """
+    """One message from an administrator to an audience."""
 
     TargetGroup = BroadcastTarget
     Status = BroadcastState
@@ -121,6 +112,7 @@ class Broadcast(models.Model):
         help_text=_("The latest errors by recipient: {recipient_id, error, timestamp}"),
     )
     error_total = models.IntegerField(default=0)
+    #: How many recipients failed, by reason.
     error_reasons = models.JSONField(default=dict, blank=True)
     status = models.CharField(
         max_length=17, choices=BroadcastState.choices, default=BroadcastState.DRAFT
@@ -128,6 +120,8 @@ class Broadcast(models.Model):
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    #: When sending began. Relative dates of the audience count from it, also when another process
+    #: continues the launch after a crash.
     sent_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     job = models.OneToOneField(
@@ -138,16 +132,24 @@ class Broadcast(models.Model):
         related_name="broadcast",
     )
     is_test = models.BooleanField(default=False)
+    #: The user id of the last recipient that the launch has written.
     snapshot_after = models.BigIntegerField(default=0)
     snapshot_done = models.BooleanField(default=False)
+    #: The user id of the last recipient that has messages.
     messaged_after = models.BigIntegerField(default=0)
     messaged_done = models.BooleanField(default=False)
+    #: When a process last wrote a part of the launch; None while no process works on it.
     launch_moved_at = models.DateTimeField(null=True, blank=True)
+    #: The user id of the last recipient that the retry has queued again.
     requeue_after = models.BigIntegerField(default=0)
     requeue_done = models.BooleanField(default=True)
+    #: False while waiting messages of a cancelled broadcast are still to be cancelled.
     cleared = models.BooleanField(default=True)
+    #: When the last recipient ceased to be pending.
     handed_over_at = models.DateTimeField(null=True, blank=True)
+    #: By how much the last reconciliation found the counters wrong.
     miscounted = models.IntegerField(default=0)
+    #: A few moments of the last minute: [epoch seconds, recipients settled by then].
     pace = models.JSONField(default=list, blank=True)
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -157,11 +159,14 @@ class Broadcast(models.Model):
         db_index=False,
         related_name="+",
     )
-    hands = models.JSONField(default=list, db_default=EMPTY_LIST, blank=True)
-    """The ids of all who wrote, changed or sent it, or hold the key that did: none may approve."""
+    #: The ids of all users who wrote, changed or sent it, or hold the key that did: none of them
+    #: may approve it.
+    involved_user_ids = models.JSONField(
+        default=list, db_default=EMPTY_LIST, db_column="hands", blank=True
+    )
+    #: How many recipients there were when it was approved. None where it was approved before this
+    #: column existed.
     approved_count = models.PositiveIntegerField(null=True, blank=True)
-    """How many recipients there were when it was approved; None for what was approved before this
-    was kept."""
     review_note = models.TextField(blank=True)
 
     class Meta:
@@ -184,13 +189,16 @@ class Broadcast(models.Model):
 
     @property
     def source(self) -> str:
-        """What workers are fair among, and what a stop of this broadcast alone names."""
+        """The source of its messages. Workers are fair among sources; a kill switch names one."""
         return f"broadcast:{self.pk}"
 
     @property
     def tally(self) -> Tally:
-        """The served counters. While the recipients are being written down, those who are still to
-        be counted are pending; where that was cancelled, they are cancelled."""
+        """The counters as they are shown.
+
+        While the launch writes the recipients, those that have no row yet count as pending. Where
+        the broadcast was cancelled meanwhile, they count as cancelled.
+        """
         total, cancelled = self.recipient_count, self.cancelled_count
         if self.job_id is not None and not self.snapshot_done:
             total = max(total, self.meant_count)
@@ -207,12 +215,12 @@ class Broadcast(models.Model):
 
 
 class BroadcastRecipientManager(models.Manager["BroadcastRecipient"]):
-    """Makes rows by hand."""
+    """Creates rows that callers fill by the documented fields."""
 
     def bulk_create(
         self, objs: Iterable[BroadcastRecipient], *args: Any, **kwargs: Any
     ) -> list[BroadcastRecipient]:
-        """As ever; rows say by the documented fields what became of the person."""
+        """Inserts the rows, after their states were derived from the documented fields."""
         rows = list(objs)
         for row in rows:
             row.read_documented_fields()
@@ -220,12 +228,9 @@ class BroadcastRecipientManager(models.Manager["BroadcastRecipient"]):
 
 
 class BroadcastRecipient(models.Model):
-    """One person of a broadcast's snapshot.
+    """One recipient of a broadcast.
 
-    notification_id is reserved when the row is written, so that making the messages updates no row.
-    state is the one that the broadcast's counters count; channel_states says which message status
-    each channel has. error is why they failed or were suppressed, on whatever channel; requeue that
-    a retry is under way. Foreign keys carry no database constraint, as in all hot tables (ADR 4).
+    The foreign keys have no database constraint, as in all hot tables (docs/adr, number 4).
     """
 
     State = RecipientState
@@ -239,22 +244,27 @@ class BroadcastRecipient(models.Model):
     )
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.DO_NOTHING,  # who was meant stays a fact when the person is gone
+        on_delete=models.DO_NOTHING,  # the row stays when the user is erased
         db_index=False,
         db_constraint=False,
         related_name="broadcast_receipts",
     )
+    #: Reserved when the row is written, so that creating the messages updates no row.
     notification_id = models.BigIntegerField(null=True, blank=True)
+    #: The state as which the broadcast's counters count the recipient.
     state = models.CharField(
         max_length=10,
         choices=[(state.value, state.name.capitalize()) for state in RecipientState],
         default=RecipientState.PENDING.value,
     )
+    #: The status of the message on each channel.
     channel_states = models.JSONField(null=True, blank=True)
     telegram_sent = models.BooleanField(default=False)
     telegram_message_id = models.CharField(max_length=100, null=True, blank=True)
     telegram_error = models.TextField(null=True, blank=True)
+    #: Why the recipient failed or was suppressed, on any channel.
     error = models.TextField(null=True, blank=True)
+    #: Whether a retry is to queue the failed messages again.
     requeue = models.BooleanField(default=False)
     retries = models.SmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -268,8 +278,8 @@ class BroadcastRecipient(models.Model):
             )
         ]
         indexes = [
-            # Not of all rows: until statistics know of a broadcast, PostgreSQL could take this for
-            # as good a way to one recipient as broadcast_recipient_once, and read all of them.
+            # A partial index. While PostgreSQL has no statistics about a broadcast, it could prefer
+            # a full one to broadcast_recipient_once for finding one recipient, and read all rows.
             models.Index(
                 fields=["broadcast", "telegram_sent"],
                 condition=models.Q(telegram_sent=True),
@@ -278,19 +288,21 @@ class BroadcastRecipient(models.Model):
             models.Index(fields=["recipient", "broadcast"], name="broadcast_recipient_person"),
             models.Index(
                 fields=["broadcast", "state", "recipient"],
-                condition=~models.Q(state=RecipientState.PENDING.value),  # nothing on insertion
+                condition=~models.Q(
+                    state=RecipientState.PENDING.value
+                ),  # an insertion does not write it
                 name="broadcast_recipient_state",
             ),
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves; a row that is new says by the documented fields what became of the person."""
+        """Saves the row; derives the state of a new row from the documented fields."""
         if self._state.adding:
             self.read_documented_fields()
         super().save(*args, **kwargs)
 
     def read_documented_fields(self) -> None:
-        """Sets the state of a row that is made by hand from telegram_sent and telegram_error."""
+        """Sets the state of a pending row from telegram_sent and telegram_error."""
         if self.state == RecipientState.PENDING and self.telegram_sent:
             self.state = RecipientState.SENT.value
         elif self.state == RecipientState.PENDING and self.telegram_error:
@@ -308,9 +320,9 @@ def change_broadcast_status(
     values: dict[str, Any] | None = None,
     only_from: frozenset[BroadcastStatus] | None = None,
 ) -> bool:
-    """Moves a broadcast to `target` where the table allows it; False where it does not (any more).
+    """Moves a broadcast to `target` if the table of transitions allows it; returns whether it did.
 
-    One conditional UPDATE, which writes `values` with it. The caller is in a transaction.
+    One conditional UPDATE, which also writes `values`. The caller is in a transaction.
     """
     allowed = sources_of(target) if only_from is None else sources_of(target) & only_from
     rows = Broadcast.objects.filter(pk=broadcast_id, status__in=list(allowed))

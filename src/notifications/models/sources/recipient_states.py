@@ -1,4 +1,4 @@
-"""Set-based statements by which outcomes become recipients' states, for both databases."""
+"""Statements that write message statuses to many recipients at once, for both databases."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.db import connection
 
 from notifications.models.delivery import hot_postgres, hot_sqlite
 
-_TURN = 0x42C4  # the class of our advisory locks on who counts a broadcast
-_LAUNCH = 0x42C5  # and of those on who makes its recipients and messages
+_COUNTING = 0x42C4  # the class of the advisory locks for counting a broadcast
+_LAUNCH = 0x42C5  # the class of the advisory locks for creating its recipients and messages
 _FOUND = (
     "SELECT r.recipient_id, r.state, r.requeue, r.error, CAST(r.channel_states AS text),"
     " m.channel, m.status, m.provider_message_id, m.last_error,"
     " CASE WHEN m.status IN ('suppressed', 'digested', 'expired') THEN m.trail END, m.sent_at"
 )
-# OFFSET 0 keeps each look-up one: joined, a table without statistics would be read as a whole.
+# OFFSET 0 forces one look-up a key. Joined, a table without statistics would be read as a whole.
 _FOUND_POSTGRES = f"""
 {_FOUND} FROM unnest(%s::bigint[]) AS k(id) CROSS JOIN LATERAL (
   SELECT * FROM notifications_notificationmessage WHERE notification_id = k.id OFFSET 0
@@ -52,25 +52,28 @@ WHERE broadcast_id = ?9 AND recipient_id = ?1
 """
 
 
-class Found(NamedTuple):
-    """One message of a recipient, beside what the recipient's row says. channels is JSON text;
-    trail that of a message which was not sent by decision."""
+class RecipientMessage(NamedTuple):
+    """One message, with the columns of its recipient's row before it."""
 
+    #: The recipient's user id.
     person: int
     state: str
     requeue: bool
     error: str | None
+    #: The recipient's statuses by channel, as JSON text.
     channels: str | None
+    #: From here on the message's own columns.
     channel: str
     status: str
     provider_message_id: str | None
     last_error: str | None
+    #: The trail of a message that a decision did not send; None for others.
     trail: str | None
     sent_at: datetime | None
 
 
-class Written(NamedTuple):
-    """What a recipient's row is to say."""
+class RecipientUpdate(NamedTuple):
+    """The new values of a recipient's row. channels is JSON text."""
 
     person: int
     state: str
@@ -82,20 +85,22 @@ class Written(NamedTuple):
     sent_at: datetime | None
 
 
-def take_turn(broadcast_id: int, *, wait: bool = False) -> bool:
-    """Makes the caller, until its transaction ends, the only one that writes the states of a
-    broadcast's recipients; False when somebody else is, and the caller does not wait.
+def lock_counting(broadcast_id: int, *, wait: bool = False) -> bool:
+    """Locks the states of a broadcast's recipients until the transaction ends.
 
-    An advisory lock, not the broadcast's row: who pauses or cancels must not wait for a count.
-    SQLite has one writer anyway.
+    Returns False where another transaction has the lock and `wait` is False. It is an advisory lock
+    and not that of the broadcast's row, so that a pause or cancellation does not wait for a count.
+    SQLite needs no lock: it has one writer.
     """
-    return _lock(_TURN, broadcast_id, wait=wait)
+    return _lock(_COUNTING, broadcast_id, wait=wait)
 
 
-def take_launch(broadcast_id: int) -> None:
-    """Makes the caller, until its transaction ends, the only one that makes a broadcast's
-    recipients and messages, or puts them back into the queue. Whoever takes a turn, too, takes this
-    first."""
+def lock_launch(broadcast_id: int) -> None:
+    """Locks the creating and requeueing of a broadcast's recipients and messages; waits for it.
+
+    The lock lasts until the transaction ends. A caller that also needs `lock_counting` must acquire
+    this lock first.
+    """
     _lock(_LAUNCH, broadcast_id, wait=True)
 
 
@@ -108,18 +113,21 @@ def _lock(kind: int, broadcast_id: int, *, wait: bool) -> bool:
         return wait or bool(cursor.fetchone()[0])
 
 
-def messages_of(broadcast_id: int, keys: Sequence[int]) -> list[Found]:
-    """The messages of these notifications, each beside its recipient; one recipient's together."""
+def messages_of(broadcast_id: int, keys: Sequence[int]) -> list[RecipientMessage]:
+    """Returns the messages of these notifications, grouped by recipient."""
     if connection.vendor == "sqlite":
         rows = hot_sqlite.raw().execute(_FOUND_SQLITE, (broadcast_id, json.dumps(list(keys))))
-        return [Found._make((*row[:-1], hot_sqlite.parse_time(row[-1]))) for row in rows.fetchall()]
+        return [
+            RecipientMessage._make((*row[:-1], hot_sqlite.parse_time(row[-1])))
+            for row in rows.fetchall()
+        ]
     with hot_postgres.raw() as cursor:
         cursor.execute(_FOUND_POSTGRES, [hot_postgres.array(keys), broadcast_id])
-        return [Found._make(row) for row in cursor.fetchall()]
+        return [RecipientMessage._make(row) for row in cursor.fetchall()]
 
 
-def write_states(broadcast_id: int, rows: Sequence[Written]) -> None:
-    """Writes recipients' rows; the caller has the turn."""
+def write_states(broadcast_id: int, rows: Sequence[RecipientUpdate]) -> None:
+    """Writes recipients' rows. The caller has `lock_counting`."""
     if connection.vendor == "sqlite":
         values = [(*row[:-1], hot_sqlite.time_value(row[-1]), broadcast_id) for row in rows]
         hot_sqlite.raw().executemany(_WRITE_SQLITE, values)

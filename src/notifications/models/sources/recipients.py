@@ -1,4 +1,4 @@
-"""Set-based statements over the recipients of broadcasts, for both databases."""
+"""Statements over many recipients of a broadcast at once, for both databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INSERT_SQLITE = (
     f"INSERT INTO notifications_broadcastrecipient ({_COLUMNS})"  # noqa: S608 -- constant text
     " VALUES (?, ?, ?, 'pending', 0, 0, 0) ON CONFLICT (broadcast_id, recipient_id) DO NOTHING"
 )
-_UNTOLD = (
+_WITHOUT_MESSAGES = (
     "SELECT r.recipient_id, r.notification_id FROM notifications_broadcastrecipient r"
     " WHERE r.broadcast_id = %s AND r.recipient_id > %s AND r.state = 'pending'"
     " AND NOT EXISTS (SELECT 1 FROM notifications_notification n WHERE n.id = r.notification_id)"
@@ -28,16 +28,20 @@ _UNTOLD = (
 )
 
 
-class Untold(NamedTuple):
-    """A recipient without messages. key is the notification's; None for rows made by hand."""
+class Unreported(NamedTuple):
+    """A pending recipient who has no messages yet."""
 
+    #: The recipient's user id.
     person: int
+    #: The key reserved for the notification; None for a row that a caller created itself.
     key: int | None
 
 
 def insert_recipients(broadcast_id: int, people: Sequence[int], keys: Sequence[int]) -> int:
-    """Adds people to a broadcast's snapshot, each with the key of their notification; returns how
-    many were not in it before."""
+    """Adds people to a broadcast's recipients, each with the key reserved for the notification.
+
+    Returns how many of them are new.
+    """
     if connection.vendor == "postgresql":
         with hot_postgres.raw() as cursor:
             cursor.execute(_INSERT_POSTGRES, [broadcast_id, list(people), list(keys)])
@@ -46,15 +50,15 @@ def insert_recipients(broadcast_id: int, people: Sequence[int], keys: Sequence[i
     return int(hot_sqlite.raw().executemany(_INSERT_SQLITE, rows).rowcount)
 
 
-def untold(broadcast_id: int, *, after: int, limit: int) -> list[Untold]:
-    """Pending recipients above the person `after` who have no notification yet, by rising id."""
+def recipients_without_messages(broadcast_id: int, *, after: int, limit: int) -> list[Unreported]:
+    """Returns pending recipients above the user id `after` without a notification, by rising id."""
     with connection.cursor() as cursor:
-        cursor.execute(_UNTOLD, [broadcast_id, after, limit])
-        return [Untold(*row) for row in cursor.fetchall()]
+        cursor.execute(_WITHOUT_MESSAGES, [broadcast_id, after, limit])
+        return [Unreported(*row) for row in cursor.fetchall()]
 
 
-def give_keys(broadcast_id: int, keys: Sequence[tuple[int, int]]) -> None:
-    """Writes the notification keys of recipients that had none: (person, key)."""
+def assign_keys(broadcast_id: int, keys: Sequence[tuple[int, int]]) -> None:
+    """Writes the notification keys of recipients that have none: (user id, key)."""
     sql = (
         "UPDATE notifications_broadcastrecipient SET notification_id = %s"
         " WHERE broadcast_id = %s AND recipient_id = %s"

@@ -1,4 +1,4 @@
-"""What recurs: a series, its people, a clock for each of their zones, and what was made of it."""
+"""A series: its members, a clock for each of their time zones, and its occurrences."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from notifications.models.delivery.job import Job
 from notifications.models.fields import SealedJSONField
 
 WALL = "%Y-%m-%dT%H:%M"
-"""How wall-clock times are stored: texts, for a database would take them for instants."""
+"""How wall-clock times are stored: as texts, because a database would read them as instants."""
 
 
 class SeriesStatus(models.TextChoices):
     """How far a series has come."""
 
     ACTIVE = "active", "Active"
-    ENDED = "ended", "Ended"  # its rule has no further occurrence
+    #: Its rule has no further occurrence.
+    ENDED = "ended", "Ended"
     CANCELLED = "cancelled", "Cancelled"
 
 
 class ScheduleSeries(models.Model):
-    """A text that some people are told again and again. Its row's lock is held while an occurrence
-    is made, so that each is made once whoever tries."""
+    """A notification that recurs.
+
+    A process locks this row while it creates an occurrence, so that each is created once.
+    """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     source = models.CharField(max_length=60)
     created_by = models.CharField(max_length=60)
-    owner_id = models.BigIntegerField(null=True)  # the person who made it, if one did
+    #: The user who created it; None where a key did.
+    owner_id = models.BigIntegerField(null=True)
     is_test = models.BooleanField(default=False)
     type = models.CharField(max_length=50)
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="+")
@@ -44,9 +48,11 @@ class ScheduleSeries(models.Model):
     channels = models.JSONField()
     text = SealedJSONField()
     rule = models.CharField(max_length=500)
-    wall = models.CharField(max_length=16, blank=True)  # from which it counts; or `instant`
+    #: The wall-clock time from which its rule counts; empty where `instant` is set.
+    wall = models.CharField(max_length=16, blank=True)
     instant = models.DateTimeField(null=True)
-    zone = models.CharField(max_length=64, blank=True)  # empty: each person's own
+    #: Empty where each recipient's own zone counts.
+    zone = models.CharField(max_length=64, blank=True)
     misfire = models.CharField(max_length=11, choices=[(each, each) for each in Misfire])
     grace_s = models.IntegerField()
     status = models.CharField(
@@ -63,7 +69,7 @@ class ScheduleSeries(models.Model):
         return f"series {self.uuid} ({self.rule})"
 
     def timing(self) -> Timing:
-        """When it is due."""
+        """Returns when its occurrences are due."""
         return Timing(
             wall=wall_of(self.wall) if self.wall else None,
             instant=self.instant,
@@ -75,15 +81,17 @@ class ScheduleSeries(models.Model):
 
 
 class ScheduleClock(models.Model):
-    """The course of a series in one zone. make_at: when the next occurrence is to be written down,
-    a while before it is due; null when none follows."""
+    """How far a series has come in one time zone."""
 
     series = models.ForeignKey(ScheduleSeries, on_delete=models.CASCADE, related_name="clocks")
     zone = models.CharField(max_length=64)
+    #: The wall-clock time of the last occurrence that was created.
     made_wall = models.CharField(max_length=16, blank=True)
-    made_at = models.DateTimeField(null=True)  # the instant of the last occurrence that was made
+    #: The instant at which the last created occurrence is due.
+    made_at = models.DateTimeField(null=True)
     next_wall = models.CharField(max_length=16, blank=True)
     next_at = models.DateTimeField(null=True)
+    #: When the next occurrence is to be created: before it is due. None where none follows.
     make_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -99,13 +107,13 @@ class ScheduleClock(models.Model):
 
 
 class ScheduleMember(models.Model):
-    """Somebody whom a series tells. told: the wall-clock time of the last occurrence made for
-    them."""
+    """A user to whom a series is sent."""
 
     series = models.ForeignKey(ScheduleSeries, on_delete=models.CASCADE, related_name="members")
     clock = models.ForeignKey(ScheduleClock, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    told = models.CharField(max_length=16, blank=True)
+    #: The wall-clock time of the last occurrence that was created for this member.
+    made_wall = models.CharField(max_length=16, db_column="told", blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["series", "user"], name="member_once")]
@@ -115,15 +123,17 @@ class ScheduleMember(models.Model):
 
 
 class ScheduleOccurrence(models.Model):
-    """One occurrence in one zone, made exactly once. count: notifications written; 0 where it was
-    too late. missed: occurrences before it that were passed over, being too late as well."""
+    """One occurrence in one time zone, created exactly once."""
 
     series = models.ForeignKey(ScheduleSeries, on_delete=models.CASCADE, related_name="occurrences")
     zone = models.CharField(max_length=64)
-    wall = models.CharField(max_length=40)  # with `+job` for those who moved
+    #: Its wall-clock time; with `+job` for members who moved to this zone after it was created.
+    wall = models.CharField(max_length=40)
     due_at = models.DateTimeField()
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
+    #: Notifications written; 0 where it was too late.
     count = models.IntegerField()
+    #: Earlier occurrences that were skipped because they were too late as well.
     missed = models.IntegerField(default=0)
     made_at = models.DateTimeField()
 
@@ -138,17 +148,17 @@ class ScheduleOccurrence(models.Model):
 
 
 def wall_of(text: str) -> datetime:
-    """A stored wall-clock time."""
+    """Parses a stored wall-clock time."""
     return datetime.strptime(text, WALL)  # noqa: DTZ007 -- a wall-clock time has no zone
 
 
 def wall_text(wall: datetime) -> str:
-    """A wall-clock time as it is stored: texts that sort as the times do."""
+    """Formats a wall-clock time for storage. The texts sort as the times do."""
     return wall.strftime(WALL)
 
 
 def fields_of_timing(timing: Timing) -> dict[str, Any]:
-    """The columns of a series that say when it is due, but for its rule."""
+    """Returns the columns of a series that hold its timing, except its rule."""
     return {
         "wall": wall_text(timing.wall) if timing.wall else "",
         "instant": timing.instant,

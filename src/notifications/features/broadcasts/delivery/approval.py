@@ -15,7 +15,7 @@ GROWTH = 1.1
 """Of an audience since it was approved; beyond it somebody is asked again."""
 
 
-def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
+def requires_approval(broadcast: Broadcast, *, now: datetime) -> bool:
     """Whether a second person must still agree to so many recipients.
 
     Raises:
@@ -31,7 +31,7 @@ def wants_approval(broadcast: Broadcast, *, now: datetime) -> bool:
     return audience_of(broadcast, now=now).count() > limit
 
 
-def ask_approval(broadcast_id: int, values: dict[str, Any]) -> bool:
+def request_approval(broadcast_id: int, values: dict[str, Any]) -> bool:
     """Has a draft or scheduled broadcast wait for it; False when it is neither (any more). The
     caller is in a transaction."""
     sources = frozenset({_S.DRAFT, _S.SCHEDULED})

@@ -21,30 +21,30 @@ from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.engine.session import deliver_leases, enlist
-from notifications.features.broadcasts.delivery.fold import fold_news
+from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.broadcasts.delivery.launch import (
     audience_of,
     begin,
+    create_next_messages,
     find_broadcast,
     make_job,
-    put_part,
-    take_snapshot,
+    write_snapshot,
 )
 from notifications.features.broadcasts.delivery.retry import requeue_part, retry
-from notifications.features.broadcasts.delivery.upkeep import settle
+from notifications.features.broadcasts.delivery.upkeep import finish_if_settled
 from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.process.identity import own_name
 from notifications.models import (
     BATCH_SIZE,
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     DeliveryBatch,
     Job,
     change_broadcast_status,
     reserve_keys,
 )
-from notifications.models.sources.recipient_states import take_launch
+from notifications.models.sources.recipient_states import lock_launch
 from notifications.models.sources.recipients import insert_recipients
 from notifications.queue import batches
 
@@ -55,7 +55,7 @@ _SENDABLE = frozenset({BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED, Broadca
 
 
 @dataclass(slots=True)
-class Report:
+class BatchReport:
     """What one call did: recipients that are new, parts it went through, and what was wrong."""
 
     created: int = 0
@@ -64,14 +64,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class RetrySettings:
     """How what does not go through is repeated: a policy of delivery/retry.py, `calls` in all."""
 
     policy: str
     calls: int
 
 
-def add_people(broadcast_id: int, people: Sequence[int], *, size: int) -> Report:
+def add_recipients(broadcast_id: int, people: Sequence[int], *, size: int) -> BatchReport:
     """Adds people to a broadcast's recipients, `size` at a time. Doing it again changes nothing.
 
     Ids of no user are reported in errors, and left out.
@@ -81,7 +81,7 @@ def add_people(broadcast_id: int, people: Sequence[int], *, size: int) -> Report
         Conflict: broadcast_status, for one that is over.
     """
     _check_status(find_broadcast(broadcast_id), _OPEN_TO_PEOPLE, "add recipients to")
-    report = Report()
+    report = BatchReport()
     for part in _parts(people, size):
         known = set(User.objects.filter(pk__in=part).values_list("pk", flat=True))
         report.errors += [f"There is no user {each}" for each in part if each not in known]
@@ -92,7 +92,7 @@ def add_people(broadcast_id: int, people: Sequence[int], *, size: int) -> Report
 
 def _add_part(broadcast_id: int, people: Sequence[int]) -> int:
     with transaction.atomic():
-        take_launch(broadcast_id)
+        lock_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
         _check_status(broadcast, _OPEN_TO_PEOPLE, "add recipients to")
         new = insert_recipients(broadcast_id, people, reserve_keys(len(people))) if people else 0
@@ -112,8 +112,8 @@ def send_to(
     *,
     size: int,
     now: datetime,
-    repeat: Repeat | None = None,
-) -> Report:
+    repeat: RetrySettings | None = None,
+) -> BatchReport:
     """Sends a broadcast to an audience and comes back when all of it was handed over.
 
     A draft is launched to it; one that is sending already is sent to whoever is new. Each part of
@@ -126,7 +126,7 @@ def send_to(
     """
     broadcast = find_broadcast(broadcast_id)
     _check_status(broadcast, _SENDABLE, "send")
-    report = Report()
+    report = BatchReport()
     try:
         _launch_to(broadcast, target_group, target_filter, report, now=now)
         if repeat is not None:
@@ -134,11 +134,11 @@ def send_to(
     except InvalidRequest as error:
         report.errors.append(error.detail)
         return report
-    while not put_part(broadcast_id, size):
+    while not create_next_messages(broadcast_id, size):
         report.parts += 1
-        hand_over(broadcast_id)
-    hand_over(broadcast_id)
-    count_up(broadcast_id, now=clock.now())
+        deliver_and_wait(broadcast_id)
+    deliver_and_wait(broadcast_id)
+    count_and_finish(broadcast_id, now=clock.now())
     return report
 
 
@@ -146,7 +146,7 @@ def _launch_to(
     broadcast: Broadcast,
     group: str,
     target_filter: dict[str, Any] | None,
-    report: Report,
+    report: BatchReport,
     *,
     now: datetime,
 ) -> None:
@@ -159,7 +159,7 @@ def _launch_to(
     if broadcast.status != BroadcastStatus.SENDING:
         Broadcast.objects.filter(pk=broadcast.pk).update(target_group=group, target_filter=meant)
         begin(broadcast.pk, now=now)
-        take_snapshot(broadcast.pk)
+        write_snapshot(broadcast.pk)
     elif broadcast.job_id is None:  # made by hand as `sending`
         _adopt(broadcast.pk, now=now)
         _add_audience(broadcast.pk, audience)
@@ -167,7 +167,7 @@ def _launch_to(
         _add_audience(broadcast.pk, audience)
 
 
-def _set_repeat(broadcast_id: int, repeat: Repeat) -> None:
+def _set_repeat(broadcast_id: int, repeat: RetrySettings) -> None:
     job = Job.objects.get(broadcast=broadcast_id)
     job.context = {
         **(job.context or {}),
@@ -180,7 +180,7 @@ def _set_repeat(broadcast_id: int, repeat: Repeat) -> None:
 def _adopt(broadcast_id: int, *, now: datetime) -> None:
     """Gives a broadcast that was made by hand what its launch would have given it."""
     with transaction.atomic():
-        take_launch(broadcast_id)
+        lock_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
         if broadcast.job_id is None:
             Broadcast.objects.filter(pk=broadcast_id).update(
@@ -196,7 +196,7 @@ def _add_audience(broadcast_id: int, audience: Audience) -> None:
         _add_part(broadcast_id, people)
 
 
-def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) -> Report:
+def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) -> BatchReport:
     """Tries failed recipients again and comes back when that was handed over; created counts them.
 
     Raises:
@@ -204,19 +204,19 @@ def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) ->
         Conflict: broadcast_status.
     """
     now = clock.now()
-    report = Report(created=retry(broadcast_id, now=now, max_retries=max_retries))
+    report = BatchReport(created=retry(broadcast_id, now=now, max_retries=max_retries))
     if not report.created:
         return report
     while not requeue_part(broadcast_id, policy=policy, size=size):
         report.parts += 1
-        hand_over(broadcast_id)
-    while not put_part(broadcast_id, size):  # those who never had a message
-        hand_over(broadcast_id)
-    count_up(broadcast_id, now=clock.now())
+        deliver_and_wait(broadcast_id)
+    while not create_next_messages(broadcast_id, size):  # those who never had a message
+        deliver_and_wait(broadcast_id)
+    count_and_finish(broadcast_id, now=clock.now())
     return report
 
 
-def hand_over(broadcast_id: int) -> None:
+def deliver_and_wait(broadcast_id: int) -> None:
     """Delivers what is due of a broadcast, and waits for what another process has in hand."""
     owner = own_name("broadcast")
     give_up_at = (
@@ -246,14 +246,14 @@ def hand_over(broadcast_id: int) -> None:
         ports.sleep(_PAUSE_S)
 
 
-def count_up(broadcast_id: int, *, now: datetime) -> None:
+def count_and_finish(broadcast_id: int, *, now: datetime) -> None:
     """Folds what the record told of a broadcast, and ends it where nothing is open."""
     give_up_at = clock.monotonic() + _COUNT_WITHIN_S
-    news = BroadcastNews.objects.filter(broadcast_id=broadcast_id)
+    news = BroadcastChange.objects.filter(broadcast_id=broadcast_id)
     while news.exists() and clock.monotonic() < give_up_at:
-        if broadcast_id not in fold_news(now=now):
+        if broadcast_id not in fold_changes(now=now):
             ports.sleep(_PAUSE_S)  # another process counts at this moment
-    settle(find_broadcast(broadcast_id), now=now)
+    finish_if_settled(find_broadcast(broadcast_id), now=now)
 
 
 def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> None:
@@ -262,7 +262,7 @@ def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> N
     Nothing happens to one that does not exist, or that has recipients: those count themselves.
     """
     with transaction.atomic():
-        take_launch(broadcast_id)
+        lock_launch(broadcast_id)
         row = Broadcast.objects.select_for_update().filter(pk=broadcast_id).first()
         if row is None or row.recipients.exists():
             return

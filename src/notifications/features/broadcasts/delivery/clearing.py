@@ -22,7 +22,7 @@ from notifications.features.broadcasts.delivery.fold import Counted, count_keys,
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     DeliveryBatch,
     NotificationMessage,
@@ -30,8 +30,8 @@ from notifications.models import (
     change_status,
     unpack_keys,
 )
-from notifications.models.sources.recipient_states import take_launch, take_turn
-from notifications.models.sources.recipients import untold
+from notifications.models.sources.recipient_states import lock_counting, lock_launch
+from notifications.models.sources.recipients import recipients_without_messages
 
 _clearing = Rotation(100)
 _PEOPLE = 2_000
@@ -46,10 +46,10 @@ def clear_cancelled(*, now: datetime, until: float) -> int:
     items = Items(Work.CLEAR, now=now)
     rows = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED.value, cleared=False)
     cleared = 0
-    for key in _clearing.next(items.open(rows)):
+    for key in _clearing.next(items.runnable(rows)):
         if clock.monotonic() >= until:
             break
-        cleared += items.one(key, partial(_clear_one, key, now=now, until=until), default=False)
+        cleared += items.run_one(key, partial(_clear_one, key, now=now, until=until), default=False)
     return cleared
 
 
@@ -91,16 +91,19 @@ def _take_back_batch(broadcast: Broadcast, *, now: datetime) -> bool:
             only_from=_PENDING,
         )
         batch.delete()
-        BroadcastNews.objects.tell((broadcast.source, key) for key in keys.values())
+        BroadcastChange.objects.append((broadcast.source, key) for key in keys.values())
     return True
 
 
 def _cancel_untold(broadcast: Broadcast, *, now: datetime) -> bool:
     """Cancels recipients who have no messages yet; False when there is none."""
     with transaction.atomic():
-        take_launch(broadcast.pk)  # whoever writes messages at this moment is waited for
-        take_turn(broadcast.pk, wait=True)
-        people = [each.person for each in untold(broadcast.pk, after=0, limit=_PEOPLE)]
+        lock_launch(broadcast.pk)  # whoever writes messages at this moment is waited for
+        lock_counting(broadcast.pk, wait=True)
+        people = [
+            each.person
+            for each in recipients_without_messages(broadcast.pk, after=0, limit=_PEOPLE)
+        ]
         rows = BroadcastRecipient.objects.filter(
             broadcast=broadcast.pk, recipient_id__in=people, state=RecipientState.PENDING
         )
@@ -114,8 +117,8 @@ def _cancel_untold(broadcast: Broadcast, *, now: datetime) -> bool:
 def _end_retry(broadcast: Broadcast, *, now: datetime) -> bool:
     """Those whom a retry had marked, and not put back yet, are what their messages say."""
     with transaction.atomic():
-        take_launch(broadcast.pk)
-        take_turn(broadcast.pk, wait=True)
+        lock_launch(broadcast.pk)
+        lock_counting(broadcast.pk, wait=True)
         marked = BroadcastRecipient.objects.filter(broadcast=broadcast.pk, requeue=True)
         rows = dict(marked.values_list("pk", "notification_id")[:_PEOPLE])
         BroadcastRecipient.objects.filter(pk__in=rows).update(requeue=False)
@@ -127,8 +130,8 @@ def _end_retry(broadcast: Broadcast, *, now: datetime) -> bool:
 
 def _close(broadcast: Broadcast) -> bool:
     with transaction.atomic():
-        take_launch(broadcast.pk)
-        told = BroadcastNews.objects.filter(broadcast_id=broadcast.pk).exists()
+        lock_launch(broadcast.pk)
+        told = BroadcastChange.objects.filter(broadcast_id=broadcast.pk).exists()
         held = Broadcast.objects.select_for_update().defer("error_log").get(pk=broadcast.pk)
         values: dict[str, Any] = {"cleared": True, "requeue_done": True}
         if held.job_id is None and not held.recipients.exists():

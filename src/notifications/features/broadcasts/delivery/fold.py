@@ -26,12 +26,12 @@ from notifications.domain.lifecycle import REACHED
 from notifications.domain.renamed_codes import current_code
 from notifications.features.background.items import Items
 from notifications.infra import clock
-from notifications.models import Broadcast, BroadcastNews, BroadcastRecipient, Work, unpack_keys
+from notifications.models import Broadcast, BroadcastChange, BroadcastRecipient, Work, unpack_keys
 from notifications.models.sources.recipient_states import (
-    Found,
-    Written,
+    RecipientMessage,
+    RecipientUpdate,
+    lock_counting,
     messages_of,
-    take_turn,
     write_states,
 )
 
@@ -66,7 +66,7 @@ class Counted:
         self.states[after] += 1
 
 
-def fold_news(*, now: datetime, until: float | None = None) -> set[int]:
+def fold_changes(*, now: datetime, until: float | None = None) -> set[int]:
     """Counts what the record told; returns the broadcasts that changed.
 
     until: a reading of the monotonic clock at which to leave the rest to the next call. Any number
@@ -76,28 +76,28 @@ def fold_news(*, now: datetime, until: float | None = None) -> set[int]:
     items = Items(Work.COUNT, now=now)
     after = 0
     while until is None or clock.monotonic() < until:
-        rows = list(BroadcastNews.objects.filter(pk__gt=after).order_by("pk")[:_NEWS])
+        rows = list(BroadcastChange.objects.filter(pk__gt=after).order_by("pk")[:_NEWS])
         if not rows:
             break
         after = rows[-1].pk
-        by_broadcast: dict[int, list[BroadcastNews]] = defaultdict(list)
+        by_broadcast: dict[int, list[BroadcastChange]] = defaultdict(list)
         for row in rows:
             by_broadcast[row.broadcast_id].append(row)
         for broadcast_id, some in by_broadcast.items():
             if broadcast_id in items.waiting:
                 continue
             count = partial(_fold_all, broadcast_id, some, now=now)
-            if items.one(broadcast_id, count, default=False):
+            if items.run_one(broadcast_id, count, default=False):
                 changed.add(broadcast_id)
     return changed
 
 
-def _fold_all(broadcast_id: int, rows: Iterable[BroadcastNews], *, now: datetime) -> bool:
+def _fold_all(broadcast_id: int, rows: Iterable[BroadcastChange], *, now: datetime) -> bool:
     counted = [_fold(broadcast_id, part, now=now) for part in _parts(rows)]
     return any(counted)
 
 
-def _parts(rows: Iterable[BroadcastNews]) -> list[list[int]]:
+def _parts(rows: Iterable[BroadcastChange]) -> list[list[int]]:
     """The ids of a broadcast's news in parts of about AT_ONCE notifications."""
     parts: list[list[int]] = [[]]
     total = 0
@@ -113,14 +113,14 @@ def _parts(rows: Iterable[BroadcastNews]) -> list[list[int]]:
 
 def _fold(broadcast_id: int, ids: Sequence[int], *, now: datetime) -> bool:
     with transaction.atomic():
-        if not take_turn(broadcast_id):
+        if not lock_counting(broadcast_id):
             return False
-        news = BroadcastNews.objects.filter(pk__in=ids)
+        news = BroadcastChange.objects.filter(pk__in=ids)
         rows = list(news)  # those that nobody counted meanwhile
         keys = {key for row in rows for key in unpack_keys(row.keys)}
         if keys:
             count_keys(broadcast_id, sorted(keys), now=now)
-            BroadcastNews.objects.filter(pk__in=[row.pk for row in rows]).delete()
+            BroadcastChange.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return bool(keys)
 
 
@@ -139,7 +139,7 @@ def count_keys(broadcast_id: int, keys: Sequence[int], *, now: datetime) -> int:
     return len(written)
 
 
-def _row_of(messages: Sequence[Found], counted: Counted) -> Written | None:
+def _row_of(messages: Sequence[RecipientMessage], counted: Counted) -> RecipientUpdate | None:
     """What a recipient's row is to say; None when it says so already."""
     first = messages[0]
     statuses = {each.channel: each.status for each in messages}
@@ -161,7 +161,7 @@ def _row_of(messages: Sequence[Found], counted: Counted) -> Written | None:
             counted.failures.append((first.person, error))
     chat = next((each for each in messages if each.channel == Channel.TELEGRAM), None)
     chat_sent = chat is not None and chat.status in REACHED
-    return Written(
+    return RecipientUpdate(
         person=first.person,
         state=state.value,
         channels=channels,
@@ -177,12 +177,12 @@ def _same(text: str | None, statuses: dict[str, str]) -> bool:
     return text is not None and json.loads(text) == statuses
 
 
-def _reason(messages: Sequence[Found]) -> str:
+def _reason(messages: Sequence[RecipientMessage]) -> str:
     failed = [each for each in messages if each.status == "failed"]
     return _words(failed[-1])
 
 
-def _decision(messages: Sequence[Found], state: str) -> str | None:
+def _decision(messages: Sequence[RecipientMessage], state: str) -> str | None:
     """Why a suppressed recipient was sent nothing: the reason of the last decision."""
     if state != RecipientState.SUPPRESSED:
         return None
@@ -193,7 +193,7 @@ def _decision(messages: Sequence[Found], state: str) -> str | None:
     return current_code(str(reason))[:_WORDS]
 
 
-def _words(message: Found) -> str:
+def _words(message: RecipientMessage) -> str:
     return (message.last_error or "failed")[:_WORDS]
 
 
@@ -234,7 +234,7 @@ def add_reasons(known: dict[str, int], more: Counter[str]) -> dict[str, int]:
 def reconcile(broadcast_id: int, *, now: datetime) -> int:
     """Holds the counters against the rows, and mends them; returns by how much they were off."""
     with transaction.atomic():
-        if not take_turn(broadcast_id):
+        if not lock_counting(broadcast_id):
             return 0
         held = Broadcast.objects.only("miscounted").get(pk=broadcast_id)
         drift = recount_rows(broadcast_id)
@@ -274,7 +274,7 @@ def recount(broadcast_id: int, *, now: datetime, until: float | None = None) -> 
             break
         after = page[-1][0]
         with transaction.atomic():
-            take_turn(broadcast_id, wait=True)
+            lock_counting(broadcast_id, wait=True)
             keys = [key for _, key in page if key is not None]
             changed += count_keys(broadcast_id, keys, now=now) if keys else 0
     return changed

@@ -1,8 +1,8 @@
 """Launching a broadcast: its audience becomes recipients, recipients become messages.
 
     begin          draft -> sending, with a job that holds the text once for all
-    take_snapshot  the audience, five thousand people a transaction
-    put_messages   notifications, messages and batches, five hundred recipients a transaction
+    write_snapshot  the audience, five thousand people a transaction
+    create_messages   notifications, messages and batches, five hundred recipients a transaction
 
 Every transaction locks the broadcast's row, reads how far the launch has come, does the next part
 and writes the new mark. So a launch may die at any instant and go on anywhere, several may run at
@@ -38,8 +38,13 @@ from notifications.models import (
     reserve_keys,
 )
 from notifications.models.sources.broadcast import MAX_MESSAGE
-from notifications.models.sources.recipient_states import take_launch
-from notifications.models.sources.recipients import Untold, give_keys, insert_recipients, untold
+from notifications.models.sources.recipient_states import lock_launch
+from notifications.models.sources.recipients import (
+    Unreported,
+    assign_keys,
+    insert_recipients,
+    recipients_without_messages,
+)
 
 SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
@@ -50,7 +55,7 @@ log = structlog.get_logger("carillon.broadcast")
 
 
 def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Moves a broadcast to sending; the rest is `carry_on`'s.
+    """Moves a broadcast to sending; the rest is `continue_launch`'s.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -145,17 +150,17 @@ def audience_of(broadcast: Broadcast, *, now: datetime) -> Audience:
         raise invalid_audience(error) from error
 
 
-def carry_on(broadcast_id: int, *, until: float | None = None) -> bool:
+def continue_launch(broadcast_id: int, *, until: float | None = None) -> bool:
     """Does what is left of a launch; True once every recipient has messages.
 
     until: a reading of the monotonic clock at which to stop and leave the rest to the next call.
     """
-    done = take_snapshot(broadcast_id, until=until) and put_messages(broadcast_id, until=until)
+    done = write_snapshot(broadcast_id, until=until) and create_messages(broadcast_id, until=until)
     Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=None)
     return done
 
 
-def take_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
+def write_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
     """Writes the audience down as recipients; True once all are.
 
     Whom the audience holds is asked for the moment at which the broadcast began, however late a
@@ -201,22 +206,22 @@ def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
     return True
 
 
-def put_messages(broadcast_id: int, *, until: float | None = None) -> bool:
+def create_messages(broadcast_id: int, *, until: float | None = None) -> bool:
     """Gives every recipient their messages; True once all have them."""
-    while not put_part(broadcast_id, MESSAGE_BATCH):
+    while not create_next_messages(broadcast_id, MESSAGE_BATCH):
         if _is_over(until):
             break
     return find_broadcast(broadcast_id).messaged_done
 
 
-def put_part(broadcast_id: int, size: int) -> bool:
+def create_next_messages(broadcast_id: int, size: int) -> bool:
     """Gives the next recipients their messages, up to `size` of them; True when nothing is left to
     do, or nothing may be done now."""
     with transaction.atomic():
         locked = _at_launch(broadcast_id)
         if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
             return True
-        waiting = untold(broadcast_id, after=locked.messaged_after, limit=size)
+        waiting = recipients_without_messages(broadcast_id, after=locked.messaged_after, limit=size)
         # Another process may send to people while the rest is still being written down.
         last = locked.snapshot_done and len(waiting) < size
         if not waiting:
@@ -227,7 +232,7 @@ def put_part(broadcast_id: int, size: int) -> bool:
     return False
 
 
-def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
+def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     keys = _keys_of(broadcast, waiting)
     channels, options = ways_of(broadcast)
     targets = [
@@ -250,12 +255,12 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Untold]) -> None:
     )
 
 
-def _keys_of(broadcast: Broadcast, waiting: Sequence[Untold]) -> list[int]:
+def _keys_of(broadcast: Broadcast, waiting: Sequence[Unreported]) -> list[int]:
     """The notifications' keys; rows that were made by hand get theirs now."""
     bare = [each.person for each in waiting if each.key is None]
     given = dict(zip(bare, reserve_keys(len(bare)) if bare else [], strict=True))
     if given:
-        give_keys(broadcast.pk, list(given.items()))
+        assign_keys(broadcast.pk, list(given.items()))
     return [given[each.person] if each.key is None else each.key for each in waiting]
 
 
@@ -317,7 +322,7 @@ def find_broadcast(broadcast_id: int) -> Broadcast:
 
 def _at_launch(broadcast_id: int) -> Broadcast:
     """The row as it is once nobody else is at the launch, until the transaction ends."""
-    take_launch(broadcast_id)
+    lock_launch(broadcast_id)
     return find_broadcast(broadcast_id)
 
 

@@ -35,7 +35,7 @@ from notifications.infra import clock
 from notifications.infra.process import wakeups
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     DeadLetter,
     Notification,
@@ -45,7 +45,7 @@ from notifications.models import (
     change_status,
 )
 from notifications.models.fields import one_more
-from notifications.models.sources.recipient_states import take_launch, take_turn
+from notifications.models.sources.recipient_states import lock_counting, lock_launch
 from notifications.queue import batches
 
 MAX_RETRIES = 3
@@ -122,8 +122,8 @@ def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> 
 
 def _take(broadcast_id: int) -> None:
     """Nobody else launches, counts or retries it until the transaction ends."""
-    take_launch(broadcast_id)
-    take_turn(broadcast_id, wait=True)
+    lock_launch(broadcast_id)
+    lock_counting(broadcast_id, wait=True)
 
 
 def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
@@ -208,17 +208,17 @@ def requeue_all(*, until: float) -> int:
     items = Items(Work.REQUEUE, now=clock.now())
     waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
     finished = 0
-    for key in _requeueing.next(items.open(waiting)):
+    for key in _requeueing.next(items.runnable(waiting)):
         if clock.monotonic() >= until:
             break
-        finished += items.one(key, partial(requeue, key, until=until), default=False)
+        finished += items.run_one(key, partial(requeue, key, until=until), default=False)
     return finished
 
 
 def requeue_part(broadcast_id: int, *, policy: str = RETRY_POLICY, size: int = PART) -> bool:
     """One part; True when nothing is left, or nothing may be done now."""
     with transaction.atomic():
-        take_launch(broadcast_id)
+        lock_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
         if broadcast.requeue_done or broadcast.status != BroadcastStatus.SENDING:
             return True
@@ -300,7 +300,7 @@ def _put_back(
 
 def _close_part(broadcast: Broadcast, rows: Sequence[BroadcastRecipient], *, without: bool) -> None:
     BroadcastRecipient.objects.filter(pk__in=[row.pk for row in rows]).update(requeue=False)
-    BroadcastNews.objects.tell(
+    BroadcastChange.objects.append(
         (broadcast.source, row.notification_id) for row in rows if row.notification_id
     )
     values: dict[str, object] = {"requeue_after": rows[-1].recipient_id}

@@ -12,7 +12,7 @@ from django.db.models import Q
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
 from notifications.domain.errors import InvalidRequest
 from notifications.features.background.items import Items, Rotation
-from notifications.features.broadcasts.delivery.launch import carry_on
+from notifications.features.broadcasts.delivery.launch import continue_launch
 from notifications.infra import clock
 from notifications.models import Broadcast, Work, change_broadcast_status
 
@@ -23,7 +23,7 @@ _launching = Rotation(100)
 log = structlog.get_logger("carillon.broadcast")
 
 
-def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
+def continue_launches(*, now: datetime, seconds: float = 5.0) -> int:
     """Goes on with launches that nobody is at; returns how many were finished.
 
     Bounded by time. Any number of processes may do this at once: those that another is at are left
@@ -35,7 +35,7 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
         idle, status=BroadcastStatus.SENDING.value, messaged_done=False, job__isnull=False
     )
     items = Items(Work.LAUNCH, now=now)
-    ids = _launching.next(items.open(waiting))
+    ids = _launching.next(items.runnable(waiting))
     finished = 0
     for place, broadcast_id in enumerate(ids):
         began = clock.monotonic()
@@ -43,13 +43,13 @@ def carry_on_launches(*, now: datetime, seconds: float = 5.0) -> int:
             break
         share = (until - began) / (len(ids) - place)  # a great launch holds up no small one
         go_on = partial(_carry_on, broadcast_id, until=began + share, now=now)
-        finished += items.one(broadcast_id, go_on, default=False)
+        finished += items.run_one(broadcast_id, go_on, default=False)
     return finished
 
 
 def _carry_on(broadcast_id: int, *, until: float, now: datetime) -> bool:
     try:
-        return carry_on(broadcast_id, until=until)
+        return continue_launch(broadcast_id, until=until)
     except InvalidRequest as error:
         _hold(broadcast_id, error, now=now)
         return False

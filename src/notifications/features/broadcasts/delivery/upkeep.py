@@ -20,16 +20,16 @@ from notifications.domain.broadcast_pace import add_moment
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.features.background.items import Items, Rotation
-from notifications.features.broadcasts.delivery.approval import ask_approval, wants_approval
+from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
 from notifications.features.broadcasts.delivery.clearing import clear_cancelled
-from notifications.features.broadcasts.delivery.fold import fold_news, reconcile, recount
+from notifications.features.broadcasts.delivery.fold import fold_changes, reconcile, recount
 from notifications.features.broadcasts.delivery.launch import begin
 from notifications.features.broadcasts.delivery.retry import requeue_all
-from notifications.features.broadcasts.delivery.rounds import carry_on_launches, refuse
+from notifications.features.broadcasts.delivery.rounds import continue_launches, refuse
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     DeliveryBatch,
     Work,
     change_broadcast_status,
@@ -45,31 +45,31 @@ _OUTSTANDING = (
     " WHERE r.broadcast_id = %s AND r.state = 'sent' AND m.status = 'sent' AND m.channel IN ({})"
     " LIMIT 1"
 )
-_settling, _checking = Rotation(_AT_ONCE), Rotation(_AT_ONCE)
+_finishing, _checking = Rotation(_AT_ONCE), Rotation(_AT_ONCE)
 log = structlog.get_logger("carillon.broadcast")
 
 
-def keep_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
+def maintain_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
     """One round, bounded by time; what is left over is done in the next.
 
     Taking back and counting have their own share of it: a great launch holds neither up.
     """
     begun = begin_due(now=now)
     share = seconds / 2
-    launched = carry_on_launches(now=now, seconds=share)
+    launched = continue_launches(now=now, seconds=share)
     requeued = requeue_all(until=clock.monotonic() + share)
     cleared = clear_cancelled(now=now, until=clock.monotonic() + share)
-    counted = fold_news(now=now, until=clock.monotonic() + seconds)
+    counted = fold_changes(now=now, until=clock.monotonic() + seconds)
     paces = Items(Work.PACE, now=now)
     for broadcast_id in counted - paces.waiting:
-        paces.one(broadcast_id, partial(note_pace, broadcast_id, now=now), default=None)
+        paces.run_one(broadcast_id, partial(note_pace, broadcast_id, now=now), default=None)
     return {
         "begun": begun,
         "launched": launched,
         "requeued": requeued,
         "cleared": cleared,
         "counted": len(counted),
-        "ended": settle_all(now=now, changed=counted),
+        "ended": finish_all(now=now, changed=counted),
     }
 
 
@@ -81,16 +81,18 @@ def begin_due(*, now: datetime) -> int:
     """
     items = Items(Work.BEGIN, now=now)
     due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
-    keys = list(items.open(due).order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE])
-    return sum(items.one(key, partial(_begin_one, key, now=now), default=0) for key in keys)
+    keys = list(
+        items.runnable(due).order_by("scheduled_at").values_list("pk", flat=True)[:_AT_ONCE]
+    )
+    return sum(items.run_one(key, partial(_begin_one, key, now=now), default=0) for key in keys)
 
 
 def _begin_one(broadcast_id: int, *, now: datetime) -> int:
     try:
         broadcast = Broadcast.objects.defer("error_log").get(pk=broadcast_id)
-        if wants_approval(broadcast, now=now):
+        if requires_approval(broadcast, now=now):
             with transaction.atomic():
-                ask_approval(broadcast.pk, {"scheduled_at": None})
+                request_approval(broadcast.pk, {"scheduled_at": None})
             return 0
         begin(broadcast.pk, now=now)
     except InvalidRequest as error:
@@ -112,25 +114,27 @@ def note_pace(broadcast_id: int, *, now: datetime) -> None:
         Broadcast.objects.filter(pk=broadcast_id).update(pace=pace)
 
 
-def settle_all(*, now: datetime, changed: Collection[int] = ()) -> int:
+def finish_all(*, now: datetime, changed: Collection[int] = ()) -> int:
     """Ends broadcasts whose recipients are all settled; returns how many changed.
 
     changed: broadcasts whose counters moved; besides them a hundred are looked at, in turns.
     """
     items = Items(Work.SETTLE, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
-    rows = items.open(Broadcast.objects.filter(status__in=live))
+    rows = items.runnable(Broadcast.objects.filter(status__in=live))
     moved = rows.filter(pk__in=sorted(changed)[:MOST_CHANGED]).values_list("pk", flat=True)
-    keys = sorted({*_settling.next(rows), *moved})
-    return sum(items.one(key, partial(_settle_one, key, now=now), default=False) for key in keys)
+    keys = sorted({*_finishing.next(rows), *moved})
+    return sum(
+        items.run_one(key, partial(_finish_one, key, now=now), default=False) for key in keys
+    )
 
 
-def _settle_one(broadcast_id: int, *, now: datetime) -> bool:
+def _finish_one(broadcast_id: int, *, now: datetime) -> bool:
     row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
-    return row is not None and settle(row, now=now)
+    return row is not None and finish_if_settled(row, now=now)
 
 
-def settle(broadcast: Broadcast, *, now: datetime) -> bool:
+def finish_if_settled(broadcast: Broadcast, *, now: datetime) -> bool:
     """Moves a broadcast on where its counters allow it; True when it moved."""
     if not (broadcast.messaged_done and broadcast.requeue_done and broadcast.tally.total):
         return False
@@ -157,7 +161,7 @@ def _is_open(broadcast: Broadcast) -> bool:
     """Whether messages of it still wait or are being sent, or news of them is not counted yet."""
     lanes = list(Lane)
     waiting = DeliveryBatch.objects.filter(lane__in=lanes, source=broadcast.source)
-    return waiting.exists() or BroadcastNews.objects.filter(broadcast_id=broadcast.pk).exists()
+    return waiting.exists() or BroadcastChange.objects.filter(broadcast_id=broadcast.pk).exists()
 
 
 def _awaits_receipts(broadcast: Broadcast) -> bool:
@@ -183,8 +187,8 @@ def check_counts(*, now: datetime) -> int:
     items = Items(Work.CHECK, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
     clearing = Q(status=BroadcastStatus.CANCELLED.value, cleared=False)
-    keys = _checking.next(items.open(Broadcast.objects.filter(Q(status__in=live) | clearing)))
-    return sum(items.one(key, partial(_check_one, key, now=now), default=False) for key in keys)
+    keys = _checking.next(items.runnable(Broadcast.objects.filter(Q(status__in=live) | clearing)))
+    return sum(items.run_one(key, partial(_check_one, key, now=now), default=False) for key in keys)
 
 
 def _check_one(broadcast_id: int, *, now: datetime) -> bool:

@@ -9,11 +9,11 @@ from directory.models import User
 from notifications.domain.lifecycle import MessageStatus
 from notifications.engine.runs import deliver_rows
 from notifications.features.broadcasts.delivery import launch as broadcast_launch
-from notifications.features.broadcasts.delivery.upkeep import keep_broadcasts
+from notifications.features.broadcasts.delivery.upkeep import maintain_broadcasts
 from notifications.infra import clock
 from notifications.models import (
     Broadcast,
-    BroadcastNews,
+    BroadcastChange,
     BroadcastRecipient,
     DeliveryBatch,
     NotificationMessage,
@@ -49,7 +49,7 @@ def make_people(count: int, *, role: str = "student", prefix: str = "s") -> list
 
 def launch(broadcast: Broadcast) -> Broadcast:
     broadcast_launch.begin(broadcast.pk, now=clock.now())
-    assert broadcast_launch.carry_on(broadcast.pk)
+    assert broadcast_launch.continue_launch(broadcast.pk)
     broadcast.refresh_from_db()
     return broadcast
 
@@ -60,8 +60,8 @@ def deliver(lane: str = "bulk") -> None:
         deliver_rows(leases, owner="w")
 
 
-def keep(broadcast: Broadcast) -> Broadcast:
-    keep_broadcasts(now=clock.now())
+def maintain(broadcast: Broadcast) -> Broadcast:
+    maintain_broadcasts(now=clock.now())
     broadcast.refresh_from_db()
     return broadcast
 
@@ -85,7 +85,7 @@ def settle_messages(
         fields["sent_at"] = clock.now()
     moved = change_status([row.pk for row in rows], status, reason="test", fields=fields)
     told = NotificationMessage.objects.filter(pk__in=moved).values_list("notification_id")
-    BroadcastNews.objects.tell((broadcast.source, key) for (key,) in told)
+    BroadcastChange.objects.append((broadcast.source, key) for (key,) in told)
     open_keys = set(
         NotificationMessage.objects.filter(
             notification__source=broadcast.source, status="pending"

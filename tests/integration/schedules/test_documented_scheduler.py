@@ -306,7 +306,7 @@ class TestScenarios:
         NotificationMessage.objects.update(batch_id=None)
         frozen.forward(7200)
 
-        ScheduleRounds().retry.look(frozen.now)
+        ScheduleRounds().retry.run_if_due(frozen.now)
 
         assert not NotificationMessage.objects.filter(batch_id=None).exists()
 
