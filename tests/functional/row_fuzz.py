@@ -396,7 +396,7 @@ def _put(channel: str, messages: Sequence[NotificationMessage]) -> None:
     keys = sorted(message.pk for message in messages if message.channel == channel)
     for start in range(0, len(keys), 100):
         part = keys[start : start + 100]
-        (batch,) = batches.put([NewBatch("default", channel, "key:1", None, part, 0)])
+        (batch,) = batches.insert([NewBatch("default", channel, "key:1", None, part, 0)])
         NotificationMessage.objects.filter(pk__in=part).update(batch_id=batch)
 
 

@@ -55,7 +55,7 @@ with clock.reading(lambda: now[0]):
             NotificationMessage.objects.create(id=made.pk, notification=made, user=user,
                                                channel="in_app", scheduled_at=now[0])
             keys.append(made.pk)
-        (batch,) = batches.put([NewBatch("default", "in_app", me, now[0], keys)])
+        (batch,) = batches.insert([NewBatch("default", "in_app", me, now[0], keys)])
         NotificationMessage.objects.filter(pk__in=keys).update(batch_id=batch)
         held = batches.lease_one(batch, owner=me, seconds=60)
         deliver_rows([held], owner=me)

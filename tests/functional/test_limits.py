@@ -33,7 +33,7 @@ for number in range({MESSAGES * PROCESSES // 20}):
         NotificationMessage.objects.create(id=made.pk, notification=made, user=user,
                                            channel="email", scheduled_at=made.created_at)
         keys.append(made.pk)
-    (batch,) = batches.put([NewBatch("default", "email", f"s{{number}}", None, keys)])
+    (batch,) = batches.insert([NewBatch("default", "email", f"s{{number}}", None, keys)])
     NotificationMessage.objects.filter(pk__in=keys).update(batch_id=batch)
 """
 

@@ -12,7 +12,7 @@ from django.db import OperationalError
 from carillon.postgres.base import DatabaseWrapper
 from carillon.postgres.commits import fate_of
 from carillon.servers import PostgresServer
-from notifications.infra.database.commits import CommitInDoubt
+from notifications.infra.database.commits import CommitUncertain
 from tests.functional.cable import COMMIT, Cable
 from tests.functional.databases import admin, ask, connected
 from tests.pace import within
@@ -38,7 +38,7 @@ def cable(postgres: PostgresServer) -> Iterator[Cable]:
 @pytest.fixture
 def database(cable: Cable) -> Iterator[DatabaseWrapper]:
     with connected(cable.url) as made:
-        made.settles_commits = True
+        made.verifies_commits = True
         yield made
 
 
@@ -78,7 +78,7 @@ def test_a_commit_that_stands_is_a_success_though_its_answer_was_lost(
 ) -> None:
     done: list[str] = []
     with connected(cable.url, pool=pool) as database:
-        database.settles_commits = True
+        database.verifies_commits = True
         with transaction(database):
             write(database)
             database.run_on_commit.append((set(), lambda: done.append("hook"), False))
@@ -108,7 +108,7 @@ def test_a_commit_that_never_arrived_is_a_plain_error(
         write_and_commit(database, lose)
 
     assert seen == ["in progress"]
-    assert not isinstance(caught.value, CommitInDoubt)
+    assert not isinstance(caught.value, CommitUncertain)
     assert rows(postgres) == 0
     assert ask(database) == 1
 
@@ -122,7 +122,7 @@ def test_a_commit_that_nobody_can_be_asked_about_is_in_doubt_and_says_what_it_ma
         cable.then_away = True
         setattr(cable, fate, COMMIT)
 
-    with within(4), pytest.raises(CommitInDoubt) as caught:
+    with within(4), pytest.raises(CommitUncertain) as caught:
         write_and_commit(database, pull)
 
     assert caught.value.made == {"notification_id": "7"}
@@ -145,13 +145,13 @@ def test_a_write_outside_a_transaction_whose_answer_is_lost_is_in_doubt(
 ) -> None:
     ask(database)
     cable.cut_at = b"INSERT INTO lost"
-    with pytest.raises(CommitInDoubt):
+    with pytest.raises(CommitUncertain):
         write(database)
 
     cable.cut_at = b"SELECT 1"
     with pytest.raises(OperationalError) as caught:
         ask(database)
-    assert not isinstance(caught.value, CommitInDoubt)
+    assert not isinstance(caught.value, CommitUncertain)
 
 
 def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
@@ -161,14 +161,14 @@ def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
     cable.cut_at = b"INSERT INTO lost"
     with pytest.raises(OperationalError) as caught:
         write_and_commit(database, lambda: None)
-    assert not isinstance(caught.value, CommitInDoubt)
+    assert not isinstance(caught.value, CommitUncertain)
 
 
 def test_only_those_who_ask_for_it_pay_for_it(database: DatabaseWrapper) -> None:
-    database.settles_commits = False
+    database.verifies_commits = False
     with transaction(database):
         assert ask(database, "SELECT pg_current_xact_id_if_assigned() IS NULL")
-    database.settles_commits = True
+    database.verifies_commits = True
     with transaction(database):
         ask(database)
         session = database.connection

@@ -86,7 +86,7 @@ def make_messages(
         )
     if in_batch:
         keys = sorted(message.pk for message in made)
-        (batch_id,) = batches.put([NewBatch(lane, channel, source, None, keys, takeovers)])
+        (batch_id,) = batches.insert([NewBatch(lane, channel, source, None, keys, takeovers)])
         NotificationMessage.objects.filter(pk__in=keys).update(batch_id=batch_id)
         for message in made:
             message.batch_id = batch_id

@@ -11,21 +11,21 @@ from notifications.domain import limits
 from notifications.models import DigestBucket
 from notifications.models.delivery import frequency
 from notifications.queue import batches, heartbeat, permits, takeover
-from notifications.queue.leases import Held
+from notifications.queue.leases import LockedBatches
 
 
 def no_fence() -> None:
     """A worker that lost its lease records as if it still had it."""
-    real = batches.hold
+    real = batches.lock_owned
 
-    def hold(leases: Sequence[Any], owner: str) -> Held:
+    def lock_owned(leases: Sequence[Any], owner: str) -> LockedBatches:
         real(leases, owner)
         for lease in leases:
             lease.lost = False
         every = frozenset(lease.batch_id for lease in leases)
-        return Held(every, frozenset(), frozenset())
+        return LockedBatches(every, frozenset(), frozenset())
 
-    batches.hold = hold
+    batches.lock_owned = lock_owned
 
 
 def record_before_send() -> None:
@@ -33,7 +33,7 @@ def record_before_send() -> None:
     from notifications.domain.messages import SendResult, Verdict
     from notifications.engine import dispatcher as flights
 
-    def fly(self: Any, going: Sequence[Any]) -> None:
+    def dispatch(self: Any, going: Sequence[Any]) -> None:
         for item in going:
             item.lease.unrecorded += 1
             self._settled(item, SendResult(Verdict.SENT))
@@ -50,14 +50,14 @@ def record_before_send() -> None:
 
         return asyncio.get_running_loop().create_task(send())
 
-    flights.Desk._task = task
-    flights.Desk.fly = fly
+    flights.Dispatcher._task = task
+    flights.Dispatcher.dispatch = dispatch
 
 
 def lost_renewal() -> None:
     """The heartbeat lists the worker, and renews no lease."""
-    heartbeat.batches = type("Batches", (), {"renew": lambda *_: None, "SURE_PART": 1e6})
-    batches.surely_until = lambda _leases: float("inf")
+    heartbeat.batches = type("Batches", (), {"renew": lambda *_: None, "SAFE_SHARE": 1e6})
+    batches.valid_until = lambda _leases: float("inf")
 
 
 def limit_off_by_one() -> None:
@@ -130,17 +130,17 @@ def retry_without_batch() -> None:
     """What is to be tried again is put into no batch."""
     from notifications.recording import record
 
-    real = record.batches.put
+    real = record.batches.insert
     calls = []
 
-    def put(made: Any) -> Any:
+    def insert(made: Any) -> Any:
         calls.append(1)
         ids = real(made)
         if any(batch.due_at for batch in made):
             batches.statements().delete(ids)
         return ids
 
-    record.batches = type("Batches", (), {**vars(batches), "put": staticmethod(put)})
+    record.batches = type("Batches", (), {**vars(batches), "insert": staticmethod(insert)})
 
 
 def cancel_without_lock() -> None:

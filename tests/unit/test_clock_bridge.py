@@ -17,7 +17,7 @@ def ask(bridge, at, *, there=0.0, back=0.0, ahead=AHEAD):
 
 
 def test_nothing_is_known_before_the_first_reading():
-    assert ClockBridge().doubt_s() == math.inf
+    assert ClockBridge().uncertainty_s() == math.inf
 
 
 def test_nothing_is_known_after_it_was_forgotten():
@@ -28,19 +28,19 @@ def test_nothing_is_known_after_it_was_forgotten():
     bridge.forget()
 
     assert bridge.now() is None
-    assert bridge.doubt_s() == math.inf
+    assert bridge.uncertainty_s() == math.inf
 
 
 def test_one_quick_answer_makes_up_for_slow_ones():
     bridge = ClockBridge()
     ask(bridge, 100.0, there=0.3, back=0.5)
-    assert bridge.doubt_s() == pytest.approx(0.8, abs=1e-4)
+    assert bridge.uncertainty_s() == pytest.approx(0.8, abs=1e-4)
     ask(bridge, 101.0, there=0.0005, back=0.0005)
-    assert bridge.doubt_s() == pytest.approx(0.001, abs=1e-4)
+    assert bridge.uncertainty_s() == pytest.approx(0.001, abs=1e-4)
     ask(bridge, 102.0, there=0.4, back=0.1)
 
-    assert bridge.doubt_s() < 0.002
-    reached = bridge.surely_reached(int((110.0 + AHEAD) * US))
+    assert bridge.uncertainty_s() < 0.002
+    reached = bridge.latest_monotonic(int((110.0 + AHEAD) * US))
     assert reached + 1e-5 >= 110.0
     assert reached < 110.002
 
@@ -55,9 +55,9 @@ def test_the_truth_always_lies_between_the_bounds(seed):
         ask(bridge, at, there=there, back=back)
         at += there + back
         truth = at + 5
-        reached = bridge.surely_reached(int((truth + AHEAD) * US))
-        assert reached - bridge.doubt_s() - 1e-5 <= truth <= reached + 1e-5
-    assert bridge.doubt_s() < 0.02
+        reached = bridge.latest_monotonic(int((truth + AHEAD) * US))
+        assert reached - bridge.uncertainty_s() - 1e-5 <= truth <= reached + 1e-5
+    assert bridge.uncertainty_s() < 0.02
 
 
 def test_a_clock_that_was_set_is_learned_anew():
@@ -65,5 +65,5 @@ def test_a_clock_that_was_set_is_learned_anew():
     ask(bridge, 100.0, there=0.001, back=0.001)
     ask(bridge, 101.0, there=0.001, back=0.001, ahead=AHEAD - 3600)
 
-    reached = bridge.surely_reached(int((102.0 + AHEAD - 3600) * US))
+    reached = bridge.latest_monotonic(int((102.0 + AHEAD - 3600) * US))
     assert 102.0 <= reached + 1e-5 < 102.01

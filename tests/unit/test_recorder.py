@@ -15,13 +15,13 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
 from notifications.engine import dispatcher as flights
 from notifications.engine import recorder
-from notifications.engine.dispatcher import Desk
+from notifications.engine.dispatcher import Dispatcher
 from notifications.engine.recorder import Recorder
 from notifications.engine.values import Ready
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease
-from notifications.recording.evidence import settle_doubt
+from notifications.recording.late_results import resolve_uncertain
 from notifications.recording.outcomes import Outcome
 from notifications.recording.record import Recording, run, was_committed
 
@@ -72,9 +72,9 @@ class Ledger:
             return self.record(*args)
         others = {
             was_committed: lambda it: all(o.message.id in self.recorded for o in it.outcomes),
-            batches.still_ours: lambda *_: self.ours,
-            settle_doubt: self.settle,
-            batches.take_off: lambda lease, keys, _: self.take_off(lease, keys),
+            batches.still_owned: lambda *_: self.ours,
+            resolve_uncertain: self.settle,
+            batches.remove_from_journal: lambda lease, keys, _: self.take_off(lease, keys),
         }
         return others[work](*args)
 
@@ -122,7 +122,7 @@ class SimpleNamespaceError(Exception):
 def _at_once(monkeypatch):
     monkeypatch.setattr(recorder, "RETRY_S", 0)
     monkeypatch.setattr(recorder, "GATHER_S", 0)
-    monkeypatch.setattr(recorder, "_LOOK_S", 0)
+    monkeypatch.setattr(recorder, "_CHECK_S", 0)
 
 
 async def until(holds):
@@ -137,9 +137,9 @@ async def record_all(ledger, outcomes):
     writer = Recorder(owner="w", ledger=ledger)
     for each in outcomes:
         if each.in_flight:
-            writer.permits.take(PLACE, 1)
-    writer.note(outcomes)
-    await writer.wait_for([each.lease for each in outcomes])
+            writer.permits.acquire(PLACE, 1)
+    writer.register(outcomes)
+    await writer.wait_recorded([each.lease for each in outcomes])
     await writer.close()
     return writer
 
@@ -175,10 +175,10 @@ async def test_the_permit_of_an_abandoned_message_is_free_once_its_batch_was_tak
     ledger = Ledger(refuses_all_of={1})
     ledger.ours = {1}
     writer = Recorder(owner="w", ledger=ledger)
-    writer.permits.take(PLACE, 1)
+    writer.permits.acquire(PLACE, 1)
     poor = outcome(1, in_flight=True)
-    writer.note([poor])
-    await writer.wait_for([poor.lease])
+    writer.register([poor])
+    await writer.wait_recorded([poor.lease])
     ledger.ours = set()
     await until(lambda: not writer.permits.used)
     assert poor.lease.lost
@@ -189,14 +189,14 @@ async def test_an_abandoned_message_is_looked_after_while_others_keep_coming():
     ledger = Ledger(refuses_all_of={1})
     ledger.ours = {1}
     writer = Recorder(owner="w", ledger=ledger)
-    writer.permits.take(PLACE, 1)
+    writer.permits.acquire(PLACE, 1)
     poor = outcome(1, in_flight=True)
-    writer.note([poor])
-    await writer.wait_for([poor.lease])
+    writer.register([poor])
+    await writer.wait_recorded([poor.lease])
     ledger.ours = set()
 
     for key in range(100, 200):
-        writer.note([outcome(key)])  # it never waits in vain for something to do
+        writer.register([outcome(key)])  # it never waits in vain for something to do
         await asyncio.sleep(0)
 
     assert not writer.permits.used
@@ -211,7 +211,7 @@ async def test_a_doubt_is_ended_although_the_database_fails_and_one_row_is_gone(
     recording = Recording([])
     recording.late = [outcome(n) for n in range(3)]
 
-    await writer.carried_out(recording)
+    await writer.execute(recording)
 
     assert ledger.settled == [1, 2]
     await writer.close()
@@ -230,8 +230,8 @@ async def test_a_database_that_is_away_is_waited_for():
 async def test_permits_stay_taken_while_the_record_fails():
     ledger = Ledger(failures=10**9)
     writer = Recorder(owner="w", ledger=ledger)
-    writer.permits.take(PLACE, 3)
-    writer.note([outcome(n, in_flight=True) for n in range(3)])
+    writer.permits.acquire(PLACE, 3)
+    writer.register([outcome(n, in_flight=True) for n in range(3)])
     for _ in range(50):
         await asyncio.sleep(0)
     assert writer.permits.used == 3
@@ -255,13 +255,13 @@ async def test_a_row_that_another_has_locked_holds_up_no_other():
     progress = []
     writer = Recorder(owner="w", ledger=ledger, progress=lambda: progress.append(1))
     outcomes = [outcome(n) for n in range(5)]
-    writer.note(outcomes)
+    writer.register(outcomes)
     await until(lambda: len(ledger.recorded) == 4)
     assert 2 not in ledger.recorded
     before = len(progress)
     await until(lambda: len(progress) > before)  # who waits for a lock is not stuck
     ledger.locked.clear()
-    await writer.wait_for([each.lease for each in outcomes])
+    await writer.wait_recorded([each.lease for each in outcomes])
     assert 2 in ledger.recorded
     await writer.close()
 
@@ -269,10 +269,10 @@ async def test_a_row_that_another_has_locked_holds_up_no_other():
 async def test_what_was_journalled_and_never_left_is_taken_off_the_journal():
     ledger = Ledger()
     writer = Recorder(owner="w", ledger=ledger)
-    writer.permits.take(PLACE, 1)
+    writer.permits.acquire(PLACE, 1)
     lease = held(7)
-    writer.was_not_sent(lease, 7)
-    await writer.wait_for([lease])
+    writer.unjournal(lease, 7)
+    await writer.wait_recorded([lease])
     assert ledger.taken_off == [(7, {7})]
     assert writer.permits.used == 0
     await writer.close()
@@ -290,10 +290,10 @@ async def test_a_fault_in_recording_ends_those_who_wait_for_it():
     stumbling = outcome(1, in_flight=True)
     stumbling.lease = Broken(1, "default", "email", "", 1, "1", 1, 0, isolated=False)
 
-    writer.note([stumbling])
+    writer.register([stumbling])
     stumbling.lease.unrecorded += 1
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        await writer.wait_for([stumbling.lease])
+        await writer.wait_recorded([stumbling.lease])
 
     with pytest.raises(RuntimeError, match="a fault of ours"):
         writer.check()
@@ -325,13 +325,13 @@ class Breaking:
 
 async def test_messages_of_a_hand_over_that_breaks_off_are_in_doubt_at_once(monkeypatch):
     ledger = Ledger()
-    desk = Desk(owner="w", database=ledger, ledger=ledger, handover=Breaking())
-    desk.gates = SimpleNamespace(saw=lambda *_: None, close=Breaking().close)
-    monkeypatch.setattr(batches, "surely_until", lambda _leases: math.inf)
+    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, handover=Breaking())
+    dispatcher.admission = SimpleNamespace(observe=lambda *_: None, close=Breaking().close)
+    monkeypatch.setattr(batches, "valid_until", lambda _leases: math.inf)
     items = [in_flight(n) for n in range(3)]
-    desk.permits.take(PLACE, 3)
-    desk.fly(items)
-    await desk.landed([item.lease for item in items])
+    dispatcher.permits.acquire(PLACE, 3)
+    dispatcher.dispatch(items)
+    await dispatcher.wait_recorded([item.lease for item in items])
 
     assert sorted(ledger.recorded) == [0, 1, 2]
     assert [ledger.recorded[n].result.verdict for n in range(3)] == [
@@ -339,8 +339,8 @@ async def test_messages_of_a_hand_over_that_breaks_off_are_in_doubt_at_once(monk
         Verdict.UNCERTAIN,
         Verdict.UNCERTAIN,
     ]
-    assert desk.permits.used == 0
-    await desk.close()
+    assert dispatcher.permits.used == 0
+    await dispatcher.close()
 
 
 async def test_an_answer_that_our_code_cannot_settle_is_recorded_as_far_as_it_is_sure(monkeypatch):
@@ -349,20 +349,20 @@ async def test_an_answer_that_our_code_cannot_settle_is_recorded_as_far_as_it_is
 
     monkeypatch.setattr("notifications.engine.settlement.settle", stumble)
     ledger = Ledger()
-    desk = Desk(owner="w", database=ledger, ledger=ledger, handover=Breaking())
+    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, handover=Breaking())
     items = [in_flight(n) for n in range(3)]
-    desk.permits.take(PLACE, 3)
+    dispatcher.permits.acquire(PLACE, 3)
     for item, verdict in zip(items, (Verdict.SENT, Verdict.UNCERTAIN, Verdict.RETRY), strict=True):
         item.lease.unrecorded += 1
-        desk._settled(item, SendResult(verdict))
-    await desk.landed([item.lease for item in items])
+        dispatcher._settled(item, SendResult(verdict))
+    await dispatcher.wait_recorded([item.lease for item in items])
 
     assert [(ledger.recorded[n].status, ledger.recorded[n].dead_code) for n in range(3)] == [
         (MessageStatus.SENT, ""),
         (MessageStatus.UNCERTAIN, "uncertain"),
         (MessageStatus.FAILED, "poison"),
     ]
-    await desk.close()
+    await dispatcher.close()
 
 
 def test_a_hand_over_may_begin_only_while_the_leases_surely_stand(settings):
@@ -370,7 +370,7 @@ def test_a_hand_over_may_begin_only_while_the_leases_surely_stand(settings):
     lease.renewed_at = 100.0
     younger = held(2)
     younger.renewed_at = 105.0
-    assert batches.surely_until([lease, younger]) == pytest.approx(
+    assert batches.valid_until([lease, younger]) == pytest.approx(
         100.0 + settings.CARILLON.lease_seconds * 0.9
     )
     assert flights.BROKEN_OFF.verdict is Verdict.UNCERTAIN

@@ -86,7 +86,7 @@ def test_a_stopped_child_is_killed_unless_it_soon_continues(
 ) -> None:
     """A watchdog that dies after it stopped its worker leaves the worker stopped."""
     still = [True]
-    monkeypatch.setattr(serve, "stands_still", lambda _pid: still[0])
+    monkeypatch.setattr(serve, "is_stopped", lambda _pid: still[0])
     child = Child("worker")
     for seconds in (0, 1, 14):
         child.supervise(now[0] + seconds)

@@ -8,11 +8,11 @@ import pytest
 
 from notifications.domain.channels import Lane
 from notifications.engine import watchdog as module
-from notifications.engine.watchdog import EXIT_CODE, STUCK_S, Doing, Watchdog
+from notifications.engine.watchdog import EXIT_CODE, STUCK_S, Watchdog, WorkerActivity
 from notifications.infra import clock
 
-BUSY = Doing(runs=1, waiting=0, calls=[], closed_channels={})
-IDLE = Doing(runs=0, waiting=0, calls=[], closed_channels={})
+BUSY = WorkerActivity(runs=1, waiting=0, calls=[], closed_channels={})
+IDLE = WorkerActivity(runs=0, waiting=0, calls=[], closed_channels={})
 
 
 class Rows:

@@ -28,7 +28,7 @@ class Looking(Worker):
         return False
 
 
-class StandInDesk:
+class StandInDispatcher:
     def check(self) -> None:
         """Records well."""
 
@@ -48,7 +48,7 @@ def looks_after(act: Callable[[Worker], None]) -> int:
     async def watch() -> int:
         worker = Looking()
         worker._loop = asyncio.get_running_loop()
-        worker.desk = StandInDesk()
+        worker.dispatcher = StandInDispatcher()
         working = asyncio.create_task(worker._work(once=False))
         await settled()
         assert worker.looks == 1

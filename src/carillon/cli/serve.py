@@ -30,7 +30,7 @@ from carillon.cli.processes import (
 )
 from carillon.processes import keep_metrics_in_files
 from carillon.serving.listening import INHERITED
-from notifications.infra.process.identity import stands_still
+from notifications.infra.process.identity import is_stopped
 
 _DRAIN_S = 45.0
 _BACK_OFF_S = (0.2, 1.0, 5.0, 15.0)
@@ -101,7 +101,7 @@ class Child:
     def _end_if_stopped(self, now: float) -> None:
         """Kills a process that somebody stopped, and nobody lets go on: others have its leases."""
         assert self.process is not None
-        if not stands_still(self.process.pid):
+        if not is_stopped(self.process.pid):
             self.stopped_at = None
         elif self.stopped_at is None:
             self.stopped_at = now

@@ -14,7 +14,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from carillon.postgres.session import Session
-from notifications.infra.database.commits import CommitInDoubt
+from notifications.infra.database.commits import CommitUncertain
 
 log = structlog.get_logger("carillon.database")
 _PATIENCE_S = 2.0
@@ -26,7 +26,7 @@ _READS = ("SELECT ", "SHOW ", "SET ", "EXPLAIN ")
 class SettledCommits(base.DatabaseWrapper):
     """Django's backend, whose commits have an outcome though their answers are lost.
 
-    settles_commits: whether they do, for transactions that begin now. made: what the current
+    verifies_commits: whether they do, for transactions that begin now. made: what the current
     transaction makes. Both are set by `notifications.infra.database.commits`.
     """
 
@@ -34,18 +34,18 @@ class SettledCommits(base.DatabaseWrapper):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.settles_commits = False
+        self.verifies_commits = False
         self.made: dict[str, str] = {}
         self.execute_wrappers.append(self._doubt_lost_writes)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)  # type: ignore[misc]  # the stubs leave it out
         if self.connection is not None:
-            self.connection.asks_xact_id = self.settles_commits and not autocommit
+            self.connection.asks_xact_id = self.verifies_commits and not autocommit
 
     def _commit(self) -> None:
         session = self.connection
-        if session is None or not self.settles_commits:
+        if session is None or not self.verifies_commits:
             super()._commit()  # type: ignore[misc]  # the stubs leave it out
             return
         open_before = session.pgconn.transaction_status == TransactionStatus.INTRANS
@@ -62,14 +62,14 @@ class SettledCommits(base.DatabaseWrapper):
         """Returns when the transaction stands; the connection is then a new one.
 
         Raises:
-            CommitInDoubt: nobody could say.
+            CommitUncertain: nobody could say.
         """
         fate = fate_of(session)
         log.warning("commit.answer-lost", fate=fate or "unknown", xact_id=session.xact_id)
         if fate == _ABORTED:
             raise error
         if fate == _UNKNOWN:
-            raise CommitInDoubt(self.made) from error
+            raise CommitUncertain(self.made) from error
         hooks = self.run_on_commit
         self.close()
         try:
@@ -90,8 +90,8 @@ class SettledCommits(base.DatabaseWrapper):
             session = self.connection
             commits_itself = self.autocommit and not str(sql).lstrip().upper().startswith(_READS)
             lost = commits_itself and session is not None and _is_broken(session)
-            if self.settles_commits and lost:
-                raise CommitInDoubt(self.made) from error
+            if self.verifies_commits and lost:
+                raise CommitUncertain(self.made) from error
             raise
 
 

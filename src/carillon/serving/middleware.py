@@ -68,7 +68,7 @@ class RequestMiddleware:
         request.path_info = without_slash(request.path_info)
         if request.method in SAFE_METHODS:
             return self.get_response(request)
-        with commits.settled():
+        with commits.verified():
             return self.get_response(request)
 
 

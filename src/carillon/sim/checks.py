@@ -112,8 +112,8 @@ def _digests() -> Iterator[str]:
 def _permits(world: World) -> Iterator[str]:
     """A worker that has ended in good order has every permit back."""
     for worker in world.finished:
-        if worker.desk.permits.used:
-            yield f"permits leaked: {worker.owner} has {worker.desk.permits.used} in use"
+        if worker.dispatcher.permits.used:
+            yield f"permits leaked: {worker.owner} has {worker.dispatcher.permits.used} in use"
 
 
 def _batches() -> Iterator[str]:

@@ -29,8 +29,8 @@ from notifications.domain.errors import (
 from notifications.features.access.authentication import KeysUnreachable, Unauthenticated
 from notifications.features.access.throttles import Throttled
 from notifications.features.receipts.service import CallbackUnverifiable
-from notifications.infra.database.commits import CommitInDoubt
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.commits import CommitUncertain
+from notifications.infra.database.errors import is_unavailable
 
 log = structlog.get_logger("carillon.api")
 
@@ -273,13 +273,13 @@ def outage_of(exc: Exception, *, key: str = "") -> CarillonError | None:
 
     key: the Idempotency-Key that the caller sent, if the route takes one.
     """
-    if not is_away(exc):
+    if not is_unavailable(exc):
         return None
     log.error("request.failed", reason="database", exc_info=exc)
-    return _in_doubt(exc, key) if isinstance(exc, CommitInDoubt) else Unavailable()
+    return _in_doubt(exc, key) if isinstance(exc, CommitUncertain) else Unavailable()
 
 
-def _in_doubt(doubt: CommitInDoubt, key: str) -> InDoubt:
+def _in_doubt(doubt: CommitUncertain, key: str) -> InDoubt:
     """Says by what the caller finds out whether it was taken in."""
     said = "the database did not say whether this was taken in: "
     if key:

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from asgiref.sync import sync_to_async
 
 from notifications.domain import flow as law
-from notifications.domain.flow import US, Flow, Grant, Rate, Tally
+from notifications.domain.flow import US, CallCounts, Flow, Grant, Rate
 from notifications.infra import clock
 from notifications.models import ProviderFlow
 
@@ -45,7 +45,9 @@ class _Book(Protocol):
     async def claim(self, *, owner: str, rate: Rate | None, count: int) -> Grant:
         """Slots for so many calls."""
 
-    async def tell(self, tally: Tally, *, owner: str, faults_to_open: int, open_us: int) -> None:
+    async def tell(
+        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    ) -> None:
         """Adds what became of calls."""
 
 
@@ -69,11 +71,13 @@ class _OwnBook:
         )
         return grant
 
-    async def tell(self, tally: Tally, *, owner: str, faults_to_open: int, open_us: int) -> None:
+    async def tell(
+        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    ) -> None:
         now, flow = self._now_us(), self._flow
         if not flow.open_until:
             flow = Flow(next_at=flow.next_at) if tally.successes else replace(flow, window_at=now)
-        self._flow = law.told(
+        self._flow = law.apply_report(
             flow, tally, now=now, owner=owner, faults_to_open=faults_to_open, open_us=open_us
         )
 
@@ -99,7 +103,9 @@ class _SharedBook:
             self._state = "half_open" if probed else "closed"
         return grant
 
-    async def tell(self, tally: Tally, *, owner: str, faults_to_open: int, open_us: int) -> None:
+    async def tell(
+        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    ) -> None:
         _, self._state = await sync_to_async(ProviderFlow.objects.report)(
             self._service, tally, owner=owner, faults_to_open=faults_to_open, open_us=open_us
         )
@@ -164,16 +170,16 @@ class CircuitBreaker:
         except self.expected_exception:
             self.failure_count += 1
             self.last_failure_time = clock.now()
-            await self._tell(Tally(faults=1), owner)
+            await self._tell(CallCounts(faults=1), owner)
             raise
         except BaseException:
-            await self._tell(Tally(void=True), owner)  # it says nothing about the service
+            await self._tell(CallCounts(void=True), owner)  # it says nothing about the service
             raise
         self.failure_count = 0
-        await self._tell(Tally(successes=1), owner)
+        await self._tell(CallCounts(successes=1), owner)
         return answer
 
-    async def _tell(self, tally: Tally, owner: str) -> None:
+    async def _tell(self, tally: CallCounts, owner: str) -> None:
         await self._book.tell(
             tally,
             owner=owner,
@@ -228,7 +234,7 @@ class AsyncRateLimiter:
                 )
                 if grant.is_probe:  # a breaker's business: this object makes no calls
                     await self._book.tell(
-                        Tally(void=True), owner=self._name, faults_to_open=1, open_us=0
+                        CallCounts(void=True), owner=self._name, faults_to_open=1, open_us=0
                     )
                 count -= grant.count
                 waits = [wait for wait in grant.waits if wait is not None]

@@ -91,7 +91,7 @@ CANCELLABLE = sources_of(_S.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RecipientCounts:
     """How many recipients are in each state."""
 
     total: int = 0
@@ -122,7 +122,7 @@ class Tally:
         return (self.sent + self.failed + self.suppressed) * 100 // self.total
 
 
-def settled_status(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
+def settled_status(tally: RecipientCounts, *, receipts_outstanding: bool) -> BroadcastStatus | None:
     """What a sending broadcast becomes by what its recipients are; None while some are open.
 
     All failed is failed; uncertain ones wait for a receipt or a person, as those without a receipt.

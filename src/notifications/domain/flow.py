@@ -228,7 +228,7 @@ def _free_at(name: str, taken: Mapping[str, int], known: Mapping[str, int]) -> i
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CallCounts:
     """What a process saw of a service since it last told.
 
     faults are the service's own (timeouts, refused connections, 5xx, refused credentials): dead
@@ -242,9 +242,9 @@ class Tally:
     void: bool = False
 
 
-def told(
+def apply_report(
     flow: Flow,
-    tally: Tally,
+    tally: CallCounts,
     *,
     now: int,
     owner: str,
@@ -261,7 +261,7 @@ def told(
         pause = min(tally.pause_us, MOST_PAUSE_US)
         flow = replace(flow, next_at=max(flow.next_at, now + pause))
     if flow.open_until:
-        return _told_open(flow, tally, now=now, owner=owner, open_us=open_us)
+        return _apply_report_while_open(flow, tally, now=now, owner=owner, open_us=open_us)
     if now - flow.window_at > WINDOW_US:
         flow = replace(flow, window_at=now, faults=0, successes=0)
     faults, successes = flow.faults + tally.faults, flow.successes + tally.successes
@@ -270,7 +270,9 @@ def told(
     return replace(flow, faults=faults, successes=successes)
 
 
-def _told_open(flow: Flow, tally: Tally, *, now: int, owner: str, open_us: int) -> Flow:
+def _apply_report_while_open(
+    flow: Flow, tally: CallCounts, *, now: int, owner: str, open_us: int
+) -> Flow:
     if tally.successes and not tally.faults and now >= flow.open_until:
         return Flow(next_at=flow.next_at, window_at=now)
     if flow.probe_owner != owner:

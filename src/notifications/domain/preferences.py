@@ -44,7 +44,7 @@ SWITCHES = tuple(switch_name(channel) for channel in PERSON_CHANNELS)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EffectivePreferences:
     """What one person has chosen for everything. switches holds chosen channels only.
 
     consent: their data may be processed for what rests on consent. digest: a DigestFrequency, or
@@ -88,7 +88,7 @@ NO_DEFAULTS = CategoryDefaults()
 
 def channel_on(
     channel: str,
-    wishes: Wishes,
+    wishes: EffectivePreferences,
     *,
     defaults: CategoryDefaults = NO_DEFAULTS,
     own: Mapping[str, bool] | None = None,
@@ -108,6 +108,6 @@ def channel_on(
     return defaults.switches.get(channel, SWITCH_DEFAULTS[channel])
 
 
-def digest_of(wishes: Wishes, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
+def digest_of(wishes: EffectivePreferences, defaults: CategoryDefaults = NO_DEFAULTS) -> str:
     """The digest frequency in force."""
     return wishes.digest or defaults.digest or DigestFrequency.IMMEDIATE

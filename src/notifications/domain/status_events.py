@@ -41,6 +41,6 @@ DISABLED_AFTER = timedelta(days=5)
 _LONGEST_HOLD_S = 300
 
 
-def hold_after(failures: int) -> timedelta:
+def pause_after(failures: int) -> timedelta:
     """How long an endpoint is left alone after so many failed rounds in a row."""
     return timedelta(seconds=min(5 * 2 ** min(max(failures - 1, 0), 10), _LONGEST_HOLD_S))

@@ -36,7 +36,7 @@ from notifications.delivery.services import (
     use_troubled,
 )
 from notifications.domain.channels import Channel, Lane
-from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, Grant, Tally
+from notifications.domain.flow import CRITICAL_HORIZON_US, HORIZON_US, US, CallCounts, Grant
 from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import (
     NOT_CALLED,
@@ -57,7 +57,7 @@ from notifications.models.providers.sms import Charge, SmsSpend
 from notifications.recording.outcomes import trails
 from notifications.rendering.lengths.sms import sms_length
 
-log = structlog.get_logger("carillon.gates")
+log = structlog.get_logger("carillon.admission")
 _spending_log = structlog.get_logger("carillon.spending")
 
 _REFRESH_S = 0.5
@@ -76,11 +76,11 @@ class _Seen:
     void: bool = False
     code: str = ""
 
-    def tally(self) -> Tally:
-        return Tally(self.successes, self.faults, self.pause_us, self.void)
+    def tally(self) -> CallCounts:
+        return CallCounts(self.successes, self.faults, self.pause_us, self.void)
 
 
-class Gates:
+class Admission:
     """The gates of one worker.
 
     Args:
@@ -102,7 +102,7 @@ class Gates:
             self._read_at = now
             use_troubled(await self._database(ProviderFlow.objects.troubled))
 
-    async def clear(self, items: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
+    async def admit(self, items: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
         """Those of the items that may leave within a second, with the times at which they may; and
         how long (s) to wait before the others are worth another try."""
         if not any_trouble() and not any(is_limited(key) for key in _providers(items)):
@@ -153,13 +153,13 @@ class Gates:
             block(service, 0)  # a probe, or the trouble is over
         return grant
 
-    def saw(self, provider: str, recipient: str, result: SendResult) -> None:
+    def observe(self, provider: str, recipient: str, result: SendResult) -> None:
         """Notes what became of a call."""
         if is_row_channel(provider):
             return
         if result.parts:
             for part in result.parts:
-                self.saw(part.target.provider, part.target.recipient, part.result)
+                self.observe(part.target.provider, part.target.recipient, part.result)
             return
         service = service_of(provider, recipient)
         seen = self._seen.get(service)
@@ -235,7 +235,7 @@ def _give_slots(service: str, calls: Sequence[tuple[Ready, str]], grant: Grant) 
             continue
         # What no limit holds needs no slot, and may be as late as it likes.
         if paced or chat or wait_us:
-            slot_at = database_clock.surely_reached(grant.now + wait_us)
+            slot_at = database_clock.latest_monotonic(grant.now + wait_us)
             item.leaves_at = max(item.leaves_at, slot_at)
         item.is_probe = item.is_probe or grant.is_probe
     return stuck

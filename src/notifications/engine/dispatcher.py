@@ -16,15 +16,15 @@ from notifications.delivery.services import late_us_for
 from notifications.domain.channels import Lane
 from notifications.domain.flow import US
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
-from notifications.engine.admission import Gates
-from notifications.engine.journal import Departure
+from notifications.engine.admission import Admission
+from notifications.engine.journal import JournalTransaction
 from notifications.engine.recorder import Recorder, place_of
 from notifications.engine.settlement import settle_safely
 from notifications.engine.values import Ready
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_clock, database_now
-from notifications.infra.database.errors import is_away, is_locked
+from notifications.infra.database.errors import is_locked, is_unavailable
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Reservation
@@ -40,7 +40,7 @@ BROKEN_OFF = SendResult(
 """Our own code failed after the hand-over began: nobody knows what the provider has seen."""
 
 
-class Desk:
+class Dispatcher:
     """Where a worker's messages are dispatched from, and where their outcomes come in.
 
     Args:
@@ -62,7 +62,7 @@ class Desk:
         self.database = database
         self.ledger = ledger
         self.recorder = Recorder(owner=owner, ledger=ledger, progress=progress)
-        self.gates = Gates(owner=owner, database=ledger)
+        self.admission = Admission(owner=owner, database=ledger)
         #: Monotonic starts of the hand-overs under way.
         self.calls: dict[object, float] = {}
         #: Runs that wait for limits and breakers, not for us.
@@ -76,13 +76,13 @@ class Desk:
         return self.recorder.permits
 
     @asynccontextmanager
-    async def dispatching(
+    async def acquire_permits(
         self, wanted: int, lane: Lane, channel: str, *, least: int = 1
-    ) -> AsyncIterator[Dispatch]:
+    ) -> AsyncIterator[DispatchPermits]:
         """Waits for permits and holds them for one dispatch; what it does not use is free again
         when the block ends, however it ends."""
         async with self.permits.reserve(wanted, (lane, channel), least=least) as reservation:
-            yield Dispatch(self, reservation)
+            yield DispatchPermits(self, reservation)
 
     @contextmanager
     def waiting_for_services(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Desk:
         await self.ledger(record_poison, lease, key, error, owner=self.owner)
         self.progress()
 
-    def fly(self, going: Sequence[Ready]) -> None:
+    def dispatch(self, going: Sequence[Ready]) -> None:
         """Hands journalled messages to their providers."""
         groups: dict[tuple[str, int], list[Ready]] = {}
         for item in going:
@@ -106,11 +106,11 @@ class Desk:
             slot = math.ceil(item.leaves_at / _SLOTS_S)
             groups.setdefault((item.provider, slot), []).append(item)
         for (provider, _), items in groups.items():
-            task = asyncio.get_running_loop().create_task(self._fly(provider, items))
+            task = asyncio.get_running_loop().create_task(self._send_group(provider, items))
             self._flights.add(task)
             task.add_done_callback(self._flights.discard)
 
-    async def _fly(self, provider: str, items: list[Ready]) -> None:
+    async def _send_group(self, provider: str, items: list[Ready]) -> None:
         by_key = {item.message.id: item for item in items}
         leases = list({item.lease for item in items})
 
@@ -118,7 +118,7 @@ class Desk:
             for message, result in zip(sent, results, strict=True):
                 item = by_key.pop(message.message_id)
                 self._settled(item, result)
-                self.gates.saw(provider, message.recipient, result)
+                self.admission.observe(provider, message.recipient, result)
 
         try:
             await self._hand_over(provider, items, leases, came_in)
@@ -147,7 +147,7 @@ class Desk:
                     on_results=came_in,
                     # Asked before each call: woken after the leases may have passed on, sending
                     # could send twice. A call may outlast the lease while it is renewed.
-                    deadline=lambda: batches.surely_until(leases),
+                    deadline=lambda: batches.valid_until(leases),
                     start_by=start_by,
                 )
         finally:
@@ -166,22 +166,22 @@ class Desk:
         if not last or late_us is None:
             return None
         await asyncio.sleep(last - clock.monotonic())
-        late_s = late_us / US - database_clock.doubt_s()
+        late_s = late_us / US - database_clock.uncertainty_s()
         return min(item.leaves_at for item in items) + late_s
 
-    def did_not_start(self, items: Iterable[Ready]) -> None:
+    def abandon(self, items: Iterable[Ready]) -> None:
         """Journalled messages that do not leave after all: back into the queue."""
         for item in items:
             item.lease.unrecorded += 1
             self._settled(item, NOT_STARTED)
 
-    async def landed(self, leases: Sequence[Lease]) -> None:
+    async def wait_recorded(self, leases: Sequence[Lease]) -> None:
         """Waits until everything of these leases that was in flight is recorded."""
-        await self.recorder.wait_for(leases)
+        await self.recorder.wait_recorded(leases)
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def register(self, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes of messages that never left, to be recorded with the others."""
-        self.recorder.note(outcomes)
+        self.recorder.register(outcomes)
 
     def check(self) -> None:
         """Raises what ended the recording, if anything did."""
@@ -192,48 +192,48 @@ class Desk:
         while self._flights:
             await asyncio.wait(set(self._flights))
         await self.recorder.close()
-        await self.gates.close()
+        await self.admission.close()
 
 
-class Dispatch:
+class DispatchPermits:
     """One dispatch: permits, and the transaction that exchanges them for those of outcomes."""
 
-    def __init__(self, desk: Desk, reservation: Reservation) -> None:
+    def __init__(self, dispatcher: Dispatcher, reservation: Reservation) -> None:
         self.granted = reservation.count
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._reservation = reservation
 
-    def journalled(self) -> None:
+    def commit_one(self) -> None:
         """A key was journalled already: its permit stays taken after the block."""
         self._reservation.commit(1)
 
-    async def leave(self, items: Sequence[Ready]) -> tuple[list[Ready], list[Ready]]:
+    async def dispatch(self, items: Sequence[Ready]) -> tuple[list[Ready], list[Ready]]:
         """Journals messages and hands over those that may leave.
 
         Returns:
             those that must be decided anew, and those whose rows another transaction has locked.
         """
-        return await self._leave(items, self._desk.recorder.take())
+        return await self._dispatch(items, self._dispatcher.recorder.pop_waiting())
 
-    async def _leave(
+    async def _dispatch(
         self, items: Sequence[Ready], outcomes: list[Outcome]
     ) -> tuple[list[Ready], list[Ready]]:
-        recorder = self._desk.recorder
+        recorder = self._dispatcher.recorder
         fit = self._reservation.fit(len(items), self._exchanged(outcomes))
         now, rest = items[:fit], list(items[fit:])
-        under_way = Departure(now, outcomes)
+        under_way = JournalTransaction(now, outcomes)
         try:
             async with DISPATCH_GATE.dispatching():
-                await recorder.carried_out(under_way.recording, under_way.run)
+                await recorder.execute(under_way.recording, under_way.run)
         except BaseException as error:
-            recorder.put_back(outcomes)
-            if not isinstance(error, Exception) or (is_away(error) and not is_locked(error)):
+            recorder.requeue(outcomes)
+            if not isinstance(error, Exception) or (is_unavailable(error) and not is_locked(error)):
                 raise
             again, locked = await self._narrow_down(now, error)
             return again + rest, locked
-        recorder.committed(under_way.recording)
+        recorder.finish_commit(under_way.recording)
         self._reservation.commit(len(under_way.going))
-        self._desk.fly(under_way.going)
+        self._dispatcher.dispatch(under_way.going)
         left = {item.message.id for item in under_way.going}
         stay = [item for item in now if item.message.id not in left and not item.lease.lost]
         held = under_way.recording.living
@@ -248,15 +248,15 @@ class Dispatch:
         transaction has locked waits alone."""
         if len(items) == 1:
             if is_locked(error):
-                self._desk.progress()
+                self._dispatcher.progress()
                 return [], list(items)
-            await self._desk.poison(items[0].lease, items[0].message.id, error)
+            await self._dispatcher.poison(items[0].lease, items[0].message.id, error)
             return [], []
         if not items:
             return [], []
         middle = len(items) // 2
-        first = await self._leave(items[:middle], [])
-        second = await self._leave(items[middle:], [])
+        first = await self._dispatch(items[:middle], [])
+        second = await self._dispatch(items[middle:], [])
         return first[0] + second[0], first[1] + second[1]
 
     def _exchanged(self, outcomes: Sequence[Outcome]) -> int:

@@ -17,7 +17,7 @@ from notifications.recording.outcomes import Outcome
 from notifications.recording.record import Recording
 
 
-class Departure:
+class JournalTransaction:
     """Messages that are about to leave, and outcomes that wait: one transaction for both.
 
     Frequency limits are counted in it, once a message; what would break one is decided anew. It
@@ -33,7 +33,7 @@ class Departure:
 
     def run(self, *, owner: str) -> None:
         """Records the outcomes and names what leaves on its batches' journals."""
-        with self.recording.recorded(owner=owner):
+        with self.recording.transaction(owner=owner):
             living = self.recording.living
             self.going = _still_allowed([i for i in self._ready if i.lease.batch_id in living])
             _count_limits(self.going)
@@ -46,7 +46,7 @@ class Departure:
 
 def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
     """Journals messages that are about to leave; returns those that may."""
-    departure = Departure(ready, outcomes)
+    departure = JournalTransaction(ready, outcomes)
     departure.run(owner=owner)
     return departure.going
 

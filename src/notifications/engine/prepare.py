@@ -21,7 +21,7 @@ from notifications.engine.values import Ready, Slice
 from notifications.infra import clock, telemetry
 from notifications.infra.crypto import seal_json
 from notifications.infra.database.clock_bridge import database_now
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.errors import is_unavailable
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import (
@@ -43,7 +43,7 @@ from notifications.policy.facts import (
     message_facts,
     options_of,
 )
-from notifications.policy.wishes_text import CategoryTerms
+from notifications.policy.preference_text import CategoryTerms
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Folding, trails
 from notifications.rendering.guard.guard import GUARD, VersionStopped
@@ -64,7 +64,7 @@ def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
     try:
         return _walk(channel, lease_of)
     except Exception as error:
-        if is_away(error):
+        if is_unavailable(error):
             raise
         if len(lease_of) <= 1:
             poisoned = [(key, lease, error) for key, lease in lease_of.items()]

@@ -19,11 +19,11 @@ import structlog
 from notifications.delivery.base import where
 from notifications.domain.channels import Lane
 from notifications.infra import clock
-from notifications.infra.database.errors import is_away, is_locked
+from notifications.infra.database.errors import is_locked, is_unavailable
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.queue.permits import Permits, Place
-from notifications.recording.evidence import settle_doubt
+from notifications.recording.late_results import resolve_uncertain
 from notifications.recording.outcomes import Outcome, bare
 from notifications.recording.record import Recording, run, was_committed
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("carillon.recorder")
 Ledger = Callable[..., Awaitable[Any]]
 RETRY_S = 0.2
 GATHER_S = 0.05
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 
 
 def place_of(lease: Lease) -> Place:
@@ -68,25 +68,26 @@ class Recorder:
             self._waiting.append(outcome)
         if self._waiting:
             self._arrived.set()
-            self.permits.changed()
+            self.permits.notify_waiters()
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def register(self, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes that their leases do not know of yet."""
         for outcome in outcomes:
             outcome.lease.unrecorded += 1
         self.add(outcomes)
 
-    def take(self) -> list[Outcome]:
-        """Outcomes that wait, for a transaction of the caller: then `committed` or `put_back`."""
+    def pop_waiting(self) -> list[Outcome]:
+        """Removes and returns the waiting outcomes, for a transaction of the caller, who then
+        calls `finish_commit` or `requeue`."""
         taken, self._waiting = self._waiting, []
         return taken
 
-    def put_back(self, outcomes: Sequence[Outcome]) -> None:
+    def requeue(self, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes again whose transaction failed."""
         self._waiting[:0] = outcomes
         self.add(())
 
-    def committed(self, recording: Recording) -> None:
+    def finish_commit(self, recording: Recording) -> None:
         """Frees what a committed recording settled; what it left for later waits again."""
         self._progress()
         if recording.busy:
@@ -94,13 +95,13 @@ class Recorder:
             asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
         self._release(recording.settled)
 
-    def was_not_sent(self, lease: Lease, key: int) -> None:
+    def unjournal(self, lease: Lease, key: int) -> None:
         """A journalled message that nothing will be known of, because it surely never left: its key
         is taken off the journal, and its permit is freed then."""
         self._not_sent.setdefault(lease, set()).add(key)
         self._arrived.set()
 
-    async def wait_for(self, leases: Sequence[Lease]) -> None:
+    async def wait_recorded(self, leases: Sequence[Lease]) -> None:
         """Waits until everything of these leases that was in flight is recorded."""
         while any(lease.unrecorded or lease in self._not_sent for lease in leases):
             self.check()
@@ -124,20 +125,20 @@ class Recorder:
         return Counter(place_of(o.lease) for o in self._waiting if o.in_flight)
 
     async def _run(self) -> None:
-        looked_at = clock.monotonic()
+        checked_at = clock.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S if self._abandoned else None):
+                async with asyncio.timeout(_CHECK_S if self._abandoned else None):
                     await self._arrived.wait()
-            if self._abandoned and clock.monotonic() - looked_at >= _LOOK_S:
-                looked_at = clock.monotonic()
-                await self._look_at_abandoned()
+            if self._abandoned and clock.monotonic() - checked_at >= _CHECK_S:
+                checked_at = clock.monotonic()
+                await self._check_abandoned()
             if not self._arrived.is_set():
                 continue
             self._arrived.clear()
             await asyncio.sleep(GATHER_S)  # the next dispatch may take them along
-            await self._take_off()
-            taken = self.take()
+            await self._unjournal_unsent()
+            taken = self.pop_waiting()
             if taken:
                 await self._record(taken)
 
@@ -146,21 +147,19 @@ class Recorder:
         recording = Recording(outcomes)
         while True:
             try:
-                await self.carried_out(recording)
+                await self.execute(recording)
             except Exception as error:
-                if is_locked(error) or not is_away(error):
+                if is_locked(error) or not is_unavailable(error):
                     await self._narrow_down(outcomes, error)
                     return
                 log.warning("record.failed", error=type(error).__name__, messages=len(outcomes))
                 await asyncio.sleep(RETRY_S)
                 recording = Recording(outcomes)
             else:
-                self.committed(recording)
+                self.finish_commit(recording)
                 return
 
-    async def carried_out(
-        self, recording: Recording, carry: Callable[..., None] | None = None
-    ) -> None:
+    async def execute(self, recording: Recording, carry: Callable[..., None] | None = None) -> None:
         """Runs a recording, by `carry` where more is written with it. Where the commit's answer
         is lost, it is read back before anything is said of it.
 
@@ -173,11 +172,11 @@ class Recorder:
             else:
                 await self._ledger(carry, owner=self.owner)
         except Exception as error:
-            if not (recording.at_commit and is_away(error)):
+            if not (recording.at_commit and is_unavailable(error)):
                 raise
             if not await self._read_back(recording):
                 raise
-            recording.carry_out()
+            recording.apply_to_leases()
         await self._settle(recording.late)
 
     async def _settle(self, late: Sequence[Outcome]) -> None:
@@ -185,9 +184,9 @@ class Recorder:
         waiting = [outcome for outcome in late if outcome.result and outcome.result.success]
         while waiting:
             try:
-                await self._ledger(settle_doubt, waiting[:1])
+                await self._ledger(resolve_uncertain, waiting[:1])
             except Exception as error:
-                if is_away(error) or is_locked(error):
+                if is_unavailable(error) or is_locked(error):
                     await asyncio.sleep(RETRY_S)
                     continue
                 log.error("doubt.not-settled", message_id=waiting[0].message.id, **where(error))
@@ -198,7 +197,7 @@ class Recorder:
             try:
                 found: bool = await self._ledger(was_committed, recording, owner=self.owner)
             except Exception as error:
-                if not is_away(error):
+                if not is_unavailable(error):
                     raise
                 await asyncio.sleep(RETRY_S)
             else:
@@ -225,15 +224,15 @@ class Recorder:
         while True:
             recording = Recording([bare(outcome)])
             try:
-                await self.carried_out(recording)
+                await self.execute(recording)
             except Exception as again:
-                if not is_away(again):
+                if not is_unavailable(again):
                     log.critical("record.impossible", message_id=outcome.message.id, **where(again))
                     self._abandon(outcome)
                     return
                 await asyncio.sleep(RETRY_S)
             else:
-                self.committed(recording)
+                self.finish_commit(recording)
                 return
 
     def _abandon(self, outcome: Outcome) -> None:
@@ -245,27 +244,27 @@ class Recorder:
             self._abandoned[outcome.lease] = self._abandoned.get(outcome.lease, 0) + 1
         self._recorded.set()
 
-    async def _look_at_abandoned(self) -> None:
+    async def _check_abandoned(self) -> None:
         leases = list(self._abandoned)
         try:
-            ours = await self._ledger(batches.still_ours, leases, self.owner)
+            ours = await self._ledger(batches.still_owned, leases, self.owner)
         except Exception as error:
             log.warning("abandoned.not-read", **where(error))
             return
         for lease in leases:
             if lease.batch_id not in ours:
                 lease.lost = True
-                self.permits.give(place_of(lease), self._abandoned.pop(lease))
+                self.permits.release(place_of(lease), self._abandoned.pop(lease))
 
-    async def _take_off(self) -> None:
+    async def _unjournal_unsent(self) -> None:
         for lease, keys in list(self._not_sent.items()):
             try:
-                taken_off = await self._ledger(batches.take_off, lease, keys, self.owner)
+                removed = await self._ledger(batches.remove_from_journal, lease, keys, self.owner)
             except Exception as error:
                 log.warning("journal.not-cleared", **where(error))
-                taken_off = False
-            if taken_off:
-                self.permits.give(place_of(lease), len(self._not_sent.pop(lease)))
+                removed = False
+            if removed:
+                self.permits.release(place_of(lease), len(self._not_sent.pop(lease)))
                 self._recorded.set()
             else:
                 asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
@@ -277,5 +276,5 @@ class Recorder:
             if outcome.in_flight:
                 freed[place_of(outcome.lease)] += 1
         for place, count in freed.items():
-            self.permits.give(place, count)
+            self.permits.release(place, count)
         self._recorded.set()

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from notifications.delivery.registry import provider_class, provider_keys_for
 from notifications.domain.channels import Channel, Lane
 from notifications.engine import path
-from notifications.engine.dispatcher import Desk
-from notifications.engine.journal import Departure
+from notifications.engine.dispatcher import Dispatcher
+from notifications.engine.journal import JournalTransaction
 from notifications.engine.values import Ready
 from notifications.infra import clock
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.errors import is_unavailable
 from notifications.queue import batches
 from notifications.queue.leases import Lease
 from notifications.recording.outcomes import Outcome
@@ -50,16 +50,16 @@ def deliver_rows(leases: Sequence[Lease], *, owner: str) -> None:
     keys = list(lease_of)
     for start in range(0, len(keys), ROW_SLICE):
         part = {key: lease_of[key] for key in keys[start : start + ROW_SLICE]}
-        path.rows(part, owner=owner)
+        path.deliver_row_slice(part, owner=owner)
     for lease in leases:
         if lease.careful:
             for key in sorted(lease.open_keys):
                 if batches.journal_one(lease, key, owner):
-                    path.rows({key: lease}, owner=owner)
+                    path.deliver_row_slice({key: lease}, owner=owner)
 
 
 async def run_network(
-    desk: Desk,
+    dispatcher: Dispatcher,
     lane: Lane,
     channel: str,
     leases: Sequence[Lease],
@@ -76,33 +76,33 @@ async def run_network(
     wait_s = 0.0
     for lease in leases:
         if lease.careful:
-            await _run_carefully(desk, lane, channel, lease, stopping)
-    stock = _Stock(desk, [lease for lease in leases if not lease.careful])
+            await _run_carefully(dispatcher, lane, channel, lease, stopping)
+    stock = _ReadyBuffer(dispatcher, [lease for lease in leases if not lease.careful])
     give_way_at = clock.monotonic() + _TURN_S
     try:
         while await stock.fill() and not stopping():
             if len(stock):
-                await _dispatch(desk, stock, lane, channel)
+                await _dispatch(dispatcher, stock, lane, channel)
                 continue
             # All that is left waits for its services.
             wait_s = stock.held_s()
             if wait_s > _TURN_S or clock.monotonic() > give_way_at:
                 break
-            with desk.waiting_for_services():
+            with dispatcher.waiting_for_services():
                 await asyncio.sleep(min(wait_s, _NAP_S))
             wait_s = 0.0
             stock.try_held_again()
     finally:
         await stock.close()
-    await desk.landed(leases)
+    await dispatcher.wait_recorded(leases)
     return wait_s
 
 
-async def _dispatch(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None:
+async def _dispatch(dispatcher: Dispatcher, stock: _ReadyBuffer, lane: Lane, channel: str) -> None:
     """Takes the next messages of the stock on their way, as many as there are permits for."""
     wanted = min(NETWORK_SLICE, len(stock))
-    async with desk.dispatching(wanted, lane, channel, least=_LEAST) as dispatch:
-        left = await path.leave(desk, dispatch, stock.take(dispatch.granted), lane)
+    async with dispatcher.acquire_permits(wanted, lane, channel, least=_LEAST) as permits:
+        left = await path.dispatch(dispatcher, permits, stock.take(permits.granted), lane)
         if left.held:
             stock.hold(left.held, left.wait_s)
         stock.put_back(left.again)
@@ -111,56 +111,58 @@ async def _dispatch(desk: Desk, stock: _Stock, lane: Lane, channel: str) -> None
 
 
 async def _run_carefully(
-    desk: Desk, lane: Lane, channel: str, lease: Lease, stopping: Callable[[], bool]
+    dispatcher: Dispatcher, lane: Lane, channel: str, lease: Lease, stopping: Callable[[], bool]
 ) -> None:
     """A message that a worker may have died of, journalled before anything is done with it."""
     for key in sorted(lease.open_keys):
         if stopping() or lease.lost:
             return
-        async with desk.dispatching(1, lane, channel) as dispatch:
-            dispatch.journalled()
+        async with dispatcher.acquire_permits(1, lane, channel) as permits:
+            permits.commit_one()
         try:
-            if not await desk.database(batches.journal_one, lease, key, desk.owner):
-                desk.recorder.was_not_sent(lease, key)
+            if not await dispatcher.database(batches.journal_one, lease, key, dispatcher.owner):
+                dispatcher.recorder.unjournal(lease, key)
                 return
-            ready, outcomes = await desk.database(path.prepared, {key: lease}, desk.owner)
-            going = await _journalled(desk, ready, lane)
+            ready, outcomes = await dispatcher.database(
+                path.prepare_for_providers, {key: lease}, dispatcher.owner
+            )
+            going = await _journalled(dispatcher, ready, lane)
         except BaseException:
-            desk.recorder.was_not_sent(lease, key)
+            dispatcher.recorder.unjournal(lease, key)
             raise
         for outcome in outcomes:
             outcome.in_flight = True
-        desk.note(outcomes)
-        desk.did_not_start(item for item in ready if item not in going and key in lease.open_keys)
-        desk.fly(going)
+        dispatcher.register(outcomes)
+        dispatcher.abandon(item for item in ready if item not in going and key in lease.open_keys)
+        dispatcher.dispatch(going)
         if not lease.unrecorded:
-            desk.recorder.was_not_sent(lease, key)
-        await desk.landed([lease])
+            dispatcher.recorder.unjournal(lease, key)
+        await dispatcher.wait_recorded([lease])
 
 
-async def _journalled(desk: Desk, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
+async def _journalled(dispatcher: Dispatcher, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
     """Those of messages whose keys are journalled already that may leave now."""
-    cleared, _ = await path.admit(desk, ready, lane)
-    under_way = Departure(cleared)
+    cleared, _ = await path.admit(dispatcher, ready, lane)
+    under_way = JournalTransaction(cleared)
     try:
-        await desk.recorder.carried_out(under_way.recording, under_way.run)
+        await dispatcher.recorder.execute(under_way.recording, under_way.run)
     except Exception as error:
-        if is_away(error) or not cleared:
+        if is_unavailable(error) or not cleared:
             raise
-        await desk.poison(cleared[0].lease, cleared[0].message.id, error)
+        await dispatcher.poison(cleared[0].lease, cleared[0].message.id, error)
         return []
     return under_way.going
 
 
-class _Stock:
+class _ReadyBuffer:
     """Messages of a run that are decided and rendered, ready to leave.
 
     What waited too long for a permit is decided anew: a preference or a template's time may have
     changed meanwhile.
     """
 
-    def __init__(self, desk: Desk, leases: Sequence[Lease]) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, leases: Sequence[Lease]) -> None:
+        self._dispatcher = dispatcher
         self._todo = deque(keys_of(leases).items())
         self._ready: deque[Ready] = deque()
         self._held: deque[Ready] = deque()
@@ -186,7 +188,7 @@ class _Stock:
                 return bool(self._held)
             ready, outcomes = await self._next
             self._next = None
-            self._desk.note(outcomes)
+            self._dispatcher.register(outcomes)
             now = clock.monotonic()
             for item in ready:
                 item.prepared_at = now
@@ -196,7 +198,7 @@ class _Stock:
         count = min(PREPARED_AT_ONCE, len(self._todo))
         part = dict(self._todo.popleft() for _ in range(count))
         wanted = {key: lease for key, lease in part.items() if not lease.lost}
-        return self._desk.database(path.prepared, wanted, self._desk.owner)
+        return self._dispatcher.database(path.prepare_for_providers, wanted, self._dispatcher.owner)
 
     def take(self, count: int) -> list[Ready]:
         """The next messages, up to count; stale ones go back to be decided anew."""

@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 
 from notifications.delivery.provider_calls import ProviderCalls
 from notifications.domain.channels import Lane
-from notifications.engine.dispatcher import Desk
+from notifications.engine.dispatcher import Dispatcher
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
@@ -56,13 +56,13 @@ async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
 
 async def _deliver_network(channel: str, leases: Sequence[Lease], *, owner: str) -> None:
     handover = ProviderCalls()
-    desk = Desk(owner=owner, database=_database, ledger=_database, handover=handover)
+    dispatcher = Dispatcher(owner=owner, database=_database, ledger=_database, handover=handover)
     renewal = asyncio.get_running_loop().create_task(_renew(leases, owner))
     wait_s = 0.0
     try:
-        wait_s = await run_network(desk, Lane(leases[0].lane), channel, leases, lambda: False)
+        wait_s = await run_network(dispatcher, Lane(leases[0].lane), channel, leases, lambda: False)
     finally:
-        await desk.close()
+        await dispatcher.close()
         await handover.close()
         renewal.cancel()
         with contextlib.suppress(asyncio.CancelledError):

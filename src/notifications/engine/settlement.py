@@ -111,8 +111,8 @@ def _outcome(
     item: Ready, result: SendResult, status: MessageStatus, at: datetime, attempts: int, trail: str
 ) -> Outcome:
     row = is_row_channel(item.provider)
-    if item.given_way and attempts == item.message.attempts + 1 == 1:
-        trail = f"{trails((at, 'allowed', item.given_way))},{trail}"
+    if item.override and attempts == item.message.attempts + 1 == 1:
+        trail = f"{trails((at, 'allowed', item.override))},{trail}"
     outcome = Outcome(
         item.lease,
         item.message,

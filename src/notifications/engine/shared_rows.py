@@ -19,7 +19,7 @@ from notifications.infra import clock
 from notifications.models import Category, CrashPolicy, Job, LegalBasis, ProviderConfig
 from notifications.models.delivery.attachment import file_cache
 from notifications.models.operations.status_webhook import forget_subscriptions
-from notifications.policy.wishes_text import CategoryTerms
+from notifications.policy.preference_text import CategoryTerms
 
 _FRESH_S = 2.0
 _MOST_ACCOUNTS = 100

@@ -28,7 +28,7 @@ class Ready:
     category: CategoryFacts
     template: str = ""
     limits: tuple[Limit, ...] = ()
-    given_way: str = ""  # why it goes although the person wished otherwise
+    override: str = ""  # why it goes although the person wished otherwise
     prepared_at: float = 0.0  # on the monotonic clock
     is_probe: bool = False  # it tries whether a service is back
     leaves_at: float = 0.0  # its slot, on the monotonic clock; 0 where there is no limit

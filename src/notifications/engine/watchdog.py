@@ -33,7 +33,7 @@ EXIT_CODE = 70
 _CALL_GRACE_S = 5.0
 
 
-class Doing(NamedTuple):
+class WorkerActivity(NamedTuple):
     """What a worker does at this moment.
 
     runs: runs under way; waiting: those of them that wait for limits or breakers. calls: monotonic
@@ -59,7 +59,7 @@ class Watchdog:
         *,
         owner: str,
         lanes: Sequence[Lane],
-        doing: Callable[[], Doing],
+        doing: Callable[[], WorkerActivity],
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._owner = owner

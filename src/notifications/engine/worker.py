@@ -24,9 +24,9 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.services import blocked_channels
 from notifications.domain.channels import Lane
-from notifications.engine.dispatcher import Desk
+from notifications.engine.dispatcher import Dispatcher
 from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
-from notifications.engine.watchdog import Doing, Watchdog
+from notifications.engine.watchdog import Watchdog, WorkerActivity
 from notifications.infra import clock, ports
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
@@ -34,7 +34,7 @@ from notifications.infra.process import identity as processes
 from notifications.infra.process.wakeup_listener import WakeupListener
 from notifications.policy.facts import Stops, load_stops
 from notifications.queue import batches, heartbeat, takeover
-from notifications.queue.lanes import Turns
+from notifications.queue.lanes import LaneRotation
 from notifications.queue.leases import Lease
 from notifications.rendering.guard.guard import GUARD
 from notifications.rendering.usage import write_usage
@@ -71,7 +71,7 @@ class Worker:
     ) -> None:
         self.lanes = [Lane(lane) for lane in lanes] if lanes else list(Lane)
         self.owner = name or processes.own_name("worker")
-        self._turns = Turns(self.lanes)
+        self._turns = LaneRotation(self.lanes)
         self._after: dict[Lane, str] = {}
         self._runs: dict[asyncio.Task[None], tuple[Lane, str, bool]] = {}
         self._leases: set[Lease] = set()
@@ -128,7 +128,7 @@ class Worker:
         # Statistics never wait on a thread that messages need.
         self._count_thread = ports.one_thread("carillon-counts")
         handover = ProviderCalls()
-        self.desk = Desk(
+        self.dispatcher = Dispatcher(
             owner=self.owner,
             database=self.database,
             ledger=self.ledger,
@@ -150,7 +150,7 @@ class Worker:
             await self._work(once=once)
             await self._drain()
         finally:
-            await self.desk.close()
+            await self.dispatcher.close()
             await handover.close()
             self.pulse.stop()
             listener.stop()
@@ -185,7 +185,7 @@ class Worker:
             self._wake.clear()
             self._hurry.clear()
             looked_at = clock.monotonic()
-            self.desk.check()
+            self.dispatcher.check()
             try:
                 await self._release_again()
                 await self._sweep_if_due()
@@ -212,12 +212,12 @@ class Worker:
             log.error("turn.failed", exc_info=error)
 
     def _is_idle(self) -> bool:
-        return not (self._runs or self._to_release or self._strays) and self.pulse.is_listed()
+        return not (self._runs or self._to_release or self._strays) and self.pulse.is_registered()
 
     async def _until_next(self) -> float:
         """Seconds until something may be due: a poll, or less where polls are far apart."""
         poll = environment().poll_seconds
-        if not self.pulse.is_listed():
+        if not self.pulse.is_registered():
             return min(poll, _CLOSE_POLLS_S)
         if poll <= _CLOSE_POLLS_S:
             return poll
@@ -243,8 +243,8 @@ class Worker:
         """
         if not self._may_lease():
             return False
-        await self.desk.gates.refresh()
-        stops, waiting = await self.database(lambda: (load_stops(), batches.waiting(self.lanes)))
+        await self.dispatcher.admission.refresh()
+        stops, waiting = await self.database(lambda: (load_stops(), batches.find_due(self.lanes)))
         if stops.everything:
             return False
         for lane in self._turns.order():
@@ -258,11 +258,11 @@ class Worker:
         return False
 
     def _may_lease(self) -> bool:
-        hangs_s = self.pulse.hangs_for()
+        hangs_s = self.pulse.hanging_s()
         if hangs_s > _HANGS_S and not self._told_of_hanging:
             log.error("heartbeat.hangs", seconds=round(hangs_s, 1), leases=len(self._leases))
         self._told_of_hanging = hangs_s > _HANGS_S
-        return self.pulse.is_listed()
+        return self.pulse.is_registered()
 
     async def _take(
         self, lane: Lane, sources: Sequence[str], stops: Stops, *, isolated: bool
@@ -295,7 +295,7 @@ class Worker:
         if channel in ROW_PROVIDER_CHANNELS:
             work: Coroutine[Any, Any, float | None] = self._rows(leases)
         else:
-            work = run_network(self.desk, lane, channel, leases, self._stopping.is_set)
+            work = run_network(self.dispatcher, lane, channel, leases, self._stopping.is_set)
         task = asyncio.get_running_loop().create_task(self._guard(work, leases))
         self._runs[task] = (lane, channel, isolated)
         task.add_done_callback(self._ended)
@@ -315,7 +315,7 @@ class Worker:
         except Exception:
             log.exception("run.failed", batches=[lease.batch_id for lease in leases])
             await asyncio.sleep(_DB_PAUSE_S)
-            await self.desk.landed(leases)
+            await self.dispatcher.wait_recorded(leases)
         finally:
             await self._give_back(leases, hold_s or 0.0)
 
@@ -338,7 +338,7 @@ class Worker:
             await self._give_back(leases, hold_s)
         if self._strays:
             known = [lease.batch_id for lease in self._leases]
-            await self.database(batches.release_strays, self.owner, known)
+            await self.database(batches.release_unknown, self.owner, known)
             self._strays = False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -375,7 +375,7 @@ class Worker:
         """Writes statistics, unless the last ones are still being written."""
         if self._loop is not None and (self._counting is None or self._counting.done()):
             self._counting = self._loop.run_in_executor(
-                self._count_thread, heartbeat.with_database, write_usage, "counts.missed"
+                self._count_thread, heartbeat.run_logged, write_usage, "counts.missed"
             )
 
     async def _drain(self) -> None:
@@ -386,11 +386,11 @@ class Worker:
         if self._counting is not None:
             await asyncio.wait({self._counting}, timeout=_COUNTS_S)
 
-    def _doing(self) -> Doing:
+    def _doing(self) -> WorkerActivity:
         """What the watchdog judges by; called on the heartbeat's thread."""
-        return Doing(
+        return WorkerActivity(
             len(self._runs),
-            self.desk.waiting,
-            list(self.desk.calls.values()),
+            self.dispatcher.waiting,
+            list(self.dispatcher.calls.values()),
             {lane: [*self._busy_channels(lane), *blocked_channels()] for lane in self.lanes},
         )

@@ -32,7 +32,7 @@ class _Nonces(threading.local):
     _at = 0
     _pid = 0
 
-    def take(self) -> bytes:
+    def next(self) -> bytes:
         if self._at == len(self._drawn) or self._pid != os.getpid():
             self._drawn, self._at, self._pid = os.urandom(_NONCE_BYTES * 256), 0, os.getpid()
         self._at += _NONCE_BYTES
@@ -53,7 +53,7 @@ def _cipher(secret: str) -> AESGCM:
 
 def seal(plain: bytes) -> bytes:
     """Encrypts and authenticates (AES-256-GCM): format byte, nonce, ciphertext with tag."""
-    nonce = _nonces.take()
+    nonce = _nonces.next()
     return _FORMAT + nonce + _cipher(settings.CONTENT_KEY).encrypt(nonce, plain, _FORMAT)
 
 

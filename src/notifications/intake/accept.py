@@ -140,7 +140,7 @@ def accept(
         hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, rows.notifications)
         hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
         if job is None and rows.notifications:  # one proves all: they are committed together
-            commits.makes(notification_id=UUID(rows.notifications[0][1]))
+            commits.name_created(notification_id=UUID(rows.notifications[0][1]))
         wakeups.wake([lane_for(intent.priority, mass=intent.mass)])
     return Accepted(
         notification_keys=[row[0] for row in rows.notifications],
@@ -252,5 +252,5 @@ def _insert_batches(
             keys=keys,
             expires_at=intent.terms.expires_at,
         )
-    ids = batches.put(made)
+    ids = batches.insert(made)
     return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}

@@ -1,6 +1,6 @@
 """The decision: one pure function from facts to Send, Defer, Digest, Suppress or Expire.
 
-QUESTIONS is the documented order. Each question answers what it decides, or None where it has
+CHECKS is the documented order. Each question answers what it decides, or None where it has
 nothing against the message. Every answer carries its reason, which is stored and shown by
 `explain`; `steps_of` tells from the reason which questions were passed before it.
 """
@@ -18,7 +18,7 @@ from notifications.domain.messages import Target
 from notifications.domain.preferences import DigestFrequency
 from notifications.domain.wall_clock import first_zone
 from notifications.policy.mute import mute_ends
-from notifications.policy.stance import Stance
+from notifications.policy.preference_state import PreferenceState
 
 STOP_RECHECK = timedelta(seconds=5)
 """How often a message under a kill switch is looked at again."""
@@ -90,7 +90,7 @@ class MessageFacts(NamedTuple):
 
     needs_contact: the channel writes to an address. supports_channel: the template has a text for
     the channel. stopped_by: the kill switch that covers the message. superseded: a newer message of
-    the same collapse key exists. elder_open: an earlier one of the same ordering key is unsettled.
+    the same collapse key exists. earlier_open: an earlier one of the same ordering key is open.
 
     stance: the person's wishes for this category and channel; None where nobody has wishes: an
     address that is no user. consent_needed: the category rests on consent. marketing: it is a
@@ -111,10 +111,10 @@ class MessageFacts(NamedTuple):
     expires_at: datetime | None = None
     stopped_by: str = ""
     superseded: bool = False
-    elder_open: bool = False
+    earlier_open: bool = False
     channel: str = Channel.IN_APP
     priority: int = Priority.MEDIUM
-    stance: Stance | None = None
+    preferences: PreferenceState | None = None
     consent_needed: bool = False
     marketing: bool = False
     personal: bool = True
@@ -126,38 +126,38 @@ class MessageFacts(NamedTuple):
     zones: tuple[str, ...] = ("UTC",)
 
     @property
-    def wished(self) -> Stance | None:
+    def applicable(self) -> PreferenceState | None:
         """The wishes that have a say: none on channels that are nobody's, or when passed by."""
-        return self.stance if self.personal and not self.bypass else None
+        return self.preferences if self.personal and not self.bypass else None
 
 
-def _ask_expiry(facts: MessageFacts) -> Decision | None:
+def _check_expiry(facts: MessageFacts) -> Decision | None:
     return Expire() if facts.expires_at is not None and facts.now >= facts.expires_at else None
 
 
-def _ask_stops(facts: MessageFacts) -> Decision | None:
+def _check_stops(facts: MessageFacts) -> Decision | None:
     if facts.stopped_by:
         return Defer(facts.now + STOP_RECHECK, f"kill_switch:{facts.stopped_by}")
     return None
 
 
-def _ask_collapse(facts: MessageFacts) -> Decision | None:
+def _check_collapse(facts: MessageFacts) -> Decision | None:
     return Suppress("collapsed_by_newer") if facts.superseded else None
 
 
-def _ask_read(facts: MessageFacts) -> Decision | None:
+def _check_read(facts: MessageFacts) -> Decision | None:
     return Suppress("already_read") if facts.already_read else None
 
 
-def _ask_user(facts: MessageFacts) -> Decision | None:
+def _check_user(facts: MessageFacts) -> Decision | None:
     return None if facts.user_active else Suppress("user_inactive")
 
 
-def _ask_template(facts: MessageFacts) -> Decision | None:
+def _check_template(facts: MessageFacts) -> Decision | None:
     return None if facts.supports_channel else Suppress("channel_not_in_template")
 
 
-def _ask_contact(facts: MessageFacts) -> Decision | None:
+def _check_contact(facts: MessageFacts) -> Decision | None:
     if not facts.needs_contact:
         return None
     if facts.contact is None:
@@ -172,132 +172,132 @@ def _ask_contact(facts: MessageFacts) -> Decision | None:
     return None
 
 
-def _ask_consent(facts: MessageFacts) -> Decision | None:
+def _check_consent(facts: MessageFacts) -> Decision | None:
     """The law, not a wish: nothing passes it by. An address that is no user has consented to
     nothing."""
-    if facts.consent_needed and not (facts.stance and facts.stance.consent):
+    if facts.consent_needed and not (facts.preferences and facts.preferences.consent):
         return Suppress("no_consent", opted_out=True)
     return None
 
 
-def _ask_notifications(facts: MessageFacts) -> Decision | None:
-    wished = facts.wished
-    if wished and not wished.notifications_enabled and facts.priority > Priority.HIGH:
+def _check_notifications(facts: MessageFacts) -> Decision | None:
+    applicable = facts.applicable
+    if applicable and not applicable.notifications_enabled and facts.priority > Priority.HIGH:
         return Suppress("notifications_off", opted_out=True)
     return None
 
 
-def _ask_channel(facts: MessageFacts) -> Decision | None:
-    wished = facts.wished
-    if wished is None or wished.channel_on or facts.priority == Priority.CRITICAL:
+def _check_channel(facts: MessageFacts) -> Decision | None:
+    applicable = facts.applicable
+    if applicable is None or applicable.channel_on or facts.priority == Priority.CRITICAL:
         return None
-    if not wished.notifications_enabled:
+    if not applicable.notifications_enabled:
         return None  # urgent enough to pass by notifications off: it passes by channels as well
     return Suppress("channel_off", opted_out=True)
 
 
-def _ask_category(facts: MessageFacts) -> Decision | None:
-    wished = facts.wished
-    if wished is None or wished.category_on or facts.priority == Priority.CRITICAL:
+def _check_category(facts: MessageFacts) -> Decision | None:
+    applicable = facts.applicable
+    if applicable is None or applicable.category_on or facts.priority == Priority.CRITICAL:
         return None
-    if not wished.notifications_enabled:
+    if not applicable.notifications_enabled:
         return None
     return Suppress("category_channel_off", opted_out=True)
 
 
-def _ask_marketing(facts: MessageFacts) -> Decision | None:
-    wished = facts.wished
-    if facts.marketing and wished and not wished.marketing_enabled:
+def _check_marketing(facts: MessageFacts) -> Decision | None:
+    applicable = facts.applicable
+    if facts.marketing and applicable and not applicable.marketing_enabled:
         return Suppress("marketing_off", opted_out=True)
     return None
 
 
-def _ask_digest(facts: MessageFacts) -> Decision | None:
-    wished = facts.wished
-    if wished is None or wished.digest == DigestFrequency.IMMEDIATE:
+def _check_digest(facts: MessageFacts) -> Decision | None:
+    applicable = facts.applicable
+    if applicable is None or applicable.digest == DigestFrequency.IMMEDIATE:
         return None
     if facts.priority <= Priority.HIGH or facts.is_digest:
         return None
-    if wished.digest == DigestFrequency.NEVER:
+    if applicable.digest == DigestFrequency.NEVER:
         inbox = facts.channel == Channel.IN_APP
         return None if inbox else Suppress("digest_never")
-    zone, note = first_zone(wished.zone, *facts.zones)
-    bucket, closes_at = digest_period(frequency=wished.digest, now=facts.now, zone=zone)
-    return Digest(bucket, closes_at, wished.digest, f"digest_{wished.digest}{note}")
+    zone, note = first_zone(applicable.zone, *facts.zones)
+    bucket, closes_at = digest_period(frequency=applicable.digest, now=facts.now, zone=zone)
+    return Digest(bucket, closes_at, applicable.digest, f"digest_{applicable.digest}{note}")
 
 
-def _ask_limit(facts: MessageFacts) -> Decision | None:
+def _check_limit(facts: MessageFacts) -> Decision | None:
     if facts.spent_limit and not facts.is_digest and not facts.bypass:
         return Suppress(facts.spent_limit)
     return None
 
 
-def _ask_quiet_hours(facts: MessageFacts) -> Decision | None:
-    if facts.priority <= Priority.HIGH or facts.wished is None:
+def _check_quiet_hours(facts: MessageFacts) -> Decision | None:
+    if facts.priority <= Priority.HIGH or facts.applicable is None:
         return None
-    until, reason = _muted(facts, facts.wished)
+    until, reason = _muted(facts, facts.applicable)
     return Defer(until, reason) if until else None
 
 
-def _muted(facts: MessageFacts, wished: Stance) -> tuple[datetime | None, str]:
+def _muted(facts: MessageFacts, applicable: PreferenceState) -> tuple[datetime | None, str]:
     """When the person can be disturbed again, and why not now; None when they can."""
-    if wished.quiet is None and wished.dnd_until is None:
+    if applicable.quiet is None and applicable.dnd_until is None:
         return None, ""
-    zone, note = first_zone(wished.zone, *facts.zones)
+    zone, note = first_zone(applicable.zone, *facts.zones)
     return mute_ends(
-        now=facts.now, quiet=wished.quiet, dnd_until=wished.dnd_until, zone=zone, note=note
+        now=facts.now, quiet=applicable.quiet, dnd_until=applicable.dnd_until, zone=zone, note=note
     )
 
 
-def _ask_order(facts: MessageFacts) -> Decision | None:
-    if facts.elder_open:
+def _check_order(facts: MessageFacts) -> Decision | None:
+    if facts.earlier_open:
         return Defer(facts.now + ORDER_RECHECK, "waiting_for_earlier_message")
     return None
 
 
-QUESTIONS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
-    ("expiry", _ask_expiry),
-    ("kill_switch", _ask_stops),
-    ("collapse", _ask_collapse),
-    ("read", _ask_read),
-    ("user", _ask_user),
-    ("template", _ask_template),
-    ("contact", _ask_contact),
-    ("consent", _ask_consent),
-    ("notifications", _ask_notifications),
-    ("channel", _ask_channel),
-    ("category", _ask_category),
-    ("marketing", _ask_marketing),
-    ("digest", _ask_digest),
-    ("frequency", _ask_limit),
-    ("quiet_hours", _ask_quiet_hours),
-    ("order", _ask_order),
+CHECKS: tuple[tuple[str, Callable[[MessageFacts], Decision | None]], ...] = (
+    ("expiry", _check_expiry),
+    ("kill_switch", _check_stops),
+    ("collapse", _check_collapse),
+    ("read", _check_read),
+    ("user", _check_user),
+    ("template", _check_template),
+    ("contact", _check_contact),
+    ("consent", _check_consent),
+    ("notifications", _check_notifications),
+    ("channel", _check_channel),
+    ("category", _check_category),
+    ("marketing", _check_marketing),
+    ("digest", _check_digest),
+    ("frequency", _check_limit),
+    ("quiet_hours", _check_quiet_hours),
+    ("order", _check_order),
 )
-_ASKED = tuple(ask for _, ask in QUESTIONS)
-_OF_WISHES = frozenset({"notifications", "channel", "category", "digest", "quiet_hours"})
-_ASKED_WITHOUT_WISHES = tuple(ask for step, ask in QUESTIONS if step not in _OF_WISHES)
+_ALL_CHECKS = tuple(ask for _, ask in CHECKS)
+_OF_PREFERENCES = frozenset({"notifications", "channel", "category", "digest", "quiet_hours"})
+_CHECKS_WITHOUT_PREFERENCES = tuple(ask for step, ask in CHECKS if step not in _OF_PREFERENCES)
 """Most people have nothing against anything: what would only pass is not asked (half the cost)."""
 
 
 def decide(facts: MessageFacts) -> Decision:
     """What is to be done with one message now. Reads nothing but its argument."""
-    open_minded = facts.stance is None or facts.stance.open_minded
-    for ask in _ASKED_WITHOUT_WISHES if open_minded else _ASKED:
+    allows_all = facts.preferences is None or facts.preferences.allows_all
+    for ask in _CHECKS_WITHOUT_PREFERENCES if allows_all else _ALL_CHECKS:
         decision = ask(facts)
         if decision is not None:
             return decision
     recipient = facts.contact.address if facts.contact else str(facts.user_id)
-    return Send(recipient, _given_way(facts))
+    return Send(recipient, _override(facts))
 
 
-def _given_way(facts: MessageFacts) -> str:
+def _override(facts: MessageFacts) -> str:
     """Why a message goes out although the person wished otherwise; `allowed` when they did not."""
-    stance = facts.stance
+    stance = facts.preferences
     if stance is None or not facts.personal:
         return "allowed"
     if facts.bypass:
         return "preferences_bypassed"
-    if stance.open_minded:
+    if stance.allows_all:
         return "allowed"
     if not stance.notifications_enabled:
         return "urgent_despite_notifications_off"
@@ -346,7 +346,7 @@ def steps_of(reason: str) -> list[tuple[str, str]]:
     """
     last = _STEP_OF_REASON.get(reason.partition(":")[0])
     steps: list[tuple[str, str]] = []
-    for step, _ in QUESTIONS:
+    for step, _ in CHECKS:
         if step == last:
             return [*steps, (step, reason)]
         steps.append((step, "passed"))

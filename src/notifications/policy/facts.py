@@ -35,8 +35,8 @@ from notifications.models.delivery.hot_facts import (
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Contact, MessageFacts
 from notifications.policy.devices import load_push_contacts
-from notifications.policy.stance import Stance
-from notifications.policy.wishes_text import CategoryTerms, stance_of
+from notifications.policy.preference_state import PreferenceState
+from notifications.policy.preference_text import CategoryTerms, read_preference_state
 
 DIGEST_SOURCE = "digest"
 """The source of digests themselves: no caller can have this name."""
@@ -98,21 +98,21 @@ class Stops:
 class SliceFacts:
     """Facts of one slice. users holds rows in the order of USER_COLUMNS.
 
-    contacts, superseded, elder_open and limits are by message id. here is what was read afresh.
+    contacts, superseded, earlier_open and limits are by message id. here is what was read afresh.
     """
 
     users: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     inactive: set[int] = field(default_factory=set)
     contacts: dict[int, Contact] = field(default_factory=dict)
     superseded: set[int] = field(default_factory=set)
-    elder_open: set[int] = field(default_factory=set)
+    earlier_open: set[int] = field(default_factory=set)
     limits: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
     here: Circumstances = _NOBODY
     stops: Stops = field(default_factory=Stops)
-    _stances: dict[tuple[str, str, str, str], Stance] = field(default_factory=dict)
+    _preferences: dict[tuple[str, str, str, str], PreferenceState] = field(default_factory=dict)
     _service_zone: str = field(default_factory=lambda: environment().timezone)
 
-    def stance(self, user_id: int, channel: str, terms: CategoryTerms) -> Stance:
+    def preferences_for(self, user_id: int, channel: str, terms: CategoryTerms) -> PreferenceState:
         """A person's stance; that of the defaults for whoever has said nothing."""
         wishes = self.here.preferences.get(user_id, "")
         own = (
@@ -121,10 +121,12 @@ class SliceFacts:
             else ""
         )
         key = (wishes, own, channel, terms.key)
-        found = self._stances.get(key)
+        found = self._preferences.get(key)
         if found is None:
-            found = stance_of(wishes, own, channel, terms, environment().default_consent)
-            self._stances[key] = found
+            found = read_preference_state(
+                wishes, own, channel, terms, environment().default_consent
+            )
+            self._preferences[key] = found
         return found
 
     def zones(self, user_id: int | None) -> tuple[str, ...]:
@@ -172,7 +174,7 @@ def load_facts(messages: Sequence[PendingMessage], channel: str, terms_of: Terms
         _load_contacts(facts, messages, channel, kind)
     keyed = [m.id for m in messages if m.collapse_key or m.ordering_key]
     if keyed:
-        facts.superseded, facts.elder_open = load_keys(keyed)
+        facts.superseded, facts.earlier_open = load_keys(keyed)
     return facts
 
 
@@ -219,10 +221,10 @@ def message_facts(
         expires_at=message.expires_at,
         stopped_by=stopped_by,
         superseded=message.id in facts.superseded,
-        elder_open=message.id in facts.elder_open,
+        earlier_open=message.id in facts.earlier_open,
         channel=channel,
         priority=message.priority,
-        stance=None if user_id is None else facts.stance(user_id, channel, terms),
+        preferences=None if user_id is None else facts.preferences_for(user_id, channel, terms),
         consent_needed=terms.consent_needed,
         marketing=terms.marketing,
         personal=channel in PERSON_CHANNELS,

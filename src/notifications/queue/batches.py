@@ -20,12 +20,12 @@ from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import BATCH_SIZE, DeliveryBatch, pack_keys
 from notifications.queue import postgres, sqlite
-from notifications.queue.leases import Held, Lease, LeaseRequest, NewBatch, QueueSQL
+from notifications.queue.leases import Lease, LeaseRequest, LockedBatches, NewBatch, QueueSQL
 
 _IMPLEMENTATIONS: dict[str, QueueSQL] = {"postgresql": postgres, "sqlite": sqlite}
 JOURNAL_LIMIT = 100
 """Unrecorded keys one process may have in providers' hands: what one kill leaves uncertain."""
-SURE_PART = 0.9
+SAFE_SHARE = 0.9
 """Of a lease's life: the rest is for clocks that do not run alike."""
 
 
@@ -58,12 +58,12 @@ def batches_of(
     ]
 
 
-def put(batches: Sequence[NewBatch]) -> list[int]:
+def insert(batches: Sequence[NewBatch]) -> list[int]:
     """Writes batches in the caller's transaction; returns their ids in order."""
     return statements().insert_batches(batches, clock.frozen()) if batches else []
 
 
-def waiting(lanes: Iterable[Lane]) -> dict[Lane, list[str]]:
+def find_due(lanes: Iterable[Lane]) -> dict[Lane, list[str]]:
     """The lanes that have batches due in nobody's hands, with the sources of each: however many
     others wait for their time, they hide none."""
     found: dict[Lane, list[str]] = {}
@@ -88,7 +88,7 @@ def lease(
     is: the first after `after_source`. Isolated batches are taken only when asked for, one at a
     time. sources: those of `waiting`, where it was asked already."""
     if sources is None:
-        sources = waiting([lane]).get(lane, [])
+        sources = find_due([lane]).get(lane, [])
     others = [name for name in sources if name not in without_sources]
     if not others:
         return []
@@ -121,20 +121,20 @@ def lease_of_source(
     return _lease(request)
 
 
-def hold(leases: Sequence[Lease], owner: str) -> Held:
+def lock_owned(leases: Sequence[Lease], owner: str) -> LockedBatches:
     """Locks the batches that are still ours and marks those lost that another took over.
 
     The caller is in a transaction. What follows in it is true under the fence. A lease that merely
     ran out is still ours: what is known is recorded, but nothing new may be journalled.
     """
-    rows = statements().hold(leases, owner, clock.frozen())
+    rows = statements().lock_owned(leases, owner, clock.frozen())
     living = frozenset(key for key, lives in rows if lives)
     lapsed = frozenset(key for key, lives in rows if not lives)
     missing = [each for each in leases if each.batch_id not in living | lapsed]
-    busy = frozenset(statements().ours(missing, owner)) if missing else frozenset()
+    busy = frozenset(statements().owned(missing, owner)) if missing else frozenset()
     for each in missing:
         each.lost = each.lost or each.batch_id not in busy
-    return Held(living, lapsed, busy)
+    return LockedBatches(living, lapsed, busy)
 
 
 def write_journals(leases: Iterable[Lease]) -> None:
@@ -149,7 +149,7 @@ def renew(leases: Sequence[Lease], owner: str, seconds: float) -> None:
     with transaction.atomic():
         renewed = statements().renew(leases, owner, seconds, clock.frozen())
         missing = [each for each in leases if each.batch_id not in renewed]
-        ours = statements().ours(missing, owner) if missing else set()
+        ours = statements().owned(missing, owner) if missing else set()
     for each in leases:
         if each.batch_id in renewed:
             each.renewed_at = asked_at
@@ -157,10 +157,10 @@ def renew(leases: Sequence[Lease], owner: str, seconds: float) -> None:
             each.lost = True
 
 
-def surely_until(leases: Iterable[Lease]) -> float:
+def valid_until(leases: Iterable[Lease]) -> float:
     """Until when, on the monotonic clock, all of these leases surely stand."""
     oldest = min(each.renewed_at for each in leases)
-    return oldest + environment().lease_seconds * SURE_PART
+    return oldest + environment().lease_seconds * SAFE_SHARE
 
 
 def release(leases: Sequence[Lease], owner: str, due_at: datetime | None = None) -> None:
@@ -169,11 +169,11 @@ def release(leases: Sequence[Lease], owner: str, due_at: datetime | None = None)
         statements().release(leases, owner, due_at)
 
 
-def release_strays(owner: str, known: Sequence[int]) -> None:
+def release_unknown(owner: str, known: Sequence[int]) -> None:
     """Gives back batches that carry our name although we know nothing of them: the answer to their
     lease was lost."""
     with transaction.atomic():
-        statements().release_strays(owner, known)
+        statements().release_unknown(owner, known)
 
 
 def finish(leases: Iterable[Lease]) -> None:
@@ -192,7 +192,7 @@ def lock(batch_id: int | None) -> None:
 def journal_one(lease: Lease, key: int, owner: str) -> bool:
     """Journals one key before anything is done with it; False when the lease was lost."""
     with transaction.atomic():
-        if lease.batch_id not in hold([lease], owner).living:
+        if lease.batch_id not in lock_owned([lease], owner).living:
             return False
         lease.journal = {*lease.journal, key}
         write_journals([lease])
@@ -202,7 +202,7 @@ def journal_one(lease: Lease, key: int, owner: str) -> bool:
 def close_stale(leases: Sequence[Lease], owner: str) -> None:
     """Deletes batches whose last members were settled by somebody else."""
     with transaction.atomic():
-        held = hold(leases, owner)
+        held = lock_owned(leases, owner)
         finish(lease for lease in leases if lease.batch_id in held.locked)
 
 
@@ -248,16 +248,16 @@ def _free(lane: str) -> QuerySet[DeliveryBatch]:
     return DeliveryBatch.objects.filter(lane=lane, owner__isnull=True)
 
 
-def still_ours(leases: Sequence[Lease], owner: str) -> set[int]:
+def still_owned(leases: Sequence[Lease], owner: str) -> set[int]:
     """Ids of the batches that nobody took over, expired or not."""
-    return statements().ours(leases, owner)
+    return statements().owned(leases, owner)
 
 
-def take_off(lease: Lease, keys: Collection[int], owner: str) -> bool:
+def remove_from_journal(lease: Lease, keys: Collection[int], owner: str) -> bool:
     """Takes keys of messages that never left off a journal; False when another transaction has the
     batch locked at this moment."""
     with transaction.atomic():
-        held = hold([lease], owner)
+        held = lock_owned([lease], owner)
         if lease.batch_id in held.busy:
             return False
         rest = lease.journal.difference(keys)
@@ -276,7 +276,7 @@ def lease_free(batch_id: int, *, owner: str, seconds: float) -> Lease | None:
     return lease_one(batch_id, owner=owner, seconds=seconds)
 
 
-def take_out(batch_ids: Iterable[int | None]) -> None:
+def remove_members(batch_ids: Iterable[int | None]) -> None:
     """Counts messages off their batches, one for each time that a batch is named, and deletes the
     batches of which nothing is left and that nobody holds. The batches are locked."""
     for batch_id, count in sorted(Counter(key for key in batch_ids if key is not None).items()):
@@ -290,7 +290,7 @@ def set_expiry(lease: Lease, expires_at: datetime | None) -> None:
     DeliveryBatch.objects.filter(pk=lease.batch_id).update(expires_at=expires_at)
 
 
-def is_held(batch_id: int) -> bool:
+def is_leased(batch_id: int) -> bool:
     """Whether some worker's lease on a batch stands or may still stand."""
     return DeliveryBatch.objects.filter(pk=batch_id, owner__isnull=False).exists()
 

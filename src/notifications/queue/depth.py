@@ -23,7 +23,7 @@ _MOST_LATE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class PausedWork:
     """What waits on purpose and is never late: stopped or broken channels, stopped sources."""
 
     everything: bool = False
@@ -42,7 +42,7 @@ class LaneDepth:
 
 
 def lane_depths(
-    late_after: Mapping[Lane, float], held: Held, *, at: datetime | None = None
+    late_after: Mapping[Lane, float], held: PausedWork, *, at: datetime | None = None
 ) -> dict[Lane, LaneDepth]:
     """The depth of each lane. late_after: bounds in seconds. at replaces the database's clock."""
     at = at or clock.frozen()

@@ -62,12 +62,12 @@ class Heartbeat:
         """Waits until the database answered the first beat, or did not in the time of a lease."""
         self._beaten.wait(self._seconds)
 
-    def is_listed(self) -> bool:
+    def is_registered(self) -> bool:
         """Whether the worker surely stands on the list: only then may it lease, for sweeps find
         what dead workers held by that list."""
         return clock.monotonic() < self._listed_until
 
-    def hangs_for(self) -> float:
+    def hanging_s(self) -> float:
         """For how long (s) the beat under way has waited for the database; 0 when none has."""
         asked_at = self._asked_at
         return 0.0 if asked_at is None else clock.monotonic() - asked_at
@@ -78,19 +78,19 @@ class Heartbeat:
                 good = self._beat()
                 if self._ended.wait(self._seconds / _BEATS_A_LEASE if good else _AGAIN_S):
                     break
-            with_database(self._farewell)
+            run_logged(self._farewell)
         finally:
             connection.close()
 
     def _beat(self) -> bool:
         asked_at = self._asked_at = clock.monotonic()
-        good = with_database(self._renew)
+        good = run_logged(self._renew)
         self._asked_at = None
         if good:
-            self._listed_until = asked_at + self._seconds * batches.SURE_PART
+            self._listed_until = asked_at + self._seconds * batches.SAFE_SHARE
         self._beaten.set()
         if good and self._on_beat is not None:
-            good = with_database(self._on_beat)
+            good = run_logged(self._on_beat)
         return good
 
     def _renew(self) -> None:
@@ -113,7 +113,7 @@ class Heartbeat:
             WorkerProcess.objects.filter(owner=self._owner, ended_at__isnull=True).delete()
 
 
-def with_database(call: Callable[[], object], event: str = "heartbeat.missed") -> bool:
+def run_logged(call: Callable[[], object], event: str = "heartbeat.missed") -> bool:
     """Runs a call; what it raises is logged as an event and answered with False.
 
     Nothing that it raises may end the thread: the worker would lose all that it holds.

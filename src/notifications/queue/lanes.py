@@ -10,7 +10,7 @@ _FIRST_BY_TURN = {2: Lane.HIGH, 4: Lane.DEFAULT, 6: Lane.HIGH, 0: Lane.BULK}
 _CYCLE = 8
 
 
-class Turns:
+class LaneRotation:
     """Lanes in the order of their priority, with a share of the turns for each.
 
     Of eight turns that find work, two begin with high, one with default and one with bulk, also

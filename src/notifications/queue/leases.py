@@ -62,7 +62,7 @@ class Lease:
         self.open_keys = set(unpack_keys(self.members))
 
 
-class Held(NamedTuple):
+class LockedBatches(NamedTuple):
     """Which of some leases are still ours, by batch id.
 
     living: locked, and the lease has not run out. lapsed: locked, the lease has run out but nobody
@@ -119,16 +119,16 @@ class QueueSQL(Protocol):
     def lease(self, request: LeaseRequest, at: datetime | None) -> list[Lease]:
         """Takes due batches; nobody else gets them until the lease runs out."""
 
-    def hold(
+    def lock_owned(
         self, leases: Sequence[Lease], owner: str, at: datetime | None
     ) -> list[tuple[int, bool]]:
         """Locks the rows of batches that are still ours, without waiting for any that another has
         locked; returns (id, whether the lease has not run out)."""
 
-    def ours(self, leases: Sequence[Lease], owner: str) -> set[int]:
+    def owned(self, leases: Sequence[Lease], owner: str) -> set[int]:
         """Ids of the batches that still carry this owner and fence, locked by others or not."""
 
-    def journals(self, leases: Sequence[Lease], owner: str) -> dict[int, str]:
+    def read_journals(self, leases: Sequence[Lease], owner: str) -> dict[int, str]:
         """Journals of the batches that are still ours, read after every transaction that has them
         locked has ended."""
 
@@ -147,7 +147,7 @@ class QueueSQL(Protocol):
     def release(self, leases: Sequence[Lease], owner: str, due_at: datetime | None) -> None:
         """Gives batches back, due again at due_at (None: as they were)."""
 
-    def release_strays(self, owner: str, known: Sequence[int]) -> None:
+    def release_unknown(self, owner: str, known: Sequence[int]) -> None:
         """Gives back an owner's batches that it does not know of, because the answer to its lease
         was lost. Reads all batches: for after an outage."""
 

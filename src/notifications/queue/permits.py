@@ -45,17 +45,19 @@ class Permits:
         """Permits taken, those of dispatches under way included."""
         return self._used.total()
 
-    def free(self, place: Place) -> int:
+    def available_now(self, place: Place) -> int:
         """Permits that a place could take now without any exchange."""
         lane, channel = place
-        return self._room(place, self.used, self._of_lane(lane), self._of_channel(channel))
+        return self._count_available(
+            place, self.used, self._of_lane(lane), self._of_channel(channel)
+        )
 
-    def room(self, place: Place) -> int:
+    def available(self, place: Place) -> int:
         """Permits that a place could take now, if outcomes that wait are recorded with it."""
         lane, channel = place
         waiting = self._exchangeable()
         usable = waiting.total() if lane is Lane.CRITICAL else _without_critical(waiting)
-        return self._room(
+        return self._count_available(
             place,
             self.used - max(0, usable - self._promised),
             self._of_lane(lane) - sum(n for (of, _), n in waiting.items() if of is lane),
@@ -63,7 +65,7 @@ class Permits:
         )
 
     @staticmethod
-    def _room(place: Place, used: int, of_lane: int, of_channel: int) -> int:
+    def _count_available(place: Place, used: int, of_lane: int, of_channel: int) -> int:
         lane, _ = place
         if lane is Lane.CRITICAL:
             return max(0, JOURNAL_LIMIT - used)
@@ -87,29 +89,29 @@ class Permits:
         What the block has not committed is free again when it ends, however it ends.
         """
         least = min(least, wanted)
-        while self.room(place) < least:
+        while self.available(place) < least:
             self._changed.clear()
             await self._changed.wait()
-        reservation = Reservation(self, place, min(wanted, self.room(place)))
+        reservation = Reservation(self, place, min(wanted, self.available(place)))
         try:
             yield reservation
         finally:
             reservation.close()
 
-    def take(self, place: Place, count: int) -> None:
+    def acquire(self, place: Place, count: int) -> None:
         """Counts permits as used."""
         self._used[place] += count
 
-    def give(self, place: Place, count: int) -> None:
+    def release(self, place: Place, count: int) -> None:
         """Frees permits: their keys are off the journal, or never got there."""
         self._used[place] -= count
-        self.changed()
+        self.notify_waiters()
 
     def promise(self, count: int) -> None:
         """Counts exchangeable permits that a dispatch relies on."""
         self._promised += count
 
-    def changed(self) -> None:
+    def notify_waiters(self) -> None:
         """Lets those look again who wait for room."""
         self._changed.set()
 
@@ -122,9 +124,9 @@ class Reservation:
         self.count = count
         self._permits = permits
         self.place = place
-        self._own = min(count, permits.free(place))
+        self._own = min(count, permits.available_now(place))
         self._relied_on = count - self._own
-        permits.take(place, self._own)
+        permits.acquire(place, self._own)
         permits.promise(self._relied_on)
 
     def fit(self, wanted: int, exchanged: int) -> int:
@@ -134,8 +136,8 @@ class Reservation:
         """
         missing = wanted - self._own - exchanged
         if missing > 0:
-            more = min(missing, self._permits.free(self.place))
-            self._permits.take(self.place, more)
+            more = min(missing, self._permits.available_now(self.place))
+            self._permits.acquire(self.place, more)
             self._own += more
         return min(wanted, self._own + exchanged)
 
@@ -143,14 +145,14 @@ class Reservation:
         """`count` keys are journalled: their permits stay used after the block."""
         kept = min(count, self._own)
         self._own -= kept
-        self._permits.take(self.place, count - kept)
+        self._permits.acquire(self.place, count - kept)
 
     def close(self) -> None:
         """Frees what was not committed."""
         own, self._own = self._own, 0
         relied, self._relied_on = self._relied_on, 0
         self._permits.promise(-relied)
-        self._permits.give(self.place, own)
+        self._permits.release(self.place, own)
 
 
 def _without_critical(waiting: Counter[Place]) -> int:

@@ -137,7 +137,7 @@ def _named(leases: Sequence[Lease]) -> tuple[list[int], list[int]]:
     return [held.batch_id for held in leases], [held.fence for held in leases]
 
 
-def hold(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple[int, bool]]:
+def lock_owned(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple[int, bool]]:
     rows = _all(
         f"SELECT b.id, b.lease_until > {_NOW}{_OURS} ORDER BY b.id FOR UPDATE OF b SKIP LOCKED",
         [at, *_named(leases), owner],
@@ -145,11 +145,11 @@ def hold(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple
     return [(row[0], row[1]) for row in rows]
 
 
-def ours(leases: Sequence[Lease], owner: str) -> set[int]:
+def owned(leases: Sequence[Lease], owner: str) -> set[int]:
     return {row[0] for row in _all(f"SELECT b.id{_OURS}", [*_named(leases), owner])}
 
 
-def journals(leases: Sequence[Lease], owner: str) -> dict[int, str]:
+def read_journals(leases: Sequence[Lease], owner: str) -> dict[int, str]:
     rows = _all(
         f"SELECT b.id, b.journal{_OURS} ORDER BY b.id FOR UPDATE OF b",
         [*_named(leases), owner],
@@ -196,7 +196,7 @@ def release(leases: Sequence[Lease], owner: str, due_at: datetime | None) -> Non
     )
 
 
-def release_strays(owner: str, known: Sequence[int]) -> None:
+def release_unknown(owner: str, known: Sequence[int]) -> None:
     _run(
         "UPDATE notifications_deliverybatch SET owner = NULL, lease_until = NULL, fence = fence + 1"
         " WHERE owner = %s AND id <> ALL (%s) AND journal = ''",

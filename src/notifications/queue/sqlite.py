@@ -131,16 +131,16 @@ def _ours(leases: Sequence[Lease], owner: str) -> list[tuple[int, datetime, str]
     return [(key, until, journal) for key, fence, until, journal in rows if wanted[key] == fence]
 
 
-def hold(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple[int, bool]]:
+def lock_owned(leases: Sequence[Lease], owner: str, at: datetime | None) -> list[tuple[int, bool]]:
     now = _now(at).replace(tzinfo=None)
     return [(key, until > now) for key, until, _ in _ours(leases, owner)]
 
 
-def ours(leases: Sequence[Lease], owner: str) -> set[int]:
+def owned(leases: Sequence[Lease], owner: str) -> set[int]:
     return {key for key, _, _ in _ours(leases, owner)}
 
 
-def journals(leases: Sequence[Lease], owner: str) -> dict[int, str]:
+def read_journals(leases: Sequence[Lease], owner: str) -> dict[int, str]:
     return {key: journal for key, _, journal in _ours(leases, owner)}
 
 
@@ -158,7 +158,7 @@ def delete(batch_ids: Sequence[int]) -> None:
 
 
 def renew(leases: Sequence[Lease], owner: str, seconds: float, at: datetime | None) -> set[int]:
-    mine = ours(leases, owner)
+    mine = owned(leases, owner)
     until = time_value(_now(at) + timedelta(seconds=seconds))
     raw().executemany(
         "UPDATE notifications_deliverybatch SET lease_until = ? WHERE id = ?",
@@ -177,7 +177,7 @@ def release(leases: Sequence[Lease], owner: str, due_at: datetime | None) -> Non
     )
 
 
-def release_strays(owner: str, known: Sequence[int]) -> None:
+def release_unknown(owner: str, known: Sequence[int]) -> None:
     raw().execute(
         "UPDATE notifications_deliverybatch SET owner = NULL, lease_until = NULL, fence = fence + 1"
         " WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?)) AND journal = ''",

@@ -23,7 +23,7 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.errors import is_unavailable
 from notifications.infra.process import identity as processes
 from notifications.models import (
     BroadcastChange,
@@ -57,7 +57,7 @@ _ENDED_KEPT = timedelta(hours=1)
 
 
 @dataclass(slots=True)
-class Takeover:
+class TakeoverReport:
     """What one sweep did."""
 
     batches: int = 0
@@ -90,7 +90,7 @@ class _Owners:
     forgotten: list[str]
 
 
-def sweep(*, everywhere: bool = False, expired: bool = True) -> Takeover:
+def sweep(*, everywhere: bool = False, expired: bool = True) -> TakeoverReport:
     """Takes over what workers left behind.
 
     Args:
@@ -98,7 +98,7 @@ def sweep(*, everywhere: bool = False, expired: bool = True) -> Takeover:
         expired: also take leases that ran out. False in the first seconds after an outage of the
             database, when living workers have not renewed yet.
     """
-    report = Takeover()
+    report = TakeoverReport()
     owners = _owners(everywhere=everywhere, expired=expired)
     if owners.ended or owners.late or owners.late is None:
         _take_all(owners, report)
@@ -135,7 +135,7 @@ def _owners(*, everywhere: bool, expired: bool) -> _Owners:
     return _Owners(sorted(ended), None if everywhere and expired else late, forgotten)
 
 
-def _take_all(owners: _Owners, report: Takeover) -> None:
+def _take_all(owners: _Owners, report: TakeoverReport) -> None:
     at, after = clock.frozen(), 0
     while ids := batches.statements().abandoned(
         owners.ended, owners.late, at, _AT_ONCE, after=after
@@ -145,18 +145,18 @@ def _take_all(owners: _Owners, report: Takeover) -> None:
         after = ids[-1]  # behind those that cannot be taken over
 
 
-def _try_take_over(batch_id: int, owners: _Owners, report: Takeover) -> None:
+def _try_take_over(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
     """One batch that cannot be taken over holds up no other."""
     try:
         _take_over(batch_id, owners, report)
     except Exception as error:
-        if is_away(error):
+        if is_unavailable(error):
             raise
         report.failed += 1
         telemetry.log.exception("takeover.failed", batch_id=batch_id)
 
 
-def _take_over(batch_id: int, owners: _Owners, report: Takeover) -> None:
+def _take_over(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
     with transaction.atomic():
         row = batches.statements().claim_abandoned(batch_id, owners.ended, clock.frozen())
         if row is None:
@@ -217,11 +217,11 @@ def _put_again(dead: _Dead, groups: Sequence[Sequence[int]], *, takeovers: int) 
         )
         for group in groups
     ]
-    for batch_id, group in zip(batches.put(made), groups, strict=True):
+    for batch_id, group in zip(batches.insert(made), groups, strict=True):
         NotificationMessage.objects.filter(pk__in=group).update(batch_id=batch_id)
 
 
-def _judge(dead: _Dead, report: Takeover) -> None:
+def _judge(dead: _Dead, report: TakeoverReport) -> None:
     """Decides about messages that were in the hands of a provider when their worker died."""
     now, keys = database_now(), dead.journalled
     in_doubt = dead.row.channel not in ROW_CHANNELS
@@ -281,7 +281,7 @@ def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) ->
     groups = [[key] for key in keys] if alone else [list(keys)]
     row = dead.row
     lane, channel, source = row.lane, row.channel, row.source
-    ids = batches.put(
+    ids = batches.insert(
         [
             NewBatch(lane, channel, source, None, group, 0, alone, earliest_expiry(group))
             for group in groups

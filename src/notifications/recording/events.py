@@ -10,7 +10,7 @@ from notifications.models import StatusEvent
 from notifications.recording.outcomes import Outcome
 
 
-def tell_outcomes(outcomes: Iterable[Outcome], took: Collection[int]) -> None:
+def write_status_events(outcomes: Iterable[Outcome], took: Collection[int]) -> None:
     """Writes the events of outcomes that settled their message, for who has subscribed."""
     StatusEvent.objects.write(
         StatusEvent(

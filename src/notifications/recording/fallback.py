@@ -176,7 +176,7 @@ def _make(steps: Sequence[_Step]) -> None:
             scheduled_at=step.due_at,
             trail=trails((step.due_at, "fallback", step.why)),
         )
-        for step, key, batch_id in zip(fresh, keys, batches.put(waiting), strict=True)
+        for step, key, batch_id in zip(fresh, keys, batches.insert(waiting), strict=True)
     )
     wakeups.wake(sorted({step.lane for step in fresh}))
 
@@ -195,7 +195,7 @@ def _try_again(steps: Iterable[tuple[_Step, NotificationMessage | None]]) -> Non
             fields={"attempts": 0, "provider": None, "scheduled_at": step.due_at},
         )
         if again:
-            (batch_id,) = batches.put([step.batch(again)])
+            (batch_id,) = batches.insert([step.batch(again)])
             NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
             DeadLetter.objects.filter(message_id=message.pk, resolved_at__isnull=True).update(
                 resolution=DeadLetter.Resolution.REPLAYED,

@@ -46,7 +46,7 @@ def record_poison(lease: Lease, key: int, error: BaseException, *, owner: str) -
     log.error("message.poison", message_id=key, trace=trace, exc_info=error)
     now = database_now()
     with transaction.atomic():
-        if lease.batch_id not in batches.hold([lease], owner).locked:
+        if lease.batch_id not in batches.lock_owned([lease], owner).locked:
             return False
         ours = NotificationMessage.objects.filter(pk=key, batch_id=lease.batch_id).exists()
         moved = ours and change_status([key], MessageStatus.FAILED, reason=POISON, at=now)
@@ -60,7 +60,7 @@ def record_poison(lease: Lease, key: int, error: BaseException, *, owner: str) -
             )
             BroadcastChange.objects.append([(lease.source, origin.notification_id)])
         # Another thread may have committed a journal that the lease in memory does not show yet.
-        journals = batches.statements().journals([lease], owner)
+        journals = batches.statements().read_journals([lease], owner)
         journal = unpack_keys(journals.get(lease.batch_id, ""))
         if key in journal:
             rest = [each for each in journal if each != key]

@@ -28,14 +28,14 @@ from notifications.models import (
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import Change
 from notifications.queue import batches
-from notifications.queue.leases import Held, Lease, NewBatch
+from notifications.queue.leases import Lease, LockedBatches, NewBatch
 from notifications.recording.contacts import close_dead_contacts
-from notifications.recording.events import tell_outcomes
-from notifications.recording.evidence import keep_evidence, settle_doubt
+from notifications.recording.enforcement import enforce_limits, write_digest_items
+from notifications.recording.events import write_status_events
 from notifications.recording.fallback import fall_back
+from notifications.recording.late_results import resolve_uncertain, store_late_results
 from notifications.recording.outcomes import Outcome, error_text, last_result
-from notifications.recording.reports import report_simulated
-from notifications.recording.restraint import restrain, write_items
+from notifications.recording.reports import store_simulated_receipts
 
 _STATE = ("pk", "status", "batch_id")
 
@@ -68,7 +68,7 @@ class Recording:
     at_commit: bool = False
 
     @contextmanager
-    def recorded(self, *, owner: str) -> Iterator[None]:
+    def transaction(self, *, owner: str) -> Iterator[None]:
         """Records the outcomes under the fences of their leases. Within the block their batches
         and those of `leaving` are held; the transaction commits at its end.
 
@@ -80,21 +80,21 @@ class Recording:
         """
         leases = dict.fromkeys([*self.leaving, *(o.lease for o in self.outcomes)])
         with transaction.atomic():
-            held = batches.hold(list(leases), owner)
+            held = batches.lock_owned(list(leases), owner)
             self.living = held.living
             mine, self.busy, self.late = _sorted_out(self.outcomes, held)
             standing, took = _write_outcomes(mine, self.late)
             yield
             _write_batches(self, mine)
             self.at_commit = True
-        self.carry_out()
+        self.apply_to_leases()
         _count(standing, took)
 
     def journal(self, keys: Mapping[Lease, set[int]]) -> None:
         """Puts keys of living batches onto their journals, with the commit."""
         self.departing = keys
 
-    def carry_out(self) -> None:
+    def apply_to_leases(self) -> None:
         """Changes the leases in memory as the commit changed them in the database."""
         for lease, journal in self.journals.items():
             lease.journal = journal
@@ -112,13 +112,13 @@ def record(outcomes: Sequence[Outcome], *, owner: str) -> Recording:
     """Writes outcomes once, in a transaction of their own."""
     recording = Recording(outcomes)
     run(recording, owner=owner)
-    settle_doubt(recording.late)
+    resolve_uncertain(recording.late)
     return recording
 
 
 def run(recording: Recording, *, owner: str) -> None:
     """Records, and journals nothing."""
-    with recording.recorded(owner=owner):
+    with recording.transaction(owner=owner):
         pass
 
 
@@ -128,20 +128,20 @@ def _write_outcomes(
     """Writes what became of messages, and all that follows from it; the outcomes that stand after
     limits and digests, and the ids of the messages that took theirs."""
     if late:
-        keep_evidence(late)
-    standing, buckets = restrain(mine)
+        store_late_results(late)
+    standing, buckets = enforce_limits(mine)
     took = _apply(standing) if standing else set()
     _write_facts(standing, took)
-    tell_outcomes(standing, took)
+    write_status_events(standing, took)
     fall_back(standing, took)
     _tell_broadcasts(standing, took)
     if buckets:
-        write_items(standing, took, buckets)
+        write_digest_items(standing, took, buckets)
     return standing, took
 
 
 def _sorted_out(
-    outcomes: Sequence[Outcome], held: Held
+    outcomes: Sequence[Outcome], held: LockedBatches
 ) -> tuple[Sequence[Outcome], list[Outcome], list[Outcome]]:
     """Outcomes that may be recorded now, those to be recorded later, and those that come too
     late."""
@@ -192,7 +192,7 @@ def was_committed(recording: Recording, *, owner: str) -> bool:
         return False
     leases = list({**recording.done, **recording.journals})
     with transaction.atomic():
-        found = batches.statements().journals(leases, owner)
+        found = batches.statements().read_journals(leases, owner)
     if any(lease.batch_id not in found for lease in recording.departing):
         return False  # taken over meanwhile: nothing of it may leave
     for lease, journal in recording.journals.items():
@@ -264,7 +264,7 @@ def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
             part = sorted(keys[start : start + step])
             first = min((expires[key] for key in part if key in expires), default=None)
             made.append(NewBatch(lane, channel, source, due, part, takeovers, alone, first))
-    ids = batches.put(made)
+    ids = batches.insert(made)
     return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
 
 
@@ -275,7 +275,7 @@ def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
     if attempts:
         hot().insert_attempts(attempts)
     close_dead_contacts(took_it)
-    report_simulated(took_it)
+    store_simulated_receipts(took_it)
     kept = [_kept(o) for o in took_it if o.provider == "sandbox" and o.outbound]
     if kept:
         SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)

@@ -9,7 +9,7 @@ from notifications.models import ProviderCallback
 from notifications.recording.outcomes import Outcome
 
 
-def report_simulated(outcomes: Sequence[Outcome]) -> None:
+def store_simulated_receipts(outcomes: Sequence[Outcome]) -> None:
     """Stores the receipts of messages that went to the simulator, to be applied afterwards."""
     for outcome in outcomes:
         kinds = _receipts_of(outcome.result) if outcome.result is not None else ()

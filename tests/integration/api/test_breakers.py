@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notifications.domain.flow import OPEN_US, Tally
+from notifications.domain.flow import OPEN_US, CallCounts
 from notifications.models import OperatorAction, ProviderFlow
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ def broken(frozen, override_environment):
     for service in ("smtp", "webhook|dead.example"):
         ProviderFlow.objects.report(
             service,
-            Tally(faults=5),
+            CallCounts(faults=5),
             owner="w",
             faults_to_open=5,
             open_us=OPEN_US,

@@ -17,7 +17,7 @@ from tests.integration.factories import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 OWN = [route for route in ROUTES if not route.of_vendor]
-ASKING = [route for route in OWN if route.query]
+POLLING = [route for route in OWN if route.query]
 
 
 def call(client: APIClient, route: Route, query: str) -> Any:
@@ -38,7 +38,7 @@ def test_an_unknown_one_is_refused_at_every_door(route: Route, as_staff: APIClie
     assert "no_such_thing" in (told.get("detail") or told["error"])
 
 
-@pytest.mark.parametrize("route", ASKING, ids=lambda route: route.name)
+@pytest.mark.parametrize("route", POLLING, ids=lambda route: route.name)
 def test_an_empty_and_a_doubled_one_are_refused(route: Route, as_staff: APIClient) -> None:
     needed = {query.name: "all" for query in route.query if query.required}
     for query in route.query:

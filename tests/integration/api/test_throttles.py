@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from directory.models import User
 from notifications.infra import clock
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.errors import is_unavailable
 from notifications.models import ThrottleCount
 from tests.integration.api.conftest import KeyClient, send_body
 from tests.integration.factories import make_user
@@ -203,7 +203,7 @@ def test_counts_that_are_always_cleared_away_end_in_an_error_that_is_tried_later
     cleared = _clear_away(1_000, monkeypatch)
     with pytest.raises(OperationalError) as raised, transaction.atomic():
         ThrottleCount.objects.locked(["a"], at=clock.now())
-    assert is_away(raised.value)
+    assert is_unavailable(raised.value)
     assert len(cleared) == 5
 
 

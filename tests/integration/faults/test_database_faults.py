@@ -84,7 +84,7 @@ def work_through(faults: Faults, monkeypatch: Any) -> list[int]:
             await member.main(once=True)
 
     async_to_sync(work)()
-    assert member.desk.permits.used == 0
+    assert member.dispatcher.permits.used == 0
     keys = [message.pk for message in (*mails, alone)]
     assert handover.sent == dict.fromkeys(keys, 1)
     return keys

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 
-from notifications.domain.flow import OPEN_US, US, Rate, Tally
+from notifications.domain.flow import OPEN_US, US, CallCounts, Rate
 from notifications.models import ChatFlow, ProviderFlow
 from notifications.models.providers.provider_flow import moment
 
@@ -31,7 +31,7 @@ def claim(service="ses", count=3, *, owner="a", rate=None, **more):
 
 def tell(service="ses", *, owner="a", code="", **tally):
     return FLOWS.tell(
-        service, Tally(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
+        service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
     )
 
 

@@ -16,7 +16,7 @@ from notifications.models import (
 )
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_facts import load_circumstances, load_users
-from notifications.policy.wishes_text import wishes_of
+from notifications.policy.preference_text import parse_preferences
 from tests.integration.factories import make_messages, make_user
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_a_mute_that_python_has_no_value_for_is_a_mute():
     row = UserNotificationPreference.objects.create(user=user, dnd_until=LATEST)
     for text, read_as in cases():
         put(UserNotificationPreference, row.pk, "dnd_until", text)
-        wishes = wishes_of(load_circumstances([user.pk]).preferences[user.pk])
+        wishes = parse_preferences(load_circumstances([user.pk]).preferences[user.pk])
         assert wishes.dnd_until == read_as, text
         assert UserNotificationPreference.objects.get(pk=row.pk).dnd_until == read_as
 

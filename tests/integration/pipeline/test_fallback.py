@@ -140,7 +140,7 @@ def test_a_replayed_failure_makes_no_second_fallback():
     work()
     NotificationMessage.objects.filter(channel="email").update(status="pending")
     message = NotificationMessage.objects.get(channel="email")
-    (batch_id,) = batches.put(
+    (batch_id,) = batches.insert(
         batches.batches_of(
             lane="default", channel="email", source="key:1", due_at=None, keys=[message.pk]
         )

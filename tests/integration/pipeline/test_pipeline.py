@@ -26,7 +26,7 @@ from notifications.models import (
     SandboxMessage,
 )
 from notifications.queue import batches, takeover
-from notifications.recording.evidence import settle_doubt
+from notifications.recording.late_results import resolve_uncertain
 from notifications.recording.record import Recording, record, run, was_committed
 from notifications.services import NotificationService, OperationsService
 from tests.integration.factories import make_messages, make_template, make_user
@@ -379,13 +379,13 @@ def test_evidence_moves_no_message_that_was_never_in_doubt(frozen):
     made, _, ready = flown()
     outcome = settle(ready, SendResult(Verdict.SENT, provider_message_id="x"), at=frozen.now)
 
-    assert settle_doubt([outcome]) == 0
+    assert resolve_uncertain([outcome]) == 0
     assert NotificationMessage.objects.get(pk=made.pk).status == "pending"
 
     frozen.forward(61)
     takeover.sweep(everywhere=True)
-    assert settle_doubt([outcome]) == 1
-    assert settle_doubt([outcome]) == 0
+    assert resolve_uncertain([outcome]) == 1
+    assert resolve_uncertain([outcome]) == 0
 
 
 def test_a_record_that_is_repeated_changes_nothing_more(frozen):

@@ -10,7 +10,7 @@ from django.db import DataError, OperationalError
 from notifications.engine import path, settlement
 from notifications.engine import prepare as pipeline
 from notifications.engine.journal import journal
-from notifications.engine.path import bury
+from notifications.engine.path import record_poisoned
 from notifications.engine.prepare import prepare
 from notifications.engine.runs import deliver_rows, keys_of
 from notifications.features.sending.deliver_now import NotificationDeliveryEngine
@@ -112,7 +112,7 @@ def test_a_row_that_cannot_even_be_read_is_a_dead_letter(monkeypatch: Any):
     (lease,) = batches.lease(owner="w", lane="default", seconds=60)
 
     work = prepare("email", keys_of([lease]))
-    bury(work, owner="w")
+    record_poisoned(work, owner="w")
 
     assert len(work.ready) == 4
     assert DeadLetter.objects.get().message_id == poor.pk
@@ -167,13 +167,13 @@ def lease_time() -> Any:
 
 
 def test_errors_of_values_are_refusals_and_not_outages():
-    from notifications.infra.database.errors import is_away
+    from notifications.infra.database.errors import is_unavailable
 
-    assert is_away(OperationalError("database is locked"))
-    assert is_away(OperationalError("disk I/O error"))
-    assert not is_away(OperationalError("too many SQL variables"))
-    assert not is_away(DataError("invalid"))
-    assert not is_away(ValueError("x"))
+    assert is_unavailable(OperationalError("database is locked"))
+    assert is_unavailable(OperationalError("disk I/O error"))
+    assert not is_unavailable(OperationalError("too many SQL variables"))
+    assert not is_unavailable(DataError("invalid"))
+    assert not is_unavailable(ValueError("x"))
 
 
 def test_a_burial_leaves_a_journal_alone_that_another_thread_has_just_committed() -> None:
@@ -208,7 +208,7 @@ def test_a_message_that_was_moved_to_another_batch_is_that_ones_to_send() -> Non
     made = make_messages(2)
     (lease,) = batches.lease(owner="w", lane="default", seconds=60)
     ready = prepare("email", keys_of([lease])).ready
-    (other,) = batches.put([NewBatch("default", "email", "key:1", None, [made[0].pk], 0)])
+    (other,) = batches.insert([NewBatch("default", "email", "key:1", None, [made[0].pk], 0)])
     NotificationMessage.objects.filter(pk=made[0].pk).update(batch_id=other)
 
     assert [item.message.id for item in journal(ready, owner="w")] == [made[1].pk]
@@ -217,7 +217,7 @@ def test_a_message_that_was_moved_to_another_batch_is_that_ones_to_send() -> Non
 def test_a_single_try_locks_the_batch_that_its_message_is_in_now() -> None:
     """The caller's copy of the message may be older than its last retry."""
     (message,) = make_messages(1)
-    (other,) = batches.put([NewBatch("default", "email", "key:1", None, [message.pk], 0)])
+    (other,) = batches.insert([NewBatch("default", "email", "key:1", None, [message.pk], 0)])
     NotificationMessage.objects.filter(pk=message.pk).update(batch_id=other)
     locked: list[int | None] = []
     lock = batches.lock

@@ -84,7 +84,7 @@ def work():
             item = by_id[outbound.message_id]
             outcomes.append(settle(item, result, at=slice_.at))
 
-    async def fly():
+    async def dispatch():
         calls = ProviderCalls(load=fake)
         for provider in {item.provider for item in going}:
             await calls.send(
@@ -95,7 +95,7 @@ def work():
             )
         await calls.close()
 
-    asyncio.run(fly())
+    asyncio.run(dispatch())
     record(outcomes, owner="w")
     batches.release([held for held in leases if held.open_keys], "w")
 

@@ -46,12 +46,12 @@ def work(now):
             for one, result in zip(sent, results, strict=True):
                 landed.append(settle(going[one.message_id], result, at=now))
 
-        async def fly(items=items, land=land):
+        async def dispatch(items=items, land=land):
             outbound = [item.outbound for item in items]
             calls = ProviderCalls(load=unreachable)
             await calls.send(items[0].provider, outbound, timeout_s=1, on_results=land)
 
-        asyncio.run(fly())
+        asyncio.run(dispatch())
         record(landed, owner="w")
     batches.release([lease for lease in leases if lease.open_keys], "w")
     apply_due(now=now)

@@ -26,7 +26,7 @@ def _frozen():
 def put(
     *, lane="default", channel="email", source="key:1", due=NOW, keys=(1, 2, 3), isolated=False
 ):
-    (batch_id,) = batches.put([NewBatch(lane, channel, source, due, list(keys), 0, isolated)])
+    (batch_id,) = batches.insert([NewBatch(lane, channel, source, due, list(keys), 0, isolated)])
     return batch_id
 
 
@@ -137,15 +137,15 @@ def test_hold_tells_whose_lease_ran_out_or_was_taken_over():
     put()
     (held,) = lease()
     with transaction.atomic():
-        assert batches.hold([held], "w1").living == {held.batch_id}
+        assert batches.lock_owned([held], "w1").living == {held.batch_id}
     with at(NOW + timedelta(seconds=61)), transaction.atomic():
-        lapsed = batches.hold([held], "w1")
+        lapsed = batches.lock_owned([held], "w1")
     assert (lapsed.living, lapsed.lapsed, held.lost) == (set(), {held.batch_id}, False)
 
     (other,) = [Lease(**{**_fields(held), "fence": held.fence - 1})]
     with transaction.atomic():
-        assert batches.hold([other], "w1").locked == set()
-        assert batches.hold([held], "w2").locked == set()
+        assert batches.lock_owned([other], "w1").locked == set()
+        assert batches.lock_owned([held], "w2").locked == set()
     assert (other.lost, held.lost) == (True, True)
 
 
@@ -160,12 +160,12 @@ def test_renewing_revives_a_lease_that_ran_out_and_marks_what_was_taken_over():
     with at(NOW + timedelta(seconds=50)):
         batches.renew([held], "w1", 60)
     with at(NOW + timedelta(seconds=100)), transaction.atomic():
-        assert batches.hold([held], "w1").living == {held.batch_id}
+        assert batches.lock_owned([held], "w1").living == {held.batch_id}
     with at(NOW + timedelta(seconds=200)):
         batches.renew([held], "w1", 60)
     assert not held.lost
     with at(NOW + timedelta(seconds=259)), transaction.atomic():
-        assert batches.hold([held], "w1").living == {held.batch_id}
+        assert batches.lock_owned([held], "w1").living == {held.batch_id}
     with transaction.atomic():
         batches.statements().reset(held.batch_id, 1, held.size)
     batches.renew([held], "w1", 60)
@@ -201,7 +201,7 @@ def test_journals_are_written_set_wise_and_finished_batches_deleted():
     held = lease()
     held[0].journal, held[1].journal = {1}, {2}
     with transaction.atomic():
-        batches.hold(held, "w1")
+        batches.lock_owned(held, "w1")
         batches.write_journals(held)
     assert set(DeliveryBatch.objects.values_list("journal", flat=True)) == {"1", "2"}
 
@@ -217,7 +217,7 @@ def test_sources_are_listed_once_each():
 
     put(source="a", lane=Lane.BULK)
 
-    found = batches.waiting([Lane.CRITICAL, Lane.DEFAULT])
+    found = batches.find_due([Lane.CRITICAL, Lane.DEFAULT])
 
     assert found == {Lane.DEFAULT: ["a", "b", "c"]}
 
@@ -229,7 +229,9 @@ def test_keys_are_packed_as_runs():
 
 def test_many_sources_whose_batches_wait_for_their_time_hide_none_that_is_due():
     later = NOW + timedelta(days=1)
-    batches.put([NewBatch("default", "email", f"key:{n:04}", later, [n]) for n in range(1, 1_001)])
+    batches.insert(
+        [NewBatch("default", "email", f"key:{n:04}", later, [n]) for n in range(1, 1_001)]
+    )
     due = put(source="key:2000")
 
     assert [held.batch_id for held in lease()] == [due]

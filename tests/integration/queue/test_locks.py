@@ -55,7 +55,7 @@ def two_leases() -> list[Any]:
 def test_other_batches_are_held_and_the_locked_one_is_still_ours():
     locked, free = two_leases()
     with locked_elsewhere(locked.batch_id), transaction.atomic():
-        held = batches.hold([locked, free], "w")
+        held = batches.lock_owned([locked, free], "w")
     assert (held.living, held.busy) == ({free.batch_id}, {locked.batch_id})
     assert not locked.lost
 

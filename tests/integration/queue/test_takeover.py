@@ -257,7 +257,7 @@ def test_a_dead_batch_leaves_alone_what_has_moved_on_to_a_later_one(time):
     waiting, retried = make_messages(2)
     owner = ended(own_name("gone"))
     batches.lease(owner=owner, lane=Lane.DEFAULT, seconds=3600)
-    (batch_id,) = batches.put([NewBatch("default", "email", "key:1", None, [retried.pk])])
+    (batch_id,) = batches.insert([NewBatch("default", "email", "key:1", None, [retried.pk])])
     NotificationMessage.objects.filter(pk=retried.pk).update(batch_id=batch_id)
     (retry,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=10)
     assert batches.journal_one(retry, retried.pk, "w")
@@ -285,7 +285,7 @@ def test_an_outcome_that_comes_too_late_keeps_no_departure_off_the_journal():
     )
     recording = Recording([late], [kept])
 
-    with recording.recorded(owner="w"):
+    with recording.transaction(owner="w"):
         recording.journal({kept: {going.pk}})
 
     assert recording.late == [late]

@@ -24,7 +24,7 @@ from notifications.models import (
 )
 from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches
-from notifications.queue.depth import Held, lane_depths
+from notifications.queue.depth import PausedWork, lane_depths
 from notifications.recording.record import record
 from notifications.services import NotificationService
 from tests.integration.factories import make_messages, make_template, make_user
@@ -196,7 +196,7 @@ class TestEstimate:
 
 
 def queued() -> int:
-    return lane_depths(dict.fromkeys(Lane, 60.0), Held())[Lane.DEFAULT].queued
+    return lane_depths(dict.fromkeys(Lane, 60.0), PausedWork())[Lane.DEFAULT].queued
 
 
 @pytest.mark.usefixtures("frozen")

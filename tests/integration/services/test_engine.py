@@ -17,7 +17,7 @@ from directory.models import User
 from notifications.delivery.services import use_troubled
 from notifications.domain.errors import Conflict
 from notifications.domain.flow import US
-from notifications.engine.dispatcher import Desk
+from notifications.engine.dispatcher import Dispatcher
 from notifications.infra import clock
 from notifications.models import (
     DeliveryBatch,
@@ -116,7 +116,7 @@ class TestNotificationDeliveryEngine:
         async def sleep(seconds: float) -> None:
             frozen.forward(seconds)
 
-        monkeypatch.setattr(Desk, "_wait_for_slot", staticmethod(slot))
+        monkeypatch.setattr(Dispatcher, "_wait_for_slot", staticmethod(slot))
         message = await sync_to_async(make_push)()
         result = await NotificationDeliveryEngine(sleep=sleep).deliver_message(message)
 

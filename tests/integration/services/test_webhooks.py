@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from notifications.domain.callers import SYSTEM, Caller
 from notifications.domain.errors import Conflict, InvalidRequest, NotFound, Refused
 from notifications.domain.lifecycle import MessageStatus
-from notifications.domain.status_events import KINDS, RETRIES, hold_after
+from notifications.domain.status_events import KINDS, RETRIES, pause_after
 from notifications.features.upkeep.maintenance import maintain
 from notifications.features.webhooks.deliver import post_due
 from notifications.features.webhooks.schemas import WebhookBody, WebhookReplayBody
@@ -153,12 +153,12 @@ def test_an_endpoint_that_takes_nothing_is_left_alone_as_a_whole(endpoint, sink,
 
     assert post_due(now=frozen.now) == 20  # one round
     row = WebhookEndpoint.objects.get()
-    assert (row.failures, row.hold_until) == (1, frozen.now + hold_after(1))
+    assert (row.failures, row.hold_until) == (1, frozen.now + pause_after(1))
     assert post_due(now=frozen.now) == 0
 
     frozen.forward(5)
     assert post_due(now=frozen.now) == 1  # asked with one event
-    assert WebhookEndpoint.objects.get().hold_until == frozen.now + hold_after(2)
+    assert WebhookEndpoint.objects.get().hold_until == frozen.now + pause_after(2)
 
     sink.script = None
     frozen.forward(400)

@@ -17,7 +17,7 @@ from apprise.manager_plugins import NotificationManager
 from notifications.delivery.vendors.apprise.send import AppriseChatProvider
 from notifications.delivery.vendors.apprise.services import SERVICES
 from notifications.domain.messages import Content, OutboundMessage, Verdict
-from notifications.infra.http.call_wall import wall
+from notifications.infra.http.connection_guard import guard_connections
 from notifications.testing.servers import HTTPSink
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
@@ -214,12 +214,15 @@ async def test_other_calls_notice_no_wall(inner):
         return requests.get(f"http://127.0.0.1:{inner.port}/", timeout=5).status_code
 
     def walled_call():
-        with wall(lambda _host, _port: None) as walled, pytest.raises(requests.ConnectionError):
+        with (
+            guard_connections(lambda _host, _port: None) as walled,
+            pytest.raises(requests.ConnectionError),
+        ):
             call()
         return walled.refused
 
     def call_beside_a_walled_one():
-        with wall(lambda _host, _port: None), ThreadPoolExecutor(1) as threads:
+        with guard_connections(lambda _host, _port: None), ThreadPoolExecutor(1) as threads:
             return threads.submit(call).result()
 
     assert await asyncio.to_thread(walled_call) is True

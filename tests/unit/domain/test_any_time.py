@@ -20,8 +20,13 @@ from notifications.domain.recurrence_rule import InvalidRule, parse_rule
 from notifications.domain.timing import Misfire, Occurrence, Timing
 from notifications.domain.wall_clock import day_exists, first_zone, instant_of
 from notifications.policy.decide import Defer, MessageFacts, decide
-from notifications.policy.stance import Stance
-from notifications.policy.wishes_text import CategoryTerms, own_of, stance_of, wishes_of
+from notifications.policy.preference_state import PreferenceState
+from notifications.policy.preference_text import (
+    CategoryTerms,
+    parse_category_choice,
+    parse_preferences,
+    read_preference_state,
+)
 
 EDGES = st.sampled_from(
     [
@@ -116,7 +121,9 @@ def test_a_timing_at_any_time(wall, instant, rule, zone, now, misfire, grace_s):
     zones=st.lists(st.text(max_size=20) | st.just("Europe/Paris"), max_size=3),
 )
 def test_a_decision_at_any_time(now, dnd, quiet, digest, expires, zones):
-    stance = Stance(quiet=quiet, dnd_until=dnd, digest=digest, zone=zones[0] if zones else "")
+    preferences = PreferenceState(
+        quiet=quiet, dnd_until=dnd, digest=digest, zone=zones[0] if zones else ""
+    )
     decide(
         MessageFacts(
             now=now,
@@ -124,7 +131,7 @@ def test_a_decision_at_any_time(now, dnd, quiet, digest, expires, zones):
             contact=None,
             user_id=1,
             expires_at=expires,
-            stance=stance,
+            preferences=preferences,
             zones=tuple(zones),
         )
     )
@@ -139,7 +146,9 @@ def test_whoever_is_muted_beyond_the_range_is_muted_until_its_end(until, zone):
             needs_contact=False,
             contact=None,
             user_id=1,
-            stance=Stance(quiet=quiet, dnd_until=until.replace(tzinfo=UTC), zone=zone),
+            preferences=PreferenceState(
+                quiet=quiet, dnd_until=until.replace(tzinfo=UTC), zone=zone
+            ),
         )
         assert decide(facts) == Defer(LATEST, "do_not_disturb")
 
@@ -149,10 +158,10 @@ TEXTS = st.text(st.characters(codec=None), max_size=30)
 
 @given(parts=st.lists(TEXTS | st.sampled_from(["1101101111", "22:00:00", "daily"]), max_size=9))
 def test_any_text_of_wishes_is_read(parts):
-    wishes_of("|".join(parts))
-    own_of("|".join(parts))
+    parse_preferences("|".join(parts))
+    parse_category_choice("|".join(parts))
     terms = CategoryTerms("payment")
-    stance_of("|".join(parts), "|".join(parts), "email", terms, default_consent=False)
+    read_preference_state("|".join(parts), "|".join(parts), "email", terms, default_consent=False)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +169,7 @@ def test_any_text_of_wishes_is_read(parts):
 )
 def test_a_mute_that_python_has_no_value_for_lasts(dnd):
     text = f"1101111110||24:00:00|08:00:00|immediate|Europe|Paris|{dnd}"
-    found = wishes_of(text)
+    found = parse_preferences(text)
     assert found.dnd_until == LATEST
     assert found.zone == "Europe|Paris"
 

@@ -13,7 +13,7 @@ from notifications.domain.broadcast_lifecycle import (
     OVER,
     TRANSITIONS,
     BroadcastStatus,
-    Tally,
+    RecipientCounts,
     broadcast_diagram,
     may_follow,
     settled_status,
@@ -46,7 +46,7 @@ def test_only_a_retry_leads_back_from_what_is_over():
 @given(st.fixed_dictionaries({name: st.integers(0, 50) for name in (*COUNTS, "more")}))
 def test_the_parts_make_the_whole(counts):
     more = counts.pop("more")
-    tally = Tally(total=sum(counts.values()) + more, **counts)
+    tally = RecipientCounts(total=sum(counts.values()) + more, **counts)
     assert tally.pending == more
     assert tally.holds
     for status in S:
@@ -57,7 +57,7 @@ def test_the_parts_make_the_whole(counts):
     "counts", [{"total": 1, "sent": 2}, {"total": 2, "sent": 3, "failed": -1}, {"total": -1}]
 )
 def test_counts_that_cannot_be_are_told(counts):
-    assert not Tally(**counts).holds
+    assert not RecipientCounts(**counts).holds
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_counts_that_cannot_be_are_told(counts):
     ],
 )
 def test_progress_is_rounded_down(counts, percent):
-    assert Tally(**counts).progress_pct(S.SENDING) == percent
+    assert RecipientCounts(**counts).progress_pct(S.SENDING) == percent
 
 
 def test_nobody_is_a_hundred_percent_once_it_is_completed():
-    assert Tally().progress_pct(S.COMPLETED) == 100
+    assert RecipientCounts().progress_pct(S.COMPLETED) == 100
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_nobody_is_a_hundred_percent_once_it_is_completed():
     ],
 )
 def test_how_a_broadcast_ends_follows_from_its_recipients(counts, outstanding, status):
-    assert settled_status(Tally(**counts), receipts_outstanding=outstanding) is status
+    assert settled_status(RecipientCounts(**counts), receipts_outstanding=outstanding) is status
 
 
 def test_the_picture_is_drawn_from_the_table():

@@ -21,7 +21,7 @@ from notifications.domain.lifecycle import (
     state_diagram,
 )
 from notifications.models.delivery.batch import pack_keys, unpack_keys
-from notifications.queue.lanes import Turns
+from notifications.queue.lanes import LaneRotation
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_one_error_gives_its_code_and_several_a_common_one():
 
 
 def test_every_lane_has_its_share_of_turns_also_before_critical():
-    turns = Turns(list(Lane))
+    turns = LaneRotation(list(Lane))
     orders = [turns.order() for _ in range(16)]
     firsts = [order[0] for order in orders]
     assert {lane: firsts.count(lane) for lane in Lane} == {
@@ -117,4 +117,4 @@ def test_every_lane_has_its_share_of_turns_also_before_critical():
         Lane.BULK: 2,
     }
     assert all(sorted(order) == sorted(Lane) for order in orders)
-    assert Turns([Lane.HIGH]).order() == [Lane.HIGH]
+    assert LaneRotation([Lane.HIGH]).order() == [Lane.HIGH]

@@ -14,12 +14,12 @@ from notifications.domain.flow import (
     PROBE_US,
     US,
     WINDOW_US,
+    CallCounts,
     Flow,
     Rate,
-    Tally,
+    apply_report,
     claim,
     rate_of,
-    told,
 )
 
 NOW = 1_800_000_000 * US
@@ -159,7 +159,7 @@ def test_chats_that_must_wait_say_how_long():
 
 
 def see(flow, *, now=NOW, owner="a", **tally):
-    return told(flow, Tally(**tally), now=now, owner=owner)
+    return apply_report(flow, CallCounts(**tally), now=now, owner=owner)
 
 
 def opened():

@@ -19,7 +19,7 @@ def test_an_answer_that_comes_after_it_was_forgotten_is_nobodys() -> None:
             raise fault
 
     probe = Probe("test", question)
-    assert probe.ask(within_s=0.0) is None
+    assert probe.check(within_s=0.0) is None
     assert begun.wait(10)
     waits_on = probe._answered
     assert waits_on is not None
@@ -28,6 +28,6 @@ def test_an_answer_that_comes_after_it_was_forgotten_is_nobodys() -> None:
     end.set()
     assert waits_on.wait(10)
 
-    found = probe.ask(within_s=10, fresh_s=60, retry_s=60)
+    found = probe.check(within_s=10, fresh_s=60, retry_s=60)
     assert found is not None
     assert found.error is None

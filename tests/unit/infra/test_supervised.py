@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from notifications.infra import clock
 from notifications.infra.process import supervised
-from notifications.infra.process.supervised import Loop, Supervisor
+from notifications.infra.process.supervised import Loop, LoopSupervisor
 from tests.functional.installation import wait_until
 
 pytestmark = [
@@ -40,8 +40,8 @@ def _quick(monkeypatch: Any) -> None:
 
 
 @contextmanager
-def supervising(*loops: Loop) -> Iterator[Supervisor]:
-    with Supervisor(loops) as found:
+def supervising(*loops: Loop) -> Iterator[LoopSupervisor]:
+    with LoopSupervisor(loops) as found:
         yield found
     assert not any(loop.is_alive() for loop in loops)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from notifications.policy.decide import (
-    QUESTIONS,
+    CHECKS,
     Contact,
     Defer,
     Digest,
@@ -23,7 +23,7 @@ from notifications.policy.decide import (
     decide,
     steps_of,
 )
-from notifications.policy.stance import Stance
+from notifications.policy.preference_state import PreferenceState
 
 NOW = datetime(2030, 5, 1, 23, 30, tzinfo=UTC)
 MORNING = datetime(2030, 5, 2, 8, 0, tzinfo=UTC)
@@ -135,7 +135,7 @@ def rows() -> list[tuple[dict[str, str], str]]:
 
 
 def facts_of(row: dict[str, str]) -> MessageFacts:
-    stance = Stance(
+    stance = PreferenceState(
         consent=row["consent"] == "yes",
         notifications_enabled=row["all"] != "off",
         marketing_enabled=row["mkt"] == "on",
@@ -152,7 +152,7 @@ def facts_of(row: dict[str, str]) -> MessageFacts:
         user_id=None if row["by"] == "a" else 7,
         channel="webhook" if row["by"] == "w" else "email",
         priority=3 if row["prio"] == "-" else int(row["prio"]),
-        stance=None if row["by"] == "a" else stance,
+        preferences=None if row["by"] == "a" else stance,
         consent_needed=row["basis"] in ("consent", "marketing"),
         marketing=row["basis"] == "marketing",
         personal=row["by"] != "w",
@@ -240,7 +240,7 @@ def plain(**more):
 
 
 ELDER = "waiting_for_earlier_message"
-REFUSING = Stance(notifications_enabled=False)
+REFUSING = PreferenceState(notifications_enabled=False)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ REFUSING = Stance(notifications_enabled=False)
         (plain(user_active=False), Suppress("user_inactive")),
         (plain(supports_channel=False), Suppress("channel_not_in_template")),
         (plain(contact=None), Suppress("no_contact_point")),
-        (plain(contact=None, stance=REFUSING), Suppress("no_contact_point")),
+        (plain(contact=None, preferences=REFUSING), Suppress("no_contact_point")),
         (plain(contact=Contact("x", suppressed=True)), Suppress("address_suppressed", True)),
         (plain(contact=Contact("x", "bounced")), Suppress("contact_bounced")),
         (plain(contact=Contact("x", "")), Suppress("contact_")),
@@ -264,8 +264,8 @@ REFUSING = Stance(notifications_enabled=False)
         ),
         (plain(contact=Contact("x", "unsubscribed")), Suppress("contact_unsubscribed", True)),
         (plain(contact=None, needs_contact=False), Send("7")),
-        (plain(elder_open=True), Defer(NOW + timedelta(seconds=1), ELDER)),
-        (plain(elder_open=True, stance=REFUSING), Suppress("notifications_off", True)),
+        (plain(earlier_open=True), Defer(NOW + timedelta(seconds=1), ELDER)),
+        (plain(earlier_open=True, preferences=REFUSING), Suppress("notifications_off", True)),
     ],
 )  # fmt: skip
 def test_what_is_no_wish(facts, expected):
@@ -273,14 +273,17 @@ def test_what_is_no_wish(facts, expected):
 
 
 def test_never_leaves_the_inbox():
-    never = Stance(digest="never")
+    never = PreferenceState(digest="never")
 
-    assert decide(plain(stance=never, channel="in_app")) == Send("ada@example.com")
-    assert decide(plain(stance=never, channel="websocket")) == Suppress("digest_never")
+    assert decide(plain(preferences=never, channel="in_app")) == Send("ada@example.com")
+    assert decide(plain(preferences=never, channel="websocket")) == Suppress("digest_never")
 
 
 def test_a_digest_is_that_of_the_persons_own_day():
-    facts = plain(stance=Stance(digest="daily", zone="Asia/Tokyo"), zones=("Europe/Paris", "UTC"))
+    facts = plain(
+        preferences=PreferenceState(digest="daily", zone="Asia/Tokyo"),
+        zones=("Europe/Paris", "UTC"),
+    )
 
     decision = decide(facts)
 
@@ -304,26 +307,29 @@ def test_a_digest_is_that_of_the_persons_own_day():
 def test_quiet_hours_are_wall_clock_in_the_first_zone_that_exists(
     stance_zone, zones, until, reason
 ):
-    stance = Stance(quiet=QUIET, zone=stance_zone)
+    stance = PreferenceState(quiet=QUIET, zone=stance_zone)
 
-    assert decide(plain(stance=stance, zones=zones)) == Defer(until, reason)
+    assert decide(plain(preferences=stance, zones=zones)) == Defer(until, reason)
 
 
 def test_outside_quiet_hours_nobody_waits():
     noon = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
-    assert decide(plain(now=noon, stance=Stance(quiet=QUIET))).reason == "allowed"
-    assert decide(plain(now=noon, priority=2, stance=Stance(quiet=QUIET))).reason == "allowed"
+    assert decide(plain(now=noon, preferences=PreferenceState(quiet=QUIET))).reason == "allowed"
+    assert (
+        decide(plain(now=noon, priority=2, preferences=PreferenceState(quiet=QUIET))).reason
+        == "allowed"
+    )
 
 
 def test_do_not_disturb_that_ends_in_quiet_hours_lasts_until_they_end():
-    stance = Stance(quiet=QUIET, dnd_until=NOW + timedelta(hours=2))
+    stance = PreferenceState(quiet=QUIET, dnd_until=NOW + timedelta(hours=2))
 
-    assert decide(plain(stance=stance)) == Defer(MORNING, "do_not_disturb")
+    assert decide(plain(preferences=stance)) == Defer(MORNING, "do_not_disturb")
 
 
 def test_do_not_disturb_that_is_over_counts_no_more():
-    assert decide(plain(stance=Stance(dnd_until=NOW))).reason == "allowed"
+    assert decide(plain(preferences=PreferenceState(dnd_until=NOW))).reason == "allowed"
 
 
 # -- steps ---------------------------------------------------------------------------------------
@@ -334,11 +340,11 @@ def test_steps_tell_what_was_passed_before_the_end():
 
     assert steps[-1] == ("marketing", "marketing_off")
     assert [outcome for _, outcome in steps[:-1]] == ["passed"] * (len(steps) - 1)
-    assert [step for step, _ in steps] == [name for name, _ in QUESTIONS][: len(steps)]
+    assert [step for step, _ in steps] == [name for name, _ in CHECKS][: len(steps)]
 
 
 def test_a_message_that_went_out_passed_every_step():
-    assert steps_of("allowed") == [(name, "passed") for name, _ in QUESTIONS]
+    assert steps_of("allowed") == [(name, "passed") for name, _ in CHECKS]
 
 
 @pytest.mark.parametrize(("row", "expected"), rows(), ids=lambda each: str(each)[:90])
@@ -350,5 +356,5 @@ def test_every_reason_belongs_to_the_step_that_gives_it(row, expected):
         assert steps[-1] == ("order", "passed")
     else:
         assert steps[-1][1] == decision.reason
-        ask = dict(QUESTIONS)[steps[-1][0]]
+        ask = dict(CHECKS)[steps[-1][0]]
         assert ask(facts_of(row)) == decision

@@ -12,7 +12,7 @@ from notifications.models.delivery.hot_facts import Circumstances
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy import facts
 from notifications.policy.facts import SliceFacts, limits_of, message_facts
-from notifications.policy.wishes_text import CategoryTerms
+from notifications.policy.preference_text import CategoryTerms
 
 pytestmark = pytest.mark.once
 TERMS = CategoryTerms("payment")

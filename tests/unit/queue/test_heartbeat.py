@@ -31,14 +31,14 @@ def test_a_call_that_raises_is_told_and_its_connection_closed(
         raise error
 
     with capture_logs() as logs:
-        assert not heartbeat.with_database(call, "beat.missed")
+        assert not heartbeat.run_logged(call, "beat.missed")
     assert [(line["event"], line["log_level"]) for line in logs] == [("beat.missed", level)]
     assert closed == [True]
 
 
 def test_a_call_that_answers_is_good_and_told_nobody() -> None:
     with capture_logs() as logs:
-        assert heartbeat.with_database(lambda: None)
+        assert heartbeat.run_logged(lambda: None)
     assert logs == []
 
 
@@ -67,7 +67,7 @@ def test_what_comes_after_a_beat_is_called_only_when_it_reached_the_database(
     called: list[bool] = []
     heart = beats(on_beat=lambda: called.append(True))
     assert heart._beat()
-    assert heart.is_listed()
+    assert heart.is_registered()
     heart.error = DatabaseError("gone")
     assert not heart._beat()
     assert called == [True]

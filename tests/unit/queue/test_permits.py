@@ -35,7 +35,7 @@ async def test_a_reservation_is_free_again_however_its_block_ends():
 
 async def test_a_reservation_that_is_cancelled_while_it_waits_takes_nothing():
     permits = Permits()
-    permits.take(MAIL, PROVIDER_LIMIT)
+    permits.acquire(MAIL, PROVIDER_LIMIT)
 
     async def wait():
         async with permits.reserve(10, MAIL):
@@ -54,13 +54,13 @@ async def test_what_is_committed_stays_until_it_is_given_back():
     async with permits.reserve(20, MAIL) as reservation:
         reservation.commit(15)
     assert permits.used == 15
-    permits.give(MAIL, 15)
+    permits.release(MAIL, 15)
     assert permits.used == 0
 
 
 async def test_room_that_comes_free_lets_those_go_on_who_wait():
     permits = Permits()
-    permits.take(MAIL, PROVIDER_LIMIT)
+    permits.acquire(MAIL, PROVIDER_LIMIT)
     entered = asyncio.Event()
 
     async def wait():
@@ -70,58 +70,58 @@ async def test_room_that_comes_free_lets_those_go_on_who_wait():
     task = asyncio.create_task(wait())
     await asyncio.sleep(0)
     assert not entered.is_set()
-    permits.give(MAIL, 10)
+    permits.release(MAIL, 10)
     await task
     assert entered.is_set()
 
 
 def test_a_full_channel_leaves_room_for_others_and_critical():
     permits = Permits()
-    permits.take(MAIL, PROVIDER_LIMIT)
-    assert permits.room(MAIL) == 0
-    assert permits.room(PUSH) == JOURNAL_LIMIT - CRITICAL_RESERVE - PROVIDER_LIMIT
-    permits.take(PUSH, permits.room(PUSH))
-    assert permits.room(PUSH) == 0
-    assert permits.room(CRITICAL) == CRITICAL_RESERVE
+    permits.acquire(MAIL, PROVIDER_LIMIT)
+    assert permits.available(MAIL) == 0
+    assert permits.available(PUSH) == JOURNAL_LIMIT - CRITICAL_RESERVE - PROVIDER_LIMIT
+    permits.acquire(PUSH, permits.available(PUSH))
+    assert permits.available(PUSH) == 0
+    assert permits.available(CRITICAL) == CRITICAL_RESERVE
 
 
 def test_bulk_leaves_room_for_other_lanes():
     permits = Permits()
-    permits.take((Lane.BULK, "email"), BULK_LIMIT)
-    assert permits.room((Lane.BULK, "push")) == 0
-    assert permits.room(PUSH) > 0
+    permits.acquire((Lane.BULK, "email"), BULK_LIMIT)
+    assert permits.available((Lane.BULK, "push")) == 0
+    assert permits.available(PUSH) > 0
 
 
 def test_a_dispatch_counts_on_outcomes_that_wait_but_not_on_those_of_critical():
     waiting = Counter({MAIL: 70, CRITICAL: 5})
     permits = Permits(lambda: waiting)
-    permits.take(MAIL, 75)
-    permits.take(CRITICAL, 10)
-    assert permits.free(MAIL) == 0
-    assert permits.room(MAIL) == 70
-    assert permits.room(CRITICAL) == JOURNAL_LIMIT - 85 + 75
+    permits.acquire(MAIL, 75)
+    permits.acquire(CRITICAL, 10)
+    assert permits.available_now(MAIL) == 0
+    assert permits.available(MAIL) == 70
+    assert permits.available(CRITICAL) == JOURNAL_LIMIT - 85 + 75
 
 
 @pytest.mark.parametrize("place", [MAIL, (Lane.HIGH, "email")])
 def test_what_waits_of_critical_makes_no_room_for_others(place):
     waiting = Counter({CRITICAL: 8})
     permits = Permits(lambda: waiting)
-    permits.take(MAIL, 30)
-    permits.take(PUSH, 45)
-    permits.take(CRITICAL, 10)
-    assert permits.room(place) == JOURNAL_LIMIT - CRITICAL_RESERVE - 85
-    assert permits.room(CRITICAL) == JOURNAL_LIMIT - 85 + 8
+    permits.acquire(MAIL, 30)
+    permits.acquire(PUSH, 45)
+    permits.acquire(CRITICAL, 10)
+    assert permits.available(place) == JOURNAL_LIMIT - CRITICAL_RESERVE - 85
+    assert permits.available(CRITICAL) == JOURNAL_LIMIT - 85 + 8
 
 
 async def test_what_a_dispatch_relied_on_is_to_be_had_again_after_it():
     waiting = Counter({MAIL: 30})
     permits = Permits(lambda: waiting)
-    permits.take(MAIL, 50)
-    permits.take(PUSH, 40)
-    assert permits.room(MAIL) == 30
+    permits.acquire(MAIL, 50)
+    permits.acquire(PUSH, 40)
+    assert permits.available(MAIL) == 30
     async with permits.reserve(20, MAIL):
-        assert permits.room(MAIL) == 10
-    assert permits.room(MAIL) == 30
+        assert permits.available(MAIL) == 10
+    assert permits.available(MAIL) == 30
 
 
 class Model:
@@ -141,7 +141,7 @@ class Model:
 
     async def begin(self, number: int) -> None:
         place = self.places[number % len(self.places)]
-        if self.permits.room(place) >= 1 and len(self.blocks) < 3:
+        if self.permits.available(place) >= 1 and len(self.blocks) < 3:
             block = self.permits.reserve(min(100, number + 1), place)
             self.blocks.append((block, await block.__aenter__(), place))
 
@@ -162,7 +162,7 @@ class Model:
 
     def free(self, places: list[tuple[Lane, str]]) -> None:
         for place in places:
-            self.permits.give(place, 1)
+            self.permits.release(place, 1)
 
     async def step(self, what: str, number: int) -> None:
         if what == "begin":

@@ -13,9 +13,9 @@ from notifications.domain.lifecycle import MessageStatus
 from notifications.domain.messages import SendResult, Verdict
 from notifications.models import BroadcastChange, ProviderCallback, StatusEvent
 from notifications.recording import record
-from notifications.recording.events import tell_outcomes
+from notifications.recording.events import write_status_events
 from notifications.recording.outcomes import Outcome, trails
-from notifications.recording.reports import report_simulated
+from notifications.recording.reports import store_simulated_receipts
 
 pytestmark = pytest.mark.once
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_an_event_tells_the_last_reason(
 ) -> None:
     written: list[StatusEvent] = []
     monkeypatch.setattr(StatusEvent.objects, "write", written.extend)
-    tell_outcomes([outcome(2), outcome(**values)], took={1})
+    write_status_events([outcome(2), outcome(**values)], took={1})
     assert [(row.message_id, row.code) for row in written] == [(1, code)]
 
 
@@ -64,7 +64,7 @@ def test_each_receipt_of_a_record_is_reported(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         ProviderCallback.objects, "report", lambda **given: told.append(given["name"])
     )
-    report_simulated(
+    store_simulated_receipts(
         [
             outcome(1),
             outcome(2, result=SendResult(Verdict.SENT)),

@@ -17,7 +17,7 @@ from notifications.models import (
 )
 from notifications.models.delivery.hot import hot
 from notifications.models.delivery.hot_rows import PendingMessage
-from notifications.policy import wishes_text
+from notifications.policy import preference_text
 from notifications.policy.decide import decide
 from notifications.policy.facts import load_facts
 from notifications.rendering.versions import versions_of
@@ -102,9 +102,9 @@ def _give_preferences() -> None:
 
 
 def _forget() -> None:
-    wishes_text.wishes_of.cache_clear()
-    wishes_text.own_of.cache_clear()
-    wishes_text.stance_of.cache_clear()
+    preference_text.parse_preferences.cache_clear()
+    preference_text.parse_category_choice.cache_clear()
+    preference_text.read_preference_state.cache_clear()
 
 
 def _baseline(message: PendingMessage) -> bool:

@@ -32,7 +32,7 @@ def put(count: int) -> None:
     for _ in range(count // _CALL):
         with transaction.atomic():
             keys = reserve_keys(_CALL)
-            ids = batches.put(
+            ids = batches.insert(
                 batches.batches_of(
                     lane="default", channel="in_app", source="raw", due_at=now, keys=keys
                 )
@@ -65,7 +65,7 @@ def take() -> int:
         if not leases:
             return done
         with transaction.atomic():
-            batches.hold(leases, "raw")
+            batches.lock_owned(leases, "raw")
             for lease in leases:
                 hot().apply_changes(
                     Change(

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from directory.addresses import AddressFault, read_email
 from notifications.domain.messages import TYPE_PARAMETER, Attachment
-from notifications.infra.kept import KeptBytes
+from notifications.infra.byte_cache import ByteCache
 
 LINE_LIMIT = 998
 _FOLD_AT = 78
@@ -157,7 +157,7 @@ def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
     return frame.head, body
 
 
-_parts: KeptBytes[Attachment, bytes] = KeptBytes(_KEPT_PARTS, len)
+_parts: ByteCache[Attachment, bytes] = ByteCache(_KEPT_PARTS, len)
 
 
 def _file_part(file: Attachment) -> bytes:

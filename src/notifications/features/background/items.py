@@ -19,7 +19,7 @@ from django.db.models import Model, QuerySet
 
 from notifications.delivery.base import where
 from notifications.infra import ports
-from notifications.infra.database.errors import is_away, is_locked, sqlstate
+from notifications.infra.database.errors import is_locked, is_unavailable, sqlstate
 from notifications.models import ItemFault, Work
 
 log = structlog.get_logger("carillon.items")
@@ -84,7 +84,7 @@ class Items:
             try:
                 done = do(list(items))
             except Exception as error:
-                if is_away(error) and not _is_narrow(error):
+                if is_unavailable(error) and not _is_narrow(error):
                     raise
                 log.warning("items.one_by_one", work=str(self._work), **where(error))
             else:
@@ -119,7 +119,7 @@ class Items:
             DatabaseError: the database is away: that is not the item's fault.
         """
         narrow = _is_narrow(error)
-        if is_away(error) and not narrow:
+        if is_unavailable(error) and not narrow:
             raise error
         trace = ports.token(6)
         said = where(error)
@@ -149,7 +149,7 @@ class Items:
             with transaction.atomic():
                 self._failed(item, fault)
         except Exception as error:
-            if is_away(error) and not _is_narrow(error):
+            if is_unavailable(error) and not _is_narrow(error):
                 raise
             log.exception("item.unmarked", work=str(self._work), item=item, trace=fault.trace)
 

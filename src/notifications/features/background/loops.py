@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from notifications.domain.loops import BY_NAME, LOOPS, LoopSpec
 from notifications.infra import clock
 from notifications.infra.process import identity as processes
-from notifications.infra.process.supervised import Loop, Supervisor
+from notifications.infra.process.supervised import Loop, LoopSupervisor
 from notifications.models import KnownLoop, LoopReport, PeriodicLoop
 
 log = structlog.get_logger("carillon.loops")
@@ -127,7 +127,7 @@ class LoopRunner:
             for name, call in calls.items()
         }
         keeper = Loop(_KEEPER, self.tick, every_s=_LOOK_S, period_s=CLAIM_S)
-        self._supervisor = Supervisor([keeper, *beside, *self._loops.values()])
+        self._supervisor = LoopSupervisor([keeper, *beside, *self._loops.values()])
 
     def start(self) -> None:
         """Starts the threads. What is free is taken within a second."""

@@ -55,7 +55,7 @@ def duplicate(identifier: object, *, caller: Caller, now: datetime) -> Broadcast
     copy.is_test = caller.is_test
     with transaction.atomic():
         copy.save()
-        commits.makes(broadcast_id=copy.pk)
+        commits.name_created(broadcast_id=copy.pk)
         write_audit_entry(caller, "duplicate", copy, now=now, reason=f"of {first.pk}")
     text = pgettext("broadcast", "The broadcast was copied")
     return workflow.build_response(copy.pk, caller, text, missing)

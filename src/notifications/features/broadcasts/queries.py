@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from directory.models import User
 from directory.references import PersonKey
-from notifications.domain.broadcast_lifecycle import RecipientState, Tally
+from notifications.domain.broadcast_lifecycle import RecipientCounts, RecipientState
 from notifications.domain.errors import NotFound
 from notifications.features.broadcasts.delivery.progress import tally_of
 from notifications.features.broadcasts.schemas import (
@@ -137,7 +137,7 @@ def display_name(person: User | None) -> str:
     return (person.get_full_name() or person.username) if person else ""
 
 
-def _broadcast_fields(broadcast: Broadcast, tally: Tally) -> dict[str, Any]:
+def _broadcast_fields(broadcast: Broadcast, tally: RecipientCounts) -> dict[str, Any]:
     return {
         "id": broadcast.pk,
         "uuid": broadcast.uuid,
@@ -170,7 +170,7 @@ def _broadcast_fields(broadcast: Broadcast, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _count_of_state(tally: Tally, status: str) -> int:
+def _count_of_state(tally: RecipientCounts, status: str) -> int:
     if not status:
         return tally.total
     return tally.pending if status == RecipientState.PENDING else int(getattr(tally, status))

@@ -89,7 +89,7 @@ class BroadcastWorkflow:
         broadcast.is_test = caller.is_test
         with transaction.atomic():
             broadcast.save()
-            commits.makes(broadcast_id=broadcast.pk)
+            commits.name_created(broadcast_id=broadcast.pk)
             write_audit_entry(caller, "create", broadcast, now=now)
             if send or broadcast.scheduled_at:
                 _send_or_schedule(broadcast, now=now)

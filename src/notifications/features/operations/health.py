@@ -26,8 +26,8 @@ from notifications.features.operations.metrics import (
 )
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.database.bounded_reads import reads_within
-from notifications.infra.database.errors import is_away, is_missing
+from notifications.infra.database.bounded_reads import limit_read_time
+from notifications.infra.database.errors import is_missing, is_unavailable
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.providers.provider_flow import now_us
 
@@ -184,10 +184,10 @@ def _run_check(
     try:
         if not needs_database:
             return check()
-        with reads_within(min(left, ONE_CHECK_S)):
+        with limit_read_time(min(left, ONE_CHECK_S)):
             return check()
     except (DatabaseError, InterfaceError) as error:
-        if not is_away(error) or is_missing(error):
+        if not is_unavailable(error) or is_missing(error):
             raise
         # The driver's text may name hosts and users; this page is public.
         reason = "it could not be read in time" if needs_database else NO_ANSWER

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.db import connection, transaction
 
 from notifications.infra import clock
-from notifications.infra.database.errors import is_away, is_locked, is_missing, sqlstate
+from notifications.infra.database.errors import is_locked, is_missing, is_unavailable, sqlstate
 from notifications.infra.process.probing import Probe
 from notifications.models import WriteProbe
 
@@ -78,13 +78,13 @@ _writes = Probe("database-write", _write)
 
 def reading_fault(within_s: float) -> str:
     """Returns why the database cannot be read; empty when it can."""
-    found = _reads.ask(within_s=within_s)
+    found = _reads.check(within_s=within_s)
     return "" if found is not None and found.error is None else NO_ANSWER
 
 
 def writing_fault() -> str:
     """Returns why writes fail; empty when they succeed, or when a write has only just begun."""
-    found = _writes.ask(within_s=_WRITE_WAIT_S, fresh_s=_WRITE_EVERY_S, retry_s=_RETRY_S)
+    found = _writes.check(within_s=_WRITE_WAIT_S, fresh_s=_WRITE_EVERY_S, retry_s=_RETRY_S)
     if found is None:
         seconds = _writes.hanging_s()
         return "" if seconds < _STUCK_S else f"a write has not ended for {seconds:.0f} s"
@@ -112,4 +112,4 @@ def _reason(error: Exception) -> str:
         return ""  # another process writes the same row, or the server limits temporary files
     if is_missing(error):
         return ""  # migrations are not applied: the check of migrations reports it
-    return NO_ANSWER if is_away(error) else f"a write failed: {type(error).__name__}"
+    return NO_ANSWER if is_unavailable(error) else f"a write failed: {type(error).__name__}"

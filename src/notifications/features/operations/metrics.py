@@ -19,8 +19,8 @@ from notifications.features.operations.health_probes import reading_fault
 from notifications.features.operations.set_aside import SetAsideService
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
-from notifications.infra.database.bounded_reads import reads_within
-from notifications.infra.database.errors import is_away
+from notifications.infra.database.bounded_reads import limit_read_time
+from notifications.infra.database.errors import is_unavailable
 from notifications.models import (
     Broadcast,
     BroadcastChange,
@@ -32,7 +32,7 @@ from notifications.models import (
 )
 from notifications.models.providers.provider_flow import moment, now_us
 from notifications.policy.facts import load_stops
-from notifications.queue.depth import Held, lane_depths
+from notifications.queue.depth import PausedWork, lane_depths
 
 log = structlog.get_logger("carillon.metrics")
 _READ_S = 1.5
@@ -62,7 +62,7 @@ def queue_depth(now: datetime | None = None) -> dict[str, dict[str, float]]:
     }
 
 
-def _blocked_work() -> Held:
+def _blocked_work() -> PausedWork:
     stops = load_stops()
     broken = ProviderFlow.objects.broken(chosen_channels())
     carriers: dict[str, list[str]] = {}
@@ -70,7 +70,7 @@ def _blocked_work() -> Held:
         for channel in channels:
             carriers.setdefault(channel, []).append(provider)
     blocked = [channel for channel, keys in carriers.items() if broken.issuperset(keys)]
-    return Held(
+    return PausedWork(
         everything=stops.everything,
         channels=[*stops.values("channel"), *blocked],
         sources=frozenset(stops.values("source")),
@@ -210,10 +210,10 @@ def _gauges_in_time() -> Iterator[GaugeMetricFamily]:
     responds = not reading_fault(_READ_S)
     if responds:
         try:
-            with reads_within(_READ_S):
+            with limit_read_time(_READ_S):
                 found = list(_gauges())
         except (DatabaseError, InterfaceError) as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
             log.warning("metrics.unread", error=type(error).__name__)
             responds = False

@@ -85,7 +85,7 @@ def _should_send(user: User, channel: str, category: str | None, priority: int) 
             user_active=user.is_active,
             channel=channel,
             priority=priority,
-            stance=facts.stance(user.pk, channel, known.terms),
+            preferences=facts.preferences_for(user.pk, channel, known.terms),
             consent_needed=known.terms.consent_needed,
             marketing=known.terms.marketing,
             personal=channel in PERSON_CHANNELS,

@@ -67,14 +67,14 @@ class ScheduleService:
         with transaction.atomic():
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
-                commits.makes(schedule_id=series.uuid)
+                commits.name_created(schedule_id=series.uuid)
                 answer = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
             else:
                 dues, missed = _dues(request.timing, people, now=now)
                 _, keys = accept_groups(intent, request.text, dues, total=total, now=now)
-                commits.makes(notification_id=min(keys.values()))
+                commits.name_created(notification_id=min(keys.values()))
                 first = min(due.at for due in dues)
                 answer = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, missed=missed

@@ -74,7 +74,7 @@ def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerRes
 
 
 def _order(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerResponse]:
-    if message.id in facts.elder_open:
+    if message.id in facts.earlier_open:
         yield BlockerResponse(kind="order", name=f"ordering_key:{message.ordering_key}")
 
 

@@ -66,7 +66,7 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
             rejected=[msgspec.to_builtins(each) for each in rejected],
             created_at=now,
         )
-        commits.makes(job_id=job.uuid)
+        commits.name_created(job_id=job.uuid)
         if targets:
             accepted = accept(intent, targets, now=now, job=job)
             job.first_key = min(accepted.message_keys)

@@ -108,7 +108,7 @@ def _cancel(messages: Sequence[NotificationMessage], *, by: str, now: datetime) 
         only_from=_PENDING,
     )
     gone = set(moved)
-    batches.take_out(message.batch_id for message in messages if message.pk in gone)
+    batches.remove_members(message.batch_id for message in messages if message.pk in gone)
     return gone
 
 

@@ -87,7 +87,7 @@ class NotificationDeliveryEngine:
             message.refresh_from_db()
             if message.status != MessageStatus.PENDING:
                 return None
-            if message.batch_id is not None and batches.is_held(message.batch_id):
+            if message.batch_id is not None and batches.is_leased(message.batch_id):
                 raise Conflict("a worker has the message in hand", code="already_sending")
             lane = lane_for(Priority(message.priority))
             source = message.notification.source
@@ -99,8 +99,8 @@ class NotificationDeliveryEngine:
                 [message.pk],
                 expires_at=message.notification.expires_at,
             )
-            batches.take_out([message.batch_id])
-            (batch_id,) = batches.put([alone])
+            batches.remove_members([message.batch_id])
+            (batch_id,) = batches.insert([alone])
             NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
             enlist(self._owner)
             return batches.lease_one(

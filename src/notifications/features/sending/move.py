@@ -42,9 +42,9 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
             detail = "it was not scheduled, or part of it waits no longer: send a new one instead"
             raise Conflict(detail, code="not_pending")
         held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(is_in_flight, waiting)) or any(map(batches.is_held, held)):
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, held)):
             raise Conflict("a worker has the notification in hand", code="already_sending")
-        batches.take_out(message.batch_id for message in waiting)
+        batches.remove_members(message.batch_id for message in waiting)
         enqueue(waiting, due_at=due_at)
         rows.update(scheduled_at=due_at)
         change_scheduled([found.pk], ScheduledStatus.PENDING, scheduled_at=due_at)
@@ -66,7 +66,7 @@ def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None 
             keys=sorted(keys),
             expires_at=earliest_expiry(keys),
         )
-    for batch, batch_id in zip(made, batches.put(made), strict=True):
+    for batch, batch_id in zip(made, batches.insert(made), strict=True):
         NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
     wakeups.wake({batch.lane for batch in made})
 

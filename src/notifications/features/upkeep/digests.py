@@ -1,7 +1,7 @@
 """Digests: what was gathered in a period goes out as one message, through the one pipeline.
 
-Buckets are filled by the record (recording/restraint.py) and closed here, each once: whoever closes
-one holds its lock, takes the digest in and stamps the bucket in one transaction.
+Buckets are filled by the record (recording/enforcement.py) and closed here, each once: whoever
+closes one holds its lock, takes the digest in and stamps the bucket in one transaction.
 """
 
 from __future__ import annotations

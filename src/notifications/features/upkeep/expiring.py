@@ -11,7 +11,7 @@ from functools import partial
 
 from django.db import transaction
 
-from notifications.engine.path import bury
+from notifications.engine.path import record_poisoned
 from notifications.engine.prepare import prepare
 from notifications.features.background.items import Items
 from notifications.infra.conf import environment
@@ -50,7 +50,7 @@ def _expire(batch_id: int, owner: str, now: datetime) -> int:
         over = [key for key, expires_at in times.items() if expires_at <= now]
         if over:
             work = prepare(lease.channel, dict.fromkeys(over, lease))
-            bury(work, owner=owner)
+            record_poisoned(work, owner=owner)
             record(work.outcomes, owner=owner)
         later = (expires_at for expires_at in times.values() if expires_at > now)
         batches.set_expiry(lease, min(later, default=None))

@@ -24,7 +24,7 @@ from notifications.domain.status_events import (
     DEAD_LETTERS_ALERT,
     DISABLED_AFTER,
     RETRIES,
-    hold_after,
+    pause_after,
 )
 from notifications.features.background.items import Items
 from notifications.infra import clock
@@ -279,7 +279,7 @@ def _record_failure(endpoint: WebhookEndpoint, now: datetime) -> None:
     failures = endpoint.failures + 1
     log.warning("webhook.failing", endpoint=endpoint.pk, failures=failures)
     _endpoints(endpoint).update(
-        failures=failures, failing_since=since, hold_until=now + hold_after(failures)
+        failures=failures, failing_since=since, hold_until=now + pause_after(failures)
     )
 
 

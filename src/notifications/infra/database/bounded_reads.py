@@ -14,7 +14,7 @@ _INSTRUCTIONS = 20_000  # of SQLite's machine between two looks at the clock: so
 
 
 @contextmanager
-def reads_within(seconds: float) -> Iterator[None]:
+def limit_read_time(seconds: float) -> Iterator[None]:
     """Statements of the block raise OperationalError once they took too long.
 
     PostgreSQL bounds each statement, SQLite all of them together.

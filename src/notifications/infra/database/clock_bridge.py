@@ -44,7 +44,7 @@ class ClockBridge:
         self._bounds = (low, high) if low <= high else (new_low, new_high)
         self._learned_at = after
 
-    def surely_reached(self, theirs_us: int) -> float:
+    def latest_monotonic(self, theirs_us: int) -> float:
         """The monotonic time (s) by which their clock shows this time, at the latest."""
         return theirs_us / US + self._bounds[1]
 
@@ -56,7 +56,7 @@ class ClockBridge:
             return None
         return datetime.fromtimestamp(clock.monotonic() - high, UTC)
 
-    def doubt_s(self) -> float:
+    def uncertainty_s(self) -> float:
         """How far apart the bounds are: their clock may show a time so much earlier."""
         low, high = self._bounds
         return high - low
@@ -65,7 +65,7 @@ class ClockBridge:
 database_clock = ClockBridge()
 
 
-def read_within(before: float, theirs_us: int) -> int:
+def learn_reading(before: float, theirs_us: int) -> int:
     """Notes a reading of the database's clock that was asked for at `before`, and returns it."""
     database_clock.learn(theirs_us, before=before, after=clock.monotonic())
     return theirs_us

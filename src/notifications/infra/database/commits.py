@@ -15,7 +15,7 @@ from typing import Any
 from django.db import OperationalError, transaction
 
 
-class CommitInDoubt(OperationalError):
+class CommitUncertain(OperationalError):
     """Nobody could say in time whether the transaction stands.
 
     made: what it makes, by kind, as `makes` was told: {"notification_id": "..."}.
@@ -27,22 +27,22 @@ class CommitInDoubt(OperationalError):
 
 
 @contextmanager
-def settled() -> Iterator[None]:
+def verified() -> Iterator[None]:
     """Commits of this thread's block are asked about when their answers are lost.
 
     Costs some 20 us a transaction and no round trip; a transaction that only reads takes a
     transaction id, too.
     """
     database = _database()
-    before = getattr(database, "settles_commits", False)
-    database.settles_commits, database.made = True, {}
+    before = getattr(database, "verifies_commits", False)
+    database.verifies_commits, database.made = True, {}
     try:
         yield
     finally:
-        database.settles_commits, database.made = before, {}
+        database.verifies_commits, database.made = before, {}
 
 
-def makes(**names: object) -> None:
+def name_created(**names: object) -> None:
     """Names what the current transaction makes, so that a caller can look for it when in doubt."""
     _database().made = {kind: str(name) for kind, name in names.items()}
 

@@ -31,7 +31,7 @@ _SQLITE_MISSING = ("no such table", "no such column")
 _SQLITE_REFUSALS = ("too many", "too long", "too big", "malformed JSON", "too deep")
 
 
-def is_away(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether the database may take the same statement later."""
     if not isinstance(error, DatabaseError | InterfaceError) or isinstance(error, _REFUSED):
         return False

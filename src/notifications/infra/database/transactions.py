@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 
 @contextmanager
-def impatient_transaction(seconds: float) -> Iterator[None]:
+def transaction_with_lock_timeout(seconds: float) -> Iterator[None]:
     """A transaction that waits for each lock no longer than this.
 
     Raises:

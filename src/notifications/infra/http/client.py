@@ -22,7 +22,7 @@ import aiohappyeyeballs
 from yarl import URL
 
 from notifications.infra import clock
-from notifications.infra.http.pool import Origin, Pool
+from notifications.infra.http.pool import ConnectionPool, HttpOrigin
 from notifications.infra.http.wire import READ_LIMIT as READ_LIMIT
 from notifications.infra.http.wire import NotHTTP, Wire
 from notifications.infra.http.wire import Response as Response
@@ -179,7 +179,7 @@ class GuardedResolver:
 class _Target(NamedTuple):
     """Where a request goes, and what its head says of it."""
 
-    origin: Origin
+    origin: HttpOrigin
     path: str
     host: str
 
@@ -194,7 +194,7 @@ def _read_target(text: str) -> _Target:
 def _target_of(url: URL) -> _Target:
     if url.scheme not in ("http", "https") or not url.raw_host or url.port is None:
         raise AddressRefused("the URL cannot be called", code="url_refused")
-    origin = Origin(url.raw_host, url.port, url.scheme == "https")
+    origin = HttpOrigin(url.raw_host, url.port, url.scheme == "https")
     host = f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host
     if not url.is_default_port():
         host = f"{host}:{url.port}"
@@ -225,7 +225,7 @@ class HttpClient:
         self.allow_private = allow_private
         judging = guarded and not allow_private
         self._resolver = resolver or (GuardedResolver() if judging else SystemResolver())
-        self._pool = Pool(self._dial, limit=connections)
+        self._pool = ConnectionPool(self._dial, limit=connections)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
@@ -243,22 +243,22 @@ class HttpClient:
             target = _known_target(url)
         request = _bytes_of(method, target, headers, body)
         began = clock.monotonic()
-        wire = self._pool.idle_to(target.origin) or await self._connected(target.origin)
+        wire = self._pool.acquire_idle(target.origin) or await self._connected(target.origin)
         try:
             return await wire.exchange(request, began + self.timeout_s - clock.monotonic())
         except (OSError, NotHTTP) as error:
             raise _fault_of(error, written=True) from error
         finally:
-            self._pool.give_back(target.origin, wire)
+            self._pool.release(target.origin, wire)
 
-    async def _connected(self, origin: Origin) -> Wire:
+    async def _connected(self, origin: HttpOrigin) -> Wire:
         try:
             async with asyncio.timeout(self.timeout_s * _CONNECT_SHARE):
-                return await self._pool.take(origin)
+                return await self._pool.acquire(origin)
         except (OSError, UnicodeError) as error:
             raise _fault_of(error, written=False) from error
 
-    async def _dial(self, origin: Origin, wire: Wire) -> None:
+    async def _dial(self, origin: HttpOrigin, wire: Wire) -> None:
         """Connects to the first of the host's addresses that answers (RFC 8305)."""
         addresses = await self._resolver.resolve(origin.host, origin.port)
         connected = await aiohappyeyeballs.start_connection(

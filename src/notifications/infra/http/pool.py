@@ -14,7 +14,7 @@ KEPT_S = 15.0
 """Servers that end idle connections do so later than this, as a rule."""
 
 
-class Origin(NamedTuple):
+class HttpOrigin(NamedTuple):
     """What a connection leads to."""
 
     host: str
@@ -22,32 +22,32 @@ class Origin(NamedTuple):
     tls: bool
 
 
-class Pool:
+class ConnectionPool:
     """At most `limit` connections to whatever origins, the idle ones ready for more.
 
     Args:
         dial: connects a wire to an origin.
     """
 
-    def __init__(self, dial: Callable[[Origin, Wire], Awaitable[None]], *, limit: int) -> None:
+    def __init__(self, dial: Callable[[HttpOrigin, Wire], Awaitable[None]], *, limit: int) -> None:
         self._dial = dial
         self._limit = limit
         self._open: set[Wire] = set()
-        self._idle: dict[Origin, deque[Wire]] = {}
+        self._idle: dict[HttpOrigin, deque[Wire]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def take(self, origin: Origin) -> Wire:
+    async def acquire(self, origin: HttpOrigin) -> Wire:
         """A connection to the origin, in the caller's hands until it is given back."""
         while True:
-            wire = self.idle_to(origin)
+            wire = self.acquire_idle(origin)
             if wire is not None:
                 return wire
             if len(self._open) < self._limit or self._drop_an_idle_one():
                 return await self._opened(origin)
             await self._room()
 
-    def idle_to(self, origin: Origin) -> Wire | None:
+    def acquire_idle(self, origin: HttpOrigin) -> Wire | None:
         """A connection that is there already, in the caller's hands until it is given back."""
         kept = self._idle.get(origin)
         fresh_from = clock.monotonic() - KEPT_S
@@ -58,7 +58,7 @@ class Pool:
             self._end(wire)
         return None
 
-    def give_back(self, origin: Origin, wire: Wire) -> None:
+    def release(self, origin: HttpOrigin, wire: Wire) -> None:
         """Keeps a connection for the next request, if it can carry one."""
         if not wire.usable:
             self._gone(wire)
@@ -86,7 +86,7 @@ class Pool:
                 return True
         return False
 
-    async def _opened(self, origin: Origin) -> Wire:
+    async def _opened(self, origin: HttpOrigin) -> Wire:
         wire = Wire(self._gone)
         self._open.add(wire)
         try:

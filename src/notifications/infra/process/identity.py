@@ -58,7 +58,7 @@ def has_ended(name: str) -> bool:
     return _started(parsed.pid) != parsed.started
 
 
-def stands_still(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
     """Whether a process of this pid is stopped (SIGSTOP). False where the system does not tell."""
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == ["T"]
 

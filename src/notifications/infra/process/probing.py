@@ -12,7 +12,7 @@ from notifications.infra import clock
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeResult:
     """How a question ended. error: None when it was answered well. at: on the monotonic clock."""
 
     error: Exception | None
@@ -32,9 +32,11 @@ class Probe:
         self._lock = threading.Lock()
         self._asked_at = 0.0
         self._answered: threading.Event | None = None
-        self._last: Finding | None = None
+        self._last: ProbeResult | None = None
 
-    def ask(self, *, within_s: float, fresh_s: float = 0.0, retry_s: float = 0.0) -> Finding | None:
+    def check(
+        self, *, within_s: float, fresh_s: float = 0.0, retry_s: float = 0.0
+    ) -> ProbeResult | None:
         """The answer, or None when there is none yet.
 
         A good answer is good for fresh_s, an error for retry_s; then the question is asked anew.
@@ -59,7 +61,7 @@ class Probe:
         with self._lock:
             self._last = self._answered = None
 
-    def _is_fresh(self, last: Finding, fresh_s: float, retry_s: float) -> bool:
+    def _is_fresh(self, last: ProbeResult, fresh_s: float, retry_s: float) -> bool:
         good_for = fresh_s if last.error is None else retry_s
         return clock.monotonic() - last.at < good_for
 
@@ -81,6 +83,6 @@ class Probe:
             error = error or raised
         with self._lock:
             if self._answered is answered:  # nobody has forgotten it meanwhile
-                self._last = Finding(error, clock.monotonic())
+                self._last = ProbeResult(error, clock.monotonic())
                 self._answered = None
         answered.set()

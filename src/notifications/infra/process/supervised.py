@@ -87,7 +87,7 @@ class Loop:
         began = self.began_at
         return began is not None and clock.monotonic() - began > self._hangs_after_s
 
-    def look_after(self) -> None:
+    def check_thread(self) -> None:
         """Starts a thread that died again; tells of a hanging round once, with its stack."""
         if self._ended:
             return
@@ -146,7 +146,7 @@ class Loop:
         return min(self._every_s * float(2 ** min(self.failures, _DOUBLINGS)), longest)
 
 
-class Supervisor:
+class LoopSupervisor:
     """Starts loops, looks after their threads, and ends them."""
 
     def __init__(self, loops: Sequence[Loop]) -> None:
@@ -154,7 +154,7 @@ class Supervisor:
         self._ended = ports.Event()
         self._watch = ports.Thread(target=self._run, name="loops-watch", daemon=True)
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> LoopSupervisor:
         self.start()
         return self
 
@@ -190,6 +190,6 @@ class Supervisor:
         while not self._ended.wait(_WATCH_S):
             for loop in self.loops:
                 try:
-                    loop.look_after()
+                    loop.check_thread()
                 except Exception:
                     log.exception("loop.unwatched", loop=loop.name)

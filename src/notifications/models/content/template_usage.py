@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from django.db import connection, models
 
-from notifications.infra.database.transactions import impatient_transaction
+from notifications.infra.database.transactions import transaction_with_lock_timeout
 from notifications.models.content.template import TemplateVersion
 
 _MARKS = "(%s, %s, %s, %s, %s)"
@@ -41,7 +41,7 @@ class TemplateUsageManager(models.Manager["TemplateUsage"]):
             OperationalError: another transaction holds one of the rows; nothing was added.
         """
         rows = [(*key, count) for key, count in sorted(counts.items())]
-        with impatient_transaction(LOCK_WAIT_S), connection.cursor() as cursor:
+        with transaction_with_lock_timeout(LOCK_WAIT_S), connection.cursor() as cursor:
             for at in range(0, len(rows), ROWS_A_STATEMENT):
                 part = rows[at : at + ROWS_A_STATEMENT]
                 values = [value for row in part for value in row]

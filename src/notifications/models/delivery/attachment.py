@@ -12,8 +12,8 @@ from django.db.models import Exists, OuterRef, Q
 
 from notifications.domain.lifecycle import UNSETTLED
 from notifications.domain.messages import Attachment
+from notifications.infra.byte_cache import ByteCache
 from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
-from notifications.infra.kept import KeptBytes
 from notifications.models.delivery.message import NotificationMessage
 from notifications.models.operations.operators import DeadLetter
 
@@ -82,7 +82,7 @@ class StoredAttachment(models.Model):
 
 
 _CACHE_BYTES = 32_000_000
-file_cache: KeptBytes[int, Attachment | None] = KeptBytes(
+file_cache: ByteCache[int, Attachment | None] = ByteCache(
     _CACHE_BYTES, lambda file: 100 + (len(file.content) if file else 0)
 )
 """Files that were read lately: a bulk of thousands reads its own once. A file never changes."""

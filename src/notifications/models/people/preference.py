@@ -19,7 +19,7 @@ from notifications.domain.preferences import (
     QUIET_START,
     SWITCH_DEFAULTS,
     DigestFrequency,
-    Wishes,
+    EffectivePreferences,
     switch_name,
 )
 from notifications.infra.conf import environment
@@ -110,10 +110,10 @@ class UserNotificationPreference(Switches):
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
 
-    def as_preferences(self) -> Wishes:
+    def as_preferences(self) -> EffectivePreferences:
         """Returns the row as decisions read it."""
         quiet = (self.quiet_hours_start, self.quiet_hours_end)
-        return Wishes(
+        return EffectivePreferences(
             consent=self.data_processing_consent,
             notifications_enabled=self.notifications_enabled,
             marketing_enabled=self.marketing_enabled,

@@ -11,9 +11,9 @@ from django.db import connection, models, transaction
 
 from directory.moments import LATEST
 from notifications.domain import flow as law
-from notifications.domain.flow import ChatRate, Flow, Grant, Rate, Tally
+from notifications.domain.flow import CallCounts, ChatRate, Flow, Grant, Rate
 from notifications.infra import clock, ports
-from notifications.infra.database.clock_bridge import read_within
+from notifications.infra.database.clock_bridge import learn_reading
 
 Rows = models.QuerySet["ProviderFlow"]
 _CHAT_RETENTION_US = 60 * law.US
@@ -31,12 +31,12 @@ def now_us() -> int:
     before = clock.monotonic()
     frozen = clock.frozen()
     if frozen is not None:
-        return read_within(before, (frozen - _EPOCH) // timedelta(microseconds=1))
+        return learn_reading(before, (frozen - _EPOCH) // timedelta(microseconds=1))
     if connection.vendor == "sqlite":
-        return read_within(before, (ports.utc_now() - _EPOCH) // timedelta(microseconds=1))
+        return learn_reading(before, (ports.utc_now() - _EPOCH) // timedelta(microseconds=1))
     with connection.cursor() as cursor:
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        return read_within(before, int(cursor.fetchone()[0]))
+        return learn_reading(before, int(cursor.fetchone()[0]))
 
 
 class ProviderFlowManager(models.Manager["ProviderFlow"]):
@@ -74,7 +74,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
     def report(
         self,
         service: str,
-        tally: Tally,
+        tally: CallCounts,
         *,
         owner: str,
         faults_to_open: int,
@@ -85,7 +85,7 @@ class ProviderFlowManager(models.Manager["ProviderFlow"]):
         with transaction.atomic():
             row, now = self._locked(service, None)
             before = row.flow()
-            after = law.told(
+            after = law.apply_report(
                 before,
                 tally,
                 now=now,

@@ -17,8 +17,8 @@ from django.utils.translation import pgettext_lazy
 
 from notifications.domain.broadcast_lifecycle import (
     BroadcastStatus,
+    RecipientCounts,
     RecipientState,
-    Tally,
     sources_of,
 )
 from notifications.models.fields import EMPTY_LIST
@@ -193,7 +193,7 @@ class Broadcast(models.Model):
         return f"broadcast:{self.pk}"
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> RecipientCounts:
         """The counters as they are shown.
 
         While the launch writes the recipients, those that have no row yet count as pending. Where
@@ -204,7 +204,7 @@ class Broadcast(models.Model):
             total = max(total, self.meant_count)
             if self.status == BroadcastStatus.CANCELLED:
                 cancelled += total - self.recipient_count
-        return Tally(
+        return RecipientCounts(
             total=total,
             sent=self.sent_count,
             failed=self.failed_count,

@@ -28,8 +28,8 @@ from notifications.delivery.http_responses import forbidden, status_meaning
 from notifications.delivery.vendors.apprise.services import ChatService, is_named, service_for
 from notifications.delivery.vendors.apprise.settings import Settings
 from notifications.infra.conf import environment
-from notifications.infra.http.call_wall import HTTPS, Judge, wall
 from notifications.infra.http.client import AddressRefused
+from notifications.infra.http.connection_guard import HTTPS, HostPolicy, guard_connections
 
 _CALL_SHARE = 0.9
 _CONNECT_SHARE = 1 / 3
@@ -135,7 +135,7 @@ class AppriseChatProvider(NotificationChannelProvider):
             return True
         return is_named(str(getattr(plugin, "host", "") or ""), self._hosts)
 
-    def _judge_for(self, service: ChatService) -> Judge | None:
+    def _judge_for(self, service: ChatService) -> HostPolicy | None:
         """Where the thread of a call may connect to, whatever the library makes of the URL."""
         if self._any_host:
             return None
@@ -150,14 +150,14 @@ class AppriseChatProvider(NotificationChannelProvider):
         return judge
 
     def _notify(
-        self, plugin: apprise.NotifyBase, judge: Judge | None, title: str, body: str
+        self, plugin: apprise.NotifyBase, judge: HostPolicy | None, title: str, body: str
     ) -> tuple[str, bool, bool]:
         """On a thread: what the log said, whether the service took it, and whether it was kept from
         an address that may not be called."""
         sender = apprise.Apprise(asset=self._asset)
         sender.add(plugin)
         with (
-            wall(judge) as walled,
+            guard_connections(judge) as walled,
             sender.notify(
                 body=body or title,
                 title=title if body else "",

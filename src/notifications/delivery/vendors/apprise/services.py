@@ -3,7 +3,7 @@
 Apprise knows many more. What is not listed here acts on this machine or its network, reads files,
 speaks another protocol than HTTP, or sends mail. A parameter is listed if it chooses words, people
 or a look; none that names a host, a URL, a file or a switch of TLS is. Hosts are held at the moment
-of connecting (infra/http/call_wall.py), whatever a URL says.
+of connecting (infra/http/connection_guard.py), whatever a URL says.
 """
 
 from __future__ import annotations

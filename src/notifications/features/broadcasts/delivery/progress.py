@@ -8,7 +8,11 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState, Tally
+from notifications.domain.broadcast_lifecycle import (
+    BroadcastStatus,
+    RecipientCounts,
+    RecipientState,
+)
 from notifications.domain.broadcast_pace import Moment, eta_seconds, rate_per_second
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import NotFound
@@ -77,7 +81,7 @@ def progress(broadcast_id: int, *, now: datetime) -> Progress:
     )
 
 
-def tally_of(broadcast: Broadcast) -> Tally:
+def tally_of(broadcast: Broadcast) -> RecipientCounts:
     """A broadcast's counts. One that was made by hand and never launched has them in its own
     columns, in its recipients' rows, or in both: the greater ones are meant."""
     own = broadcast.tally
@@ -91,7 +95,7 @@ def tally_of(broadcast: Broadcast) -> Tally:
         if state is not RecipientState.PENDING
     }
     total = max(own.total, sum(states.values()), sum(counts.values()))
-    return Tally(total=total, **counts)
+    return RecipientCounts(total=total, **counts)
 
 
 def _last_due_s(broadcast: Broadcast, now: datetime) -> float:
@@ -102,7 +106,7 @@ def _last_due_s(broadcast: Broadcast, now: datetime) -> float:
     return (due_at - now).total_seconds() if due_at else 0.0
 
 
-def _rate(broadcast: Broadcast, tally: Tally, *, now: datetime) -> float:
+def _rate(broadcast: Broadcast, tally: RecipientCounts, *, now: datetime) -> float:
     if broadcast.status != BroadcastStatus.SENDING:
         return 0.0
     pace: list[Moment] = list(broadcast.pace)

@@ -288,7 +288,7 @@ def _put_back(
         made = batches.batches_of(
             lane=lane, channel=channel, source=broadcast.source, due_at=None, keys=moved
         )
-        for batch, batch_id in zip(made, batches.put(made), strict=True):
+        for batch, batch_id in zip(made, batches.insert(made), strict=True):
             NotificationMessage.objects.filter(pk__in=batch.keys).update(batch_id=batch_id)
         DeadLetter.objects.filter(message_id__in=moved, resolved_at__isnull=True).update(
             resolution=DeadLetter.Resolution.REPLAYED,

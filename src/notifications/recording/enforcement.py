@@ -19,7 +19,7 @@ from notifications.recording.outcomes import Outcome, trails
 Buckets = dict[BucketKey, int]
 
 
-def restrain(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Buckets]:
+def enforce_limits(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Buckets]:
     """The outcomes as they may be recorded, their limits counted, and the buckets that are held.
 
     The caller holds the locks of the messages' batches.
@@ -52,7 +52,7 @@ def _unsent(outcome: Outcome, status: MessageStatus, trail: str) -> Outcome:
     return Outcome(lease, message, status, trail, outcome.at, message.attempts)
 
 
-def write_items(outcomes: Sequence[Outcome], took: Collection[int], held: Buckets) -> None:
+def write_digest_items(outcomes: Sequence[Outcome], took: Collection[int], held: Buckets) -> None:
     """Puts the messages that were folded into their digests."""
     DigestItem.objects.bulk_create(
         DigestItem(

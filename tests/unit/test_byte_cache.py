@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from notifications.infra.kept import KeptBytes
+from notifications.infra.byte_cache import ByteCache
 
 
 @pytest.fixture
 def kept():
-    return KeptBytes[str, bytes](10, len)
+    return ByteCache[str, bytes](10, len)
 
 
 def test_what_is_kept_is_made_once(kept):

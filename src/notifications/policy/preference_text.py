@@ -22,10 +22,10 @@ from notifications.domain.preferences import (
     SWITCH_DEFAULTS,
     CategoryDefaults,
     DigestFrequency,
-    Wishes,
+    EffectivePreferences,
     switch_name,
 )
-from notifications.policy.stance import Stance, stance_on
+from notifications.policy.preference_state import PreferenceState, build_preference_state
 
 _KEPT = 16_384
 
@@ -41,7 +41,7 @@ class CategoryTerms(NamedTuple):
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def wishes_of(text: str) -> Wishes:
+def parse_preferences(text: str) -> EffectivePreferences:
     """`bits|chosen|start|end|digest|zone|dnd`, e.g. `1101101110||22:00:00|08:00:00|daily||`.
 
     Never fails: rows are read that no door has checked, and a part that says nothing counts as not
@@ -52,7 +52,7 @@ def wishes_of(text: str) -> Wishes:
     zone, _, dnd = rest.rpartition("|")
     told = chosen.split()
     flags = read_bits(bits, GENERAL_BITS)
-    return Wishes(
+    return EffectivePreferences(
         consent=flags.get("data_processing_consent", False),
         notifications_enabled=flags.get("notifications_enabled", False),
         marketing_enabled=flags.get("marketing_enabled", False),
@@ -83,7 +83,7 @@ def _wall_time(text: str) -> time:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def own_of(text: str) -> Mapping[str, bool]:
+def parse_category_choice(text: str) -> Mapping[str, bool]:
     """The channels that a person chose for a category: `bits|chosen`, e.g. `110111|sms_enabled`."""
     bits, _, chosen = text.partition("|")
     return _switches(read_bits(bits, CATEGORY_BITS), chosen.split())
@@ -100,14 +100,14 @@ def _switches(flags: Mapping[str, bool], told: list[str]) -> Mapping[str, bool]:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def stance_of(
+def read_preference_state(
     wishes: str, own: str, channel: str, terms: CategoryTerms, default_consent: bool
-) -> Stance:
+) -> PreferenceState:
     """The stance of a person with these texts; empty ones are those of who said nothing."""
-    return stance_on(
+    return build_preference_state(
         channel,
-        wishes_of(wishes) if wishes else Wishes(consent=default_consent),
-        own=own_of(own) if own else None,
+        parse_preferences(wishes) if wishes else EffectivePreferences(consent=default_consent),
+        own=parse_category_choice(own) if own else None,
         defaults=_defaults(terms.defaults),
     )
 

@@ -20,7 +20,7 @@ from urllib3.util import connection
 from notifications.infra.http.client import is_public
 
 HTTPS = 443
-Judge = Callable[[str, int], frozenset[str] | None]
+HostPolicy = Callable[[str, int], frozenset[str] | None]
 """Of a host and port: None when it may not be called, else the addresses that it may have besides
 public ones."""
 
@@ -29,13 +29,13 @@ class HostRefused(OSError):
     """The call may not reach this host, or its name leads to an address that is not public."""
 
 
-class Walled:
+class GuardedCall:
     """What became of a walled call. refused: it wanted to go where it may not."""
 
     refused = False
 
 
-_around: ContextVar[tuple[Judge, Walled] | None] = ContextVar("around", default=None)
+_around: ContextVar[tuple[HostPolicy, GuardedCall] | None] = ContextVar("around", default=None)
 _connect = connection.create_connection
 
 
@@ -72,9 +72,9 @@ connection.create_connection = _checked_connect
 
 
 @contextmanager
-def wall(judge: Judge | None) -> Iterator[Walled]:
+def guard_connections(judge: HostPolicy | None) -> Iterator[GuardedCall]:
     """Inside, calls by `requests` connect only as `judge` says; None: wherever they want."""
-    walled = Walled()
+    walled = GuardedCall()
     token = _around.set((judge, walled) if judge else None)
     try:
         yield walled

@@ -10,14 +10,14 @@ from notifications.domain.preferences import (
     NO_DEFAULTS,
     CategoryDefaults,
     DigestFrequency,
-    Wishes,
+    EffectivePreferences,
     channel_on,
     digest_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Stance:
+class PreferenceState:
     """What a person wishes for one category on one channel. zone: the one they chose, or empty."""
 
     consent: bool = False
@@ -29,24 +29,24 @@ class Stance:
     quiet: tuple[time, time] | None = None
     dnd_until: datetime | None = None
     zone: str = ""
-    open_minded: bool = field(init=False)  # nothing but consent and marketing is left to ask
+    allows_all: bool = field(init=False)  # nothing but consent and marketing is left to ask
 
     def __post_init__(self) -> None:
         on = self.notifications_enabled and self.channel_on and self.category_on
         at_once = self.digest == DigestFrequency.IMMEDIATE
         any_time = self.quiet is None and self.dnd_until is None
-        object.__setattr__(self, "open_minded", on and at_once and any_time)
+        object.__setattr__(self, "allows_all", on and at_once and any_time)
 
 
-def stance_on(
+def build_preference_state(
     channel: str,
-    wishes: Wishes,
+    wishes: EffectivePreferences,
     *,
     own: Mapping[str, bool] | None = None,
     defaults: CategoryDefaults = NO_DEFAULTS,
-) -> Stance:
+) -> PreferenceState:
     """The stance that follows. own: the channels chosen for the category."""
-    return Stance(
+    return PreferenceState(
         consent=wishes.consent,
         notifications_enabled=wishes.notifications_enabled,
         marketing_enabled=wishes.marketing_enabled,

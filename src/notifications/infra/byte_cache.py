@@ -11,7 +11,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class KeptBytes(Generic[K, V]):
+class ByteCache(Generic[K, V]):
     """Keeps what was used last, up to so many bytes together. What alone is larger is not kept.
 
     Args:

@@ -22,7 +22,7 @@ from notifications.queue import batches
 from notifications.recording.outcomes import Outcome, error_text
 
 
-def keep_evidence(outcomes: Iterable[Outcome]) -> int:
+def store_late_results(outcomes: Iterable[Outcome]) -> int:
     """Stores late outcomes; returns how many. Changes no message."""
     rows = [
         LateOutcome(
@@ -40,7 +40,7 @@ def keep_evidence(outcomes: Iterable[Outcome]) -> int:
     return len(rows)
 
 
-def settle_doubt(outcomes: Iterable[Outcome]) -> int:
+def resolve_uncertain(outcomes: Iterable[Outcome]) -> int:
     """Where a late outcome says that a doubtful message was sent, it is sent; returns how many.
 
     A pending resend of it is stopped unless a provider has it in hand already.

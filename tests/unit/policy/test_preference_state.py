@@ -6,10 +6,15 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from notifications.domain.preferences import CategoryDefaults, Wishes
+from notifications.domain.preferences import CategoryDefaults, EffectivePreferences
 from notifications.policy.facts import Stops
-from notifications.policy.stance import Stance, stance_on
-from notifications.policy.wishes_text import CategoryTerms, own_of, stance_of, wishes_of
+from notifications.policy.preference_state import PreferenceState, build_preference_state
+from notifications.policy.preference_text import (
+    CategoryTerms,
+    parse_category_choice,
+    parse_preferences,
+    read_preference_state,
+)
 
 ON, OFF = True, False
 
@@ -35,9 +40,9 @@ ON, OFF = True, False
     ],
 )
 def test_switches_inherit(channel, default, general, own, expected):
-    stance = stance_on(
+    stance = build_preference_state(
         channel,
-        Wishes(switches={} if general is None else {channel: general}),
+        EffectivePreferences(switches={} if general is None else {channel: general}),
         own=None if own is None else {channel: own},
         defaults=CategoryDefaults({} if default is None else {channel: default}),
     )
@@ -51,7 +56,9 @@ def test_switches_inherit(channel, default, general, own, expected):
      ("", "weekly", "weekly")],
 )  # fmt: skip
 def test_the_digest_frequency_inherits(default, chosen, expected):
-    stance = stance_on("email", Wishes(digest=chosen), defaults=CategoryDefaults(digest=default))
+    stance = build_preference_state(
+        "email", EffectivePreferences(digest=chosen), defaults=CategoryDefaults(digest=default)
+    )
 
     assert stance.digest == expected
 
@@ -66,7 +73,7 @@ def test_wishes_are_read_from_their_text():
     text = "1011001111|sms_enabled digest_frequency|23:15:00|06:00:00|immediate|Asia/Tokyo|"
     text += "2030-05-01 12:00:00.5"
 
-    assert wishes_of(text) == Wishes(
+    assert parse_preferences(text) == EffectivePreferences(
         consent=True,
         notifications_enabled=False,
         marketing_enabled=True,
@@ -81,28 +88,31 @@ def test_wishes_are_read_from_their_text():
 def test_a_row_of_defaults_wishes_nothing():
     text = "0101101110||22:00:00|08:00:00|immediate||"
 
-    assert wishes_of(text) == Wishes()
+    assert parse_preferences(text) == EffectivePreferences()
 
 
 def test_a_moment_with_an_offset_keeps_it():
     text = "0101101110||22:00:00|08:00:00|daily||2030-05-01 12:00:00+00"
 
-    found = wishes_of(text)
+    found = parse_preferences(text)
     assert (found.dnd_until, found.digest) == (datetime(2030, 5, 1, 12, tzinfo=UTC), "daily")
 
 
 def test_own_switches_are_those_that_were_chosen():
-    assert own_of("110111|") == {}
-    assert own_of("110111|email_enabled") == {"email": True}
-    assert own_of("011111|") == {"push": False, "sms": True}
+    assert parse_category_choice("110111|") == {}
+    assert parse_category_choice("110111|email_enabled") == {"email": True}
+    assert parse_category_choice("011111|") == {"push": False, "sms": True}
 
 
 def test_who_said_nothing_has_the_default_consent():
     terms = CategoryTerms("course", defaults='{"email_enabled": false}')
 
-    assert stance_of("", "", "push", terms, True) == Stance(consent=True)
-    assert stance_of("", "", "email", terms, False) == Stance(channel_on=False)
-    assert stance_of("", "110111|email_enabled", "email", terms, False) == Stance()
+    assert read_preference_state("", "", "push", terms, True) == PreferenceState(consent=True)
+    assert read_preference_state("", "", "email", terms, False) == PreferenceState(channel_on=False)
+    assert (
+        read_preference_state("", "110111|email_enabled", "email", terms, False)
+        == PreferenceState()
+    )
 
 
 def test_without_a_stop_nothing_is_covered():
