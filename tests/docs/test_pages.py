@@ -40,6 +40,20 @@ def test_every_link_has_a_target(page):
     assert missing == []
 
 
+def headings_of(page: Path) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_to_a_heading_has_its_heading(page):
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", text_of(page))
+    found = [(page.parent / target if target else page, anchor) for target, anchor in links]
+    missing = [anchor for to, anchor in found if anchor not in headings_of(to)]
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_pages_are_short(page):
     if page.relative_to(ROOT).as_posix() not in GENERATED:
