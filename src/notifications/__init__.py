@@ -1,5 +1,5 @@
-"""The service: takes in, decides, renders, delivers, records.
+"""The service: accepts, decides, renders, delivers and records notifications.
 
-See docs/life-of-a-notification.md for the path of one message and docs/architecture.md for the
-rooms and who may import whom.
+docs/life-of-a-notification.md describes the path of one message. docs/architecture.md describes the
+packages and which package may import which.
 """

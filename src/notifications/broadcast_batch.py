@@ -1,7 +1,7 @@
-"""BroadcastBatchProcessor: the batch processor of the source documents, at their address.
+"""BroadcastBatchProcessor, the documented batch processor of broadcasts.
 
-Its constants are the defaults of its methods, so that a subclass changes them. The work is
-`features/broadcasts/delivery/batches.py`'s, as for `BroadcastService`.
+Its constants are the defaults of its methods, so a subclass can change them.
+`features/broadcasts/delivery/batches.py` does the work, as for `BroadcastService`.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ __all__ = [
 
 
 class BroadcastBatchProcessor:
-    """Writes recipients down, sends and retries in batches of the class's sizes.
+    """Stores recipients, sends and retries, in batches of the class's sizes."""
 
-    RETRY_DELAYS: seconds before a message that did not go through is repeated. MAX_RETRIES: how
-    often that happens, and how often a failed recipient is retried.
-    """
-
+    #: Recipients that are stored together.
     BATCH_SIZE: ClassVar[int] = 1_000
+    #: Recipients that are sent to together.
     SEND_BATCH_SIZE: ClassVar[int] = 100
+    #: How often a failed message or recipient is retried.
     MAX_RETRIES: ClassVar[int] = 3
+    #: Seconds before each retry of a message.
     RETRY_DELAYS: ClassVar[Sequence[float]] = [10, 60, 300]
 
     @classmethod
     def create_broadcast_recipients_batch(
         cls, broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = None
     ) -> ResponseDict:
-        """Writes recipients down, BATCH_SIZE at a time: {success, created_count, total_count,
-        batches_processed, errors}. Those who are there already are passed over.
+        """Stores recipients, BATCH_SIZE at a time; skips those already stored.
+
+        Returns {success, created_count, total_count, batches_processed, errors}.
 
         Raises:
-            ValueError: Broadcast N not found, or it is over.
+            ValueError: Broadcast N not found, or it has ended.
         """
         size = resolve_batch_size(batch_size, cls.BATCH_SIZE)
         return BroadcastService.create_batch_recipients(broadcast_id, recipient_ids, size)
@@ -63,8 +64,10 @@ class BroadcastBatchProcessor:
         target_filter: dict[str, Any] | None = None,
         batch_size: int | None = None,
     ) -> ResponseDict:
-        """Sends to an audience, SEND_BATCH_SIZE at a time, and waits for the hand-over: {success,
-        broadcast_id, total_recipients, sent_count, failed_count, batches_processed, errors}.
+        """Sends to an audience, SEND_BATCH_SIZE at a time, and waits for the provider calls.
+
+        Returns {success, broadcast_id, total_recipients, sent_count, failed_count,
+        batches_processed, errors}.
 
         Raises:
             ValueError: Broadcast N not found; Cannot send broadcast with status S.
@@ -87,14 +90,14 @@ class BroadcastBatchProcessor:
     def send_to_role_batch(
         cls, broadcast_id: int, role: str, batch_size: int | None = None
     ) -> ResponseDict:
-        """Sends to everyone of a role: student, teacher, tutor or parent."""
+        """Sends to all users with a role: student, teacher, tutor or parent."""
         return cls.send_to_group_batch(broadcast_id, group_of_role(role), None, batch_size)
 
     @classmethod
     def send_to_custom_list_batch(
         cls, broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = None
     ) -> ResponseDict:
-        """Sends to these users; ids of nobody are reported in errors."""
+        """Sends to these users; unknown ids are reported in errors."""
         target = {"user_ids": list(user_ids)}
         return cls.send_to_group_batch(broadcast_id, "custom", target, batch_size)
 
@@ -102,8 +105,10 @@ class BroadcastBatchProcessor:
     def retry_failed_batch(
         cls, broadcast_id: int, max_retries: int | None = None, batch_size: int | None = None
     ) -> ResponseDict:
-        """Tries failed recipients again, each at most `max_retries` times in all, and waits for the
-        hand-over: what `send_to_group_batch` answers, and retried_count.
+        """Retries failed recipients and waits for the provider calls.
+
+        Each recipient is retried at most `max_retries` times in total. Returns what
+        `send_to_group_batch` returns, and retried_count.
 
         Raises:
             ValueError: Broadcast N not found; Cannot retry broadcast with status S.
@@ -126,7 +131,7 @@ class BroadcastBatchProcessor:
 
     @classmethod
     def get_batch_status(cls, broadcast_id: int) -> ResponseDict:
-        """Where a broadcast is.
+        """Returns the progress of a broadcast.
 
         Raises:
             ValueError: Broadcast N not found.
@@ -141,7 +146,7 @@ def process_broadcast_batch_async(
     target_filter: dict[str, Any] | None = None,
     **_future: Any,
 ) -> ResponseDict:
-    """Sends a broadcast to an audience, batch by batch; answers as `send_to_group_batch`."""
+    """Sends a broadcast to an audience in batches; returns what `send_to_group_batch` returns."""
     return BroadcastBatchProcessor.send_to_group_batch(broadcast_id, target_group, target_filter)
 
 
@@ -149,5 +154,5 @@ def process_broadcast_batch_async(
 def retry_failed_broadcasts_async(
     broadcast_id: int, max_retries: int = BroadcastBatchProcessor.MAX_RETRIES, **_future: Any
 ) -> ResponseDict:
-    """Tries a broadcast's failed recipients again; answers as `retry_failed_batch`."""
+    """Retries a broadcast's failed recipients; returns what `retry_failed_batch` returns."""
     return BroadcastBatchProcessor.retry_failed_batch(broadcast_id, max_retries)

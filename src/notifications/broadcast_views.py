@@ -1,9 +1,9 @@
-"""The source documents' view set, for Django projects that mount broadcasts themselves.
+"""The documented view set, for Django projects that mount broadcasts themselves.
 
     path("api/admin/", include("notifications.broadcast_urls"))
 
-The calls are those of `/api/admin/broadcasts/`, handled by the same code; the project's own
-authentication says who asks, and only admins may.
+The routes are those of `/api/admin/broadcasts/`, with the same handlers. The project's own
+authentication identifies the caller, who must be an admin.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from notifications.infra import clock
 from notifications.models import Broadcast
 
 _FORM = "/api/admin/broadcasts/"
-"""Errors have the form of this address, wherever the project mounts the view set."""
+"""Errors have the format of this path, wherever the project mounts the view set."""
 
 
 class BroadcastViewSet(ViewSet):
@@ -132,10 +132,10 @@ class BroadcastViewSet(ViewSet):
         return _answer(request, broadcasts.dry_run_of_body)
 
     def handle_exception(self, exc: Exception) -> Any:
-        """The documented form of what the service refuses, whatever the project's handler does."""
+        """Returns the service's errors in the documented form, before the project's handler."""
         if isinstance(exc, CarillonError):
             return _shown(problem_response(exc, path=_FORM))
-        if isinstance(exc, APIException):  # what the framework itself refuses
+        if isinstance(exc, APIException):  # an error of the framework itself
             challenge = self.get_authenticate_header(self.request)
             unknown = isinstance(exc, NotAuthenticated | AuthenticationFailed)
             status = 403 if unknown and not challenge else exc.status_code
@@ -153,17 +153,17 @@ def _answer(
     query: Sequence[Query] = (),
     status: int = 200,
 ) -> Response:
-    """Hands a request to the handler of the same call under `/api/admin/broadcasts/`."""
-    answer = handler(_call(request, pk, query=query))
-    assert not isinstance(answer, Download), "a file has an action of its own"
-    if isinstance(answer, tuple):
-        status, shape = answer
+    """Passes a request to the handler of the same route under `/api/admin/broadcasts/`."""
+    result = handler(_call(request, pk, query=query))
+    assert not isinstance(result, Download), "a file has its own action"
+    if isinstance(result, tuple):
+        status, shape = result
         return Response(None if shape is None else msgspec.to_builtins(shape), status=status)
-    return Response(msgspec.to_builtins(answer), status=status)
+    return Response(msgspec.to_builtins(result), status=status)
 
 
 def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
-    """A project's request, as the handlers read one."""
+    """Returns a project's request in the form that the handlers read."""
     body = request.data if isinstance(request.data, dict) else {}
     check_texts(body)
     return ApiRequest(
@@ -176,17 +176,17 @@ def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
     )
 
 
-def _shown(answer: HttpResponse) -> Response:
-    return Response(msgspec.json.decode(answer.content), status=answer.status_code)
+def _shown(response: HttpResponse) -> Response:
+    return Response(msgspec.json.decode(response.content), status=response.status_code)
 
 
 def _get_recipients_by_group(
     target_group: str, target_filter: dict[str, Any] | None = None
 ) -> QuerySet[User]:
-    """The people of a target, each once, by rising id; read when they are asked for.
+    """Returns a lazy query of the users of a target, each once, by ascending id.
 
     Raises:
-        ValueError: the group or its filter is wrong, or names what does not exist.
+        ValueError: the group or its filter is invalid, or names something that does not exist.
     """
     try:
         rule = parse_target(target_group, target_filter)
@@ -198,10 +198,10 @@ def _get_recipients_by_group(
 
 
 def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | int]) -> int:
-    """Writes people down as recipients, a thousand at a time; returns how many are new.
+    """Stores users as recipients, a thousand at a time; returns the number of new ones.
 
     Raises:
-        ValueError: the broadcast is gone, or over.
+        ValueError: the broadcast was deleted, or has ended.
     """
     ids = (each.pk if isinstance(each, User) else each for each in _in_pieces(users))
     created = 0
@@ -211,7 +211,7 @@ def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | in
 
 
 def _in_pieces(users: Iterable[User | int]) -> Iterable[User | int]:
-    """A query is read in pieces by key, and only for its ids; a cut or a union is read at once."""
+    """Reads only the ids of a query, in pieces by key; a sliced or combined query in one piece."""
     if not isinstance(users, QuerySet):
         return iter(users)
     if users.query.is_sliced or users.query.combinator:
@@ -228,11 +228,11 @@ def _keys_in_pieces(users: QuerySet[User]) -> Iterator[int]:
 
 
 def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:
-    """Sends a broadcast by Telegram and comes back when it was handed over: {sent, failed}.
+    """Sends a broadcast by Telegram and waits for the provider calls; returns {sent, failed}.
 
     Raises:
-        ValueError: it is not one of Telegram's, is gone, or may not be sent (any more).
-        RuntimeError: nobody was sent it, and somebody was tried.
+        ValueError: it has no channel telegram, was deleted, or can no longer be sent.
+        RuntimeError: every attempt failed.
     """
     if "telegram" not in broadcast.channels:
         raise ValueError(f"Broadcast {broadcast.pk} has no channel telegram")
@@ -241,5 +241,5 @@ def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:
     )
     broadcast.refresh_from_db()
     if result["failed_count"] and not result["sent_count"]:
-        raise RuntimeError(f"Nobody was sent it: {result['failed_count']} failed")
+        raise RuntimeError(f"It was sent to no user: {result['failed_count']} failed")
     return {"sent": result["sent_count"], "failed": result["failed_count"]}

@@ -1,4 +1,4 @@
-"""The schedule's class, at the address that the source document imports it from."""
+"""The documented module of the scheduler's class."""
 
 from notifications.features.scheduling.documented import CancelResult, NotificationScheduler
 

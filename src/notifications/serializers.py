@@ -1,7 +1,6 @@
-"""The serializers of the source documents, by their names.
+"""The documented serializers, for Django projects that write their own views.
 
-They validate and show what the doors do, by the same code, for Django projects that write views of
-their own.
+They validate and show the same data as the API, by the same code.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class BroadcastDetailSerializer(serializers.BaseSerializer[Broadcast]):
 
 
 class BroadcastRecipientSerializer(serializers.BaseSerializer[BroadcastRecipient]):
-    """A recipient, with what became of them."""
+    """A recipient with its state."""
 
     def to_representation(self, instance: BroadcastRecipient) -> Shown:
         person = User.objects.filter(pk=instance.recipient_id).first()
@@ -60,11 +59,13 @@ class BroadcastRecipientSerializer(serializers.BaseSerializer[BroadcastRecipient
 
 
 class CreateBroadcastSerializer(serializers.BaseSerializer[Broadcast]):
-    """The body of a new broadcast. `save(created_by=user)` makes it, and sends it where it says
-    so."""
+    """The body of a new broadcast.
+
+    `save(created_by=user)` creates the broadcast, and sends it when the body requests that.
+    """
 
     def to_internal_value(self, data: Mapping[str, Any]) -> Shown:
-        """The body itself, once it is valid.
+        """Returns the body if it is valid.
 
         Raises:
             ValidationError: with every fault, by field.
@@ -85,10 +86,10 @@ class CreateBroadcastSerializer(serializers.BaseSerializer[Broadcast]):
 
 
 class ScheduleNotificationSerializer(serializers.BaseSerializer[Any]):
-    """The body of a scheduled notification. `save(user=user)` takes it in."""
+    """The body of a scheduled notification. `save(user=user)` accepts it."""
 
     def to_internal_value(self, data: Mapping[str, Any]) -> Shown:
-        """The body itself, once it is valid.
+        """Returns the body if it is valid.
 
         Raises:
             ValidationError: with every fault, by field.
@@ -108,31 +109,31 @@ class ScheduleNotificationSerializer(serializers.BaseSerializer[Any]):
 
 
 class ScheduleNotificationResponseSerializer(serializers.BaseSerializer[ScheduledResponse]):
-    """What scheduling answers: notification_ids, count, scheduled_at."""
+    """The response to a schedule request: notification_ids, count, scheduled_at."""
 
     def to_representation(self, instance: ScheduledResponse) -> Shown:
         return _shown(instance)
 
 
 class NotificationScheduleStatusSerializer(serializers.BaseSerializer[Notification]):
-    """How far a scheduled notification has come."""
+    """The state of a scheduled notification."""
 
     def to_representation(self, instance: Notification) -> Shown:
         return _shown(build_status_response(instance))
 
 
 class CancelScheduledNotificationSerializer(serializers.BaseSerializer[CancelScheduledResponse]):
-    """What taking a scheduled notification back answers."""
+    """The response to the cancellation of a scheduled notification."""
 
     def to_representation(self, instance: CancelScheduledResponse) -> Shown:
         return _shown(instance)
 
 
 def with_faults(work: Any) -> Any:
-    """What `work` returns.
+    """Runs `work` and returns its result.
 
     Raises:
-        ValidationError: what it finds wrong, by field.
+        ValidationError: the faults of an invalid request, by field.
     """
     try:
         return work()
@@ -143,6 +144,6 @@ def with_faults(work: Any) -> Any:
         raise serializers.ValidationError(faults) from error
 
 
-def _shown(answer: msgspec.Struct) -> Shown:
-    shown: Shown = msgspec.to_builtins(answer)
+def _shown(response: msgspec.Struct) -> Shown:
+    shown: Shown = msgspec.to_builtins(response)
     return shown

@@ -1,4 +1,4 @@
-"""The `carillon` command. Each subcommand is a file of its own, loaded when it is asked for."""
+"""The `carillon` command. Each subcommand is a separate file that is loaded when it runs."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 import click
 
 SUBCOMMANDS = {
-    "serve": "Run everything in one go: web, worker, schedule.",
+    "serve": "Run web, worker and schedule in one process group.",
     "web": "Run the web tier alone.",
     "worker": "Run a worker.",
     "beat": "Run the schedule (with Redis).",
     "migrate": "Bring the database up to date.",
     "demo": "Load demo data; safe to repeat.",
-    "admin": "Make an administrator, or change a password.",
-    "key": "Make, list and revoke API keys.",
+    "admin": "Create an administrator, or change a password.",
+    "key": "Create, list and revoke API keys.",
     "token": "Print a token for a user.",
-    "secret": "Print a secret that receivers verify with.",
+    "secret": "Print a secret with which receivers verify requests.",
     "send": "Send one notification.",
     "import": "Import people, groups, relations and more from a file.",
-    "export": "Export people or groups, or all about one person.",
+    "export": "Export people or groups, or all data of one person.",
     "doctor": "Check every setting, provider and queue.",
-    "templates": "Check every template; count what they are used for.",
+    "templates": "Check every template, and show how often each is used.",
     "providers": "List the providers, or send a test through one.",
     "dead-letters": "List, replay or discard dead letters.",
     "set-aside": "List and resume items of periodic work that failed.",
     "kill-switch": "Stop and resume deliveries.",
-    "bench": "Measure, beside a baseline in the same run.",
-    "chaos": "Kill workers and count what arrived.",
+    "bench": "Measure performance against a baseline in the same run.",
+    "chaos": "Kill workers and count the mails that arrived.",
     "sim": "Run the engine under a seeded scheduler, with crashes between any steps.",
     "docs": "Write or check the generated pages.",
 }
 
 
 class _Lazy(click.Group):
-    """A group that imports a subcommand's file only when it runs, so that --help is quick."""
+    """A group that imports a subcommand's file only when it runs, so that --help is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUBCOMMANDS)
@@ -63,14 +63,14 @@ class _Lazy(click.Group):
 )
 @click.version_option(package_name="carillon")
 def carillon() -> None:
-    """Carillon decides, renders, delivers and proves notifications."""
+    """Carillon decides, renders, delivers and records notifications."""
 
 
 def setup_django() -> None:
     """Loads Django with the settings of the environment.
 
     Raises:
-        click.ClickException: when the environment cannot be used; the text says what to mend.
+        click.UsageError: the environment is invalid; the text says how to correct it.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carillon.settings.base")
     from carillon.settings.environment import SettingsError
@@ -84,7 +84,7 @@ def setup_django() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. What a person can mend is one clear line and exit code 1."""
+    """The entry point. An error that a person can correct is one clear line and exit code 1."""
     try:
         return carillon.main(args=arguments, prog_name="carillon")
     except Exception as error:
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
 
 def _error_line(error: Exception) -> str | None:
-    """The line for an error that a person can mend; None for one that is a fault of ours."""
+    """Returns the line for an error that a person can correct; None for a fault in our code."""
     from django.db import OperationalError, ProgrammingError
 
     from notifications.domain.errors import CarillonError
@@ -107,5 +107,5 @@ def _error_line(error: Exception) -> str | None:
     if isinstance(error, ProgrammingError) or text.startswith("no such"):
         return f"the database is not up to date ({text}): run `carillon migrate`"
     if isinstance(error, OperationalError):
-        return f"the database does not answer ({text}): `carillon doctor` says more"
+        return f"the database does not respond ({text}): run `carillon doctor` for details"
     return None

@@ -16,15 +16,15 @@ _FROM_STDIN = click.option(
 
 @click.group(epilog="Example: carillon admin create ada --email ada@example.com")
 def command() -> None:
-    """Make administrators, and change their passwords."""
+    """Create administrators, and change their passwords."""
 
 
 @command.command(epilog="Example: carillon admin create ada --email ada@example.com")
 @click.argument("username")
-@click.option("--email", default="", help="Where the administrator is written to.")
+@click.option("--email", default="", help="The administrator's email address.")
 @_FROM_STDIN
 def create(username: str, email: str, password_stdin: bool) -> None:
-    """Make an administrator. On a terminal the password is asked; else one is generated."""
+    """Create an administrator. A terminal prompts for the password; else one is generated."""
     setup_django()
     from notifications.features.access.administrators import AdministratorService
 
@@ -49,11 +49,11 @@ def password(username: str, password_stdin: bool) -> None:
 
 
 def _password(from_stdin: bool) -> str:
-    """The password that was given; empty for one that is to be generated."""
+    """Returns the given password; empty when one is to be generated."""
     if from_stdin:
         line = sys.stdin.readline().rstrip("\r\n")
         if not line:
-            raise click.UsageError("--password-stdin was given, and stdin has no first line")
+            raise click.UsageError("--password-stdin was given, but stdin has no first line")
         return line
     if not sys.stdin.isatty():
         return ""

@@ -11,7 +11,7 @@ from carillon.cli.processes import follow_supervisor
 
 @click.command(epilog="Example: carillon beat")
 def command() -> None:
-    """Run the schedule. It only wakes: due rows in the database decide."""
+    """Run the schedule. It only wakes workers: rows in the database decide what is due."""
     setup_django()
     warn_of_misspelt()
     from carillon.celery import app
@@ -19,7 +19,7 @@ def command() -> None:
 
     if not environment().redis_url:
         raise click.ClickException(
-            "without Redis the worker keeps the schedule itself: set CARILLON_REDIS_URL for beat"
+            "without Redis the worker runs the schedule itself: set CARILLON_REDIS_URL to use beat"
         )
     follow_supervisor()
     app.Beat(loglevel="WARNING", quiet=True).run()

@@ -32,18 +32,18 @@ NAMES = (
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]))
 @click.option("--messages", type=int)
 @click.option("--workers", type=int)
-@click.option("--users", type=int, help="Of audience: the size of the directory.")
-@click.option("--recipients", type=int, help="Of broadcast: its audience.")
-@click.option("--backlog", type=int, help="Of isolation: bulk messages that are queued.")
+@click.option("--users", type=int, help="For audience: the size of the directory.")
+@click.option("--recipients", type=int, help="For broadcast: the size of its audience.")
+@click.option("--backlog", type=int, help="For isolation: the queued bulk messages.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(name: str, as_json: bool, **options: Any) -> None:
-    """Measure NAME beside a baseline in the same run, on servers of its own."""
+    """Measure NAME and a baseline in the same run, on separate servers."""
     module = "import_users" if name == "import" else name
     run = import_module(f"carillon.bench.{module}").run
     given = {key: value for key, value in options.items() if value is not None}
     unknown = [key for key in given if key not in inspect.signature(run).parameters]
     if unknown:
-        raise click.UsageError(f"bench {name} takes no --{unknown[0]}")
+        raise click.UsageError(f"bench {name} has no option --{unknown[0]}")
     figures = run(**given)
     if not as_json:
         width = max(map(len, figures))

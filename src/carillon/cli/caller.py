@@ -1,4 +1,4 @@
-"""Who asks when a person types a command: whoever may run it may do everything."""
+"""The caller of commands: a person who may run them may do everything."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ import click
 @click.option("--kills", default=20, show_default=True)
 @click.option("--messages", default=50_000, show_default=True)
 @click.option(
-    "--broadcast", is_flag=True, help="Of broadcasts, steered meanwhile, instead of sends."
+    "--broadcast", is_flag=True, help="Use broadcasts that are paused and resumed, not sends."
 )
-@click.option("--seed", default=0, help="Repeat a run's choices.")
+@click.option("--seed", default=0, help="Repeat the random choices of a run.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(
     database: str, kills: int, messages: int, broadcast: bool, seed: int, as_json: bool
 ) -> None:
-    """Kill workers at random moments and count what a mail server really received."""
+    """Kill workers at random moments and count the mails that a mail server received."""
     from carillon import chaos
     from carillon.chaos import broadcast as of_broadcasts
 

@@ -23,7 +23,7 @@ as_json = click.option(
 
 
 def filters(call: F) -> F:
-    """The options that say which letters are meant."""
+    """Adds the options that filter dead letters."""
     for name, text in (
         ("--template", "Only this template, by its path."),
         ("--code", "Only this error code, `uncertain` or `poison`."),
@@ -36,7 +36,7 @@ def filters(call: F) -> F:
 
 @click.group(epilog="Example: carillon dead-letters replay --all")
 def command() -> None:
-    """Messages that finally failed, or that a person must decide about."""
+    """Messages that failed permanently, or that need a person's decision."""
     setup_django()
 
 
@@ -45,7 +45,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(1, _PAGE), default=50, show_default=True)
 @as_json
 def list_(channel: str, provider: str, code: str, template: str, limit: int, as_json: bool) -> None:
-    """What waits, the oldest first."""
+    """List open dead letters, the oldest first."""
     import msgspec
 
     from notifications.services import OperationsService
@@ -71,13 +71,13 @@ def list_(channel: str, provider: str, code: str, template: str, limit: int, as_
 
 
 def _wanted(ids: tuple[int, ...], everything: bool, **given: str) -> DeadLetterFilter | None:
-    """The filter that is meant, or None where ids are named.
+    """Returns the filter, or None if ids are given.
 
     Raises:
-        UsageError: neither ids, nor a filter, nor --all; or ids with one of the others.
+        UsageError: no ids, no filter and no --all; or ids with a filter or --all.
     """
     if bool(ids) == (everything or any(given.values())):
-        raise click.UsageError("name ids, or a filter such as --code, or --all")
+        raise click.UsageError("give ids, or a filter such as --code, or --all")
     return None if ids else _filter_of(**given)
 
 
@@ -88,21 +88,21 @@ def _filter_of(*, channel: str, provider: str, code: str, template: str) -> Dead
 
 
 def _all_of(work: Callable[[], ManyResponse], total: int, label: str) -> int:
-    """Repeats a call until nothing is left, with a progress bar; returns how many were done."""
+    """Repeats a call until nothing is left, with a progress bar; returns the number of items."""
     done = 0
     with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        answer = work()
-        while answer.done:
-            done += answer.done
-            bar.update(answer.done)
-            if not answer.left:
+        response = work()
+        while response.done:
+            done += response.done
+            bar.update(response.done)
+            if not response.left:
                 break
-            answer = work()
+            response = work()
     return done
 
 
 def _report(done: str, count: int, named: int, as_json: bool) -> None:
-    """What was done. Named ids that are not open letters are told, with exit code 1."""
+    """Prints the number of items. Ids that are no open dead letters cause exit code 1."""
     left = max(0, named - count)
     if as_json:
         click.echo(json.dumps({done: count, "not_open": left}))
@@ -118,7 +118,7 @@ def _report(done: str, count: int, named: int, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that wait.")
 @as_json
 def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) -> None:
-    """Send them again, each on its original template version: ids, what matches, or all."""
+    """Send dead letters again with their original template versions: ids, a filter, or all."""
     from notifications.features.dead_letters.service import DeadLetterService
     from notifications.infra.process import wakeups
     from notifications.services import OperationsService
@@ -144,7 +144,7 @@ def replay(ids: tuple[int, ...], everything: bool, as_json: bool, **given: str) 
 def discard(
     ids: tuple[int, ...], everything: bool, reason: str, as_json: bool, **given: str
 ) -> None:
-    """Close them for good: ids, what matches, or all."""
+    """Close dead letters permanently: ids, a filter, or all."""
     from notifications.features.dead_letters.service import DeadLetterService
     from notifications.services import OperationsService
 
@@ -163,17 +163,17 @@ def discard(
 
 @command.command(
     "settle",
-    epilog="Example: carillon dead-letters settle 17 --as delivered --reason 'she says so'",
+    epilog="Example: carillon dead-letters settle 17 --as delivered --reason 'the user confirmed'",
 )
 @click.argument("ids", nargs=-1, type=int, required=True)
 @click.option("--as", "outcome", required=True, type=click.Choice(["sent", "delivered", "failed"]))
-@click.option("--reason", required=True, help="How it is known.")
+@click.option("--reason", required=True, help="How the outcome is known.")
 @as_json
 def settle(ids: tuple[int, ...], outcome: str, reason: str, as_json: bool) -> None:
-    """Say what became of messages in doubt; `replay` sends them again instead."""
+    """Record the outcome of uncertain messages; `replay` sends them again instead."""
     from notifications.features.dead_letters.service import DeadLetterService
     from notifications.infra.process import wakeups
 
-    answer = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
+    response = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=CALLER)
     wakeups.flush()
-    _report("settled", answer.settled, len(ids), as_json)
+    _report("settled", response.settled, len(ids), as_json)

@@ -6,7 +6,7 @@ import click
 
 from carillon.cli import setup_django
 
-FORCE = click.option("--force", is_flag=True, help="In production, too.")
+FORCE = click.option("--force", is_flag=True, help="Load demo data in production too.")
 
 
 @click.command(epilog="Example: carillon demo")
@@ -23,18 +23,18 @@ def command(quiet: bool, force: bool) -> None:
 
 
 def refuse_in_production(*, force: bool) -> None:
-    """Raises click.ClickException in production, where made-up people are not wanted."""
+    """Raises click.ClickException in production, which must not have fictitious people."""
     from notifications.infra.conf import environment
 
     if environment().production and not force:
         raise click.ClickException(
-            "this is production, and demo data is made-up people and an administrator: use"
-            " `carillon admin create`, or insist with --force"
+            "this is production, and demo data creates fictitious people and an administrator:"
+            " use `carillon admin create`, or add --force"
         )
 
 
 def load_demo(*, quiet: bool) -> None:
-    """Loads what is missing of the demo data, and prints a generated password once."""
+    """Loads missing demo data, and prints a generated password once."""
     from notifications.features.access.administrators import check_password
     from notifications.features.operations.demo import DemoService
     from notifications.infra.conf import environment
@@ -42,8 +42,8 @@ def load_demo(*, quiet: bool) -> None:
     password = environment().admin_password
     if password and environment().production:
         check_password(password)
-    say = None if quiet else click.echo
-    report = DemoService().load(admin_password=password or None, progress=say)
+    progress = None if quiet else click.echo
+    report = DemoService().load(admin_password=password or None, progress=progress)
     if not quiet:
         click.echo(", ".join(f"{count} {name}" for name, count in report.created.items()))
     if report.admin_password:

@@ -1,4 +1,4 @@
-"""`carillon docs`: the pages that are generated from code, written or checked."""
+"""`carillon docs`: writes or checks the pages that are generated from code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _state_machine() -> str:
             "# The states of a message",
             "",
             _NOTE,
-            "The law is one table, `src/notifications/domain/lifecycle.py`;",
-            "`models/delivery/message.py` and the hot statements beside it are the only writers.",
+            "One table defines the transitions: `src/notifications/domain/lifecycle.py`.",
+            "Only `models/delivery/message.py` and the hot statements beside it write a state.",
             "`processing` is derived from the open journal and never written.",
             "",
             "```mermaid",
@@ -36,8 +36,8 @@ def _state_machine() -> str:
             "",
             "## The states of a broadcast",
             "",
-            "The law is `src/notifications/domain/broadcast_lifecycle.py`;",
-            "`models/sources/broadcast.py` is the only writer.",
+            "`src/notifications/domain/broadcast_lifecycle.py` defines the transitions.",
+            "Only `models/sources/broadcast.py` writes a state.",
             "",
             "```mermaid",
             broadcast_lifecycle.broadcast_diagram(),
@@ -73,8 +73,9 @@ def _settings() -> str:
             "# Settings",
             "",
             _NOTE,
-            "Environment variables, or lines of a `.env` file in the working directory;",
-            "the real environment wins. All are checked at start; every mistake is told at once.",
+            "Settings are environment variables, or lines of a `.env` file in the working",
+            "directory; the real environment overrides the file. All settings are checked at",
+            "start, and all errors are reported together.",
             "",
             "| variable | value | default | meaning |",
             "| --- | --- | --- | --- |",
@@ -93,7 +94,7 @@ def _faults() -> str:
 def _providers() -> str:
     from notifications.delivery.registry import PROVIDERS, provider_class
 
-    head = "| provider | channel | messages a call | calls at once | row of ours | receipts |"
+    head = "| provider | channel | messages a call | calls at once | own rows | receipts |"
     rows = []
     for key in PROVIDERS:
         can = provider_class(key).capabilities
@@ -127,17 +128,18 @@ def _chat_services() -> str:
 
     return "\n".join(
         [
-            "# Services that chats are reached by",
+            "# Chat services",
             "",
             _NOTE,
             "A contact point of the kind `chat` is an [Apprise URL](https://appriseit.com/services/),",
-            "or the webhook address that the vendor gave out. Whoever keeps people in step writes",
-            "it, so that only these services are called, with these parameters, over HTTP.",
-            "A connection leads to the hosts below alone, and to public addresses of theirs.",
+            "or the webhook address that the vendor issued. The integration that synchronizes",
+            "people writes it. So only these services are called, over HTTP, and only with these",
+            "parameters.",
+            "Connections are made only to the hosts below, and only to their public addresses.",
             "",
             "Hosts *named by the operator* are those of `CARILLON_APPRISE_HOSTS`.",
-            "A name there that leads to an address which is not public needs that address in the",
-            "list, too: `CARILLON_APPRISE_HOSTS=chat.intern,10.2.0.7`.",
+            "If a name in that list resolves to an address that is not public, the list must also",
+            "contain the address: `CARILLON_APPRISE_HOSTS=chat.intern,10.2.0.7`.",
             "",
             "| scheme | hosts | parameters |",
             "| --- | --- | --- |",
@@ -157,11 +159,11 @@ def _scopes() -> str:
         return ", ".join(call for name, call in calls.items() if name in names)
 
     found = [
-        "# What each scope reaches",
+        "# What each scope allows",
         "",
         _NOTE,
-        "A scope is judged by all that it can be turned into. A test gives every route every",
-        "single scope and compares with this page; a route that is not here fails it.",
+        "Each scope is judged by everything that it can be used for. A test tries every scope on",
+        "every route and compares the result with this page; a route that is missing here fails.",
         "",
     ]
     for scope, reach in REACH.items():
@@ -170,18 +172,18 @@ def _scopes() -> str:
             "",
             reach.allows,
             "",
-            f"It can be turned into: {reach.becomes}",
+            f"It can be used for: {reach.becomes}",
             "",
         ]
         found += [f"Calls: {listed(reach.routes)}", ""] if reach.routes else []
-    found += ["## People without a scope", "", "With their own token, for themselves alone:", ""]
+    found += ["## Users without a scope", "", "With their own token, only for themselves:", ""]
     found += [listed(PEOPLE)]
     found += [
         "",
-        "Staff reach everything; what changes other members of staff is theirs alone.",
+        "Staff users may call everything; only they may change other staff users.",
         "",
     ]
-    found += ["## Everybody", "", "| call | who may |", "| --- | --- |"]
+    found += ["## Public calls", "", "| call | who may call |", "| --- | --- |"]
     found += [f"| {calls[name]} | {who} |" for name, who in PUBLIC.items()]
     found += [f"| `/{path}` | {who} |" for path, who in DOORS.items()]
     return "\n".join([*found, ""])
@@ -193,9 +195,9 @@ def _mail_receipts() -> str:
 
     def row(event: MailEvent) -> str:
         kind = event.means
-        status = STATUS_OF[kind].value if kind in STATUS_OF else "as it was"
+        status = STATUS_OF[kind].value if kind in STATUS_OF else "unchanged"
         closed = "" if kind is None or kind not in CLOSES else "closed"
-        meaning = f"`{kind}`" if kind else "nothing of a message"
+        meaning = f"`{kind}`" if kind else "not about a message"
         return f"| `{event.service}` | `{event.says}` | {meaning} | {status} | {closed} |"
 
     return "\n".join(
@@ -203,10 +205,11 @@ def _mail_receipts() -> str:
             "# What the reports of mail services do",
             "",
             _NOTE,
-            "For each service of django-anymail: its own word, what it means here, the status that",
-            "the message gets, and whether the address is closed. Only what a service itself calls",
-            "a hard bounce closes an address as bounced; whatever else it folds into a bounce, and",
-            "words that are not listed, close nothing. See [receipts](receipts.md).",
+            "For each service of django-anymail: its own term, the meaning here, the status that",
+            "the message gets, and whether the address is closed. Only an event that the service",
+            "itself calls a hard bounce closes an address as bounced. Other events that it",
+            "reports as a bounce, and terms that are not listed, close nothing.",
+            "See [receipts](receipts.md).",
             "",
             "| service | says | means | the message | the address |",
             "| --- | --- | --- | --- | --- |",
@@ -230,9 +233,9 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 @click.command(epilog="Example: carillon docs --check")
-@click.option("--check", is_flag=True, help="Change nothing; fail where a page is out of date.")
+@click.option("--check", is_flag=True, help="Change nothing; fail if a page is out of date.")
 def command(check: bool) -> None:
-    """Write the pages that are generated from code, or check that they are true."""
+    """Write the pages that are generated from code, or check that they are up to date."""
     setup_django()
     stale = []
     for name, make in PAGES.items():

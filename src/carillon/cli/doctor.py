@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 _FIXES = {
     "database": "check CARILLON_DATABASE_URL, and the database's disk and log",
     "migrations": "run `carillon migrate`",
-    "loops": "see the worker's log; start one: `carillon worker`",
+    "loops": "see the worker's log; start a worker: `carillon worker`",
     "beat": "start `carillon worker`; with Redis `carillon beat` too",
-    "workers": "start one: `carillon worker`",
-    "queues": "start more workers, or see why those that run are slow",
-    "tasks": "see the worker's log at the trace id; ask for the task again",
+    "workers": "start a worker: `carillon worker`",
+    "queues": "start more workers, or find out why the running ones are slow",
+    "tasks": "see the worker's log at the trace id; request the task again",
     "dead_letters": "see `carillon dead-letters list`",
     "providers": "see `carillon providers breakers`",
-    "stops": "see `carillon kill-switch list`; lift what is over",
+    "stops": "see `carillon kill-switch list`; lift stops that are no longer needed",
     "redis": "check CARILLON_REDIS_URL",
 }
 
 
 def _health() -> Iterator[DoctorFinding]:
-    """What `/health` says, check by check; a database that is away or not migrated is told once."""
+    """Yields the checks of `/health`; reports an unreachable or unmigrated database only once."""
     from notifications.features.operations.health import NOT_MIGRATED, health
     from notifications.infra import clock
 
@@ -53,10 +53,10 @@ def _detail_of(check: CheckResponse) -> str:
         return f"{queued:,} wait, {overdue:,} overdue"
     if check.providers is not None:
         return ", ".join(check.providers)
-    return "well" if check.count is None else f"{check.count:,}"
+    return "ok" if check.count is None else f"{check.count:,}"
 
 
-_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")  # by the number that the PRAGMA answers
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")  # by the number that the PRAGMA returns
 
 
 def _durability() -> DoctorFinding:
@@ -76,13 +76,13 @@ def _durability() -> DoctorFinding:
 
 
 def _time_outs() -> DoctorFinding:
-    """Whether a session has its limits; behind a pooler only each transaction may have them."""
+    """Checks that a session has its limits; behind a pooler perhaps only transactions have them."""
     from django.db import connection
 
     from carillon.postgres.limits import Limits
 
     if connection.vendor == "sqlite":
-        return DoctorFinding("time-outs", True, "a writer waits for its turn, and no longer")
+        return DoctorFinding("time-outs", True, "a writer waits only for its turn")
     names = sorted(Limits().settings())
     with connection.cursor() as cursor:
         cursor.execute(
@@ -91,7 +91,7 @@ def _time_outs() -> DoctorFinding:
         )
         missing = [row[0] for row in cursor.fetchall()]
     detail = f"no {', '.join(missing)} outside transactions" if missing else ", ".join(names)
-    fix = "ALTER ROLE ... SET them, as docs/scaling.md says of PgBouncer"
+    fix = "set them by ALTER ROLE ... SET, as docs/scaling.md describes for PgBouncer"
     return DoctorFinding("time-outs", not missing, detail, fix)
 
 
@@ -102,7 +102,8 @@ def _email() -> DoctorFinding:
 
     chosen = environment()
     if "smtp" not in chosen.email_provider:
-        detail = "nothing leaves" if chosen.email_provider == "sandbox" else "mails leave by it"
+        is_sandbox = chosen.email_provider == "sandbox"
+        detail = "no mail is sent" if is_sandbox else "mails are sent by it"
         return DoctorFinding("email", True, f"{chosen.email_provider}: {detail}")
     server = environment_settings(Settings)
     where = f"{server.smtp_host}:{server.smtp_port}"
@@ -112,7 +113,7 @@ def _email() -> DoctorFinding:
         return DoctorFinding(
             "email", False, f"{where}: {error}", "check CARILLON_SMTP_HOST and _PORT"
         )
-    return DoctorFinding("email", True, f"smtp at {where} answers")
+    return DoctorFinding("email", True, f"smtp at {where} responds")
 
 
 def _set_aside() -> DoctorFinding:
@@ -120,7 +121,7 @@ def _set_aside() -> DoctorFinding:
 
     counts = SetAsideService().counts()
     detail = ", ".join(f"{work} {count}" for work, count in counts.items()) or "nothing"
-    fix = "see `carillon set-aside list`, mend, then `carillon set-aside resume`"
+    fix = "see `carillon set-aside list`, correct the cause, run `carillon set-aside resume`"
     return DoctorFinding("set aside", not counts, detail, fix)
 
 
@@ -128,7 +129,7 @@ _WITHOUT_ACCOUNT = frozenset({"sandbox", "in_app"})
 
 
 def _providers() -> Iterator[DoctorFinding]:
-    """The chosen providers, each is_readable whether its account is good."""
+    """Checks the account of each chosen provider."""
     from carillon.cli.caller import CALLER
     from notifications.features.providers.service import ProviderService
 
@@ -140,7 +141,7 @@ def _providers() -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             f"provider {each.key}",
             not wrong,
-            wrong or "its account is good",
+            wrong or "its account works",
             _fix_of(each.key, wrong),
         )
         fault = service.callbacks_fault(key=each.key, caller=CALLER)
@@ -151,7 +152,7 @@ def _providers() -> Iterator[DoctorFinding]:
 
 
 def _fix_of(key: str, wrong: str) -> str:
-    """What to do where a provider's account is not good."""
+    """Returns what to do about a provider's account that does not work."""
     test = f"try it with `carillon providers test {key} --to ...`"
     if key == "smtp" and "credentials" in wrong:
         return f"correct CARILLON_SMTP_USER and CARILLON_SMTP_PASSWORD, restart; {test}"
@@ -159,8 +160,7 @@ def _fix_of(key: str, wrong: str) -> str:
 
 
 def _examine() -> Iterator[DoctorFinding]:
-    """The service's health, then its set-up; without a database or its tables the latter cannot be
-    is_readable."""
+    """Checks the service's health, then its set-up, which needs a database with its tables."""
     from django.db import DatabaseError, InterfaceError
 
     from notifications.infra.conf import environment
@@ -197,7 +197,7 @@ def _shown(finding: DoctorFinding) -> dict[str, object]:
 @click.command(epilog="Example: carillon doctor --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Check every setting, provider and queue, and say what to mend."""
+    """Check every setting, provider and queue, and say what to fix."""
     setup_django()
     findings = list(_examine())
     if as_json:
@@ -206,6 +206,6 @@ def command(as_json: bool) -> None:
         for each in findings:
             click.echo(f"{'ok   ' if each.well else 'FAULT'}  {each.name:<13} {each.detail}")
             if not each.well:
-                click.echo(f"       mend: {each.fix}")
+                click.echo(f"       fix: {each.fix}")
     if not all(each.well for each in findings):
         raise SystemExit(1)

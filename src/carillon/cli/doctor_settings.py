@@ -1,4 +1,4 @@
-"""What `carillon doctor` says of the settings alone: nothing is asked of any server."""
+"""The checks of `carillon doctor` that read only settings: they contact no server."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One thing that was looked at; mend says what to do where it is not well."""
+    """The result of one check."""
 
     name: str
     well: bool
     detail: str
+    #: What to do when the check failed.
     fix: str = ""
 
 
 def variables_given() -> dict[str, str]:
-    """All variables of the environment and of .env."""
+    """Returns all variables of the environment and of .env."""
     return {**dotenv(Path(".env")), **os.environ}
 
 
 def misspelt(given: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Variables that begin like ours and are read by nobody, each with the nearest name."""
+    """Yields CARILLON_* variables that no setting reads, each with the most similar name."""
     known = {f"{PREFIX}{item.name.upper()}" for item in fields(Environment)}
     for name in sorted(given):
         if name in RENAMED:
@@ -49,7 +50,7 @@ def misspelt(given: Mapping[str, str]) -> Iterator[DoctorFinding]:
             continue
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.75)
         fix = f"did you mean {near[0]}?" if near else "see docs/reference/settings.md"
-        yield DoctorFinding("settings", False, f"nobody reads {name}", fix)
+        yield DoctorFinding("settings", False, f"no setting reads {name}", fix)
 
 
 def _renamed(name: str, given: Mapping[str, str]) -> DoctorFinding:
@@ -59,8 +60,10 @@ def _renamed(name: str, given: Mapping[str, str]) -> DoctorFinding:
 
 
 def warn_of_misspelt() -> None:
-    """Says at the start of a process which variables it does not read; its supervisor has detail so
-    for those that it starts."""
+    """Warns at the start of a process of variables that it does not read.
+
+    A supervised process does not warn, because its supervisor already did.
+    """
     if SUPERVISED in os.environ:
         return
     for each in misspelt(variables_given()):
@@ -68,23 +71,26 @@ def warn_of_misspelt() -> None:
 
 
 def sender(chosen: Environment) -> DoctorFinding:
-    """Whether the address that mails come from is one in the world, once mails leave."""
+    """Checks that the sender of mails is a public address, if mails are sent."""
     domain = parseaddr(chosen.email_from)[1].rpartition("@")[2].lower().rstrip(".")
     leaves = chosen.email_provider != "sandbox"
     well = not leaves or ("." in domain and domain.rpartition(".")[2] not in _LOCAL)
     return DoctorFinding(
         "sender",
         well,
-        chosen.email_from if well else f"mails leave as {chosen.email_from}, which is nobody's",
-        "set CARILLON_EMAIL_FROM to an address of yours",
+        chosen.email_from
+        if well
+        else f"mails are sent from {chosen.email_from}, which is no public address",
+        "set CARILLON_EMAIL_FROM to your own address",
     )
 
 
 def public_url(chosen: Environment) -> Iterator[DoctorFinding]:
-    """Whether links lead to this service, and by https."""
+    """Checks that links lead to this service, and by https."""
     https = chosen.public_url.startswith("https://")
     leaves = chosen.email_provider != "sandbox"
-    detail = chosen.public_url if https else f"{chosen.public_url}: mails offer no one-click ending"
+    plain = f"{chosen.public_url}: mails offer no one-click unsubscribe"
+    detail = chosen.public_url if https else plain
     fix = "set CARILLON_PUBLIC_URL to an https address"
     yield DoctorFinding("public url", https or not leaves, detail, fix)
     served = stored_address(chosen.data_dir)
@@ -95,13 +101,15 @@ def public_url(chosen: Environment) -> Iterator[DoctorFinding]:
             "port",
             False,
             f"links lead to {chosen.public_url}, and the web process listens at {served}",
-            "set CARILLON_PUBLIC_URL to that address, or leave it out",
+            "set CARILLON_PUBLIC_URL to that address, or remove it",
         )
 
 
 def proxies(chosen: Environment) -> DoctorFinding:
-    """Whether clients can be told apart: what ends TLS before us is a proxy, whose address all
-    requests have."""
+    """Checks that clients can be distinguished.
+
+    A server that ends TLS in front of this service is a proxy, and all requests have its address.
+    """
     known = bool(chosen.trusted_proxies)
     behind = chosen.production and chosen.public_url.startswith("https://")
     return DoctorFinding(
@@ -109,12 +117,12 @@ def proxies(chosen: Environment) -> DoctorFinding:
         known or not behind,
         ", ".join(chosen.trusted_proxies)
         or ("every request has the address of the proxy" if behind else "none"),
-        "set CARILLON_TRUSTED_PROXIES to the addresses of what ends TLS",
+        "set CARILLON_TRUSTED_PROXIES to the addresses of the proxies that end TLS",
     )
 
 
 def settings(chosen: Environment) -> Iterator[DoctorFinding]:
-    """All findings of this page."""
+    """Yields the findings of all checks in this module."""
     yield from misspelt(variables_given())
     yield sender(chosen)
     yield from public_url(chosen)

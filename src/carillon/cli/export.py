@@ -1,4 +1,4 @@
-"""`carillon export`: people or groups as lines of JSON, or all that is held about one person."""
+"""`carillon export`: people or groups as lines of JSON, or all data about one person."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def _lines(what: str) -> None:
 
 @command.command("users", epilog="Example: carillon export users > people.ndjson")
 def users() -> None:
-    """All people, a line each, as `carillon import users` takes them back."""
+    """Export all people, one per line, in the form that `carillon import users` reads."""
     _lines("users")
 
 
 @command.command("groups", epilog="Example: carillon export groups > groups.ndjson")
 def groups() -> None:
-    """All groups with their members, as `carillon import groups` takes them back."""
+    """Export all groups with their members, in the form that `carillon import groups` reads."""
     _lines("groups")
 
 
 @command.command("user", epilog="Example: carillon export user 17 > ada.json")
 @click.argument("identifier")
 def user(identifier: str) -> None:
-    """Everything that is held about one person (id or UUID), as one JSON object."""
+    """Export all data about one person (id or UUID), as one JSON object."""
     setup_django()
     import msgspec
 

@@ -36,7 +36,7 @@ _KNOWN = {
 def command() -> None:
     """Import from a file (.csv, .ndjson, .jsonl). Safe to repeat.
 
-    Bad lines are reported by number and reason, good ones go in. Exit code 1: some were bad.
+    Valid lines are imported; bad ones are reported by number and reason, with exit code 1.
     """
 
 
@@ -82,13 +82,13 @@ def _count_lines(file: Path) -> int:
 
 
 def _import(what: str, file: Path, kind: Literal["csv", "ndjson"]) -> ImportReport:
-    """Streams the file in, with a bar on stderr that counts lines."""
+    """Imports the file as a stream, with a progress bar on stderr that counts lines."""
     from directory.imports.records import ImportFault
     from notifications.features.people.imports import import_file
 
     total = _count_lines(file)
     with (
-        # Bytes that are no UTF-8 make their own line a bad one, and no other.
+        # Bytes that are not UTF-8 make only their own line a bad one.
         file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines,
         click.progressbar(length=total, label=file.name, file=sys.stderr) as bar,
     ):

@@ -10,17 +10,20 @@ from carillon.cli.caller import CALLER
 
 @click.group(epilog="Example: carillon key create platform --scopes notifications:send")
 def command() -> None:
-    """Make, list and revoke the API keys of services."""
+    """Create, list and revoke the API keys of services."""
 
 
 @command.command(epilog="Example: carillon key create platform --scopes notifications:send")
 @click.argument("name")
 @click.option(
-    "--scopes", default="notifications:send", show_default=True, help="Separated by commas; * all."
+    "--scopes",
+    default="notifications:send",
+    show_default=True,
+    help="Separated by commas; * means all.",
 )
 @click.option("--kind", type=click.Choice(["live", "test"]), default="live", show_default=True)
 def create(name: str, scopes: str, kind: str) -> None:
-    """Make a key for the service NAME and print it, and nothing else. It is shown this once."""
+    """Create a key for the service NAME and print only the key. It is shown only once."""
     setup_django()
     from notifications.features.access.service import ApiKeyService
 
@@ -31,7 +34,7 @@ def create(name: str, scopes: str, kind: str) -> None:
 
 @command.command("list", epilog="Example: carillon key list")
 def list_() -> None:
-    """List all keys, without their texts."""
+    """List all keys, without their secrets."""
     setup_django()
     from notifications.features.access.service import ApiKeyService
 
@@ -46,7 +49,7 @@ def list_() -> None:
 @command.command(epilog="Example: carillon key revoke 3")
 @click.argument("identifier", metavar="ID")
 def revoke(identifier: str) -> None:
-    """End the key with this ID at once, for good."""
+    """Revoke the key with this ID at once and permanently."""
     setup_django()
     from notifications.features.access.service import ApiKeyService
 

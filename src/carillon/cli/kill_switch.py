@@ -19,7 +19,7 @@ def command() -> None:
 @command.command("list", epilog="Example: carillon kill-switch list --json")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def list_(as_json: bool) -> None:
-    """What is stopped now."""
+    """List the current stops."""
     import msgspec
 
     from notifications.services import OperationsService
@@ -40,7 +40,7 @@ def list_(as_json: bool) -> None:
 @click.argument("value", default="")
 @click.option("--reason", required=True)
 def stop(scope: str, value: str, reason: str) -> None:
-    """Stop SCOPE [VALUE]; honoured before the next slice."""
+    """Stop SCOPE [VALUE]; workers obey before their next slice."""
     from notifications.services import OperationsService
 
     OperationsService().stop(scope=scope, value=value, reason=reason, caller=CALLER)
@@ -51,7 +51,7 @@ def stop(scope: str, value: str, reason: str) -> None:
 @click.argument("scope", type=_SCOPES)
 @click.argument("value", default="")
 def lift(scope: str, value: str) -> None:
-    """Lift a stop; what waited goes on."""
+    """Lift a stop; the waiting messages continue."""
     from notifications.infra.process import wakeups
     from notifications.services import OperationsService
 

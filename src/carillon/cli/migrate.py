@@ -8,9 +8,9 @@ from carillon.cli import setup_django
 
 
 @click.command(epilog="Example: carillon migrate")
-@click.option("--quiet", is_flag=True, help="Say nothing.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
 def command(quiet: bool) -> None:
-    """Bring the database up to date, with the templates that the service itself sends."""
+    """Bring the database up to date, and create the templates that the service itself sends."""
     setup_django()
     from django.core.management import call_command
 

@@ -1,4 +1,4 @@
-"""What the long-running commands share: ports, metrics files, a supervisor that may vanish."""
+"""Code that long-running commands share: ports, metrics files, the link to a supervisor."""
 
 from __future__ import annotations
 
@@ -24,31 +24,33 @@ _ADDRESS_FILE = "web-address"
 
 
 def address(host: str, port: int) -> str:
-    """Where a person on this machine reaches what listens there."""
+    """Returns the URL of a listening address for a person on this machine."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 -- the reader's own address is shown instead
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def publish_address(host: str, port: int) -> None:
-    """Links lead to this address where no public URL is set, also those that a worker writes which
-    this process starts. Call it before Django is set up."""
+    """Publishes the served address to this process and its children, before Django is set up.
+
+    Links lead to this address when no public URL is set, also links that a child worker writes.
+    """
     os.environ.setdefault(SERVED_AT, address(host, port))
 
 
 def store_address(host: str, port: int, folder: Path) -> None:
-    """Keeps the address for commands that run beside the web process, such as `doctor`."""
+    """Stores the address for commands that run beside the web process, such as `doctor`."""
     draft = folder / f"{_ADDRESS_FILE}.{os.getpid()}"
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(address(host, port))
         draft.replace(folder / _ADDRESS_FILE)
-    except OSError as error:  # it serves without: only `doctor` knows less
+    except OSError as error:  # the service works without it: only `doctor` knows less
         log.info("web.address_not_kept", reason=error.strerror)
 
 
 def stored_address(folder: Path) -> str:
-    """The address at which a web process of this installation began last; empty without one."""
+    """Returns the address of the web process that started last; empty if there was none."""
     try:
         return (folder / _ADDRESS_FILE).read_text()
     except (OSError, UnicodeDecodeError):
@@ -56,10 +58,10 @@ def stored_address(folder: Path) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The socket of a web process: the one that it is handed, or a new one.
+    """Returns the listening socket of a web process: one that it receives, or a new one.
 
     Raises:
-        click.ClickException: the address is taken, not allowed, or not this machine's.
+        click.ClickException: the address is in use, not allowed, or not this machine's.
     """
     from notifications.infra.conf import environment
 
@@ -69,10 +71,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def listen_anew(host: str, port: int) -> socket.socket:
-    """A new socket, for a supervisor whose web processes inherit it.
+    """Returns a new socket, for a supervisor whose web processes inherit it.
 
     Raises:
-        click.ClickException: the address is taken, not allowed, or not this machine's.
+        click.ClickException: the address is in use, not allowed, or not this machine's.
     """
     return _opened(host, port, lambda: new_socket(host, port))
 
@@ -88,29 +90,29 @@ def _opened(host: str, port: int, opened: Callable[[], socket.socket]) -> socket
 
 
 def clear_metrics(folder: Path) -> None:
-    """Forgets the counters of processes that are gone; `serve` begins anew."""
+    """Deletes the counters of ended processes; `serve` starts with empty metrics."""
     for path in folder.glob("*.db"):
         path.unlink(missing_ok=True)
 
 
 def follow_supervisor() -> None:
-    """Ends this process when its supervisor is gone, however it died: the pipe to it closes."""
+    """Ends this process when its supervisor has ended in any way: their pipe then closes."""
     if os.environ.get(SUPERVISED):
         threading.Thread(target=_wait_for_end, name="supervisor-watch", daemon=True).start()
 
 
 def _wait_for_end() -> None:
-    # Not through sys.stdin: Python could not end while a thread waits inside its buffer.
+    # Not through sys.stdin: Python cannot exit while a thread waits inside its buffer.
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def leave_pid_one() -> None:
-    """Goes on in a child where this process is the first of a container, and ends with it.
+    """Continues in a child if this process is the first of a container, and ends with the child.
 
     The kernel delivers no SIGKILL from within to the first process of a pid namespace
-    (pid_namespaces(7)): a worker must be one that its watchdog can kill. Orphans are reaped here.
+    (pid_namespaces(7)), but the watchdog must be able to kill a worker. This process reaps orphans.
     """
     if os.getpid() != 1:
         return

@@ -14,14 +14,14 @@ as_json = click.option(
 
 @click.group(epilog="Example: carillon providers list")
 def command() -> None:
-    """Who carries which channel, by which account, and whether it works."""
+    """List the providers of each channel, and test their accounts."""
     setup_django()
 
 
 @command.command("list", epilog="Example: carillon providers list --json")
 @as_json
 def list_(as_json: bool) -> None:
-    """Every provider; * marks those that are chosen. Secrets are never shown."""
+    """List every provider; * marks the chosen ones. Secrets are never shown."""
     import msgspec
 
     from notifications.features.providers.service import ProviderService
@@ -42,7 +42,7 @@ def list_(as_json: bool) -> None:
 @click.option("--body", default="")
 @as_json
 def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
-    """Send a test through a provider and print what it answered; exit code 1 unless it took it."""
+    """Send a test through a provider and print the result; exit code 1 unless it was accepted."""
     import msgspec
 
     from notifications.features.providers.service import ProviderService
@@ -62,7 +62,7 @@ def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
 @command.command("breakers", epilog="Example: carillon providers breakers --json")
 @as_json
 def breakers(as_json: bool) -> None:
-    """Limits and breakers: which services take messages now, and which are left alone."""
+    """List limits and circuit breakers: which services get messages now, and which are paused."""
     import msgspec
 
     from notifications.features.providers.breakers import BreakerService
@@ -81,7 +81,7 @@ def breakers(as_json: bool) -> None:
 @command.command("close", epilog="Example: carillon providers close ses")
 @click.argument("service")
 def close(service: str) -> None:
-    """Close a service's breaker and end its pause: the next messages go at once."""
+    """Close a service's circuit breaker and end its pause: the next messages are sent at once."""
     from notifications.features.providers.breakers import BreakerService
 
     click.echo(f"{service}: {BreakerService().close(service=service, caller=CALLER).state}")

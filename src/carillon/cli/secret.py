@@ -16,10 +16,10 @@ NAMES = {
 @click.command(epilog="Example: carillon secret webhook")
 @click.argument("name", type=click.Choice(list(NAMES)))
 def command(name: str) -> None:
-    """Print a secret that the other side needs, and nothing else.
+    """Print only the secret that the other side needs.
 
-    webhook: receivers of webhook notifications verify with it. callback: who calls
-    /api/v1/callbacks/generic signs with it. telegram: `secret_token` of setWebhook.
+    webhook: receivers of webhook notifications verify with it. callback: callers of
+    /api/v1/callbacks/generic sign with it. telegram: the `secret_token` of setWebhook.
     """
     setup_django()
     from django.conf import settings

@@ -15,7 +15,7 @@ from carillon.cli.caller import CALLER
 
 
 def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """`k=v` words, `a.b=v` for a value inside another; a value that is JSON is taken as such."""
+    """Parses `k=v` words; `a.b=v` sets a nested value; a value that is JSON is parsed as JSON."""
     context: dict[str, Any] = {}
     for word in values:
         path, equals, text = word.partition("=")
@@ -28,13 +28,13 @@ def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
             if not isinstance(place, dict):
                 break
         if not isinstance(place, dict) or names[-1] in place:
-            raise click.BadParameter(f"{path} is given twice, or inside a value that holds nothing")
+            raise click.BadParameter(f"{path} is given twice, or inside a value without entries")
         place[names[-1]] = _value(text)
     return context
 
 
 def _value(text: str) -> Any:
-    """The JSON value that a text is; else the text itself."""
+    """Returns the JSON value of a text; else the text itself."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -42,11 +42,11 @@ def _value(text: str) -> Any:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _attachment(path: Path) -> dict[str, str]:
-    """A file as the API takes it; its type from its name."""
+    """Returns a file as the API accepts it; its type is derived from its name."""
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     raw = path.read_bytes()
     if kind.startswith("text/") and _is_utf8(raw):
@@ -82,7 +82,7 @@ def _is_utf8(raw: bytes) -> bool:
     "files",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file that goes along with a mail; may be repeated.",
+    help="A file to attach to a mail; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(

@@ -1,4 +1,4 @@
-"""`carillon serve`: a supervisor over web, worker and schedule, in one process group."""
+"""`carillon serve`: a supervisor of web, worker and schedule, in one process group."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STEADY_S = 30.0
 _STOPPED_S = 15.0
 WELCOME = """
 Carillon serves on {url}
-  outbox    {url}/outbox/      what would have gone out
+  outbox    {url}/outbox/      the messages that would have been sent
   API docs  {url}/api/docs/
   admin     {url}/admin/
   health    {url}/health
@@ -46,21 +46,23 @@ Carillon serves on {url}
 Send a first notification:
   {command} send user.payment.success --to student1 --channel email --context amount=29.99
 
-Ctrl-C drains and ends.
+Press Ctrl-C to drain and stop.
 """
 
 
 @dataclass
 class Child:
-    """One supervised process. words: the rest of its command; listener: a socket that it inherits,
-    and that outlives it.
+    """One supervised process.
 
-    What it held when it died others take at once: its leases name a process that has ended. So the
-    database is not asked here, and a child is started again while that is away, too.
+    When it dies, other workers take over its batches at once, because its leases name a process
+    that has ended. So the supervisor uses no database, and restarts a child without one, too.
     """
 
+    #: The subcommand.
     name: str
+    #: The rest of its command.
     words: list[str] = field(default_factory=list)
+    #: A socket that the process inherits and that outlives it.
     listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -82,7 +84,7 @@ class Child:
         self.started_at = time.monotonic()
 
     def supervise(self, now: float) -> None:
-        """Starts the process again after it died, with growing pauses."""
+        """Starts the process, and restarts it after its death, with growing pauses."""
         if self.process is None:
             if now >= self.not_before:
                 self.start()
@@ -99,7 +101,7 @@ class Child:
         click.echo(f"{self.name} ended ({code}); again in {pause:g} s", err=True)
 
     def _end_if_stopped(self, now: float) -> None:
-        """Kills a process that somebody stopped, and nobody lets go on: others have its leases."""
+        """Kills a process that stays stopped (SIGSTOP): other workers have its leases."""
         assert self.process is not None
         if not is_stopped(self.process.pid):
             self.stopped_at = None
@@ -110,7 +112,7 @@ class Child:
 
 
 class ProcessSupervisor:
-    """Keeps children alive until it is told to end; then drains them."""
+    """Keeps children running until it gets a signal; then drains them."""
 
     def __init__(self, children: list[Child]) -> None:
         self._children = children
@@ -133,7 +135,7 @@ class ProcessSupervisor:
     def _drain(self) -> None:
         for child in self._children:
             if child.listener:
-                child.listener.close()  # from now on its process alone decides who is let in
+                child.listener.close()  # from now on only its process accepts connections
         living = [child.process for child in self._children if child.process]
         for process in living:
             process.send_signal(signal.SIGTERM)
@@ -151,10 +153,10 @@ class ProcessSupervisor:
 @click.option("--demo", is_flag=True, help="Load the demo data first, as `carillon demo` does.")
 @FORCE
 def command(host: str, port: int, demo: bool, force: bool) -> None:
-    """Run everything in one go: migrate, then web, worker and schedule.
+    """Migrate, then run web, worker and schedule in one process group.
 
-    Ctrl-C drains: requests and provider calls are finished, the rest is given back to the queue. A
-    second Ctrl-C ends at once; nothing is lost by it.
+    Ctrl-C drains: running requests and provider calls finish, the rest returns to the queue. A
+    second Ctrl-C stops at once, without losing anything.
     """
     keep_metrics_in_files()
     publish_address(host, port)
@@ -173,7 +175,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     call_command("migrate", verbosity=0, interactive=False)
     ensure_digest_template()
     if demo:
-        load_demo(quiet=True)  # the port is ours: a password that is shown now is of use
+        load_demo(quiet=True)  # after the port is bound: a password shown now can be used
     connections.close_all()
     children = [
         Child("web", ["--host", host, "--port", str(port)], listener),
@@ -185,12 +187,12 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
 
 
 def _greeter(url: str) -> Callable[[], bool]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
 
     def greet() -> bool:
         try:
-            with opener.open(f"{url}/health/ready", timeout=1) as answer:
-                if answer.status != 200:
+            with opener.open(f"{url}/health/ready", timeout=1) as response:
+                if response.status != 200:
                     return False
         except (urllib.error.URLError, OSError):
             return False
@@ -201,5 +203,5 @@ def _greeter(url: str) -> Callable[[], bool]:
 
 
 def _own_name() -> str:
-    """How this command was called, for a line that can be pasted into a second shell."""
+    """Returns how this command was called, for a line to paste into a second shell."""
     return "python -m carillon" if sys.argv[0].endswith("__main__.py") else sys.argv[0]

@@ -23,7 +23,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(1, _PAGE), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_(work: str, limit: int, as_json: bool) -> None:
-    """What failed, with its trace in the log, and when it is tried again."""
+    """List failed items, with their trace in the log and the time of the next attempt."""
     import msgspec
 
     from notifications.features.operations.set_aside import SetAsideService
@@ -45,10 +45,10 @@ def list_(work: str, limit: int, as_json: bool) -> None:
 
 @command.command("resume", epilog="Example: carillon set-aside resume --all")
 @click.argument("ids", nargs=-1, type=int)
-@click.option("--all", "everything", is_flag=True, help="All that failed, a thousand at most.")
+@click.option("--all", "everything", is_flag=True, help="All failed items, at most a thousand.")
 @click.option("--work", default="", help="With --all: only this work.")
 def resume(ids: tuple[int, ...], everything: bool, work: str) -> None:
-    """Have items tried again at once, by the ids of the list."""
+    """Retry items at once, by the ids of the list."""
     from notifications.domain.errors import NotFound
     from notifications.features.operations.set_aside import SetAsideService
 

@@ -10,32 +10,36 @@ import click
 
 
 @click.command(epilog="Example: carillon sim --seeds 500")
-@click.option("--seed", type=click.IntRange(0, 2**31), help="One seed, with its interleaving.")
-@click.option("--seeds", type=click.IntRange(1, 100_000), help="So many seeds, from --first on.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31), help="Run one seed and show its interleaving."
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 100_000), help="Run this many seeds, beginning with --first."
+)
 @click.option("--first", type=click.IntRange(0, 2**31), default=1, show_default=True)
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="sqlite")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
 def command(seed: int | None, seeds: int | None, first: int, database: str, as_json: bool) -> None:
     """Run the engine under a seeded scheduler: workers die, stop and come back between any steps.
 
-    On SQLite a seed always runs the same way. The command fails when anything is lost, sent twice
-    without a doubt on record, told untruly, or never ends.
+    On SQLite a seed always runs the same way. The command fails when a message is lost, sent twice
+    without being uncertain, reported wrongly, or never finished.
     """
     from carillon.sim.runs import run
 
     if (seed is None) == (seeds is None):
         raise click.UsageError("give --seed N, or --seeds N")
     began = time.monotonic()
-    answers = run(first if seed is None else seed, seeds or 1, database=database)
-    wrong = [answer for answer in answers if answer["faults"]]
-    for answer in wrong[:10]:
-        _show(answer, with_trail=seed is not None)
+    results = run(first if seed is None else seed, seeds or 1, database=database)
+    wrong = [result for result in results if result["faults"]]
+    for result in wrong[:10]:
+        _show(result, with_trail=seed is not None)
     figures = {
-        "seeds": len(answers),
-        "wrong": [answer["seed"] for answer in wrong],
-        "steps": sum(answer.get("steps", 0) for answer in answers),
-        "messages": sum(answer.get("messages", 0) for answer in answers),
-        "checksum": answers[0].get("checksum") if seed is not None else None,
+        "seeds": len(results),
+        "wrong": [result["seed"] for result in wrong],
+        "steps": sum(result.get("steps", 0) for result in results),
+        "messages": sum(result.get("messages", 0) for result in results),
+        "checksum": results[0].get("checksum") if seed is not None else None,
         "seconds": round(time.monotonic() - began, 1),
     }
     if as_json:
@@ -47,8 +51,8 @@ def command(seed: int | None, seeds: int | None, first: int, database: str, as_j
         raise SystemExit(1)
 
 
-def _show(answer: dict[str, Any], *, with_trail: bool) -> None:
-    for fault in answer["faults"]:
-        click.echo(f"seed {answer['seed']}: {fault}")
-    for line in answer["trail"] if with_trail else ():
+def _show(result: dict[str, Any], *, with_trail: bool) -> None:
+    for fault in result["faults"]:
+        click.echo(f"seed {result['seed']}: {fault}")
+    for line in result["trail"] if with_trail else ():
         click.echo(f"  {line}")

@@ -21,7 +21,7 @@ as_json = click.option(
 
 @click.group(epilog="Example: carillon templates check")
 def command() -> None:
-    """What is wrong with templates, and what they are used for."""
+    """Check templates, and show how often they are used."""
     setup_django()
 
 
@@ -31,7 +31,7 @@ def command() -> None:
 def check(path: str, as_json: bool) -> None:
     """Check the drafts of all templates, or of those whose path begins with PATH.
 
-    Errors are what publishing would refuse: exit code 1.
+    Errors are those that publishing would refuse; they cause exit code 1.
     """
     import msgspec
 
@@ -54,10 +54,10 @@ def check(path: str, as_json: bool) -> None:
 
 @command.command("usage", epilog="Example: carillon templates usage user.payment --days 7")
 @click.argument("path", default="")
-@click.option("--days", default=30, show_default=True, help="The last so many days.")
+@click.option("--days", default=30, show_default=True, help="The number of days to count.")
 @as_json
 def usage(path: str, days: int, as_json: bool) -> None:
-    """How many messages each template was rendered for, by channel and language."""
+    """Count the messages of each template, by channel and language."""
     import msgspec
 
     from notifications.features.templates.usage import TemplateUsageService
@@ -69,7 +69,7 @@ def usage(path: str, days: int, as_json: bool) -> None:
     for each in found:
         click.echo(f"{each.count:>12,}  {each.path:<32} {each.channel:<10} {each.locale}")
     if not found:
-        click.echo("nothing was rendered")
+        click.echo("no message was rendered")
 
 
 def _templates(path: str) -> Iterator[TemplateResponse]:

@@ -12,10 +12,14 @@ from carillon.cli import setup_django
 @click.option(
     "--kind", type=click.Choice(["token", "jwt", "api-key"]), default="token", show_default=True
 )
-@click.option("--scopes", default="notifications:send", help="Of an API key, separated by commas.")
-@click.option("--revoke", is_flag=True, help="End all tokens of this user instead (not JWTs).")
+@click.option(
+    "--scopes",
+    default="notifications:send",
+    help="For an API key: its scopes, separated by commas.",
+)
+@click.option("--revoke", is_flag=True, help="Revoke all tokens of this user instead (not JWTs).")
 def command(username: str, kind: str, scopes: str, revoke: bool) -> None:
-    """Print a new token for USERNAME, and nothing else. Those made before stay good."""
+    """Print only a new token for USERNAME. Earlier tokens remain valid."""
     setup_django()
     from directory.models import User
     from notifications.features.access.authentication import (
@@ -28,7 +32,7 @@ def command(username: str, kind: str, scopes: str, revoke: bool) -> None:
 
     user = User.objects.filter(username=username).first()
     if user is None:
-        raise click.ClickException(f"there is no user {username!r}; `carillon demo` makes some")
+        raise click.ClickException(f"there is no user {username!r}; `carillon demo` creates users")
     if revoke:
         click.echo(f"{revoke_drf_tokens(user)} revoked")
     elif kind == "jwt":

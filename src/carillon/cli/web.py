@@ -71,18 +71,18 @@ def command(host: str, port: int) -> None:
         timeout_keep_alive=environment().keep_alive_seconds,  # type: ignore[arg-type]  # seconds
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whom to believe is CARILLON_TRUSTED_PROXIES
+        proxy_headers=False,  # CARILLON_TRUSTED_PROXIES decides which headers are trusted
         lifespan="off",
         timeout_graceful_shutdown=_DRAIN_S,
     )
     server = WebServer(config, begun=begun, closing=closing)
-    # Once drained, uvicorn raises the signal again for whoever was there before it: for us, so
-    # that what stands below `run` is still done, and the end is a good one.
+    # After draining, uvicorn raises the signal again for the handler that was set before it. This
+    # handler lets the code below `run` execute, so that the process exits with success.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     follow_supervisor()
     server.run(sockets=[listener])
-    # What is left are threads that hang on a database: Python would wait for them.
+    # The remaining threads hang on a database, and Python would wait for them.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)

@@ -15,16 +15,16 @@ from notifications.domain.channels import Lane
 
 
 @click.command(epilog="Example: carillon worker --lanes critical,high")
-@click.option("--lanes", default="", help="critical, high, default, bulk; all when left out.")
+@click.option("--lanes", default="", help="critical, high, default, bulk; without it, all.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Processes of the Celery pool, each with a worker of its own.",
+    help="Processes of the Celery pool, each with its own worker.",
 )
 def command(lanes: str, concurrency: int) -> None:
-    """Run a worker: a Celery worker where Redis is configured, the plain one otherwise."""
+    """Run a worker: a Celery worker if Redis is configured, else a plain one."""
     leave_pid_one()
     keep_metrics_in_files()
     setup_django()
@@ -48,7 +48,7 @@ def _run_celery(lanes: list[str], concurrency: int) -> None:
     from carillon.celery import app
 
     words = ["worker", "-Q", ",".join(lanes), f"--concurrency={concurrency}"]
-    words += ["-n", f"carillon-{os.getpid()}@%h"]  # two workers of one machine need two names
+    words += ["-n", f"carillon-{os.getpid()}@%h"]  # two workers on one machine need different names
     app.worker_main(words)
 
 

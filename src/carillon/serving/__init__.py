@@ -1,1 +1,1 @@
-"""How HTTP is served: bounds, threads, middleware, sessions, the web server."""
+"""Serves HTTP: bounds, threads, middleware, sessions, the web server."""

@@ -1,4 +1,4 @@
-"""How long a request's body may be: where anybody may knock, only as long as an honest one is."""
+"""Limits the length of request bodies: public paths accept only short ones."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _PUBLIC_PATHS = frozenset(each.path for each in ROUTES if each.auth is Auth.PUBL
 
 
 def body_limit(path: str) -> int:
-    """The bytes that a body at this path may have. A path that needs no sign-in takes 16 KB at
-    most, unless a vendor calls it: what vendors send together is as long as they like."""
+    """Returns the most bytes of a body at a path.
+
+    A path without sign-in accepts 16 KB, unless a vendor calls it: vendors send many receipts in
+    one request, of any length.
+    """
     longest = environment().max_body_bytes
     place = path.rstrip("/")
     if place.startswith(_OF_VENDORS) or place in _VENDORS_PATHS:

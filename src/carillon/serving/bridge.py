@@ -1,15 +1,15 @@
-"""HTTP from an ASGI server into a WSGI application, in threads; websockets and lifespan beside it.
+"""Passes HTTP from an ASGI server to a WSGI application in threads; also websockets and lifespan.
 
-Django's own ASGI handler starts a thread a request, and with it a database connection a request; a
-pool of lasting threads serves several times as many requests (ADR 5). Each request begins and ends
-in one thread, so Django's request signals tend to its connection there.
+Django's own ASGI handler starts a thread and opens a database connection for each request. A pool
+of permanent threads serves several times as many requests (ADR 5). Each request begins and ends in
+one thread, so Django's request signals manage the connection of that thread.
 
-What says how the service is has pools of its own: requests that hang on a database hold up neither
-the live check nor static files, which need none, nor the checks that ask for it.
+Health checks have their own pools. Requests that hang on a database delay neither the live check
+and static files, which use no database, nor the checks that use one.
 
-An answer that names no length is streamed: a thread makes one part of it at a time, and has other
-work while the client reads. So a long answer takes little memory, and a slow client no thread. Only
-so many are streamed at once that slow clients never take all connections.
+A response without a length is streamed: a thread makes one part at a time and does other work while
+the client reads. So a long response uses little memory, and a slow client uses no thread. The
+number of streams is limited, so that slow clients never use all connections.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Send = Callable[[Message], Awaitable[None]]
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-THREADS = 4  # more only wait for one another: a request is Python, and Python runs one at a time
+THREADS = 4  # more threads would wait for one another: Python runs one thread at a time
 WAITING = 128
 PATIENCE_S = 5.0
 HEALTH_LIMIT_S = 2.0
@@ -59,50 +59,46 @@ _BODILESS = (204, 304)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeLimits:
-    """How much the bridge takes on.
+    """The limits of the bridge."""
 
-    threads: for requests. waiting: requests that may wait for one; patience: for how many seconds.
-    health_limit, metrics_limit: seconds in which those are answered, whatever the database does.
-    reading_limit: seconds that a client may leave a part of a streamed answer unread.
-    streams: answers that are streamed at once; one more is refused.
-    """
-
+    #: Threads for requests.
     threads: int = THREADS
+    #: Requests that may wait for a thread.
     waiting: int = WAITING
+    #: Seconds that a request may wait for a thread.
     patience: float = PATIENCE_S
+    #: Seconds within which a health check gets its response, whatever the database does.
     health_limit: float = HEALTH_LIMIT_S
+    #: Seconds within which /metrics gets its response, whatever the database does.
     metrics_limit: float = METRICS_LIMIT_S
+    #: Seconds that a client may leave a part of a streamed response unread.
     reading_limit: float = READING_LIMIT_S
+    #: Responses that are streamed at once; further ones are refused.
     streams: int = STREAMS
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """An answer whose parts are still to be made. close ends it, read to its end or not."""
+    """A response whose parts are made one by one."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     parts: Iterator[bytes]
+    #: Ends the response, whether or not all parts were read.
     close: Callable[[], object]
 
 
 Refuse = Callable[[Scope, bool], Response]
-"""What is said to a request that was not answered: the scope, and whether it had begun."""
+"""Makes the response to a refused request from its scope and whether its work had begun."""
 
 
 def refuse_plainly(_scope: Scope, _begun: bool) -> Response:
-    """503 without words."""
+    """Returns 503 without a body."""
     return 503, [(b"content-length", b"0"), (b"retry-after", b"1")], b""
 
 
 class Bridge:
-    """The ASGI application.
-
-    max_body_bytes: of a longer body only so much is read that its length is seen to be over; a
-    number, or what tells it by a path.
-    websocket: the application of the realtime hub, once there is one.
-    after_part: what a thread does after its part of a streamed answer; the request ends elsewhere.
-    """
+    """The ASGI application."""
 
     def __init__(
         self,
@@ -114,6 +110,14 @@ class Bridge:
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
         after_part: Callable[[], object] = lambda: None,
     ) -> None:
+        """Creates the application.
+
+        max_body_bytes: a number, or a function of the path. A longer body is read only until its
+        length exceeds the limit.
+        websocket: the application of the realtime hub.
+        after_part: called in the thread that made a part of a streamed response, because the
+        request ends in another thread.
+        """
         self._wsgi = wsgi
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
@@ -129,7 +133,7 @@ class Bridge:
         self._metrics = _pool("metrics", 1, limits, limits.metrics_limit)
 
     def close(self) -> None:
-        """From now on each answer asks its client to close the connection: this process ends."""
+        """Adds `connection: close` to all later responses: this process is about to end."""
         self._closing = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,27 +148,27 @@ class Bridge:
         try:
             body = await read_body(receive, self._max_body(scope["path"]))
             call = partial(self._call, environ_of(scope, body))
-            answer = await self._pool_of(scope).run(call, receive)
+            response = await self._pool_of(scope).run(call, receive)
         except ClientGone:
             return
         except (NoThreadFree, TookTooLong) as error:
-            answer = self._refuse(scope, isinstance(error, TookTooLong))
-        if isinstance(answer, Streamed):
+            response = self._refuse(scope, isinstance(error, TookTooLong))
+        if isinstance(response, Streamed):
             if self._streams_left:
-                await self._stream(answer, receive, send)
+                await self._stream(response, receive, send)
                 return
-            await asyncio.to_thread(self._end, answer)
-            answer = self._refuse(scope, False)
-        status, headers, content = answer
+            await asyncio.to_thread(self._end, response)
+            response = self._refuse(scope, False)
+        status, headers, content = response
         if self._closing:
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _stream(self, answer: Streamed, receive: Receive, send: Send) -> None:
-        """Sends one part after the other, each once the client has read what was before it.
+    async def _stream(self, response: Streamed, receive: Receive, send: Send) -> None:
+        """Sends the parts one by one, each after the client has read the part before.
 
-        What raises here ends the connection: a client sees that the answer was cut off.
+        An exception here closes the connection: the client sees that the response was cut off.
         """
         self._streams_left -= 1
         left = asyncio.ensure_future(hang_up(receive))
@@ -174,10 +178,11 @@ class Bridge:
             await asyncio.shield(left)
             return {"type": "http.disconnect"}
 
-        headers = [*answer.headers, *([(b"connection", b"close")] if self._closing else [])]
-        with_parts = partial(self._part, answer.parts)
+        headers = [*response.headers, *([(b"connection", b"close")] if self._closing else [])]
+        with_parts = partial(self._part, response.parts)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
         try:
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send(start)
             while not left.done() and (part := await self._parts.run(with_parts, gone)) is not None:
                 body = {"type": "http.response.body", "body": part, "more_body": True}
                 await asyncio.wait_for(send(body), self._reading_limit)
@@ -187,7 +192,7 @@ class Bridge:
         finally:
             self._streams_left += 1
             left.cancel()
-            await asyncio.to_thread(self._end, answer)
+            await asyncio.to_thread(self._end, response)
 
     def _part(self, parts: Iterator[bytes]) -> bytes | None:
         try:
@@ -195,9 +200,9 @@ class Bridge:
         finally:
             self._after_part()
 
-    def _end(self, answer: Streamed) -> None:
+    def _end(self, response: Streamed) -> None:
         try:
-            answer.close()
+            response.close()
         finally:
             self._after_part()
 
@@ -211,7 +216,7 @@ class Bridge:
         return self._metrics if place == METRICS_PATH else self._requests
 
     def _call(self, environ: dict[str, Any]) -> Response | Streamed:
-        """Runs one request in this thread: to its end, unless its answer is to be streamed."""
+        """Runs one request in this thread, to its end unless its response is streamed."""
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -250,7 +255,7 @@ def _pool(name: str, threads: int, limits: BridgeLimits, limit: float | None = N
 
 
 def _is_streamed(status: str, headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether it has content, and nobody knows yet how much."""
+    """Returns whether a response has content of unknown length."""
     known = any(name.lower() == "content-length" for name, _ in headers)
     return not known and int(status[:3]) not in _BODILESS
 
@@ -258,7 +263,7 @@ def _is_streamed(status: str, headers: Iterable[tuple[str, str]]) -> bool:
 def encode_headers(
     headers: Iterable[tuple[str, str]], content: bytes | None
 ) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI has them, with the content's length where there is content and none yet."""
+    """Returns headers in ASGI's form, with the content's length unless it is there already."""
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     if content is not None and not any(name == b"content-length" for name, _ in encoded):
         encoded.append((b"content-length", str(len(content)).encode()))
@@ -266,10 +271,10 @@ def encode_headers(
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The request's body; of one over `limit` only so much that its size is seen to be over.
+    """Reads the request's body; reads a body over `limit` only until it exceeds the limit.
 
     Raises:
-        ClientGone: the client hung up meanwhile.
+        ClientGone: the client disconnected meanwhile.
     """
     chunks: list[bytes] = []
     size = 0
@@ -285,7 +290,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
-    """PEP 3333's environ. CONTENT_LENGTH is what was read, whatever the client claimed."""
+    """Returns PEP 3333's environ. CONTENT_LENGTH is the length read, not the one claimed."""
     server = scope.get("server") or ("localhost", None)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -311,12 +316,12 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
 
 
 def _wsgi_text(text: str) -> str:
-    """WSGI hands bytes on as Latin-1 text; ASGI's path is the decoded UTF-8."""
+    """Converts ASGI's path (decoded UTF-8) to WSGI's form (bytes as Latin-1 text)."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
-    """Adds a request header. Names with an underscore are dropped: they would pass for others."""
+    """Adds a request header. Drops names with an underscore: they could imitate other headers."""
     if "_" in name:
         return
     key = name.upper().replace("-", "_")
@@ -328,7 +333,7 @@ def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
 
 
 async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Closes a websocket with 4404. Accepting first is what lets the client see the code."""
+    """Closes a websocket with 4404; accepts it first, because otherwise no client sees the code."""
     message = await receive()
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept"})

@@ -1,4 +1,4 @@
-"""What a client may take of the server by being slow or long: time, connections and headers."""
+"""Bounds what slow or large requests may use of the server: time, connections and headers."""
 
 from __future__ import annotations
 
@@ -24,25 +24,30 @@ from notifications.api.response import PROBLEM_TYPE
 from notifications.domain.errors import CarillonError, FieldError, InvalidRequest
 
 KNOWN_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_FULL = "too many connections are open: repeat it in a moment"
+_FULL = "too many connections are open: repeat the request in a moment"
 _Timer = asyncio.TimerHandle | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Seconds for a request's head and for its body, and without a byte of an answer being read;
-    connections at once; a head's bytes and header lines."""
+    """The bounds of a web process."""
 
+    #: Seconds for a request's head.
     head_s: float = 10.0
+    #: Seconds for a request's body.
     body_s: float = 60.0
+    #: Seconds in which the client must read some of a response.
     unread_s: float = 60.0
+    #: Connections at once.
     connections: int = 1_000
+    #: Bytes of a request's path and headers.
     max_header_bytes: int = 32_768
+    #: Headers of a request.
     max_headers: int = 100
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol under `bounds`. What breaks one is told and the connection closed."""
+    """uvicorn's protocol with `bounds`. A violation gets an error and closes the connection."""
 
     bounds = Bounds()
 
@@ -64,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is answered."""
+        """Starts the timer for a client that reads more slowly than the server writes."""
         super().pause_writing()
         self._watch_unread()
 
@@ -103,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser could not read: an unknown method, or nonsense."""
+        """Refuses a request that the parser cannot read: an unknown method, or no HTTP at all."""
         if isinstance(sys.exception(), httptools.HttpParserInvalidMethodError):
             self.refuse(MethodNotAllowed(f"known methods: {KNOWN_METHODS}"))
         else:
@@ -115,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
 
     def refuse(self, error: CarillonError) -> None:
-        """Answers a problem and closes the connection."""
+        """Sends a problem and closes the connection."""
         if self._refused:
             return
         self._refused = True
@@ -127,8 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _watch_unread(self) -> None:
-        """Closing a connection waits for its client to read: without an end, for one that never
-        does."""
+        """Starts a timer, because closing a connection waits for the client to read: forever."""
         size = self.transport.get_write_buffer_size()
         self._unread_timer = self.loop.call_later(self.bounds.unread_s, self._check_unread, size)
 
@@ -147,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
         detail = (
             f"at most {self.bounds.max_headers} headers of {self.bounds.max_header_bytes:,} bytes"
         )
-        self.refuse(HeadersTooLarge(f"{detail} in all are read, the path included"))
+        self.refuse(HeadersTooLarge(f"{detail} in total are allowed, including the path"))
 
     def _too_slow(self) -> None:
         part = "head" if self._in_head else "body"
@@ -155,24 +159,26 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.is_waiting:  # the next request is late, this one is worked on
             self._wait(self.bounds.head_s)
         elif self._in_head and not self._head_bytes:
-            self.transport.close()  # nothing was asked
+            self.transport.close()  # the client sent no request
         else:
-            self.refuse(RequestTimeout(f"the request's {part} did not come in time"))
+            self.refuse(RequestTimeout(f"the request's {part} did not arrive in time"))
 
     def _wait(self, seconds: float | None) -> None:
-        """Gives the client so many seconds for what it is sending; None: nothing is due."""
+        """Starts the timer for what the client is sending; None stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._too_slow)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request of this connection is being worked on."""
+        """Whether no request of this connection is being processed."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def _make_room(self) -> bool:
-        """Closes a connection that only waits, one without a request first: who asks comes first,
-        a health check among them."""
+        """Closes a waiting connection, preferably one without a request; False if there is none.
+
+        So a new request, such as a health check, takes precedence over idle connections.
+        """
         others = [
             each
             for each in self.connections
@@ -187,12 +193,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded(bounds: Bounds) -> type[BoundedProtocol]:
-    """The protocol under these bounds, for uvicorn's `http` setting."""
+    """Returns the protocol class with these bounds, for uvicorn's `http` setting."""
     return type("Protocol", (BoundedProtocol,), {"bounds": bounds})
 
 
 def _problem(error: CarillonError) -> bytes:
-    """A whole answer that says what is wrong, and that the connection ends."""
+    """Returns a whole response with a problem and `connection: close`."""
     status = status_of(error)
     body = msgspec.json.encode(problem_body(error, path=""))
     more = {405: f"allow: {KNOWN_METHODS}\r\n", 503: f"retry-after: {RETRY_AFTER_S}\r\n"}

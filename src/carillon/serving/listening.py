@@ -1,8 +1,9 @@
-"""The socket that a web process listens on outlives the process: a restart refuses nobody.
+"""Provides the listening socket of a web process, which outlives it: a restart refuses no client.
 
-It comes from whoever holds it longer than one process: the supervisor (`carillon serve`), systemd's
-socket activation, or the web process that is to be replaced. That one hands it over, with the queue
-of connections that nobody accepted yet. Only where there is no such holder is it opened anew.
+The socket comes from a holder that lives longer than the process: the supervisor
+(`carillon serve`), systemd's socket activation, or the web process that is being replaced. That
+process passes the socket with its queue of connections that are not accepted yet. Without a holder
+a new socket is opened.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ _PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 
 def listening_socket(host: str, port: int, folder: Path) -> socket.socket:
-    """A socket that listens there. folder: where web processes of this installation meet.
+    """Returns a listening socket, passed on or new.
+
+    folder: where the web processes of this installation store their handoff sockets.
 
     Raises:
-        OSError: the address is taken by another program, not allowed, or not this machine's.
+        OSError: the address is used by another program, not allowed, or not this machine's.
     """
     found = _inherited() or _from_systemd()
     if found is not None:
@@ -44,7 +47,7 @@ def listening_socket(host: str, port: int, folder: Path) -> socket.socket:
 
 
 def new_socket(host: str, port: int) -> socket.socket:
-    """A new socket that listens there; it is no other program's.
+    """Returns a new listening socket.
 
     Raises:
         OSError: as listening_socket.
@@ -54,7 +57,7 @@ def new_socket(host: str, port: int) -> socket.socket:
 
 
 def place_of(host: str, port: int, folder: Path) -> Path:
-    """Where the process that listens there can be asked for its socket."""
+    """Returns the path of the handoff socket of the process that listens at an address."""
     return folder / f"web-{host.replace('/', '_')}-{port}.sock"
 
 
@@ -75,7 +78,7 @@ def _received(place: Path) -> socket.socket:
         peer.connect(name)
         _, numbers, _, _ = socket.recv_fds(peer, 1, 1)
     if not numbers:
-        raise ConnectionRefusedError("nothing was handed over")
+        raise ConnectionRefusedError("no socket was received")
     listener = socket.socket(fileno=numbers[0])
     listener.set_inheritable(False)
     log.info("web.shares-socket", with_whom="the process that listens there; end it when ready")
@@ -83,10 +86,10 @@ def _received(place: Path) -> socket.socket:
 
 
 class SocketHandoff:
-    """Gives the socket to the process that is to replace this one, whenever it asks.
+    """Passes the listening socket to the process that replaces this one, on its request.
 
-    Only a process of the same user, or root's, gets it. Where the folder cannot be written, or the
-    system has no such sockets, the next process finds the port taken, as ever.
+    Only processes of the same user or of root receive it. If the folder cannot be written, or the
+    system has no such sockets, the next process finds the port in use.
     """
 
     def __init__(self, listener: socket.socket, place: Path) -> None:
@@ -96,7 +99,7 @@ class SocketHandoff:
         self._inode = 0
 
     def start(self) -> None:
-        """Begins to listen, in the place of whoever listened there before."""
+        """Begins to serve handoffs, in place of the process that served them before."""
         try:
             self._bind_place()
         except OSError as error:
@@ -115,7 +118,7 @@ class SocketHandoff:
         draft.replace(self._place)
 
     def stop(self) -> None:
-        """Hands over no more; the place is left to whoever has taken it meanwhile."""
+        """Stops handoffs. Leaves the path to a process that replaced it meanwhile."""
         with contextlib.suppress(OSError):
             if self._place.stat().st_ino == self._inode:
                 self._place.unlink()
@@ -129,7 +132,7 @@ class SocketHandoff:
             try:
                 peer, _ = self._server.accept()
             except OSError:
-                return  # it was stopped
+                return  # `stop` closed the socket
             with peer, contextlib.suppress(OSError):
                 peer.settimeout(_HANDOFF_S)
                 if _user_of(peer) in (0, os.getuid()):
@@ -145,7 +148,7 @@ def _user_of(peer: socket.socket) -> int:
 
 @contextlib.contextmanager
 def _short(place: Path) -> Iterator[str]:
-    """A name of the same file that fits into a socket's address, which holds 107 characters."""
+    """Yields a name of the file that fits into a socket address, which has 107 characters."""
     folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{place.name}"

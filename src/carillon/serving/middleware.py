@@ -1,4 +1,4 @@
-"""What every request passes: its id, its size, its path's spelling, and the answer's headers."""
+"""Middleware of every request: its id, size limit, path normalization and response headers."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ log = structlog.get_logger("carillon.web")
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-EXACT_PREFIXES = ("/admin/", "/static/")  # their own slashes mean something
+EXACT_PREFIXES = ("/admin/", "/static/")  # trailing slashes are significant there
 DOCS_PATH = "/api/docs"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-"""They change nothing (RFC 9110 section 9.2.1): no commit of theirs matters to a client."""
+"""Methods that change nothing (RFC 9110 section 9.2.1), so clients do not depend on a commit."""
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self';"
     " form-action 'self'; frame-ancestors 'self'"
 )
-# The page of drf-spectacular carries a style element, and Swagger UI sets styles itself.
+# The page of drf-spectacular contains a style element, and Swagger UI sets styles itself.
 _DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'"
 _HSTS = "max-age=31536000"
 _PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class RequestMiddleware:
-    """Correlation id, optional trailing slash, body limit and security headers."""
+    """Adds a correlation id, an optional trailing slash, the body limit and security headers."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -73,18 +73,18 @@ class RequestMiddleware:
 
 
 def request_id_of(given: str) -> str:
-    """The client's own id of its request, where it is a sane one; else a new one."""
+    """Returns the client's request id if it is well formed; else a new one."""
     return given if SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def content_length(request: HttpRequest) -> int:
-    """How many bytes the client says it sends; 0 where it says nothing usable."""
+    """Returns the content length that the client claims; 0 if it is missing or invalid."""
     text = request.META.get("CONTENT_LENGTH") or "0"
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def without_slash(path: str) -> str:
-    """The one spelling of a path that URL patterns know."""
+    """Returns the path in the form that the URL patterns use, without a trailing slash."""
     if path == "/admin":
         return "/admin/"
     if path == "/" or not path.endswith("/") or path.startswith(EXACT_PREFIXES):
@@ -94,8 +94,7 @@ def without_slash(path: str) -> str:
 
 def _too_large(request: HttpRequest, limit: int) -> HttpResponse:
     error = BodyTooLarge(
-        f"the body is larger than the {limit:,} bytes that are read here:"
-        " send several smaller requests"
+        f"the body is larger than the limit of {limit:,} bytes: send several smaller requests"
     )
     return problem_response(error, path=request.path)
 
@@ -106,5 +105,5 @@ def harden(response: HttpResponseBase, path: str) -> None:
         "Content-Security-Policy", _DOCS_POLICY if path == DOCS_PATH else _POLICY
     )
     response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
-    if environment().production:  # which is reached by https alone
+    if environment().production:  # production is served only by https
         response.headers.setdefault("Strict-Transport-Security", _HSTS)

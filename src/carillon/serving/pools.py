@@ -1,8 +1,8 @@
-"""Threads that answer requests, and a bounded queue in front of them.
+"""Thread pools that serve requests, each with a bounded queue.
 
-Work that may hang (a database that is away) has threads of its own, so that what does not need the
-database is still answered. A request that cannot begin soon is refused at once, and a request whose
-client has left is dropped before it begins.
+Work that may hang (on an unreachable database) has separate threads, so that requests without a
+database are still served. A request that cannot begin soon is refused, and a request whose client
+has disconnected is dropped before it begins.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-_SETTLE_TURNS = 3  # a hang-up is noticed, wakes the waiting receive, and ends its task
+_SETTLE_TURNS = 3  # a disconnect is noticed, wakes the waiting receive, and ends its task
 
 
 class ClientGone(Exception):
-    """The client hung up before its request began."""
+    """The client disconnected before its request began."""
 
 
 class NoThreadFree(Exception):
-    """Too many requests wait already, or this one waited too long for a thread."""
+    """Too many requests are waiting, or this one waited too long for a thread."""
 
 
 class TookTooLong(Exception):
-    """The call did not end within the pool's limit; its thread is still at it."""
+    """The call did not end within the pool's limit; its thread is still running it."""
 
 
 class ThreadPool:
-    """Runs calls in a fixed number of threads.
-
-    waiting: how many calls may wait for a thread; patience: for how many seconds at most.
-    limit: how many seconds a call may take from its arrival to its end; None: no limit.
-    All state belongs to the event loop.
-    """
+    """Runs calls in a fixed number of threads. All state belongs to the event loop."""
 
     def __init__(
         self, name: str, threads: int, *, waiting: int, patience: float, limit: float | None = None
     ) -> None:
+        """Creates the pool.
+
+        waiting: the most calls that may wait for a thread. patience: the most seconds of a wait.
+        limit: the most seconds from a call's arrival to its end; None: no limit.
+        """
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = threads
         self._most_waiting = waiting
@@ -50,12 +50,12 @@ class ThreadPool:
         self._queue: deque[asyncio.Future[None]] = deque()
 
     async def run(self, call: Callable[[], T], receive: Receive) -> T:
-        """The result of `call`.
+        """Runs `call` in a thread and returns its result.
 
         Raises:
-            ClientGone: the client left before the call began; it never begins.
-            NoThreadFree: there was no thread for it; it never begins.
-            TookTooLong: the call goes on, but nobody waits for it any longer.
+            ClientGone: the client disconnected before the call began; it never begins.
+            NoThreadFree: no thread was free in time; the call never begins.
+            TookTooLong: the call exceeded the limit; it continues, and its result is dropped.
         """
         loop = asyncio.get_running_loop()
         until = None if self._limit is None else loop.time() + self._limit
@@ -73,11 +73,11 @@ class ThreadPool:
         return running.result()
 
     def shutdown(self) -> None:
-        """Waits for the calls in hand."""
+        """Waits for the running calls."""
         self._threads.shutdown(wait=True)
 
     async def _wait(self, receive: Receive) -> None:
-        """Returns once a thread is this caller's; watches meanwhile whether the client is there."""
+        """Waits until a thread is free for this caller, and checks that the client stays."""
         if len(self._queue) >= self._most_waiting:
             raise NoThreadFree
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,11 +109,11 @@ class ThreadPool:
             self._queue.remove(turn)
 
     def _release(self, done: asyncio.Future[Any]) -> None:
-        consume_error(done)  # nobody else may be there to take it
+        consume_error(done)  # the caller may no longer wait for the result
         self._next()
 
     def _next(self) -> None:
-        """Gives a free thread to whoever waits longest."""
+        """Gives a free thread to the caller that has waited longest."""
         if self._queue:
             self._queue.popleft().set_result(None)
         else:
@@ -121,12 +121,12 @@ class ThreadPool:
 
 
 def consume_error(ended: asyncio.Future[Any]) -> None:
-    """Spares the log a line about an error that nobody took."""
+    """Retrieves the error of a future, so that asyncio does not log it as unhandled."""
     if ended.done() and not ended.cancelled():
         ended.exception()
 
 
 async def hang_up(receive: Receive) -> None:
-    """Returns when the client has left."""
+    """Returns when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

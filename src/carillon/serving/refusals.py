@@ -1,6 +1,6 @@
-"""What is answered to a request that found no thread, or none in time.
+"""Builds the response to a request that got no thread, or no result in time.
 
-It is made on the event loop, when threads are what is lacking: no database, no view.
+The response is made on the event loop, because no thread is free: it uses no database and no view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = structlog.get_logger("carillon.web")
 
 
 def refuse(scope: Scope, begun: bool) -> Response:
-    """503 in the form of the path: a problem, a page, or the answer of a health check."""
+    """Returns 503 in the form of the path: a problem, a page, or a health check's response."""
     path = scope["path"]
     given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"")
     response = _response(path, begun)

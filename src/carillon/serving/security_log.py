@@ -1,4 +1,4 @@
-"""Who was refused, and who signed in: lines of `carillon.security`, at every CARILLON_LOG_LEVEL."""
+"""Logs refusals and sign-ins as `carillon.security`, at every CARILLON_LOG_LEVEL."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from notifications.infra.http.client_address import address_of
 
 log = structlog.get_logger("carillon.security")
 LINK_PATH = re.compile(r"^(/(?:confirm|preferences|unsubscribe)/).+")
-"""Paths that hold a credential: logs do not."""
+"""Paths that contain a credential, which logs must not show."""
 REFUSALS = (401, 403, 429)
 
 
 def note_refusal(request: HttpRequest, response: HttpResponseBase) -> None:
-    """A request without a right, or of somebody who asks too often."""
+    """Logs a request without permission, or above a rate limit."""
     log.warning(
         "security.refused",
         status=response.status_code,
@@ -32,12 +32,12 @@ def note_refusal(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def note_login(sender: Any, request: HttpRequest | None = None, user: Any = None, **_: Any) -> None:
-    """Somebody signed in with a password, at a page."""
+    """Logs a sign-in with a password on a page."""
     log.info("security.signed_in", principal=f"user:{user.pk}", client=_client(request))
 
 
 def note_failed_login(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:
-    """A name and password that are nobody's. The name is not told: people type passwords there."""
+    """Logs a failed sign-in. The name is omitted: people type passwords into its field."""
     log.warning("security.sign_in_failed", client=_client(request))
 
 
@@ -46,7 +46,7 @@ def _client(request: HttpRequest | None) -> str:
 
 
 def _principal(request: HttpRequest) -> str:
-    """Who asked, where that is known already: nothing is looked up for the log."""
+    """Returns the caller if it is already known: the log causes no query."""
     user = vars(request).get("user")
     if user is None or isinstance(user, LazyObject):
         return "nobody"

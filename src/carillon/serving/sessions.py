@@ -1,4 +1,4 @@
-"""Sessions in the database, found by a hash: whoever reads the table cannot sign in by it."""
+"""Sessions in the database under a hash: the table does not allow a sign-in."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.utils import timezone
 
 
 def stored_key(session_key: str) -> str:
-    """The row's key for the key in a cookie. Cookies hold some 165 bits, so a fast hash does."""
+    """Returns the row's key for a cookie's key. It has some 165 bits, so a fast hash is enough."""
     return hashlib.sha256(session_key.encode()).hexdigest()[:40]
 
 
 class SessionStore(db.SessionStore):
-    """Django's own store, but for what a row is called. Its salt is made of this class's name."""
+    """Django's own store with hashed row keys. Its salt depends on the name of this class."""
 
     def _get_session_from_db(self) -> Session | None:
         if self.session_key is None:
@@ -33,7 +33,7 @@ class SessionStore(db.SessionStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         return Session(
-            session_key=stored_key(str(self.session_key)),  # the callers have made one
+            session_key=stored_key(str(self.session_key)),  # the callers have created a key
             session_data=self.encode(data),
             expire_date=self.get_expiry_date(),
         )

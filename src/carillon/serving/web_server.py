@@ -1,4 +1,4 @@
-"""uvicorn, ending so that no client notices: nobody is refused, and no connection is cut."""
+"""uvicorn with a graceful end: no client is refused, and no connection is cut."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from typing import Any
 import uvicorn
 
 _IDLE_S = 0.25
-"""For so long an idle connection may still bring a request; its answer asks to close it."""
+"""Seconds in which an idle connection may still send a request; the response then closes it."""
 _FRESH_S = 2.0
-"""For so long a connection may be without its first request: who connects means to ask."""
+"""Seconds in which a new connection may send its first request: its client is about to."""
 _CHECK_S = 0.02
 
 
 class WebServer(uvicorn.Server):
-    """begun: called once connections are accepted. closing: called before they no longer are."""
+    """A uvicorn server that drains its connections."""
 
     def __init__(
         self, config: uvicorn.Config, *, begun: Callable[[], None], closing: Callable[[], None]
     ) -> None:
+        """begun: called when connections are accepted. closing: called before that ends."""
         super().__init__(config)
         self._begun = begun
         self._closing = closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to accept."""
+        """Begins to accept connections."""
         await super().startup(sockets)
         self._begun()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting, lets idle connections bring what is on its way, then drains."""
+        """Stops accepting, lets idle connections send a last request, then drains."""
         self._closing()
         for server in self.servers:
             server.close()
@@ -42,7 +43,7 @@ class WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _close_idle(self) -> None:
-        """Closes connections without a request in hand, each after its time."""
+        """Closes connections without a running request, each after its time."""
         loop = asyncio.get_running_loop()
         began, seconds = loop.time(), 0.0
         while not self.force_exit and seconds < _FRESH_S + _IDLE_S:
@@ -57,7 +58,7 @@ class WebServer(uvicorn.Server):
 
 
 def _is_fresh(connection: Any) -> bool:
-    """Whether no request has come yet. A websocket's connection has none, and is busy."""
+    """Returns whether no request has arrived yet. A websocket has no cycle and counts as busy."""
     return getattr(connection, "cycle", connection) is None
 
 

@@ -1,4 +1,4 @@
-"""Django's settings, all drawn from the typed environment. No secret stands in this file."""
+"""Django's settings, all derived from the typed environment. This file contains no secret."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _Settings = TypeVar("_Settings")
 
 
 def _given(kind: type[_Settings]) -> _Settings:
-    """The environment as one vendor's settings."""
+    """Returns the environment, typed as one vendor's settings."""
     return cast(_Settings, CARILLON)
 
 
 def derived_secret(purpose: str) -> str:
-    """A secret of its own for each purpose, so that one leaked use tells nothing of another."""
+    """Returns a separate secret for each purpose, so that a leaked one reveals no other."""
     digest = hmac.new(CARILLON.secret_key.encode(), purpose.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode()
 
@@ -34,7 +34,7 @@ SECRET_KEY = CARILLON.secret_key
 JWT_SECRET = CARILLON.jwt_secret or derived_secret("jwt")
 CONTENT_KEY = derived_secret("content")
 PEPPER = derived_secret("blind-index")
-# Standard Webhooks asks for plain base64: its libraries skip "-" and "_" and sign with another key.
+# Standard Webhooks uses plain base64: its libraries skip "-" and "_" and sign with another key.
 _WEBHOOK_KEY = derived_secret("webhook").replace("-", "+").replace("_", "/")
 WEBHOOK_SECRET = _given(WebhookSettings).webhook_secret or f"whsec_{_WEBHOOK_KEY}"
 _CALLBACK_KEY = derived_secret("callback").replace("-", "+").replace("_", "/")
@@ -77,7 +77,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "carillon.urls"
 WSGI_APPLICATION = "carillon.wsgi.application"
 ASGI_APPLICATION = "carillon.asgi.application"
-APPEND_SLASH = False  # trailing slashes are optional without a redirect: RequestMiddleware
+APPEND_SLASH = False  # RequestMiddleware makes trailing slashes optional without a redirect
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -127,7 +127,7 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # straight from the installed packages: nothing to collect
+WHITENOISE_USE_FINDERS = True  # serves from the installed packages, so nothing is collected
 DATA_UPLOAD_MAX_MEMORY_SIZE = CARILLON.max_body_bytes
 
 REST_FRAMEWORK = {
@@ -141,7 +141,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Carillon",
-    "DESCRIPTION": "Tell Carillon what happened to whom; it decides, renders, delivers and proves.",
+    "DESCRIPTION": "A notification service: it decides, renders, delivers and records.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -161,11 +161,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 16
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of the broker
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker survives any outage of the broker
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 3600}
     if CARILLON.redis_url
-    else {}  # no task goes to a broker then: it is a row that a worker process runs
+    else {}  # no task uses a broker then: it is a row that a worker process runs
 )
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -174,7 +174,7 @@ SESSION_ENGINE = "carillon.serving.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CARILLON.public_url.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [CARILLON.public_url]
-X_FRAME_OPTIONS = "SAMEORIGIN"  # the outbox shows a mail in a sandboxed frame of its own page
+X_FRAME_OPTIONS = "SAMEORIGIN"  # the outbox shows a mail in a sandboxed frame on its own page
 
 LOGGING = logging_config(level=CARILLON.log_level, json=CARILLON.log_format == "json")
 LOGGING_CONFIG = "logging.config.dictConfig"

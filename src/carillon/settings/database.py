@@ -1,4 +1,4 @@
-"""CARILLON_DATABASE_URL: what it may say, and what Django is told."""
+"""Validates CARILLON_DATABASE_URL and builds Django's DATABASES entry."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _CLIENT = {
     "keepalives_interval": "3",
     "keepalives_count": "3",
 }
-"""A server that vanished is noticed within 10 s, whatever the connection was doing."""
+"""Detects a vanished server within 10 s, whatever the connection was doing."""
 _SERVER = {
-    # The pages at work are in memory. With the server's default (4, of spinning disks) a slice
-    # of a fresh table is looked up by reading all of it, until statistics have been gathered.
+    # The pages in use are in memory. With the server's default (4, for spinning disks) PostgreSQL
+    # finds a slice of a new table by reading all of it, until it has collected statistics.
     "random_page_cost": "1.1",
-    # A client that vanished is noticed within 15 s, and what it holds is free.
+    # Detects a vanished client within 15 s, which releases its locks.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
@@ -70,9 +70,9 @@ def database_url(text: str) -> str:
 def database_settings(
     url: str, data_dir: Path, pool: int, *, limits: Limits | None = None, pool_s: float = 5.0
 ) -> dict[str, Any]:
-    """Django's DATABASES entry for a CARILLON_DATABASE_URL; empty: SQLite in the data folder.
+    """Returns Django's DATABASES entry for a CARILLON_DATABASE_URL; empty: SQLite in data_dir.
 
-    pool, pool_s: connections a process keeps at most, and seconds to wait for one of them.
+    pool: the most connections of a process. pool_s: seconds to wait for one of them.
     """
     limits = limits or Limits()
     parts = urlsplit(url)
@@ -88,10 +88,10 @@ def database_settings(
             "PASSWORD": unquote(parts.password or ""),
             "HOST": query.pop("host", parts.hostname or ""),
             "PORT": str(parts.port or ""),
-            # A server-side cursor outlives its statement, which PgBouncer's transactions do not.
+            # A server-side cursor outlives its statement; PgBouncer in transaction mode breaks it.
             "DISABLE_SERVER_SIDE_CURSORS": True,
-            # A pool a process: a new connection costs 3 ms, a pooled one 0.02 ms.
-            # What else the URL says is libpq's (sslmode, application_name, ...).
+            # Each process has a pool: a new connection costs 3 ms, a pooled one 0.02 ms.
+            # The other parameters of the URL go to libpq (sslmode, application_name, ...).
             "OPTIONS": {
                 "pool": {"max_size": pool, "timeout": pool_s},
                 "limits": limits,

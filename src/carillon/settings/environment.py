@@ -1,8 +1,8 @@
-"""The typed `CARILLON_*` environment: every variable, its type, default and meaning, in one list;
-those of a vendor stand in its folder, `notifications/delivery/vendors/<vendor>/settings.py`.
+"""The typed `CARILLON_*` environment: every variable with its type, default and meaning.
 
-Read once at start. All mistakes are reported together, each naming the variable and the mend.
-docs/reference/settings.md is generated from this list.
+A vendor's variables are in its folder, `notifications/delivery/vendors/<vendor>/settings.py`.
+The environment is read once at start. All errors are reported together; each names the variable and
+says how to correct it. docs/reference/settings.md is generated from this list.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from notifications.domain.settings import (
 )
 
 SERVED_AT = "CARILLON_SERVED_AT"
-"""Where the web process of this group listens: set by the commands that start it."""
+"""The address of this group's web process; the commands that start it set this variable."""
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class SettingsError(Exception):
-    """One or more CARILLON_* variables cannot be used; the text names each and says how to mend it."""
+    """Some CARILLON_* variables are invalid; the text names each and says how to correct it."""
 
 
 def _seconds(low: float, high: float) -> Callable[[str], float]:
@@ -82,7 +82,7 @@ def _weighted(*choices: str) -> Callable[[str], str]:
 
 
 def _rates(text: str) -> tuple[str, ...]:
-    """provider=rate pairs separated by commas, a rate being such as 14/s, 10000/min, 500/h or off"""
+    """provider=rate pairs separated by commas; a rate is such as 14/s, 10000/min, 500/h or off"""
     pairs = words(text)
     for pair in pairs:
         if not re.fullmatch(r"[a-z_]+=(off|[1-9][0-9]{0,8}/(s|min|h))", pair):
@@ -100,7 +100,7 @@ def _prices(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> Path:
-    """a folder's path"""
+    """the path of a folder"""
     return Path(text).expanduser()
 
 
@@ -113,89 +113,89 @@ def _redis_url(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Own:
-    """What the environment says, typed. Field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
+    """The typed environment. The field `public_url` is the variable `CARILLON_PUBLIC_URL`."""
 
     # fmt: off
-    data_dir: Path = setting(Path("var"), _path, "Where the embedded service keeps its database, keys and sockets.")
-    database_url: str = setting("", _database_url, "The database. Empty: SQLite in `CARILLON_DATA_DIR`.")
-    database_pool_size: int = setting(12, integer(1, 500), "PostgreSQL connections a process keeps at most.")
-    database_pool_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long one waits for a connection while all of them are in use.")
-    database_lock_timeout_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`); on SQLite, a writer for its turn.")
-    database_statement_timeout_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL works on a statement (`statement_timeout`). Migrations have an hour.")
-    database_idle_timeout_seconds: float = setting(10.0, _seconds(1, 3600), "How long PostgreSQL lets a transaction stand idle before it ends the session (`idle_in_transaction_session_timeout`).")
-    redis_url: str = setting("", _redis_url, "Redis or Valkey for wake-ups. Empty: a local socket, and polling.")
-    production: bool = setting(False, _flag, "Refuse to start on generated secrets, a public URL that is missing or not https, and any host; HSTS.")
-    secret_key: str = setting("", text, "Signs and encrypts. Generated and kept in the data folder unless production.")
-    jwt_secret: str = setting("", text, "Verifies HS256 tokens that the platform mints. Empty: derived from the secret key.")
-    jwt_jwks_url: str = setting("", text, "Where the platform publishes its RS256/ES256 keys. Empty: HS256 only.")
-    allowed_hosts: tuple[str, ...] = setting(("*",), words, "Host names that the web tier answers to. In production `*` is refused; not set, it is the host of `CARILLON_PUBLIC_URL`, and loopback.")
-    public_url: str = setting("http://127.0.0.1:8000", web_url, "Where people reach this service: links in mails begin with it. Not set, they lead to where `carillon serve` or `carillon web` listens; production needs https.")
+    data_dir: Path = setting(Path("var"), _path, "The folder in which the embedded service stores its database, keys and sockets.")
+    database_url: str = setting("", _database_url, "The URL of the database. Empty: SQLite in `CARILLON_DATA_DIR`.")
+    database_pool_size: int = setting(12, integer(1, 500), "The most PostgreSQL connections of a process.")
+    database_pool_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a thread waits for a connection while all are in use.")
+    database_lock_timeout_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a statement waits for a lock (`lock_timeout`). On SQLite: how long a writer waits for its turn.")
+    database_statement_timeout_seconds: float = setting(30.0, _seconds(1, 3600), "How long PostgreSQL may run a statement (`statement_timeout`). Migrations have an hour.")
+    database_idle_timeout_seconds: float = setting(10.0, _seconds(1, 3600), "How long a transaction may be idle before PostgreSQL ends its session (`idle_in_transaction_session_timeout`).")
+    redis_url: str = setting("", _redis_url, "The URL of Redis or Valkey, for wake-ups. Empty: a local socket and polling.")
+    production: bool = setting(False, _flag, "Production mode: sends HSTS, and refuses to start with a generated secret, with a public URL that is missing or not https, or with `*` as allowed host.")
+    secret_key: str = setting("", text, "The secret that signs and encrypts. Outside of production it is generated and stored in the data folder.")
+    jwt_secret: str = setting("", text, "The secret that verifies HS256 tokens of the platform. Empty: derived from the secret key.")
+    jwt_jwks_url: str = setting("", text, "The URL at which the platform publishes its RS256 and ES256 keys. Empty: only HS256.")
+    allowed_hosts: tuple[str, ...] = setting(("*",), words, "The host names that the web tier serves. Production refuses `*`; its default is the host of `CARILLON_PUBLIC_URL` and loopback.")
+    public_url: str = setting("http://127.0.0.1:8000", web_url, "The address of this service, with which links in mails begin. If not set, links lead to the address at which `carillon serve` or `carillon web` listens. Production requires https.")
     app_name: str = setting("Carillon", text, "The platform's name in templates.")
-    app_url: str = setting("http://127.0.0.1:8000", web_url, "The platform's own address in templates.")
+    app_url: str = setting("http://127.0.0.1:8000", web_url, "The platform's address in templates.")
     locale: str = setting("en", text, "The service's default locale for templates.")
     timezone: str = setting("UTC", text, "The service's default IANA time zone.")
-    admin_password: str = setting("", text, "The demo administrator's password. Empty: generated and printed once.")
-    default_consent: bool = setting(False, _flag, "The data-processing consent that new users start with.")
-    email_provider: str = setting("sandbox", _weighted(*carriers_of("email")), "Who carries email. Several share it by weight and stand in for each other: `ses=3,smtp=1`.")
+    admin_password: str = setting("", text, "The password of the demo administrator. Empty: generated and printed once.")
+    default_consent: bool = setting(False, _flag, "The initial data-processing consent of new users.")
+    email_provider: str = setting("sandbox", _weighted(*carriers_of("email")), "The providers of email. Several share the mails by weight and replace one another in failures: `ses=3,smtp=1`.")
     email_from: str = setting("Carillon <notifications@localhost>", text, "The default sender of mails.")
-    push_provider: str = setting("sandbox", one_of(*carriers_of("push")), "Who carries push; with fcm browsers are reached by Web Push as well, with webpush only they.")
-    sms_provider: str = setting("sandbox", _weighted(*carriers_of("sms")), "Who carries SMS. Several share it by weight: `twilio=3,sandbox=1`.")
-    telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "Who carries Telegram messages.")
-    chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "Who carries messages to chats.")
-    webhook_provider: str = setting("webhook", _weighted(*carriers_of("webhook")), "Who carries webhooks.")
-    verified_senders: tuple[str, ...] = setting((), words, "Verified senders that a send may name, separated by commas: email addresses, whole domains as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always one.")
-    sms_countries: tuple[str, ...] = setting((), countries, "Countries that SMS may go to, such as `US,CA,GB`. Empty: all.")
-    sms_daily_spend: int = setting(0, micros, "What the SMS of a day may cost together, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
+    push_provider: str = setting("sandbox", one_of(*carriers_of("push")), "The provider of push. `fcm` also reaches browsers, by Web Push; `webpush` reaches only browsers.")
+    sms_provider: str = setting("sandbox", _weighted(*carriers_of("sms")), "The providers of SMS. Several share the messages by weight: `twilio=3,sandbox=1`.")
+    telegram_provider: str = setting("sandbox", _weighted(*carriers_of("telegram")), "The providers of Telegram messages.")
+    chat_provider: str = setting("sandbox", _weighted(*carriers_of("chat")), "The providers of chat messages.")
+    webhook_provider: str = setting("webhook", _weighted(*carriers_of("webhook")), "The providers of webhooks.")
+    verified_senders: tuple[str, ...] = setting((), words, "The verified senders that a send may name, separated by commas: email addresses, whole domains such as @example.com, phone numbers. `CARILLON_EMAIL_FROM` is always allowed.")
+    sms_countries: tuple[str, ...] = setting((), countries, "The countries to which SMS may be sent, such as `US,CA,GB`. Empty: all.")
+    sms_daily_spend: int = setting(0, micros, "The most that all SMS of a day may cost, in the currency of `CARILLON_SMS_PRICES`. 0: no limit.")
     sms_prices: tuple[str, ...] = setting((), prices, "The price of an SMS segment by country, `*` for all others: `US=0.0079,GB=0.04,*=0.1`.")
-    sms_keywords: tuple[str, ...] = setting((), keywords, "More words that answers to SMS may be, such as `arret=stop`.")
-    sms_help_text: str = setting("", text, "What HELP is answered. Empty: nothing, since Twilio answers by itself.")
-    callback_secret: str = setting("", signing_secret, "Checks `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
-    cancelled_retention_days: int = setting(30, integer(1, 3650), "How long a scheduled notification that was cancelled is kept.")
-    receipt_retention_days: int = setting(3, integer(1, 30), "How long a receipt for an unknown message waits for it.")
-    webhook_allow_private: bool = setting(False, _flag, "Let webhooks reach private and loopback addresses (development only).")
-    lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker may hold a batch without renewing its lease. It renews at a third of that; what a worker held whose host vanished waits so long.")
-    provider_timeout_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest a provider call may take. It may outlast the lease, which is renewed meanwhile.")
-    poll_seconds: float = setting(0.25, _seconds(0.01, 60), "How often a worker looks for due batches when nothing wakes it.")
-    rate_limits: tuple[str, ...] = setting((), _rates, "Limits of providers, over their own: `ses=50/s,fcm=10000/min,smtp=off`.")
-    email_domain_limits: tuple[str, ...] = setting((), domain_rates, "Limits for each email provider on mails to a domain and those below it: `gmail.com=5/s,example.org=100/min`.")
-    breaker_failures: int = setting(5, integer(1, 1000), "Faults of a provider within a minute, when at least half of its calls failed, that open its breaker.")
-    breaker_open_seconds: float = setting(60.0, _seconds(1, 3600), "How long an open breaker leaves a provider alone before one message probes it.")
-    max_attachment_bytes: int = setting(7_000_000, integer(0, 50_000_000), "How many bytes the files of one send may have together. They come as base64, so `CARILLON_MAX_BODY_BYTES` must hold 4/3 of it.")
-    broadcast_approval_threshold: int = setting(0, integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until somebody other than its author approves it. 0: none does.")
-    channel_prices: tuple[str, ...] = setting((), _prices, "What a message costs, for the estimates of dry runs: `sms=0.045,email=0.0001`. An SMS costs each of its segments.")
-    price_currency: str = setting("EUR", text, "The currency of those prices.")
-    render_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for the trial renders of sends.")
-    preview_processes: int = setting(2, integer(1, 64), "Processes that a web process keeps at most for what authors try out: validation, previews, simulations.")
-    max_body_bytes: int = setting(10_000_000, integer(1_000, 1_000_000_000), "The largest request body that is read.")
-    max_queued_requests: int = setting(128, integer(0, 10_000), "Requests of a web process that may wait for one of its threads; more are answered 503 `overloaded` at once.")
-    queue_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it is answered so.")
-    header_timeout_seconds: float = setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then 408.")
-    body_timeout_seconds: float = setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then 408.")
-    keep_alive_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a connection may stay open between requests.")
-    max_connections: int = setting(1_000, integer(1, 1_000_000), "Connections of a web process at once. One more closes one that only waits; where none does, it is answered 503.")
-    max_header_bytes: int = setting(32_768, integer(1_000, 1_000_000), "The bytes of a request's path and headers; more are answered 431.")
-    max_headers: int = setting(100, integer(10, 10_000), "The headers of a request; more are answered 431.")
-    trusted_proxies: tuple[str, ...] = setting((), networks, "Addresses and networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Empty: whoever connects is the client.")
-    person_sends_hourly: int = setting(100, integer(0, 1_000_000_000), "Sends that a person may ask for within an hour; more are 429. 0: no limit.")
-    person_bulks_hourly: int = setting(10, integer(0, 1_000_000_000), "Bulk sends that a person may ask for within an hour. 0: no limit.")
-    staff_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of a member of staff.")
-    staff_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of a member of staff, for bulk sends.")
-    service_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of an API key.")
-    service_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The same of an API key, for bulk sends.")
-    idempotency_hours: int = setting(24, integer(1, 720), "How long an Idempotency-Key replays its answer.")
-    metrics_port: int = setting(0, integer(0, 65535), "Where a worker serves its own `/metrics`, for machines without a web tier. 0: nowhere.")
-    dead_letter_alert_threshold: int = setting(100, integer(1, 1_000_000_000), "How many open dead letters make an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
-    log_level: str = setting("INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged.")
-    log_format: str = setting("text", one_of("text", "json"), "json for machines, text for people.")
+    sms_keywords: tuple[str, ...] = setting((), keywords, "Additional keywords in replies to SMS, such as `arret=stop`.")
+    sms_help_text: str = setting("", text, "The reply to HELP. Empty: no reply, because Twilio replies itself.")
+    callback_secret: str = setting("", signing_secret, "The secret that verifies `POST /api/v1/callbacks/generic` (Standard Webhooks, `whsec_...`). Empty: derived from the secret key.")
+    cancelled_retention_days: int = setting(30, integer(1, 3650), "How many days a cancelled scheduled notification is stored.")
+    receipt_retention_days: int = setting(3, integer(1, 30), "How many days a receipt for an unknown message waits for that message.")
+    webhook_allow_private: bool = setting(False, _flag, "Allow webhooks to private and loopback addresses (development only).")
+    lease_seconds: float = setting(10.0, _seconds(1, 3600), "How long a worker's lease of a batch lasts. The worker renews it after a third of that time. When a host vanishes, its batches wait this long.")
+    provider_timeout_seconds: float = setting(30.0, _seconds(0.1, 300), "The longest time that a provider call may take. It may be longer than the lease, which is renewed during the call.")
+    poll_seconds: float = setting(0.25, _seconds(0.01, 60), "How often a worker polls for due batches when nothing wakes it.")
+    rate_limits: tuple[str, ...] = setting((), _rates, "Rate limits that replace those of the providers: `ses=50/s,fcm=10000/min,smtp=off`.")
+    email_domain_limits: tuple[str, ...] = setting((), domain_rates, "Rate limits of each email provider for mails to a domain and its subdomains: `gmail.com=5/s,example.org=100/min`.")
+    breaker_failures: int = setting(5, integer(1, 1000), "The faults of a provider within a minute that open its circuit breaker, if at least half of its calls failed.")
+    breaker_open_seconds: float = setting(60.0, _seconds(1, 3600), "How long an open circuit breaker stops calls to a provider before one message probes it.")
+    max_attachment_bytes: int = setting(7_000_000, integer(0, 50_000_000), "The most bytes of all files of one send. Files arrive as base64, so `CARILLON_MAX_BODY_BYTES` must be at least 4/3 of this.")
+    broadcast_approval_threshold: int = setting(0, integer(0, 1_000_000_000), "A broadcast to more recipients than this waits until a person other than its author approves it. 0: no broadcast waits.")
+    channel_prices: tuple[str, ...] = setting((), _prices, "The price of a message, for the estimates of dry runs: `sms=0.045,email=0.0001`. For SMS it is the price of a segment.")
+    price_currency: str = setting("EUR", text, "The currency of `CARILLON_CHANNEL_PRICES`.")
+    render_processes: int = setting(2, integer(1, 64), "The most render processes of a web process for the trial renders of sends.")
+    preview_processes: int = setting(2, integer(1, 64), "The most render processes of a web process for drafts: validation, previews, simulations.")
+    max_body_bytes: int = setting(10_000_000, integer(1_000, 1_000_000_000), "The most bytes of a request body.")
+    max_queued_requests: int = setting(128, integer(0, 10_000), "The most requests of a web process that may wait for a thread. Further requests get 503 `overloaded` at once.")
+    queue_timeout_seconds: float = setting(5.0, _seconds(0.1, 60), "How long a request may wait for a thread before it gets 503 `overloaded`.")
+    header_timeout_seconds: float = setting(10.0, _seconds(0.1, 600), "How long a client may take to send a request's headers; then it gets 408.")
+    body_timeout_seconds: float = setting(60.0, _seconds(0.1, 3600), "How long a client may take to send a request's body; then it gets 408.")
+    keep_alive_seconds: float = setting(5.0, _seconds(0.1, 600), "How long a connection may be idle between requests.")
+    max_connections: int = setting(1_000, integer(1, 1_000_000), "The most connections of a web process. A further connection closes an idle one; if none is idle, it gets 503.")
+    max_header_bytes: int = setting(32_768, integer(1_000, 1_000_000), "The most bytes of a request's path and headers; a larger request gets 431.")
+    max_headers: int = setting(100, integer(10, 10_000), "The most headers of a request; a request with more gets 431.")
+    trusted_proxies: tuple[str, ...] = setting((), networks, "The addresses and networks of proxies whose `X-Forwarded-For` is trusted, such as `10.0.0.0/8`. Empty: the peer of the connection is the client.")
+    person_sends_hourly: int = setting(100, integer(0, 1_000_000_000), "The most sends that a user may request in an hour; further ones get 429. 0: no limit.")
+    person_bulks_hourly: int = setting(10, integer(0, 1_000_000_000), "The most bulk sends that a user may request in an hour. 0: no limit.")
+    staff_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The most sends that a staff user may request in an hour. 0: no limit.")
+    staff_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The most bulk sends that a staff user may request in an hour. 0: no limit.")
+    service_sends_hourly: int = setting(0, integer(0, 1_000_000_000), "The most sends that an API key may request in an hour. 0: no limit.")
+    service_bulks_hourly: int = setting(0, integer(0, 1_000_000_000), "The most bulk sends that an API key may request in an hour. 0: no limit.")
+    idempotency_hours: int = setting(24, integer(1, 720), "How many hours a repeated Idempotency-Key gets the stored response.")
+    metrics_port: int = setting(0, integer(0, 65535), "The port at which a worker serves its own `/metrics`, for machines without a web tier. 0: no port.")
+    dead_letter_alert_threshold: int = setting(100, integer(1, 1_000_000_000), "The number of open dead letters that raises an alert: a critical log line, the event `dead_letters.alert`, a degraded `/health`.")
+    log_level: str = setting("INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "The lowest level that is logged.")
+    log_format: str = setting("text", one_of("text", "json"), "The format of log lines: `json` for machines, `text` for people.")
     # fmt: on
 
     def variable(self, name: str) -> str:
-        """The environment variable of a field."""
+        """Returns the environment variable of a field."""
         return f"CARILLON_{name.upper()}"
 
 
 if TYPE_CHECKING:
-    Environment = _Own  # a vendor's settings are read by their own type: `accounts.settings_of`
+    Environment = _Own  # `accounts.settings_of` returns a vendor's settings by their own type
 else:
     Environment = make_dataclass(
         "Environment",
@@ -208,7 +208,7 @@ else:
 
 
 def dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines of a .env file; the real environment wins over them."""
+    """Returns the `NAME=value` lines of a .env file; the real environment overrides them."""
     if not path.is_file():
         return {}
     pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
@@ -220,10 +220,10 @@ def dotenv(path: Path) -> dict[str, str]:
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
-    """Reads, types and checks every variable.
+    """Reads, converts and checks every variable.
 
     Raises:
-        SettingsError: with a line for each variable that cannot be used.
+        SettingsError: with a line for each invalid variable.
     """
     given = {**dotenv(Path(".env")), **os.environ} if environ is None else environ
     source = with_new_names(given)
@@ -244,12 +244,12 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     environment = Environment(**_completed(values, source))
     faults += _check_together(environment)
     if faults:
-        raise SettingsError("the environment cannot be used:\n  " + "\n  ".join(faults))
+        raise SettingsError("these settings are invalid:\n  " + "\n  ".join(faults))
     return _with_secrets(environment)
 
 
 def _completed(values: dict[str, Any], source: Mapping[str, str]) -> dict[str, Any]:
-    """Adds what follows from elsewhere: links from the served address, hosts from the links."""
+    """Adds derived values: the public URL from the served address, hosts from the public URL."""
     served = source.get(SERVED_AT, "")
     if served:
         values = {"public_url": served, "app_url": served, **values}
@@ -260,7 +260,7 @@ def _completed(values: dict[str, Any], source: Mapping[str, str]) -> dict[str, A
 
 
 def _is_private(name: str, text: str) -> bool:
-    """Whether a value that cannot be used must not be repeated in the error."""
+    """Returns whether an error must not repeat the invalid value."""
     words = ("secret", "password", "token", "private_key", "settings")
     return any(word in name for word in words) or "@" in text
 
@@ -271,20 +271,20 @@ def _check_together(environment: Environment) -> list[str]:
         if len(environment.secret_key) < 32:
             faults.append(
                 "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more"
-                " random characters and keep it"
+                " random characters, and do not change it later"
             )
         if not environment.database_url.startswith("postgres"):
             faults.append(
-                "CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://..."
+                "CARILLON_DATABASE_URL is not PostgreSQL: production requires postgres://..."
             )
         if not environment.public_url.startswith("https://"):
             faults.append(
-                "CARILLON_PUBLIC_URL is missing or no https URL: in production set it to the"
-                " https:// address at which people reach this service"
+                "CARILLON_PUBLIC_URL is missing or not an https URL: in production set it to the"
+                " https:// address of this service"
             )
         if "*" in environment.allowed_hosts:
             faults.append(
-                "CARILLON_ALLOWED_HOSTS is *: in production name the hosts, or leave it out for"
+                "CARILLON_ALLOWED_HOSTS is *: in production name the hosts, or remove it to allow"
                 " the host of CARILLON_PUBLIC_URL and this machine"
             )
     for vendor in settings_classes():
@@ -293,36 +293,36 @@ def _check_together(environment: Environment) -> list[str]:
 
 
 def _with_secrets(environment: Environment) -> Environment:
-    """Fills in the secrets that an embedded installation makes for itself and keeps."""
+    """Adds the secret that an embedded installation generates and stores."""
     if environment.secret_key:
         return environment
-    kept = environment.data_dir / "secret-key"
+    stored = environment.data_dir / "secret-key"
     try:
         environment.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not kept.exists():
-            _make_secret(kept)
-        secret = kept.read_text().strip()
+        if not stored.exists():
+            _make_secret(stored)
+        secret = stored.read_text().strip()
     except OSError as error:
         raise SettingsError(
             f"CARILLON_DATA_DIR ({environment.data_dir}) cannot be written: {error.strerror};"
-            " set it to a folder of yours, or set CARILLON_SECRET_KEY"
+            " set it to a writable folder, or set CARILLON_SECRET_KEY"
         ) from error
     if not secret:
         raise SettingsError(
-            f"{kept} is empty: put the secret that was in it back, or set CARILLON_SECRET_KEY to it;"
+            f"{stored} is empty: restore its secret, or set CARILLON_SECRET_KEY to it;"
             " on a new installation delete the file"
         )
     values = {item.name: getattr(environment, item.name) for item in fields(environment)}
     return Environment(**{**values, "secret_key": secret})
 
 
-def _make_secret(kept: Path) -> None:
-    """Of processes that start at once one wins, and none sees a file that is not whole yet."""
-    draft = kept.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
+def _make_secret(stored: Path) -> None:
+    """Creates the secret. One of several starting processes wins; none sees a partial file."""
+    draft = stored.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(48))
     try:
         with contextlib.suppress(FileExistsError):
-            os.link(draft, kept)
+            os.link(draft, stored)
     finally:
         draft.unlink()

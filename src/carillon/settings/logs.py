@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, ids and never addresses or bodies."""
+"""Configures structured logs: one event a line, with ids and never addresses or bodies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.-]+|\+\d{7,15}\b")
 
 
 def redact(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Replaces anything that looks like an address: the last net under code that logs ids only."""
+    """Replaces anything that looks like an address: a safeguard, since code logs only ids."""
     for key, value in event.items():
         if isinstance(value, str) and ("@" in value or "+" in value):
             event[key] = _ADDRESS.sub("[address]", value)
@@ -26,7 +26,7 @@ _SHARED: list[Any] = [
     structlog.processors.format_exc_info,
     redact,
 ]
-# One list for the life of the process: a logger keeps the list of its first event.
+# One list for the life of the process: a logger caches the list of its first event.
 _PROCESSORS: list[Any] = [
     structlog.stdlib.filter_by_level,
     *_SHARED,
@@ -35,7 +35,7 @@ _PROCESSORS: list[Any] = [
 
 
 def logging_config(*, level: str, json: bool) -> dict[str, Any]:
-    """A dictConfig in which the standard library's and structlog's events come out alike."""
+    """Returns a dictConfig that formats events of the standard library and structlog alike."""
     structlog.configure(
         processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -58,13 +58,13 @@ def logging_config(*, level: str, json: bool) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            "carillon.security": {"level": "INFO"},  # whatever else is left out of the log
+            "carillon.security": {"level": "INFO"},  # at every CARILLON_LOG_LEVEL
             "django.request": {"level": "ERROR"},
             "uvicorn.access": {"level": "WARNING"},
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
-            # Libraries that name addresses and tokens in what they log.
-            "apprise": {"level": "DEBUG", "propagate": False},  # captured where it is needed
+            # These libraries log addresses and tokens.
+            "apprise": {"level": "DEBUG", "propagate": False},  # its provider captures the events
             "urllib3": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
         },

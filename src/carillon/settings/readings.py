@@ -1,4 +1,4 @@
-"""Readers of settings that say what goes where: domains with rates, countries, amounts."""
+"""Parses settings with a structure: rates of domains, countries, networks, prices, keywords."""
 
 from __future__ import annotations
 

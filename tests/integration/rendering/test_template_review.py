@@ -72,9 +72,8 @@ class TestStrangers:
 
         assert answer.valid is True
         assert answer.warnings == [
-            "an address that is no user has no user.first_name, user.full_name: a notification to"
-            " one fails on email and sms; write a default, such as"
-            " {{ user.first_name|default('...') }}"
+            "a plain address has no user.first_name, user.full_name: a notification to one fails on"
+            " email and sms; add a default, such as {{ user.first_name|default('...') }}"
         ]
 
     def test_channels_that_no_address_reaches_say_nothing(self) -> None:
@@ -106,7 +105,7 @@ class TestStrangers:
         made = service.create(body=body, caller=SYSTEM)
         to = {"template_path": "test.t", "to": {"email": "ann@example.org"}}
 
-        assert "write a default" in made.warnings[0]
+        assert "add a default" in made.warnings[0]
         with pytest.raises(TemplateFault, match=r"user\.first_name is missing"):
             NotificationService().send(body=to, caller=SYSTEM)
 
@@ -170,7 +169,9 @@ class TestLocales:
         assert answer.gaps == [
             LocaleGap(locale="ru", channel="email", field="email_subject_template", shown_in="en")
         ]
-        assert answer.warnings == ["ru has no email_subject_template: its people read it in en"]
+        assert answer.warnings == [
+            "ru has no email_subject_template: its readers get the text of en"
+        ]
         assert answer.valid is True
 
     def test_the_default_may_lack_a_text_too(self) -> None:
@@ -210,7 +211,7 @@ class TestLengths:
 
         (error,) = answer.errors
         assert (error.path, error.code) == ("push_template", "push_too_long")
-        assert "is at least 5,000 bytes long: a push takes 3,500" in error.detail
+        assert "is at least 5,000 bytes long: a push has at most 3,500" in error.detail
 
     def test_a_preview_counts_a_push_and_an_sms(self) -> None:
         body = {

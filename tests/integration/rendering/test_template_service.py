@@ -48,7 +48,7 @@ class TestFinding:
         ("values", "why"),
         [
             ({"is_active": False}, "template 'a.b' is switched off"),
-            ({"status": "draft"}, "template 'a.b' was never published: POST /api/v1/templates/"),
+            ({"status": "draft"}, "template 'a.b' was never published: publish it by POST"),
         ],
     )
     def test_what_cannot_be_sent_is_told(self, values: dict[str, Any], why: str) -> None:

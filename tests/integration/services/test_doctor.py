@@ -32,13 +32,13 @@ HTTPS = Environment(public_url="https://notify.example.com", email_provider="smt
 def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, fix: str) -> None:
     given = {name: "x", "CARILLON_SMTP_PORT": "25", "CARILLON_SERVED_AT": "x", "PATH": "x"}
     (found,) = doctor_settings.misspelt(given)
-    assert (found.well, found.detail, found.fix) == (False, f"nobody reads {name}", fix)
+    assert (found.well, found.detail, found.fix) == (False, f"no setting reads {name}", fix)
 
 
 def test_a_variable_that_was_renamed_is_reported_with_its_new_name() -> None:
     old, new = "CARILLON_CALL_SECONDS", "CARILLON_PROVIDER_TIMEOUT_SECONDS"
     (found,) = doctor_settings.misspelt({old: "7"})
-    assert (found.detail, found.mend) == (f"{old} is an old name", f"rename it to {new}")
+    assert (found.detail, found.fix) == (f"{old} is an old name", f"rename it to {new}")
     (found,) = doctor_settings.misspelt({old: "7", new: "9"})
     assert found.detail == f"{old} is ignored, because its new name is set too"
 
@@ -80,7 +80,7 @@ def test_a_port_that_differs_from_the_one_that_is_served_is_told(
 
 @pytest.mark.parametrize(
     ("provider", "said"),
-    [("sandbox", "sandbox: nothing leaves"), ("ses", "ses: mails leave by it")],
+    [("sandbox", "sandbox: no mail is sent"), ("ses", "ses: mails are sent by it")],
 )
 def test_what_leaves_is_not_said_to_stay(
     provider: str, said: str, override_environment: Any
@@ -112,7 +112,7 @@ def test_stops_in_force_are_told() -> None:
 def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("CARILLON_SMTP_HOTS", "x")
     doctor_settings.warn_of_misspelt()
-    told = "warning: nobody reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
+    told = "warning: no setting reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
     assert told in capsys.readouterr().err
     monkeypatch.setenv("CARILLON_SUPERVISED", "1")  # the supervisor has said it
     doctor_settings.warn_of_misspelt()

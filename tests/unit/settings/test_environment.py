@@ -13,7 +13,7 @@ from carillon.settings.logs import redact
 from carillon.settings.renamed import RENAMED
 
 SECRET = {"CARILLON_SECRET_KEY": "s" * 40}
-FREE = {"text", "words separated by commas", "a folder's path"}
+FREE = {"text", "words separated by commas", "the path of a folder"}
 """What may be anything."""
 STRICT = {
     f"CARILLON_{item.name.upper()}": str(item.metadata["read"].__doc__)
@@ -55,7 +55,7 @@ def test_an_empty_value_is_the_default():
 def test_what_is_wrong_in_production_is_told_at_once():
     told = refusal({"CARILLON_PRODUCTION": "true"})
     assert "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more" in told
-    assert "CARILLON_DATABASE_URL is not PostgreSQL: production needs postgres://" in told
+    assert "CARILLON_DATABASE_URL is not PostgreSQL: production requires postgres://" in told
 
 
 def test_production_starts_with_what_it_needs():
@@ -90,7 +90,7 @@ def test_production_answers_to_named_hosts_only(hosts):
 @pytest.mark.parametrize("url", ["http://notify.example.com", "http://127.0.0.1:8000", ""])
 def test_production_is_reached_by_https(url):
     told = refusal({**PRODUCTION, "CARILLON_PUBLIC_URL": url})
-    assert "CARILLON_PUBLIC_URL is missing or no https URL" in told
+    assert "CARILLON_PUBLIC_URL is missing or not an https URL" in told
 
 
 def test_links_lead_to_the_port_that_is_served_unless_a_public_url_is_set():
@@ -123,7 +123,7 @@ def test_a_password_inside_a_url_is_never_shown(variable):
     ("_case", "variables", "told"),
     [
         ("short secret", {"CARILLON_PRODUCTION": "true"}, "CARILLON_SECRET_KEY is missing"),
-        ("sqlite", {"CARILLON_PRODUCTION": "true", **SECRET}, "production needs postgres"),
+        ("sqlite", {"CARILLON_PRODUCTION": "true", **SECRET}, "production requires postgres"),
         ("fcm", {"CARILLON_PUSH_PROVIDER": "fcm", **SECRET}, "CARILLON_FCM_CREDENTIALS is missing"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Templates: written, tried, published, previewed. See docs/templates.md."""
+"""Templates: write, review, publish and preview them. See docs/templates.md."""

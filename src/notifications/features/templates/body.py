@@ -1,4 +1,4 @@
-"""Reads and checks what an author sends: fields, texts, variables."""
+"""Reads and checks the body that an author sends: fields, texts, variables."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CHANNELS = ", ".join(Channel)
 
 
 def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
-    """The model's values from a caller's body: those that were given, and that are right.
+    """Returns the model's values of the valid fields that a body contains.
 
-    Errors are noted in `fields`.
+    Errors are added to `fields`.
     """
     fields.refuse_unknown(TemplateBody.__struct_fields__)
     if _is_too_long(fields):
@@ -53,7 +53,7 @@ def read_body(fields: Fields, *, creating: bool) -> dict[str, Any]:
 
 
 def _is_too_long(fields: Fields) -> bool:
-    """Whether lengths alone refuse the body: they are looked at before anything else is done."""
+    """Returns whether the body is too long; lengths are checked before everything else."""
     own = {name: fields.body[name] for name in CONTENT_FIELDS if name in fields.body}
     others = fields.body.get("translations")
     others = others if isinstance(others, dict) else {}
@@ -83,7 +83,7 @@ def _is_too_long(fields: Fields) -> bool:
 
 
 def wants_publishing(fields: Fields) -> bool:
-    """Whether the body asks for what it holds to be sent from now on."""
+    """Returns whether the body requests that its texts are published."""
     status = fields.body.get("status", TemplateStatus.DRAFT)
     if status not in TemplateStatus.values:
         fields.add_error("status", "invalid", f"must be one of {', '.join(TemplateStatus.values)}")
@@ -196,7 +196,7 @@ def _read_texts(fields: Fields, values: dict[str, Any]) -> None:
 
 
 def _text(fields: Fields, place: str, value: Any) -> str:
-    """The text, in which pairs of half characters are joined."""
+    """Returns the text with surrogate pairs joined."""
     if not isinstance(value, str):
         fields.add_error(place, "wrong_type", "must be a text")
         return ""

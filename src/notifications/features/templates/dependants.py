@@ -1,4 +1,4 @@
-"""Templates that are built with another: published again when their layout or partial was."""
+"""Republishes templates that are built with another one, after their layout or partial."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ MAX_DEPENDANTS = 500
 
 
 class RepublishPlan(NamedTuple):
-    """The templates to publish again, in order, with the versions that they have now."""
+    """The templates to publish again."""
 
+    #: The templates' keys, in the order in which they are published.
     keys: list[int]
+    #: Each template's current version when the plan was made.
     versions: dict[int, int | None]
 
 
 def plan_dependants(
     row: NotificationTemplate, version: CompiledVersion, *, principal: str
 ) -> RepublishPlan:
-    """The templates that use this one, directly or not, tried out with its new version.
+    """Returns the templates that use this one, directly or not, after a trial with its new version.
 
     Raises:
-        InvalidRequest: when one of them cannot be built with it, or there are too many.
+        InvalidRequest: one of them cannot be built with it, or there are too many.
         RenderingBusy: no render process was free in time.
     """
     users = _users_of(row.pk)
@@ -39,7 +41,7 @@ def plan_dependants(
     plan = RepublishPlan([], {})
     built = {row.path: version}
     while waiting:
-        # Those first that use none of those that wait: each is built once.
+        # Templates that use no waiting template come first, so each is built once.
         ready = {key for key in waiting if not users[key] & waiting} or set(waiting)
         rows = NotificationTemplate.objects.select_related("current_version")
         for each in rows.filter(pk__in=ready).order_by("pk"):
@@ -51,9 +53,9 @@ def plan_dependants(
 
 
 def republish_dependants(plan: RepublishPlan) -> list[str]:
-    """Builds the templates of a plan with what is published now of what they name.
+    """Publishes a plan's templates again, built with the templates that are published now.
 
-    Answers their paths. What is published is their current texts: drafts stay drafts.
+    Returns their paths. Their current texts are published: drafts remain drafts.
 
     Raises:
         Conflict: one of them was published since the plan was made.
@@ -69,9 +71,9 @@ def republish_dependants(plan: RepublishPlan) -> list[str]:
 
 
 def concurrent_change(path: str) -> Conflict:
-    """What is answered when somebody else published while texts were tried out."""
+    """Returns the error for a template that another caller changed during the trial."""
     return Conflict(
-        f"template {path} was changed meanwhile: look at it and publish again",
+        f"template {path} was changed meanwhile: check it and publish again",
         code="concurrent_change",
     )
 
@@ -79,7 +81,7 @@ def concurrent_change(path: str) -> Conflict:
 def _tried(
     row: NotificationTemplate, built: Mapping[str, CompiledVersion], principal: str
 ) -> CompiledVersion:
-    """A template's current texts, built with what a plan would publish."""
+    """Returns a template's current texts, built with the versions that a plan would publish."""
     current = row.current_version
     assert current is not None
     parts = {**current_parts(current.content), **built}
@@ -101,7 +103,7 @@ def _tried(
 
 
 def _users_of(key: int) -> dict[int, set[int]]:
-    """The templates whose current version uses a template, with what they use of these."""
+    """Returns the templates whose current version uses a template; each with those it uses."""
     users: dict[int, set[int]] = {}
     frontier = {key}
     while frontier:

@@ -1,4 +1,4 @@
-"""A template's versions: listed, compared, taken back."""
+"""Lists, compares and rolls back a template's versions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Content = dict[str, dict[str, str]]
 
 
 def version_response(version: TemplateVersion, row: NotificationTemplate) -> VersionResponse:
-    """The public shape of a version."""
+    """Returns the public shape of a version."""
     return VersionResponse(
         id=version.pk,
         number=version.number,
@@ -38,7 +38,7 @@ def version_response(version: TemplateVersion, row: NotificationTemplate) -> Ver
 
 
 def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[VersionResponse]:
-    """Versions, the newest first; `after` is the last number of the page before, 0 at first."""
+    """Returns versions, the newest first; `after` is the last number of the page before, or 0."""
     rows = row.versions.order_by("-number")
     if after:
         rows = rows.filter(number__lt=after)
@@ -48,9 +48,9 @@ def versions_page(row: NotificationTemplate, *, after: int, limit: int) -> list[
 def diff(
     row: NotificationTemplate, *, from_number: int, to_number: int, principal: str
 ) -> DiffResponse:
-    """What changed between two versions, text by text.
+    """Returns the changes between two versions, text by text.
 
-    from_number 0 is what is sent now (nothing, before the first version); to_number 0 the draft.
+    from_number 0 is the current version (empty before the first one); to_number 0 is the draft.
 
     Raises:
         NotFound: unknown_version.
@@ -67,7 +67,7 @@ def diff(
 
 
 def text_diffs(before: Content, after: Content, *, principal: str) -> list[TextDiff]:
-    """A unified diff of each text that differs, by locale and then in the order of the fields."""
+    """Returns a unified diff of each text that differs, by locale, then in field order."""
     found = []
     for locale in sorted({*before, *after}):
         for name in CONTENT_FIELDS:
@@ -86,8 +86,11 @@ def text_diffs(before: Content, after: Content, *, principal: str) -> list[TextD
 
 
 def unified(old: str, new: str, *, principal: str) -> str:
-    """A unified diff with three lines of context. Texts of very many lines, or whose comparison
-    takes too long, are told as replaced: difflib takes quadratic time."""
+    """Returns a unified diff with three lines of context.
+
+    Texts of very many lines, or whose comparison takes too long, are shown as replaced: difflib
+    takes quadratic time.
+    """
     lines, wanted = old.splitlines(), new.splitlines()
     if len(lines) + len(wanted) <= COMPARED_LINES:
         found = compared(old, new, principal=principal)
@@ -98,11 +101,11 @@ def unified(old: str, new: str, *, principal: str) -> str:
 
 
 def check_roll_back(row: NotificationTemplate, number: int, *, principal: str) -> TemplateVersion:
-    """An old version that can still be sent.
+    """Returns an old version that can still be sent.
 
     Raises:
         NotFound: unknown_version.
-        InvalidRequest: when the old texts cannot be sent any more.
+        InvalidRequest: the old texts can no longer be sent.
     """
     old = find_version(row, number)
     context = preview_context(row.example_context)
@@ -113,9 +116,9 @@ def check_roll_back(row: NotificationTemplate, number: int, *, principal: str) -
 
 
 def roll_back(row: NotificationTemplate, old: TemplateVersion) -> None:
-    """Publishes the texts of an old version, with its layouts, as a new one.
+    """Publishes the texts of an old version, with its layouts, as a new version.
 
-    A draft that waits is left as it is.
+    An unpublished draft remains unchanged.
     """
     has_draft = row.status == TemplateStatus.DRAFT and row.current_version_id is not None
     row.publish_again(old)
@@ -126,7 +129,7 @@ def roll_back(row: NotificationTemplate, old: TemplateVersion) -> None:
 
 
 def _draft_of(old: TemplateVersion) -> dict[str, Any]:
-    """The columns of a template whose draft is an old version."""
+    """Returns the columns of a template whose draft is an old version."""
     texts = dict(old.content)
     own = texts.pop(old.default_locale, {})
     return {

@@ -1,4 +1,4 @@
-"""Shows what a template would say, to an example person."""
+"""Builds previews of a template for an example user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifications.rendering.pool import wire
 
 
 def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFault) -> PreviewItem:
-    """One channel in one locale, rendered, or the error that stands in the way."""
+    """Returns one channel in one locale, rendered, or with the error that prevents it."""
     if isinstance(shown, TemplateFault):
         return PreviewItem(
             channel=channel, locale=locale, error_code=shown.code, error=shown.detail
@@ -31,7 +31,7 @@ def preview_item(channel: str, locale: str, shown: wire.Previewed | TemplateFaul
 
 
 def preview_context(*givens: Mapping[str, Any]) -> dict[str, Any]:
-    """The example's context with what is given, the later before the earlier."""
+    """Returns the example context, overridden by the given ones; the last one wins."""
     context = example_context()
     for given in givens:
         user = {**context["user"], **given.get("user", {})}
@@ -40,7 +40,7 @@ def preview_context(*givens: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def example_context() -> dict[str, Any]:
-    """An example person and the service's own variables."""
+    """Returns an example user and the service's own variables."""
     now = clock.now()
     return {
         "user": {

@@ -1,7 +1,7 @@
-"""Versions are proved: their example is rendered in a process that may be killed.
+"""Proves versions: renders their examples in a process that may be killed.
 
-What is published through TemplateService is proved then. This proves the rest, in the background:
-after an upgrade the current versions, and those that a worker met in a message that waited.
+TemplateService proves a version when it publishes it. This module proves the others in the
+background: the current versions after an upgrade, and those that a worker met in a queued message.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _AT_ONCE = 50
 
 
 def prove_due(*, now: datetime) -> int:
-    """Proves versions that nobody has proved since the last upgrade; answers how many.
+    """Proves versions that are unproved since the last upgrade; returns their number.
 
-    One whose own example takes too much is stopped for all. Bounded: what is left is done next
-    time, and so is what no render process was free for.
+    A version whose own example exceeds the limits is stopped for all sources. A call proves a
+    bounded number; the next call continues, also when no render process was free.
     """
     proved = 0
     for row in _unproved():
@@ -55,7 +55,7 @@ def _unproved() -> Iterable[TemplateVersion]:
 
 
 def _fault_of(row: TemplateVersion) -> TemplateFault | None:
-    """What is wrong with a version; what is no matter of limits is no matter of proof."""
+    """Returns the fault of a version, if any. Only a fault of limits prevents the proof."""
     try:
         version = compiled_row(row)
         context = preview_context(row.template.example_context)
@@ -64,6 +64,6 @@ def _fault_of(row: TemplateVersion) -> TemplateFault | None:
         return fault
     except (RenderingBusy, DatabaseError):
         raise
-    except Exception as error:  # its messages become dead letters, one by one
+    except Exception as error:  # each message of this version becomes a dead letter
         log.exception("template.unreadable", version=row.pk)
         return TemplateFault(f"cannot be read: {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""What is to be said about a template's texts before anybody is sent one."""
+"""Reviews a template's texts before any message uses them."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ Content = Mapping[str, Mapping[str, str]]
 
 @dataclass(slots=True)
 class TextReview:
-    """What is to be said about a template's texts.
-
-    used: roots of variables; unused: declared as required, read nowhere; extra: read, not declared;
-    unknown: read of `user`, who has no such thing; of_user: by channel, what is read of `user` for
-    want of which a notification to an address fails; notes: what else is worth telling.
-    """
+    """The findings about a template's texts."""
 
     errors: list[FieldError] = field(default_factory=list)
+    #: The errors of texts, with line and column.
     faults: list[TextFault] = field(default_factory=list)
+    #: The roots of all variables that are read.
     used: set[str] = field(default_factory=set)
+    #: Variables that are declared as required and read nowhere.
     unused: list[str] = field(default_factory=list)
+    #: Variables that are read and not declared.
     extra: list[str] = field(default_factory=list)
+    #: Entries read of `user` that a user does not have.
     unknown: list[str] = field(default_factory=list)
     gaps: list[LocaleGap] = field(default_factory=list)
+    #: By channel: the entries of `user` without which a notification to a plain address fails.
     of_user: dict[str, set[str]] = field(default_factory=dict)
+    #: Further sentences for the author.
     notes: list[str] = field(default_factory=list)
 
     def placed(self, errors: Iterable[FieldError]) -> list[TextFault]:
-        """Errors with the line and column of those that have one."""
+        """Returns the errors, with line and column where they are known."""
         known = {(fault.path, fault.detail): fault for fault in self.faults}
         return [
             known.get((each.path, each.detail))
@@ -53,7 +55,7 @@ class TextReview:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the author."""
+        """Warnings for the author, as sentences."""
         return [
             *(f"the required variable {name} is used in no text" for name in self.unused),
             *(
@@ -63,7 +65,7 @@ class TextReview:
             ),
             *(f"there is no {name}: user has {', '.join(USER_FACTS)}" for name in self.unknown),
             *(
-                f"{gap.locale} has no {gap.field}: its people read it in {gap.shown_in}"
+                f"{gap.locale} has no {gap.field}: its readers get the text of {gap.shown_in}"
                 for gap in self.gaps
             ),
             *self._address_warnings,
@@ -72,14 +74,14 @@ class TextReview:
 
     @property
     def _address_warnings(self) -> list[str]:
-        """What to tell of the people who are known by an address alone."""
+        """The warning about recipients that are plain addresses."""
         names = sorted({name for found in self.of_user.values() for name in found})
         if not names:
             return []
         channels = " and ".join(sorted(self.of_user))
         return [
-            f"an address that is no user has no {', '.join(names)}: a notification to one fails on"
-            f" {channels}; write a default, such as {{{{ {names[0]}|default('...') }}}}"
+            f"a plain address has no {', '.join(names)}: a notification to one fails on"
+            f" {channels}; add a default, such as {{{{ {names[0]}|default('...') }}}}"
         ]
 
 
@@ -91,8 +93,10 @@ def review(
     required: Iterable[str],
     optional: Iterable[str],
 ) -> TextReview:
-    """Compares what the texts of a version read with what is declared, and the locales with one
-    another. tried: what compiling each text told, by locale and field."""
+    """Compares the texts of a version with the declared variables, and the locales with another.
+
+    tried: the result of compiling each text, by locale and field.
+    """
     found = TextReview(gaps=locale_gaps(content, default_locale))
     reads: set[str] = set()
     for (locale, name), text in tried.items():
@@ -121,10 +125,10 @@ def review(
 
 
 def locale_gaps(content: Content, default_locale: str) -> list[LocaleGap]:
-    """The texts that one locale lacks and another has, so that its people read the other's.
+    """Returns the texts that one locale lacks and another has.
 
-    `ru_RU` lacks nothing that `ru` has. The default locale's gaps count: people of locales without
-    texts of their own read it.
+    Readers of the first get the text of the other. `ru_RU` lacks nothing that `ru` has. Gaps of the
+    default locale count, because readers of locales without own texts get it.
     """
     fields_of_locale = {locale: _fields_of(content, locale) for locale in content}
     order = sorted(fields_of_locale, key=lambda each: (each != default_locale, each))
@@ -140,12 +144,12 @@ def locale_gaps(content: Content, default_locale: str) -> list[LocaleGap]:
 
 
 def _wanted(name: str, fields_of_locale: set[str]) -> bool:
-    """A mail's text part is made from its HTML where there is none."""
+    """Returns whether a text is missed: the text part of a mail can be made from its HTML."""
     return name != "email_body_template" or "email_html_template" not in fields_of_locale
 
 
 def _fields_of(content: Content, locale: str) -> set[str]:
-    """The fields that a locale has, by itself or by its language."""
+    """Returns the fields that a locale has, itself or through its language."""
     language = locale.replace("-", "_").partition("_")[0]
     own = {**content.get(language, {}), **{k: v for k, v in content[locale].items() if v}}
     return {name for name, source in own.items() if source}
@@ -165,8 +169,8 @@ def _too_long(place: str, name: str, least_bytes: int) -> list[FieldError]:
     if name != "push_template" or least_bytes <= MAX_PUSH_BYTES:
         return []
     detail = (
-        f"is at least {least_bytes:,} bytes long: a push takes {MAX_PUSH_BYTES:,} with its title,"
-        " and what is longer is cut"
+        f"is at least {least_bytes:,} bytes long: a push has at most {MAX_PUSH_BYTES:,} with its"
+        " title, and the rest is cut"
     )
     return [FieldError(place, "push_too_long", detail)]
 
@@ -177,11 +181,11 @@ def _of_user(read: str) -> str:
 
 
 def check_publishable(version: CompiledVersion, listed: list[str]) -> list[FieldError]:
-    """What stands in the way of publishing texts that compile."""
+    """Returns the errors that prevent the publication of texts that compile."""
     if not version.channels:
-        return [FieldError("push_template", "required", "give at least one channel's text")]
+        return [FieldError("push_template", "required", "write a text for at least one channel")]
     silent = [channel for channel in listed if not version.supports(channel)]
     if silent:
-        detail = f"there is no text for {', '.join(silent)}: write one or take the channel out"
+        detail = f"there is no text for {', '.join(silent)}: write one or remove the channel"
         return [FieldError("supported_channels", "channel_without_text", detail)]
     return []

@@ -1,4 +1,4 @@
-"""Templates' rows: found, checked, compiled and answered."""
+"""Finds, checks, compiles and presents the rows of templates."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CRITICAL_SCOPE = "priority:critical"
 
 
 def template_rows() -> Any:
-    """Templates with what an answer about them needs."""
+    """Returns a query of templates with the related rows that a response needs."""
     return NotificationTemplate.objects.select_related("category", "current_version")
 
 
 def find_template(identifier: object, *, lock: bool = False) -> NotificationTemplate:
-    """A template by its id.
+    """Returns a template by its id.
 
     Raises:
         NotFound: unknown_template.
@@ -48,7 +48,7 @@ def find_template(identifier: object, *, lock: bool = False) -> NotificationTemp
 
 
 def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
-    """The same template, locked, as it was read: its texts were tried out without a lock.
+    """Locks a template whose texts were tried without a lock, and checks that it is unchanged.
 
     Raises:
         NotFound: unknown_template; it was deleted.
@@ -64,7 +64,7 @@ def find_unchanged(row: NotificationTemplate) -> NotificationTemplate:
 
 
 def find_version(row: NotificationTemplate, number: int) -> TemplateVersion:
-    """A template's version by its number.
+    """Returns a template's version by its number.
 
     Raises:
         NotFound: unknown_version.
@@ -84,7 +84,7 @@ def check_author(caller: Caller) -> None:
 
 
 def check_critical(caller: Caller) -> None:
-    """A default of priority 1 is priority 1 for whoever sends the template.
+    """Checks the right to priority 1: a template's default priority applies to every caller.
 
     Raises:
         Refused: missing_scope.
@@ -98,7 +98,7 @@ def check_critical(caller: Caller) -> None:
 
 
 def check_reader(caller: Caller) -> None:
-    """Raises Refused unless the caller may read templates; who may write may read."""
+    """Raises Refused unless the caller may read templates; the write scope includes reading."""
     if not (caller.may(READ_SCOPE) or caller.may(WRITE_SCOPE)):
         raise _refused(READ_SCOPE)
 
@@ -119,7 +119,7 @@ def check_free(row: NotificationTemplate) -> None:
 
 
 def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> TextReview:
-    """Adds the errors of the texts to those of the body."""
+    """Reviews a row's texts and adds their errors to those of the body."""
     content = row.content()
     found = review(
         tried=tried_texts(compiled_draft(row), content, principal=principal),
@@ -133,9 +133,10 @@ def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> 
 
 
 def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> TextReview:
-    """Raises InvalidRequest unless the row's texts can be sent.
+    """Reviews and tries a row's texts on behalf of a principal.
 
-    principal: on whose behalf they are tried out.
+    Raises:
+        InvalidRequest: the texts cannot be sent.
     """
     found = review_row(row, fields, principal=principal)
     try_row(row, fields, principal=principal)
@@ -144,7 +145,7 @@ def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> T
 
 
 def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> None:
-    """Adds what stands in the way of publishing texts that compile: their example is rendered."""
+    """Renders the example of texts that compile; adds the errors that prevent publication."""
     if fields.errors:
         return
     version = compiled_draft(row)
@@ -155,7 +156,7 @@ def try_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> Non
 
 
 def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:
-    """Writes down that the current version is what was tried out, built with the same parts."""
+    """Marks the current version as proved if it was built with the parts that were tried."""
     current = row.current_version
     pins = {path: part.version_id for path, part in tried.parts.items()}
     if current is not None and current.pins == pins:
@@ -163,12 +164,12 @@ def note_proof(row: NotificationTemplate, tried: CompiledVersion) -> None:
 
 
 def versioned_content(row: NotificationTemplate) -> tuple[object, ...]:
-    """What a version is made of."""
+    """Returns the fields that make up a version."""
     return row.content(), row.required_variables, row.supported_channels, row.default_locale
 
 
 def compiled_draft(row: NotificationTemplate) -> CompiledVersion:
-    """The draft, compiled with what is published now of the templates that it names; not kept."""
+    """Compiles the draft with the published versions of the templates that it names; uncached."""
     return _compiled(row, current_parts(row.content()))
 
 
@@ -186,7 +187,7 @@ def _compiled(row: NotificationTemplate, parts: dict[str, CompiledVersion]) -> C
 
 
 def note_action(caller: Caller, action: str, target: str) -> None:
-    """Writes down who did what to a template."""
+    """Records a caller's action on a template."""
     OperatorAction.objects.create(actor=caller.name, action=action, target=target, at=clock.now())
 
 
@@ -196,7 +197,7 @@ def template_response(
     warnings: list[str] | None = None,
     republished: list[str] | None = None,
 ) -> TemplateResponse:
-    """The public shape of a template."""
+    """Returns the public shape of a template."""
     texts = {name: getattr(row, name) for name in CONTENT_FIELDS}
     return TemplateResponse(
         id=row.pk,

@@ -1,4 +1,4 @@
-"""What TemplateService answers: the public shapes of templates, versions and previews."""
+"""The bodies and responses of TemplateService: templates, versions and previews."""
 
 from __future__ import annotations
 

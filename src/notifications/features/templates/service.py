@@ -50,27 +50,27 @@ from notifications.rendering.versions import version_of
 
 __all__ = ["PreviewBody", "PublishBody", "TemplateBody", "TemplateService"]
 
-MAX_PAGE = 201  # a page, and the row that tells of a next one
+MAX_PAGE = 201  # a page, and one more row that shows whether a next page exists
 
 
 class TemplateService:
-    """Templates for those who write them, and for those who send by them."""
+    """Templates for authors, and for callers that send with them."""
 
     def find(self, *, path: str) -> tuple[NotificationTemplate, TemplateVersion]:
-        """The active, published template that serves a path: exact, else the nearest wildcard.
+        """Returns the active, published template for a path: exact, else the nearest wildcard.
 
         Raises:
-            NotFound: unknown_template, saying whether there is only a draft.
+            NotFound: unknown_template; the text says whether there is only a draft.
         """
         template = self.serving(path=path)
         assert template.current_version is not None
         return template, template.current_version
 
     def serving(self, *, path: str) -> NotificationTemplate:
-        """The same, without its texts: every send asks.
+        """Returns the same template without its texts, because every send needs it.
 
         Raises:
-            NotFound: unknown_template, saying whether there is only a draft.
+            NotFound: unknown_template; the text says whether there is only a draft.
         """
         order = {pattern: rank for rank, pattern in enumerate(candidates(path))}
         rows = NotificationTemplate.objects.heads(list(order))
@@ -78,12 +78,12 @@ class TemplateService:
         for row in ranked:
             if row.is_active and row.current_version_id is not None:
                 return row
-        why = f"there is no template {path!r}: GET /api/v1/templates lists those there are"
+        why = f"there is no template {path!r}: GET /api/v1/templates lists the templates"
         if ranked:
             row = ranked[0]
-            fault = f"was never published: POST /api/v1/templates/{row.pk}/publish does it"
+            fault = f"was never published: publish it by POST /api/v1/templates/{row.pk}/publish"
             if not row.is_active:
-                fault = "is switched off: set its is_active to send by it"
+                fault = "is switched off: set its is_active to send with it"
             why = f"template {row.path!r} {fault}"
         raise NotFound(why, code="unknown_template", path=path)
 
@@ -97,25 +97,25 @@ class TemplateService:
         after: int = 0,
         limit: int = 50,
     ) -> list[TemplateResponse]:
-        """Templates by key; `after` is the last key of the page before, `path` a beginning."""
+        """Returns templates by key; `after` is the last key of the page before, `path` a prefix."""
         check_reader(caller)
         rows = template_rows().filter(pk__gt=after, path__startswith=path).order_by("pk")
         if category:
             rows = rows.filter(category__key=category)
         wanted = max(1, min(limit, MAX_PAGE))
         page: list[TemplateResponse] = []
-        step = MAX_PAGE if channel else wanted  # of a channel's templates few may be among all
+        step = MAX_PAGE if channel else wanted  # few templates may have the channel
         while len(page) < wanted:
             part = list(rows[:step])
-            answers = [template_response(row) for row in part]
-            page += [each for each in answers if not channel or channel in each.channels]
+            responses = [template_response(row) for row in part]
+            page += [each for each in responses if not channel or channel in each.channels]
             if len(part) < step:
                 break
             rows = rows.filter(pk__gt=part[-1].pk)
         return page[:wanted]
 
     def get(self, *, identifier: object, caller: Caller) -> TemplateResponse:
-        """One template.
+        """Returns one template.
 
         Raises:
             NotFound: unknown_template.
@@ -124,10 +124,10 @@ class TemplateService:
         return template_response(find_template(identifier))
 
     def create(self, *, body: Mapping[str, Any], caller: Caller) -> TemplateResponse:
-        """Writes a template as a draft; with `status: published` it is sent from now on.
+        """Creates a template as a draft; `status: published` also publishes it.
 
         Raises:
-            InvalidRequest: with every error, those of texts with their line.
+            InvalidRequest: with every error, and the line of errors in texts.
             Conflict: path_taken, name_taken.
         """
         check_author(caller)
@@ -136,20 +136,20 @@ class TemplateService:
     def update(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
     ) -> TemplateResponse:
-        """Changes what the body names. Texts change the draft: what is sent changes on publishing.
+        """Changes the fields that the body names. Texts change the draft until it is published.
 
         Raises:
-            InvalidRequest, NotFound, Conflict: as create; a path cannot change.
+            InvalidRequest, NotFound, Conflict: as `create`; a path cannot change.
         """
         check_author(caller)
         row = find_template(identifier)
         if body.get("path", row.path) != row.path:
-            detail = "callers send by the path: write a new template instead"
+            detail = "a path cannot change, because callers send with it: create a new template"
             raise InvalidRequest([FieldError("path", "path_immutable", detail)])
         return self._write(row, body, caller, creating=False)
 
     def delete(self, *, identifier: object, caller: Caller) -> bool:
-        """Deletes a template, or switches off one that messages were sent by. True: it is gone."""
+        """Deletes a template, or switches off one that has messages. True: it was deleted."""
         check_author(caller)
         row = find_template(identifier)
         note_action(caller, "template.delete", row.path)
@@ -170,14 +170,14 @@ class TemplateService:
         version: int | None = None,
         dependants: bool = False,
     ) -> TemplateResponse:
-        """Makes the draft, or the texts of an old version, what is sent from now on.
+        """Publishes the draft, or the texts of an old version.
 
-        With dependants, the templates that are built with it are built anew.
+        With dependants, the templates that are built with it are published again.
 
         Raises:
             NotFound: unknown_template, unknown_version.
-            InvalidRequest: when the texts cannot be published, or a dependant not be built.
-            Conflict: concurrent_change, by somebody else.
+            InvalidRequest: the texts cannot be published, or a dependant cannot be built.
+            Conflict: concurrent_change, by another caller.
             RenderingBusy: no render process was free in time.
         """
         check_author(caller)
@@ -207,7 +207,7 @@ class TemplateService:
 
         Raises:
             NotFound: unknown_template, unknown_version.
-            InvalidRequest: when the old texts cannot be sent any more.
+            InvalidRequest: the old texts can no longer be sent.
         """
         check_author(caller)
         row = find_template(identifier)
@@ -224,7 +224,7 @@ class TemplateService:
     def versions(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
     ) -> list[VersionResponse]:
-        """Published versions, the newest first; `after` is the last number of the page before."""
+        """Returns versions, the newest first; `after` is the last number of the page before."""
         check_reader(caller)
         row = find_template(identifier)
         return versions_page(row, after=after, limit=max(1, min(limit, MAX_PAGE)))
@@ -232,7 +232,7 @@ class TemplateService:
     def diff(
         self, *, identifier: object, caller: Caller, from_number: int = 0, to_number: int = 0
     ) -> DiffResponse:
-        """What changed between two versions; 0 stands for what is sent now, and for the draft.
+        """Returns the changes between two versions; 0 means the current version, and the draft.
 
         Raises:
             NotFound: unknown_template, unknown_version.
@@ -244,7 +244,7 @@ class TemplateService:
     def preview(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
     ) -> PreviewResponse:
-        """The draft on every channel in every locale; errors stand where a text cannot be shown."""
+        """Renders the draft on every channel in every locale; an error replaces a failed text."""
         check_reader(caller)
         fields = Fields(body)
         fields.refuse_unknown(PreviewBody.__struct_fields__)
@@ -267,9 +267,9 @@ class TemplateService:
     def validate(
         self, *, body: Mapping[str, Any], caller: Caller, identifier: object = None
     ) -> ValidationResponse:
-        """What would be said about a template, without writing it.
+        """Reviews a template without saving it.
 
-        With an identifier: about its draft with the body's changes.
+        With an identifier: reviews its draft with the body's changes.
 
         Raises:
             NotFound: unknown_template.
@@ -306,8 +306,8 @@ class TemplateService:
         before = versioned_content(row)
         for name, value in values.items():
             setattr(row, name, value)
-        look = check_row if publishing else review_row
-        found = look(row, fields, principal=caller.name)
+        check = check_row if publishing else review_row
+        found = check(row, fields, principal=caller.name)
         fields.raise_errors()
         if publishing:
             row.status = TemplateStatus.PUBLISHED

@@ -1,4 +1,4 @@
-"""Templates tried out before anybody is sent one: compiled and rendered in render processes."""
+"""Compiles and renders templates in render processes, before any message uses them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TriedText = wire.Reviewed | TemplateFault
 def tried_texts(
     version: CompiledVersion, content: Content, *, principal: str
 ) -> dict[tuple[str, str], TriedText]:
-    """What compiling each text of a version tells, by locale and field as content names them.
+    """Compiles each text of a version; returns the results by locale and field of `content`.
 
-    principal: on whose behalf; each has one text at work at a time.
+    Each principal has one text in process at a time.
 
     Raises:
         RenderingBusy: no render process was free in time.
@@ -36,21 +36,21 @@ def tried_texts(
         if source
     ]
     tasks = [Task(wire.ReviewJob(name, field, locale), version) for locale, field in places]
-    answers = render_drafts(principal, tasks)
+    replies = render_drafts(principal, tasks)
     return {
-        place: answer
-        for place, answer in zip(places, answers, strict=True)
-        if isinstance(answer, wire.Reviewed | TemplateFault)
+        place: reply
+        for place, reply in zip(places, replies, strict=True)
+        if isinstance(reply, wire.Reviewed | TemplateFault)
     }
 
 
 def previews(
     version: CompiledVersion, context: Mapping[str, Any], *, principal: str
 ) -> list[tuple[str, str, wire.Previewed | TemplateFault]]:
-    """What every channel says in every locale, or why it cannot: (channel, locale, result).
+    """Renders every channel in every locale; returns (channel, locale, result or fault).
 
     Raises:
-        InvalidRequest: the context holds what cannot be handed on, such as number_out_of_range.
+        InvalidRequest: the context cannot be encoded, such as number_out_of_range.
         RenderingBusy: no render process was free in time.
     """
     name, example = name_of(version), msgspec.Raw(packed(context))
@@ -58,20 +58,20 @@ def previews(
     tasks = [
         Task(wire.PreviewJob(name, channel, locale, example), version) for channel, locale in places
     ]
-    answers = render_drafts(principal, tasks)
+    replies = render_drafts(principal, tasks)
     return [
-        (channel, locale, answer)
-        for (channel, locale), answer in zip(places, answers, strict=True)
-        if isinstance(answer, wire.Previewed | TemplateFault)
+        (channel, locale, reply)
+        for (channel, locale), reply in zip(places, replies, strict=True)
+        if isinstance(reply, wire.Previewed | TemplateFault)
     ]
 
 
 def limit_errors(
     version: CompiledVersion, context: Mapping[str, Any], *, principal: str
 ) -> list[FieldError]:
-    """The texts that take more than a render may use, when they are rendered with an example.
+    """Returns the texts that exceed the limits of a render with an example context.
 
-    An example may lack variables: such faults are no errors here.
+    An example may lack variables: such faults are not errors here.
     """
     errors: dict[str, FieldError] = {}
     for channel, locale, shown in previews(version, context, principal=principal):
@@ -86,7 +86,7 @@ def limit_errors(
 def first_fault(
     version: CompiledVersion, context: Mapping[str, Any], *, principal: str
 ) -> TemplateFault | None:
-    """Why a version cannot be sent any more; None when it can. A limit comes before all else.
+    """Returns why a version cannot be sent, or None. Faults of limits come first.
 
     Raises:
         RenderingBusy: no render process was free in time.
@@ -101,10 +101,10 @@ def first_fault(
 
 
 def compared(old: str, new: str, *, principal: str) -> str | None:
-    """A unified diff with three lines of context; None where it would take too long.
+    """Returns a unified diff with three lines of context; None when it would take too long.
 
     Raises:
         RenderingBusy: no render process was free in time.
     """
-    (answer,) = render_drafts(principal, [Task(wire.CompareJob(old, new))])
-    return answer.diff if isinstance(answer, wire.Compared) else None
+    (reply,) = render_drafts(principal, [Task(wire.CompareJob(old, new))])
+    return reply.diff if isinstance(reply, wire.Compared) else None

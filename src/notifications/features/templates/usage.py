@@ -1,4 +1,4 @@
-"""How often templates were said: by day for one of them, and those most said of all."""
+"""Reads how often templates were used: by day for one template, and the most used of all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TemplateUsageService:
         after: int = 0,
         limit: int = 50,
     ) -> UsageList:
-        """The counts of a template in the last days, the newest rows first.
+        """Returns the counts of a template in the last days, the newest rows first.
 
         after is the last key of the page before.
 
@@ -60,7 +60,7 @@ class TemplateUsageService:
     def most_used(
         self, *, caller: Caller, days: int = 30, path: str = "", limit: int = 100
     ) -> list[UsageSum]:
-        """Sums by template, channel and language, the largest first; path is a beginning."""
+        """Returns sums by template, channel and language, the largest first; path is a prefix."""
         check_reader(caller)
         rows = TemplateUsage.objects.filter(
             day__gte=_first_day(days), version__template__path__startswith=path
