@@ -49,7 +49,7 @@ def test_a_refusal_is_one_clear_line(place):
     assert "Traceback" not in answer.stderr
 
 
-def test_a_wrong_setting_is_told_without_a_traceback(tmp_path):
+def test_an_invalid_setting_is_reported_without_a_traceback(tmp_path):
     answer = Installation(tmp_path, smtp_port="eleven").carillon("migrate")
     assert answer.returncode == 2
     assert "CARILLON_SMTP_PORT is 'eleven': set it to a whole number" in answer.stderr
@@ -63,7 +63,7 @@ def test_stops_are_listed_and_lifted(place):
     assert "nothing is stopped" in place.carillon("kill-switch", "list").stdout
 
 
-def test_people_are_imported_and_bad_lines_told_by_number(place, tmp_path):
+def test_people_are_imported_and_bad_lines_are_reported_by_number(place, tmp_path):
     file = tmp_path / "people.csv"
     file.write_text("username,email\nnora,nora@example.com\nbad,not-an-address\n")
     answer = place.carillon("import", "users", str(file))
@@ -72,7 +72,7 @@ def test_people_are_imported_and_bad_lines_told_by_number(place, tmp_path):
     assert "1 created" in answer.stdout
 
 
-def test_the_doctor_names_what_is_wrong_and_the_mend(place):
+def test_the_doctor_names_each_fault_and_its_fix(place):
     answer = place.carillon("doctor", "--json")
     findings = {each["name"]: each for each in json.loads(answer.stdout)["findings"]}
     assert findings["database"]["well"]

@@ -63,7 +63,7 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_worker_whose_interpreter_is_held_is_killed_and_the_version_stopped_for_its_source(
+def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_for_its_source(
     installation: Installation,
 ) -> None:
     installation.python(SETUP + "send('test.held', 'hold', 'key:1')\n")
@@ -89,7 +89,9 @@ def test_a_worker_whose_interpreter_is_held_is_killed_and_the_version_stopped_fo
     assert installation.statuses()["pending"] == 2
 
 
-def test_the_watchdog_is_small_idle_and_gone_with_its_worker(installation: Installation) -> None:
+def test_the_watchdog_is_small_and_idle_and_ends_with_its_worker(
+    installation: Installation,
+) -> None:
     with installation.running("worker") as worker:
         wait_until(lambda: children(worker.pid))
         (pid,) = children(worker.pid)

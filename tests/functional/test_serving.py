@@ -73,7 +73,7 @@ def test_a_celery_worker_delivers_before_it_ever_saw_redis(tmp_path, postgres_ur
             wait_until(lambda: sink.count == 1)
 
 
-def test_a_worker_that_dies_under_serve_is_followed_by_an_heir_at_once(tmp_path):
+def test_a_worker_that_dies_under_serve_is_restarted_at_once(tmp_path):
     """The lease has a minute to run; the supervisor ends it, so that nobody waits for it."""
     hanging, let_go = threading.Event(), threading.Event()
 
@@ -116,7 +116,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["serve", "web"])
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, command):
+def test_a_port_in_use_is_reported_in_one_line(tmp_path, command):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         answer = Installation(tmp_path).carillon(command, "--port", port)
@@ -125,7 +125,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, command):
     assert "Traceback" not in answer.stderr
 
 
-def test_a_web_process_that_is_told_to_end_ends_well(tmp_path):
+def test_a_web_process_ends_with_success_after_a_signal(tmp_path):
     place = Installation(tmp_path)
     place.prepare()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,7 +136,7 @@ def test_a_web_process_that_is_told_to_end_ends_well(tmp_path):
             assert web.wait(30) == 0
 
 
-def test_a_database_that_is_not_there_or_not_up_to_date_is_told_in_one_line(tmp_path):
+def test_a_missing_or_outdated_database_is_reported_in_one_line(tmp_path):
     send_words = ("send", "user.payment.success", *MAIL)
     new = Installation(tmp_path).carillon(*send_words)
     assert new.returncode == 1

@@ -87,7 +87,7 @@ def readers(place: Installation) -> Iterator[list[Reader]]:
         assert each.process.returncode == 0
 
 
-def test_what_one_process_publishes_the_others_render_next(
+def test_other_processes_render_what_one_process_publishes(
     place: Installation, readers: list[Reader]
 ) -> None:
     def said(path: str = "user.trial.done") -> list[str]:
@@ -109,7 +109,7 @@ def test_what_one_process_publishes_the_others_render_next(
     assert said() == ["Any Ann"] * 2
 
 
-def test_a_layout_reaches_what_uses_it_when_that_is_published_again(
+def test_a_layout_reaches_its_dependants_when_they_are_published_again(
     place: Installation, readers: list[Reader]
 ) -> None:
     layout, page = "layouts.trial", "user.page"
@@ -125,7 +125,7 @@ def test_a_layout_reaches_what_uses_it_when_that_is_published_again(
     assert [reader(page) for reader in readers] == ["<Ann>"] * 2
 
 
-def test_uses_are_counted_by_the_workers_and_told_by_the_command(place: Installation) -> None:
+def test_workers_count_uses_and_the_command_shows_them(place: Installation) -> None:
     sent = place.carillon(
         "send", "user.payment.success", "--to", "student1", "--channel", "email",
         "--context", "amount=29.99",

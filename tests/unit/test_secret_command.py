@@ -23,5 +23,5 @@ def test_each_secret_is_the_one_that_is_used(name: str) -> None:
         Webhook(found.output.strip())  # a receiver's own library takes it
 
 
-def test_another_name_is_told() -> None:
+def test_an_unknown_name_is_reported() -> None:
     assert CliRunner().invoke(carillon, ["secret", "jwt"]).exit_code == 2

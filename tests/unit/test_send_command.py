@@ -44,7 +44,7 @@ def test_values_are_json_and_names_may_have_parts(words: list[str], context: Any
     "words",
     [["x"], ["=1"], ["a..b=1"], [".a=1"], ["a=1", "a=2"], ["a=1", "a.b=2"], ["a.b=1", "a=2"]],
 )
-def test_words_that_contradict_one_another_are_told(words: list[str]) -> None:
+def test_contradictory_words_are_reported(words: list[str]) -> None:
     with pytest.raises(click.BadParameter):
         read(*words)
 
@@ -57,7 +57,7 @@ def test_words_that_contradict_one_another_are_told(words: list[str]) -> None:
         ("a.pdf", b"%PDF", "application/pdf"),
     ],
 )
-def test_a_text_file_says_its_charset(tmp_path: Path, name: str, raw: bytes, kind: str) -> None:
+def test_a_text_file_has_its_charset(tmp_path: Path, name: str, raw: bytes, kind: str) -> None:
     (tmp_path / name).write_bytes(raw)
     found = _attachment(tmp_path / name)
     assert (found["content_type"], base64.b64decode(found["content"])) == (kind, raw)

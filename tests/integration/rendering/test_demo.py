@@ -34,7 +34,7 @@ EXAMPLES = {
 }
 
 
-def test_everybody_is_there_and_the_administrator_may_log_in() -> None:
+def test_all_people_are_created_and_the_administrator_may_log_in() -> None:
     report = DemoService().load()
 
     names = set(User.objects.values_list("username", flat=True))
@@ -57,7 +57,7 @@ def test_everybody_is_there_and_the_administrator_may_log_in() -> None:
     assert len(User.objects.exclude(phone_number="").values("phone_number").distinct()) == 315
 
 
-def test_a_second_run_changes_nothing_and_asks_little() -> None:
+def test_a_second_run_changes_nothing_and_makes_few_queries() -> None:
     DemoService().load(admin_password="first")
     User.objects.filter(username="student1").update(first_name="Changed")
 
@@ -69,7 +69,7 @@ def test_a_second_run_changes_nothing_and_asks_little() -> None:
     assert len(queries) < 15
 
 
-def test_a_password_that_is_given_is_never_told_again_and_may_change() -> None:
+def test_a_given_password_is_never_reported_and_may_change() -> None:
     assert DemoService().load(admin_password="first").admin_password is None
 
     DemoService().load(admin_password="second")
@@ -77,14 +77,14 @@ def test_a_password_that_is_given_is_never_told_again_and_may_change() -> None:
     assert User.objects.get(username="admin").check_password("second")
 
 
-def test_who_is_missing_is_made_again_and_nobody_else() -> None:
+def test_only_missing_users_are_created_again() -> None:
     DemoService().load()
     User.objects.filter(username__in=["student7", "parent3"]).delete()
 
     assert DemoService().load().created["users"] == 2
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     said: list[str] = []
 
     DemoService().load(progress=said.append)
@@ -136,7 +136,7 @@ def _check_greets_a_stranger(path: str) -> None:
             assert shown.body, (path, channel, locale)
 
 
-def test_the_mails_are_built_with_a_layout_whose_stylesheet_goes_into_their_tags() -> None:
+def test_the_mails_use_a_layout_whose_stylesheet_is_inlined() -> None:
     DemoService().load()
     service = TemplateService()
     row, version = service.find(path="user.payment.success")

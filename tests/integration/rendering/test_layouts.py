@@ -39,7 +39,7 @@ LAYOUT = "[{% block body %}{% endblock %}]"
 CHILD = "{% extends 'layouts.all' %}{% block body %}hi{% endblock %}"
 
 
-def test_a_version_keeps_the_layout_that_it_was_published_with() -> None:
+def test_a_version_uses_the_layout_with_which_it_was_published() -> None:
     layout = write("layouts.all", LAYOUT)
     made = write("test.child", CHILD)
 
@@ -53,7 +53,7 @@ def test_a_version_keeps_the_layout_that_it_was_published_with() -> None:
     assert said("test.child") == "<hi>"
 
 
-def test_dependants_are_built_anew_on_demand_each_once_and_their_drafts_stay() -> None:
+def test_dependants_are_republished_on_demand_each_once_and_their_drafts_remain() -> None:
     layout = write("layouts.all", LAYOUT)
     write("layouts.middle", "{% extends 'layouts.all' %}")
     both = write(
@@ -86,7 +86,7 @@ def test_a_layout_that_breaks_a_dependant_is_not_published_with_it() -> None:
     assert said("test.child") == "x"
 
 
-def test_a_layout_that_is_not_published_stands_in_the_way() -> None:
+def test_an_unpublished_layout_prevents_publication() -> None:
     write("layouts.all", LAYOUT, status="draft")
 
     with pytest.raises(InvalidRequest) as caught:
@@ -96,14 +96,14 @@ def test_a_layout_that_is_not_published_stands_in_the_way() -> None:
     assert "line 1: there is no published template 'layouts.all'" in caught.value.detail
 
 
-def test_a_layout_that_is_switched_off_serves_on() -> None:
+def test_a_layout_that_is_switched_off_still_serves() -> None:
     write("layouts.all", LAYOUT, is_active=False)
     write("test.child", CHILD)
 
     assert said("test.child") == "[hi]"
 
 
-def test_a_circle_is_refused_at_publishing() -> None:
+def test_a_cycle_is_refused_at_publication() -> None:
     first = write("test.a", "a")
     write("test.b", "{% include 'test.a' %}")
 
@@ -125,7 +125,7 @@ def test_a_layout_in_use_is_switched_off_instead_of_deleted() -> None:
     assert service.delete(identifier=layout.id, caller=SYSTEM) is True
 
 
-def test_a_rollback_brings_back_the_layout_of_its_time() -> None:
+def test_a_rollback_restores_the_layout_of_its_time() -> None:
     layout = write("layouts.all", LAYOUT)
     made = write("test.child", CHILD)
     change(layout, "<{% block body %}{% endblock %}>")
@@ -149,7 +149,7 @@ def test_switching_off_does_not_change_the_layout() -> None:
     assert (changed.version, said("test.child")) == (1, "[hi]")
 
 
-def test_publishing_a_draft_that_came_back_to_what_is_sent_makes_no_version() -> None:
+def test_publishing_a_draft_equal_to_the_current_version_creates_no_version() -> None:
     made = write("test.a", "a")
     service.update(identifier=made.id, body={"push_template": "b"}, caller=SYSTEM)
 

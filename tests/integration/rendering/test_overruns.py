@@ -84,7 +84,9 @@ class TestStops:
         assert reader.email not in letter.last_error
         assert stops() == []
 
-    def test_the_third_stops_the_version_for_that_source_and_the_rest_waits(self, key: int) -> None:
+    def test_the_third_overrun_stops_the_version_for_that_source_and_the_rest_waits(
+        self, key: int
+    ) -> None:
         make_template()
         reader = make_user()
         evil = sent(reader, 8)
@@ -98,7 +100,7 @@ class TestStops:
         assert message(evil[4]).history()[-1]["reason"] == f"kill_switch:version:{key}@key:1"
         assert "test.loop v1" in KillSwitch.objects.get().reason
 
-    def test_what_comes_later_waits_too_without_being_rendered(self, key: int) -> None:
+    def test_later_messages_wait_without_being_rendered(self, key: int) -> None:
         reader = make_user()
         sent(reader, 3)
         work()
@@ -108,7 +110,7 @@ class TestStops:
         assert states(later) == ["pending"] * 2
         assert TemplateOverrun.objects.get().count == 3
 
-    def test_another_source_goes_on(self, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_source_continues(self, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
         reader = make_user()
         sent(reader, 3)
         work()
@@ -118,7 +120,9 @@ class TestStops:
 
         assert states(other) == ["sent"]
 
-    def test_three_sources_stop_it_for_all(self, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_overruns_of_three_sources_stop_the_version_for_all(
+        self, key: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reader = make_user()
         for source in ("key:1", "key:2", "users"):
             sent(reader, 1, source=source)
@@ -130,7 +134,9 @@ class TestStops:
 
         assert states(other) == ["pending"]
 
-    def test_a_version_beside_it_goes_on(self, key: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_version_of_the_template_continues(
+        self, key: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reader = make_user()
         for source in ("key:1", "key:2", "key:3"):
             sent(reader, 1, source=source)
@@ -153,7 +159,7 @@ class TestStops:
         assert stops() == []
         assert TemplateOverrun.objects.get().count == 1
 
-    def test_a_lifted_stop_begins_to_count_anew(
+    def test_a_lifted_stop_restarts_the_count(
         self, key: int, monkeypatch: pytest.MonkeyPatch, frozen: Any
     ) -> None:
         reader = make_user()
@@ -168,7 +174,7 @@ class TestStops:
         assert states(evil) == ["failed"] * 3 + ["sent"]
         assert OperatorAction.objects.filter(action="kill-switch.stop", actor="system").exists()
 
-    def test_it_stands_in_health_by_name(self, key: int, frozen: Any) -> None:
+    def test_health_names_the_stopped_version(self, key: int, frozen: Any) -> None:
         sent(make_user(), 3)
         work()
 
@@ -179,7 +185,7 @@ class TestStops:
         assert "test.loop" in str(found.reason)
 
 
-def test_a_text_that_grows_too_large_is_no_overrun(frozen: Any) -> None:
+def test_a_text_that_grows_too_large_does_not_count_as_an_overrun(frozen: Any) -> None:
     make("test.big", "{% if current_time.year > 2030 %}{{ 'x' * 100000000 }}{% endif %}")
     reader = make_user()
     answers = [send(reader, template_path="test.big") for _ in range(5)]
@@ -199,7 +205,7 @@ def test_a_kill_stops_the_version_for_its_source_at_once(key: int, frozen: Any) 
     assert stops() == [f"version:{key}@key:7"]
 
 
-def test_an_operator_may_stop_a_version_and_no_other_word(key: int) -> None:
+def test_an_operator_may_stop_a_version_but_no_unknown_value(key: int) -> None:
     service = OperationsService()
     made = service.stop(scope="version", value=str(key), reason="wrong words", caller=SYSTEM)
     assert made.value == str(key)
@@ -217,7 +223,7 @@ class TestProofs:
         rows = TemplateVersion.objects.values_list("template__path", "number", "proved_by")
         return {f"{path} {number}": by for path, number, by in rows if path.startswith("test.")}
 
-    def test_what_the_service_publishes_is_proved_then(self) -> None:
+    def test_the_service_proves_what_it_publishes(self) -> None:
         service = TemplateService()
         body = {"name": "x", "path": "test.new", "in_app_template": "Hi"}
         made = service.create(body={**body, "status": "published"}, caller=SYSTEM)
@@ -227,7 +233,7 @@ class TestProofs:
 
         assert self.proofs() == {f"test.new {n}": release() for n in (1, 2, 3)}
 
-    def test_an_upgrade_proves_the_current_ones_in_the_background(self, frozen: Any) -> None:
+    def test_an_upgrade_proves_the_current_versions_in_the_background(self, frozen: Any) -> None:
         row = make("test.one")
         row.email_body_template = "second"
         row.save()
@@ -242,7 +248,7 @@ class TestProofs:
         }
         assert prove_due(now=frozen.now) == 0
 
-    def test_one_whose_own_example_takes_too_much_is_stopped_for_all_once(
+    def test_a_version_whose_own_example_takes_too_much_is_stopped_for_all_once(
         self, frozen: Any
     ) -> None:
         key = make("test.slow", SLOW).current_version_id
@@ -254,14 +260,16 @@ class TestProofs:
 
         assert stops() == []
 
-    def test_an_example_that_lacks_variables_is_no_obstacle(self, frozen: Any) -> None:
+    def test_an_example_without_some_variables_does_not_prevent_the_proof(
+        self, frozen: Any
+    ) -> None:
         make("test.missing", "{{ nobody.knows.this }}")
         prove_due(now=frozen.now)
 
         assert self.proofs() == {"test.missing 1": release()}
         assert stops() == []
 
-    def test_one_that_a_worker_met_in_a_waiting_message_is_proved(self, frozen: Any) -> None:
+    def test_a_version_that_a_worker_met_in_a_queued_message_is_proved(self, frozen: Any) -> None:
         row = make("test.old")
         old = row.current_version_id
         row.email_body_template = "second"
@@ -275,7 +283,7 @@ class TestProofs:
         assert self.proofs()["test.old 1"] == release()
         assert versions.refresh_proof(met) is True
 
-    def test_the_rest_waits_when_no_process_is_free(
+    def test_other_versions_wait_when_no_process_is_free(
         self, frozen: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make("test.one")
@@ -301,7 +309,7 @@ class TestAGuardedWorker:
         with made.running():
             yield made
 
-    def test_what_the_meter_does_not_see_is_interrupted(
+    def test_a_render_that_the_meter_does_not_see_is_interrupted(
         self, guarded: Any, key: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def for_ever(*_: Any, **__: Any) -> None:
@@ -320,7 +328,7 @@ class TestAGuardedWorker:
         assert DeadLetter.objects.get().code == "template_limit"
         assert TemplateOverrun.objects.get().count == 1
 
-    def test_departures_are_held_while_a_version_renders_that_is_not_proved(
+    def test_dispatches_stop_while_an_unproved_version_renders(
         self, guarded: Any, key: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held: list[int] = []
@@ -342,7 +350,7 @@ class TestAGuardedWorker:
         assert NotificationMessage.objects.filter(status="sent").count() == 2
 
 
-def test_a_version_that_cannot_be_read_keeps_no_other_from_being_proved(frozen: Any) -> None:
+def test_an_unreadable_version_does_not_prevent_the_proof_of_others(frozen: Any) -> None:
     made = [make(path, "{{ amount }}") for path in ("test.bad", "test.odd", "test.good")]
     NotificationTemplate.objects.filter(pk=made[1].pk).update(example_context=7)
     keys = [each.current_version_id for each in made]

@@ -31,7 +31,7 @@ MJML = (
 
 
 @pytest.mark.parametrize("source", [HTML, MJML], ids=["html", "mjml"])
-def test_they_stand_in_a_stylesheet_of_the_mail_that_is_sent(source: str) -> None:
+def test_rules_of_states_are_in_a_stylesheet_of_the_sent_mail(source: str) -> None:
     html = sent(source)
 
     styles = html[: html.index("<body")]
@@ -44,7 +44,7 @@ def test_they_stand_in_a_stylesheet_of_the_mail_that_is_sent(source: str) -> Non
     assert "zqjz" not in html
 
 
-def test_only_they_stay_beside() -> None:
+def test_only_rules_of_states_remain_in_the_stylesheet() -> None:
     html = sent(HTML)
 
     assert ".go{color:red}" not in html

@@ -22,7 +22,7 @@ def checked(**body: Any) -> ValidationResponse:
 
 
 class TestVariables:
-    def test_dotted_names_are_compared_as_far_as_both_are_written_out(self) -> None:
+    def test_dotted_names_are_compared_up_to_the_shorter_one(self) -> None:
         answer = checked(
             push_template="{{ order.total }} {{ order.id }}",
             sms_template="{{ shop.name }}",
@@ -35,7 +35,7 @@ class TestVariables:
         assert answer.all_variables == ["order", "shop"]
         assert answer.valid is False
 
-    def test_a_variable_that_is_handed_on_as_a_whole_counts_for_all_of_it(self) -> None:
+    def test_a_variable_that_is_passed_as_a_whole_counts_for_all_its_entries(self) -> None:
         answer = checked(push_template="{{ order|tojson }}", required_variables=["order.id"])
 
         assert (answer.valid, answer.missing_variables, answer.extra_variables) == (True, [], [])
@@ -50,7 +50,7 @@ class TestVariables:
 
         assert answer.extra_variables == ["a", "b", "brand"]
 
-    def test_what_the_user_has_not_is_told(self) -> None:
+    def test_unknown_entries_of_user_are_reported(self) -> None:
         answer = checked(push_template="{{ user.first_name }} {{ user.nickname }}")
 
         assert answer.unknown_variables == ["user.nickname"]
@@ -61,7 +61,7 @@ class TestVariables:
 class TestStrangers:
     """Those who are known by an address alone: `to` in the place of a user."""
 
-    def test_a_mail_that_cannot_greet_them_is_told(self) -> None:
+    def test_a_mail_that_cannot_greet_them_is_reported(self) -> None:
         answer = checked(
             email_subject_template="Paid",
             email_body_template="Hello {{ user.first_name }}",
@@ -76,7 +76,7 @@ class TestStrangers:
             " email and sms; add a default, such as {{ user.first_name|default('...') }}"
         ]
 
-    def test_channels_that_no_address_reaches_say_nothing(self) -> None:
+    def test_channels_without_addresses_cause_no_warning(self) -> None:
         answer = checked(
             push_template="{{ user.first_name }}", in_app_template="{{ user.first_name }}"
         )
@@ -94,7 +94,7 @@ class TestStrangers:
         assert len(answer.warnings) == 1
         assert "no user.first_name: a notification to one fails on email" in answer.warnings[0]
 
-    def test_publishing_tells_it_and_a_send_fails_as_told(self) -> None:
+    def test_publishing_warns_and_a_send_fails_as_predicted(self) -> None:
         body = {
             "name": "T",
             "path": "test.t",
@@ -118,7 +118,7 @@ class TestStrangers:
 
 
 class TestErrors:
-    def test_every_broken_text_is_told_with_line_and_column(self) -> None:
+    def test_every_broken_text_is_reported_with_line_and_column(self) -> None:
         answer = checked(
             push_template="fine",
             sms_template="one\n{{ two",
@@ -132,13 +132,13 @@ class TestErrors:
         ]
         assert answer.valid is False
 
-    def test_an_error_of_a_layout_is_told_at_the_text_that_uses_it(self) -> None:
+    def test_an_error_of_a_layout_is_reported_at_the_text_that_uses_it(self) -> None:
         answer = checked(push_template="x\n{% include 'no.such' %}")
 
         (error,) = answer.errors
         assert (error.path, error.code, error.line) == ("push_template", "unknown_reference", 2)
 
-    def test_publishing_is_refused_for_errors_and_answers_warnings(self) -> None:
+    def test_publishing_refuses_errors_and_returns_warnings(self) -> None:
         body = {"name": "T", "path": "test.t", "push_template": "{{ amount }}"}
         made = service.create(body=body, caller=SYSTEM)
 
@@ -158,7 +158,7 @@ class TestErrors:
 
 
 class TestLocales:
-    def test_a_locale_that_lacks_a_text_is_told_with_what_is_shown_instead(self) -> None:
+    def test_a_locale_without_a_text_is_reported_with_its_replacement(self) -> None:
         answer = checked(
             push_template="Paid",
             email_subject_template="Paid",
@@ -206,7 +206,7 @@ class TestLocales:
 
 
 class TestLengths:
-    def test_a_push_that_is_too_long_by_its_own_words_is_refused(self) -> None:
+    def test_a_push_with_too_much_fixed_text_is_refused(self) -> None:
         answer = checked(push_template="word " * 1_000)
 
         (error,) = answer.errors
@@ -241,7 +241,7 @@ class TestLengths:
 
 
 class TestMails:
-    def test_stylesheets_of_a_layout_reach_the_template_and_what_cannot_is_told(self) -> None:
+    def test_stylesheets_of_a_layout_are_inlined_and_failures_are_reported(self) -> None:
         make_template(
             "layouts.mail",
             email_html_template="<html><head><style>p{color:red}</style></head>"

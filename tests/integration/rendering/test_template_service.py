@@ -35,7 +35,7 @@ class TestFinding:
 
         assert found == ["user.course.done", "user.course.*", "user.*.*"]
 
-    def test_a_switched_off_template_leaves_its_place_to_the_next(self) -> None:
+    def test_the_next_template_replaces_one_that_is_switched_off(self) -> None:
         make_template("user.course.done", is_active=False)
         general = make_template("user.course.*")
 
@@ -51,7 +51,9 @@ class TestFinding:
             ({"status": "draft"}, "template 'a.b' was never published: publish it by POST"),
         ],
     )
-    def test_what_cannot_be_sent_is_told(self, values: dict[str, Any], why: str) -> None:
+    def test_a_template_that_cannot_be_sent_is_reported(
+        self, values: dict[str, Any], why: str
+    ) -> None:
         make_template("a.b", **values)
 
         with pytest.raises(NotFound) as caught:
@@ -60,7 +62,7 @@ class TestFinding:
         assert caught.value.code == "unknown_template"
         assert caught.value.detail.startswith(why)
 
-    def test_an_unknown_path_is_told(self) -> None:
+    def test_an_unknown_path_is_reported(self) -> None:
         with pytest.raises(NotFound) as caught:
             service.find(path="no.such")
 
@@ -84,7 +86,7 @@ class TestWriting:
     def test_it_can_be_published_at_once(self) -> None:
         assert write(status="published").version == 1
 
-    def test_every_error_is_told_at_once_with_the_line(self) -> None:
+    def test_all_errors_are_reported_together_with_their_lines(self) -> None:
         with pytest.raises(InvalidRequest) as caught:
             write(
                 path="a..b",
@@ -121,7 +123,7 @@ class TestWriting:
         assert "line 2" in detail
         assert not NotificationTemplate.objects.exists()
 
-    def test_a_taken_path_or_name_is_a_conflict(self) -> None:
+    def test_a_used_path_or_name_is_a_conflict(self) -> None:
         write()
 
         for change, code in (({"name": "Other"}, "path_taken"), ({"path": "x.y"}, "name_taken")):
@@ -129,14 +131,14 @@ class TestWriting:
                 write(**change)
             assert caught.value.code == code
 
-    def test_undeclared_and_unused_variables_are_warned_of(self) -> None:
+    def test_undeclared_and_unused_variables_cause_warnings(self) -> None:
         made = write(push_template="{{ amount }}", required_variables=["code"])
 
         assert len(made.warnings) == 2
         assert "code" in made.warnings[0]
         assert "amount" in made.warnings[1]
 
-    def test_a_change_is_a_draft_beside_what_is_sent(self) -> None:
+    def test_a_change_is_a_draft_and_the_current_version_is_still_sent(self) -> None:
         made = write(status="published")
 
         changed = service.update(identifier=made.id, body={"push_template": "New"}, caller=AUTHOR)
@@ -170,7 +172,7 @@ class TestWriting:
 
 
 class TestPublishing:
-    def test_a_channel_without_a_text_stands_in_the_way(self) -> None:
+    def test_a_channel_without_a_text_prevents_publication(self) -> None:
         made = write(supported_channels=["push", "sms"])
 
         with pytest.raises(InvalidRequest) as caught:
@@ -179,13 +181,13 @@ class TestPublishing:
         assert caught.value.code == "channel_without_text"
         assert "sms" in caught.value.detail
 
-    def test_no_text_at_all_stands_in_the_way(self) -> None:
+    def test_a_template_without_any_text_cannot_be_published(self) -> None:
         with pytest.raises(InvalidRequest) as caught:
             write(push_template="", status="published")
 
         assert caught.value.code == "required"
 
-    def test_an_old_version_can_be_taken_back(self) -> None:
+    def test_an_old_version_can_be_published_again(self) -> None:
         made = write(status="published", translations={"ru": {"push_template": "Привет"}})
         service.update(
             identifier=made.id,
@@ -211,7 +213,7 @@ class TestPublishing:
 
         assert service.publish(identifier=made.id, caller=AUTHOR).version == 1
 
-    def test_an_unknown_version_is_told(self) -> None:
+    def test_an_unknown_version_is_reported(self) -> None:
         made = write()
 
         with pytest.raises(NotFound) as caught:
@@ -280,7 +282,7 @@ class TestReading:
         assert service.templates(caller=reader) == []
 
     @pytest.mark.parametrize("identifier", [99, "x", None])
-    def test_an_unknown_template_is_told(self, identifier: object) -> None:
+    def test_an_unknown_template_is_reported(self, identifier: object) -> None:
         with pytest.raises(NotFound) as caught:
             service.get(identifier=identifier, caller=AUTHOR)
 
@@ -288,13 +290,13 @@ class TestReading:
 
 
 class TestDeleting:
-    def test_an_unused_template_is_gone(self) -> None:
+    def test_an_unused_template_is_deleted(self) -> None:
         made = write(status="published")
 
         assert service.delete(identifier=made.id, caller=AUTHOR) is True
         assert not NotificationTemplate.objects.exists()
 
-    def test_a_used_one_is_switched_off_and_keeps_its_versions(self) -> None:
+    def test_a_used_template_is_switched_off_and_its_versions_remain(self) -> None:
         template = make_template()
         Notification(
             user=make_user(),

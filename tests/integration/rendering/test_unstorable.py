@@ -122,7 +122,7 @@ class TestWhatCannotBeStoredIsNotSaved:
             '"required_variables": ["a{}"]',
         ],
     )
-    def test_neither_is_one_in_any_field(self, author, place, raw):
+    def test_a_half_in_any_field_is_a_400(self, author, place, raw):
         first = {"name": "Hello", "path": "test.hello", "push_template": "Hi"}
         made = author.post(TEMPLATES, first).data["id"]
         body = "{" + place.format(raw) + "}"
@@ -177,7 +177,7 @@ def test_halves_that_meet_in_a_render_are_joined():
 
 @pytest.mark.usefixtures("stopped")
 @pytest.mark.parametrize("channel", ["in_app", "email", "sms", "push", "telegram", "websocket"])
-def test_it_is_a_dead_letter_of_that_message_and_the_others_leave(channel):
+def test_an_unstorable_text_is_a_dead_letter_and_the_other_messages_are_sent(channel):
     make_template(
         supported_channels=CHANNELS,
         required_variables=[],
@@ -212,7 +212,7 @@ def test_it_is_a_dead_letter_of_that_message_and_the_others_leave(channel):
         {"title": "T", "message": "M", "data": {"a": [{"\x00": 1}]}},
     ],
 )
-def test_a_free_text_of_a_row_is_the_same(text):
+def test_an_unstorable_free_text_is_a_dead_letter_too(text):
     from tests.integration.factories import make_messages
 
     bad, good = make_messages(2, channel="in_app", user=make_user())
@@ -224,7 +224,7 @@ def test_a_free_text_of_a_row_is_the_same(text):
     assert DeadLetter.objects.get().code == "invalid_rendered_text"
 
 
-def test_a_trial_render_says_so_at_once(author, stopped):
+def test_a_trial_render_reports_it_at_once(author, stopped):
     make_template(required_variables=[], in_app_template="{{ '%c' % amount }}")
     row = NotificationTemplate.objects.get(path="test.hello")
     row.publish()

@@ -81,7 +81,7 @@ def test_many_messages_cost_one_statement() -> None:
     assert [q["sql"][:11] for q in queries if "SAVEPOINT" not in q["sql"]] == ["INSERT INTO"]
 
 
-def test_what_fails_to_be_written_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_cannot_be_written_remain(monkeypatch: pytest.MonkeyPatch) -> None:
     row = make_template()
     send(make_user())
     work()
@@ -123,7 +123,7 @@ def test_the_most_used_come_first() -> None:
     assert [each.path for each in service.most_used(caller=SYSTEM, path="test.")] == ["test.hello"]
 
 
-def test_a_deleted_template_takes_its_counts_along() -> None:
+def test_the_counts_of_a_deleted_template_are_deleted() -> None:
     row = make_template()
     version = row.current_version_id
     assert version is not None
@@ -155,7 +155,7 @@ class TestExamples:
         assert shown.previews[0].body == "Ada Example 5 2"
         assert shown.missing_variables == []
 
-    def test_an_example_changes_nothing_that_is_sent(self) -> None:
+    def test_an_example_does_not_change_the_published_version(self) -> None:
         templates = TemplateService()
         row = make_template()
 
@@ -173,7 +173,7 @@ class TestExamples:
             ({"a": "x" * 64_000}, "example_context", "too_large"),
         ],
     )
-    def test_what_is_no_example_is_told(self, example: Any, place: str, code: str) -> None:
+    def test_an_invalid_example_is_reported(self, example: Any, place: str, code: str) -> None:
         answer = TemplateService().validate(
             body={"push_template": "x", "example_context": example}, caller=SYSTEM
         )
@@ -182,7 +182,7 @@ class TestExamples:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_count_waits_for_nobody_and_is_kept() -> None:
+def test_a_locked_row_does_not_delay_counting_and_loses_no_count() -> None:
     """A host may have vanished with the row, or on SQLite with the database, in its hands."""
     make_template()
     reader = make_user()

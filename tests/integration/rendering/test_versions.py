@@ -44,7 +44,7 @@ def test_a_version_shows_its_own_texts_after_another_was_published() -> None:
     assert shown == ["old", "new"]
 
 
-def test_an_unknown_version_is_told() -> None:
+def test_an_unknown_version_is_reported() -> None:
     with pytest.raises(NotFound) as caught:
         rendering.version_of(None)
 
@@ -52,7 +52,7 @@ def test_an_unknown_version_is_told() -> None:
     assert rendering.versions_of([999_999]) == {}
 
 
-def test_the_cache_keeps_to_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_never_exceeds_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "CACHED_VERSIONS", 2)
     ids = [make_template(f"test.many{n}").current_version_id for n in range(4)]
     rendering.versions_of(ids)

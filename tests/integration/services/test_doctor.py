@@ -29,7 +29,7 @@ HTTPS = Environment(public_url="https://notify.example.com", email_provider="smt
         ("CARILLON_QQQQQQQQQQQQ", "see docs/reference/settings.md"),
     ],
 )
-def test_a_variable_that_nobody_reads_is_told_with_the_nearest_name(name: str, fix: str) -> None:
+def test_an_unknown_variable_is_reported_with_the_most_similar_name(name: str, fix: str) -> None:
     given = {name: "x", "CARILLON_SMTP_PORT": "25", "CARILLON_SERVED_AT": "x", "PATH": "x"}
     (found,) = doctor_settings.misspelt(given)
     assert (found.well, found.detail, found.fix) == (False, f"no setting reads {name}", fix)
@@ -65,7 +65,7 @@ def test_a_public_url_without_https_is_a_fault_once_mails_leave() -> None:
     assert [each.well for each in doctor_settings.public_url(plain)] == [False]
 
 
-def test_a_port_that_differs_from_the_one_that_is_served_is_told(
+def test_a_port_that_differs_from_the_served_one_is_reported(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     store_address("127.0.0.1", 8141, tmp_path)
@@ -82,14 +82,14 @@ def test_a_port_that_differs_from_the_one_that_is_served_is_told(
     ("provider", "said"),
     [("sandbox", "sandbox: no mail is sent"), ("ses", "ses: mails are sent by it")],
 )
-def test_what_leaves_is_not_said_to_stay(
+def test_the_email_finding_says_whether_mails_are_sent(
     provider: str, said: str, override_environment: Any
 ) -> None:
     override_environment(email_provider=provider)
     assert doctor._email().detail == said
 
 
-def test_one_address_for_every_request_is_told() -> None:
+def test_a_missing_proxy_setting_is_reported() -> None:
     behind = dataclasses.replace(HTTPS, production=True)
     assert doctor_settings.proxies(HTTPS).well
     found = doctor_settings.proxies(behind)
@@ -98,7 +98,7 @@ def test_one_address_for_every_request_is_told() -> None:
 
 
 @pytest.mark.django_db
-def test_stops_in_force_are_told() -> None:
+def test_current_stops_are_reported() -> None:
     assert [each for each in doctor._health() if each.name == "stops"] == []
     KillSwitch.objects.create(
         scope="channel", value="sms", reason="incident", actor="cli", created_at=clock.now()
@@ -109,7 +109,7 @@ def test_stops_in_force_are_told() -> None:
     assert "carillon kill-switch list" in found.fix
 
 
-def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, capsys: Any) -> None:
+def test_a_process_warns_at_start_of_unknown_variables(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("CARILLON_SMTP_HOTS", "x")
     doctor_settings.warn_of_misspelt()
     told = "warning: no setting reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
@@ -119,7 +119,7 @@ def test_a_process_says_at_its_start_what_it_does_not_read(monkeypatch: Any, cap
     assert capsys.readouterr().err == ""
 
 
-def test_a_database_that_is_not_migrated_is_told_once(monkeypatch: Any) -> None:
+def test_an_unmigrated_database_is_reported_once(monkeypatch: Any) -> None:
     reasons = {"migrations": "9 migrations are not applied", "workers": health.NOT_MIGRATED}
     checks = {
         name: health.CheckResponse(status="unhealthy", reason=why) for name, why in reasons.items()
@@ -133,7 +133,7 @@ def test_a_database_that_is_not_migrated_is_told_once(monkeypatch: Any) -> None:
     assert found == [("database", True), ("migrations", False)]
 
 
-def test_a_database_that_is_away_is_told_once(monkeypatch: Any) -> None:
+def test_an_unreachable_database_is_reported_once(monkeypatch: Any) -> None:
     away = health.CheckResponse(status="unhealthy", reason=health_probes.NO_ANSWER)
     well = health.CheckResponse(status="healthy")
     checks = {"database": away, "migrations": away, "workers": away, "redis": well}
@@ -152,7 +152,7 @@ def test_refused_credentials_name_their_settings() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_not_durable_is_told_as_it_is() -> None:
+def test_weak_durability_is_reported() -> None:
     sqlite = connection.vendor == "sqlite"
     weak, usual = (
         ("PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL")

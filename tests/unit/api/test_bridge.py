@@ -69,7 +69,7 @@ class EchoBody:
         self.echo.closed_in.append(threading.current_thread().name)
 
 
-async def test_an_answer_comes_back_with_status_headers_and_body() -> None:
+async def test_a_response_has_status_headers_and_body() -> None:
     echo = Echo()
     exchange = Exchange(
         {"type": "http.request", "body": b"he", "more_body": True},
@@ -113,7 +113,7 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
     assert int(echo.environ["CONTENT_LENGTH"]) > LIMIT
 
 
-async def test_a_client_that_hangs_up_in_its_body_is_not_answered() -> None:
+async def test_a_client_that_disconnects_during_its_body_gets_no_response() -> None:
     echo = Echo()
     exchange = Exchange(
         {"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}
@@ -152,7 +152,7 @@ async def test_a_given_socket_application_gets_the_sockets() -> None:
     assert seen == ["/ws"]
 
 
-async def test_lifespan_is_answered_and_its_end_waits_for_requests_in_hand() -> None:
+async def test_the_end_of_lifespan_waits_for_running_requests() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -214,7 +214,7 @@ async def test_lifespan_is_answered_and_its_end_waits_for_requests_in_hand() -> 
         ),
     ],
 )
-def test_environ_says_what_the_scope_said(
+def test_environ_contains_the_data_of_the_scope(
     _case: str, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     environ = environ_of(scope(**changes), b"")

@@ -75,7 +75,7 @@ class Reader:
         return [(each["body"], each.get("more_body", False)) for each in self.sent[1:]]
 
 
-async def test_an_answer_without_a_length_leaves_part_by_part() -> None:
+async def test_a_response_without_a_length_is_sent_part_by_part() -> None:
     parts, reader = Parts([b"a", b"", b"b"]), Reader()
 
     await parts.bridge()(scope(), reader.receive, reader.send)
@@ -87,7 +87,7 @@ async def test_an_answer_without_a_length_leaves_part_by_part() -> None:
     assert parts.closed == 1
 
 
-async def test_nothing_is_made_for_a_client_that_has_left() -> None:
+async def test_no_part_is_made_for_a_disconnected_client() -> None:
     parts, reader = Parts([b"x"] * 50), Reader(leaves_after=2)
 
     await parts.bridge()(scope(), reader.receive, reader.send)
@@ -106,7 +106,7 @@ async def test_a_client_that_reads_nothing_is_given_up() -> None:
     assert (parts.made, parts.closed) == (1, 1)
 
 
-async def test_a_fault_on_the_way_cuts_the_answer_off() -> None:
+async def test_a_fault_between_parts_cuts_the_response_off() -> None:
     parts, reader = Parts([b"a", RuntimeError("gone")]), Reader()
 
     with pytest.raises(RuntimeError, match="gone"):
@@ -124,7 +124,7 @@ async def test_for_the_headers_alone_nothing_is_made() -> None:
     assert (reader.bodies, parts.made, parts.closed) == ([(b"", False)], 0, 1)
 
 
-async def test_one_answer_more_than_may_be_streamed_at_once_is_refused() -> None:
+async def test_a_response_beyond_the_limit_of_streams_is_refused() -> None:
     parts, slow, late = Parts([b"a"]), Reader(stalls_after=0), Reader()
     bridge = Bridge(parts, max_body_bytes=LIMIT, limits=BridgeLimits(streams=1))
     reading = asyncio.ensure_future(bridge(scope(), slow.receive, slow.send))

@@ -102,7 +102,7 @@ async def test_a_head_that_never_ends_is_given_up(parts: list[bytes]) -> None:
     assert b'"code":"request_timeout"' in answer
 
 
-async def test_a_connection_that_asks_nothing_is_closed_without_a_word() -> None:
+async def test_a_connection_without_a_request_is_closed_silently() -> None:
     async with serving(head_s=SHORT_S) as dial:
         assert await told(dial) == b""
 
@@ -128,7 +128,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     ],
     ids=["many", "long", "endless", "long path", "endless path"],
 )
-async def test_a_head_too_large_is_told(head: bytes) -> None:
+async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
     async with serving(max_header_bytes=4_000, max_headers=100) as dial:
         answer = await told(dial, head)
         well = await ask(dial)
@@ -154,7 +154,7 @@ async def test_nonsense_is_a_4xx(nonsense: bytes) -> None:
         assert (await told(dial, nonsense)).startswith(b"HTTP/1.1 40")
 
 
-async def test_beyond_the_bound_who_asks_comes_first() -> None:
+async def test_beyond_the_bound_a_new_request_takes_precedence() -> None:
     async with serving(connections=5) as dial:
         idle = [await dial() for _ in range(5)]
         answers = [await ask(dial) for _ in range(20)]
@@ -182,7 +182,7 @@ async def test_several_requests_on_one_connection_are_each_bounded() -> None:
 LONG = b"GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
 
-async def test_who_reads_nothing_of_an_answer_is_cut_off() -> None:
+async def test_a_client_that_reads_nothing_is_cut_off() -> None:
     """Closing would wait for the client to read what is left."""
     async with serving(unread_s=SHORT_S) as dial:
         reader, writer = await dial()
@@ -195,7 +195,7 @@ async def test_who_reads_nothing_of_an_answer_is_cut_off() -> None:
     assert len(read) < 8_000_000, "what the network had taken, and no more"
 
 
-async def test_who_reads_slowly_is_answered_to_the_end() -> None:
+async def test_a_client_that_reads_slowly_gets_the_whole_response() -> None:
     size = 0
     async with serving(unread_s=SHORT_S) as dial:
         reader, writer = await dial()

@@ -47,7 +47,7 @@ def test_a_slash_at_the_end_is_optional(asked: str, seen_as: str) -> None:
     assert seen["path"] == seen_as
 
 
-def test_a_sane_request_id_is_kept_and_bound_to_the_log() -> None:
+def test_a_valid_request_id_is_used_and_bound_to_the_log() -> None:
     seen: dict[str, Any] = {}
 
     response = passed(RequestFactory().get("/", headers={"X-Request-ID": "order-7.a:b"}), seen)
@@ -79,14 +79,14 @@ def test_a_body_that_is_announced_as_too_large_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("claimed", ["", "-5", "many", "٣"])
-def test_a_length_that_is_none_is_left_to_the_server(claimed: str) -> None:
+def test_an_invalid_length_is_left_to_the_server(claimed: str) -> None:
     request = RequestFactory().get("/")
     request.META["CONTENT_LENGTH"] = claimed
 
     assert passed(request).status_code == 200
 
 
-def test_every_answer_carries_a_strict_policy() -> None:
+def test_every_response_has_a_strict_policy() -> None:
     response = passed(RequestFactory().get("/"))
 
     policy = response["Content-Security-Policy"]

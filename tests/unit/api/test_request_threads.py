@@ -97,7 +97,7 @@ async def settle() -> None:
 @pytest.mark.parametrize(
     "path", ["/health/live", "/health/live/", "/health/ready", "/static/carillon/carillon.css"]
 )
-async def test_what_needs_no_database_is_answered_while_every_thread_hangs(
+async def test_requests_without_a_database_are_served_while_every_thread_hangs(
     hanging: Hanging, path: str
 ) -> None:
     bridge = bridge_of(hanging)
@@ -121,7 +121,7 @@ async def test_more_than_may_wait_are_refused_at_once(hanging: Hanging) -> None:
     assert "/api/v1/notifications/send" not in hanging.begun
 
 
-async def test_nobody_waits_for_a_thread_longer_than_the_bound(hanging: Hanging) -> None:
+async def test_no_request_waits_for_a_thread_longer_than_the_bound(hanging: Hanging) -> None:
     bridge = bridge_of(hanging, patience=0.05)
     await fill(bridge, hanging)
 
@@ -129,7 +129,7 @@ async def test_nobody_waits_for_a_thread_longer_than_the_bound(hanging: Hanging)
     assert "/late" not in hanging.begun
 
 
-async def test_a_request_whose_client_left_before_it_began_never_begins(hanging: Hanging) -> None:
+async def test_a_request_whose_client_disconnected_before_never_begins(hanging: Hanging) -> None:
     bridge = bridge_of(hanging)
     first = await fill(bridge, hanging)
     gone, there = Client(bridge, "/gone"), Client(bridge, "/there")
@@ -143,7 +143,7 @@ async def test_a_request_whose_client_left_before_it_began_never_begins(hanging:
     assert "/gone" not in hanging.begun
 
 
-async def test_a_client_that_leaves_as_its_turn_comes_is_dropped_and_its_thread_serves_on(
+async def test_a_client_that_disconnects_at_its_turn_is_dropped_and_the_thread_continues(
     hanging: Hanging,
 ) -> None:
     bridge = bridge_of(hanging, threads=1)
@@ -165,7 +165,7 @@ async def test_a_client_that_leaves_as_its_turn_comes_is_dropped_and_its_thread_
     assert "/gone" not in hanging.begun
 
 
-async def test_those_who_wait_are_served_in_their_order(hanging: Hanging) -> None:
+async def test_waiting_requests_are_served_in_order(hanging: Hanging) -> None:
     bridge = bridge_of(hanging, threads=1, waiting=10)
     first = Client(bridge, "/hang/0")
     await settle()
@@ -180,7 +180,7 @@ async def test_those_who_wait_are_served_in_their_order(hanging: Hanging) -> Non
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/", "/metrics"])
-async def test_a_check_that_hangs_is_answered_in_time_and_again_when_it_hangs_no_more(
+async def test_a_hanging_check_gets_a_response_in_time_and_recovers(
     hanging: Hanging, path: str
 ) -> None:
     bridge = bridge_of(hanging, health_limit=0.05, metrics_limit=0.05)
@@ -197,7 +197,7 @@ async def test_a_check_that_hangs_is_answered_in_time_and_again_when_it_hangs_no
     assert again.sent[0]["status"] == 200
 
 
-async def test_a_health_check_without_an_answer_has_the_form_of_one(hanging: Hanging) -> None:
+async def test_a_health_check_without_a_result_has_the_usual_form(hanging: Hanging) -> None:
     bridge = bridge_of(hanging, health_limit=0.05)
     client = Client(bridge, "/health")
 
@@ -230,7 +230,7 @@ async def test_a_refusal_has_the_form_of_its_path(
     assert words in client.sent[1]["body"].decode()
 
 
-async def test_a_closing_process_asks_its_clients_to_close_their_connections(
+async def test_a_closing_process_sends_connection_close(
     hanging: Hanging,
 ) -> None:
     bridge = bridge_of(hanging)

@@ -36,7 +36,7 @@ def render(source: str, **context: Any) -> str:
         "{{ user.first_name is odd }}",
     ],
 )
-def test_a_bare_entry_is_told_and_fails_without_a_user(source: str) -> None:
+def test_a_bare_entry_is_reported_and_fails_without_a_user(source: str) -> None:
     assert CompiledText(source).of_user == NAME
     with pytest.raises(TemplateFault):
         render(source, user={})
@@ -60,7 +60,7 @@ def test_a_bare_entry_is_told_and_fails_without_a_user(source: str) -> None:
         "{{ app_name }}",
     ],
 )
-def test_an_entry_that_is_asked_for_is_not_and_does_not(source: str) -> None:
+def test_a_checked_entry_is_not_reported_and_does_not_fail(source: str) -> None:
     assert CompiledText(source).of_user == frozenset()
     render(source, user={}, app_name="Carillon", paid=False)
 
@@ -79,7 +79,7 @@ def test_the_work_grows_with_the_text_and_not_with_its_square(joint: str) -> Non
     assert steps(140) < 3 * steps(70)
 
 
-def test_what_stands_in_for_another_variable_is_the_callers_affair() -> None:
+def test_a_default_of_another_variable_is_not_reported() -> None:
     source = "{{ nickname|default(user.first_name) }}"
 
     assert CompiledText(source).of_user == frozenset()

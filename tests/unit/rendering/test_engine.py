@@ -69,7 +69,7 @@ class TestFilters:
             (" 7 ", "$7.00"),
         ],
     )
-    def test_currency_takes_numbers_decimals_and_numeric_texts(
+    def test_currency_accepts_numbers_decimals_and_numeric_texts(
         self, value: object, shown: str
     ) -> None:
         assert show("{{ a|currency }}", {"a": value}) == shown
@@ -77,7 +77,7 @@ class TestFilters:
     @pytest.mark.parametrize(
         ("value", "kind"), [("ten", "str"), ([1], "list"), (True, "bool"), (None, "NoneType")]
     )
-    def test_currency_names_the_type_of_what_is_no_number_but_never_the_value(
+    def test_currency_names_the_type_of_a_wrong_value_but_never_the_value(
         self, value: object, kind: str
     ) -> None:
         found = fault("{{ a|currency }}", {"a": value})
@@ -86,7 +86,7 @@ class TestFilters:
         assert kind in found.detail
         assert "ten" not in found.detail.replace("currency needs a number", "")
 
-    def test_an_unknown_currency_is_told(self) -> None:
+    def test_an_unknown_currency_is_reported(self) -> None:
         assert "ISO 4217" in fault("{{ 1|currency('EURO') }}").detail
 
     def test_numbers_are_written_as_the_locale_writes_them(self) -> None:
@@ -142,7 +142,7 @@ class TestFilters:
         assert show("{{ 1|currency }}", {"_formats": None, "_meter": None}) == "$1.00"
 
 
-class TestWhatIsTold:
+class TestErrors:
     def test_a_missing_variable_is_named_with_its_line(self) -> None:
         found = fault("Hello\n{{ user.nickname }}", {"user": {"first_name": "Ann"}})
 
@@ -154,10 +154,10 @@ class TestWhatIsTold:
         assert fault("{{ due|date }}").data["variable"] == "due"
         assert fault("{% for x in rows %}{% endfor %}").data["variable"] == "rows"
 
-    def test_a_default_stands_in_for_a_missing_variable(self) -> None:
+    def test_a_default_replaces_a_missing_variable(self) -> None:
         assert show("{{ a|default('-') }}{% if b is defined %}b{% endif %}") == "-"
 
-    def test_a_syntax_error_is_told_with_its_line(self) -> None:
+    def test_a_syntax_error_is_reported_with_its_line(self) -> None:
         found = fault("a\nb {{ c")
 
         assert found.code == "template_syntax"
@@ -168,7 +168,7 @@ class TestWhatIsTold:
 
         assert found.detail == "template, line 1, column 6: there is no filter 'nonsense'"
 
-    def test_values_of_the_context_never_stand_in_an_error(self) -> None:
+    def test_an_error_never_contains_values_of_the_context(self) -> None:
         found = fault("{{ a|int(base=1) }}{{ a.index('x') }}", {"a": "secret"})
 
         assert "secret" not in found.detail
@@ -183,7 +183,7 @@ class TestWhatIsTold:
 
 
 class TestValidation:
-    def test_tells_missing_and_extra_variables(self) -> None:
+    def test_missing_and_extra_variables_are_reported(self) -> None:
         found = NotificationTemplateEngine().validate_template(
             "{{ user.name }} {{ total }}", ["user.name", "count"]
         )
@@ -196,13 +196,13 @@ class TestValidation:
             "error": None,
         }
 
-    def test_tells_a_syntax_error(self) -> None:
+    def test_a_syntax_error_is_reported(self) -> None:
         found = NotificationTemplateEngine().validate_template("{% if x %}", ["x"])
 
         assert found["valid"] is False
         assert "line 1" in found["error"]
 
-    def test_names_of_our_own_are_no_variables(self) -> None:
+    def test_built_in_names_are_not_variables(self) -> None:
         found = NotificationTemplateEngine().validate_template(
             "{% for x in range(3) %}{{ loop.index }}{{ x }}{% endfor %}", []
         )
@@ -211,7 +211,7 @@ class TestValidation:
 
 
 class TestCachedTemplateEngine:
-    async def test_answers_what_it_rendered_before(self) -> None:
+    async def test_a_repeated_render_returns_the_cached_text(self) -> None:
         engine = CachedTemplateEngine(maxsize=2)
 
         first = await engine.render_template_cached("t", "Hello {{ a }}", {"a": 1})
@@ -220,7 +220,7 @@ class TestCachedTemplateEngine:
         assert first == second == "Hello 1"
         assert first is second
 
-    async def test_a_changed_text_or_context_is_rendered_anew(self) -> None:
+    async def test_a_changed_text_or_context_is_rendered_again(self) -> None:
         engine = CachedTemplateEngine(maxsize=2)
         await engine.render_template_cached("t", "Hello {{ a }}", {"a": 1})
 

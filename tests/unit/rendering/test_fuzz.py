@@ -116,7 +116,7 @@ def try_out(held: list[Watched], seeds: range) -> Counter[str]:
 
 
 @pytest.mark.processes
-def test_no_template_takes_more_than_a_render_may_use(watched: list[Watched]) -> None:
+def test_no_template_exceeds_the_limits_of_a_render(watched: list[Watched]) -> None:
     became = try_out(watched, range(SEEDS))
 
     assert became["killed"] <= SEEDS // 50  # the meter stops nearly all of them before
@@ -134,7 +134,7 @@ def test_no_template_takes_more_than_a_render_may_use(watched: list[Watched]) ->
 @pytest.mark.proof
 @pytest.mark.processes
 @pytest.mark.timeout(7_200)
-def test_no_template_of_many_takes_more_than_a_render_may_use(watched: list[Watched]) -> None:
+def test_no_template_of_many_exceeds_the_limits_of_a_render(watched: list[Watched]) -> None:
     try_out(watched, range(SEEDS, PROOF_SEEDS))
 
 

@@ -44,15 +44,17 @@ class TestInterrupts:
         assert caught.value.is_overrun
         assert time.thread_time() - began < 5
 
-    def test_one_that_waits_is_not(self, interrupter: Interrupter) -> None:
+    def test_a_render_that_waits_is_not_interrupted(self, interrupter: Interrupter) -> None:
         with interrupter.slice():
             assert interrupter.run(lambda: threading.Event().wait(0.4)) is False
 
-    def test_many_short_ones_are_not(self, interrupter: Interrupter) -> None:
+    def test_many_short_renders_are_not_interrupted(self, interrupter: Interrupter) -> None:
         with interrupter.slice():
             assert {interrupter.run(lambda: busy(0.01)) for _ in range(40)} == {"done"}
 
-    def test_the_next_one_is_as_free_as_the_first(self, interrupter: Interrupter) -> None:
+    def test_the_render_after_an_interrupt_has_its_full_time(
+        self, interrupter: Interrupter
+    ) -> None:
         with interrupter.slice():
             for _ in range(3):
                 with pytest.raises(LimitExceeded):
@@ -89,11 +91,11 @@ class TestInterrupts:
             interrupter.run(swallowing)
         assert len(swallowed) == 2
 
-    def test_what_a_render_raises_passes(self, interrupter: Interrupter) -> None:
+    def test_an_exception_of_a_render_is_passed_on(self, interrupter: Interrupter) -> None:
         with interrupter.slice(), pytest.raises(ZeroDivisionError):
             interrupter.run(lambda: 1 // 0)
 
-    def test_no_interrupt_strikes_after_its_render(self) -> None:
+    def test_no_interrupt_is_raised_after_its_render(self) -> None:
         """Renders end as nearly as can be when they are interrupted, thousands of times."""
         hasty = Interrupter(cpu_seconds=0.001, check_s=0.0005)
         hasty.start()
@@ -116,9 +118,7 @@ class TestInterrupts:
         assert ended + interrupted == 600
         assert interrupted > 10
 
-    def test_an_interrupt_leaves_no_mark_that_the_interpreter_goes_on_looking_for(
-        self, interrupter: Interrupter
-    ) -> None:
+    def test_an_interrupt_leaves_no_mark_in_the_interpreter(self, interrupter: Interrupter) -> None:
         """A traced call hangs at such a mark, and every other call is slower."""
         found: list[str] = []
 
@@ -169,8 +169,8 @@ class TestBoard:
         other.close()
 
 
-class TestDepartures:
-    async def test_nothing_departs_while_they_are_held(self) -> None:
+class TestDispatchGate:
+    async def test_no_dispatch_begins_while_the_gate_is_closed(self) -> None:
         gate, order = DispatchGate(), []
         holding, let_go = threading.Event(), threading.Event()
 
@@ -197,7 +197,7 @@ class TestDepartures:
 
         assert order == ["rendered", "left"]
 
-    async def test_a_render_waits_for_what_is_leaving(self) -> None:
+    async def test_a_render_waits_for_running_dispatches(self) -> None:
         gate, order = DispatchGate(), []
 
         started = threading.Event()
@@ -216,7 +216,7 @@ class TestDepartures:
 
         assert order == ["left", "rendered"]
 
-    async def test_departures_do_not_wait_for_one_another(self) -> None:
+    async def test_dispatches_do_not_wait_for_one_another(self) -> None:
         gate = DispatchGate()
 
         async with gate.dispatching(), gate.dispatching():

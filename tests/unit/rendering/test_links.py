@@ -49,7 +49,7 @@ LAYOUT = HEAD + "{% block body %}{% endblock %}<i>{{ app_name }}</i>"
 
 
 class TestLayouts:
-    def test_blocks_fill_a_layout_and_the_others_stay(self) -> None:
+    def test_blocks_fill_a_layout_and_other_blocks_remain(self) -> None:
         child = (
             "{% extends 'layouts.mail' %}{% block body %}<p>{{ user.first_name }}</p>{% endblock %}"
         )
@@ -58,7 +58,7 @@ class TestLayouts:
 
         assert shown == "<h1>Hello</h1><p>&lt;Ann&gt;</p><i>School</i>"
 
-    def test_super_shows_the_layouts_own_words(self) -> None:
+    def test_super_shows_the_layouts_own_text(self) -> None:
         middle = version(
             "{% extends 'base' %}{% block head %}{{ super() }}, all{% endblock %}",
             base=version(LAYOUT),
@@ -102,7 +102,7 @@ class TestLayouts:
             ("{% block own %}{{ super() }}{% endblock %}", "no layout has a block 'own'"),
         ],
     )
-    def test_what_makes_no_sense_is_told(self, child: str, why: str) -> None:
+    def test_an_invalid_layout_is_reported(self, child: str, why: str) -> None:
         fault = fault_of(version(child, l=version(LAYOUT)))
 
         assert fault.code == "template_syntax"
@@ -116,7 +116,7 @@ class TestPartials:
 
         assert html(version("{% include 'p' %}{{ n }}", p=partial)) == "43"
 
-    def test_a_partial_in_a_loop_sees_the_turn(self) -> None:
+    def test_a_partial_in_a_loop_sees_the_loop_variable(self) -> None:
         source = "{% for x in [1, 2] %}{% include 'p' %}{% endfor %}"
 
         assert html(version(source, p=version("{{ x }};"))) == "1;2;"
@@ -138,14 +138,14 @@ class TestPartials:
             "bye",
         ]
 
-    def test_a_missing_one_is_told_unless_it_may_be(self) -> None:
+    def test_a_missing_partial_is_reported_unless_it_is_optional(self) -> None:
         fault = fault_of(version("one\n{% include 'gone' %}"))
 
         assert (fault.code, fault.data["path"]) == ("unknown_reference", "gone")
         assert "line 2: there is no published template 'gone'" in fault.detail
         assert html(version("a{% include 'gone' ignore missing %}b")) == "ab"
 
-    def test_one_without_a_text_for_the_field_is_told(self) -> None:
+    def test_a_partial_without_a_text_for_the_field_is_reported(self) -> None:
         fault = fault_of(version("{% include 'p' %}", p=version({"en": {TEXT: "x"}})))
 
         assert (fault.code, fault.detail) == (
@@ -172,7 +172,7 @@ class TestMacros:
 
         assert html(version(source, b=version(self.BUTTONS))) == "<a href=#>x</a>30"
 
-    def test_macros_of_the_same_name_keep_to_their_texts(self) -> None:
+    def test_macros_of_the_same_name_do_not_collide(self) -> None:
         layout = version("{% macro m() %}L{% endmacro %}{{ m() }}{% block b %}{% endblock %}")
         child = (
             "{% extends 'l' %}{% macro m() %}C{% endmacro %}{% block b %}{{ m() }}{% endblock %}"
@@ -190,7 +190,7 @@ class TestMacros:
             ("{% from n import button %}", "must be a literal"),
         ],
     )
-    def test_what_is_wrong_with_an_import_is_told(self, source: str, why: str) -> None:
+    def test_an_invalid_import_is_reported(self, source: str, why: str) -> None:
         fault = fault_of(version(source, b=version(self.BUTTONS)))
 
         assert fault.code == "template_syntax"
@@ -223,7 +223,7 @@ class TestPlaces:
 
 
 class TestLimits:
-    def test_a_circle_is_told(self) -> None:
+    def test_a_cycle_is_reported(self) -> None:
         first, second = version("{% include 'b' %}"), version("{% include 'a' %}")
         first._parts = {"b": _at("b", second)}
         second._parts = {"a": _at("a", first)}
@@ -233,7 +233,7 @@ class TestLimits:
         assert (fault.code, fault.data["chain"]) == ("template_cycle", "a -> b -> a")
 
     @pytest.mark.parametrize("source", ["{% extends 'a' %}", "{% import 'a' as a %}"])
-    def test_every_kind_of_circle_is_told(self, source: str) -> None:
+    def test_every_kind_of_cycle_is_reported(self, source: str) -> None:
         own = _at("a", version(source))
         own._parts = {"a": own}
 

@@ -35,7 +35,7 @@ def body_of(html: str) -> str:
 
 
 class TestStylesheets:
-    def test_rules_go_into_the_elements_and_at_rules_stay(self) -> None:
+    def test_rules_are_inlined_and_at_rules_remain(self) -> None:
         html = show(
             "<!doctype html><html><head><style>.b{color:red} @media print{.b{color:black}}"
             "</style></head><body><p class='b'>{{ x }}</p></body></html>",
@@ -63,7 +63,7 @@ class TestStylesheets:
     @pytest.mark.parametrize(
         "given", ["class='{{ x }}'", "{% if x %}class='hot'{% endif %}", "title='a' id={{ x }}"]
     )
-    def test_a_class_that_moves_keeps_its_stylesheet_beside(self, given: str) -> None:
+    def test_the_stylesheet_of_a_dynamic_class_remains(self, given: str) -> None:
         note = (
             "mail: rules for a class or id that a branch or variable sets cannot be inlined;"
             " the stylesheet remains"
@@ -74,7 +74,7 @@ class TestStylesheets:
         assert "<style>.hot{top:0} p{left:0}</style>" in html
         assert 'style="left: 0;"' in html
 
-    def test_branches_attributes_and_variables_stay_where_they_are(self) -> None:
+    def test_branches_attributes_and_variables_remain_in_place(self) -> None:
         source = (
             "<style>a{color:red}</style>{% if n == 1 %}<b>one</b>{% elif n == 2 %}<i>two</i>"
             "{% else %}many{% endif %}<a {% if hot %}title='hot'{% endif %}"
@@ -90,7 +90,7 @@ class TestStylesheets:
         )
         assert body_of(show(source, n=3, hot=False, url="https://x.example/")).startswith("many<a")
 
-    def test_a_stylesheet_with_variables_is_inlined_and_stays(self) -> None:
+    def test_a_stylesheet_with_variables_is_inlined_and_remains(self) -> None:
         html = show("<style>p{color:{{ c }}}</style><p>x</p>", c="red")
 
         assert '<p style="color: red;">x</p>' in html
@@ -129,7 +129,7 @@ class TestStylesheets:
         assert "<title>&lt;b&gt;!</title>" in html
         assert '<p style="color: red;">' in html
 
-    def test_conditional_comments_and_their_variables_stay(self) -> None:
+    def test_conditional_comments_and_their_variables_remain(self) -> None:
         html = show("<style>p{color:red}</style><!--[if mso]>{{ x }}<![endif]--><p>y</p>", x=1)
 
         assert "<!--[if mso]>1<![endif]-->" in html
@@ -146,7 +146,7 @@ class TestStylesheets:
         assert "<p>x</p>" in html
         assert f'<link rel="stylesheet" href="{sheet}">' in html
 
-    def test_html_without_a_stylesheet_is_left_as_it_is(self) -> None:
+    def test_html_without_a_stylesheet_is_unchanged(self) -> None:
         source = "<TABLE><tr><td>x</TABLE>"
 
         assert show(source) == source
@@ -161,7 +161,9 @@ class TestStylesheets:
             ("<i>" * 101 + "</i>" * 101, "too many rules"),
         ],
     )
-    def test_what_cannot_be_inlined_stays_as_it_is_with_a_note(self, source: str, why: str) -> None:
+    def test_a_page_that_cannot_be_inlined_is_unchanged_and_has_a_note(
+        self, source: str, why: str
+    ) -> None:
         sheet = "<style>p{color:red}</style>"
 
         compiled = CompiledText(f"{sheet}{source}", html=True, name="mail")
@@ -178,7 +180,7 @@ class TestMJML:
         "</mj-head><mj-body>BODY</mj-body></mjml>{% endblock %}"
     )
 
-    def test_it_becomes_html_with_loops_and_variables_in_their_places(self) -> None:
+    def test_mjml_becomes_html_with_loops_and_variables_in_place(self) -> None:
         html = show(
             self.PAGE.replace(
                 "BODY",
@@ -207,7 +209,7 @@ class TestMJML:
             ("<mj-text>" + "<p>" * 5_000, "nested more than 100 deep"),
         ],
     )
-    def test_what_is_wrong_is_told(self, source: str, why: str) -> None:
+    def test_invalid_mjml_is_reported(self, source: str, why: str) -> None:
         with pytest.raises(TemplateFault) as caught:
             CompiledText(f"<mjml><mj-body>{source}</mj-body></mjml>", html=True)
 
@@ -244,7 +246,7 @@ class TestOrdinaryMails:
         return f"<mjml>{head}<mj-body>{sections}</mj-body></mjml>"
 
     @pytest.mark.parametrize("kind", ORDINARY)
-    def test_they_are_inlined(self, kind: str) -> None:
+    def test_ordinary_mails_are_inlined(self, kind: str) -> None:
         compiled = CompiledText(self.page(kind), html=True, name="mail")
 
         assert compiled.notes == ""
@@ -252,14 +254,14 @@ class TestOrdinaryMails:
         assert text.count('<a href="#" style="color: red;">') == 48
 
     @pytest.mark.parametrize("kind", ORDINARY)
-    def test_they_are_inlined_as_html_that_was_made_elsewhere(self, kind: str) -> None:
+    def test_their_html_made_elsewhere_is_inlined(self, kind: str) -> None:
         made = mjml2html(self.page(kind), fonts={})
 
         compiled = CompiledText(made, html=True, name="mail")
 
         assert compiled.notes == ""
 
-    def test_many_rules_for_siblings_are_inlined_where_there_are_few(self) -> None:
+    def test_many_sibling_rules_are_inlined_if_there_are_few_siblings(self) -> None:
         sheet = "<style>" + ".a ~ p { color: red }" * 100 + "</style>"
         cell = "<td><p class='a'>x</p><p>y</p></td>"
 
@@ -280,7 +282,7 @@ class TestBeyondTheLimits:
 
     @pytest.mark.parametrize("kind", TOO_MUCH)
     @pytest.mark.parametrize("form", ["html", "mjml"])
-    def test_a_mail_that_is_too_much_to_inline_keeps_its_stylesheet(
+    def test_the_stylesheet_remains_if_inlining_exceeds_the_limits(
         self, kind: str, form: str
     ) -> None:
         sheet, inside, why = TOO_MUCH[kind]
@@ -301,7 +303,7 @@ class TestBeyondTheLimits:
         assert 'style="color' not in html
 
     @pytest.mark.parametrize("form", ["html", "mjml"])
-    def test_more_stylesheets_than_are_inlined_stay(self, form: str) -> None:
+    def test_too_many_stylesheets_remain(self, form: str) -> None:
         sheet = "p{color:red}"
         if form == "html":
             source = f"<style>{sheet}</style>" * 21 + "<p>x</p>"
@@ -340,7 +342,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("source", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_pages_are_soon_done_with(source: str) -> None:
+def test_hostile_pages_take_little_time(source: str) -> None:
     sheet = "" if "mjml" in source else "<style>p{}</style>"
 
     with within(2, cpu=True), contextlib.suppress(TemplateFault):  # most take some hundredths

@@ -31,7 +31,7 @@ def text_of(source: str, *, at_once: bool = True, **context: Any) -> str:
 
 
 class TestPages:
-    def test_words_lines_and_links_of_a_page(self) -> None:
+    def test_a_page_becomes_words_lines_and_links(self) -> None:
         source = (
             "<!doctype html><html><head><title>Not this</title><style>p{color:red}</style></head>"
             "<body><div style='display: none'>Nor <div>this</div> one</div>"
@@ -57,13 +57,13 @@ class TestPages:
         assert text_of(source, rows=rows) == "What  Price\nTea  $2.00\nMilk  $1.00"
         assert text_of(source, rows=[]) == "What  Price\nnothing"
 
-    def test_branches_that_say_nothing_leave_no_empty_lines(self) -> None:
+    def test_empty_branches_leave_no_empty_lines(self) -> None:
         source = "<p>a</p>{% if x %}<p>b</p>{% endif %}\n{% if y %}<div>c</div>{% endif %}<p>d</p>"
 
         assert text_of(source, x=False, y=False) == "a\n\nd"
         assert text_of(source, x=True, y=True) == "a\n\nb\n\nc\n\nd"
 
-    def test_attributes_and_comments_are_left_out_with_their_branches(self) -> None:
+    def test_attributes_and_comments_are_omitted_with_their_branches(self) -> None:
         source = (
             "<p {% if hot %}class='hot'{% endif %} id='{{ n }}'>x</p><!-- {{ n }} -->"
             "<a href='{% if hot %}h{% else %}c{% endif %}'>y</a>"
@@ -72,12 +72,12 @@ class TestPages:
         assert text_of(source, hot=True, n=1) == "x\n\n[y](h)"
         assert text_of(source, hot=False, n=1) == "x\n\n[y](c)"
 
-    def test_macros_say_text(self) -> None:
+    def test_macros_return_text(self) -> None:
         source = "{% macro m(x) %}<b>{{ x }}</b><br>{% endmacro %}<p>{{ m('<1>') }}{{ m(2) }}</p>"
 
         assert text_of(source) == "<1>\n2"
 
-    def test_mjml_and_stylesheets_come_before(self) -> None:
+    def test_mjml_and_stylesheets_are_compiled_before(self) -> None:
         source = (
             "<mjml><mj-body><mj-section><mj-column><mj-text>Hi {{ name }}</mj-text>"
             "<mj-button href='{{ url }}'>Go</mj-button></mj-column></mj-section></mj-body></mjml>"
@@ -88,7 +88,7 @@ class TestPages:
         )
 
 
-class TestWhatCannotBe:
+class TestImpossibleTextParts:
     @pytest.mark.parametrize(
         ("source", "text"),
         [
@@ -97,14 +97,14 @@ class TestWhatCannotBe:
             ("<p>{% if x %}a &lt;b&gt;{% endif %}</p>", "a <b>"),
         ],
     )
-    def test_the_rendered_page_is_read(self, source: str, text: str) -> None:
+    def test_the_rendered_page_is_converted(self, source: str, text: str) -> None:
         assert text_of(source, at_once=False, x="<i>1 &lt; 2</i>") == text
 
-    def test_it_is_told_to_the_compiler_alone(self) -> None:
+    def test_only_the_compiler_gets_the_error(self) -> None:
         with pytest.raises(Unfit):
             PlainText("{{ x|safe }}", html=True)
 
-    def test_a_missing_variable_is_told_as_that_of_the_html(self) -> None:
+    def test_a_missing_variable_is_reported_for_the_html(self) -> None:
         with pytest.raises(TemplateFault) as caught:
             text_of("<p>{{ gone }}</p>")
 
@@ -120,11 +120,11 @@ def test_loops_are_counted_apart_from_those_of_the_html() -> None:
 
 
 @pytest.mark.parametrize("text", [" " * 200_000, "\t" * 200_000, " \n" * 99_999, " \t" * 99_999])
-def test_blanks_without_end_are_tidied_at_once(text: str) -> None:
+def test_many_blanks_are_normalized_quickly(text: str) -> None:
     assert tidied(f"a{text}b") in ("a b", "a  b", "a\n\nb")
 
 
-def test_a_wide_table_of_many_rows_makes_no_more_text_than_it_holds() -> None:
+def test_a_wide_table_of_many_rows_makes_no_more_text_than_it_contains() -> None:
     """Each cell would be as wide as the widest of its column."""
     rows = "<tr><td>x</td></tr>" * 9_000
     page = f"<table><tr><td>{'w' * 90_000}</td></tr>{rows}</table>"

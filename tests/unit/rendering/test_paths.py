@@ -37,7 +37,7 @@ def trie_of(stored: list[str]) -> TemplateTrie:
     return trie
 
 
-def test_the_example_of_the_source_document() -> None:
+def test_the_documented_example() -> None:
     trie = TemplateTrie()
     trie.insert("user.payment.success", "payment_success_template")
     trie.insert("user.course.*", "course_generic_template")
@@ -48,13 +48,13 @@ def test_the_example_of_the_source_document() -> None:
     assert trie.find_template("user.course.a.b") is None
 
 
-def test_a_wildcard_serves_where_the_exact_branch_ends_blind() -> None:
+def test_a_wildcard_serves_when_the_exact_branch_has_no_match() -> None:
     trie = trie_of(["user.course.done", "*.course.start"])
 
     assert trie.find_template("user.course.start") == "id of *.course.start"
 
 
-def test_the_candidates_stand_in_order() -> None:
+def test_the_candidates_are_in_order() -> None:
     assert candidates("a.b") == ["a.b", "a.*", "*.b", "*.*"]
 
 
@@ -88,5 +88,5 @@ def test_trie_candidates_and_naive_matcher_agree(stored: list[str], path: str) -
         ("x" * 201, False),
     ],
 )
-def test_what_may_be_a_path(path: str, good: bool) -> None:
+def test_valid_and_invalid_paths(path: str, good: bool) -> None:
     assert is_template_path(path) is good

@@ -71,7 +71,7 @@ def own_pools() -> Iterator[render_client.Pools]:
 
 
 class TestProcesses:
-    def test_it_knows_no_secret_no_settings_and_no_database(
+    def test_a_process_has_no_secret_no_settings_and_no_database(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CARILLON_SECRET_KEY", "very-secret")
@@ -92,7 +92,7 @@ class TestProcesses:
             if each.startswith("/") and "/dev/" not in each and "/proc/" not in each
         ]
 
-    def test_it_loads_no_django_and_none_of_what_reaches_a_database(self) -> None:
+    def test_a_process_loads_neither_django_nor_database_libraries(self) -> None:
         probe = f"import sys; import {child.MODULE}; print(*sorted(sys.modules))"
         answer = subprocess.run(
             [sys.executable, "-c", probe], capture_output=True, text=True, check=True
@@ -104,7 +104,7 @@ class TestProcesses:
             {"django", "carillon", "directory", "celery", "psycopg", "redis", "cryptography"}
         )
 
-    def test_it_ends_with_its_parent(self) -> None:
+    def test_a_process_ends_with_its_parent(self) -> None:
         code = (
             "import time; from notifications.rendering.pool.child import RenderProcess;"
             "p = RenderProcess(); p.wait_started(); print(p.pid, flush=True); time.sleep(60)"
@@ -119,7 +119,7 @@ class TestProcesses:
 
         assert eventually(lambda: not is_running(pid))
 
-    def test_it_ends_by_itself_when_nobody_wants_it_and_another_answers(self) -> None:
+    def test_an_idle_process_ends_itself_and_another_replaces_it(self) -> None:
         pool = ProcessPool(1, idle_seconds=0.05)
         with pool.lend(frozenset("a"), seconds=5) as first:
             first.wait_started()
@@ -148,18 +148,18 @@ class TestProcesses:
         assert sent[0] > 50_000
         assert max(sent[1:]) < 1_000
 
-    def test_it_keeps_few_compiled_versions_and_knows_all_that_it_was_given(self) -> None:
+    def test_a_process_caches_few_compiled_versions_and_stores_all_texts(self) -> None:
         versions = [version(f"{GOOD} {n} " + "x" * 90_000, path=f"a.b{n}") for n in range(40)]
 
         for _ in range(2):
             assert [each.startswith("Hello Ann") for each in bodies(rendered(*map(task, versions)))]
 
 
-class TestOneWhoTakesTooMuch:
+class TestExceededLimits:
     @pytest.mark.parametrize(
         "bad", [version(SLOW), version(LARGE, "email_html_template")], ids=["CPU time", "memory"]
     )
-    def test_its_author_gets_template_limit_and_others_notice_nothing(
+    def test_the_author_gets_template_limit_and_others_are_unaffected(
         self, own_pools: render_client.Pools, bad: CompiledVersion
     ) -> None:
         good = task(version(GOOD))
@@ -187,7 +187,7 @@ class TestOneWhoTakesTooMuch:
             "Hello Ann",
         ]
 
-    def test_a_drafts_texts_are_left_after_some_that_were_killed(
+    def test_the_texts_of_a_draft_are_skipped_after_several_kills(
         self, own_pools: render_client.Pools
     ) -> None:
         tasks = [task(version(SLOW))] * 7
@@ -199,7 +199,7 @@ class TestOneWhoTakesTooMuch:
         ] * 7
         assert "not checked" in str(found[-1])
 
-    def test_a_context_of_its_own_is_refused_before_it_travels(self) -> None:
+    def test_an_invalid_context_is_refused_before_it_is_sent(self) -> None:
         for value, code in ((2**64, "number_out_of_range"), ("\ud83c", "invalid_text")):
             with pytest.raises(InvalidRequest) as caught:
                 task(version(GOOD), {"order": {"lines": [1, value]}})
@@ -214,8 +214,8 @@ class TestOneWhoTakesTooMuch:
         assert isinstance(found, TemplateFault)
 
 
-class TestWhoWaits:
-    def test_a_process_that_does_not_answer_is_a_503_and_never_a_limit(
+class TestWaiting:
+    def test_a_process_without_a_reply_is_a_503_and_never_a_limit(
         self, own_pools: render_client.Pools, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rendered(task(version(GOOD)))
@@ -231,9 +231,7 @@ class TestWhoWaits:
         monkeypatch.undo()
         assert bodies(rendered(task(version(GOOD)))) == ["Hello Ann"]
 
-    def test_a_process_that_somebody_kills_is_replaced(
-        self, own_pools: render_client.Pools
-    ) -> None:
+    def test_a_killed_process_is_replaced(self, own_pools: render_client.Pools) -> None:
         rendered(task(version(GOOD)))
         (pid,) = own_pools.published.processes()
         os.kill(pid, signal.SIGKILL)
@@ -241,7 +239,7 @@ class TestWhoWaits:
         assert bodies(rendered(task(version(GOOD)))) == ["Hello Ann"]
         assert own_pools.published.processes() != [pid]
 
-    def test_a_key_is_at_one_process_at_a_time_and_others_are_served_meanwhile(self) -> None:
+    def test_a_key_uses_one_process_at_a_time_while_others_are_served(self) -> None:
         pool = ProcessPool(2)
         with pool.lend(frozenset("a"), seconds=5):
             with pytest.raises(Exhausted), pool.lend(frozenset("a"), seconds=0.05):
@@ -252,7 +250,7 @@ class TestWhoWaits:
             pass
         pool.close()
 
-    def test_who_waits_is_served_in_order_and_nobody_is_passed_over_for_a_key(self) -> None:
+    def test_waiting_threads_are_served_in_order(self) -> None:
         pool, order = ProcessPool(1), []
 
         def borrow(name: str) -> None:
@@ -271,7 +269,7 @@ class TestWhoWaits:
 
         assert order == ["a", "b", "c"]
 
-    def test_there_are_never_more_processes_than_the_setting_says(self) -> None:
+    def test_there_are_never_more_processes_than_configured(self) -> None:
         pool, most = ProcessPool(2), []
 
         def borrow(name: str) -> None:

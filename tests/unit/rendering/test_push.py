@@ -21,14 +21,14 @@ from notifications.rendering.lengths.push import (
 from notifications.rendering.render import CompiledVersion, text_content
 
 
-def test_what_fits_is_left_as_it_is() -> None:
+def test_a_push_that_fits_is_unchanged() -> None:
     assert push_fitted("Paid", "Thank you") == ("Paid", "Thank you")
     exact = "x" * (MAX_PUSH_BYTES - 4)
     assert push_fitted("Paid", exact) == ("Paid", exact)
 
 
 @pytest.mark.parametrize("word", ["word ", "слово ", "😀 ", '"\n" ', "\x01"])
-def test_what_is_too_long_is_cut_at_a_word(word: str) -> None:
+def test_a_push_that_is_too_long_is_cut_at_a_word(word: str) -> None:
     title, body = push_fitted("Paid", word * 3_000)
 
     assert title == "Paid"
@@ -36,7 +36,7 @@ def test_what_is_too_long_is_cut_at_a_word(word: str) -> None:
     assert MAX_PUSH_BYTES - 40 < push_bytes(title, body) <= MAX_PUSH_BYTES
 
 
-def test_a_long_title_leaves_room_for_the_body() -> None:
+def test_a_long_title_leaves_space_for_the_body() -> None:
     title, body = push_fitted("T" * 5_000, "b" * 5_000)
 
     assert push_bytes(title, "") <= MAX_TITLE_BYTES
@@ -44,7 +44,7 @@ def test_a_long_title_leaves_room_for_the_body() -> None:
 
 
 @given(title=st.text(max_size=900), body=st.text(max_size=900), times=st.integers(1, 6))
-def test_whatever_is_said_fits(title: str, body: str, times: int) -> None:
+def test_any_push_fits(title: str, body: str, times: int) -> None:
     fitted = push_fitted(title, body * times)
 
     assert push_bytes(*fitted) <= MAX_PUSH_BYTES
@@ -53,7 +53,7 @@ def test_whatever_is_said_fits(title: str, body: str, times: int) -> None:
     assert length.cut == (fitted != (title, body * times))
 
 
-def test_the_longest_push_goes_into_a_browsers_record() -> None:
+def test_the_longest_push_fits_into_a_browsers_record() -> None:
     title, body = push_fitted("T" * 5_000, "b" * 5_000)
     message: dict[str, Any] = {
         "title": title,

@@ -73,27 +73,27 @@ class TestTitles:
 
         assert (found.title, found.body) == ("School", "One\n\ntwo")
 
-    def test_without_one_the_mails_subject_is_the_title(self) -> None:
+    def test_the_mails_subject_is_the_title_if_there_is_none(self) -> None:
         texts = {"in_app_template": "Thank you", "email_subject_template": "Paid: {{ amount }}"}
 
         assert shown(version({"en": texts}), "in_app").title == "Paid: 5"
 
-    def test_without_either_the_apps_name_is_the_title(self) -> None:
+    def test_the_apps_name_is_the_title_if_there_is_no_subject(self) -> None:
         assert shown(version({"en": {"telegram_template": "Hi"}}), "telegram").title == "School"
 
-    def test_variables_set_before_the_title_hold_after_it(self) -> None:
+    def test_variables_set_before_the_title_are_known_after_it(self) -> None:
         source = "{% set n = amount * 2 %}Twice {{ n }}\n\nThat is {{ n }}"
 
         found = shown(version({"en": {"in_app_template": source}}), "in_app")
 
         assert (found.title, found.body) == ("Twice 10", "That is 10")
 
-    def test_an_sms_is_its_text_and_nothing_else(self) -> None:
+    def test_an_sms_is_only_its_text(self) -> None:
         found = shown(version({"en": {"sms_template": "One\n\ntwo {{ 5|currency }}"}}), "sms", "ru")
 
         assert (found.title, found.body) == ("", "One\n\ntwo $5.00")
 
-    def test_an_sms_keeps_to_plain_spaces(self) -> None:
+    def test_an_sms_contains_only_plain_spaces(self) -> None:
         content = {"ru": {"sms_template": "{{ 1234.5|currency('RUB') }}"}}
 
         assert shown(version(content, default_locale="ru"), "sms", "ru").body == "1 234,50 ₽"
@@ -130,7 +130,7 @@ class TestMail:
         assert "one" in found.body
         assert "<" not in found.body
 
-    def test_a_text_part_in_another_language_gives_way_to_one_made_from_the_html(self) -> None:
+    def test_html_in_the_readers_language_replaces_a_text_part_in_another(self) -> None:
         content = {
             "en": {"email_body_template": "Hello", "email_html_template": "<p>Hello</p>"},
             "ru": {"email_html_template": "<p>Привет</p>"},
@@ -168,19 +168,19 @@ class TestLocales:
 
         assert shown(compiled, "sms", "ru").body == "bonjour"
 
-    def test_times_are_the_persons_own(self) -> None:
+    def test_times_are_in_the_users_zone(self) -> None:
         compiled = version({"en": {"sms_template": "{{ current_time|time }}"}})
 
         assert shown(compiled, "sms").body == "1:00 PM"
 
 
 class TestChannels:
-    def test_without_a_list_the_texts_decide(self) -> None:
+    def test_the_texts_decide_the_channels_if_none_are_listed(self) -> None:
         compiled = version({"en": {"push_template": "x", "email_subject_template": "x"}})
 
         assert compiled.channels == ["push"]
 
-    def test_a_listed_channel_may_borrow_a_likely_text(self) -> None:
+    def test_a_listed_channel_may_use_a_similar_text(self) -> None:
         compiled = version(
             {"en": {"push_template": "x"}}, supported_channels=["push", "websocket", "webhook"]
         )
@@ -201,7 +201,7 @@ class TestChannels:
 
 
 class TestVariables:
-    def test_required_variables_that_are_dotted_count_as_their_root(self) -> None:
+    def test_dotted_required_variables_count_as_their_root(self) -> None:
         compiled = version(
             {"en": {"sms_template": "x"}}, required_variables=["order.id", "amount", "user.email"]
         )
@@ -215,7 +215,7 @@ class TestVariables:
         assert caught.value.code == "missing_variable"
         assert caught.value.detail == "sms_template (en), line 1: the variable code is missing"
 
-    def test_the_context_is_left_as_it_was(self) -> None:
+    def test_the_context_is_unchanged(self) -> None:
         context = dict(CONTEXT)
 
         version({"en": {"sms_template": "x"}}).render(channel="sms", locale="en", context=context)

@@ -177,7 +177,7 @@ RUNNING = [
 
 
 @pytest.mark.parametrize("source", REACHING_OUT)
-def test_nothing_but_data_can_be_reached(source: str) -> None:
+def test_only_data_can_be_reached(source: str) -> None:
     with pytest.raises(TemplateFault) as caught:
         show(source)
 
@@ -191,7 +191,7 @@ def test_nothing_but_data_can_be_reached(source: str) -> None:
 
 @pytest.mark.parametrize("html", [False, True])
 @pytest.mark.parametrize("source", GROWING, ids=range(len(GROWING)))
-def test_nothing_grows_without_end(source: str, html: bool) -> None:
+def test_no_value_grows_without_bound(source: str, html: bool) -> None:
     with pytest.raises(TemplateFault) as caught:
         show(source, html=html)
 
@@ -199,7 +199,7 @@ def test_nothing_grows_without_end(source: str, html: bool) -> None:
 
 
 @pytest.mark.parametrize("source", RUNNING, ids=range(len(RUNNING)))
-def test_nothing_runs_without_end(source: str) -> None:
+def test_no_template_runs_without_bound(source: str) -> None:
     with pytest.raises(TemplateFault) as caught:
         show(source)
 
@@ -207,7 +207,7 @@ def test_nothing_runs_without_end(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", [*GROWING, *RUNNING], ids=range(len(GROWING) + len(RUNNING)))
-def test_each_is_stopped_within_its_budget(source: str) -> None:
+def test_each_hostile_template_is_stopped_within_its_budget(source: str) -> None:
     with contextlib.suppress(TemplateFault):
         show(source)  # compiled once, when an author publishes; a message renders
 
@@ -215,7 +215,7 @@ def test_each_is_stopped_within_its_budget(source: str) -> None:
         show(source)  # the meter's own limit is 0.15
 
 
-def test_memory_stays_flat_over_all_of_them() -> None:
+def test_hostile_templates_leave_no_memory_behind() -> None:
     """After one round nothing is kept, and none takes more than some text of the context's size."""
     sources = [*REACHING_OUT, *GROWING, *RUNNING]
 
@@ -241,7 +241,7 @@ def test_memory_stays_flat_over_all_of_them() -> None:
 
 
 class TestContexts:
-    def test_a_caller_cannot_replace_what_rendering_stands_on(self) -> None:
+    def test_a_caller_cannot_replace_built_in_names(self) -> None:
         engine = NotificationTemplateEngine()
         evil = {"_meter": None, "_formats": None, "range": None, "namespace": 1, "self": 1}
 
@@ -249,7 +249,7 @@ class TestContexts:
 
         assert engine.render_template(source, evil) == "01"
 
-    def test_an_object_of_a_caller_shows_nothing_of_itself(self) -> None:
+    def test_an_object_in_the_context_exposes_nothing(self) -> None:
         engine = NotificationTemplateEngine()
 
         class Account:
@@ -276,18 +276,18 @@ class TestHonestTemplates:
         ],
     )
     @pytest.mark.parametrize("html", [False, True])
-    def test_what_is_counted_is_done(self, source: str, shown: str, html: bool) -> None:
+    def test_metered_operations_work(self, source: str, shown: str, html: bool) -> None:
         assert show(source, html=html).replace("&#39;", "'") == shown
 
-    def test_a_mappings_entry_comes_before_its_method(self) -> None:
+    def test_a_mappings_entry_takes_precedence_over_its_method(self) -> None:
         assert show("{{ user.items|length }}") == "2"
 
-    def test_a_mapping_can_be_gone_through(self) -> None:
+    def test_a_mapping_can_be_iterated(self) -> None:
         source = "{% for k, v in {'a': 1, 'b': 2}.items() %}{{ k }}={{ v }};{% else %}-{% endfor %}"
 
         assert show(source) == "a=1;b=2;"
 
-    def test_loops_know_where_they_are(self) -> None:
+    def test_loops_have_an_index_and_a_length(self) -> None:
         source = "{% for x in [5, 6, 7] if x > 5 %}{{ loop.index }}/{{ loop.length }} {% endfor %}"
 
         assert show(source) == "1/2 2/2 "
@@ -309,14 +309,14 @@ class TestHonestTemplates:
 
         assert show(source) == "a, b axc 2.3 1 b 3 [1, 2] 1999000 1 a1"
 
-    def test_steps_are_counted_anew_for_each_render(self) -> None:
+    def test_each_render_has_its_own_count_of_steps(self) -> None:
         source = "{% for x in range(9000) %}{% endfor %}done"
 
         assert [show(source) for _ in range(3)] == ["done"] * 3
 
 
 @pytest.mark.parametrize("name", ["_loop", "_comparable", "_literal"])
-def test_what_stands_for_syntax_is_no_filter_of_an_authors(name: str) -> None:
+def test_authors_cannot_use_internal_filters(name: str) -> None:
     with pytest.raises(TemplateFault) as caught:
         show(f"{{{{ [[1]]|map('{name}')|list }}}}")
 

@@ -57,7 +57,7 @@ def test_pages_in_order_are_counted_by_their_parents(html: str, pairs: int) -> N
     assert sibling_pairs(html) == pairs
 
 
-def test_no_heap_of_tags_has_more_siblings_than_are_counted() -> None:
+def test_random_tags_never_have_more_siblings_than_counted() -> None:
     for seed in range(500):
         chance = random.Random(seed)
         tags = (

@@ -27,7 +27,7 @@ from tests.pace import within
         ("a:hover{top:0}}b:hover{top:0}", "a:hover{top:0} b:hover{top:0}"),
     ],
 )
-def test_rules_of_states_are_kept_as_they_are_written(sheet: str, kept: str) -> None:
+def test_rules_of_states_are_returned_as_written(sheet: str, kept: str) -> None:
     assert rules_of_states(sheet) == kept
 
 
@@ -45,7 +45,7 @@ def test_rules_of_states_are_kept_as_they_are_written(sheet: str, kept: str) -> 
         "a:hover{never ends",
     ],
 )
-def test_other_rules_are_not(sheet: str) -> None:
+def test_other_rules_are_not_returned(sheet: str) -> None:
     assert rules_of_states(sheet) == ""
 
 
@@ -69,7 +69,7 @@ def test_other_rules_are_not(sheet: str) -> None:
         ":selection",
     ],
 )
-def test_what_is_kept_is_what_the_inliner_leaves(name: str) -> None:
+def test_the_inliner_ignores_the_returned_rules(name: str) -> None:
     sheet = f"a:{name}{{top:0}}"
     page = f"<html><head><style>{sheet}</style></head><body><i>x</i><a href='y'>z</a></body></html>"
 
@@ -78,6 +78,6 @@ def test_what_is_kept_is_what_the_inliner_leaves(name: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["a:hover,", "a:hover{", "/*", "'", "url(", "[:", "(:", "\\"])
-def test_it_takes_time_that_is_linear_in_the_sheet(piece: str) -> None:
+def test_the_time_is_linear_in_the_length_of_the_sheet(piece: str) -> None:
     with within(1.0):
         rules_of_states(piece * (100_000 // len(piece)))

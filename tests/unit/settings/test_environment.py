@@ -29,7 +29,7 @@ def refusal(variables: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("variable", STRICT)
-def test_a_bad_value_names_its_variable_and_the_mend(variable):
+def test_an_invalid_value_is_reported_with_its_variable_and_correction(variable):
     told = refusal({**SECRET, variable: "~nonsense~"})
     hidden = variable == "CARILLON_ANYMAIL_SETTINGS" or variable.endswith("_SECRET")
     shown = "(hidden)" if hidden else "'~nonsense~'"
@@ -37,7 +37,7 @@ def test_a_bad_value_names_its_variable_and_the_mend(variable):
     assert told.count("\n") == 1
 
 
-def test_all_bad_values_are_told_at_once():
+def test_all_invalid_values_are_reported_together():
     told = refusal({**SECRET, **dict.fromkeys(STRICT, "~nonsense~")})
     assert [variable for variable in STRICT if f"\n  {variable} is " not in told] == []
 
@@ -52,7 +52,7 @@ def test_an_empty_value_is_the_default():
     assert read_environment({**SECRET, **dict.fromkeys(STRICT, " ")}).smtp_port == 25
 
 
-def test_what_is_wrong_in_production_is_told_at_once():
+def test_all_faults_of_a_production_environment_are_reported_together():
     told = refusal({"CARILLON_PRODUCTION": "true"})
     assert "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more" in told
     assert "CARILLON_DATABASE_URL is not PostgreSQL: production requires postgres://" in told
@@ -78,7 +78,7 @@ PRODUCTION = {
 
 
 @pytest.mark.parametrize("hosts", ["*", "notify.example.com,*"])
-def test_production_answers_to_named_hosts_only(hosts):
+def test_production_serves_only_named_hosts(hosts):
     named = {**PRODUCTION, "CARILLON_PUBLIC_URL": "https://notify.example.com:8443"}
     assert read_environment(named).allowed_hosts == (
         *("notify.example.com", "127.0.0.1", "localhost", "[::1]"),
@@ -127,7 +127,7 @@ def test_a_password_inside_a_url_is_never_shown(variable):
         ("fcm", {"CARILLON_PUSH_PROVIDER": "fcm", **SECRET}, "CARILLON_FCM_CREDENTIALS is missing"),
     ],
 )
-def test_settings_that_do_not_go_together_are_told(_case, variables, told):
+def test_inconsistent_settings_are_reported(_case, variables, told):
     with pytest.raises(SettingsError, match=told):
         read_environment(variables)
 
@@ -149,7 +149,7 @@ def test_values_are_typed():
     assert read.variable("public_url") == "CARILLON_PUBLIC_URL"
 
 
-def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path, monkeypatch):
+def test_a_dotenv_file_is_read_and_the_environment_overrides_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(
         "# CARILLON_APP_URL=http://no\nexport CARILLON_APP_NAME='From file'\nCARILLON_LOCALE=ru\n"
@@ -201,7 +201,7 @@ def test_domains_have_rates():
 @pytest.mark.parametrize(
     "secret", ["whsec_", "whsec_YQ==", "whsec_~", "c2VjcmV0" * 4, f"whsec_{'YWJj' * 22}"]
 )
-def test_a_signing_secret_that_is_none_is_told_at_start(name, secret):
+def test_an_invalid_signing_secret_is_reported_at_start(name, secret):
     told = refusal({**SECRET, name: secret})
     assert f"{name} is (hidden): set it to whsec_ and standard base64" in told
     assert read_environment({**SECRET, name: f"whsec_{'YWJj' * 8}"})
@@ -211,7 +211,7 @@ def test_a_signing_secret_that_is_none_is_told_at_start(name, secret):
     "url",
     ["https://t.example:99999", "https://t.example:x", "https://:8443", "https://t.example:0"],
 )
-def test_an_address_with_a_port_that_is_none_is_told_at_start(url):
+def test_an_address_with_an_invalid_port_is_reported_at_start(url):
     told = refusal({**SECRET, "CARILLON_TWILIO_BASE_URL": url})
     assert f"CARILLON_TWILIO_BASE_URL is {url!r}: set it to an http:// or https:// URL" in told
 
@@ -232,7 +232,7 @@ def test_providers_of_a_channel_may_be_weighted(channel, weighted):
 
 
 @pytest.mark.parametrize("wrong", ["twilio=0", "twilio=3,twilio=1", "smtp", "twilio=x", "vonate"])
-def test_a_provider_of_another_channel_or_weight_is_told(wrong):
+def test_an_unsuitable_provider_or_weight_is_reported(wrong):
     assert "CARILLON_SMS_PROVIDER is" in refusal({**SECRET, "CARILLON_SMS_PROVIDER": wrong})
 
 

@@ -36,7 +36,7 @@ def secret_of(folder: Path) -> str:
     return read_environment({"CARILLON_DATA_DIR": str(folder)}).secret_key
 
 
-def test_a_secret_is_made_once_and_kept_for_its_owner_alone(tmp_path):
+def test_a_secret_is_generated_once_and_readable_only_by_its_owner(tmp_path):
     folder = tmp_path / "data"
     made = secret_of(folder)
     assert len(made) >= 32
@@ -77,19 +77,19 @@ def test_a_process_that_starts_while_the_secret_is_made_agrees(tmp_path, monkeyp
     assert len(seen[0]) >= 32
 
 
-def test_an_empty_file_is_no_secret(tmp_path):
+def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "secret-key").write_text("")
     with pytest.raises(SettingsError, match=r"secret-key is empty: .*CARILLON_SECRET_KEY"):
         secret_of(tmp_path)
 
 
-def test_a_secret_that_was_given_is_not_kept(tmp_path):
+def test_a_given_secret_is_not_stored(tmp_path):
     given = {"CARILLON_DATA_DIR": str(tmp_path / "data"), "CARILLON_SECRET_KEY": "g" * 40}
     assert read_environment(given).secret_key == "g" * 40
     assert not (tmp_path / "data").exists()
 
 
-def test_a_data_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_data_folder_that_cannot_be_written_is_reported(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(SettingsError, match=r"CARILLON_DATA_DIR .* cannot be written.* set it to"):
