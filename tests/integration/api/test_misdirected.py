@@ -119,7 +119,7 @@ def test_a_null_in_a_change_is_no_silence(as_staff: APIClient) -> None:
 def test_what_is_not_there_is_told_with_what_to_do(as_staff: APIClient, user: User) -> None:
     stranger = as_staff.post(SEND, {**send_body(user), "user_id": "ext:p-99"})
     assert (stranger.status_code, stranger.data["code"]) == (404, "unknown_user")
-    assert "make them with PUT /api/v1/users/" in stranger.data["detail"]
+    assert "create it with PUT /api/v1/users/" in stranger.data["detail"]
     unknown = as_staff.post(SEND, {**send_body(user), "template_path": "no.such"})
     assert "GET /api/v1/templates lists" in unknown.data["detail"]
     empty = as_staff.post("/api/v1/templates/1/publish")

@@ -30,7 +30,7 @@ def found(**filters: str) -> list[str]:
 
 
 @pytest.mark.parametrize("spellings", [SPELLINGS, WORLD], ids=["ascii", "world"])
-def test_who_is_named_by_an_address_alone_is_one_person(spellings: list[str]) -> None:
+def test_an_address_alone_names_one_person(spellings: list[str]) -> None:
     first, *others = spellings
     assert sync({"email": first, "first_name": "Ann"}) == (1, 0, 0)
 
@@ -43,7 +43,7 @@ def test_who_is_named_by_an_address_alone_is_one_person(spellings: list[str]) ->
     assert ContactPoint.objects.get().user == user
 
 
-def test_a_person_who_was_named_in_another_spelling_before_is_found() -> None:
+def test_a_person_is_found_by_another_spelling_of_the_address() -> None:
     old = make_user(username="Ann@Example.com", email="Ann@Example.com")
     bob = make_user(username="bob", email="ann@example.com")  # who only has the same address
 
@@ -61,7 +61,7 @@ def test_two_spellings_in_one_call_mean_one_person() -> None:
     assert User.objects.count() == 1
 
 
-def test_an_address_that_is_no_username_is_told() -> None:
+def test_an_address_that_cannot_be_a_username_is_reported() -> None:
     long = f"{'a' * 60}@{'.'.join(['b' * 50] * 3)}.com"
     report = import_users([json.dumps({"email": long})], kind="ndjson")
     assert report.created == 0
@@ -94,7 +94,7 @@ def test_names_are_searched_in_any_case_of_any_alphabet(word: str) -> None:
     assert found(search=word) == (["other"] if word == "ПЕТР" else ["ip"])
 
 
-def test_what_searches_take_for_wildcards_is_text() -> None:
+def test_wildcards_in_a_search_are_text() -> None:
     make_user(username="ann", first_name="100% Ann_Lee")
 
     assert found(search="100% ann_") == ["ann"]

@@ -152,7 +152,7 @@ def rules_for(found: Population) -> st.SearchStrategy[Any]:
     )
 
 
-def test_every_audience_is_the_set_that_arithmetic_says(population: Population) -> None:
+def test_every_audience_equals_the_set_of_the_model(population: Population) -> None:
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -173,7 +173,7 @@ def test_every_audience_is_the_set_that_arithmetic_says(population: Population) 
     check()
 
 
-def test_every_test_of_a_field_says_the_same_as_python(population: Population) -> None:
+def test_every_field_test_agrees_with_python(population: Population) -> None:
     @settings(
         max_examples=EXAMPLES * 5,
         deadline=None,

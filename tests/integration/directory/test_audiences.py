@@ -58,7 +58,7 @@ def make_people(count: int, **values: Any) -> list[int]:
     return [user.pk for user in made]
 
 
-def test_the_roles_hold_their_active_users_alone():
+def test_a_role_has_only_its_active_users():
     made = {role: make_user(role=role) for role in ("student", "teacher", "tutor", "parent")}
     admin = make_user(role="admin")
     make_user(role="student", is_active=False)
@@ -70,7 +70,7 @@ def test_the_roles_hold_their_active_users_alone():
     assert ids(audience("all")) == [*(user.pk for user in made.values()), admin.pk]
 
 
-def test_a_subject_is_its_students_and_its_teachers():
+def test_a_subject_has_its_students_and_teachers():
     maths, latin = Subject.objects.create(name="Maths"), Subject.objects.create(name="Latin")
     student, other, teacher = make_user(), make_user(), make_user(role="teacher")
     Enrollment.objects.create(student=student, subject=maths, teacher=teacher)
@@ -112,7 +112,7 @@ def test_tutors_and_teachers_have_their_students_and_groups_their_members():
         ({"rule": "segment", "segment_id": 99}, "unknown_segment"),
     ],
 )
-def test_what_does_not_exist_is_an_error_and_not_everyone(rule, code):
+def test_an_unknown_name_is_an_error_and_not_everyone(rule, code):
     make_user()
     ((path, found, detail),) = faults({"any": [{"rule": "all"}, rule]})
     key = next(name for name in rule if name != "rule")
@@ -120,7 +120,7 @@ def test_what_does_not_exist_is_an_error_and_not_everyone(rule, code):
     assert str(rule[key]) in detail
 
 
-def test_unknown_groups_and_subjects_of_criteria_are_pointed_at():
+def test_unknown_groups_and_subjects_in_criteria_are_reported_with_their_place():
     group = Group.objects.create(name="Class 7")
     criteria = {
         "any": [
@@ -136,7 +136,7 @@ def test_unknown_groups_and_subjects_of_criteria_are_pointed_at():
     ]
 
 
-def test_somebody_who_is_no_tutor_and_has_no_students_is_refused_as_one():
+def test_a_person_who_is_no_tutor_and_has_no_students_is_refused():
     student, coach = make_user(), make_user(role="admin")
     TutorAssignment.objects.create(tutor=coach, student=student)
 
@@ -147,7 +147,7 @@ def test_somebody_who_is_no_tutor_and_has_no_students_is_refused_as_one():
     assert ids(audience("by_tutor", tutor_id=coach.pk)) == [student.pk]
 
 
-def test_listed_people_who_are_not_there_are_reported():
+def test_missing_people_of_a_list_are_reported():
     one, gone = make_user(), make_user(is_active=False)
     stranger = uuid.uuid4()
 
@@ -163,7 +163,7 @@ def test_listed_people_who_are_not_there_are_reported():
     assert {each.path for each in found.missing} == {"audience.user_ids"}
 
 
-def test_a_list_of_strangers_is_nobody_and_never_everyone():
+def test_a_list_of_unknown_people_is_empty_and_never_everyone():
     make_user()
     found = audience("custom", user_ids=[10**15])
     assert (found.count(), ids(found)) == (0, [])
@@ -182,7 +182,7 @@ def test_a_hundred_thousand_listed_ids_are_one_parameter():
     assert Audience.of(everyone_else, now=NOW).count() == 0
 
 
-def test_a_stream_goes_on_after_the_last_id_that_was_seen():
+def test_a_stream_resumes_after_the_last_id():
     people = make_people(25)
     found = audience("all_students")
     first = next(found.stream(page=10))
@@ -191,7 +191,7 @@ def test_a_stream_goes_on_after_the_last_id_that_was_seen():
     assert ids(found, after=people[-1]) == []
 
 
-def test_a_stream_is_one_small_statement_a_page_and_gives_no_empty_pages():
+def test_a_stream_makes_one_small_statement_a_page_and_yields_no_empty_pages():
     people = make_people(100)
     found = audience("custom", user_ids=people[90:])
     with CaptureQueriesContext(
@@ -217,7 +217,7 @@ def test_a_stream_holds_one_page_in_memory():
     assert peak < PAGE * 400
 
 
-def test_people_who_come_while_it_streams_are_met_once_or_not_at_all():
+def test_people_who_are_added_during_a_stream_appear_once_or_never():
     people = make_people(10)
     found = audience("all_students")
     stream = found.stream(page=4)
@@ -267,7 +267,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_caller_writes_is_never_sql(text):
+def test_a_callers_text_is_never_sql(text):
     """Every place where a caller's text reaches a statement: values, lists, keys of attributes."""
     plain = make_user()
     same = make_user(
@@ -301,7 +301,7 @@ def test_keys_of_attributes_enter_objects_and_never_lists():
     assert ids(segment("attributes.x", "contains", "a")) == [listed.pk]
 
 
-def test_an_audience_is_told_in_words():
+def test_an_audience_is_described_in_words():
     subject = Subject.objects.create(name="Maths")
     group = Group.objects.create(name="Class 7")
     tutor = make_user(role="tutor")

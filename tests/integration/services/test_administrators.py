@@ -26,7 +26,7 @@ def run(*words: str, stdin: str = "") -> str:
     return answer.output.strip()
 
 
-def test_an_administrator_is_made_without_demo_data() -> None:
+def test_an_administrator_is_created_without_demo_data() -> None:
     told = run("admin", "create", "ada", "--email", "ada@example.com")
 
     password = told.removeprefix("administrator: ada / ").split()[0]
@@ -38,7 +38,7 @@ def test_an_administrator_is_made_without_demo_data() -> None:
     assert (action.actor, action.action) == ("cli", "admin.created")
 
 
-def test_a_password_that_is_given_is_not_told_again() -> None:
+def test_a_given_password_is_not_printed() -> None:
     told = run("admin", "create", "ada", "--password-stdin", stdin=f"{GOOD}\n")
 
     assert GOOD not in told
@@ -63,7 +63,7 @@ def test_a_password_that_is_given_is_not_told_again() -> None:
         (("password", "nobody"), GOOD, NotFound),
     ],
 )
-def test_what_makes_no_good_administrator_is_refused(
+def test_wrong_arguments_for_an_administrator_are_refused(
     words: tuple[str, ...], stdin: str, error: type[CarillonError]
 ) -> None:
     User.objects.create(username="there")
@@ -73,7 +73,7 @@ def test_what_makes_no_good_administrator_is_refused(
     assert not OperatorAction.objects.exists()
 
 
-def test_a_key_is_made_listed_and_revoked() -> None:
+def test_a_key_is_created_listed_and_revoked() -> None:
     text = run("key", "create", "platform", "--scopes", "notifications:send, users:write")
 
     caller = caller_of_key_text(text, now=clock.now())
@@ -87,7 +87,7 @@ def test_a_key_is_made_listed_and_revoked() -> None:
         caller_of_key_text(text, now=clock.now())
 
 
-def test_a_key_with_a_scope_that_is_none_is_refused() -> None:
+def test_a_key_with_an_unknown_scope_is_refused() -> None:
     answer = CliRunner().invoke(carillon, ["key", "create", "platform", "--scopes", "fly"])
     assert isinstance(answer.exception, InvalidRequest)
     assert not ApiKey.objects.exists()
@@ -106,7 +106,7 @@ def test_demo_data_is_refused_in_production(
     assert not User.objects.exists()
 
 
-def test_demo_data_in_production_is_insisted_on(
+def test_demo_data_in_production_needs_force(
     override_environment: Callable[..., None], monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("django.core.management.call_command", lambda *_, **__: None)

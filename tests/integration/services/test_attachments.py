@@ -76,7 +76,7 @@ def test_a_mail_carries_the_file_and_the_outbox_names_it():
     assert _outbox_message(kept).files == ["Invoice May.pdf (application/pdf, 16 bytes)"]
 
 
-def test_a_bulk_keeps_its_file_once_and_sealed():
+def test_a_bulk_send_stores_its_file_once_and_encrypted():
     body = {
         "template_path": "test.hello",
         "recipients": [{"user_id": make_user().pk} for _ in range(3)],
@@ -93,7 +93,7 @@ def test_a_bulk_keeps_its_file_once_and_sealed():
     assert SandboxMessage.objects.count() == 3
 
 
-def test_every_fault_is_told_at_once():
+def test_all_faults_are_reported_at_once():
     found = faults(
         file(name="../x.pdf"),
         file(content=b""),
@@ -120,13 +120,13 @@ def test_there_are_limits(override_environment):
     assert faults(*[file()] * 11) == [("options.attachments", "too_many_attachments")]
 
 
-def test_files_that_no_channel_carries_are_a_mistake():
+def test_files_that_no_channel_carries_are_an_error():
     code = "no_channel_for_attachments"
     assert faults(file(), channels=["in_app"]) == [("options.attachments", code)]
     send(file(), channels=["in_app"], options={"fallback": ["email"]})
 
 
-def test_a_file_is_let_go_when_nobody_can_need_it(frozen):
+def test_a_file_is_deleted_when_nothing_can_need_it(frozen):
     send(file())
     frozen.forward(timedelta(days=31).total_seconds())
     assert maintain()["attachments_deleted"] == 0  # the mail still waits
@@ -137,7 +137,7 @@ def test_a_file_is_let_go_when_nobody_can_need_it(frozen):
     assert StoredAttachment.objects.count() == 0
 
 
-def test_a_dead_letter_keeps_its_file(frozen):
+def test_the_file_of_a_dead_letter_is_retained(frozen):
     send(file())
     message = NotificationMessage.objects.get()
     work()
@@ -154,7 +154,7 @@ def test_a_dead_letter_keeps_its_file(frozen):
     assert maintain()["attachments_deleted"] == 0
 
 
-def test_a_mail_never_leaves_without_its_file():
+def test_a_mail_is_never_sent_without_its_file():
     send(file())
     StoredAttachment.objects.all().delete()
     forget()

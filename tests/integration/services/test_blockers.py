@@ -64,11 +64,11 @@ def smtp(override_environment: Any) -> None:
 
 
 @pytest.mark.usefixtures("frozen")
-def test_nothing_holds_what_is_next() -> None:
+def test_the_next_message_waits_for_nothing() -> None:
     assert told(send()) == []
 
 
-def test_a_message_without_a_template_is_told_of_like_others() -> None:
+def test_a_message_without_a_template_is_explained_like_others() -> None:
     (message,) = make_messages(1)
     assert told(message.notification) == []
 
@@ -118,7 +118,7 @@ def test_an_earlier_message_of_its_key_is_named(frozen: Any) -> None:
     assert told(second) == [("order", "ordering_key:order-1", "", None)]
 
 
-def test_what_waits_for_its_time_says_why(frozen: Any) -> None:
+def test_a_deferred_message_names_the_reason(frozen: Any) -> None:
     user = make_user()
     quiet = {"quiet_hours_enabled": True, "quiet_hours_start": "11:00", "quiet_hours_end": "14:00"}
     UserNotificationPreference.objects.create(user=user, timezone="UTC", **quiet)
@@ -138,7 +138,7 @@ def test_a_scheduled_message_waits_for_its_time(frozen: Any) -> None:
     assert told(answer) == [("time", "scheduled", "", due)]
 
 
-def test_what_is_settled_waits_for_nothing(frozen: Any) -> None:
+def test_a_settled_message_waits_for_nothing(frozen: Any) -> None:
     answer = send()
     work()
     KillSwitch.objects.create(scope="all", value="", reason="repair", created_at=frozen.now)
@@ -203,7 +203,7 @@ def queued() -> int:
 class TestGauges:
     """How much waits is how much will be worked on."""
 
-    def test_what_is_cancelled_does_not_wait(self) -> None:
+    def test_a_cancelled_message_does_not_count_as_waiting(self) -> None:
         made = make_messages(3)
         service = NotificationService()
         for left, message in zip((2, 1, 0), made, strict=True):
@@ -211,7 +211,7 @@ class TestGauges:
             assert queued() == left
         assert not DeliveryBatch.objects.exists()
 
-    def test_what_is_moved_to_another_time_waits_once(self, frozen: Any) -> None:
+    def test_a_moved_message_counts_as_waiting_once(self, frozen: Any) -> None:
         due = frozen.now + timedelta(hours=1)
         answer = send(scheduled_at=due.isoformat())
         later = (due + timedelta(hours=1)).isoformat()
@@ -222,7 +222,7 @@ class TestGauges:
         assert queued() == 1
         assert DeliveryBatch.objects.count() == 1
 
-    def test_what_is_cancelled_while_a_worker_holds_the_batch(self) -> None:
+    def test_a_message_is_cancelled_while_a_worker_leases_its_batch(self) -> None:
         made = make_messages(2)
         (held,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
         NotificationService().cancel(identifier=made[0].notification.uuid, caller=SYSTEM)
@@ -236,7 +236,7 @@ class TestGauges:
         rows = NotificationMessage.objects.order_by("pk")
         assert [row.status for row in rows] == ["cancelled", "sent"]
 
-    def test_what_was_sent_before_the_rest_was_given_back(self) -> None:
+    def test_sent_messages_do_not_wait_after_the_rest_is_released(self) -> None:
         make_messages(3)
         (held,) = batches.lease(owner="w", lane=Lane.DEFAULT, seconds=60)
         first = min(held.open_keys)

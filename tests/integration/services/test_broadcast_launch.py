@@ -90,7 +90,7 @@ class TestLaunching:
         job = Job.objects.get(broadcast=made)
         assert (job.kind, job.total, job.accepted) == ("broadcast", 12, 12)
 
-    def test_a_recipient_knows_their_notification(self):
+    def test_a_recipient_row_names_its_notification(self):
         make_people(3)
         made = launch(make_broadcast())
         keys = BroadcastRecipient.objects.values_list("recipient_id", "notification_id")
@@ -107,18 +107,18 @@ class TestLaunching:
         shown = [(m.status, m.title, m.body) for m in NotificationMessage.objects.all()]
         assert shown == [("delivered", "School is closed", "Snow everywhere")] * 2
 
-    def test_urgent_broadcasts_leave_the_bulk_lane(self):
+    def test_urgent_broadcasts_do_not_use_the_bulk_lane(self):
         make_people(1)
         launch(make_broadcast(priority=2))
         assert DeliveryBatch.objects.get().lane == "high"
 
-    def test_several_groups_are_a_composition(self):
+    def test_several_groups_are_combined(self):
         students, tutor = make_people(2), make_user(role="tutor").pk
         rule = {"any": [{"rule": "all_tutors"}, {"rule": "custom", "user_ids": students[:1]}]}
         made = launch(make_broadcast(target_group="composed", target_filter=rule))
         assert told(made) == sorted([students[0], tutor])
 
-    def test_recipients_that_were_made_before_are_told_once(self):
+    def test_recipients_who_were_created_before_are_notified_once(self):
         people = make_people(4)
         made = make_broadcast()
         BroadcastRecipient.objects.create(broadcast=made, recipient_id=people[1])
@@ -127,7 +127,7 @@ class TestLaunching:
         assert told(made) == recipients(made) == people
         assert not BroadcastRecipient.objects.filter(notification_id=None).exists()
 
-    def test_relative_dates_count_from_the_beginning_however_late_it_goes_on(self, frozen):
+    def test_relative_dates_count_from_the_launch_even_if_it_resumes_late(self, frozen):
         present = make_user(last_login=frozen.now - timedelta(days=10)).pk
         criteria = {"field": "last_login", "op": "gte", "value": {"days_ago": 10}}
         made = make_broadcast(target_group="segment", target_filter={"criteria": criteria})
@@ -136,7 +136,7 @@ class TestLaunching:
         assert launching.continue_launch(made.pk)
         assert told(made) == [present]
 
-    def test_work_grows_by_parts_and_not_by_people(self):
+    def test_the_number_of_statements_grows_by_batches_and_not_by_people(self):
         make_people(2_500)
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
@@ -158,7 +158,7 @@ class TestRefusals:
         assert (made.status, made.job) == ("draft", None)
         return [(error.path, error.code) for error in caught.value.errors]
 
-    def test_nobody_is_told_at_once(self):
+    def test_a_launch_without_recipients_is_refused_at_once(self):
         make_user(role="teacher")
         assert self.refused() == [("target_group", "no_recipients")]
 
@@ -181,12 +181,12 @@ class TestRefusals:
             ({"delivery": "some"}, [("delivery", "invalid")]),
         ],
     )  # fmt: skip
-    def test_what_would_fail_is_told_before(self, values, expected):
+    def test_a_launch_that_would_fail_is_refused_first(self, values, expected):
         make_people(1)
         assert self.refused(**values) == expected
 
     @pytest.mark.parametrize("status", set(BroadcastStatus) - launching.LAUNCHABLE)
-    def test_a_broadcast_is_begun_once(self, status):
+    def test_a_broadcast_starts_once(self, status):
         make_people(1)
         made = make_broadcast(status=status.value)
         with pytest.raises(Conflict) as caught:
@@ -195,7 +195,7 @@ class TestRefusals:
         assert str(caught.value) == f"Cannot send broadcast with status {status}"
         assert not Job.objects.exists()
 
-    def test_an_unknown_broadcast_is_told(self):
+    def test_an_unknown_broadcast_is_not_found(self):
         with pytest.raises(NotFound) as caught:
             launching.begin(99_999, now=clock.now())
         assert (caught.value.code, str(caught.value)) == (
@@ -212,7 +212,7 @@ class Death(Exception):
 class TestDyingAndGoingOn:
     @pytest.mark.parametrize("after", range(8))
     @pytest.mark.parametrize("place", ["insert_recipients", "accept", "_mark"])
-    def test_a_launch_that_dies_anywhere_goes_on_and_tells_everybody_once(
+    def test_a_launch_that_dies_at_any_point_resumes_and_notifies_everyone_once(
         self, place, after, monkeypatch
     ):
         """Dies right after the statements of a part, before its commit."""
@@ -244,7 +244,7 @@ class TestDyingAndGoingOn:
         assert NotificationMessage.objects.count() == 34
         assert sum(DeliveryBatch.objects.values_list("size", flat=True)) == 34
 
-    def test_a_launch_that_is_stopped_by_the_clock_goes_on_next_time(self):
+    def test_a_launch_that_reaches_its_time_limit_resumes_in_the_next_round(self):
         people = make_people(20)
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
@@ -254,7 +254,7 @@ class TestDyingAndGoingOn:
         assert rounds > 5
         assert told(made) == recipients(made) == people
 
-    def test_a_pause_holds_the_launch_and_its_end_lets_it_go_on(self, monkeypatch):
+    def test_a_pause_stops_the_launch_and_a_resume_continues_it(self, monkeypatch):
         people = make_people(20)
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
@@ -275,7 +275,7 @@ class TestDyingAndGoingOn:
         assert launching.continue_launch(made.pk)
         assert told(made) == people
 
-    def test_a_cancelled_launch_makes_nothing_more(self):
+    def test_a_cancelled_launch_writes_nothing_more(self):
         make_people(20)
         made = make_broadcast()
         launching.begin(made.pk, now=clock.now())
@@ -283,7 +283,7 @@ class TestDyingAndGoingOn:
         assert not launching.continue_launch(made.pk)
         assert (recipients(made), told(made)) == ([], [])
 
-    def test_the_idle_are_carried_on_and_those_at_work_are_left_alone(self, frozen):
+    def test_idle_launches_are_resumed_and_running_ones_are_left_alone(self, frozen):
         people = make_people(4)
         idle, busy, dead = (make_broadcast() for _ in range(3))
         for made in (idle, busy, dead):
@@ -300,7 +300,7 @@ class TestDyingAndGoingOn:
         assert continue_launches(now=frozen.now) == 1
         assert continue_launches(now=frozen.now) == 0
 
-    def test_a_launch_whose_group_is_gone_is_paused_with_the_reason(self, frozen):
+    def test_a_launch_whose_group_was_deleted_is_paused_with_the_reason(self, frozen):
         group = Group.objects.create(name="Class 7")
         GroupMembership.objects.create(group=group, user=make_user())
         made = make_broadcast(target_group="group", target_filter={"group_id": group.pk})
@@ -322,7 +322,7 @@ class TestDyingAndGoingOn:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_processes_at_once_tell_everybody_once(small_parts):
+def test_several_processes_at_once_notify_everyone_once(small_parts):
     people = make_people(60)
     made = make_broadcast()
     launching.begin(made.pk, now=clock.now())

@@ -63,7 +63,7 @@ def settle(letters, outcome, reason="the person says so"):
     return answer.settled
 
 
-def test_what_matches_is_replayed_as_batches_and_the_rest_is_left(frozen):
+def test_matching_dead_letters_are_replayed_in_batches_and_the_rest_stays(frozen):
     template = make_template()
     make_letters(600, frozen, code="auth", version=template.current_version_id)
     make_letters(3, frozen, code="smtp_550", version=template.current_version_id)
@@ -78,7 +78,7 @@ def test_what_matches_is_replayed_as_batches_and_the_rest_is_left(frozen):
     assert OperatorAction.objects.get().target == "600 of 600"
 
 
-def test_a_call_works_through_so_many_and_tells_what_is_left(frozen, monkeypatch):
+def test_a_call_processes_a_limited_number_and_reports_the_rest(frozen, monkeypatch):
     monkeypatch.setattr("notifications.features.dead_letters.service.MOST", 2)
     make_letters(3, frozen)
     answer = DeadLetterService().discard_matching(
@@ -91,7 +91,9 @@ def test_a_call_works_through_so_many_and_tells_what_is_left(frozen, monkeypatch
     ("outcome", "status", "is_sent", "is_delivered"),
     [("sent", "sent", True, False), ("delivered", "delivered", True, True)],
 )
-def test_a_person_says_that_it_arrived(frozen, outcome, status, is_sent, is_delivered):
+def test_an_operator_sets_the_outcome_of_an_uncertain_message(
+    frozen, outcome, status, is_sent, is_delivered
+):
     letters = make_letters(2, frozen, code="uncertain", status="uncertain")
 
     assert settle(letters, outcome) == 2
@@ -108,7 +110,7 @@ def test_a_person_says_that_it_arrived(frozen, outcome, status, is_sent, is_deli
     assert message.history()[-1]["reason"].startswith("settled by")
 
 
-def test_a_person_says_that_it_failed_and_the_next_channel_has_its_turn(frozen):
+def test_an_operator_marks_a_dead_letter_as_failed_and_the_fallback_follows(frozen):
     (letter,) = make_letters(1, frozen, code="uncertain", status="uncertain")
     message = NotificationMessage.objects.select_related("notification").get()
     message.notification.options = {"fallback": ["sms"]}
@@ -122,7 +124,7 @@ def test_a_person_says_that_it_failed_and_the_next_channel_has_its_turn(frozen):
     }
 
 
-def test_what_makes_no_sense_is_refused(frozen):
+def test_contradictory_arguments_are_refused(frozen):
     with pytest.raises(InvalidRequest) as told:
         settle(make_letters(1, frozen), "maybe", " ")
     assert [(each.path, each.code) for each in told.value.errors] == [
@@ -131,7 +133,7 @@ def test_what_makes_no_sense_is_refused(frozen):
     ]
 
 
-def test_the_alert_is_raised_once_told_and_ended(frozen, override_environment):
+def test_the_alert_is_raised_once_reported_and_ended(frozen, override_environment):
     override_environment(dead_letter_alert_threshold=3)
     WebhookEndpoint.objects.create(
         url="https://platform.example/hook",

@@ -53,13 +53,13 @@ def test_a_variable_that_was_renamed_is_reported_with_its_new_name() -> None:
         ("Carillon <hello@example.com>", True),
     ],
 )
-def test_mails_leave_with_a_sender_in_the_world(sender: str, well: bool) -> None:
+def test_mails_have_a_sender_with_a_public_domain(sender: str, well: bool) -> None:
     assert doctor_settings.sender(dataclasses.replace(HTTPS, email_from=sender)).well is well
     sandbox = dataclasses.replace(HTTPS, email_from=sender, email_provider="sandbox")
     assert doctor_settings.sender(sandbox).well
 
 
-def test_a_public_url_without_https_is_a_fault_once_mails_leave() -> None:
+def test_a_public_url_without_https_is_a_fault_once_mails_are_sent() -> None:
     plain = dataclasses.replace(HTTPS, public_url="http://notify.example.com")
     assert [each.well for each in doctor_settings.public_url(HTTPS)] == [True]
     assert [each.well for each in doctor_settings.public_url(plain)] == [False]

@@ -88,7 +88,7 @@ class TestNotificationDeliveryEngine:
         assert 1.5 <= waits[0] <= 5
 
     @patch("notifications.services.FCMPushProvider.send")
-    async def test_the_last_failure_is_told(self, mock_send, frozen):
+    async def test_the_last_failure_is_returned(self, mock_send, frozen):
         mock_send.return_value = {"success": False, "error": "Service unavailable", "retry": True}
 
         async def sleep(seconds: float) -> None:
@@ -102,7 +102,7 @@ class TestNotificationDeliveryEngine:
 
     @pytest.mark.parametrize(("late", "sent"), [(2, True), (99, False)])
     @patch("notifications.services.FCMPushProvider.send")
-    async def test_who_comes_too_late_for_a_slot_tries_the_next(
+    async def test_a_message_that_misses_its_slot_takes_the_next(
         self, mock_send, frozen, monkeypatch, late, sent
     ):
         """The process was scheduled too late, as on a machine under load: nothing was called."""
@@ -123,7 +123,7 @@ class TestNotificationDeliveryEngine:
         assert (result.success, result.retry) == (sent, not sent)
         assert (len(slots), mock_send.call_count) == ((3, 1) if sent else (11, 0))
 
-    async def test_a_message_in_a_workers_hands_is_refused(self):
+    async def test_a_message_that_a_worker_sends_is_refused(self):
         (message,) = await sync_to_async(make_messages)(1)
         await sync_to_async(batches.lease)(owner="w", lane="default", seconds=60)
 
@@ -132,7 +132,7 @@ class TestNotificationDeliveryEngine:
 
         assert refused.value.code == "already_sending"
 
-    async def test_a_message_that_must_wait_is_left_queued(self):
+    async def test_a_message_that_must_wait_stays_queued(self):
         (message,) = await sync_to_async(make_messages)(1)
         later = timezone.now() - timedelta(hours=1)
         await NotificationMessage.objects.filter(pk=message.pk).aupdate(scheduled_at=later)
@@ -144,7 +144,7 @@ class TestNotificationDeliveryEngine:
         assert (result.reason, result.retry) == ("user_inactive", False)
 
     @patch("notifications.services.FCMPushProvider.send")
-    async def test_the_providers_answer_is_told(self, mock_send):
+    async def test_the_providers_response_is_returned(self, mock_send):
         said = {"results": [{"message_id": "m1"}]}
         mock_send.return_value = {"success": True, "message_id": "m1", "provider_response": said}
         message = await sync_to_async(make_push)()
@@ -154,7 +154,7 @@ class TestNotificationDeliveryEngine:
         assert (result.provider_response, result.error, result.reason) == (said, None, None)
 
     @patch("notifications.services.FCMPushProvider.send")
-    async def test_a_final_error_has_its_code_and_the_answer(self, mock_send):
+    async def test_a_permanent_error_has_its_code_and_response(self, mock_send):
         said = {"error": "NotRegistered"}
         mock_send.return_value = {
             "success": False,
@@ -185,7 +185,7 @@ class TestNotificationDeliveryEngine:
         ],
         ids=["stop", "breaker"],
     )
-    async def test_what_holds_a_message_is_told(self, held, reason):
+    async def test_the_reason_why_a_message_waits_is_returned(self, held, reason):
         message = await sync_to_async(make_push)()
         await sync_to_async(held)()
 

@@ -151,12 +151,12 @@ def fill(name: str, count: int, at: Any) -> type[Model]:
     return model
 
 
-def test_every_table_that_expires_is_tried_here(frozen: Any) -> None:
+def test_every_expiring_table_is_covered_here(frozen: Any) -> None:
     assert expired(frozen.now).keys() == ROWS.keys()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_one_round_leaves_nothing_that_has_expired(
+def test_one_round_deletes_everything_that_has_expired(
     name: str, frozen: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(expiry.time, "sleep", lambda _seconds: None)
@@ -169,7 +169,7 @@ def test_one_round_leaves_nothing_that_has_expired(
     assert maintain()[name] == 0
 
 
-def test_what_hangs_on_a_row_goes_with_it(frozen: Any) -> None:
+def test_dependent_rows_are_deleted_with_their_row(frozen: Any) -> None:
     fill("digests_deleted", 1, frozen.now - OLD)
     DigestItem.objects.create(
         bucket=DigestBucket.objects.get(),
@@ -208,9 +208,7 @@ class TestBudget:
         rest = (rests if rests is not None else []).append
         return delete_expired(tables, until=until, guard=lambda _name, step: step(), rest=rest)
 
-    def test_a_round_ends_when_its_time_is_over_and_the_next_goes_on(
-        self, spent: list[float]
-    ) -> None:
+    def test_a_round_ends_at_its_time_limit_and_the_next_resumes(self, spent: list[float]) -> None:
         table = {"slow": self.table(spent, 100_000, 0.001, [])}
         first = self.run(table, until=spent[0] + 20)["slow"]
         assert 19_000 < first < 21_000
@@ -220,7 +218,7 @@ class TestBudget:
         assert first + rest == 100_000
         assert self.run(table, until=spent[0] + 20)["slow"] == 0
 
-    def test_a_great_table_holds_up_no_other(self, spent: list[float]) -> None:
+    def test_a_large_table_does_not_delay_the_others(self, spent: list[float]) -> None:
         done = self.run(
             {
                 "great": self.table(spent, 10**9, 0.0001, []),
@@ -231,14 +229,14 @@ class TestBudget:
         assert done["small"] == 3_000
         assert done["great"] > 10_000
 
-    def test_each_table_has_a_step_even_when_the_time_is_over(self, spent: list[float]) -> None:
+    def test_each_table_has_one_step_even_after_the_time_limit(self, spent: list[float]) -> None:
         done = self.run(
             {name: self.table(spent, 10, 100, []) for name in ("a", "b")}, until=spent[0]
         )
         assert done == {"a": 10, "b": 10}
 
     @pytest.mark.parametrize("row_s", [0.1, 0.001, 0.00001])
-    def test_a_step_takes_no_longer_than_others_may_wait(
+    def test_a_step_takes_no_longer_than_other_writers_may_wait(
         self, spent: list[float], row_s: float
     ) -> None:
         wanted_s = expiry.STEP_SQLITE_S if connection.vendor == "sqlite" else expiry.STEP_S
@@ -248,12 +246,12 @@ class TestBudget:
         assert max(asked) <= 5_000
         assert asked[-1] == pytest.approx(min(5_000, max(1, wanted_s / row_s)), rel=0.05)
 
-    def test_between_two_steps_it_rests_for_as_long(self, spent: list[float]) -> None:
+    def test_a_step_is_followed_by_a_pause_of_the_same_length(self, spent: list[float]) -> None:
         rests: list[float] = []
         self.run({"x": self.table(spent, 2_000, 0.0001, [])}, until=spent[0] + 60, rests=rests)
         assert sum(rests) == pytest.approx(0.2, rel=0.2)
 
-    def test_a_table_that_fails_ends_and_the_others_go_on(self, spent: list[float]) -> None:
+    def test_a_table_that_fails_stops_and_the_others_continue(self, spent: list[float]) -> None:
         done = delete_expired(
             {"bad": self.table(spent, 9, 1, []), "good": self.table(spent, 900, 0, [])},
             until=spent[0] + 5,
@@ -264,7 +262,7 @@ class TestBudget:
 
 
 @pytest.mark.parametrize("name", sorted(ROWS.keys() - {"idle_services_deleted"}))
-def test_what_has_expired_is_found_by_an_index(name: str, frozen: Any, monkeypatch: Any) -> None:
+def test_expired_rows_are_found_by_an_index(name: str, frozen: Any, monkeypatch: Any) -> None:
     """Without one, each step would read the table from its beginning."""
     found: list[Any] = []
     monkeypatch.setattr(maintenance, "oldest", lambda rows: found.append(rows) or len(found) - 1)

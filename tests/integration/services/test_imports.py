@@ -27,7 +27,7 @@ def bad(report):
     return [error.line for error in report.errors]
 
 
-def test_groups_come_with_their_kind_and_members():
+def test_groups_are_imported_with_their_kind_and_members():
     make_user(external_id="a"), make_user(external_id="b")
 
     report = load(
@@ -73,7 +73,7 @@ def test_suppressions_and_unsubscribes_of_a_former_system_are_honoured():
     assert ConsentRecord.objects.get(user_id=user.pk).source == "import"
 
 
-def test_people_bring_their_groups_and_consent():
+def test_people_are_imported_with_their_groups_and_consent():
     report = load(
         "users",
         "external_id,groups,data_processing_consent",
@@ -87,7 +87,7 @@ def test_people_bring_their_groups_and_consent():
     assert ConsentRecord.objects.get(user_id=user.pk).granted is True
 
 
-def test_what_is_exported_can_be_imported():
+def test_an_export_can_be_imported():
     load("users", "external_id,email,groups", "u1,u1@example.org,Choir", "u2,u2@example.org,")
     people = [line.decode() for line in export_lines("users")]
     groups = [line.decode() for line in export_lines("groups")]
@@ -102,7 +102,7 @@ def test_what_is_exported_can_be_imported():
     assert Group.objects.get(name="Choir").memberships.count() == 1
 
 
-def test_a_person_is_exported_whole():
+def test_all_data_of_a_person_is_exported():
     (message,) = make_messages(1)
 
     bundle = collect_person_data(message.user_id, caller=SYSTEM)
@@ -114,13 +114,13 @@ def test_a_person_is_exported_whole():
 
 
 @pytest.mark.parametrize("line", ["not json", "[1]", '{"shoe": 1}'])
-def test_lines_that_are_no_records_are_told(line):
+def test_lines_that_are_not_records_are_reported(line):
     report = load("groups", line, '{"name": "Fine"}', kind="ndjson")
 
     assert (report.created, bad(report)) == (1, [1])
 
 
-def test_what_is_not_known_is_refused():
+def test_an_unknown_import_or_export_is_refused():
     with pytest.raises(NotFound) as nothing:
         load("shoes", "a")
     with pytest.raises(NotFound) as nowhere:
@@ -130,7 +130,7 @@ def test_what_is_not_known_is_refused():
     assert (nothing.value.code, nowhere.value.code) == ("unknown_import", "unknown_export")
 
 
-def test_a_thousand_lines_and_more_go_in_by_batches():
+def test_over_a_thousand_lines_are_written_in_batches():
     seen = []
     lines = [f'{{"name": "G{n}"}}\n' for n in range(2500)]
 

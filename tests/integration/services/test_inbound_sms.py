@@ -61,7 +61,7 @@ def work():
         deliver_rows([lease], owner="w")
 
 
-def test_stop_holds_at_once_for_what_waits_and_what_comes(client, person):
+def test_stop_applies_at_once_to_waiting_and_new_messages(client, person):
     waiting = send(person)
 
     answer = say(client, "Stop")
@@ -82,7 +82,7 @@ def test_stop_holds_at_once_for_what_waits_and_what_comes(client, person):
     assert (entry.wording, entry.source) == ("Stop", "sms")
 
 
-def test_start_takes_it_back(client, person):
+def test_start_reverses_stop(client, person):
     say(client, "STOP")
     say(client, "START", sid="SM2")
 
@@ -94,7 +94,7 @@ def test_start_takes_it_back(client, person):
     assert list(ConsentRecord.objects.values_list("granted", flat=True)) == [False, True]
 
 
-def test_a_stop_that_comes_again_late_turns_nothing_back(client, person):
+def test_a_late_repetition_of_stop_changes_nothing(client, person):
     say(client, "STOP")
     say(client, "START", sid="SM2")
     say(client, "STOP")
@@ -103,7 +103,7 @@ def test_a_stop_that_comes_again_late_turns_nothing_back(client, person):
     assert InboundSms.objects.count() == 2
 
 
-def test_a_number_of_nobodys_and_of_somebody_later(client):
+def test_stop_from_an_unknown_number_applies_to_its_later_owner(client):
     say(client, "STOP")
     make_template()
     with pytest.raises(Refused):
@@ -125,7 +125,7 @@ def test_start_restores_what_twilio_refused_and_not_what_an_operator_listed(clie
     assert Suppression.objects.get().source == "operator"
 
 
-def test_help_is_answered_where_a_text_is_set(client, override_environment):
+def test_help_gets_a_reply_where_a_text_is_configured(client, override_environment):
     assert b"<Message>" not in say(client, "help").content
     override_environment(sms_help_text="Carillon <support>: +1 555")
     assert b"<Message>Carillon &lt;support&gt;: +1 555</Message>" in say(client, "HELP").content
@@ -133,12 +133,12 @@ def test_help_is_answered_where_a_text_is_set(client, override_environment):
     assert b"<Message>" not in say(client, "HELP", sid="SM3", OptOutType="HELP").content
 
 
-def test_twilios_own_reading_wins(client, person):
+def test_twilios_own_keyword_has_precedence(client, person):
     say(client, "basta", OptOutType="STOP")
     assert InboundSms.objects.get().keyword == "stop"
 
 
-def test_other_words_change_nothing_and_are_kept_sealed(client, person):
+def test_other_words_change_nothing_and_are_stored_encrypted(client, person):
     say(client, "Please stop calling me")
     kept = InboundSms.objects.get()
     assert (kept.keyword, kept.users) == ("other", [person.pk])
@@ -146,14 +146,14 @@ def test_other_words_change_nothing_and_are_kept_sealed(client, person):
     assert Suppression.objects.count() == 0
 
 
-def test_nobody_else_may_say_stop(client, person):
+def test_a_request_without_a_valid_signature_cannot_stop_messages(client, person):
     assert say(client, "STOP", token="wrong").status_code == 403
     assert client.post("/sms/twilio", {"Body": "STOP"}).status_code == 403
     assert client.get("/sms/twilio").status_code == 405
     assert InboundSms.objects.count() == 0
 
 
-def test_what_is_no_text_is_told(client):
+def test_a_request_that_is_not_a_text_is_refused(client):
     form = {"MessageSid": "SM1"}
     signature = RequestValidator(TOKEN).compute_signature(
         "https://bell.example.com/sms/twilio", form
@@ -178,13 +178,13 @@ def test_operators_list_texts(client, person):
         InboundSmsService().list(caller=Caller(name="user:1", user_id=1))
 
 
-def test_texts_come_in_at_the_vendors_address(client, person):
+def test_texts_are_received_at_the_vendors_path(client, person):
     assert say(client, "STOP", path="/inbound/twilio").status_code == 200
 
     assert InboundSms.objects.get().keyword == "stop"
 
 
-def test_no_texts_come_in_by_a_vendor_without_them(client):
+def test_a_vendor_without_inbound_texts_has_no_path(client):
     for name in ("smtp", "generic", "nobody"):
         answer = client.post(f"/inbound/{name}", {"Body": "STOP"})
         assert answer.status_code == 404

@@ -81,7 +81,7 @@ def test_stop_and_start_count_once_each(client, frozen, person):
     assert [entry.granted for entry in ConsentRecord.objects.order_by("pk")] == [False, True]
 
 
-def test_start_takes_back_what_vonage_refused(client, frozen, person):
+def test_start_reverses_vonages_refusal(client, frozen, person):
     close_contact(
         channel="sms",
         user_id=person.pk,
@@ -95,7 +95,7 @@ def test_start_takes_back_what_vonage_refused(client, frozen, person):
     assert ContactPoint.objects.get(kind="phone").state == "active"
 
 
-def test_help_is_kept_and_vonage_is_answered_nothing(client, frozen, person):
+def test_help_is_stored_and_vonage_gets_an_empty_response(client, frozen, person):
     answer = say(client, frozen, "HELP")
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -122,7 +122,7 @@ def test_a_text_that_vonage_did_not_sign_is_refused(client, frozen):
         {"from": "1\x00"},
     ],
 )
-def test_what_is_no_text_is_told(client, frozen, more):
+def test_a_request_that_is_not_a_text_is_refused(client, frozen, more):
     assert say(client, frozen, "STOP", **more).status_code == 400
     assert not InboundSms.objects.exists()
 

@@ -351,7 +351,7 @@ def chosen(override_environment):
 
 
 @pytest.mark.parametrize(("work", "make"), CASES, ids=[str(work) for work, _ in CASES])
-def test_an_item_that_fails_holds_up_no_other_and_is_set_aside_at_its_third_failure(
+def test_a_failing_item_blocks_no_other_and_is_set_aside_at_its_third_failure(
     work, make, frozen, chosen, monkeypatch
 ):
     case = make(frozen)
@@ -384,7 +384,7 @@ def test_an_item_that_fails_holds_up_no_other_and_is_set_aside_at_its_third_fail
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda make: type(make()).__name__)
 @pytest.mark.parametrize("make", [receipt, digest, series], ids=lambda make: make.__name__)
-def test_an_exception_of_any_kind_is_narrowed_to_its_item(make, error, frozen, monkeypatch):
+def test_any_exception_is_attributed_to_its_item(make, error, frozen, monkeypatch):
     case = make(frozen)
     case.fail(monkeypatch, error)
 
@@ -410,7 +410,7 @@ def locked(state: str) -> Callable[[], Exception]:
     return make
 
 
-def test_a_database_that_is_away_is_no_items_fault(frozen, monkeypatch):
+def test_an_unreachable_database_does_not_count_against_items(frozen, monkeypatch):
     case = receipt(frozen)
     case.fail(monkeypatch, away)
 
@@ -435,7 +435,7 @@ def test_a_lock_makes_an_item_wait_and_does_not_count(state, frozen, monkeypatch
     assert (fault.tries, fault.set_aside) == (0, False)
 
 
-def test_what_is_set_aside_is_tried_once_a_day(frozen, monkeypatch):
+def test_a_failed_item_is_tried_once_a_day(frozen, monkeypatch):
     case = digest(frozen)
     with monkeypatch.context() as patched:
         case.fail(patched, Odd)
@@ -450,7 +450,7 @@ def test_what_is_set_aside_is_tried_once_a_day(frozen, monkeypatch):
     assert not ItemFault.objects.exists()
 
 
-def test_success_forgets_earlier_failures(frozen, monkeypatch):
+def test_success_deletes_earlier_failures(frozen, monkeypatch):
     case = receipt(frozen)
     with monkeypatch.context() as patched:
         case.fail(patched, Odd)
@@ -461,7 +461,7 @@ def test_success_forgets_earlier_failures(frozen, monkeypatch):
     assert not ItemFault.objects.exists()
 
 
-def test_what_none_of_them_can_do_without_is_no_items_fault(frozen, monkeypatch):
+def test_a_fault_that_all_items_share_does_not_count_against_them(frozen, monkeypatch):
     case = digest(frozen)
     monkeypatch.setattr(digests, "ensure_digest_template", lambda: 1 / 0)
 
@@ -471,7 +471,7 @@ def test_what_none_of_them_can_do_without_is_no_items_fault(frozen, monkeypatch)
     assert not ItemFault.objects.exists()
 
 
-def test_a_step_of_the_upkeep_that_fails_holds_up_no_other(frozen, monkeypatch):
+def test_a_failing_upkeep_step_blocks_no_other(frozen, monkeypatch):
     case = digest(frozen)
     monkeypatch.setattr(maintenance.StoredAttachment.objects, "delete_expired", lambda **_: 1 / 0)
     for _ in range(4):
@@ -487,7 +487,7 @@ def test_a_step_of_the_upkeep_that_fails_holds_up_no_other(frozen, monkeypatch):
     assert not ItemFault.objects.exists()
 
 
-def test_an_event_that_no_body_can_be_made_of_holds_up_no_other(frozen, chosen, monkeypatch):
+def test_an_event_without_a_valid_body_blocks_no_other(frozen, chosen, monkeypatch):
     case = webhook(frozen)
     odd = StatusEvent.objects.create(
         message_id=0, kind="dead_letters.alert", code="many", at=frozen.now
@@ -504,7 +504,7 @@ def test_an_event_that_no_body_can_be_made_of_holds_up_no_other(frozen, chosen, 
     assert case.done(case.good)
 
 
-def test_items_are_done_together_and_one_by_one_where_that_fails(frozen):
+def test_items_are_processed_together_and_one_by_one_after_a_failure(frozen):
     calls: list[list[int]] = []
 
     def do(some: list[int]) -> int:
@@ -547,25 +547,25 @@ class TestBeingSeen:
         again = as_staff.post("/api/v1/set-aside/resume", {"ids": [fault.pk]})
         assert (again.status_code, again.data["code"]) == (404, "unknown_item")
 
-    def test_nobody_else_sees_it(self, as_user, with_key):
+    def test_other_callers_do_not_see_failed_items(self, as_user, with_key):
         for client in (as_user, with_key("notifications:send")):
             assert client.get("/api/v1/set-aside").status_code == 403
             assert client.post("/api/v1/set-aside/resume", {"ids": [1]}).status_code == 403
 
-    def test_the_doctor_and_the_metrics_count_it(self):
+    def test_the_doctor_and_the_metrics_count_failed_items(self):
         assert _set_aside().well
         self.fail()
         finding = _set_aside()
         assert (finding.well, finding.detail) == (False, "digest 1")
         assert b'notification_items_set_aside{work="digest"} 1.0' in metrics_response()
 
-    def test_the_admin_shows_it(self, admin_client):
+    def test_the_admin_shows_failed_items(self, admin_client):
         self.fail()
         page = admin_client.get("/admin/notifications/itemfault/")
         assert page.status_code == 200
         assert "Odd at" in page.content.decode()
 
-    def test_nothing_to_resume_is_told(self):
+    def test_a_resume_without_failed_items_is_reported(self):
         with pytest.raises(NotFound):
             SetAsideService().resume(ids=[1], caller=SYSTEM)
 

@@ -42,7 +42,7 @@ def time(frozen: Any, monkeypatch: Any) -> Monotonic:
     return Monotonic(frozen, monkeypatch)
 
 
-def test_every_loop_has_work_and_every_work_a_loop() -> None:
+def test_loops_and_their_functions_match_one_to_one() -> None:
     assert {*loop_calls(), TASKS.name} == {spec.name for spec in LOOPS}
     app.loader.import_default_modules()
     by_beat = {app.tasks[entry["task"]].loop.name for entry in app.conf.beat_schedule.values()}
@@ -51,7 +51,7 @@ def test_every_loop_has_work_and_every_work_a_loop() -> None:
 
 
 class TestSilence:
-    def test_where_nobody_ever_worked_nothing_is_silent(self) -> None:
+    def test_without_any_worker_no_loop_is_silent(self) -> None:
         assert silent() == []
 
     def test_a_loop_that_never_ran_has_three_periods_from_the_first_process_on(
@@ -88,9 +88,7 @@ class TestSilence:
         assert (found.name, found.age_s) == ("receipts", 40)
         assert found.error.startswith("ZeroDivisionError (trace ")
 
-    def test_a_start_after_a_rest_has_time_for_a_first_round_but_only_once(
-        self, frozen: Any
-    ) -> None:
+    def test_a_start_after_a_pause_has_time_for_one_first_round(self, frozen: Any) -> None:
         run_round(RECEIPTS, int, owner="task")
         frozen.forward(3_600)
         assert silent() == ["receipts"]
@@ -128,7 +126,7 @@ class TestClaims:
         rows.release([LoopReport("receipts", 2.0)], owner="a")
         assert run_round(RECEIPTS, lambda: "ran", owner="task") == "ran"
 
-    def test_the_claim_of_one_that_died_ends_by_time(self, frozen: Any) -> None:
+    def test_the_claim_of_a_dead_process_expires(self, frozen: Any) -> None:
         rows.register([RECEIPTS])
         rows.claim(["receipts"], owner="dead", claim_s=10)
         frozen.forward(10)
@@ -138,7 +136,7 @@ class TestClaims:
         assert rows.get().owner == "b"
         assert rows.get().finished_at is None
 
-    def test_a_renewal_notes_rounds_by_the_databases_clock(self, frozen: Any) -> None:
+    def test_a_renewal_records_rounds_by_the_databases_clock(self, frozen: Any) -> None:
         rows.register([RECEIPTS, UPKEEP])
         rows.claim(["receipts", "upkeep"], owner="a", claim_s=10)
         frozen.forward(5)
@@ -149,7 +147,7 @@ class TestClaims:
         upkeep = rows.get(name="upkeep")
         assert (upkeep.failures, upkeep.last_error) == (3, "OSError")
 
-    def test_a_loop_of_a_process_that_has_ended_is_taken_at_once(
+    def test_a_loop_of_an_ended_process_is_claimed_at_once(
         self, time: Monotonic, monkeypatch: Any
     ) -> None:
         rows.register([RECEIPTS])
@@ -169,9 +167,7 @@ class TestKeepers:
     def keeper(self, owner: str, *, standby: bool = False) -> LoopRunner:
         return LoopRunner({"receipts": int}, owner=owner, standby=standby)
 
-    def test_the_first_takes_the_loop_and_the_second_waits_for_its_end(
-        self, time: Monotonic
-    ) -> None:
+    def test_the_first_process_claims_the_loop_and_the_second_waits(self, time: Monotonic) -> None:
         first, second = self.keeper("first"), self.keeper("second")
         for _ in range(20):
             first.tick()
@@ -200,7 +196,7 @@ class TestKeepers:
             second.tick()
         assert 30 < waited <= 42
 
-    def test_idle_keeping_costs_a_statement_in_three_seconds(
+    def test_an_idle_loop_runner_makes_one_statement_in_three_seconds(
         self, time: Monotonic, django_assert_num_queries: Any
     ) -> None:
         keeper = LoopRunner(loop_calls(), owner="only")
@@ -210,7 +206,7 @@ class TestKeepers:
                 time.forward(1)
                 keeper.tick()
 
-    def test_a_stand_in_takes_only_what_nobody_finished_lately_and_gives_it_back(
+    def test_a_stand_in_claims_only_loops_without_a_recent_round_and_releases_them(
         self, time: Monotonic
     ) -> None:
         standby = self.keeper("pool", standby=True)
@@ -239,7 +235,7 @@ class TestKeepers:
         assert tries <= 3
         assert not standby.owns("receipts")
 
-    def test_rows_that_a_restore_lost_are_made_again(self, time: Monotonic) -> None:
+    def test_rows_that_a_restore_lost_are_created_again(self, time: Monotonic) -> None:
         keeper = self.keeper("only")
         keeper.tick()
         rows.all().delete()
@@ -250,7 +246,7 @@ class TestKeepers:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_keeper_runs_what_it_holds_and_lets_it_go_at_its_end() -> None:
+def test_a_loop_runner_runs_its_claimed_loops_and_releases_them_at_its_end() -> None:
     done: list[str] = []
     keeper = LoopRunner({"receipts": lambda: done.append("round")}, owner="only")
     keeper.start()

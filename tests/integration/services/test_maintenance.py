@@ -33,7 +33,7 @@ def test_keys_that_no_longer_replay_are_deleted(frozen):
     assert [row.key for row in IdempotencyKey.objects.all()] == ["young"]
 
 
-def test_what_dead_workers_held_is_taken_over(frozen):
+def test_the_batches_of_dead_workers_are_taken_over(frozen):
     make_messages(1)
     batches.lease(owner="w", lane="default", seconds=10)
     frozen.forward(11)
@@ -42,7 +42,7 @@ def test_what_dead_workers_held_is_taken_over(frozen):
     assert DeliveryBatch.objects.get().owner is None
 
 
-def test_depth_counts_what_nobody_took_for_half_a_minute(frozen):
+def test_depth_counts_batches_that_waited_for_half_a_minute(frozen):
     make_messages(3)
     assert queue_depth(frozen.now)["default"] == {"queued": 3, "overdue": 0, "age_s": 0}
     frozen.forward(40)
@@ -50,11 +50,11 @@ def test_depth_counts_what_nobody_took_for_half_a_minute(frozen):
     assert b'notification_queue_size{priority="default"} 3.0' in metrics_response()
 
 
-def test_the_wake_up_task_asks_for_nothing_but_a_lane():
+def test_the_wake_up_task_needs_only_a_lane():
     assert deliver(lane="bulk", something_newer=1) is None
 
 
-def test_bookings_and_texts_have_an_end(frozen):
+def test_sms_charges_and_inbound_texts_expire(frozen):
     for age in (0, 5):
         day = (frozen.now - timedelta(days=age)).date()
         SmsCharge.objects.create(day=day, message_id=age, attempt=1)

@@ -57,7 +57,7 @@ def few(frozen, monkeypatch):
     monkeypatch.setattr(poll, "_AT_ONCE", 1)
 
 
-def test_turns_come_to_every_row_and_begin_anew(frozen):
+def test_rotation_reaches_every_row_and_restarts(frozen):
     keys = _rows(frozen, 5)
     turn = Rotation(2)
 
@@ -66,14 +66,14 @@ def test_turns_come_to_every_row_and_begin_anew(frozen):
     assert seen == [keys[:2], keys[2:4], [keys[4], keys[0]], keys[1:3]]
 
 
-def test_few_rows_are_all_looked_at_in_every_turn(frozen):
+def test_few_rows_are_all_read_in_every_round(frozen):
     keys = _rows(frozen, 2)
     turn = Rotation(3)
 
     assert [turn.next(ItemFault.objects.all()) for _ in range(3)] == [keys] * 3
 
 
-def test_turns_go_on_where_rows_are_gone(frozen):
+def test_rotation_continues_where_rows_were_deleted(frozen):
     keys = _rows(frozen, 4)
     turn = Rotation(2)
     turn.next(ItemFault.objects.all())
@@ -82,7 +82,7 @@ def test_turns_go_on_where_rows_are_gone(frozen):
     assert turn.next(ItemFault.objects.all()) == keys[:1]
 
 
-def test_everything_is_drained_behind_what_fails(frozen):
+def test_everything_behind_a_failing_item_is_processed(frozen):
     keys = _rows(frozen, 7)
     done: list[int] = []
 
@@ -98,7 +98,7 @@ def test_everything_is_drained_behind_what_fails(frozen):
     assert (total, sorted(done)) == (5, keys[2:])
 
 
-def test_what_other_processes_have_ends_the_drain(frozen):
+def test_items_of_other_processes_end_the_drain(frozen):
     _rows(frozen, 5)
     calls: list[int] = []
 
@@ -116,7 +116,7 @@ def test_what_other_processes_have_ends_the_drain(frozen):
 
 
 @pytest.mark.parametrize("kind", ["settle", "check", "clear", "requeue", "launch"])
-def test_the_last_of_many_broadcasts_is_seen_to(kind, frozen):
+def test_the_last_of_many_broadcasts_is_processed(kind, frozen):
     """Those before it wait: their messages are in the queue, or in a worker's hands."""
     make_people(1)
     made = [launch(make_broadcast(title=str(number))) for number in range(6)]
@@ -155,7 +155,7 @@ def test_the_last_of_many_broadcasts_is_seen_to(kind, frozen):
     }[kind]
 
 
-def test_a_sweep_goes_on_behind_batches_that_it_cannot_take_over(frozen):
+def test_a_sweep_continues_behind_batches_that_it_cannot_take_over(frozen):
     for _ in range(5):
         make_messages(1)
     leased = batches.lease(owner="w", lane="default", seconds=10)
@@ -168,7 +168,7 @@ def test_a_sweep_goes_on_behind_batches_that_it_cannot_take_over(frozen):
     assert (report.batches, report.failed) == (1, 4)
 
 
-def test_letters_whose_next_question_is_later_keep_no_other_from_being_asked_about(
+def test_dead_letters_whose_next_query_is_later_do_not_block_the_others(
     frozen, override_environment
 ):
     """Nor do those of a provider that cannot be asked."""
@@ -218,7 +218,7 @@ def _rows(frozen, count):
     return [row.pk for row in made]
 
 
-def test_what_cannot_be_written_at_an_item_that_fails_holds_up_no_other(frozen):
+def test_an_item_whose_failure_cannot_be_recorded_does_not_block_the_others(frozen):
     def failed(item: int, fault: ItemFault) -> None:
         raise DataError("smallint out of range")
 

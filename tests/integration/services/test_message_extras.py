@@ -38,7 +38,7 @@ def body_of(user: Any, **more: Any) -> dict[str, Any]:
     return {**base, "user_id": user.pk, **more}
 
 
-def test_every_channel_is_given_what_goes_along(as_staff: APIClient) -> None:
+def test_every_channel_receives_the_extras(as_staff: APIClient) -> None:
     make_template(telegram_template="{{ amount }}", supported_channels=[])
     user = make_willing_user(telegram_id="77")
     Device.objects.create(user=user, token="t" * 100)
@@ -52,7 +52,7 @@ def test_every_channel_is_given_what_goes_along(as_staff: APIClient) -> None:
     assert Notification.objects.get().data == CARRIED
 
 
-def test_a_bulk_keeps_it_once_for_all(as_staff: APIClient) -> None:
+def test_a_bulk_send_stores_the_extras_once(as_staff: APIClient) -> None:
     make_template()
     people = [make_willing_user(), make_willing_user()]
     body = body_of(people[0], channel="email", **GIVEN)
@@ -67,7 +67,7 @@ def test_a_bulk_keeps_it_once_for_all(as_staff: APIClient) -> None:
     assert all(EXTRAS_KEY not in (row.context or {}) for row in Notification.objects.all())
 
 
-def test_a_schedule_and_a_simulation_have_it_too(as_staff: APIClient) -> None:
+def test_a_schedule_and_a_simulation_have_the_extras(as_staff: APIClient) -> None:
     make_template()
     user = make_willing_user()
     body = {"recipients": [user.pk], "title": "T", "message": "M", **GIVEN}
@@ -79,7 +79,7 @@ def test_a_schedule_and_a_simulation_have_it_too(as_staff: APIClient) -> None:
     assert shown.json()["messages"][0]["content"]["data"] == CARRIED
 
 
-def test_a_send_without_any_keeps_nothing(as_staff: APIClient) -> None:
+def test_a_send_without_extras_stores_none(as_staff: APIClient) -> None:
     make_template()
     body = body_of(make_willing_user(), channel="in_app")
     as_staff.post(f"{V1}/send", body, format="json")
@@ -109,7 +109,7 @@ def test_a_send_without_any_keeps_nothing(as_staff: APIClient) -> None:
         ({"badge": 100_000}, "invalid"),
     ],
 )
-def test_what_goes_along_is_bounded(given: dict[str, Any], code: str, as_staff: APIClient) -> None:
+def test_extras_have_limits(given: dict[str, Any], code: str, as_staff: APIClient) -> None:
     make_template()
     user = make_willing_user()
     bulk = {**body_of(user, channel="push", **given), "recipients": [{"user_id": user.pk}]}
@@ -127,7 +127,7 @@ def test_what_goes_along_is_bounded(given: dict[str, Any], code: str, as_staff: 
     assert not Notification.objects.exists()
 
 
-def test_a_push_is_cut_to_what_is_left_for_its_text(as_staff: APIClient) -> None:
+def test_the_text_of_a_push_is_cut_to_the_space_that_extras_leave(as_staff: APIClient) -> None:
     make_template(push_template="{{ words }}", required_variables=["words"])
     user = make_willing_user()
     Device.objects.create(user=user, token="t" * 100)
@@ -143,7 +143,7 @@ def test_a_push_is_cut_to_what_is_left_for_its_text(as_staff: APIClient) -> None
     assert MAX_PUSH_BYTES - 100 < size <= MAX_PUSH_BYTES
 
 
-def test_each_service_is_told_in_its_own_words() -> None:
+def test_each_push_service_receives_the_extras_in_its_own_fields() -> None:
     message = {"title": "T", "body": "B", "data": CARRIED, "reference": "r"}
     fcm = request_of("token", message, 1000.0)
 

@@ -50,7 +50,7 @@ def test_one_notification_has_a_message_for_each_channel_and_its_first_shares_it
     assert DeliveryBatch.objects.count() == 2
 
 
-def test_every_error_is_told_at_once():
+def test_all_errors_are_reported_at_once():
     with pytest.raises(InvalidRequest) as refused:
         NotificationService().send(
             body={"channel": "pigeon", "priority": 9, "extra": 1, "expires_at": "soon"},
@@ -79,7 +79,7 @@ def test_a_callers_user_is_ignored_with_a_warning():
     assert NotificationMessage.objects.get().body == "Hello Ada: 1"
 
 
-def test_a_missing_variable_is_told_and_nothing_is_made():
+def test_a_missing_variable_is_reported_and_nothing_is_written():
     make_template()
 
     with pytest.raises(InvalidRequest) as refused:
@@ -97,7 +97,7 @@ def test_a_missing_variable_is_told_and_nothing_is_made():
         ("bypass", {"options": {"bypass_preferences": True}}, "preferences:bypass"),
     ],
 )
-def test_what_needs_a_scope_of_its_own_names_it(_case, more, scope):
+def test_an_operation_with_a_special_scope_names_it(_case, more, scope):
     make_template()
 
     with pytest.raises(Refused) as refused:
@@ -116,7 +116,7 @@ def test_a_user_may_send_only_to_themselves():
         send(other, caller)
 
 
-def test_an_address_that_is_no_user_can_be_written_to_with_the_scope():
+def test_a_plain_address_can_be_notified_with_the_scope():
     make_template(required_variables=["amount"], email_body_template="Code 123")
     caller = Caller(
         name="key:2",
@@ -135,7 +135,7 @@ def test_an_address_that_is_no_user_can_be_written_to_with_the_scope():
     assert (notification.user_id, notification.address) == (None, {"email": "New@example.com"})
 
 
-def test_a_person_who_opted_out_of_every_channel_is_a_refusal_and_of_some_is_not():
+def test_a_send_is_refused_if_the_person_opted_out_of_all_its_channels():
     make_template()
     user = make_user()
     ContactPoint.objects.filter(user=user).update(state="unsubscribed")
@@ -166,7 +166,7 @@ def test_a_suppressed_address_refuses_a_stranger_too():
 # -- bulk --------------------------------------------------------------------------------------
 
 
-def test_bulk_takes_the_good_in_and_lists_the_bad_with_their_place():
+def test_a_bulk_send_accepts_valid_recipients_and_lists_the_others_by_place():
     make_template()
     users = [make_user(), make_user()]
     answer = NotificationService().send_bulk(
@@ -200,7 +200,7 @@ def test_bulk_takes_the_good_in_and_lists_the_bad_with_their_place():
     assert (job.total, job.accepted, job.progress, job.done) == (8, 2, {"pending": 2}, False)
 
 
-def test_bulk_may_be_rejected_whole_and_is_then_done():
+def test_a_bulk_send_without_valid_recipients_is_done():
     make_template()
 
     answer = NotificationService().send_bulk(
@@ -216,7 +216,7 @@ def test_bulk_may_be_rejected_whole_and_is_then_done():
     assert NotificationService().job(identifier=answer.job_id, caller=SERVICE).done
 
 
-def test_bulk_of_ten_thousand_is_cut_into_batches_of_five_hundred():
+def test_a_bulk_send_of_ten_thousand_has_batches_of_five_hundred():
     make_template()
     users = [make_user() for _ in range(3)]
     NotificationService().send_bulk(
@@ -263,7 +263,7 @@ def test_another_callers_job_is_unknown():
 # -- cancel, status ------------------------------------------------------------------------------
 
 
-def test_what_waits_can_be_cancelled_and_never_leaves():
+def test_a_waiting_message_can_be_cancelled_and_is_never_sent():
     make_template()
     answer = send(make_user())
 
@@ -277,7 +277,7 @@ def test_what_waits_can_be_cancelled_and_never_leaves():
     assert refused.value.code == "not_pending"
 
 
-def test_what_a_provider_has_in_hand_cannot_be_cancelled_and_shows_as_processing():
+def test_a_message_in_flight_cannot_be_cancelled_and_is_processing():
     make_template()
     answer = send(make_user())
     (held,) = batches.lease(owner="w", lane="default", seconds=60)
@@ -289,7 +289,7 @@ def test_what_a_provider_has_in_hand_cannot_be_cancelled_and_shows_as_processing
     assert refused.value.code == "already_sending"
 
 
-def test_a_foreign_notification_is_unknown():
+def test_the_notification_of_another_user_is_unknown():
     make_template()
     answer = send(make_user())
     stranger = make_user()
@@ -343,7 +343,7 @@ def test_dead_letters_are_paged_filtered_and_replayed_as_a_batch():
     assert len(service.dead_letters(caller=SYSTEM, resolved=True)) == 3
 
 
-def test_a_doubtful_message_that_is_discarded_has_failed():
+def test_an_uncertain_message_that_is_discarded_has_failed():
     (letter,) = dead(1, status="uncertain", code="uncertain")
     service = OperationsService()
 
@@ -355,7 +355,7 @@ def test_a_doubtful_message_that_is_discarded_has_failed():
     assert OperatorAction.objects.latest("pk").action == "dead-letters.discard"
 
 
-def test_operating_needs_the_scope():
+def test_operator_calls_need_the_scope():
     for call in (
         lambda: OperationsService().stops(caller=SERVICE),
         lambda: OperationsService().replay(ids=[1], caller=SERVICE),
@@ -379,13 +379,13 @@ def test_operating_needs_the_scope():
         ("all", "", " ", "required"),
     ],
 )
-def test_a_stop_that_cannot_be_says_why(scope, value, reason, code):
+def test_an_impossible_stop_is_refused_with_the_reason(scope, value, reason, code):
     with pytest.raises(InvalidRequest) as refused:
         OperationsService().stop(scope=scope, value=value, reason=reason, caller=SYSTEM)
     assert refused.value.code == code
 
 
-def test_lifting_what_is_not_stopped_is_unknown():
+def test_lifting_a_stop_that_does_not_exist_is_unknown():
     with pytest.raises(NotFound) as refused:
         OperationsService().lift(scope="channel", value="email", caller=SYSTEM)
     assert refused.value.code == "unknown_stop"

@@ -70,7 +70,7 @@ def test_a_call_is_a_row_of_the_callers_transaction(task: Any) -> None:
     assert len(calls) == 1
 
 
-def test_every_way_of_asking_writes_a_row(task: Any) -> None:
+def test_every_way_of_calling_a_task_writes_a_row(task: Any) -> None:
     task.apply_async(args=[1])
     task.s(2).delay()
     app.send_task("tests.noted", [3], {"word": 4})
@@ -79,7 +79,7 @@ def test_every_way_of_asking_writes_a_row(task: Any) -> None:
     assert calls == [((1,), {}), ((2,), {}), ((3,), {"word": 4})]
 
 
-def test_values_come_back_as_through_a_broker(task: Any) -> None:
+def test_results_are_the_same_as_through_a_broker(task: Any) -> None:
     at = datetime(2030, 5, 1, 12, tzinfo=UTC)
     task.delay(at, Decimal("1.5"), "ü\u2028\x00", {"deep": [None, True]})
     run(claimed())
@@ -100,13 +100,13 @@ def test_values_come_back_as_through_a_broker(task: Any) -> None:
     ],
     ids=["unknown name", "no JSON", "too long", "followers", "chain"],
 )
-def test_what_cannot_be_run_is_refused_where_it_is_asked(asked: Any, error: Any, task: Any) -> None:
+def test_a_task_that_cannot_run_is_refused_at_the_call(asked: Any, error: Any, task: Any) -> None:
     with pytest.raises(error):
         asked(task)
     assert not rows.exists()
 
 
-def test_eta_countdown_and_expiry_are_kept(task: Any, frozen: Any) -> None:
+def test_eta_countdown_and_expiry_are_respected(task: Any, frozen: Any) -> None:
     soon = task.apply_async(args=["countdown"], countdown=30)
     task.apply_async(args=["eta"], eta=frozen.now + timedelta(seconds=20))
     late = task.apply_async(args=["expired"], countdown=25, expires=22)
@@ -118,7 +118,7 @@ def test_eta_countdown_and_expiry_are_kept(task: Any, frozen: Any) -> None:
     assert (soon.state, late.state) == ("SUCCESS", "REVOKED")
 
 
-def test_what_raises_is_tried_three_times_and_set_aside(task: Any, frozen: Any) -> None:
+def test_a_task_that_raises_is_set_aside_after_three_attempts(task: Any, frozen: Any) -> None:
     answer = task.delay(error="secret@example.com")
     run(claimed())
     assert rows.claim(owner="w", claim_s=15) is None
@@ -138,7 +138,9 @@ def test_what_raises_is_tried_three_times_and_set_aside(task: Any, frozen: Any) 
         answer.get()
 
 
-def test_what_kills_its_process_is_tried_three_times_and_set_aside(task: Any, frozen: Any) -> None:
+def test_a_task_that_kills_its_process_is_set_aside_after_three_attempts(
+    task: Any, frozen: Any
+) -> None:
     answer = task.delay(1)
     for _ in range(3):
         claimed()  # and the process is gone
@@ -156,7 +158,7 @@ def test_a_task_that_a_later_version_lacks_is_set_aside(task: Any) -> None:
     assert (answer.state, calls) == ("FAILURE", [])
 
 
-def test_who_lost_its_claim_records_nothing(task: Any, frozen: Any) -> None:
+def test_a_process_that_lost_its_claim_records_nothing(task: Any, frozen: Any) -> None:
     task.delay(1)
     lost = claimed("slow")
     frozen.forward(15)
@@ -167,7 +169,7 @@ def test_who_lost_its_claim_records_nothing(task: Any, frozen: Any) -> None:
     assert rows.get().state == "done"
 
 
-def test_get_runs_what_nobody_began_and_waits_for_what_somebody_did(task: Any) -> None:
+def test_get_runs_a_task_that_has_not_started_and_waits_for_one_that_has(task: Any) -> None:
     assert task.delay(1).get() == 1
     with pytest.raises(RuntimeError, match="oh"):
         task.delay(error="oh").get()
@@ -213,7 +215,7 @@ def test_with_a_broker_nothing_is_written(
     assert (asked, rows.exists()) == (["tests.noted"], False)
 
 
-def test_health_names_what_failed_and_what_waits(task: Any, frozen: Any, client: Any) -> None:
+def test_health_names_failed_and_waiting_tasks(task: Any, frozen: Any, client: Any) -> None:
     def reasons() -> list[str]:
         found = client.get("/health").json()["reasons"]
         return [text for text in found if text.startswith("tasks:")]
@@ -269,7 +271,7 @@ class TestRunner:
         assert woken.is_set()
         assert not any(wakeups.socket_folder().glob("*.tasks"))
 
-    def test_what_a_process_held_that_ended_is_free_at_once(
+    def test_the_claims_of_an_ended_process_are_released_at_once(
         self, task: Any, monkeypatch: Any
     ) -> None:
         task.delay(1)
@@ -292,7 +294,7 @@ def test_a_result_is_known_by_its_id_alone(task: Any) -> None:
     assert not rows.exists()
 
 
-def test_tasks_that_hang_or_cannot_begin_take_no_place_for_ever(
+def test_tasks_that_hang_or_cannot_start_do_not_block_a_slot_forever(
     task: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []

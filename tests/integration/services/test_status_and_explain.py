@@ -95,7 +95,7 @@ def notes():
         ("undelivered", 30003, "failed"),
     ],
 )
-def test_the_one_message_that_it_can_be_settles_the_doubt(twilio, frozen, said, code, becomes):
+def test_the_only_possible_message_resolves_the_uncertainty(twilio, frozen, said, code, becomes):
     doubt(frozen)
     twilio.listed.append(row(frozen, status=said, error_code=code))
     assert poll_due(now=frozen.now) == 0  # not yet
@@ -111,7 +111,7 @@ def test_the_one_message_that_it_can_be_settles_the_doubt(twilio, frozen, said, 
     assert (letter.resolution == "settled") == (becomes != "failed")
 
 
-def test_what_may_be_another_message_settles_nothing(twilio, frozen):
+def test_a_status_that_may_be_another_messages_resolves_nothing(twilio, frozen):
     message = doubt(frozen)
     at = frozen.now
     twilio.listed += [
@@ -140,7 +140,7 @@ def test_what_may_be_another_message_settles_nothing(twilio, frozen):
     assert notes() == ["asked:twilio:not_found", "asked:twilio:several"]
 
 
-def test_of_two_in_doubt_to_one_number_neither_is_settled(twilio, frozen):
+def test_two_uncertain_messages_to_one_number_stay_uncertain(twilio, frozen):
     user = make_willing_user(phone_number=NUMBER)
     doubt(frozen, user)
     doubt(frozen, user)
@@ -150,7 +150,7 @@ def test_of_two_in_doubt_to_one_number_neither_is_settled(twilio, frozen):
     assert notes() == ["asked:twilio:several"] * 2
 
 
-def test_a_message_in_doubt_is_asked_about_three_times(twilio, frozen):
+def test_an_uncertain_message_is_queried_three_times(twilio, frozen):
     doubt(frozen)
     asked = []
     for _ in range(12):
@@ -160,7 +160,7 @@ def test_a_message_in_doubt_is_asked_about_three_times(twilio, frozen):
     assert asked == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
 
 
-def test_no_answer_is_noted_and_asked_again(twilio, frozen):
+def test_a_query_without_a_response_is_recorded_and_repeated(twilio, frozen):
     doubt(frozen)
     twilio.script = lambda _: Reply(500, body=b"oops")
     frozen.forward(60)
@@ -168,7 +168,7 @@ def test_no_answer_is_noted_and_asked_again(twilio, frozen):
     assert notes() == ["asked:twilio:no_answer"]
 
 
-def test_a_message_that_nothing_was_heard_of_is_asked_about_once(twilio, frozen):
+def test_a_message_without_receipts_is_queried_once(twilio, frozen):
     assert poll_due(now=frozen.now) == 0  # sets the mark
     user = make_willing_user(phone_number=NUMBER)
     (message,) = make_messages(1, channel="sms", in_batch=False, user=user)
@@ -192,6 +192,6 @@ def test_a_message_that_nothing_was_heard_of_is_asked_about_once(twilio, frozen)
     assert twilio.count == 1
 
 
-def test_nobody_is_asked_where_no_provider_can_be(frozen, django_assert_num_queries):
+def test_nothing_is_queried_where_no_provider_supports_it(frozen, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert poll_due(now=frozen.now) == 0

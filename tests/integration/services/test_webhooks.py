@@ -62,7 +62,7 @@ def rows(**given):
     return list(WebhookDelivery.objects.filter(**given).order_by("id"))
 
 
-def test_without_endpoints_nothing_is_written_and_nothing_asked(django_assert_num_queries):
+def test_without_endpoints_nothing_is_written_or_queried(django_assert_num_queries):
     cancelled()  # the endpoints are read at most every two seconds
     with django_assert_num_queries(0):
         StatusEvent.objects.write(StatusEvent(x) for x in "never made")
@@ -70,7 +70,7 @@ def test_without_endpoints_nothing_is_written_and_nothing_asked(django_assert_nu
     assert post_due(now=datetime.now(UTC)) == 0
 
 
-def test_an_endpoint_is_told_with_a_signature_that_the_vendors_library_accepts(
+def test_an_event_is_posted_with_a_signature_that_the_standard_library_accepts(
     endpoint, sink, frozen
 ):
     (message,) = cancelled()
@@ -104,14 +104,14 @@ def test_an_endpoint_is_told_with_a_signature_that_the_vendors_library_accepts(
     assert post_due(now=frozen.now) == 0
 
 
-def test_an_endpoint_is_told_only_what_it_subscribed_to(sink, frozen):
+def test_an_endpoint_receives_only_its_subscribed_events(sink, frozen):
     add(sink.url, events=["message.failed"])
     everything = add(sink.url)
     cancelled()
     assert [row.endpoint_id for row in rows()] == [everything.id]
 
 
-def test_one_that_is_switched_off_is_told_nothing_but_can_be_told_afterwards(sink, frozen):
+def test_a_disabled_endpoint_receives_nothing_until_a_replay(sink, frozen):
     off = add(sink.url, active=False)
     cancelled(2)
     frozen.forward(10)
@@ -127,9 +127,7 @@ def test_one_that_is_switched_off_is_told_nothing_but_can_be_told_afterwards(sin
     assert post_due(now=frozen.now) == 2
 
 
-def test_a_failed_post_is_tried_again_after_the_documented_waits_then_given_up(
-    endpoint, sink, frozen
-):
+def test_a_failed_post_is_retried_after_the_documented_waits_then_abandoned(endpoint, sink, frozen):
     sink.script = lambda _: Reply(500)
     cancelled()
     names = []
@@ -147,7 +145,7 @@ def test_a_failed_post_is_tried_again_after_the_documented_waits_then_given_up(
     assert post_due(now=frozen.now) == 0
 
 
-def test_an_endpoint_that_takes_nothing_is_left_alone_as_a_whole(endpoint, sink, frozen):
+def test_a_failing_endpoint_is_paused_as_a_whole(endpoint, sink, frozen):
     sink.script = lambda _: Act.RESET
     cancelled(30)
 
@@ -167,7 +165,7 @@ def test_an_endpoint_that_takes_nothing_is_left_alone_as_a_whole(endpoint, sink,
     assert {r.state for r in rows()} == {"delivered"}
 
 
-def test_after_five_days_it_is_switched_off_and_nothing_is_lost(endpoint, sink, frozen):
+def test_after_five_days_an_endpoint_is_disabled_and_nothing_is_lost(endpoint, sink, frozen):
     sink.script = lambda _: Reply(503)
     cancelled()
     post_due(now=frozen.now)
@@ -186,7 +184,7 @@ def test_after_five_days_it_is_switched_off_and_nothing_is_lost(endpoint, sink, 
     assert rows()[0].state == "delivered"
 
 
-def test_410_switches_an_endpoint_off_at_once(endpoint, sink, frozen):
+def test_410_disables_an_endpoint_at_once(endpoint, sink, frozen):
     sink.script = lambda _: Reply(410)
     cancelled()
     post_due(now=frozen.now)
@@ -194,7 +192,7 @@ def test_410_switches_an_endpoint_off_at_once(endpoint, sink, frozen):
     assert (shown.active, shown.disabled_reason) == (False, "it responded 410 Gone")
 
 
-def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(endpoint, frozen):
+def test_a_claimed_delivery_belongs_to_one_process_until_its_lease_ends(endpoint, frozen):
     cancelled()
     (held,) = WebhookDelivery.objects.claim(endpoint.id, now=frozen.now, count=5)
     assert WebhookDelivery.objects.claim(endpoint.id, now=frozen.now, count=5) == []
@@ -207,7 +205,7 @@ def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(endpoint, froze
     assert WebhookDelivery.objects.finish(heir, state="delivered", next_at=None)
 
 
-def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoint, sink, frozen):
+def test_a_rotated_secret_also_signs_for_a_day(endpoint, sink, frozen):
     rotated = WebhookService().rotate(identifier=endpoint.id, caller=SYSTEM)
     assert rotated.secret != endpoint.secret
     cancelled()
@@ -225,7 +223,7 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoint, sink, fro
         assert Webhook(secret).sign(name, at, body) in during
 
 
-def test_deliveries_are_listed_and_told_again_by_id(endpoint, sink, frozen):
+def test_deliveries_are_listed_and_replayed_by_id(endpoint, sink, frozen):
     cancelled(2)
     post_due(now=frozen.now)
     listed = WebhookService().deliveries(identifier=endpoint.id, caller=SYSTEM, limit=10)
@@ -250,7 +248,7 @@ def test_deliveries_are_listed_and_told_again_by_id(endpoint, sink, frozen):
         WebhookReplayBody(ids=[1], since=datetime(2030, 1, 1)),
     ],
 )
-def test_a_replay_of_nothing_in_particular_is_refused(endpoint, body):
+def test_a_replay_without_a_selection_is_refused(endpoint, body):
     with pytest.raises(InvalidRequest):
         WebhookService().replay(identifier=endpoint.id, body=body, caller=SYSTEM)
 
@@ -274,7 +272,7 @@ def test_urls_that_may_not_be_called_are_refused_at_once(url, code, override_env
     ]
 
 
-def test_a_name_that_leads_inside_is_refused_when_it_is_called(frozen, override_environment):
+def test_a_name_of_an_internal_host_is_refused_at_the_call(frozen, override_environment):
     override_environment(webhook_allow_private=False)
     made = add("http://localhost:8080/hook")
     answer = WebhookService().send_test(identifier=made.id, caller=SYSTEM)
@@ -289,7 +287,7 @@ def test_a_test_is_posted_at_once_and_leaves_no_rows(endpoint, sink):
     assert rows() == []
 
 
-def test_a_deleted_endpoint_is_told_nothing_more(endpoint, sink, frozen):
+def test_a_deleted_endpoint_receives_nothing_more(endpoint, sink, frozen):
     cancelled()
     WebhookService().delete(identifier=endpoint.id, caller=SYSTEM)
     assert post_due(now=frozen.now) == 0
@@ -298,7 +296,7 @@ def test_a_deleted_endpoint_is_told_nothing_more(endpoint, sink, frozen):
         WebhookService().get(identifier=endpoint.id, caller=SYSTEM)
 
 
-def test_there_are_at_most_fifty(endpoint):
+def test_there_are_at_most_fifty_endpoints(endpoint):
     row = WebhookEndpoint.objects.get()
     for _ in range(49):
         row.pk = None
@@ -308,19 +306,19 @@ def test_there_are_at_most_fifty(endpoint):
     assert caught.value.code == "too_many_webhooks"
 
 
-def test_only_who_has_the_scope_sees_endpoints(endpoint):
+def test_only_callers_with_the_scope_see_endpoints(endpoint):
     with pytest.raises(Refused):
         WebhookService().list(caller=Caller(name="key:9", is_service=True, scopes=frozenset()))
 
 
-def test_changes_are_written_down_and_secrets_are_not_in_the_clear(endpoint):
+def test_changes_are_recorded_and_secrets_are_encrypted(endpoint):
     noted = OperatorAction.objects.values_list("action", "target")
     assert list(noted) == [("webhook.create", f"webhook:{endpoint.id}")]
     sealed = WebhookEndpoint.objects.extra(select={"raw": "secrets"}).values_list("raw", flat=True)
     assert endpoint.secret.encode() not in bytes(sealed[0])
 
 
-def test_old_events_are_forgotten_and_a_replay_of_one_ends(endpoint, sink, frozen):
+def test_old_events_are_deleted_and_their_replay_ends(endpoint, sink, frozen):
     cancelled()
     frozen.now += timedelta(days=31)
     StatusEvent.objects.all().delete()

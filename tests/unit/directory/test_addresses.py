@@ -110,12 +110,12 @@ def builder_takes(text: str) -> bool:
 @pytest.mark.parametrize(
     ("text", "is_good"), [*((t, True) for t in GOOD), *((t, False) for t in BAD)]
 )
-def test_door_import_and_builder_agree_on_every_address(text: str, is_good: bool) -> None:
+def test_routes_imports_and_mails_agree_on_every_address(text: str, is_good: bool) -> None:
     assert (door_takes(text), import_takes(text), builder_takes(text)) == (is_good,) * 3
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_what_a_door_keeps_is_built_and_compared_as_what_was_given(text: str) -> None:
+def test_a_stored_address_builds_and_compares_like_the_given_one(text: str) -> None:
     kept = check_address("email", text)
     line = read_line(1, {"username": "ada", "email": text})
 
@@ -126,7 +126,7 @@ def test_what_a_door_keeps_is_built_and_compared_as_what_was_given(text: str) ->
     assert mailbox(kept).domain.isascii()
 
 
-def test_the_spelling_before_the_at_stays_for_the_envelope() -> None:
+def test_the_envelope_has_the_given_case_before_the_at_sign() -> None:
     found = read_email("Ada.Lovelace@Example.ORG")
 
     assert (found.spelling, found.normal) == (
@@ -169,7 +169,7 @@ def test_every_spelling_of_an_address_has_one_normal_form(kind: str, spellings: 
     assert normalise_address(kind, forms.pop()) == normalise_address(kind, spellings[0])
 
 
-def test_what_may_mean_somebody_else_is_not_folded() -> None:
+def test_addresses_of_different_people_are_not_merged() -> None:
     assert normalise_address("webhook", "https://h.org/A") != normalise_address(
         "webhook", "https://h.org/a"
     )
@@ -179,7 +179,7 @@ def test_what_may_mean_somebody_else_is_not_folded() -> None:
 
 @pytest.mark.parametrize("kind", ["email", "phone", "telegram", "webhook", "chat", "push"])
 @pytest.mark.parametrize("text", [*GOOD, *BAD, "", "0171 123", "http://[::1", "\u0345\u0301ß"])
-def test_a_normal_form_is_its_own_normal_form(kind: str, text: str) -> None:
+def test_normalising_twice_changes_nothing(kind: str, text: str) -> None:
     normal = normalise_address(kind, text)
 
     assert normalise_address(kind, normal) == normal
@@ -200,7 +200,5 @@ def test_a_normal_form_is_its_own_normal_form(kind: str, text: str) -> None:
         ("telegram", "1234567", "***67"),
     ],
 )
-def test_an_address_that_is_shown_to_strangers_is_cut_short(
-    kind: str, address: str, shown: str
-) -> None:
+def test_an_address_is_masked_for_strangers(kind: str, address: str, shown: str) -> None:
     assert masked_address(kind, address) == shown

@@ -44,7 +44,7 @@ def criteria_faults(data: Any) -> list[tuple[str, str]]:
     return faults(data, parse_criteria)
 
 
-def test_each_rule_has_a_value():
+def test_each_rule_is_read_as_a_value():
     read = {
         "all": Everyone(),
         "all_students": OfRole("student"),
@@ -71,7 +71,7 @@ def test_each_rule_has_a_value():
     )
 
 
-def test_rules_compose():
+def test_rules_can_be_combined():
     students, tutors = {"rule": "all_students"}, {"rule": "all_tutors"}
     assert parse_audience({"any": [students, tutors]}) == Union(
         (OfRole("student"), OfRole("tutor"))
@@ -123,7 +123,7 @@ def test_a_missing_or_wrong_filter_is_an_error_at_its_place(data, expected):
     assert faults(data) == expected
 
 
-def test_a_broadcasts_target_is_the_same_language():
+def test_a_broadcasts_target_uses_the_same_language():
     assert parse_target("all_students", None) == OfRole("student")
     assert parse_target("by_tutor", {"tutor_id": 9}) == OfTutor(9, "target_filter.tutor_id")
     with pytest.raises(AudienceError) as caught:
@@ -153,7 +153,7 @@ def test_depth_and_size_are_bounded():
     ]
 
 
-def test_nesting_without_end_is_stopped_before_the_stack_is():
+def test_endless_nesting_is_refused_before_the_stack_overflows():
     deep: dict[str, Any] = {"rule": "all"}
     for _ in range(100_000):
         deep = {"any": [deep]}
@@ -266,7 +266,7 @@ _json = st.recursive(
 
 
 @given(_json)
-def test_whatever_is_sent_is_read_or_refused_and_never_crashes(data):
+def test_any_input_is_read_or_refused_and_never_crashes(data):
     for parse in (parse_audience, parse_criteria):
         with contextlib.suppress(AudienceError):
             assert parse(data) is not None

@@ -53,7 +53,7 @@ NEVER_CLOSED = {
 
 
 @pytest.mark.parametrize(("lines", "wrong", "names"), NEVER_CLOSED.values(), ids=list(NEVER_CLOSED))
-def test_a_quote_that_is_not_closed_costs_its_own_line_alone(
+def test_an_unclosed_quote_spoils_only_its_own_line(
     lines: str, wrong: list[int], names: list[str]
 ) -> None:
     rows = read(f"username,email\n{lines}")
@@ -63,7 +63,7 @@ def test_a_quote_that_is_not_closed_costs_its_own_line_alone(
     assert "quote" in bad(rows)[wrong[0]] or "columns" in bad(rows)[wrong[0]]
 
 
-def test_a_quote_that_runs_over_a_large_file_is_given_up() -> None:
+def test_an_unclosed_quote_in_a_large_file_is_abandoned() -> None:
     lines = "".join(f"u{n},u{n}@example.org\n" for n in range(100_000))
 
     rows = read(f'username,email\nbob,"b@x\n{lines}')
@@ -72,7 +72,7 @@ def test_a_quote_that_runs_over_a_large_file_is_given_up() -> None:
     assert len(good(rows)) == 100_000
 
 
-def test_lines_that_each_open_another_quote_are_not_read_again_and_again(
+def test_lines_that_each_open_a_quote_are_reread_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of them goes on within a quote and opens one outside of it."""
@@ -98,7 +98,7 @@ def test_a_text_of_several_lines_is_one_record_at_its_first_line() -> None:
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("heading", [["username", "email"], ["email", "username", "attributes.x"]])
-def test_cells_are_separated_as_the_heading_says(mark: str, heading: list[str]) -> None:
+def test_the_heading_decides_the_delimiter(mark: str, heading: list[str]) -> None:
     cells = [f'"{name}; of, all\tmarks"' for name in heading]
 
     ((number, row),) = read(f"{mark.join(heading)}\n{mark.join(cells)}\n")
@@ -107,7 +107,7 @@ def test_cells_are_separated_as_the_heading_says(mark: str, heading: list[str]) 
     assert row["email"] == "email; of, all\tmarks"
 
 
-def test_a_heading_of_no_known_column_is_told_with_those_that_are() -> None:
+def test_a_heading_without_known_columns_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ImportFault, match=r"unknown column 'fone'; known: .*attributes\.NAME"):
         read("username;fone\nx;y\n")
     with pytest.raises(ImportFault, match="the heading opens a quote that is not closed"):
@@ -117,7 +117,7 @@ def test_a_heading_of_no_known_column_is_told_with_those_that_are() -> None:
 LATIN = "username,email\nbob,b@x\nJos\u00e9,j@x\neve,e@x\n".encode("latin-1")
 
 
-def test_a_line_that_is_not_utf8_is_told_with_its_byte() -> None:
+def test_a_line_that_is_not_utf8_is_reported_with_its_byte() -> None:
     rows = read(LATIN)
 
     assert bad(rows) == {3: "is not UTF-8: its byte 4 is 0xE9"}
@@ -133,12 +133,12 @@ def test_a_line_that_is_not_utf8_is_told_with_its_byte() -> None:
 @pytest.mark.parametrize(
     "content", ["username,email\nx,y\n".encode("utf-16"), "usernam\u00e9\nx\n".encode("latin-1")]
 )
-def test_a_file_that_is_not_utf8_at_all_says_so(content: bytes) -> None:
+def test_a_file_that_is_not_utf8_is_refused_as_such(content: bytes) -> None:
     with pytest.raises(ImportFault, match="is not UTF-8: its byte"):
         read(content)
 
 
-def test_an_attributes_column_and_columns_of_attributes_go_together() -> None:
+def test_an_attributes_column_and_single_attribute_columns_are_merged() -> None:
     cell = json.dumps({"a": 1, "grade": 7}).replace('"', '""')
     rows = read(
         "username,attributes,attributes.grade,attributes.b\n"
@@ -152,7 +152,7 @@ def test_an_attributes_column_and_columns_of_attributes_go_together() -> None:
     assert rows[4][1]["attributes"] == "nonsense"
 
 
-def test_a_columns_type_is_that_of_its_attribute() -> None:
+def test_a_column_may_state_the_type_of_its_attribute() -> None:
     rows = read(
         "username,attributes.n:number,attributes.b:boolean,attributes.t:text,attributes.x:y\n"
         "ann,7,TRUE,7,1\nbob,-7.5,false,,\neve,seven,,,\ndan,,perhaps,,\nfay,1e400,,,\n"
@@ -192,7 +192,7 @@ def test_a_cell_is_a_number_where_the_attribute_is_one(text: str, held: Any, fou
 
 
 @pytest.mark.parametrize("text", ["C:\\udemy", "\\u0000", "\\ud83c", "a\\nb", "\\"])
-def test_a_backslash_is_a_letter_like_another(text: str) -> None:
+def test_a_backslash_is_an_ordinary_character(text: str) -> None:
     cell = json.dumps({"a": text}).replace('"', '""')
     rows = read(f'username,attributes,attributes.b\nann,"{cell}",{text}\n')
 

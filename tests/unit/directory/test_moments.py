@@ -75,26 +75,26 @@ NO_TIMES = [
 
 
 @pytest.mark.parametrize(("text", "moment"), ACCEPTED)
-def test_a_time_of_the_range_is_read(text, moment):
+def test_a_time_within_the_range_is_read(text, moment):
     assert read_moment(text) == moment
 
 
 @pytest.mark.parametrize("text", OUT_OF_RANGE)
-def test_a_time_outside_the_range_is_told_from_no_time(text):
+def test_a_time_outside_the_range_has_its_own_error(text):
     for read in (read_moment, read_moment_or_wall_time):
         with pytest.raises(MomentOutOfRange, match="1970-01-01 to 2199-12-31"):
             read(text)
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
-def test_what_is_no_time_is_refused(text):
+def test_a_text_that_is_not_a_time_is_refused(text):
     for read in (read_moment, read_moment_or_wall_time):
         with pytest.raises(InvalidMoment) as caught:
             read(text)
         assert caught.value.code == "invalid_time"
 
 
-def test_a_day_is_a_day_alone():
+def test_a_day_has_no_time_of_day():
     assert read_day("2199-12-31") == date(2199, 12, 31)
     for text, code in (
         ("9999-12-31", "time_out_of_range"),
@@ -144,7 +144,7 @@ def test_any_text_is_a_time_or_refused(text):
         ("2030-05-01 12:00:00", datetime(2030, 5, 1, 12, tzinfo=UTC)),
     ],
 )
-def test_what_a_database_holds_is_read_as_the_nearest_end_of_the_range(text, moment):
+def test_a_stored_time_outside_the_range_is_clamped(text, moment):
     assert read_stored(text) == moment
 
 

@@ -32,6 +32,6 @@ def test_an_address_has_one_spelling(name, given, kept):
         ("telegram_id", "9" * 30, "numeric Telegram chat id"),
     ],
 )
-def test_what_is_no_address_is_told_with_the_form_it_should_have(name, given, told):
+def test_a_wrong_address_is_refused_with_the_expected_form(name, given, told):
     with pytest.raises(ValueError, match=told):
         check_address(name, given)

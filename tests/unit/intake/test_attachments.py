@@ -29,7 +29,7 @@ def read(content: str = "YQ==", kind: str = "text/plain") -> tuple[Fields, str]:
         ("application/pdf", None),
     ],
 )
-def test_a_type_keeps_the_parameters_that_mean_something(written: str, kept: str | None) -> None:
+def test_a_type_retains_its_known_parameters(written: str, kept: str | None) -> None:
     fields, kind = read(kind=written)
 
     assert (fields.errors, kind) == ([], kept or written)
@@ -77,7 +77,7 @@ def test_base64_has_one_spelling(written: str) -> None:
     assert [each.code for each in fields.errors] == ["invalid_base64"]
 
 
-def test_any_bytes_pass() -> None:
+def test_any_bytes_are_accepted() -> None:
     for size in range(1, 9):
         assert (
             read(content=base64.b64encode(bytes(range(200, 200 + size))).decode())[0].errors == []

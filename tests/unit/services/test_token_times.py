@@ -11,14 +11,14 @@ BEGINS, EXPIRES = 1_900_000_000, 1_900_000_100 + CLOCK_SKEW_S
 
 
 @pytest.mark.parametrize("expires", range(EXPIRES, EXPIRES + 8))
-def test_a_token_ends_by_the_spread_of_clocks_after_it_expires(expires: int) -> None:
+def test_a_token_is_valid_until_the_clock_tolerance_after_its_expiry(expires: int) -> None:
     _check_times({"exp": expires}, expires + CLOCK_SKEW_S - 0.5)
     with pytest.raises(Unauthenticated) as refused:
         _check_times({"exp": expires}, expires + CLOCK_SKEW_S)
     assert refused.value.code == "expired_token"
 
 
-def test_a_token_begins_by_the_spread_of_clocks_early() -> None:
+def test_a_token_is_valid_from_the_clock_tolerance_before_its_start() -> None:
     _check_times({"exp": EXPIRES, "nbf": BEGINS}, BEGINS - CLOCK_SKEW_S)
     with pytest.raises(Unauthenticated) as refused:
         _check_times({"exp": EXPIRES, "nbf": BEGINS}, BEGINS - CLOCK_SKEW_S - 0.5)

@@ -1,1 +1,1 @@
-"""Who an audience is, and criteria that are kept under a name. See docs/audiences.md."""
+"""Counts and previews of audiences, and saved segments. See docs/audiences.md."""

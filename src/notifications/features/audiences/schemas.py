@@ -1,4 +1,4 @@
-"""Bodies and answers of audiences and saved segments."""
+"""Request bodies and responses of audiences and saved segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SegmentService: criteria kept under a name."""
+"""SegmentService: criteria that are saved under a name."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ WRITE = "segments:write"
 
 
 class SegmentService:
-    """Everything that can be done with saved segments."""
+    """Lists, shows, creates, changes and deletes saved segments."""
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SegmentResponse]:
-        """Segments by rising key."""
+        """Returns segments in ascending order of key."""
         _require_scope(caller, READ)
         rows = Segment.objects.filter(pk__gt=after).order_by("pk")[:limit]
         return [_response(segment) for segment in rows]
 
     def get(self, *, identifier: object, caller: Caller) -> SegmentResponse:
-        """One segment, by id or key.
+        """Returns one segment, by id or key.
 
         Raises:
             NotFound: unknown_segment.
@@ -64,10 +64,12 @@ class SegmentService:
         description: str = "",
         caller: Caller,
     ) -> SegmentResponse:
-        """Replaces a segment; whoever uses it from now on means the new criteria.
+        """Replaces a segment. Every later use of the segment has the new criteria.
 
         Raises:
-            NotFound, InvalidRequest, Conflict: as above.
+            NotFound: unknown_segment.
+            InvalidRequest: with every fault of the criteria.
+            Conflict: segment_name_taken.
         """
         _require_scope(caller, WRITE)
         segment = _find(identifier)
@@ -77,7 +79,7 @@ class SegmentService:
         return _response(segment)
 
     def delete(self, *, identifier: object, caller: Caller) -> None:
-        """Removes a segment; an audience that names it is an error from then on.
+        """Deletes a segment. An audience that still names it becomes an error.
 
         Raises:
             NotFound: unknown_segment.
@@ -85,7 +87,7 @@ class SegmentService:
         _require_scope(caller, WRITE)
         segment = _find(identifier)
         with transaction.atomic():
-            _note(caller, "segment.deleted", segment)
+            _record_action(caller, "segment.deleted", segment)
             segment.delete()
 
 
@@ -114,15 +116,15 @@ def _save(segment: Segment, caller: Caller, action: str) -> None:
     try:
         with transaction.atomic():
             segment.save()
-            _note(caller, action, segment)
+            _record_action(caller, action, segment)
     except IntegrityError as error:
         raise Conflict(
-            f"there is a segment {segment.name!r} already: take another name",
+            f"a segment {segment.name!r} already exists: choose another name",
             code="segment_name_taken",
         ) from error
 
 
-def _note(caller: Caller, action: str, segment: Segment) -> None:
+def _record_action(caller: Caller, action: str, segment: Segment) -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=f"segment:{segment.uuid}", at=clock.now()
     )

@@ -1,4 +1,4 @@
-"""AudienceService: who an audience is. The language and its SQL are the directory's."""
+"""AudienceService: counts and previews audiences. The directory defines their language."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MISSING_SHOWN = 100
 
 
 class AudienceService:
-    """Looking at audiences before anybody is told anything."""
+    """Shows audiences before anything is sent to them."""
 
     def count(self, *, audience: Any, caller: Caller, now: datetime) -> AudienceCountResponse:
-        """How many people it holds, exactly.
+        """Returns the exact number of people in an audience.
 
         Raises:
             InvalidRequest: with every fault of the audience.
@@ -45,7 +45,7 @@ class AudienceService:
     def preview(
         self, *, audience: Any, caller: Caller, now: datetime, after: int = 0, limit: int = 50
     ) -> list[AudiencePerson]:
-        """People by rising id, from above the id `after`.
+        """Returns the people above the id `after`, in ascending order of id.
 
         Raises:
             InvalidRequest: with every fault of the audience.
@@ -62,7 +62,7 @@ class AudienceService:
 
 
 def read_audience(data: Any, *, now: datetime, path: str = "audience") -> Audience:
-    """The audience that a caller wrote.
+    """Reads the audience that a caller wrote.
 
     Raises:
         InvalidRequest: with every fault.
@@ -74,7 +74,7 @@ def read_audience(data: Any, *, now: datetime, path: str = "audience") -> Audien
 
 
 def invalid_audience(error: AudienceError) -> InvalidRequest:
-    """The faults of an audience as those of the request."""
+    """Returns the error of a request for the faults of its audience."""
     return InvalidRequest([FieldError(each.path, each.code, each.detail) for each in error.faults])
 
 

@@ -1,1 +1,1 @@
-"""People as the platform keeps them in step with its own: users, groups, relations, devices."""
+"""Users, groups, relations and devices, which the platform synchronizes with its own data."""

@@ -1,4 +1,4 @@
-"""Everything that is held about one person, as JSON-able values."""
+"""Collects all stored data about one person, as values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _NOTIFICATIONS = 100_000
 
 
 def collect_person_data(identifier: object, *, caller: Caller) -> dict[str, Any]:
-    """The person, devices, relations, preferences, consents, and notifications with their messages
-    (the latest 100,000, which `notifications_cut` tells).
+    """Returns a person's data, devices, relations, preferences, consents and notifications.
+
+    The notifications include their messages. They are the latest 100,000; `notifications_cut` is
+    true where there are more.
 
     Raises:
         NotFound (unknown_user), Refused (missing_scope).

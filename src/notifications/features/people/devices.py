@@ -1,4 +1,4 @@
-"""Push devices and browsers, registered by their owners."""
+"""Push devices and browsers, which their owners register."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class VapidResponse(msgspec.Struct, kw_only=True):
 
 
 class DeviceService:
-    """A person's own devices; services name the person."""
+    """Lists, registers and deletes devices. A user reaches their own; a service names the user."""
 
     def list(
         self, *, caller: Caller, identifier: object = None, after: int = 0, limit: int = 50
     ) -> Sequence[DeviceResponse]:
-        """Devices, the oldest first; tokens are not shown."""
+        """Returns devices without their tokens, the oldest first."""
         user = person_for(caller, identifier, scope=READ)
         rows = Device.objects.filter(user=user, pk__gt=after).order_by("pk")
         return [_response(row) for row in rows[: max(1, limit)]]
@@ -77,13 +77,14 @@ class DeviceService:
     def register(
         self, *, device: dict[str, Any], caller: Caller, identifier: object = None
     ) -> DeviceResponse:
-        """Registers a device, or sees it again. A token that somebody else had is theirs no more.
+        """Registers a device, or updates its last use.
 
-        Of more than 50 devices the ones not seen for longest are let go.
+        A token that another user had moves to this user. Of more than 50 devices, those with the
+        oldest last use are deleted.
 
         Raises:
-            InvalidRequest: saying what is wrong with the token, kind, platform or keys.
-            Refused: staff_protected, for a service that would take a device from staff.
+            InvalidRequest: the token, kind, platform or keys are wrong.
+            Refused: staff_protected, for a service that would move the device of a member of staff.
         """
         user = person_for(caller, identifier, scope=WRITE)
         try:
@@ -103,7 +104,7 @@ class DeviceService:
         return _response(Device.objects.get(token=entry.token))
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Removes a device of the caller's, or anybody's with users:write.
+        """Deletes a device of the caller, or of any user with the scope users:write.
 
         Raises:
             NotFound: unknown_device.
@@ -118,7 +119,7 @@ class DeviceService:
 
 
 def vapid_key() -> str:
-    """The public key that browsers subscribe with."""
+    """Returns the public key with which browsers subscribe."""
     given = settings_of(WebPushSettings)
     return public_key(given.webpush_private_key or derived_key(settings.VAPID_SEED))
 

@@ -1,4 +1,4 @@
-"""Groups, and who belongs to them."""
+"""Groups and their members."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AT_ONCE = 500
 
 
 class GroupService:
-    """Keeps courses, classes and topics in step with the platform."""
+    """Reads and writes groups (courses, classes and topics) and their members."""
 
     def list(
         self, *, caller: Caller, name: str = "", kind: str = "", after: int = 0, limit: int = 50
     ) -> Sequence[GroupResponse]:
-        """Groups, the oldest first; name is its beginning."""
+        """Returns groups, the oldest first. name: the beginning of the name."""
         require_scope(caller, READ)
         rows = Group.objects.filter(pk__gt=after)
         if name:
@@ -39,13 +39,13 @@ class GroupService:
         return [_response(group, group.size) for group in counted]
 
     def get(self, *, identifier: str, caller: Caller) -> GroupResponse:
-        """One group by id or UUID."""
+        """Returns one group, by id or UUID."""
         require_scope(caller, READ)
         group = find_group(identifier)
         return _response(group, group.memberships.count())
 
     def create(self, *, name: str, kind: str, caller: Caller) -> GroupResponse:
-        """A new group.
+        """Creates a group.
 
         Raises:
             Conflict: name_taken.
@@ -55,7 +55,7 @@ class GroupService:
             with transaction.atomic():
                 return _response(Group.objects.create(name=clean_name(name), kind=kind), 0)
         except IntegrityError as error:
-            raise _taken(name) from error
+            raise _name_taken(name) from error
 
     def change(self, *, identifier: str, name: str, kind: str, caller: Caller) -> GroupResponse:
         """Renames a group or changes its kind."""
@@ -66,18 +66,18 @@ class GroupService:
             with transaction.atomic():
                 group.save(update_fields=["name", "kind"])
         except IntegrityError as error:
-            raise _taken(name) from error
+            raise _name_taken(name) from error
         return _response(group, group.memberships.count())
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Removes a group and its memberships, and nobody."""
+        """Deletes a group and its memberships; the members stay."""
         require_scope(caller, WRITE)
         find_group(identifier).delete()
 
     def members(
         self, *, identifier: str, caller: Caller, after: int = 0, limit: int = 50
     ) -> Sequence[UserResponse]:
-        """Who belongs to a group, by id."""
+        """Returns the members of a group in ascending order of id."""
         require_scope(caller, READ)
         rows = User.objects.filter(pk__gt=after, group_memberships__group=find_group(identifier))
         return user_responses(rows.order_by("pk")[: max(1, limit)])
@@ -90,29 +90,30 @@ class GroupService:
         remove: Sequence[int | str],
         caller: Caller,
     ) -> MembersResponse:
-        """Adds and removes people; who is named on both sides is removed.
+        """Adds and removes members; a person who is in both lists is removed.
 
         Raises:
-            Refused: staff_protected, when a member of staff is among them.
+            Refused: staff_protected, one of them is a member of staff.
         """
         require_scope(caller, WRITE)
         group = find_group(identifier)
-        coming, unknown = _people(add, "add")
-        going, strangers = _people(remove, "remove")
-        _check_staff(coming | going, caller)
+        added_ids, unknown = _people(add, "add")
+        removed_ids, unknown_removed = _people(remove, "remove")
+        _check_staff(added_ids | removed_ids, caller)
         with transaction.atomic():
-            removed = _remove(group, going)
-            added = _add(group, coming - going)
-        return MembersResponse(added=added, removed=removed, unknown=unknown + strangers)
+            removed = _remove(group, removed_ids)
+            added = _add(group, added_ids - removed_ids)
+        return MembersResponse(added=added, removed=removed, unknown=unknown + unknown_removed)
 
     def set_members(
         self, *, identifier: str, members: Sequence[int | str], caller: Caller
     ) -> MembersResponse:
-        """Makes these the group's members, and nobody else. Members of staff stay in it, unless the
-        caller is one.
+        """Makes exactly these people the group's members.
+
+        Members of staff stay in the group, unless the caller is a member of staff.
 
         Raises:
-            Refused: staff_protected, when a member of staff would come in.
+            Refused: staff_protected, a member of staff would be added.
         """
         require_scope(caller, WRITE)
         group = find_group(identifier)
@@ -128,7 +129,7 @@ class GroupService:
 
 
 def find_group(identifier: str) -> Group:
-    """The group with this id or UUID.
+    """Returns the group with this id or UUID.
 
     Raises:
         NotFound: unknown_group.
@@ -144,20 +145,20 @@ def find_group(identifier: str) -> Group:
 
 
 def clean_name(name: str) -> str:
-    """A name without spaces around it.
+    """Returns a name without spaces around it.
 
     Raises:
-        InvalidRequest: when nothing, or a control character, is in it.
+        InvalidRequest: the name is empty or contains a control character.
     """
     text = name.strip()
     if not text or not text.isprintable():
-        detail = "must hold something to read, and no control characters"
+        detail = "must contain a visible character, and no control characters"
         raise InvalidRequest([FieldError("name", "invalid", detail)])
     return text
 
 
 def _people(named: Sequence[int | str], field: str) -> tuple[set[int], list[int | str]]:
-    """The ids of those who exist, and the names of those who do not."""
+    """Returns the ids of the people who exist, and the names of the others."""
     if len(named) > MAX_MEMBERS:
         detail = f"at most {MAX_MEMBERS:,} a call"
         raise InvalidRequest([FieldError(field, "too_many", detail)])
@@ -200,5 +201,5 @@ def _response(group: Group, members: int) -> GroupResponse:
     )
 
 
-def _taken(name: str) -> Conflict:
-    return Conflict(f"there is a group {name!r} already", code="name_taken")
+def _name_taken(name: str) -> Conflict:
+    return Conflict(f"a group {name!r} already exists", code="name_taken")

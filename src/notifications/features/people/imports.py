@@ -1,6 +1,7 @@
-"""Files of people, groups, relations, suppressions and unsubscribes: streamed in and out.
+"""Imports and exports files of people, groups, relations, suppressions and unsubscribes, streamed.
 
-All of them are safe to repeat: good lines go in, bad ones are reported by number and reason.
+All imports are safe to repeat. Valid lines are written; wrong ones are reported with number and
+reason.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ def import_file(
     caller: Caller,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Writes the records of a file; memory stays the same however long it is.
+    """Writes the records of a file; the length of the file does not change the memory that it uses.
 
-    what: users, or one of `COLUMNS_OF`. on_progress is told how many lines were read, after each
-    batch.
+    what: users, or one of `COLUMNS_OF`. on_progress is called after each batch with the number of
+    lines read.
 
     Raises:
-        NotFound: unknown_import, for anything else.
+        NotFound: unknown_import, for another value of what.
         ImportFault: the file as a whole cannot be read.
     """
     if what == "users":
@@ -62,7 +63,7 @@ def import_file(
 
 
 class _Run:
-    """One file, in batches."""
+    """The import of one file, in batches."""
 
     def __init__(self, what: str, caller: Caller, on_progress: OnProgress | None) -> None:
         self._columns = COLUMNS_OF[what]
@@ -109,7 +110,7 @@ class _Run:
 
 
 def _write_groups(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
-    """Groups with their kind, and members where the line names some (they are added)."""
+    """Writes groups with their kind, and adds the members that a line names."""
     rejected: Rejected = []
     good: list[tuple[int, str, str, list[Any]]] = []
     for number, row in rows:
@@ -163,14 +164,14 @@ def _write_suppressions(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]
 
 
 def _write_unsubscribes(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]:
-    """Who wants no more of a category, or of anything, as a former system knew it."""
+    """Writes the unsubscribes of a former system: from one category, or from everything."""
     rejected: Rejected = []
     people = _people_of(rows)
     ended = unchanged = 0
     for number, row in rows:
         users = people.get(number)
         if not users:
-            rejected.append((number, "user or email must name a person we know"))
+            rejected.append((number, "user or email must name a known person"))
             continue
         category = str(row.get("category") or "").strip() or None
         try:
@@ -188,7 +189,7 @@ def _write_unsubscribes(rows: Rows, caller: Caller) -> tuple[int, int, Rejected]
 
 
 def _people_of(rows: Rows) -> Mapping[int, list[int]]:
-    """The ids of whom the lines name, by line; an address names everybody whom it reaches."""
+    """Returns the ids of the people in each line; an address names all people who have it."""
     references = {number: read_reference(row.get("user")) for number, row in rows}
     found = find_people(ref for ref in references.values() if ref is not None)
     people = {n: [found[ref]] for n, ref in references.items() if ref is not None and ref in found}
@@ -221,7 +222,9 @@ _WRITERS: Mapping[str, Write] = {
 
 
 def export_lines(what: str) -> Iterator[bytes]:
-    """Lines of JSON that `import` takes back: all users or all groups, by id, in constant memory.
+    """Yields lines of JSON that `import` accepts: all users or all groups, in constant memory.
+
+    The lines are in ascending order of id.
 
     Raises:
         NotFound: unknown_export.
@@ -237,13 +240,13 @@ def _user_lines() -> Iterator[bytes]:
     after = 0
     while page := list(User.objects.filter(pk__gt=after).order_by("pk")[:_BATCH]):
         after = page[-1].pk
-        for user, answer in zip(page, user_responses(page), strict=True):
-            record = {name: getattr(answer, name) for name in _EXPORTED}
+        for user, response in zip(page, user_responses(page), strict=True):
+            record = {name: getattr(response, name) for name in _EXPORTED}
             record |= {
                 "email": user.email,
                 "phone_number": user.phone_number,
                 "telegram_id": user.telegram_id,
-                "groups": [group.name for group in answer.groups],
+                "groups": [group.name for group in response.groups],
             }
             yield _encode({name: value for name, value in record.items() if value != ""})
 
@@ -279,7 +282,7 @@ def _group_lines() -> Iterator[bytes]:
 
 
 def _members(group_id: int) -> Iterator[list[str]]:
-    """UUIDs of a group's members, a thousand at a time."""
+    """Yields the UUIDs of a group's members, 1,000 at a time."""
     after = 0
     while True:
         held = GroupMembership.objects.filter(group_id=group_id, user_id__gt=after)

@@ -1,5 +1,8 @@
-"""Proves that an address is its person's before it is used: by a code that is sent to it, and for
-Telegram by a link whose code comes back from the chat."""
+"""Proves that an address belongs to a person before it is used.
+
+A code is sent to an email address or phone number. A Telegram chat sends the code of a link to the
+bot.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from notifications.rendering.texts import proof_texts
 CODE_LASTS = timedelta(minutes=10)
 LINK_LASTS = timedelta(hours=1)
 MAX_ATTEMPTS = 5
-MAX_SENT = 5  # codes to a person and kind an hour
+MAX_SENT = 5  # codes an hour for one person and kind
 _WINDOW = timedelta(hours=1)
 _COLUMN = {"email": "email", "phone": "phone_number"}
 _CHANNEL = {"email": "email", "phone": "sms"}
@@ -80,16 +83,16 @@ class TelegramLinkResponse(msgspec.Struct, kw_only=True):
 
 
 class ProofService:
-    """Codes and links."""
+    """Sends and checks codes and links."""
 
     def start(
         self, *, kind: str, address: str, caller: Caller, identifier: object = None
     ) -> ProofResponse:
-        """Sends a code to an address. A code that was sent before is good no more.
+        """Sends a code to an address. A code that was sent before becomes invalid.
 
         Raises:
-            InvalidRequest: the kind or the address cannot be.
-            Throttled: too_many_codes, after five within an hour.
+            InvalidRequest: the kind or the address is wrong.
+            Throttled: too_many_codes, after five codes within an hour.
         """
         if kind not in _COLUMN:
             raise InvalidRequest([FieldError("kind", "invalid_choice", "must be email or phone")])
@@ -109,11 +112,11 @@ class ProofService:
     def confirm(
         self, *, kind: str, code: str, caller: Caller, identifier: object = None
     ) -> ProvenResponse:
-        """Takes a code: the address becomes the person's contact point, active and verified.
+        """Checks a code. The address becomes the person's contact point, active and verified.
 
         Raises:
             InvalidRequest: wrong_code.
-            Conflict: no_code, when there is none, it ran out, or was tried too often.
+            Conflict: no_code: no code was sent, it expired, or had too many attempts.
         """
         user = person_for(caller, identifier, scope=WRITE)
         now = clock.now()
@@ -125,10 +128,10 @@ class ProofService:
         return ProvenResponse(kind=kind, address=address, verified_at=now)
 
     def telegram_link(self, *, caller: Caller, identifier: object = None) -> TelegramLinkResponse:
-        """A link by which a person connects their Telegram chat.
+        """Returns a link by which a person connects their Telegram chat.
 
         Raises:
-            Conflict: no_bot, without CARILLON_TELEGRAM_BOT_NAME.
+            Conflict: no_bot: CARILLON_TELEGRAM_BOT_NAME is not set.
         """
         name = environment_settings(TelegramSettings).telegram_bot_name.removeprefix("@")
         if not name:
@@ -144,15 +147,15 @@ class ProofService:
         )
 
     def telegram_update(self, *, update: dict[str, Any], secret: str) -> str | None:
-        """Follows what a chat says to the bot: /start CODE connects it, /stop and a block end it.
+        """Processes an update of the bot: /start CODE connects a chat, /stop and a block end it.
 
-        Returns what the bot should answer the chat; None for nothing. Repeating is harmless.
+        Returns the bot's reply to the chat, or None. Safe to repeat.
 
         Raises:
-            Refused: wrong_secret, for updates that are not Telegram's.
+            Refused: wrong_secret: the update is not from Telegram.
         """
         if not hmac.compare_digest(secret.encode(), settings.TELEGRAM_WEBHOOK_SECRET.encode()):
-            raise Refused("the secret is not the one that was set", code="wrong_secret")
+            raise Refused("the secret is not the configured one", code="wrong_secret")
         message, member = update.get("message"), update.get("my_chat_member")
         if isinstance(message, dict):
             return _follow_message(message)
@@ -164,7 +167,7 @@ class ProofService:
 
 
 def _renew(user: User, kind: str, *, address: str, now: datetime, lasts: timedelta) -> AddressProof:
-    """The person's one open proof of a kind, begun anew and locked; not yet saved."""
+    """Restarts and locks the person's proof of a kind; the caller saves it."""
     AddressProof.objects.bulk_create(
         [
             AddressProof(
@@ -213,17 +216,17 @@ def _send_code(user: User, kind: str, address: str, code: str) -> None:
 
 
 def _redeem_code(user: User, kind: str, code: str, *, now: datetime) -> str | None:
-    """The proven address; None for a wrong code, which is counted."""
+    """Returns the proven address; counts a wrong code and returns None."""
     with transaction.atomic():
         proof = AddressProof.objects.select_for_update().filter(user=user, kind=kind).first()
         if proof is None or proof.expires_at <= now or proof.attempts >= MAX_ATTEMPTS:
-            raise Conflict("there is no code that is still good: ask for one", code="no_code")
+            raise Conflict("there is no valid code: request a new one", code="no_code")
         if not hmac.compare_digest(proof.code_hash, _hash(user.pk, kind, code.strip())):
             proof.attempts += 1
             proof.save(update_fields=["attempts"])
             return None
         _set_verified_address(user, kind, proof.address, now)
-        proof.expires_at = now  # good once; the count of codes stays
+        proof.expires_at = now  # valid once; the count of sent codes stays
         proof.save(update_fields=["expires_at"])
         return proof.address
 
@@ -244,12 +247,12 @@ def _follow_message(message: dict[str, Any]) -> str | None:
     word, _, rest = text.partition(" ")
     if word == "/stop":
         _end_chat(chat, ContactState.UNSUBSCRIBED, "stop")
-        return f"{environment().app_name} will not write to you here any more."
+        return f"{environment().app_name} will not send you messages here any more."
     if word != "/start" or not rest:
         return None
     if _connect(chat, rest.strip()):
-        return f"This chat is connected to {environment().app_name}. /stop ends it."
-    return "This link is not good any more. Ask for a new one where you found it."
+        return f"This chat is connected to {environment().app_name}. Send /stop to disconnect it."
+    return "This link is not valid any more. Get a new one where you found it."
 
 
 def _connect(chat: int, code: str) -> bool:
@@ -283,7 +286,7 @@ def _within(value: dict[str, Any], *names: str) -> Any:
 
 
 def _ensure_template() -> None:
-    """The published template of codes; made when it is not there."""
+    """Creates and publishes the template of codes if it is missing."""
     rows = NotificationTemplate.objects.filter(path=proof_texts.PATH)
     if rows.filter(current_version__isnull=False).exists():
         return
@@ -297,5 +300,5 @@ def _ensure_template() -> None:
             )
             made.save()
             made.publish()
-    except IntegrityError:  # somebody else made it in the same moment
+    except IntegrityError:  # another process created it at the same time
         return

@@ -1,4 +1,4 @@
-"""Subjects, enrollments, tutors, parents, and the addresses that must not be written to."""
+"""Subjects, enrollments, tutors, parents, and the suppression list."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _AT_ONCE = 500
 
 
 class SubjectService:
-    """What is taught."""
+    """Reads and writes subjects."""
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SubjectResponse]:
-        """Subjects, the oldest first."""
+        """Returns subjects, the oldest first."""
         require_scope(caller, READ)
         rows = Subject.objects.filter(pk__gt=after).order_by("pk")[: max(1, limit)]
         return [_subject(row) for row in rows]
 
     def get(self, *, identifier: str, caller: Caller) -> SubjectResponse:
-        """One subject by id."""
+        """Returns one subject, by id."""
         require_scope(caller, READ)
         return _subject(_find(Subject, identifier))
 
     def create(self, *, name: str, caller: Caller) -> SubjectResponse:
-        """A new subject.
+        """Creates a subject.
 
         Raises:
             Conflict: name_taken.
@@ -62,13 +62,13 @@ class SubjectService:
         return _save_subject(subject)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Removes a subject and its enrollments."""
+        """Deletes a subject and its enrollments."""
         require_scope(caller, WRITE)
         _find(Subject, identifier).delete()
 
 
 class LinkService:
-    """Relations of one sort: enrollments, tutor-assignments or parent-links."""
+    """Reads and writes relations of one sort: enrollments, tutor-assignments or parent-links."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -77,7 +77,7 @@ class LinkService:
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
     ) -> Sequence[LinkResponse]:
-        """Relations, the oldest first; filters name an end by any of its names."""
+        """Returns relations, the oldest first. filters: an end of the relation -> id or name."""
         require_scope(caller, READ)
         rows = self._link.model._default_manager.filter(pk__gt=after)
         for name, value in filters.items():
@@ -92,7 +92,7 @@ class LinkService:
         ]
 
     def add(self, *, rows: Sequence[Mapping[str, Any]], caller: Caller) -> LinksResponse:
-        """Writes relations; good rows go in, the others are reported. Safe to repeat."""
+        """Writes the valid relations and reports the others. Safe to repeat."""
         require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
             raise InvalidRequest([FieldError("rows", "too_many", f"at most {MAX_ROWS:,} a call")])
@@ -107,7 +107,7 @@ class LinkService:
         )
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Removes one relation.
+        """Deletes one relation.
 
         Raises:
             Refused: staff_protected.
@@ -120,7 +120,7 @@ class LinkService:
         row.delete()
 
     def _end(self, name: str, value: str) -> int:
-        """The id of an end that a filter names; 0, which nothing has, when there is none."""
+        """Returns the id of the end that a filter names; 0, which no row has, where none exists."""
         if name == self._link.thing:
             return parse_key(value) or 0
         reference = read_reference(value, written=True)
@@ -128,7 +128,7 @@ class LinkService:
 
 
 class SuppressionService:
-    """Addresses that nothing may be sent to, whoever they belong to."""
+    """Reads and writes the suppression list: addresses that nothing may be sent to."""
 
     def list(
         self,
@@ -139,7 +139,7 @@ class SuppressionService:
         after: int = 0,
         limit: int = 50,
     ) -> Sequence[SuppressionResponse]:
-        """Suppressed addresses, the oldest first."""
+        """Returns suppressed addresses, the oldest first."""
         require_scope(caller, READ)
         rows = Suppression.objects.filter(pk__gt=after)
         if kind:
@@ -152,7 +152,10 @@ class SuppressionService:
     def add(
         self, *, rows: Sequence[tuple[str, str, str]], source: str, caller: Caller
     ) -> LinksResponse:
-        """Suppresses (kind, address, reason); known ones keep their reason. Safe to repeat."""
+        """Suppresses addresses, given as (kind, address, reason). Safe to repeat.
+
+        An address that is already on the list retains its reason.
+        """
         require_scope(caller, WRITE)
         if len(rows) > MAX_ROWS:
             detail = f"at most {MAX_ROWS:,} a call"
@@ -175,7 +178,7 @@ class SuppressionService:
         return LinksResponse(created=created, unchanged=good - created, rejected=rejected)
 
     def delete(self, *, identifier: str, caller: Caller) -> None:
-        """Lets an address be written to again."""
+        """Removes an address from the suppression list."""
         require_scope(caller, WRITE)
         _find(Suppression, identifier).delete()
 
@@ -221,7 +224,7 @@ def _save_subject(subject: Subject) -> SubjectResponse:
         with transaction.atomic():
             subject.save()
     except IntegrityError as error:
-        raise Conflict(f"there is a subject {subject.name!r} already", code="name_taken") from error
+        raise Conflict(f"a subject {subject.name!r} already exists", code="name_taken") from error
     return _subject(subject)
 
 

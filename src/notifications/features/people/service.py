@@ -1,4 +1,4 @@
-"""People, as the owning platform keeps them in step with its own."""
+"""UserService: reads and writes users, which the platform synchronizes with its own data."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ READ = "users:read"
 WRITE = "users:write"
 MAX_USERS = 10_000
 _AT_ONCE = 1_000
-_MAX_NAMESAKES = 1_000  # of one address that are looked for
+_MAX_SHARED = 1_000  # the most users of one address that a filter finds
 _FILTERS = ("username", "role", "external_id")
 
 
 class UserService:
-    """Reads, writes and removes people."""
+    """Reads, writes and deletes users."""
 
     def get(self, *, identifier: object, caller: Caller) -> UserResponse:
-        """One person: oneself, or anybody with the scope users:read.
+        """Returns one user: the caller, or any user with the scope users:read.
 
         Raises:
             NotFound (unknown_user), Refused (missing_scope).
@@ -51,9 +51,11 @@ class UserService:
     def list(
         self, *, caller: Caller, filters: Mapping[str, str], after: int = 0, limit: int = 50
     ) -> Sequence[UserResponse]:
-        """People by id. filters: username, role, external_id (exact), email (in any spelling),
-        search (the beginning of a name, username or email, in any case; a whole address in any
-        spelling)."""
+        """Returns users in ascending order of id.
+
+        filters: username, role, external_id (exact), email (in any spelling), search (the beginning
+        of a name, username or email, in any case; a whole address in any spelling).
+        """
         require_scope(caller, READ)
         rows = User.objects.filter(pk__gt=after)
         rows = rows.filter(**{n: filters[n] for n in _FILTERS if filters.get(n)})
@@ -74,23 +76,22 @@ class UserService:
     def upsert(
         self, *, uuid: str, record: Mapping[str, Any], caller: Caller
     ) -> tuple[bool, UserResponse]:
-        """Makes or changes the person with this UUID, or `ext:` and external_id; returns whether
-        they are new.
+        """Creates or changes the user with this UUID, or `ext:` and external_id.
 
-        Fields that are left out keep their value; `attributes` are merged; `groups` is the whole
-        list; `devices` are added to those that are known.
+        Returns whether the user is new. Fields that are left out retain their value. `attributes`
+        are merged, `groups` is the whole list, and `devices` are added to the known devices.
 
         Raises:
             InvalidRequest: with every field's error.
-            Conflict: another person has this external_id or username.
+            Conflict: another user has this external_id or username.
             Refused: staff_protected, for a member of staff unless the caller is one.
         """
         require_scope(caller, WRITE)
         line = _read(uuid, record)
         try:
-            done = upsert_people([line], **_how(caller))
+            done = upsert_people([line], **_upsert_options(caller))
         except IntegrityError as error:
-            raise _taken("the username or external_id") from error
+            raise _conflict("the username or external_id") from error
         if done.errors:
             reason = done.errors[0][1]
             if done.protected:
@@ -103,26 +104,27 @@ class UserService:
     def upsert_many(
         self, *, records: Iterable[tuple[int, dict[str, Any] | str]], caller: Caller
     ) -> UsersResponse:
-        """Makes or changes up to 10,000 people; good records go in, the others are reported.
+        """Creates or changes up to 10,000 users; valid records are written, others are reported.
 
-        records: (index, record), or (index, what is wrong with it). Each thousand is a transaction
-        of its own, so that a call that breaks off is safe to repeat.
+        records: (index, record), or (index, what is wrong with it). Every 1,000 records are one
+        transaction, so that an interrupted call is safe to repeat.
 
         Raises:
             InvalidRequest: too_many.
         """
         require_scope(caller, WRITE)
-        run = _Sync(caller)
+        run = _BulkUpsert(caller)
         for count, (index, record) in enumerate(records, start=1):
             if count > MAX_USERS:
-                detail = f"at most {MAX_USERS:,} a call; what came before was written"
+                detail = f"at most {MAX_USERS:,} a call; the records before were written"
                 raise InvalidRequest([FieldError("users", "too_many", detail)])
             run.add(index, record)
         return run.finish()
 
     def delete(self, *, identifier: object, caller: Caller) -> None:
-        """Removes a person with their contact points, devices and memberships. Their notifications
-        stay as facts, and are suppressed where they have not left yet.
+        """Deletes a user with their contact points, devices and memberships.
+
+        Their notifications stay. The messages that were not sent yet are suppressed.
 
         Raises:
             NotFound, Refused.
@@ -132,8 +134,8 @@ class UserService:
         user.delete()
 
 
-class _Sync:
-    """The run of one bulk call, in batches of different people."""
+class _BulkUpsert:
+    """One bulk call, in batches of different users."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -168,18 +170,20 @@ class _Sync:
     def _write(self) -> None:
         lines, self._batch, self._keys = self._batch, [], set()
         try:
-            self._count(upsert_people(lines, **_how(self._caller)))
+            self._count(upsert_people(lines, **_upsert_options(self._caller)))
         except IntegrityError:
-            for line in lines:  # one of them belongs to somebody else: find out which
+            for line in lines:  # one of them belongs to another user: write them one by one
                 self._write_alone(line)
 
     def _write_alone(self, line: Line) -> None:
         try:
             with transaction.atomic():
-                done = upsert_people([line], **_how(self._caller))
+                done = upsert_people([line], **_upsert_options(self._caller))
             self._count(done)
         except IntegrityError:
-            self._reject(line.number, "identity_conflict", str(_taken("username or external_id")))
+            self._reject(
+                line.number, "identity_conflict", str(_conflict("username or external_id"))
+            )
 
     def _count(self, done: UpsertReport) -> None:
         self._created += done.created
@@ -194,7 +198,7 @@ class _Sync:
         self._rejected.append(RejectionResponse(index=index, code=code, detail=detail))
 
 
-def _how(caller: Caller) -> dict[str, Any]:
+def _upsert_options(caller: Caller) -> dict[str, Any]:
     return {
         "at": clock.now(),
         "on_written": consents_into_ledger,
@@ -203,7 +207,7 @@ def _how(caller: Caller) -> dict[str, Any]:
 
 
 def consents_into_ledger(done: UpsertReport) -> None:
-    """Keeps what records say of consent; runs in the transaction that writes the people."""
+    """Stores the consents in records, in the transaction that writes the users."""
     for granted, ids in done.consents.items():
         set_consent_of(ids, granted=granted, source="sync")
 
@@ -211,12 +215,12 @@ def consents_into_ledger(done: UpsertReport) -> None:
 def _read(uuid: str, record: Mapping[str, Any]) -> Line:
     key = read_person(uuid)
     if not isinstance(key, UUID | ExternalId):
-        detail = "is neither a UUID nor ext: and an external_id: people are put by one of them"
+        detail = "must be a UUID, or ext: and an external_id"
         raise InvalidRequest([FieldError("uuid", "invalid_uuid", detail)])
     field, value = ("uuid", str(key)) if isinstance(key, UUID) else ("external_id", key.value)
     named = record.get(field)
     if named is not None and (str(named).lower() if field == "uuid" else named) != value:
-        detail = "says something else than the address"
+        detail = "differs from the one in the path"
         raise InvalidRequest([FieldError(field, "uuid_mismatch", detail)])
     try:
         return read_line(0, {**record, field: value})
@@ -227,7 +231,7 @@ def _read(uuid: str, record: Mapping[str, Any]) -> Line:
 
 
 def user_responses(users: Iterable[User]) -> list[UserResponse]:
-    """People as the API returns them: two more queries, however many they are."""
+    """Builds the responses for users: two more queries for any number of users."""
     rows = list(users)
     ids = [user.pk for user in rows]
     points: dict[int, list[ContactPointResponse]] = defaultdict(list)
@@ -249,11 +253,11 @@ def user_responses(users: Iterable[User]) -> list[UserResponse]:
 
 
 def _ids_reached_by(email: str) -> Sequence[int]:
-    """Ids of people with this address, in whatever spelling; as many as one page may have."""
+    """Returns the ids of the users with this address in any spelling, up to 1,000."""
     points = ContactPoint.objects.filter(
         kind=ContactKind.EMAIL, address=normalise_address(ContactKind.EMAIL, email)
     )
-    return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_NAMESAKES])
+    return list(points.values_list("user_id", flat=True).order_by("user_id")[:_MAX_SHARED])
 
 
 def _response(
@@ -285,5 +289,5 @@ def require_scope(caller: Caller, scope: str) -> None:
         raise missing_scope(scope)
 
 
-def _taken(what: str) -> Conflict:
-    return Conflict(f"{what} belongs to somebody else", code="identity_conflict")
+def _conflict(what: str) -> Conflict:
+    return Conflict(f"{what} belongs to another user", code="identity_conflict")

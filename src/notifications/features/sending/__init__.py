@@ -1,1 +1,1 @@
-"""Sends: to one person or many; cancelled, moved, explained, simulated. See docs/sending.md."""
+"""Sends, cancels, reschedules, explains and simulates notifications. See docs/sending.md."""

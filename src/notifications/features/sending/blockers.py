@@ -1,4 +1,4 @@
-"""What holds a waiting message now: a stop, a breaker, a pause, a limit, its order, or its time."""
+"""Finds what a waiting message waits for: a stop, breaker, pause, limit, its order, or its time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from notifications.rendering.versions import versions_of
 def find_blockers(
     message: NotificationMessage, *, last_reason: str, now: datetime
 ) -> list[BlockerResponse]:
-    """What a pending message waits for, the most general first; empty when its turn is next.
+    """Returns what a pending message waits for, the most general first; empty if it is due.
 
-    last_reason: why it was put off last; empty when it was not.
+    last_reason: why the message was last deferred; empty if it was not.
     """
     found = hot().load_pending([message.pk])
     if not found:
@@ -49,7 +49,7 @@ def _stop(message: PendingMessage, facts: SliceFacts, now: datetime) -> Iterator
 
 
 def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerResponse]:
-    """The services that would be called, those of them that take nothing now."""
+    """Yields the vendors' services for this message that accept no calls now."""
     contact = facts.contacts.get(message.id)
     targets = contact.targets if contact else ()
     places = [(target.provider, target.recipient) for target in targets]
@@ -63,12 +63,12 @@ def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerRes
     now = now_us()
     for row in ProviderFlow.objects.filter(service__in=services).order_by("service"):
         if row.open_until or row.probe_until > now:
-            held = max(row.open_until, row.probe_until)
-            until = moment(held) if held > now else None
+            closed_until = max(row.open_until, row.probe_until)
+            until = moment(closed_until) if closed_until > now else None
             code = row.last_fault_code
             yield BlockerResponse(kind="breaker", name=row.service, reason=code, until=until)
         elif row.next_at > now + US:
-            # Slots are given out a second ahead. What lies further is a pause, or a full limit.
+            # Slots are assigned up to a second ahead. A later slot means a pause or a full limit.
             kind = "pause" if rate_for(services[row.service]) is None else "limit"
             yield BlockerResponse(kind=kind, name=row.service, until=moment(row.next_at))
 

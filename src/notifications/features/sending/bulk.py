@@ -1,4 +1,4 @@
-"""Bulk sends: ten thousand recipients in one call, by set-based statements."""
+"""Bulk sends: up to 10,000 recipients in one call, by set-based statements."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
     check_scopes(request.terms, caller, address=False)
     template = find_template(request.terms.template_path)
     check_channels(template, request.terms.channels)
-    asked = {channel for each in request.recipients for channel in each.channels}
-    intent = make_intent(request.terms, template, caller, channels=sorted(asked))
+    channels = {channel for each in request.recipients for channel in each.channels}
+    intent = make_intent(request.terms, template, caller, channels=sorted(channels))
     if request.audience is not None:
         request = _with_audience(request, request.audience, caller, now)
     people = people_of(each.user for each in request.recipients)
-    judge = _RecipientCheck(
+    check = _RecipientCheck(
         version_of(template.current_version_id), request.terms.context, people, caller
     )
-    targets = [target for target in map(judge.judge, request.recipients) if target]
-    rejected = sorted([*request.rejected, *judge.rejected], key=lambda each: each.index)
+    targets = [target for target in map(check.target_of, request.recipients) if target]
+    rejected = sorted([*request.rejected, *check.rejected], key=lambda each: each.index)
     with transaction.atomic():
         job = Job.objects.create(
             source=intent.source,
@@ -84,8 +84,9 @@ def send_bulk(body: Mapping[str, Any], caller: Caller) -> BulkResponse:
 def _with_audience(
     request: BulkRequest, audience: dict[str, Any], caller: Caller, now: datetime
 ) -> BulkRequest:
-    """The request with an audience's people for recipients; listed people who are not there are
-    rejected, numbered from 0 among themselves, the others after them.
+    """Returns the request with the users of an audience as its recipients.
+
+    Listed people who are missing are rejected and numbered from 0; the recipients follow them.
 
     Raises:
         InvalidRequest: with every fault of the audience; too_many_recipients.
@@ -97,7 +98,7 @@ def _with_audience(
     count = found.count() + len(found.missing)
     if count > MAX_RECIPIENTS:
         detail = (
-            f"means {count:,} people, and a call takes {MAX_RECIPIENTS:,}: use a broadcast,"
+            f"has {count:,} people, and a call accepts {MAX_RECIPIENTS:,}: use a broadcast,"
             " or divide the audience"
         )
         raise InvalidRequest([FieldError("audience", "too_many_recipients", detail)])
@@ -119,7 +120,7 @@ def _with_audience(
 
 
 class _RecipientCheck:
-    """Decides of each recipient whether it can be taken in."""
+    """Checks whether each recipient can be accepted."""
 
     def __init__(
         self,
@@ -135,8 +136,8 @@ class _RecipientCheck:
         self._shared = {**shared, "user": {}}
         self._shared_missing = version.missing_variables(self._shared)
 
-    def judge(self, recipient: Recipient) -> SendTarget | None:
-        """The target of a recipient, or None with the reason in `rejected`."""
+    def target_of(self, recipient: Recipient) -> SendTarget | None:
+        """Returns the target of a recipient, or None with the reason in `rejected`."""
         user_id = self._people.get(recipient.user)
         if user_id is None:
             return self._reject(recipient, "unknown_user", f"there is no user {recipient.user}")
@@ -163,7 +164,7 @@ class _RecipientCheck:
 
 
 def people_of(users: Iterable[PersonKey]) -> dict[PersonKey, int]:
-    """Key -> id, for those who exist."""
+    """Returns key -> id of the users who exist."""
     wanted = set(users)
     numbers = [each for each in wanted if isinstance(each, int)]
     uuids = [each for each in wanted if isinstance(each, UUID)]

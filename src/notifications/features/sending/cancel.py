@@ -1,4 +1,4 @@
-"""Taking back what has not left yet: the batches' locks, then the one conditional update."""
+"""Cancels waiting messages: locks their batches, then makes one conditional update."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def cancel_waiting(
 ) -> list[str]:
     """Cancels a notification's waiting messages; returns their channels.
 
-    only_if_nothing_sent: cancels nothing when a part of it has been sent.
+    only_if_nothing_sent: cancels nothing if a part of the notification was sent.
 
     Raises:
-        Conflict: already_sending when a provider has one of them; not_pending when nothing waits,
-            or with only_if_nothing_sent.
+        Conflict: already_sending: a message is in flight; not_pending: no message waits, or a part
+            was sent (with only_if_nothing_sent).
     """
     with transaction.atomic():
         waiting = lock_pending(found.messages.all())
-        held = [message.channel for message in waiting if is_in_flight(message)]
-        if held:
-            detail = f"{', '.join(held)} is in a provider's hands; ask for its status instead"
+        in_flight = [message.channel for message in waiting if is_in_flight(message)]
+        if in_flight:
+            detail = f"{', '.join(in_flight)} is in flight; get the status of the notification"
             raise Conflict(detail, code="already_sending")
         if not waiting:
-            raise Conflict("nothing of this notification is waiting any more", code="not_pending")
+            raise Conflict("no message of this notification is waiting", code="not_pending")
         if only_if_nothing_sent:
             _check_whole(found)
         moved = _cancel(waiting, by=by, now=now)
@@ -53,13 +53,15 @@ def cancel_waiting(
 
 
 def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> int:
-    """Cancels what waits of these notifications and is in nobody's hands; returns how many
-    notifications it took back. Meant for a thousand at a time."""
+    """Cancels the waiting messages of notifications that have none in flight.
+
+    Returns how many notifications it cancelled. It is made for about 1,000 at a time.
+    """
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(notification_id__in=notification_keys)
         waiting = lock_pending(rows)
-        held = {message.notification_id for message in waiting if is_in_flight(message)}
-        free = [message for message in waiting if message.notification_id not in held]
+        in_flight = {message.notification_id for message in waiting if is_in_flight(message)}
+        free = [message for message in waiting if message.notification_id not in in_flight]
         moved = _cancel(free, by=by, now=now)
         keys = {message.notification_id for message in free if message.pk in moved}
         _mark_cancelled(list(keys), now=now)
@@ -67,23 +69,25 @@ def cancel_many(notification_keys: Sequence[int], *, by: str, now: datetime) -> 
 
 
 def lock_pending(rows: QuerySet[NotificationMessage]) -> list[NotificationMessage]:
-    """The pending messages of some rows, their batches locked: journal and cancel lock the same
-    row. The caller is in a transaction."""
+    """Locks the batches of the pending messages and returns these messages.
+
+    The journal and a cancellation lock the same batch row. The caller is in a transaction.
+    """
     waiting = rows.filter(status=MessageStatus.PENDING)
-    held: set[int] = set()
+    locked_batches: set[int] = set()
     locked = list(waiting.all())
-    # A retry may move a message to a new batch while its old one is waited for: lock until the
-    # batches that the messages are in now are all held.
-    while wanted := {m.batch_id for m in locked if m.batch_id} - held:
+    # A retry may move a message to a new batch while this waits for the lock of the old one. So it
+    # locks until it has the locks of all batches that the messages are in now.
+    while wanted := {m.batch_id for m in locked if m.batch_id} - locked_batches:
         for batch_id in sorted(wanted):
             batches.lock(batch_id)
-        held |= wanted
+        locked_batches |= wanted
         locked = list(waiting.all())
     return locked
 
 
 def is_in_flight(message: NotificationMessage) -> bool:
-    """Whether an open journal names the message: `processing` is derived, never written."""
+    """Returns whether an open journal names the message: `processing` is never stored."""
     if message.status != MessageStatus.PENDING or message.batch_id is None:
         return False
     journal = DeliveryBatch.objects.filter(pk=message.batch_id).values_list("journal", flat=True)
@@ -91,11 +95,11 @@ def is_in_flight(message: NotificationMessage) -> bool:
 
 
 def _check_whole(found: Notification) -> None:
-    """That nothing of a notification was sent. What waits of it is locked: no more is sent."""
-    left = found.messages.filter(status__in=[*REACHED, MessageStatus.DIGESTED])
-    channels = sorted(left.values_list("channel", flat=True))
+    """Raises Conflict if a part of a notification was sent. The caller has locked the rest."""
+    sent = found.messages.filter(status__in=[*REACHED, MessageStatus.DIGESTED])
+    channels = sorted(sent.values_list("channel", flat=True))
     if channels:
-        detail = f"{', '.join(channels)} of this notification has been sent"
+        detail = f"{', '.join(channels)} of this notification was sent"
         raise Conflict(detail, code="not_pending")
 
 

@@ -24,8 +24,8 @@ from notifications.models import DeliveryAttempt, NotificationMessage
 from notifications.queue import batches
 from notifications.queue.leases import Lease, NewBatch
 
-_MISSES = 10
-"""So often a message may come too late for its slot before a caller hears of it."""
+_MAX_MISSED_SLOTS = 10
+"""How often a message may miss its slot before `deliver_message` returns."""
 
 Sleep = Callable[[float], Awaitable[Any]]
 
@@ -33,8 +33,8 @@ Sleep = Callable[[float], Awaitable[Any]]
 class NotificationDeliveryEngine:
     """Delivers single messages with the pipeline's own steps, retries included.
 
-    It drives what a worker would: the same lease, journal and record, so that a worker beside it
-    never sends the same message. sleep is awaited between tries.
+    It uses the same lease, journal and record as a worker, so that a worker never sends the same
+    message at the same time. sleep is awaited between attempts.
     """
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
@@ -42,13 +42,13 @@ class NotificationDeliveryEngine:
         self._owner = own_name("engine")
 
     async def deliver_message(self, message: NotificationMessage) -> DeliveryResult:
-        """Delivers a pending message and waits for its retries, `max_attempts` calls in all.
+        """Delivers a pending message and waits for its retries: at most `max_attempts` calls.
 
-        A message that policy holds back (quiet hours, a kill switch) is answered with `retry` and
-        stays queued.
+        A message that policy defers or stops (quiet hours, a kill switch) stays queued; the result
+        has `retry`.
 
         Raises:
-            Conflict: already_sending when a worker has it in hand.
+            Conflict: already_sending: a worker is sending the message.
         """
         missed = 0
         while True:
@@ -62,16 +62,16 @@ class NotificationDeliveryEngine:
                 break
             if message.attempts == attempts:
                 missed += 1
-                if missed > _MISSES or not await sync_to_async(_was_late)(message):
+                if missed > _MAX_MISSED_SLOTS or not await sync_to_async(_was_late)(message):
                     break
             await self._sleep(max(0.0, (message.scheduled_at - clock.now()).total_seconds()))
         return await sync_to_async(_result)(message)
 
     async def attempt_once(self, message: NotificationMessage) -> DeliveryResult:
-        """One try, without waiting for another: what is to be tried again stays queued.
+        """Makes one attempt, without waiting for retries. A message to retry stays queued.
 
         Raises:
-            Conflict: already_sending when a worker has it in hand.
+            Conflict: already_sending: a worker is sending the message.
         """
         lease = await sync_to_async(self._lease)(message)
         if lease is not None:
@@ -80,9 +80,9 @@ class NotificationDeliveryEngine:
         return await sync_to_async(_result)(message)
 
     def _lease(self, message: NotificationMessage) -> Lease | None:
-        """Takes the message out of its batch into one of its own, held by this engine."""
+        """Moves the message to a batch of its own and leases this batch for this engine."""
         with transaction.atomic():
-            # The batch that it is in now is locked: the copy that the caller has may be old.
+            # Locks the message's current batch: the copy that the caller has may be old.
             lock_pending(NotificationMessage.objects.filter(pk=message.pk))
             message.refresh_from_db()
             if message.status != MessageStatus.PENDING:
@@ -109,7 +109,7 @@ class NotificationDeliveryEngine:
 
 
 def _was_late(message: NotificationMessage) -> bool:
-    """Whether the message came too late for its slot: nothing was called."""
+    """Returns whether the message missed its slot, so that no provider was called."""
     history = message.history()
     return bool(history) and history[-1]["reason"] == "not_started"
 
@@ -118,11 +118,11 @@ def _result(message: NotificationMessage) -> DeliveryResult:
     success = message.status in REACHED
     last = DeliveryAttempt.objects.filter(message_id=message.pk).order_by("-id").first()
     reason = None if success else _reason(message, last)
-    told = message.last_error or (f"{message.status}: {reason}" if reason else message.status)
+    error = message.last_error or (f"{message.status}: {reason}" if reason else message.status)
     return DeliveryResult(
         success=success,
         message_id=message.provider_message_id,
-        error=None if success else told,
+        error=None if success else error,
         retry=message.status == MessageStatus.PENDING,
         provider_response=last.response if last else None,
         reason=reason,
@@ -130,14 +130,14 @@ def _result(message: NotificationMessage) -> DeliveryResult:
 
 
 def _reason(message: NotificationMessage, last: DeliveryAttempt | None) -> str | None:
-    """What holds a pending message, or ended another one."""
+    """Returns what a pending message waits for, or why another message ended."""
     history = message.history()
     decided = str(history[-1]["reason"]) if history else ""
     if message.status == MessageStatus.PENDING:
-        held = find_blockers(message, last_reason=decided, now=database_now())
-        if not held:
+        blockers = find_blockers(message, last_reason=decided, now=database_now())
+        if not blockers:
             return decided or None
-        first = held[0]
+        first = blockers[0]
         return first.name if first.kind == "time" else f"{first.kind}:{first.name}"
     if message.status == MessageStatus.FAILED and last and last.error_code:
         return last.error_code

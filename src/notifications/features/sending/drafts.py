@@ -1,4 +1,4 @@
-"""Messages that are not written: what the pipeline would read if they were."""
+"""Drafts: messages that are not written, in the form in which the pipeline reads messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifications.models.delivery.hot_rows import PendingMessage
 
 
 def draft_of(intent: Intent, target: SendTarget, channel: str) -> PendingMessage:
-    """The message that would be written, as the pipeline would read it. Its id is nobody's."""
+    """Returns the message that a send would write. No stored message has its id."""
     terms = intent.terms
     options = msgspec.json.encode(terms.options).decode() if terms.options else None
     return PendingMessage(

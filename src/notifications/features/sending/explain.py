@@ -1,4 +1,4 @@
-"""Why something was or was not sent: stored decisions, told in the order of their questions."""
+"""Explains why a notification was sent or not, from its stored decisions."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from notifications.models import (
 from notifications.policy.decide import steps_of
 
 REFUSED = "refused"
-_PUT_OFF = frozenset({"deferred", "retry", "uncertain"})
+_DEFERRED = frozenset({"deferred", "retry", "uncertain"})
 _DECIDED = frozenset({"allowed", "deferred", "digested", "suppressed", "expired"})
 
 
 def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
-    """The refused send with this decision id, if there is one that the caller may know of."""
+    """Returns the refused send with this decision id, if the caller may see it."""
     key = parse_identifier(identifier)
     if key is None:
         return None
@@ -48,7 +48,7 @@ def find_refusal(identifier: object, caller: Caller) -> RefusedSend | None:
 
 
 def explain_refusal(found: RefusedSend) -> ExplainResponse:
-    """The story of a send that was refused: nothing was accepted."""
+    """Explains a refused send, of which nothing was accepted."""
     return ExplainResponse(
         id=found.uuid,
         status=REFUSED,
@@ -67,24 +67,26 @@ def explain_refusal(found: RefusedSend) -> ExplainResponse:
 def explain_notification(
     found: Notification, messages: Sequence[NotificationMessage], status: str
 ) -> ExplainResponse:
-    """The story of each message of a notification."""
+    """Explains each message of a notification."""
     accepted = DecisionResponse(at=found.created_at, event="accepted", reason="")
     return ExplainResponse(
         id=found.uuid,
         status=status,
-        messages=[_story(message, accepted) for message in messages],
+        messages=[_explain_message(message, accepted) for message in messages],
     )
 
 
 def step_responses(reason: str) -> list[StepResponse]:
-    """The questions that led to a reason."""
+    """Returns the steps of the decision that led to a reason."""
     return [StepResponse(step=step, outcome=outcome) for step, outcome in steps_of(reason)]
 
 
-def _story(message: NotificationMessage, accepted: DecisionResponse) -> MessageExplanation:
+def _explain_message(
+    message: NotificationMessage, accepted: DecisionResponse
+) -> MessageExplanation:
     history = message.history()
     waits = message.status == MessageStatus.PENDING
-    put_off = [entry["reason"] for entry in history if entry["event"] in _PUT_OFF]
+    deferred = [entry["reason"] for entry in history if entry["event"] in _DEFERRED]
     decided = [entry["reason"] for entry in history if entry["event"] in _DECIDED]
     if not decided and (message.attempts or message.status in REACHED):
         decided = ["allowed"]
@@ -94,7 +96,7 @@ def _story(message: NotificationMessage, accepted: DecisionResponse) -> MessageE
         decisions=[accepted, *(_decision(entry) for entry in history)],
         steps=step_responses(decided[-1]) if decided else [],
         held_by=find_blockers(
-            message, last_reason=put_off[-1] if put_off else "", now=database_now()
+            message, last_reason=deferred[-1] if deferred else "", now=database_now()
         )
         if waits
         else [],
@@ -112,7 +114,7 @@ def _decision(entry: Mapping[str, Any]) -> DecisionResponse:
 
 
 def _contact(message: NotificationMessage, reason: str) -> ContactExplanation | None:
-    """Why an address is closed, where that is why nothing was sent."""
+    """Explains a closed address, where it is the reason why nothing was sent."""
     if reason != "address_suppressed" and not reason.startswith("contact_"):
         return None
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(message.channel), "")

@@ -1,4 +1,4 @@
-"""What single and bulk sends have in common: scopes, channels, senders, and the intent."""
+"""The checks that single and bulk sends share: scopes, channels, senders, and the intent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from notifications.rendering.versions import version_of
 
 
 def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
-    """Refuses what the caller's scopes do not cover, naming the scope."""
+    """Raises Refused where the caller lacks a scope; the error names the scope."""
     needed = []
     if caller.is_service:
         needed.append("notifications:send")
@@ -50,7 +50,7 @@ def check_scopes(terms: Terms, caller: Caller, *, address: bool) -> None:
 
 
 def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
-    """Writes down who sent past people's preferences; in the transaction that accepts it."""
+    """Records a caller that bypasses preferences, in the transaction that accepts the send."""
     if intent.terms.options.get("bypass_preferences"):
         OperatorAction.objects.create(
             actor=caller.name,
@@ -62,10 +62,10 @@ def record_bypass(intent: Intent, caller: Caller, *, target: str) -> None:
 
 
 def find_template(path: str) -> NotificationTemplate:
-    """The published template that a request names.
+    """Returns the published template that a request names.
 
     Raises:
-        InvalidRequest: unknown_template; the path is a field of the caller's request.
+        InvalidRequest: unknown_template, because the path is a field of the caller's request.
     """
     try:
         return TemplateService().serving(path=path)
@@ -77,7 +77,7 @@ def find_template(path: str) -> NotificationTemplate:
 def check_channels(
     template: NotificationTemplate, channels: tuple[str, ...], *, field: str = "channel"
 ) -> None:
-    """A channel for which the template has no text is the caller's mistake."""
+    """Raises InvalidRequest for a channel for which the template has no text."""
     version = version_of(template.current_version_id)
     missing = [channel for channel in channels if not version.supports(channel)]
     if missing:
@@ -93,8 +93,10 @@ def make_intent(
     mass: bool = False,
     channels: Iterable[str] = (),
 ) -> Intent:
-    """The template, category, provider and priority that a request means. channels: of its
-    recipients, besides those of its terms."""
+    """Returns the template, category, provider and priority that a request means.
+
+    channels: those of its recipients, in addition to those of its terms.
+    """
     chosen = _category(terms, template)
     _check_provider(terms, channels)
     check_channels(template, tuple(terms.options.get("fallback", ())), field="options.fallback")
@@ -114,32 +116,34 @@ def make_intent(
 
 
 def _check_provider(terms: Terms, channels: Iterable[str]) -> None:
-    """A provider that carries none of the channels would be ignored, and the message left by
-    another."""
+    """Raises InvalidRequest for a provider that carries none of the channels.
+
+    Without this check, the provider would be ignored and another would send the message.
+    """
     provider = terms.options.get("provider")
     if not provider:
         return
     if provider not in PROVIDERS:
         detail = f"known providers: {', '.join(PROVIDERS)}"
         raise InvalidRequest([FieldError("options.provider", "unknown_provider", detail)])
-    asked = dict.fromkeys((*terms.channels, *terms.options.get("fallback", ()), *channels))
-    carriers = dict.fromkeys(key for channel in asked for key in provider_keys_for(channel))
-    if asked and provider not in carriers:
+    requested = dict.fromkeys((*terms.channels, *terms.options.get("fallback", ()), *channels))
+    carriers = dict.fromkeys(key for channel in requested for key in provider_keys_for(channel))
+    if requested and provider not in carriers:
         detail = (
-            f"{provider} does not carry {', '.join(asked)} here; {', '.join(carriers)} does:"
+            f"{provider} does not carry {', '.join(requested)} here; {', '.join(carriers)} does:"
             " name that, or leave it out"
         )
         raise InvalidRequest([FieldError("options.provider", "provider_not_of_channel", detail)])
 
 
 def _request_id() -> str | None:
-    """The id of the request at work, as the log knows it; nothing outside of one."""
+    """Returns the id of the current request, as logs show it; None outside of a request."""
     found = structlog.contextvars.get_contextvars().get("request_id")
     return str(found)[:64] if found else None
 
 
 def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:
-    """The category that is asked for, else the template's, else `system`."""
+    """Returns the requested category, else the template's, else `system`."""
     if not terms.category and template.category_id:
         return category_facts(template.category_id)
     chosen = category_by_key(terms.category or "system")
@@ -149,7 +153,7 @@ def _category(terms: Terms, template: NotificationTemplate) -> CategoryFacts:
 
 
 def missing_variables_error(path: str, missing: list[str], where: str = "context") -> FieldError:
-    """The error for variables that a template requires and a context lacks."""
+    """Returns the error for variables that a template requires and a context lacks."""
     names = ", ".join(missing)
     return FieldError(
         where, "missing_variable", f"template {path} requires {names}: add it to context"
@@ -157,7 +161,7 @@ def missing_variables_error(path: str, missing: list[str], where: str = "context
 
 
 def check_senders(options: Mapping[str, Any]) -> None:
-    """Refuses a sender that is not verified, and a reply address that mail cannot carry.
+    """Checks that the sender is verified and that the reply address is a valid mail address.
 
     Raises:
         InvalidRequest: unverified_sender or invalid, with every error.
@@ -180,7 +184,7 @@ def check_senders(options: Mapping[str, Any]) -> None:
 
 
 def is_verified(sender: str) -> bool:
-    """Whether the settings list a sender: the address itself or its domain, or the number."""
+    """Returns whether the settings list a sender: its address, its domain, or its number."""
     if "@" not in sender:
         return sender in (*environment().verified_senders, *own_senders())
     try:

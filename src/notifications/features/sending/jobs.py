@@ -1,4 +1,4 @@
-"""Jobs: how far one has come, who is in it, and taking back what waits of it."""
+"""Jobs (bulk calls): progress, members, and cancelling what waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AT_ONCE = 1_000
 
 
 def find_job(identifier: object, caller: Caller) -> tuple[Job, bool]:
-    """A job that the caller may see, and whether it is the caller's own.
+    """Returns a job that the caller may see, and whether it belongs to the caller.
 
     Raises:
         NotFound: unknown_job.
@@ -63,7 +63,9 @@ def job_response(identifier: object, caller: Caller) -> JobResponse:
 def job_members(
     identifier: object, caller: Caller, *, after: int = 0, limit: int = 50
 ) -> list[tuple[int, MemberResponse]]:
-    """Who was accepted, in the caller's order, above the key `after`; each with its key.
+    """Returns the accepted recipients above the key `after`, in the caller's order.
+
+    Each one has its key.
 
     Raises:
         NotFound: unknown_job.
@@ -78,20 +80,22 @@ def job_members(
 
 
 def cancel_job(identifier: object, caller: Caller) -> JobCancelResponse:
-    """Takes back what waits of a job, a thousand notifications a transaction.
+    """Cancels the waiting notifications of a job, 1,000 in one transaction.
 
-    What a provider has in hand is left alone. Safe to repeat.
+    It does not touch notifications with messages in flight. Safe to repeat.
 
     Raises:
         NotFound: unknown_job.
-        Refused: missing_scope, for somebody else's without notifications:send.
+        Refused: missing_scope, for another caller's job without notifications:send.
         Conflict: job_of_broadcast.
     """
     job, own = find_job(identifier, caller)
     if not own and not caller.may(SEND):
         raise missing_scope(SEND)
     if job.kind == BROADCAST:
-        raise Conflict("cancel the broadcast that it belongs to", code="job_of_broadcast")
+        raise Conflict(
+            "the job belongs to a broadcast: cancel the broadcast", code="job_of_broadcast"
+        )
     if caller.is_test:
         live = Notification.objects.filter(job=job, is_test=False)
         check_test_key(caller, is_test=not live.exists())

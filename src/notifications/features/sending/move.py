@@ -1,4 +1,4 @@
-"""Moves a scheduled notification to another time, and puts waiting messages into new batches."""
+"""Moves a scheduled notification to another time, and adds messages to new batches."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from notifications.queue.leases import NewBatch
 
 
 def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now: datetime) -> None:
-    """Makes a scheduled notification due at another time, while all of it waits.
+    """Moves a scheduled notification to another time, while all its messages wait.
 
     Raises:
-        InvalidRequest: in_the_past, beyond its expires_at, or no time.
+        InvalidRequest: in_the_past, after its expires_at, or not a time.
         Conflict: not_pending, already_sending.
     """
     due_at = _time_of(found, body, now=now)
@@ -39,7 +39,7 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
         waiting = lock_pending(rows)
         found.refresh_from_db(fields=["scheduled_status"])
         if found.scheduled_status != ScheduledStatus.PENDING or len(waiting) != rows.count():
-            detail = "it was not scheduled, or part of it waits no longer: send a new one instead"
+            detail = "it was not scheduled, or a part of it no longer waits: send a new one instead"
             raise Conflict(detail, code="not_pending")
         held = {message.batch_id for message in waiting if message.batch_id}
         if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, held)):
@@ -51,7 +51,7 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
 
 
 def enqueue(messages: Iterable[NotificationMessage], *, due_at: datetime | None = None) -> None:
-    """Puts pending messages that are in no batch into new ones, due at a time (None: now)."""
+    """Adds pending messages without a batch to new batches that are due at a time (None: now)."""
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for message in messages:
         lane = lane_for(Priority(message.priority))
@@ -78,9 +78,9 @@ def _time_of(found: Notification, body: Mapping[str, Any], *, now: datetime) -> 
     if fields.body.get("scheduled_at") is None:
         fields.add_error("scheduled_at", "required", "is required: the new time")
     elif due_at is not None and due_at <= now:
-        fields.add_error("scheduled_at", "in_the_past", "must lie ahead")
+        fields.add_error("scheduled_at", "in_the_past", "must be in the future")
     elif due_at is not None and found.expires_at is not None and due_at >= found.expires_at:
-        fields.add_error("scheduled_at", "invalid", "must lie before expires_at")
+        fields.add_error("scheduled_at", "invalid", "must be before expires_at")
     fields.raise_errors()
-    assert due_at is not None, "a time that is missing or no time is a fault"
+    assert due_at is not None, "a missing or wrong time is an error"
     return due_at

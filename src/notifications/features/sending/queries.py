@@ -1,7 +1,7 @@
-"""Lists of notifications: by cursor, newest first, each call with a bound on what it reads.
+"""Lists notifications by cursor, newest first; each call reads a limited number of rows.
 
-A person, a correlation id and a job are found by an index. Every other filter is held against the
-rows from the newest on, 20,000 a call: who asks goes on from where the call stopped.
+A user, a correlation id and a job are found by an index. Every other filter is compared with the
+rows from the newest on, 20,000 a call. The next call continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from notifications.models import (
 
 READ = "notifications:read"
 MAX_ROWS_SCANNED = 20_000
-"""Rows that one call looks at."""
+"""The most rows that one call reads for a filter without an index."""
 STATUSES = tuple(str(each) for each in BEST_FIRST if each is not MessageStatus.PROCESSING)
 CHANNELS = tuple(Channel)
 _SLACK = timedelta(days=1)
-"""Keys are given in order of time, but for what is accepted at once."""
+"""Keys are in order of time, but transactions at the same time may commit in another order."""
 _EXACT = ("source", "correlation_id", "scheduled_status")
 
 
@@ -52,16 +52,16 @@ class NotificationPage(NamedTuple):
 def list_notifications(
     *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
 ) -> NotificationPage:
-    """Notifications that the caller may see: all with notifications:read, else their own.
+    """Returns the notifications that the caller may see: all with notifications:read, else its own.
 
     filters: user (a key), status, channel, category, template (a path), source, correlation_id,
-    scheduled_status, from and to (times of acceptance; `to` is left out). after: the key below
-    which the list goes on; 0: from the newest.
+    scheduled_status, from and to (times of acceptance; `to` is exclusive). after: the list
+    continues below this key; 0: from the newest.
 
     Raises:
-        InvalidRequest: unknown_category, unknown_template, or no time.
+        InvalidRequest: unknown_category, unknown_template, or not a time.
         NotFound: unknown_user.
-        Refused: missing_scope, for somebody else's.
+        Refused: missing_scope, for the notifications of another user.
     """
     rows = Notification.objects.select_related("category", "template_version__template")
     rows, indexed = rows.order_by("-pk"), bool(filters.get("correlation_id"))
@@ -82,7 +82,7 @@ def list_notifications(
 
 
 def rows_of(found: Sequence[Notification]) -> list[NotificationRow]:
-    """Notifications as lists show them: two more queries, however many they are."""
+    """Builds the rows of a list: two more queries for any number of notifications."""
     messages: dict[int, list[NotificationMessage]] = {each.pk: [] for each in found}
     for message in NotificationMessage.objects.filter(notification_id__in=list(messages)):
         messages[message.notification_id].append(message)
@@ -136,14 +136,17 @@ def _times(filters: Mapping[str, Any]) -> dict[str, datetime | None]:
 
 
 def _whose(caller: Caller, filters: Mapping[str, Any]) -> int | None:
-    """The person whose rows are asked for: whom the filter names, or who may see no others."""
+    """Returns the user whose rows are requested; None for all users.
+
+    It is the user in the filter, or the caller where the caller may see no other user's rows.
+    """
     if filters.get("user") is not None:
         return person_for(caller, filters["user"], scope=READ).pk
     return None if caller.may(READ) else caller.user_id or 0
 
 
 def _plain(filters: Mapping[str, Any]) -> Q:
-    """What columns of the notification itself say."""
+    """Builds the filters on the notification's own columns."""
     found = Q(**{name: filters[name] for name in _EXACT if filters.get(name)})
     if key := filters.get("category"):
         category = category_by_key(key)
@@ -162,7 +165,7 @@ def _plain(filters: Mapping[str, Any]) -> Q:
 
 
 def _of_messages(filters: Mapping[str, Any]) -> list[Q]:
-    """What the messages say. A notification's status is that of its best message."""
+    """Builds the filters on messages. A notification has the status of its best message."""
     messages = NotificationMessage.objects.filter(notification_id=OuterRef("pk"))
     found: list[Q] = []
     if channel := filters.get("channel"):
@@ -179,13 +182,13 @@ def _unknown(name: str, detail: str) -> InvalidRequest:
 
 
 def _between(filters: Mapping[str, Any]) -> tuple[int, int]:
-    """The keys between which the rows of the asked times lie; 0 where a side is open."""
+    """Returns the lowest and highest key of the requested times; 0 where a side is open."""
     start, end = filters.get("start"), filters.get("end")
     return (_key_at(start - _SLACK) if start else 0, _key_at(end + _SLACK) if end else 0)
 
 
 def _key_at(moment: datetime) -> int:
-    """The lowest key whose row was made at or after a moment, found by halving."""
+    """Returns the lowest key whose row was created at or after a moment, by binary search."""
     keys = Notification.objects.order_by("pk").values_list("pk", "created_at")
     first, last = keys.first(), keys.last()
     if first is None or last is None:
@@ -202,14 +205,14 @@ def _key_at(moment: datetime) -> int:
 
 
 def _horizon(top: int) -> int:
-    """The key of the last of the next rows that a call looks at; 0 where all are."""
+    """Returns the key of the last row that a call reads; 0 where it reads all rows."""
     keys = Notification.objects.order_by("-pk").values_list("pk", flat=True)
     keys = keys.filter(pk__lt=top) if top else keys
     return next(iter(keys[MAX_ROWS_SCANNED - 1 : MAX_ROWS_SCANNED]), 0)
 
 
 def _scan_person(rows: QuerySet[Notification], *, after: int, limit: int) -> NotificationPage:
-    """The same of one person, in the order of the index that finds a person's rows."""
+    """Returns a page of one user's rows, in the order of the index that finds them."""
     rows = rows.order_by("-created_at", "-pk")
     mark = Notification.objects.filter(pk=after).values_list("created_at", flat=True).first()
     if mark is not None:
@@ -226,7 +229,7 @@ def _scan_person(rows: QuerySet[Notification], *, after: int, limit: int) -> Not
 def _scan(
     rows: QuerySet[Notification], *, top: int, bottom: int, lowest: int, limit: int
 ) -> NotificationPage:
-    """Up to `limit` rows below the key `top` and not below `bottom`."""
+    """Returns up to `limit` rows below the key `top` and not below `bottom`."""
     rows = rows.filter(pk__gte=bottom)
     if top:
         rows = rows.filter(pk__lt=top)

@@ -1,4 +1,4 @@
-"""What a person's wishes make of a single send: refused, put off, or handed over now."""
+"""Predicts the effect of a user's preferences on a single send: refused, deferred or sent."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from notifications.policy.facts import SliceFacts, message_facts, stranger_addre
 
 @dataclass(frozen=True, slots=True)
 class PredictedDecision:
-    """What the person's wishes, as they are now, make of a send.
+    """The effect of the user's current preferences on a send."""
 
-    reasons: by channel, where the person closed all of them; else empty. delivery_at: when the
-    first channel that is open hands over: after quiet hours, or with a digest.
-    """
-
+    #: By channel, why it is closed, where the user closed all of them; else empty.
     reasons: dict[str, str]
+    #: When the first open channel sends: after quiet hours, or with a digest.
     delivery_at: datetime
 
 
 def predict_or_refuse(
     intent: Intent, target: SendTarget, user: User | None, *, actor: str, now: datetime
 ) -> PredictedDecision:
-    """Raises Refused (opted_out) when every requested channel is closed by the person's own wish.
+    """Returns the prediction for a send; stores and raises a refusal where all channels are closed.
 
-    A partial refusal is accepted: the closed channels become `suppressed`. The refusal is kept, so
-    that `explain` can tell of it by the decision id.
+    A send of which some channels are open is accepted, and the closed ones become `suppressed`.
+
+    Raises:
+        Refused: opted_out: the user closed every requested channel. `explain` finds the stored
+            refusal by its decision id.
     """
     found = predict(intent, target, user, now=now)
     if not found.reasons:
         return found
-    kept = RefusedSend.objects.create(
+    stored = RefusedSend.objects.create(
         user_id=target.user_id,
         category=intent.category_key,
         template_path=intent.terms.template_path,
@@ -51,19 +52,19 @@ def predict_or_refuse(
         at=now,
     )
     raise Refused(
-        "the person opted out of every requested channel",
+        "the user opted out of every requested channel",
         code="opted_out",
         reasons=found.reasons,
-        decision_id=str(kept.uuid),
+        decision_id=str(stored.uuid),
     )
 
 
 def predict(
     intent: Intent, target: SendTarget, user: User | None, *, now: datetime
 ) -> PredictedDecision:
-    """Decides each channel with the wishes of now, at the time at which the send is due.
+    """Decides each channel by the current preferences, for the time at which the send is due.
 
-    A scheduled send is never refused: what counts is the wish when it is due.
+    A scheduled send is never refused: the preferences at its due time count.
     """
     scheduled_at = intent.terms.scheduled_at
     at = now if scheduled_at is None else max(scheduled_at, now)
@@ -76,7 +77,7 @@ def predict(
         for channel in target.channels
     }
     open_ones = [each for each in decisions.values() if not isinstance(each, Suppress)]
-    delivery_at = min((_handed_over_at(each, at) for each in open_ones), default=at)
+    delivery_at = min((_sent_at(each, at) for each in open_ones), default=at)
     reasons: dict[str, str] = {}
     for channel in (*target.channels, *intent.terms.options.get("fallback", ())):
         decision = decisions.get(channel) or _decide(intent, target, channel, facts, addresses, at)
@@ -86,7 +87,7 @@ def predict(
     return PredictedDecision(reasons, delivery_at)
 
 
-def _handed_over_at(decision: Decision, at: datetime) -> datetime:
+def _sent_at(decision: Decision, at: datetime) -> datetime:
     if isinstance(decision, Defer):
         return decision.until
     return decision.closes_at if isinstance(decision, Digest) else at
@@ -106,7 +107,7 @@ def _decide(
         facts.contacts[draft.id] = contact
     terms = category_facts(intent.category_id).terms
     found = message_facts(draft, facts, terms, at=now, supports_channel=True, stopped_by="")
-    # Who has no address on the channel may have closed it all the same.
+    # A user without an address on the channel may have closed the channel as well.
     return decide(found._replace(needs_contact=contact is not None))
 
 

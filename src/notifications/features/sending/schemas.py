@@ -1,4 +1,4 @@
-"""What the services answer: the public shapes, from which the OpenAPI document is made."""
+"""The responses of the services: public shapes, from which the OpenAPI document is made."""
 
 from __future__ import annotations
 

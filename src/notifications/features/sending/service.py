@@ -1,4 +1,4 @@
-"""NotificationService: send, send to many, ask about, explain, cancel."""
+"""NotificationService: sends, shows, explains and cancels notifications."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class _ValidSend(NamedTuple):
 
 
 class NotificationService:
-    """Everything a caller can do with single notifications."""
+    """The operations on notifications that callers use."""
 
     def send(self, *, body: Mapping[str, Any], caller: Caller) -> SendResponse:
-        """Takes in one notification; what is answered is committed with the caller's transaction.
+        """Accepts one notification. It is committed with the caller's transaction.
 
         Raises:
             InvalidRequest: with every error of the body.
@@ -100,17 +100,19 @@ class NotificationService:
         )
 
     def simulate(self, *, body: Mapping[str, Any], caller: Caller) -> SimulateResponse:
-        """What would become of a send now, rendered. Nothing is written or sent.
+        """Returns what a send would lead to now, with the rendered text. Writes and sends nothing.
+
+        The response contains the effect of the user's preferences; it is not an error.
 
         Raises:
-            InvalidRequest, NotFound, Refused: as send; what the person wishes is in the answer.
+            InvalidRequest, NotFound, Refused: as `send`, without opted_out.
         """
         now = clock.now()
         valid = self._read(body, caller, now=now)
         return simulate(valid.intent, valid.target, valid.user, now=now, principal=caller.name)
 
     def send_bulk(self, *, body: Mapping[str, Any], caller: Caller) -> BulkResponse:
-        """Takes in up to 10,000 notifications; recipients that cannot be are listed with a code.
+        """Accepts up to 10,000 notifications; lists wrong recipients with a code.
 
         Raises:
             InvalidRequest: with every error of the body itself.
@@ -119,7 +121,7 @@ class NotificationService:
         return send_bulk(body, caller)
 
     def job(self, *, identifier: object, caller: Caller) -> JobResponse:
-        """How far a bulk call has come.
+        """Returns the progress of a bulk call.
 
         Raises:
             NotFound: unknown_job.
@@ -129,7 +131,7 @@ class NotificationService:
     def job_members(
         self, *, identifier: object, caller: Caller, after: int = 0, limit: int = 50
     ) -> list[tuple[int, MemberResponse]]:
-        """Who was accepted by a bulk call, each with the key that the next page begins after.
+        """Returns the accepted recipients of a bulk call, each with its key for the next page.
 
         Raises:
             NotFound: unknown_job.
@@ -137,7 +139,7 @@ class NotificationService:
         return job_members(identifier, caller, after=after, limit=limit)
 
     def cancel_job(self, *, identifier: object, caller: Caller) -> JobCancelResponse:
-        """Takes back what waits of a bulk call.
+        """Cancels the waiting notifications of a bulk call.
 
         Raises:
             NotFound: unknown_job.
@@ -149,11 +151,11 @@ class NotificationService:
     def list(
         self, *, caller: Caller, filters: Mapping[str, Any], after: int = 0, limit: int = 50
     ) -> NotificationPage:
-        """See `notification_list.list_notifications`."""
+        """See `queries.list_notifications`."""
         return list_notifications(caller=caller, filters=filters, after=after, limit=limit)
 
     def get(self, *, identifier: object, caller: Caller) -> NotificationRow:
-        """One notification, as lists show it.
+        """Returns one notification as lists show it.
 
         Raises:
             NotFound: unknown_notification.
@@ -163,11 +165,11 @@ class NotificationService:
     def move(
         self, *, identifier: object, body: Mapping[str, Any], caller: Caller
     ) -> NotificationRow:
-        """Makes a scheduled notification due at another time, while all of it waits.
+        """Moves a scheduled notification to another time, while all its messages wait.
 
         Raises:
             NotFound: unknown_notification.
-            InvalidRequest: in_the_past, beyond its expires_at, or no time.
+            InvalidRequest: in_the_past, after its expires_at, or not a time.
             Conflict: not_pending, already_sending.
         """
         found = self._find(identifier, caller)
@@ -176,7 +178,7 @@ class NotificationService:
         return self.get(identifier=found.pk, caller=caller)
 
     def status(self, *, identifier: object, caller: Caller) -> StatusResponse:
-        """What became of a notification so far."""
+        """Returns the status of a notification and of its messages."""
         found = self._find(identifier, caller)
         messages = list(found.messages.order_by("id"))
         template = found.template_version.template.path if found.template_version else None
@@ -194,7 +196,7 @@ class NotificationService:
         )
 
     def explain(self, *, identifier: object, caller: Caller) -> ExplainResponse:
-        """Every decision and outcome, in order: why it was or was not sent.
+        """Returns all decisions and results in order: why a notification was sent or not.
 
         identifier names a notification, or the decision of a refused send.
         """
@@ -206,11 +208,11 @@ class NotificationService:
         return explain_notification(found, messages, _status(messages))
 
     def cancel(self, *, identifier: object, caller: Caller) -> CancelResponse:
-        """Takes back what has not left yet.
+        """Cancels the messages that wait.
 
         Raises:
             Refused: test_key.
-            Conflict: already_sending when a provider has it; not_pending when nothing waits.
+            Conflict: already_sending: a message is in flight; not_pending: no message waits.
         """
         found = self._find(identifier, caller)
         check_test_key(caller, is_test=found.is_test)
@@ -230,7 +232,7 @@ class NotificationService:
         return found
 
     def _read(self, body: Mapping[str, Any], caller: Caller, *, now: datetime) -> _ValidSend:
-        """A request that can be accepted, or every reason why not."""
+        """Reads a request that can be accepted; raises every error otherwise."""
         request = parse_send(body, now=now)
         check_scopes(request.terms, caller, address=request.address is not None)
         template = find_template(request.terms.template_path)
@@ -248,7 +250,7 @@ class NotificationService:
     def _user(self, identifier: PersonKey, caller: Caller) -> User:
         user = User.objects.find(identifier)
         if user is None:
-            how = "make them with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
+            how = "create it with PUT /api/v1/users/ and their UUID, or ext: and your external_id"
             raise NotFound(f"there is no user {identifier}: {how}", code="unknown_user")
         if user.pk != caller.user_id and not caller.may("notifications:send"):
             raise Refused(
@@ -262,7 +264,7 @@ class NotificationService:
 def _trial_render(
     intent: Intent, template: NotificationTemplate, user: User | None, *, now: datetime
 ) -> None:
-    """Renders every channel once: what the caller can mend is told to the caller at once."""
+    """Renders every channel once, so that the caller gets the errors it can correct at once."""
     version = version_of(template.current_version_id)
     person = (
         user_context(UserFacts._make(getattr(user, name) for name in UserFacts._fields))

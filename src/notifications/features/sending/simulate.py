@@ -1,4 +1,4 @@
-"""What would become of a send now: the pipeline's own decision and text, and nothing written."""
+"""Simulates a send: the pipeline's own decision and text, without writing anything."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SimulateResponse(msgspec.Struct, kw_only=True):
 def simulate(
     intent: Intent, target: SendTarget, user: User | None, *, now: datetime, principal: str
 ) -> SimulateResponse:
-    """What would become of this send, channel by channel. principal: who asks.
+    """Returns what this send would lead to, for each channel. principal: the caller's name.
 
     Raises:
         TemplateFault: a text cannot be rendered.
