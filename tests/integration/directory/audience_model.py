@@ -1,4 +1,4 @@
-"""A population drawn at random, and what audiences mean in plain Python: sets and comparisons.
+"""A random population, and the meaning of audiences in plain Python: sets and comparisons.
 
 The tests hold the SQL of both databases to this model.
 """
@@ -49,7 +49,7 @@ KINDS = ("email", "phone", "telegram", "push")
 
 @dataclass
 class Population:
-    """Rows of a database, and the same facts in sets."""
+    """The rows of a database, and the same facts as sets."""
 
     people: list[User] = field(default_factory=list)
     subjects: list[Subject] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Population:
 
 
 def populate(seed: int, *, size: int = 60) -> Population:
-    """Draws a population and stores it."""
+    """Creates a random population and stores it."""
     draw = random.Random(seed)
     found = Population()
     found.people = User.objects.bulk_create(
@@ -151,7 +151,7 @@ def _reach(draw: random.Random, found: Population, ids: list[int]) -> None:
 
 
 def members(data: dict[str, Any], found: Population) -> set[int]:
-    """The ids of a rule, by set arithmetic; everybody in it is active."""
+    """Returns the ids of a rule by set arithmetic; all are active users."""
     return {user.pk for user in found.people if user.is_active} & _set(data, found)
 
 
@@ -183,7 +183,7 @@ def _subject(found: Population, subjects: set[int]) -> set[int]:
 
 
 def meets(data: dict[str, Any], user: User, found: Population) -> bool:
-    """Whether a person meets criteria."""
+    """Returns whether a person matches criteria."""
     if "all" in data:
         return all(meets(part, user, found) for part in data["all"])
     if "any" in data:
@@ -232,7 +232,7 @@ def _place(value: Any, keys: list[str]) -> Any:
 
 
 def compare(held: Any, op: str, value: Any) -> bool:
-    """One test of a value that is there or not (None); another type is never equal or in order."""
+    """Tests a value (None: missing); values of different types are neither equal nor ordered."""
     if op == "exists":
         return held is not None
     if op == "eq":

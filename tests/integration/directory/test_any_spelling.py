@@ -45,7 +45,7 @@ def test_an_address_alone_names_one_person(spellings: list[str]) -> None:
 
 def test_a_person_is_found_by_another_spelling_of_the_address() -> None:
     old = make_user(username="Ann@Example.com", email="Ann@Example.com")
-    bob = make_user(username="bob", email="ann@example.com")  # who only has the same address
+    bob = make_user(username="bob", email="ann@example.com")  # who has the same address
 
     assert sync({"email": "ann@EXAMPLE.com", "first_name": "Anna"}) == (0, 1, 0)
 
@@ -69,9 +69,9 @@ def test_an_address_that_cannot_be_a_username_is_reported() -> None:
 
 
 @pytest.mark.parametrize("given", SPELLINGS)
-@pytest.mark.parametrize("kept", SPELLINGS)
-def test_an_address_is_looked_up_and_searched_in_any_spelling(given: str, kept: str) -> None:
-    make_user(username="ann", email=kept)
+@pytest.mark.parametrize("stored", SPELLINGS)
+def test_an_address_is_looked_up_and_searched_in_any_spelling(given: str, stored: str) -> None:
+    make_user(username="ann", email=stored)
     make_user(username="bob")
 
     assert found(email=given) == ["ann"]

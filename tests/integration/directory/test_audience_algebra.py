@@ -1,4 +1,4 @@
-"""Audiences against set arithmetic, on random people and random rules.
+"""Compares audiences with set arithmetic, for random people and random rules.
 
 CARILLON_PROOF=1 (make proof) draws many more of both.
 """

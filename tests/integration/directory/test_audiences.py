@@ -48,7 +48,7 @@ def segment(field: str, op: str, value: Any = True) -> Audience:
 
 
 def make_people(count: int, **values: Any) -> list[int]:
-    """Ids of many users, made by one statement a thousand."""
+    """Creates many users, by one statement for every thousand, and returns their ids."""
     values.setdefault("role", "student")
     mark = uuid.uuid4().hex[:8]
     made = User.objects.bulk_create(
@@ -199,7 +199,7 @@ def test_a_stream_makes_one_small_statement_a_page_and_yields_no_empty_pages():
     ) as queries:
         pages = list(found.stream(page=20))
     assert pages == [people[90:]]
-    assert len(queries) <= 2 * 5 + 2  # five windows: who bounds each, who is in it; and the end
+    assert len(queries) <= 2 * 5 + 2  # five windows: the bound and the ids of each; and the end
 
 
 def test_a_stream_holds_one_page_in_memory():

@@ -1,4 +1,4 @@
-"""People from files: good lines go in, bad ones are told, and a second run changes nothing."""
+"""Imports of people: valid lines are written, wrong ones reported; a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -252,13 +252,13 @@ class TestManyLines:
                 read += 1
                 yield json.dumps({"username": f"u{number}"})
 
-        told: list[tuple[int, int]] = []
+        reported: list[tuple[int, int]] = []
         report = import_users(
-            lines(), kind="ndjson", on_progress=lambda done: told.append((done, read))
+            lines(), kind="ndjson", on_progress=lambda done: reported.append((done, read))
         )
 
         assert report.created == 2_500
-        assert told == [(1_000, 1_000), (2_000, 2_000), (2_500, 2_500)]
+        assert reported == [(1_000, 1_000), (2_000, 2_000), (2_500, 2_500)]
 
     def test_a_batch_needs_few_statements(self) -> None:
         lines: list[Any] = [{"username": f"u{n}", "email": f"u{n}@example.com"} for n in range(50)]
@@ -279,7 +279,7 @@ class TestManyLines:
 
 
 class TestAttributesOfCsv:
-    """A file of texts leaves what is typed as it is."""
+    """A file of texts does not change the type of a stored value."""
 
     def test_a_stored_number_stays_a_number(self) -> None:
         ndjson({"username": "a", "attributes": {"grade": 7, "paid": True, "code": "7"}})

@@ -1,4 +1,4 @@
-"""Callers for the tests of services whose doors are tested with them."""
+"""Callers for the tests of services that are tested together with their routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Administrators and keys are made on the command line, without demo data."""
+"""Administrators and keys are created on the command line, without demo data."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ GOOD = "correct horse 9 battery"
 
 
 def run(*words: str, stdin: str = "") -> str:
-    answer = CliRunner().invoke(carillon, words, input=stdin, catch_exceptions=False)
-    assert answer.exit_code == 0, answer.output
-    return answer.output.strip()
+    result = CliRunner().invoke(carillon, words, input=stdin, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
 
 
 def test_an_administrator_is_created_without_demo_data() -> None:
-    told = run("admin", "create", "ada", "--email", "ada@example.com")
+    output = run("admin", "create", "ada", "--email", "ada@example.com")
 
-    password = told.removeprefix("administrator: ada / ").split()[0]
+    password = output.removeprefix("administrator: ada / ").split()[0]
     admin = authenticate(username="ada", password=password)
     assert isinstance(admin, User)
     assert (admin.is_staff, admin.is_superuser, admin.role) == (True, True, "admin")
@@ -39,13 +39,13 @@ def test_an_administrator_is_created_without_demo_data() -> None:
 
 
 def test_a_given_password_is_not_printed() -> None:
-    told = run("admin", "create", "ada", "--password-stdin", stdin=f"{GOOD}\n")
+    output = run("admin", "create", "ada", "--password-stdin", stdin=f"{GOOD}\n")
 
-    assert GOOD not in told
+    assert GOOD not in output
     assert authenticate(username="ada", password=GOOD)
-    told = run("admin", "password", "ada")
+    output = run("admin", "password", "ada")
     assert authenticate(username="ada", password=GOOD) is None
-    assert authenticate(username="ada", password=told.split(" / ")[1].split()[0])
+    assert authenticate(username="ada", password=output.split(" / ")[1].split()[0])
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_wrong_arguments_for_an_administrator_are_refused(
     words: tuple[str, ...], stdin: str, error: type[CarillonError]
 ) -> None:
     User.objects.create(username="there")
-    answer = CliRunner().invoke(carillon, ["admin", *words, "--password-stdin"], input=f"{stdin}\n")
-    assert isinstance(answer.exception, error)
+    result = CliRunner().invoke(carillon, ["admin", *words, "--password-stdin"], input=f"{stdin}\n")
+    assert isinstance(result.exception, error)
     assert User.objects.count() == 1
     assert not OperatorAction.objects.exists()
 
@@ -88,8 +88,8 @@ def test_a_key_is_created_listed_and_revoked() -> None:
 
 
 def test_a_key_with_an_unknown_scope_is_refused() -> None:
-    answer = CliRunner().invoke(carillon, ["key", "create", "platform", "--scopes", "fly"])
-    assert isinstance(answer.exception, InvalidRequest)
+    result = CliRunner().invoke(carillon, ["key", "create", "platform", "--scopes", "fly"])
+    assert isinstance(result.exception, InvalidRequest)
     assert not ApiKey.objects.exists()
 
 
@@ -100,9 +100,9 @@ def test_demo_data_is_refused_in_production(
     monkeypatch.setattr("carillon.cli.serve.keep_metrics_in_files", lambda: None)
     monkeypatch.setattr("carillon.cli.serve.publish_address", lambda *_: None)
     override_environment(production=True)
-    answer = CliRunner().invoke(carillon, words)
-    assert answer.exit_code == 1
-    assert "carillon admin create" in answer.output
+    result = CliRunner().invoke(carillon, words)
+    assert result.exit_code == 1
+    assert "carillon admin create" in result.output
     assert not User.objects.exists()
 
 

@@ -1,4 +1,4 @@
-"""Files that go along: read, kept once, carried by mails, let go."""
+"""Attached files: they are read, stored once, carried by mails, and deleted."""
 
 from __future__ import annotations
 
@@ -61,19 +61,23 @@ def work():
 
 
 def faults(*files, **more):
-    with pytest.raises(InvalidRequest) as told:
+    with pytest.raises(InvalidRequest) as caught:
         send(*files, **more)
     assert StoredAttachment.objects.count() == 0
-    return [(each.path, each.code) for each in told.value.errors]
+    return [(each.path, each.code) for each in caught.value.errors]
 
 
 def test_a_mail_carries_the_file_and_the_outbox_names_it():
     send(file(), channels=["email", "in_app"])
     work()
-    kept = SandboxMessage.objects.get(channel="email")
-    told = {"filename": "Invoice May.pdf", "content_type": "application/pdf", "bytes": len(PDF)}
-    assert kept.content["attachments"] == [told]
-    assert _outbox_message(kept).files == ["Invoice May.pdf (application/pdf, 16 bytes)"]
+    stored = SandboxMessage.objects.get(channel="email")
+    described = {
+        "filename": "Invoice May.pdf",
+        "content_type": "application/pdf",
+        "bytes": len(PDF),
+    }
+    assert stored.content["attachments"] == [described]
+    assert _outbox_message(stored).files == ["Invoice May.pdf (application/pdf, 16 bytes)"]
 
 
 def test_a_bulk_send_stores_its_file_once_and_encrypted():
@@ -131,7 +135,7 @@ def test_a_file_is_deleted_when_nothing_can_need_it(frozen):
     frozen.forward(timedelta(days=31).total_seconds())
     assert maintain()["attachments_deleted"] == 0  # the mail still waits
     work()
-    assert maintain()["attachments_deleted"] == 0  # looked at again in a day
+    assert maintain()["attachments_deleted"] == 0  # it is checked again in a day
     frozen.forward(timedelta(days=2).total_seconds())
     assert maintain()["attachments_deleted"] == 1
     assert StoredAttachment.objects.count() == 0
@@ -167,8 +171,8 @@ def test_the_command_line_attaches_files(tmp_path):
     user = make_user(username="ann")
     (tmp_path / "Invoice.pdf").write_bytes(PDF)
     words = ["send", "test.hello", "--to", "ann", "--channel", "email", "--context", "amount=5"]
-    answer = CliRunner().invoke(carillon, [*words, "--attach", str(tmp_path / "Invoice.pdf")])
-    assert answer.exit_code == 0, answer.output
+    result = CliRunner().invoke(carillon, [*words, "--attach", str(tmp_path / "Invoice.pdf")])
+    assert result.exit_code == 0, result.output
     row = StoredAttachment.objects.get()
     assert attachments_of([row.pk])[0].content_type == "application/pdf"
     assert NotificationMessage.objects.get().user_id == user.pk

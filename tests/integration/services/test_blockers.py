@@ -1,5 +1,7 @@
-"""What a waiting message waits for is told: the stop, the breaker, the limit, its order, its time.
-And what does not wait is in no gauge."""
+"""`explain` names what a message waits for: a stop, a breaker, a limit, its order, or its time.
+
+The gauges count only the messages that wait.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,9 @@ def send_again(user: Any, **more: Any) -> Any:
     return NotificationService().send(body=body, caller=SYSTEM)
 
 
-def told(answer: Any) -> list[tuple[str, str, str, datetime | None]]:
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
-    return [(each.kind, each.name, each.reason, each.until) for each in story.held_by]
+def blockers(response: Any) -> list[tuple[str, str, str, datetime | None]]:
+    (message,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
+    return [(each.kind, each.name, each.reason, each.until) for each in message.held_by]
 
 
 def work() -> None:
@@ -65,12 +67,12 @@ def smtp(override_environment: Any) -> None:
 
 @pytest.mark.usefixtures("frozen")
 def test_the_next_message_waits_for_nothing() -> None:
-    assert told(send()) == []
+    assert blockers(send()) == []
 
 
 def test_a_message_without_a_template_is_explained_like_others() -> None:
     (message,) = make_messages(1)
-    assert told(message.notification) == []
+    assert blockers(message.notification) == []
 
 
 @pytest.mark.parametrize(
@@ -83,19 +85,19 @@ def test_a_message_without_a_template_is_explained_like_others() -> None:
     ],
 )
 def test_a_stop_is_named_with_its_reason(frozen: Any, scope: str, value: str, name: str) -> None:
-    answer = send()
+    response = send()
     KillSwitch.objects.create(scope=scope, value=value, reason="repair", created_at=frozen.now)
 
-    assert told(answer) == [("kill_switch", name, "repair", None)]
+    assert blockers(response) == [("kill_switch", name, "repair", None)]
 
 
 def test_an_open_breaker_is_named(frozen: Any, smtp: None) -> None:
-    answer = send()
+    response = send()
     until = now_us() + 60 * US
     ProviderFlow.objects.create(service="smtp", open_until=until, last_fault_code="http_503")
 
     expected = frozen.now + timedelta(seconds=60)
-    assert told(answer) == [("breaker", "smtp", "http_503", expected)]
+    assert blockers(response) == [("breaker", "smtp", "http_503", expected)]
 
 
 @pytest.mark.parametrize(("limit", "kind"), [("smtp=14/s", "limit"), ("smtp=off", "pause")])
@@ -103,10 +105,10 @@ def test_a_full_limit_and_a_pause_are_named(
     frozen: Any, override_environment: Any, limit: str, kind: str
 ) -> None:
     override_environment(email_provider="smtp", rate_limits=(limit,))
-    answer = send()
+    response = send()
     ProviderFlow.objects.create(service="smtp", next_at=now_us() + 30 * US)
 
-    assert told(answer) == [(kind, "smtp", "", frozen.now + timedelta(seconds=30))]
+    assert blockers(response) == [(kind, "smtp", "", frozen.now + timedelta(seconds=30))]
 
 
 def test_an_earlier_message_of_its_key_is_named(frozen: Any) -> None:
@@ -115,51 +117,51 @@ def test_an_earlier_message_of_its_key_is_named(frozen: Any) -> None:
     frozen.forward(1)
     second = send_again(user, ordering_key="order-1")
 
-    assert told(second) == [("order", "ordering_key:order-1", "", None)]
+    assert blockers(second) == [("order", "ordering_key:order-1", "", None)]
 
 
 def test_a_deferred_message_names_the_reason(frozen: Any) -> None:
     user = make_user()
     quiet = {"quiet_hours_enabled": True, "quiet_hours_start": "11:00", "quiet_hours_end": "14:00"}
     UserNotificationPreference.objects.create(user=user, timezone="UTC", **quiet)
-    answer = send(user)
+    response = send(user)
     work()
 
     end = datetime(2030, 5, 1, 14, 0, tzinfo=UTC)
-    ((kind, name, _, until),) = told(answer)
+    ((kind, name, _, until),) = blockers(response)
     assert (kind, until) == ("time", end)
     assert name.startswith("quiet_hours")
 
 
 def test_a_scheduled_message_waits_for_its_time(frozen: Any) -> None:
     due = frozen.now + timedelta(hours=1)
-    answer = send(scheduled_at=due.isoformat())
+    response = send(scheduled_at=due.isoformat())
 
-    assert told(answer) == [("time", "scheduled", "", due)]
+    assert blockers(response) == [("time", "scheduled", "", due)]
 
 
 def test_a_settled_message_waits_for_nothing(frozen: Any) -> None:
-    answer = send()
+    response = send()
     work()
     KillSwitch.objects.create(scope="all", value="", reason="repair", created_at=frozen.now)
 
-    assert told(answer) == []
+    assert blockers(response) == []
 
 
 def test_times_of_decisions_are_times(frozen: Any) -> None:
-    answer = send()
+    response = send()
     frozen.forward(1.25)
     work()
 
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
-    assert [(each.event, each.at) for each in story.decisions] == [
+    (message,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
+    assert [(each.event, each.at) for each in message.decisions] == [
         ("accepted", frozen.now - timedelta(seconds=1.25)),
         ("sent", frozen.now),
     ]
 
 
 class TestEstimate:
-    """When a send says that it will be delivered."""
+    """The estimated delivery time in the response to a send."""
 
     def test_after_quiet_hours(self, frozen: Any) -> None:
         user = make_user()
@@ -191,8 +193,8 @@ class TestEstimate:
             user=user, timezone="UTC", digest_frequency="hourly", email_enabled=False
         )
 
-        answer = send(user, channel=None, channels=["email", "in_app"])
-        assert answer.estimated_delivery == frozen.now + timedelta(hours=1)
+        response = send(user, channel=None, channels=["email", "in_app"])
+        assert response.estimated_delivery == frozen.now + timedelta(hours=1)
 
 
 def queued() -> int:
@@ -201,7 +203,7 @@ def queued() -> int:
 
 @pytest.mark.usefixtures("frozen")
 class TestGauges:
-    """How much waits is how much will be worked on."""
+    """The gauges count the messages that will be processed."""
 
     def test_a_cancelled_message_does_not_count_as_waiting(self) -> None:
         made = make_messages(3)
@@ -213,11 +215,11 @@ class TestGauges:
 
     def test_a_moved_message_counts_as_waiting_once(self, frozen: Any) -> None:
         due = frozen.now + timedelta(hours=1)
-        answer = send(scheduled_at=due.isoformat())
+        response = send(scheduled_at=due.isoformat())
         later = (due + timedelta(hours=1)).isoformat()
 
         service = NotificationService()
-        service.move(identifier=answer.id, body={"scheduled_at": later}, caller=SYSTEM)
+        service.move(identifier=response.id, body={"scheduled_at": later}, caller=SYSTEM)
 
         assert queued() == 1
         assert DeliveryBatch.objects.count() == 1

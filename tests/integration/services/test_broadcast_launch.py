@@ -1,4 +1,4 @@
-"""Launching a broadcast: the snapshot and the messages, whoever dies in between."""
+"""Launching a broadcast: the snapshot and the messages, also when a process dies in between."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def launch(broadcast: Broadcast) -> Broadcast:
     return broadcast
 
 
-def told(broadcast: Broadcast) -> list[int]:
-    """Whom messages were made for, each as often as they have a notification."""
+def notified(broadcast: Broadcast) -> list[int]:
+    """Returns the users who have messages, each once for every notification."""
     rows = Notification.objects.filter(source=broadcast.source)
     return sorted(rows.values_list("user_id", flat=True))
 
@@ -81,7 +81,7 @@ class TestLaunching:
 
         assert (made.status, made.recipient_count) == ("sending", 12)
         assert (made.snapshot_done, made.messaged_done) == (True, True)
-        assert recipients(made) == told(made) == people
+        assert recipients(made) == notified(made) == people
         messages = NotificationMessage.objects.filter(notification__source=made.source)
         assert messages.filter(channel="in_app").count() == 12
         assert messages.filter(channel="email").count() == 12
@@ -116,7 +116,7 @@ class TestLaunching:
         students, tutor = make_people(2), make_user(role="tutor").pk
         rule = {"any": [{"rule": "all_tutors"}, {"rule": "custom", "user_ids": students[:1]}]}
         made = launch(make_broadcast(target_group="composed", target_filter=rule))
-        assert told(made) == sorted([students[0], tutor])
+        assert notified(made) == sorted([students[0], tutor])
 
     def test_recipients_who_were_created_before_are_notified_once(self):
         people = make_people(4)
@@ -124,7 +124,7 @@ class TestLaunching:
         BroadcastRecipient.objects.create(broadcast=made, recipient_id=people[1])
         launch(made)
         assert made.recipient_count == 4
-        assert told(made) == recipients(made) == people
+        assert notified(made) == recipients(made) == people
         assert not BroadcastRecipient.objects.filter(notification_id=None).exists()
 
     def test_relative_dates_count_from_the_launch_even_if_it_resumes_late(self, frozen):
@@ -146,7 +146,7 @@ class TestLaunching:
         with CaptureQueriesContext(connection) as queries:
             launching.create_messages(made.pk)
         assert len(queries) < 120
-        assert len(told(made)) == 2_500
+        assert len(notified(made)) == 2_500
 
 
 class TestRefusals:
@@ -215,7 +215,7 @@ class TestDyingAndGoingOn:
     def test_a_launch_that_dies_at_any_point_resumes_and_notifies_everyone_once(
         self, place, after, monkeypatch
     ):
-        """Dies right after the statements of a part, before its commit."""
+        """Dies right after the statements of a batch, before its commit."""
         people = make_people(17)
         made = make_broadcast(channels=["in_app", "email"])
         launching.begin(made.pk, now=clock.now())
@@ -223,10 +223,10 @@ class TestDyingAndGoingOn:
 
         def dying(*arguments: Any, **named: Any) -> Any:
             calls.append(place)
-            answer = real(*arguments, **named)
+            response = real(*arguments, **named)
             if len(calls) == after + 1:
                 raise Death
-            return answer
+            return response
 
         monkeypatch.setattr(launching, place, dying)
         died = 0
@@ -238,7 +238,7 @@ class TestDyingAndGoingOn:
                 died += 1
         assert died <= 1
         made.refresh_from_db()
-        assert recipients(made) == told(made) == people
+        assert recipients(made) == notified(made) == people
         assert made.recipient_count == 17
         assert Job.objects.get().accepted == 17
         assert NotificationMessage.objects.count() == 34
@@ -252,7 +252,7 @@ class TestDyingAndGoingOn:
         while not launching.continue_launch(made.pk, until=0.0):
             rounds += 1
         assert rounds > 5
-        assert told(made) == recipients(made) == people
+        assert notified(made) == recipients(made) == people
 
     def test_a_pause_stops_the_launch_and_a_resume_continues_it(self, monkeypatch):
         people = make_people(20)
@@ -294,8 +294,8 @@ class TestDyingAndGoingOn:
 
         assert continue_launches(now=frozen.now) == 2
 
-        assert told(idle) == told(dead) == people
-        assert told(busy) == []
+        assert notified(idle) == notified(dead) == people
+        assert notified(busy) == []
         frozen.forward(6)
         assert continue_launches(now=frozen.now) == 1
         assert continue_launches(now=frozen.now) == 0
@@ -346,6 +346,6 @@ def test_several_processes_at_once_notify_everyone_once(small_parts):
     for thread in threads:
         thread.join()
     assert failures == []
-    assert told(made) == recipients(made) == people
+    assert notified(made) == recipients(made) == people
     made.refresh_from_db()
     assert (made.recipient_count, Job.objects.get().accepted) == (60, 60)

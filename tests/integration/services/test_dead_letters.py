@@ -1,4 +1,4 @@
-"""Dead letters by the thousand, what a person knows of one, and the alert."""
+"""Thousands of dead letters, the outcome that an operator sets, and the alert."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _stopped_clock(frozen):
     """Time stands still."""
 
 
-def make_letters(
+def make_dead_letters(
     count, frozen, *, channel="email", code="smtp_550", status="failed", version=None, **values
 ):
     made = []
@@ -57,22 +57,22 @@ def make_letters(
     return made
 
 
-def settle(letters, outcome, reason="the person says so"):
-    ids = [letter.pk for letter in letters]
-    answer = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
-    return answer.settled
+def settle(dead_letters, outcome, reason="the person says so"):
+    ids = [dead_letter.pk for dead_letter in dead_letters]
+    response = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
+    return response.settled
 
 
 def test_matching_dead_letters_are_replayed_in_batches_and_the_rest_stays(frozen):
     template = make_template()
-    make_letters(600, frozen, code="auth", version=template.current_version_id)
-    make_letters(3, frozen, code="smtp_550", version=template.current_version_id)
-    make_letters(2, frozen, code="auth")
+    make_dead_letters(600, frozen, code="auth", version=template.current_version_id)
+    make_dead_letters(3, frozen, code="smtp_550", version=template.current_version_id)
+    make_dead_letters(2, frozen, code="auth")
     wanted = DeadLetterFilter(code="auth", template_path="test.hello")
 
-    answer = DeadLetterService().replay_matching(wanted=wanted, caller=SYSTEM)
+    response = DeadLetterService().replay_matching(wanted=wanted, caller=SYSTEM)
 
-    assert (answer.done, answer.left) == (600, 0)
+    assert (response.done, response.left) == (600, 0)
     assert sorted(DeliveryBatch.objects.values_list("size", flat=True)) == [100, 500]
     assert DeadLetter.objects.filter(resolved_at=None).count() == 5
     assert OperatorAction.objects.get().target == "600 of 600"
@@ -80,11 +80,11 @@ def test_matching_dead_letters_are_replayed_in_batches_and_the_rest_stays(frozen
 
 def test_a_call_processes_a_limited_number_and_reports_the_rest(frozen, monkeypatch):
     monkeypatch.setattr("notifications.features.dead_letters.service.MOST", 2)
-    make_letters(3, frozen)
-    answer = DeadLetterService().discard_matching(
+    make_dead_letters(3, frozen)
+    response = DeadLetterService().discard_matching(
         wanted=DeadLetterFilter(), reason="tests", caller=SYSTEM
     )
-    assert (answer.done, answer.left) == (2, 1)
+    assert (response.done, response.left) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_a_call_processes_a_limited_number_and_reports_the_rest(frozen, monkeypa
 def test_an_operator_sets_the_outcome_of_an_uncertain_message(
     frozen, outcome, status, is_sent, is_delivered
 ):
-    letters = make_letters(2, frozen, code="uncertain", status="uncertain")
+    dead_letters = make_dead_letters(2, frozen, code="uncertain", status="uncertain")
 
-    assert settle(letters, outcome) == 2
-    assert settle(letters, "failed") == 0  # once
+    assert settle(dead_letters, outcome) == 2
+    assert settle(dead_letters, "failed") == 0  # once
 
     message = NotificationMessage.objects.latest("pk")
     assert message.status == status
@@ -105,18 +105,21 @@ def test_an_operator_sets_the_outcome_of_an_uncertain_message(
         is_sent,
         is_delivered,
     )
-    letter = DeadLetter.objects.latest("pk")
-    assert (letter.resolution, letter.resolution_reason) == ("settled", "the person says so")
+    dead_letter = DeadLetter.objects.latest("pk")
+    assert (dead_letter.resolution, dead_letter.resolution_reason) == (
+        "settled",
+        "the person says so",
+    )
     assert message.history()[-1]["reason"].startswith("settled by")
 
 
 def test_an_operator_marks_a_dead_letter_as_failed_and_the_fallback_follows(frozen):
-    (letter,) = make_letters(1, frozen, code="uncertain", status="uncertain")
+    (dead_letter,) = make_dead_letters(1, frozen, code="uncertain", status="uncertain")
     message = NotificationMessage.objects.select_related("notification").get()
     message.notification.options = {"fallback": ["sms"]}
     message.notification.save()
 
-    assert settle([letter], "failed") == 1
+    assert settle([dead_letter], "failed") == 1
 
     assert dict(NotificationMessage.objects.values_list("channel", "status")) == {
         "email": "failed",
@@ -125,9 +128,9 @@ def test_an_operator_marks_a_dead_letter_as_failed_and_the_fallback_follows(froz
 
 
 def test_contradictory_arguments_are_refused(frozen):
-    with pytest.raises(InvalidRequest) as told:
-        settle(make_letters(1, frozen), "maybe", " ")
-    assert [(each.path, each.code) for each in told.value.errors] == [
+    with pytest.raises(InvalidRequest) as caught:
+        settle(make_dead_letters(1, frozen), "maybe", " ")
+    assert [(each.path, each.code) for each in caught.value.errors] == [
         ("outcome", "unknown_outcome"),
         ("reason", "required"),
     ]
@@ -143,15 +146,15 @@ def test_the_alert_is_raised_once_reported_and_ended(frozen, override_environmen
         updated_at=frozen.now,
     )
     forget_subscriptions()
-    letters = make_letters(2, frozen)
+    dead_letters = make_dead_letters(2, frozen)
     assert update_alert(now=frozen.now) == ""
-    letters += make_letters(1, frozen)
+    dead_letters += make_dead_letters(1, frozen)
     assert update_alert(now=frozen.now) == "raised"
     assert update_alert(now=frozen.now) == ""
     event = StatusEvent.objects.get()
     assert event.kind == "dead_letters.alert"
     assert json.loads(_body(event, {}))["data"] == {"count": 3, "limit": 3}
-    settle(letters[:1], "delivered")
+    settle(dead_letters[:1], "delivered")
     assert update_alert(now=frozen.now) == "ended"
     assert OperatorAlert.objects.count() == 0
 
@@ -161,14 +164,16 @@ def run(*words):
 
 
 def test_the_command_line_filters_replays_settles_and_discards(frozen):
-    letters = make_letters(3, frozen, code="auth") + make_letters(2, frozen, code="uncertain")
+    dead_letters = make_dead_letters(3, frozen, code="auth") + make_dead_letters(
+        2, frozen, code="uncertain"
+    )
     listed = json.loads(run("list", "--code", "auth", "--json").stdout)
     assert len(listed["dead_letters"]) == 3
     assert json.loads(run("replay", "--code", "auth", "--json").stdout.splitlines()[-1]) == {
         "replayed": 3,
         "not_open": 0,
     }
-    settled = run("settle", str(letters[3].pk), "--as", "delivered", "--reason", "asked her")
+    settled = run("settle", str(dead_letters[3].pk), "--as", "delivered", "--reason", "asked her")
     assert "1 settled" in settled.stdout
     assert "name ids, or a filter" in run("discard", "--reason", "x").output
     assert "name ids, or a filter" in run("replay", "1", "--all").output

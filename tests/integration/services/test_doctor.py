@@ -1,4 +1,4 @@
-"""The doctor tells the truth of settings, and of what is stopped."""
+"""The doctor reports the true state of settings and of stops."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_port_that_differs_from_the_served_one_is_reported(
     store_address("127.0.0.1", 8141, tmp_path)
     local = Environment(public_url="http://localhost:8000", data_dir=tmp_path)
     monkeypatch.delenv("CARILLON_PUBLIC_URL", raising=False)
-    assert all(each.well for each in doctor_settings.public_url(local))  # it follows by itself
+    assert all(each.well for each in doctor_settings.public_url(local))  # it follows from the port
     monkeypatch.setenv("CARILLON_PUBLIC_URL", "http://localhost:8000")
     assert [each.name for each in doctor_settings.public_url(local) if not each.well] == ["port"]
     right = dataclasses.replace(local, public_url="http://localhost:8141")
@@ -125,10 +125,10 @@ def test_an_unmigrated_database_is_reported_once(monkeypatch: Any) -> None:
         name: health.CheckResponse(status="unhealthy", reason=why) for name, why in reasons.items()
     }
     checks = {"database": health.CheckResponse(status="healthy"), **checks}
-    answer = health.HealthResponse(
+    response = health.HealthResponse(
         status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
     )
-    monkeypatch.setattr(health, "health", lambda **_: answer)
+    monkeypatch.setattr(health, "health", lambda **_: response)
     found = [(each.name, each.well) for each in doctor._health()]
     assert found == [("database", True), ("migrations", False)]
 
@@ -137,10 +137,10 @@ def test_an_unreachable_database_is_reported_once(monkeypatch: Any) -> None:
     away = health.CheckResponse(status="unhealthy", reason=health_probes.NO_ANSWER)
     well = health.CheckResponse(status="healthy")
     checks = {"database": away, "migrations": away, "workers": away, "redis": well}
-    answer = health.HealthResponse(
+    response = health.HealthResponse(
         status="degraded", timestamp=clock.now(), checks=checks, reasons=[]
     )
-    monkeypatch.setattr(health, "health", lambda **_: answer)
+    monkeypatch.setattr(health, "health", lambda **_: response)
     found = [(each.name, each.well) for each in doctor._health()]
     assert found == [("database", False), ("redis", True)]
 

@@ -105,7 +105,7 @@ class TestNotificationDeliveryEngine:
     async def test_a_message_that_misses_its_slot_takes_the_next(
         self, mock_send, frozen, monkeypatch, late, sent
     ):
-        """The process was scheduled too late, as on a machine under load: nothing was called."""
+        """The process ran too late, as on a machine under load, and no provider was called."""
         mock_send.return_value = {"success": True, "message_id": "fcm_message_789"}
         slots = []
 
@@ -232,7 +232,7 @@ class TestNotificationWorkflow:
             "/api/v1/notifications/send",
             {
                 "template_path": "test.integration",
-                "user_id": str(user.uuid),  # a number in quotes is nobody's
+                "user_id": str(user.uuid),  # a number in quotes names no user
                 "channel": "push",
                 "priority": 2,
                 "context": {"user": {"first_name": "Integration"}},

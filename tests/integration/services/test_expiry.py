@@ -1,4 +1,4 @@
-"""What has expired is deleted until nothing is left, a little at a time, within a budget."""
+"""Expired rows are deleted completely, in small steps, within a time budget."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_dependent_rows_are_deleted_with_their_row(frozen: Any) -> None:
 
 
 class TestBudget:
-    """Steps whose time a clock in the test's hand tells."""
+    """Steps that are measured by a clock of the test."""
 
     @pytest.fixture
     def spent(self, monkeypatch: Any) -> list[float]:
@@ -263,7 +263,7 @@ class TestBudget:
 
 @pytest.mark.parametrize("name", sorted(ROWS.keys() - {"idle_services_deleted"}))
 def test_expired_rows_are_found_by_an_index(name: str, frozen: Any, monkeypatch: Any) -> None:
-    """Without one, each step would read the table from its beginning."""
+    """Without an index, each step would read the table from its beginning."""
     found: list[Any] = []
     monkeypatch.setattr(maintenance, "oldest", lambda rows: found.append(rows) or len(found) - 1)
     place = expired(frozen.now)[name]

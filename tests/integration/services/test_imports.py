@@ -1,4 +1,4 @@
-"""Files of groups, relations, suppressions and unsubscribes, and the way back out."""
+"""Files of groups, relations, suppressions and unsubscribes: import and export."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_suppressions_and_unsubscribes_of_a_former_system_are_honoured():
     assert Suppression.objects.get().address == "old@example.org"
     assert (ended.created, bad(ended)) == (1, [3, 4])
     assert (again.created, again.unchanged) == (0, 1)
-    wishes = PreferenceService().get(caller=SYSTEM, identifier=user.pk)
-    assert wishes.categories["marketing"].email_enabled is False
+    preferences = PreferenceService().get(caller=SYSTEM, identifier=user.pk)
+    assert preferences.categories["marketing"].email_enabled is False
     assert ConsentRecord.objects.get(user_id=user.pk).source == "import"
 
 

@@ -1,4 +1,4 @@
-"""STOP, START and HELP, from Twilio's signed webhook to what is not sent any more."""
+"""STOP, START and HELP, from Twilio's signed webhook to the messages that are suppressed."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ def work():
 def test_stop_applies_at_once_to_waiting_and_new_messages(client, person):
     waiting = send(person)
 
-    answer = say(client, "Stop")
+    response = say(client, "Stop")
 
-    assert (answer.status_code, answer["Content-Type"]) == (200, "text/xml")
-    assert b"<Response></Response>" in answer.content
+    assert (response.status_code, response["Content-Type"]) == (200, "text/xml")
+    assert b"<Response></Response>" in response.content
     work()
     assert NotificationMessage.objects.get().status == "suppressed"
     (story,) = NotificationService().explain(identifier=waiting.id, caller=SYSTEM).messages
     assert story.decisions[-1].reason == "address_suppressed"
     assert story.contact.state == "unsubscribed"
     assert (story.contact.state_reason, story.contact.suppressed_for) == ("STOP by SMS",) * 2
-    with pytest.raises(Refused) as told:
+    with pytest.raises(Refused) as caught:
         send(person)
-    assert told.value.code == "opted_out"
+    assert caught.value.code == "opted_out"
     entry = ConsentRecord.objects.get()
     assert (entry.user_id, entry.purpose, entry.granted) == (person.pk, "channel:sms", False)
     assert (entry.wording, entry.source) == ("Stop", "sms")
@@ -129,7 +129,7 @@ def test_help_gets_a_reply_where_a_text_is_configured(client, override_environme
     assert b"<Message>" not in say(client, "help").content
     override_environment(sms_help_text="Carillon <support>: +1 555")
     assert b"<Message>Carillon &lt;support&gt;: +1 555</Message>" in say(client, "HELP").content
-    # Twilio's own opt-out handling has answered already.
+    # Twilio's own opt-out handling has already sent a reply.
     assert b"<Message>" not in say(client, "HELP", sid="SM3", OptOutType="HELP").content
 
 
@@ -140,9 +140,9 @@ def test_twilios_own_keyword_has_precedence(client, person):
 
 def test_other_words_change_nothing_and_are_stored_encrypted(client, person):
     say(client, "Please stop calling me")
-    kept = InboundSms.objects.get()
-    assert (kept.keyword, kept.users) == ("other", [person.pk])
-    assert kept.content["text"] == "Please stop calling me"
+    stored = InboundSms.objects.get()
+    assert (stored.keyword, stored.users) == ("other", [person.pk])
+    assert stored.content["text"] == "Please stop calling me"
     assert Suppression.objects.count() == 0
 
 
@@ -158,13 +158,13 @@ def test_a_request_that_is_not_a_text_is_refused(client):
     signature = RequestValidator(TOKEN).compute_signature(
         "https://bell.example.com/sms/twilio", form
     )
-    answer = client.post(
+    response = client.post(
         "/sms/twilio",
         urlencode(form),
         content_type="application/x-www-form-urlencoded",
         headers={"X-Twilio-Signature": signature},
     )
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 def test_operators_list_texts(client, person):
@@ -186,7 +186,7 @@ def test_texts_are_received_at_the_vendors_path(client, person):
 
 def test_a_vendor_without_inbound_texts_has_no_path(client):
     for name in ("smtp", "generic", "nobody"):
-        answer = client.post(f"/inbound/{name}", {"Body": "STOP"})
-        assert answer.status_code == 404
-        assert b"known: twilio" in answer.content
+        response = client.post(f"/inbound/{name}", {"Body": "STOP"})
+        assert response.status_code == 404
+        assert b"known: twilio" in response.content
     assert client.get("/inbound/twilio").status_code == 405

@@ -1,4 +1,4 @@
-"""STOP and START by Vonage: from its signed webhook to what is not sent any more."""
+"""STOP and START by Vonage: from its signed webhook to the messages that are suppressed."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def say(client, frozen, said, *, uuid="u1", secret=SECRET, **more):
 
 
 def test_stop_and_start_count_once_each(client, frozen, person):
-    answer = say(client, frozen, "Stop")
+    response = say(client, frozen, "Stop")
 
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (response.status_code, response.content) == (200, b"")
     point = ContactPoint.objects.get(kind="phone")
     assert point.state == "unsubscribed"
     assert Suppression.objects.get().source == "sms_stop"
@@ -96,9 +96,9 @@ def test_start_reverses_vonages_refusal(client, frozen, person):
 
 
 def test_help_is_stored_and_vonage_gets_an_empty_response(client, frozen, person):
-    answer = say(client, frozen, "HELP")
+    response = say(client, frozen, "HELP")
 
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (response.status_code, response.content) == (200, b"")
     assert InboundSms.objects.get().keyword == "help"
 
 

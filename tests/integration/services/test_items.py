@@ -1,5 +1,8 @@
-"""Periodic work, an item at a time: whatever one raises, the others are done in the same round, and
-its third failure sets it aside until somebody resumes it."""
+"""Periodic work processes items one by one.
+
+When one item raises an exception, the others are processed in the same round. After its third
+failure, an item is set aside until an operator resumes it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ from notifications.features.receipts import apply as receipts
 from notifications.features.receipts import poll
 from notifications.features.scheduling import recurring, rescheduling
 from notifications.features.upkeep import digests, maintenance
-from notifications.features.webhooks import deliver as telling
+from notifications.features.webhooks import deliver as posting
 from notifications.infra.crypto import body_hash
 from notifications.models import (
     Broadcast,
@@ -72,7 +75,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Odd(Exception):
-    """Something that nobody foresaw."""
+    """An unexpected exception."""
 
 
 ERRORS: list[Callable[[], Exception]] = [
@@ -89,8 +92,11 @@ ERRORS: list[Callable[[], Exception]] = [
 
 @dataclass
 class Case:
-    """Two items of one kind of work. bad, good: their keys. round: does what is due. fail: patches
-    what works on an item, so that the bad one raises. done: whether the good one is done."""
+    """Two items of one kind of work.
+
+    bad, good: their keys. round: processes the due items. fail: patches the function that processes
+    an item, so that the bad one raises. done: whether the good one was processed.
+    """
 
     bad: int
     good: int
@@ -100,7 +106,7 @@ class Case:
 
 
 def failing(module: Any, name: str, hits: Callable[..., bool]) -> Any:
-    """A patch of a function that raises where its arguments concern the bad item."""
+    """Patches a function so that it raises where its arguments concern the bad item."""
 
     def fail(monkeypatch: Any, error: Callable[[], Exception]) -> None:
         real = getattr(module, name)
@@ -230,8 +236,8 @@ def webhook(frozen) -> Case:
 
     return Case(
         *keys,
-        round=lambda: telling.post_due(now=frozen.now),
-        fail=failing(telling, "_claim", lambda endpoint, count: endpoint == keys[0]),
+        round=lambda: posting.post_due(now=frozen.now),
+        fail=failing(posting, "_claim", lambda endpoint, count: endpoint == keys[0]),
         done=tried,
     )
 
@@ -240,7 +246,7 @@ def doubts(frozen) -> Case:
     keys = []
     for message in make_messages(2, channel="sms", in_batch=False, user=make_willing_user()):
         NotificationMessage.objects.filter(pk=message.pk).update(status="uncertain")
-        letter = DeadLetter.objects.create(
+        dead_letter = DeadLetter.objects.create(
             message_id=message.pk,
             notification_id=message.notification_id,
             channel="sms",
@@ -248,11 +254,11 @@ def doubts(frozen) -> Case:
             code="uncertain",
             failed_at=frozen.now - timedelta(hours=1),
         )
-        keys.append(letter.pk)
+        keys.append(dead_letter.pk)
     return Case(
         *keys,
         round=lambda: poll.poll_due(now=frozen.now),
-        fail=failing(poll, "_case_of", lambda letter, _: letter.pk == keys[0]),
+        fail=failing(poll, "_case_of", lambda dead_letter, _: dead_letter.pk == keys[0]),
         done=lambda key: DeadLetter.objects.get(pk=key).asked > 0,
     )
 
@@ -288,7 +294,7 @@ def _bring_to(broadcast: Broadcast, kind: str, frozen: Any) -> None:
         return
     launch(broadcast)
     people = list(broadcast.recipients.values_list("recipient_id", flat=True))
-    if kind in ("told", "failed", "settled"):
+    if kind in ("counted", "failed", "settled"):
         ends = MessageStatus.FAILED if kind == "failed" else MessageStatus.DELIVERED
         settle_messages(broadcast, ends, people)
     if kind == "failed":
@@ -303,7 +309,7 @@ def _bring_to(broadcast: Broadcast, kind: str, frozen: Any) -> None:
 
 
 def _story(key: int, kind: str) -> Any:
-    """What the step changes."""
+    """Returns the rows that the step changes."""
     row = Broadcast.objects.get(pk=key)
     return {
         "scheduled": row.status,
@@ -534,11 +540,11 @@ class TestBeingSeen:
     def test_operators_list_and_resume_by_http(self, as_staff):
         fault = self.fail()
         waits = self.fail(Work.SCHEDULE, times=1)
-        answer = as_staff.get("/api/v1/set-aside")
-        first, second = answer.data["results"]
+        response = as_staff.get("/api/v1/set-aside")
+        first, second = response.data["results"]
         assert (first["work"], first["item"], first["tries"]) == ("digest", 7, 3)
         assert (first["set_aside"], second["set_aside"]) == (True, False)
-        assert "ada@" not in str(answer.data)
+        assert "ada@" not in str(response.data)
         assert first["trace"] == fault.trace
 
         assert as_staff.get("/api/v1/set-aside?work=schedule").data["results"][0]["id"] == waits.pk

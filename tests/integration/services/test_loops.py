@@ -1,4 +1,4 @@
-"""Who holds a loop, who takes it over, and which loops are silent."""
+"""Claims of loops, their takeover, and silent loops."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class TestSilence:
         rows.register([UPKEEP])
         frozen.forward(181)
         for path in ("/health/ready", "/health"):
-            answer = client.get(path)
-            assert answer.status_code == 503
-            assert answer.json()["checks"]["loops"]["status"] == "unhealthy"
-            assert "upkeep for 181 s" in answer.json()["reasons"][0]
+            response = client.get(path)
+            assert response.status_code == 503
+            assert response.json()["checks"]["loops"]["status"] == "unhealthy"
+            assert "upkeep for 181 s" in response.json()["reasons"][0]
 
 
 class TestClaims:
@@ -162,13 +162,13 @@ class TestClaims:
 
 
 class TestKeepers:
-    """Keepers whose threads are not started: their ticks are called by hand."""
+    """Loop runners without their threads: the tests call the ticks themselves."""
 
     def keeper(self, owner: str, *, standby: bool = False) -> LoopRunner:
         return LoopRunner({"receipts": int}, owner=owner, standby=standby)
 
     def test_the_first_process_claims_the_loop_and_the_second_waits(self, time: Monotonic) -> None:
-        first, second = self.keeper("first"), self.keeper("second")
+        first, second = self.runner("first"), self.runner("second")
         for _ in range(20):
             first.tick()
             second.tick()
@@ -185,7 +185,7 @@ class TestKeepers:
         assert (first.owns("receipts"), second.owns("receipts")) == (False, True)
 
     def test_a_hanging_loop_is_left_to_another_process(self, time: Monotonic) -> None:
-        first, second = self.keeper("first"), self.keeper("second")
+        first, second = self.runner("first"), self.runner("second")
         first.tick()
         first._loops["receipts"].began_at = clock.monotonic()
         waited = 0
@@ -204,7 +204,7 @@ class TestKeepers:
         with django_assert_num_queries(10):
             for _ in range(30):
                 time.forward(1)
-                keeper.tick()
+                runner.tick()
 
     def test_a_stand_in_claims_only_loops_without_a_recent_round_and_releases_them(
         self, time: Monotonic
@@ -236,8 +236,8 @@ class TestKeepers:
         assert not standby.owns("receipts")
 
     def test_rows_that_a_restore_lost_are_created_again(self, time: Monotonic) -> None:
-        keeper = self.keeper("only")
-        keeper.tick()
+        runner = self.runner("only")
+        runner.tick()
         rows.all().delete()
         for _ in range(6):
             time.forward(1)
@@ -251,7 +251,7 @@ def test_a_loop_runner_runs_its_claimed_loops_and_releases_them_at_its_end() -> 
     keeper = LoopRunner({"receipts": lambda: done.append("round")}, owner="only")
     keeper.start()
     wait_until(lambda: done)
-    keeper.stop()
+    runner.stop()
     row = rows.get()
     assert (row.owner, row.claim_until) == ("only", None)
     assert row.finished_at is not None

@@ -1,4 +1,4 @@
-"""A mail from the API's door to the mail server: file, reply address, sender, signature, pace."""
+"""A mail from the API to the mail server: file, reply address, sender, signature, pace."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_all_of_it_arrives(server, key):
         assert (attached.get_filename(), attached.get_payload(decode=True)) == ("Invoice.pdf", PDF)
         assert mail["From"] == "Shop <orders@shop.example>"
         assert mail["Reply-To"] == "help@shop.example"
-        answer = signer.record.encode()
+        record = signer.record.encode()
         verifier = dkim.DKIM(taken.content)
-        assert verifier.verify(dnsfunc=lambda name, timeout=5, answer=answer: answer)
+        assert verifier.verify(dnsfunc=lambda name, timeout=5, record=record: record)
     assert ChatFlow.objects.get().chat == "example.com"

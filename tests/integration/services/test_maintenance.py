@@ -1,4 +1,4 @@
-"""What is done now and then: bounded, and safe to do as often as anybody likes."""
+"""Maintenance is bounded, and safe to repeat at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However many rows a round finds that stay as they are, those behind them are looked at, too."""
+"""A round reaches all rows, also behind many rows that do not change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def few(frozen, monkeypatch):
-    """Rounds look at two rows at once."""
+    """Rounds read two rows at once."""
     for module, name in (
         (rounds, "_launching"),
         (broadcast_retry, "_requeueing"),
@@ -117,7 +117,7 @@ def test_items_of_other_processes_end_the_drain(frozen):
 
 @pytest.mark.parametrize("kind", ["settle", "check", "clear", "requeue", "launch"])
 def test_the_last_of_many_broadcasts_is_processed(kind, frozen):
-    """Those before it wait: their messages are in the queue, or in a worker's hands."""
+    """The broadcasts before it wait: their messages are queued or in flight."""
     make_people(1)
     made = [launch(make_broadcast(title=str(number))) for number in range(6)]
     last = Broadcast.objects.filter(pk=made[-1].pk)
@@ -171,7 +171,7 @@ def test_a_sweep_continues_behind_batches_that_it_cannot_take_over(frozen):
 def test_dead_letters_whose_next_query_is_later_do_not_block_the_others(
     frozen, override_environment
 ):
-    """Nor do those of a provider that cannot be asked."""
+    """Dead letters of a provider without status queries do not block the others either."""
     override_environment(
         sms_provider="twilio",
         twilio_account_sid="AC" + "0" * 32,
@@ -179,20 +179,20 @@ def test_dead_letters_whose_next_query_is_later_do_not_block_the_others(
         twilio_from="+15005550006",
         twilio_base_url="http://127.0.0.1:9",
     )
-    letters = [_letter(frozen, "twilio", asked=1) for _ in range(4)]
-    letters += [_letter(frozen, "console_sms") for _ in range(4)]
+    dead_letters = [_dead_letter(frozen, "twilio", asked=1) for _ in range(4)]
+    dead_letters += [_dead_letter(frozen, "console_sms") for _ in range(4)]
     frozen.forward(1)
-    due = _letter(frozen, "twilio")
+    due = _dead_letter(frozen, "twilio")
     frozen.forward(poll.POLL_AFTER[0].total_seconds())
 
     poll.poll_due(now=frozen.now)
 
     asked = dict(DeadLetter.objects.values_list("pk", "asked"))
     assert asked[due.pk] == 1
-    assert [asked[letter.pk] for letter in letters] == [1] * 4 + [0] * 4
+    assert [asked[dead_letter.pk] for dead_letter in dead_letters] == [1] * 4 + [0] * 4
 
 
-def _letter(frozen, provider, asked=0):
+def _dead_letter(frozen, provider, asked=0):
     (message,) = make_messages(1, channel="sms", in_batch=False)
     NotificationMessage.objects.filter(pk=message.pk).update(status="uncertain")
     return DeadLetter.objects.create(

@@ -1,4 +1,4 @@
-"""What goes along with a text: checked at every door, carried by every channel that can."""
+"""Extras of a message (data, link, image, sound): every route checks them, channels carry them."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ def test_extras_have_limits(given: dict[str, Any], code: str, as_staff: APIClien
         (f"{V1}/bulk", bulk),
         ("/api/notifications/schedule", schedule),
     ):
-        answer = as_staff.post(path, body, format="json")
-        told = answer.json()
-        assert (answer.status_code, told["code"].lower()) == (400, code), (path, told)
+        response = as_staff.post(path, body, format="json")
+        problem = response.json()
+        assert (response.status_code, problem["code"].lower()) == (400, code), (path, problem)
     assert not Notification.objects.exists()
 
 

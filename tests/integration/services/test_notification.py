@@ -1,4 +1,4 @@
-"""NotificationService and OperationsService, beyond what the doors' tests cover."""
+"""NotificationService and OperationsService, beyond what the tests of routes cover."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def send(user, caller=SYSTEM, **more):
 
 def test_one_notification_has_a_message_for_each_channel_and_its_first_shares_its_key():
     make_template()
-    answer = send(make_user(), channel=None, channels=["in_app", "email"])
+    response = send(make_user(), channel=None, channels=["in_app", "email"])
 
-    notification = Notification.objects.get(uuid=answer.id)
+    notification = Notification.objects.get(uuid=response.id)
     messages = list(notification.messages.order_by("id"))
 
     assert [m.channel for m in messages] == ["in_app", "email"]
@@ -71,9 +71,9 @@ def test_a_callers_user_is_ignored_with_a_warning():
     make_template()
     user = make_user(first_name="Ada")
 
-    answer = send(user, channel="in_app", context={"amount": 1, "user": {"first_name": "Eve"}})
+    response = send(user, channel="in_app", context={"amount": 1, "user": {"first_name": "Eve"}})
 
-    assert answer.warnings == ["context.user is ignored: Carillon fills it in from the directory"]
+    assert response.warnings == ["context.user is ignored: Carillon fills it in from the directory"]
     (held,) = batches.lease(owner="w", lane="default", seconds=60)
     deliver_rows([held], owner="w")
     assert NotificationMessage.objects.get().body == "Hello Ada: 1"
@@ -129,9 +129,9 @@ def test_a_plain_address_can_be_notified_with_the_scope():
         NotificationService().send(body=request, caller=SERVICE)
     with pytest.raises(InvalidRequest, match="requires amount"):
         NotificationService().send(body=request, caller=caller)
-    answer = NotificationService().send(body={**request, "context": {"amount": 1}}, caller=caller)
+    response = NotificationService().send(body={**request, "context": {"amount": 1}}, caller=caller)
 
-    notification = Notification.objects.get(uuid=answer.id)
+    notification = Notification.objects.get(uuid=response.id)
     assert (notification.user_id, notification.address) == (None, {"email": "New@example.com"})
 
 
@@ -169,7 +169,7 @@ def test_a_suppressed_address_refuses_a_stranger_too():
 def test_a_bulk_send_accepts_valid_recipients_and_lists_the_others_by_place():
     make_template()
     users = [make_user(), make_user()]
-    answer = NotificationService().send_bulk(
+    response = NotificationService().send_bulk(
         body={
             "template_path": "test.hello",
             "channel": "in_app",
@@ -187,8 +187,8 @@ def test_a_bulk_send_accepts_valid_recipients_and_lists_the_others_by_place():
         caller=SERVICE,
     )
 
-    assert answer.accepted == 2
-    assert [(each.index, each.code) for each in answer.rejected] == [
+    assert response.accepted == 2
+    assert [(each.index, each.code) for each in response.rejected] == [
         (1, "unknown_user"),
         (3, "missing_variable"),
         (4, "invalid_user"),
@@ -196,14 +196,14 @@ def test_a_bulk_send_accepts_valid_recipients_and_lists_the_others_by_place():
         (6, "channel_not_in_template"),
         (7, "wrong_type"),
     ]
-    job = NotificationService().job(identifier=answer.job_id, caller=SERVICE)
+    job = NotificationService().job(identifier=response.job_id, caller=SERVICE)
     assert (job.total, job.accepted, job.progress, job.done) == (8, 2, {"pending": 2}, False)
 
 
 def test_a_bulk_send_without_valid_recipients_is_done():
     make_template()
 
-    answer = NotificationService().send_bulk(
+    response = NotificationService().send_bulk(
         body={
             "template_path": "test.hello",
             "channel": "email",
@@ -212,8 +212,8 @@ def test_a_bulk_send_without_valid_recipients_is_done():
         caller=SERVICE,
     )
 
-    assert answer.accepted == 0
-    assert NotificationService().job(identifier=answer.job_id, caller=SERVICE).done
+    assert response.accepted == 0
+    assert NotificationService().job(identifier=response.job_id, caller=SERVICE).done
 
 
 def test_a_bulk_send_of_ten_thousand_has_batches_of_five_hundred():
@@ -250,13 +250,13 @@ def test_more_than_ten_thousand_is_an_error_that_says_what_to_do():
 
 def test_another_callers_job_is_unknown():
     make_template()
-    answer = NotificationService().send_bulk(
+    response = NotificationService().send_bulk(
         body={"template_path": "test.hello", "channel": "email", "recipients": [{"user_id": "x"}]},
         caller=SERVICE,
     )
     with pytest.raises(NotFound):
         NotificationService().job(
-            identifier=answer.job_id, caller=Caller(name="key:2", is_service=True)
+            identifier=response.job_id, caller=Caller(name="key:2", is_service=True)
         )
 
 
@@ -265,38 +265,40 @@ def test_another_callers_job_is_unknown():
 
 def test_a_waiting_message_can_be_cancelled_and_is_never_sent():
     make_template()
-    answer = send(make_user())
+    response = send(make_user())
 
-    cancelled = NotificationService().cancel(identifier=answer.id, caller=SYSTEM)
+    cancelled = NotificationService().cancel(identifier=response.id, caller=SYSTEM)
 
     assert (cancelled.status, cancelled.cancelled) == ("cancelled", ["email"])
     assert batches.lease(owner="w", lane="default", seconds=60) == []
-    assert NotificationService().status(identifier=answer.id, caller=SYSTEM).status == "cancelled"
+    assert NotificationService().status(identifier=response.id, caller=SYSTEM).status == "cancelled"
     with pytest.raises(Conflict) as refused:
-        NotificationService().cancel(identifier=answer.id, caller=SYSTEM)
+        NotificationService().cancel(identifier=response.id, caller=SYSTEM)
     assert refused.value.code == "not_pending"
 
 
 def test_a_message_in_flight_cannot_be_cancelled_and_is_processing():
     make_template()
-    answer = send(make_user())
+    response = send(make_user())
     (held,) = batches.lease(owner="w", lane="default", seconds=60)
     batches.journal_one(held, NotificationMessage.objects.get().pk, "w")
 
-    assert NotificationService().status(identifier=answer.id, caller=SYSTEM).status == "processing"
+    assert (
+        NotificationService().status(identifier=response.id, caller=SYSTEM).status == "processing"
+    )
     with pytest.raises(Conflict) as refused:
-        NotificationService().cancel(identifier=answer.id, caller=SYSTEM)
+        NotificationService().cancel(identifier=response.id, caller=SYSTEM)
     assert refused.value.code == "already_sending"
 
 
 def test_the_notification_of_another_user_is_unknown():
     make_template()
-    answer = send(make_user())
+    response = send(make_user())
     stranger = make_user()
 
     for caller in (Caller(name="user:1", user_id=stranger.pk), SERVICE):
         with pytest.raises(NotFound) as refused:
-            NotificationService().status(identifier=answer.id, caller=caller)
+            NotificationService().status(identifier=response.id, caller=caller)
         assert refused.value.code == "unknown_notification"
 
 
@@ -326,16 +328,16 @@ def dead(count=1, status="failed", code="busy"):
 
 
 def test_dead_letters_are_paged_filtered_and_replayed_as_a_batch():
-    letters = dead(3)
+    dead_letters = dead(3)
     service = OperationsService()
 
     assert [each.id for each in service.dead_letters(caller=SYSTEM, limit=2)] == [
-        letters[0].pk,
-        letters[1].pk,
+        dead_letters[0].pk,
+        dead_letters[1].pk,
     ]
     assert service.dead_letters(caller=SYSTEM, code="other") == []
-    assert service.replay(ids=[each.pk for each in letters], caller=SYSTEM) == 3
-    assert service.replay(ids=[each.pk for each in letters], caller=SYSTEM) == 0
+    assert service.replay(ids=[each.pk for each in dead_letters], caller=SYSTEM) == 3
+    assert service.replay(ids=[each.pk for each in dead_letters], caller=SYSTEM) == 0
 
     assert set(NotificationMessage.objects.values_list("status", "attempts")) == {("pending", 0)}
     assert DeliveryBatch.objects.get().size == 3
@@ -344,15 +346,15 @@ def test_dead_letters_are_paged_filtered_and_replayed_as_a_batch():
 
 
 def test_an_uncertain_message_that_is_discarded_has_failed():
-    (letter,) = dead(1, status="uncertain", code="uncertain")
+    (dead_letter,) = dead(1, status="uncertain", code="uncertain")
     service = OperationsService()
 
     with pytest.raises(InvalidRequest, match="say why"):
-        service.discard(ids=[letter.pk], reason=" ", caller=SYSTEM)
-    assert service.discard(ids=[letter.pk], reason="it arrived", caller=SYSTEM) == 1
+        service.discard(ids=[dead_letter.pk], reason=" ", caller=SYSTEM)
+    assert service.discard(ids=[dead_letter.pk], reason="it arrived", caller=SYSTEM) == 1
 
     assert NotificationMessage.objects.get().status == "failed"
-    assert OperatorAction.objects.latest("pk").action == "dead-letters.discard"
+    assert OperatorAction.objects.latest("pk").action == "dead-letter.discard"
 
 
 def test_operator_calls_need_the_scope():

@@ -35,7 +35,7 @@ calls: list[Any] = []
 
 @pytest.fixture(autouse=True)
 def task() -> Iterator[Any]:
-    """A task that notes its calls, and raises what it is told to."""
+    """A task that records its calls and raises a given exception."""
 
     @app.task(name="tests.noted")
     def noted(*args: Any, **kwargs: Any) -> Any:
@@ -60,13 +60,13 @@ def test_a_call_is_a_row_of_the_callers_transaction(task: Any) -> None:
         task.delay(1)
         transaction.set_rollback(True)
     assert not rows.exists()
-    answer = task.delay(1, word="two")
-    assert (answer.state, answer.ready(), answer.result) == ("PENDING", False, None)
-    assert calls == []  # nothing runs where it was asked for
+    result = task.delay(1, word="two")
+    assert (result.state, result.ready(), result.result) == ("PENDING", False, None)
+    assert calls == []  # nothing runs in the calling process
 
     run(claimed())
     assert calls == [((1,), {"word": "two"})]
-    assert (answer.state, answer.successful(), answer.get()) == ("SUCCESS", True, 1)
+    assert (result.state, result.successful(), result.get()) == ("SUCCESS", True, 1)
     assert len(calls) == 1
 
 
@@ -119,7 +119,7 @@ def test_eta_countdown_and_expiry_are_respected(task: Any, frozen: Any) -> None:
 
 
 def test_a_task_that_raises_is_set_aside_after_three_attempts(task: Any, frozen: Any) -> None:
-    answer = task.delay(error="secret@example.com")
+    result = task.delay(error="secret@example.com")
     run(claimed())
     assert rows.claim(owner="w", claim_s=15) is None
     frozen.forward(10)
@@ -132,40 +132,40 @@ def test_a_task_that_raises_is_set_aside_after_three_attempts(task: Any, frozen:
     assert rows.claim(owner="w", claim_s=15) is None
 
     assert len(calls) == 3
-    assert (answer.state, answer.failed()) == ("FAILURE", True)
+    assert (result.state, result.failed()) == ("FAILURE", True)
     assert rows.get().last_error.startswith("RuntimeError (trace ")
     with pytest.raises(TaskFailed, match="RuntimeError"):
-        answer.get()
+        result.get()
 
 
 def test_a_task_that_kills_its_process_is_set_aside_after_three_attempts(
     task: Any, frozen: Any
 ) -> None:
-    answer = task.delay(1)
+    result = task.delay(1)
     for _ in range(3):
         claimed()  # and the process is gone
         assert rows.claim(owner="heir", claim_s=15) is None
         frozen.forward(15)
     run(claimed())
     assert calls == []
-    assert (answer.state, rows.get().last_error) == ("FAILURE", "its process died each time")
+    assert (result.state, rows.get().last_error) == ("FAILURE", "its process died each time")
 
 
 def test_a_task_that_a_later_version_lacks_is_set_aside(task: Any) -> None:
-    answer = task.delay(1)
+    result = task.delay(1)
     app.tasks.pop("tests.noted")
     run(claimed())
-    assert (answer.state, calls) == ("FAILURE", [])
+    assert (result.state, calls) == ("FAILURE", [])
 
 
 def test_a_process_that_lost_its_claim_records_nothing(task: Any, frozen: Any) -> None:
     task.delay(1)
     lost = claimed("slow")
     frozen.forward(15)
-    heir = claimed("heir")
+    successor = claimed("successor")
     run(lost)
     assert rows.get().state == "waiting"
-    run(heir)
+    run(successor)
     assert rows.get().state == "done"
 
 
@@ -174,11 +174,11 @@ def test_get_runs_a_task_that_has_not_started_and_waits_for_one_that_has(task: A
     with pytest.raises(RuntimeError, match="oh"):
         task.delay(error="oh").get()
     assert rows.filter(state="failed").count() == 1
-    answer = task.delay(2)
+    result = task.delay(2)
     claimed("another")
     with pytest.raises(TimeoutError):
-        answer.get(timeout=0.01)
-    assert answer.state == "STARTED"
+        result.get(timeout=0.01)
+    assert result.state == "STARTED"
 
 
 @pytest.mark.parametrize("documented", TASKS)
@@ -189,11 +189,11 @@ def test_every_documented_task_runs_from_its_row(documented: str) -> None:
     exec(CALLS, space)
     args, kwargs = space["ARGUMENTS"].get(documented.rpartition(".")[2], ([], {}))
     app.loader.import_default_modules()
-    told = app.tasks[documented].delay(*args, **kwargs)
-    assert (told.state, rows.get(task_id=told.id).name) == ("PENDING", documented)
-    while told.state != "SUCCESS":
+    queued = app.tasks[documented].delay(*args, **kwargs)
+    assert (queued.state, rows.get(task_id=queued.id).name) == ("PENDING", documented)
+    while queued.state != "SUCCESS":
         run(claimed())
-    assert told.result is None or told.result.get("success", True) is True
+    assert queued.result is None or queued.result.get("success", True) is True
 
 
 def test_documented_tasks_run_from_their_rows(task: Any) -> None:
@@ -229,8 +229,10 @@ def test_health_names_failed_and_waiting_tasks(task: Any, frozen: Any, client: A
     for _ in range(3):
         run(claimed())
         frozen.forward(100)
-    (told,) = reasons()
-    assert told.startswith("tasks: 1 queued tasks failed within a day: tests.noted (RuntimeError (")
+    (reason,) = reasons()
+    assert reason.startswith(
+        "tasks: 1 queued tasks failed within a day: tests.noted (RuntimeError ("
+    )
     frozen.forward(86_400)
     assert reasons() == []
 
@@ -246,7 +248,7 @@ class TestRunner:
             go_on.wait()
 
         runner = TaskRunner(owner="w")
-        answers = [slow.delay() for _ in range(3)]
+        results = [slow.delay() for _ in range(3)]
         try:
             assert runner.start_due() == 2
             wait_until(lambda: len(calls) == 2)
@@ -286,8 +288,8 @@ class TestRunner:
 
 
 def test_a_result_is_known_by_its_id_alone(task: Any) -> None:
-    answer = task.apply_async(task_id="mine")
-    assert (str(answer), QueuedResult("mine").state) == ("mine", "PENDING")
+    result = task.apply_async(task_id="mine")
+    assert (str(result), QueuedResult("mine").state) == ("mine", "PENDING")
     run(claimed())
     assert QueuedResult("mine").get() == 1
     QueuedResult("mine").forget()

@@ -1,4 +1,4 @@
-"""Providers that can be asked are asked: Twilio, over a loopback server in its words."""
+"""Status queries about uncertain messages: Twilio, over a loopback server with its responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SID = "AC" + "0" * 32
 def twilio(override_environment, frozen):
     listed = []
 
-    def answer(request):
+    def response(request):
         path = urlsplit(request.path).path
         if path.endswith("/Messages.json"):
             assert parse_qs(urlsplit(request.path).query)["To"] == [NUMBER]
@@ -36,7 +36,7 @@ def twilio(override_environment, frozen):
         (row,) = [each for each in listed if path.endswith(f"/{each['sid']}.json")]
         return Reply(200, body=json.dumps(row).encode())
 
-    with HTTPSink(script=answer).run_in_thread() as sink:
+    with HTTPSink(script=response).run_in_thread() as sink:
         override_environment(
             sms_provider="twilio",
             twilio_base_url=sink.url,
@@ -61,7 +61,7 @@ def row(frozen, sid="SM1", status="delivered", **more):
     }
 
 
-def doubt(frozen, user=None):
+def make_uncertain(frozen, user=None):
     user = user or make_willing_user(phone_number=NUMBER)
     (message,) = make_messages(1, channel="sms", in_batch=False, user=user)
     NotificationMessage.objects.filter(pk=message.pk).update(status="uncertain", attempts=1)
@@ -96,7 +96,7 @@ def notes():
     ],
 )
 def test_the_only_possible_message_resolves_the_uncertainty(twilio, frozen, said, code, becomes):
-    doubt(frozen)
+    make_uncertain(frozen)
     twilio.listed.append(row(frozen, status=said, error_code=code))
     assert poll_due(now=frozen.now) == 0  # not yet
     assert twilio.count == 0
@@ -107,12 +107,12 @@ def test_the_only_possible_message_resolves_the_uncertainty(twilio, frozen, said
     message = NotificationMessage.objects.get()
     assert (message.status, message.provider_message_id) == (becomes, "SM1")
     assert notes() == ["asked:twilio:found"]
-    letter = DeadLetter.objects.get()
-    assert (letter.resolution == "settled") == (becomes != "failed")
+    dead_letter = DeadLetter.objects.get()
+    assert (dead_letter.resolution == "settled") == (becomes != "failed")
 
 
 def test_a_status_that_may_be_another_messages_resolves_nothing(twilio, frozen):
-    message = doubt(frozen)
+    message = make_uncertain(frozen)
     at = frozen.now
     twilio.listed += [
         row(frozen, "SM2", **{"from": "+15005550001"}),
@@ -142,8 +142,8 @@ def test_a_status_that_may_be_another_messages_resolves_nothing(twilio, frozen):
 
 def test_two_uncertain_messages_to_one_number_stay_uncertain(twilio, frozen):
     user = make_willing_user(phone_number=NUMBER)
-    doubt(frozen, user)
-    doubt(frozen, user)
+    make_uncertain(frozen, user)
+    make_uncertain(frozen, user)
     twilio.listed.append(row(frozen))
     frozen.forward(60)
     assert poll_due(now=frozen.now) == 0
@@ -151,7 +151,7 @@ def test_two_uncertain_messages_to_one_number_stay_uncertain(twilio, frozen):
 
 
 def test_an_uncertain_message_is_queried_three_times(twilio, frozen):
-    doubt(frozen)
+    make_uncertain(frozen)
     asked = []
     for _ in range(12):
         frozen.forward(300)
@@ -161,7 +161,7 @@ def test_an_uncertain_message_is_queried_three_times(twilio, frozen):
 
 
 def test_a_query_without_a_response_is_recorded_and_repeated(twilio, frozen):
-    doubt(frozen)
+    make_uncertain(frozen)
     twilio.script = lambda _: Reply(500, body=b"oops")
     frozen.forward(60)
     assert poll_due(now=frozen.now) == 0

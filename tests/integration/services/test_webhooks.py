@@ -1,4 +1,4 @@
-"""Status webhooks: what is written, what is posted, and what happens when nobody answers."""
+"""Status webhooks: what is written, what is posted, and what happens without a response."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def add(url, **more):
 
 
 def cancelled(count=1):
-    """Messages that somebody took back."""
+    """Creates cancelled messages."""
     messages = make_messages(count)
     change_status([m.pk for m in messages], MessageStatus.CANCELLED, reason="cancelled by key:1")
     return messages
@@ -119,11 +119,11 @@ def test_a_disabled_endpoint_receives_nothing_until_a_replay(sink, frozen):
 
     WebhookService().replace(identifier=off.id, body=WebhookBody(url=sink.url), caller=SYSTEM)
     since = frozen.now - timedelta(hours=1)
-    answer = WebhookService().replay(
+    response = WebhookService().replay(
         identifier=off.id, body=WebhookReplayBody(since=since), caller=SYSTEM
     )
 
-    assert (answer.replayed, answer.more) == (2, False)
+    assert (response.replayed, response.more) == (2, False)
     assert post_due(now=frozen.now) == 2
 
 
@@ -198,11 +198,11 @@ def test_a_claimed_delivery_belongs_to_one_process_until_its_lease_ends(endpoint
     assert WebhookDelivery.objects.claim(endpoint.id, now=frozen.now, count=5) == []
 
     frozen.now += LEASE
-    (heir,) = WebhookDelivery.objects.claim(endpoint.id, now=frozen.now, count=5)
+    (successor,) = WebhookDelivery.objects.claim(endpoint.id, now=frozen.now, count=5)
 
-    assert (heir.pk, heir.tries) == (held.pk, 2)
+    assert (successor.pk, successor.tries) == (held.pk, 2)
     assert not WebhookDelivery.objects.finish(held, state="failed", next_at=None)
-    assert WebhookDelivery.objects.finish(heir, state="delivered", next_at=None)
+    assert WebhookDelivery.objects.finish(successor, state="delivered", next_at=None)
 
 
 def test_a_rotated_secret_also_signs_for_a_day(endpoint, sink, frozen):
@@ -231,11 +231,11 @@ def test_deliveries_are_listed_and_replayed_by_id(endpoint, sink, frozen):
         ("message.cancelled", "delivered", 1)
     ] * 2
 
-    answer = WebhookService().replay(
+    response = WebhookService().replay(
         identifier=endpoint.id, body=WebhookReplayBody(ids=[listed[1].id]), caller=SYSTEM
     )
 
-    assert answer.replayed == 1
+    assert response.replayed == 1
     assert post_due(now=frozen.now) == 1
     first, again = sink.requests[1], sink.requests[2]
     assert again.headers["webhook-id"] == first.headers["webhook-id"]
@@ -275,14 +275,14 @@ def test_urls_that_may_not_be_called_are_refused_at_once(url, code, override_env
 def test_a_name_of_an_internal_host_is_refused_at_the_call(frozen, override_environment):
     override_environment(webhook_allow_private=False)
     made = add("http://localhost:8080/hook")
-    answer = WebhookService().send_test(identifier=made.id, caller=SYSTEM)
-    assert (answer.taken, answer.http_status) == (False, None)
-    assert answer.error.startswith("address_refused")
+    response = WebhookService().send_test(identifier=made.id, caller=SYSTEM)
+    assert (response.taken, response.http_status) == (False, None)
+    assert response.error.startswith("address_refused")
 
 
 def test_a_test_is_posted_at_once_and_leaves_no_rows(endpoint, sink):
-    answer = WebhookService().send_test(identifier=endpoint.id, caller=SYSTEM)
-    assert (answer.taken, answer.http_status, answer.error) == (True, 200, "")
+    response = WebhookService().send_test(identifier=endpoint.id, caller=SYSTEM)
+    assert (response.taken, response.http_status, response.error) == (True, 200, "")
     assert json.loads(sink.requests[0].body)["type"] == "webhook.test"
     assert rows() == []
 
@@ -328,5 +328,5 @@ def test_old_events_are_deleted_and_their_replay_ends(endpoint, sink, frozen):
 
 
 def test_every_status_that_ends_or_moves_a_message_is_an_event():
-    told = {f"message.{s}" for s in MessageStatus if s not in ("pending", "processing")}
-    assert told < set(KINDS)
+    kinds = {f"message.{s}" for s in MessageStatus if s not in ("pending", "processing")}
+    assert kinds < set(KINDS)

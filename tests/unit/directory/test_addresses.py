@@ -1,4 +1,4 @@
-"""Which addresses there are, and the one form of each, wherever one is taken or written to."""
+"""Valid addresses, and the one form of each, in routes, imports and mails."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ BAD = [
 ]
 
 
-def door_takes(text: str) -> bool:
+def route_accepts(text: str) -> bool:
     try:
         check_address("email", text)
     except ValueError:
@@ -82,7 +82,7 @@ def door_takes(text: str) -> bool:
     return True
 
 
-def import_takes(text: str) -> bool:
+def import_accepts(text: str) -> bool:
     try:
         read_line(1, {"username": "ada", "email": text})
     except LineFault:
@@ -90,8 +90,8 @@ def import_takes(text: str) -> bool:
     return True
 
 
-def builder_takes(text: str) -> bool:
-    if "<" in text:  # a header's form, in which no door takes an address
+def mail_accepts(text: str) -> bool:
+    if "<" in text:  # the form of a header, which no route accepts
         return False
     try:
         build_mail(
@@ -111,19 +111,19 @@ def builder_takes(text: str) -> bool:
     ("text", "is_good"), [*((t, True) for t in GOOD), *((t, False) for t in BAD)]
 )
 def test_routes_imports_and_mails_agree_on_every_address(text: str, is_good: bool) -> None:
-    assert (door_takes(text), import_takes(text), builder_takes(text)) == (is_good,) * 3
+    assert (route_accepts(text), import_accepts(text), mail_accepts(text)) == (is_good,) * 3
 
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_stored_address_builds_and_compares_like_the_given_one(text: str) -> None:
-    kept = check_address("email", text)
+    stored = check_address("email", text)
     line = read_line(1, {"username": "ada", "email": text})
 
-    assert line.values["email"] == kept
-    assert check_address("email", kept) == kept
-    assert normalise_address("email", kept) == normalise_address("email", text)
-    assert mailbox(kept) == mailbox(text)
-    assert mailbox(kept).domain.isascii()
+    assert line.values["email"] == stored
+    assert check_address("email", stored) == stored
+    assert normalise_address("email", stored) == normalise_address("email", text)
+    assert mailbox(stored) == mailbox(text)
+    assert mailbox(stored).domain.isascii()
 
 
 def test_the_envelope_has_the_given_case_before_the_at_sign() -> None:

@@ -1,4 +1,4 @@
-"""What an audience may be written as, and what is said about one that is wrong."""
+"""The language of audiences, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UID = "018f4e2c-9d2a-7cc1-8b57-0123456789ab"
 
 
 def faults(data: Any, parse: Any = parse_audience) -> list[tuple[str, str]]:
-    """Path and code of everything that is wrong."""
+    """Returns the path and code of every fault."""
     with pytest.raises(AudienceError) as caught:
         parse(data)
     assert all(fault.detail for fault in caught.value.faults)

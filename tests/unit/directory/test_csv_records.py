@@ -1,4 +1,4 @@
-"""Records of CSV files as people make them: what is wrong is told, the good lines are found."""
+"""Records of real CSV files: wrong lines are reported, and the valid ones are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("username", "email", "attributes", "first_name")
 
 
 def read(content: str | bytes, kind: Any = "csv") -> list[tuple[int, Any]]:
-    """As the command reads a file."""
+    """Reads a text as the command reads a file."""
     data = content.encode() if isinstance(content, str) else content
     lines = io.TextIOWrapper(
         io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline=""
@@ -75,7 +75,7 @@ def test_an_unclosed_quote_in_a_large_file_is_abandoned() -> None:
 def test_lines_that_each_open_a_quote_are_reread_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each of them goes on within a quote and opens one outside of it."""
+    """Each line closes the quote of the line before and opens another one."""
     monkeypatch.setattr(csv_records, "MAX_RECORD", 10_000)
     monkeypatch.setattr(csv_records, "MAX_REREAD", 100_000)
     monkeypatch.setattr(csv_records, "not_utf8", Mock(return_value=""))

@@ -1,4 +1,4 @@
-"""The times that anybody may give: one range, one parser."""
+"""Times that callers give: one range, one parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that are no user's: one spelling each, and a clear error for what is none."""
+"""Plain addresses: one spelling each, and a clear error for a wrong one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from notifications.intake.addresses import check_address
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "kept"),
+    ("name", "given", "stored"),
     [
         ("email", " Ada@Example.COM ", "Ada@example.com"),
         ("phone", "+49 151 1234-5678", "+4915112345678"),
@@ -16,12 +16,12 @@ from notifications.intake.addresses import check_address
         ("telegram_id", "-100123", "-100123"),
     ],
 )
-def test_an_address_has_one_spelling(name, given, kept):
-    assert check_address(name, given) == kept
+def test_an_address_has_one_spelling(name, given, stored):
+    assert check_address(name, given) == stored
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "told"),
+    ("name", "given", "message"),
     [
         ("email", "nobody", "is not an email address"),
         ("email", 7.5, "must be a text"),
@@ -32,6 +32,6 @@ def test_an_address_has_one_spelling(name, given, kept):
         ("telegram_id", "9" * 30, "numeric Telegram chat id"),
     ],
 )
-def test_a_wrong_address_is_refused_with_the_expected_form(name, given, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_address_is_refused_with_the_expected_form(name, given, message):
+    with pytest.raises(ValueError, match=message):
         check_address(name, given)

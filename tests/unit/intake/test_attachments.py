@@ -20,7 +20,7 @@ def read(content: str = "YQ==", kind: str = "text/plain") -> tuple[Fields, str]:
 
 
 @pytest.mark.parametrize(
-    ("written", "kept"),
+    ("written", "stored"),
     [
         ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
         ("Text/Calendar;METHOD=REQUEST", "text/calendar; method=REQUEST"),
@@ -29,10 +29,10 @@ def read(content: str = "YQ==", kind: str = "text/plain") -> tuple[Fields, str]:
         ("application/pdf", None),
     ],
 )
-def test_a_type_retains_its_known_parameters(written: str, kept: str | None) -> None:
+def test_a_type_retains_its_known_parameters(written: str, stored: str | None) -> None:
     fields, kind = read(kind=written)
 
-    assert (fields.errors, kind) == ([], kept or written)
+    assert (fields.errors, kind) == ([], stored or written)
     (file,) = read_attachments(
         Fields({"attachments": [{"filename": "a", "content": "YQ==", "content_type": written}]})
     )

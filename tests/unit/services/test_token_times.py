@@ -1,4 +1,4 @@
-"""A token is good from `nbf` until `exp`, and for the spread of clocks around them."""
+"""A token is valid from `nbf` until `exp`, extended by the clock tolerance on both sides."""
 
 from __future__ import annotations
 
