@@ -134,7 +134,7 @@ class TestLaunching:
         launching.begin(made.pk, now=frozen.now)
         frozen.forward(3_600)
         assert launching.continue_launch(made.pk)
-        assert told(made) == [present]
+        assert notified(made) == [present]
 
     def test_the_number_of_statements_grows_by_batches_and_not_by_people(self):
         make_people(2_500)
@@ -267,13 +267,13 @@ class TestDyingAndGoingOn:
 
         monkeypatch.setattr(launching, "accept", pausing)
         assert not launching.continue_launch(made.pk)
-        assert len(told(made)) == 3
+        assert len(notified(made)) == 3
         monkeypatch.setattr(launching, "accept", real)
         assert not launching.continue_launch(made.pk)
-        assert len(told(made)) == 3
+        assert len(notified(made)) == 3
         change_broadcast_status(made.pk, BroadcastStatus.SENDING)
         assert launching.continue_launch(made.pk)
-        assert told(made) == people
+        assert notified(made) == people
 
     def test_a_cancelled_launch_writes_nothing_more(self):
         make_people(20)
@@ -281,7 +281,7 @@ class TestDyingAndGoingOn:
         launching.begin(made.pk, now=clock.now())
         change_broadcast_status(made.pk, BroadcastStatus.CANCELLED)
         assert not launching.continue_launch(made.pk)
-        assert (recipients(made), told(made)) == ([], [])
+        assert (recipients(made), notified(made)) == ([], [])
 
     def test_idle_launches_are_resumed_and_running_ones_are_left_alone(self, frozen):
         people = make_people(4)

@@ -316,7 +316,7 @@ def _story(key: int, kind: str) -> Any:
         "unfinished": row.messaged_done,
         "failed": row.requeue_done,
         "cancelled": DeliveryBatch.objects.filter(source=row.source).exists(),
-        "told": BroadcastChange.objects.filter(broadcast_id=key).exists(),
+        "counted": BroadcastChange.objects.filter(broadcast_id=key).exists(),
         "settled": row.status,
         "miscounted": row.sent_count,
     }[kind]
@@ -341,7 +341,7 @@ CASES: list[tuple[Work, Callable[[Any], Case]]] = [
     (Work.LAUNCH, broadcasts(broadcast_rounds, "continue_launch", "unfinished")),
     (Work.REQUEUE, broadcasts(broadcast_retry, "requeue", "failed")),
     (Work.CLEAR, broadcasts(broadcast_clearing, "clear", "cancelled")),
-    (Work.COUNT, broadcasts(broadcast_fold, "_fold", "told")),
+    (Work.COUNT, broadcasts(broadcast_fold, "_fold", "counted")),
     (Work.SETTLE, broadcasts(broadcast_upkeep, "finish_if_settled", "settled")),
     (Work.CHECK, broadcasts(broadcast_upkeep, "reconcile", "miscounted")),
 ]

@@ -152,19 +152,19 @@ class TestClaims:
     ) -> None:
         rows.register([RECEIPTS])
         rows.claim(["receipts"], owner="ended", claim_s=10)
-        heir = LoopRunner({"receipts": int}, owner="heir")
-        heir.tick()
-        assert not heir.owns("receipts")
+        successor = LoopRunner({"receipts": int}, owner="successor")
+        successor.tick()
+        assert not successor.owns("receipts")
         monkeypatch.setattr(processes, "has_ended", lambda name: name == "ended")
         time.forward(1)
-        heir.tick()
-        assert heir.owns("receipts")
+        successor.tick()
+        assert successor.owns("receipts")
 
 
-class TestKeepers:
+class TestLoopRunners:
     """Loop runners without their threads: the tests call the ticks themselves."""
 
-    def keeper(self, owner: str, *, standby: bool = False) -> LoopRunner:
+    def runner(self, owner: str, *, standby: bool = False) -> LoopRunner:
         return LoopRunner({"receipts": int}, owner=owner, standby=standby)
 
     def test_the_first_process_claims_the_loop_and_the_second_waits(self, time: Monotonic) -> None:
@@ -199,8 +199,8 @@ class TestKeepers:
     def test_an_idle_loop_runner_makes_one_statement_in_three_seconds(
         self, time: Monotonic, django_assert_num_queries: Any
     ) -> None:
-        keeper = LoopRunner(loop_calls(), owner="only")
-        keeper.tick()
+        runner = LoopRunner(loop_calls(), owner="only")
+        runner.tick()
         with django_assert_num_queries(10):
             for _ in range(30):
                 time.forward(1)
@@ -209,7 +209,7 @@ class TestKeepers:
     def test_a_stand_in_claims_only_loops_without_a_recent_round_and_releases_them(
         self, time: Monotonic
     ) -> None:
-        standby = self.keeper("pool", standby=True)
+        standby = self.runner("pool", standby=True)
         for _ in range(60):  # beat and broker are well
             assert run_round(RECEIPTS, lambda: "ran", owner="task") == "ran"
             standby.tick()
@@ -241,15 +241,15 @@ class TestKeepers:
         rows.all().delete()
         for _ in range(6):
             time.forward(1)
-            keeper.tick()
-        assert keeper.owns("receipts")
+            runner.tick()
+        assert runner.owns("receipts")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_loop_runner_runs_its_claimed_loops_and_releases_them_at_its_end() -> None:
     done: list[str] = []
-    keeper = LoopRunner({"receipts": lambda: done.append("round")}, owner="only")
-    keeper.start()
+    runner = LoopRunner({"receipts": lambda: done.append("round")}, owner="only")
+    runner.start()
     wait_until(lambda: done)
     runner.stop()
     row = rows.get()

@@ -354,7 +354,7 @@ def test_an_uncertain_message_that_is_discarded_has_failed():
     assert service.discard(ids=[dead_letter.pk], reason="it arrived", caller=SYSTEM) == 1
 
     assert NotificationMessage.objects.get().status == "failed"
-    assert OperatorAction.objects.latest("pk").action == "dead-letter.discard"
+    assert OperatorAction.objects.latest("pk").action == "dead-letters.discard"
 
 
 def test_operator_calls_need_the_scope():

@@ -144,7 +144,7 @@ def test_a_task_that_kills_its_process_is_set_aside_after_three_attempts(
     result = task.delay(1)
     for _ in range(3):
         claimed()  # and the process is gone
-        assert rows.claim(owner="heir", claim_s=15) is None
+        assert rows.claim(owner="successor", claim_s=15) is None
         frozen.forward(15)
     run(claimed())
     assert calls == []
@@ -257,7 +257,7 @@ class TestRunner:
         finally:
             go_on.set()
         wait_until(lambda: runner.start_due() or len(calls) == 3)
-        wait_until(lambda: all(answer.successful() for answer in answers))
+        wait_until(lambda: all(result.successful() for result in results))
         app.tasks.pop("tests.slow")
 
     def test_a_commit_wakes_it_at_once(self, task: Any) -> None:
@@ -279,7 +279,7 @@ class TestRunner:
         task.delay(1)
         claimed("ended", 3_600)
         monkeypatch.setattr(processes, "has_ended", lambda name: name == "ended")
-        runner = TaskRunner(owner="heir")
+        runner = TaskRunner(owner="successor")
         assert runner.start_due() == 0
         runner.renew()
         assert runner.start_due() == 1
