@@ -35,9 +35,9 @@ def test_the_page_names_every_test_once():
 @pytest.mark.parametrize("given", OURS)
 def test_a_filter_has_the_documented_arguments(given):
     name, _, arguments = given.removesuffix(")").partition("(")
-    taken = re.findall(r"(\w+)(?:='?(\w+)'?)?", arguments)
+    documented = re.findall(r"(\w+)(?:='?(\w+)'?)?", arguments)
     known = inspect.signature(getattr(Formats, f"as_{name}", FILTERS[name])).parameters
-    for argument, default in taken:
+    for argument, default in documented:
         assert argument in known
         if default:
             assert str(known[argument].default) == default
