@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from notifications.domain.channels import Channel
+from notifications.domain.channels import ROW_CHANNELS, Channel
 from notifications.infra.conf import environment, push_carriers
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ CALLBACKS = tuple(vendor.key for vendor in VENDORS if vendor.callbacks)
 INBOUND = tuple(vendor.key for vendor in VENDORS if vendor.inbound)
 """The keys of vendors that hand over what people write to us."""
 
-_INBOX = frozenset({"in_app", "websocket"})  # websocket: an inbox row until the hub is built
 _SETTINGS = {
     "email": "email_provider",
     "push": "push_provider",
@@ -89,7 +88,7 @@ def carriers_of(channel: str) -> tuple[str, ...]:
 
 def provider_keys_for(channel: str) -> tuple[str, ...]:
     """The providers that carry a channel, as the settings name them."""
-    if channel in _INBOX:
+    if channel in ROW_CHANNELS:  # websocket: an inbox row until the hub is built
         return ("in_app",)
     return tuple(weights_for(channel))
 
@@ -132,7 +131,7 @@ def provider_class(key: str) -> type[NotificationChannelProvider]:
     return loaded
 
 
-def is_row_channel(key: str) -> bool:
+def is_row_provider(key: str) -> bool:
     """Whether a provider's channel is a row of ours, committed with the record."""
     return provider_class(key).capabilities.row_channel
 

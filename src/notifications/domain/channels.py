@@ -71,6 +71,10 @@ CONTACT_KIND_OF_CHANNEL = {
 }
 """The kind of contact point a channel needs. in_app and websocket need the user only."""
 
+ROW_CHANNELS = frozenset({Channel.IN_APP, Channel.WEBSOCKET})
+"""Channels that are rows of our own database. The transaction that records a message delivers it.
+After a crash before the commit, the message was therefore not delivered."""
+
 ADDRESS_CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS, "telegram_id": Channel.TELEGRAM}
 """Keys of `to` in a send to an address that is no user, and the channel each one means."""
 

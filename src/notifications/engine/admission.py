@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from notifications.delivery.registry import is_row_channel
+from notifications.delivery.registry import is_row_provider
 from notifications.delivery.services import (
     any_trouble,
     block,
@@ -155,7 +155,7 @@ class Admission:
 
     def observe(self, provider: str, recipient: str, result: SendResult) -> None:
         """Notes what became of a call."""
-        if is_row_channel(provider):
+        if is_row_provider(provider):
             return
         if result.parts:
             for part in result.parts:
@@ -255,7 +255,7 @@ def _calls_of(item: Ready) -> list[tuple[str, str, str]]:
     return [
         (service_of(provider, recipient), provider, _chat(provider, recipient))
         for provider, recipient in places or [(item.provider, outbound.recipient)]
-        if not is_row_channel(provider)
+        if not is_row_provider(provider)
     ]
 
 
@@ -297,7 +297,7 @@ def afford(work: Slice) -> None:
     """What the day's spend cannot pay goes no further in this pass."""
     if not costs_money(work.channel):
         return
-    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
+    leaving = [item for item in work.ready if not is_row_provider(item.provider)]
     costs = {item.message.id: cost_of(item.outbound) for item in leaving}
     over = beyond({key: cost for key, cost in costs.items() if cost is not None}, at=work.at)
     stays: set[int] = set()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from notifications.delivery.registry import is_row_channel
+from notifications.delivery.registry import is_row_provider
 from notifications.delivery.vendors.simulator.addresses import simulated
 from notifications.domain.channels import Lane
 from notifications.domain.messages import SendResult, Verdict
@@ -42,8 +42,8 @@ def prepare_for_providers(
         return [], []
     work = prepare(next(iter(lease_of.values())).channel, lease_of)
     record_poisoned(work, owner=owner)
-    rows = [item for item in work.ready if is_row_channel(item.provider)]
-    leaving = [item for item in work.ready if not is_row_channel(item.provider)]
+    rows = [item for item in work.ready if is_row_provider(item.provider)]
+    leaving = [item for item in work.ready if not is_row_provider(item.provider)]
     at = database_now()
     return leaving, work.outcomes + [row_outcome(item, at=at) for item in rows]
 

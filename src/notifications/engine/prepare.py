@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
-from notifications.delivery.registry import is_row_channel
+from notifications.delivery.registry import is_row_provider
 from notifications.delivery.routing import provider_for
 from notifications.domain.errors import TemplateFault
 from notifications.domain.lifecycle import MessageStatus
@@ -298,7 +298,7 @@ def route(message: PendingMessage, contact: Contact | None = None) -> str:
         attempts=message.attempts,
         pinned=message.provider or asked,
     )
-    if message.is_test and not is_row_channel(chosen):
+    if message.is_test and not is_row_provider(chosen):
         return "sandbox"
     if contact is not None and contact.targets:
         return contact.targets[0].provider

@@ -6,8 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from notifications.delivery.registry import provider_class, provider_keys_for
-from notifications.domain.channels import Channel, Lane
+from notifications.domain.channels import Lane
 from notifications.engine import path
 from notifications.engine.dispatcher import Dispatcher
 from notifications.engine.journal import JournalTransaction
@@ -26,13 +25,6 @@ _FRESH_S = 2.0
 _TURN_S = 5.0  # how long a run waits for limits before other sources get their turn
 _NAP_S = 1.0
 _LOCKED_S = 0.5  # how long messages wait whose batch another transaction has locked
-
-ROW_PROVIDER_CHANNELS = frozenset(
-    channel
-    for channel in (Channel.IN_APP, Channel.WEBSOCKET)
-    if provider_class(provider_keys_for(channel)[0]).capabilities.row_channel
-)
-"""Channels that never leave the database: a run of theirs is one function call."""
 
 
 def keys_of(leases: Sequence[Lease]) -> dict[int, Lease]:

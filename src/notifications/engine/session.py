@@ -15,9 +15,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from notifications.delivery.provider_calls import ProviderCalls
-from notifications.domain.channels import Lane
+from notifications.domain.channels import ROW_CHANNELS, Lane
 from notifications.engine.dispatcher import Dispatcher
-from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+from notifications.engine.runs import deliver_rows, run_network
 from notifications.infra.conf import environment
 from notifications.infra.database.clock_bridge import database_now
 from notifications.models import WorkerProcess
@@ -46,7 +46,7 @@ async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
     """Delivers what these leases hold and gives back what could not leave yet."""
     for channel in sorted({lease.channel for lease in leases}):
         group = [lease for lease in leases if lease.channel == channel]
-        if channel in ROW_PROVIDER_CHANNELS:
+        if channel in ROW_CHANNELS:
             await _database(deliver_rows, group, owner=owner)
             await _give_back(group, owner=owner, wait_s=0.0)
         else:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifications.delivery.registry import is_row_channel
+from notifications.delivery.registry import is_row_provider
 from notifications.delivery.retry import RetryAt, decide_retry
 from notifications.domain.counts import one_more
 from notifications.domain.lifecycle import MessageStatus
@@ -110,7 +110,7 @@ def _policy_of(item: Ready) -> str:
 def _outcome(
     item: Ready, result: SendResult, status: MessageStatus, at: datetime, attempts: int, trail: str
 ) -> Outcome:
-    row = is_row_channel(item.provider)
+    row = is_row_provider(item.provider)
     if item.override and attempts == item.message.attempts + 1 == 1:
         trail = f"{trails((at, 'allowed', item.override))},{trail}"
     outcome = Outcome(

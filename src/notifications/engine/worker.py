@@ -23,9 +23,9 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.services import blocked_channels
-from notifications.domain.channels import Lane
+from notifications.domain.channels import ROW_CHANNELS, Lane
 from notifications.engine.dispatcher import Dispatcher
-from notifications.engine.runs import ROW_PROVIDER_CHANNELS, deliver_rows, run_network
+from notifications.engine.runs import deliver_rows, run_network
 from notifications.engine.watchdog import Watchdog, WorkerActivity
 from notifications.infra import clock, ports
 from notifications.infra.conf import environment
@@ -292,14 +292,14 @@ class Worker:
     async def _start(self, lane: Lane, channel: str, leases: list[Lease], isolated: bool) -> None:
         self.watchdog.progress()
         self._leases.update(leases)
-        if channel in ROW_PROVIDER_CHANNELS:
+        if channel in ROW_CHANNELS:
             work: Coroutine[Any, Any, float | None] = self._rows(leases)
         else:
             work = run_network(self.dispatcher, lane, channel, leases, self._stopping.is_set)
         task = asyncio.get_running_loop().create_task(self._guard(work, leases))
         self._runs[task] = (lane, channel, isolated)
         task.add_done_callback(self._ended)
-        if channel in ROW_PROVIDER_CHANNELS:
+        if channel in ROW_CHANNELS:
             await asyncio.wait({task})  # rows need the database thread only: nothing to overlap
 
     async def _rows(self, leases: list[Lease]) -> float | None:

@@ -19,6 +19,7 @@ from django.db.models import Count, F, Value
 from django.db.models.functions import Coalesce
 
 from notifications.domain import counts
+from notifications.domain.channels import ROW_CHANNELS
 from notifications.domain.lifecycle import MessageStatus
 from notifications.infra import clock, telemetry
 from notifications.infra.conf import environment
@@ -39,9 +40,6 @@ from notifications.models.delivery.origin import MessageOrigin, earliest_expiry,
 from notifications.models.fields import one_more
 from notifications.queue import batches
 from notifications.queue.leases import Abandoned, NewBatch
-
-ROW_CHANNELS = frozenset({"in_app", "websocket"})
-"""Channels that commit with the record: a crash before it means surely not delivered."""
 
 WORKER_DIED = "worker_died"
 """The process is known to have ended."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from notifications.domain.channels import Lane, Priority, lane_for, parse_priority
+from notifications.delivery.registry import VENDORS, is_row_provider
+from notifications.domain.channels import ROW_CHANNELS, Lane, Priority, lane_for, parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.identifiers import key_of, parse_identifier, public_id
 from notifications.domain.lifecycle import (
@@ -118,3 +119,13 @@ def test_every_lane_has_its_share_of_turns_also_before_critical():
     }
     assert all(sorted(order) == sorted(Lane) for order in orders)
     assert LaneRotation([Lane.HIGH]).order() == [Lane.HIGH]
+
+
+def test_the_row_channels_are_those_that_a_row_provider_carries():
+    carried = {
+        channel
+        for vendor in VENDORS
+        if vendor.send and vendor.key != "sandbox" and is_row_provider(vendor.key)
+        for channel in vendor.channels
+    }
+    assert carried == ROW_CHANNELS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from notifications.delivery.registry import is_row_channel
+from notifications.delivery.registry import is_row_provider
 from notifications.delivery.services import rate_for, service_of
 from notifications.domain.flow import US
 from notifications.engine.prepare import facts_of, route, terms_of
@@ -58,7 +58,7 @@ def _services(message: PendingMessage, facts: SliceFacts) -> Iterator[BlockerRes
     services = {
         service_of(provider, recipient): provider
         for provider, recipient in places
-        if not is_row_channel(provider)
+        if not is_row_provider(provider)
     }
     now = now_us()
     for row in ProviderFlow.objects.filter(service__in=services).order_by("service"):
