@@ -10,7 +10,7 @@ from django.db import transaction
 from notifications.domain import limits
 from notifications.models import DigestBucket
 from notifications.models.delivery import frequency
-from notifications.queue import batches, heartbeat, permits, takeover
+from notifications.queue import batches, permits, takeover
 from notifications.queue.leases import LockedBatches
 
 
@@ -56,7 +56,8 @@ def record_before_send() -> None:
 
 def lost_renewal() -> None:
     """The heartbeat lists the worker, and renews no lease."""
-    heartbeat.batches = type("Batches", (), {"renew": lambda *_: None, "SAFE_SHARE": 1e6})
+    batches.renew = lambda *_: None
+    batches.SAFE_SHARE = 1e6
     batches.valid_until = lambda _leases: float("inf")
 
 

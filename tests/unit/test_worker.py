@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,7 @@ from notifications.infra import clock
 
 
 class Looking(Worker):
-    """Counts its looks, and finds nothing."""
-
-    looks = 0
+    """A worker without a database."""
 
     async def _sweep_if_due(self) -> None:
         """There is no database here."""
@@ -23,14 +22,27 @@ class Looking(Worker):
     async def _until_next(self) -> float:
         return 3600.0
 
-    async def _turn(self) -> bool:
-        self.looks += 1
-        return False
+    def _may_lease(self) -> bool:
+        return True
 
 
 class StandInDispatcher:
     def check(self) -> None:
         """Records well."""
+
+
+class StandInDriver:
+    """Counts how often the worker looked for work, and finds none."""
+
+    looks = 0
+    tasks: frozenset[Any] = frozenset()
+
+    async def retry_give_back(self) -> None:
+        """Nothing waits to be given back."""
+
+    async def start_next(self) -> bool:
+        self.looks += 1
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +61,13 @@ def looks_after(act: Callable[[Worker], None]) -> int:
         worker = Looking()
         worker._loop = asyncio.get_running_loop()
         worker.dispatcher = StandInDispatcher()
+        worker.driver = driver = StandInDriver()
         working = asyncio.create_task(worker._work(once=False))
         await settled()
-        assert worker.looks == 1
+        assert driver.looks == 1
         act(worker)
         await settled()
-        looks = worker.looks - 1
+        looks = driver.looks - 1
         worker.stop()
         await working
         return looks

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
-from notifications.domain.channels import Lane
 from notifications.infra import clock, ports
 from notifications.infra.conf import environment
-from notifications.infra.database.clock_bridge import database_now
-from notifications.models import WorkerProcess
 from notifications.models.providers.provider_flow import now_us
 from notifications.queue import batches
-from notifications.queue.leases import Lease
 
 log = structlog.get_logger("carillon.heartbeat")
 _BEATS_A_LEASE = 3
@@ -23,24 +18,28 @@ _AGAIN_S = 1.0
 
 
 class Heartbeat:
-    """A thread that renews leases at a third of their life and keeps the worker on the list of the
-    living. What another transaction has locked is left out, and renewed at the next beat.
+    """A thread that renews a worker's leases at a third of their life.
+
+    Each beat also extends the worker's entry in the list of processes. A batch that another
+    transaction has locked is renewed at the next beat.
 
     Args:
-        on_beat: called after each beat that reached the database, on this thread.
+        renew: extends the registration of the worker and its leases.
+        unregister: removes the worker from the list of processes.
+        on_beat: called after each beat that reached the database.
+
+    All three are called on this thread.
     """
 
     def __init__(
         self,
         *,
-        owner: str,
-        lanes: Sequence[Lane],
-        leases: Callable[[], Sequence[Lease]],
+        renew: Callable[[], None],
+        unregister: Callable[[], None],
         on_beat: Callable[[], None] | None = None,
     ) -> None:
-        self._owner = owner
-        self._lanes = [str(lane) for lane in lanes]
-        self._leases = leases
+        self._renew_leases = renew
+        self._unregister = unregister
         self._on_beat = on_beat
         self._seconds = environment().lease_seconds
         self._listed_until = 0.0
@@ -78,7 +77,7 @@ class Heartbeat:
                 good = self._beat()
                 if self._ended.wait(self._seconds / _BEATS_A_LEASE if good else _AGAIN_S):
                     break
-            run_logged(self._farewell)
+            run_logged(self._unregister)
         finally:
             connection.close()
 
@@ -95,22 +94,7 @@ class Heartbeat:
 
     def _renew(self) -> None:
         now_us()  # teaches this process the database's time
-        until = database_now() + timedelta(seconds=self._seconds)
-        if not WorkerProcess.objects.filter(owner=self._owner).update(lease_until=until):
-            WorkerProcess.objects.create(
-                owner=self._owner,
-                lease_until=until,
-                lanes=self._lanes,
-                started_at=database_now(),
-            )
-        held = [lease for lease in self._leases() if not (lease.lost or lease.abandoned)]
-        if held:
-            batches.renew(held, self._owner, self._seconds)
-
-    def _farewell(self) -> None:
-        """A worker that still holds something is left to be found by the sweep."""
-        if not self._leases():
-            WorkerProcess.objects.filter(owner=self._owner, ended_at__isnull=True).delete()
+        self._renew_leases()
 
 
 def run_logged(call: Callable[[], object], event: str = "heartbeat.missed") -> bool:

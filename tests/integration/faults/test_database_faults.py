@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 
 from notifications.domain.messages import SendResult, Verdict
-from notifications.engine import recorder, runs, worker
+from notifications.engine import lease_driver, recorder, runs, worker
 from notifications.engine.worker import Worker
 from notifications.models import DeadLetter, DeliveryBatch, MessageEvent, NotificationMessage
 from notifications.queue import heartbeat
@@ -49,6 +49,7 @@ def faults(monkeypatch: Any, override_environment: Any) -> Faults:
     for module, name in (
         (worker, "_DB_PAUSE_S"),
         (worker, "_LOOK_S"),
+        (lease_driver, "RETRY_S"),
         (heartbeat, "_AGAIN_S"),
         (recorder, "RETRY_S"),
         (recorder, "GATHER_S"),

@@ -42,18 +42,23 @@ def test_a_call_that_answers_is_good_and_told_nobody() -> None:
     assert logs == []
 
 
-class Beats(heartbeat.Heartbeat):
-    """Beats whose renewal answers, or raises what it is told to."""
+class Renewal:
+    """A renewal that succeeds, or raises `error`."""
 
     error: Exception | None = None
 
-    def _renew(self) -> None:
+    def __call__(self) -> None:
         if self.error is not None:
             raise self.error
 
 
-def beats(**given: Any) -> Beats:
-    return Beats(owner="w", lanes=[], leases=list, **given)
+@pytest.fixture(autouse=True)
+def _no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "now_us", lambda: 0)
+
+
+def beats(renew: Renewal | None = None, **given: Any) -> heartbeat.Heartbeat:
+    return heartbeat.Heartbeat(renew=renew or Renewal(), unregister=lambda: None, **given)
 
 
 def test_a_beat_is_good_without_anything_to_call_after_it() -> None:
@@ -65,9 +70,10 @@ def test_what_comes_after_a_beat_is_called_only_when_it_reached_the_database(
 ) -> None:
     monkeypatch.setattr(heartbeat.connection, "close", lambda: None)
     called: list[bool] = []
-    heart = beats(on_beat=lambda: called.append(True))
+    renewal = Renewal()
+    heart = beats(renewal, on_beat=lambda: called.append(True))
     assert heart._beat()
     assert heart.is_registered()
-    heart.error = DatabaseError("gone")
+    renewal.error = DatabaseError("gone")
     assert not heart._beat()
     assert called == [True]

@@ -13,7 +13,8 @@ from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.messages import DeliveryResult
-from notifications.engine.session import deliver_leases, enlist
+from notifications.engine.lease_driver import register_process
+from notifications.engine.session import deliver_leases
 from notifications.features.sending.blockers import find_blockers
 from notifications.features.sending.cancel import lock_pending
 from notifications.infra import clock
@@ -102,7 +103,7 @@ class NotificationDeliveryEngine:
             batches.remove_members([message.batch_id])
             (batch_id,) = batches.insert([alone])
             NotificationMessage.objects.filter(pk=message.pk).update(batch_id=batch_id)
-            enlist(self._owner)
+            register_process(self._owner)
             return batches.lease_one(
                 batch_id, owner=self._owner, seconds=environment().lease_seconds
             )

@@ -20,7 +20,8 @@ from directory.models import User
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus, settled_status
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
-from notifications.engine.session import deliver_leases, enlist
+from notifications.engine.lease_driver import register_process
+from notifications.engine.session import deliver_leases
 from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.broadcasts.delivery.launch import (
     audience_of,
@@ -227,7 +228,7 @@ def deliver_and_wait(broadcast_id: int) -> None:
         if broadcast.status != BroadcastStatus.SENDING:
             return
         lane = Lane(lane_for(Priority(broadcast.priority), mass=True))
-        enlist(owner)
+        register_process(owner)
         leases = batches.lease_of_source(
             broadcast.source,
             owner=owner,
