@@ -31,6 +31,8 @@ POSITIONS = {
     "Limit": 4,
 }
 """Callables with a positional code -> the position of the code."""
+ANY_POSITION = ("_dead", "_bury")
+"""Callables with a code among their arguments."""
 
 
 @cache
@@ -79,7 +81,7 @@ def _call_codes(call: ast.Call) -> Iterator[str]:
     place = POSITIONS.get(name)
     if place is not None and len(call.args) > place:
         yield from _texts(call.args[place])
-    if name in ("_dead", "_bury"):
+    if name in ANY_POSITION:
         for argument in call.args:
             yield from _texts(argument)
 
