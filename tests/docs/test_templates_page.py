@@ -1,4 +1,4 @@
-"""docs/templates.md names exactly the filters and tests that templates may use."""
+"""docs/templates.md names exactly the filters, tests and functions that templates may use."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def test_the_page_names_every_filter_once():
 
 def test_the_page_names_every_test_once():
     assert sorted(names_after("divisibleby 3 %}`:", until="\n\n")) == sorted(TESTS)
+
+
+def test_the_page_names_every_function_once():
+    named = names_after("These functions are available:", until="\n\n")
+    assert sorted(named) == sorted(Sandbox(html=False).globals)
 
 
 @pytest.mark.parametrize("given", OURS)

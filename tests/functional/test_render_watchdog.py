@@ -1,4 +1,7 @@
-"""A render that holds its worker's interpreter: the watchdog kills, and the version is stopped."""
+"""A render that blocks its worker's interpreter: the watchdog kills the worker.
+
+The version is stopped for the source.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def test_the_watchdog_is_small_and_idle_and_ends_with_its_worker(
 
 
 def _waits_for_a_byte(pid: int) -> bool:
-    """Whether it sleeps without a time-out."""
+    """Returns whether a process sleeps without a timeout."""
     before = cpu(pid)
     began = time.monotonic()
     switches = _switches(pid)

@@ -1,4 +1,4 @@
-"""Templates across processes: what one publishes, another renders next."""
+"""Templates across processes: what one process publishes, the others render."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TemplateService().{action}(identifier=row.pk, caller=SYSTEM{more})
 
 
 class Reader:
-    """A process that renders what it is asked for, and keeps what it compiled."""
+    """A process that renders templates by path and caches compiled versions."""
 
     def __init__(self, place: Installation) -> None:
         self.process = subprocess.Popen(
@@ -119,7 +119,7 @@ def test_a_layout_reaches_its_dependants_when_they_are_published_again(
     assert [reader(page) for reader in readers] == ["[Ann]"] * 2
 
     place.python(PUBLISH.format(path=layout, text="<{% block b %}{% endblock %}>"))
-    assert [reader(page) for reader in readers] == ["[Ann]"] * 2  # a version keeps its layout
+    assert [reader(page) for reader in readers] == ["[Ann]"] * 2  # a version stays with its layout
 
     place.python(AGAIN.format(path=layout, action="publish", more=", dependants=True"))
     assert [reader(page) for reader in readers] == ["<Ann>"] * 2

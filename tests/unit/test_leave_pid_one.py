@@ -1,4 +1,4 @@
-"""The first process of a container goes on in a child: its watchdog could not kill it itself."""
+"""The first process of a container continues in a child, which its watchdog can kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secrets that others need can be read by whoever runs the service."""
+"""An operator of the service can print the secrets that other systems need."""
 
 from __future__ import annotations
 

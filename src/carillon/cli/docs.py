@@ -162,7 +162,7 @@ def _scopes() -> str:
         "# What each scope allows",
         "",
         _NOTE,
-        "Each scope is judged by everything that it can be used for. A test tries every scope on",
+        "Each scope is judged by everything that it can be used for. A test uses every scope on",
         "every route and compares the result with this page; a route that is missing here fails.",
         "",
     ]

@@ -46,7 +46,7 @@ def store_address(host: str, port: int, folder: Path) -> None:
             file.write(address(host, port))
         draft.replace(folder / _ADDRESS_FILE)
     except OSError as error:  # the service works without it: only `doctor` knows less
-        log.info("web.address_not_kept", reason=error.strerror)
+        log.info("web.address_not_stored", reason=error.strerror)
 
 
 def stored_address(folder: Path) -> str:

@@ -36,7 +36,7 @@ def list_(work: str, limit: int, as_json: bool) -> None:
         again = f"{each.tried_again_at:%Y-%m-%d %H:%M}" if each.tried_again_at else "when resumed"
         state = "set aside" if each.set_aside else "waits"
         click.echo(
-            f"{each.id}  {each.work} {each.item}  {state}, {each.tries} tries, again {again}"
+            f"{each.id}  {each.work} {each.item}  {state}, {each.tries} attempts, next {again}"
             f"  {each.error}  trace {each.trace}"
         )
     if not found:

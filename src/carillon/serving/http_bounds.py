@@ -58,7 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._refused = False
         super().connection_made(transport)
-        if len(self.connections) > self.bounds.connections and not self._make_room():
+        if len(self.connections) > self.bounds.connections and not self._close_waiting():
             self.refuse(Overloaded(_FULL))
             return
         self._wait(self.bounds.head_s)
@@ -174,7 +174,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether no request of this connection is being processed."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
-    def _make_room(self) -> bool:
+    def _close_waiting(self) -> bool:
         """Closes a waiting connection, preferably one without a request; False if there is none.
 
         So a new request, such as a health check, takes precedence over idle connections.

@@ -1,4 +1,4 @@
-"""The demo data: complete, good to look at on every channel, and loaded only once."""
+"""The demo data: complete, rendered well on every channel, and loaded only once."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_every_template_renders_on_every_channel_in_both_languages() -> None:
 
 
 def _check_greets_a_stranger(path: str) -> None:
-    """Somebody who is no user is greeted on every channel, in both languages."""
+    """Checks that a plain address is greeted on every channel, in both languages."""
     row, _ = TemplateService().find(path=path)
     compiled = version_of(row.current_version_id)
     own = {"user": {}, "current_time": clock.now(), "app_name": "A", "app_url": "https://a"}

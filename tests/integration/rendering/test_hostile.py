@@ -1,4 +1,4 @@
-"""A hostile template among honest ones: it fails alone, and the worker goes on."""
+"""A hostile template among harmless ones: only it fails, and the worker continues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.factories import make_template, make_user
 from tests.integration.preferences.conftest import message, send, work
 
 pytestmark = pytest.mark.django_db
-# Harmless when the caller's context is tried out at acceptance, hostile when the worker renders.
+# Harmless in the trial render at acceptance, hostile when the worker renders.
 LATER = "{% if current_time.year > 2030 %}BODY{% endif %}"
 ATTACKS = [
     "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
@@ -38,7 +38,7 @@ def test_a_hostile_message_fails_and_its_neighbours_are_sent(frozen: Any, attack
 
     assert [message(each).status for each in (before, evil, after)] == ["sent", "failed", "sent"]
     letter = DeadLetter.objects.get()
-    # On a machine that is busy the time of a render may be over before its budget is.
+    # On a busy machine a render may use up its time before its budget.
     assert letter.code in ("template_error", "template_limit")
     if letter.code == "template_error":
         assert "email_body_template (en), line 1: " in letter.last_error

@@ -1,4 +1,4 @@
-"""Layouts and partials between stored templates: pinned at publish, kept, published again."""
+"""Layouts and partials of stored templates: pinned at publication, cached, published again."""
 
 from __future__ import annotations
 

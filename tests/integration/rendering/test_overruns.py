@@ -1,4 +1,4 @@
-"""A version whose renders take too much CPU time: which messages it costs, and what is stopped."""
+"""A version whose renders take too much CPU time: which messages fail, and what is stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SLOW = "{{ user.id }}" * 7_500
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every loop of this process takes too long; render processes go by their own limits."""
+    """Makes every loop of this process take too long; render processes have their own limits."""
     monkeypatch.setattr(meter, "RENDER_CPU_SECONDS", -1.0)
 
 
@@ -142,12 +142,12 @@ class TestStops:
             sent(reader, 1, source=source)
         work()
         row = NotificationTemplate.objects.get(path="test.loop")
-        row.email_body_template = "mended {{ amount }}"
+        row.email_body_template = "corrected {{ amount }}"
         row.save()
-        mended = sent(reader)
+        corrected = sent(reader)
         work()
 
-        assert states(mended) == ["sent"]
+        assert states(corrected) == ["sent"]
 
     def test_overruns_of_another_day_do_not_add_up(self, key: int, frozen: Any) -> None:
         reader = make_user()
@@ -263,7 +263,7 @@ class TestProofs:
     def test_an_example_without_some_variables_does_not_prevent_the_proof(
         self, frozen: Any
     ) -> None:
-        make("test.missing", "{{ nobody.knows.this }}")
+        make("test.missing", "{{ un.known.name }}")
         prove_due(now=frozen.now)
 
         assert self.proofs() == {"test.missing 1": release()}
@@ -300,7 +300,7 @@ class TestProofs:
 
 
 class TestAGuardedWorker:
-    """The guard of a worker's process, without the process."""
+    """The guard of a worker process, tested within this process."""
 
     @pytest.fixture
     def guarded(self, monkeypatch: pytest.MonkeyPatch) -> Any:

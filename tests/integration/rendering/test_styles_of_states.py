@@ -1,4 +1,4 @@
-"""Rules that fit into no tag reach the reader: written, published and sent, as HTML and as MJML."""
+"""Rules that cannot be inlined reach the reader of a published mail, as HTML and as MJML."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_only_rules_of_states_remain_in_the_stylesheet() -> None:
 
 
 def sent(source: str) -> str:
-    """The HTML that the provider of mails is given."""
+    """Returns the HTML that the mail provider receives."""
     body = {
         "name": "T",
         "path": "test.t",

@@ -1,4 +1,4 @@
-"""What authors are told of their texts before anybody is sent one."""
+"""The review of a template's texts: what its author learns before any message uses them."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class TestVariables:
         assert "there is no user.nickname: user has id, uuid, username" in answer.warnings[0]
 
 
-class TestStrangers:
-    """Those who are known by an address alone: `to` in the place of a user."""
+class TestPlainAddresses:
+    """Recipients that are plain addresses: `to` instead of a user."""
 
     def test_a_mail_that_cannot_greet_them_is_reported(self) -> None:
         answer = checked(
@@ -109,12 +109,12 @@ class TestStrangers:
         with pytest.raises(TemplateFault, match=r"user\.first_name is missing"):
             NotificationService().send(body=to, caller=SYSTEM)
 
-        mended = service.update(
+        corrected = service.update(
             identifier=made.id,
             body={"email_body_template": "Hello {{ user.first_name|default('you') }}"},
             caller=SYSTEM,
         )
-        assert mended.warnings == []
+        assert corrected.warnings == []
 
 
 class TestErrors:

@@ -1,4 +1,4 @@
-"""Templates through their service: found, written, published, taken back, previewed."""
+"""TemplateService: find, write, publish, roll back and preview templates."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""NUL and half characters: refused where they are written; where a render makes them, a dead letter
-of that message alone, on every channel."""
+"""NUL and unpaired surrogates: templates that contain them are refused.
+
+A render that produces them makes a dead letter of that message only, on every channel.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ __all__ = ["api", "stopped", "with_key"]
 pytestmark = [pytest.mark.django_db, pytest.mark.strict]
 TEMPLATES = "/api/v1/templates"
 PARTY = "\U0001f389"
-PAIR = '{{ "\\ud83c\\udf89" }}'  # as JSON and JavaScript write it, in a text of Jinja's
+PAIR = '{{ "\\ud83c\\udf89" }}'  # the escape of JSON and JavaScript, in a Jinja literal
 CHANNELS = [str(channel) for channel in Channel]
 FIELD_OF = {"in_app": "in_app_template", "websocket": "websocket_template"}
 HALVES = [
@@ -78,7 +80,7 @@ class TestAPairInALiteral:
             assert answer.status_code == 201, answer.data
         work()
         assert not DeadLetter.objects.exists()
-        said = [kept.content["body"] for kept in SandboxMessage.objects.all()]
+        said = [row.content["body"] for row in SandboxMessage.objects.all()]
         assert len(said) >= 3
         assert set(said) == {f"Hello {PARTY}"}
         preview = author.post(f"{TEMPLATES}/{made.data['id']}/preview", {"context": {}})

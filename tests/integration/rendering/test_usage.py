@@ -1,4 +1,4 @@
-"""What templates are used for: counted in memory, written by sets, read by day and as sums."""
+"""The use of templates: counted in memory, written in sets, read by day and as sums."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class TestExamples:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_locked_row_does_not_delay_counting_and_loses_no_count() -> None:
-    """A host may have vanished with the row, or on SQLite with the database, in its hands."""
+    """A vanished host may still lock the row, or the whole database on SQLite."""
     make_template()
     reader = make_user()
     send(reader)

@@ -1,4 +1,4 @@
-"""Stored versions: loaded once, many with one query, never stale."""
+"""Stored versions: loaded once, several by one query, never stale."""
 
 from __future__ import annotations
 

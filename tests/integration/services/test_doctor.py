@@ -1,4 +1,4 @@
-"""The doctor reports the true state of settings and of stops."""
+"""`carillon doctor` reports settings, health and stops correctly."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_variable_that_was_renamed_is_reported_with_its_new_name() -> None:
         ("Carillon <notifications@localhost>", False),
         ("a@mail.local", False),
         ("a@host.localdomain", False),
-        ("nobody", False),
+        ("no-address", False),
         ("Carillon <hello@example.com>", True),
     ],
 )
@@ -112,8 +112,8 @@ def test_current_stops_are_reported() -> None:
 def test_a_process_warns_at_start_of_unknown_variables(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("CARILLON_SMTP_HOTS", "x")
     doctor_settings.warn_of_misspelt()
-    told = "warning: no setting reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
-    assert told in capsys.readouterr().err
+    expected = "warning: no setting reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
+    assert expected in capsys.readouterr().err
     monkeypatch.setenv("CARILLON_SUPERVISED", "1")  # the supervisor has said it
     doctor_settings.warn_of_misspelt()
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""The one port: HTTP into WSGI, sockets refused, lifespan answered."""
+"""The bridge: HTTP goes to WSGI, websockets are refused, lifespan is handled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scope(**changes: Any) -> dict[str, Any]:
 
 
 class Echo:
-    """A WSGI application that keeps its environ and answers with the body it read."""
+    """A WSGI application that stores its environ and responds with the body that it read."""
 
     def __init__(self) -> None:
         self.environ: dict[str, Any] = {}

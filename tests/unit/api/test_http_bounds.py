@@ -1,4 +1,4 @@
-"""Slow and long clients, over real sockets: each bound ends them, and nobody else."""
+"""Slow and large requests over real sockets: each bound ends only their connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the body, then answers with its length."""
+    """Reads the body, then responds with its length."""
     size = 0
     while True:
         message = await receive()
@@ -63,8 +63,8 @@ async def serving(**chosen: Any) -> AsyncIterator[Dial]:
             writer.close()
 
 
-async def told(dial: Dial, *parts: bytes, pause: float = 0.0) -> bytes:
-    """What is answered until the server closes, to parts sent one by one."""
+async def received(dial: Dial, *parts: bytes, pause: float = 0.0) -> bytes:
+    """Sends parts one by one; returns what arrives until the server closes."""
     reader, writer = await dial()
 
     async def write() -> None:
@@ -96,7 +96,7 @@ async def ask(dial: Dial) -> bytes:
 )
 async def test_a_head_that_never_ends_is_given_up(parts: list[bytes]) -> None:
     async with serving(head_s=SHORT_S) as dial:
-        answer = await told(dial, *parts, pause=SHORT_S / 8)
+        answer = await received(dial, *parts, pause=SHORT_S / 8)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in answer
@@ -104,13 +104,13 @@ async def test_a_head_that_never_ends_is_given_up(parts: list[bytes]) -> None:
 
 async def test_a_connection_without_a_request_is_closed_silently() -> None:
     async with serving(head_s=SHORT_S) as dial:
-        assert await told(dial) == b""
+        assert await received(dial) == b""
 
 
 async def test_a_body_that_never_ends_is_given_up() -> None:
     head = HEAD + b"content-length: 1000\r\n\r\n"
     async with serving(body_s=SHORT_S) as dial:
-        answer = await told(dial, head, *[b"x"] * 100, pause=SHORT_S / 8)
+        answer = await received(dial, head, *[b"x"] * 100, pause=SHORT_S / 8)
         well = await ask(dial)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -130,7 +130,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
 )
 async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
     async with serving(max_header_bytes=4_000, max_headers=100) as dial:
-        answer = await told(dial, head)
+        answer = await received(dial, head)
         well = await ask(dial)
 
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -140,7 +140,7 @@ async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
 @pytest.mark.parametrize("method", [b"FOO", b"get", b"PROPFINDX", b"\xff"])
 async def test_an_unknown_method_is_a_405(method: bytes) -> None:
     async with serving() as dial:
-        answer = await told(dial, method + b" / HTTP/1.1\r\nhost: a\r\n\r\n")
+        answer = await received(dial, method + b" / HTTP/1.1\r\nhost: a\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nallow: GET" in answer
@@ -151,7 +151,7 @@ async def test_an_unknown_method_is_a_405(method: bytes) -> None:
 )
 async def test_nonsense_is_a_4xx(nonsense: bytes) -> None:
     async with serving() as dial:
-        assert (await told(dial, nonsense)).startswith(b"HTTP/1.1 40")
+        assert (await received(dial, nonsense)).startswith(b"HTTP/1.1 40")
 
 
 async def test_beyond_the_bound_a_new_request_takes_precedence() -> None:

@@ -15,7 +15,7 @@ from notifications.infra.conf import environment
 
 
 def passed(request: HttpRequest, seen: dict[str, Any] | None = None) -> Any:
-    """The answer after the middleware; `seen` gets what the view saw."""
+    """Returns the response after the middleware; `seen` gets what the view received."""
 
     def view(inner: HttpRequest) -> HttpResponse:
         if seen is not None:

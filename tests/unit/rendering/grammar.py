@@ -1,6 +1,6 @@
-"""Makes templates at random out of all that a template may contain: nested, repeated, at odds.
+"""Generates random templates from everything that a template may contain.
 
-A production holds `<kinds>` in the places of others. Below some depth a kind becomes a leaf.
+A production contains `<kinds>` as placeholders of others. Below some depth a kind becomes a leaf.
 """
 
 from __future__ import annotations
@@ -145,19 +145,19 @@ _MARKUP = {"b"}
 
 
 class Grammar:
-    """A source of templates; the same seed gives the same ones."""
+    """A generator of templates; the same seed gives the same templates."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._depth = self._random.choice(DEPTHS)
 
     def template(self) -> str:
-        """A whole text."""
+        """Returns a whole text."""
         parts = [self.grown("statement", 0) for _ in range(self._random.randint(1, 4))]
         return "".join(["{% set ns = namespace(s=[1], t='x') %}", *parts])
 
     def grown(self, kind: str, depth: int) -> str:
-        """Something of a kind."""
+        """Returns a random instance of a kind."""
         if kind in PRODUCTIONS and (depth < self._depth or kind not in LEAVES):
             chosen = self._random.choice(PRODUCTIONS[kind])
         else:

@@ -1,4 +1,4 @@
-"""What a text cannot do without: every form of asking first is known, every other one is told."""
+"""Entries without which a text fails: checked entries are recognized, others are reported."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_a_checked_entry_is_not_reported_and_does_not_fail(source: str) -> None:
 
 @pytest.mark.parametrize("joint", [" and ", " or "])
 def test_the_work_grows_with_the_text_and_not_with_its_square(joint: str) -> None:
-    """Each condition stands in the next: whoever asks each anew asks the innermost all times."""
+    """Conditions are nested: a check of each from scratch would visit the innermost every time."""
 
     def steps(count: int) -> int:
         tree = Environment().parse(f"{{{{ {joint.join(['paid'] * count)} }}}}")
         with patch.object(nodes.Node, "iter_child_nodes", autospec=True,
-                          side_effect=nodes.Node.iter_child_nodes) as looks:  # fmt: skip
+                          side_effect=nodes.Node.iter_child_nodes) as visits:  # fmt: skip
             bare_reads(tree, "user")
-        return looks.call_count
+        return visits.call_count
 
     assert steps(140) < 3 * steps(70)
 

@@ -1,4 +1,4 @@
-"""Single texts: rendering, filters, validation, and what is told when something is wrong."""
+"""Single texts: rendering, filters, validation and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fault(source: str, context: dict[str, Any] | None = None) -> TemplateFault:
 
 
 class TestTemplateEngine:
-    """The three tests of the source document, under their names."""
+    """The three documented tests, under their documented names."""
 
     def setup_method(self) -> None:
         self.template_engine = NotificationTemplateEngine()

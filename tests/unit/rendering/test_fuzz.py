@@ -1,6 +1,6 @@
-"""Templates made at random, in a render process: none takes more than a render may use.
+"""Random templates in a render process: none exceeds the limits of a render.
 
-`make proof` tries many more.
+`make proof` renders many more.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from notifications.rendering.render import CompiledVersion
 from tests.unit.rendering.grammar import CONTEXT, Grammar
 
 NOW = datetime(2026, 3, 8, 12, 0, tzinfo=UTC)
-SLACK_S = 0.08  # two ticks of the kernel's clock, and what packing an answer takes
-SLACK_BYTES = 24 * 2**20  # the request itself, compiled code, and the allocator's own
+SLACK_S = 0.08  # two ticks of the kernel's clock, and the packing of a reply
+SLACK_BYTES = 24 * 2**20  # the request itself, compiled code, and the allocator's overhead
 TICKS = os.sysconf("SC_CLK_TCK")
 SEEDS = 300
 PROOF_SEEDS = 20_000
 
 
 class Watched:
-    """A render process, and what it has used."""
+    """A render process and its use of CPU and memory."""
 
     def __init__(self) -> None:
         self.process = RenderProcess()
@@ -42,8 +42,8 @@ class Watched:
     def run(self, task: Task) -> wire.Reply:
         assert task.version is not None
         name, text = name_of(task.version), task.version.on_the_wire[1]
-        answers = self.process.run_jobs([task.job], {name: text}, now=NOW, seconds=30.0)
-        return next(iter(list(answers)))
+        replies = self.process.run_jobs([task.job], {name: text}, now=NOW, seconds=30.0)
+        return next(iter(list(replies)))
 
     def cpu(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -90,7 +90,7 @@ def children_cpu() -> float:
 
 
 def try_out(held: list[Watched], seeds: range) -> Counter[str]:
-    """Renders the templates of some seeds, and measures each; answers what became of them."""
+    """Renders and measures the templates of some seeds; returns the number of each result."""
     became: Counter[str] = Counter()
     for seed in seeds:
         field = "email_body_template" if seed % 2 else "in_app_template"

@@ -1,4 +1,4 @@
-"""Renders of a worker: interrupted when they take too long, and never anything else."""
+"""A worker's renders are interrupted when they take too long; other code never is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from notifications.rendering.guard.interrupt import Interrupter, RenderInterrupt
 
 
 def busy(seconds: float) -> str:
-    """Uses so much CPU time, in Python."""
+    """Uses CPU time in Python code for `seconds`."""
     until = time.thread_time() + seconds
     while time.thread_time() < until:
         pass
@@ -96,7 +96,7 @@ class TestInterrupts:
             interrupter.run(lambda: 1 // 0)
 
     def test_no_interrupt_is_raised_after_its_render(self) -> None:
-        """Renders end as nearly as can be when they are interrupted, thousands of times."""
+        """Lets hundreds of renders end at nearly the moment of their interrupt."""
         hasty = Interrupter(cpu_seconds=0.001, check_s=0.0005)
         hasty.start()
         ended = interrupted = 0
@@ -110,7 +110,7 @@ class TestInterrupts:
                         ended += 1
                     except LimitExceeded:
                         interrupted += 1
-                sum(range(300))  # an interrupt that is late would strike here
+                sum(range(300))  # a late interrupt would be raised here
         finally:
             hasty.stop()
             sys.setswitchinterval(interval)
@@ -119,7 +119,7 @@ class TestInterrupts:
         assert interrupted > 10
 
     def test_an_interrupt_leaves_no_mark_in_the_interpreter(self, interrupter: Interrupter) -> None:
-        """A traced call hangs at such a mark, and every other call is slower."""
+        """With such a mark a traced call hangs, and every other call is slower."""
         found: list[str] = []
 
         def tracing(*_: Any) -> Any:
@@ -129,13 +129,13 @@ class TestInterrupts:
             sys.settrace(tracing)
             with interrupter.slice(), pytest.raises(LimitExceeded):
                 interrupter.run(lambda: busy(30))
-            found.append("went on")
+            found.append("continued")
 
         thread = threading.Thread(target=traced, daemon=True)
         thread.start()
         thread.join(30)
 
-        assert found == ["went on"]
+        assert found == ["continued"]
 
     def test_slices_of_other_threads_follow_one_another(self, interrupter: Interrupter) -> None:
         found: list[str] = []
@@ -172,26 +172,26 @@ class TestBoard:
 class TestDispatchGate:
     async def test_no_dispatch_begins_while_the_gate_is_closed(self) -> None:
         gate, order = DispatchGate(), []
-        holding, let_go = threading.Event(), threading.Event()
+        closed, reopen = threading.Event(), threading.Event()
 
         def render() -> None:
             with gate.closed():
-                holding.set()
-                let_go.wait(10)
+                closed.set()
+                reopen.wait(10)
                 order.append("rendered")
 
         thread = threading.Thread(target=render)
         thread.start()
-        await asyncio.to_thread(holding.wait, 10)
+        await asyncio.to_thread(closed.wait, 10)
 
-        async def depart() -> None:
+        async def dispatch() -> None:
             async with gate.dispatching():
                 order.append("left")
 
-        task = asyncio.ensure_future(depart())
+        task = asyncio.ensure_future(dispatch())
         await asyncio.sleep(0)
         assert order == []
-        let_go.set()
+        reopen.set()
         await asyncio.wait_for(task, 10)
         thread.join()
 

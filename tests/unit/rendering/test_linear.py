@@ -1,8 +1,8 @@
-"""Whatever an author writes is read in time about linear in its length.
+"""Reading any text of an author takes time about linear in its length.
 
-Each reader of texts is given texts that are hard to read, of a length and of four times that; a
-quadratic one takes sixteen times as long. What compiles outputs (Python's own compiler) takes long
-for each, so those texts are short.
+Each reader gets texts that are hard to read, of one length and of four times that length; a
+quadratic reader takes sixteen times as long. Python's own compiler takes long for each output, so
+texts with outputs are short.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.pace import within
 STYLE = "<style>a{b:c}</style>"
 FACTOR = 9.0  # for four times the length
 MEASURED = 3
-"""What is slow is slow each time; a busy core is not."""
+"""Measurements of each reader: a slow reader is slow each time, a busy core is not."""
 SLACK_S = 0.02
 
 
@@ -104,7 +104,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:
-    """The least CPU time of three reads."""
+    """Returns the least CPU time of three reads."""
     spent = []
     for _ in range(3):
         began = time.thread_time()
@@ -117,7 +117,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 def slow_families(
     read: Callable[[str], object], families: dict[str, Callable[[int], str]], size: int
 ) -> dict[str, str]:
-    """The families of texts for which a reader takes more than linear time."""
+    """Returns the families of texts for which a reader takes more than linear time."""
     found = {}
     for name, make in families.items():
         for _ in range(MEASURED):
@@ -163,7 +163,7 @@ def _version(content: dict[str, dict[str, str]]) -> CompiledVersion:
 
 
 def test_a_quadratic_reader_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The clock is the reader's own: what is judged is the judge, not the machine.
+    # The test sets the clock itself: it checks the measurement, not the machine.
     spent = [0.0]
     monkeypatch.setattr(time, "thread_time", lambda: spent[0])
 

@@ -1,4 +1,4 @@
-"""Layouts, partials and imported macros: put together, bounded, and told about with their place."""
+"""Layouts, partials and imported macros: linked, bounded, and reported with their place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTEXT: dict[str, Any] = {"user": {"first_name": "<Ann>"}, "app_name": "School"
 
 
 def version(source: str | dict[str, dict[str, str]], **parts: CompiledVersion) -> CompiledVersion:
-    """A version with one text, built with others; `layouts__mail` stands for `layouts.mail`."""
+    """Returns a version built with others; `layouts__mail` stands for `layouts.mail`."""
     content = {"en": {HTML: source}} if isinstance(source, str) else source
     return CompiledVersion(
         version_id=1,

@@ -1,4 +1,4 @@
-"""MJML and stylesheets: compiled once, with the template's statements in their places."""
+"""MJML and stylesheets are compiled once, with the template's statements in place."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ ORDINARY["all of it"] = "".join(ORDINARY.values())
 
 
 class TestOrdinaryMails:
-    """Newsletters as MJML's own gallery has them: some dozen sections, menus and carousels."""
+    """Newsletters like those of MJML's gallery: some dozen sections, menus and carousels."""
 
     @staticmethod
     def page(kind: str, style: str = "a { color: red } .x ~ p, p + p { margin: 0 }") -> str:
@@ -278,7 +278,7 @@ TOO_MUCH = {
 
 
 class TestBeyondTheLimits:
-    """HTML and MJML alike: the mail publishes, its styles stay beside, its author is told."""
+    """HTML and MJML alike: the mail can be published, its styles remain, its author is warned."""
 
     @pytest.mark.parametrize("kind", TOO_MUCH)
     @pytest.mark.parametrize("form", ["html", "mjml"])
@@ -292,7 +292,7 @@ class TestBeyondTheLimits:
             text = f"<mj-section><mj-column><mj-text>{inside}</mj-text></mj-column></mj-section>"
             source = f"<mjml><mj-head><mj-style inline='inline'>{sheet}</mj-style></mj-head>"
             source += f"<mj-body>{text}</mj-body></mjml>"
-        if (kind, form) == ("depth", "mjml"):  # compiled, it is deeper than its source
+        if (kind, form) == ("depth", "mjml"):  # the compiled page is deeper than its source
             source = source.replace("<i>" * 101, "<i>" * 95).replace("</i>" * 101, "</i>" * 95)
 
         html = show(

@@ -1,5 +1,7 @@
-"""Inlining commutes with rendering: a stylesheet inlined into the template says what the same
-stylesheet inlined into the rendered page would."""
+"""Inlining commutes with rendering.
+
+A stylesheet inlined into the template gives the same result as one inlined into the rendered page.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ def test_inlining_commutes_with_rendering(
 
 
 def loops_of(source: str) -> int:
-    """How deep loops are nested."""
+    """Returns the nesting depth of loops."""
     depth = deepest = 0
     for word in re.findall(r"for x|endfor", source):
         depth += 1 if word == "for x" else -1
@@ -103,5 +105,5 @@ def loops_of(source: str) -> int:
 
 
 def normal(page: str) -> str:
-    """The page as a browser reads it, empty attributes and tables' bodies alike."""
+    """Returns the page as a browser parses it, so that equivalent pages are equal."""
     return INLINER.inline(page).replace("<tbody></tbody>", "")

@@ -1,4 +1,4 @@
-"""The text part of a mail that has only HTML: made once, as a template of its own."""
+"""The text part of a mail that has only HTML is made once, as a separate template."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from notifications.rendering.render import CompiledVersion
 
 
 def text_of(source: str, *, at_once: bool = True, **context: Any) -> str:
-    """The text part; at_once: without reading the rendered HTML."""
+    """Returns the text part; at_once: it must not be converted from the rendered HTML."""
     version = CompiledVersion(
         version_id=1,
         path="test.mail",
@@ -125,7 +125,7 @@ def test_many_blanks_are_normalized_quickly(text: str) -> None:
 
 
 def test_a_wide_table_of_many_rows_makes_no_more_text_than_it_contains() -> None:
-    """Each cell would be as wide as the widest of its column."""
+    """Otherwise each cell would be padded to the widest of its column."""
     rows = "<tr><td>x</td></tr>" * 9_000
     page = f"<table><tr><td>{'w' * 90_000}</td></tr>{rows}</table>"
 

@@ -21,7 +21,7 @@ def serves(pattern: str, path: str) -> bool:
 
 
 def naive(stored: list[str], path: str) -> str | None:
-    """Fewest wildcards; among equals, the one whose literal segments come earlier."""
+    """Returns the match with the fewest wildcards, then with the earliest literal segments."""
     found = [pattern for pattern in stored if serves(pattern, path)]
     return min(
         found,

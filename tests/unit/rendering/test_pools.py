@@ -1,4 +1,4 @@
-"""Render processes: what strangers wrote is worked on where it can be killed."""
+"""Render processes: untrusted texts are processed where the process can be killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.pace import pace
 pytestmark = pytest.mark.processes
 GOOD = "Hi\n\nHello {{ name }}"
 SLOW = "{{ a }}" * 12_000
-"""Its code alone takes Python more than a render's CPU time to compile."""
+"""Compiling its code alone takes more than a render's CPU time."""
 LARGE = (
     "<mjml><mj-body><mj-section><mj-column><mj-carousel>"
     + "<mj-carousel-image src='x' />" * 3_300
@@ -62,7 +62,7 @@ def bodies(found: list[Content | TemplateFault]) -> list[str]:
 
 @pytest.fixture
 def own_pools() -> Iterator[render_client.Pools]:
-    """Pools of this test's own: others' processes stay as they are."""
+    """Gives the test its own pools; the processes of other tests are unaffected."""
     before, render_client._pools = render_client._pools, None
     made = render_client.pools()
     yield made
@@ -139,10 +139,10 @@ class TestProcesses:
             child.wire, "framed", lambda value: (sent.append(len(real(value))), real(value))[1]
         )
         for _ in range(3):
-            answers = process.run_jobs(
+            replies = process.run_jobs(
                 [task(of).job], {name: text}, now=render_client.clock.now(), seconds=5
             )
-            assert len(list(answers)) == 1
+            assert len(list(replies)) == 1
         process.kill()
 
         assert sent[0] > 50_000

@@ -1,4 +1,4 @@
-"""Pushes fit into their payload: what is too long is cut at a word, never refused."""
+"""Pushes fit into their payload: a long one is cut at a word, never refused."""
 
 from __future__ import annotations
 

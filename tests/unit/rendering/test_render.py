@@ -1,4 +1,4 @@
-"""A version on every channel: titles, locales, fallbacks, and what is missing."""
+"""A version on every channel: titles, locales, fallbacks and missing variables."""
 
 from __future__ import annotations
 

@@ -209,14 +209,14 @@ def test_no_template_runs_without_bound(source: str) -> None:
 @pytest.mark.parametrize("source", [*GROWING, *RUNNING], ids=range(len(GROWING) + len(RUNNING)))
 def test_each_hostile_template_is_stopped_within_its_budget(source: str) -> None:
     with contextlib.suppress(TemplateFault):
-        show(source)  # compiled once, when an author publishes; a message renders
+        show(source)  # compiles: this happens once, at publication; messages only render
 
     with within(0.25, cpu=True), pytest.raises(TemplateFault):
         show(source)  # the meter's own limit is 0.15
 
 
 def test_hostile_templates_leave_no_memory_behind() -> None:
-    """After one round nothing is kept, and none takes more than some text of the context's size."""
+    """No memory remains after one round, and each render uses about the size of the context."""
     sources = [*REACHING_OUT, *GROWING, *RUNNING]
 
     def one_round() -> int:

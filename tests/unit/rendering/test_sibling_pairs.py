@@ -1,4 +1,4 @@
-"""How many elements are siblings: never fewer than a reader of HTML makes of the same tags."""
+"""The bound of sibling pairs is never below the pairs that an HTML parser finds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from css_inline import CSSInliner
 from notifications.rendering.mail.tags import VOID, sibling_pairs
 
 NAMES = ("div", "p", "b", "a", "table", "tr", "td", "li", "ul", "span", "h1", "br", "tbody", "th")
-HEAD_AND_BODY = 60  # pairs that the reader adds, and more
+HEAD_AND_BODY = 60  # an upper bound of the pairs that the parser adds
 
 
 class _Pairs(HTMLParser):
-    """Counts the pairs of siblings of a page whose tags are all in order."""
+    """Counts the sibling pairs of a page whose tags are all in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class _Pairs(HTMLParser):
 
 
 def read(html: str) -> int:
-    """The pairs as html5ever, which css-inline reads with, has them."""
+    """Returns the pairs that html5ever finds, the parser of css-inline."""
     reader = _Pairs()
     reader.feed(CSSInliner().inline(f"<style>x{{}}</style><body>{html}"))
     return reader.found

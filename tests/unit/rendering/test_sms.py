@@ -50,12 +50,15 @@ def units(text: str) -> int:
 
 
 def twilios(pieces: list[str]) -> int:
-    """Segments as Twilio's calculator builds them: each piece goes whole into one. When a second is
-    needed, the first gives up six bytes to its header, and with them the pieces at its end."""
+    """Returns the segments of Twilio's calculator, which never splits a piece.
+
+    When a second segment is needed, the header takes six bytes of the first, whose last pieces then
+    move to the second.
+    """
     segments: list[list[str]] = [[]]
     for piece in pieces:
-        room = 70 if len(segments) == 1 else 67
-        if sum(map(units, segments[-1])) + units(piece) > room:
+        space = 70 if len(segments) == 1 else 67
+        if sum(map(units, segments[-1])) + units(piece) > space:
             moved: list[str] = []
             while sum(map(units, segments[-1])) > 67:
                 moved.insert(0, segments[-1].pop())
@@ -93,6 +96,6 @@ def test_a_made_up_sequence_longer_than_a_segment_is_cut_where_it_is_full() -> N
 def test_a_push_is_not_cut_within_joined_emoji(emoji: str) -> None:
     for more in range(12):
         _, body = push_fitted("T", "a" * more + emoji * 2_000)
-        kept = body.removesuffix("…").removeprefix("a" * more)
-        assert len(kept) < len(emoji) * 2_000
-        assert kept == emoji * (len(kept) // len(emoji))
+        whole = body.removesuffix("…").removeprefix("a" * more)
+        assert len(whole) < len(emoji) * 2_000
+        assert whole == emoji * (len(whole) // len(emoji))

@@ -1,4 +1,4 @@
-"""SMS lengths against the tables of 3GPP TS 23.038 (GSM 03.38), written out as published.
+"""SMS lengths against the tables of 3GPP TS 23.038 (GSM 03.38), copied as published.
 
 The default alphabet (6.2.1) is a grid: the column is bits 7 to 5 of a septet, the row bits 4 to 1.
 The extension table (6.2.1.1) is reached by ESC, 0x1B. Concatenation is TS 23.040, 9.2.3.24.1: a
@@ -54,7 +54,7 @@ SEPTETS = {
 
 
 def naive(text: str) -> tuple[str, int, int]:
-    """Encodes as a phone would, then cuts: never behind an ESC, never within a surrogate pair."""
+    """Encodes as a phone does, then cuts: never after an ESC, never within a surrogate pair."""
     if set(text) <= set(SEPTETS):
         septets = list(b"".join(SEPTETS[char] for char in text))
         return "GSM-7", len(septets), parts(septets, alone=160, joined=153, bound=range(0x1B, 0x1C))

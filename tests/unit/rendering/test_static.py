@@ -1,4 +1,4 @@
-"""What is known of a text before it is rendered: where an error stands, and what is read."""
+"""The static analysis of a text: the places of errors, and the variables that it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that fit into no tag are told from those that do, however a sheet is written."""
+"""Rules that cannot be inlined are found in a stylesheet of any form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.pace import within
 
 
 @pytest.mark.parametrize(
-    ("sheet", "kept"),
+    ("sheet", "expected"),
     [
         ("a{color:red} a:hover{color:blue}", "a:hover{color:blue}"),
         ("a:HOVER , p{top:0}", "a:HOVER{top:0}"),
@@ -27,8 +27,8 @@ from tests.pace import within
         ("a:hover{top:0}}b:hover{top:0}", "a:hover{top:0} b:hover{top:0}"),
     ],
 )
-def test_rules_of_states_are_returned_as_written(sheet: str, kept: str) -> None:
-    assert rules_of_states(sheet) == kept
+def test_rules_of_states_are_returned_as_written(sheet: str, expected: str) -> None:
+    assert rules_of_states(sheet) == expected
 
 
 @pytest.mark.parametrize(

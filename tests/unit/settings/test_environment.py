@@ -1,4 +1,4 @@
-"""The typed environment: every mistake at once, each with its variable and its mend."""
+"""The typed environment: all errors together, each with its variable and its correction."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def refusal(variables: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("variable", STRICT)
 def test_an_invalid_value_is_reported_with_its_variable_and_correction(variable):
-    told = refusal({**SECRET, variable: "~nonsense~"})
+    error = refusal({**SECRET, variable: "~nonsense~"})
     hidden = variable == "CARILLON_ANYMAIL_SETTINGS" or variable.endswith("_SECRET")
     shown = "(hidden)" if hidden else "'~nonsense~'"
-    assert f"{variable} is {shown}: set it to {STRICT[variable]}" in told
-    assert told.count("\n") == 1
+    assert f"{variable} is {shown}: set it to {STRICT[variable]}" in error
+    assert error.count("\n") == 1
 
 
 def test_all_invalid_values_are_reported_together():
-    told = refusal({**SECRET, **dict.fromkeys(STRICT, "~nonsense~")})
-    assert [variable for variable in STRICT if f"\n  {variable} is " not in told] == []
+    error = refusal({**SECRET, **dict.fromkeys(STRICT, "~nonsense~")})
+    assert [variable for variable in STRICT if f"\n  {variable} is " not in error] == []
 
 
 def test_every_variable_has_a_type_and_a_meaning():
@@ -53,9 +53,9 @@ def test_an_empty_value_is_the_default():
 
 
 def test_all_faults_of_a_production_environment_are_reported_together():
-    told = refusal({"CARILLON_PRODUCTION": "true"})
-    assert "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more" in told
-    assert "CARILLON_DATABASE_URL is not PostgreSQL: production requires postgres://" in told
+    error = refusal({"CARILLON_PRODUCTION": "true"})
+    assert "CARILLON_SECRET_KEY is missing or short: in production set it to 32 or more" in error
+    assert "CARILLON_DATABASE_URL is not PostgreSQL: production requires postgres://" in error
 
 
 def test_production_starts_with_what_it_needs():
@@ -83,14 +83,14 @@ def test_production_serves_only_named_hosts(hosts):
     assert read_environment(named).allowed_hosts == (
         *("notify.example.com", "127.0.0.1", "localhost", "[::1]"),
     )
-    told = refusal({**named, "CARILLON_ALLOWED_HOSTS": hosts})
-    assert "CARILLON_ALLOWED_HOSTS is *: in production name the hosts" in told
+    error = refusal({**named, "CARILLON_ALLOWED_HOSTS": hosts})
+    assert "CARILLON_ALLOWED_HOSTS is *: in production name the hosts" in error
 
 
 @pytest.mark.parametrize("url", ["http://notify.example.com", "http://127.0.0.1:8000", ""])
 def test_production_is_reached_by_https(url):
-    told = refusal({**PRODUCTION, "CARILLON_PUBLIC_URL": url})
-    assert "CARILLON_PUBLIC_URL is missing or not an https URL" in told
+    error = refusal({**PRODUCTION, "CARILLON_PUBLIC_URL": url})
+    assert "CARILLON_PUBLIC_URL is missing or not an https URL" in error
 
 
 def test_links_lead_to_the_port_that_is_served_unless_a_public_url_is_set():
@@ -99,19 +99,19 @@ def test_links_lead_to_the_port_that_is_served_unless_a_public_url_is_set():
     assert read.public_url == read.app_url == "http://127.0.0.1:8141"
     named = read_environment({**served, "CARILLON_PUBLIC_URL": "http://carillon.lan"})
     assert (named.public_url, named.app_url) == ("http://carillon.lan", "http://127.0.0.1:8141")
-    told = refusal({**PRODUCTION, "CARILLON_SERVED_AT": "http://127.0.0.1:8141"})
-    assert "CARILLON_PUBLIC_URL is missing" in told
+    error = refusal({**PRODUCTION, "CARILLON_SERVED_AT": "http://127.0.0.1:8141"})
+    assert "CARILLON_PUBLIC_URL is missing" in error
 
 
 def test_production_needs_a_public_url():
-    told = refusal(
+    error = refusal(
         {
             **SECRET,
             "CARILLON_PRODUCTION": "true",
             "CARILLON_DATABASE_URL": "postgres://u:p@db/carillon",
         }
     )
-    assert "CARILLON_PUBLIC_URL" in told
+    assert "CARILLON_PUBLIC_URL" in error
 
 
 @pytest.mark.parametrize("variable", ["CARILLON_DATABASE_URL", "CARILLON_REDIS_URL"])
@@ -120,15 +120,15 @@ def test_a_password_inside_a_url_is_never_shown(variable):
 
 
 @pytest.mark.parametrize(
-    ("_case", "variables", "told"),
+    ("_case", "variables", "error"),
     [
         ("short secret", {"CARILLON_PRODUCTION": "true"}, "CARILLON_SECRET_KEY is missing"),
         ("sqlite", {"CARILLON_PRODUCTION": "true", **SECRET}, "production requires postgres"),
         ("fcm", {"CARILLON_PUSH_PROVIDER": "fcm", **SECRET}, "CARILLON_FCM_CREDENTIALS is missing"),
     ],
 )
-def test_inconsistent_settings_are_reported(_case, variables, told):
-    with pytest.raises(SettingsError, match=told):
+def test_inconsistent_settings_are_reported(_case, variables, error):
+    with pytest.raises(SettingsError, match=error):
         read_environment(variables)
 
 
@@ -202,8 +202,8 @@ def test_domains_have_rates():
     "secret", ["whsec_", "whsec_YQ==", "whsec_~", "c2VjcmV0" * 4, f"whsec_{'YWJj' * 22}"]
 )
 def test_an_invalid_signing_secret_is_reported_at_start(name, secret):
-    told = refusal({**SECRET, name: secret})
-    assert f"{name} is (hidden): set it to whsec_ and standard base64" in told
+    error = refusal({**SECRET, name: secret})
+    assert f"{name} is (hidden): set it to whsec_ and standard base64" in error
     assert read_environment({**SECRET, name: f"whsec_{'YWJj' * 8}"})
 
 
@@ -212,8 +212,8 @@ def test_an_invalid_signing_secret_is_reported_at_start(name, secret):
     ["https://t.example:99999", "https://t.example:x", "https://:8443", "https://t.example:0"],
 )
 def test_an_address_with_an_invalid_port_is_reported_at_start(url):
-    told = refusal({**SECRET, "CARILLON_TWILIO_BASE_URL": url})
-    assert f"CARILLON_TWILIO_BASE_URL is {url!r}: set it to an http:// or https:// URL" in told
+    error = refusal({**SECRET, "CARILLON_TWILIO_BASE_URL": url})
+    assert f"CARILLON_TWILIO_BASE_URL is {url!r}: set it to an http:// or https:// URL" in error
 
 
 def test_an_address_may_have_a_port_and_a_path():

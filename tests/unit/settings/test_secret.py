@@ -1,4 +1,4 @@
-"""The secret that an embedded installation makes for itself: one, whole, and its owner's alone."""
+"""The secret that an embedded installation generates: unique, complete, readable by its owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(read_environment({"CARILLON_DATA_DIR": sys.argv[1]}).secret_key)
 
 
 def ask(folder: Path) -> subprocess.Popen[str]:
-    """A process that makes or reads the secret as soon as it is told to."""
+    """Starts a process that generates or reads the secret on a signal."""
     return subprocess.Popen(
         [sys.executable, "-c", ASK, str(folder)],
         env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])},
@@ -60,7 +60,7 @@ def test_two_processes_that_start_at_once_agree(tmp_path):
 
 
 def test_a_process_that_starts_while_the_secret_is_made_agrees(tmp_path, monkeypatch):
-    """The twin reads at the worst instant: before the first has written anything."""
+    """The second process reads at the worst moment: before the first has written anything."""
     seen: list[str] = []
     make = module.secrets.token_urlsafe
 

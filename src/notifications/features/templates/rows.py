@@ -133,7 +133,7 @@ def review_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> 
 
 
 def check_row(row: NotificationTemplate, fields: Fields, *, principal: str) -> TextReview:
-    """Reviews and tries a row's texts on behalf of a principal.
+    """Reviews a row's texts and renders its example on behalf of a principal.
 
     Raises:
         InvalidRequest: the texts cannot be sent.

@@ -55,15 +55,15 @@ def _size(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - 2
 
 
-def _cut(text: str, room: int) -> str:
-    if _size(text) <= room:
+def _cut(text: str, space: int) -> str:
+    if _size(text) <= space:
         return text
-    fitting = text[:room]
+    fitting = text[:space]
     low, high = 0, len(fitting)
     while low < high:  # the longest beginning that fits
         middle = (low + high + 1) // 2
         low, high = (
-            (middle, high) if _size(fitting[:middle]) + _size(_CUT) <= room else (low, middle - 1)
+            (middle, high) if _size(fitting[:middle]) + _size(_CUT) <= space else (low, middle - 1)
         )
     fitting = fitting[: whole_until(text, low)]
     word_end = fitting.rfind(" ", max(0, low - 30))

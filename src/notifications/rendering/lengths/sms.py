@@ -47,11 +47,11 @@ def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
     """Counts segments; an item is never split unless it is longer than a whole segment."""
     if sum(widths) <= alone:
         return 1
-    segments, room = 1, joined
+    segments, space = 1, joined
     for width in widths:
-        if room < width and room < joined:
-            segments, room = segments + 1, joined
+        if space < width and space < joined:
+            segments, space = segments + 1, joined
         while width > joined:  # an invented sequence: carriers cut it where the segment is full
             segments, width = segments + 1, width - joined
-        room -= width
+        space -= width
     return segments
