@@ -1,7 +1,7 @@
-"""Stage: hands messages to providers. Knows no queue and no policy.
+"""Delivery stage: passes messages to providers. It uses no queue and no policy.
 
-See docs/reference/provider-contract.md. The documented guards are loaded when they are asked for:
-they read rows, and parts of this package are imported before Django is ready.
+See docs/reference/provider-contract.md. The documented guards are loaded on first use: they read
+rows, and parts of this package are imported before Django is ready.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The account that a provider uses at its vendor: the environment's, and an operator's row over it.
+"""The account of each provider: the environment's settings, overridden by an operator's row.
 
 A provider's settings are the fields of the environment that begin with its key (`twilio_from` is
-`CARILLON_TWILIO_FROM`). A stored row overrides some of them without a restart: those that its
-`settings.py` lets be stored. This module holds what was read, so that providers know no database.
+`CARILLON_TWILIO_FROM`). A stored row overrides those that the vendor's `settings.py` allows to be
+stored, without a restart. This module caches the rows, so that providers read no database.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from notifications.infra.conf import environment
 if TYPE_CHECKING:
     from notifications.infra.conf import Environment
 
-_CHOICE = "_provider"  # `telegram_provider` says who carries the channel: no provider's own setting
+_CHOICE = "_provider"  # `telegram_provider` selects the channel's provider; no vendor owns it
 _SECRET_WORDS = (*("secret", "password", "token", "private_key", "settings", "credentials"),)
 
 _Own = TypeVar("_Own", bound=VendorSettings)
@@ -29,69 +29,75 @@ _Own = TypeVar("_Own", bound=VendorSettings)
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An operator's row: its version and the settings it overrides, by short name, as text."""
+    """An operator's row."""
 
     version: int
+    #: The settings that it overrides: short name to text.
     values: Mapping[str, str]
 
 
 log = structlog.get_logger("carillon.delivery")
 _stored: Mapping[str, StoredAccount] = {}
-_told: set[tuple[str, int]] = set()
+_reported: set[tuple[str, int]] = set()
 
 
 def use_stored(rows: Mapping[str, StoredAccount]) -> None:
-    """Takes the rows that were read; the mapping is replaced, never changed."""
+    """Replaces the cached rows; the mapping itself is never changed."""
     global _stored
     _stored = dict(rows)
 
 
 def version_of(key: str) -> int:
-    """Changes whenever the stored account of a provider does; 0 without one."""
+    """Returns a number that changes with the stored account of a provider; 0 without one."""
     found = _stored.get(key)
     return found.version if found else 0
 
 
 def account(key: str) -> Environment:
-    """The environment as this provider is to see it. A row that cannot be used counts for nothing:
-    see `stored_fault`."""
+    """Returns the environment with the stored settings of a provider.
+
+    An unusable row is ignored and logged once; see `stored_fault`.
+    """
     found = _stored.get(key)
     if found is None:
         return environment()
     try:
         return replace(environment(), **read_values(key, found.values))
     except InvalidRequest as error:
-        if (key, found.version) not in _told:
-            _told.add((key, found.version))
+        if (key, found.version) not in _reported:
+            _reported.add((key, found.version))
             log.error("provider.stored_unusable", provider=key, settings=_paths(error))
         return environment()
 
 
 def settings_of(kind: type[_Own]) -> _Own:
-    """A vendor's settings as its account has them."""
+    """Returns a vendor's settings, with the stored ones."""
     return cast(_Own, account(kind.key))
 
 
 def environment_settings(kind: type[_Own]) -> _Own:
-    """A vendor's settings as the environment has them, whatever is stored."""
+    """Returns a vendor's settings from the environment alone, without the stored ones."""
     return cast(_Own, environment())
 
 
 def own_senders() -> list[str]:
-    """The default senders of the vendors' accounts."""
+    """Returns the default senders of the vendors' accounts."""
     kinds = [kind for kind in kinds_in(environment()).values() if kind.sender]
     given = (getattr(account(kind.key), f"{kind.key}_{kind.sender}") for kind in kinds)
     return [sender for sender in given if sender]
 
 
 def stored_fault(key: str) -> str:
-    """Why a provider's stored row is not used, by the names of its settings; empty when it is, or
-    there is none. What may be stored was less strict once, and the environment may change."""
+    """Returns why a provider's stored row is not used, with the names of its settings.
+
+    Empty when the row is used, or when there is none. A row may be unusable because an earlier
+    release checked less, or because the environment changed.
+    """
     found = _stored.get(key)
     try:
         read_values(key, found.values if found else {})
     except InvalidRequest as error:
-        return f"the stored settings are not used, store them anew: {_paths(error)}"
+        return f"the stored settings are not used; store them again: {_paths(error)}"
     return ""
 
 
@@ -100,7 +106,7 @@ def _paths(error: InvalidRequest) -> str:
 
 
 def setting_names(key: str) -> dict[str, str]:
-    """A provider's settings: short name (`from`) to the environment's field (`twilio_from`)."""
+    """Returns a provider's settings: short name (`from`) to environment field (`twilio_from`)."""
     return {
         item.name.removeprefix(f"{key}_"): item.name
         for item in fields(environment())
@@ -109,9 +115,9 @@ def setting_names(key: str) -> dict[str, str]:
 
 
 def missing(key: str, needs: tuple[str, ...]) -> list[str]:
-    """The environment variables of settings that a provider needs and has not got.
+    """Returns the environment variables of required settings that are not set.
 
-    `a|b` in `needs` is satisfied by either.
+    `a|b` in `needs` means that either setting suffices.
     """
     own, names = account(key), setting_names(key)
     found = []
@@ -123,16 +129,16 @@ def missing(key: str, needs: tuple[str, ...]) -> list[str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting must never be shown."""
+    """Whether a setting is a secret, which is never shown."""
     return any(word in name for word in _SECRET_WORDS)
 
 
 def read_values(key: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Texts that are stored as the environment's typed fields.
+    """Returns stored texts as typed fields of the environment.
 
     Raises:
-        InvalidRequest: with an error for each name that is unknown or not to be stored, each text
-            that cannot be read, and each setting that lacks the secret it needs.
+        InvalidRequest: with an error for each name that is unknown or may not be stored, each text
+            that cannot be read, and each setting without the secret that it needs.
     """
     names, outer = setting_names(key), environment()
     known = {name: text for name, text in given.items() if name in names}

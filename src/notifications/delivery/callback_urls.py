@@ -1,7 +1,7 @@
-"""Where vendors report back: `POST /api/v1/callbacks/{provider}`, with our message's id inside.
+"""The callback URLs of vendors: `POST /api/v1/callbacks/{provider}` with our message's reference.
 
-The id is signed, so that whoever learns the address of the door cannot report on other messages,
-and a receipt finds its message without a row that maps ids.
+The reference is signed, so that a caller who knows the route cannot report on other messages. A
+receipt finds its message by the reference, without a row that maps ids.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PURPOSE = "callback"
 
 
 def callback_url(provider: str, reference: str) -> str:
-    """The signed address for one message; empty where no vendor could reach it."""
+    """Returns the signed URL for one message; empty if no vendor can reach it."""
     base = environment().public_url
     if is_local(base):
         return ""
@@ -27,15 +27,15 @@ def callback_url(provider: str, reference: str) -> str:
 
 
 def reference_in(provider: str, query: Mapping[str, str]) -> str:
-    """The message's reference in a callback's query; empty when it is missing or not signed."""
+    """Returns the message's reference in a callback's query; empty if missing or not signed."""
     reference = query.get("reference", "")
-    wanted = sign_text(_PURPOSE, f"{provider}:{reference}")
+    expected = sign_text(_PURPOSE, f"{provider}:{reference}")
     given = query.get("token", "")
-    return reference if reference and hmac.compare_digest(wanted, given) else ""
+    return reference if reference and hmac.compare_digest(expected, given) else ""
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL names this machine or a private address: no vendor reaches it."""
+    """Whether a URL names this machine or a private address, which no vendor can reach."""
     host = urlsplit(url).hostname or "localhost"
     try:
         return not ipaddress.ip_address(host).is_global

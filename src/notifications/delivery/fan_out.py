@@ -1,7 +1,6 @@
-"""One message, several devices: a call for each, and one outcome of them all.
+"""Sends one message to several devices: one call for each device, one result for the message.
 
-The message is sent if any device took it. Devices that may still take it are tried again, alone;
-those that did, or never will, are not.
+The message is sent if any device accepted it. Only devices that may still accept it are retried.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from notifications.domain.messages import (
 )
 
 OnResults = Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None]
-Hand = Callable[[str, Sequence[OutboundMessage], OnResults], Awaitable[None]]
+Send = Callable[[str, Sequence[OutboundMessage], OnResults], Awaitable[None]]
 
 _PARTLY = SendResult(Verdict.RETRY, error_code="partly_not_started")
 
@@ -33,44 +32,45 @@ class _Open:
 
 
 async def fan_out(
-    messages: Sequence[OutboundMessage], *, hand: Hand, on_results: OnResults
+    messages: Sequence[OutboundMessage], *, send: Send, on_results: OnResults
 ) -> None:
-    """Hands each target of each message to the provider that carries it there.
+    """Passes each target of each message to the target's provider.
 
     Args:
-        hand: hands over some messages by one provider and tells every outcome once.
-        on_results: told each message with its merged outcome, as soon as its last part is known.
+        send: sends messages by one provider and reports every result once.
+        on_results: called with each message and its merged result, as soon as its last target has
+            a result.
     """
     waiting = {message.message_id: _Open(message) for message in messages}
-    legs: dict[str, list[OutboundMessage]] = defaultdict(list)
+    parts: dict[str, list[OutboundMessage]] = defaultdict(list)
     for message in messages:
         for target in message.targets:
-            leg = replace(message, recipient=target.recipient, targets=(target,))
-            legs[target.provider].append(leg)
+            part = replace(message, recipient=target.recipient, targets=(target,))
+            parts[target.provider].append(part)
 
-    def land(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
-        for leg, result in zip(sent, results, strict=True):
-            found = waiting[leg.message_id]
-            found.parts[leg.targets[0]] = result
+    def report(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
+        for part, result in zip(sent, results, strict=True):
+            found = waiting[part.message_id]
+            found.parts[part.targets[0]] = result
             if len(found.parts) == len(found.message.targets):
                 on_results([found.message], [merged(found.message, found.parts.items())])
 
-    flights = (hand(provider, part, land) for provider, part in legs.items())
-    for fault in await asyncio.gather(*flights, return_exceptions=True):
+    calls = (send(provider, sent, report) for provider, sent in parts.items())
+    for fault in await asyncio.gather(*calls, return_exceptions=True):
         if fault is not None:
             raise fault
 
 
-def goes_to_one(message: OutboundMessage, provider: str) -> bool:
-    """Whether the message has a single target, of this provider: a call like any other."""
+def has_one_target(message: OutboundMessage, provider: str) -> bool:
+    """Whether the message has one target, of this provider. It is then sent in an ordinary call."""
     if len(message.targets) != 1:
         return False
     (target,) = message.targets
     return target.provider == provider and target.recipient == message.recipient
 
 
-def of_one(message: OutboundMessage, result: SendResult) -> SendResult:
-    """The outcome of a message with a single target."""
+def single_result(message: OutboundMessage, result: SendResult) -> SendResult:
+    """Returns the result of a message that has one target."""
     if not message.targets:
         return result
     target = message.targets[0]
@@ -85,18 +85,19 @@ def of_one(message: OutboundMessage, result: SendResult) -> SendResult:
 
 
 def merged(message: OutboundMessage, parts: Iterable[tuple[Target, SendResult]]) -> SendResult:
-    """One outcome of all the parts: what is still open decides, then what was taken.
+    """Returns one result for all the targets of a message.
 
-    RETRY while a device may still take it; UNCERTAIN only where none is known to have taken it.
+    UNCERTAIN if a target is uncertain and none is known to have accepted the message. Otherwise
+    RETRY while a target may still accept it, and SENT if one accepted it.
     """
     found = tuple(Part(target, result) for target, result in parts)
-    taken = [part.result for part in found if part.result.success]
+    accepted = [part.result for part in found if part.result.success]
     again = [part.result for part in found if part.result.verdict is Verdict.RETRY]
-    doubtful = [part.result for part in found if part.result.verdict is Verdict.UNCERTAIN]
+    uncertain = [part.result for part in found if part.result.verdict is Verdict.UNCERTAIN]
     duration_s = max(part.result.duration_s for part in found)
-    name = taken[0].provider_message_id if taken else ""
-    if doubtful and not taken and not message.reached:
-        return replace(doubtful[0], parts=found, duration_s=duration_s)
+    name = accepted[0].provider_message_id if accepted else ""
+    if uncertain and not accepted and not message.reached:
+        return replace(uncertain[0], parts=found, duration_s=duration_s)
     if again:
         return replace(
             again[0],
@@ -106,7 +107,7 @@ def merged(message: OutboundMessage, parts: Iterable[tuple[Target, SendResult]])
             parts=found,
             duration_s=duration_s,
         )
-    if taken or message.reached:
+    if accepted or message.reached:
         return SendResult(
             Verdict.SENT, provider_message_id=name, parts=found, duration_s=duration_s
         )
@@ -114,7 +115,7 @@ def merged(message: OutboundMessage, parts: Iterable[tuple[Target, SendResult]])
 
 
 def _code_of(again: Sequence[SendResult], count: int) -> str:
-    """The code of what is tried again; one that burns no attempt only if nothing was called."""
+    """Returns the code of a retry; one that uses no attempt only if no call was made."""
     called = [result.error_code for result in again if result.error_code not in NOT_CALLED]
     if called:
         return called[0]

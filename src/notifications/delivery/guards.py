@@ -1,7 +1,7 @@
-"""The documented breaker and rate limiter, for callers that hold a provider in their own hands.
+"""The documented circuit breaker and rate limiter, for callers that use a provider directly.
 
-Both follow the law of domain/flow.py. Without a service their state is in the object. With one it
-is the service's row, which the pipeline reads for its own calls as well.
+Both follow the rules of domain/flow.py. Without a service, their state is in the object. With a
+service, it is the service's row, which the pipeline reads for its own calls as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from notifications.domain import flow as law
+from notifications.domain import flow as rules
 from notifications.domain.flow import US, CallCounts, Flow, Grant, Rate
 from notifications.infra import clock
 from notifications.models import ProviderFlow
@@ -29,30 +29,33 @@ _MOST_AT_ONCE = 1_000
 
 
 class BreakerOpen(Exception):
-    """The call was not made: its service is left alone for now. retry_after_s: for how long."""
+    """The call was not made: its service is blocked for now.
+
+    retry_after_s: the seconds until a call may be made.
+    """
 
     def __init__(self, text: str, retry_after_s: float) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
 
 
-class _Book(Protocol):
-    """Where the state of a service is kept."""
+class _FlowState(Protocol):
+    """The stored state of a service."""
 
     def state(self) -> str:
-        """closed, open or half_open, as it was last seen."""
+        """Returns closed, open or half_open, as last read."""
 
     async def claim(self, *, owner: str, rate: Rate | None, count: int) -> Grant:
-        """Slots for so many calls."""
+        """Claims slots for so many calls."""
 
-    async def tell(
-        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    async def report(
+        self, counts: CallCounts, *, owner: str, faults_to_open: int, open_us: int
     ) -> None:
-        """Adds what became of calls."""
+        """Adds the results of calls."""
 
 
-class _OwnBook:
-    """The state in this object. Failures in a row open its breaker, however far apart they are."""
+class _LocalState:
+    """State in this object. Consecutive failures open its breaker, whatever time lies between."""
 
     def __init__(self) -> None:
         self._flow = Flow()
@@ -66,24 +69,24 @@ class _OwnBook:
         return self._flow.state(self._now_us())
 
     async def claim(self, *, owner: str, rate: Rate | None, count: int) -> Grant:
-        self._flow, grant = law.claim(
+        self._flow, grant = rules.claim(
             self._flow, now=self._now_us(), owner=owner, rate=rate, wanted=[""] * count
         )
         return grant
 
-    async def tell(
-        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    async def report(
+        self, counts: CallCounts, *, owner: str, faults_to_open: int, open_us: int
     ) -> None:
         now, flow = self._now_us(), self._flow
         if not flow.open_until:
-            flow = Flow(next_at=flow.next_at) if tally.successes else replace(flow, window_at=now)
-        self._flow = law.apply_report(
-            flow, tally, now=now, owner=owner, faults_to_open=faults_to_open, open_us=open_us
+            flow = Flow(next_at=flow.next_at) if counts.successes else replace(flow, window_at=now)
+        self._flow = rules.apply_report(
+            flow, counts, now=now, owner=owner, faults_to_open=faults_to_open, open_us=open_us
         )
 
 
-class _SharedBook:
-    """The state in the row of a service. The row's own law decides when its breaker opens."""
+class _SharedState:
+    """State in the row of a service. The row's own rule decides when its breaker opens."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -103,23 +106,22 @@ class _SharedBook:
             self._state = "half_open" if probed else "closed"
         return grant
 
-    async def tell(
-        self, tally: CallCounts, *, owner: str, faults_to_open: int, open_us: int
+    async def report(
+        self, counts: CallCounts, *, owner: str, faults_to_open: int, open_us: int
     ) -> None:
         _, self._state = await sync_to_async(ProviderFlow.objects.report)(
-            self._service, tally, owner=owner, faults_to_open=faults_to_open, open_us=open_us
+            self._service, counts, owner=owner, faults_to_open=faults_to_open, open_us=open_us
         )
 
 
-def _book_of(service: str) -> _Book:
-    return _SharedBook(service) if service else _OwnBook()
+def _state_of(service: str) -> _FlowState:
+    return _SharedState(service) if service else _LocalState()
 
 
 class CircuitBreaker:
-    """Makes calls to a service, and leaves it alone for a while after several failures.
+    """Makes calls to a service, and blocks them for a time after several failures.
 
-    After `timeout` seconds one call may try whether the service is back, while others are refused.
-    failure_count: failures in a row that this object saw. last_failure_time: the last one's.
+    After `timeout` seconds one call may probe the service, while others are refused.
     """
 
     def __init__(
@@ -130,8 +132,13 @@ class CircuitBreaker:
         *,
         service: str = "",
     ) -> None:
-        """expected_exception: what counts as a failure. service: a service of the pipeline, such as
-        `ses`, whose breaker this is then.
+        """Creates a breaker.
+
+        Args:
+            failure_threshold: the failures that open it.
+            timeout: the seconds for which it stays open.
+            expected_exception: the exceptions that count as failures.
+            service: a service of the pipeline, such as `ses`, whose breaker it then uses.
 
         Raises:
             ValueError: failure_threshold is less than 1, or timeout less than 0.
@@ -141,47 +148,49 @@ class CircuitBreaker:
         self.failure_threshold = failure_threshold
         self.timeout = timeout
         self.expected_exception = expected_exception
+        #: The consecutive failures of this object's calls.
         self.failure_count = 0
+        #: The time of the last failure.
         self.last_failure_time: datetime | None = None
-        self._book = _book_of(service)
+        self._flow_state = _state_of(service)
         self._name = f"breaker {secrets.token_hex(6)}"
         self._calls = itertools.count(1)
 
     @property
     def state(self) -> str:
-        """CLOSED, OPEN, or HALF_OPEN while one call may try."""
-        return _STATES[self._book.state()]
+        """CLOSED, OPEN, or HALF_OPEN while one call may probe."""
+        return _STATES[self._flow_state.state()]
 
     async def call(self, func: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Awaits `func` and returns its answer.
+        """Awaits `func` and returns its result.
 
         Raises:
             BreakerOpen: the call was not made.
-            Exception: whatever `func` raised.
+            Exception: the exception of `func`.
         """
         owner = f"{self._name}/{next(self._calls)}"
-        grant = await self._book.claim(owner=owner, rate=None, count=1)
+        grant = await self._flow_state.claim(owner=owner, rate=None, count=1)
         if not grant.count:
             paused = not grant.reason.startswith("breaker")
             text = "The service asked to wait" if paused else "Circuit breaker is OPEN"
             raise BreakerOpen(text, grant.ask_again / US)
         try:
-            answer = await func(*args, **kwargs)
+            result = await func(*args, **kwargs)
         except self.expected_exception:
             self.failure_count += 1
             self.last_failure_time = clock.now()
-            await self._tell(CallCounts(faults=1), owner)
+            await self._report(CallCounts(faults=1), owner)
             raise
         except BaseException:
-            await self._tell(CallCounts(void=True), owner)  # it says nothing about the service
+            await self._report(CallCounts(void=True), owner)  # it is no evidence about the service
             raise
         self.failure_count = 0
-        await self._tell(CallCounts(successes=1), owner)
-        return answer
+        await self._report(CallCounts(successes=1), owner)
+        return result
 
-    async def _tell(self, tally: CallCounts, owner: str) -> None:
-        await self._book.tell(
-            tally,
+    async def _report(self, counts: CallCounts, owner: str) -> None:
+        await self._flow_state.report(
+            counts,
             owner=owner,
             faults_to_open=self.failure_threshold,
             open_us=int(self.timeout * US),
@@ -189,7 +198,7 @@ class CircuitBreaker:
 
 
 class AsyncRateLimiter:
-    """Lets at most `rate` calls through in any `period` seconds, evenly spread."""
+    """Allows at most `rate` calls in any `period` seconds, evenly spaced."""
 
     def __init__(
         self,
@@ -199,41 +208,46 @@ class AsyncRateLimiter:
         service: str = "",
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
-        """service: a service of the pipeline, such as `ses`, whose slots are taken then. sleep is
-        awaited until a call may go.
+        """Creates a limiter.
+
+        Args:
+            rate: the calls in a period.
+            period: seconds.
+            service: a service of the pipeline, such as `ses`, whose slots it then claims.
+            sleep: awaited with the seconds until a call may start.
 
         Raises:
-            ValueError: rate is no whole number of at least 1, or period is not above 0.
+            ValueError: rate is not a whole number of at least 1, or period is not above 0.
         """
         if rate < 1 or rate != int(rate) or not period > 0:
             raise ValueError("rate is a whole number of at least 1, and period is above 0 seconds")
         self.rate = int(rate)
         self.period = period
         self._rate = Rate(self.rate, period)
-        self._book = _book_of(service)
+        self._flow_state = _state_of(service)
         self._sleep = sleep
         self._name = f"limiter {secrets.token_hex(6)}"
-        self._turn = asyncio.Lock()
+        self._queue = asyncio.Lock()
 
     async def acquire(self) -> None:
-        """Waits until one call may go."""
+        """Waits until one call may start."""
         await self.acquire_batch(1)
 
     async def acquire_batch(self, count: int) -> None:
-        """Waits until `count` calls may go. Those who asked first go first.
+        """Waits until `count` calls may start; earlier callers come first.
 
         Raises:
             ValueError: count is less than 0.
         """
         if count < 0:
             raise ValueError("count is at least 0")
-        async with self._turn:
+        async with self._queue:
             while count:
-                grant = await self._book.claim(
+                grant = await self._flow_state.claim(
                     owner=self._name, rate=self._rate, count=min(count, _MOST_AT_ONCE)
                 )
-                if grant.is_probe:  # a breaker's business: this object makes no calls
-                    await self._book.tell(
+                if grant.is_probe:  # this object makes no calls, so that it cannot probe
+                    await self._flow_state.report(
                         CallCounts(void=True), owner=self._name, faults_to_open=1, open_us=0
                     )
                 count -= grant.count

@@ -1,4 +1,4 @@
-"""HTTP outcomes as a provider's documented answers: what every HTTP provider has in common."""
+"""Builds the documented outcomes of `send` from HTTP responses, for every HTTP provider."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import msgspec
 
 from notifications.infra.http.client import AddressRefused, HttpFault, Response, retry_after_s
 
-# Timed out, too early, too many: said of now, not of the request.
+# Request timeout, too early, too many requests: the same request may succeed later.
 _AGAIN = frozenset({408, 425, 429})
 
 
 def accepted(message_id: str, response: Response) -> dict[str, Any]:
-    """The vendor has it."""
+    """Returns the outcome of a message that the vendor accepted."""
     return {"success": True, "message_id": message_id, "provider_response": stored_form(response)}
 
 
 def refused(response: Response, now: datetime, **more: Any) -> dict[str, Any]:
-    """The vendor's no: 5xx, 408, 425 and 429 are tried again, every other status is final.
+    """Returns the outcome of a refusal: 5xx, 408, 425 and 429 are retried, others are final.
 
-    more: error, error_code, retry, recipient_dead where the vendor's own words say better.
+    more: error, error_code, retry or recipient_dead, if the vendor's response says more.
     """
     again = response.status >= 500 or response.status in _AGAIN
     return {
@@ -37,7 +37,7 @@ def refused(response: Response, now: datetime, **more: Any) -> dict[str, Any]:
 
 
 def status_meaning(status: int) -> dict[str, Any]:
-    """A no of which only the status is known."""
+    """Returns the outcome of a refusal of which only the status is known."""
     refusing = status in (401, 403)
     return {
         "success": False,
@@ -48,7 +48,7 @@ def status_meaning(status: int) -> dict[str, Any]:
 
 
 def call_failed(fault: HttpFault) -> dict[str, Any]:
-    """No status came back: again if nothing was written, else nobody knows."""
+    """Returns the outcome of a call without a response: uncertain if the request may be written."""
     return {
         "success": False,
         "error": fault.detail,
@@ -59,17 +59,17 @@ def call_failed(fault: HttpFault) -> dict[str, Any]:
 
 
 def forbidden(refusal: AddressRefused) -> dict[str, Any]:
-    """The URL may not be called; asking again changes nothing."""
+    """Returns the outcome of a URL that may not be called: it is final."""
     return {"success": False, "error": str(refusal), "error_code": refusal.code, "retry": False}
 
 
 def not_configured(text: str, code: str = "not_configured") -> dict[str, Any]:
-    """The service's own fault: tried again, so that nothing is thrown away for it."""
+    """Returns the outcome of a wrong setting of ours: it is retried, so that no message is lost."""
     return {"success": False, "error": text, "error_code": code, "retry": True}
 
 
 def unclear(response: Response, text: str) -> dict[str, Any]:
-    """A good status with no word that the vendor took the message: nobody knows."""
+    """Returns the outcome of a 2xx that does not confirm the message: it is uncertain."""
     return {
         "success": False,
         "error": text,
@@ -80,7 +80,7 @@ def unclear(response: Response, text: str) -> dict[str, Any]:
 
 
 def json_of(response: Response) -> dict[str, Any]:
-    """The JSON object in an answer; empty when there is none, or only half of one."""
+    """Returns the JSON object in a response; empty if there is none, or it is cut off."""
     try:
         found = msgspec.json.decode(response.body)
     except (ValueError, msgspec.DecodeError):
@@ -89,5 +89,5 @@ def json_of(response: Response) -> dict[str, Any]:
 
 
 def stored_form(response: Response) -> Mapping[str, Any]:
-    """What is kept, encrypted, of an answer."""
+    """Returns the part of a response that is stored, encrypted."""
     return {"status": response.status, "body": response.text()}

@@ -1,7 +1,8 @@
-"""Open providers of one event loop, and the handing over of messages to them.
+"""The open providers of one event loop, and the calls that pass messages to them.
 
-Splits by what a call may carry, keeps each provider to its number of calls at once in this process,
-and tells outcomes as soon as a call's are known. What escapes a provider becomes a verdict.
+Messages are split into calls of the provider's batch size. Each provider has a limit of concurrent
+calls in this process. The results of a call are reported as soon as it ends. An exception of a
+provider becomes a verdict.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import structlog
 
 from notifications.delivery.accounts import version_of
 from notifications.delivery.base import NotificationChannelProvider, call_safely, where
-from notifications.delivery.fan_out import OnResults, fan_out, goes_to_one, of_one
+from notifications.delivery.fan_out import OnResults, fan_out, has_one_target, single_result
 from notifications.delivery.registry import provider_class
 from notifications.delivery.services import any_trouble, blocked_s, service_of
 from notifications.delivery.vendors.simulator.addresses import simulated
@@ -28,15 +29,17 @@ CLOSE_S = 5.0
 NOT_OPENED = SendResult(
     Verdict.RETRY, error="the provider could not be opened", error_code="provider_start_failed"
 )
-NOT_STARTED = SendResult(Verdict.RETRY, error="not handed over in time", error_code="not_started")
-"""The deadline passed while the message waited its turn: nothing was called, nothing left."""
+NOT_STARTED = SendResult(
+    Verdict.RETRY, error="the call could not start in time", error_code="not_started"
+)
+"""The deadline passed before the call started: nothing was sent."""
 
 
 class ProviderCalls:
-    """Opened providers by key, for the event loop that it is used in.
+    """The open providers by key, for one event loop.
 
     Args:
-        load: the class of a provider key (tests hand in fakes).
+        load: returns the class of a provider key; tests pass fakes.
     """
 
     def __init__(
@@ -46,16 +49,18 @@ class ProviderCalls:
         self._open: dict[str, NotificationChannelProvider] = {}
         self._versions: dict[str, int] = {}
         self._retiring: set[asyncio.Task[None]] = set()
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
         self._opening = asyncio.Lock()
 
     async def provider(self, key: str) -> NotificationChannelProvider:
-        """The opened provider of a key; the first call opens it, and the first one after its
-        account was changed opens it anew.
+        """Returns the open provider of a key.
+
+        The first call opens the provider. The first call after a change of its account opens a new
+        one.
 
         Raises:
             KeyError: for a key that is not registered.
-            Exception: what the provider's `open` raises; the next call tries again.
+            Exception: what the provider's `open` raises; the next call opens it again.
         """
         version = version_of(key)
         if self._versions.get(key) == version:
@@ -65,20 +70,20 @@ class ProviderCalls:
                 made = self._load(key)()
                 await made.open()
                 if key in self._open:
-                    self._retire(key, self._open[key], self._turns[key])
-                self._turns[key] = asyncio.Semaphore(made.calls_at_once())
+                    self._retire(key, self._open[key], self._slots[key])
+                self._slots[key] = asyncio.Semaphore(made.calls_at_once())
                 self._open[key] = made
                 self._versions[key] = version
         return self._open[key]
 
     def _retire(
-        self, key: str, provider: NotificationChannelProvider, turn: asyncio.Semaphore
+        self, key: str, provider: NotificationChannelProvider, slots: asyncio.Semaphore
     ) -> None:
-        """Closes a provider once the calls that it has open have ended."""
+        """Closes a provider after its open calls have ended."""
 
         async def retire() -> None:
             for _ in range(provider.calls_at_once()):
-                await turn.acquire()
+                await slots.acquire()
             await _close(key, provider)
 
         task = asyncio.get_running_loop().create_task(retire())
@@ -86,7 +91,7 @@ class ProviderCalls:
         task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
-        """Closes every provider that was opened; one that fails does not stop the rest."""
+        """Closes every open provider; one that fails does not prevent the others."""
         if self._retiring:
             await asyncio.wait(set(self._retiring), timeout=CLOSE_S)
         self._versions.clear()
@@ -104,34 +109,34 @@ class ProviderCalls:
         deadline: Callable[[], float] | None = None,
         start_by: float | None = None,
     ) -> None:
-        """Gives every message to the provider and tells every outcome, each exactly once.
+        """Passes every message to the provider and reports its result exactly once.
 
         Args:
-            timeout_s: how long each call may take; waiting for a turn does not count.
+            timeout_s: the timeout of each call; the wait for a slot does not count.
             on_results: called with some messages and their results, in order, as soon as a call
-                ends. It must not block. What it raises is raised from here after all calls ended.
-            deadline: the monotonic time until which calls may begin, asked anew before each call (a
-                lease may have been renewed meanwhile). A call that has begun may outlast it;
-                messages whose turn comes later are told as NOT_STARTED.
-            start_by: the monotonic time by which a call must have begun; later it would break the
-                provider's limit, and its messages are told as NOT_STARTED.
+                ends. It must not block. Its exception is raised from here after all calls ended.
+            deadline: returns the monotonic time until which calls may start. It is read before each
+                call, because a lease may be renewed meanwhile. A started call may outlast it.
+                Messages of later calls have the result NOT_STARTED.
+            start_by: the monotonic time until which calls may start. A later call would break the
+                provider's rate limit; its messages have the result NOT_STARTED.
         """
-        fanned = [m for m in messages if m.targets and not goes_to_one(m, key)]
-        singly = _of_ones(on_results) if any(m.targets for m in messages) else on_results
+        fanned = [m for m in messages if m.targets and not has_one_target(m, key)]
+        on_single = _single_results(on_results) if any(m.targets for m in messages) else on_results
         if fanned:
-            plain = [m for m in messages if not m.targets or goes_to_one(m, key)]
+            plain = [m for m in messages if not m.targets or has_one_target(m, key)]
 
-            async def hand(name: str, legs: Sequence[OutboundMessage], told: OnResults) -> None:
-                await self._carry(name, legs, timeout_s, told, deadline, start_by)
+            async def send(name: str, parts: Sequence[OutboundMessage], on_part: OnResults) -> None:
+                await self._send_by(name, parts, timeout_s, on_part, deadline, start_by)
 
             await asyncio.gather(
-                self._carry(key, plain, timeout_s, singly, deadline, start_by),
-                fan_out(fanned, hand=hand, on_results=on_results),
+                self._send_by(key, plain, timeout_s, on_single, deadline, start_by),
+                fan_out(fanned, send=send, on_results=on_results),
             )
             return
-        await self._carry(key, messages, timeout_s, singly, deadline, start_by)
+        await self._send_by(key, messages, timeout_s, on_single, deadline, start_by)
 
-    async def _carry(
+    async def _send_by(
         self,
         key: str,
         messages: Sequence[OutboundMessage],
@@ -140,26 +145,29 @@ class ProviderCalls:
         deadline: Callable[[], float] | None,
         start_by: float | None,
     ) -> None:
-        """Hands messages to one provider; those to a service whose breaker opened stay here, and
-        those to the simulator's addresses reach nobody."""
+        """Passes messages to one provider.
+
+        It does not send messages to a service whose breaker is open, nor to the simulator's
+        addresses; it reports their results.
+        """
         messages = _without_simulated(messages, on_results)
-        messages = _let_through(key, messages, on_results)
+        messages = _without_blocked(key, messages, on_results)
         if not messages:
             return
         try:
             provider = await self.provider(key)
         except Exception as error:
-            # Our own errors speak of settings, never of addresses.
+            # The texts of our own errors name settings, never addresses.
             detail = error.detail if isinstance(error, CarillonError) else ""
             log.error("provider.open-failed", provider=key, detail=detail, **where(error))
             on_results(messages, [NOT_OPENED] * len(messages))
             return
         size = provider.batch_for(len(messages))
         parts = iter([messages[at : at + size] for at in range(0, len(messages), size)])
-        turn = self._turns[key]
+        slots = self._slots[key]
 
         async def work() -> None:
-            await _work(provider, parts, turn, timeout_s, on_results, deadline, start_by)
+            await _call_each(provider, parts, slots, timeout_s, on_results, deadline, start_by)
 
         callers = min(provider.calls_at_once(), -(-len(messages) // size))
         if callers == 1:
@@ -171,40 +179,40 @@ class ProviderCalls:
                 raise fault
 
 
-def _of_ones(tell: OnResults) -> OnResults:
-    def told(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
-        tell(sent, [of_one(m, r) for m, r in zip(sent, results, strict=True)])
+def _single_results(on_results: OnResults) -> OnResults:
+    def report(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
+        on_results(sent, [single_result(m, r) for m, r in zip(sent, results, strict=True)])
 
-    return told
+    return report
 
 
-def _let_through(
+def _without_blocked(
     key: str, messages: Sequence[OutboundMessage], on_results: OnResults
 ) -> Sequence[OutboundMessage]:
-    """The messages whose service may be called; the others are told as NOT_STARTED."""
+    """Returns the messages whose service may be called; reports NOT_STARTED for the others."""
     if not any_trouble():
         return messages
-    held = {
+    blocked = {
         index
         for index, message in enumerate(messages)
         if blocked_s(service_of(key, message.recipient)) > 0
     }
-    if not held:
+    if not blocked:
         return messages
-    on_results([messages[index] for index in sorted(held)], [NOT_STARTED] * len(held))
-    return [message for index, message in enumerate(messages) if index not in held]
+    on_results([messages[index] for index in sorted(blocked)], [NOT_STARTED] * len(blocked))
+    return [message for index, message in enumerate(messages) if index not in blocked]
 
 
 def _without_simulated(
     messages: Sequence[OutboundMessage], on_results: OnResults
 ) -> Sequence[OutboundMessage]:
-    """Tells the outcomes of messages to the simulator; returns the others."""
-    told = [(message, result) for message in messages if (result := simulated(message))]
-    if not told:
+    """Reports the results of messages to the simulator's addresses; returns the others."""
+    simulations = [(message, result) for message in messages if (result := simulated(message))]
+    if not simulations:
         return messages
-    on_results([message for message, _ in told], [result for _, result in told])
-    mine = {message.message_id for message, _ in told}
-    return [message for message in messages if message.message_id not in mine]
+    on_results([message for message, _ in simulations], [result for _, result in simulations])
+    done = {message.message_id for message, _ in simulations}
+    return [message for message in messages if message.message_id not in done]
 
 
 async def _close(key: str, provider: NotificationChannelProvider) -> None:
@@ -215,18 +223,18 @@ async def _close(key: str, provider: NotificationChannelProvider) -> None:
         log.warning("provider.close-failed", provider=key, **where(error))
 
 
-async def _work(
+async def _call_each(
     provider: NotificationChannelProvider,
     parts: Iterator[Sequence[OutboundMessage]],
-    turn: asyncio.Semaphore,
+    slots: asyncio.Semaphore,
     timeout_s: float,
     on_results: OnResults,
     deadline: Callable[[], float] | None,
     start_by: float | None,
 ) -> None:
-    """Takes part after part until none is left; several of these share one iterator."""
+    """Sends one part after another; several of these coroutines share one iterator of parts."""
     for part in parts:
-        async with turn:
+        async with slots:
             now = clock.monotonic()
             too_late = deadline is not None and now >= deadline()
             if too_late or (start_by is not None and now > start_by):

@@ -1,7 +1,7 @@
-"""The vendors: one entry for each, and the parts of each by name, loaded when they are needed.
+"""The vendors: one entry for each, and the classes of each, loaded on first use.
 
-The settings are read before Django is ready, and ask here for the vendors; nothing large is
-imported at the top.
+The settings are read before Django is ready, and they read this registry. It therefore imports
+nothing large at the top.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ _ROOT = "notifications.delivery.vendors"
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One vendor, by the classes in the files of its folder; empty where it has no such file.
-
-    channels: what its provider carries; none where it only reports, `any` for the sandbox.
-    settings: whether it has `settings.py`, with the class `Settings`.
-    """
+    """One vendor. A class name is empty if the vendor's folder has no such file."""
 
     key: str
+    #: The channels of its provider: none if it only sends receipts, `any` for the sandbox.
     channels: tuple[str, ...]
+    #: The provider's class, in `send.py`.
     send: str = ""
+    #: The reader of callbacks, in `callbacks.py`.
     callbacks: str = ""
+    #: The reader of incoming texts, in `inbound.py`.
     inbound: str = ""
+    #: Whether it has `settings.py`, with the class `Settings`.
     settings: bool = True
 
     def part(self, file: str, name: str) -> str:
-        """The dotted path of a class of the vendor's, as `module:name`."""
+        """Returns the path of one of the vendor's classes, as `module:name`."""
         return f"{_ROOT}.{self.key}.{file}:{name}"
 
 
@@ -65,11 +66,11 @@ VENDORS = (
 
 _BY_KEY = {vendor.key: vendor for vendor in VENDORS}
 PROVIDERS = tuple(vendor.key for vendor in VENDORS if vendor.send)
-"""The keys of vendors that messages leave by."""
+"""The keys of vendors that send messages."""
 CALLBACKS = tuple(vendor.key for vendor in VENDORS if vendor.callbacks)
-"""The keys of vendors that report back."""
+"""The keys of vendors that send callbacks."""
 INBOUND = tuple(vendor.key for vendor in VENDORS if vendor.inbound)
-"""The keys of vendors that hand over what people write to us."""
+"""The keys of vendors that forward incoming texts."""
 
 _SETTINGS = {
     "email": "email_provider",
@@ -82,26 +83,26 @@ _SETTINGS = {
 
 
 def carriers_of(channel: str) -> tuple[str, ...]:
-    """The providers that a setting may choose for a channel, the sandbox first."""
+    """Returns the providers that a setting may select for a channel, the sandbox first."""
     return ("sandbox", *(vendor.key for vendor in VENDORS if channel in vendor.channels))
 
 
 def provider_keys_for(channel: str) -> tuple[str, ...]:
-    """The providers that carry a channel, as the settings name them."""
+    """Returns the providers that the settings select for a channel."""
     if channel in ROW_CHANNELS:  # websocket: an inbox row until the hub is built
         return ("in_app",)
     return tuple(weights_for(channel))
 
 
 def weights_for(channel: str) -> dict[str, int]:
-    """The providers that the settings name for a channel, with their weights."""
+    """Returns the providers that the settings select for a channel, with their weights."""
     setting = _SETTINGS.get(channel)
     return _weights(getattr(environment(), setting) if setting else "sandbox")
 
 
 @functools.lru_cache(maxsize=64)
 def _weights(text: str) -> dict[str, int]:
-    """From `smtp`, or `smtp=3,ses=1`."""
+    """Reads `smtp`, or `smtp=3,ses=1`."""
     pairs = (part.partition("=") for part in text.split(","))
     return {name.strip(): int(weight or 1) for name, _, weight in pairs}
 
@@ -112,7 +113,7 @@ def _carriers(channel: str) -> list[str]:
 
 
 def chosen_channels() -> dict[str, list[str]]:
-    """The providers that the settings choose, each with the channels it carries."""
+    """Returns the providers that the settings select, each with its channels."""
     found: dict[str, list[str]] = {}
     for channel in Channel:
         for key in _carriers(channel):
@@ -122,7 +123,7 @@ def chosen_channels() -> dict[str, list[str]]:
 
 @functools.cache
 def provider_class(key: str) -> type[NotificationChannelProvider]:
-    """The class of a provider key.
+    """Returns the class of a provider key.
 
     Raises:
         KeyError: for a key that is not registered.
@@ -132,16 +133,16 @@ def provider_class(key: str) -> type[NotificationChannelProvider]:
 
 
 def is_row_provider(key: str) -> bool:
-    """Whether a provider's channel is a row of ours, committed with the record."""
+    """Whether a provider's channel is a row of our own database, which commits with the record."""
     return provider_class(key).capabilities.row_channel
 
 
 @functools.cache
 def callback_reader(key: str) -> CallbackReader:
-    """The reader of a vendor's callbacks.
+    """Returns the reader of a vendor's callbacks.
 
     Raises:
-        KeyError: no vendor of that name reports back.
+        KeyError: no vendor of that name sends callbacks.
     """
     made: CallbackReader = _load(key, "callbacks")()
     return made
@@ -149,17 +150,17 @@ def callback_reader(key: str) -> CallbackReader:
 
 @functools.cache
 def inbound_reader(key: str) -> InboundReader:
-    """The reader of what people write to us by a vendor.
+    """Returns the reader of a vendor's incoming texts.
 
     Raises:
-        KeyError: no vendor of that name hands over texts.
+        KeyError: no vendor of that name forwards incoming texts.
     """
     made: InboundReader = _load(key, "inbound")()
     return made
 
 
 def settings_class(key: str) -> type[VendorSettings] | None:
-    """The settings of a vendor; None where it has none.
+    """Returns the settings class of a vendor; None if it has none.
 
     Raises:
         KeyError: for a key that is not registered.
@@ -171,7 +172,7 @@ def settings_class(key: str) -> type[VendorSettings] | None:
 
 
 def settings_classes() -> list[type[VendorSettings]]:
-    """The settings of all vendors, in the order of the registry."""
+    """Returns the settings classes of all vendors, in the order of the registry."""
     found = (settings_class(vendor.key) for vendor in VENDORS)
     return [each for each in found if each is not None]
 

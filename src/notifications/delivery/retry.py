@@ -1,7 +1,7 @@
-"""When a message that was surely not taken is tried again: one retrier, pure, by named policies.
+"""Decides when a message that no vendor accepted is retried, by named policies.
 
-Neither Django nor the clock nor a random source is reached from here: what is needed comes in as
-arguments, so that the answer to the same facts is always the same.
+The decision is pure: it uses no Django, no clock and no random source. They come in as arguments,
+so that the same facts always give the same decision.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ RETRY_AFTER_CAP_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ExponentialDelays:
-    """`base_s * 2**n` for the n-th repetition, n from 0; spread by +-25 %, then capped."""
+    """`base_s * 2**n` seconds before the n-th retry, n from 0, with +-25 % jitter, then capped."""
 
     base_s: float
     cap_s: float
 
     def delay_s(self, repetition: int, random: float) -> float:
-        """The wait before a repetition; random from 0 to 1 places it within the spread."""
-        # 2.0**1024 overflows; any cap is reached long before 2**64.
+        """Returns the delay before a retry; random, from 0 to 1, selects the jitter."""
+        # 2.0**1024 overflows; every cap is reached long before 2**64.
         delay = self.base_s * 2.0 ** min(repetition, 64)
         return min(delay * (1 + JITTER * (2 * random - 1)), self.cap_s)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDelays:
-    """The waits that a source document lists, exactly; the last one serves all that follow."""
+    """Exactly the listed delays; the last one repeats."""
 
     delays_s: tuple[float, ...]
 
     def delay_s(self, repetition: int, random: float) -> float:
-        """The wait before a repetition. A listed wait has no spread."""
+        """Returns the delay before a retry. A listed delay has no jitter."""
         del random
         return self.delays_s[min(repetition, len(self.delays_s) - 1)]
 
@@ -62,15 +62,15 @@ _LISTED = "listed:"
 
 
 def listed_policy(delays_s: Iterable[float]) -> str:
-    """The name of a policy of these waits, which need no name of their own."""
+    """Returns a policy name that contains these delays; it needs no entry in POLICIES."""
     return _LISTED + ",".join(f"{delay:g}" for delay in delays_s)
 
 
 def delays_of(policy: str) -> ExponentialDelays | ListedDelays:
-    """The waits of a policy: one of POLICIES, or as `listed_policy` named it.
+    """Returns the delays of a policy: a key of POLICIES, or a name that `listed_policy` made.
 
     Raises:
-        KeyError: for a policy that has no name here.
+        KeyError: for an unknown policy.
     """
     if policy.startswith(_LISTED):
         return ListedDelays(tuple(float(each) for each in policy[len(_LISTED) :].split(",")))
@@ -79,15 +79,16 @@ def delays_of(policy: str) -> ExponentialDelays | ListedDelays:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Try again, `delay_s` seconds from now."""
+    """Retry after `delay_s` seconds."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Never try again by itself; reason is `final`, `uncertain` or `attempts_exhausted`."""
+    """Do not retry automatically."""
 
+    #: `final`, `uncertain` or `attempts_exhausted`.
     reason: str
 
 
@@ -100,24 +101,24 @@ def decide_retry(
     random: float,
     verdict: Verdict = Verdict.RETRY,
 ) -> RetryAt | GiveUp:
-    """Whether and when a message that did not go through is tried again.
+    """Decides whether and when a failed message is retried.
 
     Args:
-        attempts_made: calls so far, the one that just failed included; from 1.
-        max_attempts: calls in all, so 3 means the first and two repetitions.
+        attempts_made: calls so far, from 1, including the one that just failed.
+        max_attempts: calls in total: 3 means the first call and two retries.
         policy: a key of POLICIES, or a name that `listed_policy` made.
-        retry_after_s: the provider's wish. The retry is never earlier, except that no wish holds
-            a message for more than an hour.
-        random: 0 to 1, places the delay within the policy's spread.
-        verdict: what became of the call. An uncertain message is given up here: only the
-            category's crash policy may send it again, and then it asks as for a RETRY.
+        retry_after_s: the delay that the provider requests. The retry is never earlier, except that
+            a request counts for at most an hour.
+        random: 0 to 1; selects the delay within the policy's jitter.
+        verdict: the verdict of the call. An uncertain message is not retried. Only the category's
+            crash policy may resend it; it then calls this function with RETRY.
 
     Raises:
-        KeyError: for a policy that has no name here.
+        KeyError: for an unknown policy.
         ValueError: for a call that succeeded, or that was never made.
     """
     if verdict in (Verdict.SENT, Verdict.DELIVERED):
-        raise ValueError(f"a message that was {verdict} is not tried again")
+        raise ValueError(f"a message that was {verdict} is not retried")
     if attempts_made < 1:
         raise ValueError("attempts_made counts the call that just failed: it is at least 1")
     delays = delays_of(policy)
@@ -132,9 +133,9 @@ def decide_retry(
 
 
 class ExponentialBackoffRetry:
-    """Repeats a coroutine function in place, with growing pauses (documented; source document 004).
+    """Retries a coroutine function in place, with growing delays (a documented class).
 
-    The pipeline does not use it: a pause there is a row in the database, not a sleeping task.
+    The pipeline does not use it: there, a delay is a row in the database, not a sleeping task.
     """
 
     def __init__(
@@ -144,14 +145,14 @@ class ExponentialBackoffRetry:
         max_delay: float = 300.0,
         jitter: bool = True,
     ) -> None:
-        """max_retries repetitions after the first call; base_delay and max_delay in seconds."""
+        """max_retries counts the calls after the first; base_delay and max_delay are in seconds."""
         self.max_retries = max_retries
         self.base_delay = base_delay
         self.max_delay = max_delay
         self.jitter = jitter
 
     def calculate_delay(self, attempt: int) -> float:
-        """Seconds before the repetition that follows attempt `attempt`, counted from 0."""
+        """Returns the seconds before the retry that follows attempt `attempt`, counted from 0."""
         delays = ExponentialDelays(base_s=self.base_delay, cap_s=self.max_delay)
         return delays.delay_s(attempt, randomness.random() if self.jitter else 0.5)
 
@@ -163,13 +164,13 @@ class ExponentialBackoffRetry:
     ) -> T:
         """Calls `func` up to `1 + max_retries` times and returns the first result.
 
-        A keyword `sleep` (an awaitable function of seconds) is not handed on: it replaces the
-        pause, so that a test need not wait.
+        The keyword `sleep` (an awaitable function of seconds) is not passed to `func`. It replaces
+        the delay, so that a test does not wait.
 
         Raises:
-            Exception: whatever the last call raised.
+            Exception: the exception of the last call.
         """
-        # ParamSpec allows no keyword of our own beside P.kwargs.
+        # ParamSpec allows no keyword of our own besides P.kwargs.
         sleep = kwargs.pop("sleep", asyncio.sleep)
         for attempt in range(self.max_retries):
             try:

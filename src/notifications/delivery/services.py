@@ -1,8 +1,9 @@
-"""The services that providers reach, and which of them this process must leave alone for now.
+"""The services that providers call, and which of them this process must not call now.
 
-A service is what has one limit and one breaker: a provider, or each host where a provider reaches
-many (a customer's dead webhook is no reason to hold anybody else's). The rows that all workers
-share say which are held; this module holds what was read, so that routing asks no database.
+A service has one rate limit and one circuit breaker. It is a provider, or one host of a provider
+that calls many: a failing webhook of one customer must not block those of others. The rows that all
+workers share say which services are blocked. This module caches them, so that routing reads no
+database.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _troubled: frozenset[str] = frozenset()
 
 
 def service_of(provider: str, recipient: str) -> str:
-    """The service that a call to this recipient goes to."""
+    """Returns the service that a call to this recipient uses, in at most 120 characters."""
     host = provider_class(provider).host_of(recipient)
     return f"{provider}|{host}"[:120] if host else provider
 
@@ -33,7 +34,7 @@ def _rates(texts: tuple[str, ...]) -> dict[str, Rate | None]:
 
 
 def rate_for(provider: str) -> Rate | None:
-    """The limit of each service of a provider: the setting's, else the provider's own."""
+    """Returns the rate limit of each service of a provider: the setting's, else the provider's."""
     given = _rates(environment().rate_limits)
     if provider in given:
         return given[provider]
@@ -41,12 +42,12 @@ def rate_for(provider: str) -> Rate | None:
 
 
 def chat_rate_for(provider: str) -> Rate | None:
-    """The limit for each recipient of a provider."""
+    """Returns the rate limit for each recipient of a provider."""
     return rate_of(provider_class(provider).capabilities.chat_rate) if rate_for(provider) else None
 
 
 def domain_limits(provider: str) -> dict[str, Rate]:
-    """The limits of the domains that an email provider's mails go to."""
+    """Returns the rate limits of recipient domains, for an email provider."""
     texts = environment().email_domain_limits
     if not texts or provider_class(provider).capabilities.channel != Channel.EMAIL:
         return {}
@@ -54,7 +55,7 @@ def domain_limits(provider: str) -> dict[str, Rate]:
 
 
 def limited_domain(provider: str, recipient: str) -> str:
-    """The domain of a recipient whose limit holds for it: its own, or one above it."""
+    """Returns the limited domain of a recipient: its own or a parent domain; empty without one."""
     limits = domain_limits(provider)
     name = recipient.rpartition("@")[2].rstrip(">").lower() if limits else ""
     while name and name not in limits:
@@ -63,30 +64,37 @@ def limited_domain(provider: str, recipient: str) -> str:
 
 
 def is_limited(provider: str) -> bool:
-    """Whether calls to a provider need slots."""
+    """Whether calls to a provider need slots of a rate limit."""
     return rate_for(provider) is not None or bool(domain_limits(provider))
 
 
 def late_us_for(provider: str) -> int | None:
-    """How late a slot may be used, by the strictest of a provider's limits; None without any."""
+    """Returns how late, in microseconds, a slot may be used: the least of a provider's limits.
+
+    None for a provider without a limit.
+    """
     rates = [rate_for(provider), *domain_limits(provider).values()]
     return min((rate.late_us for rate in rates if rate is not None), default=None)
 
 
 def use_troubled(found: Mapping[str, tuple[int, int]]) -> None:
-    """Takes what the rows say: for each troubled service how long (us) it is held, and paused."""
+    """Replaces the cached state of the services.
+
+    Args:
+        found: for each troubled service, the microseconds for which it is blocked and paused.
+    """
     global _troubled
     now = clock.monotonic()
     _blocked.clear()
-    for service, (held_us, paused_us) in found.items():
-        left = max(held_us, paused_us - 1_000_000) / 1e6
+    for service, (blocked_us, paused_us) in found.items():
+        left = max(blocked_us, paused_us - 1_000_000) / 1e6
         if left > 0:
             _blocked[service] = now + left
     _troubled = frozenset(found)
 
 
 def block(service: str, seconds: float) -> None:
-    """Leaves a service alone until so many seconds from now; 0 lets calls through again."""
+    """Blocks calls to a service for so many seconds from now; 0 allows them again."""
     global _troubled
     _troubled |= {service}
     if seconds > 0:
@@ -96,24 +104,24 @@ def block(service: str, seconds: float) -> None:
 
 
 def blocked_s(service: str) -> float:
-    """How long a service is to be left alone; 0 when it is not."""
+    """Returns for how many seconds a service is blocked; 0 when it is not."""
     until = _blocked.get(service) if _blocked else None
     return max(0.0, until - clock.monotonic()) if until is not None else 0.0
 
 
 def any_trouble() -> bool:
-    """Whether any service is in trouble."""
+    """Whether any service is troubled."""
     return bool(_troubled)
 
 
 def is_troubled(service: str) -> bool:
-    """Whether the service's row must be asked before each call: a breaker that is not closed, or a
-    pause."""
+    """Whether the service's row must be read before each call: its breaker is not closed, or it is
+    paused."""
     return service in _troubled
 
 
 def blocked_channels() -> list[str]:
-    """Channels that none of their providers can carry now: nothing of theirs is worth leasing."""
+    """Returns the channels whose providers are all blocked: their batches are not leased."""
     if not _blocked:
         return []
     carriers: dict[str, list[str]] = {}

@@ -1,9 +1,9 @@
-"""What an operator's row may set of a provider, and in which form.
+"""The settings that an operator's row may set for a provider, and their form.
 
-A row is written by whoever holds the scope providers:write, which must not become more than that.
-So nothing stored names a host, a file, code or a guard, and an account that is stored brings its
-own secrets: none of the environment's is ever used with it. A setting that its vendor's
-`settings.py` does not let be stored is the environment's alone.
+A caller with the scope providers:write writes a row, and must not gain more than that scope. A row
+therefore names no host, file, code or guard. A stored account includes its own secrets; no secret
+of the environment is used with it. A setting that the vendor's `settings.py` does not allow to be
+stored comes from the environment only.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def storable(key: str) -> dict[str, Storable]:
-    """The settings of a provider that may be stored, by short name."""
+    """Returns the rules of a provider's settings that may be stored, by short name."""
     kind = kinds_in(environment()).get(key)
     return kind.storable() if kind else {}
 
 
 def faults_of(key: str, given: Mapping[str, str], outer: Environment) -> list[FieldError]:
-    """What is wrong with settings that are to be stored. Unknown names are not judged here.
+    """Returns the errors of settings to be stored. It does not check for unknown names.
 
     outer: the environment.
     """
@@ -44,7 +44,7 @@ def _faults_of_one(
 ) -> list[FieldError]:
     path = f"settings.{name}"
     if rule is None:
-        detail = f"is set by CARILLON_{key.upper()}_{name.upper()} in the environment alone"
+        detail = f"can only be set in the environment, by CARILLON_{key.upper()}_{name.upper()}"
         return [FieldError(path, "invalid_setting", detail)]
     try:
         rule.check(given[name])
@@ -52,13 +52,13 @@ def _faults_of_one(
         return [FieldError(path, "invalid_setting", f"must be {rule.about}")]
     absent = [other for other in rule.needs if not given.get(other)]
     if absent:
-        detail = f"needs {' and '.join(absent)} along with it: no secret of the environment is used"
+        detail = f"needs {' and '.join(absent)} as well: no secret of the environment is used"
         return [FieldError(path, "secret_required", detail)]
     return []
 
 
 def completed(key: str, given: Mapping[str, str], outer: Environment) -> dict[str, str]:
-    """Stored settings as they are used: with what they reset, and what the environment adds."""
+    """Returns stored settings with those that they reset, and those that the environment adds."""
     rules, kind = storable(key), kinds_in(outer).get(key)
     texts = dict(given)
     for name in given:

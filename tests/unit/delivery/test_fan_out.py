@@ -32,7 +32,7 @@ async def test_each_device_is_called_by_its_own_provider_and_told_once():
 
     await fan_out(
         [push(1), push(2, targets=[TABLET])],
-        hand=hand,
+        send=send,
         on_results=lambda sent, results: told.extend(zip(sent, results, strict=True)),
     )
 
@@ -53,7 +53,7 @@ async def test_a_fault_of_one_hand_over_is_raised_after_the_others_ended():
     with pytest.raises(RuntimeError, match="broken"):
         await fan_out(
             [push(1), push(2, targets=[BROWSER])],
-            hand=hand,
+            send=send,
             on_results=lambda sent, _: told.extend(sent),
         )
 

@@ -246,19 +246,19 @@ def test_no_header_can_be_injected(field, bad):
         "value": {"headers": {"X-Note": f"a{bad}"}},
         "name": {"headers": {f"X-Note{bad}": "a"}},
     }
-    with pytest.raises(ValueError, match=r"holds a line break|Message-ID|printable ASCII"):
+    with pytest.raises(ValueError, match=r"contains a line break|Message-ID|printable ASCII"):
         built(**fields[field])
 
 
 @pytest.mark.parametrize("name", ["From", "bcc", "Message-ID", "Content-Type", "MIME-Version"])
 def test_headers_that_are_ours_are_refused(name):
-    with pytest.raises(ValueError, match=f"the header {name} is not the caller's to write"):
+    with pytest.raises(ValueError, match=f"a caller cannot set the header {name}"):
         built(headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", ["<https://пример.рф>", "<https://e.com/" + "x" * 1000 + ">"])
 def test_a_list_header_is_a_url_or_refused(value):
-    with pytest.raises(ValueError, match="List-Unsubscribe holds what no URL list may hold"):
+    with pytest.raises(ValueError, match="List-Unsubscribe is not a list of URLs"):
         built(headers={"List-Unsubscribe": value})
 
 

@@ -149,7 +149,7 @@ def test_decides_by_policy(_case, facts, expected):
 
 @pytest.mark.parametrize("verdict", [Verdict.SENT, Verdict.DELIVERED])
 def test_refuses_to_repeat_what_succeeded(verdict):
-    with pytest.raises(ValueError, match=f"a message that was {verdict} is not tried again"):
+    with pytest.raises(ValueError, match=f"a message that was {verdict} is not retried"):
         decide(verdict=verdict)
 
 

@@ -265,5 +265,5 @@ def test_a_row_from_before_these_rules_counts_for_nothing_and_is_named(outer):
     assert account("twilio").twilio_base_url == "https://api.twilio.com"
     assert account("twilio").twilio_from == "+1000"
     assert accounts.stored_fault("twilio") == (
-        "the stored settings are not used, store them anew: base_url"
+        "the stored settings are not used, store them again: base_url"
     )

@@ -1,4 +1,4 @@
-"""What vendors call back with: checked at the door, read afterwards. One file a vendor.
+"""The callbacks of vendors: verified on arrival, read afterwards. Each vendor has one file.
 
 See docs/reference/receipts.md.
 """

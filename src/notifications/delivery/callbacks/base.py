@@ -1,4 +1,4 @@
-"""What a reader of callbacks is: who may call, and what a call says."""
+"""The base of callback readers, which verify callbacks and read receipts from them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from notifications.domain.receipts import Receipt
 
 
 class CallbackRefused(Refused):
-    """The callback's signature is missing or wrong: is the secret the vendor's?"""
+    """The callback's signature is missing or wrong: check that the secret is the vendor's."""
 
     code = "bad_signature"
 
 
 class CallbackUnreadable(ValueError):
-    """A callback that was rightly signed, but is not what the vendor documents."""
+    """A callback with a valid signature, whose body is not what the vendor documents."""
 
 
 NONSENSE = (
@@ -30,23 +30,23 @@ NONSENSE = (
     TypeError,
     ValueError,
 )
-"""What reading a body may raise that is not what its vendor documents: a wrong type, a number too
-large, nesting too deep."""
+"""What reading an undocumented body may raise, for a wrong type, a large number or deep nesting."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A request as a vendor made it. url is whole, as the vendor was given it; header names are in
-    lower case."""
+    """A request that a vendor made."""
 
     method: str
+    #: The complete URL, as it was given to the vendor.
     url: str
     query: Mapping[str, str]
+    #: Header names are in lower case.
     headers: Mapping[str, str]
     body: bytes
 
     def as_json(self) -> dict[str, Any]:
-        """The form in which a call is kept (sealed)."""
+        """Returns the form in which a call is stored (encrypted)."""
         return {
             "method": self.method,
             "url": self.url,
@@ -56,16 +56,16 @@ class IncomingCall:
         }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> IncomingCall:
+    def from_json(cls, stored: Mapping[str, Any]) -> IncomingCall:
         """The reverse of `as_json`."""
-        return cls(**{**kept, "body": base64.b64decode(kept["body"])})
+        return cls(**{**stored, "body": base64.b64decode(stored["body"])})
 
 
 def check_call(reader: CallbackReader, call: IncomingCall) -> None:
-    """`reader.check`, for any body and headers at all.
+    """Calls `reader.check` with any body and any headers.
 
     Raises:
-        CallbackRefused: not the vendor's, or such nonsense that nothing can be checked.
+        CallbackRefused: the call is not the vendor's, or cannot be checked.
     """
     try:
         reader.check(call)
@@ -80,20 +80,20 @@ class CallbackReader(ABC):
 
     @abstractmethod
     def check(self, call: IncomingCall) -> None:
-        """Lets the vendor's own calls pass.
+        """Checks that the vendor made a call.
 
         Raises:
-            CallbackRefused: for anybody else's.
+            CallbackRefused: another caller made it.
         """
 
     def missing_setting(self) -> str:
-        """What must be set before a call can be told from anybody else's; empty when nothing."""
+        """Returns which setting is missing to verify calls; empty when none is missing."""
         return ""
 
     @abstractmethod
     def read(self, call: IncomingCall) -> list[Receipt]:
-        """What a call says; empty when it says nothing of messages.
+        """Returns the receipts in a call; none if it is not about messages.
 
         Raises:
-            CallbackUnreadable: it is not what the vendor documents.
+            CallbackUnreadable: the body is not what the vendor documents.
         """

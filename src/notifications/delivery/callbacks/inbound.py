@@ -1,4 +1,4 @@
-"""Texts that people send to us: what a vendor's reader of them is."""
+"""The base of readers of incoming texts."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from notifications.domain.sms import Keyword
 
 
 class InboundText(NamedTuple):
-    """A text. hint: the keyword that the vendor took it for, and answered itself."""
+    """A text that a person sent to us."""
 
     provider_message_id: str
     sender: str
     recipient: str
     text: str
+    #: The keyword that the vendor recognized, and replied to itself.
     hint: Keyword | None
 
 
 class InboundReader(ABC):
-    """One vendor's calls that hand over a text."""
+    """Reads one vendor's calls with an incoming text."""
 
     key: ClassVar[str]
     content_type: ClassVar[str]
-    """Of what `reply_of` returns."""
+    """The content type of what `reply_of` returns."""
     stopped_code: ClassVar[str] = ""
-    """Its error code for a number that told the vendor STOP; START takes the refusal back."""
+    """The vendor's error code for a number that sent it STOP; START ends that refusal."""
 
     @abstractmethod
     def read(self, call: IncomingCall) -> InboundText:
-        """The text that a call hands over.
+        """Returns the text in a call.
 
         Raises:
             CallbackRefused: the call is not the vendor's.
-            CallbackUnreadable: it hands over no text.
+            CallbackUnreadable: the call contains no text.
         """
 
     @abstractmethod
     def reply_of(self, text: str) -> bytes:
-        """The answer to the call, with a text for the sender where the vendor passes one on."""
+        """Returns the response to a call, with a text for its sender if the vendor forwards it."""

@@ -1,4 +1,4 @@
-"""The generic callback: for vendors and gateways that can be taught to sign by Standard Webhooks.
+"""The generic callback, for vendors and gateways that can sign by Standard Webhooks.
 
 The body is one event or `{"events": [...]}`, an event `{event, reference or provider_message_id,
 at?, address?, code?, detail?}`.
@@ -29,8 +29,10 @@ from notifications.infra import clock
 
 
 class SignedCallbacks(CallbackReader):
-    """webhook-signature is checked with CARILLON_CALLBACK_SECRET; a call older than five minutes is
-    refused."""
+    """Checks webhook-signature with CARILLON_CALLBACK_SECRET.
+
+    A call whose time differs from ours by more than five minutes is refused.
+    """
 
     def check(self, call: IncomingCall) -> None:
         try:
@@ -40,7 +42,7 @@ class SignedCallbacks(CallbackReader):
         if not is_signed(key, call.headers, call.body, now=clock.now()):
             raise CallbackRefused(
                 "the signature is missing, wrong or more than five minutes away:"
-                " is the secret the vendor's?"
+                " check that the secret is the vendor's"
             )
 
     def read(self, call: IncomingCall) -> list[Receipt]:
@@ -55,10 +57,10 @@ class SignedCallbacks(CallbackReader):
 
 
 def receipt_of(event: dict[str, Any]) -> Receipt:
-    """One event as a receipt.
+    """Returns the receipt of one event.
 
     Raises:
-        CallbackUnreadable: an unknown event, no message named, or a time that is none.
+        CallbackUnreadable: the event is unknown, names no message or has an invalid time.
     """
     try:
         kind = ReceiptKind(str(event.get("event")))

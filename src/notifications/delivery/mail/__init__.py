@@ -1,1 +1,1 @@
-"""Mails as bytes, and SMTP on the wire. See docs/email.md."""
+"""Builds mails as bytes. See docs/email.md."""

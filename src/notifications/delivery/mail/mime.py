@@ -1,11 +1,12 @@
-"""Mails as bytes, from compiled skeletons: what is the same in every mail is built once.
+"""Builds mails as bytes from compiled skeletons: the constant part of a mail is built once.
 
-A mail's constant part (structure, boundaries, content types and transfer encodings) depends on its
-shape only and is kept per shape; a mail fills in its own headers and encoded bodies. The standard
-library's EmailMessage builds and flattens a tree for each mail and takes some fifty times longer.
+The constant part (structure, boundaries, content types and transfer encodings) depends only on the
+mail's shape and is cached per shape. Each mail adds its own headers and encoded bodies. The
+standard library's EmailMessage builds and flattens a tree for each mail and takes about fifty times
+as long.
 
 Sources: RFC 5322 (headers, folding), 2045/2046 (MIME), 2047 (encoded words), 6532 (SMTPUTF8),
-3834 (Auto-Submitted). CRLF throughout. No header value with CR, LF or NUL gets through.
+3834 (Auto-Submitted). Lines end in CRLF. A header value with CR, LF or NUL is refused.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ LINE_LIMIT = 998
 _FOLD_AT = 78
 # RFC 2047: an encoded word has at most 75 characters, its line 76. "=?utf-8?b?" and "?=" take 12.
 _WORD_BYTES = 45
-_LEAST_WORD_BYTES = 6  # where less fits, the first word goes to a line of its own
+_LEAST_WORD_BYTES = 6  # with less space, the first word gets its own line
 _BASE64_LINE = 76
 _HIGH_BYTES = bytes(range(128, 256))
 _PLAIN_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _BROKEN = re.compile(r"[\r\n\0]")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
-# What a sender may be, too: notifications@localhost.
+# A sender may also be notifications@localhost.
 _LOCAL_ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -46,17 +47,17 @@ _STRUCTURE = ("mime-version", "content-type", "content-transfer-encoding", "cont
 _TRACE = ("received", "return-path", "auto-submitted")
 _NAMES = ("from", "to", "cc", "bcc", "subject", "date", "message-id", "reply-to", "sender")
 _OURS = frozenset(_STRUCTURE + _TRACE + _NAMES)
-# Unguessable, so that no content can hold it; where a body does hold it all the same, that body
-# is written as quoted-printable, in which "=_" never occurs.
+# A random boundary, so that no content contains it. A body that contains it nevertheless is encoded
+# as quoted-printable, in which "=_" never occurs.
 _UNGUESSED = f"=_{secrets.token_hex(16)}"
-_BOUNDARY, _MIXED = f"{_UNGUESSED}a", f"{_UNGUESSED}b"  # neither begins as the other does
+_BOUNDARY, _MIXED = f"{_UNGUESSED}a", f"{_UNGUESSED}b"  # neither is a prefix of the other
 _DASHED = f"--{_UNGUESSED}".encode()
 _TOP = b"MIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\n"
 _MIXED_HEAD = (
     f'Content-Type: multipart/mixed;\r\n boundary="{_MIXED}"\r\n\r\n--{_MIXED}\r\n'
 ).encode()
 _MIXED_TAIL = f"\r\n--{_MIXED}--\r\n".encode()
-_KEPT_PARTS = 48_000_000  # bytes of files as base64: each is encoded once for a bulk
+_CACHED_PART_BYTES = 48_000_000  # of files as base64: a bulk encodes each file once
 _TYPE = re.compile(
     rf"[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,100}}(?:; {TYPE_PARAMETER}){{0,7}}"
 )
@@ -65,7 +66,7 @@ _PLAIN_FILENAME = re.compile(r"[A-Za-z0-9!#$&'()+,.=@^_`{}~-]+(?: [A-Za-z0-9.()_
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An address as the envelope takes it, and as a header shows it."""
+    """An address in the form of the envelope, and in the form of a header."""
 
     address: str  # ASCII domain; the local part is ASCII unless smtputf8
     header: str
@@ -104,19 +105,19 @@ def build_mail(
     headers: Mapping[str, str] = MappingProxyType({}),
     attachments: tuple[Attachment, ...] = (),
 ) -> Mail:
-    """The mail's bytes and envelope. Line ends in bodies become CRLF, the last one is added.
+    """Returns the mail's bytes and envelope. Line ends in bodies become CRLF; a last one is added.
 
     Args:
         sender: `Name <address>` or an address; also the envelope's sender.
         recipient: an address, with or without a name.
-        reference: ours; the Message-ID is `<reference@domain of the sender>`, on every try.
+        reference: ours; the Message-ID is `<reference@domain of the sender>`, on every attempt.
         date_s: epoch seconds of the Date header.
         headers: more header fields, such as List-Unsubscribe.
-        attachments: files; the parts that they become are built once for many mails.
+        attachments: files; the MIME part of a file is built once for many mails.
 
     Raises:
-        ValueError: for a header value with CR, LF or NUL, a header that is ours to write, or an
-            address that mail cannot carry. Nothing is repaired silently.
+        ValueError: for a header value with CR, LF or NUL, a header that only this module writes, or
+            an address that mail cannot carry. Nothing is repaired silently.
     """
     origin = mailbox(sender, local_too=True)
     target = mailbox(recipient)
@@ -146,7 +147,7 @@ def build_mail(
 
 
 def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
-    """The text, the HTML, or both as alternatives, with their own headers."""
+    """Returns the text, the HTML, or both as alternatives, with their part headers."""
     if text and html:
         encoding, body = _encoded(text)
         html_encoding, html_body = _encoded(html)
@@ -157,15 +158,15 @@ def _body_parts(text: str, html: str) -> tuple[bytes, ...]:
     return frame.head, body
 
 
-_parts: ByteCache[Attachment, bytes] = ByteCache(_KEPT_PARTS, len)
+_parts: ByteCache[Attachment, bytes] = ByteCache(_CACHED_PART_BYTES, len)
 
 
 def _file_part(file: Attachment) -> bytes:
-    """A file's part, from the line end before its boundary to the end of its base64."""
+    """Returns a file's part, from the line end before its boundary to the end of its base64."""
     if not _TYPE.fullmatch(file.content_type):
         raise ValueError("an attachment's type is not one that mail can name")
     if not file.filename or _BROKEN.search(file.filename):
-        raise ValueError("an attachment's name holds a line break or a NUL, or is empty")
+        raise ValueError("an attachment's name is empty, or contains a line break or a NUL")
     flat = binascii.b2a_base64(file.content, newline=False)
     lines = [flat[at : at + _BASE64_LINE] for at in range(0, len(flat), _BASE64_LINE)]
     head = (
@@ -177,7 +178,7 @@ def _file_part(file: Attachment) -> bytes:
 
 
 def _filename(name: str) -> str:
-    """The parameter in RFC 2231's form, in pieces that fit a line; plain where ASCII says it."""
+    """Returns the parameter by RFC 2231, in pieces that fit a line; plain if ASCII suffices."""
     if _PLAIN_FILENAME.fullmatch(name) and len(name) < 60:
         return f' filename="{name}"'
     text = quote(name.encode("utf-8", "replace"), safe="!#$&+-.^_`{}~")
@@ -215,17 +216,17 @@ def _part_head(subtype: str, encoding: str) -> str:
 
 
 def _encoded(text: str) -> tuple[str, bytes]:
-    """The transfer encoding of a body and its bytes: 7bit if it can be, else the shorter one."""
+    """Returns a body's transfer encoding and bytes: 7bit if possible, else the shorter one."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.endswith("\n"):
         text += "\n"
-    data = text.encode("utf-8", "replace")  # a lone surrogate has no bytes: "?" stands for it
+    data = text.encode("utf-8", "replace")  # "?" replaces a lone surrogate, which has no bytes
     short = len(data) <= LINE_LIMIT or max(map(len, data.split(b"\n"))) <= LINE_LIMIT
     if short and data.isascii() and b"\0" not in data and _DASHED not in data:
         return "7bit", data.replace(b"\n", b"\r\n")
     escapes = len(data) - len(data.translate(None, _HIGH_BYTES)) + data.count(b"=")
-    if 6 * escapes < len(data):  # 3 bytes an escape against 4/3 for every byte
+    if 6 * escapes < len(data):  # 3 bytes for each escape, against 4/3 for each byte
         return "quoted-printable", binascii.b2a_qp(data).replace(b"\n", b"\r\n")
     flat = binascii.b2a_base64(data.replace(b"\n", b"\r\n"), newline=False)
     lines = [flat[at : at + _BASE64_LINE] for at in range(0, len(flat), _BASE64_LINE)]
@@ -239,9 +240,9 @@ def _date(second: int) -> str:
 
 
 def _field(name: str, value: str) -> str:
-    """A header field of free text, folded; encoded words where plain ASCII cannot say it."""
+    """Returns a header field of free text, folded; with encoded words if it is not plain ASCII."""
     if _BROKEN.search(value):
-        raise ValueError(f"the header {name} holds a line break or a NUL")
+        raise ValueError(f"the header {name} contains a line break or a NUL")
     if _PLAIN_VALUE.fullmatch(value) and "=?" not in value:
         line = f"{name}: {value}"
         if len(line) <= _FOLD_AT:
@@ -253,7 +254,7 @@ def _field(name: str, value: str) -> str:
 
 
 def _folded(line: str) -> str | None:
-    """Folded at spaces, none of them the first; None when a single word is too long for a line."""
+    """Returns a line folded at spaces, but not the first; None if a word is too long for a line."""
     name, _, rest = line.partition(": ")
     lines = []
     current = f"{name}:"
@@ -267,32 +268,32 @@ def _folded(line: str) -> str | None:
 
 
 def encoded_words(text: str, *, used: int = 0) -> str:
-    """RFC 2047 words, folded, none of which splits a character; the line holds `used` columns."""
+    """Returns folded RFC 2047 words that split no character, after `used` columns of a line."""
     data = text.encode("utf-8", "replace")
     words = []
-    at, room = 0, _WORD_BYTES - 3 * ((used + 3) // 4)
-    if room < _LEAST_WORD_BYTES:
+    at, space = 0, _WORD_BYTES - 3 * ((used + 3) // 4)
+    if space < _LEAST_WORD_BYTES:
         words.append("")
-        room = _WORD_BYTES
+        space = _WORD_BYTES
     while at < len(data):
-        end = at + room
+        end = at + space
         while end < len(data) and data[end] & 0xC0 == 0x80:
             end -= 1
         words.append(f"=?utf-8?b?{binascii.b2a_base64(data[at:end], newline=False).decode()}?=")
-        at, room = end, _WORD_BYTES
+        at, space = end, _WORD_BYTES
     return "\r\n ".join(words)
 
 
 def _extra_field(name: str, value: str) -> str:
     if not _FIELD_NAME.fullmatch(name):
-        raise ValueError("a header's name may hold printable ASCII only")
+        raise ValueError("a header's name may contain printable ASCII only")
     if name.lower() in _OURS:
-        raise ValueError(f"the header {name} is not the caller's to write")
+        raise ValueError(f"a caller cannot set the header {name}")
     if name.lower().startswith("list-") and not (
         _PLAIN_VALUE.fullmatch(value) and len(name) + 2 + len(value) <= LINE_LIMIT
     ):
-        # A machine reads these (RFC 2369, 8058): an encoded word would be no URL any more.
-        raise ValueError(f"the header {name} holds what no URL list may hold")
+        # Machines read these headers (RFC 2369, 8058): an encoded word would not be a URL.
+        raise ValueError(f"the header {name} is not a list of URLs in printable ASCII")
     return _field(name, value)
 
 
@@ -300,14 +301,14 @@ def _extra_field(name: str, value: str) -> str:
 def mailbox(text: str, *, local_too: bool = False) -> Mailbox:
     """Reads `Name <address>`, `"Name" <address>` or an address.
 
-    Which addresses there are is what doors and imports say (`directory.addresses`). local_too: it
-    is no recipient, and may also be at a host that only this network knows.
+    `directory.addresses` defines which addresses are valid, as it does for routes and imports.
+    local_too: also accepts an address at a host that only this network knows, for senders.
 
     Raises:
-        ValueError: when it is none of these.
+        ValueError: the text is none of these.
     """
     if _BROKEN.search(text):
-        raise ValueError("an address holds a line break or a NUL")
+        raise ValueError("an address contains a line break or a NUL")
     text = text.strip()
     name, address = "", text
     if text.endswith(">"):

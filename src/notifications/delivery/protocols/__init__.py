@@ -1,1 +1,1 @@
-"""How vendors want to be spoken to: signatures, tokens, encryption, chat services' parameters."""
+"""Protocols that several vendors share."""

@@ -1,4 +1,4 @@
-"""Signatures by the rules of Standard Webhooks 1.0 (standardwebhooks.com)."""
+"""Signatures of Standard Webhooks 1.0 (standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class UnusableSecret(CarillonError):
 
 
 def signing_key(secret: str) -> bytes:
-    """The key inside `whsec_<base64>`.
+    """Returns the key inside `whsec_<base64>`.
 
     Raises:
-        UnusableSecret: when it is anything else. A lenient decoder would skip what it does not
-            know and sign with another key than the receiver's.
+        UnusableSecret: the secret has another form. A lenient decoder would skip unknown characters
+            and sign with a different key from the receiver's.
     """
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -42,9 +42,9 @@ def signing_key(secret: str) -> bytes:
 
 
 def is_signed(key: bytes, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
-    """Whether a call that came in is signed with this key, within the last five minutes.
+    """Whether an incoming call is signed with this key, at most five minutes away from now.
 
-    headers: webhook-id, webhook-timestamp and webhook-signature, which may hold several.
+    headers: webhook-id, webhook-timestamp and webhook-signature, which may contain several.
     """
     name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     given = headers.get("webhook-signature", "")
@@ -52,21 +52,21 @@ def is_signed(key: bytes, headers: Mapping[str, str], body: bytes, *, now: datet
         return False
     if abs(now.timestamp() - int(moment)) > _TOLERANCE_S:
         return False
-    wanted = signature_headers([key], name, int(moment), body)["webhook-signature"]
-    return any(hmac.compare_digest(wanted, each) for each in given.split())
+    expected = signature_headers([key], name, int(moment), body)["webhook-signature"]
+    return any(hmac.compare_digest(expected, each) for each in given.split())
 
 
 def new_secret() -> str:
-    """A signing secret that nobody has seen."""
+    """Returns a new random signing secret."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def signature_headers(
     keys: Sequence[bytes], reference: str, timestamp_s: int, body: bytes
 ) -> dict[str, str]:
-    """The three headers of Standard Webhooks; v1 is HMAC-SHA256 over `id.timestamp.body`.
+    """Returns the headers of Standard Webhooks; v1 is HMAC-SHA256 over `id.timestamp.body`.
 
-    keys: one, or two while a secret is being rotated: the receiver may still have the old one.
+    keys: one, or two while a secret is rotated: the receiver may still have the old one.
     """
     signed = f"{reference}.{timestamp_s}.".encode() + body
     digests = (base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys)
