@@ -246,7 +246,7 @@ class AsyncRateLimiter:
                 grant = await self._flow_state.claim(
                     owner=self._name, rate=self._rate, count=min(count, _MOST_AT_ONCE)
                 )
-                if grant.is_probe:  # this object makes no calls, so that it cannot probe
+                if grant.is_probe:  # this object makes no calls: it returns the probe
                     await self._flow_state.report(
                         CallCounts(void=True), owner=self._name, faults_to_open=1, open_us=0
                     )

@@ -215,7 +215,7 @@ def test_doctor_hears_of_a_good_account_and_of_a_bad_one(twilio):
     ill = ProviderService().check(key="twilio", caller=SYSTEM)
 
     assert well == ""
-    assert ill == "Twilio answers HTTP 401: are account and token right?"
+    assert ill == "Twilio responds HTTP 401: check the account and the token"
 
 
 def test_doctor_hears_what_is_missing():
@@ -273,7 +273,7 @@ def test_doctor_says_why_a_mail_services_reports_are_all_refused(db, override_en
     found = {each.name: each for each in doctor._providers()}
     assert not found["callbacks anymail"].well
     assert found["callbacks anymail"].detail == (
-        "callbacks of postmark cannot be told from anybody else's:"
+        "callbacks of postmark cannot be verified:"
         " set CARILLON_ANYMAIL_WEBHOOK_SECRET (user:password)"
     )
 

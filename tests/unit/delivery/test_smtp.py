@@ -125,7 +125,7 @@ async def test_a_refusal_leaves_the_connection_usable(provider_for):
 
     assert [result.verdict for result in results] == [Verdict.SENT, Verdict.FAILED, Verdict.SENT]
     assert results[1].recipient_dead
-    assert results[1].error == "the mail server answered 550 5.1.1 to the recipient"
+    assert results[1].error == "the mail server replied 550 5.1.1 to the recipient"
     assert results[1].response == {"code": 550, "text": "5.1.1 Unknown u2@example.org"}
     assert sink.connections == 1
     assert [taken.recipients for taken in sink.messages] == [
@@ -273,7 +273,7 @@ async def test_smtputf8_is_used_where_offered_and_final_where_not(provider_for):
     assert sink.messages[0].recipients == ("анна@example.org",)
     assert refused == SendResult(
         Verdict.FAILED,
-        error="the mail server takes no addresses beyond ASCII",
+        error="the mail server accepts ASCII addresses only",
         error_code="smtputf8_unsupported",
     )
 

@@ -144,7 +144,7 @@ async def test_a_key_that_cannot_sign_is_told_and_nothing_is_lost(configured, vo
     result = await sent()
 
     assert (result.verdict, result.error_code) == (Verdict.RETRY, "not_configured")
-    assert result.error == "CARILLON_VONAGE_PRIVATE_KEY is no PEM of an RSA key"
+    assert result.error == "CARILLON_VONAGE_PRIVATE_KEY is not the PEM of an RSA key"
     assert vonage.requests == []
     provider = VonageSMSProvider()
     assert await provider.examine() == result.error

@@ -1,1 +1,1 @@
-"""The mail services that django-anymail knows."""
+"""The mail services that django-anymail supports."""

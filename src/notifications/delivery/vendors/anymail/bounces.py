@@ -1,8 +1,8 @@
-"""Which bounces say that an address takes no mail at all, service by service.
+"""Decides which bounces mean that an address accepts no mail at all, service by service.
 
-Anymail has one word, bounced, for a mailbox that does not exist and for one that is full. Only what
-its service itself calls permanent, and speaks of the address, closes it here; whatever is unknown
-closes nothing. docs/reference/mail-receipts.md shows every kind.
+Anymail uses one event, bounced, for a mailbox that does not exist and for a full one. A bounce
+closes the address only if the service calls it permanent and it is about the address. An unknown
+bounce closes nothing. docs/reference/mail-receipts.md shows every kind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from notifications.domain.receipts import ReceiptKind
 
 Raw = Mapping[str, Any]
-# RFC 3463: 5.1.x speak of the address, 5.2.1 of a mailbox that is closed; these of the sender's.
+# RFC 3463: these 5.1.x are about the recipient's address, 5.2.1 about a disabled mailbox. The other
+# 5.1.x are about the sender's address.
 _OF_ADDRESS = re.compile(r"\b5\.(1\.(0|1|2|3|4|6|10)|2\.1)\b")
 _GONE_AT_UNISENDER = frozenset({"err_user_unknown", "err_user_inactive", "err_domain_inactive"})
 _GONE_AT_MAILJET = frozenset(
@@ -23,7 +24,7 @@ _GONE_AT_MAILJET = frozenset(
 
 
 def _text(raw: Any, *path: str) -> str:
-    """The text at a place in a raw event; empty when there is none."""
+    """Returns the text at a path in a raw event; empty if there is none."""
     for name in path:
         raw = raw.get(name) if isinstance(raw, Mapping) else None
     return raw if isinstance(raw, str) else str(raw) if isinstance(raw, int) else ""
@@ -38,16 +39,16 @@ def _mailersend(raw: Raw) -> bool:
 
 
 def _mailgun(raw: Raw) -> bool:
-    """Permanent, for a reason of the address; new events tell hard from soft themselves."""
+    """Permanent, for a reason about the address; newer events name hard and soft themselves."""
     event = raw.get("event-data")
-    if not isinstance(event, Mapping):  # the form of before 2018: fields of a form
+    if not isinstance(event, Mapping):  # the format before 2018: form fields
         code = _text(raw, "code")
         return code in ("550", "551", "553", "605") or bool(_OF_ADDRESS.search(code))
     if _text(event, "severity") != "permanent":
         return False
-    told = _text(event, "delivery-status", "bounce-type")
+    bounce_type = _text(event, "delivery-status", "bounce-type")
     status = _text(event, "delivery-status", "enhanced-code")
-    if told == "soft" or (status and not _OF_ADDRESS.search(status)):
+    if bounce_type == "soft" or (status and not _OF_ADDRESS.search(status)):
         return False
     return _text(event, "reason") in ("bounce", "suppress-bounce")
 
@@ -65,19 +66,19 @@ def _mandrill(raw: Raw) -> bool:
 
 
 def _postal(raw: Raw) -> bool:
-    """Postal tells no hard bounce from a soft one: the other side's words do, where it has any."""
+    """Postal does not separate hard from soft bounces: the other server's reply does, if known."""
     payload = raw.get("payload")
-    words = f"{_text(payload, 'details')} {_text(payload, 'output')}"
-    return _OF_ADDRESS.search(words) is not None
+    reply = f"{_text(payload, 'details')} {_text(payload, 'output')}"
+    return _OF_ADDRESS.search(reply) is not None
 
 
 def _postmark(raw: Raw) -> bool:
-    """A suppression names its reason in a field of its own."""
+    """A suppression names its reason in a separate field."""
     return "HardBounce" in (_text(raw, "Type"), _text(raw, "SuppressionReason"))
 
 
 def _resend(raw: Raw) -> bool:
-    """Permanent, but for what the other side found wrong with the mail itself."""
+    """Permanent, unless the other server refused the mail itself."""
     bounce = raw.get("data", {}).get("bounce")
     about = _text(bounce, "subType")
     return _text(bounce, "type") == "Permanent" and about in (
@@ -93,7 +94,7 @@ def _sendgrid(raw: Raw) -> bool:
 
 
 def _sparkpost(raw: Raw) -> bool:
-    """10: no such address. 30: no recipient. Soft are 20 to 24, 40, 70; 25 and 50 to 54 blocks."""
+    """10: no such address. 30: no recipient. Soft: 20 to 24, 40, 70. Blocks: 25, 50 to 54."""
     event: Any = next(iter(raw.get("msys", {}).values()), {})
     return _text(event, "bounce_class") in ("10", "30")
 
@@ -120,11 +121,11 @@ _IS_HARD: dict[str, Callable[[Raw], bool]] = {
 
 
 def kind_by_raw(service: str, kind: ReceiptKind, raw: Raw) -> ReceiptKind:
-    """What an event of anymail's means, by what the service itself said."""
+    """Returns the receipt kind of an anymail event, by the service's own event."""
     if kind is ReceiptKind.BOUNCED and not _IS_HARD[service](raw):
         return ReceiptKind.FAILED
     if service == "postmark" and _text(raw, "Type") == "SpamNotification":
-        return ReceiptKind.FAILED  # a filter refused it; the person said nothing
+        return ReceiptKind.FAILED  # a filter refused it; the user did not complain
     if service == "postal" and kind is ReceiptKind.FAILED and _postal(raw):
         return ReceiptKind.BOUNCED
     return kind

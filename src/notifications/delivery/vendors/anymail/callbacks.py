@@ -1,4 +1,4 @@
-"""The callbacks of every mail service that django-anymail knows, in its normalised form."""
+"""Reads the callbacks of every mail service of django-anymail, in its normalised form."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _KINDS = {
     "opened": ReceiptKind.OPENED,
     "clicked": ReceiptKind.CLICKED,
 }
-_UNUSED = "unused:unused"  # a view is only read from here, or its signature is checked by us
+_UNUSED = "unused:unused"  # the view only parses, or this module checks the signature
 
 
 class AnymailCallbacks(CallbackReader):
-    """The service is the one of CARILLON_ANYMAIL_BACKEND.
+    """Reads the callbacks of the service in CARILLON_ANYMAIL_BACKEND.
 
-    A service that signs is checked by its key among the backend's settings, any other by
-    CARILLON_ANYMAIL_WEBHOOK_SECRET; with both, both. Without either nothing is taken.
+    The key in the backend's settings verifies a service that signs. CARILLON_ANYMAIL_WEBHOOK_SECRET
+    verifies any other. With both, both are checked. Without either, every callback is refused.
     """
 
     key: ClassVar[str] = "anymail"
@@ -74,35 +74,35 @@ class AnymailCallbacks(CallbackReader):
                 view.run_validators(request_of(call))
         except CallbackRefused:
             raise
-        except Exception as error:  # its parsers raise what they like at what is no call of theirs
+        except Exception as error:  # anymail's parsers raise any exception for a foreign call
             raise CallbackRefused from error
 
     def missing_setting(self) -> str:
         try:
             name, _, settings, password = _configured()
         except CallbackRefused:
-            return ""  # a service that reports nothing
+            return ""  # the service sends no callbacks
         return unverifiable(name, settings, password)
 
     def read(self, call: IncomingCall) -> list[Receipt]:
         name, service, *_ = _configured()
-        # What only checks may be absent by now; the call was checked when it came.
+        # Keys that only verify may be missing now: the call was verified on arrival.
         own = dict.fromkeys(service.signed_by[:1], "unused") if service.always_signs else {}
         view = _made(service, {**own, "webhook_secret": _UNUSED})
         try:
             events = view.parse_events(request_of(call))
             found = [receipt_of(name, event) for event in events]
-        except Exception as error:  # the same; an inbound message at this URL is a wrong setting
-            words = f"the service's events cannot be read ({type(error).__name__})"
-            raise CallbackUnreadable(words) from error
+        except Exception as error:  # as above; a wrong setting may send inbound mail to this URL
+            text = f"the service's events cannot be read ({type(error).__name__})"
+            raise CallbackUnreadable(text) from error
         return [receipt for receipt in found if receipt is not None]
 
 
 def _configured() -> tuple[str, MailService, dict[str, Any], str]:
-    """The service's name, what it is, the backend's settings and the password of callbacks.
+    """Returns the service's name, its entry, the backend's settings and the callback password.
 
-    Of a password, and of keys that callbacks are signed with, the environment's go before stored
-    ones: whoever may store an account does not get to say what became of messages.
+    The environment's password and signing keys override stored ones: a caller who may store an
+    account must not be able to forge receipts.
     """
     given = settings_of(Settings)
     name = service_name(given.anymail_backend)
@@ -116,7 +116,7 @@ def _configured() -> tuple[str, MailService, dict[str, Any], str]:
 
 
 def unverifiable(name: str, settings: Mapping[str, Any], password: str) -> str:
-    """Why nobody could tell a service's callbacks from anybody else's, and what to set."""
+    """Returns why a service's callbacks cannot be verified, and what to set; empty if they can."""
     service = SERVICES[name]
     signs = any(settings.get(each) for each in service.signed_by)
     if signs or (password and not service.always_signs):
@@ -125,7 +125,7 @@ def unverifiable(name: str, settings: Mapping[str, Any], password: str) -> str:
     by_key = f"{keys} in CARILLON_ANYMAIL_SETTINGS" if keys else ""
     by_password = "" if service.always_signs else "CARILLON_ANYMAIL_WEBHOOK_SECRET (user:password)"
     wanted = " or ".join(each for each in (by_key, by_password) if each)
-    return f"callbacks of {name} cannot be told from anybody else's: set {wanted}"
+    return f"callbacks of {name} cannot be verified: set {wanted}"
 
 
 def _keys_of(service: MailService, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,20 +136,20 @@ def _made(service: MailService, own: Mapping[str, Any]) -> Any:
     try:
         view = import_string(f"anymail.webhooks.{service.view}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # of SendGrid, for years
+            warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # about SendGrid
             return view(**own)
-    except Exception as error:  # also what a cryptographic library says of a key
+    except Exception as error:  # a cryptographic library may raise its own error for a key
         raise CallbackRefused("a webhook setting of CARILLON_ANYMAIL_SETTINGS is wrong") from error
 
 
 def _url_with(password: str, url: str) -> str:
-    """The address as the service was given it, which is what Mandrill signs."""
+    """Returns the URL that was given to the service, which is what Mandrill signs."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{password}@{rest}" if password else url
 
 
 def _check_svix(secret: str, call: IncomingCall) -> None:
-    """Resend signs by Svix, which is Standard Webhooks under other names of headers."""
+    """Checks the signature of Resend: Svix is Standard Webhooks with other header names."""
     headers = {
         f"webhook-{name}": call.headers.get(f"svix-{name}", "")
         for name in ("id", "timestamp", "signature")
@@ -163,7 +163,7 @@ def _check_svix(secret: str, call: IncomingCall) -> None:
 
 
 def receipt_of(service: str, event: Any) -> Receipt | None:
-    """An anymail event as a receipt; None for what says nothing of a message."""
+    """Returns the receipt of an anymail event; None for an event that is about no message."""
     kind = _KINDS.get(getattr(event, "event_type", ""))
     if kind is None:
         return None
@@ -179,7 +179,7 @@ def receipt_of(service: str, event: Any) -> Receipt | None:
 
 
 def request_of(call: IncomingCall) -> WSGIRequest:
-    """A call as a request of Django's, which anymail's views read."""
+    """Returns a call as a Django request, which anymail's views read."""
     parts = urlsplit(call.url)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": call.method,

@@ -1,7 +1,7 @@
-"""Email through any HTTP service that django-anymail speaks to: Mailgun, Postmark, SendGrid, ...
+"""Email through any HTTP service of django-anymail: Mailgun, Postmark, SendGrid, ...
 
-Anymail makes the request and reads the answer; the wire is ours, so that every such service has the
-timeouts of all providers, blocks no thread, and tells what may have been written.
+Anymail builds the request and reads the response. Our HTTP client makes the call: every service has
+the common timeouts, blocks no thread, and reports whether the request may have been written.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from notifications.infra.conf import environment
 from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _CALL_SHARE = 0.9
-_TAKEN = frozenset({"sent", "queued", "unknown"})
+_ACCEPTED = frozenset({"sent", "queued", "unknown"})
 _BREAK = re.compile(r"[\r\n\0]")
 _OURS = frozenset({"user-agent", "accept-encoding", "connection", "content-length"})
 
 
 class AnymailEmailProvider(NotificationChannelProvider):
-    """Hands a mail to the service that CARILLON_ANYMAIL_BACKEND names.
+    """Passes a mail to the service in CARILLON_ANYMAIL_BACKEND.
 
-    Our reference goes along as metadata, and as a tag the category; anymail's webhooks bring both
-    back. A recipient that the service calls invalid is dead.
+    The mail carries our reference as metadata and the category as a tag; anymail's webhooks return
+    both. A recipient that the service calls invalid is dead.
     """
 
     key: ClassVar[str] = "anymail"
@@ -107,7 +107,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
             text = f"anymail cannot send this mail: {type(error).__name__}"
             return {"success": False, "error": text, "error_code": "invalid_message"}
         try:
-            answer = await self._client.request(
+            response = await self._client.request(
                 prepared.method or "POST",
                 prepared.url or "",
                 headers=_headers_of(prepared),
@@ -115,10 +115,10 @@ class AnymailEmailProvider(NotificationChannelProvider):
             )
         except HttpFault as fault:
             return call_failed(fault)
-        return _outcome(backend, payload, mail, answer, now)
+        return _outcome(backend, payload, mail, response, now)
 
     async def examine(self) -> str:
-        """Whether the backend exists and has its settings; the services have no common question."""
+        """Checks that the backend exists and has its settings. The services share no status API."""
         try:
             self._backend()
         except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
@@ -133,28 +133,28 @@ class AnymailEmailProvider(NotificationChannelProvider):
 
 
 def backend_of(name: str, settings: Mapping[str, Any]) -> AnymailRequestsBackend:
-    """The backend of a service: `postmark`, or the dotted path of a class.
+    """Returns the backend of a service: `postmark`, or the dotted path of a class.
 
     Raises:
-        ImportError: there is none of that name.
-        ImproperlyConfigured: a setting of it is missing.
-        ValueError: it is no class of backends that send by HTTP (SES has a provider of its own).
+        ImportError: no backend has that name.
+        ImproperlyConfigured: one of its settings is missing.
+        ValueError: it is not a backend class that sends by HTTP (SES has its own provider).
     """
     made = backend_class(name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # of SendGrid, for years
+        warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # about SendGrid
         return made(ignore_unsupported_features=True, **settings)
 
 
 def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMultiAlternatives:
-    """A mail as anymail takes it.
+    """Returns a mail in the form that anymail accepts.
 
     Raises:
-        ValueError: a field that becomes a header holds a line break.
+        ValueError: a field that becomes a header contains a line break.
     """
     fields = (sender, recipient, message.get("title", ""), message.get("reply_to") or "")
     if any(_BREAK.search(str(text)) for text in (*fields, *message.get("headers", {}).values())):
-        raise ValueError("a header holds a line break")
+        raise ValueError("a header contains a line break")
     body, html = str(message.get("body", "")), str(message.get("html", ""))
     reply_to = message.get("reply_to")
     mail = EmailMultiAlternatives(
@@ -169,14 +169,14 @@ def mail_of(recipient: str, message: Mapping[str, Any], sender: str) -> EmailMul
         mail.attach_alternative(html, "text/html")
     for file in message.get("attachments", ()):
         _attach(mail, file)
-    # Anymail reads these from any mail; Django's own class does not name them.
+    # Anymail reads these from any mail; Django's class does not declare them.
     mail.metadata = {"reference": str(message.get("reference", ""))}  # type: ignore[attr-defined]
     mail.tags = [message["category"]] if message.get("category") else []  # type: ignore[attr-defined]
     return mail
 
 
 def _attach(mail: EmailMultiAlternatives, file: Attachment) -> None:
-    """A text goes in the charset that its type names: Django would take all text for UTF-8."""
+    """Attaches a file; a text in the charset of its type, because Django assumes UTF-8."""
     head = Message()
     head["Content-Type"] = file.content_type
     charset = head.get_content_charset()
@@ -197,10 +197,10 @@ def _attach(mail: EmailMultiAlternatives, file: Attachment) -> None:
 
 
 def prepare(backend: AnymailRequestsBackend, payload: Any) -> requests.PreparedRequest:
-    """The request that anymail would send, ready made and not sent."""
+    """Returns the request that anymail would send."""
     given = payload.get_request_params(backend.api_url)
-    wanted = ("method", "url", "headers", "files", "data", "params", "auth", "json")
-    request = requests.Request(**{name: given[name] for name in wanted if name in given})
+    names = ("method", "url", "headers", "files", "data", "params", "auth", "json")
+    request = requests.Request(**{name: given[name] for name in names if name in given})
     prepared: requests.PreparedRequest = backend.session.prepare_request(request)
     return prepared
 
@@ -218,7 +218,7 @@ def _bytes_of(prepared: requests.PreparedRequest) -> bytes:
     if isinstance(body, str):
         return body.encode()
     if not isinstance(body, bytes):
-        raise ValueError("a body that is read piece by piece")  # anymail makes none
+        raise ValueError("a streamed body")  # anymail builds none
     return body
 
 
@@ -226,26 +226,26 @@ def _outcome(
     backend: AnymailRequestsBackend,
     payload: Any,
     mail: EmailMultiAlternatives,
-    answer: Response,
+    response: Response,
     now: datetime,
 ) -> dict[str, Any]:
-    response, is_good = _response_of(answer), 200 <= answer.status < 300
+    for_anymail, is_good = _requests_response(response), 200 <= response.status < 300
     try:
-        backend.raise_for_status(response, payload, mail)
+        backend.raise_for_status(for_anymail, payload, mail)
     except AnymailError:
-        return refused(answer, now, **_meaning_of(answer))
+        return refused(response, now, **_meaning_of(response))
     try:
-        status = _only(backend.parse_recipient_status(response, payload, mail))
+        status = _only(backend.parse_recipient_status(for_anymail, payload, mail))
     except (AnymailError, ValueError, KeyError, TypeError):
         if not is_good:
-            return refused(answer, now, **_meaning_of(answer))
-        return unclear(answer, f"HTTP {answer.status} without a word of the service's own")
-    if not is_good and status.status in _TAKEN:
-        return refused(answer, now, **_meaning_of(answer))
-    if status.status in _TAKEN:
-        return accepted(str(status.message_id or ""), answer)
+            return refused(response, now, **_meaning_of(response))
+        return unclear(response, f"HTTP {response.status} without the service's own status")
+    if not is_good and status.status in _ACCEPTED:
+        return refused(response, now, **_meaning_of(response))
+    if status.status in _ACCEPTED:
+        return accepted(str(status.message_id or ""), response)
     return refused(
-        answer,
+        response,
         now,
         error=f"the service says {status.status}",
         error_code=f"anymail_{status.status}",
@@ -254,28 +254,30 @@ def _outcome(
 
 
 def _only(rows: Mapping[str, Any]) -> Any:
-    """The status of the only recipient. Anymail may have several rows: a service that answers an
-    address in another spelling (punycode, capitals) leaves the one that was asked for unknown.
+    """Returns the status of the only recipient.
+
+    Anymail may have several rows. A service that returns the address in another spelling (punycode,
+    capitals) leaves the row of the requested spelling unknown.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no row.
     """
     named = [row for row in rows.values() if row.message_id]
-    told = named or [row for row in rows.values() if row.status != "unknown"] or [*rows.values()]
-    if not told:
+    known = named or [row for row in rows.values() if row.status != "unknown"] or [*rows.values()]
+    if not known:
         raise ValueError("no recipient has a status")
-    return told[0]
+    return known[0]
 
 
-def _response_of(answer: Response) -> requests.Response:
-    response = requests.Response()
-    response.status_code = answer.status
-    response.headers = CaseInsensitiveDict(answer.headers)
-    response.raw = io.BytesIO(answer.body)
-    return response
+def _requests_response(response: Response) -> requests.Response:
+    made = requests.Response()
+    made.status_code = response.status
+    made.headers = CaseInsensitiveDict(response.headers)
+    made.raw = io.BytesIO(response.body)
+    return made
 
 
-def _meaning_of(answer: Response) -> dict[str, Any]:
-    if answer.status in (401, 403):
-        return {"error": f"HTTP {answer.status}", "error_code": "auth", "retry": True}
+def _meaning_of(response: Response) -> dict[str, Any]:
+    if response.status in (401, 403):
+        return {"error": f"HTTP {response.status}", "error_code": "auth", "retry": True}
     return {}

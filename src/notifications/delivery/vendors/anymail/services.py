@@ -1,8 +1,8 @@
-"""The mail services that django-anymail speaks to: their names, accounts and webhooks, as data.
+"""The mail services of django-anymail: their names, accounts and webhooks, as data.
 
-A stored account may name a service of this list and the settings listed with it. Every other
-setting of a backend is the environment's: it may name a host (`api_url`), code (`idna_encoder`) or
-what all mails get (`send_defaults`).
+A stored account may name a service of this list, with the settings listed for it. Every other
+setting of a backend comes from the environment only: it may name a host (`api_url`), code
+(`idna_encoder`) or defaults of all mails (`send_defaults`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ _NOT_BY_HTTP = frozenset({"amazon_ses", "test", "console"})
 
 @dataclass(frozen=True, slots=True)
 class MailService:
-    """A service. account: the settings that may be stored. view: the class in anymail.webhooks that
-    reads its reports; empty when it sends none. signed_by: the settings that its signature is
-    checked with, any of which will do; always_signs: it is never asked for a password alone."""
+    """One mail service."""
 
+    #: The settings that may be stored.
     account: tuple[str, ...]
+    #: The class in anymail.webhooks that reads its callbacks; empty if it sends none.
     view: str = ""
+    #: The settings that verify its signature; any one of them suffices.
     signed_by: tuple[str, ...] = ()
+    #: Whether a password alone never verifies its callbacks.
     always_signs: bool = False
 
 
@@ -95,60 +97,65 @@ SERVICES: dict[str, MailService] = {
 
 
 def service_name(backend: str) -> str:
-    """The service of CARILLON_ANYMAIL_BACKEND, a short name or a dotted path of anymail's own;
-    empty for a class of somebody else's."""
+    """Returns the service of CARILLON_ANYMAIL_BACKEND, a short name or a dotted path of anymail.
+
+    Empty for a class of another library.
+    """
     name = backend.removeprefix("anymail.backends.").removesuffix(".EmailBackend")
     return name if name in SERVICES else ""
 
 
 def read_service(text: str) -> str:
-    """The name of a service of the list: postmark, mailgun, sendgrid, ..."""
+    """Returns the name of a listed service (postmark, mailgun, sendgrid, ...), else ValueError."""
     if text not in SERVICES:
         raise ValueError
     return text
 
 
 def read_account(service: str, text: str) -> dict[str, str]:
-    """A stored account of a service, from JSON.
+    """Reads a stored account of a service from JSON.
 
     Raises:
-        ValueError: with what to mend, for anything but the settings of the list, as texts.
+        ValueError: the JSON has other settings than the listed ones, or values that are no texts.
+            The text says what to correct.
     """
     known = SERVICES[service].account
-    wanted = f"must be a JSON object of texts with {', '.join(known)}; others belong in the"
+    rule = f"must be a JSON object of texts with {', '.join(known)}; others belong in the"
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{wanted} environment") from error
+        raise ValueError(f"{rule} environment") from error
     if not isinstance(given, dict) or not given.keys() <= set(known):
-        raise ValueError(f"{wanted} environment")
+        raise ValueError(f"{rule} environment")
     for name, value in given.items():
         if not isinstance(value, str) or not _PLAIN.get(name, _SECRET).fullmatch(value):
-            raise ValueError(f"holds a {name} that cannot be one")
+            raise ValueError(f"contains an invalid {name}")
     return dict(given)
 
 
 def with_environment(service: str, account: Mapping[str, Any], outer: str) -> str:
-    """A stored account over the environment's settings of the same service, as JSON: hosts and
-    switches stay the environment's, credentials are the stored ones alone."""
-    kept = json.loads(outer or "{}")
+    """Merges a stored account with the environment's settings of the same service, as JSON.
+
+    Hosts and switches come from the environment; credentials come from the stored account only.
+    """
+    given = json.loads(outer or "{}")
     own = set(SERVICES[service].account)
-    return json.dumps({n: v for n, v in kept.items() if n not in own} | dict(account))
+    return json.dumps({n: v for n, v in given.items() if n not in own} | dict(account))
 
 
 def backend_class(name: str) -> type[AnymailRequestsBackend]:
-    """The backend of a service: `postmark`, or the dotted path of a class (environment only).
+    """Returns a service's backend class: of `postmark`, or of a dotted path (environment only).
 
     Raises:
-        ImportError: there is none of that name.
-        ValueError: it is not a class of backends that send by HTTP. Nothing is called before.
+        ImportError: no backend has that name.
+        ValueError: it is not a backend class that sends by HTTP. It is never called then.
     """
     if name in _NOT_BY_HTTP or ("." not in name and not _NAME.fullmatch(name)):
-        raise ValueError("not a service that is reached by HTTP")
+        raise ValueError("not a service that sends by HTTP")
     path = name if "." in name else f"anymail.backends.{name}.EmailBackend"
     found = import_string(path)
-    # Loaded here: most installations use no such service, and it brings a library of its own.
+    # Loaded here: most installations use no such service, and it imports another library.
     base = import_string("anymail.backends.base_requests.AnymailRequestsBackend")
     if not inspect.isclass(found) or not issubclass(found, base):
-        raise ValueError("not a class of backends that send by HTTP")
+        raise ValueError("not a backend class that sends by HTTP")
     return cast("type[AnymailRequestsBackend]", found)

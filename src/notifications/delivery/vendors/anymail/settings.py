@@ -1,4 +1,4 @@
-"""The settings of the mail service that django-anymail speaks to."""
+"""The settings of the mail service of django-anymail."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Settings(VendorSettings):
             return []
         service = texts.get("backend") or service_name(outer.anymail_backend)
         if not service:
-            detail = "needs backend along with it: the environment names no service of the list"
+            detail = "needs backend as well: the environment names no listed service"
             return [FieldError("settings.settings", "invalid_setting", detail)]
         try:
             read_account(service, texts["settings"])
@@ -61,11 +61,11 @@ class Settings(VendorSettings):
 
     @classmethod
     def completed(cls, texts: Mapping[str, str], outer: Any) -> dict[str, str]:
-        """The hosts of the environment go along where the service is the environment's own."""
+        """Adds the environment's hosts, if the environment names the same service."""
         if "settings" not in texts:
             return dict(texts)
         own = service_name(outer.anymail_backend)
         service = texts.get("backend") or own
-        kept = outer.anymail_settings if service == own else ""
+        given = outer.anymail_settings if service == own else ""
         account = read_account(service, texts["settings"])
-        return {**texts, "settings": with_environment(service, account, kept)}
+        return {**texts, "settings": with_environment(service, account, given)}

@@ -1,1 +1,1 @@
-"""The chat services that Apprise knows."""
+"""The chat services that Apprise supports."""

@@ -1,8 +1,8 @@
 """Chat and some hundred other services through Apprise; the address is an Apprise URL.
 
-Apprise blocks, so that it runs in a bounded pool of threads. It tells what went wrong in its log
-only, which quotes addresses: it is captured here and led to no handler (settings/logs.py). What
-cannot be read there for certain is doubt.
+Apprise blocks, so it runs in a bounded pool of threads. It reports errors in its log only. The log
+quotes addresses: this module captures it, and no handler receives it (settings/logs.py). A failure
+that the log does not name clearly is uncertain.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _TIMED_OUT = "timed out"
 class AppriseChatProvider(NotificationChannelProvider):
     """Sends to one Apprise URL (`slack://...`, `discord://...`, `workflows://...`).
 
-    The services and parameters are those of delivery/protocols/chat_services.py. A service at its
-    vendor's own address may always be called; one whose URL names a host only if
-    CARILLON_APPRISE_HOSTS names it too.
+    The services and parameters are those of services.py. A service at its vendor's own address may
+    always be called. A service whose URL names a host may be called only if CARILLON_APPRISE_HOSTS
+    lists that host.
     """
 
     key: ClassVar[str] = "apprise"
@@ -66,7 +66,7 @@ class AppriseChatProvider(NotificationChannelProvider):
 
     @classmethod
     def host_of(cls, recipient: str) -> str:
-        """The service that a URL names by its scheme, or its host where it is the vendor's own."""
+        """Returns the service of a URL: its scheme, or the host of an http(s) URL."""
         scheme, _, rest = recipient.partition("://")
         if scheme.lower() in ("http", "https"):
             return re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2][:40].lower()
@@ -76,7 +76,7 @@ class AppriseChatProvider(NotificationChannelProvider):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether Apprise knows the service, and it may be called."""
+        """Whether Apprise supports the service, and it may be called."""
         return (await self._on_thread(self._plugin, recipient))[0] is not None
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -94,26 +94,26 @@ class AppriseChatProvider(NotificationChannelProvider):
         parts = (str(message.get("body", "")), link_of(message))
         body = "\n".join(part for part in parts if part)
         try:
-            # The library bounds each read, not the whole: a dripping server is bounded here.
+            # The library limits each read. This limits the whole call, for a slow server.
             async with asyncio.timeout(self._timeout_s):
-                words, took, refused = await self._on_thread(
+                log_text, accepted, refused = await self._on_thread(
                     self._notify, plugin, self._judge_for(service), title, body
                 )
         except TimeoutError:
-            words, took, refused = _TIMED_OUT, False, False
-        if refused and not took:
-            return forbidden(AddressRefused("the service leads where it may not"))
-        if took:
+            log_text, accepted, refused = _TIMED_OUT, False, False
+        if refused and not accepted:
+            return forbidden(AddressRefused("the service uses a forbidden address"))
+        if accepted:
             return {"success": True, "message_id": str(message.get("reference", ""))}
-        return _meaning_of(words)
+        return _meaning_of(log_text)
 
     async def _on_thread(self, call: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
     def _plugin(self, url: str) -> tuple[apprise.NotifyBase | None, ChatService | None]:
-        """The service that a URL means; None for an unknown or a forbidden one.
+        """Returns the plugin and the service of a URL; None for an unknown or a forbidden one.
 
-        Apprise reads the URL once, and what it read is both judged and used.
+        Apprise parses the URL once; the parsed form is both checked and used.
         """
         try:
             parsed = url_to_dict(url, secure_logging=True)  # type: ignore[no-untyped-call]  # theirs
@@ -136,24 +136,27 @@ class AppriseChatProvider(NotificationChannelProvider):
         return is_named(str(getattr(plugin, "host", "") or ""), self._hosts)
 
     def _judge_for(self, service: ChatService) -> HostPolicy | None:
-        """Where the thread of a call may connect to, whatever the library makes of the URL."""
+        """Returns where a call's thread may connect, however the library reads the URL."""
         if self._any_host:
             return None
-        vendors, named = service.hosts, self._hosts
+        vendors, listed = service.hosts, self._hosts
 
         def judge(host: str, port: int) -> frozenset[str] | None:
             if vendors:
                 return frozenset() if port == HTTPS and is_named(host, vendors) else None
-            # An address that is not public is called if the operator wrote it down as well.
-            return frozenset(named) if is_named(host, named) else None
+            # An address that is not public may be called only if the operator listed it as well.
+            return frozenset(listed) if is_named(host, listed) else None
 
         return judge
 
     def _notify(
         self, plugin: apprise.NotifyBase, judge: HostPolicy | None, title: str, body: str
     ) -> tuple[str, bool, bool]:
-        """On a thread: what the log said, whether the service took it, and whether it was kept from
-        an address that may not be called."""
+        """Sends, on a thread.
+
+        Returns the log's text, whether the service accepted the message, and whether a connection
+        to a forbidden address was refused.
+        """
         sender = apprise.Apprise(asset=self._asset)
         sender.add(plugin)
         with (
@@ -165,22 +168,22 @@ class AppriseChatProvider(NotificationChannelProvider):
                 log_level=logging.DEBUG,
             ) as result,
         ):
-            words = "\n".join(entry.message for entry in result.logs())
-            return words, bool(result), walled.refused
+            log_text = "\n".join(entry.message for entry in result.logs())
+            return log_text, bool(result), walled.refused
 
 
-def _meaning_of(words: str) -> dict[str, Any]:
-    """What Apprise's log means: a status it names, a connection that never was, else doubt."""
-    named = _STATUS.search(words)
-    kept = {"log": words[:2000]}
+def _meaning_of(log_text: str) -> dict[str, Any]:
+    """Returns the outcome of Apprise's log: a status, a failed connection, else uncertain."""
+    named = _STATUS.search(log_text)
+    stored = {"log": log_text[:2000]}
     if named:
-        return {**status_meaning(int(named.group(1))), "provider_response": kept}
-    written = not _NOT_WRITTEN.search(words)
+        return {**status_meaning(int(named.group(1))), "provider_response": stored}
+    written = not _NOT_WRITTEN.search(log_text)
     return {
         "success": False,
-        "error": "Apprise could not send it" + (", or it did" if written else ""),
-        "error_code": "timeout" if _TIMED_OUT in words else "connection",
+        "error": "Apprise failed" + (", but may have sent the message" if written else ""),
+        "error_code": "timeout" if _TIMED_OUT in log_text else "connection",
         "retry": not written,
         "uncertain": written,
-        "provider_response": kept,
+        "provider_response": stored,
     }

@@ -1,9 +1,9 @@
-"""The services that chats may be reached by: their hosts, and the parameters that a URL may have.
+"""The allowed chat services: their hosts, and the parameters that a URL may have.
 
-Apprise knows many more. What is not listed here acts on this machine or its network, reads files,
-speaks another protocol than HTTP, or sends mail. A parameter is listed if it chooses words, people
-or a look; none that names a host, a URL, a file or a switch of TLS is. Hosts are held at the moment
-of connecting (infra/http/connection_guard.py), whatever a URL says.
+Apprise supports many more. A service that is not listed acts on this machine or its network, reads
+files, uses another protocol than HTTP, or sends mail. A parameter is listed if it selects texts,
+people or appearance. A parameter that names a host, a URL, a file or a TLS option is never listed.
+Hosts are enforced when a connection is made (infra/http/connection_guard.py), whatever a URL says.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ChatService:
-    """hosts: the vendor's, one that begins with a dot for all below it; empty where the URL names
-    the host, which CARILLON_APPRISE_HOSTS must list. parameters: what a URL may set."""
+    """One chat service."""
 
+    #: The vendor's hosts; a leading dot stands for all subdomains. Empty if the URL names the host,
+    #: which CARILLON_APPRISE_HOSTS must then list.
     hosts: tuple[str, ...]
+    #: What a URL may set.
     parameters: frozenset[str]
 
 
@@ -110,7 +112,7 @@ zoom | inbots.zoom.us | mode token
 zulip | .zulipchat.com | to token
 """
 
-# The URL names the host, so that the operator must name it too.
+# The URL names the host: the operator must list it as well.
 _ANYWHERE = """
 apprise apprises | tags to
 bark barks | sound level volume badge category group call subtitle copy archive to
@@ -149,11 +151,11 @@ SERVICES: dict[str, ChatService] = {
 }
 """By Apprise's scheme."""
 
-_PREFIXED = ("qsd+", "qsd-", "qsd:")  # headers and payload fields, set by names that begin with it
+_PREFIXED = ("qsd+", "qsd-", "qsd:")  # prefixes of names that set headers and payload fields
 
 
 def service_for(parsed: Mapping[str, Any]) -> ChatService | None:
-    """The service of a URL as Apprise has read it, if it is listed with all its parameters."""
+    """Returns the service of a URL that Apprise parsed, if it is listed with all its parameters."""
     service = SERVICES.get(str(parsed.get("schema")))
     if service is None or any(parsed.get(name) for name in _PREFIXED):
         return None
@@ -161,7 +163,7 @@ def service_for(parsed: Mapping[str, Any]) -> ChatService | None:
 
 
 def is_named(host: str, names: Iterable[str]) -> bool:
-    """Whether a host is one of these; a name that begins with a dot stands for all below it."""
+    """Whether a host is one of these; a leading dot stands for all subdomains."""
     host = host.lower().rstrip(".")
     return any(
         host == name.lower() or (name.startswith(".") and host.endswith(name.lower()))

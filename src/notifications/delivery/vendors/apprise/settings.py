@@ -1,4 +1,4 @@
-"""The settings of the chat services that Apprise knows."""
+"""The settings of the chat services that Apprise supports."""
 
 from __future__ import annotations
 

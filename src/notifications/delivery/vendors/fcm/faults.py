@@ -1,4 +1,4 @@
-"""FCM's error codes, and what they mean.
+"""The meaning of FCM's error codes.
 
 firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode
 """
@@ -13,7 +13,7 @@ from notifications.infra.http.client import Response
 
 
 def meaning_of(response: Response) -> dict[str, Any]:
-    """FCM's error map, where its words say more than the status."""
+    """Returns what FCM's error adds to the outcome of a refusal."""
     error = json_of(response).get("error")
     error = error if isinstance(error, dict) else {}
     code = _code_of(error)
@@ -28,7 +28,7 @@ def meaning_of(response: Response) -> dict[str, Any]:
 
 
 def _code_of(error: Mapping[str, Any]) -> str:
-    """FCM's own error code where there is one, else the RPC status."""
+    """Returns FCM's own error code, else the RPC status."""
     details = error.get("details")
     for item in details if isinstance(details, list) else ():
         if isinstance(item, dict) and "errorCode" in item:
@@ -37,7 +37,7 @@ def _code_of(error: Mapping[str, Any]) -> str:
 
 
 def _is_dead(code: str, text: str, status: int) -> bool:
-    # A 404 that is not FCM's own (a wrong base URL, a proxy) must not kill every token there is.
+    # A 404 that is not FCM's own (a wrong base URL, a proxy) must not expire every token.
     if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
         return True
     return code == "INVALID_ARGUMENT" and "registration token" in text

@@ -1,7 +1,7 @@
-"""Access tokens for a Google service account (RFC 7523), fetched over our own HTTP client.
+"""Access tokens of a Google service account (RFC 7523), fetched with our own HTTP client.
 
-google-auth signs the assertion; its transports are left out, because they need `requests`, a thread
-or a session of their own.
+google-auth signs the assertion. Its transports are not used: they need `requests`, a thread or
+their own session.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from notifications.infra.http.client import HttpClient, HttpFault
 
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE_S = 3600
-_EARLY_S = 300.0  # a token is changed this long before it ends, so that no call meets its end
+_EARLY_S = 300.0  # a token is renewed so long before it expires, so that none expires during a call
 
 
 class TokenRefused(CarillonError):
@@ -33,7 +33,7 @@ class TokenRefused(CarillonError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccount:
-    """What a service account's JSON file says."""
+    """The content of a service account's JSON file."""
 
     project_id: str
     client_email: str
@@ -42,14 +42,14 @@ class ServiceAccount:
 
 
 def read_service_account(path: str) -> ServiceAccount:
-    """Reads the JSON key file that the Firebase console gives out; path may be its content, too.
+    """Reads the JSON key file of the Firebase console; path may also be its content.
 
     Raises:
-        TokenRefused: when there is none, or it is not such a file; says what to mend.
+        TokenRefused: there is no such file, or it has another form; the text says what to correct.
     """
-    mend = "set CARILLON_FCM_CREDENTIALS to the path of the service account's JSON file"
+    advice = "set CARILLON_FCM_CREDENTIALS to the path of the service account's JSON file"
     if not path:
-        raise TokenRefused(f"there are no FCM credentials: {mend}")
+        raise TokenRefused(f"there are no FCM credentials: {advice}")
     try:
         info: Mapping[str, Any] = json.loads(
             path if path.lstrip().startswith("{") else Path(path).read_text()
@@ -62,32 +62,35 @@ def read_service_account(path: str) -> ServiceAccount:
             signer=crypt.RSASigner.from_service_account_info(info),  # type: ignore[no-untyped-call]
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TokenRefused(f"the FCM credentials cannot be read: {mend}") from error
+        raise TokenRefused(f"the FCM credentials cannot be read: {advice}") from error
 
 
 class TokenSource:
-    """Keeps one access token and renews it before it ends; many callers cause one request."""
+    """Caches one access token and renews it before it expires; many callers share one request."""
 
     def __init__(self, account: ServiceAccount, client: HttpClient, scope: str) -> None:
         self._account = account
         self._client = client
         self._scope = scope
         self._current = ""
-        self._ends_at_s = 0.0
+        self._expires_at_s = 0.0
         self._lock = asyncio.Lock()
 
     async def token(self, *, instead_of: str = "") -> str:
-        """An access token; `instead_of` is one that was just refused, and is not given out again.
+        """Returns an access token.
+
+        Args:
+            instead_of: a token that was just refused, and is not returned again.
 
         Raises:
-            TokenRefused: Google says no, or nonsense.
+            TokenRefused: Google refuses the credentials, or its response has no token.
             HttpFault: Google cannot be reached. Whether the token request was written does not
-                matter: no message was.
+                matter: the message was not.
         """
         async with self._lock:
-            fresh = clock.now().timestamp() < self._ends_at_s - _EARLY_S
+            fresh = clock.now().timestamp() < self._expires_at_s - _EARLY_S
             if not fresh or not self._current or self._current == instead_of:
-                self._current, self._ends_at_s = await self._fetch()
+                self._current, self._expires_at_s = await self._fetch()
             return self._current
 
     async def _fetch(self) -> tuple[str, float]:

@@ -1,7 +1,7 @@
-"""Push through Firebase Cloud Messaging, HTTP v1 (the legacy API of the documents is shut down).
+"""Push through Firebase Cloud Messaging, HTTP v1 (Google shut down the legacy API).
 
 Request and error forms: firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and
-.../v1/ErrorCode; tests hold the request to Google's discovery document.
+.../v1/ErrorCode. Tests compare the request with Google's discovery document.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from notifications.infra.http.client import HttpClient, HttpFault, Response
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _CALL_SHARE = 0.9
-_LONGEST_TTL_S = 28 * 86_400  # FCM keeps nothing longer
+_LONGEST_TTL_S = 28 * 86_400  # FCM stores nothing longer
 _APNS_COLLAPSE_BYTES = 64
 _URGENT = 2
-_TOKEN = re.compile(r"[!-~]{8,4096}")  # FCM documents no form: opaque, but never with blanks
+_TOKEN = re.compile(r"[!-~]{8,4096}")  # FCM documents no form: opaque, but without spaces
 _RESERVED = re.compile(r"from|message_type|gcm.*|google.*")
 
 
 class FCMPushProvider(NotificationChannelProvider):
     """Sends a notification to one FCM registration token.
 
-    A token that FCM calls unregistered is dead. An access token that is refused is renewed once;
-    credentials that are refused are the service's fault: RETRY with the code `auth`.
+    A token that FCM calls unregistered is dead. A refused access token is renewed once. Refused
+    credentials are a wrong setting of ours: RETRY with the code `auth`.
     """
 
     key: ClassVar[str] = "fcm"
@@ -60,8 +60,8 @@ class FCMPushProvider(NotificationChannelProvider):
     def __init__(self, server_key: str = "") -> None:
         """Needs no argument.
 
-        server_key belonged to the legacy API. It is accepted where old code hands one in, and
-        ignored: HTTP v1 takes the service account of CARILLON_FCM_CREDENTIALS.
+        server_key belongs to the legacy API. It is accepted for old code and ignored: HTTP v1 uses
+        the service account of CARILLON_FCM_CREDENTIALS.
         """
         del server_key
         self._client = HttpClient(
@@ -75,19 +75,21 @@ class FCMPushProvider(NotificationChannelProvider):
         await self._client.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether this can be a registration token. Only FCM knows whether it is one."""
+        """Whether this has the form of a registration token. Only FCM knows whether it is valid."""
         return _TOKEN.fullmatch(recipient) is not None
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Sends one notification. `data` may name an `icon`, an `image`, a `sound`, a `badge`
-        and a `url` to open; all go along."""
+        """Sends one notification.
+
+        `data` may contain an `icon`, an `image`, a `sound`, a `badge` and a `url` to open.
+        """
         message = with_our_names(message)
         now = clock.now()
         data = message.get("data", {})
         if any(_RESERVED.fullmatch(str(name)) for name in data):
             return {
                 "success": False,
-                "error": "FCM keeps from, message_type, google* and gcm* to itself in data",
+                "error": "FCM reserves from, message_type, google* and gcm* in data",
                 "error_code": "reserved_data_key",
             }
         payload = {"message": request_of(recipient, message, now.timestamp())}
@@ -102,11 +104,11 @@ class FCMPushProvider(NotificationChannelProvider):
             return refused(response, now, **meaning_of(response))
         name = json_of(response).get("name")
         if not isinstance(name, str) or not name:
-            return unclear(response, "HTTP 200 without a message name: this was not FCM, or half")
+            return unclear(response, "HTTP 200 without a message name: not FCM, or cut off")
         return accepted(name, response)
 
     async def examine(self) -> str:
-        """Asks Google for an access token."""
+        """Requests an access token from Google."""
         try:
             await self._token_source().token()
         except TokenRefused as error:
@@ -116,7 +118,7 @@ class FCMPushProvider(NotificationChannelProvider):
         return ""
 
     async def _post(self, body: bytes) -> Response:
-        """Posts with an access token; one that is refused is renewed, once."""
+        """Posts with an access token; a refused one is renewed once."""
         tokens = self._token_source()
         token = await self._token(tokens)
         response = await self._call(body, token)
@@ -129,7 +131,7 @@ class FCMPushProvider(NotificationChannelProvider):
         try:
             return await tokens.token(instead_of=instead_of)
         except HttpFault as fault:
-            # Nothing of the message was written, whatever became of the token's request.
+            # The message was not written, whatever happened to the token request.
             text = f"no access token: {fault.detail}"
             raise HttpFault(fault.code, text, written=False) from fault
 
@@ -140,14 +142,14 @@ class FCMPushProvider(NotificationChannelProvider):
     def _token_source(self) -> TokenSource:
         if self._tokens is None:
             given = settings_of(Settings)
-            holder = read_service_account(given.fcm_credentials)
-            self._url = f"{given.fcm_base_url}/v1/projects/{holder.project_id}/messages:send"
-            self._tokens = TokenSource(holder, self._client, _SCOPE)
+            google = read_service_account(given.fcm_credentials)
+            self._url = f"{given.fcm_base_url}/v1/projects/{google.project_id}/messages:send"
+            self._tokens = TokenSource(google, self._client, _SCOPE)
         return self._tokens
 
 
 def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str, Any]:
-    """The `message` of an FCM v1 request, for Android, the web and Apple's devices at once."""
+    """Returns the `message` of an FCM v1 request, for Android, the web and Apple's devices."""
     data = message.get("data", {})
     urgent = message.get("priority", 3) <= _URGENT
     notification = {"title": message["title"], "body": message["body"]}
@@ -175,7 +177,7 @@ def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str
         webpush["notification"] = shown
     if str(data.get("image", "")).startswith("https://"):
         notification["image"] = str(data["image"])
-    if str(data.get("url", "")).startswith("https://"):  # FCM takes no other link
+    if str(data.get("url", "")).startswith("https://"):  # FCM accepts no other link
         webpush["fcm_options"] = {"link": str(data["url"])}
     return {
         "token": token,
@@ -191,7 +193,7 @@ def request_of(token: str, message: Mapping[str, Any], now_s: float) -> dict[str
 
 
 def _text_of(value: Any) -> str:
-    """FCM's data holds strings only: a string as it is, anything else as JSON."""
+    """Returns a value as a string, because FCM's data has strings only: other types as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 

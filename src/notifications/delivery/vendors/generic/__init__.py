@@ -1,1 +1,1 @@
-"""Vendors and gateways that can be taught to sign by Standard Webhooks."""
+"""Vendors and gateways that can sign by Standard Webhooks."""

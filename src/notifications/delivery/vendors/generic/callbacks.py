@@ -1,4 +1,4 @@
-"""The generic callback: for whatever reports in the form of `delivery/callbacks/signed.py`."""
+"""The generic callback, in the form of `delivery/callbacks/signed.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from notifications.delivery.callbacks.signed import SignedCallbacks
 
 
 class GenericCallbacks(SignedCallbacks):
-    """Reports from anything that signs with CARILLON_CALLBACK_SECRET."""
+    """Reads callbacks of any system that signs with CARILLON_CALLBACK_SECRET."""
 
     key: ClassVar[str] = "generic"

@@ -1,1 +1,1 @@
-"""The inbox: a row of ours."""
+"""The inbox: a row of our own database."""

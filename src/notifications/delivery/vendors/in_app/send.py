@@ -1,4 +1,4 @@
-"""The inbox: the notification's own row is the message, so that there is nobody to call."""
+"""The inbox: the notification's own row is the message, so no vendor is called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DELIVERED = SendResult(Verdict.DELIVERED)
 
 
 class InboxProvider(NotificationChannelProvider):
-    """Delivers by being recorded: the recorder commits the inbox row with the outcome."""
+    """Delivers by the record: the recorder commits the inbox row with the result."""
 
     key: ClassVar[str] = "in_app"
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -20,13 +20,13 @@ class InboxProvider(NotificationChannelProvider):
     )
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers that the message is delivered; there is no message id but our own."""
+        """Returns that the message is delivered; there is no vendor's message id."""
         return {"success": True, "delivered": True, "message_id": ""}
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Always: the recipient is a user's id, which the facts have already found."""
+        """Always true: the recipient is a user id that was already loaded."""
         return True
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """One shared outcome for all: nothing is awaited, nothing is made per message."""
+        """Returns one shared result for all messages, without awaiting anything."""
         return [_DELIVERED] * len(messages)

@@ -1,4 +1,4 @@
-"""The sandbox: any channel, nobody is called, and what would have gone out is kept and shown."""
+"""The sandbox: any channel. No vendor is called; each message is stored and shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 
 
 class SandboxProvider(NotificationChannelProvider):
-    """Takes every message of every channel. The recorder keeps the row that /outbox/ shows."""
+    """Accepts every message of every channel. The recorder stores the row that /outbox/ shows."""
 
     key: ClassVar[str] = "sandbox"
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -23,16 +23,16 @@ class SandboxProvider(NotificationChannelProvider):
     )
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Takes the message under an id made of our own reference."""
+        """Accepts the message; its id contains our own reference."""
         message = with_our_names(message)
         return {"success": True, "message_id": f"sandbox-{message['reference']}"}
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Always: whatever would have been called is shown, also when a vendor would refuse it."""
+        """Always true: a message is shown even if a vendor would refuse its recipient."""
         return True
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """Takes them all; nothing is awaited."""
+        """Accepts all messages, without awaiting anything."""
         return [
             SendResult(Verdict.SENT, provider_message_id=f"sandbox-{message.reference}")
             for message in messages

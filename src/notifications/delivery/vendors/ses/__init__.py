@@ -1,1 +1,1 @@
-"""Amazon SES: email, and the SNS messages that report on it."""
+"""Amazon SES: email, and the SNS messages with its events."""

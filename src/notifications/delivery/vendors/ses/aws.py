@@ -1,7 +1,7 @@
-"""Requests to AWS: credentials and signatures by botocore (the extra `ses`), transport by ours.
+"""Signs requests to AWS: credentials and signatures by botocore (the extra `ses`).
 
-botocore's own signer, so that no signature is of our making; not its client, which blocks a thread
-for each call.
+botocore signs, so that we implement no signature. Its client is not used, because it blocks a
+thread for each call: our HTTP client sends the requests.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from notifications.domain.errors import CarillonError
 
 
 class NoCredentials(CarillonError):
-    """There are no AWS credentials: set CARILLON_SES_ACCESS_KEY_ID and _SECRET_ACCESS_KEY, or let
-    the machine have a role."""
+    """There are no AWS credentials: set CARILLON_SES_ACCESS_KEY_ID and _SECRET_ACCESS_KEY, or give
+    the machine a role."""
 
     code = "auth"
 
@@ -28,8 +28,8 @@ class NoCredentials(CarillonError):
 class AwsSigner:
     """Signs requests to one service in one region.
 
-    Without a key of its own it takes what AWS's usual chain finds (environment, profile, the role
-    of the container or machine), and renews it before it ends.
+    Without its own key it uses the credentials that AWS's usual chain finds (environment, profile,
+    the role of the container or machine). It renews them before they expire.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class AwsSigner:
     async def headers(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
     ) -> dict[str, str]:
-        """The headers of a request, signed (Signature Version 4).
+        """Returns the headers of a request, signed (Signature Version 4).
 
         Raises:
-            NoCredentials: nobody has any.
+            NoCredentials: there are none.
         """
         request = AWSRequest(method=method, url=url, data=body, headers=dict(headers))
         SigV4Auth(await self._credentials(), self._service, self._region).add_auth(request)
@@ -56,9 +56,9 @@ class AwsSigner:
         if isinstance(found, Credentials) and type(found) is Credentials:
             frozen: ReadOnlyCredentials = found.get_frozen_credentials()
             return frozen
-        return await asyncio.to_thread(self._look)  # asks files, the container or the machine
+        return await asyncio.to_thread(self._load)  # reads files, or calls the container or machine
 
-    def _look(self) -> ReadOnlyCredentials:
+    def _load(self) -> ReadOnlyCredentials:
         if self._found is None:
             self._found = Session().get_credentials()
         if self._found is None:

@@ -1,6 +1,6 @@
-"""SES's bounces, complaints and deliveries, which come through SNS.
+"""Reads SES's bounces, complaints and deliveries, which arrive through SNS.
 
-Both forms are read: event publishing (`eventType`, with our tags) and the older feedback
+It reads both forms: event publishing (`eventType`, with our tags) and the older feedback
 notifications (`notificationType`, with SES's message id only).
 docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
@@ -41,9 +41,9 @@ _RECIPIENTS = {"Bounce": "bouncedRecipients", "Complaint": "complainedRecipients
 
 
 class SesCallbacks(CallbackReader):
-    """Only topics that CARILLON_SES_TOPICS names may speak: anybody can have a topic of his own.
+    """Accepts only the topics in CARILLON_SES_TOPICS, because anyone can create an SNS topic.
 
-    A subscription to one of them is confirmed by itself.
+    It confirms a subscription to one of them automatically.
     """
 
     key: ClassVar[str] = "ses"
@@ -65,14 +65,14 @@ class SesCallbacks(CallbackReader):
             name = event.get("eventType") or event.get("notificationType") or ""
         except NONSENSE as error:
             if "Amazon SES" in str(message.get("Message")):
-                return []  # the sentence that SES sends when the topic is set up
-            raise CallbackUnreadable("the message is no event of SES") from error
+                return []  # the text that SES sends when the topic is set up
+            raise CallbackUnreadable("the message is not an SES event") from error
         if not isinstance(name, str) or name not in _KINDS:
             raise CallbackUnreadable(f"an event that SES does not document: {str(name)[:20]}")
         try:
             return list(_receipts(event, name))
         except NONSENSE as error:
-            raise CallbackUnreadable("an event of SES lacks what it should have") from error
+            raise CallbackUnreadable("an SES event lacks a documented field") from error
 
 
 def _receipts(event: Mapping[str, Any], name: str) -> Iterable[Receipt]:
@@ -80,7 +80,7 @@ def _receipts(event: Mapping[str, Any], name: str) -> Iterable[Receipt]:
     tags = (mail.get("tags") or {}).get(_TAG) or [""]
     detail = event.get(name[0].lower() + name[1:].replace(" ", "")) or {}
     moment = detail.get("timestamp") or mail.get("timestamp")
-    for address, words in _addresses(name, detail, mail):
+    for address, status in _addresses(name, detail, mail):
         yield Receipt(
             _kind_of(name, detail),
             at=read_moment(moment) if moment else None,
@@ -88,14 +88,14 @@ def _receipts(event: Mapping[str, Any], name: str) -> Iterable[Receipt]:
             provider_message_id=mail["messageId"],
             address=address,
             code=_code_of(name, detail),
-            detail=words,
+            detail=status,
         )
 
 
 def _addresses(
     name: str, detail: Mapping[str, Any], mail: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """Whom an event speaks of, each with the other side's status code."""
+    """Returns the addresses of an event, each with the status code of the recipient's server."""
     if name in _RECIPIENTS:
         rows = detail[_RECIPIENTS[name]]
         return [(row["emailAddress"], str(row.get("status", ""))) for row in rows]
@@ -104,7 +104,7 @@ def _addresses(
 
 def _kind_of(name: str, detail: Mapping[str, Any]) -> ReceiptKind:
     if name == "Bounce" and detail.get("bounceType") != "Permanent":
-        return ReceiptKind.FAILED  # full, too large, content refused: says nothing of the address
+        return ReceiptKind.FAILED  # full, too large, content refused: not about the address
     return _KINDS[name]
 
 

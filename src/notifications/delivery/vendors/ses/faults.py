@@ -1,4 +1,4 @@
-"""SES's exceptions and the statuses of bulk entries, and what they mean.
+"""The meaning of SES's exceptions and of the statuses of bulk entries.
 
 docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
 """
@@ -10,7 +10,7 @@ from typing import Any
 from notifications.delivery.http_responses import json_of
 from notifications.infra.http.client import Response
 
-# The account's or the setting's fault: mended by a person, so that nothing is thrown away for it.
+# The account or a setting is wrong. A person corrects it, so the messages are retried, not failed.
 ACCOUNT = frozenset(
     {
         "AccountSuspendedException",
@@ -38,7 +38,7 @@ LATER = frozenset(
 
 
 def meaning_of(response: Response) -> dict[str, Any]:
-    """SES's error map; the name of the exception is in a header."""
+    """Returns what SES's exception, named in a header, adds to the outcome of a refusal."""
     name = response.headers.get("x-amzn-ErrorType", "").partition(":")[0]
     name = name or str(json_of(response).get("__type", "")).rpartition("#")[2]
     more: dict[str, Any] = {"error": f"HTTP {response.status} {name}".rstrip()}

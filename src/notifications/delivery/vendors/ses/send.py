@@ -1,7 +1,7 @@
 """Email through Amazon SES, API version 2: SendEmail for one mail, SendBulkEmail for many.
 
-Shapes: docs.aws.amazon.com/ses/latest/APIReference-V2; tests hold the requests to AWS's service
-model and compare them with those of the AWS SDK.
+Shapes: docs.aws.amazon.com/ses/latest/APIReference-V2. Tests compare the requests with AWS's
+service model and with those of the AWS SDK.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ REFERENCE_TAG = "CarillonReference"
 
 
 class AWSSESEmailProvider(NotificationChannelProvider):
-    """Hands mails to SES, alone as finished MIME, several at once as one bulk request.
+    """Passes mails to SES: a single mail as finished MIME, several mails as one bulk request.
 
-    The tags NotificationType, Priority and CarillonReference come back in every event; SES itself
-    replaces the Message-ID. SES knows no idempotency.
+    Every event returns the tags NotificationType, Priority and CarillonReference. SES replaces the
+    Message-ID. SES has no idempotency.
     """
 
     key: ClassVar[str] = "ses"
@@ -65,7 +65,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
     def __init__(
         self, aws_access_key: str = "", aws_secret_key: str = "", region: str = ""
     ) -> None:
-        """Without arguments the account is that of the settings, or of the machine's role."""
+        """Without arguments it uses the account of the settings, or of the machine's role."""
         given = settings_of(Settings)
         own_key = bool(aws_access_key)
         self._sender = environment().email_from
@@ -88,14 +88,14 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         await self._client.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether this is one address that SES can carry: ASCII before the @."""
+        """Whether this is one address that SES accepts: ASCII before the @."""
         try:
             return not mailbox(recipient).smtputf8
         except ValueError:
             return False
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """One call where the sender, the reply address and the parts are the same, else several."""
+        """Makes one call for each group of mails with the same sender, reply address and parts."""
         if len(messages) == 1:
             return await super().send_batch(messages)
         results: dict[int, SendResult] = {}
@@ -109,7 +109,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         return [results[at] for at in range(len(messages))]
 
     async def _group_of(self, at: int, message: OutboundMessage) -> tuple[Any, ...]:
-        """What mails of one bulk request have in common; what cannot be in one is alone."""
+        """Returns the key of a mail's bulk request; a mail that fits in none has its own key."""
         parts = (bool(message.content.body), bool(message.content.html))
         ready = await self.validate_recipient(message.recipient) and any(parts)
         if not ready or message.attachments or not message.content.title.isprintable():
@@ -134,11 +134,11 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             return refused(response, now, **meaning_of(response))
         name = json_of(response).get("MessageId")
         if not isinstance(name, str) or not name:
-            return unclear(response, "HTTP 200 without a message id: this was not SES, or half")
+            return unclear(response, "HTTP 200 without a message id: not SES, or cut off")
         return accepted(name, response)
 
     async def examine(self) -> str:
-        """Asks for the account: whether it may send, and has left SES's sandbox."""
+        """Checks that the account may send, and has left SES's sandbox."""
         try:
             response = await self._call("GET", "/v2/email/account", b"")
         except NoCredentials as error:
@@ -146,7 +146,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         except HttpFault as fault:
             return fault.detail
         if response.status != 200:
-            return f"SES answers HTTP {response.status}: are key and region right?"
+            return f"SES responds HTTP {response.status}: check the key and the region"
         found = json_of(response)
         if not found.get("SendingEnabled", True):
             return "sending is paused for this account"
@@ -195,7 +195,7 @@ class AWSSESEmailProvider(NotificationChannelProvider):
         now = clock.now()
         try:
             request = self._bulk_request(messages)
-        except ValueError:  # one of them cannot be sent: let each have its own verdict
+        except ValueError:  # one of them cannot be sent: each gets its own verdict
             return [(await super(AWSSESEmailProvider, self).send_batch([m]))[0] for m in messages]
         try:
             response = await self._post("/v2/email/outbound-bulk-emails", request)
@@ -207,14 +207,14 @@ class AWSSESEmailProvider(NotificationChannelProvider):
             return [result_of(refused(response, now, **meaning_of(response)))] * len(messages)
         entries = json_of(response).get("BulkEmailEntryResults")
         if not isinstance(entries, list) or len(entries) != len(messages):
-            text = "HTTP 200 without a result for each mail: this was not SES, or half"
+            text = "HTTP 200 without a result for each mail: not SES, or cut off"
             return [result_of(unclear(response, text))] * len(messages)
         return [_entry_result(entry) for entry in entries]
 
     def _bulk_request(self, messages: Sequence[OutboundMessage]) -> dict[str, Any]:
-        """Our texts are finished: SES's template is nothing but the places they go to.
+        """Returns a bulk request. Our texts are final: SES's template contains placeholders only.
 
-        Triple braces, for SES's Handlebars must not escape what is HTML already.
+        The braces are triple, because SES's Handlebars must not escape finished HTML.
         """
         first = messages[0]
         template = {"Subject": "{{{subject}}}"}
@@ -259,7 +259,7 @@ def _header_value(value: str) -> str:
 
 
 def tags_of(message: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The tags of a mail; SES allows letters, digits, `_` and `-` in them."""
+    """Returns the tags of a mail; SES allows letters, digits, `_` and `-` in them."""
     pairs = {
         "NotificationType": message.get("category") or "notification",
         "Priority": str(message.get("priority", 3)),
@@ -271,7 +271,7 @@ def tags_of(message: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _entry_result(entry: Any) -> SendResult:
-    """SES's word on one mail of a bulk request."""
+    """Returns the result of one mail of a bulk request."""
     entry = entry if isinstance(entry, dict) else {}
     status = str(entry.get("Status", ""))
     if status == "SUCCESS" and entry.get("MessageId"):

@@ -1,4 +1,4 @@
-"""Amazon SNS: what it sends, and how its signature is checked.
+"""Reads messages of Amazon SNS and checks their signatures.
 
 docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
 """
@@ -35,25 +35,25 @@ _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
 
 
 def read_message(body: bytes) -> dict[str, Any]:
-    """An SNS message.
+    """Reads an SNS message.
 
     Raises:
-        CallbackRefused: it is none.
+        CallbackRefused: the body is not one.
     """
     try:
         found = json.loads(body)
     except NONSENSE as error:
-        raise CallbackRefused("the callback is not a message of SNS") from error
+        raise CallbackRefused("the callback is not an SNS message") from error
     if not isinstance(found, dict) or str(found.get("Type")) not in _SIGNED:
-        raise CallbackRefused("the callback is not a message of SNS")
+        raise CallbackRefused("the callback is not an SNS message")
     return found
 
 
 def check_signature(message: dict[str, Any]) -> None:
-    """Checks a message against the certificate that it names, which must be Amazon's.
+    """Checks a message's signature with the certificate that it names, which must be Amazon's.
 
     Raises:
-        CallbackRefused: the signature, or where the certificate lies, is not Amazon's.
+        CallbackRefused: the signature or the certificate's URL is not Amazon's.
         HttpFault: the certificate cannot be fetched now.
     """
     algorithm = _HASHES.get(str(message.get("SignatureVersion")))
@@ -69,13 +69,13 @@ def check_signature(message: dict[str, Any]) -> None:
 
 
 def is_amazons(url: str) -> bool:
-    """Whether a URL leads to SNS itself, over https."""
+    """Whether a URL is SNS's own, with https."""
     parts = urlsplit(url)
     return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None
 
 
 def string_to_sign(message: dict[str, Any]) -> bytes:
-    """Names and values, a line each, in the order that SNS signs them."""
+    """Returns names and values, one line each, in the order in which SNS signs them."""
     names = _SIGNED[message["Type"]]
     lines = [f"{name}\n{message[name]}\n" for name in names if message.get(name) is not None]
     return "".join(lines).encode()
@@ -83,7 +83,7 @@ def string_to_sign(message: dict[str, Any]) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def certificate_key(url: str) -> rsa.RSAPublicKey:
-    """The public key of a certificate; a certificate's address never changes its content."""
+    """Returns the public key of a certificate; the content of a certificate's URL never changes."""
     response = fetch(url)
     if response.status != 200 or not response.complete:
         raise HttpFault("connection", "the certificate of SNS cannot be fetched", written=True)
@@ -94,11 +94,11 @@ def certificate_key(url: str) -> rsa.RSAPublicKey:
 
 
 def confirm(message: dict[str, Any]) -> None:
-    """Visits a subscription's confirmation address, which must be SNS's own.
+    """Requests a subscription's confirmation URL, which must be SNS's own.
 
     Raises:
-        CallbackRefused: it is not.
-        HttpFault: it does not answer now.
+        CallbackRefused: the URL is not SNS's own.
+        HttpFault: SNS does not respond now.
     """
     url = str(message.get("SubscribeURL", ""))
     if not is_amazons(url):
@@ -109,7 +109,7 @@ def confirm(message: dict[str, Any]) -> None:
 
 
 def fetch(url: str) -> Response:
-    """GETs a URL, behind the guard. Blocks its thread, for five seconds at most."""
+    """GETs a URL with the SSRF guard. It blocks its thread for at most five seconds."""
 
     async def get() -> Response:
         client = HttpClient(timeout_s=_FETCH_S, guarded=True)

@@ -1,1 +1,1 @@
-"""The simulator: addresses that no vendor is called for."""
+"""The simulator: addresses for which no vendor is called."""

@@ -1,4 +1,4 @@
-"""The simulator's own reports, which are written with the record of its messages."""
+"""The simulator's own receipts, which are written with the record of its messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from notifications.delivery.callbacks.signed import SignedCallbacks
 
 
 class SimulatorCallbacks(SignedCallbacks):
-    """Reads the generic form. Nobody may call: the reports do not come through the door."""
+    """Reads the generic form. Every call is refused: simulated receipts arrive by no route."""
 
     key: ClassVar[str] = "simulator"
 

@@ -1,8 +1,8 @@
 """Several mails in one write, each content counted in bytes: CHUNKING (RFC 3030).
 
-BDAT needs no 354 before its content, so whole mails may stand in one PIPELINING group (RFC 2920):
-one write and one read for all of them. RSET stands before each but the first, so that what became
-of one mail never reaches into the next, whatever the server keeps of a refused transaction.
+BDAT needs no 354 before its content, so one PIPELINING group (RFC 2920) may contain whole mails:
+one write and one read for all of them. RSET precedes each mail but the first, so that a refused
+mail never affects the next one, whatever the server retains of its transaction.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from notifications.delivery.vendors.smtp.replies import (
 )
 
 _REPLIES = 4  # RSET, MAIL, RCPT, BDAT
-_UNKNOWN = frozenset({500, 501, 502, 504})  # BDAT was not understood: its content became commands
+_UNKNOWN = frozenset({500, 501, 502, 504})  # the server has no BDAT: it read content as commands
 
 Result = SmtpReply | SmtpRefused | SmtpLost
 
 
 def group(mails: Sequence[Mail], *, reset_first: bool) -> bytes:
-    """What to write for these mails."""
+    """Returns the bytes to write for these mails."""
     parts: list[bytes] = []
     for mail in mails:
         if parts or reset_first:
@@ -42,36 +42,36 @@ def group(mails: Sequence[Mail], *, reset_first: bool) -> bytes:
 
 
 def replies_to(count: int, *, reset_first: bool) -> int:
-    """How many replies a group of so many mails gets."""
+    """Returns how many replies a group of `count` mails gets."""
     return _REPLIES * count - (not reset_first)
 
 
 def results(
     replies: Sequence[SmtpReply], count: int, *, reset_first: bool, lost: str
 ) -> tuple[list[Result], bool]:
-    """What became of each mail of a group, and whether the server understands BDAT.
+    """Returns the result of each mail of a group, and whether the server supports BDAT.
 
     Args:
-        replies: those that came, in order; fewer than `replies_to` when the connection was lost.
-        lost: the code of SmtpLost for mails without an answer.
+        replies: the received replies, in order; fewer than `replies_to` if the connection was lost.
+        lost: the code of SmtpLost for mails without a reply.
     """
     if not reset_first:
         replies = [SmtpReply(250, ""), *replies]
-    told: list[Result] = []
+    found: list[Result] = []
     closed = False
     for place in range(count):
         own = replies[_REPLIES * place : _REPLIES * (place + 1)]
         result = _result(own, lost) if not closed else SmtpLost("connection")
-        told.append(result)
+        found.append(result)
         closed = closed or any(reply.code == CLOSING for reply in own)
         if isinstance(result, SmtpRefused) and result.written and result.reply.code in _UNKNOWN:
-            doubt = SmtpLost("invalid_response", written=True)
-            return told + [doubt] * (count - len(told)), False
-    return told, True
+            uncertain = SmtpLost("invalid_response", written=True)
+            return found + [uncertain] * (count - len(found)), False
+    return found, True
 
 
 def _result(own: Sequence[SmtpReply], lost: str) -> Result:
-    """From the replies to RSET, MAIL, RCPT and BDAT, as far as they came."""
+    """Returns a mail's result from the received replies to RSET, MAIL, RCPT and BDAT."""
     if own and own[0].code == CLOSING:
         return SmtpRefused(Stage.SENDER, own[0])
     refused = refusal(own[1:3])

@@ -1,7 +1,7 @@
-"""DKIM signatures over mails as they leave (RFC 6376; ed25519: RFC 8463), relaxed both ways.
+"""DKIM signatures of outgoing mails, relaxed/relaxed (RFC 6376; ed25519: RFC 8463).
 
-A key is read once. What is signed leaves in 7bit, quoted-printable or base64, so that no relay has
-a reason to change it.
+A key is read once. Signed mails use 7bit, quoted-printable or base64, so that no relay needs to
+convert them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIGNED = frozenset(
         *("auto-submitted", "list-id", "list-unsubscribe", "list-unsubscribe-post"),
     )
 )
-# Named once more than they occur: nobody can put another one on top.
+# Listed once more than they occur: a field that is added later breaks the signature.
 _OVERSIGNED = ("from", "to", "subject", "date", "reply-to", "list-unsubscribe")
 _SPACE = re.compile(rb"[ \t]+")
 _LINE = 76
@@ -44,7 +44,7 @@ class UnusableDkimKey(UnusableSetting):
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
-    """A private key, and where its public half is published: `<selector>._domainkey.<domain>`."""
+    """A private key; its public key is published at `<selector>._domainkey.<domain>`."""
 
     domain: str
     selector: str
@@ -61,7 +61,7 @@ class DkimKey:
 
     @property
     def public(self) -> str:
-        """The public half as the record's `p` has it."""
+        """The public key in the form of the record's `p`."""
         key = self.private.public_key()
         if isinstance(key, rsa.RSAPublicKey):
             form = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -76,17 +76,17 @@ class DkimKey:
         return f"v=DKIM1; k={kind}; p={self.public}"
 
     def sign(self, data: bytes) -> bytes:
-        """The signature over a canonical header."""
+        """Returns the signature of a canonical header."""
         if isinstance(self.private, rsa.RSAPrivateKey):
             return self.private.sign(data, padding.PKCS1v15(), hashes.SHA256())
         return self.private.sign(hashlib.sha256(data).digest())  # RFC 8463 3
 
 
 def read_keys(entries: Iterable[str]) -> tuple[DkimKey, ...]:
-    """Keys from `domain:selector:path of a PEM file`; a domain may have several.
+    """Reads keys from `domain:selector:path of a PEM file`; a domain may have several.
 
     Raises:
-        UnusableDkimKey: naming the entry and what is wrong with it.
+        UnusableDkimKey: with the entry and its error.
     """
     return tuple(_read_key(entry) for entry in entries)
 
@@ -112,7 +112,7 @@ def _read_key(entry: str) -> DkimKey:
 
 
 def keys_for(domain: str, keys: Sequence[DkimKey]) -> list[DkimKey]:
-    """The keys that sign for a sender's domain: its own, else those of a domain above it."""
+    """Returns the keys that sign for a sender's domain: its own, else those of a parent domain."""
     name = domain.lower()
     while "." in name:
         found = [key for key in keys if key.domain == name]
@@ -123,7 +123,7 @@ def keys_for(domain: str, keys: Sequence[DkimKey]) -> list[DkimKey]:
 
 
 def signed(mail: Mail, keys: Sequence[DkimKey], *, at_s: int) -> Mail:
-    """The mail with a DKIM-Signature for each of its sender's keys; unchanged without any."""
+    """Returns the mail with a DKIM-Signature for each key of its sender, if there is one."""
     own = keys_for(mail.sender.rpartition("@")[2], keys)
     if not own:
         return mail
@@ -164,7 +164,7 @@ def _folded_names(names: Sequence[str]) -> str:
 
 
 def _fields(head: bytes) -> list[tuple[str, bytes]]:
-    """A head's fields from the last to the first, in canonical form: RFC 6376 counts upwards."""
+    """Returns a head's canonical fields, last one first: RFC 6376 counts from the bottom."""
     found = []
     for line in re.split(rb"\r\n(?![ \t])", head):
         name, _, value = line.partition(b":")
@@ -178,7 +178,7 @@ def _canonical(name: str, value: bytes) -> bytes:
 
 
 def canonical_body(body: bytes) -> bytes:
-    """RFC 6376 3.4.4: blanks are one space, none ends a line, empty lines at the end are none."""
+    """RFC 6376 3.4.4: collapses whitespace, and removes it at line ends, with empty last lines."""
     text = _SPACE.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b"\r\n ")
     return text + b"\r\n" if text else b""
 
@@ -188,5 +188,5 @@ def _base64(data: bytes) -> str:
 
 
 def published(texts: Iterable[str], key: DkimKey) -> bool:
-    """Whether one of a name's TXT records carries this key."""
+    """Whether one of a name's TXT records contains this key."""
     return any(key.public in re.sub(r"\s", "", text) for text in texts)

@@ -1,7 +1,7 @@
-"""Mails waiting for a few connections to one SMTP server, each sending mail after mail.
+"""A pool of connections to one SMTP server, each of which sends one queued mail after another.
 
-A mail that waits when another's content is written goes with its envelope into the same write;
-where the server offers CHUNKING, several whole mails do.
+The write with one mail's content also carries the envelope of the next queued mail. If the server
+offers CHUNKING, one write carries several whole mails.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from notifications.delivery.vendors.smtp.wire import SmtpConnection, SmtpServer,
 from notifications.infra import clock
 
 _CONNECT_SHARE = 0.3  # of the time that a mail has
-_START_SHARE = 0.5  # of a mail's time: with less left it is not begun, for it might not end
-_GROUP_SHARE = 0.1  # of a mail's time: what a whole group may take at the server's usual pace
-_GROUP = 5  # mails in one write at most: so many are in doubt when a connection breaks
-_TRUSTED_S = 1.0  # longer unused, a connection must answer an envelope before it gets contents
-_IDLE_S = 60.0  # servers and firewalls forget connections; a new one costs less than a lost mail
+_START_SHARE = 0.5  # of a mail's time: with less left it is not started, because it might not end
+_GROUP_SHARE = 0.1  # of a mail's time: the limit of a whole group at the server's usual pace
+_GROUP = 5  # the most mails in one write: so many are uncertain if a connection breaks
+_TRUSTED_S = 1.0  # after a longer idle time, a connection must accept an envelope before a content
+_IDLE_S = 60.0  # servers and firewalls drop idle connections; a new one costs less than a lost mail
 
 
 class NotAttempted(Exception):
-    """The mail's time passed while it waited its turn: nothing of it was written."""
+    """The mail's time ended while it was queued: nothing of it was written."""
 
 
 class NoSmtpUtf8(Exception):
@@ -34,22 +34,25 @@ class NoSmtpUtf8(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A mail that waits for its answer. fresh: its one stale connection is behind it."""
+    """A mail that waits for its reply."""
 
     mail: Mail
+    #: The monotonic time at which its call times out.
     until: float
-    begin_by: float
-    answer: asyncio.Future[SmtpReply]
+    #: The monotonic time until which it may start.
+    start_by: float
+    reply: asyncio.Future[SmtpReply]
+    #: It has already met a stale connection and needs a new one.
     fresh: bool = False
     connection: SmtpConnection | None = None
 
     def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        if not self.reply.done():
+            self.reply.set_exception(error)
 
 
 class SmtpPool:
-    """At most `limit` connections to a server, and the mails that wait for them."""
+    """At most `limit` connections to a server, and the mails that are queued for them."""
 
     def __init__(self, server: SmtpServer, *, limit: int) -> None:
         self._server = server
@@ -57,19 +60,19 @@ class SmtpPool:
         self._queue: deque[_Job] = deque()
         self._idle: list[SmtpConnection] = []
         self._driving = 0
-        self._pace_s = 0.0  # of one mail, lately; 0 before the first
+        self._pace_s = 0.0  # of one mail, as a moving average; 0 before the first
         self._drivers: set[asyncio.Task[None]] = set()
 
-    async def post(self, mails: Sequence[Mail], *, timeout_s: float) -> list[SmtpReply | Exception]:
-        """Sends mails; for each the server's last word if that is a yes, or why there is none.
+    async def send(self, mails: Sequence[Mail], *, timeout_s: float) -> list[SmtpReply | Exception]:
+        """Sends mails; returns for each the server's final positive reply, or an exception.
 
-        The reasons are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotAttempted when
-        no connection came free in time, and NoSmtpUtf8.
+        The exceptions are SmtpRefused and SmtpLost as in SmtpConnection.deliver, NotAttempted if no
+        connection was free in time, and NoSmtpUtf8.
         """
         loop = asyncio.get_running_loop()
         now = clock.monotonic()
-        until, begin_by = now + timeout_s, now + timeout_s * _START_SHARE
-        jobs = [_Job(mail, until, begin_by, loop.create_future()) for mail in mails]
+        until, start_by = now + timeout_s, now + timeout_s * _START_SHARE
+        jobs = [_Job(mail, until, start_by, loop.create_future()) for mail in mails]
         self._queue.extend(jobs)
         for _ in range(min(len(jobs), self._limit - self._driving)):
             self._driving += 1
@@ -77,106 +80,112 @@ class SmtpPool:
             self._drivers.add(driver)
             driver.add_done_callback(self._drivers.discard)
         try:
-            return [await self._answer(job) for job in jobs]
+            return [await self._wait_reply(job) for job in jobs]
         except asyncio.CancelledError:
             for job in jobs:
-                job.answer.cancel()
+                job.reply.cancel()
                 if job.connection is not None:
-                    job.connection.abort()  # half of this mail may stand there
+                    job.connection.abort()  # it may contain half of this mail
             raise
 
     @staticmethod
-    async def _answer(job: _Job) -> SmtpReply | Exception:
+    async def _wait_reply(job: _Job) -> SmtpReply | Exception:
         try:
-            return await job.answer
+            return await job.reply
         except Exception as error:
             return error
 
     def group_size(self, timeout_s: float) -> int:
-        """How many mails may stand in one write: one until the server's pace is known, and for a
-        server so slow that the last of a group might not be answered in time."""
+        """Returns how many mails one write may carry.
+
+        One until the server's pace is known, and for a server so slow that the last mail of a group
+        might get no reply in time.
+        """
         if not self._pace_s:
             return 1
         return max(1, min(_GROUP, int(timeout_s * _GROUP_SHARE / self._pace_s)))
 
-    def _paced(self, began: float, mails: int) -> None:
+    def _update_pace(self, began: float, mails: int) -> None:
         took_s = (clock.monotonic() - began) / mails
         self._pace_s = took_s if not self._pace_s else 0.8 * self._pace_s + 0.2 * took_s
 
-    async def reach(self, *, timeout_s: float) -> bool:
-        """Opens a connection, as for a mail, and keeps it; answers whether it takes SMTPUTF8.
+    async def check(self, *, timeout_s: float) -> bool:
+        """Opens a connection as for a mail and returns it to the pool.
+
+        Returns:
+            Whether the server offers SMTPUTF8.
 
         Raises:
-            SmtpLost: the server does not let us in.
+            SmtpLost: the connection, the encryption or the login failed.
         """
         connection = await connect(self._server, timeout_s)
-        self._keep(connection)
+        self._return(connection)
         return connection.smtputf8
 
     def close(self) -> None:
-        """Says goodbye on the connections that wait; later mails open new ones."""
+        """Closes the idle connections with QUIT; later mails open new ones."""
         while self._idle:
             self._idle.pop().close()
 
     async def _drive(self) -> None:
-        """Serves what waits, on one connection at a time, until nothing waits any more."""
+        """Sends queued mails, on one connection at a time, until the queue is empty."""
         try:
             while (job := self._next()) is not None:
                 try:
-                    await self._serve(job)
+                    await self._send_job(job)
                 except Exception as error:
                     job.fail(error)
         finally:
-            self._driving -= 1  # at once: who comes now must find that nobody looks any more
+            self._driving -= 1  # without an await: a mail queued now must start a driver
 
     def _next(self) -> _Job | None:
-        """The next mail that somebody still waits for."""
+        """Returns the next queued mail whose caller still waits."""
         while self._queue:
             job = self._queue.popleft()
-            if job.answer.done():
+            if job.reply.done():
                 continue
-            if job.begin_by > clock.monotonic():
+            if job.start_by > clock.monotonic():
                 return job
             job.fail(NotAttempted())
         return None
 
-    async def _serve(self, job: _Job) -> None:
-        """Sends a mail, and those that were sent ahead behind it on the same connection.
+    async def _send_job(self, job: _Job) -> None:
+        """Sends a mail, and those whose envelopes were sent ahead on the same connection.
 
-        A server may have closed a waiting connection (or says so now, by 421). As long as the
-        content was not written, a fresh connection is tried once: nothing was sent.
+        A server may have closed an idle connection (or reports it now, by 421). If the content was
+        not written, nothing was sent, and the mail is retried once on a new connection.
         """
-        connection = None if job.fresh else self._waiting_connection()
-        kept = connection is not None
+        connection = None if job.fresh else self._idle_connection()
+        reused = connection is not None
         if connection is None:
             left = job.until - clock.monotonic()
             connection = await connect(self._server, left * _CONNECT_SHARE)
-        companions = self._companions(connection, job, kept=kept)
+        companions = self._companions(connection, job, reused=reused)
         if companions:
-            await self._deliver_group(connection, [job, *companions], again=kept)
-            self._keep(connection)
+            await self._deliver_group(connection, [job, *companions], again=reused)
+            self._return(connection)
             return
         following: _Job | None = job
         while following is not None:
             job, following = following, None
             following, failure = await self._deliver(connection, job)
             if failure is not None:
-                self._settle(job, failure, again=kept and not job.fresh)
-            kept = True
+                self._fail_or_retry(job, failure, again=reused and not job.fresh)
+            reused = True
             if following is not None and not connection.is_usable:
-                self._queue.appendleft(following)  # only its envelope went, to nobody
+                self._queue.appendleft(following)  # only its envelope was written
                 following.fresh, following = True, None
-        self._keep(connection)
+        self._return(connection)
 
-    def _companions(self, connection: SmtpConnection, first: _Job, *, kept: bool) -> list[_Job]:
-        """The mails that leave in one write with this one, of those that wait.
+    def _companions(self, connection: SmtpConnection, first: _Job, *, reused: bool) -> list[_Job]:
+        """Returns the queued mails that go into the same write as this one.
 
-        A mail that is alone sends its envelope first: a connection that broke unnoticed costs
-        nothing then, as no content was written.
+        A single mail sends its envelope first. If the connection broke unnoticed, nothing is lost
+        then, because no content was written.
         """
         if not connection.takes_groups or (first.mail.smtputf8 and not connection.smtputf8):
             return []
-        if kept and clock.monotonic() - connection.idle_since > _TRUSTED_S:
+        if reused and clock.monotonic() - connection.idle_since > _TRUSTED_S:
             return []
         most = self.group_size(first.until - clock.monotonic())
         found: list[_Job] = []
@@ -190,33 +199,33 @@ class SmtpPool:
     async def _deliver_group(
         self, connection: SmtpConnection, jobs: Sequence[_Job], *, again: bool
     ) -> None:
-        """Sends mails in one write and settles each."""
+        """Sends mails in one write and resolves each."""
         for job in jobs:
             job.connection = connection
         began = clock.monotonic()
         left = min(job.until for job in jobs) - began
         try:
-            told = await connection.deliver_group([job.mail for job in jobs], timeout_s=left)
+            results = await connection.deliver_group([job.mail for job in jobs], timeout_s=left)
         except BaseException:
             connection.abort()
             for job in jobs:
                 job.fail(SmtpLost("connection", written=True))
             raise
-        self._paced(began, len(jobs))
-        for job, result in zip(reversed(jobs), reversed(told), strict=True):
+        self._update_pace(began, len(jobs))
+        for job, result in zip(reversed(jobs), reversed(results), strict=True):
             job.connection = None
             if isinstance(result, Exception):
-                self._settle(job, result, again=again and not job.fresh)
-            elif not job.answer.done():
-                job.answer.set_result(result)
+                self._fail_or_retry(job, result, again=again and not job.fresh)
+            elif not job.reply.done():
+                job.reply.set_result(result)
 
     async def _deliver(
         self, connection: SmtpConnection, job: _Job
     ) -> tuple[_Job | None, Exception | None]:
-        """Sends one mail; returns the one whose envelope went ahead, and what went wrong."""
+        """Sends one mail; returns the mail whose envelope was sent ahead, and the failure."""
         ahead: list[_Job] = []
 
-        def look_ahead() -> Mail | None:
+        def next_mail() -> Mail | None:
             following = self._next() if not connection.takes_groups else None
             if following is None:
                 return None
@@ -229,17 +238,17 @@ class SmtpPool:
         job.connection = connection
         failure: Exception | None = None
         try:
-            if job.answer.done():
-                connection.abort()  # its envelope may stand open, and nobody wants it any more
+            if job.reply.done():
+                connection.abort()  # its envelope may be open, and its caller no longer waits
             elif job.mail.smtputf8 and not connection.smtputf8:
                 failure = NoSmtpUtf8()
             else:
                 began = clock.monotonic()
                 left = job.until - began
-                reply = await connection.deliver(job.mail, timeout_s=left, ahead=look_ahead)
-                self._paced(began, 1)
-                if not job.answer.done():
-                    job.answer.set_result(reply)
+                reply = await connection.deliver(job.mail, timeout_s=left, ahead=next_mail)
+                self._update_pace(began, 1)
+                if not job.reply.done():
+                    job.reply.set_result(reply)
         except (SmtpRefused, SmtpLost) as error:
             failure = error
         except BaseException as error:
@@ -251,8 +260,8 @@ class SmtpPool:
         job.connection = None
         return (ahead[0] if ahead else None), failure
 
-    def _settle(self, job: _Job, failure: Exception, *, again: bool) -> None:
-        """Tells what went wrong, or puts the mail back for a fresh connection."""
+    def _fail_or_retry(self, job: _Job, failure: Exception, *, again: bool) -> None:
+        """Fails a mail, or returns it to the queue for a new connection."""
         lost = isinstance(failure, SmtpLost) and not failure.written and failure.code != "timeout"
         closed = (
             isinstance(failure, SmtpRefused)
@@ -265,16 +274,16 @@ class SmtpPool:
         else:
             job.fail(failure)
 
-    def _waiting_connection(self) -> SmtpConnection | None:
+    def _idle_connection(self) -> SmtpConnection | None:
         at = clock.monotonic()
         while self._idle:
-            connection = self._idle.pop()  # the latest: the others may grow old and be let go
+            connection = self._idle.pop()  # the last one used: the others may expire
             if connection.is_usable and at - connection.idle_since < _IDLE_S:
                 return connection
             connection.close()
         return None
 
-    def _keep(self, connection: SmtpConnection) -> None:
+    def _return(self, connection: SmtpConnection) -> None:
         if connection.is_usable:
             connection.idle_since = clock.monotonic()
             self._idle.append(connection)

@@ -1,4 +1,4 @@
-"""What an SMTP server says, and how a mail fails: refused, or without an answer."""
+"""The replies of an SMTP server, and the failures of a mail: refused, or without a reply."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})\b")
 CLOSING = 421
-"""The server closes the connection and reads no more (RFC 5321 3.8)."""
+"""The server closes the connection and reads nothing more (RFC 5321 3.8)."""
 
 
 class Stage(StrEnum):
-    """How far a mail got."""
+    """The step at which a mail failed."""
 
     CONNECT = "connect"
     SENDER = "sender"
@@ -23,20 +23,20 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpReply:
-    """A server's reply; the lines of a long one are joined."""
+    """A server's reply; the lines of a multi-line reply are joined."""
 
     code: int
     text: str
 
     @property
     def enhanced(self) -> str:
-        """The enhanced status code (RFC 3463), such as 5.1.1, or nothing."""
+        """The enhanced status code (RFC 3463), such as 5.1.1; empty without one."""
         found = _ENHANCED.match(self.text)
         return found[0] if found else ""
 
 
 class SmtpRefused(Exception):
-    """The server answered, and the answer was no. `written`: it had seen the content."""
+    """The server refused the mail. `written`: it had received the content."""
 
     def __init__(self, stage: Stage, reply: SmtpReply, *, written: bool = False) -> None:
         self.stage = stage
@@ -46,7 +46,7 @@ class SmtpRefused(Exception):
 
 
 class SmtpLost(Exception):
-    """There was no answer. `written`: whether the mail's content may have reached the server.
+    """There was no reply. `written`: the server may have received the mail's content.
 
     code is auth, tls, greeting, timeout, connection or invalid_response.
     """
@@ -58,7 +58,7 @@ class SmtpLost(Exception):
 
 
 def refusal(replies: Sequence[SmtpReply]) -> SmtpRefused | None:
-    """The first no among the replies to MAIL, RCPT and DATA."""
+    """Returns the first refusal among the replies to MAIL, RCPT and DATA; None without one."""
     stages = (Stage.SENDER, Stage.RECIPIENT, Stage.CONTENT)
     for stage, reply in zip(stages, replies, strict=False):
         if reply.code >= 400 or (reply.code >= 300 and reply is not replies[-1]):

@@ -1,4 +1,4 @@
-"""Email through an SMTP server: connections that stay open, mails from compiled skeletons."""
+"""Email through an SMTP server, with persistent connections and compiled mail skeletons."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ from notifications.infra.http.dns import txt_records
 log = structlog.get_logger("carillon.delivery")
 
 _DNS_S = 5.0
-_CALL_SHARE = 0.9  # of the call's time: the rest is for the answer to find its way back
-# Ours to mend, not the mail's fault: authentication wanted, refused, too weak, or not encrypted.
+_CALL_SHARE = 0.9  # of the call's time: the rest is for the result to reach the caller
+# A wrong setting of ours: authentication is required, refused, too weak, or not encrypted.
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 _SENDER_TEXT = (
-    "the sender is beyond ASCII and the mail server has no SMTPUTF8:"
+    "the sender is not ASCII and the mail server has no SMTPUTF8:"
     " set CARILLON_EMAIL_FROM to an ASCII address, or use another server"
 )
-# 5.1.x speaks of addresses (RFC 3463); these three of the sender's, and of a syntax we checked.
+# 5.1.x is about addresses (RFC 3463); these are about the sender's, and about a syntax that is
+# already checked.
 _SENDERS_FAULT = frozenset({"5.1.5", "5.1.7", "5.1.8", "5.1.9"})
 _LOST_TEXTS = {
     "auth": "the mail server refuses our credentials",
     "tls": "no secure connection to the mail server could be made",
-    "greeting": "the mail server turned the connection away",
-    "timeout": "no answer from the mail server in time",
+    "greeting": "the mail server refused the connection",
+    "timeout": "no reply from the mail server in time",
     "connection": "the connection to the mail server failed",
-    "invalid_response": "the mail server's answer is not SMTP",
+    "invalid_response": "the mail server's reply is not SMTP",
 }
 
 
@@ -61,11 +62,11 @@ _NOT_AN_ADDRESS = SendResult(
 
 
 class SMTPEmailProvider(NotificationChannelProvider):
-    """Hands mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
+    """Passes mails to one SMTP server over `CARILLON_SMTP_CONNECTIONS` persistent connections.
 
-    What fails before the content is written is tried again (or is final, where the server says
-    5xx); what is lost after that is uncertain. Refused credentials are the service's fault: RETRY
-    with the code `auth`, so that nothing is thrown away for a mistyped password.
+    A failure before the content is written is retried, or is final if the server replies 5xx. A
+    loss after that is uncertain. Refused credentials are a wrong setting of ours: RETRY with the
+    code `auth`, so that a mistyped password loses no message.
     """
 
     key: ClassVar[str] = "smtp"
@@ -74,7 +75,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
     )
 
     def __init__(self, *, tls_context: ssl.SSLContext | None = None) -> None:
-        """tls_context replaces the system's certificate authorities (tests, private ones)."""
+        """tls_context replaces the system's certificate authorities (for tests or private ones)."""
         settings, general = settings_of(Settings), environment()
         self._connections = settings.smtp_connections
         self._call_s = general.provider_timeout_seconds * _CALL_SHARE
@@ -92,16 +93,16 @@ class SMTPEmailProvider(NotificationChannelProvider):
         self._pool = SmtpPool(server, limit=self._connections)
 
     def calls_at_once(self) -> int:
-        """Two for each connection: one mail is on its way and the next one stands behind it."""
+        """Two for each connection: one mail is in flight, and the next one is queued."""
         return 2 * self._connections
 
     def batch_for(self, waiting: int) -> int:
-        """Few mails spread over the connections; of many, some stand together in one write."""
+        """Spreads few mails over the connections; of many mails, several share one write."""
         size = min(self._pool.group_size(self._call_s), waiting // self._connections)
         return max(1, min(self.capabilities.batch_size, size))
 
     async def close(self) -> None:
-        """Says goodbye on the connections that wait; later mails open new ones."""
+        """Closes the idle connections with QUIT; later mails open new ones."""
         self._pool.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
@@ -133,7 +134,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return outcome_of((await self.send_batch([outbound]))[0])
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """Each mail has an outcome of its own, whatever becomes of the others."""
+        """Sends mails; each has its own result, whatever the results of the others."""
         results: dict[int, SendResult] = {}
         mails: dict[int, Mail] = {}
         for place, message in enumerate(messages):
@@ -146,9 +147,9 @@ class SMTPEmailProvider(NotificationChannelProvider):
                 results[place] = SendResult(
                     Verdict.FAILED, error=str(error), error_code="invalid_message"
                 )
-        told = await self._pool.post(list(mails.values()), timeout_s=self._call_s)
-        for (place, mail), answer in zip(mails.items(), told, strict=True):
-            results[place] = _result_of(mail, answer)
+        replies = await self._pool.send(list(mails.values()), timeout_s=self._call_s)
+        for (place, mail), reply in zip(mails.items(), replies, strict=True):
+            results[place] = _result_of(mail, reply)
         return [results[place] for place in range(len(messages))]
 
     def _mail_of(self, message: OutboundMessage) -> Mail:
@@ -168,11 +169,11 @@ class SMTPEmailProvider(NotificationChannelProvider):
         return signed(mail, self._dkim, at_s=int(now)) if self._dkim else mail
 
     async def examine(self) -> str:
-        """Whether the server lets us in and takes our sender, and each DKIM key is published."""
+        """Checks the login, the sender's form, and that each DKIM key is published."""
         wrong = [text for key in self._dkim if (text := await _unpublished(key))]
         try:
-            takes_utf8 = await self._pool.reach(timeout_s=self._call_s)
-            if mailbox(self._sender, local_too=True).smtputf8 and not takes_utf8:
+            offers_utf8 = await self._pool.check(timeout_s=self._call_s)
+            if mailbox(self._sender, local_too=True).smtputf8 and not offers_utf8:
                 wrong.insert(0, _SENDER_TEXT)
         except SmtpLost as lost:
             wrong.insert(0, _LOST_TEXTS[lost.code])
@@ -180,53 +181,56 @@ class SMTPEmailProvider(NotificationChannelProvider):
 
 
 async def _unpublished(key: DkimKey) -> str:
-    """What is wrong with a key's TXT record; empty when nothing is."""
+    """Returns what is wrong with a key's TXT record; empty if it is right."""
     try:
         texts = await txt_records(key.record_name, timeout_s=_DNS_S)
     except OSError as error:
         return f"DKIM: {key.record_name} cannot be read: {error}"
     if published(texts, key):
         return ""
-    found = "holds another key" if texts else "is missing"
+    found = "contains another key" if texts else "is missing"
     return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
 
 
-def _result_of(mail: Mail, answer: SmtpReply | Exception) -> SendResult:
-    if isinstance(answer, SmtpReply):
+def _result_of(mail: Mail, reply: SmtpReply | Exception) -> SendResult:
+    if isinstance(reply, SmtpReply):
         return SendResult(
-            Verdict.SENT, provider_message_id=mail.message_id, response=_response(answer)
+            Verdict.SENT, provider_message_id=mail.message_id, response=_response(reply)
         )
-    if isinstance(answer, SmtpRefused):
-        return _result_of_refusal(answer)
-    if isinstance(answer, SmtpLost):
-        verdict = Verdict.UNCERTAIN if answer.written else Verdict.RETRY
-        stage = "after" if answer.written else "before"
-        text = f"{_LOST_TEXTS[answer.code]} ({stage} the content was written)"
-        return SendResult(verdict, error=text, error_code=answer.code)
-    if isinstance(answer, NotAttempted):
-        text = "no connection came free in time"
+    if isinstance(reply, SmtpRefused):
+        return _result_of_refusal(reply)
+    if isinstance(reply, SmtpLost):
+        verdict = Verdict.UNCERTAIN if reply.written else Verdict.RETRY
+        stage = "after" if reply.written else "before"
+        text = f"{_LOST_TEXTS[reply.code]} ({stage} the content was written)"
+        return SendResult(verdict, error=text, error_code=reply.code)
+    if isinstance(reply, NotAttempted):
+        text = "no connection was free in time"
         return SendResult(Verdict.RETRY, error=text, error_code="not_started")
-    if isinstance(answer, NoSmtpUtf8) and not mail.sender.isascii():
+    if isinstance(reply, NoSmtpUtf8) and not mail.sender.isascii():
         return SendResult(Verdict.RETRY, error=_SENDER_TEXT, error_code="sender_not_ascii")
-    if isinstance(answer, NoSmtpUtf8):
-        text = "the mail server takes no addresses beyond ASCII"
+    if isinstance(reply, NoSmtpUtf8):
+        text = "the mail server accepts ASCII addresses only"
         return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
-    log.error("provider.raised", provider="smtp", **where(answer))
-    text = f"the provider raised {type(answer).__name__}"
+    log.error("provider.raised", provider="smtp", **where(reply))
+    text = f"the provider raised {type(reply).__name__}"
     return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_exception")
 
 
 def _result_of_refusal(refused: SmtpRefused) -> SendResult:
-    """The error map: 4xx again, 5xx final, credentials again, 5.1.x at the recipient kills it."""
+    """Returns the result of a refusal: 4xx and credentials are retried, 5xx is final.
+
+    A 5.1.x about the recipient means that the recipient is dead.
+    """
     reply = refused.reply
-    text = f"the mail server answered {reply.code} {reply.enhanced}".rstrip()
+    text = f"the mail server replied {reply.code} {reply.enhanced}".rstrip()
     text += f" to the {refused.stage}"
     response = _response(reply)
     if reply.code in _AUTH_CODES:
         return SendResult(Verdict.RETRY, error=text, error_code="auth", response=response)
     if reply.code < 500:
         code = f"smtp_{reply.code}"
-        # A 3xx where the last word on the content is due says neither yes nor no.
+        # A 3xx in place of the final reply neither accepts nor refuses the mail.
         odd = refused.written and reply.code < 400
         verdict = Verdict.UNCERTAIN if odd else Verdict.RETRY
         return SendResult(verdict, error=text, error_code=code, response=response)
@@ -245,7 +249,7 @@ def _response(reply: SmtpReply) -> dict[str, Any]:
 
 
 def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
-    """The certificate is checked, except where encryption is only a bonus and no password goes."""
+    """Returns the TLS context. `auto` without a user checks no certificate: it has no password."""
     if mode == "none":
         return None
     context = ssl.create_default_context()
@@ -256,7 +260,7 @@ def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:
 
 
 def _greeting_name(public_url: str) -> str:
-    """How we introduce ourselves (RFC 5321 4.1.4): our public name, or our address in brackets."""
+    """Returns our name in the greeting (RFC 5321 4.1.4): a host, or an address in brackets."""
     host = urlsplit(public_url).hostname or socket.gethostname()
     try:
         address = ipaddress.ip_address(host)

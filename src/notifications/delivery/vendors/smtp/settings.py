@@ -32,7 +32,7 @@ class Settings(VendorSettings):
     smtp_tls: str = setting(
         "auto",
         one_of("auto", "none", "starttls", "tls"),
-        "How SMTP is encrypted; auto takes STARTTLS where it is offered.",
+        "How SMTP is encrypted; auto uses STARTTLS if it is offered.",
     )
     smtp_dkim_keys: tuple[str, ...] = setting(
         (),
@@ -42,6 +42,6 @@ class Settings(VendorSettings):
     smtp_connections: int = setting(
         10,
         integer(1, 100),
-        "SMTP connections a process keeps open.",
+        "The SMTP connections that a process keeps open.",
         store=Storable(form(r"[0-9]{1,3}"), "a whole number from 1 to 100"),
     )

@@ -1,11 +1,11 @@
-"""One SMTP connection that sends mail after mail: connected by aiosmtplib, spoken to by ourselves.
+"""One SMTP connection that sends one mail after another: opened by aiosmtplib, used by this module.
 
-aiosmtplib connects, greets, starts TLS and logs in. Its `sendmail` then waits for an answer to each
-of four commands and looks at the content line by line; here the envelope goes out as one group
-where the server offers PIPELINING (RFC 2920), which makes two round trips of four.
-docs/reference/provider-contract.md says what was measured.
+aiosmtplib connects, greets, starts TLS and logs in. Its `sendmail` would then wait for a reply to
+each of four commands and read the content line by line. This module sends the envelope as one
+group if the server offers PIPELINING (RFC 2920): two round trips instead of four.
+docs/reference/provider-contract.md has the measurements.
 
-A fault tells whether the content may have been written: before that, nothing was sent.
+A failure says whether the content may have been written: before that, nothing was sent.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ _GO_AHEAD = 354
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where and how to connect. tls is auto, none, starttls or tls."""
+    """The address of a server, and how to connect."""
 
     host: str
     port: int
+    #: auto, none, starttls or tls.
     tls: str
     user: str
     password: str
@@ -51,7 +52,7 @@ class SmtpServer:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine, where a password is not seen by others."""
+        """Whether the server is on this machine, so that no password crosses the network."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -59,10 +60,10 @@ class SmtpServer:
 
 
 async def connect(server: SmtpServer, timeout_s: float) -> SmtpConnection:
-    """A connection that is greeted, encrypted and logged in as the server's settings ask.
+    """Opens a connection: greets, encrypts and logs in as the server's settings require.
 
     Raises:
-        SmtpLost: whatever went wrong; nothing of any mail was written.
+        SmtpLost: the connection failed; nothing of any mail was written.
     """
     client = aiosmtplib.SMTP(
         hostname=server.host,
@@ -86,30 +87,30 @@ async def connect(server: SmtpServer, timeout_s: float) -> SmtpConnection:
     except BaseException:
         client.close()
         raise
-    return _taken_over(client)
+    return _adopt(client)
 
 
 async def _login(client: aiosmtplib.SMTP, server: SmtpServer) -> None:
     encrypted = client.get_transport_info("sslcontext") is not None
     if server.tls == "auto" and not encrypted and not server.is_loopback:
-        raise aiosmtplib.SMTPException("no password goes over the network in the clear")
+        raise aiosmtplib.SMTPException("a password is never sent over an unencrypted network")
     if not client.supported_auth_methods:
         raise aiosmtplib.SMTPAuthenticationError(538, "the server offers no login")
     await client.login(server.user, server.password)
 
 
-def _taken_over(client: aiosmtplib.SMTP) -> SmtpConnection:
+def _adopt(client: aiosmtplib.SMTP) -> SmtpConnection:
     if client.transport is None or client.transport.is_closing():
         raise SmtpLost("connection")
     transport = cast(asyncio.Transport, client.transport)
-    taken = SmtpConnection(
+    connection = SmtpConnection(
         transport,
         pipelining=client.supports_extension("pipelining"),
         smtputf8=client.supports_extension("smtputf8"),
         chunking=client.supports_extension("chunking"),
     )
-    transport.set_protocol(taken)
-    return taken
+    transport.set_protocol(connection)
+    return connection
 
 
 def _code_of(error: BaseException) -> str:
@@ -120,7 +121,7 @@ def _code_of(error: BaseException) -> str:
         cause = cause.__cause__
     if any(isinstance(one, aiosmtplib.SMTPAuthenticationError) for one in causes):
         return "auth"
-    # The bare class is all that aiosmtplib raises where STARTTLS is wanted and not offered.
+    # aiosmtplib raises the base class if STARTTLS is required and not offered.
     if type(error) is aiosmtplib.SMTPException:
         return "tls"
     if any(isinstance(one, ssl.SSLError) for one in causes):
@@ -131,7 +132,7 @@ def _code_of(error: BaseException) -> str:
 
 
 class SmtpConnection(asyncio.Protocol):
-    """Sends one mail after another; broken for good after the first SmtpLost."""
+    """Sends one mail after another; it is unusable after the first SmtpLost."""
 
     def __init__(
         self, transport: asyncio.Transport, *, pipelining: bool, smtputf8: bool, chunking: bool
@@ -146,7 +147,7 @@ class SmtpConnection(asyncio.Protocol):
         self._lines: list[bytes] = []
         self._replies: deque[SmtpReply] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._wanted = 0
+        self._expected = 0
         self._lost = ""
         self._written = False
         self._reset_first = False
@@ -154,7 +155,7 @@ class SmtpConnection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether another mail may be sent here, as far as can be known without asking."""
+        """Whether another mail may be sent here, as far as is known without a command."""
         if self._lost or self._transport.is_closing():
             return False
         return self._ahead is not None or not self._replies
@@ -162,15 +163,16 @@ class SmtpConnection(asyncio.Protocol):
     async def deliver(
         self, mail: Mail, *, timeout_s: float, ahead: Callable[[], Mail | None] | None = None
     ) -> SmtpReply:
-        """Sends a mail and returns the server's last word, which is a yes.
+        """Sends a mail and returns the server's final positive reply.
 
-        ahead names the mail that comes next on this connection, if there is one: its envelope goes
-        out in the write that carries this one's content (RFC 2920 3.1 allows content to be the
-        first of a group), which saves a round trip. It must be the next to be delivered here.
+        Args:
+            ahead: returns the next mail for this connection, or None. Its envelope is part of the
+                write that carries this mail's content, which saves a round trip. RFC 2920 3.1
+                allows content at the start of a group. It must be the next mail delivered here.
 
         Raises:
-            SmtpRefused: the server's no; the connection stays usable unless the code was 421.
-            SmtpLost: no answer came, or none that is SMTP.
+            SmtpRefused: the server refused; the connection remains usable unless the code was 421.
+            SmtpLost: no reply came, or none that is SMTP.
         """
         self._written = False
         timer = self._loop.call_later(timeout_s, self._lose, "timeout")
@@ -202,28 +204,28 @@ class SmtpConnection(asyncio.Protocol):
     async def deliver_group(
         self, mails: Sequence[Mail], *, timeout_s: float
     ) -> list[smtp_chunks.Result]:
-        """Sends several mails in one write, where `takes_groups`; tells what became of each.
+        """Sends several mails in one write, if `takes_groups`; returns the result of each.
 
-        Nothing is raised. An answer that did not come leaves its mail in doubt: all contents were
-        written at once.
+        It raises nothing. A mail without a reply is uncertain, because all contents were written at
+        once.
         """
         reset_first, self._reset_first, self._written = self._reset_first, True, True
-        wanted = smtp_chunks.replies_to(len(mails), reset_first=reset_first)
+        expected = smtp_chunks.replies_to(len(mails), reset_first=reset_first)
         timer = self._loop.call_later(timeout_s, self._lose, "timeout")
         try:
             self._transport.write(smtp_chunks.group(mails, reset_first=reset_first))
-            replies: Sequence[SmtpReply] = await self._replies_of(wanted)
+            replies: Sequence[SmtpReply] = await self._replies_of(expected)
         except SmtpLost:
             replies = list(self._replies)
         finally:
             timer.cancel()
-        told, understood = smtp_chunks.results(
+        results, understood = smtp_chunks.results(
             replies, len(mails), reset_first=reset_first, lost=self._lost or "connection"
         )
         if not understood or any(reply.code == CLOSING for reply in replies):
             self.abort()
-        self._reset_first = not isinstance(told[-1], SmtpReply)
-        return told
+        self._reset_first = not isinstance(results[-1], SmtpReply)
+        return results
 
     def _commands(self, mail: Mail) -> list[bytes]:
         option = " SMTPUTF8" if mail.smtputf8 else ""
@@ -234,38 +236,38 @@ class SmtpConnection(asyncio.Protocol):
         ]
 
     async def _envelope(self, mail: Mail) -> None:
-        """Everything up to the 354 that lets the content follow."""
+        """Sends the envelope and reads the replies, up to the 354 that precedes the content."""
         if self._ahead is mail:
             reset_first, self._reset_first, self._ahead = self._reset_first, True, None
             try:
-                await self._follow(await self._replies_of(3), 3)
+                await self._check_envelope(await self._replies_of(3), 3)
                 return
             except SmtpRefused:
-                # The mail before was refused at its end, and this server wants to hear RSET then.
+                # The mail before was refused after its content, and this server then requires RSET.
                 if not reset_first or not self.is_usable:
                     raise
         commands = self._commands(mail)
         if self._reset_first:
-            # The refused mail before this one may have left half an envelope standing.
+            # The refused mail before this one may have left half an envelope open.
             commands.insert(0, b"RSET\r\n")
         self._reset_first = True
-        await self._follow(await self._ask(commands), len(commands))
+        await self._check_envelope(await self._send_commands(commands), len(commands))
 
-    async def _follow(self, replies: Sequence[SmtpReply], asked: int) -> None:
-        """Reads the replies to an envelope; returns when the content may follow."""
-        refused = refusal(replies[asked - 3 :])
-        if len(replies) == asked and replies[-1].code == _GO_AHEAD:
+    async def _check_envelope(self, replies: Sequence[SmtpReply], sent: int) -> None:
+        """Checks the replies to an envelope; returns if the content may follow, else raises."""
+        refused = refusal(replies[sent - 3 :])
+        if len(replies) == sent and replies[-1].code == _GO_AHEAD:
             if refused is None:
                 self._reset_first = False
                 return
-            # RFC 2920 3.1: DATA was accepted although nobody is left to receive; end it at once.
+            # RFC 2920 3.1: DATA was accepted although no recipient was; end the content at once.
             self._transport.write(b".\r\n")
             await self._replies_of(1)
         if refused is None:
             refused = SmtpRefused(Stage.SENDER, replies[-1])
         raise refused
 
-    async def _ask(self, commands: Sequence[bytes]) -> list[SmtpReply]:
+    async def _send_commands(self, commands: Sequence[bytes]) -> list[SmtpReply]:
         if self._pipelining:
             self._transport.write(b"".join(commands))
             return await self._replies_of(len(commands))
@@ -281,7 +283,7 @@ class SmtpConnection(asyncio.Protocol):
         if len(self._replies) < number:
             if self._lost or self._transport.is_closing():
                 raise SmtpLost(self._lost or "connection", written=self._written)
-            self._wanted = number
+            self._expected = number
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
@@ -304,7 +306,7 @@ class SmtpConnection(asyncio.Protocol):
                 self._replies.append(SmtpReply(int(found[1]), text))
         if len(self._buffer) + sum(map(len, self._lines)) > _REPLY_LIMIT:
             self._lose("invalid_response")
-        elif self._waiter and not self._waiter.done() and len(self._replies) >= self._wanted:
+        elif self._waiter and not self._waiter.done() and len(self._replies) >= self._expected:
             self._waiter.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -312,7 +314,7 @@ class SmtpConnection(asyncio.Protocol):
         self._lose("connection")
 
     def _lose(self, code: str) -> None:
-        """Ends the connection; whoever waits for a reply learns why."""
+        """Ends the connection; the caller that waits for a reply gets SmtpLost."""
         self._lost = self._lost or code
         if not self._transport.is_closing():
             self._transport.abort()
@@ -320,18 +322,18 @@ class SmtpConnection(asyncio.Protocol):
             self._waiter.set_exception(SmtpLost(self._lost, written=self._written))
 
     def abort(self) -> None:
-        """Ends the connection without a word."""
+        """Ends the connection without QUIT."""
         self._lose("connection")
 
     def close(self) -> None:
-        """Says QUIT and ends the connection."""
+        """Sends QUIT and ends the connection."""
         if not self._transport.is_closing():
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
 
 
 def stuffed(content: bytes) -> bytes:
-    """Content as DATA takes it: dots doubled at the beginning of lines, and the end marked."""
+    """Returns content in the form of DATA: dots at line starts doubled, and the end marked."""
     if content.startswith(b"."):
         content = b"." + content
     return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"

@@ -1,4 +1,4 @@
-"""What the Bot API's errors mean: core.telegram.org/bots/api#making-requests."""
+"""The meaning of the Bot API's errors: core.telegram.org/bots/api#making-requests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ _GONE = re.compile(r"chat not found|user not found|PEER_ID_INVALID|group chat wa
 
 
 def parameters_of(response: Response) -> Mapping[str, Any]:
-    """What Telegram adds to an error: how long to wait, or the chat's new id."""
+    """Returns the parameters of an error: how long to wait, or the chat's new id."""
     found = json_of(response).get("parameters")
     return found if isinstance(found, dict) else {}
 
 
 def meaning_of(response: Response, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Telegram's error map. Only its own words kill a chat: a proxy's 403 says nothing of it."""
+    """Returns what Telegram's error adds to the outcome of a refusal.
+
+    Only Telegram's own error expires a chat: a proxy's 403 is not about the chat.
+    """
     if response.status == 401:
         return {"error": "Telegram refuses the bot's token", "error_code": "auth", "retry": True}
     if found.get("ok") is not False:
@@ -34,7 +37,7 @@ def meaning_of(response: Response, found: Mapping[str, Any]) -> dict[str, Any]:
     elif response.status == 404:
         more = {"error": "Telegram knows no such bot", "error_code": "auth", "retry": True}
     elif response.status == 429:
-        wish = parameters_of(response).get("retry_after")
-        if isinstance(wish, int | float):
-            more = {"retry_after": float(wish)}
+        wait_s = parameters_of(response).get("retry_after")
+        if isinstance(wait_s, int | float):
+            more = {"retry_after": float(wait_s)}
     return more

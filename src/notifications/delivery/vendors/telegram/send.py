@@ -1,7 +1,7 @@
 """Telegram messages through the Bot API's sendMessage.
 
-Fields, limits and answers: core.telegram.org/bots/api; tests hold the request to a machine-readable
-copy of that page.
+Fields, limits and responses: core.telegram.org/bots/api. Tests compare the request with a
+machine-readable copy of that page.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _CHAT = re.compile(r"-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
 class TelegramBotProvider(NotificationChannelProvider):
     """Sends one message to one chat.
 
-    A chat that is not found, or whose owner blocked the bot, is dead. `retry_after` is honoured. A
-    group that became a supergroup is written to under its new id at once. The Bot API carries no
-    reference of the sender: doubt about a message is a person's to settle.
+    A chat that is not found, or whose owner blocked the bot, is dead. `retry_after` is honoured.
+    If a group became a supergroup, its message is sent to the new id at once. The Bot API carries
+    no reference of the sender, so only a person can resolve an uncertain message.
     """
 
     key: ClassVar[str] = "telegram"
@@ -68,7 +68,7 @@ class TelegramBotProvider(NotificationChannelProvider):
         await self._client.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether this is a chat's number or a public channel's name."""
+        """Whether this is a chat id or the name of a public channel."""
         return _CHAT.fullmatch(recipient) is not None
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -78,7 +78,7 @@ class TelegramBotProvider(NotificationChannelProvider):
         if not self._token:
             return not_configured("set CARILLON_TELEGRAM_BOT_TOKEN to the token from @BotFather")
         if _length(message) > _LONGEST_TEXT:
-            text = f"Telegram takes at most {_LONGEST_TEXT} characters"
+            text = f"Telegram accepts at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
             response = await self._call(recipient, message)
@@ -90,7 +90,7 @@ class TelegramBotProvider(NotificationChannelProvider):
         return _outcome(response, now)
 
     async def examine(self) -> str:
-        """Asks who the bot is."""
+        """Checks the bot's token by getMe."""
         try:
             response = await self._client.request(
                 "GET", f"{self._base}/bot{self._token}/getMe", headers={}, body=b""
@@ -99,7 +99,7 @@ class TelegramBotProvider(NotificationChannelProvider):
             return fault.detail
         if response.status == 200 and json_of(response).get("ok") is True:
             return ""
-        return f"Telegram answers HTTP {response.status}: is the token right?"
+        return f"Telegram responds HTTP {response.status}: check the token"
 
     async def _call(self, chat: str, message: Mapping[str, Any]) -> Response:
         body = {
@@ -118,7 +118,7 @@ class TelegramBotProvider(NotificationChannelProvider):
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """The message as Telegram's HTML: whatever the template holds is text, never markup."""
+    """Returns the message as Telegram's HTML. The template's content is text, never markup."""
     title, body = str(message.get("title") or ""), str(message.get("body") or "")
     parts = (
         f"<b>{escape(title, quote=False)}</b>" if title else "",
@@ -140,5 +140,5 @@ def _outcome(response: Response, now: datetime) -> dict[str, Any]:
     result = found.get("result")
     number = result.get("message_id") if isinstance(result, dict) else None
     if found.get("ok") is not True or not number:
-        return unclear(response, "HTTP 200 without a message id: this was not Telegram, or half")
+        return unclear(response, "HTTP 200 without a message id: not Telegram, or cut off")
     return accepted(str(number), response)

@@ -28,7 +28,7 @@ class Settings(VendorSettings):
     telegram_webhook_secret: str = setting(
         "",
         text,
-        "What Telegram sends with each update (`secret_token` of setWebhook). Empty: derived from the secret key.",
+        "The secret that Telegram sends with each update (`secret_token` of setWebhook). Empty: derived from the secret key.",
     )
     telegram_base_url: str = setting(
         "https://api.telegram.org",

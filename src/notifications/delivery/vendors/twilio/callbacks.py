@@ -1,4 +1,4 @@
-"""Twilio's status callbacks: a signed form for each step of a message.
+"""Reads Twilio's status callbacks: a signed form for each step of a message.
 
 twilio.com/docs/usage/webhooks/webhooks-security and
 twilio.com/docs/messaging/guides/track-outbound-message-status
@@ -25,14 +25,14 @@ from notifications.delivery.vendors.twilio.faults import kind_of
 from notifications.delivery.vendors.twilio.settings import Settings
 from notifications.domain.receipts import Receipt
 
-_ON_THE_WAY = frozenset({"accepted", "scheduled", "queued", "sending"})
+_IN_FLIGHT = frozenset({"accepted", "scheduled", "queued", "sending"})
 
 
 class TwilioCallbacks(CallbackReader):
-    """X-Twilio-Signature is checked with the account's token; our reference is in the URL.
+    """Checks X-Twilio-Signature with the account's token. Our reference is in the URL.
 
-    The environment's token goes before a stored one: whoever may store an account does not get to
-    say what became of messages, nor STOP and START for others.
+    The environment's token overrides a stored one: a caller who may store an account must not be
+    able to forge receipts, or STOP and START of other people.
     """
 
     key: ClassVar[str] = "twilio"
@@ -43,14 +43,14 @@ class TwilioCallbacks(CallbackReader):
             or settings_of(Settings).twilio_auth_token
         )
         given = call.headers.get("x-twilio-signature", "")
-        wanted = (signature_of(token, replace(call, url=url)) for url in spellings_of(call.url))
-        if not token or not any(hmac.compare_digest(each, given) for each in wanted):
+        expected = (signature_of(token, replace(call, url=url)) for url in spellings_of(call.url))
+        if not token or not any(hmac.compare_digest(each, given) for each in expected):
             raise CallbackRefused
 
     def read(self, call: IncomingCall) -> list[Receipt]:
         form = dict(_form(call))
         status = form.get("MessageStatus") or form.get("SmsStatus", "")
-        if status in _ON_THE_WAY:
+        if status in _IN_FLIGHT:
             return []
         code = form.get("ErrorCode", "")
         kind = kind_of(status, code)
@@ -70,7 +70,7 @@ class TwilioCallbacks(CallbackReader):
 
 
 def spellings_of(url: str) -> tuple[str, ...]:
-    """A URL with and without its port: Twilio signs either, whatever it was told to call."""
+    """Returns a URL with and without its port: Twilio signs either, whichever URL it was given."""
     parts = urlsplit(url)
     host, port = parts.netloc, {"https": 443, "http": 80}.get(parts.scheme)
     bare = host.rpartition(":")[0] if parts.port is not None else host
@@ -79,7 +79,7 @@ def spellings_of(url: str) -> tuple[str, ...]:
 
 
 def signature_of(token: str, call: IncomingCall) -> str:
-    """Base64 of HMAC-SHA1 over the URL and the sorted names and values of the form."""
+    """Returns the base64 of HMAC-SHA1 over the URL and the form's sorted names and values."""
     pairs = sorted(set(_form(call)))
     signed = call.url + "".join(name + value for name, value in pairs)
     digest = hmac.digest(token.encode(), signed.encode(), hashlib.sha1)

@@ -1,4 +1,4 @@
-"""Twilio's statuses and error codes, and what they mean: twilio.com/docs/api/errors."""
+"""The meaning of Twilio's statuses and error codes: twilio.com/docs/api/errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _KINDS = {
     "read": ReceiptKind.DELIVERED,
     "undelivered": ReceiptKind.FAILED,
     "failed": ReceiptKind.FAILED,
-    "canceled": ReceiptKind.FAILED,  # by a person at Twilio: nobody will be sent it
-    "partially_delivered": ReceiptKind.SENT,  # not a proof that all of it arrived
+    "canceled": ReceiptKind.FAILED,  # by a person at Twilio: it is never sent
+    "partially_delivered": ReceiptKind.SENT,  # no proof that all parts arrived
 }
 _UNKNOWN_NUMBERS = frozenset({"30005", "30006", "21211", "21614"})
 _BLOCKED = frozenset({"30004", str(SAID_STOP)})
 
 
 def meaning_of(status: int, code: Any) -> dict[str, Any]:
-    """What a refusal means for the answer of `send`: Twilio's code says more than the status."""
+    """Returns what Twilio's code adds to the outcome of a refusal."""
     more: dict[str, Any] = {}
     if isinstance(code, int):
         more = {"error": f"Twilio error {code}", "error_code": f"twilio_{code}"}
@@ -42,5 +42,5 @@ def meaning_of(status: int, code: Any) -> dict[str, Any]:
 
 
 def kind_of(status: str, code: str) -> ReceiptKind | None:
-    """What a status and error code of Twilio's mean; None for one that it does not document."""
+    """Returns the receipt kind of a status and error code; None for an undocumented status."""
     return refined(_KINDS.get(status), code, unknown=_UNKNOWN_NUMBERS, blocked=_BLOCKED)

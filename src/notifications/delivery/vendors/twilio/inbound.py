@@ -1,4 +1,4 @@
-"""Texts that people send to a Twilio number.
+"""Reads texts that people send to a Twilio number.
 
 twilio.com/docs/messaging/guides/webhook-request and, for OptOutType,
 twilio.com/docs/messaging/features/advanced-opt-out
@@ -21,7 +21,7 @@ _HINTS = {"STOP": Keyword.STOP, "START": Keyword.START, "HELP": Keyword.HELP}
 
 
 class TwilioInbound(InboundReader):
-    """Signed like the status callbacks, and answered in TwiML: Twilio takes no other."""
+    """Signatures are those of status callbacks. Replies are TwiML, as Twilio requires."""
 
     key: ClassVar[str] = "twilio"
     content_type: ClassVar[str] = "text/xml"
@@ -34,7 +34,7 @@ class TwilioInbound(InboundReader):
         if not name or not sender or "Body" not in form:
             raise CallbackUnreadable("no incoming message: MessageSid, From or Body is missing")
         if not all(is_storable(value) for value in (name, sender, form.get("To", ""))):
-            raise CallbackUnreadable("an incoming message whose names hold NUL")
+            raise CallbackUnreadable("an incoming message whose ids contain NUL")
         hint = _HINTS.get(form.get("OptOutType", ""))
         text = form["Body"].replace("\x00", "")
         return InboundText(name[:100], sender, form.get("To", ""), text, hint)

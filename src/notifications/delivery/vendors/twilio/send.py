@@ -1,7 +1,7 @@
 """SMS through Twilio's Messages resource.
 
-Request, answers and codes: twilio.com/docs/messaging/api/message-resource and
-twilio.com/docs/api/errors; tests hold the request to Twilio's own OpenAPI document.
+Request, responses and codes: twilio.com/docs/messaging/api/message-resource and
+twilio.com/docs/api/errors. Tests compare the request with Twilio's OpenAPI document.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
 _PAGE = 50
-_LONGEST_TEXT = 1600  # Twilio's error 21617 beyond
+_LONGEST_TEXT = 1600  # a longer one is Twilio's error 21617
 _LONGEST_VALIDITY_S = 36_000  # ValidityPeriod: 1 to 36,000 s (14,400 before 2024)
 
 
 class TwilioSMSProvider(NotificationChannelProvider):
-    """Hands one text message to Twilio, which reports its fate to a URL that is signed by us.
+    """Passes one text message to Twilio, which sends its status to a URL that we signed.
 
-    Wrong numbers and those that said STOP (21610) are dead. A refused account or sender is the
-    service's fault: RETRY with the code `auth`. Twilio knows no idempotency for messages.
+    Wrong numbers and numbers that sent STOP (21610) are dead. A refused account or sender is a
+    wrong setting of ours: RETRY with the code `auth`. Twilio has no idempotency for messages.
     """
 
     key: ClassVar[str] = "twilio"
@@ -58,7 +58,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
     needs: ClassVar[tuple[str, ...]] = Settings.needs
 
     def __init__(self, account_sid: str = "", auth_token: str = "", from_number: str = "") -> None:
-        """Without arguments the account is that of the settings."""
+        """Without arguments it uses the account of the settings."""
         given = settings_of(Settings)
         self._sid = account_sid or given.twilio_account_sid
         self._token = auth_token or given.twilio_auth_token
@@ -87,7 +87,7 @@ class TwilioSMSProvider(NotificationChannelProvider):
             )
         form = self._form(recipient, message, now.timestamp())
         if len(form["Body"]) > _LONGEST_TEXT:
-            text = f"Twilio takes at most {_LONGEST_TEXT} characters"
+            text = f"Twilio accepts at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
             response = await self._call(
@@ -98,19 +98,22 @@ class TwilioSMSProvider(NotificationChannelProvider):
         return _outcome(response, now)
 
     async def examine(self) -> str:
-        """Asks for the account itself."""
+        """Checks the account by a request for it."""
         try:
             response = await self._call("GET", f"/2010-04-01/Accounts/{self._sid}.json", b"")
         except HttpFault as fault:
             return fault.detail
         status = json_of(response).get("status")
         if response.status != 200:
-            return f"Twilio answers HTTP {response.status}: are account and token right?"
+            return f"Twilio responds HTTP {response.status}: check the account and the token"
         return "" if status == "active" else f"the account is {status}"
 
     async def query_status(self, query: StatusQuery) -> list[Receipt] | None:
-        """A message by its sid; else those that we handed over for this number in that time, among
-        its newest fifty. Twilio keeps our callback URL to itself, so that our id is not there."""
+        """Requests a message by its sid; without one, our messages to this number in that time.
+
+        Only the newest fifty messages are read. Twilio does not return our callback URL, so our
+        reference is not in its response.
+        """
         path = f"/2010-04-01/Accounts/{self._sid}/Messages"
         name = query.provider_message_id
         parameters = urlencode({"To": query.recipient, "PageSize": _PAGE})
@@ -124,9 +127,9 @@ class TwilioSMSProvider(NotificationChannelProvider):
             return None
         listed = [found] if name else found.get("messages")
         rows = [row for row in listed or () if isinstance(row, dict)]
-        return [_receipt_of(row) for row in rows if name or self._is_meant(row, query)]
+        return [_receipt_of(row) for row in rows if name or self._matches(row, query)]
 
-    def _is_meant(self, row: Mapping[str, Any], query: StatusQuery) -> bool:
+    def _matches(self, row: Mapping[str, Any], query: StatusQuery) -> bool:
         try:
             made_s = parsedate_to_datetime(str(row.get("date_created"))).timestamp()
         except ValueError:
@@ -164,12 +167,12 @@ class TwilioSMSProvider(NotificationChannelProvider):
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """The text of an SMS: the title, where there is one, on a line of its own."""
+    """Returns the text of an SMS: the title, if any, on its own line, then the body."""
     return sms.text_of(str(message.get("title") or ""), str(message.get("body") or ""))
 
 
 def _receipt_of(row: Mapping[str, Any]) -> Receipt:
-    """A Message resource as a receipt; one that is on its way was taken at least."""
+    """Returns the receipt of a Message resource; SENT for one that is in flight at Twilio."""
     code = row.get("error_code")
     named = str(code) if isinstance(code, int) else ""
     return Receipt(
@@ -187,7 +190,7 @@ def _outcome(response: Response, now: Any) -> dict[str, Any]:
         return refused(response, now, **meaning_of(response.status, found.get("code")))
     sid = found.get("sid")
     if not isinstance(sid, str) or not sid:
-        return unclear(response, f"HTTP {response.status} without a message sid: was this Twilio?")
+        return unclear(response, f"HTTP {response.status} without a sid: not Twilio, or cut off")
     code = found.get("error_code")
     if found.get("status") in ("failed", "undelivered") and code:
         return refused(response, now, **meaning_of(400, code))

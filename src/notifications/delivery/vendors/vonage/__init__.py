@@ -1,1 +1,1 @@
-"""Vonage: SMS by its Messages API."""
+"""Vonage: SMS through its Messages API."""

@@ -1,4 +1,4 @@
-"""Vonage's status callbacks: signed JSON for each step of a message.
+"""Reads Vonage's status callbacks: signed JSON for each step of a message.
 
 developer.vonage.com/en/messages/concepts/signed-webhooks and
 developer.vonage.com/en/messages/concepts/messages-status-callbacks
@@ -27,10 +27,10 @@ from notifications.infra import clock
 
 
 class VonageCallbacks(CallbackReader):
-    """The token in Authorization is checked with the signature secret, the body with its hash.
+    """Checks the token in Authorization with the signature secret, and the body with its hash.
 
-    The environment's secret goes before a stored one: whoever may store an account does not get to
-    say what became of messages, nor STOP and START for others.
+    The environment's secret overrides a stored one: a caller who may store an account must not be
+    able to forge receipts, or STOP and START of other people.
     """
 
     key: ClassVar[str] = "vonage"
@@ -60,7 +60,7 @@ class VonageCallbacks(CallbackReader):
         try:
             at = read_moment(event["timestamp"]) if event.get("timestamp") else None
         except NONSENSE as error:
-            raise CallbackUnreadable("a timestamp that is none") from error
+            raise CallbackUnreadable("the timestamp is invalid") from error
         return [
             Receipt(
                 kind,
@@ -75,22 +75,22 @@ class VonageCallbacks(CallbackReader):
 
 
 def read_event(call: IncomingCall) -> dict[str, Any]:
-    """The JSON object of a webhook.
+    """Returns the JSON object of a webhook.
 
     Raises:
-        CallbackUnreadable: the body is none.
+        CallbackUnreadable: the body is not a JSON object.
     """
     try:
         found = json.loads(call.body)
     except NONSENSE as error:
         raise CallbackUnreadable("the body is not JSON") from error
     if not isinstance(found, dict):
-        raise CallbackUnreadable("the body is no JSON object")
+        raise CallbackUnreadable("the body is not a JSON object")
     return found
 
 
 def number_in(event: dict[str, Any], name: str) -> str:
-    """A number of an event's in E.164 form: Vonage leaves the plus out."""
+    """Returns a number of an event in E.164 form: Vonage omits the plus."""
     number = str(event.get(name) or "")
     return f"+{number}" if number.isascii() and number.isdigit() else number
 
@@ -101,7 +101,7 @@ def _secret() -> str:
 
 
 def _is_ours(claims: dict[str, Any]) -> bool:
-    """Whether a token speaks of our application; an account's secret signs for all of its own."""
+    """Whether a token is for our application: an account's secret signs for all of them."""
     outer = environment_settings(Settings).vonage_application_id
     own, named = outer or settings_of(Settings).vonage_application_id, claims.get("application_id")
     return not own or not named or named == own

@@ -1,4 +1,4 @@
-"""Vonage's statuses and error codes, and what they mean.
+"""The meaning of Vonage's statuses and error codes.
 
 developer.vonage.com/api-errors/messages
 """
@@ -14,10 +14,10 @@ from notifications.domain.receipts import ReceiptKind, refined
 SAID_STOP = "1240"
 
 _CODE = re.compile(r"[a-z0-9-]{1,40}")
-# The number is invalid, is not in use any more, has no service, or said STOP.
+# The number is invalid, no longer in use, without service, or sent STOP.
 _UNKNOWN_NUMBERS = frozenset({"1170", "1190", "1300", "1430"})
 _BLOCKED = frozenset({"1050", SAID_STOP, "1280"})
-# Suspended, without money, not provisioned, or a sender that may not be used: no message's fault.
+# The account is suspended, without credit or not provisioned, or the sender is not allowed.
 _ACCOUNT = frozenset({"1060", "1070", "1080", "1110", "1120", "1140"}) | frozenset(
     {"low-balance", "unauthorized", "forbidden", "unprovisioned", "account-suspended"}
     | {"jwt-expired", "jwt-revoked", "invalid-api-key", "invalid-signature"}
@@ -35,7 +35,7 @@ _KINDS = {
 
 
 def code_of(problem: Mapping[str, Any]) -> str:
-    """The code in an error: the fragment of its type, else its title where that is a number."""
+    """Returns the code of an error: the fragment of its type, else a numeric title; or empty."""
     inner = problem.get("error")
     found = inner if isinstance(inner, dict) else problem
     fragment = str(found.get("type") or "").rpartition("#")[2]
@@ -45,7 +45,7 @@ def code_of(problem: Mapping[str, Any]) -> str:
 
 
 def meaning_of(status: int, code: str) -> dict[str, Any]:
-    """What a refusal means for the answer of `send`: Vonage's code says more than the status."""
+    """Returns what Vonage's code adds to the outcome of a refusal."""
     more: dict[str, Any] = {}
     if code:
         more = {"error": f"Vonage error {code}", "error_code": f"vonage_{code}"}
@@ -61,5 +61,5 @@ def meaning_of(status: int, code: str) -> dict[str, Any]:
 
 
 def kind_of(status: str, code: str) -> ReceiptKind | None:
-    """What a status and error code of Vonage's mean; None for a status it does not document."""
+    """Returns the receipt kind of a status and error code; None for an undocumented status."""
     return refined(_KINDS.get(status), code, unknown=_UNKNOWN_NUMBERS, blocked=_BLOCKED)

@@ -1,4 +1,4 @@
-"""Texts that people send to a Vonage number: developer.vonage.com/en/messages/guides/inbound."""
+"""Reads texts sent to a Vonage number: developer.vonage.com/en/messages/guides/inbound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from notifications.delivery.vendors.vonage.faults import SAID_STOP
 
 
 class VonageInbound(InboundReader):
-    """Signed like the status callbacks. Vonage passes no answer on: it sends none to the person."""
+    """Signatures are those of status callbacks. Vonage forwards no reply to the person."""
 
     key: ClassVar[str] = "vonage"
     content_type: ClassVar[str] = "text/plain"
@@ -28,7 +28,7 @@ class VonageInbound(InboundReader):
         if not isinstance(name, str) or not name or not sender:
             raise CallbackUnreadable("no incoming SMS: message_uuid or from is missing")
         if not all(is_storable(value) for value in (name, sender, recipient)):
-            raise CallbackUnreadable("an incoming message whose names cannot be stored")
+            raise CallbackUnreadable("an incoming message whose ids cannot be stored")
         return InboundText(name[:100], sender, recipient, _storable(text), None)
 
     def reply_of(self, text: str) -> bytes:
@@ -37,5 +37,5 @@ class VonageInbound(InboundReader):
 
 
 def _storable(text: str) -> str:
-    """A text without NUL and halves of characters, which no database stores."""
+    """Returns a text without NUL and lone surrogates, which no database stores."""
     return text.replace("\x00", "").encode("utf-8", "ignore").decode()

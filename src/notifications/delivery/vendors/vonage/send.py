@@ -1,6 +1,6 @@
 """SMS through Vonage's Messages API, version 1.
 
-Request, answers and codes: developer.vonage.com/en/api/messages and
+Request, responses and codes: developer.vonage.com/en/api/messages and
 developer.vonage.com/api-errors/messages
 """
 
@@ -33,18 +33,18 @@ from notifications.infra.phone_numbers import is_possible
 
 _CALL_SHARE = 0.9
 _LONGEST_TEXT = 1000
-# Vonage tries for 72 hours at most, and advises against a few minutes.
+# Vonage attempts delivery for at most 72 hours, and advises against a few minutes.
 _SHORTEST_TTL_S, _LONGEST_TTL_S = 300, 259_200
 _LONGEST_REF = 100
-_BAD_KEY = "CARILLON_VONAGE_PRIVATE_KEY is no PEM of an RSA key"
+_BAD_KEY = "CARILLON_VONAGE_PRIVATE_KEY is not the PEM of an RSA key"
 
 
 class VonageSMSProvider(NotificationChannelProvider):
-    """Hands one text message to Vonage, which reports its fate to a URL that is signed by us.
+    """Passes one text message to Vonage, which sends its status to a URL that we signed.
 
-    Calls are signed by an application's key (RS256), or carry the account's key and secret. Wrong
-    numbers and those that said STOP (1240) are dead. A refused account, credit or sender is the
-    service's fault: RETRY with the code `auth`. Vonage knows no idempotency for messages.
+    An application's key signs the calls (RS256), or they carry the account's key and secret. Wrong
+    numbers and numbers that sent STOP (1240) are dead. A refused account, credit or sender is a
+    wrong setting of ours: RETRY with the code `auth`. Vonage has no idempotency for messages.
     """
 
     key: ClassVar[str] = "vonage"
@@ -80,7 +80,7 @@ class VonageSMSProvider(NotificationChannelProvider):
             )
         body = self._body(recipient, message, now.timestamp())
         if len(body["text"]) > _LONGEST_TEXT:
-            text = f"Vonage takes at most {_LONGEST_TEXT} characters"
+            text = f"Vonage accepts at most {_LONGEST_TEXT} characters"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
             login = self._login(now.timestamp())
@@ -102,7 +102,7 @@ class VonageSMSProvider(NotificationChannelProvider):
         return _outcome(response, now)
 
     async def examine(self) -> str:
-        """Asks for the account's applications, by key and secret; an application's key is read."""
+        """Requests the applications with key and secret, or reads the application's key."""
         given = self._given
         if self._signs:
             try:
@@ -121,7 +121,7 @@ class VonageSMSProvider(NotificationChannelProvider):
             return fault.detail
         if response.status == 200:
             return ""
-        return f"Vonage answers HTTP {response.status}: are key and secret right?"
+        return f"Vonage responds HTTP {response.status}: check the key and the secret"
 
     def _is_complete(self) -> bool:
         given = self._given
@@ -159,7 +159,7 @@ class VonageSMSProvider(NotificationChannelProvider):
 
 
 def _bare(number: str) -> str:
-    """A number as Vonage wants it, without the leading plus; names stay."""
+    """Returns a number as Vonage requires it, without the leading plus; a name unchanged."""
     digits = number.removeprefix("+")
     return digits if digits.isdigit() else number
 
@@ -170,5 +170,5 @@ def _outcome(response: Response, now: Any) -> dict[str, Any]:
         return refused(response, now, **meaning_of(response.status, code_of(found)))
     name = found.get("message_uuid")
     if not isinstance(name, str) or not name:
-        return unclear(response, f"HTTP {response.status} without a message_uuid: was this Vonage?")
+        return unclear(response, f"HTTP {response.status} without a uuid: not Vonage, or cut off")
     return accepted(name, response)

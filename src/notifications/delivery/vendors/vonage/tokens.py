@@ -1,4 +1,4 @@
-"""Vonage's tokens: those that sign our calls, and those that sign its own.
+"""Vonage's tokens: of our calls to Vonage, and of its calls to us.
 
 developer.vonage.com/en/getting-started/concepts/authentication and
 developer.vonage.com/en/messages/concepts/signed-webhooks
@@ -17,19 +17,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 LASTS_S = 900
-_APART_S = 300  # by how much Vonage's clock and ours may differ
+_APART_S = 300  # the most that Vonage's clock and ours may differ
 
 
 @functools.lru_cache(maxsize=8)
 def read_key(pem: str) -> rsa.RSAPrivateKey:
-    """An application's private key; `\\n` stands for a line break, as variables have none.
+    """Reads an application's private key; `\\n` stands for a line break, for variables.
 
     Raises:
-        ValueError: the text is no PEM of a plain RSA key.
+        ValueError: the text is not the PEM of an unencrypted RSA key.
     """
     try:
         found = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), None)
-    except Exception as error:  # the library raises its own kinds, too
+    except Exception as error:  # the library raises its own exceptions as well
         raise ValueError("not a PEM private key") from error
     if not isinstance(found, rsa.RSAPrivateKey):
         raise ValueError("not an RSA key")
@@ -37,7 +37,7 @@ def read_key(pem: str) -> rsa.RSAPrivateKey:
 
 
 def token_for(application_id: str, pem: str, now_s: float) -> str:
-    """A token by which an application calls Vonage, for `LASTS_S` seconds.
+    """Returns the token of an application's calls, valid for `LASTS_S` seconds.
 
     Raises:
         ValueError: the key cannot be used.
@@ -53,7 +53,7 @@ def token_for(application_id: str, pem: str, now_s: float) -> str:
 
 
 def claims_of(authorization: str, body: bytes, secret: str, now_s: float) -> dict[str, Any] | None:
-    """The claims of a webhook's token; None where Vonage did not sign this body with the secret."""
+    """Returns the claims of a webhook's token; None if the secret did not sign this body."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         return None
@@ -62,13 +62,13 @@ def claims_of(authorization: str, body: bytes, secret: str, now_s: float) -> dic
             token.strip(),
             secret,
             algorithms=["HS256"],
-            # The times are compared below, with the clock of the service.
+            # The times are compared below, with our own clock.
             options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
     digest = hashlib.sha256(body).hexdigest().encode()
-    # As bytes: of texts, compare_digest takes ASCII alone.
+    # As bytes: compare_digest accepts only ASCII texts.
     hashed = hmac.compare_digest(
         digest, str(claims.get("payload_hash", "")).lower().encode(errors="replace")
     )

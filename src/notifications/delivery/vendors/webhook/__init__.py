@@ -1,1 +1,1 @@
-"""Webhooks of the platform's own systems."""
+"""Signed webhooks to the platform's own systems."""

@@ -1,4 +1,4 @@
-"""Webhooks for the platform's own systems: a POST signed by the rules of Standard Webhooks 1.0."""
+"""Webhooks to the platform's own systems: a POST signed by Standard Webhooks 1.0."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _GONE = 410
 
 
 class SignedWebhookProvider(NotificationChannelProvider):
-    """POSTs a notification as JSON to the recipient's URL, signed, behind the SSRF guard.
+    """POSTs a notification as signed JSON to the recipient's URL, with the SSRF guard.
 
-    A 2xx is taken, 410 means that the URL is gone for good, 429 and 5xx are tried again (with the
-    same webhook-id, by which the receiver knows a repetition), redirects and every other answer are
+    A 2xx means accepted; 410 means that the URL is dead. 429 and 5xx are retried with the same
+    webhook-id, by which the receiver recognizes a duplicate. Redirects and all other statuses are
     final.
     """
 
@@ -58,14 +58,14 @@ class SignedWebhookProvider(NotificationChannelProvider):
 
     @classmethod
     def host_of(cls, recipient: str) -> str:
-        """The receiver: one that is dead holds up no other."""
+        """Returns the receiver's host: a failing receiver blocks no other."""
         return urlsplit(recipient).hostname or ""
 
     async def close(self) -> None:
         await self._client.close()
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Whether this is a URL that may be called, as far as the text alone tells."""
+        """Whether this URL may be called, as far as its text shows."""
         try:
             check_url(recipient, allow_private=self._allow_private)
         except AddressRefused:
@@ -73,7 +73,7 @@ class SignedWebhookProvider(NotificationChannelProvider):
         return True
 
     async def send(self, recipient: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Signs and posts one notification; the message id is our own reference (webhook-id)."""
+        """Signs and posts one notification; the message id is our reference (webhook-id)."""
         message = with_our_names(message)
         now = clock.now()
         reference = str(message["reference"])

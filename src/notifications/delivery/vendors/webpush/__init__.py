@@ -1,1 +1,1 @@
-"""The push services of browsers."""
+"""Web Push: the push services of browsers."""

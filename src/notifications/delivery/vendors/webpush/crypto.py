@@ -1,4 +1,4 @@
-"""Web Push on the wire: message encryption (RFC 8291 over RFC 8188) and VAPID (RFC 8292)."""
+"""Web Push cryptography: message encryption (RFC 8291 over RFC 8188) and VAPID (RFC 8292)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RECORD_BYTES = 4096
 _HEADER_BYTES = 16 + 4 + 1 + 65
 _TAG_BYTES = 16
 LONGEST_PAYLOAD = _RECORD_BYTES - _HEADER_BYTES - _TAG_BYTES - 1
-"""Bytes that fit into the one record that push services must take (RFC 8030 7.2)."""
+"""Bytes that fit into one record, which every push service must accept (RFC 8030 7.2)."""
 _X962 = (serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
 
 
@@ -33,12 +33,12 @@ def encrypt(
     sender: ec.EllipticCurvePrivateKey | None = None,
     salt: bytes | None = None,
 ) -> bytes:
-    """The body of a push message, for `Content-Encoding: aes128gcm`.
+    """Returns the body of a push message, for `Content-Encoding: aes128gcm`.
 
     Args:
         receiver: the subscription's p256dh, 65 bytes.
         auth: the subscription's secret, 16 bytes.
-        sender, salt: drawn for each message; given only to reproduce the RFC's example.
+        sender, salt: random for each message; passed only to reproduce the RFC's example.
 
     Raises:
         ValueError: the receiver's key is not a point of the curve.
@@ -51,7 +51,7 @@ def encrypt(
     seed = _mac(salt, keying)
     key = _expand(seed, b"Content-Encoding: aes128gcm\0")[:16]
     nonce = _expand(seed, b"Content-Encoding: nonce\0")[:12]
-    sealed = AESGCM(key).encrypt(nonce, payload + b"\x02", None)  # 2: the last record, unpadded
+    sealed = AESGCM(key).encrypt(nonce, payload + b"\x02", None)  # 2: last record, no padding
     return salt + struct.pack("!IB", _RECORD_BYTES, len(own_public)) + own_public + sealed
 
 
@@ -65,10 +65,10 @@ def _expand(key: bytes, info: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def private_key(text: str) -> ec.EllipticCurvePrivateKey:
-    """A VAPID key from PEM, or from its 32 bytes in base64url, the form that tools print.
+    """Reads a VAPID key from PEM, or from its 32 bytes in base64url, which tools print.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: the text has another form.
     """
     if text.lstrip().startswith("-----"):
         found = serialization.load_pem_private_key(text.encode(), None)
@@ -83,34 +83,34 @@ def private_key(text: str) -> ec.EllipticCurvePrivateKey:
 
 @functools.lru_cache(maxsize=8)
 def derived_key(secret: str) -> str:
-    """A key made of a secret, for an installation that was given none: the same at every start."""
+    """Derives a key from a secret, for an installation without a key: the same at every start."""
     digest = hashlib.sha512(secret.encode()).digest()
     number = int.from_bytes(digest) % (_ORDER - 1) + 1
     return encoded(number.to_bytes(32))
 
 
 def public_key(text: str) -> str:
-    """The `applicationServerKey` that browsers subscribe with, in base64url."""
+    """Returns the `applicationServerKey` with which browsers subscribe, in base64url."""
     return encoded(private_key(text).public_key().public_bytes(*_X962))
 
 
 def vapid_header(text: str, *, origin: str, contact: str, ends_at_s: int) -> str:
-    """The Authorization header for one push service (RFC 8292); good until `ends_at_s`."""
+    """Returns the Authorization header of one push service (RFC 8292), valid until `ends_at_s`."""
     claims = {"aud": origin, "exp": ends_at_s, "sub": contact}
     signed = jwt.encode(claims, private_key(text), algorithm="ES256")
     return f"vapid t={signed}, k={public_key(text)}"
 
 
 def encoded(raw: bytes) -> str:
-    """Base64url without padding."""
+    """Returns base64url without padding."""
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def decoded(text: str) -> bytes:
-    """The reverse of `encoded`; padding and plain base64 are taken as well.
+    """Decodes base64url; padding and standard base64 are accepted as well.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: the text has another form.
     """
     text = text.strip().replace("+", "-").replace("/", "_").rstrip("=")
     try:

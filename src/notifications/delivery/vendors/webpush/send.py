@@ -45,7 +45,7 @@ _URGENCY = {1: "high", 2: "high", 3: "normal", 4: "low"}
 _GONE = (404, 410)
 _TOKEN_LIFE_S = 12 * 3600  # RFC 8292 allows 24 h
 _TOKEN_EARLY_S = 600
-_ORIGINS_KEPT = 256
+_CACHED_ORIGINS = 256
 
 
 class _Keys(msgspec.Struct):
@@ -54,25 +54,25 @@ class _Keys(msgspec.Struct):
 
 
 class BrowserSubscription(msgspec.Struct):
-    """What a browser's `PushSubscription.toJSON()` gives."""
+    """What a browser's `PushSubscription.toJSON()` returns."""
 
     endpoint: str
     keys: _Keys
 
     @property
     def secrets(self) -> tuple[bytes, bytes]:
-        """The receiver's point and the secret; ValueError when they have not the right form."""
+        """The receiver's point and the secret; ValueError if they have another form."""
         point, auth = decoded(self.keys.p256dh), decoded(self.keys.auth)
         if len(point) != 65 or point[0] != 4 or len(auth) != 16:
-            raise ValueError("the keys have not the right length")
+            raise ValueError("the keys have the wrong length")
         return point, auth
 
 
 def read_subscription(recipient: str) -> BrowserSubscription:
-    """A subscription from its JSON text.
+    """Reads a subscription from its JSON text.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: the text is not one.
     """
     try:
         found = msgspec.json.decode(recipient, type=BrowserSubscription)
@@ -86,8 +86,8 @@ def read_subscription(recipient: str) -> BrowserSubscription:
 class WebPushProvider(NotificationChannelProvider):
     """Sends to one browser's subscription, which is the recipient as JSON.
 
-    404 and 410 mean that the subscription is gone. The endpoint was named by a browser, that is, by
-    anybody: it is called behind the SSRF guard, and over https only.
+    404 and 410 mean that the subscription is dead. Any caller may register an endpoint, so it is
+    called with the SSRF guard, and over https only.
     """
 
     key: ClassVar[str] = "webpush"
@@ -110,7 +110,7 @@ class WebPushProvider(NotificationChannelProvider):
 
     @classmethod
     def host_of(cls, recipient: str) -> str:
-        """The push service of the browser."""
+        """Returns the host of the browser's push service."""
         try:
             return urlsplit(read_subscription(recipient).endpoint).hostname or ""
         except ValueError:
@@ -135,7 +135,7 @@ class WebPushProvider(NotificationChannelProvider):
         found = read_subscription(recipient)
         payload = payload_for(message)
         if len(payload) > LONGEST_PAYLOAD:
-            text = f"title, body and data make {len(payload)} bytes; {LONGEST_PAYLOAD} fit"
+            text = f"title, body and data have {len(payload)} bytes; {LONGEST_PAYLOAD} fit"
             return {"success": False, "error": text, "error_code": "text_too_long"}
         try:
             headers = self._headers(found.endpoint, message, now.timestamp())
@@ -158,7 +158,7 @@ class WebPushProvider(NotificationChannelProvider):
         return _outcome(response, str(message.get("reference", "")), now)
 
     async def examine(self) -> str:
-        """Whether the VAPID key can sign; push services have no account to ask for."""
+        """Checks that the VAPID key can sign; push services have no account to check."""
         try:
             self._token("https://push.example", clock.now().timestamp())
         except ValueError as error:
@@ -182,11 +182,11 @@ class WebPushProvider(NotificationChannelProvider):
         return headers
 
     def _token(self, origin: str, now_s: float) -> str:
-        """One signature serves a push service for hours."""
+        """Returns the token of a push service, signed again only after hours."""
         text, ends_at_s = self._tokens.get(origin, ("", 0.0))
         if now_s < ends_at_s - _TOKEN_EARLY_S:
             return text
-        if len(self._tokens) >= _ORIGINS_KEPT:
+        if len(self._tokens) >= _CACHED_ORIGINS:
             self._tokens.clear()
         ends_at_s = now_s + _TOKEN_LIFE_S
         text = vapid_header(
@@ -197,7 +197,7 @@ class WebPushProvider(NotificationChannelProvider):
 
 
 def payload_for(message: Mapping[str, Any]) -> bytes:
-    """What the service worker gets: `{title, body, icon, image, url, tag, data}`."""
+    """Returns the payload for the service worker: `{title, body, icon, image, url, tag, data}`."""
     data = dict(message.get("data", {}))
     card = {
         "title": message.get("title", ""),
@@ -208,12 +208,12 @@ def payload_for(message: Mapping[str, Any]) -> bytes:
         "tag": message.get("collapse_key") or None,
         "data": {**data, "reference": message.get("reference", "")},
     }
-    kept = {name: value for name, value in card.items() if value is not None}
-    return json.dumps(kept, default=str, ensure_ascii=False, separators=(",", ":")).encode()
+    payload = {name: value for name, value in card.items() if value is not None}
+    return json.dumps(payload, default=str, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def topic_of(collapse_key: str) -> str:
-    """A Topic: at most 32 characters of base64url (RFC 8030 5.4)."""
+    """Returns a Topic: at most 32 characters of base64url (RFC 8030 5.4)."""
     return encoded(hashlib.sha256(collapse_key.encode()).digest()[:24])
 
 

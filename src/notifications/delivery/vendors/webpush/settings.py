@@ -26,7 +26,7 @@ class Settings(VendorSettings):
     webpush_contact: str = setting(
         "",
         text,
-        "Whom push services write to when something is wrong: `mailto:...` or https://. Empty: the public URL.",
+        "The contact of push services for problems: `mailto:...` or https://. Empty: the public URL.",
         store=Storable(
             form(r"mailto:[^\s@]{1,100}@[^\s@]{1,150}|https://[^\s]{1,250}"),
             "mailto:... or https://...",
