@@ -1,1 +1,1 @@
-"""Who carries what, by which account, and what their services take now."""
+"""The providers: their channels, accounts, circuit breakers and rate limits."""

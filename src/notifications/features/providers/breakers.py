@@ -1,4 +1,4 @@
-"""BreakerService: what providers' services take now, and closing a breaker by hand."""
+"""BreakerService: the state of providers' services, and closing a breaker manually."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ class BreakerResponse(msgspec.Struct, kw_only=True):
 
 
 class BreakerService:
-    """The shared rows behind limits and breakers."""
+    """Reads and changes the shared rows of rate limits and breakers."""
 
     def list(self, *, after: int, limit: int, caller: Caller) -> list[BreakerResponse]:
-        """Services that were called, in the order of their rows."""
+        """Returns the services that were called, in the order of their rows."""
         _check(caller)
         now = now_us()
         rows = ProviderFlow.objects.filter(pk__gt=after).order_by("pk")[:limit]
-        return [answer_of(row, now) for row in rows]
+        return [response_of(row, now) for row in rows]
 
     def close(self, *, service: str, caller: Caller) -> BreakerResponse:
-        """Closes a breaker and ends a pause: the next messages go at once.
+        """Closes a breaker and ends a pause: the next messages are sent at once.
 
         Raises:
             NotFound: unknown_service.
         """
         _check(caller)
         if not ProviderFlow.objects.close(service):
-            text = f"nothing is known of a service {service!r}: see GET /api/v1/breakers"
+            text = f"there is no service {service!r}: see GET /api/v1/breakers"
             raise NotFound(text, code="unknown_service")
         OperatorAction.objects.create(
             actor=caller.name, action="breaker.close", target=service, reason="", at=clock.now()
         )
-        return answer_of(ProviderFlow.objects.get(service=service), now_us())
+        return response_of(ProviderFlow.objects.get(service=service), now_us())
 
 
-def answer_of(row: ProviderFlow, now: int) -> BreakerResponse:
-    """A row as it is shown."""
+def response_of(row: ProviderFlow, now: int) -> BreakerResponse:
+    """Returns the response of a row."""
     provider = row.service.partition("|")[0]
     rate = rate_for(provider) if provider in PROVIDERS else None
     paused = row.next_at > now + _SECOND_US

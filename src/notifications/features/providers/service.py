@@ -1,4 +1,4 @@
-"""ProviderService: who carries what, by which account, and whether it works."""
+"""ProviderService: the providers, their accounts, and whether they work."""
 
 from __future__ import annotations
 
@@ -81,24 +81,24 @@ class TestResponse(msgspec.Struct, kw_only=True):
 
 
 class ProviderService:
-    """Accounts of providers. Every change and every test is written down with its actor."""
+    """Manages the accounts of providers. Every change and test is recorded with its actor."""
 
     def providers(self, *, caller: Caller) -> list[ProviderResponse]:
-        """All providers, in the order of the registry."""
+        """Returns all providers, in the order of the registry."""
         _check(caller)
         refresh_accounts(at_once=True)
         stored = {row.key: row.given() for row in ProviderConfig.objects.all()}
-        return [_answer(key, stored.get(key, {})) for key in PROVIDERS]
+        return [_response_of(key, stored.get(key, {})) for key in PROVIDERS]
 
     def put(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderResponse:
-        """Replaces the stored settings of a provider; they win over the environment at once.
+        """Replaces the stored settings of a provider; they override the environment at once.
 
         Raises:
             NotFound: unknown_provider.
             InvalidRequest: with an error for each setting that is unknown or cannot be read.
         """
         _check(caller)
-        _known(key)
+        _check_key(key)
         _check_values(given)
         accounts.read_values(key, given)
         with transaction.atomic():
@@ -117,47 +117,47 @@ class ProviderService:
                     "updated_at": clock.now(),
                 },
             )
-            _note(caller, "provider.set", key, ", ".join(sorted(given)))
+            _record_action(caller, "provider.set", key, ", ".join(sorted(given)))
         refresh_accounts(at_once=True)
-        return _answer(key, given)
+        return _response_of(key, given)
 
     def delete(self, *, key: str, caller: Caller) -> None:
-        """Deletes the stored settings; those of the environment hold again.
+        """Deletes the stored settings; those of the environment apply again.
 
         Raises:
             NotFound: unknown_provider, or nothing is stored.
         """
         _check(caller)
-        _known(key)
+        _check_key(key)
         with transaction.atomic():
             gone, _ = ProviderConfig.objects.filter(key=key).delete()
             if not gone:
                 raise NotFound(f"nothing is stored for {key}", code="no_stored_settings")
-            _note(caller, "provider.delete", key, "")
+            _record_action(caller, "provider.delete", key, "")
         refresh_accounts(at_once=True)
 
     def send_test(
         self, *, key: str, to: str, title: str, body: str, caller: Caller
     ) -> TestResponse:
-        """Sends a message through a provider, past queue and policy, and waits for the answer.
+        """Sends a message through a provider, without queue and policy, and waits for the result.
 
         Raises:
             NotFound: unknown_provider.
             InvalidRequest: no address.
-            Refused: missing_scope; words of one's own to any address need notifications:address.
+            Refused: missing_scope; a title or a body needs notifications:address.
         """
         _check(caller)
-        _known(key)
+        _check_key(key)
         if (title or body) and not caller.may(ADDRESS_SCOPE):
             raise Refused(
-                f"words of your own need the scope {ADDRESS_SCOPE}: leave title and body out",
+                f"your own texts need the scope {ADDRESS_SCOPE}: leave title and body out",
                 code="missing_scope",
                 scope=ADDRESS_SCOPE,
             )
         if not to.strip():
-            raise InvalidRequest([FieldError("to", "required", "say whom to send the test to")])
+            raise InvalidRequest([FieldError("to", "required", "must be the address of the test")])
         refresh_accounts(at_once=True)
-        _note(caller, "provider.test", key, "")
+        _record_action(caller, "provider.test", key, "")
         message = OutboundMessage(
             message_id=0,
             reference=f"test{secrets.token_hex(8)}.{_channel(key)}",
@@ -175,9 +175,9 @@ class ProviderService:
         )
 
     def check(self, *, key: str, caller: Caller) -> str:
-        """What is wrong with a provider's account, asked of the vendor; empty when nothing is."""
+        """Returns what is wrong with a provider's account, checked with the vendor; else empty."""
         _check(caller)
-        _known(key)
+        _check_key(key)
         refresh_accounts(at_once=True)
         fault = accounts.stored_fault(key)
         if fault:
@@ -191,9 +191,9 @@ class ProviderService:
             return error.detail
 
     def callbacks_fault(self, *, key: str, caller: Caller) -> str:
-        """Why a provider's callbacks are all refused; empty when they are not, or it has none."""
+        """Returns why all of a provider's callbacks are refused; empty if they are not."""
         _check(caller)
-        _known(key)
+        _check_key(key)
         return callback_reader(key).missing_setting() if key in CALLBACKS else ""
 
 
@@ -217,14 +217,14 @@ async def _examine(key: str) -> str:
 
 
 def browser_key() -> str:
-    """The VAPID public key that browsers subscribe with (`applicationServerKey`)."""
+    """Returns the VAPID public key with which browsers subscribe (`applicationServerKey`)."""
     refresh_accounts()
     own = accounts.settings_of(WebPushSettings).webpush_private_key
     return public_key(own or derived_key(settings.VAPID_SEED))
 
 
 def _first_version() -> int:
-    """Higher than that of any row that was deleted, so that a change is always seen."""
+    """Returns a version above that of any deleted row, so that every change is noticed."""
     return int(clock.now().timestamp())
 
 
@@ -233,7 +233,7 @@ def _check(caller: Caller) -> None:
         raise Refused(f"this needs the scope {SCOPE}", code="missing_scope", scope=SCOPE)
 
 
-def _known(key: str) -> None:
+def _check_key(key: str) -> None:
     if key not in PROVIDERS:
         known = ", ".join(PROVIDERS)
         raise NotFound(f"there is no provider {key!r}; known: {known}", code="unknown_provider")
@@ -254,7 +254,7 @@ def _channel(key: str) -> str:
     return "email" if channel == "any" else channel
 
 
-def _answer(key: str, stored: Mapping[str, str]) -> ProviderResponse:
+def _response_of(key: str, stored: Mapping[str, str]) -> ProviderResponse:
     made = provider_class(key)
     current, own = environment(), accounts.account(key)
     plain = type(current)()
@@ -263,8 +263,8 @@ def _answer(key: str, stored: Mapping[str, str]) -> ProviderResponse:
         secret = accounts.is_secret(name)
         value = getattr(own, field)
         from_environment = getattr(current, field) != getattr(plain, field)
-        kept = name in stored and not accounts.stored_fault(key)
-        source = "stored" if kept else "environment" if from_environment else "default"
+        is_stored = name in stored and not accounts.stored_fault(key)
+        source = "stored" if is_stored else "environment" if from_environment else "default"
         shown[name] = SettingResponse(
             value=None if secret else _text(value),
             source=source,
@@ -290,7 +290,7 @@ def _text(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _note(caller: Caller, action: str, target: str, reason: str) -> None:
+def _record_action(caller: Caller, action: str, target: str, reason: str) -> None:
     OperatorAction.objects.create(
         actor=caller.name, action=action, target=target, reason=reason[:200], at=clock.now()
     )

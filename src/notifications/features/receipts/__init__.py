@@ -1,1 +1,1 @@
-"""What vendors report of messages: callbacks, answers to questions, inbound SMS."""
+"""What vendors report about messages: callbacks, status queries and incoming SMS."""

@@ -1,4 +1,4 @@
-"""Applies stored callbacks: soon after they came, and for days where their message is unknown."""
+"""Applies stored callbacks: soon after arrival, and for days while their message is unknown."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _LONGEST = {
     "code": 60,
     "detail": 2_000,
 }
-"""Characters that are kept of what a receipt says."""
+"""The most characters in each field of a receipt."""
 _State = ProviderCallback.State
 
 
 def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
-    """Applies the callbacks that are due; returns how many were looked at.
+    """Applies the callbacks that are due; returns how many were processed, at most `limit`.
 
-    Bounded. Any number of processes may do this at once: each callback is locked by one. One that
-    fails, whatever it raises, waits; at its third failure it is set aside as unreadable.
+    Any number of processes may do this at once: each callback is locked by one. A callback that
+    fails with any exception waits. After its third failure it is skipped as unreadable.
     """
     refresh_accounts()
     items = Items(Work.RECEIPT, now=now, failed=_failed)
@@ -51,14 +51,14 @@ def apply_due(*, now: datetime, limit: int = _AT_ONCE) -> int:
 
 
 def reopen(key: int, now: datetime) -> None:
-    """Has a callback that was set aside applied again."""
+    """Makes a skipped callback due again."""
     ProviderCallback.objects.filter(pk=key).update(state=_State.WAITING, result="", next_at=now)
 
 
 def _apply_one(key: int, now: datetime) -> int:
     with transaction.atomic():
         callback = ProviderCallback.objects.lock_due(key, now)
-        if callback is None:  # another process has it, or had it
+        if callback is None:  # another process applies it, or has applied it
             return 0
         _apply(callback, now)
         callback.save(update_fields=["state", "result", "tries", "next_at"])
@@ -84,29 +84,29 @@ def _apply(callback: ProviderCallback, now: datetime) -> None:
             _check(receipt)
     except CallbackUnreadable as error:
         log.error("callback.unreadable", provider=callback.provider, callback=callback.pk)
-        _end(callback, _State.UNREADABLE, str(error))
+        _finish(callback, _State.UNREADABLE, str(error))
         return
     provider = callback.provider
     found = [apply_receipt(receipt, provider=provider, now=now) for receipt in receipts]
     kinds = ", ".join(sorted({str(receipt.kind) for receipt in receipts}))
     if Applied.LATER in found:
-        _again(callback, now, min(_SOON_S * 2 ** min(callback.tries, 6), 60))
+        _retry(callback, now, min(_SOON_S * 2 ** min(callback.tries, 6), 60))
     elif Applied.UNKNOWN in found:
         if now - callback.received_at >= timedelta(days=environment().receipt_retention_days):
-            _end(callback, _State.UNMATCHED, kinds)
+            _finish(callback, _State.UNMATCHED, kinds)
         else:
-            _again(callback, now, min(2 ** min(callback.tries, 12), _LONGEST_WAIT_S))
+            _retry(callback, now, min(2 ** min(callback.tries, 12), _LONGEST_WAIT_S))
     else:
         telemetry.count_receipts(provider, [str(receipt.kind) for receipt in receipts])
         state = _State.APPLIED if Applied.APPLIED in found else _State.NOTHING
-        _end(callback, state, kinds)
+        _finish(callback, state, kinds)
 
 
 def _check(receipt: Receipt) -> None:
-    """Whether everything of a receipt can be stored.
+    """Checks that every field of a receipt can be stored.
 
     Raises:
-        CallbackUnreadable: what cannot; it quotes nothing.
+        CallbackUnreadable: a field cannot; the text names it and quotes no content.
     """
     if receipt.at is not None:
         try:
@@ -118,12 +118,12 @@ def _check(receipt: Receipt) -> None:
         if len(text) > longest:
             raise CallbackUnreadable(f"an event's {name} has over {longest} characters")
         if not is_storable(text):
-            raise CallbackUnreadable(f"an event's {name} holds {UNSTORABLE}")
+            raise CallbackUnreadable(f"an event's {name} contains {UNSTORABLE}")
 
 
-def _again(callback: ProviderCallback, now: datetime, seconds: int) -> None:
+def _retry(callback: ProviderCallback, now: datetime, seconds: int) -> None:
     callback.next_at = now + timedelta(seconds=seconds)
 
 
-def _end(callback: ProviderCallback, state: _State, result: str) -> None:
+def _finish(callback: ProviderCallback, state: _State, result: str) -> None:
     callback.state, callback.result, callback.next_at = state, result[:200], None

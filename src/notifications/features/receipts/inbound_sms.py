@@ -1,4 +1,4 @@
-"""InboundSmsService: what people answer to SMS, and STOP and START at once."""
+"""InboundSmsService: incoming SMS; STOP and START take effect at once."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ class InboundSmsResponse(msgspec.Struct, kw_only=True):
 
 
 class InboundReply(NamedTuple):
-    """The answer to a vendor that handed over a text."""
+    """The response to a vendor that forwarded a text."""
 
     body: bytes
     content_type: str
 
 
 class InboundSmsService:
-    """The door of incoming texts."""
+    """Receives incoming texts and lists them."""
 
     def list(
         self, *, caller: Caller, keyword: str = "", after: int = 0, limit: int = 50
     ) -> list[InboundSmsResponse]:
-        """Texts by key, the oldest first."""
+        """Returns texts by key, the oldest first."""
         check_operator(caller)
         rows = InboundSms.objects.filter(pk__gt=after).order_by("pk")
         if keyword:
             rows = rows.filter(keyword=keyword)
-        return [_answer(row) for row in rows[:limit]]
+        return [_response_of(row) for row in rows[:limit]]
 
     def receive(
         self,
@@ -75,17 +75,17 @@ class InboundSmsService:
         body: bytes,
         now: datetime,
     ) -> InboundReply:
-        """Takes in a text that a vendor hands over, once, and does what it says.
+        """Stores a text that a vendor forwards, once, and applies its keyword.
 
         Raises:
             NotFound: unknown_provider.
-            CallbackRefused: not the vendor's.
-            InvalidRequest: not an incoming message.
+            CallbackRefused: the call is not the vendor's.
+            InvalidRequest: the call contains no incoming text.
         """
         if provider not in INBOUND:
             known = ", ".join(INBOUND)
             raise NotFound(
-                f"no texts come in by {provider!r}; known: {known}", code="unknown_provider"
+                f"{provider!r} forwards no texts; known: {known}", code="unknown_provider"
             )
         refresh_accounts()
         reader = inbound_reader(provider)
@@ -93,13 +93,13 @@ class InboundSmsService:
             found = reader.read(IncomingCall(method, url, query, headers, body))
         except CallbackUnreadable as error:
             raise InvalidRequest([FieldError("", "unreadable_callback", str(error))]) from error
-        said = self.apply(found, provider=provider, now=now)
-        return InboundReply(reader.reply_of(said), reader.content_type)
+        reply = self.apply(found, provider=provider, now=now)
+        return InboundReply(reader.reply_of(reply), reader.content_type)
 
     def apply(self, found: InboundText, *, provider: str, now: datetime) -> str:
-        """Does what a text says, in one transaction; returns what its sender is answered.
+        """Applies a text in one transaction; returns the reply to its sender, or an empty text.
 
-        The same text is applied once, so that one that is delivered again late turns nothing back.
+        The same text is applied once, so that a late duplicate reverts nothing.
         """
         own = read_keywords(environment().sms_keywords)
         keyword = found.hint or keyword_of(found.text, own)
@@ -127,11 +127,11 @@ class InboundSmsService:
                 _write_ledger(users, granted=granted, wording=found.text, at=now)
         if made:
             log.info("sms.received", keyword=str(keyword), users=len(users))
-        answers_itself = found.hint is not None or keyword is not Keyword.HELP
-        return "" if answers_itself else environment().sms_help_text
+        no_reply = found.hint is not None or keyword is not Keyword.HELP
+        return "" if no_reply else environment().sms_help_text
 
 
-def _answer(row: InboundSms) -> InboundSmsResponse:
+def _response_of(row: InboundSms) -> InboundSmsResponse:
     return InboundSmsResponse(
         id=row.pk,
         provider=row.provider,
@@ -145,7 +145,7 @@ def _answer(row: InboundSms) -> InboundSmsResponse:
 
 
 def _stop(number: str) -> None:
-    """Nothing goes to the number any more, whoever it belongs to now or later."""
+    """Suppresses the number, for its present and every later owner."""
     Suppression.objects.get_or_create(
         kind=_PHONE, address=number, defaults={"reason": REASON, "source": SOURCE}
     )
@@ -153,9 +153,9 @@ def _stop(number: str) -> None:
 
 
 def _start(number: str, *, refused_code: str) -> None:
-    """Takes back what STOP did, here or at the vendor; what an operator suppressed stays.
+    """Reverts a STOP that we or the vendor applied; an operator's suppression remains.
 
-    refused_code: by which the vendor refuses a number that told it STOP; empty where it has none.
+    refused_code: the vendor's error code for a number that sent it STOP; empty if it has none.
     """
     listed = Suppression.objects.filter(kind=_PHONE, address=number)
     listed.filter(source=SOURCE).delete()

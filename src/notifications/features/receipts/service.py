@@ -1,4 +1,4 @@
-"""CallbackService: takes in what vendors report. It is applied afterwards: receipts/apply.py."""
+"""CallbackService: stores the callbacks of vendors. receipts/apply.py applies them later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STORED_HEADERS = frozenset(
 
 
 class CallbackUnverifiable(CarillonError):
-    """The callback cannot be checked now: what is needed for it does not answer. Send it again."""
+    """The callback cannot be verified now: a required server does not respond. Send it again."""
 
     code = "callback_unverifiable"
 
@@ -47,7 +47,7 @@ class StoredCallbackResponse(msgspec.Struct, kw_only=True):
 
 
 class CallbackService:
-    """The door of vendors, and what operators see of it."""
+    """Receives callbacks of vendors and lists them for operators."""
 
     def receive(
         self,
@@ -64,7 +64,7 @@ class CallbackService:
 
         Raises:
             NotFound: unknown_provider.
-            CallbackRefused: not the vendor's.
+            CallbackRefused: the call is not the vendor's.
             CallbackUnverifiable: the vendor's certificate cannot be fetched now.
         """
         if provider not in CALLBACKS:
@@ -76,18 +76,18 @@ class CallbackService:
             check_call(callback_reader(provider), call)
         except HttpFault as fault:
             raise CallbackUnverifiable from fault
-        kept = IncomingCall(method, url, query, stored_headers(headers), body)
+        stored = IncomingCall(method, url, query, stored_headers(headers), body)
         digest = body_hash(url.encode() + b"\n" + body)
         with transaction.atomic():
             made = ProviderCallback.objects.store(
-                provider=provider, digest=digest, call=kept.as_json(), at=now
+                provider=provider, digest=digest, call=stored.as_json(), at=now
             )
         return CallbackResponse(duplicate=not made)
 
     def stored(
         self, *, caller: Caller, provider: str = "", state: str = "", after: int = 0, limit: int
     ) -> list[StoredCallbackResponse]:
-        """Callbacks by key, the oldest first."""
+        """Returns callbacks by key, the oldest first."""
         check_operator(caller)
         rows = ProviderCallback.objects.filter(pk__gt=after)
         given = {"provider": provider, "state": state}
@@ -106,7 +106,7 @@ class CallbackService:
 
 
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that reading needs; cookies and the like are nobody's business."""
+    """Returns the headers that reading needs. Cookies and other headers are not stored."""
     return {
         name: value
         for name, value in headers.items()
