@@ -172,7 +172,7 @@ class CircuitBreaker:
         grant = await self._flow_state.claim(owner=owner, rate=None, count=1)
         if not grant.count:
             paused = not grant.reason.startswith("breaker")
-            text = "The service asked to wait" if paused else "Circuit breaker is OPEN"
+            text = "The service requested a wait" if paused else "Circuit breaker is OPEN"
             raise BreakerOpen(text, grant.ask_again / US)
         try:
             result = await func(*args, **kwargs)
