@@ -1,4 +1,4 @@
-"""Every network provider meets every fault of its protocol, and ends in the declared verdict."""
+"""Every network provider has the declared verdict for every fault of its protocol."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def private_key():
 
 @pytest.fixture
 def provider_at(settings, tmp_path, private_key):
-    """A provider that is set up to call a sink of ours."""
+    """Returns a provider that calls our test server."""
 
     def make(key, sink, *, provider_timeout_seconds):
         base = f"http://{sink.host}:{sink.port}"
@@ -124,7 +124,7 @@ def message_for(key, sink):
 
 
 @pytest.mark.parametrize(("key", "name"), CASES)
-async def test_a_fault_ends_in_its_verdict(key, name, provider_at):
+async def test_each_fault_has_its_verdict(key, name, provider_at):
     fault, expected = FAULTS[name], FAULT_VERDICTS[key][name]
     sink = await faulty_server(fault, PROTOCOLS[key]).start()
     provider = provider_at(key, sink, provider_timeout_seconds=0.4 if fault.is_slow else 20)
@@ -146,20 +146,20 @@ async def test_a_fault_ends_in_its_verdict(key, name, provider_at):
 
 
 @pytest.mark.parametrize("key", FAULT_VERDICTS)
-def test_no_fault_of_the_protocol_is_left_out(key):
+def test_no_fault_of_the_protocol_is_omitted(key):
     of_protocol = {name for name, fault in FAULTS.items() if PROTOCOLS[key] in fault.protocols}
 
     assert set(FAULT_VERDICTS[key]) == of_protocol
 
 
-def test_every_network_provider_is_held_to_the_faults():
+def test_every_network_provider_is_tested_with_the_faults():
     network = {key for key in PROVIDERS if not provider_class(key).capabilities.row_channel}
 
     assert network == set(FAULT_VERDICTS) == set(PROTOCOLS)
 
 
 @pytest.mark.parametrize("key", PROVIDERS)
-def test_a_provider_says_what_it_is(key):
+def test_a_provider_declares_its_capabilities(key):
     made = provider_class(key)
 
     assert made.key == key
@@ -171,7 +171,7 @@ def test_a_provider_says_what_it_is(key):
 
 @pytest.mark.parametrize("key", FAULT_VERDICTS)
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, TimeoutError, KeyError, OSError])
-async def test_nothing_escapes_call_safely(key, error, provider_at, monkeypatch):
+async def test_no_exception_escapes_call_safely(key, error, provider_at, monkeypatch):
     async with HTTPSink() as sink:
         provider = provider_at(key, sink, provider_timeout_seconds=20)
 
@@ -200,7 +200,7 @@ def test_the_table_names_every_verdict():
     assert "| `smtp_unknown` | does not know the recipient | failed, `smtp_550`, dead |" in table
 
 
-WELL = {
+SUCCESS = {
     "MessageId": "m-1",
     "ErrorCode": 0,
     "MessageID": "m-1",
@@ -219,20 +219,20 @@ WELL = {
 def healthy_server(key):
     if PROTOCOLS[key] == "smtp":
         return SMTPSink(login=LOGIN)
-    return HTTPSink(script=lambda _: Reply(200, body=json.dumps(WELL).encode()))
+    return HTTPSink(script=lambda _: Reply(200, body=json.dumps(SUCCESS).encode()))
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("key", PROTOCOLS)
-def test_every_provider_sends_a_test_and_is_examined(key, provider_at):
-    """What `carillon providers test` and `carillon doctor` do, through the service."""
+def test_every_provider_sends_a_test_message_and_is_examined(key, provider_at):
+    """The calls of `carillon providers test` and `carillon doctor`, through the service."""
     with healthy_server(key).run_in_thread() as sink:
         provider_at(key, sink, provider_timeout_seconds=10)
         service = ProviderService()
-        answer = service.send_test(
+        response = service.send_test(
             key=key, to=address_for(key, sink), title="", body="", caller=SYSTEM
         )
         found = service.check(key=key, caller=SYSTEM)
 
-    assert (answer.verdict, answer.error) == ("sent", "")
+    assert (response.verdict, response.error) == ("sent", "")
     assert found == ""

@@ -1,5 +1,4 @@
-"""What leaves for Twilio and Telegram, and what is read of Twilio's answers, against the documents
-that both publish."""
+"""Requests to Twilio and Telegram, and Twilio's responses, by their published documents."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from notifications.testing.servers import HTTPSink, Reply
 ORACLES = Path(__file__).parents[3] / "shared" / "oracles"
 pytestmark = [
     pytest.mark.skipif(not ORACLES.is_dir(), reason="../shared/oracles (documents) are absent"),
-    pytest.mark.filterwarnings("ignore:unclosed file"),  # the oracle's own way of reading
+    pytest.mark.filterwarnings("ignore:unclosed file"),  # from the oracle's file reading
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 SID = "AC" + "a" * 32
@@ -69,20 +68,20 @@ def twilio_document():
 
 @pytest.mark.parametrize("more", [{}, {"expires_at_s": 1e12}, {"expires_at_s": 0.0}])
 @pytest.mark.parametrize("service", ["", "MG" + "c" * 32])
-async def test_an_sms_passes_twilios_openapi(settings, sink, more, service):
+async def test_an_sms_conforms_to_twilios_openapi_document(settings, sink, more, service):
     settings.CARILLON = dataclasses.replace(settings.CARILLON, twilio_messaging_service=service)
 
     await send(TwilioSMSProvider(), "sms", "+4915112345678", **more)
 
     request = captured(sink)
     check("twilio")(request)
-    request["body"] += "&Stray=1"
-    with pytest.raises(ValidationError, match="Stray"):
+    request["body"] += "&Unknown=1"
+    with pytest.raises(ValidationError, match="Unknown"):
         check("twilio")(request)
 
 
 @pytest.mark.parametrize("name", ["", "SM" + "b" * 32])
-async def test_twilio_is_asked_by_calls_that_it_has(sink, twilio_document, name):
+async def test_status_queries_are_calls_that_twilio_documents(sink, twilio_document, name):
     provider = TwilioSMSProvider()
     await provider.query_status(StatusQuery("+4915112345678", 0.0, 60.0, name))
     await provider.close()
@@ -93,14 +92,14 @@ async def test_twilio_is_asked_by_calls_that_it_has(sink, twilio_document, name)
     assert where.path == path.format(AccountSid=SID, Sid=name)
     operation = twilio_document["paths"][path]["get"]
     taken = {each["name"]: each["schema"] for each in operation["parameters"]}
-    asked = parse_qs(where.query)
-    assert set(asked) <= set(taken)
+    sent = parse_qs(where.query)
+    assert set(sent) <= set(taken)
     if not name:
-        (size,) = asked["PageSize"]
+        (size,) = sent["PageSize"]
         assert 1 <= int(size) <= taken["PageSize"]["maximum"]
 
 
-async def test_the_account_is_asked_for_where_twilio_has_it(sink, twilio_document):
+async def test_the_account_is_requested_as_twilio_documents(sink, twilio_document):
     provider = TwilioSMSProvider()
     await provider.examine()
     await provider.close()
@@ -112,7 +111,7 @@ async def test_the_account_is_asked_for_where_twilio_has_it(sink, twilio_documen
     assert "active" in twilio_document["components"]["schemas"]["account_enum_status"]["enum"]
 
 
-def test_what_is_read_of_a_message_is_there(twilio_document):
+def test_the_fields_that_are_read_are_documented(twilio_document):
     schemas = twilio_document["components"]["schemas"]
     fields = schemas["api.v2010.account.message"]["properties"]
     read = ("sid", "status", "error_code", "to", "from", "direction", "date_created")
@@ -122,7 +121,7 @@ def test_what_is_read_of_a_message_is_there(twilio_document):
     assert "outbound-api" in schemas["message_enum_direction"]["enum"]
 
 
-def test_every_status_of_twilio_is_known_or_not_yet_an_outcome(twilio_document):
+def test_every_status_of_twilio_is_known_or_in_flight(twilio_document):
     documented = twilio_document["components"]["schemas"]["message_enum_status"]["enum"]
     open_yet = {"queued", "sending", "accepted", "scheduled", "receiving", "received"}
     assert {status for status in documented if kind_of(status, "") is None} == open_yet
@@ -137,19 +136,19 @@ def test_every_status_of_twilio_is_known_or_not_yet_an_outcome(twilio_document):
         {"content": Content("", "&" * 4096)},
     ],
 )
-@pytest.mark.parametrize("recipient", ["123456789", "@bell_news"])
-async def test_a_chat_message_passes_the_bot_api(sink, more, recipient):
+@pytest.mark.parametrize("recipient", ["123456789", "@bell_updates"])
+async def test_a_chat_message_conforms_to_the_bot_api(sink, more, recipient):
     await send(TelegramBotProvider(), "telegram", recipient, **more)
 
     request = captured(sink)
     request["path"] = "/" + request["path"].rsplit("/", 1)[1]
     check("telegram")(request)
     body = json.loads(request["body"])
-    with pytest.raises(AssertionError, match="stray"):
-        check("telegram")({**request, "body": json.dumps({**body, "stray": 1})})
+    with pytest.raises(AssertionError, match="unknown"):
+        check("telegram")({**request, "body": json.dumps({**body, "unknown": 1})})
 
 
-async def test_the_bot_is_examined_by_a_method_that_it_has(sink):
+async def test_the_bot_is_checked_by_a_documented_method(sink):
     provider = TelegramBotProvider()
     await provider.examine()
     await provider.close()

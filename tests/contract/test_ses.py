@@ -1,4 +1,4 @@
-"""SES: requests equal the AWS SDK's, satisfy AWS's service model, and are taken by moto."""
+"""SES: requests equal the AWS SDK's, satisfy AWS's service model, and are accepted by moto."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def check_against_model(operation, request):
     assert "/eu-west-1/ses/aws4_request" in request.headers["authorization"]
 
 
-async def test_one_mail_is_the_request_that_the_sdk_sends(configured):
+async def test_one_mail_equals_the_request_of_the_sdk(configured):
     async with HTTPSink(script=lambda _: Reply(body=SENT)) as sink:
         provider = configured(sink.url)
         (result,) = await provider.send_batch([mail()])
@@ -115,7 +115,7 @@ def signed_headers(request):
     return {name for name in text.split(";") if not name.startswith("amz-sdk")}
 
 
-async def test_mails_with_files_go_one_by_one(configured):
+async def test_mails_with_files_are_sent_one_by_one(configured):
     files = (Attachment("Invoice.pdf", "application/pdf", b"%PDF"),)
     async with HTTPSink(script=lambda _: Reply(body=SENT)) as sink:
         provider = configured(sink.url)
@@ -133,10 +133,10 @@ async def test_mails_with_files_go_one_by_one(configured):
         assert (file.get_filename(), file.get_payload(decode=True)) == ("Invoice.pdf", b"%PDF")
 
 
-async def test_the_mail_and_its_tags_say_what_was_meant(configured):
+async def test_the_mail_and_its_tags_have_the_messages_fields(configured):
     async with HTTPSink(script=lambda _: Reply(body=SENT)) as sink:
         provider = configured(sink.url)
-        await provider.send_batch([mail(reply_to="desk@example.com")])
+        await provider.send_batch([mail(reply_to="help@example.com")])
         await provider.close()
 
     body = json.loads(sink.requests[0].body)
@@ -152,12 +152,12 @@ async def test_the_mail_and_its_tags_say_what_was_meant(configured):
     assert body["Destination"] == {"ToAddresses": ["ann1@example.org"]}
     assert parsed["Subject"] == "Paid 1"
     assert parsed["From"] == SENDER
-    assert parsed["Reply-To"] == "desk@example.com"
+    assert parsed["Reply-To"] == "help@example.com"
     assert parsed["List-Unsubscribe"] == "<https://bell.example.com/u/1>"
     assert parsed.get_body(("html",)).get_content().strip() == "<p>5 &lt; 6 & €</p>"
 
 
-async def test_several_mails_are_the_bulk_request_that_the_sdk_sends(configured):
+async def test_several_mails_equal_the_bulk_request_of_the_sdk(configured):
     async with HTTPSink(script=bulk_reply) as sink:
         provider = configured(sink.url)
         results = await provider.send_batch([mail(number) for number in range(1, 4)])
@@ -179,16 +179,16 @@ async def test_several_mails_are_the_bulk_request_that_the_sdk_sends(configured)
     assert entry["ReplacementHeaders"][0]["Name"] == "List-Unsubscribe"
 
 
-async def test_mails_that_differ_go_in_calls_of_their_own_and_keep_their_places(configured):
-    def answer(request):
+async def test_different_mails_are_separate_calls_with_results_in_order(configured):
+    def respond(request):
         return bulk_reply(request) if "bulk" in request.path else Reply(body=SENT)
 
-    async with HTTPSink(script=answer) as sink:
+    async with HTTPSink(script=respond) as sink:
         provider = configured(sink.url)
         results = await provider.send_batch(
             [
                 mail(1),
-                mail(2, sender="Desk <desk@example.com>"),
+                mail(2, sender="Help <help@example.com>"),
                 mail(3, recipient="not an address"),
                 mail(4),
                 mail(5, content=Content("only text", "text")),
@@ -209,7 +209,7 @@ async def test_mails_that_differ_go_in_calls_of_their_own_and_keep_their_places(
     assert results[5].error_code == "invalid_message"
 
 
-async def test_each_mail_of_a_bulk_request_has_its_own_outcome(configured):
+async def test_each_mail_of_a_bulk_request_has_its_own_result(configured):
     entries = [
         {"Status": "SUCCESS", "MessageId": "m-1"},
         {"Status": "MESSAGE_REJECTED", "Error": "ann2@example.org is not verified"},
@@ -247,7 +247,7 @@ async def test_each_mail_of_a_bulk_request_has_its_own_outcome(configured):
     ],
 )
 @pytest.mark.parametrize("count", [1, 2])
-async def test_the_names_of_errors_say_more_than_the_status(
+async def test_the_name_of_an_error_decides_before_the_status(
     configured, status, name, verdict, code, count
 ):
     reply = Reply(status, headers={"x-amzn-ErrorType": f"{name}:http://internal/"})
@@ -260,7 +260,7 @@ async def test_the_names_of_errors_say_more_than_the_status(
     assert len(results) == count
 
 
-async def test_nobodys_credentials_throw_nothing_away(configured, monkeypatch, tmp_path):
+async def test_missing_credentials_lose_no_message(configured, monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -278,7 +278,7 @@ async def test_nobodys_credentials_throw_nothing_away(configured, monkeypatch, t
     assert sink.count == 0
 
 
-async def test_the_machines_own_credentials_are_found(configured, monkeypatch):
+async def test_the_machines_credentials_are_found(configured, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDROLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session")
@@ -302,7 +302,7 @@ def moto():
     server.stop()
 
 
-async def test_a_server_that_speaks_ses_takes_the_mail(configured, moto):
+async def test_a_fake_ses_server_accepts_the_mail(configured, moto):
     sdk = client(moto)
     await asyncio.to_thread(sdk.create_email_identity, EmailIdentity="bell@example.com")
     provider = configured(moto)
@@ -311,13 +311,13 @@ async def test_a_server_that_speaks_ses_takes_the_mail(configured, moto):
     await provider.close()
 
     taken = get_backend("sesv2")[DEFAULT_ACCOUNT_ID]["eu-west-1"].core_backend.sent_messages
-    (kept,) = [each for each in taken if each.id == result.provider_message_id]
+    (stored,) = [each for each in taken if each.id == result.provider_message_id]
     assert result.verdict is Verdict.SENT
-    assert set(kept.destinations) == {"ann1@example.org"}
-    assert "Subject: Paid 1" in kept.raw_data
+    assert set(stored.destinations) == {"ann1@example.org"}
+    assert "Subject: Paid 1" in stored.raw_data
 
 
-async def test_a_sender_that_ses_does_not_know_is_refused(configured, moto):
+async def test_a_sender_unknown_to_ses_is_refused(configured, moto):
     provider = configured(moto, email_from="stranger@example.net")
 
     (result,) = await provider.send_batch([mail()])

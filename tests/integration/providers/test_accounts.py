@@ -1,4 +1,4 @@
-"""Providers' accounts: stored encrypted, seen at once, tried out, and never shown."""
+"""Providers' accounts: stored encrypted, effective at once, testable, and never shown."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def shown(key):
     return next(each for each in ProviderService().providers(caller=SYSTEM) if each.key == key)
 
 
-def test_what_is_stored_wins_over_the_environment_at_once(override_environment):
+def test_stored_settings_override_the_environment_at_once(override_environment):
     override_environment(twilio_from="+1000", twilio_account_sid=SID)
 
-    answer = put("twilio", auth_token="very-secret", **{"from": "+15005550006"})
+    response = put("twilio", auth_token="very-secret", **{"from": "+15005550006"})
 
     assert account("twilio").twilio_from == "+15005550006"
     assert account("twilio").twilio_auth_token == "very-secret"
     assert account("twilio").twilio_account_sid == SID
-    assert answer.missing == []
-    assert {name: each.source for name, each in answer.settings.items()} == {
+    assert response.missing == []
+    assert {name: each.source for name, each in response.settings.items()} == {
         "account_sid": "environment",
         "auth_token": "stored",
         "from": "stored",
@@ -47,23 +47,23 @@ def test_what_is_stored_wins_over_the_environment_at_once(override_environment):
     }
 
 
-def test_secrets_are_stored_sealed_and_never_shown():
+def test_secrets_are_stored_encrypted_and_never_shown():
     put("twilio", auth_token="very-secret")
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM notifications_providerconfig")
         rows = repr(cursor.fetchall())
-    answer = shown("twilio")
+    response = shown("twilio")
     assert "very-secret" not in rows
-    assert (answer.settings["auth_token"].value, answer.settings["auth_token"].secret) == (
+    assert (response.settings["auth_token"].value, response.settings["auth_token"].secret) == (
         None,
         True,
     )
-    assert "very-secret" not in repr(answer)
+    assert "very-secret" not in repr(response)
     assert "very-secret" not in repr(list(OperatorAction.objects.values()))
 
 
-def test_every_change_is_written_down():
+def test_every_change_is_recorded():
     put("twilio", **{"from": "+15005550006"})
     ProviderService().delete(key="twilio", caller=SYSTEM)
 
@@ -71,47 +71,47 @@ def test_every_change_is_written_down():
     assert list(rows) == [("provider.set", "twilio", "from"), ("provider.delete", "twilio", "")]
 
 
-def test_deleting_brings_the_environment_back(override_environment):
+def test_a_deletion_restores_the_environment(override_environment):
     override_environment(twilio_from="+1000")
     put("twilio", **{"from": "+15005550006"})
 
     ProviderService().delete(key="twilio", caller=SYSTEM)
 
     assert account("twilio").twilio_from == "+1000"
-    with pytest.raises(NotFound) as told:
+    with pytest.raises(NotFound) as refused:
         ProviderService().delete(key="twilio", caller=SYSTEM)
-    assert told.value.code == "no_stored_settings"
+    assert refused.value.code == "no_stored_settings"
 
 
-def test_all_errors_are_told_at_once():
-    with pytest.raises(InvalidRequest) as told:
+def test_all_errors_are_reported_at_once():
+    with pytest.raises(InvalidRequest) as refused:
         put("twilio", base_url="ftp://x", nonsense="1", auth_token="x" * 10)
 
-    assert {(error.path, error.code) for error in told.value.errors} == {
+    assert {(error.path, error.code) for error in refused.value.errors} == {
         ("settings.base_url", "invalid_setting"),
         ("settings.nonsense", "unknown_setting"),
     }
     assert not ProviderConfig.objects.exists()
 
 
-def test_a_setting_has_an_end():
-    with pytest.raises(InvalidRequest) as told:
+def test_a_setting_has_a_maximum_length():
+    with pytest.raises(InvalidRequest) as refused:
         put("twilio", auth_token="x" * 20_001)
 
-    assert told.value.errors[0].path == "settings.auth_token"
+    assert refused.value.errors[0].path == "settings.auth_token"
 
 
 def test_an_unknown_provider_is_named():
-    with pytest.raises(NotFound) as told:
+    with pytest.raises(NotFound) as refused:
         put("pigeon")
 
-    assert told.value.code == "unknown_provider"
+    assert refused.value.code == "unknown_provider"
 
 
-def test_what_is_missing_is_told_by_variable():
-    answer = shown("twilio")
+def test_missing_settings_are_reported_by_variable():
+    response = shown("twilio")
 
-    assert answer.missing == [
+    assert response.missing == [
         "CARILLON_TWILIO_ACCOUNT_SID",
         "CARILLON_TWILIO_AUTH_TOKEN",
         "CARILLON_TWILIO_FROM or CARILLON_TWILIO_MESSAGING_SERVICE",
@@ -127,7 +127,7 @@ def test_the_chosen_providers_are_marked(override_environment):
     assert not {"ses", "telegram"} & chosen
 
 
-def test_a_change_has_a_version_of_its_own_even_after_a_deletion():
+def test_a_change_has_a_new_version_even_after_a_deletion():
     seen = [version_of("twilio")]
     put("twilio", **{"from": "+1"})
     seen.append(version_of("twilio"))
@@ -140,7 +140,7 @@ def test_a_change_has_a_version_of_its_own_even_after_a_deletion():
     assert seen[3] == 0
 
 
-async def test_an_open_provider_is_opened_anew_and_the_old_one_closed_after_its_calls():
+async def test_a_changed_provider_is_reopened_and_the_old_one_closed_after_its_calls():
     from notifications.delivery import accounts
     from notifications.delivery.accounts import StoredAccount
     from notifications.delivery.vendors.twilio.send import TwilioSMSProvider
@@ -168,10 +168,10 @@ def twilio(override_environment):
     made = json.dumps({"sid": "SM1", "status": "queued", "error_code": None}).encode()
     active = json.dumps({"sid": SID, "status": "active"}).encode()
 
-    def answer(request):
+    def respond(request):
         return Reply(200, body=active) if request.method == "GET" else Reply(201, body=made)
 
-    with HTTPSink(script=answer).run_in_thread() as sink:
+    with HTTPSink(script=respond).run_in_thread() as sink:
         override_environment(
             twilio_base_url=sink.url,
             twilio_account_sid=SID,
@@ -181,35 +181,35 @@ def twilio(override_environment):
         yield sink
 
 
-def test_a_test_is_sent_and_the_vendors_answer_is_told(twilio):
-    answer = ProviderService().send_test(
+def test_a_test_is_sent_and_the_vendors_response_is_returned(twilio):
+    response = ProviderService().send_test(
         key="twilio", to="+4915112345678", title="", body="Hello", caller=SYSTEM
     )
 
-    assert (answer.verdict, answer.provider_message_id) == ("sent", "SM1")
+    assert (response.verdict, response.provider_message_id) == ("sent", "SM1")
     assert b"Hello" in twilio.requests[0].body
     assert OperatorAction.objects.get().action == "provider.test"
 
 
-def test_a_test_that_is_refused_says_why(twilio):
+def test_a_refused_test_has_its_reason(twilio):
     twilio.script = lambda _: Reply(401, body=b'{"code": 20003}')
 
-    answer = ProviderService().send_test(
+    response = ProviderService().send_test(
         key="twilio", to="+4915112345678", title="", body="", caller=SYSTEM
     )
 
-    assert (answer.verdict, answer.error_code) == ("retry", "auth")
-    assert answer.error == "Twilio error 20003"
+    assert (response.verdict, response.error_code) == ("retry", "auth")
+    assert response.error == "Twilio error 20003"
 
 
 def test_a_test_needs_an_address():
-    with pytest.raises(InvalidRequest) as told:
+    with pytest.raises(InvalidRequest) as refused:
         ProviderService().send_test(key="twilio", to=" ", title="", body="", caller=SYSTEM)
 
-    assert told.value.errors[0].code == "required"
+    assert refused.value.errors[0].code == "required"
 
 
-def test_doctor_hears_of_a_good_account_and_of_a_bad_one(twilio):
+def test_doctor_reports_a_working_and_a_failing_account(twilio):
     well = ProviderService().check(key="twilio", caller=SYSTEM)
     twilio.script = lambda _: Reply(401)
     ill = ProviderService().check(key="twilio", caller=SYSTEM)
@@ -218,11 +218,11 @@ def test_doctor_hears_of_a_good_account_and_of_a_bad_one(twilio):
     assert ill == "Twilio responds HTTP 401: check the account and the token"
 
 
-def test_doctor_hears_what_is_missing():
+def test_doctor_reports_missing_settings():
     assert "CARILLON_TELEGRAM_BOT_TOKEN" in ProviderService().check(key="telegram", caller=SYSTEM)
 
 
-def test_browsers_get_the_key_that_pushes_are_signed_with(settings):
+def test_browsers_get_the_key_that_signs_pushes(settings):
     first = browser_key()
     put("webpush", private_key="yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")
 
@@ -242,7 +242,7 @@ def test_other_processes_see_a_change_within_seconds(frozen):
     assert account("twilio").twilio_from == "+15005550009"
 
 
-def test_an_account_that_cannot_be_unsealed_leaves_the_others_theirs():
+def test_an_account_that_cannot_be_decrypted_does_not_affect_others():
     put("twilio", account_sid=SID, auth_token="stored")
     put("telegram", bot_token="1:stored")
     ProviderConfig.objects.filter(key="twilio").update(settings=b"not sealed at all")
@@ -251,20 +251,20 @@ def test_an_account_that_cannot_be_unsealed_leaves_the_others_theirs():
     assert account("twilio").twilio_auth_token == ""
 
 
-def test_doctor_says_which_dkim_key_cannot_be_used(db, override_environment):
+def test_doctor_reports_an_unusable_dkim_key(db, override_environment):
     override_environment(smtp_dkim_keys=("example.com:s1:/none.pem",))
     found = ProviderService().check(key="smtp", caller=SYSTEM)
     assert found == "the key of example.com:s1 cannot be read: No such file or directory"
 
 
-def test_doctor_asks_the_mail_server_and_the_dns_too(db, override_environment):
+def test_doctor_checks_the_mail_server_and_the_dns(db, override_environment):
     override_environment(email_provider="smtp", smtp_dkim_keys=("example.com:s1:/none.pem",))
     found = {each.name: each for each in doctor._providers()}
     assert not found["provider smtp"].well
     assert found["provider smtp"].detail.startswith("the key of example.com:s1 cannot be read")
 
 
-def test_doctor_says_why_a_mail_services_reports_are_all_refused(db, override_environment):
+def test_doctor_reports_why_all_callbacks_are_refused(db, override_environment):
     override_environment(
         email_provider="anymail",
         anymail_backend="postmark",

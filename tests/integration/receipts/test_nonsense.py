@@ -1,4 +1,4 @@
-"""Callbacks of any nonsense: refused, or set aside as unreadable, and the others are applied."""
+"""Undocumented callbacks are refused, or skipped as unreadable; the others are applied."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def accounts(override_environment, frozen):
 
 
 @pytest.fixture(autouse=True)
-def readers_are_asked(monkeypatch):
+def callbacks_are_read(monkeypatch):
     """Certificates are never fetched here."""
     monkeypatch.setattr("notifications.delivery.vendors.ses.sns.fetch", lambda url: 1 / 0)
 
@@ -163,7 +163,7 @@ def readers(accounts):
         yield f"anymail {service}", callback_reader("anymail")
 
 
-def test_no_reader_raises_anything_but_what_it_documents(accounts):
+def test_readers_raise_only_what_they_document(accounts):
     for name, reader in readers(accounts):
         for what, body in BODIES.items():
             for kind in TYPES:
@@ -185,7 +185,7 @@ ODD_HEADERS = [
 ]
 
 
-def test_no_door_passes_nonsense_or_fails_of_it(accounts):
+def test_no_reader_accepts_an_undocumented_call_or_fails(accounts):
     for _, reader in readers(accounts):
         for body in BODIES.values():
             for headers in ODD_HEADERS:
@@ -194,32 +194,32 @@ def test_no_door_passes_nonsense_or_fails_of_it(accounts):
 
 
 @pytest.mark.parametrize("provider", sorted(CALLBACKS))
-def test_the_door_answers_every_nonsense_with_a_403(client, provider):
+def test_the_route_responds_403_to_every_undocumented_call(client, provider):
     for what, body in BODIES.items():
         for headers in ODD_HEADERS[1:3]:
             encoded = {
                 name: value.encode("utf-8").decode("latin-1") for name, value in headers.items()
             }
-            answer = client.post(
+            response = client.post(
                 f"/api/v1/callbacks/{provider}",
                 body,
                 content_type="application/json",
                 headers=encoded,
             )
-            assert answer.status_code in (400, 403), (what, answer.content)
+            assert response.status_code in (400, 403), (what, response.content)
     assert not ProviderCallback.objects.exists()
 
 
 @pytest.mark.parametrize("path", ["/sms/twilio", *(f"/inbound/{key}" for key in INBOUND)])
-def test_the_door_of_texts_takes_any_nonsense(client, path):
+def test_the_route_of_texts_refuses_every_undocumented_call(client, path):
     for body in BODIES.values():
-        answer = client.post(
+        response = client.post(
             path,
             body,
             content_type="application/x-www-form-urlencoded",
             headers={"X-Twilio-Signature": "x", "Authorization": "Bearer x"},
         )
-        assert answer.status_code in (400, 403)
+        assert response.status_code in (400, 403)
 
 
 def good(frozen):
@@ -240,7 +240,7 @@ def store(provider, body, frozen, kind):
 
 
 @pytest.mark.parametrize("provider", sorted(CALLBACKS))
-def test_what_cannot_be_read_is_set_aside_and_the_others_are_applied(provider, frozen):
+def test_unreadable_callbacks_are_skipped_and_the_others_applied(provider, frozen):
     for body in BODIES.values():
         for kind in TYPES:
             store(provider, body, frozen, kind)
@@ -257,18 +257,18 @@ def test_what_cannot_be_read_is_set_aside_and_the_others_are_applied(provider, f
     assert states <= {"unreadable", "nothing", "applied", "waiting"}
     waiting = ProviderCallback.objects.filter(state="waiting")
     assert not ItemFault.objects.filter(set_aside=False).exists(), "what failed waits for ever"
-    for each in waiting:  # what can be read, of a message that nobody knows yet
+    for each in waiting:  # readable, about a message that is not known yet
         assert callback_reader(provider).read(IncomingCall.from_json(each.call))
     for text in ProviderCallback.objects.values_list("result", flat=True):
         assert "example.com" not in text
 
 
-def test_rightly_signed_nonsense_is_set_aside_at_once(client, frozen, settings):
+def test_a_signed_undocumented_body_is_skipped_at_once(client, frozen, settings):
     message = good(frozen)
     for number, event in enumerate(EVENTS):
         body, name = json.dumps(event), f"msg_{number}"
         signature = Webhook(settings.CALLBACK_SECRET).sign(name, frozen.now, body)
-        answer = client.post(
+        response = client.post(
             "/api/v1/callbacks/generic",
             body,
             content_type="application/json",
@@ -278,7 +278,7 @@ def test_rightly_signed_nonsense_is_set_aside_at_once(client, frozen, settings):
                 "webhook-signature": signature,
             },
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
     apply_due(now=frozen.now)
     found = ProviderCallback.objects.filter(state="unreadable")
     assert (found.count(), found.filter(next_at=None).count()) == (len(EVENTS), len(EVENTS))
@@ -288,7 +288,7 @@ def test_rightly_signed_nonsense_is_set_aside_at_once(client, frozen, settings):
 
 
 class Odd(CallbackReader):
-    """A reader that raises what nobody foresaw, or answers what no database will have."""
+    """A reader that raises an unexpected exception, or returns what cannot be stored."""
 
     key = "generic"
 
@@ -314,21 +314,21 @@ class Odd(CallbackReader):
     ],
     ids=lambda found: type(found).__name__,
 )
-def test_a_reader_that_raises_is_tried_three_times(found, frozen, monkeypatch):
+def test_a_failing_reader_is_attempted_three_times(found, frozen, monkeypatch):
     store("generic", b"{}", frozen, "application/json")
     with monkeypatch.context() as patched:
         patched.setattr(READER, lambda _: Odd(found))
-        for tries in (1, 2, 3):
+        for attempts in (1, 2, 3):
             apply_due(now=frozen.now)
             callback = ProviderCallback.objects.get()
-            assert callback.tries == tries
+            assert callback.tries == attempts
             frozen.forward(301)
     assert (callback.state, callback.next_at) == ("unreadable", None)
     assert callback.result.startswith(f"{type(found).__name__} at ")
     assert "ada@" not in callback.result
 
 
-def test_a_receipt_of_an_impossible_time_is_unreadable(frozen, monkeypatch):
+def test_a_receipt_with_an_impossible_time_is_unreadable(frozen, monkeypatch):
     from datetime import datetime, timezone
 
     store("generic", b"{}", frozen, "application/json")
@@ -343,7 +343,7 @@ def test_a_receipt_of_an_impossible_time_is_unreadable(frozen, monkeypatch):
     )
 
 
-def test_a_backend_that_was_changed_while_a_call_waits_holds_up_no_other(accounts, frozen):
+def test_a_backend_that_changed_while_a_call_waits_delays_no_other(accounts, frozen):
     store("anymail", b"{}", frozen, "application/json")
     message = good(frozen)
     accounts("no_such_service")
@@ -355,7 +355,7 @@ def test_a_backend_that_was_changed_while_a_call_waits_holds_up_no_other(account
     assert ProviderCallback.objects.get(provider="anymail").state == "unreadable"
 
 
-def test_a_call_that_cannot_be_unsealed_holds_up_no_other(frozen):
+def test_a_call_that_cannot_be_decrypted_delays_no_other(frozen):
     store("generic", b"{}", frozen, "application/json")
     ProviderCallback.objects.update(call=b"not sealed at all")
     message = good(frozen)
@@ -367,7 +367,7 @@ def test_a_call_that_cannot_be_unsealed_holds_up_no_other(frozen):
     assert ProviderCallback.objects.filter(state="unreadable").count() == 1
 
 
-def test_a_provider_that_is_gone_holds_up_no_other(frozen):
+def test_a_removed_provider_delays_no_other(frozen):
     store("pigeon", b"{}", frozen, "application/json")
     message = good(frozen)
     apply_due(now=frozen.now)

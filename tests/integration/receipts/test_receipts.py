@@ -1,4 +1,4 @@
-"""What becomes of a vendor's report: stored once, applied afterwards, whatever the order."""
+"""A vendor's callback is stored once and applied later, in any order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATH = "/api/v1/callbacks/generic"
 
 @pytest.fixture
 def report(client, frozen, settings):
-    """Posts events, signed, and (unless told otherwise) has them applied."""
+    """Posts signed events and, by default, applies them."""
     numbers = itertools.count(1)
 
     def post(*events, apply=True, name=None):
@@ -58,7 +58,7 @@ def report(client, frozen, settings):
 
 
 def one(status="sent", *, user=None, channel="email", **more):
-    """A message in a state, and the reference that travelled with it."""
+    """Returns a message in a state, and its reference."""
     (message,) = make_messages(1, channel=channel, user=user, in_batch=status == "pending", **more)
     if status != "pending":
         move(message, status)
@@ -96,7 +96,7 @@ def test_a_delivery_is_recorded_with_its_time(report, frozen):
 @pytest.mark.parametrize(
     ("event", "was_sent", "words"), [("delivered", True, None), ("failed", False, "failed")]
 )
-def test_only_what_was_taken_was_sent(report, frozen, event, was_sent, words):
+def test_only_an_accepted_message_was_sent(report, frozen, event, was_sent, words):
     message, reference = one("uncertain")
 
     report({"event": event, "reference": reference})
@@ -107,7 +107,7 @@ def test_only_what_was_taken_was_sent(report, frozen, event, was_sent, words):
     assert message.delivered_at == (frozen.now if was_sent else None)
 
 
-def test_nothing_is_applied_before_the_answer(report):
+def test_nothing_is_applied_before_the_response(report):
     message, reference = one("sent")
 
     report({"event": "delivered", "reference": reference}, apply=False)
@@ -120,9 +120,9 @@ def test_the_same_callback_is_stored_once(report):
     message, reference = one("sent")
     event = {"event": "delivered", "reference": reference}
 
-    answers = [report(event).json() for _ in range(3)]
+    responses = [report(event).json() for _ in range(3)]
 
-    assert answers == [{"duplicate": False}, {"duplicate": True}, {"duplicate": True}]
+    assert responses == [{"duplicate": False}, {"duplicate": True}, {"duplicate": True}]
     assert ProviderCallback.objects.count() == 1
     assert MessageEvent.objects.filter(message_id=message.pk, kind="delivered").count() == 1
 
@@ -142,7 +142,7 @@ def test_the_same_callback_is_stored_once(report):
     ],
 )
 @pytest.mark.parametrize("begins", ["sent", "uncertain"])
-def test_the_order_in_which_receipts_come_does_not_matter(report, order, ends, begins):
+def test_the_order_of_receipts_does_not_matter(report, order, ends, begins):
     message, reference = one(begins)
 
     for kind in order:
@@ -152,7 +152,7 @@ def test_the_order_in_which_receipts_come_does_not_matter(report, order, ends, b
 
 
 @pytest.mark.parametrize("kind", ["sent", "failed", "bounced", "deferred"])
-def test_delivered_never_falls_back(report, kind):
+def test_delivered_is_never_reverted(report, kind):
     message, reference = one("delivered")
 
     report({"event": kind, "reference": reference})
@@ -162,7 +162,7 @@ def test_delivered_never_falls_back(report, kind):
 
 
 @pytest.mark.parametrize("status", ["cancelled", "suppressed", "expired"])
-def test_what_was_never_sent_stays_as_it_was(report, status):
+def test_a_message_that_was_never_sent_is_unchanged(report, status):
     message, reference = one(status)
 
     report({"event": "delivered", "reference": reference})
@@ -170,20 +170,20 @@ def test_what_was_never_sent_stays_as_it_was(report, status):
     assert status_of(message) == status
 
 
-def test_a_receipt_settles_doubt_and_closes_its_dead_letter(report, frozen):
+def test_a_receipt_resolves_an_uncertain_message_and_its_dead_letter(report, frozen):
     message, reference = one("uncertain")
-    letter = bury(message, "uncertain", frozen.now)
+    dead_letter = create_dead_letter(message, "uncertain", frozen.now)
 
     report({"event": "sent", "reference": reference, "provider_message_id": "v-1"})
 
-    letter.refresh_from_db()
+    dead_letter.refresh_from_db()
     message.refresh_from_db()
     assert (message.status, message.provider_message_id) == ("sent", "v-1")
-    assert letter.resolution == "settled"
-    assert letter.resolution_reason == "a receipt said sent"
+    assert dead_letter.resolution == "settled"
+    assert dead_letter.resolution_reason == "a receipt said sent"
 
 
-def bury(message, code, at):
+def create_dead_letter(message, code, at):
     return DeadLetter.objects.create(
         message_id=message.pk,
         notification_id=message.notification_id,
@@ -208,7 +208,7 @@ def test_a_receipt_stops_a_pending_resend(report, frozen):
     assert prepare("email", keys_of(leases)).ready == []
 
 
-def test_a_receipt_that_overtakes_the_record_waits_for_it(report, frozen):
+def test_a_receipt_that_precedes_the_record_waits_for_it(report, frozen):
     message, reference = one("pending")
     journal(message, f"{message.pk}")
 
@@ -224,7 +224,7 @@ def test_a_receipt_that_overtakes_the_record_waits_for_it(report, frozen):
 
 
 @pytest.mark.parametrize("status", ["failed", "sent"])
-def test_a_receipt_of_what_is_settled_waits_for_no_journal(report, status):
+def test_a_receipt_of_a_settled_message_waits_for_no_journal(report, status):
     message, reference = one("pending")
     journal(message, f"{message.pk}")
     NotificationMessage.objects.filter(pk=message.pk).update(status=status)
@@ -259,7 +259,7 @@ def test_an_unknown_id_is_matched_when_the_send_is_recorded(report, frozen):
     assert status_of(message) == "delivered"
 
 
-def test_an_unknown_id_is_given_up_after_days(report, frozen):
+def test_an_unknown_id_is_abandoned_after_days(report, frozen):
     report({"event": "delivered", "reference": f"{5:032x}.email"})
 
     waits = []
@@ -306,7 +306,7 @@ def test_the_address_is_closed_with_its_reason(report, kind, code, state):
 
 
 @pytest.mark.parametrize("kind", ["failed", "deferred", "delivered"])
-def test_other_receipts_say_nothing_of_the_address(report, kind):
+def test_other_receipts_do_not_change_the_address(report, kind):
     user = make_user(email="ann@example.org")
     _, reference = one("sent", user=user)
 
@@ -315,7 +315,7 @@ def test_other_receipts_say_nothing_of_the_address(report, kind):
     assert ContactPoint.objects.get(user=user, kind="email").state == "active"
 
 
-def test_a_strangers_address_goes_on_the_suppression_list(report):
+def test_an_address_without_a_user_is_suppressed(report):
     message, reference = one("sent")
     message.notification.address = {"email": "eve@example.org"}
     message.notification.save()
@@ -331,13 +331,17 @@ def test_a_bounce_is_a_dead_letter_that_can_be_replayed(report):
 
     report({"event": "bounced", "reference": reference, "code": "ses_bounce", "detail": "5.1.1"})
 
-    letter = DeadLetter.objects.get(message_id=message.pk)
-    assert (letter.code, letter.last_error, letter.provider) == ("ses_bounce", "5.1.1", "generic")
-    assert OperationsService().replay(ids=[letter.pk], caller=SYSTEM) == 1
+    dead_letter = DeadLetter.objects.get(message_id=message.pk)
+    assert (dead_letter.code, dead_letter.last_error, dead_letter.provider) == (
+        "ses_bounce",
+        "5.1.1",
+        "generic",
+    )
+    assert OperationsService().replay(ids=[dead_letter.pk], caller=SYSTEM) == 1
     assert status_of(message) == "pending"
 
 
-def test_openings_are_no_business_of_the_status(report):
+def test_openings_do_not_change_the_status(report):
     message, reference = one("sent")
 
     report({"event": "opened", "reference": reference})
@@ -354,7 +358,7 @@ def test_an_unsigned_callback_is_refused_and_not_stored(client):
     assert not ProviderCallback.objects.exists()
 
 
-def test_nobody_reads_callbacks_of_an_unknown_provider(client):
+def test_callbacks_of_an_unknown_provider_are_refused(client):
     response = client.post("/api/v1/callbacks/pigeon", "{}", content_type="application/json")
 
     assert response.status_code == 404
@@ -362,7 +366,7 @@ def test_nobody_reads_callbacks_of_an_unknown_provider(client):
     assert "twilio" in response.json()["detail"]
 
 
-def test_what_cannot_be_read_is_kept_and_told(report):
+def test_an_unreadable_callback_is_stored_and_reported(report):
     report({"event": "party", "reference": "x"})
 
     callback = ProviderCallback.objects.get()
@@ -370,7 +374,7 @@ def test_what_cannot_be_read_is_kept_and_told(report):
     assert callback.result == "an event has an unknown kind or time"
 
 
-def test_a_text_that_the_database_will_not_have_holds_up_no_other(report, frozen):
+def test_a_text_that_cannot_be_stored_delays_no_other(report, frozen):
     message, reference = one("sent")
     bad, bad_reference = one("sent")
     report(
@@ -383,7 +387,7 @@ def test_a_text_that_the_database_will_not_have_holds_up_no_other(report, frozen
     assert status_of(bad) in ("sent", "failed")
 
 
-def test_old_callbacks_go_and_waiting_ones_stay(report, frozen):
+def test_old_callbacks_are_deleted_and_waiting_ones_are_not(report, frozen):
     _, reference = one("sent")
     report({"event": "delivered", "reference": reference})
     report({"event": "delivered", "reference": f"{5:032x}.email"})
@@ -394,7 +398,7 @@ def test_old_callbacks_go_and_waiting_ones_stay(report, frozen):
     assert ProviderCallback.objects.get().state == "waiting"
 
 
-def test_operators_see_what_came_of_callbacks(report):
+def test_operators_see_the_results_of_callbacks(report):
     _, reference = one("sent")
     report({"event": "delivered", "reference": reference})
     report({"event": "party", "reference": "x"})

@@ -1,5 +1,5 @@
-"""Twilio at an address with a port, and our own with one: called there, and believed by its
-signature whether it signed our port or not."""
+"""Twilio's address and our own have a port: Twilio is called there, and its signature is accepted
+with or without our port."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.factories import make_messages
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 SID, TOKEN, NUMBER = "AC" + "a" * 32, "secret", "+4915112345678"
 QUEUED = b'{"sid": "SM1", "status": "queued", "error_code": null}'
-SPELLINGS = {"as it was told": lambda parts: parts.geturl(), "with": add_port, "out": remove_port}
+SPELLINGS = {"unchanged": lambda parts: parts.geturl(), "with": add_port, "out": remove_port}
 
 
 @pytest.fixture
@@ -33,9 +33,8 @@ def sms(settings: Any) -> NotificationMessage:
     return made
 
 
-async def hand_over(settings: Any, public_url: str, reference: str) -> tuple[SendResult, Any]:
-    """The provider's result, and the one request that Twilio was sent, at an address that a
-    variable names."""
+async def send(settings: Any, public_url: str, reference: str) -> tuple[SendResult, Any]:
+    """Returns the provider's result and its only request to Twilio, whose address is a setting."""
     async with HTTPSink(script=lambda _: Reply(201, body=QUEUED)) as sink:
         assert urlsplit(sink.url).port not in (None, 80, 443)
         read = read_environment(
@@ -63,12 +62,12 @@ async def hand_over(settings: Any, public_url: str, reference: str) -> tuple[Sen
 @pytest.mark.parametrize(
     "public_url", ["https://bell.example.com", "https://bell.example.com:8443"]
 )
-def test_it_is_called_there_and_its_report_is_believed(
+def test_it_is_called_there_and_its_callback_is_accepted(
     public_url: str, signed: str, sms: NotificationMessage, client: Client, settings: Any
 ) -> None:
     reference = f"{sms.notification.uuid.hex}.sms"
 
-    result, request = asyncio.run(hand_over(settings, public_url, reference))
+    result, request = asyncio.run(send(settings, public_url, reference))
 
     assert (result.verdict, result.provider_message_id) == ("sent", "SM1")
     assert request.path == f"/2010-04-01/Accounts/{SID}/Messages.json"
@@ -86,7 +85,7 @@ def test_another_port_is_another_address(
     sms: NotificationMessage, client: Client, settings: Any
 ) -> None:
     reference = f"{sms.notification.uuid.hex}.sms"
-    _, request = asyncio.run(hand_over(settings, "https://bell.example.com:8443", reference))
+    _, request = asyncio.run(send(settings, "https://bell.example.com:8443", reference))
     (url,) = parse_qs(request.body.decode())["StatusCallback"]
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": NUMBER}
 
@@ -97,12 +96,12 @@ def test_another_port_is_another_address(
 
 
 def report(client: Client, url: str, form: dict[str, str], signature: str) -> int:
-    """Twilio's call, as a proxy hands it on: the host and port are not those that were called."""
+    """Twilio's call behind a proxy: its host and port differ from those that were called."""
     parts = urlsplit(url)
-    answer = client.post(
+    response = client.post(
         f"{parts.path}?{parts.query}",
         urlencode(form),
         content_type="application/x-www-form-urlencoded",
         headers={"X-Twilio-Signature": signature},
     )
-    return answer.status_code
+    return response.status_code

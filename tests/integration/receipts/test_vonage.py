@@ -1,4 +1,4 @@
-"""Vonage's status callbacks, from the door to the message and the address."""
+"""Vonage's status callbacks, from the route to the message and the address."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def report(client, frozen, message, status, *, secret=SECRET, **more):
     }
     token = jwt.encode(claims, secret, algorithm="HS256")
     url = callback_url("vonage", f"{message.notification.uuid.hex}.sms")
-    answer = client.post(
+    response = client.post(
         url.removeprefix("https://bell.example.com"),
         body,
         content_type="application/json",
@@ -52,7 +52,7 @@ def report(client, frozen, message, status, *, secret=SECRET, **more):
     )
     apply_due(now=frozen.now)
     message.refresh_from_db()
-    return answer
+    return response
 
 
 def test_a_delivery_is_recorded(client, frozen, message):
@@ -61,14 +61,14 @@ def test_a_delivery_is_recorded(client, frozen, message):
     assert message.status == "delivered"
 
 
-def test_a_number_that_said_stop_is_not_written_to_again(client, frozen, message):
+def test_a_number_that_sent_stop_gets_no_more_messages(client, frozen, message):
     report(client, frozen, message, "rejected", error=OPTED_OUT)
 
     assert message.status == "failed"
     assert ContactPoint.objects.get(kind="phone").state != "active"
 
 
-def test_a_report_that_vonage_did_not_sign_changes_nothing(client, frozen, message):
+def test_a_callback_that_vonage_did_not_sign_changes_nothing(client, frozen, message):
     other = "another-signature-secret-of-forty-chars-x"
 
     assert report(client, frozen, message, "rejected", secret=other).status_code == 403

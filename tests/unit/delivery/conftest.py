@@ -1,4 +1,4 @@
-"""What the tests of the mail provider share."""
+"""Fixtures of the provider tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 
 @pytest.fixture
 def stored():
-    """Stores settings of providers by their keys, as an operator's rows; none stays."""
+    """Stores settings of providers by key, as an operator's rows, for one test."""
 
     def store(**rows):
         accounts.use_stored({key: accounts.StoredAccount(1, row) for key, row in rows.items()})

@@ -1,4 +1,4 @@
-"""Any service of django-anymail: its own request, over our wire."""
+"""Services of django-anymail: anymail's request, sent by our HTTP client."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SERVICES = {
 async def service(settings):
     async with HTTPSink() as sink:
 
-        def configure(name, answer, **own):
-            sink.script = lambda _: Reply(body=json.dumps(answer).encode())
+        def configure(name, response, **own):
+            sink.script = lambda _: Reply(body=json.dumps(response).encode())
             settings.CARILLON = dataclasses.replace(
                 settings.CARILLON,
                 email_from="Колокол <bell@example.com>",
@@ -58,7 +58,7 @@ async def sent(**more):
         "recipient": "ann@example.org",
         "content": Content("Оплата", "Текст", "<p>Текст</p>"),
         "category": "payment",
-        "reply_to": "desk@example.com",
+        "reply_to": "help@example.com",
         "headers": {"List-Unsubscribe": "<https://bell.example.com/u/1>"},
     }
     (result,) = await provider.send_batch([OutboundMessage(**{**values, **more})])
@@ -67,9 +67,9 @@ async def sent(**more):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_the_request_is_the_one_that_anymail_itself_would_send(service, name):
-    own, answer = SERVICES[name]
-    sink = service(name, answer, **own)
+async def test_the_request_equals_that_of_anymail(service, name):
+    own, response = SERVICES[name]
+    sink = service(name, response, **own)
 
     result = await sent()
 
@@ -80,7 +80,7 @@ async def test_the_request_is_the_one_that_anymail_itself_would_send(service, na
         "Текст",
         "Колокол <bell@example.com>",
         ["ann@example.org"],
-        reply_to=["desk@example.com"],
+        reply_to=["help@example.com"],
         headers={"List-Unsubscribe": "<https://bell.example.com/u/1>"},
     )
     mail.attach_alternative("<p>Текст</p>", "text/html")
@@ -98,7 +98,7 @@ async def test_the_request_is_the_one_that_anymail_itself_would_send(service, na
 
 
 def comparable(request):
-    """The body, without what is drawn anew for each request."""
+    """Returns the body, without what is random in each request."""
     kind = request.headers["content-type"]
     if "json" not in kind:
         return request.body.replace(kind.rpartition("boundary=")[2].encode(), b"")
@@ -119,7 +119,7 @@ def comparable(request):
         (500, 500, Verdict.RETRY, "http_500", False),
     ],
 )
-async def test_the_services_own_words_decide(service, code, status, verdict, error_code, dead):
+async def test_the_services_own_status_decides(service, code, status, verdict, error_code, dead):
     text = {
         300: "Error parsing 'To': Illegal email address 'ann@example.org'. It must contain @.",
         406: "Found inactive addresses: ann@example.org. Inactive recipients are ones that bounced",
@@ -135,9 +135,9 @@ async def test_the_services_own_words_decide(service, code, status, verdict, err
 
 
 @pytest.mark.parametrize(
-    "backend", ["", "nobody", "amazon_ses", "test", "django.core.mail.backends.smtp.EmailBackend"]
+    "backend", ["", "unknown", "amazon_ses", "test", "django.core.mail.backends.smtp.EmailBackend"]
 )
-async def test_a_backend_that_cannot_be_used_throws_nothing_away(service, backend):
+async def test_an_unusable_backend_loses_no_message(service, backend):
     sink = service(backend, {})
 
     result = await sent()
@@ -147,7 +147,7 @@ async def test_a_backend_that_cannot_be_used_throws_nothing_away(service, backen
     assert sink.count == 0
 
 
-async def test_a_missing_setting_throws_nothing_away(service):
+async def test_a_missing_setting_loses_no_message(service):
     sink = service("postmark", {})
 
     result = await sent()
@@ -156,9 +156,9 @@ async def test_a_missing_setting_throws_nothing_away(service):
     assert sink.count == 0
 
 
-async def test_files_go_along(service):
-    own, answer = SERVICES["postmark"]
-    sink = service("postmark", answer, **own)
+async def test_files_are_attached(service):
+    own, response = SERVICES["postmark"]
+    sink = service("postmark", response, **own)
     await sent(attachments=(Attachment("Счёт.pdf", "application/pdf", b"%PDF"),))
 
     (file,) = json.loads(sink.requests[0].body)["Attachments"]
@@ -177,8 +177,8 @@ async def test_files_go_along(service):
     ],
 )
 async def test_a_text_keeps_its_charset_and_its_bytes(service, kind, content, sent_as):
-    own, answer = SERVICES["postmark"]
-    sink = service("postmark", answer, **own)
+    own, response = SERVICES["postmark"]
+    sink = service("postmark", response, **own)
     await sent(attachments=(Attachment("a.txt", kind, content),))
 
     (file,) = json.loads(sink.requests[0].body)["Attachments"]
@@ -195,7 +195,7 @@ async def test_a_header_with_a_line_break_is_not_sent(service):
     assert sink.count == 0
 
 
-ASKED = "ann@bücher.example"
+REQUESTED = "ann@bücher.example"
 SPELLINGS = [
     "ann@bücher.example",
     "ann@xn--bcher-kva.example",
@@ -204,8 +204,8 @@ SPELLINGS = [
 ]
 
 
-def answers_for(spelling):
-    """What each service that repeats the address answers, by its name."""
+def responses_for(spelling):
+    """Returns the response of each service that returns the address, by its name."""
     mailjet = {"Status": "success", "To": [{"Email": spelling, "MessageID": 7}]}
     return {
         "postmark": (
@@ -226,14 +226,12 @@ def answers_for(spelling):
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("name", answers_for(""))
-async def test_one_recipient_is_told_by_its_message_id_in_whatever_spelling(
-    service, name, spelling
-):
-    own, answer = answers_for(spelling)[name]
-    service(name, answer, **own)
+@pytest.mark.parametrize("name", responses_for(""))
+async def test_the_recipient_is_found_by_its_message_id_in_any_spelling(service, name, spelling):
+    own, response = responses_for(spelling)[name]
+    service(name, response, **own)
 
-    result = await sent(recipient=ASKED)
+    result = await sent(recipient=REQUESTED)
 
     assert result.verdict is Verdict.SENT, result
     assert result.provider_message_id in ("7", "x")
@@ -241,7 +239,7 @@ async def test_one_recipient_is_told_by_its_message_id_in_whatever_spelling(
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize(
-    ("name", "own", "answer", "code"),
+    ("name", "own", "response", "code"),
     [
         (
             "postmark",
@@ -269,13 +267,13 @@ async def test_one_recipient_is_told_by_its_message_id_in_whatever_spelling(
         ),
     ],
 )
-async def test_one_recipient_that_is_refused_is_refused_in_whatever_spelling(
-    service, name, own, answer, code, spelling
+async def test_a_refused_recipient_is_refused_in_any_spelling(
+    service, name, own, response, code, spelling
 ):
-    text = json.dumps(answer, ensure_ascii=False).replace("{}", spelling)
+    text = json.dumps(response, ensure_ascii=False).replace("{}", spelling)
     sink = service(name, {}, **own)
     sink.script = lambda _: Reply(422 if name == "postmark" else 200, body=text.encode())
 
-    result = await sent(recipient=ASKED)
+    result = await sent(recipient=REQUESTED)
 
     assert (result.verdict, result.error_code) == (Verdict.FAILED, code)

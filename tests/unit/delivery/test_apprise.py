@@ -1,4 +1,4 @@
-"""Chats through Apprise: which URLs may be called, and what is made of its answers."""
+"""Chats through Apprise: which URLs may be called, and the results of its calls."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ async def sent(recipient, content=None):
     return result
 
 
-async def test_a_message_goes_out_as_plain_text(chat):
-    result = await sent(f"json://127.0.0.1:{chat.port}/room")
+async def test_a_message_is_sent_as_plain_text(chat):
+    result = await sent(f"json://127.0.0.1:{chat.port}/chat")
 
     body = json.loads(chat.requests[0].body)
     assert (result.verdict, result.provider_message_id) == (Verdict.SENT, "0190aa.chat")
     assert (body["title"], body["message"]) == ("Paid", "We got <5> & more")
 
 
-async def test_a_title_alone_is_the_body(chat):
+async def test_a_title_without_a_body_is_the_body(chat):
     await sent(f"json://127.0.0.1:{chat.port}/", Content("Paid", ""))
 
     assert json.loads(chat.requests[0].body)["message"] == "Paid"
@@ -91,13 +91,13 @@ async def test_a_host_is_called_once_the_operator_names_it(settings, chat):
     assert result.verdict is Verdict.SENT
 
 
-async def test_what_apprise_logs_is_kept_and_written_nowhere(chat, capfd):
+async def test_the_log_of_apprise_is_stored_and_not_printed(chat, capfd):
     chat.script = lambda _: Reply(500)
 
-    result = await sent(f"json://127.0.0.1:{chat.port}/secret-room")
+    result = await sent(f"json://127.0.0.1:{chat.port}/secret-chat")
 
     written = capfd.readouterr()
     assert (result.verdict, result.error_code) == (Verdict.RETRY, "http_500")
     assert "error=500" in result.response["log"]
-    assert "secret-room" not in written.err + written.out
+    assert "secret-chat" not in written.err + written.out
     assert logging.getLogger("apprise").propagate is False

@@ -1,4 +1,4 @@
-"""An Apprise URL is written by whoever keeps a person's address: it leads to listed hosts alone."""
+"""Any caller may register an Apprise URL, so it may call listed hosts only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GRAM = "tgram://123456789:abcdefghijklmnopqrstuvwxyz123456789/12345/"
 
 @pytest.fixture
 async def inner():
-    """A server of the inner network, which nobody may reach."""
+    """A server of the private network, which may never be called."""
     async with HTTPSink() as sink:
         yield sink
 
@@ -46,7 +46,7 @@ def guarded(settings):
 
 @pytest.fixture
 def names(monkeypatch):
-    """Names that lead to addresses of the test's choice."""
+    """Names that resolve to addresses of the test."""
     real, known = socket.getaddrinfo, {}
 
     def resolve(host, *args, **kwargs):
@@ -106,10 +106,10 @@ async def sent(url):
         "workflows://evil.example/.logic.azure.com/iUNqS84f/",
         "workflows://logic.azure.com.evil.example:443/643e69f83c8944/iUNqS84f/",
         "gotify://127.0.0.1:{port}/token",
-        "matrix://user:pass@127.0.0.1:{port}/#room",
+        "matrix://user:pass@127.0.0.1:{port}/#chat",
         "mmost://127.0.0.1:{port}/3ccdd113474722377935511fc85d3dd4",
         "rocket://user:pass@127.0.0.1:{port}/#general",
-        "nctalk://u:p@127.0.0.1:{port}/room",
+        "nctalk://u:p@127.0.0.1:{port}/chat",
         "apprise://127.0.0.1:{port}/token",
         "mqtt://127.0.0.1/topic",
         "amqp://127.0.0.1/queue",
@@ -135,7 +135,7 @@ async def sent(url):
         "slack://\x00",
     ],
 )
-async def test_no_url_leads_elsewhere_whatever_its_parameters(guarded, inner, url):
+async def test_no_parameter_of_a_url_selects_another_host(guarded, inner, url):
     url = url.format(port=inner.port)
     provider = AppriseChatProvider()
 
@@ -169,7 +169,7 @@ async def test_listed_services_and_parameters_may_be_called(guarded, url):
     await provider.close()
 
 
-async def test_a_listed_name_that_leads_inside_is_refused(guarded, inner, names):
+async def test_a_listed_name_with_a_private_address_is_refused(guarded, inner, names):
     names["ntfy.sh"] = "127.0.0.1"
 
     result = await sent(f"ntfy://ntfy.sh:{inner.port}/topic")
@@ -178,7 +178,7 @@ async def test_a_listed_name_that_leads_inside_is_refused(guarded, inner, names)
     assert inner.count == 0
 
 
-async def test_a_vendors_name_that_leads_inside_is_refused(guarded, names):
+async def test_a_vendors_name_with_a_private_address_is_refused(guarded, names):
     names["discord.com"] = "127.0.0.1"
 
     result = await sent(DISCORD)
@@ -186,7 +186,7 @@ async def test_a_vendors_name_that_leads_inside_is_refused(guarded, names):
     assert (result.verdict, result.error_code) == (Verdict.FAILED, "address_refused")
 
 
-async def test_an_inner_address_is_called_once_the_operator_lists_it_too(guarded, inner, names):
+async def test_a_private_address_is_called_if_the_operator_lists_it(guarded, inner, names):
     names["chat.intern"] = "127.0.0.1"
     guarded(apprise_hosts=("chat.intern",))
     assert (await sent(f"json://chat.intern:{inner.port}/")).verdict is Verdict.FAILED
@@ -198,9 +198,9 @@ async def test_an_inner_address_is_called_once_the_operator_lists_it_too(guarded
     assert inner.requests[0].headers["host"] == f"chat.intern:{inner.port}"
 
 
-async def test_a_library_that_calls_elsewhere_meets_the_wall(guarded, inner, monkeypatch):
-    """Even if a parameter were overlooked: hosts are held where connections are made."""
-    plugin = NotificationManager()["discord"]  # loads the plugins, where nothing has yet
+async def test_a_call_of_the_library_to_another_host_is_blocked(guarded, inner, monkeypatch):
+    """Hosts are enforced when a connection is made, even for a parameter that was overlooked."""
+    plugin = NotificationManager()["discord"]  # loads the plugins, unless they are loaded
     monkeypatch.setattr(plugin, "notify_url", f"http://127.0.0.1:{inner.port}/steal")
 
     result = await sent(DISCORD)
@@ -209,7 +209,7 @@ async def test_a_library_that_calls_elsewhere_meets_the_wall(guarded, inner, mon
     assert inner.count == 0
 
 
-async def test_other_calls_notice_no_wall(inner):
+async def test_other_calls_are_not_blocked(inner):
     def call():
         return requests.get(f"http://127.0.0.1:{inner.port}/", timeout=5).status_code
 
@@ -230,7 +230,7 @@ async def test_other_calls_notice_no_wall(inner):
     assert await asyncio.to_thread(call) == 200
 
 
-def test_the_table_lists_services_that_apprise_has_and_speak_http_alone():
+def test_the_table_lists_only_http_services_of_apprise():
     known = NotificationManager()._schema_map
     for scheme, service in SERVICES.items():
         source = inspect.getsource(inspect.getmodule(known[scheme]))
@@ -249,7 +249,7 @@ def test_no_listed_parameter_names_a_host_a_file_or_a_guard():
             assert name in harmless or not re.search(words, name), (scheme, name)
 
 
-def test_a_parameter_that_apprise_reads_as_a_file_is_listed_nowhere():
+def test_no_parameter_that_apprise_reads_as_a_file_is_listed():
     known = NotificationManager()._schema_map
     for scheme, service in SERVICES.items():
         source = inspect.getsource(inspect.getmodule(known[scheme]))

@@ -1,4 +1,4 @@
-"""Readers of callbacks: signatures by the vendors' own libraries, and what each event means."""
+"""Readers of callbacks: signatures by the vendors' libraries, and the receipt of each event."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def call(body=b"", *, url="https://bell.example.com/api/v1/callbacks/x", query=N
     return IncomingCall("POST", url, query or {}, names, body)
 
 
-def test_every_provider_that_has_receipts_has_a_reader():
+def test_every_provider_with_receipts_has_a_reader():
     reporting = {key for key in PROVIDERS if provider_class(key).capabilities.receipts}
 
     assert reporting <= set(CALLBACKS)
     assert all(callback_reader(key).key == key for key in CALLBACKS)
 
 
-def test_a_call_survives_its_keeping():
-    kept = call(b"\x00\xff", query={"a": "b"}, x_one="two")
+def test_a_stored_call_is_read_back_unchanged():
+    original = call(b"\x00\xff", query={"a": "b"}, x_one="two")
 
-    assert IncomingCall.from_json(json.loads(json.dumps(kept.as_json()))) == kept
+    assert IncomingCall.from_json(json.loads(json.dumps(original.as_json()))) == original
 
 
 # -- Twilio --------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def twilio_call(form, *, token="secret"):
 FORM = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+4915112345678", "Ext": ""}
 
 
-def test_twilios_own_library_and_ours_agree_on_the_signature(configure):
+def test_twilios_library_and_ours_compute_the_same_signature(configure):
     configure(twilio_auth_token="secret")
 
     callback_reader("twilio").check(twilio_call({**FORM, "Body": "Grüße & +1 = 2"}))
@@ -86,7 +86,7 @@ def test_twilios_own_library_and_ours_agree_on_the_signature(configure):
     "base", ["https://n.example", "https://n.example:8443", "http://n.example:80"]
 )
 @pytest.mark.parametrize("signed", ["as it is", "with the port", "without the port"])
-def test_twilios_signature_holds_with_and_without_the_port(configure, base, signed):
+def test_twilios_signature_is_valid_with_and_without_the_port(configure, base, signed):
     configure(twilio_auth_token="secret")
     url = f"{base}/api/v1/callbacks/twilio?ref={SMS}"
     validator, parts = RequestValidator("secret"), urlsplit(url)
@@ -110,7 +110,7 @@ def test_a_call_that_twilio_did_not_sign_is_refused(configure, token):
 
 
 def test_a_stored_token_does_not_replace_the_environments(configure, stored):
-    """Whoever may store an account would say STOP and START for others."""
+    """A caller who may store an account could otherwise forge STOP and START of others."""
     configure(twilio_auth_token="secret")
     stored(twilio={"account_sid": "AC1", "auth_token": "evil"})
 
@@ -119,7 +119,7 @@ def test_a_stored_token_does_not_replace_the_environments(configure, stored):
         callback_reader("twilio").check(twilio_call(FORM, token="evil"))
 
 
-def test_a_stored_token_counts_where_the_environment_has_none(configure, stored):
+def test_a_stored_token_is_used_if_the_environment_has_none(configure, stored):
     configure(twilio_auth_token="")
     stored(twilio={"account_sid": "AC1", "auth_token": "mine"})
 
@@ -136,7 +136,7 @@ def test_a_stored_token_counts_where_the_environment_has_none(configure, stored)
         ("failed", "30004", ReceiptKind.BLOCKED, "twilio_30004"),
     ],
 )
-def test_what_twilio_reports(configure, status, error, kind, code):
+def test_a_status_of_twilio_becomes_a_receipt(configure, status, error, kind, code):
     form = {**FORM, "MessageStatus": status, "ErrorCode": error}
 
     (receipt,) = callback_reader("twilio").read(twilio_call(form))
@@ -146,11 +146,11 @@ def test_what_twilio_reports(configure, status, error, kind, code):
     assert receipt.address == "+4915112345678"
 
 
-def test_a_message_on_its_way_is_no_receipt(configure):
+def test_a_message_in_flight_is_no_receipt(configure):
     assert callback_reader("twilio").read(twilio_call({**FORM, "MessageStatus": "queued"})) == []
 
 
-def test_a_status_that_twilio_does_not_know_is_unreadable(configure):
+def test_an_undocumented_status_of_twilio_is_unreadable(configure):
     with pytest.raises(CallbackUnreadable):
         callback_reader("twilio").read(twilio_call({**FORM, "MessageStatus": "vanished"}))
 
@@ -160,7 +160,7 @@ def test_a_status_that_twilio_does_not_know_is_unreadable(configure):
 
 @pytest.fixture(scope="module")
 def amazon():
-    """A key of SNS's, and its certificate."""
+    """A key of SNS, and its certificate."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -179,7 +179,7 @@ def amazon():
 
 @pytest.fixture
 def fetched(amazon, monkeypatch):
-    """The addresses that were fetched; the certificate lies at one of them."""
+    """The URLs that were fetched; the certificate is at one of them."""
     seen = []
 
     def fetch(url):
@@ -220,7 +220,7 @@ def as_call(message):
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_a_message_of_sns_passes_and_its_certificate_is_fetched_once(signed, fetched, version):
+def test_an_sns_message_is_accepted_and_its_certificate_fetched_once(signed, fetched, version):
     for _ in range(2):
         callback_reader("ses").check(as_call(signed("{}", version=version, Subject="Amazon SES")))
 
@@ -249,12 +249,12 @@ def test_a_message_that_sns_did_not_sign_is_refused(signed, fetched, _case, chan
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"not json", b"\xff"])
-def test_what_is_no_message_of_sns_is_refused(configure, body):
+def test_a_body_that_is_no_sns_message_is_refused(configure, body):
     with pytest.raises(CallbackRefused):
         callback_reader("ses").check(call(body))
 
 
-def test_a_subscription_is_confirmed_by_itself(signed, fetched):
+def test_a_subscription_is_confirmed_automatically(signed, fetched):
     where = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=x"
     message = signed("You chose", Type="SubscriptionConfirmation", SubscribeURL=where, Token="x")
 
@@ -264,7 +264,7 @@ def test_a_subscription_is_confirmed_by_itself(signed, fetched):
     assert callback_reader("ses").read(as_call(message)) == []
 
 
-def test_a_confirmation_elsewhere_is_not_visited(signed, fetched):
+def test_a_confirmation_url_of_another_host_is_not_requested(signed, fetched):
     where = "https://evil.example/?Action=ConfirmSubscription"
     message = signed("You chose", Type="SubscriptionConfirmation", SubscribeURL=where, Token="x")
 
@@ -274,7 +274,7 @@ def test_a_confirmation_elsewhere_is_not_visited(signed, fetched):
     assert where not in fetched
 
 
-def test_a_certificate_that_cannot_be_fetched_refuses_nothing(signed, fetched, monkeypatch):
+def test_a_certificate_that_cannot_be_fetched_is_an_http_fault(signed, fetched, monkeypatch):
     monkeypatch.setattr(sns, "fetch", lambda _: Response(503, {}, b""))
 
     with pytest.raises(HttpFault):
@@ -314,7 +314,7 @@ COMPLAINT = {
     ],
 )
 @pytest.mark.parametrize("form", ["eventType", "notificationType"])
-def test_what_ses_reports(signed, name, detail, kind, code, form):
+def test_an_event_of_ses_becomes_a_receipt(signed, name, detail, kind, code, form):
     key = name[0].lower() + name[1:].replace(" ", "")
 
     (receipt,) = callback_reader("ses").read(
@@ -327,14 +327,14 @@ def test_what_ses_reports(signed, name, detail, kind, code, form):
     assert receipt.at is not None
 
 
-def test_the_sentence_that_sets_a_topic_up_says_nothing(signed):
+def test_the_text_that_sets_a_topic_up_has_no_receipt(signed):
     text = "Successfully validated SNS topic for Amazon SES event publishing."
 
     assert callback_reader("ses").read(as_call(signed(text))) == []
 
 
 @pytest.mark.parametrize("message", ["hello", {"eventType": "Party"}, {"eventType": "Bounce"}, []])
-def test_what_is_no_event_of_ses_is_unreadable(signed, message):
+def test_a_message_that_is_no_ses_event_is_unreadable(signed, message):
     with pytest.raises(CallbackUnreadable):
         callback_reader("ses").read(as_call(signed(message)))
 
@@ -382,7 +382,7 @@ def with_postmark(configure):
         ),
     ],
 )
-def test_what_a_mail_service_reports_through_anymail(with_postmark, event, kind, code):
+def test_an_event_of_a_mail_service_becomes_a_receipt(with_postmark, event, kind, code):
     callback_reader("anymail").check(postmark(**event))
     (receipt,) = callback_reader("anymail").read(postmark(**event))
 
@@ -398,15 +398,15 @@ def test_another_password_is_refused(with_postmark, configure):
         callback_reader("anymail").check(postmark())
 
 
-@pytest.mark.parametrize("backend", ["postmark", "", "nobody"])
-def test_without_a_secret_nothing_is_taken(configure, backend):
+@pytest.mark.parametrize("backend", ["postmark", "", "unknown"])
+def test_without_a_secret_every_call_is_refused(configure, backend):
     configure(anymail_backend=backend, anymail_webhook_secret="")
 
     with pytest.raises(CallbackRefused):
         callback_reader("anymail").check(postmark())
 
 
-def test_nonsense_of_a_mail_service_is_unreadable(with_postmark):
+def test_an_undocumented_body_of_a_mail_service_is_unreadable(with_postmark):
     with pytest.raises(CallbackUnreadable):
         callback_reader("anymail").read(call(b"<html>", content_type="application/json"))
 
@@ -428,7 +428,7 @@ def generic(event, settings, *, at, key=None):
 EVENT = {"event": "bounced", "reference": REFERENCE, "at": "2026-05-01T10:00:00+02:00"}
 
 
-def test_a_call_signed_by_the_standards_own_library_passes(settings, frozen):
+def test_a_call_signed_by_the_reference_library_is_accepted(settings, frozen):
     callback_reader("generic").check(generic(EVENT, settings, at=frozen.now))
 
 
@@ -451,7 +451,7 @@ def test_unsigned_calls_are_refused():
         callback_reader("generic").check(call(b"{}"))
 
 
-def test_one_event_or_many(settings, frozen):
+def test_a_body_has_one_event_or_several(settings, frozen):
     at = frozen.now
     one = callback_reader("generic").read(generic(EVENT, settings, at=at))
     many = callback_reader("generic").read(generic({"events": [EVENT, EVENT]}, settings, at=at))
@@ -478,6 +478,6 @@ def test_one_event_or_many(settings, frozen):
         {"event": "sent", "reference": "x", "at": "2026-05-01T10:00:00"},
     ],
 )
-def test_what_is_no_event_is_unreadable(event):
+def test_an_invalid_event_is_unreadable(event):
     with pytest.raises(CallbackUnreadable):
         callback_reader("generic").read(call(json.dumps(event).encode()))

@@ -1,4 +1,4 @@
-"""docs/reference/provider-contract.md says what the code says."""
+"""docs/reference/provider-contract.md agrees with the code."""
 
 from __future__ import annotations
 

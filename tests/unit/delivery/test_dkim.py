@@ -23,7 +23,7 @@ from notifications.delivery.vendors.smtp.send import SMTPEmailProvider
 from notifications.domain.messages import Attachment, Content, OutboundMessage
 from notifications.testing.servers import SMTPSink
 
-AT = 1_790_000_000  # before today: dkimpy refuses signatures from the future
+AT = 1_790_000_000  # in the past: dkimpy refuses signatures from the future
 
 
 def pem(private):
@@ -69,7 +69,7 @@ def mail(**more):
 
 
 def verifies(content, keys, index=0):
-    """Whether dkimpy accepts one of the signatures; it asks our records in place of the DNS."""
+    """Whether dkimpy accepts one of the signatures; it reads our records instead of the DNS."""
     records = {key.record_name + ".": key.record.encode() for key in keys}
     verifier = dkim.DKIM(content)
     try:
@@ -121,7 +121,7 @@ def test_dkimpy_verifies_both_signatures_of_every_sort_of_mail(keys, more):
         (b"To: Ann", b"Reply-To: eve@example.net\r\nTo: Ann"),
     ],
 )
-def test_what_is_changed_or_put_on_top_no_longer_verifies(keys, old, new):
+def test_a_changed_or_added_field_invalidates_the_signature(keys, old, new):
     content = signed(mail(), keys, at_s=AT).content
     assert old in content
     assert not verifies(content.replace(old, new), keys)
@@ -148,7 +148,7 @@ def test_a_sender_without_a_key_is_not_signed(keys):
         (b"no end", b"no end\r\n"),
     ],
 )
-def test_bodies_are_canonical_as_the_rfc_has_it(body, canonical):
+def test_bodies_are_canonical_by_the_rfc(body, canonical):
     assert canonical_body(body) == canonical
 
 
@@ -163,12 +163,12 @@ def test_bodies_are_canonical_as_the_rfc_has_it(body, canonical):
         ("example.com:s1:{folder}/ec.pem", "neither RSA"),
     ],
 )
-def test_an_unusable_key_is_named_with_what_is_wrong(folder, entry, words):
+def test_an_unusable_key_is_reported_with_its_error(folder, entry, words):
     with pytest.raises(UnusableDkimKey, match=words):
         read_keys([entry.format(folder=folder)])
 
 
-def test_a_record_is_recognised_however_it_is_written(keys):
+def test_a_record_is_recognised_in_any_spelling(keys):
     first, second = keys
     spaced = f"v=DKIM1; k=rsa; p={first.public[:100]} {first.public[100:]}"
     assert published([spaced], first)
@@ -209,20 +209,20 @@ async def test_a_mail_arrives_signed(provider, sink, keys):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("published", "words"),
     [
         (None, ""),
         ([], "is missing; it should be: v=DKIM1; k=rsa; p="),
-        (["v=DKIM1; k=rsa; p=AAAA"], "holds another key"),
-        (OSError("no name server answers"), "cannot be read: no name server answers"),
+        (["v=DKIM1; k=rsa; p=AAAA"], "contains another key"),
+        (OSError("no name server responds"), "cannot be read: no name server responds"),
     ],
 )
-async def test_doctor_compares_the_published_record(provider, keys, monkeypatch, answer, words):
+async def test_doctor_compares_the_published_record(provider, keys, monkeypatch, published, words):
     async def records(name, *, timeout_s):
         assert name == "s1._domainkey.example.com"
-        if isinstance(answer, OSError):
-            raise answer
-        return [keys[0].record] if answer is None else answer
+        if isinstance(published, OSError):
+            raise published
+        return [keys[0].record] if published is None else published
 
     monkeypatch.setattr(smtp, "txt_records", records)
     found = await provider.examine()
@@ -230,7 +230,7 @@ async def test_doctor_compares_the_published_record(provider, keys, monkeypatch,
     assert bool(found) == bool(words)
 
 
-async def test_doctor_hears_that_the_server_does_not_let_us_in(provider, monkeypatch):
+async def test_doctor_reports_a_refused_login(provider, monkeypatch):
     async def none(name, *, timeout_s):
         return []
 
@@ -241,7 +241,7 @@ async def test_doctor_hears_that_the_server_does_not_let_us_in(provider, monkeyp
 
 
 async def test_chunks_arrive_signed(provider, sink, keys):
-    """By BDAT, several mails in one write."""
+    """With BDAT, several mails in one write."""
     texts = [f"mail {number}\n.\n" for number in range(12)]
     messages = [
         OutboundMessage(

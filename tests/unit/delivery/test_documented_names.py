@@ -1,4 +1,4 @@
-"""Providers take messages by the source documents' names, and their documented arguments."""
+"""Providers accept the documented names of messages, and the documented arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from notifications.testing.servers import HTTPSink, Reply
 MAIL = {"subject": "Paid", "body": "short", "html_body": "<p>5 €</p>", "type": "payment"}
 
 
-def test_documented_names_become_ours() -> None:
+def test_documented_names_are_mapped_to_our_names() -> None:
     ours = with_our_names(MAIL)
     assert (ours["title"], ours["body"], ours["html"]) == ("Paid", "short", "<p>5 €</p>")
     assert ours["category"] == "payment"
@@ -25,7 +25,7 @@ def test_documented_names_become_ours() -> None:
     assert ours["reference"] != with_our_names(MAIL)["reference"]
 
 
-def test_icon_and_url_of_a_push_go_along() -> None:
+def test_icon_and_url_of_a_push_become_data() -> None:
     push = {"title": "T", "body": "B", "icon": "/i.png", "url": "https://x.example/"}
     ours = with_our_names({**push, "data": {"icon": "/own.png"}})
     assert ours["data"] == {"icon": "/own.png", "url": "https://x.example/"}
@@ -33,13 +33,13 @@ def test_icon_and_url_of_a_push_go_along() -> None:
     assert made["webpush"]["fcm_options"] == {"link": "https://x.example/"}
 
 
-def test_what_the_pipeline_made_passes_as_it_is() -> None:
+def test_a_message_of_the_pipeline_is_unchanged() -> None:
     made = {"reference": "r", "title": "T", "subject": "S"}
     assert with_our_names(made) is made
 
 
 @pytest.mark.parametrize(("priority", "sent"), [(1, "10"), (2, "10"), (3, "5"), (4, "5")])
-def test_apple_is_told_how_urgent_a_push_is(priority: int, sent: str) -> None:
+def test_the_priority_becomes_the_urgency_of_apple(priority: int, sent: str) -> None:
     made = request_of("token", {"title": "T", "body": "B", "priority": priority}, 0.0)
     assert made["apns"]["headers"]["apns-priority"] == sent
     assert made["android"]["priority"] == ("HIGH" if sent == "10" else "NORMAL")
@@ -52,10 +52,10 @@ async def test_ses_sends_with_the_documented_arguments(settings: Any) -> None:
             settings.CARILLON, email_from="bell@example.com", ses_base_url=sink.url
         )
         provider = AWSSESEmailProvider("key", "secret", "eu-west-1")
-        answer = await provider.send("ann@example.org", MAIL)
+        outcome = await provider.send("ann@example.org", MAIL)
         await provider.close()
-    assert (answer["success"], answer["message_id"]) == (True, "m-1")
-    assert answer["provider_response"]
+    assert (outcome["success"], outcome["message_id"]) == (True, "m-1")
+    assert outcome["provider_response"]
     tags = json.loads(sink.requests[0].body)["EmailTags"]
     assert {"Name": "NotificationType", "Value": "payment"} in tags
 
@@ -65,7 +65,7 @@ async def test_twilio_sends_with_the_documented_arguments(settings: Any) -> None
     async with HTTPSink(script=lambda _: reply) as sink:
         settings.CARILLON = dataclasses.replace(settings.CARILLON, twilio_base_url=sink.url)
         provider = TwilioSMSProvider("AC1", "token", "+15005550006")
-        answer = await provider.send("+14155550100", {"body": "Hello"})
+        outcome = await provider.send("+14155550100", {"body": "Hello"})
         await provider.close()
-    assert (answer["success"], answer["message_id"]) == (True, "SM1")
+    assert (outcome["success"], outcome["message_id"]) == (True, "SM1")
     assert b"Body=Hello&From=%2B15005550006" in sink.requests[0].body

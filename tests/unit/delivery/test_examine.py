@@ -1,4 +1,4 @@
-"""Each provider can be asked whether its account is good, and sends nothing for it."""
+"""Each provider can check its account without sending a message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOOD = {
 
 
 @pytest.fixture
-async def ask(settings):
+async def examine(settings):
     async with HTTPSink() as sink:
 
         async def question(key, reply=None, **more):
@@ -44,24 +44,24 @@ async def ask(settings):
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-async def test_a_good_account_is_good(ask, key):
-    assert await ask(key) == ""
-    assert [request.method for request in ask.sink.requests] == ["GET"]
+async def test_a_working_account_has_no_error(examine, key):
+    assert await examine(key) == ""
+    assert [request.method for request in examine.sink.requests] == ["GET"]
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-async def test_refused_credentials_are_told_without_them(ask, key):
-    found = await ask(key, Reply(401))
+async def test_refused_credentials_are_reported_without_their_value(examine, key):
+    found = await examine(key, Reply(401))
 
     assert "HTTP 401" in found
     assert "1:t" not in found
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-async def test_a_vendor_that_is_away_is_told(ask, key):
-    await ask.sink.stop()
+async def test_an_unreachable_vendor_is_reported(examine, key):
+    await examine.sink.stop()
 
-    assert "connection failed" in await ask(key)
+    assert "connection failed" in await examine(key)
 
 
 @pytest.mark.parametrize(
@@ -72,27 +72,29 @@ async def test_a_vendor_that_is_away_is_told(ask, key):
         ("ses", {"ProductionAccessEnabled": False}, "SES's sandbox"),
     ],
 )
-async def test_an_account_that_may_not_send_is_told(ask, key, body, words):
-    assert words in await ask(key, Reply(body=json.dumps(body).encode()))
+async def test_an_account_that_may_not_send_is_reported(examine, key, body, words):
+    assert words in await examine(key, Reply(body=json.dumps(body).encode()))
 
 
-async def test_a_vapid_key_that_cannot_sign_is_told(ask):
-    assert await ask("webpush") == ""
-    assert "neither PEM nor 32 bytes" in await ask("webpush", webpush_private_key="AAAA")
+async def test_a_vapid_key_that_cannot_sign_is_reported(examine):
+    assert await examine("webpush") == ""
+    assert "neither PEM nor 32 bytes" in await examine("webpush", webpush_private_key="AAAA")
 
 
-async def test_a_mail_services_missing_setting_is_named(ask):
-    assert "POSTMARK_SERVER_TOKEN" in await ask("anymail", anymail_backend="postmark")
+async def test_a_mail_services_missing_setting_is_named(examine):
+    assert "POSTMARK_SERVER_TOKEN" in await examine("anymail", anymail_backend="postmark")
     assert (
-        await ask("anymail", anymail_backend="postmark", anymail_settings='{"server_token": "t"}')
+        await examine(
+            "anymail", anymail_backend="postmark", anymail_settings='{"server_token": "t"}'
+        )
         == ""
     )
 
 
-async def test_an_unreadable_service_account_is_told(ask):
-    assert "CARILLON_FCM_CREDENTIALS" in await ask("fcm", fcm_credentials="/nowhere.json")
+async def test_an_unreadable_service_account_is_reported(examine):
+    assert "CARILLON_FCM_CREDENTIALS" in await examine("fcm", fcm_credentials="/nowhere.json")
 
 
 @pytest.mark.parametrize("key", ["sandbox", "in_app", "webhook", "apprise"])
-async def test_where_there_is_nobody_to_ask_nothing_is_wrong(ask, key):
-    assert await ask(key) == ""
+async def test_a_provider_without_a_vendor_has_no_error(examine, key):
+    assert await examine(key) == ""

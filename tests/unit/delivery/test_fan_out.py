@@ -1,4 +1,4 @@
-"""One message, several devices: which calls are made, and what they come to together."""
+"""One message to several devices: the calls, and their common result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SENT = SendResult(Verdict.SENT, provider_message_id="m")
 AGAIN = SendResult(Verdict.RETRY, error_code="http_503", retry_after_s=5.0)
 LONGER = SendResult(Verdict.RETRY, error_code="http_429", retry_after_s=90.0)
 DEAD = SendResult(Verdict.FAILED, error_code="unregistered", recipient_dead=True)
-DOUBT = SendResult(Verdict.UNCERTAIN, error_code="timeout")
+UNCERTAIN = SendResult(Verdict.UNCERTAIN, error_code="timeout")
 WAITED = SendResult(Verdict.RETRY, error_code="not_started")
 
 
@@ -22,42 +22,42 @@ def push(number=1, targets=(PHONE, BROWSER), **more):
     )
 
 
-async def test_each_device_is_called_by_its_own_provider_and_told_once():
-    calls, told = [], []
+async def test_each_device_is_called_by_its_provider_and_reported_once():
+    calls, reported = [], []
 
-    async def hand(provider, legs, on_results):
-        calls.append((provider, [(leg.message_id, leg.recipient) for leg in legs]))
-        for leg in reversed(legs):
+    async def send(provider, parts, on_results):
+        calls.append((provider, [(leg.message_id, leg.recipient) for leg in parts]))
+        for leg in reversed(parts):
             on_results([leg], [SENT])
 
     await fan_out(
         [push(1), push(2, targets=[TABLET])],
         send=send,
-        on_results=lambda sent, results: told.extend(zip(sent, results, strict=True)),
+        on_results=lambda sent, results: reported.extend(zip(sent, results, strict=True)),
     )
 
     assert calls == [("fcm", [(1, "p"), (2, "t")]), ("webpush", [(1, "b")])]
-    assert sorted(message.message_id for message, _ in told) == [1, 2]
-    by_id = {message.message_id: result for message, result in told}
+    assert sorted(message.message_id for message, _ in reported) == [1, 2]
+    by_id = {message.message_id: result for message, result in reported}
     assert [part.target for part in by_id[1].parts] == [PHONE, BROWSER]
 
 
-async def test_a_fault_of_one_hand_over_is_raised_after_the_others_ended():
-    told = []
+async def test_an_exception_of_one_call_is_raised_after_the_others_ended():
+    reported = []
 
-    async def hand(provider, legs, on_results):
+    async def send(provider, parts, on_results):
         if provider == "fcm":
             raise RuntimeError("broken")
-        on_results(legs, [SENT] * len(legs))
+        on_results(parts, [SENT] * len(parts))
 
     with pytest.raises(RuntimeError, match="broken"):
         await fan_out(
             [push(1), push(2, targets=[BROWSER])],
             send=send,
-            on_results=lambda sent, _: told.extend(sent),
+            on_results=lambda sent, _: reported.extend(sent),
         )
 
-    assert [message.message_id for message in told] == [2]
+    assert [message.message_id for message in reported] == [2]
 
 
 @pytest.mark.parametrize(
@@ -65,19 +65,19 @@ async def test_a_fault_of_one_hand_over_is_raised_after_the_others_ended():
     [
         ("all took it", [SENT, SENT], False, Verdict.SENT, ""),
         ("one took it, one is dead", [DEAD, SENT], False, Verdict.SENT, ""),
-        ("one took it, one is in doubt", [SENT, DOUBT], False, Verdict.SENT, ""),
+        ("one took it, one is uncertain", [SENT, UNCERTAIN], False, Verdict.SENT, ""),
         ("one took it, one may yet", [SENT, AGAIN], False, Verdict.RETRY, "http_503"),
         ("one took it, one was not called", [SENT, WAITED], False, "retry", "partly_not_started"),
         ("none was called", [WAITED, WAITED], False, Verdict.RETRY, "not_started"),
         ("one was called in vain", [WAITED, AGAIN], False, Verdict.RETRY, "http_503"),
-        ("one may yet, one is in doubt", [AGAIN, DOUBT], False, Verdict.UNCERTAIN, "timeout"),
+        ("one may yet, one is uncertain", [AGAIN, UNCERTAIN], False, Verdict.UNCERTAIN, "timeout"),
         ("all are dead", [DEAD, DEAD], False, Verdict.FAILED, "unregistered"),
         ("one took it before, this one is dead", [DEAD], True, Verdict.SENT, ""),
         ("one took it before, this one may yet", [AGAIN], True, Verdict.RETRY, "http_503"),
-        ("one took it before, this one is in doubt", [DOUBT], True, Verdict.SENT, ""),
+        ("one took it before, this one is uncertain", [UNCERTAIN], True, Verdict.SENT, ""),
     ],
 )
-def test_the_parts_come_to_one_outcome(_case, results, reached, verdict, code):
+def test_the_parts_have_one_result(_case, results, reached, verdict, code):
     targets = (PHONE, BROWSER)[: len(results)]
 
     result = merged(push(targets=targets, reached=reached), zip(targets, results, strict=True))
@@ -87,13 +87,13 @@ def test_the_parts_come_to_one_outcome(_case, results, reached, verdict, code):
     assert result.recipient_dead is False
 
 
-def test_every_wish_to_wait_is_honoured():
+def test_the_longest_requested_wait_is_used():
     result = merged(push(), [(PHONE, AGAIN), (BROWSER, LONGER)])
 
     assert result.retry_after_s == 90.0
 
 
-def test_the_id_of_the_device_that_took_it_is_kept():
+def test_the_id_of_the_device_that_accepted_it_is_stored():
     result = merged(push(), [(PHONE, AGAIN), (BROWSER, SENT)])
 
     assert result.provider_message_id == "m"

@@ -1,4 +1,4 @@
-"""FCM HTTP v1: the request is held to Google's own document, the answers to its error codes."""
+"""FCM HTTP v1: the request by Google's document, and the meaning of its error codes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def key():
 
 
 class FCM:
-    """Google on loopback: hands out numbered access tokens and answers as told."""
+    """Google on loopback: issues numbered access tokens and sends the scripted response."""
 
     def __init__(self):
-        self.sink = HTTPSink(script=self._answer)
+        self.sink = HTTPSink(script=self._respond)
         self.granted = 0
         self.refused_tokens = set()
         self.token_reply = None
         self.reply = Reply(body=json.dumps({"name": NAME}).encode())
 
-    def _answer(self, request):
+    def _respond(self, request):
         if request.path == "/token":
             self.granted += 1
             token = {"access_token": f"access-{self.granted}", "expires_in": 3599}
@@ -146,7 +146,7 @@ async def test_sends_what_fcm_documents(provider, fcm):
     }
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")  # the oracle's own way of reading
+@pytest.mark.filterwarnings("ignore:unclosed file")  # from the oracle's file reading
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not ORACLES.is_dir(), reason="../shared/oracles (Google's document) is absent")
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ async def test_the_request_passes_googles_discovery_document(provider, fcm, fiel
     (request,) = fcm.sends
     headers = dict(request.headers)
     check({"body": request.body.decode(), "path": request.path, "headers": headers})
-    stray = request.body.decode().replace('"android"', '"androit"')
+    misspelled = request.body.decode().replace('"android"', '"androit"')
     with pytest.raises(ValidationError, match="androit"):
-        check({"body": stray, "path": request.path, "headers": headers})
+        check({"body": misspelled, "path": request.path, "headers": headers})
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_the_request_passes_googles_discovery_document(provider, fcm, fiel
         ({"data": {"list": [1, "ё"]}}, ("data", "list"), '[1, "ё"]'),
     ],
 )  # fmt: skip
-def test_fills_in_what_a_device_needs(fields, path, expected):
+def test_the_request_has_the_fields_of_each_device(fields, path, expected):
     found = request_of(TOKEN, {"title": "a", "body": "b", "priority": 3, **fields}, 1000.0)
     for name in path:
         found = found[name]
@@ -192,7 +192,7 @@ def test_fills_in_what_a_device_needs(fields, path, expected):
     assert found == expected
 
 
-async def test_the_access_token_is_asked_for_as_google_documents(provider, fcm, key):
+async def test_the_access_token_is_requested_as_google_documents(provider, fcm, key):
     await send(provider)
 
     grant = parse_qs(fcm.sink.requests[0].body.decode())
@@ -210,14 +210,14 @@ async def test_the_access_token_is_asked_for_as_google_documents(provider, fcm, 
     assert jwt.get_unverified_header(grant["assertion"][0])["kid"] == "key-1"
 
 
-async def test_an_access_token_is_used_until_shortly_before_its_end(provider, fcm):
+async def test_an_access_token_is_used_until_shortly_before_it_expires(provider, fcm):
     for minutes, granted in ((0, 1), (10, 1), (54, 1), (56, 2), (57, 2)):
         with clock.reading(lambda minutes=minutes: AT + timedelta(minutes=minutes)):
             await provider.send_batch([message()])
         assert fcm.granted == granted
 
 
-async def test_many_sends_at_once_ask_for_one_token(provider, fcm):
+async def test_concurrent_sends_request_one_token(provider, fcm):
     await asyncio.gather(*(provider.send_batch([message()]) for _ in range(20)))
 
     assert fcm.granted == 1
@@ -239,7 +239,7 @@ async def test_a_refused_access_token_is_renewed_once(provider, fcm):
     ]
 
 
-async def test_credentials_that_stay_refused_are_our_fault(provider, fcm):
+async def test_credentials_that_remain_refused_are_a_wrong_setting(provider, fcm):
     fcm.reply = Reply(401)
 
     result = await send(provider)
@@ -280,7 +280,7 @@ def error(status, name, code="", text=""):
         (Reply(200, body=b'{"name": 7}'), Verdict.UNCERTAIN, "invalid_response", False),
     ],
 )  # fmt: skip
-async def test_an_error_ends_in_its_verdict(provider, fcm, reply, verdict, code, dead):
+async def test_each_error_has_its_verdict(provider, fcm, reply, verdict, code, dead):
     fcm.reply = reply
 
     result = await send(provider)
@@ -311,7 +311,7 @@ async def test_without_an_access_token_nothing_was_sent(provider, fcm, reply, co
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"project_id": "a"}', "nonsense"])
-async def test_unreadable_credentials_say_what_to_mend(settings, tmp_path, content):
+async def test_unreadable_credentials_report_what_to_correct(settings, tmp_path, content):
     file = tmp_path / "account.json"
     if content is not None:
         file.write_text(content)
@@ -326,7 +326,7 @@ async def test_unreadable_credentials_say_what_to_mend(settings, tmp_path, conte
     )
 
 
-async def test_is_made_without_credentials_and_with_the_old_key():
+async def test_it_is_created_without_credentials_and_with_the_old_key():
     for provider in (FCMPushProvider(), FCMPushProvider("legacy-server-key")):
         result = await send(provider)
         assert (result.verdict, result.error_code) == (Verdict.RETRY, "auth")
@@ -334,7 +334,7 @@ async def test_is_made_without_credentials_and_with_the_old_key():
 
 
 @pytest.mark.parametrize("name", ["from", "message_type", "gcm.notification", "google.sent"])
-async def test_data_that_fcm_keeps_to_itself_is_refused_before_it_goes(provider, fcm, name):
+async def test_reserved_names_in_data_are_refused_before_the_call(provider, fcm, name):
     result = await send(provider, message(content=Content("a", "b", data={name: "x"})))
 
     assert (result.verdict, result.error_code) == (Verdict.FAILED, "reserved_data_key")
@@ -345,12 +345,12 @@ async def test_data_that_fcm_keeps_to_itself_is_refused_before_it_goes(provider,
     ("token", "valid"),
     [(TOKEN, True), ("test_fcm_token", True), ("", False), ("a b", False), ("x\n" * 9, False)],
 )  # fmt: skip
-async def test_a_token_is_opaque_but_has_no_blanks(token, valid):
+async def test_a_token_is_opaque_but_has_no_spaces(token, valid):
     assert await FCMPushProvider().validate_recipient(token) is valid
 
 
-async def test_the_pipeline_goes_through_the_documented_send(monkeypatch):
-    """Source document 004 replaces `send` and expects its answer to count."""
+async def test_the_pipeline_calls_the_documented_send(monkeypatch):
+    """A documented example replaces `send`; its outcome is used."""
 
     async def fake(self, recipient, message):
         return {"success": True, "message_id": "fcm_message_123"}

@@ -1,4 +1,4 @@
-"""The documented breaker and limiter, alone in their process."""
+"""The documented breaker and limiter, without a shared service."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from notifications.delivery import AsyncRateLimiter, BreakerOpen, CircuitBreaker
 
 
-async def works(answer: Any = "fine", *, word: str = "") -> Any:
-    return f"{answer}{word}"
+async def works(result: Any = "fine", *, word: str = "") -> Any:
+    return f"{result}{word}"
 
 
 async def fails(error: BaseException | None = None) -> None:
@@ -24,11 +24,11 @@ async def open_up(breaker: CircuitBreaker, times: int = 5) -> None:
             await breaker.call(fails)
 
 
-async def test_a_call_gets_its_arguments_and_its_answer_comes_back() -> None:
+async def test_a_call_gets_its_arguments_and_returns_its_result() -> None:
     assert await CircuitBreaker().call(works, "a", word="b") == "ab"
 
 
-async def test_failures_in_a_row_open_it_however_far_apart(frozen: Any) -> None:
+async def test_consecutive_failures_open_it_at_any_distance(frozen: Any) -> None:
     breaker = CircuitBreaker(5, 60, Exception)
     for count in range(1, 6):
         assert breaker.state == "CLOSED"
@@ -44,7 +44,7 @@ async def test_failures_in_a_row_open_it_however_far_apart(frozen: Any) -> None:
 
 
 @pytest.mark.usefixtures("frozen")
-async def test_a_success_forgets_the_failures_before_it() -> None:
+async def test_a_success_resets_the_failures() -> None:
     breaker = CircuitBreaker(failure_threshold=3)
     for _ in range(3):
         await open_up(breaker, 2)
@@ -54,7 +54,7 @@ async def test_a_success_forgets_the_failures_before_it() -> None:
     assert breaker.state == "OPEN"
 
 
-async def test_after_its_time_one_call_tries_and_the_others_are_refused(frozen: Any) -> None:
+async def test_after_the_timeout_one_call_probes_and_others_are_refused(frozen: Any) -> None:
     breaker = CircuitBreaker(failure_threshold=1, timeout=10)
     await open_up(breaker, 1)
     frozen.forward(9.999)
@@ -63,16 +63,16 @@ async def test_after_its_time_one_call_tries_and_the_others_are_refused(frozen: 
     frozen.forward(0.001)
     assert breaker.state == "HALF_OPEN"
 
-    async def tries() -> None:
+    async def probes() -> None:
         with pytest.raises(BreakerOpen):
             await breaker.call(works)
 
-    await breaker.call(tries)
+    await breaker.call(probes)
     assert breaker.state == "CLOSED"
     assert await breaker.call(works) == "fine"
 
 
-async def test_a_try_that_fails_opens_it_again(frozen: Any) -> None:
+async def test_a_failed_probe_opens_it_again(frozen: Any) -> None:
     breaker = CircuitBreaker(failure_threshold=3, timeout=10)
     await open_up(breaker, 3)
     frozen.forward(10)
@@ -83,7 +83,7 @@ async def test_a_try_that_fails_opens_it_again(frozen: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), asyncio.CancelledError()], ids=repr)
-async def test_what_is_not_expected_passes_and_counts_for_nothing(error: Any, frozen: Any) -> None:
+async def test_an_unexpected_exception_is_raised_and_not_counted(error: Any, frozen: Any) -> None:
     breaker = CircuitBreaker(2, 10, ConnectionError)
     for _ in range(5):
         with pytest.raises(type(error)):
@@ -93,17 +93,17 @@ async def test_what_is_not_expected_passes_and_counts_for_nothing(error: Any, fr
     frozen.forward(10)
     with pytest.raises(type(error)):
         await breaker.call(fails, error)
-    assert await breaker.call(works) == "fine"  # the next call may try at once
+    assert await breaker.call(works) == "fine"  # the next call may probe at once
 
 
 @pytest.mark.parametrize("given", [{"failure_threshold": 0}, {"timeout": -1}])
-def test_a_breaker_that_makes_no_sense_is_refused(given: Any) -> None:
+def test_invalid_arguments_of_a_breaker_are_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="at least"):
         CircuitBreaker(**given)
 
 
 class Sleeper:
-    """Sleeps by moving the clock, and keeps the moments at which calls went."""
+    """Sleeps by moving the clock, and records the times of calls."""
 
     def __init__(self, frozen: Any) -> None:
         self.frozen, self.began = frozen, frozen.now
@@ -143,20 +143,20 @@ async def test_a_batch_waits_for_its_last_call(frozen: Any) -> None:
     assert sleep.times[1] == pytest.approx(31 * 0.104)
 
 
-async def test_those_who_asked_first_go_first(frozen: Any) -> None:
+async def test_earlier_callers_come_first(frozen: Any) -> None:
     order: list[int] = []
     limiter = AsyncRateLimiter(2, 1, sleep=Sleeper(frozen))
 
-    async def ask(number: int) -> None:
+    async def acquire(number: int) -> None:
         await limiter.acquire()
         order.append(number)
 
-    await asyncio.gather(*(ask(number) for number in range(6)))
+    await asyncio.gather(*(acquire(number) for number in range(6)))
     assert order == list(range(6))
 
 
 @pytest.mark.parametrize("given", [(0, 1), (1.5, 1), (1, 0), (1, -1), (1, float("nan"))])
-async def test_a_limit_that_makes_no_sense_is_refused(given: Any) -> None:
+async def test_invalid_arguments_of_a_limiter_are_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         AsyncRateLimiter(*given)
     with pytest.raises(ValueError, match="at least 0"):

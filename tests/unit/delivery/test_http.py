@@ -1,4 +1,4 @@
-"""HTTP out: what was written, what may be called, how much is read."""
+"""Outgoing HTTP: what was written, what may be called, and how much is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
     "address",
     ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"],
 )
-def test_addresses_of_the_open_internet_are_public(address):
+def test_addresses_of_the_internet_are_public(address):
     assert is_public(address)
 
 
@@ -50,7 +50,7 @@ def test_all_other_addresses_are_not(address):
 
 
 @given(st.ip_addresses(v=4))
-def test_no_private_address_is_public_in_any_disguise(address):
+def test_no_private_address_is_public_in_any_notation(address):
     packed = int(address)
     disguises = [f"::ffff:{address}", f"64:ff9b::{packed >> 16:x}:{packed & 0xFFFF:x}"]
     disguises += [f"2002:{packed >> 16:x}:{packed & 0xFFFF:x}::1", f"::{address}"]
@@ -98,11 +98,11 @@ def test_a_url_that_may_not_be_called_is_refused(url, code):
 @pytest.mark.parametrize(
     "url", ["https://example.com/hook?a=1#part", "http://example.com:8080/", "https://8.8.8.8/"]
 )
-def test_a_public_url_is_taken_without_its_fragment(url):
+def test_a_public_url_is_accepted_without_its_fragment(url):
     assert str(check_url(url, allow_private=False)) == url.partition("#")[0]
 
 
-def test_private_addresses_are_a_setting_but_user_names_never():
+def test_a_setting_allows_private_addresses_but_never_user_names():
     assert check_url("http://127.0.0.1:9999/", allow_private=True).port == 9999
     with pytest.raises(AddressRefused, match="user name"):
         check_url("http://a@127.0.0.1:9999/", allow_private=True)
@@ -120,47 +120,47 @@ async def post(client, url):
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost.", "localtest"])
-async def test_a_name_that_leads_inside_is_refused(guarded, host, monkeypatch):
-    answer_with(monkeypatch, ["93.184.216.34", "127.0.0.1"])
+async def test_a_name_with_a_private_address_is_refused(guarded, host, monkeypatch):
+    resolve_to(monkeypatch, ["93.184.216.34", "127.0.0.1"])
 
     with pytest.raises(AddressRefused, match="leads to an address that is not public"):
         await post(guarded, f"http://{host}/")
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.1"])
-async def test_an_odd_spelling_of_a_private_address_is_refused(guarded, host):
+async def test_an_unusual_spelling_of_a_private_address_is_refused(guarded, host):
     with pytest.raises((AddressRefused, HttpFault)) as refusal:
         await post(guarded, f"http://{host}/")
 
-    if isinstance(refusal.value, HttpFault):  # no resolver took it for an address
+    if isinstance(refusal.value, HttpFault):  # no resolver read it as an address
         assert (refusal.value.code, refusal.value.written) == ("dns", False)
 
 
-def answer_with(monkeypatch, addresses):
-    asked = []
+def resolve_to(monkeypatch, addresses):
+    resolved = []
 
     async def getaddrinfo(_self, host, port, **_):
-        asked.append(host)
+        resolved.append(host)
         return [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses
         ]
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    return asked
+    return resolved
 
 
-async def test_the_connection_goes_to_the_address_that_was_judged(guarded, monkeypatch):
-    """DNS rebinding: a second answer for the name is never asked for."""
+async def test_the_connection_uses_the_checked_address(guarded, monkeypatch):
+    """DNS rebinding: the name is never resolved a second time."""
     async with HTTPSink() as sink:
-        asked = answer_with(monkeypatch, [sink.host])
+        resolved = resolve_to(monkeypatch, [sink.host])
         monkeypatch.setattr(http, "is_public", lambda address: address == sink.host)
         monkeypatch.setattr(http, "PORTS", {sink.port})
 
-        answer = await post(guarded, f"http://rebind.example:{sink.port}/hook")
+        response = await post(guarded, f"http://rebind.example:{sink.port}/hook")
 
-    assert answer.status == 200
-    assert set(asked) == {"rebind.example"}
-    assert asked.count("rebind.example") == 1
+    assert response.status == 200
+    assert set(resolved) == {"rebind.example"}
+    assert resolved.count("rebind.example") == 1
     assert sink.requests[0].headers["host"] == f"rebind.example:{sink.port}"
 
 
@@ -180,7 +180,7 @@ async def test_a_name_that_cannot_be_resolved_was_not_written(guarded, monkeypat
 
 
 async def test_a_host_that_accepts_nothing_was_not_written():
-    """A backlog that is full: the connect hangs, and its share of the time runs out."""
+    """The backlog is full: the connect hangs until its share of the timeout ends."""
 
     class Blackhole:
         async def resolve(self, host, port):
@@ -195,8 +195,8 @@ async def test_a_host_that_accepts_nothing_was_not_written():
     assert (fault.value.code, fault.value.written) == ("timeout", False)
 
 
-async def test_plain_http_where_tls_was_promised_was_not_written():
-    async with SMTPSink() as sink:  # a server that speaks first, and no TLS
+async def test_plain_http_in_place_of_tls_was_not_written():
+    async with SMTPSink() as sink:  # a server that sends first, without TLS
         client = HttpClient(timeout_s=5)
         with pytest.raises(HttpFault) as fault:
             await post(client, f"https://{sink.host}:{sink.port}/")
@@ -206,7 +206,7 @@ async def test_plain_http_where_tls_was_promised_was_not_written():
 
 
 @pytest.mark.parametrize("act", [Act.RESET, Act.DROP])
-async def test_an_answer_that_never_comes_may_have_been_written(act):
+async def test_a_request_without_a_response_may_have_been_written(act):
     async with HTTPSink(script=lambda _: act) as sink:
         client = HttpClient(timeout_s=5)
         with pytest.raises(HttpFault) as fault:
@@ -216,7 +216,7 @@ async def test_an_answer_that_never_comes_may_have_been_written(act):
     assert (fault.value.code, fault.value.written) == ("connection", True)
 
 
-async def test_reads_no_more_than_the_limit_and_gives_up_the_connection():
+async def test_reads_at_most_the_limit_and_closes_the_connection():
     async with HTTPSink(script=lambda _: Reply(body=b"x" * 5_000_000)) as sink:
         client = HttpClient(timeout_s=5)
         first = await post(client, sink.url + "/")
@@ -227,25 +227,25 @@ async def test_reads_no_more_than_the_limit_and_gives_up_the_connection():
     assert sink.connections == 2
 
 
-async def test_keeps_a_status_whose_body_was_cut_off():
+async def test_a_status_with_a_cut_body_is_returned():
     async with HTTPSink(script=lambda _: Reply(503, body=b"y" * 1000, cut=True)) as sink:
         client = HttpClient(timeout_s=5)
-        answer = await post(client, sink.url + "/")
+        response = await post(client, sink.url + "/")
         await client.close()
 
-    assert (answer.status, answer.complete) == (503, False)
+    assert (response.status, response.complete) == (503, False)
 
 
-async def test_never_follows_a_redirect_and_ignores_proxies_and_cookies(monkeypatch):
+async def test_redirects_proxies_and_cookies_are_ignored(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     headers = {"Location": "/elsewhere", "Set-Cookie": "a=b; Path=/"}
     async with HTTPSink(script=lambda _: Reply(307, headers=headers)) as sink:
         client = HttpClient(timeout_s=5)
-        answer = await post(client, sink.url + "/here")
+        response = await post(client, sink.url + "/here")
         await post(client, sink.url + "/here")
         await client.close()
 
-    assert answer.status == 307
+    assert response.status == 307
     assert [request.path for request in sink.requests] == ["/here", "/here"]
     assert "cookie" not in sink.requests[1].headers
     assert sink.connections == 1
@@ -271,5 +271,5 @@ def test_reads_both_forms_of_retry_after(value, seconds):
     assert retry_after_s({"Retry-After": value}, NOW) == seconds
 
 
-def test_no_retry_after_is_no_wish():
+def test_without_retry_after_there_is_no_delay():
     assert retry_after_s({}, NOW) is None

@@ -1,4 +1,4 @@
-"""One connection, answer by answer: framing, reuse, and what is never believed."""
+"""The responses of one connection: framing, reuse, and refused forms."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ async def post(client, url, **headers):
 
 
 @asynccontextmanager
-async def told(*raws, **options):
-    """A server that answers so, request by request (the last again and again), and a client."""
+async def scripted(*raws, **options):
+    """A server that sends these responses, one a request (the last one repeats), and a client."""
     replies = [Reply(raw=raw) for raw in raws]
 
     def script(_request):
@@ -50,8 +50,8 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         (PLAIN + b"HTTP/1.1 500 Not asked\r\nContent-Length: 0\r\n\r\n", 200, b"{}", False),
     ],
 )  # fmt: skip
-async def test_reads_an_answer_and_keeps_the_connection_if_it_may(raw, status, body, reused):
-    async with told(raw) as (sink, client):
+async def test_a_response_is_read_and_the_connection_reused_if_allowed(raw, status, body, reused):
+    async with scripted(raw) as (sink, client):
         first = await post(client, sink.url)
         second = await post(client, sink.url)
 
@@ -68,11 +68,11 @@ async def test_a_body_without_a_length_ends_with_the_connection():
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = HttpClient(timeout_s=5)
-    answer = await post(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    response = await post(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await client.close()
     server.close()
 
-    assert (answer.body, answer.complete) == (b"all of it", True)
+    assert (response.body, response.complete) == (b"all of it", True)
 
 
 @asynccontextmanager
@@ -86,18 +86,18 @@ async def secure_server(context):
     server.close()
 
 
-async def test_speaks_tls(certificate, monkeypatch):
+async def test_tls_is_used(certificate, monkeypatch):
     server, trusting = certificate
     monkeypatch.setattr(http, "_tls", lambda: trusting)
     async with secure_server(server) as url:
         client = HttpClient(timeout_s=5)
-        answers = [await post(client, url) for _ in range(2)]
+        responses = [await post(client, url) for _ in range(2)]
         await client.close()
 
-    assert [answer.status for answer in answers] == [200, 200]
+    assert [response.status for response in responses] == [200, 200]
 
 
-async def test_a_certificate_that_is_not_trusted_was_not_written_to(certificate):
+async def test_an_untrusted_server_was_not_written_to(certificate):
     async with secure_server(certificate[0]) as url:
         client = HttpClient(timeout_s=5)
         with pytest.raises(HttpFault) as fault:
@@ -118,36 +118,36 @@ async def test_a_certificate_that_is_not_trusted_was_not_written_to(certificate)
     ],
 )
 async def test_what_is_not_http_is_garbage(raw):
-    async with told(raw) as (sink, client):
+    async with scripted(raw) as (sink, client):
         with pytest.raises(HttpFault) as fault:
             await post(client, sink.url)
 
     assert (fault.value.code, fault.value.written) == ("invalid_response", True)
 
 
-async def test_a_chunk_that_cannot_be_read_leaves_the_status_standing():
+async def test_an_unreadable_chunk_does_not_change_the_status():
     broken = b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
-    async with told(broken) as (sink, client):
-        answer = await post(client, sink.url)
+    async with scripted(broken) as (sink, client):
+        response = await post(client, sink.url)
 
-    assert (answer.status, answer.complete) == (503, False)
+    assert (response.status, response.complete) == (503, False)
 
 
-async def test_what_nobody_asked_for_ends_the_connection_and_answers_nothing():
-    """Else an answer that comes too late would be taken for that of the next request."""
-    async with told(PLAIN) as (sink, client):
+async def test_unrequested_bytes_end_the_connection_and_are_no_response():
+    """A late response would otherwise be read as that of the next request."""
+    async with scripted(PLAIN) as (sink, client):
         await post(client, sink.url)
         (transport,) = sink._connections
         transport.write(b"HTTP/1.1 500 Too late\r\nContent-Length: 0\r\n\r\n")
         for _ in range(20):
             await asyncio.sleep(0.001)
-        answer = await post(client, sink.url)
+        response = await post(client, sink.url)
 
-    assert answer.status == 200
+    assert response.status == 200
     assert sink.connections == 2
 
 
-async def test_a_silent_server_costs_the_call_its_time_and_its_connection():
+async def test_a_silent_server_times_out_and_loses_the_connection():
     async with HTTPSink(script=lambda _: Act.HANG) as sink:
         client = HttpClient(timeout_s=0.1)
         with pytest.raises(HttpFault) as fault:
@@ -160,17 +160,17 @@ async def test_a_silent_server_costs_the_call_its_time_and_its_connection():
     assert sink.connections == 2
 
 
-async def test_a_call_that_is_given_up_takes_its_connection_along():
-    asked = asyncio.Event()
+async def test_a_cancelled_call_closes_its_connection():
+    received = asyncio.Event()
 
     def say_nothing(_request):
-        asked.set()
+        received.set()
         return Act.HANG
 
     async with HTTPSink(script=say_nothing) as sink:
         client = HttpClient(timeout_s=5)
         call = asyncio.create_task(post(client, sink.url))
-        await asked.wait()
+        await received.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -181,17 +181,17 @@ async def test_a_call_that_is_given_up_takes_its_connection_along():
     assert sink.connections == 2
 
 
-async def test_connections_are_no_more_than_allowed_and_calls_take_turns():
+async def test_connections_are_limited_and_calls_wait_for_them():
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5, connections=3)
-        answers = await asyncio.gather(*(post(client, sink.url) for _ in range(30)))
+        responses = await asyncio.gather(*(post(client, sink.url) for _ in range(30)))
         await client.close()
 
-    assert [answer.status for answer in answers] == [200] * 30
+    assert [response.status for response in responses] == [200] * 30
     assert sink.connections == 3
 
 
-async def test_another_host_takes_the_place_of_an_idle_connection():
+async def test_another_host_replaces_an_idle_connection():
     async with HTTPSink() as one, HTTPSink() as other:
         client = HttpClient(timeout_s=5, connections=1)
         for sink in (one, other, one):
@@ -201,7 +201,7 @@ async def test_another_host_takes_the_place_of_an_idle_connection():
     assert (one.connections, other.connections) == (2, 1)
 
 
-async def test_a_connection_that_was_idle_for_long_is_not_trusted(monkeypatch):
+async def test_a_long_idle_connection_is_not_used(monkeypatch):
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5)
         await post(client, sink.url)
@@ -212,7 +212,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_trusted(monkeypatch):
     assert sink.connections == 2
 
 
-async def test_a_connection_that_the_server_ended_is_not_used_again():
+async def test_a_connection_that_the_server_closed_is_not_used_again():
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5)
         await post(client, sink.url)
@@ -227,7 +227,7 @@ async def test_a_connection_that_the_server_ended_is_not_used_again():
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b"])
-async def test_a_header_cannot_bring_another(value):
+async def test_a_header_cannot_contain_another(value):
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5)
         with pytest.raises(ValueError, match="line break"):
@@ -237,7 +237,7 @@ async def test_a_header_cannot_bring_another(value):
     assert sink.count == 0
 
 
-async def test_what_a_request_looks_like():
+async def test_the_bytes_of_a_request():
     async with HTTPSink() as sink:
         client = HttpClient(timeout_s=5)
         await client.request("POST", sink.url + "/a b?q=ä", headers={"X": "ö"}, body=b"{}")
@@ -258,13 +258,13 @@ async def test_what_a_request_looks_like():
     assert "content-length" not in got.headers
 
 
-async def test_an_answer_of_just_the_limit_is_whole():
+async def test_a_response_of_exactly_the_limit_is_complete():
     async with HTTPSink(script=lambda _: Reply(body=b"x" * READ_LIMIT)) as sink:
         client = HttpClient(timeout_s=5)
-        answer = await post(client, sink.url)
+        response = await post(client, sink.url)
         await client.close()
 
-    assert (len(answer.body), answer.complete) == (READ_LIMIT, True)
+    assert (len(response.body), response.complete) == (READ_LIMIT, True)
 
 
 def test_headers_are_found_in_any_case():

@@ -1,4 +1,4 @@
-"""Callbacks of every mail service: good, forged and secretless calls, and what each word does."""
+"""Callbacks of every mail service: valid, forged and without a secret; and each event's kind."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SETTINGS = {
     "sendgrid": {"tracking_webhook_verification_key": public(CURVE)},
     "unisender_go": {"api_key": "secret"},
 }
-"""What each service that signs is checked with."""
+"""The key that verifies each service that signs."""
 
 
 def mac(text, key=b"secret", kind=hashlib.sha256):
@@ -60,7 +60,7 @@ def mac(text, key=b"secret", kind=hashlib.sha256):
 
 
 def signed(service, body, url=URL):
-    """The headers and body of a call as the service signs it."""
+    """Returns the headers and the body of a call that the service signed."""
     if service in ("mailersend", "mailtrap"):
         name = "signature" if service == "mailersend" else "mailtrap-signature"
         return {name: mac(body).hexdigest()}, body
@@ -70,8 +70,10 @@ def signed(service, body, url=URL):
         event["signature"]["signature"] = mac(b"1777629600" + b"t" * 50).hexdigest()
         return {}, json.dumps(event).encode()
     if service == "mandrill":
-        told = url + "".join(name + value for name, value in sorted(parse_qsl(body.decode())))
-        digest = mac(told.encode(), kind=hashlib.sha1).digest()
+        signed_text = url + "".join(
+            name + value for name, value in sorted(parse_qsl(body.decode()))
+        )
+        digest = mac(signed_text.encode(), kind=hashlib.sha1).digest()
         return {"x-mandrill-signature": base64.b64encode(digest).decode()}, body
     if service == "postal":
         signature = RSA.sign(body, padding.PKCS1v15(), hashes.SHA1())
@@ -84,8 +86,8 @@ def signed(service, body, url=URL):
     if service == "sendgrid":
         signature = CURVE.sign(b"1777629600" + body, ec.ECDSA(hashes.SHA256()))
         name = "x-twilio-email-event-webhook"
-        told = base64.b64encode(signature).decode()
-        return {f"{name}-signature": told, f"{name}-timestamp": "1777629600"}, body
+        encoded = base64.b64encode(signature).decode()
+        return {f"{name}-signature": encoded, f"{name}-timestamp": "1777629600"}, body
     if service == "unisender_go":
         auth = hashlib.md5(body.replace(b"x" * 32, b"secret")).hexdigest()
         return {}, body.replace(b"x" * 32, auth.encode())
@@ -120,7 +122,7 @@ def use(settings, frozen):
 
 @pytest.mark.parametrize("service", SETTINGS)
 @pytest.mark.parametrize("prefix", ["", "anymail.backends."])
-def test_a_service_that_signs_is_heard_by_its_key_alone(use, service, prefix):
+def test_a_key_alone_verifies_a_service_that_signs(use, service, prefix):
     reader = use(service, SETTINGS[service], prefix=prefix)
 
     call = call_of(BODY[service])
@@ -130,7 +132,7 @@ def test_a_service_that_signs_is_heard_by_its_key_alone(use, service, prefix):
 
 
 @pytest.mark.parametrize("service", SETTINGS)
-def test_with_a_password_as_well_both_are_wanted(use, service):
+def test_with_a_password_as_well_both_are_required(use, service):
     reader = use(service, SETTINGS[service], password="carillon:pw")
 
     reader.check(call_of(BODY[service], password="carillon:pw"))
@@ -145,7 +147,7 @@ def test_with_a_password_as_well_both_are_wanted(use, service):
 
 
 @pytest.mark.parametrize("service", [n for n in REPORTING if not SERVICES[n].always_signs])
-def test_a_service_without_a_key_is_heard_by_the_password(use, service):
+def test_the_password_verifies_a_service_without_a_key(use, service):
     reader = use(service, password="carillon:pw")
 
     reader.check(call_of(BODY[service], sign=False, password="carillon:pw"))
@@ -156,14 +158,14 @@ def test_a_service_without_a_key_is_heard_by_the_password(use, service):
 
 
 @pytest.mark.parametrize("service", REPORTING)
-def test_a_service_without_any_secret_is_refused_and_told_what_to_set(use, service):
+def test_without_a_secret_a_service_is_refused_with_the_setting(use, service):
     reader = use(service)
 
     for call in (call_of(BODY[service]), call_of(BODY[service], sign=False)):
-        with pytest.raises(CallbackRefused) as told:
+        with pytest.raises(CallbackRefused) as refused:
             reader.check(call)
         wanted = [*SERVICES[service].signed_by[:1], *(["_WEBHOOK_SECRET"] * (service in PLAIN))]
-        assert all(word in str(told.value.detail) for word in wanted)
+        assert all(word in str(refused.value.detail) for word in wanted)
 
 
 PLAIN = {name for name in REPORTING if not SERVICES[name].always_signs}
@@ -192,7 +194,7 @@ def test_a_forged_call_is_refused(use, service):
 
 @pytest.mark.parametrize("service", ["mailgun", "unisender_go"])
 @pytest.mark.parametrize("bad", ["x", "\u0100", 7, None, [], {}])
-def test_a_signature_inside_the_body_is_checked_too(use, service, bad):
+def test_a_signature_inside_the_body_is_checked(use, service, bad):
     reader = use(service, SETTINGS[service])
     event = json.loads(call_of(BODY[service]).body)
     if service == "mailgun":
@@ -204,7 +206,7 @@ def test_a_signature_inside_the_body_is_checked_too(use, service, bad):
         reader.check(call_of(BODY[service], sign=False, body=json.dumps(event).encode()))
 
 
-def test_an_old_call_of_resends_is_refused(use, frozen):
+def test_an_old_call_of_resend_is_refused(use, frozen):
     reader = use("resend", SETTINGS["resend"])
     call = call_of(BODY["resend"])
     frozen.forward(301)
@@ -218,7 +220,7 @@ def test_an_old_call_of_resends_is_refused(use, frozen):
     "body",
     [b"", b"[]", b"{}", b"null", b"7", b"[7]", b'{"event": []}', b"[" * 100_000, b"\xff\xfe", b"{"],
 )
-def test_nonsense_is_refused_or_unreadable_and_never_more(use, service, body):
+def test_any_other_body_is_refused_or_unreadable(use, service, body):
     settings = SETTINGS.get(service, {})
     reader = use(service, settings, password="" if settings else "carillon:pw")
     try:
@@ -232,7 +234,7 @@ def test_nonsense_is_refused_or_unreadable_and_never_more(use, service, body):
 
 
 @pytest.mark.parametrize("event", ALL, ids=lambda each: f"{each.service}-{each.says}")
-def test_every_word_of_every_service_has_its_meaning(use, event):
+def test_every_event_of_every_service_has_its_kind(use, event):
     use(event.service, SETTINGS.get(event.service), password="a:b")
     found = callback_reader("anymail").read(call_of(event))
 
@@ -248,7 +250,7 @@ def test_every_word_of_every_service_has_its_meaning(use, event):
 
 
 @pytest.mark.parametrize("event", ALL, ids=lambda each: f"{each.service}-{each.says}")
-def test_what_a_service_does_not_call_hard_closes_nothing(event):
+def test_a_bounce_that_is_not_hard_closes_nothing(event):
     soft = ("soft", "Soft", "blocked", "Blocked", "Transient", "full", "Reputation", "Content")
     if any(word in event.says for word in soft):
         assert event.means not in CLOSES
@@ -256,11 +258,11 @@ def test_what_a_service_does_not_call_hard_closes_nothing(event):
 
 @pytest.mark.parametrize("service", REPORTING)
 @pytest.mark.parametrize("raw", [{}, {"event": "x"}, {"data": {}}, {"msys": {}}, {"event-data": 7}])
-def test_a_bounce_of_an_unknown_form_closes_nothing(service, raw):
+def test_a_bounce_in_an_unknown_form_closes_nothing(service, raw):
     assert kind_by_raw(service, ReceiptKind.BOUNCED, raw) is ReceiptKind.FAILED
 
 
-def test_every_service_that_reports_has_its_events():
+def test_every_service_with_callbacks_has_events():
     assert {event.service for event in ALL} == set(REPORTING)
     for service in REPORTING:
         kinds = {event.means for event in ALL if event.service == service}
@@ -269,7 +271,7 @@ def test_every_service_that_reports_has_its_events():
         )
 
 
-def test_mailguns_form_of_before_2018_tells_hard_from_soft(use):
+def test_mailguns_format_before_2018_separates_hard_and_soft(use):
     reader = use("mailgun", SETTINGS["mailgun"])
     kinds = {}
     for code in ("550", "5.1.1", "452", "4.2.2", "499", "605", "607", "552", "5.7.1", ""):

@@ -1,4 +1,4 @@
-"""Mails as bytes, read back by the standard library's parser."""
+"""Mails as bytes, parsed by the standard library."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def assert_wire_form(content):
     assert content.isascii()
 
 
-def test_fills_the_headers_in():
+def test_the_headers_are_filled_in():
     message = parsed(
         built(
             subject="Your payment",
@@ -107,7 +107,7 @@ def test_fills_the_headers_in():
     assert not message.defects
 
 
-def test_the_message_id_is_the_same_on_every_try():
+def test_the_message_id_is_the_same_on_every_attempt():
     first = built(date_s=1.0, text="once")
     second = built(date_s=2.0, text="again")
 
@@ -117,7 +117,7 @@ def test_the_message_id_is_the_same_on_every_try():
 
 @pytest.mark.parametrize("html", BODIES)
 @pytest.mark.parametrize("text", BODIES)
-def test_both_bodies_come_back(text, html):
+def test_both_bodies_are_read_back(text, html):
     mail = built(text=BODIES[text], html=BODIES[html])
 
     message = parsed(mail)
@@ -151,7 +151,7 @@ def test_chooses_the_shorter_encoding(body, encoding):
     assert parsed(built(text=BODIES[body]))["Content-Transfer-Encoding"] == encoding
 
 
-def test_a_mail_of_html_alone_has_one_part():
+def test_a_mail_with_only_html_has_one_part():
     message = parsed(built(text="", html="<p>Привет</p>"))
 
     assert message.get_content_type() == "text/html"
@@ -164,7 +164,7 @@ def test_a_mail_of_html_alone_has_one_part():
 @example(subject="=?utf-8?q?literal?=", text=" ", html="\n")
 @example(subject="word " * 60, text="\x0c", html="\x85")
 @example(subject="я" * 200, text="=\n", html="= \n")
-def test_what_is_written_is_read(subject, text, html):
+def test_a_written_mail_is_read_back(subject, text, html):
     mail = built(subject=subject, text=text, html=html)
 
     assert_wire_form(mail.content)
@@ -179,7 +179,7 @@ def test_what_is_written_is_read(subject, text, html):
 
 
 def decoded_subject(content):
-    """RFC 2047 by hand: the standard parser drops some blanks and controls on its own account."""
+    """Decodes RFC 2047: the standard parser drops some spaces and control characters."""
     field = re.search(rb"^Subject:((?:.*\r\n)(?:[ \t].*\r\n)*)", content, re.MULTILINE)
     value = field[1].replace(b"\r\n", b"").removeprefix(b" ").decode()
     words = re.findall(r"=\?utf-8\?b\?([^?]*)\?=", value)
@@ -187,7 +187,7 @@ def decoded_subject(content):
         return value
     assert re.fullmatch(r"(=\?utf-8\?b\?[^?]*\?= ?)+", value)
     assert all(len(word) + 12 <= 75 for word in words)
-    # each word is decoded alone: a character split over two would fail here
+    # each word is decoded separately: a character split over two would fail here
     return "".join(mime.binascii.a2b_base64(word).decode() for word in words)
 
 
@@ -196,7 +196,7 @@ def decoded_subject(content):
 @example(name='A "quoted" \\ name')
 @example(name="Иванов, Иван (отдел) <нет@нет>")
 @example(name="x" * 200)
-def test_display_names_come_back(name):
+def test_display_names_are_read_back(name):
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
 
     box = mailbox(f'"{quoted}" <ann@example.org>')
@@ -251,7 +251,7 @@ def test_no_header_can_be_injected(field, bad):
 
 
 @pytest.mark.parametrize("name", ["From", "bcc", "Message-ID", "Content-Type", "MIME-Version"])
-def test_headers_that_are_ours_are_refused(name):
+def test_reserved_headers_are_refused(name):
     with pytest.raises(ValueError, match=f"a caller cannot set the header {name}"):
         built(headers={name: "x"})
 
@@ -271,12 +271,12 @@ def test_a_list_header_is_a_url_or_refused(value):
         "a..b@example.org",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(text):
+def test_an_invalid_address_is_refused(text):
     with pytest.raises(ValueError, match="not an address that mail can carry"):
         mailbox(text)
 
 
-def test_an_international_domain_goes_out_in_ascii():
+def test_an_international_domain_is_sent_in_ascii():
     mail = built(recipient="ann@пример.рф", sender="Колокол <n@straße.de>")
 
     assert mail.recipient == "ann@xn--e1afmkfd.xn--p1ai"
@@ -285,7 +285,7 @@ def test_an_international_domain_goes_out_in_ascii():
     assert parsed(mail)["From"].addresses[0].display_name == "Колокол"
 
 
-def test_an_international_local_part_asks_for_smtputf8():
+def test_an_international_local_part_needs_smtputf8():
     mail = built(recipient="анна@example.org")
 
     assert mail.smtputf8
@@ -301,7 +301,7 @@ def test_encoded_words_fit_their_lines(text, used):
     assert len(lines[0]) <= 76 or not lines[0].strip()
 
 
-def test_skeletons_are_kept_once_for_a_shape():
+def test_each_shape_has_one_cached_skeleton():
     built(html="<p>a</p>")
     before = mime._skeleton.cache_info().currsize
 
@@ -325,7 +325,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("more", [{}, {"html": "<p>Hello</p>"}, {"text": "", "html": "<p>x</p>"}])
-def test_files_are_read_back_as_they_were(name, more):
+def test_files_are_read_back_unchanged(name, more):
     content = bytes(range(256)) * 5
     files = (
         Attachment(name, "application/pdf", content),

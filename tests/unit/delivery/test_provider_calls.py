@@ -1,4 +1,4 @@
-"""Handing over: split, bounded, told early, and nothing escapes."""
+"""Provider calls: batch sizes, limits, early results, and exceptions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def message(number: int, **fields: Any) -> OutboundMessage:
 
 
 class Fake(NotificationChannelProvider):
-    """Notes what it is given; each call waits for the gate."""
+    """Records its messages; each call waits for the gate."""
 
     key: ClassVar[str] = "fake"
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -91,40 +91,41 @@ async def calls():
     await made.close()
 
 
-class Landed:
+class Results:
     def __init__(self) -> None:
-        self.results: dict[int, SendResult] = {}
+        self.by_id: dict[int, SendResult] = {}
         self.parts: list[int] = []
 
     def __call__(self, messages, results):
         assert len(messages) == len(results)
         self.parts.append(len(messages))
         for one, result in zip(messages, results, strict=True):
-            assert one.message_id not in self.results
-            self.results[one.message_id] = result
+            assert one.message_id not in self.by_id
+            self.by_id[one.message_id] = result
 
 
-async def test_splits_into_calls_of_the_declared_size(calls):
-    landed = Landed()
+async def test_messages_are_split_into_calls_of_the_declared_size(calls):
+    results_seen = Results()
     fake = await calls.provider("fake")
     fake.gate.set()
 
-    await calls.send("fake", [message(n) for n in range(35)], timeout_s=5, on_results=landed)
+    await calls.send("fake", [message(n) for n in range(35)], timeout_s=5, on_results=results_seen)
 
     assert sorted(map(len, fake.batches)) == [5, 10, 10, 10]
-    assert sorted(landed.results) == list(range(35))
-    assert {result.verdict for result in landed.results.values()} == {Verdict.SENT}
-    assert landed.results[7].provider_message_id == "7.fake"
-    assert landed.results[7].duration_s > 0
+    assert sorted(results_seen.by_id) == list(range(35))
+    assert {result.verdict for result in results_seen.by_id.values()} == {Verdict.SENT}
+    assert results_seen.by_id[7].provider_message_id == "7.fake"
+    assert results_seen.by_id[7].duration_s > 0
 
 
-async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(calls):
-    landed = Landed()
+async def test_open_calls_never_exceed_the_declared_number(calls):
+    results_seen = Results()
     fake = await calls.provider("fake")
     groups = [[message(100 * g + n) for n in range(50)] for g in range(4)]
 
     tasks = [
-        asyncio.create_task(calls.send("fake", g, timeout_s=5, on_results=landed)) for g in groups
+        asyncio.create_task(calls.send("fake", g, timeout_s=5, on_results=results_seen))
+        for g in groups
     ]
     async with asyncio.timeout(5):
         await fake.full.wait()
@@ -132,10 +133,10 @@ async def test_never_has_more_calls_open_than_declared_over_all_hand_overs(calls
     await asyncio.gather(*tasks)
 
     assert fake.most_running == 3
-    assert len(landed.results) == 200
+    assert len(results_seen.by_id) == 200
 
 
-async def test_opens_a_provider_once_and_closes_it(calls):
+async def test_a_provider_is_opened_once_and_closed(calls):
     first, second = await asyncio.gather(calls.provider("fake"), calls.provider("fake"))
     await calls.close()
 
@@ -143,89 +144,89 @@ async def test_opens_a_provider_once_and_closes_it(calls):
     assert (first.opened, first.closed, len(Fake.made)) == (1, 1, 1)
 
 
-async def test_tells_each_outcome_as_soon_as_its_call_ends(calls):
+async def test_each_result_is_reported_as_soon_as_its_call_ends(calls):
     fake = await calls.provider("fake")
-    told = asyncio.Event()
-    landed = Landed()
+    reported = asyncio.Event()
+    results_seen = Results()
 
     async def send_batch(messages):
         if messages[0].message_id == 0:
-            await told.wait()  # the first call ends only after the others' outcomes were told
+            await reported.wait()  # the first call ends only after the results of the others
         return [SendResult(Verdict.SENT)] * len(messages)
 
     def on_results(messages, results):
-        landed(messages, results)
-        if len(landed.results) == 20:
-            told.set()
+        results_seen(messages, results)
+        if len(results_seen.by_id) == 20:
+            reported.set()
 
     fake.send_batch = send_batch
     await calls.send("fake", [message(n) for n in range(30)], timeout_s=5, on_results=on_results)
 
-    assert len(landed.results) == 30
+    assert len(results_seen.by_id) == 30
 
 
-async def test_a_provider_that_cannot_be_opened_leaves_all_for_later():
+async def test_messages_of_a_provider_that_cannot_be_opened_are_retried():
     class Closed(Fake):
         async def open(self):
             raise OSError("no such file for ann@example.org")
 
-    landed = Landed()
+    results_seen = Results()
     calls = ProviderCalls(load=lambda _key: Closed)
 
-    await calls.send("fake", [message(1), message(2)], timeout_s=5, on_results=landed)
+    await calls.send("fake", [message(1), message(2)], timeout_s=5, on_results=results_seen)
 
-    assert landed.results == {1: NOT_OPENED, 2: NOT_OPENED}
+    assert results_seen.by_id == {1: NOT_OPENED, 2: NOT_OPENED}
     assert NOT_OPENED.verdict is Verdict.RETRY
     assert NOT_OPENED.error_code == "provider_start_failed"
 
 
-async def test_an_unknown_key_leaves_all_for_later():
-    landed = Landed()
+async def test_messages_of_an_unknown_key_are_retried():
+    results_seen = Results()
 
-    await ProviderCalls().send("carrier-pigeon", [message(1)], timeout_s=5, on_results=landed)
+    await ProviderCalls().send("carrier-pigeon", [message(1)], timeout_s=5, on_results=results_seen)
 
-    assert landed.results == {1: NOT_OPENED}
+    assert results_seen.by_id == {1: NOT_OPENED}
 
 
-async def test_nothing_to_hand_over_opens_nothing(calls):
-    await calls.send("fake", [], timeout_s=5, on_results=Landed())
+async def test_without_messages_no_provider_is_opened(calls):
+    await calls.send("fake", [], timeout_s=5, on_results=Results())
 
     assert Fake.made == []
 
 
-async def test_a_call_is_not_begun_past_the_deadline(calls):
-    landed = Landed()
+async def test_no_call_starts_after_the_deadline(calls):
+    results_seen = Results()
     fake = await calls.provider("fake")
     fake.gate.set()
     ends_at = clock.monotonic() + 60
-    asked = []
+    checked = []
 
     def deadline():
-        asked.append(1)
-        return ends_at if len(asked) < 3 else 0.0
+        checked.append(1)
+        return ends_at if len(checked) < 3 else 0.0
 
     await calls.send(
         "fake",
         [message(n) for n in range(50)],
         timeout_s=5,
-        on_results=landed,
+        on_results=results_seen,
         deadline=deadline,
     )
 
-    assert len(asked) == 5
+    assert len(checked) == 5
     assert sum(map(len, fake.batches)) == 20
-    late = [result for result in landed.results.values() if result is NOT_STARTED]
+    late = [result for result in results_seen.by_id.values() if result is NOT_STARTED]
     assert len(late) == 30
     assert (NOT_STARTED.verdict, NOT_STARTED.error_code) == (Verdict.RETRY, "not_started")
 
 
-async def test_what_on_results_raises_is_raised_after_all_calls_ended(calls):
+async def test_an_exception_of_on_results_is_raised_after_all_calls_ended(calls):
     fake = await calls.provider("fake")
     fake.gate.set()
-    told = []
+    reported = []
 
     def on_results(messages, _results):
-        told.append(messages[0].message_id)
+        reported.append(messages[0].message_id)
         if messages[0].message_id == 0:
             raise RuntimeError("cannot record")
 
@@ -234,10 +235,10 @@ async def test_what_on_results_raises_is_raised_after_all_calls_ended(calls):
             "fake", [message(n) for n in range(60)], timeout_s=5, on_results=on_results
         )
 
-    assert sorted(told) == [0, 10, 20, 30, 40, 50]
+    assert sorted(reported) == [0, 10, 20, 30, 40, 50]
 
 
-async def test_one_that_cannot_be_closed_does_not_keep_the_others_open():
+async def test_a_provider_that_cannot_be_closed_does_not_prevent_the_others():
     class Stubborn(Fake):
         async def close(self):
             await super().close()
@@ -252,7 +253,7 @@ async def test_one_that_cannot_be_closed_does_not_keep_the_others_open():
 
 
 class TestCallSafely:
-    async def test_a_deadline_that_passes_is_uncertain(self):
+    async def test_a_timeout_is_uncertain(self):
         fake = Fake()
 
         results = await call_safely(fake, [message(1), message(2)], 0.01)
@@ -262,7 +263,7 @@ class TestCallSafely:
         assert results[0].error_code == "deadline"
 
     @pytest.mark.parametrize("number", [0, 1, 3])
-    async def test_a_miscount_is_uncertain(self, number):
+    async def test_a_wrong_number_of_results_is_uncertain(self, number):
         fake = Fake()
 
         async def miscount(_messages):
@@ -274,7 +275,7 @@ class TestCallSafely:
         assert [result.error_code for result in results] == ["provider_result_mismatch"] * 2
         assert results[0].error == f"2 messages, but {number} results"
 
-    async def test_no_list_at_all_is_uncertain(self):
+    async def test_a_result_that_is_no_list_is_uncertain(self):
         fake = Fake()
 
         async def nothing(_messages):
@@ -286,7 +287,7 @@ class TestCallSafely:
         assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "provider_exception")
         assert result.error == "the provider raised TypeError"
 
-    async def test_cancellation_goes_through(self):
+    async def test_a_cancellation_is_raised(self):
         task = asyncio.create_task(call_safely(Fake(), [message(1)], 5))
         await asyncio.sleep(0)
         task.cancel()
@@ -296,7 +297,7 @@ class TestCallSafely:
 
 
 class TestTheDocumentedDoor:
-    async def test_a_batch_goes_through_send_one_by_one(self):
+    async def test_a_batch_calls_send_for_each_message(self):
         good, bad = message(1), message(2, recipient="bad")
 
         results = await NotificationChannelProvider.send_batch(Fake(), [good, bad])
@@ -306,7 +307,7 @@ class TestTheDocumentedDoor:
         assert results[1].error_code == "invalid_recipient"
         assert results[1].recipient_dead
 
-    def test_a_payload_carries_what_a_channel_may_need(self):
+    def test_a_payload_has_every_field_of_a_message(self):
         payload = payload_of(message(1, priority=1, collapse_key="k", expires_at_s=5.0))
 
         assert payload["title"] == "Hello"
@@ -326,25 +327,25 @@ class TestTheDocumentedDoor:
             SendResult(Verdict.UNCERTAIN, error="e", error_code="c"),
         ],
     )
-    def test_an_answer_reads_back_as_its_result(self, result):
+    def test_an_outcome_is_read_back_as_its_result(self, result):
         assert result_of(outcome_of(result)) == result
 
 
 class TestRowChannels:
-    async def test_the_inbox_delivers_by_being_a_row(self):
+    async def test_the_inbox_delivers_by_its_row(self):
         results = await InboxProvider().send_batch([message(n) for n in range(500)])
 
         assert len(results) == 500
         assert {result.verdict for result in results} == {Verdict.DELIVERED}
         assert result_of(await InboxProvider().send("7", {})).verdict is Verdict.DELIVERED
 
-    async def test_the_sandbox_takes_all_under_our_reference(self):
+    async def test_the_sandbox_accepts_all_with_our_reference(self):
         (result,) = await SandboxProvider().send_batch([message(1)])
 
         assert result == SendResult(Verdict.SENT, provider_message_id="sandbox-1.fake")
         assert result_of(await SandboxProvider().send("x", {"reference": "1.fake"})) == result
 
     @pytest.mark.parametrize("provider", [InboxProvider, SandboxProvider])
-    async def test_both_are_rows_and_take_any_recipient(self, provider):
+    async def test_both_are_rows_and_accept_any_recipient(self, provider):
         assert provider.capabilities.row_channel
         assert await provider().validate_recipient("")

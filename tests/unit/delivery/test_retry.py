@@ -1,4 +1,4 @@
-"""When a message is tried again. The first class holds the tests of source document 004."""
+"""When a message is retried. The first class tests the documented class."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TestExponentialBackoffRetry:
 
         assert attempts == 4  # Initial + 3 retries
 
-    async def test_hands_arguments_on_and_pauses_as_calculated(self):
+    async def test_arguments_are_passed_and_delays_are_as_calculated(self):
         pauses = []
         calls = []
 
@@ -77,7 +77,7 @@ class TestExponentialBackoffRetry:
         assert calls == [(1, 2)] * 4
         assert pauses == [1.0, 2.0, 4.0]
 
-    def test_pauses_are_spread_unless_told_otherwise(self):
+    def test_delays_have_jitter_unless_it_is_off(self):
         handler = ExponentialBackoffRetry()
 
         assert len({handler.calculate_delay(0) for _ in range(20)}) > 1
@@ -121,12 +121,12 @@ def decide(**facts):
         ("capped", {"attempts_made": 9, "max_attempts": 99}, RetryAt(300.0)),
         ("capped after the spread", {**LATE, "random": 1.0}, RetryAt(300.0)),
         ("spread before the cap", {**LATE, "random": 0.0}, RetryAt(192.0)),
-        ("asked to wait longer", {"retry_after_s": 30.0}, RetryAt(30.0)),
-        ("asked to wait less", {"retry_after_s": 1.0}, RetryAt(2.0)),
-        ("asked to wait a day", {"retry_after_s": 86_400.0}, RetryAt(3600.0)),
+        ("a longer wait requested", {"retry_after_s": 30.0}, RetryAt(30.0)),
+        ("a shorter wait requested", {"retry_after_s": 1.0}, RetryAt(2.0)),
+        ("a wait of a day requested", {"retry_after_s": 86_400.0}, RetryAt(3600.0)),
         ("a date that has passed", {"retry_after_s": -5.0}, RetryAt(2.0)),
         ("final", {"verdict": Verdict.FAILED}, GiveUp("final")),
-        ("nobody knows", {"verdict": Verdict.UNCERTAIN}, GiveUp("uncertain")),
+        ("uncertain", {"verdict": Verdict.UNCERTAIN}, GiveUp("uncertain")),
         ("broadcast 1", {"policy": "broadcast"}, RetryAt(10.0)),
         ("broadcast 2", {"policy": "broadcast", "attempts_made": 2}, RetryAt(60.0)),
         ("broadcast 3", {"policy": "broadcast", **THIRD}, RetryAt(300.0)),
@@ -143,22 +143,22 @@ def decide(**facts):
         ("scheduled later", {"policy": "scheduled", **LATE}, RetryAt(1200.0)),
     ],
 )  # fmt: skip
-def test_decides_by_policy(_case, facts, expected):
+def test_the_policy_decides(_case, facts, expected):
     assert decide(**facts) == expected
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SENT, Verdict.DELIVERED])
-def test_refuses_to_repeat_what_succeeded(verdict):
+def test_a_succeeded_call_cannot_be_retried(verdict):
     with pytest.raises(ValueError, match=f"a message that was {verdict} is not retried"):
         decide(verdict=verdict)
 
 
-def test_refuses_a_call_that_was_never_made():
+def test_a_call_that_was_never_made_cannot_be_retried():
     with pytest.raises(ValueError, match="at least 1"):
         decide(attempts_made=0)
 
 
-def test_refuses_an_unknown_policy():
+def test_an_unknown_policy_is_refused():
     with pytest.raises(KeyError, match="hourly"):
         decide(policy="hourly")
 
@@ -166,14 +166,20 @@ def test_refuses_an_unknown_policy():
 @given(
     attempts=st.integers(1, 100),
     policy=st.sampled_from(sorted(POLICIES)),
-    wish=st.none() | st.floats(-10, 1e6),
+    requested_s=st.none() | st.floats(-10, 1e6),
     random=st.floats(0, 1),
 )
-def test_never_earlier_than_asked_and_never_beyond_the_caps(attempts, policy, wish, random):
+def test_a_retry_is_never_earlier_than_requested_nor_beyond_the_caps(
+    attempts, policy, requested_s, random
+):
     choice = decide(
-        attempts_made=attempts, max_attempts=101, policy=policy, retry_after_s=wish, random=random
+        attempts_made=attempts,
+        max_attempts=101,
+        policy=policy,
+        retry_after_s=requested_s,
+        random=random,
     )
 
     assert isinstance(choice, RetryAt)
-    assert choice.delay_s >= min(wish or 0, RETRY_AFTER_CAP_S)
+    assert choice.delay_s >= min(requested_s or 0, RETRY_AFTER_CAP_S)
     assert 0 < choice.delay_s <= RETRY_AFTER_CAP_S

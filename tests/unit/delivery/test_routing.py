@@ -1,4 +1,4 @@
-"""Which provider carries a message."""
+"""The selection of a message's provider."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chosen(key, *, attempts=0, pinned=None):
     return provider_for("email", key=key, attempts=attempts, pinned=pinned)
 
 
-def test_one_provider_carries_everything(settings):
+def test_one_provider_sends_everything(settings):
     settings.CARILLON = replace(settings.CARILLON, email_provider="smtp")
     assert {chosen(key) for key in range(100)} == {"smtp"}
 
@@ -50,23 +50,23 @@ def test_weights_share_the_messages_of_other_channels(settings, channel, key):
     assert set(counts) == {key, "sandbox"}
 
 
-def test_a_message_goes_the_same_way_every_time(three_to_one):
+def test_a_message_always_has_the_same_provider(three_to_one):
     assert all(chosen(key) == chosen(key) for key in range(100))
 
 
-def test_a_retry_goes_by_the_next_provider(three_to_one):
+def test_a_retry_uses_the_next_provider(three_to_one):
     assert all({chosen(key), chosen(key, attempts=1)} == {"ses", "smtp"} for key in range(50))
     assert all(chosen(key) == chosen(key, attempts=2) for key in range(50))
 
 
-def test_a_held_provider_is_passed_over_until_it_is_not(three_to_one):
+def test_a_blocked_provider_is_skipped_while_it_is_blocked(three_to_one):
     services.block("ses", 60)
     assert {chosen(key) for key in range(50)} == {"smtp"}
     services.block("ses", 0)
     assert {chosen(key) for key in range(50)} == {"ses", "smtp"}
 
 
-def test_with_all_held_a_message_waits_where_it_belongs(three_to_one):
+def test_with_all_blocked_a_message_keeps_its_provider(three_to_one):
     before = [chosen(key) for key in range(50)]
     services.block("ses", 60)
     services.block("smtp", 60)
@@ -74,18 +74,18 @@ def test_with_all_held_a_message_waits_where_it_belongs(three_to_one):
     assert services.blocked_channels() == ["email"]
 
 
-def test_what_may_have_arrived_never_fails_over(three_to_one):
+def test_a_message_that_may_have_arrived_never_fails_over(three_to_one):
     services.block("ses", 60)
     assert {chosen(key, attempts=1, pinned="ses") for key in range(50)} == {"ses"}
 
 
-def test_doubt_without_a_name_stays_with_the_first_choice(three_to_one):
+def test_an_uncertain_message_without_a_provider_keeps_the_first(three_to_one):
     first = [chosen(key) for key in range(50)]
     services.block("ses", 60)
-    assert [chosen(key, attempts=1, pinned="in_doubt") for key in range(50)] == first
+    assert [chosen(key, attempts=1, pinned="unknown") for key in range(50)] == first
 
 
-def test_hosts_are_services_of_their_own():
+def test_each_host_is_a_separate_service():
     assert services.service_of("webhook", "https://a.example/x") == "webhook|a.example"
     assert services.service_of("apprise", "slack://T/B/secret") == "apprise|slack"
     assert services.service_of("smtp", "a@example.org") == "smtp"
@@ -106,7 +106,7 @@ def test_mails_to_a_domain_are_limited_for_each_email_provider(settings):
     assert services.late_us_for("telegram") is None
 
 
-def test_the_settings_rate_wins_over_the_providers_own(settings):
+def test_the_settings_rate_overrides_the_providers(settings):
     assert str(services.rate_for("ses")) == "14/s"
     assert str(services.rate_for("fcm")) == "10000/min"
     assert str(services.rate_for("twilio")) == "1/s"

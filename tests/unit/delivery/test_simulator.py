@@ -1,4 +1,4 @@
-"""The simulator: no vendor is called, and each outcome is the one that was asked for."""
+"""The simulator: no vendor is called, and each address has its named result."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_form_of_address_names_every_outcome(name):
         "",
     ],
 )
-def test_other_addresses_are_nobodys(address):
+def test_other_addresses_are_not_simulated(address):
     assert outcome_named(address) == ""
 
 
@@ -78,7 +78,7 @@ def test_other_addresses_are_nobodys(address):
         ("uncertain", Verdict.UNCERTAIN, "simulated_timeout", False),
     ],
 )
-def test_the_first_try_has_the_outcome_that_was_asked_for(name, verdict, code, dead):
+def test_the_first_attempt_has_the_named_result(name, verdict, code, dead):
     result = simulated(message(f"{name}@simulator.carillon"))
     assert result is not None
     assert (result.verdict, result.error_code, result.recipient_dead) == (verdict, code, dead)
@@ -86,30 +86,33 @@ def test_the_first_try_has_the_outcome_that_was_asked_for(name, verdict, code, d
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("temporary", "sent"), ("throttled", "sent")])
-def test_what_fails_at_first_is_taken_at_the_second_try(name, verdict):
+def test_a_failure_of_the_first_attempt_is_sent_at_the_second(name, verdict):
     result = simulated(message(f"{name}@simulator.carillon", attempt=2))
     assert result is not None
     assert (result.verdict, result.receipts) == (verdict, ("delivered",))
 
 
 @pytest.mark.parametrize("key", [k for k in PROVIDERS if k != "sandbox"])
-def test_no_provider_is_even_opened_for_the_simulator(key):
+def test_the_simulator_opens_no_provider(key):
     class Never(provider_class(key)):  # type: ignore[misc]
         async def open(self) -> None:
             raise AssertionError("opened")
 
-    told = []
+    reported = []
     calls = ProviderCalls(load=lambda _: Never)
     messages = [message(f"{name}@simulator.carillon") for name in NAMES]
 
     async def go() -> None:
         await calls.send(
-            key, messages, timeout_s=1, on_results=lambda m, r: told.extend(zip(m, r, strict=True))
+            key,
+            messages,
+            timeout_s=1,
+            on_results=lambda m, r: reported.extend(zip(m, r, strict=True)),
         )
         await calls.close()
 
     asyncio.run(go())
-    assert [(m.recipient, r.verdict) for m, r in told] == [
+    assert [(m.recipient, r.verdict) for m, r in reported] == [
         (m.recipient, simulated(m).verdict) for m in messages
     ]
 

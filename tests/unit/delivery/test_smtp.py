@@ -1,4 +1,4 @@
-"""Mails to a real SMTP conversation on loopback."""
+"""Mails over a real SMTP connection on loopback."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def send(provider, *mails):
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-async def test_a_mail_arrives_as_it_was_written(provider_for, pipelining):
+async def test_a_mail_arrives_unchanged(provider_for, pipelining):
     async with SMTPSink(pipelining=pipelining) as sink:
         provider = provider_for(sink)
         (result,) = await send(provider, mail(headers={"List-Unsubscribe": "<https://e.com/u>"}))
@@ -57,8 +57,8 @@ async def test_a_mail_arrives_as_it_was_written(provider_for, pipelining):
     assert rich.get_content() == "<p>Привет</p>\r\n"
 
 
-async def test_an_independent_server_reads_the_same(provider_for, unused_tcp_port_factory):
-    class Keeper:
+async def test_an_independent_server_reads_the_same_mail(provider_for, unused_tcp_port_factory):
+    class Recorder:
         def __init__(self):
             self.envelopes = []
 
@@ -66,8 +66,8 @@ async def test_an_independent_server_reads_the_same(provider_for, unused_tcp_por
             self.envelopes.append(envelope)
             return "250 2.0.0 OK"
 
-    keeper = Keeper()
-    controller = Controller(keeper, hostname="127.0.0.1", port=unused_tcp_port_factory())
+    recorder = Recorder()
+    controller = Controller(recorder, hostname="127.0.0.1", port=unused_tcp_port_factory())
     controller.start()
     try:
         sink = SMTPSink()
@@ -79,34 +79,32 @@ async def test_an_independent_server_reads_the_same(provider_for, unused_tcp_por
         controller.stop()
 
     assert [result.verdict for result in results] == [Verdict.SENT] * 5
-    assert [envelope.rcpt_tos for envelope in keeper.envelopes] == [
+    assert [envelope.rcpt_tos for envelope in recorder.envelopes] == [
         [f"u{n}@example.org"] for n in range(1, 6)
     ]
-    message = BytesParser(policy=policy.default).parsebytes(keeper.envelopes[0].content)
+    message = BytesParser(policy=policy.default).parsebytes(recorder.envelopes[0].content)
     plain, _ = message.iter_parts()
     assert plain.get_content().replace("\r\n", "\n") == "Строка\n.точка\n"
 
 
-async def test_the_documented_send_answers_as_documented(provider_for):
+async def test_the_documented_send_returns_the_documented_outcome(provider_for):
     async with SMTPSink() as sink:
         provider = provider_for(sink)
-        answer = await provider.send(
+        outcome = await provider.send(
             "ann@example.org", {"title": "Hello", "body": "Body", "reference": "1.email"}
         )
         await provider.close()
 
-    assert answer["success"] is True
-    assert answer["message_id"] == "<1.email@example.com>"
-    assert result_of(answer).verdict is Verdict.SENT
+    assert outcome["success"] is True
+    assert outcome["message_id"] == "<1.email@example.com>"
+    assert result_of(outcome).verdict is Verdict.SENT
     assert sink.messages[0].recipients == ("ann@example.org",)
 
 
-async def test_connections_are_kept_and_shared(provider_for):
+async def test_connections_are_reused_and_shared(provider_for):
     async with SMTPSink() as sink:
         provider = provider_for(sink, smtp_connections=3)
-        assert (
-            provider.calls_at_once() == 6
-        )  # one on its way and one behind it, for each connection
+        assert provider.calls_at_once() == 6  # one in flight and one queued, for each connection
         await asyncio.gather(*(provider.send_batch([mail(n)]) for n in range(30)))
         await provider.close()
 
@@ -158,7 +156,7 @@ async def restart(sink):
     await asyncio.sleep(0)
 
 
-async def test_a_server_that_was_restarted_is_met_again(provider_for):
+async def test_a_restarted_server_is_used_again(provider_for):
     sink = await SMTPSink().start()
     provider = provider_for(sink)
     await send(provider, mail(1))
@@ -226,7 +224,7 @@ async def test_content_that_was_written_is_never_sent_again(provider_for):
     assert sink.connections == 1
 
 
-async def test_a_connection_that_waited_long_is_not_used_again(provider_for, monkeypatch):
+async def test_a_long_idle_smtp_connection_is_not_used_again(provider_for, monkeypatch):
     async with SMTPSink() as sink:
         provider = provider_for(sink)
         await send(provider, mail(1))
@@ -241,16 +239,16 @@ async def test_a_connection_that_waited_long_is_not_used_again(provider_for, mon
 @pytest.mark.parametrize(
     ("fields", "code", "dead"),
     [
-        ({"recipient": "nobody"}, "invalid_recipient", True),
+        ({"recipient": "not-an-address"}, "invalid_recipient", True),
         ({"recipient": "a@b>\r\nRCPT TO:<eve@example.org"}, "invalid_recipient", True),
         ({"headers": {"X-Note": "a\r\nBcc: eve@example.org"}}, "invalid_message", False),
         ({"headers": {"From": "eve@example.org"}}, "invalid_message", False),
-        ({"sender": "nobody"}, "invalid_message", False),
-        ({"reply_to": "nobody"}, "invalid_message", False),
+        ({"sender": "not-an-address"}, "invalid_message", False),
+        ({"reply_to": "not-an-address"}, "invalid_message", False),
         ({"content": Content("a\nBcc: x@y.z", "b")}, "invalid_message", False),
     ],
 )
-async def test_what_no_mail_may_hold_never_leaves(provider_for, fields, code, dead):
+async def test_a_mail_with_forbidden_content_is_never_sent(provider_for, fields, code, dead):
     async with SMTPSink() as sink:
         (result,) = await send(provider_for(sink), mail(**fields))
 
@@ -259,7 +257,7 @@ async def test_what_no_mail_may_hold_never_leaves(provider_for, fields, code, de
     assert sink.connections == 0
 
 
-async def test_smtputf8_is_used_where_offered_and_final_where_not(provider_for):
+async def test_smtputf8_is_used_if_offered_else_the_failure_is_final(provider_for):
     async with SMTPSink() as sink:
         provider = provider_for(sink)
         (taken,) = await send(provider, mail(recipient="анна@example.org"))
@@ -278,7 +276,7 @@ async def test_smtputf8_is_used_where_offered_and_final_where_not(provider_for):
     )
 
 
-async def test_a_sender_that_the_server_cannot_take_is_our_fault_and_examine_names_it(provider_for):
+async def test_an_unsupported_sender_is_retried_and_reported_by_examine(provider_for):
     async with SMTPSink(smtputf8=False) as plain:
         provider = provider_for(plain, email_from="анна@example.org")
         (refused,) = await send(provider, mail())
@@ -295,7 +293,7 @@ async def test_a_sender_that_the_server_cannot_take_is_our_fault_and_examine_nam
     assert (taken.verdict, fine) == (Verdict.SENT, "")
 
 
-async def test_a_call_that_is_cancelled_gives_its_connection_up(provider_for):
+async def test_a_cancelled_call_closes_its_smtp_connection(provider_for):
     reached = asyncio.Event()
 
     def script(verb, _line):
@@ -341,7 +339,7 @@ def test_dots_are_doubled_at_the_beginning_of_lines(content, sent):
         ("http://[::1]:8000", "[IPv6:::1]"),
     ],
 )
-async def test_introduces_itself_by_its_public_name(provider_for, public_url, name):
+async def test_the_greeting_has_the_public_name(provider_for, public_url, name):
     said = []
 
     def script(verb, line):

@@ -1,4 +1,4 @@
-"""Mails that stand behind another on a connection: their envelope goes with its content."""
+"""Mails queued behind another on a connection: their envelope is sent with its content."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def mail(number):
 
 
 async def send_at_once(provider, count):
-    answers = await asyncio.gather(*(provider.send_batch([mail(n)]) for n in range(1, count + 1)))
-    return [answer[0] for answer in answers]
+    replies = await asyncio.gather(*(provider.send_batch([mail(n)]) for n in range(1, count + 1)))
+    return [reply[0] for reply in replies]
 
 
 def arrived(sink):
@@ -30,15 +30,15 @@ def arrived(sink):
 
 
 class Scripted:
-    """A script that answers a verb's n-th time (from 1) with something else."""
+    """A script with another reply to the n-th use (from 1) of a verb."""
 
     def __init__(self, **plan):
         self.plan, self.seen = plan, []
 
     def __call__(self, verb, line):
         self.seen.append(verb)
-        at, answer = self.plan.get(verb, (0, None))
-        return answer if self.seen.count(verb) == at else None
+        at, reply = self.plan.get(verb, (0, None))
+        return reply if self.seen.count(verb) == at else None
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -62,7 +62,7 @@ async def test_every_mail_arrives_once_over_one_connection(provider_for, pipelin
         ({"DATA": (2, b"452 4.3.1 Full\r\n")}, 2, "smtp_452"),
     ],
 )
-async def test_a_refusal_touches_no_other_mail(provider_for, plan, failed, code):
+async def test_a_refusal_affects_no_other_mail(provider_for, plan, failed, code):
     async with SMTPSink(chunking=False, script=Scripted(**plan)) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 4)
@@ -73,8 +73,8 @@ async def test_a_refusal_touches_no_other_mail(provider_for, plan, failed, code)
     assert sink.connections == 1
 
 
-async def test_a_server_that_wants_rset_after_a_refused_content_gets_it(provider_for):
-    """The mail behind was refused only because the one before it was: it is tried once more."""
+async def test_a_server_that_requires_rset_after_a_refused_content_gets_it(provider_for):
+    """The next mail was refused only because of the one before it: it is retried once."""
     refused = []
 
     def script(verb, line):
@@ -99,16 +99,16 @@ async def test_a_server_that_wants_rset_after_a_refused_content_gets_it(provider
 @pytest.mark.parametrize(
     ("plan", "codes"),
     [
-        # The second mail's content was cut off: in doubt. The third's envelope went to nobody.
+        # The second mail's content was cut off: uncertain. The third's envelope was not received.
         ({"END": (2, Act.RESET)}, ["", "connection", "", ""]),
         ({"END": (2, Act.DROP)}, ["", "connection", "", ""]),
-        # Its answer to the first was on the way when the server reset: in doubt, never again.
+        # The server reset before its reply to the first arrived: uncertain, never resent.
         ({"MAIL": (2, Act.RESET)}, ["connection", "", "", ""]),
-        # The server leaves between mails: nothing of the second was written.
+        # The server closes between mails: nothing of the second was written.
         ({"MAIL": (2, b"421 4.4.2 Enough\r\n")}, ["", "", "", ""]),
     ],
 )
-async def test_a_lost_connection_loses_and_doubles_nothing(provider_for, plan, codes):
+async def test_a_lost_connection_loses_and_duplicates_nothing(provider_for, plan, codes):
     async with SMTPSink(chunking=False, script=Scripted(**plan)) as sink:
         provider = provider_for(sink, smtp_connections=1)
         results = await send_at_once(provider, 4)
@@ -122,7 +122,7 @@ async def test_a_lost_connection_loses_and_doubles_nothing(provider_for, plan, c
     assert set(there) >= {n for n, code in enumerate(codes, 1) if not code}
 
 
-async def test_who_stops_waiting_is_not_sent_to(provider_for):
+async def test_a_mail_whose_caller_stopped_waiting_is_not_sent(provider_for):
     held = asyncio.Event()
 
     def script(verb, _line):
@@ -146,7 +146,7 @@ async def test_who_stops_waiting_is_not_sent_to(provider_for):
     assert arrived(sink) == [3]
 
 
-async def test_a_mail_whose_turn_never_comes_burns_no_attempt(provider_for):
+async def test_a_mail_that_never_starts_uses_no_attempt(provider_for):
     silent = []
 
     def script(verb, _line):

@@ -1,4 +1,4 @@
-"""Several mails in one write, where the server offers CHUNKING (RFC 3030)."""
+"""Several mails in one write, if the server offers CHUNKING (RFC 3030)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def arrived(sink):
 
 
 class Scripted:
-    """A script that answers a verb's n-th time (from 1) with something else."""
+    """A script with another reply to the n-th use (from 1) of a verb."""
 
     def __init__(self, **plan):
         self.plan, self.seen = plan, []
 
     def __call__(self, verb, line):
         self.seen.append(verb)
-        at, answer = self.plan.get(verb, (0, None))
-        return answer if self.seen.count(verb) == at else None
+        at, reply = self.plan.get(verb, (0, None))
+        return reply if self.seen.count(verb) == at else None
 
 
 async def warm(provider_for, sink, script=None, **more):
-    """A provider that knows the server's pace: one mail went before."""
+    """A provider that knows the server's pace, because it has sent one mail."""
     provider = provider_for(sink, smtp_connections=1, **more)
     await send(provider, 1)
     sink.messages.clear()
@@ -47,7 +47,7 @@ async def send(provider, count):
     return await provider.send_batch([mail(n) for n in range(1, count + 1)])
 
 
-async def test_mails_that_wait_together_leave_in_groups_with_rset_between(provider_for):
+async def test_queued_mails_are_sent_in_groups_separated_by_rset(provider_for):
     script = Scripted()
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink, script)
@@ -61,7 +61,7 @@ async def test_mails_that_wait_together_leave_in_groups_with_rset_between(provid
     assert "DATA" not in script.seen
 
 
-async def test_content_goes_as_it_is_dots_and_all(provider_for):
+async def test_chunked_content_is_sent_without_dot_stuffing(provider_for):
     text = ".\n..\nQUIT\nRSET\n.end\n"
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink)
@@ -88,7 +88,7 @@ async def test_content_goes_as_it_is_dots_and_all(provider_for):
         ({"END": (2, b"452 4.3.1 Full\r\n")}, "smtp_452"),
     ],
 )
-async def test_a_refusal_touches_no_other_mail_of_the_group(provider_for, plan, codes):
+async def test_a_refusal_affects_no_other_mail_of_the_group(provider_for, plan, codes):
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink, Scripted(**plan))
         results = await send(provider, 4)
@@ -102,27 +102,27 @@ async def test_a_refusal_touches_no_other_mail_of_the_group(provider_for, plan, 
 
 
 @pytest.mark.parametrize("act", [Act.RESET, Act.DROP])
-async def test_what_was_written_and_not_answered_is_in_doubt(provider_for, act):
+async def test_a_written_mail_without_a_reply_is_uncertain(provider_for, act):
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink, Scripted(END=(2, act)))
         results = await send(provider, 4)
         await provider.close()
 
-    doubtful = [result.verdict is Verdict.UNCERTAIN for result in results]
-    assert doubtful[1:] == [True, True, True]  # after a reset the first one's yes is lost, too
-    assert act is Act.RESET or doubtful[0] is False
+    uncertain = [result.verdict is Verdict.UNCERTAIN for result in results]
+    assert uncertain[1:] == [True, True, True]  # a reset also loses the first one's positive reply
+    assert act is Act.RESET or uncertain[0] is False
     assert {result.error_code for result in results[1:]} == {"connection"}
     assert len(arrived(sink)) == len(set(arrived(sink)))
 
 
-async def test_after_421_the_rest_was_never_read_and_goes_out_on_a_fresh_connection(provider_for):
+async def test_after_421_the_unread_mails_are_sent_on_a_new_connection(provider_for):
     script = Scripted(MAIL=(2, b"421 4.4.2 Enough\r\n"))
 
     def closing(verb, line):
-        answer = script(verb, line)
-        if script.seen.count("MAIL") >= 2 and sink.connections == 1 and answer is None:
+        reply = script(verb, line)
+        if script.seen.count("MAIL") >= 2 and sink.connections == 1 and reply is None:
             return Act.DROP
-        return answer
+        return reply
 
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink, closing)
@@ -134,8 +134,8 @@ async def test_after_421_the_rest_was_never_read_and_goes_out_on_a_fresh_connect
     assert sink.connections == 2
 
 
-async def test_a_server_that_offers_bdat_and_does_not_know_it_leaves_doubt_not_lies(provider_for):
-    """What follows an unknown BDAT is read as commands: no answer after it can be trusted."""
+async def test_a_server_without_the_bdat_it_offers_leaves_uncertain_mails(provider_for):
+    """The server reads what follows as commands, so no later reply can be trusted."""
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink, Scripted(END=(1, b"502 5.5.1 What?\r\n")))
         results = await send(provider, 3)
@@ -146,7 +146,7 @@ async def test_a_server_that_offers_bdat_and_does_not_know_it_leaves_doubt_not_l
     assert {result.error_code for result in results[1:]} == {"invalid_response"}
 
 
-async def test_a_group_without_an_answer_in_time_is_in_doubt(provider_for):
+async def test_a_group_without_a_reply_in_time_is_uncertain(provider_for):
     silent = []
 
     def script(verb, _line):
@@ -162,7 +162,7 @@ async def test_a_group_without_an_answer_in_time_is_in_doubt(provider_for):
     assert {result.error_code for result in results} == {"timeout"}
 
 
-async def test_a_mail_alone_sends_its_envelope_before_its_content(provider_for):
+async def test_a_single_mail_sends_its_envelope_before_its_content(provider_for):
     script = Scripted()
     async with SMTPSink(script=script) as sink:
         provider = provider_for(sink, smtp_connections=1)
@@ -185,10 +185,10 @@ async def test_a_slow_server_gets_one_mail_at_a_time(provider_for):
     assert script.seen.count("DATA") == 3
 
 
-async def test_an_address_that_is_none_fails_alone(provider_for):
+async def test_an_invalid_address_fails_only_its_own_mail(provider_for):
     async with SMTPSink() as sink:
         provider = await warm(provider_for, sink)
-        results = await provider.send_batch([mail(1), mail(2, recipient="nobody"), mail(3)])
+        results = await provider.send_batch([mail(1), mail(2, recipient="not-an-address"), mail(3)])
         await provider.close()
 
     assert [result.error_code for result in results] == ["", "invalid_recipient", ""]

@@ -19,7 +19,7 @@ async def send(provider, *mails):
 
 
 @pytest.mark.parametrize("mode", ["auto", "starttls", "tls"])
-async def test_speaks_tls_and_logs_in(provider_for, certificate, mode):
+async def test_tls_is_used_and_the_login_succeeds(provider_for, certificate, mode):
     server, client = certificate
     sink = SMTPSink(tls=server, implicit_tls=mode == "tls", login="bell:secret")
     async with sink:
@@ -36,14 +36,14 @@ async def test_speaks_tls_and_logs_in(provider_for, certificate, mode):
 @pytest.mark.parametrize(
     ("mode", "user", "code"),
     [
-        ("auto", "", ""),  # encrypted for what it is worth; nothing secret goes over it
+        ("auto", "", ""),  # encrypted without verification; it carries no secret
         ("auto", "bell", "tls"),
         ("starttls", "", "tls"),
         ("tls", "", "tls"),
         ("none", "", ""),
     ],
 )
-async def test_an_unknown_certificate_is_refused_where_it_matters(
+async def test_an_unknown_certificate_is_refused_if_it_protects_anything(
     provider_for, certificate, mode, user, code
 ):
     server, _ = certificate
@@ -57,7 +57,7 @@ async def test_an_unknown_certificate_is_refused_where_it_matters(
     assert result.verdict is (Verdict.RETRY if code else Verdict.SENT)
 
 
-async def test_starttls_that_is_not_offered_is_not_done_without(provider_for):
+async def test_without_the_required_starttls_nothing_is_sent(provider_for):
     async with SMTPSink() as sink:
         (result,) = await send(provider_for(sink, smtp_tls="starttls"), mail(1))
 
@@ -65,7 +65,7 @@ async def test_starttls_that_is_not_offered_is_not_done_without(provider_for):
     assert sink.count == 0
 
 
-async def test_no_password_goes_in_the_clear_to_another_machine(provider_for, monkeypatch):
+async def test_no_password_is_sent_unencrypted_to_another_machine(provider_for, monkeypatch):
     monkeypatch.setattr(smtp_wire.SmtpServer, "is_loopback", False)
     async with SMTPSink(login="bell:secret") as sink:
         provider = provider_for(sink, smtp_user="bell", smtp_password="secret")

@@ -1,4 +1,4 @@
-"""What providers:write can be turned into: never code, another host, a file or a guard."""
+"""The scope providers:write never allows code, another host, a file or a guard."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENVIRONMENT_ALONE = {
     "webhook": {"allow_private"},
     "sandbox": set(),
 }
-"""Hosts, files, guards, who may report, and whom links lead to."""
+"""Hosts, files, guards, who may send callbacks, and the targets of links."""
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def outer(settings):
 
 
 def codes(key, given):
-    with pytest.raises(InvalidRequest) as told:
+    with pytest.raises(InvalidRequest) as refused:
         read_values(key, given)
-    return {error.path.removeprefix("settings."): error.code for error in told.value.errors}
+    return {error.path.removeprefix("settings."): error.code for error in refused.value.errors}
 
 
 @pytest.mark.parametrize("key", PROVIDERS)
-def test_every_setting_of_every_provider_is_judged(key):
-    """A new setting fails here until somebody says that it may be stored, or may not."""
+def test_every_setting_of_every_provider_is_classified(key):
+    """A new setting fails here until it is classified as storable or not."""
     assert set(storable(key)) | ENVIRONMENT_ALONE[key] == set(setting_names(key))
     assert not set(storable(key)) & ENVIRONMENT_ALONE[key]
 
@@ -105,7 +105,7 @@ def test_only_short_names_of_the_list_are_stored(backend):
         ("ignore_recipient_status", True),
     ],
 )
-def test_a_stored_mail_account_holds_credentials_alone(service, name, value):
+def test_a_stored_mail_account_contains_only_credentials(service, name, value):
     given = {"backend": service, "settings": json.dumps({name: value})}
 
     assert codes("anymail", given) == {"settings": "invalid_setting"}
@@ -124,14 +124,14 @@ def test_a_stored_mail_account_holds_credentials_alone(service, name, value):
         ("sparkpost", "subaccount", "1\n"),
     ],
 )
-def test_a_credential_that_ends_up_in_a_url_or_header_has_a_form(service, name, value):
+def test_a_credential_that_is_part_of_a_url_or_header_has_a_form(service, name, value):
     given = {"backend": service, "settings": json.dumps({name: value})}
 
     assert codes("anymail", given) == {"settings": "invalid_setting"}
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "null", "{", "[" * 100_000, '"x"'])
-def test_a_mail_account_that_is_no_object_is_refused(text):
+def test_a_mail_account_that_is_not_an_object_is_refused(text):
     assert codes("anymail", {"backend": "postmark", "settings": text}) == {
         "settings": "invalid_setting"
     }
@@ -160,7 +160,7 @@ def test_a_mail_account_that_is_no_object_is_refused(text):
         ("smtp", {"connections": "999"}),
     ],
 )
-def test_a_stored_text_is_what_it_says_and_nothing_else(key, given):
+def test_a_stored_text_must_match_its_form(key, given):
     assert set(codes(key, given).values()) == {"invalid_setting"}
 
 
@@ -178,11 +178,11 @@ def test_a_stored_text_is_what_it_says_and_nothing_else(key, given):
         ("anymail", {"backend": "sendgrid"}),
     ],
 )
-def test_another_account_brings_its_own_secrets(key, given):
+def test_another_account_needs_its_own_secrets(key, given):
     assert set(codes(key, given).values()) == {"secret_required"}
 
 
-def test_the_environments_secrets_never_go_to_a_stored_service(outer):
+def test_the_environments_secrets_are_never_sent_to_a_stored_service(outer):
     outer(
         anymail_backend="mailgun",
         anymail_settings=json.dumps({"api_key": "theirs", "api_url": "https://api.eu.mailgun.net"}),
@@ -197,7 +197,7 @@ def test_the_environments_secrets_never_go_to_a_stored_service(outer):
     assert json.loads(found.anymail_settings) == {"api_key": "mine"}
 
 
-def test_a_stored_account_of_the_environments_own_service_keeps_its_host_and_no_secret(outer):
+def test_a_stored_account_of_the_same_service_uses_its_host_and_no_secret(outer):
     outer(
         anymail_backend="anymail.backends.mailgun.EmailBackend",
         anymail_settings=json.dumps(
@@ -212,7 +212,7 @@ def test_a_stored_account_of_the_environments_own_service_keeps_its_host_and_no_
     }
 
 
-def test_stored_aws_keys_take_no_session_token_from_the_environment(outer):
+def test_stored_aws_keys_use_no_session_token_of_the_environment(outer):
     outer(ses_access_key_id="theirs", ses_secret_access_key="s", ses_session_token="theirs")
     stored = {"access_key_id": "A" * 20, "secret_access_key": "mine"}
     accounts.use_stored({"ses": StoredAccount(1, stored)})
@@ -220,7 +220,7 @@ def test_stored_aws_keys_take_no_session_token_from_the_environment(outer):
     assert account("ses").ses_session_token == ""
 
 
-def test_a_stored_vonage_account_is_not_overruled_by_the_environments_application(outer):
+def test_a_stored_vonage_account_overrides_the_environments_application(outer):
     outer(vonage_application_id="theirs", vonage_private_key="theirs")
     stored = {"api_key": "abcd1234", "api_secret": "mine"}
     accounts.use_stored({"vonage": StoredAccount(1, stored)})
@@ -231,7 +231,7 @@ def test_a_stored_vonage_account_is_not_overruled_by_the_environments_applicatio
     assert found.vonage_api_secret == "mine"
 
 
-def test_an_account_of_a_class_that_is_not_anymails_is_the_environments(outer):
+def test_an_account_of_a_foreign_class_comes_from_the_environment(outer):
     outer(anymail_backend="ours.mail.Backend")
 
     assert codes("anymail", {"settings": "{}"}) == {"settings": "invalid_setting"}
@@ -247,7 +247,7 @@ def test_an_account_of_a_class_that_is_not_anymails_is_the_environments(outer):
         "pathlib.Path",
     ],
 )
-def test_a_dotted_path_of_the_environment_is_a_backend_class_before_it_is_called(path, monkeypatch):
+def test_a_dotted_path_is_checked_as_a_backend_class_before_its_call(path, monkeypatch):
     called = []
     monkeypatch.setattr(logging, "basicConfig", lambda **_: called.append(path))
 
@@ -257,7 +257,7 @@ def test_a_dotted_path_of_the_environment_is_a_backend_class_before_it_is_called
     assert not called
 
 
-def test_a_row_from_before_these_rules_counts_for_nothing_and_is_named(outer):
+def test_a_row_that_breaks_these_rules_is_ignored_and_reported(outer):
     outer(twilio_auth_token="theirs", twilio_from="+1000")
     row = {"base_url": "http://10.0.0.1", "from": "+1"}
     accounts.use_stored({"twilio": StoredAccount(9, row)})
@@ -265,5 +265,5 @@ def test_a_row_from_before_these_rules_counts_for_nothing_and_is_named(outer):
     assert account("twilio").twilio_base_url == "https://api.twilio.com"
     assert account("twilio").twilio_from == "+1000"
     assert accounts.stored_fault("twilio") == (
-        "the stored settings are not used, store them again: base_url"
+        "the stored settings are not used; store them again: base_url"
     )

@@ -1,4 +1,4 @@
-"""The Bot API: the request as Telegram documents it, and what its refusals mean."""
+"""The Bot API: the documented request, and the meaning of refusals."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ async def test_low_priority_makes_no_sound(telegram):
     assert json.loads(telegram.requests[0].body)["disable_notification"] is True
 
 
-async def test_a_public_channel_goes_by_its_name(telegram):
-    await sent(recipient="@bell_news")
+async def test_a_public_channel_is_addressed_by_its_name(telegram):
+    await sent(recipient="@bell_updates")
 
-    assert json.loads(telegram.requests[0].body)["chat_id"] == "@bell_news"
+    assert json.loads(telegram.requests[0].body)["chat_id"] == "@bell_updates"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_a_public_channel_goes_by_its_name(telegram):
         (500, "Internal Server Error", Verdict.RETRY, "http_500", False),
     ],
 )
-async def test_telegrams_own_words_decide(telegram, status, text, verdict, code, dead):
+async def test_telegrams_own_error_decides(telegram, status, text, verdict, code, dead):
     telegram.script = lambda _: no(status, text)
 
     result = await sent()
@@ -89,7 +89,7 @@ async def test_telegrams_own_words_decide(telegram, status, text, verdict, code,
     assert "secret" not in result.error
 
 
-async def test_a_proxys_403_kills_no_chat(telegram):
+async def test_a_proxys_403_expires_no_chat(telegram):
     telegram.script = lambda _: Reply(403, body=b"<html>blocked by the firewall")
 
     result = await sent()
@@ -107,13 +107,13 @@ async def test_too_many_requests_wait_as_long_as_telegram_says(telegram):
     assert result.retry_after_s == 17.0
 
 
-async def test_a_group_that_moved_is_written_to_at_once(telegram):
-    def answer(request):
+async def test_the_message_to_a_moved_group_is_sent_at_once(telegram):
+    def respond(request):
         if json.loads(request.body)["chat_id"] == -5:
             return no(400, "Bad Request: group chat was upgraded", migrate_to_chat_id=-1005)
         return Reply(body=OK)
 
-    telegram.script = answer
+    telegram.script = respond
 
     result = await sent(recipient="-5")
 
@@ -138,7 +138,7 @@ async def test_only_numbers_and_names_are_chats(telegram, chat):
     assert telegram.count == 0
 
 
-async def test_a_missing_token_throws_nothing_away(telegram, settings):
+async def test_a_missing_token_loses_no_message(telegram, settings):
     settings.CARILLON = dataclasses.replace(settings.CARILLON, telegram_bot_token="")
 
     result = await sent()

@@ -1,4 +1,4 @@
-"""SMS through Twilio: what goes out, and what each of Twilio's words means."""
+"""SMS through Twilio: the request, and the meaning of each code."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_callback_that_twilio_cannot_reach_is_not_named(configured, twil
     assert b"StatusCallback" not in twilio.requests[0].body
 
 
-async def test_a_messaging_service_stands_in_for_the_number(configured, twilio):
+async def test_a_messaging_service_replaces_the_number(configured, twilio):
     configured(twilio_messaging_service="MG" + "c" * 32)
 
     await sent()
@@ -111,7 +111,7 @@ async def test_a_messaging_service_stands_in_for_the_number(configured, twilio):
     assert "From" not in form
 
 
-async def test_an_sms_does_not_arrive_after_its_end(configured, twilio, frozen):
+async def test_an_sms_does_not_arrive_after_it_expires(configured, twilio, frozen):
     frozen.now = AT
 
     await sent(message(expires_at_s=AT.timestamp() + 90))
@@ -136,7 +136,7 @@ async def test_an_sms_does_not_arrive_after_its_end(configured, twilio, frozen):
         (404, 20404, Verdict.RETRY, "auth", False),
     ],
 )
-async def test_the_codes_say_more_than_the_status(
+async def test_the_error_code_decides_before_the_status(
     configured, twilio, status, code, verdict, error_code, dead
 ):
     body = {"code": code, "message": "To +4915112345678 is wrong", "status": status}
@@ -172,7 +172,7 @@ async def test_a_text_beyond_twilios_limit_is_not_sent(configured, twilio):
     assert twilio.count == 0
 
 
-async def test_a_missing_account_throws_nothing_away(configured, twilio):
+async def test_a_missing_account_loses_no_message(configured, twilio):
     configured(twilio_auth_token="")
 
     result = await sent()
@@ -182,7 +182,7 @@ async def test_a_missing_account_throws_nothing_away(configured, twilio):
     assert twilio.count == 0
 
 
-async def test_a_stored_account_wins_over_the_environment(configured, twilio, monkeypatch):
+async def test_a_stored_account_overrides_the_environment(configured, twilio, monkeypatch):
     row = StoredAccount(3, {"from": "+15005550009", "auth_token": "other"})
     monkeypatch.setattr(accounts, "_stored", {"twilio": row})
 
@@ -197,11 +197,11 @@ async def test_a_stored_account_wins_over_the_environment(configured, twilio, mo
 async def test_the_documented_arguments_name_an_account(configured, twilio):
     provider = TwilioSMSProvider("AC" + "d" * 32, "token", "+15005550001")
 
-    answer = await provider.send("+4915112345678", {"title": "", "body": "hello"})
+    outcome = await provider.send("+4915112345678", {"title": "", "body": "hello"})
     await provider.close()
 
     (request,) = twilio.requests
-    assert answer["success"] is True
-    assert answer["message_id"] == "SM" + "b" * 32
+    assert outcome["success"] is True
+    assert outcome["message_id"] == "SM" + "b" * 32
     assert "AC" + "d" * 32 in request.path
     assert parse_qs(request.body.decode())["Body"] == ["hello"]

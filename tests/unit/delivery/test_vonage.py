@@ -1,4 +1,4 @@
-"""SMS through Vonage: what goes out, and what each of Vonage's words means."""
+"""SMS through Vonage: the request, and the meaning of each code."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_a_token_is_renewed_before_it_expires(configured, vonage, applicat
 
 
 @pytest.mark.parametrize("pem", ["nonsense", pem_of(ec.generate_private_key(ec.SECP256R1()))])
-async def test_a_key_that_cannot_sign_is_told_and_nothing_is_lost(configured, vonage, pem):
+async def test_an_unusable_key_is_reported_and_no_message_is_lost(configured, vonage, pem):
     configured(vonage_application_id="app-1", vonage_private_key=pem)
 
     result = await sent()
@@ -164,7 +164,7 @@ async def test_an_application_with_a_good_key_is_examined_without_a_call(
 
 
 @pytest.mark.parametrize("name", ["vonage_from", "vonage_api_key", "vonage_api_secret"])
-async def test_what_is_missing_is_told_and_nothing_is_lost(configured, vonage, name):
+async def test_a_missing_setting_is_reported_and_no_message_is_lost(configured, vonage, name):
     configured(**{name: ""})
 
     result = await sent()
@@ -174,7 +174,7 @@ async def test_what_is_missing_is_told_and_nothing_is_lost(configured, vonage, n
     assert vonage.requests == []
 
 
-async def test_a_sender_of_the_message_goes_before_the_settings(configured, vonage):
+async def test_a_sender_of_the_message_overrides_the_settings(configured, vonage):
     await sent(message(sender="Acme"))
 
     assert body_of(vonage)["from"] == "Acme"
@@ -191,7 +191,7 @@ async def test_a_callback_that_vonage_cannot_reach_is_not_named(configured, vona
 
 
 @pytest.mark.parametrize(("left", "ttl"), [(1, 300), (3_600, 3_600), (10_000_000, 259_200)])
-async def test_an_expiry_is_vonages_time_to_live(configured, vonage, frozen, left, ttl):
+async def test_the_expiry_becomes_vonages_time_to_live(configured, vonage, frozen, left, ttl):
     await sent(message(expires_at_s=frozen.now.timestamp() + left))
 
     assert body_of(vonage)["ttl"] == ttl
@@ -205,7 +205,7 @@ async def test_a_text_that_is_too_long_is_never_sent(configured, vonage):
 
 
 @pytest.mark.parametrize("recipient", ["447700900000", "+1", "+44 7700 900000", "ann"])
-async def test_what_is_no_number_is_dead(configured, vonage, recipient):
+async def test_an_invalid_number_is_dead(configured, vonage, recipient):
     result = await sent(message(recipient=recipient))
 
     assert (result.verdict, result.recipient_dead) == (Verdict.FAILED, True)
@@ -243,7 +243,7 @@ async def test_each_refusal_means_what_vonage_says(
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"message_uuid": 7}', b'{"message_uuid": ""}', b"[]"])
-async def test_a_yes_without_an_id_is_doubt(configured, vonage, body):
+async def test_a_success_without_an_id_is_uncertain(configured, vonage, body):
     vonage.script = lambda _: Reply(202, body=body)
 
     result = await sent()
@@ -251,7 +251,7 @@ async def test_a_yes_without_an_id_is_doubt(configured, vonage, body):
     assert (result.verdict, result.error_code) == (Verdict.UNCERTAIN, "invalid_response")
 
 
-async def test_a_full_bucket_says_how_long_to_wait(configured, vonage):
+async def test_a_throttled_call_has_its_requested_delay(configured, vonage):
     vonage.script = lambda _: Reply(429, headers={"Retry-After": "7"})
 
     assert (await sent()).retry_after_s == 7

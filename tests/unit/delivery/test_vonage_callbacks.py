@@ -1,4 +1,4 @@
-"""Vonage's status callbacks: who may call, and what a call says."""
+"""Vonage's status callbacks: their verification, and their receipts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def event(**more):
     return json.dumps({**EVENT, **more}, separators=(",", ":")).encode()
 
 
-def test_a_call_that_vonage_signed_passes(frozen):
+def test_a_call_that_vonage_signed_is_accepted(frozen):
     READER.check(call(event(), f"Bearer {token(event(), frozen)}"))
 
 
@@ -107,17 +107,17 @@ def test_an_unsigned_token_is_refused(frozen):
         READER.check(call(event(), f"Bearer {unsigned}"))
 
 
-def test_without_a_secret_everybody_is_refused_and_the_mend_is_told(configure, frozen):
+def test_without_a_secret_every_call_is_refused_with_the_setting(configure, frozen):
     configure(vonage_signature_secret="")
 
     assert READER.missing_setting() == "set CARILLON_VONAGE_SIGNATURE_SECRET"
-    with pytest.raises(CallbackRefused) as told:
+    with pytest.raises(CallbackRefused) as refused:
         READER.check(call(event(), f"Bearer {token(event(), frozen)}"))
-    assert told.value.detail == READER.missing_setting()
+    assert refused.value.detail == READER.missing_setting()
 
 
 def test_a_stored_secret_does_not_replace_the_environments(stored, frozen):
-    """Whoever may store an account would say STOP and START for others."""
+    """A caller who may store an account could otherwise forge STOP and START of others."""
     evil = "evil-signature-secret-of-forty-characters"
     stored(vonage={"signature_secret": evil})
 
@@ -125,7 +125,7 @@ def test_a_stored_secret_does_not_replace_the_environments(stored, frozen):
         READER.check(call(event(), f"Bearer {token(event(), frozen, secret=evil)}"))
 
 
-def test_a_stored_secret_counts_where_the_environment_has_none(configure, stored, frozen):
+def test_a_stored_secret_is_used_if_the_environment_has_none(configure, stored, frozen):
     configure(vonage_signature_secret="")
     stored(vonage={"signature_secret": SECRET})
 
@@ -169,16 +169,16 @@ def test_each_status_means_what_vonage_says(status, given, kind, code):
     assert "447700900000" not in receipt.detail
 
 
-def test_the_signed_url_goes_before_the_reference_in_the_body():
+def test_the_signed_url_overrides_the_reference_in_the_body():
     url = callback_url("vonage", SMS)
 
     (receipt,) = READER.read(call(event(client_ref="0190ff.sms"), url=url))
     assert receipt.reference == SMS
     (receipt,) = READER.read(call(event(), url=url.replace("token=", "token=x")))
-    assert receipt.reference == SMS  # by the body's, which Vonage's token signs
+    assert receipt.reference == SMS  # from the body, which Vonage's token signs
 
 
-def test_what_is_of_another_channel_says_nothing():
+def test_an_event_of_another_channel_has_no_receipt():
     assert READER.read(call(event(channel="whatsapp"))) == []
 
 
@@ -193,6 +193,6 @@ def test_what_is_of_another_channel_says_nothing():
         event(timestamp=[7]),
     ],
 )
-def test_what_vonage_does_not_document_is_unreadable(body):
+def test_an_undocumented_body_of_vonage_is_unreadable(body):
     with pytest.raises(CallbackUnreadable):
         READER.read(call(body))

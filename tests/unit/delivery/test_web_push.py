@@ -1,4 +1,4 @@
-"""Web Push: encryption against the RFC's own example, and the request as RFC 8030 wants it."""
+"""Web Push: encryption by the RFC's example, and the request of RFC 8030."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_rfcs_example_is_reproduced():
 
 
 class Browser:
-    """A subscription, and the means to read what is pushed to it: an independent library."""
+    """A subscription, and an independent library that reads its messages."""
 
     def __init__(self, endpoint):
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -104,14 +104,14 @@ async def sent(browser, *, provider=None, **more):
 
 
 async def test_an_independent_library_reads_what_was_sent(service, browser):
-    result = await sent(browser, collapse_key="room-5")
+    result = await sent(browser, collapse_key="order-5")
 
     (request,) = service.requests
     assert browser.read(request.body) == {
         "title": "Paid",
         "body": "Мы получили 5 €",
         "url": "https://a.example/x",
-        "tag": "room-5",
+        "tag": "order-5",
         "data": {"url": "https://a.example/x", "n": 1, "reference": "0190aa.push"},
     }
     assert (result.verdict, result.provider_message_id) == (Verdict.SENT, "/m/17")
@@ -120,17 +120,17 @@ async def test_an_independent_library_reads_what_was_sent(service, browser):
 async def test_the_headers_are_those_of_the_rfcs(service, browser, frozen):
     ends_at = frozen.now + timedelta(minutes=5)
 
-    await sent(browser, priority=1, collapse_key="room-5", expires_at_s=ends_at.timestamp())
+    await sent(browser, priority=1, collapse_key="order-5", expires_at_s=ends_at.timestamp())
 
     headers = service.requests[0].headers
     assert headers["content-encoding"] == "aes128gcm"
     assert headers["ttl"] == "300"
     assert headers["urgency"] == "high"
-    assert headers["topic"] == topic_of("room-5")
+    assert headers["topic"] == topic_of("order-5")
     assert len(headers["topic"]) == 32
 
 
-async def test_the_vapid_signature_is_verified_by_the_key_that_browsers_are_given(
+async def test_the_public_key_of_browsers_verifies_the_vapid_signature(
     service, browser, settings, frozen
 ):
     await sent(browser)
@@ -170,7 +170,9 @@ async def test_one_signature_serves_a_push_service_for_hours(service, browser, f
         (502, Verdict.RETRY, "http_502", False),
     ],
 )
-async def test_what_the_push_service_says(service, browser, status, verdict, code, dead):
+async def test_each_status_of_the_push_service_has_its_verdict(
+    service, browser, status, verdict, code, dead
+):
     service.script = lambda _: Reply(status)
 
     result = await sent(browser)
@@ -178,7 +180,7 @@ async def test_what_the_push_service_says(service, browser, status, verdict, cod
     assert (result.verdict, result.error_code, result.recipient_dead) == (verdict, code, dead)
 
 
-async def test_what_does_not_fit_is_not_sent(service, browser):
+async def test_a_payload_that_is_too_long_is_not_sent(service, browser):
     result = await sent(browser, content=Content("", "x" * LONGEST_PAYLOAD))
 
     assert (result.verdict, result.error_code) == (Verdict.FAILED, "text_too_long")
@@ -228,7 +230,7 @@ async def test_an_endpoint_is_public_and_https(settings, endpoint):
     assert await provider.validate_recipient(Browser("https://push.example/x").subscription())
 
 
-async def test_a_key_that_cannot_be_read_throws_nothing_away(service, browser, settings):
+async def test_an_unreadable_key_loses_no_message(service, browser, settings):
     settings.CARILLON = dataclasses.replace(settings.CARILLON, webpush_private_key="rubbish")
 
     result = await sent(browser)
@@ -236,7 +238,7 @@ async def test_a_key_that_cannot_be_read_throws_nothing_away(service, browser, s
     assert (result.verdict, result.error_code) == (Verdict.RETRY, "auth")
 
 
-def test_a_key_is_taken_as_pem_or_as_its_number():
+def test_a_key_is_read_from_pem_or_from_its_number():
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(
         serialization.Encoding.PEM,

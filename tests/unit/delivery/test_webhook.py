@@ -72,7 +72,7 @@ async def test_the_receiver_can_verify_what_it_gets(provider):
     assert result.response == {"status": 200, "body": "{}"}
 
 
-async def test_a_changed_body_or_another_secret_is_found_out(provider):
+async def test_a_changed_body_or_another_secret_is_detected(provider):
     async with HTTPSink() as sink:
         await provider.send_batch([message(sink.url + "/")])
 
@@ -94,7 +94,7 @@ def test_agrees_with_the_reference_library():
     assert ours["webhook-timestamp"] == "1772323200"
 
 
-async def test_a_repetition_has_the_same_id_and_its_own_time(provider):
+async def test_a_retry_has_the_same_id_and_its_own_time(provider):
     start = datetime(2026, 3, 1, tzinfo=UTC)
     async with HTTPSink() as sink:
         for minutes in (0, 5):
@@ -107,7 +107,7 @@ async def test_a_repetition_has_the_same_id_and_its_own_time(provider):
 
 
 def test_the_derived_secret_is_one_that_libraries_read(settings):
-    """Base64 for URLs would be decoded to another key without a word."""
+    """URL-safe base64 would be decoded to another key without an error."""
     secret = settings.WEBHOOK_SECRET
 
     assert len(signing_key(secret)) == 32
@@ -126,7 +126,7 @@ def test_the_derived_secret_is_one_that_libraries_read(settings):
         "whsec_" + base64.b64encode(bytes(65)).decode(),
     ],
 )
-async def test_an_unusable_secret_sends_nothing_and_loses_nothing(provider, settings, secret):
+async def test_an_unusable_secret_sends_nothing_and_loses_no_message(provider, settings, secret):
     with pytest.raises(UnusableSecret):
         signing_key(secret)
 
@@ -161,7 +161,7 @@ async def test_an_unusable_secret_sends_nothing_and_loses_nothing(provider, sett
         (504, Verdict.RETRY, False),
     ],
 )
-async def test_a_status_ends_in_its_verdict(provider, status, verdict, dead):
+async def test_each_status_has_its_verdict(provider, status, verdict, dead):
     async with HTTPSink(script=lambda _: Reply(status, body=b"")) as sink:
         (result,) = await provider.send_batch([message(sink.url + "/")])
 
@@ -179,7 +179,7 @@ async def test_a_date_in_retry_after_is_understood(provider):
     assert result.retry_after_s == 600.0
 
 
-async def test_the_guard_is_on_unless_it_is_taken_off(settings):
+async def test_the_guard_is_on_unless_a_setting_disables_it(settings):
     settings.CARILLON = dataclasses.replace(settings.CARILLON, webhook_allow_private=False)
     provider = SignedWebhookProvider()
 
@@ -198,5 +198,5 @@ async def test_the_guard_is_on_unless_it_is_taken_off(settings):
     ("url", "valid"),
     [("https://example.com/hook", True), ("ftp://example.com/", False), ("", False)],
 )
-async def test_judges_a_url_by_its_text(provider, url, valid):
+async def test_a_url_is_checked_by_its_text(provider, url, valid):
     assert await provider.validate_recipient(url) is valid
