@@ -6,12 +6,10 @@ the common timeouts, blocks no thread, and reports whether the request may have 
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import warnings
 from collections.abc import Mapping
-from datetime import datetime
 from email.encoders import encode_base64
 from email.message import Message
 from email.mime.base import MIMEBase
@@ -22,27 +20,23 @@ from anymail.backends.base_requests import AnymailRequestsBackend
 from anymail.exceptions import AnymailError, AnymailNotSupportedWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives
-from requests.structures import CaseInsensitiveDict
 
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
-    accepted,
     call_failed,
     not_configured,
-    refused,
-    unclear,
 )
 from notifications.delivery.mail.mime import mailbox
+from notifications.delivery.vendors.anymail.faults import outcome_of
 from notifications.delivery.vendors.anymail.services import backend_class
 from notifications.delivery.vendors.anymail.settings import Settings
 from notifications.domain.messages import Attachment
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.http.client import HttpClient, HttpFault, Response
+from notifications.infra.http.client import HttpClient, HttpFault
 
 _CALL_SHARE = 0.9
-_ACCEPTED = frozenset({"sent", "queued", "unknown"})
 _BREAK = re.compile(r"[\r\n\0]")
 _OURS = frozenset({"user-agent", "accept-encoding", "connection", "content-length"})
 
@@ -115,7 +109,7 @@ class AnymailEmailProvider(NotificationChannelProvider):
             )
         except HttpFault as fault:
             return call_failed(fault)
-        return _outcome(backend, payload, mail, response, now)
+        return outcome_of(backend, payload, mail, response, now)
 
     async def examine(self) -> str:
         """Checks that the backend exists and has its settings. The services share no status API."""
@@ -220,64 +214,3 @@ def _bytes_of(prepared: requests.PreparedRequest) -> bytes:
     if not isinstance(body, bytes):
         raise ValueError("a streamed body")  # anymail builds none
     return body
-
-
-def _outcome(
-    backend: AnymailRequestsBackend,
-    payload: Any,
-    mail: EmailMultiAlternatives,
-    response: Response,
-    now: datetime,
-) -> dict[str, Any]:
-    for_anymail, is_good = _requests_response(response), 200 <= response.status < 300
-    try:
-        backend.raise_for_status(for_anymail, payload, mail)
-    except AnymailError:
-        return refused(response, now, **_meaning_of(response))
-    try:
-        status = _only(backend.parse_recipient_status(for_anymail, payload, mail))
-    except (AnymailError, ValueError, KeyError, TypeError):
-        if not is_good:
-            return refused(response, now, **_meaning_of(response))
-        return unclear(response, f"HTTP {response.status} without the service's own status")
-    if not is_good and status.status in _ACCEPTED:
-        return refused(response, now, **_meaning_of(response))
-    if status.status in _ACCEPTED:
-        return accepted(str(status.message_id or ""), response)
-    return refused(
-        response,
-        now,
-        error=f"the service says {status.status}",
-        error_code=f"anymail_{status.status}",
-        recipient_dead=status.status == "invalid",
-    )
-
-
-def _only(rows: Mapping[str, Any]) -> Any:
-    """Returns the status of the only recipient.
-
-    Anymail may have several rows. A service that returns the address in another spelling (punycode,
-    capitals) leaves the row of the requested spelling unknown.
-
-    Raises:
-        ValueError: there is no row.
-    """
-    named = [row for row in rows.values() if row.message_id]
-    known = named or [row for row in rows.values() if row.status != "unknown"] or [*rows.values()]
-    if not known:
-        raise ValueError("no recipient has a status")
-    return known[0]
-
-
-def _requests_response(response: Response) -> requests.Response:
-    made = requests.Response()
-    made.status_code = response.status
-    made.headers = CaseInsensitiveDict(response.headers)
-    made.raw = io.BytesIO(response.body)
-    return made
-
-
-def _meaning_of(response: Response) -> dict[str, Any]:
-    if response.status in (401, 403):
-        return {"error": f"HTTP {response.status}", "error_code": "auth", "retry": True}
-    return {}

@@ -24,7 +24,8 @@ from notifications.delivery.base import (
     link_of,
     with_our_names,
 )
-from notifications.delivery.http_responses import forbidden, status_meaning
+from notifications.delivery.http_responses import forbidden
+from notifications.delivery.vendors.apprise.faults import TIMED_OUT, meaning_of
 from notifications.delivery.vendors.apprise.services import ChatService, is_named, service_for
 from notifications.delivery.vendors.apprise.settings import Settings
 from notifications.infra.conf import environment
@@ -34,11 +35,6 @@ from notifications.infra.http.connection_guard import HTTPS, HostPolicy, guard_c
 _CALL_SHARE = 0.9
 _CONNECT_SHARE = 1 / 3
 _THREADS = 8
-_STATUS = re.compile(r"error=(\d{3})\b")
-_NOT_WRITTEN = re.compile(
-    r"NewConnectionError|NameResolutionError|ConnectTimeout|Connection refused|SSLError"
-)
-_TIMED_OUT = "timed out"
 
 
 class AppriseChatProvider(NotificationChannelProvider):
@@ -100,12 +96,12 @@ class AppriseChatProvider(NotificationChannelProvider):
                     self._notify, plugin, self._judge_for(service), title, body
                 )
         except TimeoutError:
-            log_text, accepted, refused = _TIMED_OUT, False, False
+            log_text, accepted, refused = TIMED_OUT, False, False
         if refused and not accepted:
             return forbidden(AddressRefused("the service uses a forbidden address"))
         if accepted:
             return {"success": True, "message_id": str(message.get("reference", ""))}
-        return _meaning_of(log_text)
+        return meaning_of(log_text)
 
     async def _on_thread(self, call: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
@@ -170,20 +166,3 @@ class AppriseChatProvider(NotificationChannelProvider):
         ):
             log_text = "\n".join(entry.message for entry in result.logs())
             return log_text, bool(result), walled.refused
-
-
-def _meaning_of(log_text: str) -> dict[str, Any]:
-    """Returns the outcome of Apprise's log: a status, a failed connection, else uncertain."""
-    named = _STATUS.search(log_text)
-    stored = {"log": log_text[:2000]}
-    if named:
-        return {**status_meaning(int(named.group(1))), "provider_response": stored}
-    written = not _NOT_WRITTEN.search(log_text)
-    return {
-        "success": False,
-        "error": "Apprise failed" + (", but may have sent the message" if written else ""),
-        "error_code": "timeout" if _TIMED_OUT in log_text else "connection",
-        "retry": not written,
-        "uncertain": written,
-        "provider_response": stored,
-    }

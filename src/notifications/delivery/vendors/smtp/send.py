@@ -9,20 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import structlog
-
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import (
     Capabilities,
     NotificationChannelProvider,
     outcome_of,
-    where,
     with_our_names,
 )
 from notifications.delivery.mail.mime import Mail, build_mail, mailbox
 from notifications.delivery.vendors.smtp.dkim import DkimKey, published, read_keys, signed
-from notifications.delivery.vendors.smtp.pool import NoSmtpUtf8, NotAttempted, SmtpPool
-from notifications.delivery.vendors.smtp.replies import SmtpLost, SmtpRefused, SmtpReply, Stage
+from notifications.delivery.vendors.smtp.faults import (
+    LOST_TEXTS,
+    NOT_AN_ADDRESS,
+    SENDER_TEXT,
+    result_of,
+)
+from notifications.delivery.vendors.smtp.pool import SmtpPool
+from notifications.delivery.vendors.smtp.replies import SmtpLost
 from notifications.delivery.vendors.smtp.settings import Settings
 from notifications.delivery.vendors.smtp.wire import SmtpServer
 from notifications.domain.messages import Content, OutboundMessage, SendResult, Verdict
@@ -30,35 +33,8 @@ from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.dns import txt_records
 
-log = structlog.get_logger("carillon.delivery")
-
 _DNS_S = 5.0
 _CALL_SHARE = 0.9  # of the call's time: the rest is for the result to reach the caller
-# A wrong setting of ours: authentication is required, refused, too weak, or not encrypted.
-_AUTH_CODES = frozenset({530, 534, 535, 538})
-_SENDER_TEXT = (
-    "the sender is not ASCII and the mail server has no SMTPUTF8:"
-    " set CARILLON_EMAIL_FROM to an ASCII address, or use another server"
-)
-# 5.1.x is about addresses (RFC 3463); these are about the sender's, and about a syntax that is
-# already checked.
-_SENDERS_FAULT = frozenset({"5.1.5", "5.1.7", "5.1.8", "5.1.9"})
-_LOST_TEXTS = {
-    "auth": "the mail server refuses our credentials",
-    "tls": "no secure connection to the mail server could be made",
-    "greeting": "the mail server refused the connection",
-    "timeout": "no reply from the mail server in time",
-    "connection": "the connection to the mail server failed",
-    "invalid_response": "the mail server's reply is not SMTP",
-}
-
-
-_NOT_AN_ADDRESS = SendResult(
-    Verdict.FAILED,
-    error="this is not an address that mail can carry",
-    error_code="invalid_recipient",
-    recipient_dead=True,
-)
 
 
 class SMTPEmailProvider(NotificationChannelProvider):
@@ -139,7 +115,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
         mails: dict[int, Mail] = {}
         for place, message in enumerate(messages):
             if not await self.validate_recipient(message.recipient):
-                results[place] = _NOT_AN_ADDRESS
+                results[place] = NOT_AN_ADDRESS
                 continue
             try:
                 mails[place] = self._mail_of(message)
@@ -149,7 +125,7 @@ class SMTPEmailProvider(NotificationChannelProvider):
                 )
         replies = await self._pool.send(list(mails.values()), timeout_s=self._call_s)
         for (place, mail), reply in zip(mails.items(), replies, strict=True):
-            results[place] = _result_of(mail, reply)
+            results[place] = result_of(mail, reply)
         return [results[place] for place in range(len(messages))]
 
     def _mail_of(self, message: OutboundMessage) -> Mail:
@@ -174,9 +150,9 @@ class SMTPEmailProvider(NotificationChannelProvider):
         try:
             offers_utf8 = await self._pool.check(timeout_s=self._call_s)
             if mailbox(self._sender, local_too=True).smtputf8 and not offers_utf8:
-                wrong.insert(0, _SENDER_TEXT)
+                wrong.insert(0, SENDER_TEXT)
         except SmtpLost as lost:
-            wrong.insert(0, _LOST_TEXTS[lost.code])
+            wrong.insert(0, LOST_TEXTS[lost.code])
         return "; ".join(wrong)
 
 
@@ -190,62 +166,6 @@ async def _unpublished(key: DkimKey) -> str:
         return ""
     found = "contains another key" if texts else "is missing"
     return f"DKIM: the TXT record {key.record_name} {found}; it should be: {key.record}"
-
-
-def _result_of(mail: Mail, reply: SmtpReply | Exception) -> SendResult:
-    if isinstance(reply, SmtpReply):
-        return SendResult(
-            Verdict.SENT, provider_message_id=mail.message_id, response=_response(reply)
-        )
-    if isinstance(reply, SmtpRefused):
-        return _result_of_refusal(reply)
-    if isinstance(reply, SmtpLost):
-        verdict = Verdict.UNCERTAIN if reply.written else Verdict.RETRY
-        stage = "after" if reply.written else "before"
-        text = f"{_LOST_TEXTS[reply.code]} ({stage} the content was written)"
-        return SendResult(verdict, error=text, error_code=reply.code)
-    if isinstance(reply, NotAttempted):
-        text = "no connection was free in time"
-        return SendResult(Verdict.RETRY, error=text, error_code="not_started")
-    if isinstance(reply, NoSmtpUtf8) and not mail.sender.isascii():
-        return SendResult(Verdict.RETRY, error=_SENDER_TEXT, error_code="sender_not_ascii")
-    if isinstance(reply, NoSmtpUtf8):
-        text = "the mail server accepts ASCII addresses only"
-        return SendResult(Verdict.FAILED, error=text, error_code="smtputf8_unsupported")
-    log.error("provider.raised", provider="smtp", **where(reply))
-    text = f"the provider raised {type(reply).__name__}"
-    return SendResult(Verdict.UNCERTAIN, error=text, error_code="provider_exception")
-
-
-def _result_of_refusal(refused: SmtpRefused) -> SendResult:
-    """Returns the result of a refusal: 4xx and credentials are retried, 5xx is final.
-
-    A 5.1.x about the recipient means that the recipient is dead.
-    """
-    reply = refused.reply
-    text = f"the mail server replied {reply.code} {reply.enhanced}".rstrip()
-    text += f" to the {refused.stage}"
-    response = _response(reply)
-    if reply.code in _AUTH_CODES:
-        return SendResult(Verdict.RETRY, error=text, error_code="auth", response=response)
-    if reply.code < 500:
-        code = f"smtp_{reply.code}"
-        # A 3xx in place of the final reply neither accepts nor refuses the mail.
-        odd = refused.written and reply.code < 400
-        verdict = Verdict.UNCERTAIN if odd else Verdict.RETRY
-        return SendResult(verdict, error=text, error_code=code, response=response)
-    about_address = reply.enhanced.startswith("5.1.") and reply.enhanced not in _SENDERS_FAULT
-    return SendResult(
-        Verdict.FAILED,
-        error=text,
-        error_code=f"smtp_{reply.code}",
-        recipient_dead=about_address and refused.stage is not Stage.SENDER,
-        response=response,
-    )
-
-
-def _response(reply: SmtpReply) -> dict[str, Any]:
-    return {"code": reply.code, "text": reply.text[:2000]}
 
 
 def _tls_context(mode: str, user: str) -> ssl.SSLContext | None:

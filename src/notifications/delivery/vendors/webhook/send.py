@@ -23,13 +23,13 @@ from notifications.delivery.protocols.standard_webhooks import (
     signature_headers,
     signing_key,
 )
+from notifications.delivery.vendors.webhook.faults import meaning_of
 from notifications.delivery.vendors.webhook.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.http.client import AddressRefused, HttpClient, HttpFault, check_url
 
 _CALL_SHARE = 0.9
-_GONE = 410
 
 
 class SignedWebhookProvider(NotificationChannelProvider):
@@ -109,4 +109,4 @@ class SignedWebhookProvider(NotificationChannelProvider):
             return call_failed(fault)
         if 200 <= response.status < 300:
             return accepted(reference, response)
-        return refused(response, now, recipient_dead=response.status == _GONE)
+        return refused(response, now, **meaning_of(response.status))

@@ -14,11 +14,9 @@ from django.conf import settings
 from notifications.delivery.accounts import settings_of
 from notifications.delivery.base import Capabilities, NotificationChannelProvider, with_our_names
 from notifications.delivery.http_responses import (
-    accepted,
     call_failed,
     forbidden,
     not_configured,
-    refused,
 )
 from notifications.delivery.vendors.webpush.crypto import (
     LONGEST_PAYLOAD,
@@ -28,6 +26,7 @@ from notifications.delivery.vendors.webpush.crypto import (
     encrypt,
     vapid_header,
 )
+from notifications.delivery.vendors.webpush.faults import dead, outcome_of
 from notifications.delivery.vendors.webpush.settings import Settings
 from notifications.infra import clock
 from notifications.infra.conf import environment
@@ -35,14 +34,12 @@ from notifications.infra.http.client import (
     AddressRefused,
     HttpClient,
     HttpFault,
-    Response,
     check_url,
 )
 
 _CALL_SHARE = 0.9
 _LONGEST_TTL_S = 28 * 86_400
 _URGENCY = {1: "high", 2: "high", 3: "normal", 4: "low"}
-_GONE = (404, 410)
 _TOKEN_LIFE_S = 12 * 3600  # RFC 8292 allows 24 h
 _TOKEN_EARLY_S = 600
 _CACHED_ORIGINS = 256
@@ -146,7 +143,7 @@ class WebPushProvider(NotificationChannelProvider):
             body = encrypt(payload, receiver=point, auth=auth)
         except ValueError:
             text = "the subscription's key is not a point of P-256"
-            return _dead(text)
+            return dead(text)
         try:
             response = await self._client.request(
                 "POST", found.endpoint, headers=headers, body=body
@@ -155,7 +152,7 @@ class WebPushProvider(NotificationChannelProvider):
             return forbidden(refusal)
         except HttpFault as fault:
             return call_failed(fault)
-        return _outcome(response, str(message.get("reference", "")), now)
+        return outcome_of(response, str(message.get("reference", "")), now)
 
     async def examine(self) -> str:
         """Checks that the VAPID key can sign; push services have no account to check."""
@@ -220,22 +217,3 @@ def topic_of(collapse_key: str) -> str:
 def _origin(endpoint: str) -> str:
     scheme, _, rest = endpoint.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
-
-
-def _outcome(response: Response, reference: str, now: Any) -> dict[str, Any]:
-    if 200 <= response.status < 300:
-        return accepted(response.headers.get("Location", "")[-200:] or reference, response)
-    more: dict[str, Any] = {}
-    if response.status in (401, 403):
-        more = {"error": f"HTTP {response.status}: the push service refuses the VAPID key"}
-        more |= {"error_code": "auth", "retry": True}
-    return refused(response, now, recipient_dead=response.status in _GONE, **more)
-
-
-def _dead(text: str) -> dict[str, Any]:
-    return {
-        "success": False,
-        "error": text,
-        "error_code": "invalid_recipient",
-        "recipient_dead": True,
-    }
