@@ -46,7 +46,7 @@ def providers(request: ApiRequest) -> ProviderList:
 
 def put(request: ApiRequest) -> ProviderResponse:
     body = check_body(request.body, ProviderBody)
-    return ProviderService().put(
+    return ProviderService().store(
         key=request.params["provider"], given=body.settings, caller=request.caller
     )
 

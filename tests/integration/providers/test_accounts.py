@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db
 SID = "AC" + "0" * 32
 
 
-def put(key, **given):
-    return ProviderService().put(key=key, given=given, caller=SYSTEM)
+def store(key, **given):
+    return ProviderService().store(key=key, given=given, caller=SYSTEM)
 
 
 def shown(key):
@@ -32,7 +32,7 @@ def shown(key):
 def test_stored_settings_override_the_environment_at_once(override_environment):
     override_environment(twilio_from="+1000", twilio_account_sid=SID)
 
-    response = put("twilio", auth_token="very-secret", **{"from": "+15005550006"})
+    response = store("twilio", auth_token="very-secret", **{"from": "+15005550006"})
 
     assert account("twilio").twilio_from == "+15005550006"
     assert account("twilio").twilio_auth_token == "very-secret"
@@ -48,7 +48,7 @@ def test_stored_settings_override_the_environment_at_once(override_environment):
 
 
 def test_secrets_are_stored_encrypted_and_never_shown():
-    put("twilio", auth_token="very-secret")
+    store("twilio", auth_token="very-secret")
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM notifications_providerconfig")
@@ -64,7 +64,7 @@ def test_secrets_are_stored_encrypted_and_never_shown():
 
 
 def test_every_change_is_recorded():
-    put("twilio", **{"from": "+15005550006"})
+    store("twilio", **{"from": "+15005550006"})
     ProviderService().delete(key="twilio", caller=SYSTEM)
 
     rows = OperatorAction.objects.order_by("id").values_list("action", "target", "reason")
@@ -73,7 +73,7 @@ def test_every_change_is_recorded():
 
 def test_a_deletion_restores_the_environment(override_environment):
     override_environment(twilio_from="+1000")
-    put("twilio", **{"from": "+15005550006"})
+    store("twilio", **{"from": "+15005550006"})
 
     ProviderService().delete(key="twilio", caller=SYSTEM)
 
@@ -85,7 +85,7 @@ def test_a_deletion_restores_the_environment(override_environment):
 
 def test_all_errors_are_reported_at_once():
     with pytest.raises(InvalidRequest) as refused:
-        put("twilio", base_url="ftp://x", nonsense="1", auth_token="x" * 10)
+        store("twilio", base_url="ftp://x", nonsense="1", auth_token="x" * 10)
 
     assert {(error.path, error.code) for error in refused.value.errors} == {
         ("settings.base_url", "invalid_setting"),
@@ -96,14 +96,14 @@ def test_all_errors_are_reported_at_once():
 
 def test_a_setting_has_a_maximum_length():
     with pytest.raises(InvalidRequest) as refused:
-        put("twilio", auth_token="x" * 20_001)
+        store("twilio", auth_token="x" * 20_001)
 
     assert refused.value.errors[0].path == "settings.auth_token"
 
 
 def test_an_unknown_provider_is_named():
     with pytest.raises(NotFound) as refused:
-        put("pigeon")
+        store("pigeon")
 
     assert refused.value.code == "unknown_provider"
 
@@ -129,9 +129,9 @@ def test_the_chosen_providers_are_marked(override_environment):
 
 def test_a_change_has_a_new_version_even_after_a_deletion():
     seen = [version_of("twilio")]
-    put("twilio", **{"from": "+1"})
+    store("twilio", **{"from": "+1"})
     seen.append(version_of("twilio"))
-    put("twilio", **{"from": "+2"})
+    store("twilio", **{"from": "+2"})
     seen.append(version_of("twilio"))
     ProviderService().delete(key="twilio", caller=SYSTEM)
     seen.append(version_of("twilio"))
@@ -224,7 +224,7 @@ def test_doctor_reports_missing_settings():
 
 def test_browsers_get_the_key_that_signs_pushes(settings):
     first = browser_key()
-    put("webpush", private_key="yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")
+    store("webpush", private_key="yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")
 
     assert len(first) == 87
     assert browser_key() == (
@@ -243,8 +243,8 @@ def test_other_processes_see_a_change_within_seconds(frozen):
 
 
 def test_an_account_that_cannot_be_decrypted_does_not_affect_others():
-    put("twilio", account_sid=SID, auth_token="stored")
-    put("telegram", bot_token="1:stored")
+    store("twilio", account_sid=SID, auth_token="stored")
+    store("telegram", bot_token="1:stored")
     ProviderConfig.objects.filter(key="twilio").update(settings=b"not sealed at all")
     refresh_accounts(at_once=True)
     assert account("telegram").telegram_bot_token == "1:stored"

@@ -163,11 +163,11 @@ async def test_a_silent_server_times_out_and_loses_the_connection():
 async def test_a_cancelled_call_closes_its_connection():
     received = asyncio.Event()
 
-    def say_nothing(_request):
+    def stay_silent(_request):
         received.set()
         return Act.HANG
 
-    async with HTTPSink(script=say_nothing) as sink:
+    async with HTTPSink(script=stay_silent) as sink:
         client = HttpClient(timeout_s=5)
         call = asyncio.create_task(post(client, sink.url))
         await received.wait()

@@ -90,7 +90,7 @@ class ProviderService:
         stored = {row.key: row.given() for row in ProviderConfig.objects.all()}
         return [_response_of(key, stored.get(key, {})) for key in PROVIDERS]
 
-    def put(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderResponse:
+    def store(self, *, key: str, given: Mapping[str, str], caller: Caller) -> ProviderResponse:
         """Replaces the stored settings of a provider; they override the environment at once.
 
         Raises:
