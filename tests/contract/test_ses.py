@@ -228,7 +228,7 @@ async def test_each_mail_of_a_bulk_request_has_its_own_result(configured):
         (Verdict.FAILED, "ses_message_rejected"),
         (Verdict.RETRY, "ses_transient_failure"),
         (Verdict.RETRY, "auth"),
-        (Verdict.UNCERTAIN, "ses_garbage"),
+        (Verdict.UNCERTAIN, "ses_invalid_response"),
     ]
     assert not any("ann" in result.error for result in results)
 

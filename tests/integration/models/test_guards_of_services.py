@@ -52,7 +52,7 @@ async def test_a_breaker_opens_the_services_row_for_all(frozen: Any) -> None:
 async def test_a_pause_that_the_service_asked_for_holds_calls(frozen: Any) -> None:
     far = int(frozen.now.timestamp() * 1e6) + 30_000_000
     await ProviderFlow.objects.acreate(service="ses", next_at=far)
-    with pytest.raises(BreakerOpen, match="asked to wait") as refused:
+    with pytest.raises(BreakerOpen, match="requested a wait") as refused:
         await CircuitBreaker(service="ses").call(works)
     assert 0 < refused.value.retry_after_s <= 30
 

@@ -93,7 +93,7 @@ class AppriseChatProvider(NotificationChannelProvider):
             # The library limits each read. This limits the whole call, for a slow server.
             async with asyncio.timeout(self._timeout_s):
                 log_text, accepted, refused = await self._on_thread(
-                    self._notify, plugin, self._judge_for(service), title, body
+                    self._notify, plugin, self._host_policy(service), title, body
                 )
         except TimeoutError:
             log_text, accepted, refused = TIMED_OUT, False, False
@@ -131,22 +131,22 @@ class AppriseChatProvider(NotificationChannelProvider):
             return True
         return is_named(str(getattr(plugin, "host", "") or ""), self._hosts)
 
-    def _judge_for(self, service: ChatService) -> HostPolicy | None:
+    def _host_policy(self, service: ChatService) -> HostPolicy | None:
         """Returns where a call's thread may connect, however the library reads the URL."""
         if self._any_host:
             return None
         vendors, listed = service.hosts, self._hosts
 
-        def judge(host: str, port: int) -> frozenset[str] | None:
+        def policy(host: str, port: int) -> frozenset[str] | None:
             if vendors:
                 return frozenset() if port == HTTPS and is_named(host, vendors) else None
             # An address that is not public may be called only if the operator listed it as well.
             return frozenset(listed) if is_named(host, listed) else None
 
-        return judge
+        return policy
 
     def _notify(
-        self, plugin: apprise.NotifyBase, judge: HostPolicy | None, title: str, body: str
+        self, plugin: apprise.NotifyBase, policy: HostPolicy | None, title: str, body: str
     ) -> tuple[str, bool, bool]:
         """Sends, on a thread.
 
@@ -156,7 +156,7 @@ class AppriseChatProvider(NotificationChannelProvider):
         sender = apprise.Apprise(asset=self._asset)
         sender.add(plugin)
         with (
-            guard_connections(judge) as walled,
+            guard_connections(policy) as guard,
             sender.notify(
                 body=body or title,
                 title=title if body else "",
@@ -165,4 +165,4 @@ class AppriseChatProvider(NotificationChannelProvider):
             ) as result,
         ):
             log_text = "\n".join(entry.message for entry in result.logs())
-            return log_text, bool(result), walled.refused
+            return log_text, bool(result), guard.refused
