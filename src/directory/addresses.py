@@ -18,7 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 MAX_ADDRESS = 1_000
 _MAX_EMAIL, _MAX_LOCAL, _MAX_DOMAIN = 254, 64, 253  # octets, RFC 5321
 _MAX_PHONE = 32
-_LEAST_TO_SHOW = 6  # of a shorter phone number or id, no digit is shown
+_LEAST_TO_SHOW = 6  # a phone number or id of up to 6 characters is masked completely
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 # Matches nearly every address. email_validator reads the others, at twenty times the cost.
 # A label with hyphens in the third and fourth place is punycode, which has to be decoded; it is

@@ -72,7 +72,7 @@ _SUBJECTS = (
     *("Computer science", "English", "Русский язык", "Music", "Drawing"),
 )
 _GROUPS = (
-    *((f"Class {year}{letter}", "class") for year in range(7, 12) for letter in "AB"),
+    *((f"Class {year}{section}", "class") for year in range(7, 12) for section in "AB"),
     ("Chess club", "topic"),
     ("Olympiad", "topic"),
     ("School choir", "topic"),

@@ -1,1 +1,1 @@
-"""Stage: what a caller may ask, and the one transaction that takes it in."""
+"""Stage: validates the requests of callers, and accepts each in one transaction."""

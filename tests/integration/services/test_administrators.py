@@ -60,7 +60,7 @@ def test_a_given_password_is_not_printed() -> None:
         (("create", "a" * 151), GOOD, InvalidRequest),
         (("create", "there"), GOOD, Conflict),
         (("password", "there"), "short", InvalidRequest),
-        (("password", "nobody"), GOOD, NotFound),
+        (("password", "unknown"), GOOD, NotFound),
     ],
 )
 def test_wrong_arguments_for_an_administrator_are_refused(
@@ -88,7 +88,9 @@ def test_a_key_is_created_listed_and_revoked() -> None:
 
 
 def test_a_key_with_an_unknown_scope_is_refused() -> None:
-    result = CliRunner().invoke(carillon, ["key", "create", "platform", "--scopes", "fly"])
+    result = CliRunner().invoke(
+        carillon, ["key", "create", "platform", "--scopes", "unknown:scope"]
+    )
     assert isinstance(result.exception, InvalidRequest)
     assert not ApiKey.objects.exists()
 

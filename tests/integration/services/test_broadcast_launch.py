@@ -169,7 +169,7 @@ class TestRefusals:
             ({"target_group": "group", "target_filter": {"group_id": 9}},
              [("target_filter.group_id", "unknown_group")]),
             ({"target_group": "composed"}, [("target_filter", "invalid")]),
-            ({"target_group": "nobody"}, [("target_group", "unknown_rule")]),
+            ({"target_group": "unknown"}, [("target_group", "unknown_rule")]),
             ({"channels": []}, [("channels", "invalid_channel")]),
             ({"channels": "email"}, [("channels", "invalid_channel")]),
             ({"message": " "}, [("message", "invalid")]),

@@ -192,11 +192,11 @@ class TestBudget:
         monkeypatch.setattr(clock, "monotonic", lambda: at[0])
         return at
 
-    def table(self, spent: list[float], rows: int, row_s: float, asked: list[int]) -> Any:
+    def table(self, spent: list[float], rows: int, row_s: float, requested: list[int]) -> Any:
         left = [rows]
 
         def delete(count: int) -> Step:
-            asked.append(count)
+            requested.append(count)
             gone = min(count, left[0])
             left[0] -= gone
             spent[0] += gone * row_s
@@ -240,11 +240,11 @@ class TestBudget:
         self, spent: list[float], row_s: float
     ) -> None:
         wanted_s = expiry.STEP_SQLITE_S if connection.vendor == "sqlite" else expiry.STEP_S
-        asked: list[int] = []
-        self.run({"x": self.table(spent, 10**9, row_s, asked)}, until=spent[0] + 60)
-        assert all(size * row_s <= wanted_s * 1.01 or size == 1 for size in asked[3:])
-        assert max(asked) <= 5_000
-        assert asked[-1] == pytest.approx(min(5_000, max(1, wanted_s / row_s)), rel=0.05)
+        requested: list[int] = []
+        self.run({"x": self.table(spent, 10**9, row_s, requested)}, until=spent[0] + 60)
+        assert all(size * row_s <= wanted_s * 1.01 or size == 1 for size in requested[3:])
+        assert max(requested) <= 5_000
+        assert requested[-1] == pytest.approx(min(5_000, max(1, wanted_s / row_s)), rel=0.05)
 
     def test_a_step_is_followed_by_a_pause_of_the_same_length(self, spent: list[float]) -> None:
         rests: list[float] = []

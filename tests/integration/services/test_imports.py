@@ -42,7 +42,7 @@ def test_groups_are_imported_with_their_kind_and_members():
 
 def test_enrollments_are_written_once():
     make_user(external_id="s"), make_user(external_id="t")
-    lines = ("student,subject,teacher", "s,Physics,t", "s,Physics,", "nobody,Physics,t")
+    lines = ("student,subject,teacher", "s,Physics,t", "s,Physics,", "unknown,Physics,t")
 
     first, second = load("enrollments", *lines), load("enrollments", *lines)
 

@@ -185,7 +185,7 @@ def test_texts_are_received_at_the_vendors_path(client, person):
 
 
 def test_a_vendor_without_inbound_texts_has_no_path(client):
-    for name in ("smtp", "generic", "nobody"):
+    for name in ("smtp", "generic", "unknown"):
         response = client.post(f"/inbound/{name}", {"Body": "STOP"})
         assert response.status_code == 404
         assert b"known: twilio" in response.content

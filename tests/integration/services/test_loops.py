@@ -122,7 +122,7 @@ class TestClaims:
         assert rows.claim(["receipts"], owner="b", claim_s=10) == set()
         assert run_round(RECEIPTS, lambda: "ran", owner="task") is None
         frozen.forward(9)
-        assert rows.renew([LoopReport("receipts")], owner="a", claim_s=10) == set()  # asked for
+        assert rows.renew([LoopReport("receipts")], owner="a", claim_s=10) == set()  # requested
         rows.release([LoopReport("receipts", 2.0)], owner="a")
         assert run_round(RECEIPTS, lambda: "ran", owner="task") == "ran"
 

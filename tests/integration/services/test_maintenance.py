@@ -17,15 +17,15 @@ from tests.integration.factories import make_messages
 pytestmark = pytest.mark.django_db
 
 
-def keep(key: str, at) -> None:
+def store_response(key: str, at) -> None:
     IdempotencyKey.objects.create(
         principal="key:1", method="POST", route="r", key=key, body_hash="h", created_at=at
     )
 
 
 def test_keys_that_no_longer_replay_are_deleted(frozen):
-    keep("old", frozen.now - timedelta(hours=25))
-    keep("young", frozen.now - timedelta(hours=23))
+    store_response("old", frozen.now - timedelta(hours=25))
+    store_response("young", frozen.now - timedelta(hours=23))
 
     assert maintain()["idempotency_keys_deleted"] == 1
     assert maintain_task()["idempotency_keys_deleted"] == 0

@@ -90,7 +90,7 @@ def test_results_are_the_same_as_through_a_broker(task: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "error"),
+    ("called", "error"),
     [
         (lambda task: app.send_task("tests.unknown"), NotRegistered),
         (lambda task: task.delay(object()), EncodeError),
@@ -100,9 +100,9 @@ def test_results_are_the_same_as_through_a_broker(task: Any) -> None:
     ],
     ids=["unknown name", "no JSON", "too long", "followers", "chain"],
 )
-def test_a_task_that_cannot_run_is_refused_at_the_call(asked: Any, error: Any, task: Any) -> None:
+def test_a_task_that_cannot_run_is_refused_at_the_call(called: Any, error: Any, task: Any) -> None:
     with pytest.raises(error):
-        asked(task)
+        called(task)
     assert not rows.exists()
 
 
@@ -209,10 +209,10 @@ def test_with_a_broker_nothing_is_written(
     task: Any, override_environment: Any, monkeypatch: Any
 ) -> None:
     override_environment(redis_url="redis://localhost:1")
-    asked: list[str] = []
-    monkeypatch.setattr(Celery, "send_task", lambda self, name, *_, **__: asked.append(name))
+    called: list[str] = []
+    monkeypatch.setattr(Celery, "send_task", lambda self, name, *_, **__: called.append(name))
     task.delay(1)
-    assert (asked, rows.exists()) == (["tests.noted"], False)
+    assert (called, rows.exists()) == (["tests.noted"], False)
 
 
 def test_health_names_failed_and_waiting_tasks(task: Any, frozen: Any, client: Any) -> None:

@@ -152,12 +152,12 @@ def test_two_uncertain_messages_to_one_number_stay_uncertain(twilio, frozen):
 
 def test_an_uncertain_message_is_queried_three_times(twilio, frozen):
     make_uncertain(frozen)
-    asked = []
+    queries = []
     for _ in range(12):
         frozen.forward(300)
         poll_due(now=frozen.now)
-        asked.append(twilio.count)
-    assert asked == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
+        queries.append(twilio.count)
+    assert queries == [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
 
 
 def test_a_query_without_a_response_is_recorded_and_repeated(twilio, frozen):

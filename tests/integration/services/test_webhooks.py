@@ -155,7 +155,7 @@ def test_a_failing_endpoint_is_paused_as_a_whole(endpoint, sink, frozen):
     assert post_due(now=frozen.now) == 0
 
     frozen.forward(5)
-    assert post_due(now=frozen.now) == 1  # asked with one event
+    assert post_due(now=frozen.now) == 1  # probed with one event
     assert WebhookEndpoint.objects.get().hold_until == frozen.now + pause_after(2)
 
     sink.script = None

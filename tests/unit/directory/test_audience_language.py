@@ -89,7 +89,7 @@ def test_rules_can_be_combined():
         ("all_students", [("audience", "wrong_type")]),
         ({}, [("audience", "invalid")]),
         ({"rule": "all", "any": []}, [("audience", "invalid")]),
-        ({"rule": "everybody"}, [("audience.rule", "unknown_rule")]),
+        ({"rule": "unknown"}, [("audience.rule", "unknown_rule")]),
         ({"rule": ["all"]}, [("audience.rule", "unknown_rule")]),
         ({"rule": "all", "subject_id": 5}, [("audience.subject_id", "unknown_field")]),
         ({"rule": "by_subject"}, [("audience.subject_id", "required")]),
@@ -130,7 +130,7 @@ def test_a_broadcasts_target_uses_the_same_language():
         parse_target("by_subject", {})
     assert caught.value.faults[0].path == "target_filter.subject_id"
     with pytest.raises(AudienceError) as caught:
-        parse_target("nobody", {"rule": "all"})
+        parse_target("unknown", {"rule": "all"})
     assert (caught.value.faults[0].path, caught.value.faults[0].code) == (
         "target_group",
         "unknown_rule",

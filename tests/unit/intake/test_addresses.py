@@ -23,7 +23,7 @@ def test_an_address_has_one_spelling(name, given, stored):
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("email", "nobody", "is not an email address"),
+        ("email", "no-address", "is not an email address"),
         ("email", 7.5, "must be a text"),
         ("email", True, "must be a text"),
         ("phone", "0151 12345", "international form"),

@@ -89,7 +89,7 @@ class NotificationDeliveryEngine:
             if message.status != MessageStatus.PENDING:
                 return None
             if message.batch_id is not None and batches.is_leased(message.batch_id):
-                raise Conflict("a worker has the message in hand", code="already_sending")
+                raise Conflict("a worker is sending the message", code="already_sending")
             lane = lane_for(Priority(message.priority))
             source = message.notification.source
             alone = NewBatch(

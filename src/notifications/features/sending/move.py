@@ -41,9 +41,9 @@ def move_scheduled(found: Notification, body: Mapping[str, Any], *, by: str, now
         if found.scheduled_status != ScheduledStatus.PENDING or len(waiting) != rows.count():
             detail = "it was not scheduled, or a part of it no longer waits: send a new one instead"
             raise Conflict(detail, code="not_pending")
-        held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, held)):
-            raise Conflict("a worker has the notification in hand", code="already_sending")
+        batch_ids = {message.batch_id for message in waiting if message.batch_id}
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, batch_ids)):
+            raise Conflict("a worker is sending the notification", code="already_sending")
         batches.remove_members(message.batch_id for message in waiting)
         enqueue(waiting, due_at=due_at)
         rows.update(scheduled_at=due_at)
