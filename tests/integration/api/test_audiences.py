@@ -221,7 +221,7 @@ class TestBulk:
         response = with_key("notifications:send").post(BULK, self.body({"rule": "all_parents"}))
 
         assert errors(response) == [("audience", "too_many_recipients")]
-        assert "means 3 people" in response.data["detail"]
+        assert "has 3 people" in response.data["detail"]
         assert not Job.objects.exists()
 
     @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ class TestTelegram:
         assert user.telegram_id == "77"
         point = ContactPoint.objects.get(user=user, kind="telegram")
         assert (point.address, point.state) == ("77", "active")
-        assert "not good any more" in self.update(api, f"/start {code}", chat=78).data["text"]
+        assert "not valid any more" in self.update(api, f"/start {code}", chat=78).data["text"]
         user.refresh_from_db()
         assert user.telegram_id == "77"
 
@@ -230,7 +230,7 @@ class TestTelegram:
         code = self.code(as_staff)
         frozen.forward(3601)
 
-        assert "not good any more" in self.update(api, f"/start {code}").data["text"]
+        assert "not valid any more" in self.update(api, f"/start {code}").data["text"]
 
     def test_stop_and_a_block_end_the_chat(self, api: APIClient) -> None:
         user = make_user(telegram_id="77")
