@@ -1,4 +1,4 @@
-"""Files that go along with mails: one row a file and acceptance, however many recipients."""
+"""Attachments of mails: one row for each file of a request, however many recipients it has."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from notifications.infra.crypto import seal, seal_json, unseal, unseal_json
 from notifications.models.delivery.message import NotificationMessage
 from notifications.models.operations.operators import DeadLetter
 
-RETENTION = timedelta(days=30)  # after the send is due: as long as sent bodies
+RETENTION = timedelta(days=30)  # after the send is due; sent bodies are stored as long
 RECHECK_AFTER = timedelta(days=1)
 
 
 class AttachmentManager(models.Manager["StoredAttachment"]):
-    """Keeps files once for a whole acceptance, and lets them go when nobody can need them."""
+    """Stores the files of a request once, and deletes them when no message can need them."""
 
     def store(
         self, files: Iterable[Attachment], *, keys: Sequence[int], due_at: datetime
     ) -> list[int]:
-        """Stores files for the notifications of these keys; returns their ids, in order."""
+        """Stores files for the notifications with these keys; returns the files' ids, in order."""
         rows = [
             StoredAttachment(
                 about=seal_json({"filename": file.filename, "content_type": file.content_type}),
@@ -43,16 +43,16 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
         return [row.pk for row in rows]
 
     def delete_expired(self, *, now: datetime, limit: int) -> tuple[int, int]:
-        """Deletes files whose time is over, unless a message may still leave with them: one that
-        waits, is in doubt, or is an open dead letter. Those are looked at again a day later.
+        """Deletes expired files, unless a message may still be sent with them.
 
-        Returns how many files were looked at, and how many were deleted.
+        Such a message waits, is uncertain, or is an open dead letter. Its files are checked again a
+        day later. Returns how many files were checked, and how many were deleted.
         """
-        mine = Q(
+        of_file = Q(
             notification_id__gte=OuterRef("first_key"), notification_id__lte=OuterRef("last_key")
         )
-        waiting = NotificationMessage.objects.filter(mine, status__in=list(UNSETTLED))
-        letters = DeadLetter.objects.filter(mine, resolved_at=None)
+        waiting = NotificationMessage.objects.filter(of_file, status__in=list(UNSETTLED))
+        letters = DeadLetter.objects.filter(of_file, resolved_at=None)
         over = self.filter(keep_until__lt=now).order_by("keep_until")
         rows = over.annotate(needed=Exists(waiting) | Exists(letters))
         found = rows.select_for_update(skip_locked=True).values_list("pk", "needed")[:limit]
@@ -60,16 +60,17 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
         self.filter(pk__in=[key for key in needed if needed[key]]).update(
             keep_until=now + RECHECK_AFTER
         )
-        gone = [key for key in needed if not needed[key]]
-        self.filter(pk__in=gone).delete()
-        return len(needed), len(gone)
+        unneeded = [key for key in needed if not needed[key]]
+        self.filter(pk__in=unneeded).delete()
+        return len(needed), len(unneeded)
 
 
 class StoredAttachment(models.Model):
-    """One file. about (name and type) and content are sealed; the
-    notifications that carry it lie between two keys."""
+    """One file. Its notifications have keys from first_key to last_key."""
 
+    #: Name and type, sealed.
     about = models.BinaryField()
+    #: Sealed.
     content = models.BinaryField()
     first_key = models.BigIntegerField()
     last_key = models.BigIntegerField()
@@ -85,7 +86,7 @@ _CACHE_BYTES = 32_000_000
 file_cache: ByteCache[int, Attachment | None] = ByteCache(
     _CACHE_BYTES, lambda file: 100 + (len(file.content) if file else 0)
 )
-"""Files that were read lately: a bulk of thousands reads its own once. A file never changes."""
+"""Files that were read recently: a bulk of thousands reads its file once. Files never change."""
 
 
 def _read(key: int) -> Attachment | None:
@@ -97,7 +98,7 @@ def _read(key: int) -> Attachment | None:
 
 
 def attachments_of(keys: Iterable[int]) -> tuple[Attachment, ...] | None:
-    """Files by their ids, in order; None when one of them is gone."""
+    """Returns files by their ids, in order; None when one of them was deleted."""
     found = [file_cache.get(key, partial(_read, key)) for key in keys]
-    kept = tuple(file for file in found if file is not None)
-    return kept if len(kept) == len(found) else None
+    files = tuple(file for file in found if file is not None)
+    return files if len(files) == len(found) else None

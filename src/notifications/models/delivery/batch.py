@@ -15,8 +15,7 @@ BATCH_SIZE = 500
 class DeliveryBatch(models.Model):
     """The unit that workers lease. Its members never change; it is deleted when all are recorded.
 
-    Lease, fence and journal stay out of every index, so that leasing and journalling rewrite the
-    row in place.
+    No index covers lease, fence or journal, so leasing and journalling update the row in place.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -25,14 +24,16 @@ class DeliveryBatch(models.Model):
     source = models.CharField(max_length=60)
     due_at = models.DateTimeField()
     members = models.TextField()  # runs of message keys: "12-19,40"
-    #: Members that wait, as far as is known: what is settled one by one leaves it by and by.
+    #: The number of members that wait. It may be too high: other writers reduce it later.
     size = models.IntegerField()
     owner = models.CharField(max_length=80, null=True)
     fence = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
-    journal = models.TextField(default="", blank=True)  # keys in the hands of a provider: "12,15"
+    journal = models.TextField(
+        default="", blank=True
+    )  # keys that a provider may have received: "12,15"
     takeovers = models.SmallIntegerField(default=0)
-    isolated = models.BooleanField(default=False)  # one message, carried alone: a worker died on it
+    isolated = models.BooleanField(default=False)  # one message, leased alone: a worker died on it
     #: The earliest `expires_at` of the members; null where none has one.
     expires_at = models.DateTimeField(null=True)
 
@@ -52,16 +53,16 @@ class DeliveryBatch(models.Model):
 
 
 class WorkerProcess(models.Model):
-    """A living worker: renewed with its leases, so that the dead are found without a scan."""
+    """A living worker. It renews its row with its leases, so no scan is needed for dead ones."""
 
     owner = models.CharField(max_length=80, primary_key=True)
     lanes = models.JSONField(default=list)
     started_at = models.DateTimeField()
-    #: Until when the last heartbeat says that it lives, by the database's clock.
+    #: Until when the last heartbeat says that the worker lives, by the database's clock.
     lease_until = models.DateTimeField()
-    #: When it ended itself because it was stuck; the row stays for an hour to say so.
+    #: When the worker ended itself because it was stuck. The row then stays for an hour.
     ended_at = models.DateTimeField(null=True, blank=True)
-    #: What it was stuck on, in words.
+    #: What the worker was stuck on, as text.
     ended_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
@@ -72,7 +73,7 @@ class WorkerProcess(models.Model):
 
 
 def pack_keys(keys: Iterable[int]) -> str:
-    """Runs of sorted keys, e.g. `12-19,40`: 500 keys in a row take a dozen characters."""
+    """Packs keys into runs, e.g. `12-19,40`: 500 consecutive keys take a dozen characters."""
     runs: list[list[int]] = []
     for key in sorted(keys):
         if runs and key == runs[-1][1] + 1:
@@ -83,7 +84,7 @@ def pack_keys(keys: Iterable[int]) -> str:
 
 
 def unpack_keys(packed: str) -> list[int]:
-    """The reverse of `pack_keys`."""
+    """Returns the keys that `pack_keys` packed."""
     keys: list[int] = []
     for run in packed.split(",") if packed else ():
         first, _, last = run.partition("-")

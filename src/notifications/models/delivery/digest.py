@@ -1,4 +1,4 @@
-"""Digests that are being gathered."""
+"""Digests that collect messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifications.models.fields import SealedJSONField
 
 
 class BucketKey(NamedTuple):
-    """Which digest: one a person, channel and period."""
+    """Identifies a digest: one for each user, channel and period."""
 
     user_id: int
     channel: str
@@ -29,13 +29,13 @@ class BucketTerms(NamedTuple):
 
 
 class BucketManager(models.Manager["DigestBucket"]):
-    """Opens buckets and holds them while items are put in."""
+    """Creates buckets and locks them while items are added."""
 
     def lock(self, wanted: dict[BucketKey, BucketTerms], *, at: datetime) -> dict[BucketKey, int]:
-        """The ids of these buckets, made where they are missing, without those that are closed.
+        """Returns the ids of these buckets, created where missing, without those that are closed.
 
-        They are locked, in one order, until the caller's transaction ends: whoever closes one comes
-        before or after. The caller puts an item into each that it made.
+        They are locked, in one order, until the caller's transaction ends, so no other process
+        closes one meanwhile. The caller must add an item to each bucket that it created.
         """
         self.bulk_create(
             (
@@ -66,10 +66,9 @@ class BucketManager(models.Manager["DigestBucket"]):
 
 
 class DigestBucket(models.Model):
-    """What is to go into one digest: one open bucket a person, channel and period.
+    """Collects the items of one digest: one open bucket for each user, channel and period.
 
-    A bucket is never empty: it is made with its first item. closed_at is written once, in the
-    transaction that takes the digest in; what comes later goes into the next period.
+    A bucket is never empty: it is created with its first item.
     """
 
     user = models.ForeignKey(
@@ -83,6 +82,7 @@ class DigestBucket(models.Model):
     frequency = models.CharField(max_length=20)
     period = models.CharField(max_length=60)  # e.g. daily:2030-05-01
     closes_at = models.DateTimeField()
+    #: Written once, in the transaction that accepts the digest. Later items go to the next period.
     closed_at = models.DateTimeField(null=True)
     notification_id = models.BigIntegerField(null=True)  # the digest, once closed
     created_at = models.DateTimeField()
@@ -111,7 +111,7 @@ class DigestBucket(models.Model):
 
 
 class DigestItem(models.Model):
-    """One message that was folded into a digest. summary: {title, body}, sealed."""
+    """One message that was added to a digest."""
 
     bucket = models.ForeignKey(
         DigestBucket, on_delete=models.CASCADE, db_constraint=False, related_name="items"
@@ -119,6 +119,7 @@ class DigestItem(models.Model):
     message_id = models.BigIntegerField(unique=True)
     notification_id = models.BigIntegerField()
     category_id = models.BigIntegerField()
+    #: {title, body}, sealed.
     summary = SealedJSONField()
     at = models.DateTimeField()
 

@@ -14,7 +14,7 @@ from notifications.models.fields import SealedJSONField
 class MessageEvent(models.Model):
     """A change that did not come from the hot path: cancel, crash, receipt, replay.
 
-    What a delivery pass decides and does is in the message's own trail, written with its record.
+    The message's own trail has the decisions and results of a pass; it is written with the record.
     """
 
     message_id = models.BigIntegerField()
@@ -29,14 +29,12 @@ class MessageEvent(models.Model):
         return f"{self.kind} of message {self.message_id}"
 
     def as_entry(self) -> dict[str, Any]:
+        """Returns the event as an entry of a message's history."""
         return {"at": clock.epoch_ms(self.at), "event": self.kind, "reason": self.reason}
 
 
 class DeliveryAttempt(models.Model):
-    """One call to a provider for a message. Never changed, never deleted but by retention.
-
-    device_id: the device that it was for, where a message goes to several.
-    """
+    """One call to a provider for a message. It never changes; only retention deletes it."""
 
     message_id = models.BigIntegerField()
     number = models.SmallIntegerField()
@@ -47,6 +45,7 @@ class DeliveryAttempt(models.Model):
     provider_message_id = models.CharField(max_length=200, blank=True)
     response = SealedJSONField(null=True)
     duration_ms = models.IntegerField(default=0)
+    #: The device of the call, when a message goes to several.
     device_id = models.BigIntegerField(null=True)
     at = models.DateTimeField()
 
@@ -65,7 +64,7 @@ class DeliveryAttempt(models.Model):
 
 
 class LateOutcome(models.Model):
-    """What a worker learnt after it had lost its lease: evidence that settles `uncertain`."""
+    """A result that came after the worker had lost its lease: it resolves an uncertain message."""
 
     message_id = models.BigIntegerField(db_index=True)
     provider = models.CharField(max_length=30)

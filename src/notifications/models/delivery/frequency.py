@@ -1,4 +1,4 @@
-"""How often somebody was told something lately, and the one place that counts it."""
+"""Counts the recent messages of each user under each limit, in one place."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ Key = tuple[int, str, str, int]
 
 
 class FrequencyClaim(NamedTuple):
-    """A message that is about to be handed over, and the limits that it stands under."""
+    """A message that is about to be dispatched, and the limits that apply to it."""
 
     message_id: int
     user_id: int
     limits: tuple[Limit, ...]
 
     def rows(self) -> list[tuple[Key, Limit]]:
-        """The row of each limit."""
+        """Returns the key of the row for each limit."""
         return [((self.user_id, *limit[:3]), limit) for limit in self.limits]
 
 
 class FrequencyManager(models.Manager["FrequencyCount"]):
-    """Counts messages at hand-over, never more than a limit allows."""
+    """Counts messages when they are dispatched, never more than a limit allows."""
 
     def claim(self, claims: Sequence[FrequencyClaim], *, at: datetime) -> dict[int, str]:
-        """Counts these messages under all their limits; returns those that would be one too many,
-        which are counted under none, with the reason. None is counted twice.
+        """Counts these messages under all their limits. Returns those refused, with the reason.
 
-        The rows are locked, in one order, until the caller's transaction ends.
+        A message that would exceed one limit is refused and counted under none. A message that was
+        counted before is not counted again. The rows are locked, in one order, until the caller's
+        transaction ends.
         """
         keys = sorted({key for claim in claims for key, _ in claim.rows()})
         rows = self._locked(keys, at)
@@ -50,10 +51,10 @@ class FrequencyManager(models.Manager["FrequencyCount"]):
                 refused[claim.message_id] = spent[0]
                 continue
             for key, limit in claim.rows():
-                kept = recent(entries[key], limit, now_ms)
-                if all(entry.message_id != claim.message_id for entry in kept):
-                    kept.append(Entry(now_ms, claim.message_id))
-                entries[key] = kept
+                counted = recent(entries[key], limit, now_ms)
+                if all(entry.message_id != claim.message_id for entry in counted):
+                    counted.append(Entry(now_ms, claim.message_id))
+                entries[key] = counted
                 rows[key].until = at + timedelta(seconds=limit.window_s)
         for key, row in rows.items():
             row.entries = pack_entries(entries[key])
@@ -76,23 +77,22 @@ class FrequencyManager(models.Manager["FrequencyCount"]):
             (row.user_id, row.scope, row.channel, row.window_s): row
             for row in found.order_by("user_id", "scope", "channel", "window_s")
         }
-        if not rows.keys() >= set(keys):  # one was cleared away between the two statements
+        if not rows.keys() >= set(keys):  # maintenance deleted a row between the statements
             return self._locked(keys, at)
         return {key: rows[key] for key in keys}
 
 
 class FrequencyCount(models.Model):
-    """What one person was told lately under one limit: the entries of the last window.
-
-    scope: `category:<key>`, `throttle:<key>` or `dedupe:<collapse key>`. entries: "ms:message ..."
-    of those that were handed over. until: when the last entry leaves the window.
-    """
+    """The messages that one user received under one limit in the last window."""
 
     user_id = models.BigIntegerField()
+    #: `category:<key>`, `throttle:<key>` or `dedupe:<collapse key>`.
     scope = models.CharField(max_length=150)
     channel = models.CharField(max_length=10)  # empty: all channels together
     window_s = models.PositiveIntegerField()
+    #: "ms:message ..." of the messages that were dispatched.
     entries = models.TextField(default="")
+    #: When the last entry leaves the window.
     until = models.DateTimeField(db_index=True)
 
     objects: ClassVar[FrequencyManager] = FrequencyManager()

@@ -1,7 +1,6 @@
-"""The statements that whole slices go through, one implementation a database.
+"""The statements for whole slices, with one implementation for each database.
 
-`hot()` gives the one for the current connection. tests/integration/models/test_hot.py runs one
-conformance suite on both. Everything else in the service uses the ORM.
+`hot()` returns the implementation for the current connection. Everything else uses the ORM.
 """
 
 from __future__ import annotations
@@ -21,36 +20,36 @@ MESSAGES = "notifications_notificationmessage"
 
 
 class HotSQL(Protocol):
-    """What both databases can do."""
+    """What each implementation provides."""
 
     def time_value(self, moment: datetime | None) -> Any:
-        """A datetime as `insert_rows` takes it."""
+        """Returns a datetime in the form that `insert_rows` accepts."""
 
     def insert_rows(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Inserts rows; UUIDs are given as 32 hex digits, times by `time_value`."""
+        """Inserts rows. UUIDs are passed as 32 hex digits, times as `time_value` returns them."""
 
     def load_pending(self, keys: Sequence[int]) -> list[PendingMessage]:
-        """The messages among `keys` that are still pending, in the order of their keys."""
+        """Returns the messages among `keys` that are still pending, in the order of their keys."""
 
     def insert_attempts(self, rows: Sequence[Sequence[Any]]) -> None:
         """Inserts attempts, in the order of ATTEMPT_COLUMNS."""
 
     def recheck(self, keys: Sequence[int], kind: str, addresses: Sequence[str]) -> Recheck:
-        """What must be read again under the batches' locks, before messages leave."""
+        """Reads again, with the batches locked, what must hold before messages are dispatched."""
 
     def still_pending(self, keys: Sequence[int]) -> set[int]:
-        """Which of `keys` are pending now."""
+        """Returns which of `keys` are pending now."""
 
     def apply_changes(self, changes: Iterable[Change]) -> set[int]:
-        """Writes outcomes onto pending or uncertain messages; returns the keys that took them.
+        """Writes results to pending or uncertain messages; returns the keys that changed.
 
-        The caller holds the lock of the messages' batches.
+        The caller holds the locks of the messages' batches.
         """
 
     def count_by_status(self, first: int, last: int, job_id: int) -> dict[str, int]:
-        """How many messages of a job are in each state; the job's keys lie in [first, last]."""
+        """Counts the messages of a job by state; the job's keys lie in [first, last]."""
 
 
 _IMPLEMENTATIONS: dict[str, HotSQL] = {
@@ -61,5 +60,5 @@ _IMPLEMENTATIONS: dict[str, HotSQL] = {
 
 @functools.cache
 def hot() -> HotSQL:
-    """The implementation for the default connection, which is looked up once."""
+    """Returns the implementation for the default connection; it is looked up once."""
     return _IMPLEMENTATIONS[connection.vendor]

@@ -1,8 +1,8 @@
-"""What a slice's decisions need to know, in plain SQL that serves both databases.
+"""Loads what the decisions of a slice need, in plain SQL for both databases.
 
-Each statement answers rows of text that say the same for many people (flags, not objects), so that
-what is made of them can be kept by that text: whoever changes a preference changes the text, and
-every process sees it with its next slice. There is nothing to invalidate.
+Each statement returns rows of text, in which many users have the same text (flags, not objects).
+The text is the key of caches: a changed preference changes the text, and every process sees it with
+its next slice. No cache has to be invalidated.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _DEVICES = (
     "SELECT user_id, token, 'active', FALSE FROM directory_device"
     " WHERE user_id {users} AND expired_at IS NULL ORDER BY last_seen, id"
 )
-_NEWEST = 20  # devices of one person that are pushed to: nobody carries more
+_NEWEST = 20  # the most devices of one user that get a push
 _EACH_DEVICE = (
     "SELECT user_id, id, kind, token, keys FROM ("  # noqa: S608 -- constant text
     "SELECT user_id, id, kind, token, keys, row_number() OVER"
@@ -112,12 +112,12 @@ class Circumstances(NamedTuple):
 
 
 def load_stops() -> list[tuple[str, str]]:
-    """(scope, value) of the kill switches in force, and of what broadcasts hold back."""
+    """Returns (scope, value) of the kill switches in force and of paused broadcasts."""
     return [(row[0], row[1]) for row in _rows(_STOPS)]
 
 
 def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circumstances:
-    """Kill switches, preferences and (if asked) counts of these people, in one statement."""
+    """Loads kill switches, and preferences and optionally counts of users, in one statement."""
     found = Circumstances([], {}, {}, {})
     sql = _CIRCUMSTANCES + _COUNTS if counts else _CIRCUMSTANCES
     for what, user_id, name, value in _rows(sql, *[user_ids] * (3 if counts else 2)):
@@ -133,30 +133,35 @@ def load_circumstances(user_ids: Sequence[int], *, counts: bool = False) -> Circ
 
 
 def load_users(user_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Rows of USER_COLUMNS and is_active."""
+    """Returns rows of USER_COLUMNS and is_active."""
     rows = _rows(_USERS, user_ids)
     return [_typed(row) for row in rows] if connection.vendor == "sqlite" else rows
 
 
 def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row of SQLite's with its UUID and aware times."""
+    """Converts a row of SQLite: its UUID and its times."""
     joined, seen = map(hot_sqlite.parse_time, row[10:12])
     return (row[0], UUID(row[1]), *row[2:10], joined, seen, row[12], bool(row[13]))
 
 
 class Point(NamedTuple):
-    """A contact point, in the spelling that is written to. user_id is None for a suppressed address
-    of nobody's, which is in its normal form."""
+    """A contact point, or a suppressed address without a user."""
 
+    #: None for a suppressed address without a user.
     user_id: int | None
+    #: In the spelling that is written to; in its normal form without a user.
     address: str
     state: str
+    #: Whether the address is on the suppression list.
     listed: bool
 
 
 def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] = ()) -> list[Point]:
-    """The contact points of a kind (the newest device last), and which of the strangers' addresses
-    (in their normal form) are suppressed, in one statement."""
+    """Loads contact points of a kind, the newest device last, in one statement.
+
+    It also returns which of `strangers`, addresses without a user in their normal form, are
+    suppressed.
+    """
     if kind == "push":
         rows = _rows(_DEVICES, user_ids) if user_ids else []
     elif strangers and user_ids:
@@ -169,17 +174,18 @@ def load_contacts(user_ids: Sequence[int], kind: str, strangers: Sequence[str] =
 
 
 class DeviceRow(NamedTuple):
-    """A device that can be pushed to. keys: those of a browser's subscription."""
+    """A device that can receive a push."""
 
     user_id: int
     id: int
     kind: str
     token: str
+    #: The keys of a browser's subscription.
     keys: dict[str, str]
 
 
 def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
-    """The newest devices of these people, each person's newest first."""
+    """Returns the newest devices of these users, each user's newest first."""
     rows = _rows(_EACH_DEVICE, user_ids) if user_ids else []
     return [
         DeviceRow(user_id, key, kind, token, json.loads(keys) if isinstance(keys, str) else keys)
@@ -188,7 +194,7 @@ def load_devices(user_ids: Sequence[int]) -> list[DeviceRow]:
 
 
 def load_attempted(message_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """What became of earlier calls for these messages: (message, device, verdict)."""
+    """Returns the results of earlier calls for these messages: (message, device, verdict)."""
     return _rows(_ATTEMPTED, message_ids) if message_ids else []
 
 
@@ -213,14 +219,17 @@ _KEYS_OF = (
 
 
 def load_keys(message_ids: Sequence[int]) -> tuple[set[int], set[int]]:
-    """Which of these messages a newer one of their collapse key replaces, and which wait for an
-    elder of their ordering key."""
+    """Returns the messages that are replaced, and those that must wait.
+
+    A newer message with the same collapse key replaces a message. A message waits for an earlier
+    one with the same ordering key.
+    """
     rows = _rows(_KEYS_OF, message_ids)
     return {row[0] for row in rows if row[1]}, {row[0] for row in rows if row[2]}
 
 
 def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Runs a statement; {users} stands for ids, {texts} for texts, {mark} for one text."""
+    """Runs a statement. {users} stands for ids, {texts} for texts, {mark} for one text."""
     if connection.vendor == "sqlite":
         among = "IN (SELECT value FROM json_each(?))"
         text = sql.format(users=among, texts=among, mark="?")
@@ -234,5 +243,5 @@ def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def unique(ids: Iterable[int | None]) -> list[int]:
-    """The ids that are there, once each, in order."""
+    """Returns the ids without None and repetitions, sorted."""
     return sorted({each for each in ids if each is not None})

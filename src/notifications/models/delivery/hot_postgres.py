@@ -1,4 +1,4 @@
-"""Hot statements for PostgreSQL: COPY in, `unnest` out."""
+"""Hot statements for PostgreSQL, with COPY and `unnest`."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ _COPY_FROM = 20  # rows; below it one INSERT needs fewer round trips
 
 @contextmanager
 def raw() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-    """A cursor under Django's that binds on the server: Django's own writes values into the text,
-    which costs twice for statements with thousands of them. Errors are still Django's."""
+    """Yields a psycopg cursor that binds values on the server. Its errors are Django's.
+
+    Django's own cursor writes values into the text, which costs twice as much for statements with
+    thousands of values.
+    """
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         yield cursor
 
 
 def array(values: Iterable[Any]) -> str:
-    """A PostgreSQL array literal of numbers, flags, texts, bytes and times, None for NULL.
+    """Returns a PostgreSQL array literal of numbers, flags, texts, bytes and times; None is NULL.
 
-    psycopg's own list dumper looks every element's type up anew; this is a fifth of its cost, and
-    statements of the record carry some 1,700 elements.
+    psycopg's own list dumper looks up the type of every element. This costs a fifth, and the
+    statements of a record have some 1,700 elements.
     """
     return "{" + ",".join([_element(value) for value in values]) + "}"
 
@@ -124,9 +127,9 @@ def still_pending(keys: Sequence[int]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-# The CASE is for the planner, which must not take a row's batch and status for a filter: where its
-# statistics know of no pending row yet, it expects one, and compares each of those that there are
-# with all of the slice, fifty million pairs.
+# The CASE is for the planner, which must not use a row's batch and status as a filter. When its
+# statistics have no pending row yet, it expects one row, and compares each row that there is with
+# the whole slice: fifty million pairs.
 _APPLY = f"""
 UPDATE notifications_notificationmessage m SET
   status = v.status, attempts = v.attempts,

@@ -1,4 +1,4 @@
-"""The shapes that hot statements read and write, and the columns they name."""
+"""The rows that hot statements read and write, and their columns."""
 
 from __future__ import annotations
 
@@ -21,24 +21,29 @@ HALTED_SOURCES = (
     "'source', 'broadcast:' || id FROM notifications_broadcast"
     " WHERE (status = 'paused' OR (NOT cleared AND status = 'cancelled'))"
 )
-"""What broadcasts stop, as a kill switch of their source would: the end of a SELECT. An index holds
-just these rows (`broadcast_halted`)."""
+"""The end of a SELECT of the sources that paused or cancelled broadcasts stop, like kill switches.
+
+The index `broadcast_halted` has only these rows."""
 
 _OPEN = (MessageStatus.PENDING, MessageStatus.UNCERTAIN)
-"""The states that a worker's outcome may change; what is settled changes by `change_status`."""
+"""The states that a worker's result may change; `change_status` changes the others."""
 
 
 @functools.cache
 def changeable_from(target: str) -> tuple[str, str]:
-    """The states that an outcome may change to another, by the transition table; one state twice
-    where there is one, and none of its name where there is none."""
+    """Returns the two open states that may change to `target`, by the transition table.
+
+    It returns one state twice when only one may, and two empty texts when none may.
+    """
     found = sorted(sources_of(MessageStatus(target)).intersection(_OPEN))
     return (str(found[0]), str(found[-1])) if found else ("", "")
 
 
 def may_change(current: str, target: str) -> str:
-    """The SQL condition under which an outcome may change a message's status, made from the
-    transition table. current, target: SQL expressions."""
+    """Returns the SQL condition for a change of a message's status, made from the transition table.
+
+    current, target: SQL expressions.
+    """
     conditions = []
     for source in _OPEN:
         targets = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[source]))
@@ -62,10 +67,7 @@ ATTEMPT_COLUMNS = (
 
 
 class PendingMessage(NamedTuple):
-    """A message as the pipeline reads it, in the order of LOAD_COLUMNS.
-
-    context, text and address are sealed bytes; options is JSON text or None.
-    """
+    """A message as the pipeline reads it, in the order of LOAD_COLUMNS."""
 
     id: int
     notification_id: int
@@ -81,26 +83,28 @@ class PendingMessage(NamedTuple):
     job_id: int | None
     source: str
     locale: str
+    #: Sealed.
     context: bytes | None
+    #: Sealed.
     text: bytes | None
+    #: Sealed.
     address: bytes | None
+    #: JSON text.
     options: str | None
     expires_at: datetime | None
     collapse_key: str | None
     ordering_key: str | None
     is_test: bool
     scheduled_status: str | None
-    provider: str | None = None  # where it may have been taken already: it stays there
+    #: The provider that may have received the message already: another must not get it.
+    provider: str | None = None
     is_read: bool = False
 
 
 class Change(NamedTuple):
-    """One message's new facts, written by one statement for many.
+    """New values of one message; one statement writes many.
 
-    from_batch is the batch it was handled in: a message that has moved on meanwhile takes nothing.
-
-    trail is a fragment of JSON arrays, appended. A None for content, batch_id, scheduled_at,
-    sent_at or delivered_at leaves the column as it is.
+    None for content, batch_id, scheduled_at, sent_at or delivered_at leaves the column as it is.
     """
 
     id: int
@@ -109,28 +113,29 @@ class Change(NamedTuple):
     provider: str | None
     provider_message_id: str | None
     last_error: str | None
+    #: A fragment of JSON arrays, which is appended.
     trail: str
     content: bytes | None
     batch_id: int | None
     scheduled_at: datetime | None
     sent_at: datetime | None
     delivered_at: datetime | None
+    #: The batch in which the message was handled. A message that is in another batch now does not
+    #: change.
     from_batch: int
 
 
 class Recheck(NamedTuple):
-    """What is read once more while the batches are locked, in one statement.
+    """What is read again while the batches are locked, in one statement."""
 
-    pending: the messages that still wait, with the batch that each is in.
-    """
-
+    #: The messages that are still pending, with the batch of each.
     pending: dict[int, int]
     stops: frozenset[tuple[str, str]]
     suppressed: set[str]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]]) -> Recheck:
-        """From rows of (what, name, value)."""
+        """Builds it from rows of (what, name, value)."""
         pending: dict[int, int] = {}
         stops, suppressed = set(), set()
         for what, name, value in rows:

@@ -1,4 +1,4 @@
-"""Hot statements for SQLite: `executemany` in and out, on the raw connection."""
+"""Hot statements for SQLite, with `executemany` on the raw connection."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from notifications.models.delivery.hot_rows import (
 
 
 def time_value(moment: datetime | None) -> str | None:
-    """As Django stores it: naive UTC text, which sorts as time does."""
+    """Returns a time as Django stores it: naive UTC text, which sorts like the time."""
     return None if moment is None else str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 def parse_time(value: datetime | None) -> datetime | None:
-    """A column's value as an aware time; Django's converters have made it a naive one."""
+    """Returns a column's value as an aware time; Django's converters return a naive one."""
     return None if value is None else value.replace(tzinfo=UTC)
 
 
 class RawConnection:
-    """The sqlite3 connection under Django's: no query rewriting, no debug wrapper. Its errors are
-    Django's: who waits for a database that is away must know it by them."""
+    """The sqlite3 connection under Django's, without query rewriting and debug wrapper.
+
+    Its errors are Django's: callers that wait for an unavailable database recognize them.
+    """
 
     def __init__(self, wrapped: sqlite3.Connection) -> None:
         self._wrapped = wrapped
@@ -50,7 +52,7 @@ class RawConnection:
 
 
 class RawRows:
-    """What a statement answers; rows after the first are read only when they are asked for."""
+    """The result of a statement. Rows after the first are read only when they are requested."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
@@ -61,18 +63,18 @@ class RawRows:
         return iter(self.fetchall())
 
     def fetchall(self) -> list[Any]:
-        """The rows that are left."""
+        """Returns the remaining rows."""
         with connection.wrap_database_errors:
             return self._cursor.fetchall()
 
     def fetchone(self) -> Any:
-        """The next row; None when there is none."""
+        """Returns the next row; None at the end."""
         with connection.wrap_database_errors:
             return self._cursor.fetchone()
 
 
 def raw() -> RawConnection:
-    """The connection of this thread, opened if need be."""
+    """Returns the connection of this thread, opened if needed."""
     connection.ensure_connection()
     return RawConnection(connection.connection)
 
@@ -168,7 +170,7 @@ def apply_changes(changes: Iterable[Change]) -> set[int]:
 
 
 def _applied_keys(rows: Sequence[tuple[Any, ...]]) -> set[int]:
-    """Rare: some messages were settled by somebody else before. The trail tells whose is whose."""
+    """Returns the keys that changed. Rare: another process changed some; the trail shows which."""
     keys = json.dumps([row[0] for row in rows])
     found = raw().execute(
         "SELECT id, status, trail FROM notifications_notificationmessage"

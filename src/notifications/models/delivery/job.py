@@ -1,4 +1,4 @@
-"""A job: one bulk call and what became of its recipients."""
+"""A job: one bulk request and the result for its recipients."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from notifications.models.fields import SealedJSONField
 
 
 class Job(models.Model):
-    """One accepted bulk request. Its messages lie between two keys, so that counting needs no
-    index of its own."""
+    """One accepted bulk request. Its messages lie between two keys, so counting needs no index."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(max_length=20, default="bulk")
     source = models.CharField(max_length=60)
     actor = models.CharField(max_length=60, db_default="", default="")
-    """Whose call it was: all people are one source."""
+    """Who made the request: all users are one source, so `source` does not say it."""
     context = SealedJSONField(null=True)  # shared by all recipients
     total = models.IntegerField()
     accepted = models.IntegerField()

@@ -1,6 +1,6 @@
-"""A message: one notification on one channel, the unit of delivery. The act of its lifecycle.
+"""A message: one notification on one channel, the unit of delivery.
 
-`change_status` and the hot statements in `outcomes.py` are the only writers of a status
+Only `change_status` and the hot statements write a status
 (tests/architecture/test_single_writer.py).
 """
 
@@ -27,7 +27,7 @@ from notifications.models.operations.status_webhook import StatusEvent
 
 
 def choices_of(enum: type[Any]) -> list[tuple[Any, str]]:
-    """Django's choices of a domain enum: the enum is the one list."""
+    """Returns Django's choices for a domain enum."""
     return [(item.value, item.name.replace("_", " ").capitalize()) for item in enum]
 
 
@@ -35,10 +35,10 @@ class MessageManager(models.Manager["NotificationMessage"]):
     """Creates messages outside the hot path."""
 
     def create(self, **values: Any) -> NotificationMessage:
-        """A pending message, with a notification of its own when none is given.
+        """Creates a pending message, with its own notification when none is given.
 
-        Takes the documented fields (user, channel, title, body, data, priority, scheduled_at).
-        It waits in no batch until `NotificationDeliveryEngine` or `queue.batches.enqueue` takes it.
+        Accepts the documented fields (user, channel, title, body, data, priority, scheduled_at).
+        It is in no batch until `NotificationDeliveryEngine` or `queue.batches.enqueue` adds it.
         """
         if "notification" in values or "notification_id" in values:
             return super().create(**values)
@@ -61,8 +61,8 @@ class MessageManager(models.Manager["NotificationMessage"]):
 class NotificationMessage(models.Model):
     """One notification on one channel.
 
-    No index covers status, batch or times, so that every update of a row stays in place (a HOT
-    update on PostgreSQL): work is found through batches, never by scanning messages.
+    No index covers status, batch or times, so every update of a row stays in place (a HOT update on
+    PostgreSQL). Workers find messages through batches, never by scanning messages.
     """
 
     id = MessageKeyField(primary_key=True)
@@ -89,8 +89,8 @@ class NotificationMessage(models.Model):
     last_error = models.TextField(null=True, blank=True)
     provider = models.CharField(max_length=30, null=True, blank=True)
     provider_message_id = models.CharField(max_length=200, null=True, blank=True)
-    content = SealedJSONField(null=True, blank=True)  # what was shown, for channels that are rows
-    trail = models.TextField(null=True, blank=True)  # decisions and outcomes, see `history`
+    content = SealedJSONField(null=True, blank=True)  # the text, for row channels
+    trail = models.TextField(null=True, blank=True)  # decisions and results, see `history`
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
 
@@ -117,7 +117,7 @@ class NotificationMessage(models.Model):
 
     @property
     def template(self) -> NotificationTemplate | None:
-        """The template that has its words; None for a message with words of its own."""
+        """The template of its text; None for a message with its own text."""
         version = self.notification.template_version
         return version.template if version else None
 
@@ -126,7 +126,7 @@ class NotificationMessage(models.Model):
         return self.notification.created_at
 
     def history(self) -> list[dict[str, Any]]:
-        """Everything that was decided and done, in order: the trail and the events."""
+        """Returns all decisions and results, in order: the trail and the events."""
         entries = [
             {"at": at, "event": event, "reason": current_code(reason)}
             for at, event, reason in json.loads(f"[{self.trail or ''}]")
@@ -146,8 +146,8 @@ def change_status(
 ) -> list[int]:
     """Moves messages to `target` where the transition table allows it; returns those that moved.
 
-    One conditional set-based UPDATE and an event a message, in the caller's transaction. The caller
-    holds the lock of the messages' batch (ARCHITECTURE rule 7), so no other writer is between.
+    Makes one conditional UPDATE and writes an event for each message, in the caller's transaction.
+    The caller holds the locks of the messages' batches, so no other writer interferes.
     """
     allowed = sources_of(target) if only_from is None else sources_of(target) & only_from
     at = at or clock.now()

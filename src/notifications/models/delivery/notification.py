@@ -1,4 +1,4 @@
-"""A notification: what one user is told, once, whatever the channels. The row of the inbox."""
+"""A notification: one piece of information for one user on all channels; a row of the inbox."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from notifications.models.keys import reserve_keys
 
 
 class ScheduledStatus(models.TextChoices):
-    """How far a scheduled notification has come. What may follow what: SCHEDULE_TRANSITIONS."""
+    """The state of a scheduled notification. SCHEDULE_TRANSITIONS has the allowed changes."""
 
     PENDING = "pending", "Pending"
     SENT = "sent", "Sent"
     CANCELLED = "cancelled", "Cancelled"
-    FAILED = "failed", "Failed"  # no channel took it, for good
-    WITHHELD = "withheld", "Withheld"  # the person's wishes, a limit, or its time had run out
+    FAILED = "failed", "Failed"  # every channel failed for good
+    WITHHELD = "withheld", "Withheld"  # suppressed by preferences or a limit, or expired
 
 
 SCHEDULE_TRANSITIONS: dict[str, frozenset[str]] = {
@@ -36,15 +36,17 @@ SCHEDULE_TRANSITIONS: dict[str, frozenset[str]] = {
     ScheduledStatus.SENT: frozenset(),
     ScheduledStatus.CANCELLED: frozenset(),
 }
-"""What may follow a scheduled status. A retry leads from failed to pending; a late receipt, or
-another channel, to sent. Pending may be written again, with another time."""
+"""The allowed changes of a scheduled status.
+
+A retry leads from failed to pending; a late receipt or another channel leads to sent. Pending may
+be written again, with another time."""
 
 
 def change_scheduled(keys: Sequence[int], target: ScheduledStatus, **fields: Any) -> int:
     """Moves scheduled notifications to a status where the table allows it; returns how many moved.
 
-    The one writer of `scheduled_status` after the row was made. One conditional UPDATE in the
-    caller's transaction. fields: other columns to write with it.
+    It is the only writer of `scheduled_status` once the row exists. It makes one conditional UPDATE
+    in the caller's transaction. fields: other columns to write with it.
     """
     allowed = [state for state, targets in SCHEDULE_TRANSITIONS.items() if target in targets]
     rows = Notification.objects.filter(pk__in=keys, scheduled_status__in=allowed)
@@ -52,23 +54,23 @@ def change_scheduled(keys: Sequence[int], target: ScheduledStatus, **fields: Any
 
 
 class Notification(models.Model):
-    """One intent of one caller for one person.
+    """One notification for one user or plain address.
 
-    Foreign keys of hot tables carry no database constraint: PostgreSQL would check each with a
-    query a row. `carillon doctor` and the invariant tests look for strays instead (ADR 4).
+    Foreign keys of hot tables have no database constraint: PostgreSQL would check each with a query
+    for each row. `carillon doctor` and the invariant tests look for orphans instead (ADR 4).
     """
 
     id = models.BigIntegerField(primary_key=True)
     uuid = PublicIdField(editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.DO_NOTHING,  # what was sent stays a fact when its person is gone
+        on_delete=models.DO_NOTHING,  # the row stays when its user is deleted
         null=True,
-        db_index=False,  # the index of the inbox begins with it
+        db_index=False,  # the index of the inbox begins with this column
         db_constraint=False,
         related_name="notifications",
     )
-    recipient = AliasOfForeignKey("user", settings.AUTH_USER_MODEL)  # documented, too
+    recipient = AliasOfForeignKey("user", settings.AUTH_USER_MODEL)  # a documented name
     address = SealedJSONField(null=True, blank=True)  # {"email": ...} for a send to no user
     category = models.ForeignKey(
         "notifications.Category", on_delete=models.PROTECT, db_index=False, db_constraint=False
@@ -96,7 +98,7 @@ class Notification(models.Model):
     context = SealedJSONField(null=True, blank=True)  # on top of the job's shared context
     options = models.JSONField(null=True, blank=True)
     scheduled_at = models.DateTimeField()
-    # The hot path writes null for what nobody scheduled; the default is for rows made by hand.
+    # The hot path writes null for what is not scheduled; the default is for rows made by callers.
     scheduled_status = models.CharField(
         max_length=9, choices=ScheduledStatus.choices, null=True, default=ScheduledStatus.PENDING
     )
@@ -132,7 +134,7 @@ class Notification(models.Model):
                 condition=Q(correlation_id__isnull=False),
                 name="notification_correlation",
             ),
-            # Sends that nobody scheduled are in neither of these, so that they cost them nothing.
+            # Sends that are not scheduled are in neither index, so the indexes cost them nothing.
             models.Index(
                 fields=["scheduled_at", "scheduled_status"],
                 condition=Q(scheduled_status__isnull=False),
@@ -154,7 +156,7 @@ class Notification(models.Model):
         return f"notification {self.uuid}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Gives a new row its key, public id and category; hot inserts bring their own."""
+        """Gives a new row its key, public id and category; hot inserts set their own."""
         if self.created_at is None:
             self.created_at = clock.now()
         if self.scheduled_at is None:
@@ -174,7 +176,7 @@ class Notification(models.Model):
         return best_status(statuses) if statuses else MessageStatus.PENDING
 
     def words(self) -> Mapping[str, Any]:
-        """Title, message and data, its own or its job's; empty where a template has the words."""
+        """Returns title, message and data, its own or its job's; empty when it uses a template."""
         if self.template_version_id is not None:
             return {}
         found: Mapping[str, Any] = self.text or (self.job.context if self.job else None) or {}
@@ -188,7 +190,7 @@ class Notification(models.Model):
 
     @property
     def title(self) -> str:
-        """What it is about; where a template has the words, the template's name."""
+        """The title; for a template, the template's name."""
         if self.template_version is not None:
             return self.template_version.template.name
         return str(self._word("title") or "")
@@ -204,7 +206,7 @@ class Notification(models.Model):
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What goes along with the text."""
+        """The data that is sent with the text."""
         if self.template_version_id is None:
             return self._word("data") or {}
         shared = self.job.context if self.job else None
@@ -216,7 +218,7 @@ class Notification(models.Model):
 
     @property
     def is_sent(self) -> bool:
-        """Whether a channel has taken it, or its schedule says so."""
+        """Whether a channel has sent it, or its scheduled status is sent."""
         if self.scheduled_status not in (None, ScheduledStatus.PENDING):
             return self.scheduled_status == ScheduledStatus.SENT
         taken = REACHED | {MessageStatus.DIGESTED}
@@ -224,7 +226,7 @@ class Notification(models.Model):
 
     @property
     def sent_at(self) -> datetime | None:
-        """When the first channel took it; None before that."""
+        """When the first channel sent it; None before that."""
         times = [message.sent_at for message in self.messages.all() if message.sent_at]
         return min(times, default=None)
 
@@ -236,5 +238,5 @@ class Notification(models.Model):
 
 
 def system_category() -> int:
-    """The key of the category of what names none."""
+    """Returns the key of the category for notifications that name none."""
     return Category.objects.only("pk").get(key="system").pk

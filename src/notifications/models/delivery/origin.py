@@ -1,4 +1,4 @@
-"""Where messages come from, read so that nothing about one of them can stop the reading."""
+"""Reads the origins of messages in a way that no stored value can make fail."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from notifications.models.operations.operators import DeadLetter
 
 
 class MessageOrigin(NamedTuple):
-    """What a dead letter says of a message. Empty and held where its notification or category is
-    gone."""
+    """What a dead letter stores about a message.
+
+    When its notification or category was deleted, texts are empty and the crash policy is hold.
+    """
 
     message_id: int
     notification_id: int
@@ -47,7 +49,7 @@ class MessageOrigin(NamedTuple):
 
 
 def origins_of(keys: Sequence[int]) -> dict[int, MessageOrigin]:
-    """The origins of messages, by key. Only keys, numbers and names are read, in three queries."""
+    """Returns the origins of messages, by key. Reads only keys, numbers and names, in 3 queries."""
     rows = list(
         NotificationMessage.objects.filter(pk__in=keys)
         .order_by("pk")
@@ -75,7 +77,7 @@ def origins_of(keys: Sequence[int]) -> dict[int, MessageOrigin]:
 
 
 def earliest_expiry(keys: Sequence[int]) -> datetime | None:
-    """The earliest time at which one of these messages expires; None when none ever does."""
+    """Returns the earliest time at which one of these messages expires; None when none does."""
     rows = NotificationMessage.objects.filter(pk__in=keys)
     found: datetime | None = rows.aggregate(first=Min("notification__expires_at"))["first"]
     return found
