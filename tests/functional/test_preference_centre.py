@@ -173,7 +173,7 @@ def test_everything_is_changed_by_keyboard_alone(person: Person, page: Page) -> 
     page.wait_for_url("**saved=1**")
 
     assert outline == "solid"
-    assert page.get_by_role("status").inner_text() == "Saved. It counts from now on."
+    assert page.get_by_role("status").inner_text() == "Saved. The changes apply now."
     after = person.saved()
     changed = {name for name, value in after["global"].items() if before[name] != value}
     assert changed == {
@@ -263,9 +263,9 @@ def test_a_telephone_shows_cards_in_place_of_a_table(person: Person, page: Page)
     ("language", "asked", "done", "undone"),
     [
         ("en", "Stop receiving course notices?", "“Course”: off on every channel",
-         "Everything is as it was before."),
+         "Your earlier preferences are restored."),
         ("ru", "Больше не получать сообщения", "«Учёба»: выключено на всех каналах",
-         "Всё снова так, как было."),
+         "Прежние настройки восстановлены."),
     ],
 )  # fmt: skip
 def test_stopping_and_undoing_by_keyboard(
@@ -305,7 +305,7 @@ def test_confirming_by_keyboard(person: Person, page: Page) -> None:
 
     status = page.get_by_role("status")
     status.wait_for()
-    assert status.inner_text().startswith("You have confirmed: I want to hear news and offers")
+    assert status.inner_text().startswith("You have confirmed: I want to receive news and offers")
     assert person.saved()["global"]["marketing_enabled"] is True
     assert violations(page) == []
 

@@ -1,4 +1,4 @@
-"""Django's admin, for staff who want to see rows. Rows of the service are shown, never edited."""
+"""Django's admin for staff. It shows rows of the service and does not edit them."""
 
 from notifications.admin import access, delivery, operations, people, templates
 

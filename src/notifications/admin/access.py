@@ -1,4 +1,4 @@
-"""API keys: made, rotated and revoked by the API and the command line, shown here."""
+"""API keys. The API and the command line create, rotate and revoke them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications, their messages, and what was tried. Sealed columns are not shown."""
+"""Notifications, messages and attempts. Sealed columns are not shown."""
 
 from __future__ import annotations
 

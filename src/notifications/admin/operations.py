@@ -1,4 +1,4 @@
-"""What operators look at: dead letters, stops, who did what, workers, categories."""
+"""Dead letters, failed items, kill switches, operator actions, workers and categories."""
 
 from __future__ import annotations
 

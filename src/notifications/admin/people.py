@@ -1,4 +1,4 @@
-"""People and how they are reached. A person's own row can be edited; it has no service yet."""
+"""Users, their addresses and preferences. Only the row of a user can be edited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from notifications.models import (
     UserNotificationPreference,
 )
 
-admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in one of ours
+admin.site.unregister(TokenProxy)  # its table is empty: tokens are hashes in PersonToken
 
 
 def validate_moment(moment: datetime) -> None:
@@ -61,7 +61,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> FormField | None:
-        """Times of the form are of the range that every door accepts."""
+        """Limits times in the form to the range that the API accepts."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if isinstance(db_field, DateTimeField) and field is not None:
             field.validators = [*field.validators, validate_moment]

@@ -1,4 +1,4 @@
-"""Admins that show and do not change: everything that changes goes through the services."""
+"""Read-only admin classes: all changes go through the services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 5_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # takes no argument at run time
-    """Counts up to a bound: nobody pages through millions, and a full count reads them all."""
+    """Counts up to a limit, because a full count reads all rows, which may be millions."""
 
     @cached_property
     def count(self) -> int:

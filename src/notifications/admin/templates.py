@@ -1,4 +1,4 @@
-"""Templates and what was published of them."""
+"""Templates and their published versions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pages for people: the landing page, the sandbox's outbox, and the pages of errors."""
+"""HTML pages: landing page, outbox, preferences, unsubscribing, errors; and /metrics."""

@@ -1,4 +1,4 @@
-"""`/confirm/<token>`: GET shows what somebody would agree to, POST agrees to it (double opt-in)."""
+"""`/confirm/<token>` (double opt-in): GET shows the consent, POST gives it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from notifications.web.public_page import address_of_client, language_of, page
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
-    """The page and its button; the token is the credential. Scanners that GET agree to nothing."""
+    """Shows the page and handles its button. The token is the credential. GET changes nothing."""
     consent = DoubleOptIn().read(token=token)
     holder = DoubleOptIn().holder(request=consent) if consent else LinkHolder()
     language = language_of(request, holder.locale)
     wording = _wording(consent, language) if consent else ""
-    good, done = consent is not None, request.method == "POST"
+    is_valid, done = consent is not None, request.method == "POST"
     if done:
         ip = address_of_client(request)
-        good = DoubleOptIn().confirm(token=token, wording=wording, ip=ip)
-    if not good:
+        is_valid = DoubleOptIn().confirm(token=token, wording=wording, ip=ip)
+    if not is_valid:
         return page(request, "carillon/link_broken.html", {}, language=language, status=404)
     context = {"wording": wording, "done": done, "holder": holder}
     if done:
-        context["languages"] = []  # another language would ask again
+        context["languages"] = []  # a language link would show the form again
     return page(request, "carillon/confirm.html", context, language=language)
 
 

@@ -1,4 +1,4 @@
-"""What is answered when no view did: problems under /api/, a plain page elsewhere."""
+"""Error responses outside views: problem documents under /api/, plain pages elsewhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from notifications.infra.conf import environment
 
 
 class InternalError(CarillonError):
-    """Something went wrong inside; it was logged under this answer's X-Request-ID."""
+    """An internal error occurred; it was logged with the X-Request-ID of this response."""
 
     code = "internal_error"
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A request that Django itself could not read, e.g. of an unknown host."""
+    """Handles a request that Django itself refused, e.g. for an unknown host."""
     if isinstance(exception, RequestDataTooBig):
         return error_response(BodyTooLarge(), request.path)
     error = InvalidRequest([FieldError("", "bad_request", "it cannot be read")])
@@ -35,29 +35,29 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Something that this person may not see."""
+    """Handles a request that the user may not make."""
     return error_response(Refused(), request.path)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """An address at which there is nothing."""
-    error = NotFound(f"there is nothing at this address; see {_where(request)}")
+    """Handles an unknown address."""
+    error = NotFound(f"there is no page at this address; see {_hint(request)}")
     return error_response(error, request.path)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A database that is away, which is no fault of ours; else a fault. Django has logged it."""
+    """Handles an exception: the database is unavailable, or an internal error. Django logged it."""
     raised = sys.exc_info()[1]
     outage = outage_of(raised) if isinstance(raised, Exception) else None
     return error_response(outage or InternalError(), request.path)
 
 
-def _where(request: HttpRequest) -> str:
-    return "/api/docs/ for every call" if request.path.startswith("/api/") else "/ for what is here"
+def _hint(request: HttpRequest) -> str:
+    return "/api/docs/ for all routes" if request.path.startswith("/api/") else "the start page /"
 
 
 def error_response(error: CarillonError, path: str) -> HttpResponse:
-    """The answer that tells of `error`: a problem for programs, a page for people."""
+    """Returns the response for `error`: a problem document under /api/, else a page."""
     if path.startswith("/api/"):
         return problem_response(error, path=path)
     status = status_of(error)

@@ -1,6 +1,6 @@
-"""`/inbound/<vendor>`: where a vendor hands over incoming texts, by POST.
+"""`/inbound/<vendor>`: receives incoming texts from a vendor, by POST.
 
-`/sms/twilio`, the address before there were several vendors, stays.
+`/sms/twilio`, the address from before there were several vendors, stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from notifications.infra.conf import environment
 @csrf_exempt
 @require_POST
 def inbound(request: HttpRequest, provider: str) -> HttpResponse:
-    """The signature is the credential."""
+    """Receives one request of a vendor. The signature is the credential."""
     try:
         answer = InboundSmsService().receive(
             provider=provider,

@@ -1,4 +1,4 @@
-"""`/`: what runs here, and how to send a first notification."""
+"""`/`: links to the service's pages, and how to send a first notification."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from django.views.decorators.http import require_safe
 from notifications.infra.conf import environment
 
 LINKS = (
-    ("/outbox/", "Outbox", "what the sandbox providers would have sent"),
-    ("/api/docs/", "API", "every call, to be read and tried"),
+    ("/outbox/", "Outbox", "messages that the sandbox providers would have sent"),
+    ("/api/docs/", "API", "reference of all routes, with a form to try each"),
     ("/health", "Health", "database, queues, dead letters"),
     ("/metrics", "Metrics", "for Prometheus"),
-    ("/admin/", "Admin", "the rows, for staff"),
+    ("/admin/", "Admin", "database rows, for staff"),
 )
 PUBLIC = ("/api/docs/", "/health")
-"""What strangers are pointed to in production."""
+"""The links that are shown in production."""
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """The landing page: public, and free of anything that the installation holds.
+    """Shows the landing page. It is public and shows no data of the installation.
 
-    In production it speaks neither of demo data nor of what an administrator does.
+    In production it mentions neither demo data nor administration.
     """
     production = environment().production
     links = [each for each in LINKS if not production or each[0] in PUBLIC]

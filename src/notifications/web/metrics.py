@@ -1,4 +1,4 @@
-"""`/metrics`, in Prometheus' text form."""
+"""`/metrics`, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from notifications.infra.telemetry import CONTENT_TYPE
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Counters of all processes of this machine, and gauges of this moment."""
+    """Returns the counters of all processes of this machine, and current gauges."""
     return HttpResponse(metrics_response(), content_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""`/outbox/`: what the sandbox provider kept, shown the way its reader would have seen it."""
+"""`/outbox/`: the messages that the sandbox provider stored, as the recipient would see them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROXY_HEADERS = (
     "Cf-Connecting-Ip",
 )
 PROXY_PREFIX = "X-Forwarded-"
-# A rendered mail runs no script, fetches nothing from elsewhere and lives in an origin of its own.
+# A rendered mail runs no scripts, loads nothing from other hosts and has its own origin.
 MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';"
     " style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
@@ -52,10 +52,10 @@ View = Callable[..., HttpResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
-    """One message as the page shows it. data is JSON text; headers are without From, To, Subject.
+    """One message as the page shows it.
 
-    Everything is here, so that the page never looks up what a message lacks: the error would name
-    all that the message holds, and errors are logged.
+    It has a value for everything the page shows: a failed lookup in the template would write the
+    content of the message to the log.
     """
 
     number: int
@@ -67,14 +67,16 @@ class OutboxMessage:
     title: str
     body: str
     has_html: bool
+    #: Without From, To and Subject.
     headers: list[tuple[str, str]]
     files: list[str]
     about: list[str]
+    #: JSON text.
     data: str
 
 
 def staff_or_loopback(view: View) -> View:
-    """Lets staff in; outside production also whoever sits at this machine."""
+    """Admits staff, and outside production also clients on this machine."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -86,10 +88,10 @@ def staff_or_loopback(view: View) -> View:
 
 
 def is_at_this_machine(request: HttpRequest) -> bool:
-    """Whether a development installation is asked by a client on loopback, not by a proxy there.
+    """Returns whether the client of a development installation is on loopback and is not a proxy.
 
-    The Host must be no foreign name either: a web page whose name was made to resolve to 127.0.0.1
-    (DNS rebinding) would read the outbox otherwise.
+    The Host must be ours, too: a web page whose name resolves to 127.0.0.1 (DNS rebinding) could
+    read the outbox otherwise.
     """
     return (
         not environment().production
@@ -107,7 +109,7 @@ def _came_by_proxy(request: HttpRequest) -> bool:
 
 
 def is_own_host(host: str) -> bool:
-    """Whether nobody else can own this Host: an address, a name without dots, or ours."""
+    """Returns whether a Host cannot be foreign: an address, a name without dots, or ours."""
     name = split_domain_port(host)[0].strip("[]").rstrip(".")
     if "." not in name or name.endswith(".localhost"):
         return True
@@ -123,7 +125,7 @@ def is_own_host(host: str) -> bool:
 @require_safe
 @staff_or_loopback
 def outbox(request: HttpRequest) -> HttpResponse:
-    """The newest messages, paged by key: `?before=` the last one seen, `?channel=` one channel."""
+    """Shows the newest messages. `?before=` is the last key of a page; `?channel=` filters."""
     channel = request.GET.get("channel", "")
     rows = SandboxMessage.objects.order_by("-id")
     if channel in Channel.__members__.values():
@@ -150,7 +152,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
 @require_safe
 @staff_or_loopback
 def mail_html(request: HttpRequest, number: int) -> HttpResponse:
-    """The HTML part of a mail, for the frame that shows it."""
+    """Returns the HTML part of a mail, for the frame that shows it."""
     row = SandboxMessage.objects.filter(pk=number).first()
     if row is None or not row.content.get("html"):
         raise Http404

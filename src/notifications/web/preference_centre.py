@@ -1,9 +1,9 @@
-"""`/preferences/<token>` and `/preferences`: what a person wishes to hear, on one plain form.
+"""`/preferences/<token>` and `/preferences`: a user's preferences on one plain form.
 
-By link: the token is the credential, so neither login nor cookie nor CSRF token is needed. By
-session: Django's CSRF check holds. Both save through PreferenceService, as the API does. The form
-carries what it showed, so that saving changes what the person changed and nothing else: a wish that
-was altered elsewhere meanwhile, or inherits, stays as it is.
+By link, the token is the credential: no login, cookie or CSRF token is needed. By session, Django's
+CSRF check applies. Both save through PreferenceService, like the API. The form has hidden fields
+with the values that it showed. Saving therefore writes only what the user changed: a preference
+that was changed elsewhere meanwhile, or that inherits, stays as it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _GENERAL = ("notifications_enabled", "marketing_enabled")
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, token: str) -> HttpResponse:
-    """The page of whoever the link was made for."""
+    """Shows and saves the preferences of the user of a link."""
     user = PreferenceCentre().holder(token=token)
     if user is None:
         language = language_of(request)
@@ -50,7 +50,7 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_session(request: HttpRequest) -> HttpResponse:
-    """The page of whoever is logged in."""
+    """Shows and saves the preferences of the user who is logged in."""
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         language = language_of(request)
@@ -92,7 +92,7 @@ def _centre(request: HttpRequest, user: User, caller: Caller, address: str) -> H
 
 
 def changes_of(form: QueryDict) -> dict[str, Any]:
-    """The body of a PUT of preferences: what differs from what the form had shown."""
+    """Returns the body of a change of preferences: what differs from what the form showed."""
     before = set(form.get("shown", "").split())
     overall: dict[str, Any] = {}
     categories: dict[str, dict[str, bool]] = {}
@@ -116,7 +116,7 @@ def changes_of(form: QueryDict) -> dict[str, Any]:
 
 
 def _context(request: HttpRequest, state: CentreState, errors: dict[str, str]) -> dict[str, Any]:
-    """What the template shows. After an error the form keeps what the person entered."""
+    """Returns the template's context. After an error, the form shows what the user entered."""
     form = request.POST if errors else None
     if form is not None:
         given = {name: form.get(name, str(getattr(state, name))) for name in _VALUES}
@@ -157,7 +157,7 @@ def _shown_value(form: QueryDict | None, state: CentreState, name: str) -> str:
 
 
 def _checked_boxes(state: CentreState) -> set[str]:
-    """The names of the boxes that are ticked."""
+    """Returns the names of the checkboxes that are checked."""
     general = {name for name, on in state.flags.items() if on}
     return general | {
         f"{category.key}:{switch}"

@@ -1,4 +1,4 @@
-"""The words of the preference centre. Texts of consent are what the ledger keeps as wording."""
+"""The texts of the preference centre. The ledger stores the texts of consents as wording."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ CHANNELS = {
     Channel.TELEGRAM: pgettext_lazy("channel", "Telegram"),
 }
 DIGESTS = {
-    DigestFrequency.IMMEDIATE: gettext_lazy("At once, each by itself"),
-    DigestFrequency.HOURLY: gettext_lazy("Gathered once an hour"),
-    DigestFrequency.DAILY: gettext_lazy("Gathered once a day"),
-    DigestFrequency.WEEKLY: gettext_lazy("Gathered once a week"),
-    DigestFrequency.NEVER: gettext_lazy("Not at all: in the inbox only"),
+    DigestFrequency.IMMEDIATE: gettext_lazy("Immediately, one by one"),
+    DigestFrequency.HOURLY: gettext_lazy("Hourly digest"),
+    DigestFrequency.DAILY: gettext_lazy("Daily digest"),
+    DigestFrequency.WEEKLY: gettext_lazy("Weekly digest"),
+    DigestFrequency.NEVER: gettext_lazy("Only in the inbox"),
 }
 FIELDS = {
     "quiet_hours_start": gettext_lazy("From"),
     "quiet_hours_end": gettext_lazy("Until"),
     "timezone": gettext_lazy("Time zone"),
-    "digest_frequency": gettext_lazy("What is not urgent"),
+    "digest_frequency": gettext_lazy("Messages that are not urgent"),
 }
 _SEEDED = {
     "security": lambda: pgettext("category", "Security"),
@@ -54,53 +54,57 @@ _TOPICS = {
 
 
 def topic(key: str, name: str) -> str:
-    """What a category holds, in the middle of a sentence: `announcements`; without a category,
-    everything."""
+    """Returns the messages of a category for use within a sentence, e.g. `announcements`.
+
+    Without a category, it stands for everything.
+    """
     if not key:
-        return pgettext("topic", "everything but what is urgent")
+        return pgettext("topic", "everything except urgent messages")
     if key in _TOPICS and name == key.capitalize():
         return _TOPICS[key]()
-    return pgettext("topic", "messages of “%(name)s”") % {"name": name}
+    return pgettext("topic", "messages about “%(name)s”") % {"name": name}
 
 
 def stop_question(key: str, name: str) -> str:
-    """What a person is asked, and says yes to, by ending a category, or everything."""
+    """Returns the question that a user confirms to unsubscribe from a category or everything."""
     return gettext("Stop receiving %(topic)s?") % {"topic": topic(key, name)}
 
 
 def list_changes(key: str, name: str, flags: Collection[str]) -> list[str]:
-    """What an unsubscribe has changed. flags: what it turned off in general."""
+    """Returns what an unsubscribe changed. flags: the general flags that it switched off."""
     found = []
     if key:
         shown = category(key, name)
         found.append(gettext("“%(name)s”: off on every channel") % {"name": shown})
     if "notifications_enabled" in flags:
-        found.append(gettext("Notifications: only what is urgent"))
+        found.append(gettext("Notifications: only urgent messages"))
     if "marketing_enabled" in flags and key != "marketing":
         found.append(gettext("News and offers: off"))
     return found
 
 
 def category(key: str, name: str) -> str:
-    """A category's name in the page's language; one that an operator named keeps its name."""
+    """Returns a category's name in the page's language, or the name that an operator gave."""
     return _SEEDED[key]() if key in _SEEDED and name == key.capitalize() else name
 
 
 def hours(count: int) -> str:
-    """`for 4 hours`, `for 3 days`."""
+    """Returns a duration, e.g. `for 4 hours` or `for 3 days`."""
     if count >= 24:
         return ngettext("for %d day", "for %d days", count // 24) % (count // 24)
     return ngettext("for %d hour", "for %d hours", count) % count
 
 
 def wording(flag: str) -> str:
-    """What a person says by ticking a box."""
+    """Returns what a user agrees to by checking a box."""
     name = {"app_name": environment().app_name}
     texts = {
-        "notifications_enabled": gettext("Send me notifications. Without it: only what is urgent."),
-        "marketing_enabled": gettext("I want to hear news and offers of %(app_name)s.") % name,
+        "notifications_enabled": gettext(
+            "Send me notifications. If this is off, I receive only urgent messages."
+        ),
+        "marketing_enabled": gettext("I want to receive news and offers from %(app_name)s.") % name,
         "data_processing_consent": gettext(
-            "I agree that %(app_name)s uses my data to send me what needs my consent."
+            "I agree that %(app_name)s uses my data to send me messages that require my consent."
         )
         % name,
     }
@@ -108,19 +112,20 @@ def wording(flag: str) -> str:
 
 
 def opt_in(topic: str) -> str:
-    """What a person says by confirming; without a topic it is marketing as a whole."""
+    """Returns what a user agrees to by confirming. Without a topic, it is marketing as a whole."""
     name = {"app_name": environment().app_name, "topic": topic}
     if not topic:
         return (
             gettext(
-                "I want to hear news and offers of %(app_name)s, and agree that it uses my data"
-                " for that."
+                "I want to receive news and offers from %(app_name)s, and I agree that it uses my"
+                " data for that."
             )
             % name
         )
     return (
         gettext(
-            "I want to get “%(topic)s” from %(app_name)s, and agree that it uses my data for that."
+            "I want to receive “%(topic)s” from %(app_name)s, and I agree that it uses my data for"
+            " that."
         )
         % name
     )

@@ -1,4 +1,4 @@
-"""Pages that anybody may open who holds their link: localised, without scripts, never cached."""
+"""Pages that are opened by link: localised, without scripts, never cached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LANGUAGES = tuple(settings.LANGUAGES)
 
 
 def language_of(request: HttpRequest, locale: str = "") -> str:
-    """The page's language: what `?lang=` asks for, the person's, the browser's."""
+    """Returns the page's language: that of `?lang=`, of the user, or of the browser."""
     known = [code for code, _ in LANGUAGES]
     persons = locale.replace("-", "_").partition("_")[0].lower()
     found = (request.GET.get("lang", ""), persons, translation.get_language() or "")
@@ -38,7 +38,7 @@ def page(
     status: int = 200,
     by_link: bool = True,
 ) -> HttpResponse:
-    """A page in a language. by_link: its address is a secret, which no Referer header may tell."""
+    """Renders a page in a language. by_link: its address is secret, so no Referer is sent."""
     others = [
         (code, name, urlencode({"lang": code})) for code, name in LANGUAGES if code != language
     ]
@@ -57,5 +57,5 @@ def page(
 
 
 def address_of_client(request: HttpRequest) -> str | None:
-    """The client's address for the ledger; None without any."""
+    """Returns the client's address for the ledger; None when it is unknown."""
     return address_of(request) or None

@@ -1,4 +1,4 @@
-"""`/carillon-sw.js`: a ready service worker: shows Web Push messages and opens their links."""
+"""`/carillon-sw.js`: a service worker that shows Web Push messages and opens their links."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from django.views.decorators.http import require_safe
 
 # The payload is what the webpush provider sends: {title, body, icon, image, url, tag, data}.
 SCRIPT = """self.addEventListener("push", (event) => {
-  const said = event.data ? event.data.json() : {};
-  event.waitUntil(self.registration.showNotification(said.title || "", {
-    body: said.body || "",
-    icon: said.icon,
-    image: said.image,
-    tag: said.tag,
-    data: {url: said.url || "/"},
+  const payload = event.data ? event.data.json() : {};
+  event.waitUntil(self.registration.showNotification(payload.title || "", {
+    body: payload.body || "",
+    icon: payload.icon,
+    image: payload.image,
+    tag: payload.tag,
+    data: {url: payload.url || "/"},
   }));
 });
 
@@ -26,7 +26,7 @@ self.addEventListener("notificationclick", (event) => {
 
 @require_safe
 def service_worker(request: HttpRequest) -> HttpResponse:
-    """The script; it may serve every page of its host."""
+    """Returns the script. Its scope is every page of its host."""
     return HttpResponse(
         SCRIPT,
         content_type="text/javascript; charset=utf-8",

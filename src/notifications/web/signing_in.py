@@ -1,4 +1,4 @@
-"""`/admin/login/`: Django's page, behind the throttle of sign-ins."""
+"""`/admin/login/`: Django's sign-in page with our throttle."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from notifications.web.errors import error_response
 
 
 def login(request: HttpRequest) -> HttpResponse:
-    """The page; a sign-in whose turn is still to come is 429 with Retry-After."""
+    """Shows the page. A sign-in that must wait gets 429 with Retry-After."""
     if request.method != "POST":
         return admin.site.login(request)
-    answers: list[HttpResponse] = []
+    responses: list[HttpResponse] = []
 
     def attempt() -> bool | None:
-        answers.append(admin.site.login(request))
-        return answers[0].status_code == 302 or None
+        responses.append(admin.site.login(request))
+        return responses[0].status_code == 302 or None
 
     try:
         guard_sign_in(
@@ -30,4 +30,4 @@ def login(request: HttpRequest) -> HttpResponse:
         )
     except Throttled as error:
         return error_response(error, request.path)
-    return answers[0]
+    return responses[0]

@@ -1,8 +1,8 @@
-"""`/unsubscribe/<token>`: GET shows what would end, POST ends it, and its page can undo it.
+"""`/unsubscribe/<token>`: GET shows a question, POST unsubscribes, and the result has an undo.
 
-Scanners open every link of a mail, so GET changes nothing. A mail program's POST (RFC 8058) brings
-no cookie and no CSRF token and wants no redirect: the token alone is the proof, which nobody who
-could forge a request has. A token that was made here is always answered 200, any other 400.
+Scanners open every link of a mail, so GET changes nothing. A mail program's POST (RFC 8058) has no
+cookie and no CSRF token, and must not be redirected. The token alone is the proof: a site that
+forges requests does not know it. A valid token always gets 200, any other 400.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from notifications.web.public_page import address_of_client, language_of, page
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """The page, its buttons, and the mail program's one click."""
+    """Handles the page, its buttons, and the one-click request of mail programs."""
     if request.method == "POST" and "page" not in request.POST:
         return _one_click(request, token)
     target = UnsubscribeService().read(token=token)
@@ -49,18 +49,18 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     except InvalidRequest:
         return _broken_link(request)
     if request.method == "POST":
-        context["languages"] = []  # another language would ask again
+        context["languages"] = []  # a language link would show the question again
     context |= {"holder": holder, "preferences": _preferences(holder, language)}
     return page(request, "carillon/unsubscribe.html", context, language=language)
 
 
 def _one_click(request: HttpRequest, token: str) -> HttpResponse:
-    said, status = "unsubscribed", 200
+    text, status = "unsubscribed", 200
     try:
         UnsubscribeService().apply(token=token, source=ONE_CLICK, ip=address_of_client(request))
     except InvalidRequest as error:
-        said, status = error.detail, 400
-    return HttpResponse(f"{said}\n", status=status, content_type="text/plain; charset=utf-8")
+        text, status = error.detail, 400
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
 def _broken_link(request: HttpRequest) -> HttpResponse:
@@ -101,5 +101,5 @@ def _undo_context(request: HttpRequest, token: str, target: UnsubscribeTarget) -
 
 
 def _preferences(holder: LinkHolder, language: str) -> str:
-    """Where the person sees all of their preferences; without an address, by logging in."""
+    """Returns the URL of the user's preferences; without an address, the page needs a login."""
     return f"{holder.preferences or '/preferences'}?lang={language}"

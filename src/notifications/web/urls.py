@@ -1,4 +1,4 @@
-"""Pages for people, and what Prometheus scrapes."""
+"""The addresses of the HTML pages and of /metrics."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_consent_is_written_down_with_the_words_that_were_shown(browser, user):
         ("preference_centre", "link", "127.0.0.1")
     }
     words = {e.purpose: e.wording for e in entries}
-    assert words["marketing"] == "I want to hear news and offers of Carillon."
+    assert words["marketing"] == "I want to receive news and offers from Carillon."
     assert words["data_processing"].startswith("I agree that Carillon uses my data")
 
 
@@ -142,7 +142,7 @@ def test_do_not_disturb_for_some_hours_and_no_more(browser, user, frozen):
     save(browser, path_for(user), mute="4")
     assert preferences_of(user.pk).overall.dnd_until == clock.now() + timedelta(hours=4)
     text = browser.get(path_for(user)).content.decode()
-    assert "You are left alone until" in text
+    assert "Notifications are paused until" in text
 
     save(browser, path_for(user))
     assert preferences_of(user.pk).overall.dnd_until is not None
@@ -237,7 +237,7 @@ def test_it_speaks_the_person_s_language_or_the_one_asked_for(browser):
     assert "Ваши настройки уведомлений" in russian
     assert "Новости и предложения: Эл. почта" in russian
     assert "на 4 часа" in russian
-    assert "Your preferences" in english
+    assert "Your notification preferences" in english
 
 
 def test_nothing_of_the_page_is_left_in_english(browser):

@@ -52,7 +52,7 @@ def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
     work()
 
     assert shown.status_code == 200
-    assert "I want to hear news and offers of Carillon" in shown.content.decode()
+    assert "I want to receive news and offers from Carillon" in shown.content.decode()
     assert ConsentRecord.objects.count() == 0
     assert message(before).status == "suppressed"
 
@@ -66,7 +66,7 @@ def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
         ("marketing", True, "double_opt_in", "link"),
         ("data_processing", True, "double_opt_in", "link"),
     ]
-    assert ConsentRecord.objects.first().wording.startswith("I want to hear news and offers")
+    assert ConsentRecord.objects.first().wording.startswith("I want to receive news and offers")
     assert ContactPoint.objects.get(user=user, kind="email").verified_at is not None
 
 

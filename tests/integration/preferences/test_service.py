@@ -278,7 +278,7 @@ def test_the_ledger_refuses_to_be_changed():
         ConsentRecord.objects.all().delete,
         lambda: ConsentRecord.objects.update(granted=False),
     ):
-        with pytest.raises(LedgerError, match="new entries only"):
+        with pytest.raises(LedgerError, match="append-only"):
             attempt()
 
 

@@ -73,7 +73,7 @@ def test_undoing_brings_back_exactly_what_was_chosen(browser, user, said):
 
     answer = browser.post(path_for(user, "course"), form)
 
-    assert "Everything is as it was before." in answer.content.decode()
+    assert "Your earlier preferences are restored." in answer.content.decode()
     assert rows_of(user) == before
 
 
@@ -103,7 +103,7 @@ def test_undoing_twice_is_undoing_once_and_the_ledger_only_grows(browser, user):
     answers = [browser.post(path_for(user, "course"), form) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200] * 3
-    assert all(b"Everything is as it was before." in answer.content for answer in answers)
+    assert all(b"Your earlier preferences are restored." in answer.content for answer in answers)
     told = ConsentRecord.objects.order_by("pk").values_list("purpose", "granted", "source", "actor")
     assert list(told) == [
         ("category:course", False, "unsubscribe_page", "link"),
@@ -119,7 +119,7 @@ def test_an_old_undo_does_not_overrule_what_was_said_since(browser, user):
 
     answer = browser.post(path_for(user, "course"), form)
 
-    assert "Something was changed since then" in answer.content.decode()
+    assert "Something has changed since" in answer.content.decode()
     assert rows_of(user) == before
 
 
@@ -145,7 +145,7 @@ def test_an_undo_lasts_for_a_day(browser, user, frozen):
     form = ended(browser, path_for(user, "course"))
     frozen.forward(24 * 3_600)
 
-    assert b"or a day has passed" in browser.post(path_for(user, "course"), form).content
+    assert b"or 24 hours have passed" in browser.post(path_for(user, "course"), form).content
     assert preferences_of(user.pk).categories["course"].email_enabled is False
 
 
@@ -206,7 +206,7 @@ def test_what_changed_is_told_in_the_words_of_the_preferences(browser, user):
     assert "Вы больше не будете получать сообщения" in text
     assert "<li>«Учёба»: выключено на всех каналах</li>" in text
     assert "<li>Новости и предложения: выключено</li>" in text
-    assert "Вернуть как было" in text
+    assert "Отменить отписку" in text
 
 
 def test_an_own_category_keeps_its_name_in_every_language(browser, user):
@@ -217,7 +217,7 @@ def test_an_own_category_keeps_its_name_in_every_language(browser, user):
         for code in ("en", "ru")
     ]
 
-    assert "Stop receiving messages of “Lab &lt;news&gt;”?" in shown[0]
+    assert "Stop receiving messages about “Lab &lt;news&gt;”?" in shown[0]
     assert "Больше не получать сообщения из раздела «Lab &lt;news&gt;»?" in shown[1]
 
 

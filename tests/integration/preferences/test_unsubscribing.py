@@ -243,13 +243,13 @@ def test_the_page_s_button_ends_the_category_and_the_other_one_everything():
     assert "Stop receiving course notices?" in shown.content.decode()
     assert "You will receive no more course notices." in done.content.decode()
     assert "“Course”: off on every channel" in done.content.decode()
-    assert "From now on you receive only what is urgent." in ended.content.decode()
+    assert "From now on you receive only urgent messages." in ended.content.decode()
     entries = [(e.purpose, e.source) for e in ConsentRecord.objects.order_by("pk")]
     assert entries == [("category:course", "unsubscribe_page"), ("all", "unsubscribe_page")]
     words = [entry.wording for entry in ConsentRecord.objects.order_by("pk")]
     assert words == [
         "Stop receiving course notices?",
-        "Stop receiving everything but what is urgent?",
+        "Stop receiving everything except urgent messages?",
     ]
     assert preferences_of(user.pk).overall.notifications_enabled is False
 

@@ -1,4 +1,4 @@
-// Shows new messages as they come. Without scripts the page is read by reloading it.
+// Shows new messages as they arrive. Without scripts, reload the page to see them.
 "use strict";
 
 const EVERY_MS = 2000;
@@ -6,11 +6,11 @@ const EVERY_MS = 2000;
 async function refresh() {
   const shown = document.getElementById("messages");
   if (document.hidden || shown.querySelector("details[open]")) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById("messages");
-  if (fresh && fresh.dataset.newest !== shown.dataset.newest) shown.replaceWith(fresh);
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const latest = page.getElementById("messages");
+  if (latest && latest.dataset.newest !== shown.dataset.newest) shown.replaceWith(latest);
 }
 
-setInterval(() => refresh().catch(() => {}), EVERY_MS); // a server that restarts is asked again
+setInterval(() => refresh().catch(() => {}), EVERY_MS); // the server may be restarting: try again later
