@@ -26,8 +26,8 @@ DIGESTS = {
     DigestFrequency.NEVER: gettext_lazy("Only in the inbox"),
 }
 FIELDS = {
-    "quiet_hours_start": gettext_lazy("From"),
-    "quiet_hours_end": gettext_lazy("Until"),
+    "quiet_hours_start": gettext_lazy("Start of quiet hours"),
+    "quiet_hours_end": gettext_lazy("End of quiet hours"),
     "timezone": gettext_lazy("Time zone"),
     "digest_frequency": gettext_lazy("Messages that are not urgent"),
 }

@@ -156,7 +156,7 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_is_saved(browser, u
     text = response.content.decode()
 
     assert response.status_code == 400
-    assert '<a href="#quiet_hours_start">From</a>' in text
+    assert '<a href="#quiet_hours_start">Start of quiet hours</a>' in text
     assert 'value="25:99" required aria-invalid="true" aria-describedby="e_start"' in text
     assert "push_enabled" not in form_of(text)
     assert not UserNotificationPreference.objects.exists()
