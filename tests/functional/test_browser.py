@@ -35,7 +35,7 @@ def _ready(url: str) -> bool:
         return False
 
 
-def test_a_first_mail_is_seen_in_the_outbox(tmp_path):
+def test_the_outbox_shows_a_first_mail(tmp_path):
     from playwright.sync_api import sync_playwright
 
     place = Installation(tmp_path)

@@ -201,7 +201,7 @@ def test_axe_finds_nothing_on_any_page(
         assert violations(page) == [], url
 
 
-def test_axe_finds_nothing_where_the_form_was_wrong(person: Person, page: Page) -> None:
+def test_axe_finds_nothing_on_a_form_with_errors(person: Person, page: Page) -> None:
     page.goto(person.preferences)
     page.evaluate("document.querySelector('#quiet_hours_start').type = 'text'")
     page.locator("#quiet_hours_start").fill("25:99")
@@ -244,7 +244,7 @@ def test_every_page_fits_and_every_target_is_large(
             fits(page, width)
 
 
-def test_a_telephone_shows_cards_in_place_of_a_table(person: Person, page: Page) -> None:
+def test_a_phone_shows_cards_instead_of_a_table(person: Person, page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 740})
     page.goto(person.preferences)
     card = page.get_by_role("group", name="Course")
@@ -310,9 +310,7 @@ def test_confirming_by_keyboard(person: Person, page: Page) -> None:
     assert violations(page) == []
 
 
-def test_nothing_is_stored_in_the_browser_and_nothing_foreign_is_asked(
-    person: Person, page: Page
-) -> None:
+def test_pages_store_no_cookies_and_request_no_other_host(person: Person, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(person.preferences)

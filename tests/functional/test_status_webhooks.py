@@ -64,7 +64,7 @@ def messages(sink: HTTPSink) -> Counter[int]:
     return Counter(json.loads(each.body)["data"]["message_id"] for each in sink.requests)
 
 
-def test_processes_that_tell_at_once_share_the_work(place: Installation, sink: HTTPSink) -> None:
+def test_concurrent_processes_share_the_posts(place: Installation, sink: HTTPSink) -> None:
     place.python(SET_UP.format(url=sink.url, count=400))
 
     crew = [teller(place) for _ in range(3)]
@@ -74,7 +74,7 @@ def test_processes_that_tell_at_once_share_the_work(place: Installation, sink: H
     assert messages(sink) == Counter(range(400))
 
 
-def test_what_a_killed_process_had_in_hand_is_told_by_another(
+def test_another_process_posts_what_a_killed_one_had_claimed(
     place: Installation, sink: HTTPSink
 ) -> None:
     sink.script = lambda _: Act.HANG

@@ -46,7 +46,7 @@ def ask(url: str, *, method: str, body: bytes | None = None, kind: str = "") -> 
         return answer.status, answer.headers.get("Set-Cookie", "")
 
 
-def test_scanners_change_nothing_and_one_click_ends_it_once(tmp_path):
+def test_scanners_change_nothing_and_one_click_unsubscribes_once(tmp_path):
     place = Installation(tmp_path, public_url=HOME)
     place.prepare(demo=True)
     port = free_port()

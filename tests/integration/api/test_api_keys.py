@@ -54,7 +54,7 @@ def test_a_test_key_says_so_in_its_text(as_staff: APIClient) -> None:
         ({"owner": 1}, "owner", "unknown_field"),
     ],
 )
-def test_a_key_that_cannot_be_made_is_told_why(
+def test_an_invalid_key_request_gets_every_error(
     as_staff: APIClient, changes: dict[str, Any], path: str, code: str
 ) -> None:
     response = issue(as_staff, **changes)
@@ -64,7 +64,7 @@ def test_a_key_that_cannot_be_made_is_told_why(
     assert not ApiKey.objects.exists()
 
 
-def test_a_key_cannot_hand_out_what_it_does_not_hold(with_key: KeyClient) -> None:
+def test_a_key_cannot_give_scopes_that_it_lacks(with_key: KeyClient) -> None:
     client = with_key("api-keys:write", "users:read")
 
     assert issue(client, scopes=["users:read"]).status_code == 201
@@ -96,7 +96,7 @@ def test_rotating_ends_the_old_text_and_keeps_the_rest(as_staff: APIClient) -> N
     assert bearer(rotated.data["key"]).get("/api/v1/kill-switch").status_code == 200
 
 
-def test_a_key_cannot_rotate_one_that_holds_more(with_key: KeyClient) -> None:
+def test_a_key_cannot_rotate_a_key_with_more_scopes(with_key: KeyClient) -> None:
     strong = ApiKey.make(name="strong", scopes=["operations"])[0]
 
     refused = with_key("api-keys:write").post(f"{KEYS}{strong.pk}/rotate")
@@ -115,7 +115,7 @@ def test_a_key_cannot_rotate_one_that_holds_more(with_key: KeyClient) -> None:
     ],
 )
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
-def test_a_key_reaches_no_key_that_holds_more(
+def test_a_key_cannot_manage_a_key_with_more_scopes(
     with_key: KeyClient, held: tuple[str, ...], scopes: list[str], kind: str, code: str, verb: str
 ) -> None:
     strong, text = ApiKey.make(name="strong", scopes=scopes, kind=kind)
@@ -130,7 +130,7 @@ def test_a_key_reaches_no_key_that_holds_more(
 
 
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
-def test_a_test_key_reaches_no_live_key(with_key: KeyClient, verb: str) -> None:
+def test_a_test_key_cannot_manage_a_live_key(with_key: KeyClient, verb: str) -> None:
     live = ApiKey.make(name="live", scopes=[])[0]
 
     answer = act(with_key("*", kind="test"), verb, live)
@@ -140,7 +140,7 @@ def test_a_test_key_reaches_no_live_key(with_key: KeyClient, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
 @pytest.mark.parametrize("mark", ["is_staff", "is_superuser"])
-def test_a_key_of_staff_is_reached_by_its_owner_and_by_staff_alone(
+def test_only_its_owner_and_staff_manage_a_key_of_staff(
     with_key: KeyClient, as_staff: APIClient, verb: str, mark: str
 ) -> None:
     owner = make_user(**{mark: True})
@@ -197,5 +197,5 @@ def test_the_list_is_paged_both_ways(as_staff: APIClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["cursor=nonsense", "limit=0", "limit=1000", "limit=x"])
-def test_a_page_that_cannot_be_is_told(as_staff: APIClient, query: str) -> None:
+def test_an_invalid_cursor_gets_an_error(as_staff: APIClient, query: str) -> None:
     assert as_staff.get(f"{KEYS}?{query}").status_code == 400

@@ -36,7 +36,7 @@ def put(client: APIClient, name: object, **body: Any) -> Any:
     return client.put(f"{ADDRESS}/{name}", body, format="json")
 
 
-def test_anybody_reads_the_categories_by_page(as_user: APIClient) -> None:
+def test_any_caller_reads_the_categories_by_page(as_user: APIClient) -> None:
     first = as_user.get(f"{ADDRESS}?limit=4").json()
     second = as_user.get(first["next"]).json()
 
@@ -82,7 +82,7 @@ def test_the_key_of_a_retired_category_may_be_taken_again(as_staff: APIClient) -
     assert post(as_staff, key="homework").json()["code"] == "key_taken"
 
 
-def test_what_the_service_uses_stays(as_staff: APIClient) -> None:
+def test_seeded_categories_cannot_be_deleted(as_staff: APIClient) -> None:
     refused = as_staff.delete(f"{ADDRESS}/security")
     assert (refused.status_code, refused.json()["code"]) == (409, "category_is_seeded")
 
@@ -93,7 +93,7 @@ def test_what_the_service_uses_stays(as_staff: APIClient) -> None:
     assert "test.homework" in refused.json()["detail"]
 
 
-def test_every_error_of_a_category_is_told_at_once(as_staff: APIClient) -> None:
+def test_all_errors_of_a_category_are_reported_at_once(as_staff: APIClient) -> None:
     response = post(
         as_staff,
         key="Home Work",

@@ -100,7 +100,7 @@ def test_a_process_whose_migrations_are_missing_is_not_ready(
     ]
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_address(
+def test_an_unavailable_database_is_reported_without_its_address(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -133,7 +133,7 @@ def test_everything_well_is_healthy(api: APIClient) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_what_is_due_later_is_not_overdue(api: APIClient) -> None:
+def test_messages_due_later_are_not_overdue(api: APIClient) -> None:
     make_batch(20_000, seconds_ago=-3600)
 
     response = api.get("/health")
@@ -218,7 +218,7 @@ def test_the_oldest_message_of_a_lane_is_a_reason_past_the_lanes_bound(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_late_message_behind_many_that_are_held_on_purpose_is_still_seen(api: APIClient) -> None:
+def test_an_overdue_message_behind_many_stopped_ones_is_found(api: APIClient) -> None:
     KillSwitch.objects.create(
         scope="channel", value="sms", reason="x", actor="y", created_at=clock.now()
     )
@@ -235,7 +235,7 @@ def test_a_late_message_behind_many_that_are_held_on_purpose_is_still_seen(api: 
 @pytest.mark.parametrize(
     ("scope", "value"), [("all", ""), ("channel", "email"), ("source", "key:1")]
 )
-def test_what_a_stop_holds_is_not_late(api: APIClient, scope: str, value: str) -> None:
+def test_stopped_messages_are_not_overdue(api: APIClient, scope: str, value: str) -> None:
     make_batch(20_000, seconds_ago=500)
     KillSwitch.objects.create(
         scope=scope, value=value, reason="x", actor="y", created_at=clock.now()
@@ -248,7 +248,7 @@ def test_what_a_stop_holds_is_not_late(api: APIClient, scope: str, value: str) -
 
 
 @pytest.mark.usefixtures("worker")
-def test_what_a_living_worker_holds_is_not_late_and_what_a_dead_one_held_is(
+def test_messages_of_a_dead_worker_are_overdue_and_of_a_living_one_not(
     api: APIClient,
 ) -> None:
     now = clock.now()
@@ -289,7 +289,7 @@ def test_a_database_that_takes_no_writes_is_a_reason(
     assert api.get("/health/ready").status_code == 200
 
 
-def test_a_check_that_takes_all_the_time_leaves_the_others_unasked(
+def test_a_check_that_uses_all_the_time_skips_the_others(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "ALL_CHECKS_S", -1.0)
@@ -312,7 +312,7 @@ def test_a_hundred_dead_letters_are_an_alert(api: APIClient, count: int, status:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_redis_that_does_not_answer_is_named_and_takes_nobody_out_of_rotation(
+def test_an_unavailable_redis_is_reported_and_readiness_holds(
     api: APIClient, override_environment: Any
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -369,7 +369,7 @@ def test_a_database_without_its_tables_is_a_503_that_says_migrate(path, error, m
 @pytest.mark.parametrize(
     "error", [SQLITE_MISSING, missing_on_postgres()], ids=["sqlite", "postgres"]
 )
-def test_a_missing_table_of_a_migrated_database_is_a_fault_of_ours(error, monkeypatch):
+def test_a_missing_table_of_a_migrated_database_is_an_internal_error(error, monkeypatch):
     def missing() -> str:
         raise error
 

@@ -45,7 +45,7 @@ def fail(spec: LoopSpec) -> None:
 
 
 class TestNoBeat:
-    def test_an_installation_whose_schedule_nobody_ever_ran_has_no_beat(self) -> None:
+    def test_an_installation_whose_schedule_never_ran_has_no_beat(self) -> None:
         assert check("beat").reason == (
             "no beat: nobody has ever run a round of the schedule:"
             " start `carillon worker`, or `carillon beat` beside workers"
@@ -74,7 +74,7 @@ class TestNoBeat:
         frozen.forward(61)
         assert check("beat").status == "unhealthy"
 
-    def test_work_that_is_no_part_of_the_schedule_is_no_beat(self, frozen: Any) -> None:
+    def test_work_outside_the_schedule_is_not_a_beat(self, frozen: Any) -> None:
         rows.register(LOOPS)
         frozen.forward(100)
         for spec in LOOPS:
@@ -82,7 +82,7 @@ class TestNoBeat:
                 run_round(spec, lambda: None)
         assert check("beat").status == "unhealthy"
 
-    def test_a_row_says_who_ran_the_last_round_and_when_to_those_who_may_know(
+    def test_the_process_of_the_last_round_is_shown_only_in_full(
         self, frozen: Any, client: Client
     ) -> None:
         rows.register(LOOPS)
@@ -179,18 +179,18 @@ class TestStops:
     def reasons(self, client: Any, **more: Any) -> str:
         return " ".join(client.get("/health", **more).json()["reasons"])
 
-    def test_strangers_are_told_what_is_stopped_and_not_why(self, client: Client) -> None:
+    def test_the_public_sees_what_is_stopped_and_not_why(self, client: Client) -> None:
         told = self.reasons(client)
         assert "stops: stopped until an operator lifts it: channel sms" in told
         assert "templates: stopped until an operator lifts it: version 7" in told
         assert "Bob" not in told
 
     @pytest.mark.parametrize("header", ["Bearer a.b.c", "Token x", "Bearer ck_live_x", "é"])
-    def test_a_bad_credential_is_a_stranger(self, client: Client, header: str) -> None:
+    def test_an_invalid_credential_gets_the_public_view(self, client: Client, header: str) -> None:
         assert "Bob" not in self.reasons(client, headers={"Authorization": header})
 
     @pytest.mark.parametrize("is_staff", [False, True])
-    def test_staff_are_told_why_by_session_and_by_header(
+    def test_staff_see_the_reasons_by_session_and_by_header(
         self, client: Client, is_staff: bool
     ) -> None:
         user = make_user(is_staff=is_staff)
@@ -200,7 +200,7 @@ class TestStops:
         for told in (by_header, self.reasons(client)):
             assert ("channel sms (Bob misused it)" in told) is is_staff
 
-    def test_a_key_is_told_why_and_nothing_is_written_for_it(self, client: Client) -> None:
+    def test_a_key_sees_the_reasons_and_nothing_is_written_for_it(self, client: Client) -> None:
         """A write would wait where writes hang, and with it the thread of other checks."""
         _, text = ApiKey.make(name="watch", scopes=["operations"], kind="live")
         with CaptureQueriesContext(connection) as queries:
@@ -219,7 +219,7 @@ class TestStops:
         override_environment(jwt_jwks_url="https://platform.example/keys")
         assert "Bob" not in self.reasons(client, headers={"Authorization": "Bearer a.b.c"})
 
-    def test_the_doctor_tells_all(self) -> None:
+    def test_the_doctor_shows_everything(self) -> None:
         told = {each.name: each.detail for each in doctor._health()}
         assert told["stops"].endswith("channel sms (Bob misused it)")
         assert told["templates"].endswith("version 7 (Bob misused it)")

@@ -37,7 +37,7 @@ def post(client: APIClient, body: Any, *, key: str = "key-1", path: str = SEND) 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("template")
 class TestRepeating:
-    def test_the_same_request_gets_the_same_answer_once_made(
+    def test_a_duplicate_request_gets_the_stored_response(
         self, as_user: APIClient, user: User
     ) -> None:
         first = post(as_user, send_body(user))
@@ -59,7 +59,7 @@ class TestRepeating:
             ("/api/v1/webhooks/{hook}/rotate", {}, "secret"),
         ],
     )
-    def test_a_secret_is_shown_once_and_kept_nowhere(
+    def test_a_secret_is_shown_once_and_not_stored(
         self, as_staff: APIClient, path: str, body: Any, secret: str
     ) -> None:
         key = ApiKey.make(name="old", scopes=[])[0].pk
@@ -74,7 +74,7 @@ class TestRepeating:
         assert again.json() == {**first.json(), secret: None}
         assert first.json()[secret] not in repr([r.answer for r in IdempotencyKey.objects.all()])
 
-    def test_no_answer_that_is_replayed_holds_a_secret(self) -> None:
+    def test_no_replayed_response_holds_a_secret(self) -> None:
         """A field that is shown once is named with its route, else a repetition shows it again."""
         words = ("secret", "token", "password", "access", "refresh")
         found = {
@@ -140,18 +140,20 @@ class TestRepeating:
         assert Notification.objects.count() == 2
         assert not IdempotencyKey.objects.exists()
 
-    def test_an_invalid_request_may_be_mended_under_its_key(
+    def test_an_invalid_request_may_be_corrected_under_its_key(
         self, as_user: APIClient, user: User
     ) -> None:
         assert post(as_user, send_body(user, channel="pigeon")).status_code == 400
         assert not IdempotencyKey.objects.exists()
         assert post(as_user, send_body(user)).status_code == 201
 
-    def test_an_unknown_user_is_not_kept(self, as_staff: APIClient, user: User) -> None:
+    def test_a_response_for_an_unknown_user_is_not_stored(
+        self, as_staff: APIClient, user: User
+    ) -> None:
         assert post(as_staff, send_body(user, user_id=999_999)).status_code == 404
         assert not IdempotencyKey.objects.exists()
 
-    def test_a_refusal_because_of_an_opt_out_is_kept(self, as_user: APIClient, user: User) -> None:
+    def test_an_opt_out_refusal_is_stored(self, as_user: APIClient, user: User) -> None:
         points = ContactPoint.objects.filter(user=user, kind="email")
         points.update(state="unsubscribed")
         first = post(as_user, send_body(user, channel="email"))
@@ -163,11 +165,11 @@ class TestRepeating:
         assert again["Content-Type"] == "application/problem+json"
         assert again["Idempotency-Replayed"] == "true"
 
-    def test_a_missing_scope_is_not_kept(self, as_user: APIClient) -> None:
+    def test_a_missing_scope_is_not_stored(self, as_user: APIClient) -> None:
         assert post(as_user, send_body(make_user())).status_code == 403
         assert not IdempotencyKey.objects.exists()
 
-    def test_a_fault_of_ours_is_not_kept_and_leaves_nothing(
+    def test_an_internal_error_is_not_stored_and_leaves_nothing(
         self, as_user: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         as_user.raise_request_exception = False
@@ -179,9 +181,7 @@ class TestRepeating:
         assert not Notification.objects.exists()
         assert IdempotencyKey.objects.count() == 0
 
-    def test_an_answer_is_replayed_for_a_day_and_no_longer(
-        self, as_user: APIClient, user: User
-    ) -> None:
+    def test_a_response_is_replayed_for_a_day(self, as_user: APIClient, user: User) -> None:
         post(as_user, send_body(user))
         made = IdempotencyKey.objects.get().created_at
 
@@ -196,7 +196,7 @@ class TestRepeating:
         assert Notification.objects.count() == 2
         assert IdempotencyKey.objects.get().created_at == made + timedelta(hours=24)
 
-    def test_what_is_kept_is_sealed(self, as_staff: APIClient) -> None:
+    def test_stored_responses_are_sealed(self, as_staff: APIClient) -> None:
         body = {"name": "a rather long name", "scopes": ["*"]}
         made = post(as_staff, body, path="/api/v1/api-keys")
         with connection.cursor() as cursor:
@@ -236,7 +236,7 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
 
 @pytest.mark.django_db(transaction=True)
 class TestTwins:
-    def test_twins_have_one_effect_and_one_answer(self) -> None:
+    def test_concurrent_duplicates_have_one_effect_and_one_response(self) -> None:
         make_template("test.hello")
         user = make_user()
         _, text = ApiKey.make(name="a", scopes=["notifications:send"])
@@ -248,7 +248,7 @@ class TestTwins:
         assert sum("Idempotency-Replayed" in answer for answer in answers) == 3
         assert Notification.objects.count() == 1
 
-    def test_twins_of_different_bodies_make_one_thing(self) -> None:
+    def test_concurrent_requests_with_different_bodies_have_one_effect(self) -> None:
         _, text = ApiKey.make(name="a", scopes=["operations"])
         bodies = [
             {"scope": "channel", "value": name, "reason": "test"} for name in ("email", "sms")
@@ -264,7 +264,7 @@ class TestTwins:
         assert sorted(answer.status_code for answer in answers) == [201, 422]
         assert KillSwitch.objects.count() == 1
 
-    def test_a_lock_that_the_work_itself_waits_for_is_no_twin(
+    def test_a_lock_that_the_work_waits_for_is_not_a_duplicate(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(idempotency, "_is_lock_timeout", lambda _: True)
@@ -275,7 +275,7 @@ class TestTwins:
         with pytest.raises(OperationalError):
             respond_once(_claim(), now=clock.now(), work=fail)
 
-    def test_the_twin_of_a_failed_request_does_the_work(self) -> None:
+    def test_the_duplicate_of_a_failed_request_does_the_work(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 
         def fail() -> StoredResponse:
@@ -295,7 +295,7 @@ class TestTwins:
 
         assert in_threads(first, second) == ["failed", b"done"]
 
-    def test_twins_that_find_an_outlived_answer_do_the_work_once(self) -> None:
+    def test_duplicates_that_find_an_expired_response_do_the_work_once(self) -> None:
         long_ago = clock.now() - timedelta(days=3)
         respond_once(_claim(), now=long_ago, work=lambda: _answer(b"old"))
         done: list[int] = []
@@ -319,7 +319,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("impatient")
-def test_a_twin_that_waits_too_long_is_told_to_come_again() -> None:
+def test_a_duplicate_that_waits_too_long_is_asked_to_retry() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one writer at a time: a twin queues before it begins")
     with transaction.atomic():

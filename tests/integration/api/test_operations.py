@@ -151,7 +151,9 @@ class TestDeadLetters:
 
 
 class TestManyDeadLetters:
-    def test_what_matches_is_replayed_settled_and_discarded(self, as_staff: APIClient) -> None:
+    def test_matching_dead_letters_are_replayed_resolved_and_discarded(
+        self, as_staff: APIClient
+    ) -> None:
         letters = make_letters(2, code="auth")
         make_letters(1, code="uncertain")
         body = {"ids": [letters[0].pk], "outcome": "delivered", "reason": "she says so"}

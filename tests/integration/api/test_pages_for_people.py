@@ -45,7 +45,7 @@ def page(client: Client, address: str = "/outbox/", **options: Any) -> str:
 
 
 class TestLanding:
-    def test_it_says_what_runs_here_and_how_to_begin(self, client: Client) -> None:
+    def test_the_landing_page_has_links_and_a_first_call(self, client: Client) -> None:
         text = page(client, "/")
 
         for address in ("/outbox/", "/api/docs/", "/health", "/metrics", "/admin/"):
@@ -53,7 +53,7 @@ class TestLanding:
         assert "carillon send user.payment.success --to student1" in text
         assert "/api/v1/notifications/send" in text
 
-    def test_in_production_it_speaks_of_no_demo_and_no_administrator(
+    def test_in_production_it_mentions_no_demo_and_no_administration(
         self, client: Client, override_environment: Any
     ) -> None:
         override_environment(production=True)
@@ -63,7 +63,7 @@ class TestLanding:
                 assert word not in text.lower(), word
             assert 'href="/api/docs/"' in text
 
-    def test_in_production_every_answer_asks_for_https(
+    def test_in_production_every_response_requires_https(
         self, client: Client, override_environment: Any
     ) -> None:
         assert "Strict-Transport-Security" not in client.get("/")
@@ -87,7 +87,7 @@ class TestLanding:
 
 
 class TestOutbox:
-    def test_an_empty_one_says_how_to_fill_it(self, client: Client) -> None:
+    def test_an_empty_outbox_shows_how_to_send(self, client: Client) -> None:
         assert "carillon send" in page(client)
 
     def test_the_newest_come_first(self, client: Client) -> None:
@@ -133,7 +133,7 @@ class TestOutbox:
 
         assert "<article" not in page(client, "/outbox/?channel=email")
 
-    def test_what_was_written_cannot_break_the_page(self, client: Client) -> None:
+    def test_message_texts_are_escaped(self, client: Client) -> None:
         for number, channel in enumerate(Channel):
             evil = "<script>alert(1)</script>"
             keep(number, channel=channel, title=evil, body=evil, recipient=evil)
@@ -177,13 +177,13 @@ class TestOutbox:
 
 class TestWhoSeesTheOutbox:
     @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-    def test_whoever_sits_at_the_machine(self, client: Client, address: str) -> None:
+    def test_clients_on_loopback_see_the_outbox(self, client: Client, address: str) -> None:
         assert client.get("/outbox/", REMOTE_ADDR=address).status_code == 200
 
     @pytest.mark.parametrize(
         "host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "carillon.localhost", "carillon"]
     )
-    def test_by_a_name_that_nobody_else_can_own(self, client: Client, host: str) -> None:
+    def test_own_host_names_are_admitted(self, client: Client, host: str) -> None:
         assert client.get("/outbox/", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ class TestWhoSeesTheOutbox:
             ("by a rebound name", {"HTTP_HOST": "evil.example.com"}),
         ],
     )
-    def test_others_are_asked_to_log_in(
+    def test_other_clients_must_log_in(
         self, client: Client, _case: str, options: dict[str, Any]
     ) -> None:
         row = keep(1, html="<p>x</p>")
@@ -216,7 +216,7 @@ class TestWhoSeesTheOutbox:
             "CF-Connecting-IP",
         ],
     )
-    def test_a_proxy_shows_by_whatever_it_sends(self, client: Client, header: str) -> None:
+    def test_a_proxy_is_recognized_by_its_headers(self, client: Client, header: str) -> None:
         assert client.get("/outbox/", headers={header: "127.0.0.1"}).status_code == 302
 
     def test_in_production_staff_only(self, client: Client, override_environment: Any) -> None:
@@ -247,7 +247,7 @@ class TestErrors:
         assert response.json()["code"] == "not_found"
         assert "/api/docs/" in response.json()["detail"]
 
-    def test_an_unknown_call_of_the_source_documents_has_their_form(self, client: Client) -> None:
+    def test_an_unknown_admin_route_gets_the_documented_error_form(self, client: Client) -> None:
         response = client.get("/api/admin/nothing/")
 
         assert response.status_code == 404
@@ -260,10 +260,10 @@ class TestErrors:
         assert response["Allow"] == "POST"
         assert response.json()["code"] == "method_not_allowed"
 
-    def test_a_head_request_is_answered_like_a_get(self, client: Client) -> None:
+    def test_a_head_request_gets_the_status_of_a_get(self, client: Client) -> None:
         assert client.head("/health/live").status_code == 200
 
-    def test_a_fault_of_ours_tells_nothing_and_can_be_found_in_the_log(
+    def test_an_internal_error_reveals_nothing_and_is_logged(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: Any, **__: Any) -> None:
@@ -317,5 +317,5 @@ class TestAdmin:
     def test_a_person_can_be_edited(self, client: Client, boss: User) -> None:
         assert client.get(f"/admin/directory/user/{boss.pk}/change/").status_code == 200
 
-    def test_strangers_are_asked_to_log_in(self, client: Client) -> None:
+    def test_visitors_of_the_admin_must_log_in(self, client: Client) -> None:
         assert client.get("/admin").status_code == 302

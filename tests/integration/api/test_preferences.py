@@ -56,7 +56,7 @@ def test_what_was_read_can_be_sent_back(as_user: APIClient) -> None:
     assert response.json() == shown
 
 
-def test_a_put_tells_every_error_at_once(as_user: APIClient) -> None:
+def test_a_put_reports_all_errors_at_once(as_user: APIClient) -> None:
     response = put(as_user, {"global": {"push_enabled": 3, "timezone": "Nowhere"}})
 
     assert response.status_code == 400
@@ -66,7 +66,7 @@ def test_a_put_tells_every_error_at_once(as_user: APIClient) -> None:
     }
 
 
-def test_others_stay_closed_to_a_person(as_user: APIClient) -> None:
+def test_a_user_cannot_read_or_change_another(as_user: APIClient) -> None:
     other = make_user()
 
     for response in (
@@ -78,7 +78,7 @@ def test_others_stay_closed_to_a_person(as_user: APIClient) -> None:
         assert response.json()["code"] == "missing_scope"
 
 
-def test_a_service_names_whom_it_means(with_key: KeyClient, user: User) -> None:
+def test_a_service_names_the_user_of_a_request(with_key: KeyClient, user: User) -> None:
     client = with_key("preferences:read", "preferences:write")
 
     assert client.get(ADDRESS).json()["code"] == "required"
@@ -110,7 +110,7 @@ def test_consents_are_recorded_once_a_key_and_listed_by_page(
     assert ConsentRecord.objects.filter(user=user).count() == 2
 
 
-def test_a_service_records_consent_for_somebody(with_key: KeyClient, user: User) -> None:
+def test_a_service_records_consent_for_a_user(with_key: KeyClient, user: User) -> None:
     client = with_key("preferences:write")
     body = {"purpose": "data_processing", "granted": True, "wording": "Terms 3", "source": "shop"}
 
@@ -151,7 +151,9 @@ def test_a_refused_send_is_replayed_and_explained_by_its_decision_id(
     assert client.get(f"/api/v1/notifications/{decision}/status").status_code == 404
 
 
-def test_simulate_answers_and_writes_nothing(as_user: APIClient, user: User, template: Any) -> None:
+def test_simulate_responds_and_writes_nothing(
+    as_user: APIClient, user: User, template: Any
+) -> None:
     response = as_user.post(
         "/api/v1/notifications/simulate", send_body(user, channel="email"), format="json"
     )
@@ -163,7 +165,7 @@ def test_simulate_answers_and_writes_nothing(as_user: APIClient, user: User, tem
 
 
 @pytest.mark.parametrize("channel", ["email", "in_app", "sms", "push", "telegram"])
-def test_what_is_simulated_holds_links_that_open_nothing(
+def test_simulated_links_open_nothing(
     with_key: KeyClient, as_staff: APIClient, as_user: APIClient, user: User, channel: str
 ) -> None:
     field = {"email": "email_body_template"}.get(channel, f"{channel}_template")
@@ -190,14 +192,14 @@ def test_what_is_simulated_holds_links_that_open_nothing(
         assert not re.search(r"/(unsubscribe|preferences)/", text)
 
 
-def test_simulate_tells_what_is_wrong_with_a_send(as_user: APIClient, template: Any) -> None:
+def test_simulate_reports_errors_of_a_send(as_user: APIClient, template: Any) -> None:
     response = as_user.post("/api/v1/notifications/simulate", {"channel": "fax"}, format="json")
 
     assert response.status_code == 400
     assert {error["path"] for error in response.json()["errors"]} >= {"channel", "template_path"}
 
 
-def test_a_link_to_the_preference_centre_needs_the_scope_for_somebody_else(
+def test_a_preference_link_for_another_user_needs_the_scope(
     as_user: APIClient, with_key: KeyClient, client: Any
 ) -> None:
     other = make_user()

@@ -45,7 +45,7 @@ def succeeded(answer: Any) -> bool:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_whoever_guesses_passwords_waits_ever_longer(door: str, admin: User, frozen: Any) -> None:
+def test_failed_sign_ins_wait_longer_each_time(door: str, admin: User, frozen: Any) -> None:
     waits = []
     for _ in range(3):
         assert not succeeded(sign_in(door, BAD))
@@ -75,7 +75,7 @@ def test_the_refusal_is_a_problem_that_says_when(admin: User, api: APIClient) ->
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_nobody_locks_another_out(door: str, admin: User, frozen: Any) -> None:
+def test_failed_sign_ins_do_not_lock_out_others(door: str, admin: User, frozen: Any) -> None:
     for n in range(60):
         sign_in(door, BAD, address=f"198.51.100.{n}")
     assert succeeded(sign_in(door, GOOD))
@@ -101,7 +101,7 @@ def test_one_ipv6_network_is_one_address(admin: User) -> None:
     assert sign_in("api", GOOD, address="2001:db8::9").status_code == 429
 
 
-def test_names_and_addresses_are_kept_as_hashes(admin: User) -> None:
+def test_names_and_addresses_are_stored_as_hashes(admin: User) -> None:
     sign_in("api", BAD, name="LOVELACE")
     sign_in("api", BAD)
     stored = repr(list(ThrottleCount.objects.values()))
@@ -127,7 +127,7 @@ def test_behind_a_trusted_proxy_each_client_counts_alone(
 
 
 @pytest.mark.parametrize(("door", "field"), [("send", "person_sends"), ("bulk", "person_bulks")])
-def test_a_persons_hour_is_bounded_at_each_door(
+def test_a_users_hourly_limit_applies_to_each_route(
     frozen: Any,
     as_user: APIClient,
     user: User,
@@ -164,7 +164,7 @@ def test_staff_and_services_have_limits_of_their_own(
     assert [send(key, "send", user) for _ in range(3)] == [True, True, False]
 
 
-def test_a_repetition_by_its_key_is_no_further_send(
+def test_a_replayed_request_is_not_counted_again(
     as_user: APIClient, user: User, template: Any, override_environment: Callable[..., None]
 ) -> None:
     override_environment(person_sends_hourly=1)
@@ -187,7 +187,7 @@ def send(client: APIClient, door: str, user: User) -> bool:
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_a_count_that_is_cleared_away_before_it_is_locked_is_made_again(
+def test_a_count_that_is_deleted_before_it_is_locked_is_created_again(
     times: int, monkeypatch: Any
 ) -> None:
     cleared = _clear_away(times, monkeypatch)
@@ -197,7 +197,7 @@ def test_a_count_that_is_cleared_away_before_it_is_locked_is_made_again(
     assert len(cleared) == times
 
 
-def test_counts_that_are_always_cleared_away_end_in_an_error_that_is_tried_later(
+def test_counts_that_are_always_deleted_end_in_a_retryable_error(
     monkeypatch: Any,
 ) -> None:
     cleared = _clear_away(1_000, monkeypatch)

@@ -51,13 +51,13 @@ def test_an_endpoint_is_replaced_and_deleted(service, made):
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_webhook")
 
 
-def test_rotation_answers_another_secret(service, made):
+def test_rotation_returns_another_secret(service, made):
     answer = service.post(f"{URL}/{made.json()['id']}/rotate", {}, format="json")
     assert answer.status_code == 200
     assert answer.json()["secret"] != made.json()["secret"]
 
 
-def test_nothing_told_and_nothing_to_tell_again(service, made):
+def test_a_new_endpoint_has_no_deliveries_to_replay(service, made):
     url = f"{URL}/{made.json()['id']}"
     assert service.get(f"{url}/deliveries?state=failed").json()["results"] == []
     answer = service.post(f"{url}/replay", {"since": "2030-01-01T00:00:00Z"}, format="json")
@@ -74,7 +74,7 @@ def test_nothing_told_and_nothing_to_tell_again(service, made):
         ("ftp://example.com/hook", False),
     ],
 )
-def test_a_url_of_a_developers_own_machine_is_refused_with_the_way_out(service, url, told):
+def test_a_loopback_url_is_refused_with_a_hint(service, url, told):
     answer = service.post(URL, {**BODY, "url": url}, format="json")
     assert answer.status_code == 400
     assert ("CARILLON_WEBHOOK_ALLOW_PRIVATE=true" in answer.json()["detail"]) is told

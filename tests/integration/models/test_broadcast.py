@@ -57,7 +57,7 @@ class TestRows:
         with pytest.raises(IntegrityError), transaction.atomic():
             BroadcastRecipient.objects.create(broadcast=made, recipient=person)
 
-    def test_the_author_may_go_and_the_broadcast_stays(self):
+    def test_a_broadcast_survives_its_author(self):
         author = make_user()
         made = make_broadcast(created_by=author)
         author.delete()
@@ -97,13 +97,13 @@ def test_indexes_are_those_of_the_documents():
     ]
 
 
-def test_choices_are_the_states_of_the_law():
+def test_choices_are_the_states_of_the_lifecycle():
     assert Broadcast.Status.values == [status.value for status in BroadcastStatus]
     field = BroadcastRecipient._meta.get_field("state")
     assert [value for value, _ in field.choices] == [state.value for state in RecipientState]
 
 
-def test_choices_are_shown_in_english_and_in_the_documents_russian():
+def test_choices_have_english_and_documented_russian_labels():
     made = Broadcast(target_group="all_students", status="sending")
     assert (made.get_target_group_display(), made.get_status_display()) == (
         "All students",

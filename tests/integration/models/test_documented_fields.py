@@ -29,7 +29,7 @@ def test_a_notification_is_made_of_documented_fields() -> None:
     assert found.category.key == "system"
 
 
-def test_people_are_found_by_both_names() -> None:
+def test_users_are_found_by_both_field_names() -> None:
     user, other = make_user(last_name="Byron"), make_user()
     (mine, his) = (rows.create(recipient=each, title="T", message="M") for each in (user, other))
     assert list(rows.filter(recipient=user)) == [mine]
@@ -48,7 +48,7 @@ def test_people_are_found_by_both_names() -> None:
     assert rows.count() == 2  # what was sent stays a fact
 
 
-def test_a_scheduled_notification_tells_its_text_and_its_state(frozen: Any) -> None:
+def test_a_scheduled_notification_has_its_text_and_state(frozen: Any) -> None:
     scheduler = NotificationScheduler()
     at = clock.now() + timedelta(hours=1)
     words = ("Exam", "At nine", at, "course", "normal", {"room": 4})
@@ -68,7 +68,7 @@ def test_a_scheduled_notification_tells_its_text_and_its_state(frozen: Any) -> N
     ]
 
 
-def test_what_was_cancelled_is_not_sent() -> None:
+def test_a_cancelled_notification_is_not_sent() -> None:
     (message,) = make_messages(1, status="sent")
     assert message.notification.is_sent
     rows.update(scheduled_status="cancelled")

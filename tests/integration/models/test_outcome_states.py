@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 OPEN = {MessageStatus.PENDING, MessageStatus.UNCERTAIN}
 
 
-def test_an_outcome_changes_a_status_as_the_table_says() -> None:
+def test_a_result_changes_a_status_by_the_transition_table() -> None:
     pairs = list(itertools.product(MessageStatus, MessageStatus))
     messages = {
         pair: make_messages(1, in_batch=False, status=pair[0], batch_id=7)[0] for pair in pairs

@@ -64,21 +64,21 @@ def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
     assert FLOWS.troubled() == {}
 
 
-def test_a_person_may_close_a_breaker():
+def test_an_operator_may_close_a_breaker():
     tell(faults=5)
     assert FLOWS.close("ses") is True
     assert claim().count == 3
     assert FLOWS.close("nobody") is False
 
 
-def test_a_pause_is_trouble_until_its_last_second(clock):
+def test_a_pause_counts_until_its_last_second(clock):
     tell(successes=1, pause_us=10 * US)
     assert FLOWS.troubled() == {"ses": (0, 10 * US)}
     clock.forward(9.5)
     assert FLOWS.troubled() == {}
 
 
-def test_chats_have_limits_of_their_own_and_are_forgotten_when_idle(clock):
+def test_chats_have_their_own_limits_and_idle_ones_are_deleted(clock):
     rates = {"rate": Rate(30, 1), "chat_rate": Rate(1, 1)}
     first = claim("telegram", wanted=["x", "x", "y"], **rates)
     assert [wait is not None for wait in first.waits] == [True, False, True]
@@ -91,7 +91,7 @@ def test_chats_have_limits_of_their_own_and_are_forgotten_when_idle(clock):
     assert list(ChatFlow.objects.values_list("chat", flat=True)) == ["z"]
 
 
-def test_hosts_that_nothing_was_heard_of_are_forgotten(clock):
+def test_idle_hosts_are_deleted(clock):
     tell("webhook|old.example", successes=1)
     tell("ses", successes=1)
     clock.forward(86_400)

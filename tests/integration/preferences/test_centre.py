@@ -73,7 +73,7 @@ def test_saving_an_untouched_form_changes_nothing(browser, user):
     assert preferences_of(user.pk).categories == {}
 
 
-def test_what_a_person_changes_is_saved_and_seen_again(browser, user):
+def test_changes_are_saved_and_shown_again(browser, user):
     response = save(
         browser, path_for(user), untick=("push_enabled", "course:email_enabled"),
         sms_enabled="on", quiet_hours_enabled="on", quiet_hours_start="21:30",
@@ -96,7 +96,7 @@ def test_what_a_person_changes_is_saved_and_seen_again(browser, user):
     assert "Saved." in browser.get(response.url).content.decode()
 
 
-def test_consent_is_written_down_with_the_words_that_were_shown(browser, user):
+def test_consent_is_recorded_with_the_wording_that_was_shown(browser, user):
     save(browser, path_for(user), data_processing_consent="on", marketing_enabled="on")
     save(browser, path_for(user), untick=("marketing_enabled", "notifications_enabled"))
 
@@ -112,7 +112,7 @@ def test_consent_is_written_down_with_the_words_that_were_shown(browser, user):
     assert words["data_processing"].startswith("I agree that Carillon uses my data")
 
 
-def test_ending_a_category_everywhere_and_beginning_it_again_is_written_down(browser, user):
+def test_switching_a_category_off_and_on_is_recorded(browser, user):
     boxes = tuple(
         f"course:{name}_enabled"
         for name in ("push", "email", "sms", "websocket", "in_app", "telegram")
@@ -124,7 +124,7 @@ def test_ending_a_category_everywhere_and_beginning_it_again_is_written_down(bro
     assert entries == [("category:course", False), ("category:course", True)]
 
 
-def test_what_was_changed_elsewhere_meanwhile_stays(browser, user):
+def test_a_concurrent_change_is_not_overwritten(browser, user):
     form = opened(browser, path_for(user))
     PreferenceService().update(
         changes={"global": {"push_enabled": False, "timezone": "Asia/Tokyo"}},
@@ -138,7 +138,7 @@ def test_what_was_changed_elsewhere_meanwhile_stays(browser, user):
     assert overall.timezone == "Asia/Tokyo"
 
 
-def test_do_not_disturb_for_some_hours_and_no_more(browser, user, frozen):
+def test_do_not_disturb_can_be_set_and_ended(browser, user, frozen):
     save(browser, path_for(user), mute="4")
     assert preferences_of(user.pk).overall.dnd_until == clock.now() + timedelta(hours=4)
     text = browser.get(path_for(user)).content.decode()
@@ -151,7 +151,7 @@ def test_do_not_disturb_for_some_hours_and_no_more(browser, user, frozen):
     assert preferences_of(user.pk).overall.dnd_until is None
 
 
-def test_what_cannot_be_is_said_beside_its_field_and_nothing_is_saved(browser, user):
+def test_an_invalid_value_is_shown_beside_its_field_and_nothing_is_saved(browser, user):
     response = save(browser, path_for(user), untick=("push_enabled",), quiet_hours_start="25:99")
     text = response.content.decode()
 
@@ -176,7 +176,7 @@ def test_boxes_show_what_is_inherited(browser, user):
     assert "sms_enabled" not in form
 
 
-def test_a_link_is_good_as_long_as_its_address_is_the_person_s(browser, user):
+def test_a_link_is_valid_only_while_its_address_is_the_users(browser, user):
     path = path_for(user, user.email)
     assert browser.get(path).status_code == 200
 
@@ -187,7 +187,7 @@ def test_a_link_is_good_as_long_as_its_address_is_the_person_s(browser, user):
     assert not UserNotificationPreference.objects.exists()
 
 
-def test_a_link_shows_its_holder_the_address_cut_short(browser, user):
+def test_a_link_shows_a_masked_address(browser, user):
     """It may have been forwarded; who is logged in sees the whole address."""
     User.objects.filter(pk=user.pk).update(email="ada@example.com")
     ContactPoint.objects.set_primary(user_id=user.pk, kind="email", address="ada@example.com")
@@ -214,7 +214,7 @@ def test_forged_links_open_nothing(browser, user):
     assert not UserNotificationPreference.objects.exists()
 
 
-def test_the_page_runs_no_script_loads_nothing_foreign_and_is_kept_nowhere(browser, user):
+def test_the_page_has_no_scripts_no_foreign_resources_and_is_not_cached(browser, user):
     response = browser.get(path_for(user))
     text = response.content.decode()
 
@@ -227,7 +227,7 @@ def test_the_page_runs_no_script_loads_nothing_foreign_and_is_kept_nowhere(brows
     assert response.cookies == {}
 
 
-def test_it_speaks_the_person_s_language_or_the_one_asked_for(browser):
+def test_the_page_uses_the_users_language_or_the_requested_one(browser):
     path = path_for(make_user(locale="ru_RU"))
 
     russian = browser.get(path).content.decode()
@@ -240,7 +240,7 @@ def test_it_speaks_the_person_s_language_or_the_one_asked_for(browser):
     assert "Your notification preferences" in english
 
 
-def test_nothing_of_the_page_is_left_in_english(browser):
+def test_the_russian_page_has_no_english_text(browser):
     russian = browser.get(path_for(make_user(locale="ru"))).content.decode()
     english = browser.get(f"{path_for(make_user())}?lang=en").content.decode()
 
@@ -251,7 +251,7 @@ def test_nothing_of_the_page_is_left_in_english(browser):
     assert words(russian) & words(english) - zones <= {"Telegram", "English"}
 
 
-def test_who_is_logged_in_needs_no_link_but_a_csrf_token(user):
+def test_a_logged_in_user_needs_a_csrf_token_and_no_link(user):
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     form = opened(client, "/preferences")
@@ -264,13 +264,13 @@ def test_who_is_logged_in_needs_no_link_but_a_csrf_token(user):
     assert preferences_of(user.pk).overall.push_enabled is False
 
 
-def test_who_is_not_is_told_how_to_get_in(browser):
+def test_a_visitor_without_a_session_sees_how_to_sign_in(browser):
     text = browser.get("/preferences/").content.decode()
 
     assert "/admin/login/?next=/preferences" in text
 
 
-def test_the_platform_gets_a_link_for_an_hour(user, frozen, client):
+def test_a_link_for_the_platform_is_valid_for_an_hour(user, frozen, client):
     answer = PreferenceCentre().link(caller=link_caller(user.pk))
     path = answer.url.removeprefix("http://127.0.0.1:8000")
 
@@ -280,7 +280,7 @@ def test_the_platform_gets_a_link_for_an_hour(user, frozen, client):
     assert client.get(path).status_code == 404
 
 
-def test_logs_keep_no_link(browser, user):
+def test_logs_contain_no_link(browser, user):
     """A refused form is logged; its path is a credential."""
     path = path_for(user)
     with capture_logs() as lines:

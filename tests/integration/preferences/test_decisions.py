@@ -62,7 +62,7 @@ def refused(user, **more):
         ({"notifications_enabled": False}, "notifications_off"),
     ],
 )
-def test_a_send_that_is_refused_on_every_channel_is_told_why(values, reason):
+def test_a_send_refused_on_every_channel_gets_the_reasons(values, reason):
     make_template()
 
     error = refused(wish(make_user(), **values))
@@ -82,7 +82,7 @@ def test_sms_is_opt_in():
     assert message(answer, "sms").status == "sent"
 
 
-def test_a_closed_channel_without_an_address_is_refused_all_the_same():
+def test_a_channel_that_is_off_is_refused_even_without_an_address():
     make_template()
 
     assert refused(wish(make_user(), push_enabled=False), channel="push")
@@ -106,7 +106,7 @@ def test_the_decision_of_a_refusal_can_be_explained():
     assert (kept.user_id, kept.category, kept.actor) == (user.pk, "payment", SYSTEM.name)
 
 
-def test_a_refusal_is_told_to_who_was_refused_and_to_nobody_else():
+def test_only_the_refused_caller_can_read_the_decision():
     make_template()
     user = wish(make_user(), email_enabled=False)
     sender = Caller(name="key:1", is_service=True, scopes=frozenset({"notifications:send"}))
@@ -141,7 +141,7 @@ def test_a_scheduled_send_is_accepted_and_decided_when_it_is_due(frozen):
     assert events(answer) == [("suppressed", "channel_off")]
 
 
-def test_the_wish_that_counts_is_the_one_at_the_time_of_the_decision():
+def test_the_preference_at_the_time_of_the_decision_counts():
     make_template()
     user = make_user()
     answer = send(user)
@@ -152,7 +152,7 @@ def test_the_wish_that_counts_is_the_one_at_the_time_of_the_decision():
     assert events(answer) == [("suppressed", "channel_off")]
 
 
-def test_critical_passes_by_a_closed_channel_and_says_so():
+def test_a_critical_message_ignores_a_channel_that_is_off_and_explains_it():
     make_template()
     user = wish(make_user(), email_enabled=False)
 
@@ -167,7 +167,7 @@ def test_critical_passes_by_a_closed_channel_and_says_so():
 
 
 @pytest.mark.parametrize("default", [True, False])
-def test_consent_is_asked_for_only_where_the_category_rests_on_it(override_environment, default):
+def test_consent_is_required_only_where_it_is_the_legal_basis(override_environment, default):
     override_environment(default_consent=default)
     make_template()
     category("course", legal_basis="consent")
@@ -180,7 +180,7 @@ def test_consent_is_asked_for_only_where_the_category_rests_on_it(override_envir
         assert refused(user, category="course").data["reasons"] == {"email": "no_consent"}
 
 
-def test_marketing_needs_consent_and_a_wish_for_it():
+def test_marketing_needs_consent_and_the_marketing_flag():
     make_template()
 
     nobody = make_user()
@@ -193,7 +193,7 @@ def test_marketing_needs_consent_and_a_wish_for_it():
     assert message(answer).status == "sent"
 
 
-def test_an_address_that_is_no_user_has_consented_to_nothing():
+def test_an_address_without_a_user_has_no_consent():
     make_template()
     body = {
         "template_path": "test.hello",
@@ -214,7 +214,7 @@ def test_an_address_that_is_no_user_has_consented_to_nothing():
 # -- categories ----------------------------------------------------------------------------------
 
 
-def test_a_categorys_default_reaches_who_has_said_nothing_and_nobody_else():
+def test_a_category_default_applies_only_to_users_without_a_choice():
     make_template()
     category("payment", default_preferences={"sms_enabled": True})
     silent = make_user(phone_number="+15555550100")
@@ -225,7 +225,7 @@ def test_a_categorys_default_reaches_who_has_said_nothing_and_nobody_else():
     assert refused(spoken, channel="sms")
 
 
-def test_a_persons_choice_for_a_category_counts_for_it_alone():
+def test_a_choice_for_a_category_applies_only_to_that_category():
     make_template()
     user = make_user()
     NotificationCategoryPreference.objects.create(
@@ -239,7 +239,7 @@ def test_a_persons_choice_for_a_category_counts_for_it_alone():
 # -- bypass --------------------------------------------------------------------------------------
 
 
-def test_preferences_are_passed_by_with_the_scope_and_it_is_written_down():
+def test_bypassing_preferences_needs_the_scope_and_is_recorded():
     make_template()
     user = wish(make_user(), notifications_enabled=False)
     options = {"bypass_preferences": True}
@@ -264,7 +264,7 @@ def test_preferences_are_passed_by_with_the_scope_and_it_is_written_down():
     )
 
 
-def test_a_bulk_that_passes_by_preferences_is_written_down_once():
+def test_a_bulk_that_bypasses_preferences_is_recorded_once():
     make_template()
     NotificationService().send_bulk(
         body={
@@ -283,7 +283,7 @@ def test_a_bulk_that_passes_by_preferences_is_written_down_once():
 # -- quiet hours ---------------------------------------------------------------------------------
 
 
-def test_quiet_hours_hold_a_message_until_they_end(frozen):
+def test_quiet_hours_defer_a_message_until_they_end(frozen):
     make_template()
     user = wish(make_user(timezone="Asia/Tokyo"), quiet_hours_enabled=True)
     frozen.forward(3600)  # 22:00 in Tokyo
@@ -299,7 +299,7 @@ def test_quiet_hours_hold_a_message_until_they_end(frozen):
     assert message(answer).status == "sent"
 
 
-def test_a_code_that_quiet_hours_held_too_long_never_leaves(frozen):
+def test_a_code_that_expires_during_quiet_hours_is_not_sent(frozen):
     make_template()
     user = wish(make_user(), dnd_until=frozen.now + timedelta(hours=2))
 
@@ -314,7 +314,7 @@ def test_a_code_that_quiet_hours_held_too_long_never_leaves(frozen):
 # -- limits --------------------------------------------------------------------------------------
 
 
-def test_a_cap_lets_through_so_many_a_window_and_counts_each_once(frozen):
+def test_a_cap_limits_messages_in_a_window_and_counts_each_once(frozen):
     make_template()
     category("payment", caps=[{"limit": 2, "window_s": 3600}])
     user, other = make_user(), make_user()
@@ -335,7 +335,7 @@ def test_a_cap_lets_through_so_many_a_window_and_counts_each_once(frozen):
     assert message(later).status == "sent"
 
 
-def test_a_cap_of_one_channel_leaves_the_others_alone():
+def test_a_cap_of_one_channel_does_not_limit_the_others():
     make_template()
     category("payment", caps=[{"limit": 1, "window_s": 3600, "channel": "email"}])
     user = make_user()
@@ -358,7 +358,7 @@ def test_a_refused_send_does_not_count_towards_a_cap():
     assert len(FrequencyCount.objects.get().entries.split()) == 1
 
 
-def test_the_journal_counts_and_holds_back_what_would_be_too_many(settings):
+def test_the_journal_counts_messages_and_refuses_those_over_a_limit(settings):
     from dataclasses import replace
 
     settings.CARILLON = replace(settings.CARILLON, email_provider="smtp")
@@ -377,7 +377,7 @@ def test_the_journal_counts_and_holds_back_what_would_be_too_many(settings):
     assert "frequency_cap:payment" in outcome.trail
 
 
-def test_a_throttle_key_and_a_dedupe_window_hold_back_what_repeats(frozen):
+def test_a_throttle_key_and_a_dedupe_window_refuse_repetitions(frozen):
     make_template()
     user = make_user()
     throttle = {"throttle": {"key": "likes", "window_s": 60}}
@@ -411,7 +411,7 @@ def test_a_throttle_key_and_a_dedupe_window_hold_back_what_repeats(frozen):
         ({"dedupe_s": True}, "options.dedupe_s", "wrong_type"),
     ],
 )
-def test_limits_of_a_sender_are_checked(options, path, code):
+def test_limits_in_a_request_are_validated(options, path, code):
     make_template()
 
     with pytest.raises(InvalidRequest) as caught:
@@ -423,7 +423,7 @@ def test_limits_of_a_sender_are_checked(options, path, code):
 # -- facts ---------------------------------------------------------------------------------------
 
 
-def test_all_facts_of_a_slice_come_in_four_queries(django_assert_max_num_queries):
+def test_the_facts_of_a_slice_are_loaded_in_four_queries(django_assert_max_num_queries):
     make_template()
     category("payment", caps=[{"limit": 2, "window_s": 3600}])
     people = [wish(make_user(), email_enabled=n % 2 == 0) for n in range(20)]
@@ -443,7 +443,9 @@ def test_all_facts_of_a_slice_come_in_four_queries(django_assert_max_num_queries
     assert len(facts.superseded) == 20
 
 
-def test_facts_of_strangers_know_the_suppression_list(django_assert_max_num_queries):
+def test_addresses_without_a_user_are_checked_against_the_suppression_list(
+    django_assert_max_num_queries,
+):
     make_template("test.stranger", email_body_template="{{ amount }}")
     body = {"template_path": "test.stranger", "context": {"amount": 5}}
     user = make_user()
@@ -462,7 +464,7 @@ def test_facts_of_strangers_know_the_suppression_list(django_assert_max_num_quer
     assert [c.address for c in work_.facts.contacts.values() if c.suppressed] == ["bob@example.org"]
 
 
-def test_users_are_read_whole_and_typed():
+def test_users_are_read_with_all_columns_and_types():
     user = make_user(timezone="Asia/Tokyo", is_active=False)
     make_messages(1, user=user)
     (held,) = batches.lease(owner="w", lane="default", seconds=60)
@@ -481,7 +483,7 @@ def steps(story):
     return {step.step: step.outcome for step in story.steps}
 
 
-def test_explain_shows_every_step_of_what_went_out():
+def test_explain_shows_every_step_of_a_sent_message():
     make_template()
     answer = send(make_user())
     waiting = NotificationService().explain(identifier=answer.id, caller=SYSTEM)
@@ -494,7 +496,7 @@ def test_explain_shows_every_step_of_what_went_out():
     assert (story.provider, story.digest) == ("sandbox", None)
 
 
-def test_explain_stops_at_the_step_that_said_no():
+def test_explain_stops_at_the_step_that_refused():
     make_template()
     user = make_user()
     answer = send(user)
@@ -519,7 +521,7 @@ def simulate(user, **more):
     return NotificationService().simulate(body=body, caller=SYSTEM)
 
 
-def test_simulate_tells_what_would_happen_and_writes_nothing(frozen):
+def test_simulate_returns_the_decision_and_writes_nothing(frozen):
     make_template()
     user = wish(
         make_willing_user(phone_number="+15555550100"), in_app_enabled=False, sms_enabled=True

@@ -47,7 +47,7 @@ def outbox():
     return [kept.content for kept in SandboxMessage.objects.order_by("id")]
 
 
-def test_what_was_gathered_goes_out_as_one_message_when_the_period_ends(frozen):
+def test_a_digest_is_sent_as_one_message_when_its_period_ends(frozen):
     make_template()
     user = gatherer(first_name="Grace")
     answers = [send(user, context={"amount": n}) for n in (1, 2)] + [send(user, category="course")]
@@ -88,7 +88,7 @@ def test_folded_messages_point_to_their_digest(frozen):
     assert NotificationService().status(identifier=answer.id, caller=SYSTEM).status == "digested"
 
 
-def test_there_is_one_bucket_a_person_channel_and_period(frozen):
+def test_there_is_one_bucket_per_user_channel_and_period(frozen):
     make_template()
     first, second = gatherer(), gatherer()
     for user in (first, second):
@@ -114,7 +114,7 @@ def test_urgent_messages_are_never_digested():
     assert [message(answer).status for answer in answers] == ["sent", "sent", "digested"]
 
 
-def test_never_is_the_inbox_only():
+def test_the_frequency_never_means_inbox_only():
     make_template()
     user = gatherer("never")
 
@@ -143,7 +143,7 @@ def test_a_digest_is_not_digested_again_but_waits_for_the_end_of_quiet_hours(fro
     assert DigestBucket.objects.count() == 1
 
 
-def test_what_comes_when_its_digest_is_closed_goes_into_the_next(frozen):
+def test_an_item_for_a_closed_digest_goes_into_the_next(frozen):
     make_template()
     user = gatherer()
     send(user)
@@ -190,7 +190,7 @@ def test_a_long_list_is_cut_and_counted(frozen):
     assert "... and 3 more" in body
 
 
-def test_test_messages_are_gathered_apart_and_stay_tests(frozen):
+def test_test_messages_have_their_own_digest(frozen):
     make_template()
     user = gatherer()
     scopes = frozenset({"notifications:send"})
@@ -216,7 +216,7 @@ def test_a_cancelled_message_is_in_no_digest():
     assert not DigestBucket.objects.exists()
 
 
-def test_the_digest_is_in_the_language_of_the_person(frozen):
+def test_the_digest_is_in_the_users_language(frozen):
     make_template()
     send(gatherer(locale="ru_RU", first_name="Анна"))
     work()
@@ -226,7 +226,7 @@ def test_the_digest_is_in_the_language_of_the_person(frozen):
     assert outbox()[0]["title"] == "Ваши новости от Carillon"
 
 
-def test_the_template_is_seeded_for_every_channel_of_a_person():
+def test_the_digest_template_covers_every_channel_of_a_user():
     template = ensure_digest_template()
 
     version = version_of(template.current_version_id)
@@ -249,7 +249,7 @@ def test_the_template_is_seeded_for_every_channel_of_a_person():
         assert version.variables() <= known
 
 
-def test_a_template_that_was_taken_away_is_made_again(frozen):
+def test_a_deleted_digest_template_is_created_again(frozen):
     NotificationTemplate.objects.filter(path=digest_texts.PATH).update(current_version=None)
     NotificationTemplate.objects.filter(path=digest_texts.PATH).delete()
     make_template()
@@ -271,7 +271,7 @@ def test_the_schedule_closes_what_is_due(frozen):
     assert NotificationMessage.objects.filter(notification__source=DIGEST_SOURCE).count() == 1
 
 
-def test_digests_that_were_sent_long_ago_are_forgotten_with_their_items(frozen):
+def test_old_digests_are_deleted_with_their_items(frozen):
     user = make_willing_user()
     rows = DigestBucket.objects.bulk_create(
         DigestBucket(
@@ -306,7 +306,7 @@ def test_digests_that_were_sent_long_ago_are_forgotten_with_their_items(frozen):
     assert set(DigestBucket.objects.values_list("period", flat=True)) >= {"daily:1", "daily:2"}
 
 
-def test_a_digest_uses_the_template_that_is_published_and_makes_no_other():
+def test_a_digest_uses_the_published_template():
     first = ensure_digest_template()
     version = first.current_version_id
     assert ensure_digest_template().current_version_id == version

@@ -42,7 +42,7 @@ def user() -> User:
     return make_user()
 
 
-def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
+def test_a_consent_counts_only_after_the_button_is_pressed(user, frozen):
     make_template(category=Category.objects.get(key="marketing"))
     path = ask(user)
     frozen.forward(60)
@@ -70,14 +70,14 @@ def test_nothing_counts_before_the_button_and_everything_after_it(user, frozen):
     assert ContactPoint.objects.get(user=user, kind="email").verified_at is not None
 
 
-def test_a_second_press_writes_nothing_and_is_thanked_again(user, frozen):
+def test_a_second_press_writes_nothing_and_gets_the_same_page(user, frozen):
     path = ask(user)
 
     assert [confirm(path), confirm(path)] == [200, 200]
     assert ConsentRecord.objects.count() == 2
 
 
-def test_an_old_link_does_not_undo_what_was_said_after_it(user, frozen):
+def test_an_old_link_does_not_overrule_a_newer_choice(user, frozen):
     path = ask(user)
     confirm(path)
     frozen.forward(60)
@@ -89,7 +89,7 @@ def test_an_old_link_does_not_undo_what_was_said_after_it(user, frozen):
     assert preferences_of(user.pk).overall.marketing_enabled is False
 
 
-def test_a_link_runs_out_after_a_week(user, frozen):
+def test_a_confirmation_link_expires_after_a_week(user, frozen):
     path = ask(user)
     frozen.forward(7 * 24 * 3600)
 
@@ -119,7 +119,7 @@ def test_forged_links_confirm_nothing(user):
     assert ConsentRecord.objects.count() == 0
 
 
-def test_a_category_is_begun_again_with_the_consent_it_rests_on(user):
+def test_confirming_a_category_also_gives_the_consent_it_needs(user):
     Category.objects.filter(key="course").update(legal_basis="consent")
     PreferenceService().unsubscribe(
         caller=link_caller(user.pk), source="one_click", category="course"
@@ -134,7 +134,7 @@ def test_a_category_is_begun_again_with_the_consent_it_rests_on(user):
     assert found.overall.marketing_enabled is False
 
 
-def test_a_list_is_a_matter_of_the_ledger(user):
+def test_a_list_consent_is_only_recorded_in_the_ledger(user):
     confirm(ask(user, "list:Новости. весна"))
 
     entry = ConsentRecord.objects.get()
@@ -154,14 +154,14 @@ def test_the_mail_and_the_page_speak_russian():
 @pytest.mark.parametrize(
     "purpose", ["", "data_processing", "list:", "category:none", "x" * 81, "list:\x00"]
 )
-def test_a_purpose_that_cannot_be_is_refused(user, purpose):
+def test_an_invalid_purpose_is_refused(user, purpose):
     with pytest.raises(InvalidRequest) as caught:
         DoubleOptIn().request(purpose=purpose, caller=link_caller(user.pk))
 
     assert [e.path for e in caught.value.errors] == ["purpose"]
 
 
-def test_who_has_no_address_cannot_be_asked():
+def test_a_user_without_an_address_cannot_get_the_mail():
     user = make_user(email="")
 
     with pytest.raises(Conflict) as caught:
@@ -170,7 +170,7 @@ def test_who_has_no_address_cannot_be_asked():
     assert caught.value.code == "no_address"
 
 
-def test_nobody_is_flooded_with_questions(user, frozen):
+def test_at_most_three_mails_an_hour_are_sent(user, frozen):
     for _ in range(5):
         DoubleOptIn().request(purpose="marketing", caller=link_caller(user.pk))
     work()
@@ -179,7 +179,7 @@ def test_nobody_is_flooded_with_questions(user, frozen):
     assert statuses == ["sent"] * 3 + ["suppressed"] * 2
 
 
-def test_the_call_needs_the_scope_for_somebody_else(user, client):
+def test_a_request_for_another_user_needs_the_scope(user, client):
     answer: Any = client.post("/api/v1/consents/requests", {"purpose": "marketing"})
 
     assert answer.status_code == 401

@@ -54,7 +54,7 @@ def shown(answer):
     return {name: getattr(answer.overall, name) for name in DEFAULTS}
 
 
-def test_whoever_said_nothing_has_the_documented_defaults_and_no_row():
+def test_a_user_without_choices_has_the_defaults_and_no_row():
     user = make_user()
 
     answer = PreferenceService().get(caller=own(user))
@@ -78,7 +78,7 @@ def test_a_row_starts_with_the_documented_defaults():
 
 
 @pytest.mark.parametrize("consent", [True, False])
-def test_new_people_start_with_the_consent_of_the_setting(override_environment, consent):
+def test_new_users_start_with_the_consent_of_the_setting(override_environment, consent):
     override_environment(default_consent=consent)
     user = make_user()
 
@@ -101,7 +101,7 @@ def test_changes_are_merged_and_the_rest_stays():
     }
 
 
-def test_a_category_shows_what_was_said_and_otherwise_what_holds_in_general():
+def test_a_category_shows_its_choices_and_the_general_values_otherwise():
     user = make_user()
     body = {"global": {"push_enabled": False}, "categories": {"course": {"sms_enabled": True}}}
 
@@ -119,7 +119,7 @@ def test_a_default_that_was_chosen_is_remembered_as_a_choice():
     assert row.switches() == {"sms": False}
 
 
-def test_what_differed_from_its_default_once_stays_a_choice():
+def test_a_value_that_once_differed_from_its_default_stays_a_choice():
     row = UserNotificationPreference.objects.create(user=make_user(), sms_enabled=True)
     row.sms_enabled = False
     row.save(update_fields=["sms_enabled"])
@@ -128,7 +128,7 @@ def test_what_differed_from_its_default_once_stays_a_choice():
     assert row.switches() == {"sms": False}
 
 
-def test_every_error_is_told_at_once_and_nothing_is_changed():
+def test_all_errors_are_reported_at_once_and_nothing_changes():
     user = make_user()
     body = {
         "global": {
@@ -169,7 +169,7 @@ def test_every_error_is_told_at_once_and_nothing_is_changed():
     assert not UserNotificationPreference.objects.exists()
 
 
-def test_somebody_elses_preferences_need_the_scope():
+def test_preferences_of_another_user_need_the_scope():
     user, other = make_user(), make_user()
 
     for call in (PreferenceService().get, ConsentService().list):
@@ -180,7 +180,7 @@ def test_somebody_elses_preferences_need_the_scope():
         PreferenceService().update(changes={}, caller=own(user), identifier=other.pk)
 
 
-def test_a_person_may_name_themselves_by_uuid():
+def test_a_user_may_name_themselves_by_uuid():
     user = make_user()
 
     assert PreferenceService().get(caller=own(user), identifier=str(user.uuid)).categories == {}
@@ -194,7 +194,7 @@ def test_a_person_may_name_themselves_by_uuid():
         (10**9, NotFound, "unknown_user"),
     ],
 )
-def test_a_service_says_whom_it_means(identifier, error, code):
+def test_a_service_must_name_the_user(identifier, error, code):
     with pytest.raises(error) as caught:
         PreferenceService().get(caller=SYSTEM, identifier=identifier)
 
@@ -212,7 +212,7 @@ def entries(user):
     )
 
 
-def test_a_change_of_consent_is_stamped_and_written_down_once(frozen):
+def test_a_change_of_consent_is_stamped_and_recorded_once(frozen):
     user = make_user()
     change(user, data_processing_consent=True, marketing_enabled=True)
     given_at = frozen.now
@@ -250,7 +250,7 @@ def test_consent_is_given_and_withdrawn_with_its_wording_and_address(frozen):
     assert not UserNotificationPreference.objects.get(user=user).marketing_enabled
 
 
-def test_a_purpose_must_be_one_that_decisions_or_lists_know():
+def test_an_unknown_purpose_is_refused():
     with pytest.raises(InvalidRequest) as caught:
         ConsentService().give(
             purpose="world peace", wording="\x00", source=" ", caller=own(make_user())
@@ -269,7 +269,7 @@ def entry_of(user):
     )
 
 
-def test_the_ledger_refuses_to_be_changed():
+def test_the_ledger_refuses_changes():
     row = ConsentRecord.objects.get(pk=entry_of(make_user()).id)
 
     for attempt in (
@@ -282,7 +282,7 @@ def test_the_ledger_refuses_to_be_changed():
             attempt()
 
 
-def test_the_database_itself_keeps_the_ledger():
+def test_the_database_refuses_changes_of_the_ledger():
     made = entry_of(make_user())
 
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
@@ -296,7 +296,7 @@ def test_the_database_itself_keeps_the_ledger():
     assert ConsentRecord.objects.get(pk=made.id).granted
 
 
-def test_the_ledger_outlives_the_person():
+def test_the_ledger_outlives_the_user():
     user = make_user()
     made = entry_of(user)
     user.delete()
@@ -304,7 +304,7 @@ def test_the_ledger_outlives_the_person():
     assert ConsentRecord.objects.get(pk=made.id).purpose == "marketing"
 
 
-def test_consent_of_many_is_set_in_a_few_statements(django_assert_max_num_queries):
+def test_the_consent_of_many_users_is_set_in_a_few_statements(django_assert_max_num_queries):
     people = [make_user() for _ in range(20)]
     UserNotificationPreference.objects.create(user=people[0], data_processing_consent=True)
     UserNotificationPreference.objects.create(user=people[1], push_enabled=False)
@@ -329,7 +329,7 @@ def unsubscribe(user, **more):
     return PreferenceService().unsubscribe(caller=own(user), source="one_click", **more)
 
 
-def test_unsubscribing_from_a_category_ends_it_on_every_channel_and_is_idempotent():
+def test_unsubscribing_from_a_category_switches_off_every_channel_and_is_idempotent():
     user = make_user()
 
     assert unsubscribe(user, category="course") is True
@@ -340,7 +340,7 @@ def test_unsubscribing_from_a_category_ends_it_on_every_channel_and_is_idempoten
     assert [entry[:3] for entry in entries(user)] == [("category:course", False, "one_click")]
 
 
-def test_unsubscribing_can_end_one_channel_only():
+def test_unsubscribing_can_switch_off_one_channel_only():
     user = make_user()
 
     unsubscribe(user, category="course", channels=["email"])
@@ -349,7 +349,7 @@ def test_unsubscribing_can_end_one_channel_only():
     assert row.switches() == {"email": False}
 
 
-def test_unsubscribing_from_marketing_ends_marketing():
+def test_unsubscribing_from_marketing_clears_the_marketing_flag():
     user = make_user()
     change(user, marketing_enabled=True)
 
@@ -358,7 +358,7 @@ def test_unsubscribing_from_marketing_ends_marketing():
     assert not UserNotificationPreference.objects.get(user=user).marketing_enabled
 
 
-def test_unsubscribing_from_all_leaves_only_what_is_urgent():
+def test_unsubscribing_from_all_leaves_only_urgent_messages():
     user = make_user()
     change(user, marketing_enabled=True)
 
@@ -392,7 +392,7 @@ def test_do_not_disturb_has_an_end(hours):
         PreferenceService().do_not_disturb(hours=hours, caller=own(make_user()))
 
 
-def test_wishes_say_what_was_chosen():
+def test_the_row_returns_what_was_chosen():
     until = datetime(2030, 5, 2, tzinfo=UTC)
     row = UserNotificationPreference.objects.create(
         user=make_user(),

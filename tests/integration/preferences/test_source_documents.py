@@ -100,7 +100,7 @@ class TestMoreOfTheService:
         assert shown["global"]["email_enabled"] is False
         assert not await self.service.should_send_notification(user, "email", "course")
 
-    async def test_what_is_kept_can_be_forgotten(self):
+    async def test_the_cached_preferences_can_be_invalidated(self):
         user = await person()
         shown = await self.service.get_user_preferences(user)
         shown["global"]["email_enabled"] = "mine to change"
@@ -121,7 +121,7 @@ class TestMoreOfTheService:
             ("email", "marketing", 1, False),
         ],
     )
-    async def test_who_has_said_nothing_is_told_by_the_defaults(
+    async def test_a_user_without_choices_gets_the_defaults(
         self, channel, category, priority, expected
     ):
         user = await sync_to_async(make_user)()
@@ -130,12 +130,12 @@ class TestMoreOfTheService:
 
         assert answer is expected
 
-    async def test_nothing_is_sent_to_who_is_gone(self):
+    async def test_nothing_is_sent_to_an_inactive_user(self):
         user = await sync_to_async(make_user)(is_active=False)
 
         assert not await self.service.should_send_notification(user, "email", "course", priority=1)
 
-    async def test_it_is_the_same_as_the_rest_shows(self):
+    async def test_the_service_returns_the_same_as_the_api(self):
         user = await person(sms_enabled=True)
         shown = await self.service.get_user_preferences(user)
 

@@ -64,7 +64,7 @@ def choose(user: User, **switches: bool) -> None:
 
 @pytest.mark.parametrize("said", [{}, {"push_enabled": False}, {"sms_enabled": True},
                                   {"email_enabled": True, "telegram_enabled": False}])  # fmt: skip
-def test_undoing_brings_back_exactly_what_was_chosen(browser, user, said):
+def test_an_undo_restores_exactly_what_was_chosen(browser, user, said):
     if said:
         choose(user, **said)
     before = rows_of(user)
@@ -79,7 +79,7 @@ def test_undoing_brings_back_exactly_what_was_chosen(browser, user, said):
 
 @pytest.mark.parametrize(("category", "more"), [("marketing", {}), ("course", {"everything": "1"}),
                                                 ("", {})])  # fmt: skip
-def test_undoing_brings_back_what_was_on_in_general(browser, user, category, more):
+def test_an_undo_restores_general_flags(browser, user, category, more):
     before = rows_of(user)
     form = ended(browser, path_for(user, category), **more)
     assert preferences_of(user.pk).overall.marketing_enabled is False
@@ -89,7 +89,7 @@ def test_undoing_brings_back_what_was_on_in_general(browser, user, category, mor
     assert rows_of(user) == before
 
 
-def test_undoing_leaves_off_in_general_what_was_off(browser, user):
+def test_an_undo_does_not_switch_on_flags_that_were_off(browser, user):
     UserNotificationPreference.objects.filter(user=user).update(marketing_enabled=False)
 
     browser.post(path_for(user, "marketing"), ended(browser, path_for(user, "marketing")))
@@ -98,7 +98,7 @@ def test_undoing_leaves_off_in_general_what_was_off(browser, user):
     assert preferences_of(user.pk).categories == {}
 
 
-def test_undoing_twice_is_undoing_once_and_the_ledger_only_grows(browser, user):
+def test_a_second_undo_changes_nothing_and_the_ledger_only_grows(browser, user):
     form = ended(browser, path_for(user, "course"))
     answers = [browser.post(path_for(user, "course"), form) for _ in range(3)]
 
@@ -111,7 +111,7 @@ def test_undoing_twice_is_undoing_once_and_the_ledger_only_grows(browser, user):
     ]
 
 
-def test_an_old_undo_does_not_overrule_what_was_said_since(browser, user):
+def test_an_old_undo_does_not_overrule_a_newer_choice(browser, user):
     form = ended(browser, path_for(user, "course"))
     choose(user, push_enabled=True)
     choose(user, push_enabled=False)
@@ -123,7 +123,7 @@ def test_an_old_undo_does_not_overrule_what_was_said_since(browser, user):
     assert rows_of(user) == before
 
 
-def test_marketing_that_was_ended_elsewhere_since_does_not_come_back(browser, user):
+def test_an_undo_does_not_restore_marketing_that_was_withdrawn_since(browser, user):
     form = ended(browser, path_for(user, "marketing"))
     ConsentService().withdraw(purpose="marketing", source="api", caller=link_caller(user.pk))
 
@@ -132,7 +132,7 @@ def test_marketing_that_was_ended_elsewhere_since_does_not_come_back(browser, us
     assert preferences_of(user.pk).overall.marketing_enabled is False
 
 
-def test_an_undo_of_one_category_outlives_the_end_of_another(browser, user):
+def test_an_undo_survives_unsubscribing_from_another_category(browser, user):
     form = ended(browser, path_for(user, "course"))
     ended(browser, path_for(user, "announcement"))
 
@@ -149,7 +149,7 @@ def test_an_undo_lasts_for_a_day(browser, user, frozen):
     assert preferences_of(user.pk).categories["course"].email_enabled is False
 
 
-def test_what_changed_nothing_offers_no_undo(browser, user):
+def test_an_unsubscribe_that_changed_nothing_offers_no_undo(browser, user):
     ended(browser, path_for(user, "course"))
     text = browser.post(path_for(user, "course"), {"page": "1"}).content.decode()
 
@@ -158,7 +158,7 @@ def test_what_changed_nothing_offers_no_undo(browser, user):
 
 
 @pytest.mark.parametrize("form", [{}, {"page": "1"}], ids=["one click", "the page"])
-def test_who_ends_the_same_once_more_is_not_overruled_by_an_undo(browser, user, form):
+def test_a_repeated_unsubscribe_ends_the_undo_of_the_first(browser, user, form):
     """A mail was forwarded: a stranger ended it and kept their page, then the person ended it."""
     undo = ended(browser, path_for(user, "course"))
     for _ in range(3):
@@ -172,7 +172,7 @@ def test_who_ends_the_same_once_more_is_not_overruled_by_an_undo(browser, user, 
     assert list(told) == [(False, "unsubscribe_page"), (False, "unsubscribe_again")]
 
 
-def test_an_undo_that_was_not_made_here_or_for_somebody_else_is_refused(browser, user):
+def test_a_forged_undo_or_one_of_another_user_is_refused(browser, user):
     path = path_for(user, "course")
     good = ended(browser, path)["undo"]
     other = make_willing_user(email="bob@example.com")
@@ -189,7 +189,7 @@ def test_an_undo_that_was_not_made_here_or_for_somebody_else_is_refused(browser,
     assert ConsentRecord.objects.count() == 1
 
 
-def test_an_undo_of_somebody_who_was_erased_brings_nothing_back(browser, user):
+def test_an_undo_for_an_erased_user_restores_nothing(browser, user):
     path = path_for(user, "course")
     form = ended(browser, path)
     user.delete()
@@ -198,7 +198,7 @@ def test_an_undo_of_somebody_who_was_erased_brings_nothing_back(browser, user):
     assert not NotificationCategoryPreference.objects.exists()
 
 
-def test_what_changed_is_told_in_the_words_of_the_preferences(browser, user):
+def test_the_page_lists_changes_in_the_terms_of_the_preferences(browser, user):
     Category.objects.filter(key="course").update(marketing=True)
     refresh_categories()
     text = browser.post(f"{path_for(user, 'course')}?lang=ru", {"page": "1"}).content.decode()
@@ -209,7 +209,7 @@ def test_what_changed_is_told_in_the_words_of_the_preferences(browser, user):
     assert "Отменить отписку" in text
 
 
-def test_an_own_category_keeps_its_name_in_every_language(browser, user):
+def test_a_custom_category_has_the_same_name_in_every_language(browser, user):
     Category.objects.create(key="lab", name="Lab <news>")
     refresh_categories()
     shown = [
@@ -221,9 +221,7 @@ def test_an_own_category_keeps_its_name_in_every_language(browser, user):
     assert "Больше не получать сообщения из раздела «Lab &lt;news&gt;»?" in shown[1]
 
 
-def test_a_page_names_the_address_cut_short_and_leads_to_the_preferences_for_an_hour(
-    browser, user, frozen
-):
+def test_a_page_shows_the_masked_address_and_a_preferences_link_for_an_hour(browser, user, frozen):
     text = browser.get(path_for(user, "course")).content.decode()
 
     assert "For <strong>a***@example.com</strong>" in text
@@ -235,7 +233,7 @@ def test_a_page_names_the_address_cut_short_and_leads_to_the_preferences_for_an_
 
 
 @pytest.mark.parametrize("given", ["", "old@example.com"])
-def test_a_link_to_an_address_that_is_theirs_no_more_shows_nothing_of_them(browser, user, given):
+def test_a_link_to_a_former_address_reveals_nothing_about_the_user(browser, user, given):
     """It still ends what it was made to end."""
     ContactPoint.objects.set_primary(user_id=user.pk, kind="email", address="new@example.com")
     path = path_for(user, "course", given)

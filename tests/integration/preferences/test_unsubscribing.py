@@ -58,7 +58,7 @@ def one_click(path: str, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize("category", ["marketing", "announcement", "course", "digest"])
-def test_a_mail_that_can_be_ended_carries_the_headers_of_rfc_8058(category):
+def test_an_unsubscribable_mail_has_the_headers_of_rfc_8058(category):
     mail = sent(make_willing_user(), category)
 
     assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -68,24 +68,24 @@ def test_a_mail_that_can_be_ended_carries_the_headers_of_rfc_8058(category):
 
 
 @pytest.mark.parametrize("category", ["security", "payment", "system"])
-def test_a_transactional_mail_carries_none_and_offers_preferences_only(category):
+def test_a_transactional_mail_has_no_headers_and_only_a_preferences_link(category):
     mail = sent(make_willing_user(), category, text="[{{ unsubscribe_url }}] {{ preferences_url }}")
 
     assert mail["headers"] == {}
     assert mail["body"].startswith(f"[] {HOME}/preferences/p.")
 
 
-def test_a_legal_obligation_cannot_be_ended_whatever_its_category_says():
+def test_a_legal_obligation_is_never_unsubscribable():
     Category.objects.filter(key="course").update(legal_basis="legal_obligation")
 
     assert sent(make_willing_user(), "course")["headers"] == {}
 
 
-def test_a_critical_mail_carries_none():
+def test_a_critical_mail_has_no_unsubscribe_headers():
     assert sent(make_willing_user(), "course", priority=1)["headers"] == {}
 
 
-def test_other_channels_carry_none_but_may_show_the_links():
+def test_other_channels_have_no_headers_but_may_show_the_links():
     user = make_willing_user(phone_number="+4915112345678")
     make_template(category=Category.objects.get(key="course"), sms_template="{{ unsubscribe_url }}")
     send(user, channel="sms")
@@ -127,7 +127,7 @@ def test_a_scanner_that_opens_every_link_changes_nothing(client):
     assert ConsentRecord.objects.count() == 0
 
 
-def test_a_mail_program_posts_once_without_cookies_and_the_next_mail_stays_away():
+def test_one_click_works_without_cookies_and_suppresses_the_next_mail():
     user = make_willing_user()
     mail = sent(user, "marketing")
 
@@ -154,7 +154,7 @@ def test_the_same_click_again_writes_nothing():
     assert preferences_of(user.pk).overall.notifications_enabled is True
 
 
-def test_the_documented_call_does_the_same():
+def test_the_api_route_unsubscribes_like_the_page():
     user = make_user()
     token = sign_link(LinkKind.UNSUBSCRIBE, str(user.pk), "course")
 
@@ -179,7 +179,7 @@ def forged(user: User) -> list[str]:
     ]  # fmt: skip
 
 
-def test_forged_and_mangled_tokens_change_nothing_and_say_so():
+def test_forged_and_truncated_tokens_change_nothing_and_get_an_error():
     user = make_willing_user()
     tokens = forged(user)
 
@@ -210,7 +210,7 @@ def test_a_token_of_another_installation_does_nothing(settings):
     assert ConsentRecord.objects.count() == 0
 
 
-def test_links_outlive_the_key_that_made_them(settings):
+def test_links_stay_valid_with_a_fallback_key(settings):
     user = make_user()
     path = path_of(unsubscribe_url(user.pk, "course"))
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
@@ -220,7 +220,7 @@ def test_links_outlive_the_key_that_made_them(settings):
     assert ConsentRecord.objects.count() == 1
 
 
-def test_links_of_people_who_were_erased_and_of_retired_categories_are_answered_200():
+def test_links_of_erased_users_and_retired_categories_get_200():
     user = make_user()
     gone = path_of(unsubscribe_url(user.pk + 1_000, "course"))
     retired = path_of(unsubscribe_url(user.pk, "no_more"))
@@ -230,7 +230,7 @@ def test_links_of_people_who_were_erased_and_of_retired_categories_are_answered_
     assert ConsentRecord.objects.count() == 0
 
 
-def test_the_page_s_button_ends_the_category_and_the_other_one_everything():
+def test_the_page_unsubscribes_from_the_category_or_from_everything():
     user = make_willing_user()
     path = path_of(unsubscribe_url(user.pk, "course"))
     client = Client(enforce_csrf_checks=True)
@@ -254,7 +254,7 @@ def test_the_page_s_button_ends_the_category_and_the_other_one_everything():
     assert preferences_of(user.pk).overall.notifications_enabled is False
 
 
-def test_a_link_for_everything_leaves_what_is_urgent():
+def test_a_link_for_everything_leaves_urgent_messages():
     user = make_willing_user()
 
     one_click(path_of(unsubscribe_url(user.pk, "")))
@@ -263,7 +263,7 @@ def test_a_link_for_everything_leaves_what_is_urgent():
     assert ConsentRecord.objects.get().purpose == "all"
 
 
-def test_the_page_speaks_russian_is_kept_nowhere_and_tells_nobody_its_address():
+def test_the_page_is_localised_not_cached_and_sends_no_referer():
     path = path_of(unsubscribe_url(make_user().pk, "course"))
 
     response = Client().get(f"{path}?lang=ru")
