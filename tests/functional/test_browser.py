@@ -29,8 +29,8 @@ QUIET = [
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            return answer.status == 200
+        with urllib.request.urlopen(url, timeout=20) as response:
+            return response.status == 200
     except (urllib.error.URLError, OSError):
         return False
 
@@ -51,8 +51,8 @@ def test_the_outbox_shows_a_first_mail(tmp_path):
         wait_until(lambda: place.statuses().get("sent") == 1)
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page()
-        asked, faults = [], []
-        page.on("request", lambda request: asked.append(request.url))
+        requested, faults = [], []
+        page.on("request", lambda request: requested.append(request.url))
         page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
         for path in ("/", "/outbox/", "/api/docs/"):
             page.goto(home + path, wait_until="networkidle")
@@ -62,5 +62,5 @@ def test_the_outbox_shows_a_first_mail(tmp_path):
                 assert frame.get_by_text("$29.99").first.is_visible()
         browser.close()
 
-    assert [url for url in asked if not url.startswith((home, "data:", "blob:"))] == []
+    assert [url for url in requested if not url.startswith((home, "data:", "blob:"))] == []
     assert faults == []

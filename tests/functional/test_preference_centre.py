@@ -1,5 +1,5 @@
 """The preference centre and the pages of links in real Chromium: keyboard only, and axe finds
-nothing to complain of."""
+no violations."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ User.objects.filter(pk__in=[user.pk for user in people]).update(
 )
 links = {}
 for user in people:
-    asked = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
+    token = sign_link(LinkKind.CONFIRM, str(user.pk), address_mark(user.email), since, purpose)
     links[user.username] = [
         preferences_url(user.pk, user.email),
         unsubscribe_url(user.pk, "course", user.email),
-        preferences_url(0).partition("/preferences/")[0] + "/confirm/" + asked,
+        preferences_url(0).partition("/preferences/")[0] + "/confirm/" + token,
     ]
 print(json.dumps(links))
 """
@@ -53,7 +53,7 @@ print(json.dumps(msgspec.to_builtins(preferences_of(User.objects.get(username="@
 
 
 class Person:
-    """Somebody of a running installation, and the links that mails would show them."""
+    """A user of a running installation, with the links of their mails."""
 
     def __init__(self, place: Installation, name: str, links: list[str]) -> None:
         self.place, self.name = place, name
@@ -64,7 +64,7 @@ class Person:
         return json.loads(self.place.python(SAVED.replace("@@name@@", self.name)))
 
     def switches(self) -> list[tuple[str, int]]:
-        """The categories that the person said something about, and whether they get mails."""
+        """Returns the categories with a choice, and whether mails are on."""
         return self.place.ask(
             "SELECT category, email_enabled FROM notifications_notificationcategorypreference"
             f" JOIN directory_user ON directory_user.id = user_id WHERE username = '{self.name}'"
@@ -90,7 +90,7 @@ def people(place: Installation) -> Iterator[Person]:
 
 @pytest.fixture
 def person(people: Iterator[Person]) -> Person:
-    """Another person for each test."""
+    """Returns another user for each test."""
     return next(people)
 
 
@@ -104,7 +104,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Page]:
-    """A fresh profile; what the console complains of fails the test."""
+    """Yields a page with a fresh profile. An error on the console fails the test."""
     context = chromium.new_context()
     shown = context.new_page()
     faults: list[str] = []
@@ -112,15 +112,15 @@ def page(chromium: Any) -> Iterator[Page]:
     shown.on("pageerror", lambda error: faults.append(str(error)))
     yield shown
     context.close()
-    # Chromium reports a refused form by itself.
+    # Chromium itself reports a refused form.
     assert [fault for fault in faults if "400 (Bad Request)" not in fault] == []
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds, every rule of WCAG 2.2 AA and of good practice."""
-    page.evaluate(AXE)  # through the debugger: the page's policy lets no script in
+    """Returns what axe finds, by every rule of WCAG 2.2 AA and of best practice."""
+    page.evaluate(AXE)  # through the debugger: the page's policy allows no scripts
     found = page.evaluate("axe.run()")
-    assert found["passes"], "axe has looked at nothing"
+    assert found["passes"], "axe has checked nothing"
     return [
         f"{each['id']}: {node['html'][:120]}"
         for each in found["violations"]
@@ -129,13 +129,13 @@ def violations(page: Page) -> list[str]:
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Walks with the Tab key to the control of a name (an id, or the name of a box)."""
+    """Presses Tab until a control with this id or name has the focus."""
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")
         at = page.evaluate("[document.activeElement.id, document.activeElement.name]")
         if name in at:
             return
-    raise AssertionError(f"the Tab key never comes to {name}")
+    raise AssertionError(f"the Tab key never reaches {name}")
 
 
 def tab_to_button(page: Page) -> None:
@@ -143,7 +143,7 @@ def tab_to_button(page: Page) -> None:
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.tagName") == "BUTTON":
             return
-    raise AssertionError("the Tab key never comes to a button")
+    raise AssertionError("the Tab key never reaches a button")
 
 
 def test_everything_is_changed_by_keyboard_alone(person: Person, page: Page) -> None:
@@ -225,7 +225,7 @@ SMALL_BOXES = """() => [...document.querySelectorAll("[type=checkbox], [type=rad
 
 
 def fits(page: Page, width: int) -> None:
-    """Nothing is wider than the screen, nothing that is pressed is small."""
+    """Asserts that nothing is wider than the screen and that every target is large."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(SMALL_TARGETS) == []
     assert page.evaluate(SMALL_BOXES) == []
@@ -253,14 +253,14 @@ def test_a_phone_shows_cards_instead_of_a_table(person: Person, page: Page) -> N
     assert not page.locator(".heads").is_visible()
     assert word.bounding_box()["width"] > 20
     assert violations(page) == []
-    word.click()  # the word is a part of the target
+    word.click()  # the label is part of the target
     assert not card.get_by_label("Course: Email").is_checked()
     page.set_viewport_size({"width": 641, "height": 740})
     assert page.locator(".heads").is_visible()
 
 
 @pytest.mark.parametrize(
-    ("language", "asked", "done", "undone"),
+    ("language", "question", "done", "undone"),
     [
         ("en", "Stop receiving course notices?", "“Course”: off on every channel",
          "Your earlier preferences are restored."),
@@ -269,11 +269,11 @@ def test_a_phone_shows_cards_instead_of_a_table(person: Person, page: Page) -> N
     ],
 )  # fmt: skip
 def test_stopping_and_undoing_by_keyboard(
-    person: Person, page: Page, language: str, asked: str, done: str, undone: str
+    person: Person, page: Page, language: str, question: str, done: str, undone: str
 ) -> None:
     page.set_viewport_size({"width": 320, "height": 740})
     page.goto(f"{person.unsubscribe}?lang={language}")
-    assert asked in page.get_by_role("heading").inner_text()
+    assert question in page.get_by_role("heading").inner_text()
     assert "s***@example.com" in page.inner_text("main")
     assert violations(page) == []
 
@@ -299,7 +299,7 @@ def test_stopping_and_undoing_by_keyboard(
 
 def test_confirming_by_keyboard(person: Person, page: Page) -> None:
     page.goto(person.confirm)
-    assert person.saved()["global"]["data_processing_consent"] is True  # the demo's people have
+    assert person.saved()["global"]["data_processing_consent"] is True  # demo users have it
     tab_to_button(page)
     page.keyboard.press("Enter")
 
@@ -311,10 +311,10 @@ def test_confirming_by_keyboard(person: Person, page: Page) -> None:
 
 
 def test_pages_store_no_cookies_and_request_no_other_host(person: Person, page: Page) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(person.preferences)
     page.goto(person.unsubscribe)
 
     assert page.context.cookies() == []
-    assert [url for url in asked if not url.startswith(person.home)] == []
+    assert [url for url in requested if not url.startswith(person.home)] == []

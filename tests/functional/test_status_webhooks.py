@@ -27,7 +27,7 @@ StatusEvent.objects.write(
     StatusEvent(message_id=n, kind="message.sent", at=at) for n in range({count})
 )
 """
-TELL = """
+POST = """
 import django
 django.setup()
 from notifications.infra import clock
@@ -54,9 +54,9 @@ def sink() -> Iterator[HTTPSink]:
         yield made
 
 
-def teller(place: Installation) -> subprocess.Popen[str]:
+def poster(place: Installation) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", TELL], env=place.environ, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", POST], env=place.environ, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -67,8 +67,8 @@ def messages(sink: HTTPSink) -> Counter[int]:
 def test_concurrent_processes_share_the_posts(place: Installation, sink: HTTPSink) -> None:
     place.python(SET_UP.format(url=sink.url, count=400))
 
-    crew = [teller(place) for _ in range(3)]
-    posts = [int(each.communicate(timeout=60)[0]) for each in crew]
+    posters = [poster(place) for _ in range(3)]
+    posts = [int(each.communicate(timeout=60)[0]) for each in posters]
 
     assert sum(posts) == 400
     assert messages(sink) == Counter(range(400))
@@ -79,17 +79,17 @@ def test_another_process_posts_what_a_killed_one_had_claimed(
 ) -> None:
     sink.script = lambda _: Act.HANG
     place.python(SET_UP.format(url=sink.url, count=30))
-    doomed = teller(place)
+    doomed = poster(place)
     wait_until(lambda: len(sink.requests) >= 20)
     doomed.kill()
     doomed.communicate()
     sink.script = None
     sink.requests.clear()
 
-    (told,) = [int(each.communicate(timeout=60)[0]) for each in [teller(place)]]
-    assert told == 10  # the others are leased still
+    (posted,) = [int(each.communicate(timeout=60)[0]) for each in [poster(place)]]
+    assert posted == 10  # the others are leased still
     place.python(LEASES_END)
-    (told,) = [int(each.communicate(timeout=60)[0]) for each in [teller(place)]]
+    (posted,) = [int(each.communicate(timeout=60)[0]) for each in [poster(place)]]
 
-    assert told == 20
+    assert posted == 20
     assert messages(sink) == Counter(range(30))

@@ -1,4 +1,4 @@
-"""A mail's links against a running server: a scanner opens them all, a mail program clicks once."""
+"""The links of a mail on a running server: a scanner opens all, a mail program clicks once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from notifications.models import ConsentRecord, SandboxMessage
 from notifications.features.preferences.service import preferences_of
 user = User.objects.get(username="student1")
 ledger = list(ConsentRecord.objects.filter(source="one_click").values_list("purpose", "ip"))
-wishes = msgspec.to_builtins(preferences_of(user.pk))
+preferences = msgspec.to_builtins(preferences_of(user.pk))
 mails = [row.content for row in SandboxMessage.objects.filter(channel="email")]
-print(json.dumps({"wishes": wishes, "ledger": ledger, "mails": mails}))
+print(json.dumps({"preferences": preferences, "ledger": ledger, "mails": mails}))
 """
 BOUNDARY = "----mail-program"
 MULTIPART = (
@@ -37,13 +37,13 @@ def state(place: Installation) -> Any:
     return json.loads(place.python(STATE))
 
 
-def ask(url: str, *, method: str, body: bytes | None = None, kind: str = "") -> tuple[int, str]:
-    """Status and Set-Cookie; neither cookies nor a Referer go out."""
+def fetch(url: str, *, method: str, body: bytes | None = None, kind: str = "") -> tuple[int, str]:
+    """Returns status and Set-Cookie. Sends neither cookies nor a Referer."""
     request = urllib.request.Request(url, data=body, method=method)
     if kind:
         request.add_header("Content-Type", kind)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return answer.status, answer.headers.get("Set-Cookie", "")
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return response.status, response.headers.get("Set-Cookie", "")
 
 
 def test_scanners_change_nothing_and_one_click_unsubscribes_once(tmp_path):
@@ -70,13 +70,13 @@ def test_scanners_change_nothing_and_one_click_unsubscribes_once(tmp_path):
 
         for link in links:
             for method in ("GET", "HEAD"):
-                assert ask(link, method=method) == (200, "")
+                assert fetch(link, method=method) == (200, "")
         assert state(place) == before
 
         target = header.replace(HOME, here)
         form = "application/x-www-form-urlencoded"
-        first = ask(target, method="POST", body=b"List-Unsubscribe=One-Click", kind=form)
-        again = ask(
+        first = fetch(target, method="POST", body=b"List-Unsubscribe=One-Click", kind=form)
+        again = fetch(
             target,
             method="POST",
             body=MULTIPART.encode(),
@@ -86,5 +86,5 @@ def test_scanners_change_nothing_and_one_click_unsubscribes_once(tmp_path):
 
     assert (first, again) == ((200, ""), (200, ""))
     assert after["ledger"] == [["category:course", "127.0.0.1"]]
-    assert after["wishes"]["categories"]["course"]["email_enabled"] is False
-    assert after["wishes"]["global"] == before["wishes"]["global"]
+    assert after["preferences"]["categories"]["course"]["email_enabled"] is False
+    assert after["preferences"]["global"] == before["preferences"]["global"]

@@ -1,4 +1,4 @@
-"""The landing page, the outbox, the admin, and what is shown when all goes wrong."""
+"""The landing page, the outbox, the admin and the error pages."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.integration.factories import make_messages, make_user
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
-def keep(number: int, *, channel: str = "email", **content: Any) -> SandboxMessage:
-    """A message as the sandbox provider keeps it."""
+def store(number: int, *, channel: str = "email", **content: Any) -> SandboxMessage:
+    """Stores a message like the sandbox provider."""
     full = {
         "recipient": "ada@example.com",
         "title": "Your receipt",
@@ -79,7 +79,7 @@ class TestLanding:
 
     def test_every_link_leads_somewhere(self, client: Client) -> None:
         links = set(re.findall(r"<a[^>]* href=\"([^\"]+)\"", page(client, "/")))
-        assert "/health" in links  # no worker is alive here, and it says so
+        assert "/health" in links  # no worker is alive here: it responds 503
 
         assert client.get("/health").status_code == 503
         links.remove("/health")
@@ -91,15 +91,15 @@ class TestOutbox:
         assert "carillon send" in page(client)
 
     def test_the_newest_come_first(self, client: Client) -> None:
-        keep(1, title="Mail one")
-        keep(2, title="Mail two")
+        store(1, title="Mail one")
+        store(2, title="Mail two")
 
         text = page(client)
 
         assert text.index("Mail two") < text.index("Mail one")
 
     def test_a_mail_is_shown_as_a_mail(self, client: Client) -> None:
-        row = keep(1, html="<p>Paid</p>", headers={"From": "Shop <shop@example.com>"})
+        row = store(1, html="<p>Paid</p>", headers={"From": "Shop <shop@example.com>"})
 
         text = page(client)
 
@@ -115,13 +115,13 @@ class TestOutbox:
         [("sms", "bubble"), ("telegram", "bubble"), ("push", "card"), ("webhook", "plain")],
     )
     def test_each_channel_has_its_shape(self, client: Client, channel: str, shape: str) -> None:
-        keep(1, channel=channel)
+        store(1, channel=channel)
 
         assert f'class="message {shape}"' in page(client)
 
     @pytest.mark.parametrize("channel", list(Channel))
     def test_every_channel_can_be_shown_and_filtered(self, client: Client, channel: str) -> None:
-        keep(1, channel=channel, data={"order": 7})
+        store(1, channel=channel, data={"order": 7})
 
         text = page(client, f"/outbox/?channel={channel}")
 
@@ -129,20 +129,20 @@ class TestOutbox:
         assert "&quot;order&quot;: 7" in text
 
     def test_another_channel_is_left_out(self, client: Client) -> None:
-        keep(1, channel="sms")
+        store(1, channel="sms")
 
         assert "<article" not in page(client, "/outbox/?channel=email")
 
     def test_message_texts_are_escaped(self, client: Client) -> None:
         for number, channel in enumerate(Channel):
             evil = "<script>alert(1)</script>"
-            keep(number, channel=channel, title=evil, body=evil, recipient=evil)
+            store(number, channel=channel, title=evil, body=evil, recipient=evil)
 
         assert "<script>alert" not in page(client)
 
     def test_pages_go_back_by_key(self, client: Client) -> None:
         for number in range(25):
-            keep(number, title=f"mail {number:02}")
+            store(number, title=f"mail {number:02}")
 
         first = page(client)
         older = re.search(r'href="(/outbox/\?[^"]*before=[^"]*)"', first)
@@ -155,7 +155,7 @@ class TestOutbox:
         assert "before=" not in second
 
     def test_the_html_part_is_served_in_a_sandbox_of_its_own(self, client: Client) -> None:
-        row = keep(1, html='<h1>Hello</h1><script>parent.x()</script><img src="http://x.test/p">')
+        row = store(1, html='<h1>Hello</h1><script>parent.x()</script><img src="http://x.test/p">')
 
         response = client.get(f"/outbox/{row.pk}/html")
 
@@ -169,7 +169,7 @@ class TestOutbox:
 
     @pytest.mark.parametrize("number", [999_999, 10**30])
     def test_a_mail_without_html_is_404(self, client: Client, number: int) -> None:
-        row = keep(1)
+        row = store(1)
 
         assert client.get(f"/outbox/{row.pk}/html").status_code == 404
         assert client.get(f"/outbox/{number}/html").status_code == 404
@@ -198,7 +198,7 @@ class TestWhoSeesTheOutbox:
     def test_other_clients_must_log_in(
         self, client: Client, _case: str, options: dict[str, Any]
     ) -> None:
-        row = keep(1, html="<p>x</p>")
+        row = store(1, html="<p>x</p>")
 
         for address in ("/outbox/", f"/outbox/{row.pk}/html"):
             response = client.get(address, **options)
@@ -267,13 +267,13 @@ class TestErrors:
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: Any, **__: Any) -> None:
-            raise ZeroDivisionError("secret of the house")
+            raise ZeroDivisionError("internal secret")
 
         client.raise_request_exception = False
         monkeypatch.setattr("notifications.features.operations.health.queue_depth", fail)
         response = client.get("/health", headers={"X-Request-ID": "find-me"})
         assert response.status_code == 500
-        assert b"secret of the house" not in response.content
+        assert b"internal secret" not in response.content
         assert response["X-Request-ID"] == "find-me"
 
     def test_an_unknown_host_is_a_bad_request(self, client: Client, settings: Any) -> None:

@@ -83,10 +83,10 @@ def test_a_message_knows_its_template_and_its_notification_the_name() -> None:
         "channel": "email",
         "context": {"amount": 5},
     }
-    answer = NotificationService().send(body=body, caller=SYSTEM)
-    message = NotificationMessage.objects.get(pk=answer.id)
+    response = NotificationService().send(body=body, caller=SYSTEM)
+    message = NotificationMessage.objects.get(pk=response.id)
     assert message.template == template
-    assert message.notification.scheduled_status is None  # nobody scheduled it
+    assert message.notification.scheduled_status is None  # it was not scheduled
     found = message.notification
     assert (found.title, found.message, found.data) == (template.name, "", {})
     (plain,) = make_messages(1)

@@ -1,4 +1,4 @@
-"""The hot statements go by their keys, whatever the planner's statistics say or lack.
+"""The hot statements use their keys, whatever the planner's statistics say or lack.
 
 A broadcast fills a table within seconds; autovacuum gathers statistics up to a minute later. What
 is found out here once took a thousand times as long until then.
@@ -63,7 +63,7 @@ def change(key: int) -> Change:
     return Change(**{**empty, **given})
 
 
-@pytest.fixture(params=["no statistics", "nobody waited when they were gathered"])
+@pytest.fixture(params=["no statistics", "no message waited at ANALYZE"])
 def crowded(request, db):
     fill(6, 1, SEEN, "delivered")
     if request.param != "no statistics":

@@ -29,8 +29,8 @@ def claim(service="ses", count=3, *, owner="a", rate=None, **more):
     )
 
 
-def tell(service="ses", *, owner="a", code="", **tally):
-    return FLOWS.tell(
+def report(service="ses", *, owner="a", code="", **tally):
+    return FLOWS.report(
         service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
     )
 
@@ -48,7 +48,7 @@ def test_workers_draw_from_one_row():
 
 
 def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
-    assert tell(faults=5, code="timeout") == ("closed", "open")
+    assert report(faults=5, code="timeout") == ("closed", "open")
     row = FLOWS.get(service="ses")
     assert row.last_fault_code == "timeout"
     assert row.last_fault_at == clock.now
@@ -59,20 +59,20 @@ def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
     assert claim(owner="a").count == 1
     assert claim(owner="b").reason == "breaker_probing"
     assert FLOWS.troubled()["ses"] == (US, 0)
-    assert tell(owner="a", successes=1) == ("half_open", "closed")
+    assert report(owner="a", successes=1) == ("half_open", "closed")
     assert FLOWS.get(service="ses").last_success_at == clock.now
     assert FLOWS.troubled() == {}
 
 
 def test_an_operator_may_close_a_breaker():
-    tell(faults=5)
+    report(faults=5)
     assert FLOWS.close("ses") is True
     assert claim().count == 3
     assert FLOWS.close("nobody") is False
 
 
 def test_a_pause_counts_until_its_last_second(clock):
-    tell(successes=1, pause_us=10 * US)
+    report(successes=1, pause_us=10 * US)
     assert FLOWS.troubled() == {"ses": (0, 10 * US)}
     clock.forward(9.5)
     assert FLOWS.troubled() == {}
@@ -92,11 +92,11 @@ def test_chats_have_their_own_limits_and_idle_ones_are_deleted(clock):
 
 
 def test_idle_hosts_are_deleted(clock):
-    tell("webhook|old.example", successes=1)
-    tell("ses", successes=1)
+    report("webhook|old.example", successes=1)
+    report("ses", successes=1)
     clock.forward(86_400)
-    tell("webhook|new.example", faults=1)
-    tell("webhook|open.example", faults=5)
+    report("webhook|new.example", faults=1)
+    report("webhook|open.example", faults=5)
     assert FLOWS.idle(FLOWS.all(), before=clock.now - timedelta(hours=1)).delete()[0] == 1
     assert set(FLOWS.values_list("service", flat=True)) == {
         "ses",

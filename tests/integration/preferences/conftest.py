@@ -1,4 +1,4 @@
-"""Sending and working, for tests of what people wish."""
+"""Sends and delivers messages, for tests of preferences."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def work() -> int:
     return worked
 
 
-def message(answer: Any, channel: str = "email") -> NotificationMessage:
-    return NotificationMessage.objects.get(notification__uuid=answer.id, channel=channel)
+def message(response: Any, channel: str = "email") -> NotificationMessage:
+    return NotificationMessage.objects.get(notification__uuid=response.id, channel=channel)
 
 
-def events(answer: Any, channel: str = "email") -> list[tuple[str, str]]:
-    return [(e["event"], e["reason"]) for e in message(answer, channel).history()]
+def events(response: Any, channel: str = "email") -> list[tuple[str, str]]:
+    return [(e["event"], e["reason"]) for e in message(response, channel).history()]
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def path_for(user: User, address: str = "") -> str:
 
 
 def form_of(text: str) -> dict[str, str]:
-    """What a browser would post of the page if nobody touched it."""
+    """What a browser would post of the page if the user changed nothing."""
     values = {}
     for tag in re.findall(r"<input [^>]*>", text):
         given = {name: unescape(value) for name, value in re.findall(r'([\w-]+)="([^"]*)"', tag)}
@@ -101,8 +101,8 @@ def test_consent_is_recorded_with_the_wording_that_was_shown(browser, user):
     save(browser, path_for(user), untick=("marketing_enabled", "notifications_enabled"))
 
     entries = list(ConsentRecord.objects.order_by("pk"))
-    said = sorted((e.purpose, e.granted) for e in entries)
-    assert said == [("all", False), ("data_processing", True), ("marketing", False),
+    recorded = sorted((e.purpose, e.granted) for e in entries)
+    assert recorded == [("all", False), ("data_processing", True), ("marketing", False),
                     ("marketing", True)]  # fmt: skip
     assert {(e.source, e.actor, e.ip) for e in entries} == {
         ("preference_centre", "link", "127.0.0.1")
@@ -271,10 +271,10 @@ def test_a_visitor_without_a_session_sees_how_to_sign_in(browser):
 
 
 def test_a_link_for_the_platform_is_valid_for_an_hour(user, frozen, client):
-    answer = PreferenceCentre().link(caller=link_caller(user.pk))
-    path = answer.url.removeprefix("http://127.0.0.1:8000")
+    response = PreferenceCentre().link(caller=link_caller(user.pk))
+    path = response.url.removeprefix("http://127.0.0.1:8000")
 
-    assert answer.expires_at == clock.now() + timedelta(hours=1)
+    assert response.expires_at == clock.now() + timedelta(hours=1)
     assert client.get(path).status_code == 200
     frozen.forward(3_600)
     assert client.get(path).status_code == 404
@@ -287,5 +287,5 @@ def test_logs_contain_no_link(browser, user):
         save(browser, path, quiet_hours_start="25:99")
         browser.get("/unsubscribe/u.1.course.forged")
 
-    told = [line["path"] for line in lines if line["event"] == "request.refused"]
-    assert told == ["/preferences/...", "/unsubscribe/..."]
+    paths = [line["path"] for line in lines if line["event"] == "request.refused"]
+    assert paths == ["/preferences/...", "/unsubscribe/..."]

@@ -1,4 +1,4 @@
-"""Wishes at work: what is refused, held, passed by, and told about it."""
+"""Decisions by preferences: what is refused, deferred or bypassed, and what explain shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.integration.preferences.conftest import events, message, send, work
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stopped")]
 
 
-def wish(user, **values):
+def set_preferences(user, **values):
     UserNotificationPreference.objects.update_or_create(user=user, defaults=values)
     return user
 
@@ -45,7 +45,7 @@ def category(key, **values):
     Category.objects.filter(key=key).update(**values)
 
 
-# -- refused at the door -------------------------------------------------------------------------
+# -- refused when it is sent ----------------------------------------------------------------------
 
 
 def refused(user, **more):
@@ -65,7 +65,7 @@ def refused(user, **more):
 def test_a_send_refused_on_every_channel_gets_the_reasons(values, reason):
     make_template()
 
-    error = refused(wish(make_user(), **values))
+    error = refused(set_preferences(make_user(), **values))
 
     assert error.data["reasons"] == {"email": reason}
     assert not Notification.objects.exists()
@@ -77,38 +77,38 @@ def test_sms_is_opt_in():
 
     assert refused(user, channel="sms").data["reasons"] == {"sms": "channel_off"}
     change(user, sms_enabled=True)
-    answer = send(user, channel="sms")
+    response = send(user, channel="sms")
     work()
-    assert message(answer, "sms").status == "sent"
+    assert message(response, "sms").status == "sent"
 
 
 def test_a_channel_that_is_off_is_refused_even_without_an_address():
     make_template()
 
-    assert refused(wish(make_user(), push_enabled=False), channel="push")
+    assert refused(set_preferences(make_user(), push_enabled=False), channel="push")
 
 
 def test_the_decision_of_a_refusal_can_be_explained():
     make_template()
-    user = wish(make_user(), notifications_enabled=False)
+    user = set_preferences(make_user(), notifications_enabled=False)
 
     error = refused(user, channels=["email", "in_app"])
-    told = NotificationService().explain(identifier=error.data["decision_id"], caller=SYSTEM)
+    explained = NotificationService().explain(identifier=error.data["decision_id"], caller=SYSTEM)
 
-    assert told.status == "refused"
-    assert [(story.channel, story.status) for story in told.messages] == [
+    assert explained.status == "refused"
+    assert [(story.channel, story.status) for story in explained.messages] == [
         ("email", "refused"),
         ("in_app", "refused"),
     ]
-    steps = [(step.step, step.outcome) for step in told.messages[0].steps]
+    steps = [(step.step, step.outcome) for step in explained.messages[0].steps]
     assert steps[-2:] == [("consent", "passed"), ("notifications", "notifications_off")]
-    kept = RefusedSend.objects.get()
-    assert (kept.user_id, kept.category, kept.actor) == (user.pk, "payment", SYSTEM.name)
+    stored = RefusedSend.objects.get()
+    assert (stored.user_id, stored.category, stored.actor) == (user.pk, "payment", SYSTEM.name)
 
 
 def test_only_the_refused_caller_can_read_the_decision():
     make_template()
-    user = wish(make_user(), email_enabled=False)
+    user = set_preferences(make_user(), email_enabled=False)
     sender = Caller(name="key:1", is_service=True, scopes=frozenset({"notifications:send"}))
     other = Caller(name="key:2", is_service=True, scopes=frozenset({"notifications:send"}))
 
@@ -121,46 +121,46 @@ def test_only_the_refused_caller_can_read_the_decision():
 
 def test_a_partial_refusal_is_accepted_and_suppressed():
     make_template()
-    user = wish(make_user(), email_enabled=False)
+    user = set_preferences(make_user(), email_enabled=False)
 
-    answer = send(user, channels=["email", "in_app"])
+    response = send(user, channels=["email", "in_app"])
     work()
 
-    assert events(answer) == [("suppressed", "channel_off")]
-    assert message(answer, "in_app").status == "delivered"
+    assert events(response) == [("suppressed", "channel_off")]
+    assert message(response, "in_app").status == "delivered"
 
 
 def test_a_scheduled_send_is_accepted_and_decided_when_it_is_due(frozen):
     make_template()
-    user = wish(make_user(), email_enabled=False)
+    user = set_preferences(make_user(), email_enabled=False)
 
-    answer = send(user, scheduled_at=(frozen.now + timedelta(hours=1)).isoformat())
+    response = send(user, scheduled_at=(frozen.now + timedelta(hours=1)).isoformat())
     frozen.forward(3601)
     work()
 
-    assert events(answer) == [("suppressed", "channel_off")]
+    assert events(response) == [("suppressed", "channel_off")]
 
 
 def test_the_preference_at_the_time_of_the_decision_counts():
     make_template()
     user = make_user()
-    answer = send(user)
+    response = send(user)
     change(user, email_enabled=False)
 
     work()
 
-    assert events(answer) == [("suppressed", "channel_off")]
+    assert events(response) == [("suppressed", "channel_off")]
 
 
 def test_a_critical_message_ignores_a_channel_that_is_off_and_explains_it():
     make_template()
-    user = wish(make_user(), email_enabled=False)
+    user = set_preferences(make_user(), email_enabled=False)
 
-    answer = send(user, priority=1)
+    response = send(user, priority=1)
     work()
 
-    assert message(answer).status == "sent"
-    assert events(answer)[0] == ("allowed", "critical_despite_channel_off")
+    assert message(response).status == "sent"
+    assert events(response)[0] == ("allowed", "critical_despite_channel_off")
 
 
 # -- consent, both ways --------------------------------------------------------------------------
@@ -183,14 +183,14 @@ def test_consent_is_required_only_where_it_is_the_legal_basis(override_environme
 def test_marketing_needs_consent_and_the_marketing_flag():
     make_template()
 
-    nobody = make_user()
-    assert refused(nobody, category="marketing").data["reasons"] == {"email": "no_consent"}
-    change(nobody, data_processing_consent=True)
-    assert refused(nobody, category="marketing").data["reasons"] == {"email": "marketing_off"}
-    change(nobody, marketing_enabled=True)
-    answer = send(nobody, category="marketing")
+    user = make_user()
+    assert refused(user, category="marketing").data["reasons"] == {"email": "no_consent"}
+    change(user, data_processing_consent=True)
+    assert refused(user, category="marketing").data["reasons"] == {"email": "marketing_off"}
+    change(user, marketing_enabled=True)
+    response = send(user, category="marketing")
     work()
-    assert message(answer).status == "sent"
+    assert message(response).status == "sent"
 
 
 def test_an_address_without_a_user_has_no_consent():
@@ -203,9 +203,9 @@ def test_an_address_without_a_user_has_no_consent():
     body["template_path"] = "test.stranger"
     make_template("test.stranger", sms_template="{{ amount }}")
 
-    answer = NotificationService().send(body=body, caller=SYSTEM)
+    response = NotificationService().send(body=body, caller=SYSTEM)
     work()
-    assert message(answer, "sms").status == "sent"
+    assert message(response, "sms").status == "sent"
     with pytest.raises(Refused) as caught:
         NotificationService().send(body={**body, "category": "marketing"}, caller=SYSTEM)
     assert caught.value.data["reasons"] == {"sms": "no_consent"}
@@ -241,7 +241,7 @@ def test_a_choice_for_a_category_applies_only_to_that_category():
 
 def test_bypassing_preferences_needs_the_scope_and_is_recorded():
     make_template()
-    user = wish(make_user(), notifications_enabled=False)
+    user = set_preferences(make_user(), notifications_enabled=False)
     options = {"bypass_preferences": True}
     scopes = frozenset({"notifications:send"})
     caller = Caller(name="key:1", is_service=True, scopes=scopes)
@@ -252,15 +252,15 @@ def test_bypassing_preferences_needs_the_scope_and_is_recorded():
     assert not OperatorAction.objects.exists()
 
     caller = Caller(name="key:1", is_service=True, scopes=scopes | {"preferences:bypass"})
-    answer = send(user, options=options, caller=caller)
+    response = send(user, options=options, caller=caller)
     work()
-    assert message(answer).status == "sent"
-    assert events(answer)[0] == ("allowed", "preferences_bypassed")
+    assert message(response).status == "sent"
+    assert events(response)[0] == ("allowed", "preferences_bypassed")
     noted = OperatorAction.objects.get()
     assert (noted.actor, noted.action, noted.target) == (
         "key:1",
         "preferences.bypassed",
-        answer.id.hex,
+        response.id.hex,
     )
 
 
@@ -285,30 +285,33 @@ def test_a_bulk_that_bypasses_preferences_is_recorded_once():
 
 def test_quiet_hours_defer_a_message_until_they_end(frozen):
     make_template()
-    user = wish(make_user(timezone="Asia/Tokyo"), quiet_hours_enabled=True)
+    user = set_preferences(make_user(timezone="Asia/Tokyo"), quiet_hours_enabled=True)
     frozen.forward(3600)  # 22:00 in Tokyo
 
-    answer = send(user)
+    response = send(user)
     work()
-    assert (message(answer).status, events(answer)) == ("pending", [("deferred", "quiet_hours")])
-    assert message(answer).scheduled_at == frozen.now + timedelta(hours=10)
-    assert message(answer).attempts == 0
+    assert (message(response).status, events(response)) == (
+        "pending",
+        [("deferred", "quiet_hours")],
+    )
+    assert message(response).scheduled_at == frozen.now + timedelta(hours=10)
+    assert message(response).attempts == 0
 
     frozen.forward(10 * 3600)
     work()
-    assert message(answer).status == "sent"
+    assert message(response).status == "sent"
 
 
 def test_a_code_that_expires_during_quiet_hours_is_not_sent(frozen):
     make_template()
-    user = wish(make_user(), dnd_until=frozen.now + timedelta(hours=2))
+    user = set_preferences(make_user(), dnd_until=frozen.now + timedelta(hours=2))
 
-    answer = send(user, expires_at=(frozen.now + timedelta(minutes=5)).isoformat())
+    response = send(user, expires_at=(frozen.now + timedelta(minutes=5)).isoformat())
     work()
     frozen.forward(2 * 3600 + 1)
     work()
 
-    assert message(answer).status == "expired"
+    assert message(response).status == "expired"
 
 
 # -- limits --------------------------------------------------------------------------------------
@@ -318,13 +321,13 @@ def test_a_cap_limits_messages_in_a_window_and_counts_each_once(frozen):
     make_template()
     category("payment", caps=[{"limit": 2, "window_s": 3600}])
     user, other = make_user(), make_user()
-    answers = [send(user) for _ in range(3)] + [send(other)]
+    responses = [send(user) for _ in range(3)] + [send(other)]
 
     work()
 
-    assert sorted(message(a).status for a in answers[:3]) == ["sent", "sent", "suppressed"]
-    assert message(answers[3]).status == "sent"
-    loser = next(a for a in answers if message(a).status == "suppressed")
+    assert sorted(message(a).status for a in responses[:3]) == ["sent", "sent", "suppressed"]
+    assert message(responses[3]).status == "sent"
+    loser = next(a for a in responses if message(a).status == "suppressed")
     assert events(loser) == [("suppressed", "frequency_cap:payment")]
     assert message(loser).attempts == 0
     assert SandboxMessage.objects.count() == 3
@@ -339,18 +342,18 @@ def test_a_cap_of_one_channel_does_not_limit_the_others():
     make_template()
     category("payment", caps=[{"limit": 1, "window_s": 3600, "channel": "email"}])
     user = make_user()
-    answers = [send(user, channels=["email", "in_app"]) for _ in range(2)]
+    responses = [send(user, channels=["email", "in_app"]) for _ in range(2)]
 
     work()
 
-    assert sorted(message(a).status for a in answers) == ["sent", "suppressed"]
-    assert {message(a, "in_app").status for a in answers} == {"delivered"}
+    assert sorted(message(a).status for a in responses) == ["sent", "suppressed"]
+    assert {message(a, "in_app").status for a in responses} == {"delivered"}
 
 
 def test_a_refused_send_does_not_count_towards_a_cap():
     make_template()
     category("payment", caps=[{"limit": 1, "window_s": 3600}])
-    user = wish(make_user(), email_enabled=False)
+    user = set_preferences(make_user(), email_enabled=False)
     send(user, channels=["email", "in_app"])
 
     work()
@@ -426,7 +429,7 @@ def test_limits_in_a_request_are_validated(options, path, code):
 def test_the_facts_of_a_slice_are_loaded_in_four_queries(django_assert_max_num_queries):
     make_template()
     category("payment", caps=[{"limit": 2, "window_s": 3600}])
-    people = [wish(make_user(), email_enabled=n % 2 == 0) for n in range(20)]
+    people = [set_preferences(make_user(), email_enabled=n % 2 == 0) for n in range(20)]
     for n, user in enumerate(people):
         send(user, channels=["email", "in_app"], collapse_key=f"c{n}", ordering_key=f"o{n}")
         send(user, channels=["email", "in_app"], collapse_key=f"c{n}")
@@ -485,12 +488,12 @@ def steps(story):
 
 def test_explain_shows_every_step_of_a_sent_message():
     make_template()
-    answer = send(make_user())
-    waiting = NotificationService().explain(identifier=answer.id, caller=SYSTEM)
+    response = send(make_user())
+    waiting = NotificationService().explain(identifier=response.id, caller=SYSTEM)
     assert waiting.messages[0].steps == []
     work()
 
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    (story,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
 
     assert set(steps(story).values()) == {"passed"}
     assert (story.provider, story.digest) == ("sandbox", None)
@@ -499,11 +502,11 @@ def test_explain_shows_every_step_of_a_sent_message():
 def test_explain_stops_at_the_step_that_refused():
     make_template()
     user = make_user()
-    answer = send(user)
+    response = send(user)
     ContactPoint.objects.filter(user=user).update(state="bounced")
     work()
 
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    (story,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
 
     assert story.steps[-1].outcome == "contact_bounced"
     assert steps(story)["template"] == "passed"
@@ -523,35 +526,35 @@ def simulate(user, **more):
 
 def test_simulate_returns_the_decision_and_writes_nothing(frozen):
     make_template()
-    user = wish(
+    user = set_preferences(
         make_willing_user(phone_number="+15555550100"), in_app_enabled=False, sms_enabled=True
     )
 
-    told = simulate(user)
+    explained = simulate(user)
 
-    assert told.accepted
-    assert [(m.channel, m.decision, m.reason, m.provider) for m in told.messages] == [
+    assert explained.accepted
+    assert [(m.channel, m.decision, m.reason, m.provider) for m in explained.messages] == [
         ("email", "send", "allowed", "sandbox"),
         ("in_app", "suppress", "channel_off", "in_app"),
         ("sms", "send", "allowed", "sandbox"),
     ]
-    assert told.messages[0].content.body == "Hello Ada: 5"
-    assert told.messages[1].content is None
+    assert explained.messages[0].content.body == "Hello Ada: 5"
+    assert explained.messages[1].content is None
     assert not Notification.objects.exists()
     assert not RefusedSend.objects.exists()
 
 
 def test_simulate_shows_a_refusal_a_deferral_and_a_digest(frozen):
     make_template()
-    nobody = wish(make_user(), notifications_enabled=False)
-    assert not simulate(nobody).accepted
-    assert simulate(nobody, scheduled_at=(frozen.now + timedelta(days=1)).isoformat()).accepted
+    user = set_preferences(make_user(), notifications_enabled=False)
+    assert not simulate(user).accepted
+    assert simulate(user, scheduled_at=(frozen.now + timedelta(days=1)).isoformat()).accepted
 
-    muted = wish(make_user(), dnd_until=frozen.now + timedelta(hours=1))
+    muted = set_preferences(make_user(), dnd_until=frozen.now + timedelta(hours=1))
     shown = simulate(muted).messages[0]
     assert (shown.decision, shown.until) == ("defer", frozen.now + timedelta(hours=1))
 
-    gathered = wish(make_user(), digest_frequency="daily")
+    gathered = set_preferences(make_user(), digest_frequency="daily")
     shown = simulate(gathered).messages[0]
     assert (shown.decision, shown.digest is None) == ("digest", False)
     assert shown.until > frozen.now

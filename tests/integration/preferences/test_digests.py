@@ -44,17 +44,19 @@ def close_all(frozen):
 
 
 def outbox():
-    return [kept.content for kept in SandboxMessage.objects.order_by("id")]
+    return [stored.content for stored in SandboxMessage.objects.order_by("id")]
 
 
 def test_a_digest_is_sent_as_one_message_when_its_period_ends(frozen):
     make_template()
     user = gatherer(first_name="Grace")
-    answers = [send(user, context={"amount": n}) for n in (1, 2)] + [send(user, category="course")]
+    responses = [send(user, context={"amount": n}) for n in (1, 2)] + [
+        send(user, category="course")
+    ]
 
     work()
-    assert {message(answer).status for answer in answers} == {"digested"}
-    assert events(answers[0]) == [("digested", "digest_hourly")]
+    assert {message(response).status for response in responses} == {"digested"}
+    assert events(responses[0]) == [("digested", "digest_hourly")]
     assert close_due(now=frozen.now) == 0
     assert outbox() == []
 
@@ -73,19 +75,19 @@ def test_a_digest_is_sent_as_one_message_when_its_period_ends(frozen):
 
 def test_folded_messages_point_to_their_digest(frozen):
     make_template()
-    answer = send(gatherer("daily"))
+    response = send(gatherer("daily"))
     work()
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    (story,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
     assert story.digest.id is None
     assert (story.status, story.steps[-1].outcome) == ("digested", "digest_daily")
 
     close_all(frozen)
 
-    (story,) = NotificationService().explain(identifier=answer.id, caller=SYSTEM).messages
+    (story,) = NotificationService().explain(identifier=response.id, caller=SYSTEM).messages
     digest = Notification.objects.get(source=DIGEST_SOURCE)
     assert story.digest.id == digest.uuid
     assert story.digest.period == DigestBucket.objects.get().period
-    assert NotificationService().status(identifier=answer.id, caller=SYSTEM).status == "digested"
+    assert NotificationService().status(identifier=response.id, caller=SYSTEM).status == "digested"
 
 
 def test_there_is_one_bucket_per_user_channel_and_period(frozen):
@@ -107,22 +109,22 @@ def test_there_is_one_bucket_per_user_channel_and_period(frozen):
 def test_urgent_messages_are_never_digested():
     make_template()
     user = gatherer("weekly")
-    answers = [send(user, priority=1), send(user, priority="high"), send(user, priority=3)]
+    responses = [send(user, priority=1), send(user, priority="high"), send(user, priority=3)]
 
     work()
 
-    assert [message(answer).status for answer in answers] == ["sent", "sent", "digested"]
+    assert [message(response).status for response in responses] == ["sent", "sent", "digested"]
 
 
 def test_the_frequency_never_means_inbox_only():
     make_template()
     user = gatherer("never")
 
-    answer = send(user, channels=["email", "in_app"])
+    response = send(user, channels=["email", "in_app"])
     work()
 
-    assert events(answer) == [("suppressed", "digest_never")]
-    assert message(answer, "in_app").status == "delivered"
+    assert events(response) == [("suppressed", "digest_never")]
+    assert message(response, "in_app").status == "delivered"
     assert send(user)  # no refusal: the notification itself is in the inbox
 
 
@@ -206,12 +208,12 @@ def test_test_messages_have_their_own_digest(frozen):
 
 def test_a_cancelled_message_is_in_no_digest():
     make_template()
-    answer = send(gatherer())
-    NotificationService().cancel(identifier=answer.id, caller=SYSTEM)
+    response = send(gatherer())
+    NotificationService().cancel(identifier=response.id, caller=SYSTEM)
 
     work()
 
-    assert message(answer).status == MessageStatus.CANCELLED
+    assert message(response).status == MessageStatus.CANCELLED
     assert not DigestItem.objects.exists()
     assert not DigestBucket.objects.exists()
 

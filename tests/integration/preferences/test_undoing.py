@@ -1,4 +1,4 @@
-"""The pages behind links to unsubscribe: whom they speak to, and the button that undoes."""
+"""The pages of unsubscribe links: whose address they show, and their undo button."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def path_for(user: User, category: str, address: str = ADDRESS) -> str:
 
 
 def rows_of(user: User) -> tuple[Any, ...]:
-    """All that unsubscribing may touch, but for times."""
+    """Returns the rows that unsubscribing may change, without times."""
     wanted = UserNotificationPreference.objects.filter(user=user)
     overall = wanted.values("notifications_enabled", "marketing_enabled", "chosen", "dnd_until")
     rows = NotificationCategoryPreference.objects.filter(user=user).order_by("category").values()
@@ -52,7 +52,7 @@ def rows_of(user: User) -> tuple[Any, ...]:
 
 
 def ended(browser: Client, path: str, **more: str) -> dict[str, str]:
-    """Presses a button; returns the form of the undo."""
+    """Presses a button. Returns the form of the undo."""
     text = browser.post(path, {"page": "1", **more}).content.decode()
     return {"page": "1", "undo": re.findall(r'name="undo" value="([^"]+)"', text)[0]}
 
@@ -62,18 +62,18 @@ def choose(user: User, **switches: bool) -> None:
     PreferenceService().update(changes=changes, caller=link_caller(user.pk))
 
 
-@pytest.mark.parametrize("said", [{}, {"push_enabled": False}, {"sms_enabled": True},
+@pytest.mark.parametrize("choices", [{}, {"push_enabled": False}, {"sms_enabled": True},
                                   {"email_enabled": True, "telegram_enabled": False}])  # fmt: skip
-def test_an_undo_restores_exactly_what_was_chosen(browser, user, said):
-    if said:
-        choose(user, **said)
+def test_an_undo_restores_exactly_what_was_chosen(browser, user, choices):
+    if choices:
+        choose(user, **choices)
     before = rows_of(user)
     form = ended(browser, path_for(user, "course"))
     assert rows_of(user) != before
 
-    answer = browser.post(path_for(user, "course"), form)
+    response = browser.post(path_for(user, "course"), form)
 
-    assert "Your earlier preferences are restored." in answer.content.decode()
+    assert "Your earlier preferences are restored." in response.content.decode()
     assert rows_of(user) == before
 
 
@@ -100,12 +100,16 @@ def test_an_undo_does_not_switch_on_flags_that_were_off(browser, user):
 
 def test_a_second_undo_changes_nothing_and_the_ledger_only_grows(browser, user):
     form = ended(browser, path_for(user, "course"))
-    answers = [browser.post(path_for(user, "course"), form) for _ in range(3)]
+    responses = [browser.post(path_for(user, "course"), form) for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [200] * 3
-    assert all(b"Your earlier preferences are restored." in answer.content for answer in answers)
-    told = ConsentRecord.objects.order_by("pk").values_list("purpose", "granted", "source", "actor")
-    assert list(told) == [
+    assert [response.status_code for response in responses] == [200] * 3
+    assert all(
+        b"Your earlier preferences are restored." in response.content for response in responses
+    )
+    entries = ConsentRecord.objects.order_by("pk").values_list(
+        "purpose", "granted", "source", "actor"
+    )
+    assert list(entries) == [
         ("category:course", False, "unsubscribe_page", "link"),
         ("category:course", True, "unsubscribe_undo", "link"),
     ]
@@ -117,9 +121,9 @@ def test_an_old_undo_does_not_overrule_a_newer_choice(browser, user):
     choose(user, push_enabled=False)
     before = rows_of(user)
 
-    answer = browser.post(path_for(user, "course"), form)
+    response = browser.post(path_for(user, "course"), form)
 
-    assert "Something has changed since" in answer.content.decode()
+    assert "Something has changed since" in response.content.decode()
     assert rows_of(user) == before
 
 
@@ -159,17 +163,17 @@ def test_an_unsubscribe_that_changed_nothing_offers_no_undo(browser, user):
 
 @pytest.mark.parametrize("form", [{}, {"page": "1"}], ids=["one click", "the page"])
 def test_a_repeated_unsubscribe_ends_the_undo_of_the_first(browser, user, form):
-    """A mail was forwarded: a stranger ended it and kept their page, then the person ended it."""
+    """A mail was forwarded. Its receiver unsubscribed, and later the user did the same."""
     undo = ended(browser, path_for(user, "course"))
     for _ in range(3):
         browser.post(path_for(user, "course"), form)
 
-    answer = browser.post(path_for(user, "course"), undo)
+    response = browser.post(path_for(user, "course"), undo)
 
-    assert b"Nothing was undone" in answer.content
+    assert b"Nothing was undone" in response.content
     assert preferences_of(user.pk).categories["course"].email_enabled is False
-    told = ConsentRecord.objects.order_by("pk").values_list("granted", "source")
-    assert list(told) == [(False, "unsubscribe_page"), (False, "unsubscribe_again")]
+    entries = ConsentRecord.objects.order_by("pk").values_list("granted", "source")
+    assert list(entries) == [(False, "unsubscribe_page"), (False, "unsubscribe_again")]
 
 
 def test_a_forged_undo_or_one_of_another_user_is_refused(browser, user):
@@ -181,9 +185,9 @@ def test_a_forged_undo_or_one_of_another_user_is_refused(browser, user):
     wrong = [good[:-1], f"{good}=", "", "я", "b.1", sign_link(LinkKind.UNSUBSCRIBE, "1", "course")]
 
     for undo in wrong:
-        answer = browser.post(path, {"page": "1", "undo": undo})
-        assert answer.status_code == 400, undo
-        assert b"Nothing was changed." in answer.content
+        response = browser.post(path, {"page": "1", "undo": undo})
+        assert response.status_code == 400, undo
+        assert b"Nothing was changed." in response.content
     assert browser.post(theirs, {"page": "1", "undo": good}).status_code == 400
     assert rows_of(user) == before
     assert ConsentRecord.objects.count() == 1
@@ -234,7 +238,7 @@ def test_a_page_shows_the_masked_address_and_a_preferences_link_for_an_hour(brow
 
 @pytest.mark.parametrize("given", ["", "old@example.com"])
 def test_a_link_to_a_former_address_reveals_nothing_about_the_user(browser, user, given):
-    """It still ends what it was made to end."""
+    """The link still unsubscribes."""
     ContactPoint.objects.set_primary(user_id=user.pk, kind="email", address="new@example.com")
     path = path_for(user, "course", given)
     shown = browser.get(path).content.decode()

@@ -1,5 +1,5 @@
-"""Unsubscribing by signed links: RFC 8058's headers, what a scanner and a mail program do with
-them, and what forged links do (nothing, which they say)."""
+"""Unsubscribing by signed links: the headers of RFC 8058, scanners, mail programs and forged
+links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def public(override_environment: Any) -> None:
 
 
 def sent(user: User, category: str, *, text: str = LINKS, **more: Any) -> dict[str, Any]:
-    """The mail that a person got in a category, as the sandbox provider was given it."""
+    """Returns the mail that a user got in a category, as the sandbox provider stored it."""
     make_template(category=Category.objects.get(key=category), email_body_template=text)
     send(user, **more)
     work()
@@ -50,7 +50,7 @@ def header_path(mail: dict[str, Any]) -> str:
 
 
 def one_click(path: str, **more: Any) -> Any:
-    """What a mail program posts: no cookies, no Referer, CSRF enforced."""
+    """Posts like a mail program: no cookies, no Referer, CSRF enforced."""
     client = Client(enforce_csrf_checks=True)
     response = client.post(path, {"List-Unsubscribe": "One-Click"}, **more)
     assert response.cookies == {}
@@ -146,9 +146,9 @@ def test_the_same_click_again_writes_nothing():
     user = make_willing_user()
     path = header_path(sent(user, "course"))
 
-    answers = [one_click(path).status_code for _ in range(3)]
+    statuses = [one_click(path).status_code for _ in range(3)]
 
-    assert answers == [200, 200, 200]
+    assert statuses == [200, 200, 200]
     assert ConsentRecord.objects.count() == 1
     assert preferences_of(user.pk).categories["course"].email_enabled is False
     assert preferences_of(user.pk).overall.notifications_enabled is True
@@ -190,10 +190,10 @@ def test_forged_and_truncated_tokens_change_nothing_and_get_an_error():
     shown = [Client().get(f"/unsubscribe/{token}") for token in tokens]
     empty = one_click("/api/v1/preferences/unsubscribe")
 
-    for answer in (*posted, *called, *pages, *shown, empty):
-        assert answer.status_code == 400
-        assert b"othing was changed" in answer.content
-    assert {answer.json()["code"] for answer in (*called, empty)} == {"invalid_link"}
+    for response in (*posted, *called, *pages, *shown, empty):
+        assert response.status_code == 400
+        assert b"othing was changed" in response.content
+    assert {response.json()["code"] for response in (*called, empty)} == {"invalid_link"}
     assert ConsentRecord.objects.count() == 0
     assert NotificationCategoryPreference.objects.count() == 0
     assert UserNotificationPreference.objects.get().marketing_enabled is True

@@ -57,7 +57,7 @@ def make_dead_letters(
     return made
 
 
-def settle(dead_letters, outcome, reason="the person says so"):
+def resolve(dead_letters, outcome, reason="the user confirmed it"):
     ids = [dead_letter.pk for dead_letter in dead_letters]
     response = DeadLetterService().resolve(ids=ids, outcome=outcome, reason=reason, caller=SYSTEM)
     return response.settled
@@ -96,8 +96,8 @@ def test_an_operator_sets_the_outcome_of_an_uncertain_message(
 ):
     dead_letters = make_dead_letters(2, frozen, code="uncertain", status="uncertain")
 
-    assert settle(dead_letters, outcome) == 2
-    assert settle(dead_letters, "failed") == 0  # once
+    assert resolve(dead_letters, outcome) == 2
+    assert resolve(dead_letters, "failed") == 0  # once
 
     message = NotificationMessage.objects.latest("pk")
     assert message.status == status
@@ -108,7 +108,7 @@ def test_an_operator_sets_the_outcome_of_an_uncertain_message(
     dead_letter = DeadLetter.objects.latest("pk")
     assert (dead_letter.resolution, dead_letter.resolution_reason) == (
         "settled",
-        "the person says so",
+        "the user confirmed it",
     )
     assert message.history()[-1]["reason"].startswith("settled by")
 
@@ -119,7 +119,7 @@ def test_an_operator_marks_a_dead_letter_as_failed_and_the_fallback_follows(froz
     message.notification.options = {"fallback": ["sms"]}
     message.notification.save()
 
-    assert settle([dead_letter], "failed") == 1
+    assert resolve([dead_letter], "failed") == 1
 
     assert dict(NotificationMessage.objects.values_list("channel", "status")) == {
         "email": "failed",
@@ -129,7 +129,7 @@ def test_an_operator_marks_a_dead_letter_as_failed_and_the_fallback_follows(froz
 
 def test_contradictory_arguments_are_refused(frozen):
     with pytest.raises(InvalidRequest) as caught:
-        settle(make_dead_letters(1, frozen), "maybe", " ")
+        resolve(make_dead_letters(1, frozen), "maybe", " ")
     assert [(each.path, each.code) for each in caught.value.errors] == [
         ("outcome", "unknown_outcome"),
         ("reason", "required"),
@@ -154,7 +154,7 @@ def test_the_alert_is_raised_once_reported_and_ended(frozen, override_environmen
     event = StatusEvent.objects.get()
     assert event.kind == "dead_letters.alert"
     assert json.loads(_body(event, {}))["data"] == {"count": 3, "limit": 3}
-    settle(dead_letters[:1], "delivered")
+    resolve(dead_letters[:1], "delivered")
     assert update_alert(now=frozen.now) == "ended"
     assert OperatorAlert.objects.count() == 0
 
@@ -173,7 +173,9 @@ def test_the_command_line_filters_replays_settles_and_discards(frozen):
         "replayed": 3,
         "not_open": 0,
     }
-    settled = run("settle", str(dead_letters[3].pk), "--as", "delivered", "--reason", "asked her")
+    settled = run(
+        "settle", str(dead_letters[3].pk), "--as", "delivered", "--reason", "confirmed by the user"
+    )
     assert "1 settled" in settled.stdout
     assert "name ids, or a filter" in run("discard", "--reason", "x").output
     assert "name ids, or a filter" in run("replay", "1", "--all").output
