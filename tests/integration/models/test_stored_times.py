@@ -73,7 +73,7 @@ def test_a_mute_that_python_has_no_value_for_is_a_mute():
     row = UserNotificationPreference.objects.create(user=user, dnd_until=LATEST)
     for text, read_as in cases():
         put(UserNotificationPreference, row.pk, "dnd_until", text)
-        wishes = parse_preferences(load_circumstances([user.pk]).preferences[user.pk])
+        preferences = parse_preferences(load_circumstances([user.pk]).preferences[user.pk])
         assert preferences.dnd_until == read_as, text
         assert UserNotificationPreference.objects.get(pk=row.pk).dnd_until == read_as
 
