@@ -1,4 +1,4 @@
-"""The documented module of the scheduler's class."""
+"""The documented address of the scheduler class: `notifications.scheduler`."""
 
 from notifications.features.scheduling.documented import CancelResult, NotificationScheduler
 

@@ -1,7 +1,7 @@
-"""The documented names, and nothing else: what they name lives in the rooms of `features`.
+"""The documented names of classes that are defined elsewhere.
 
 They are the classes of the pipeline itself, not copies. Each is loaded at its first use, so that a
-process loads what it needs.
+process loads only what it needs.
 """
 
 from __future__ import annotations

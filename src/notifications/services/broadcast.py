@@ -1,4 +1,4 @@
-"""The documented address of what broadcasts are in Python: `notifications.services.broadcast`."""
+"""The documented address of the Python names of broadcasts: `notifications.services.broadcast`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Celery's tasks, by documented names. Bodies are a line or two: the work is in features."""
+"""The Celery tasks, by their documented names. The features do the work."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from notifications.tasks.scheduling import (
 
 __all__ = [
     "apply_receipts",
-    "ask_providers",
     "cleanup_cancelled_notifications",
     "close_digests",
     "deliver",
     "launch_broadcasts",
     "maintain",
+    "poll_providers",
+    "post_status_events",
     "process_scheduled_notifications",
     "prove_templates",
     "retry_failed_notifications",
     "send_notification_task",
-    "tell_webhooks",
 ]
 
 
 @shared_task(name="notifications.tasks.deliver", ignore_result=True)
 def deliver(*, lane: str, **_future: Any) -> None:
-    """Wakes the worker of this process; the database says what is due."""
+    """Wakes the worker of this process, which reads from the database what is due."""
     wakeups.poke([lane])
 
 
@@ -53,7 +53,7 @@ def deliver(*, lane: str, **_future: Any) -> None:
     ignore_result=True,
 )
 def maintain(**_future: Any) -> dict[str, int]:
-    """Deletes what expired and takes over what dead workers held."""
+    """Deletes expired rows and takes over the batches of dead workers."""
     return maintain_now()
 
 
@@ -75,7 +75,7 @@ def close_digests(**_future: Any) -> int:
     ignore_result=True,
 )
 def prove_templates(**_future: Any) -> int:
-    """Renders the examples of versions that nobody has tried out since the last upgrade."""
+    """Renders the examples of versions that are not proved since the last upgrade."""
     return prove_due(now=clock.now())
 
 
@@ -86,7 +86,7 @@ def prove_templates(**_future: Any) -> int:
     ignore_result=True,
 )
 def launch_broadcasts(**_future: Any) -> dict[str, int]:
-    """Goes on with broadcasts: launches, counts, ends."""
+    """Continues broadcasts: launches, counts and ends them."""
     return maintain_broadcasts(now=clock.now())
 
 
@@ -97,7 +97,7 @@ def launch_broadcasts(**_future: Any) -> dict[str, int]:
     ignore_result=True,
 )
 def apply_receipts(**_future: Any) -> int:
-    """Applies what vendors reported."""
+    """Applies the receipts of vendors."""
     return apply_due(now=clock.now())
 
 
@@ -107,8 +107,8 @@ def apply_receipts(**_future: Any) -> int:
     loop=loops.POLLING,
     ignore_result=True,
 )
-def ask_providers(**_future: Any) -> int:
-    """Asks providers what became of messages in doubt."""
+def poll_providers(**_future: Any) -> int:
+    """Polls providers for the results of uncertain messages."""
     return poll_due(now=clock.now())
 
 
@@ -118,6 +118,6 @@ def ask_providers(**_future: Any) -> int:
     loop=loops.WEBHOOKS,
     ignore_result=True,
 )
-def tell_webhooks(**_future: Any) -> int:
-    """Tells the platform's endpoints what became of messages."""
+def post_status_events(**_future: Any) -> int:
+    """Posts status events to the platform's endpoints."""
     return post_due(now=clock.now())

@@ -1,6 +1,7 @@
-"""The schedule's tasks. They wake and mend; when something is sent, its row decides.
+"""The tasks of schedules. They wake workers and fix stuck notifications; a row says when it is due.
 
-No task is given an eta or a countdown: on Redis those run again past the visibility timeout.
+No task is given an eta or a countdown: with Redis as the broker such a task runs again after the
+visibility timeout.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from notifications.infra import clock
 
 @shared_task(name="notifications.tasks.send_notification_task", ignore_result=True, max_retries=3)
 def send_notification_task(notification_id: int | str, **_future: Any) -> dict[str, Any]:
-    """Sends a scheduled notification now. What fails is tried again after 5, 10 and 20 minutes, by
-    its row: the task itself is never repeated."""
+    """Sends a scheduled notification now.
+
+    A worker retries a failed one after 5, 10 and 20 minutes; the task itself is never repeated.
+    """
     scheduler = NotificationScheduler()
     sent = scheduler.send_scheduled_notification(notification_id)
     status = scheduler.get_schedule_status(notification_id) or {}
@@ -41,7 +44,7 @@ def send_notification_task(notification_id: int | str, **_future: Any) -> dict[s
     ignore_result=True,
 )
 def process_scheduled_notifications(**_future: Any) -> dict[str, int]:
-    """Every minute: wakes whoever delivers what is due."""
+    """Every minute: wakes the workers of the lanes with due batches."""
     return process_due(now=clock.now())
 
 
@@ -52,7 +55,7 @@ def process_scheduled_notifications(**_future: Any) -> dict[str, int]:
     ignore_result=True,
 )
 def retry_failed_notifications(**_future: Any) -> dict[str, int]:
-    """Every five minutes: mends what is due and waits in no batch."""
+    """Every five minutes: queues due notifications again that are in no batch."""
     return retry_stuck(now=clock.now())
 
 
@@ -63,5 +66,5 @@ def retry_failed_notifications(**_future: Any) -> dict[str, int]:
     ignore_result=True,
 )
 def cleanup_cancelled_notifications(**_future: Any) -> dict[str, int]:
-    """Daily at 03:00: deletes what was cancelled more than 30 days ago."""
+    """Daily at 03:00 UTC: deletes notifications that were cancelled more than 30 days ago."""
     return clean_up_cancelled(now=clock.now())

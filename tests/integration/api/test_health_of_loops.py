@@ -47,7 +47,7 @@ def fail(spec: LoopSpec) -> None:
 class TestNoBeat:
     def test_an_installation_whose_schedule_never_ran_has_no_beat(self) -> None:
         assert check("beat").reason == (
-            "no beat: nobody has ever run a round of the schedule:"
+            "no beat: no round of the schedule was ever run:"
             " start `carillon worker`, or `carillon beat` beside workers"
         )
 
@@ -58,7 +58,7 @@ class TestNoBeat:
         frozen.forward(60)
         assert check("beat").status == "healthy"
         frozen.forward(1)
-        assert "no beat: nobody has run a round of the schedule for 61 s" in str(check("beat"))
+        assert "no beat: no round of the schedule has run for 61 s" in str(check("beat"))
 
     @pytest.mark.parametrize("spec", [RECEIPTS, UPKEEP, CANCELLED])
     def test_one_round_of_any_loop_is_a_beat_also_one_that_failed(
@@ -97,7 +97,7 @@ class TestNoBeat:
         assert "carillon beat" in found.fix
         answer = client.get("/health")
         assert answer.status_code == 503
-        assert "no beat: nobody has run a round of the schedule for 90 s" in answer.content.decode()
+        assert "no beat: no round of the schedule has run for 90 s" in answer.content.decode()
         assert b"host/9" not in answer.content
 
 

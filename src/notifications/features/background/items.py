@@ -1,9 +1,9 @@
-"""Periodic work, an item at a time: what fails in one item holds up no other.
+"""Periodic work, one item at a time: the failure of one item delays no other.
 
-An exception of any kind is narrowed to its item: logged with a trace, counted, and the item waits a
-minute, then five. At the third failure it is set aside, and tried once a day; `carillon set-aside`
-shows and resumes it.
-A database that is away is nobody's fault: it ends the round.
+Any exception is narrowed to its item: it is logged with a trace id and counted, and the item waits
+a minute, then five. At the third failure the item is set aside, and attempted once a day;
+`carillon set-aside` shows and resumes it. An unreachable database is no failure of an item: it ends
+the round.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ T = TypeVar("T")
 Row = TypeVar("Row", bound=Model)
 _MOST_KNOWN = 10_000
 _CUT_SHORT = frozenset({"57014", "40001"})
-"""query_canceled (a statement time-out), serialization_failure: of this statement alone."""
+"""query_canceled (a statement time-out) and serialization_failure: they concern one statement."""
 
 
 class Items:
     """One round of a kind of work.
 
-    failed: called with the item and its fault, in the transaction that notes a failure. failures:
-    how many this round has noted.
+    failed: called with the item and its ItemFault, in the transaction that notes a failure.
     """
 
     def __init__(
@@ -47,26 +46,27 @@ class Items:
         self._work = work
         self._now = now
         self._failed = failed
-        # Read once, where asked for. Python 3.11's cached_property would hold a lock meanwhile that
-        # all rounds of a process share.
+        # Each is read once, when it is needed. Python 3.11's cached_property would have a lock
+        # meanwhile that all rounds of a process share.
         self._waiting: set[int] | None = None
         self._failed_before: set[int] | None = None
+        #: How many failures this round has noted.
         self.failures = 0
 
     def runnable(self, rows: QuerySet[Row]) -> QuerySet[Row]:
-        """The rows that may be tried now. Their primary keys are the items."""
+        """Returns the rows that may be processed now. Their primary keys are the items."""
         return ItemFault.objects.runnable(rows, self._work, self._now)
 
     def run_one(
         self, item: int, do: Callable[[], T], *, default: T, last: bool = True, name: str = ""
     ) -> T:
-        """Does one item, outside of any transaction of ours; the default where it fails.
+        """Processes one item outside a transaction; returns `default` where that fails.
 
-        last: whether this is the last step of the item's work, after which it is well. name: what
-        the item is called, where its number says nothing.
+        last: whether this is the last step of the item's work, which clears its failures.
+        name: a name of the item for the log, where its number says nothing.
 
         Raises:
-            DatabaseError: the database is away.
+            DatabaseError: the database is unreachable.
         """
         try:
             found = do()
@@ -78,8 +78,10 @@ class Items:
         return found
 
     def run_many(self, items: Sequence[int], do: Callable[[list[int]], int]) -> int:
-        """Does items together; where that fails, each by itself. Returns the sum of what `do`
-        returns."""
+        """Processes items together; where that fails, each by itself.
+
+        Returns the sum of what `do` returns.
+        """
         if len(items) > 1:
             try:
                 done = do(list(items))
@@ -96,11 +98,10 @@ class Items:
     def drain(
         self, rows: QuerySet[Row], do: Callable[[list[int]], int], *, at_once: int, rounds: int
     ) -> int:
-        """Does all of the rows in their order, `at_once` together; returns the sum of what `do`
-        returns. What is done must leave the query.
+        """Processes all rows in order, `at_once` together; returns the sum of what `do` returns.
 
-        Bounded: by so many rounds, and by one that neither did nor failed anything, because other
-        processes have the rest.
+        A processed row must no longer match the query. This ends after `rounds` rounds, or after a
+        round without a result and without a failure: then other processes have the rest.
         """
         done = 0
         for _ in range(rounds):
@@ -113,28 +114,28 @@ class Items:
         return done
 
     def note(self, item: int, error: Exception, *, name: str = "") -> None:
-        """Notes that an item failed. Called while the exception is handled.
+        """Notes that an item failed. The caller is handling the exception.
 
         Raises:
-            DatabaseError: the database is away: that is not the item's fault.
+            DatabaseError: the database is unreachable, which is no failure of the item.
         """
         narrow = _is_narrow(error)
         if is_unavailable(error) and not narrow:
             raise error
         trace = ports.token(6)
-        said = where(error)
-        words = f"{name}: " * bool(name) + f"{said['error']} at {said['at']}"
+        place = where(error)
+        text = f"{name}: " * bool(name) + f"{place['error']} at {place['at']}"
         with transaction.atomic():
             fault = ItemFault.objects.note(
-                self._work, item, error=words, trace=trace, now=self._now, counts=not narrow
+                self._work, item, error=text, trace=trace, now=self._now, counts=not narrow
             )
             self._notify_failed(item, fault)
         self.failures += 1
         self._failed_items.add(item)
         self.waiting.add(item)
-        tell = log.error if fault.set_aside else log.warning
+        write = log.error if fault.set_aside else log.warning
         event = "item.set_aside" if fault.set_aside else "item.failed"
-        tell(
+        write(
             event,
             work=str(self._work),
             item=name or item,
@@ -144,7 +145,7 @@ class Items:
         )
 
     def _notify_failed(self, item: int, fault: ItemFault) -> None:
-        """What cannot be written at the item itself is not the fault of the others."""
+        """Calls `failed`; its own failure is logged, so that it does not stop the other items."""
         try:
             with transaction.atomic():
                 self._failed(item, fault)
@@ -154,21 +155,21 @@ class Items:
             log.exception("item.unmarked", work=str(self._work), item=item, trace=fault.trace)
 
     def clear_failures(self, item: int) -> None:
-        """Forgets the failures of an item that was done."""
+        """Deletes the failures of an item that was processed."""
         if item in self._failed_items:
             ItemFault.objects.filter(work=self._work, item=item).delete()
             self._failed_items.discard(item)
 
     @property
     def waiting(self) -> set[int]:
-        """The items that may not be tried now, for work that is not found by a query of theirs."""
+        """The items that must wait, for work whose items are not found by a query of their own."""
         if self._waiting is None:
             self._waiting = _items(ItemFault.objects.waiting(self._work, self._now), "pk")
         return self._waiting
 
     @property
     def _failed_items(self) -> set[int]:
-        """Items that failed before: of the others nothing need be forgotten."""
+        """The items that failed before: only their failures are to be deleted."""
         if self._failed_before is None:
             rows = ItemFault.objects.filter(work=self._work)
             self._failed_before = _items(rows, "set_aside", "pk")
@@ -180,15 +181,18 @@ def _items(rows: QuerySet[ItemFault], *order: str) -> set[int]:
 
 
 class Rotation:
-    """Which rows a round looks at, where looking takes none of them away: the next ones by key, and
-    after the last the first again. Each process has its own turn, in memory."""
+    """Chooses the rows that a round checks, for checks that leave their rows in the query.
+
+    The next ones by key, and after the last row the first again. Each process has its own position,
+    in memory.
+    """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._after = 0
 
     def next(self, rows: QuerySet[Row]) -> list[int]:
-        """The primary keys of the rows whose turn it is: all, where they are few."""
+        """Returns the primary keys of the next rows; all of them where they are few."""
         after, keys = self._after, rows.order_by("pk").values_list("pk", flat=True)
         found = list(keys.filter(pk__gt=after)[: self._at_once])
         if after and len(found) < self._at_once:
@@ -198,5 +202,5 @@ class Rotation:
 
 
 def _is_narrow(error: Exception) -> bool:
-    """Whether an error of the database concerns this statement's rows, and may pass."""
+    """Returns whether a database error concerns only the rows of one statement, and may pass."""
     return is_locked(error) or sqlstate(error) in _CUT_SHORT

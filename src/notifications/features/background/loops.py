@@ -1,9 +1,9 @@
-"""Who runs the periodic loops, and which of them are silent.
+"""Runs the periodic loops, and finds those that are silent.
 
-A process holds a loop by a claim of ten seconds that it renews while the loop's thread is well, so
-that one process at a time runs it and another takes it over when that one dies or hangs. Plain
-workers take what is free. Where Celery's beat sends tasks, a pool process only stands in: it takes
-a loop that nobody finished a round of lately, and lets it go when a task asks for it.
+A process claims a loop for ten seconds and renews the claim while the loop's thread makes progress.
+So one process at a time runs a loop, and another claims it when that process dies or hangs. Plain
+workers claim free loops. Where Celery's beat sends tasks, a pool process is a standby: it claims a
+loop of which no round has ended lately, and releases it when a task requests it.
 """
 
 from __future__ import annotations
@@ -26,28 +26,30 @@ log = structlog.get_logger("carillon.loops")
 T = TypeVar("T")
 CLAIM_S = 10.0
 _RENEW_S = 3.0
-_LOOK_S = 1.0
+_CLAIM_EVERY_S = 1.0
 FAILING_AFTER_S = 120.0
 NO_BEAT_AFTER_S = 60.0
-_LONGEST_HOLD_S = 60.0
+_LONGEST_CLAIM_S = 60.0
 _PATIENCE_PERIODS = 1.5
-_KEEPER = "loops"
+_RUNNER = "loops"
 
 
 @dataclass(frozen=True, slots=True)
 class SilentLoop:
-    """A loop that has not finished a round for `age_s` seconds. error: what its last one met."""
+    """A loop that has not finished a round for too long."""
 
     name: str
+    #: Seconds since its last round ended.
     age_s: float
+    #: The error of its last round; empty for none.
     error: str = ""
 
 
 def silent_loops() -> list[SilentLoop]:
-    """Loops that have not finished a round in three of their periods, by the database's clock.
+    """Returns the loops that have not finished a round in three of their periods.
 
-    Where no process ever registered a loop none is silent: that nobody works at all is told by the
-    list of workers.
+    Times are those of the database's clock. Where no process ever registered a loop, none is
+    silent: the list of workers shows that no worker runs.
     """
     return [
         SilentLoop(row.name, row.silent_s, row.last_error)
@@ -57,20 +59,23 @@ def silent_loops() -> list[SilentLoop]:
 
 
 def silent_reason() -> str | None:
-    """One line that names the silent loops; None when there are none."""
+    """Returns one line that names the silent loops; None when there are none."""
     silent = silent_loops()
     if not silent:
         return None
-    told = (
+    loops = (
         f"{each.name} for {each.age_s:.0f} s{f' ({each.error})' if each.error else ''}"
         for each in silent
     )
-    return f"no round was finished of: {', '.join(told)}; does a worker run? See its log"
+    return f"no round was finished of: {', '.join(loops)}; check that a worker runs, and its log"
 
 
 def failing_reason() -> str | None:
-    """One line that names the loops whose last round failed and that are not silent yet; None when
-    there are none. One that recovers within two minutes is not named: its next round is due."""
+    """Returns one line that names the loops whose last round failed and that are not silent yet.
+
+    None when there are none. A loop is not named within two minutes of its last good round, because
+    its next round is due.
+    """
     failing = [
         f"{row.name} ({row.last_error})"
         for row in PeriodicLoop.objects.known(BY_NAME)
@@ -80,25 +85,27 @@ def failing_reason() -> str | None:
 
 
 def no_beat_reason(*, in_full: bool) -> str | None:
-    """Says that nobody runs the schedule: neither beat's tasks nor a process that stands by; None
-    when somebody does. in_full: with the process that ran the last round, and when."""
+    """Returns one line that says that no process runs the schedule: neither beat nor a standby.
+
+    None when one does. in_full: also name the process that ran the last round, and the time.
+    """
     last = PeriodicLoop.objects.last_round([spec.name for spec in LOOPS if spec.by_beat])
     if last is None:
-        told = "nobody has ever run a round of the schedule"
+        text = "no round of the schedule was ever run"
     elif last.ago_s <= NO_BEAT_AFTER_S:
         return None
     else:
-        told = f"nobody has run a round of the schedule for {last.ago_s:.0f} s"
+        text = f"no round of the schedule has run for {last.ago_s:.0f} s"
         if in_full and last.at is not None:
-            told = f"{told}; {last.owner} ran the last, at {last.at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"no beat: {told}: start `carillon worker`, or `carillon beat` beside workers"
+            text = f"{text}; {last.owner} ran the last, at {last.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"no beat: {text}: start `carillon worker`, or `carillon beat` beside workers"
 
 
 class LoopRunner:
-    """Runs the periodic loops of this process, those that it holds.
+    """Runs the periodic loops that this process has claimed.
 
-    calls: what each loop does, by its name. owner: this process's name. standby: take only what
-    nobody finished a round of lately. beside: further threads that need no claim.
+    calls: what each loop does, by its name. owner: this process's name. standby: claim only loops
+    of which no round has ended lately. beside: further threads, which need no claim.
     """
 
     def __init__(
@@ -111,10 +118,10 @@ class LoopRunner:
     ) -> None:
         self._owner = owner
         self._standby = standby
-        self._held_until: dict[str, float] = {}
-        self._leaving: set[str] = set()
-        self._let_go_at: dict[str, float] = {}
-        self._renewed_at = self._looked_at = -CLAIM_S
+        self._claimed_until: dict[str, float] = {}
+        self._releasing: set[str] = set()
+        self._released_at: dict[str, float] = {}
+        self._renewed_at = self._tried_at = -CLAIM_S
         self._registered = False
         self._loops = {
             name: Loop(
@@ -126,22 +133,22 @@ class LoopRunner:
             )
             for name, call in calls.items()
         }
-        keeper = Loop(_KEEPER, self.tick, every_s=_LOOK_S, period_s=CLAIM_S)
-        self._supervisor = LoopSupervisor([keeper, *beside, *self._loops.values()])
+        runner = Loop(_RUNNER, self.tick, every_s=_CLAIM_EVERY_S, period_s=CLAIM_S)
+        self._supervisor = Supervisor([runner, *beside, *self._loops.values()])
 
     def start(self) -> None:
-        """Starts the threads. What is free is taken within a second."""
+        """Starts the threads. Free loops are claimed within a second."""
         self._supervisor.start()
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Ends the threads after their rounds and lets all loops go.
+        """Ends the threads after their rounds, and releases all loops.
 
-        A round that takes longer is left to end with the process; its claim ends by time.
+        A round that takes longer than `seconds` ends with the process; its claim ends by time.
         """
         self._supervisor.stop(seconds)
         ended = [name for name, loop in self._loops.items() if not loop.is_alive()]
-        reports = [self._report(name) for name in ended if name in self._held_until]
-        self._held_until.clear()
+        reports = [self._report(name) for name in ended if name in self._claimed_until]
+        self._claimed_until.clear()
         if reports:
             try:
                 PeriodicLoop.objects.release(reports, owner=self._owner)
@@ -149,75 +156,75 @@ class LoopRunner:
                 log.warning("loops.unreleased", error=type(error).__name__)
 
     def poke(self, name: str) -> None:
-        """Has a loop begin its next round now, if this process holds it."""
+        """Makes a loop begin its next round now, if this process has claimed it."""
         self._supervisor.poke(name)
 
     def owns(self, name: str) -> bool:
-        """Whether this process surely holds a loop, by the monotonic clock."""
-        return clock.monotonic() < self._held_until.get(name, 0.0)
+        """Returns whether this process is sure to have a loop's claim, by the monotonic clock."""
+        return clock.monotonic() < self._claimed_until.get(name, 0.0)
 
     def tick(self) -> None:
-        """Renews what is held, lets go what was asked for, and takes what is free."""
-        asked_at = clock.monotonic()
+        """Renews the claims, releases the loops that tasks request, and claims free loops."""
+        now_s = clock.monotonic()
         if not self._registered:
             PeriodicLoop.objects.register(BY_NAME[name] for name in self._loops)
             self._registered = True
-        if asked_at - self._renewed_at >= _RENEW_S:
-            self._renew(asked_at)
-            self._let_go(asked_at)
-            self._renewed_at = asked_at
-        if asked_at - self._looked_at >= _LOOK_S:
-            self._take(asked_at)
-            self._looked_at = asked_at
+        if now_s - self._renewed_at >= _RENEW_S:
+            self._renew(now_s)
+            self._release(now_s)
+            self._renewed_at = now_s
+        if now_s - self._tried_at >= _CLAIM_EVERY_S:
+            self._claim_free(now_s)
+            self._tried_at = now_s
 
-    def _renew(self, asked_at: float) -> None:
-        held = [name for name in self._held_until if not self._loops[name].hangs()]
-        if not held:
+    def _renew(self, now_s: float) -> None:
+        claimed = [name for name in self._claimed_until if not self._loops[name].hangs()]
+        if not claimed:
             return
-        reports = [self._report(name) for name in held]
-        kept = PeriodicLoop.objects.renew(reports, owner=self._owner, claim_s=CLAIM_S)
-        for name in self._held_until.keys() - kept:
-            del self._held_until[name]
-            self._leaving.add(name)
-        for name in kept:
-            self._hold(name, asked_at)
+        reports = [self._report(name) for name in claimed]
+        renewed = PeriodicLoop.objects.renew(reports, owner=self._owner, claim_s=CLAIM_S)
+        for name in self._claimed_until.keys() - renewed:
+            del self._claimed_until[name]
+            self._releasing.add(name)
+        for name in renewed:
+            self._set_owned(name, now_s)
 
-    def _let_go(self, asked_at: float) -> None:
-        """Frees what was asked for, or lost, once its round is over."""
-        idle = [name for name in self._leaving if self._loops[name].began_at is None]
+    def _release(self, now_s: float) -> None:
+        """Releases requested loops, and those whose claim was lost, once their round is over."""
+        idle = [name for name in self._releasing if self._loops[name].began_at is None]
         if idle:
             reports = [self._report(name) for name in idle]
             PeriodicLoop.objects.release(reports, owner=self._owner)
-            self._leaving.difference_update(idle)
-            self._let_go_at.update(dict.fromkeys(idle, asked_at))
+            self._releasing.difference_update(idle)
+            self._released_at.update(dict.fromkeys(idle, now_s))
 
-    def _take(self, asked_at: float) -> None:
-        wanted = self._loops.keys() - self._held_until.keys() - self._leaving
+    def _claim_free(self, now_s: float) -> None:
+        wanted = self._loops.keys() - self._claimed_until.keys() - self._releasing
         if not wanted:
             return
-        rows = _freed_of_the_dead(PeriodicLoop.objects.known(wanted))
+        rows = _release_ended(PeriodicLoop.objects.known(wanted))
         if len(rows) < len(wanted):
             self._registered = False  # an older database was restored
-        free = {row.name for row in rows if self._may_take(row, asked_at)}
+        free = {row.name for row in rows if self._may_claim(row, now_s)}
         if free:
-            taken = PeriodicLoop.objects.claim(free, owner=self._owner, claim_s=CLAIM_S)
-            for name in taken:
-                self._hold(name, asked_at)
-            stood_in = [name for name in sorted(taken) if BY_NAME[name].by_beat]
+            claimed = PeriodicLoop.objects.claim(free, owner=self._owner, claim_s=CLAIM_S)
+            for name in claimed:
+                self._set_owned(name, now_s)
+            stood_in = [name for name in sorted(claimed) if BY_NAME[name].by_beat]
             if self._standby and stood_in:
                 log.warning("loops.stood-in", loops=stood_in)
 
-    def _may_take(self, row: KnownLoop, asked_at: float) -> bool:
+    def _may_claim(self, row: KnownLoop, now_s: float) -> bool:
         spec = BY_NAME[row.name]
         if row.owner or not (self._standby and spec.by_beat):
             return not row.owner
         patience_s = spec.period_s * _PATIENCE_PERIODS
-        rested_s = asked_at - self._let_go_at.get(row.name, -patience_s)
+        rested_s = now_s - self._released_at.get(row.name, -patience_s)
         return min(row.silent_s, rested_s) > patience_s
 
-    def _hold(self, name: str, asked_at: float) -> None:
+    def _set_owned(self, name: str, now_s: float) -> None:
         resting = not self.owns(name)
-        self._held_until[name] = asked_at + CLAIM_S
+        self._claimed_until[name] = now_s + CLAIM_S
         if resting:
             self._loops[name].poke()
 
@@ -228,8 +235,8 @@ class LoopRunner:
         return LoopReport(name, since, loop.failures, loop.error)
 
 
-def _freed_of_the_dead(rows: list[KnownLoop]) -> list[KnownLoop]:
-    """The loops, those that a process of this machine held which has ended free again."""
+def _release_ended(rows: list[KnownLoop]) -> list[KnownLoop]:
+    """Releases the loops of ended processes of this machine; returns the loops as they are then."""
     ended = {owner for row in rows if (owner := row.owner) and processes.has_ended(owner)}
     for owner in ended:
         PeriodicLoop.objects.release_all(owner)
@@ -237,14 +244,14 @@ def _freed_of_the_dead(rows: list[KnownLoop]) -> list[KnownLoop]:
 
 
 def run_round(spec: LoopSpec, call: Callable[[], T], *, owner: str = "") -> T | None:
-    """Runs one round for a task, unless another process runs this loop: then None.
+    """Runs one round for a task; returns None where another process runs this loop.
 
     Raises:
-        Exception: whatever the round raised; it is noted in the loop's row.
+        Exception: what the round raised; the loop's row gets its kind.
     """
     rows = PeriodicLoop.objects
     owner = owner or processes.own_name("task")
-    claim_s = min(max(spec.period_s, CLAIM_S), _LONGEST_HOLD_S)
+    claim_s = min(max(spec.period_s, CLAIM_S), _LONGEST_CLAIM_S)
     if not rows.claim([spec.name], owner=owner, claim_s=claim_s):
         if rows.request_release(spec.name):
             return None
@@ -252,12 +259,12 @@ def run_round(spec: LoopSpec, call: Callable[[], T], *, owner: str = "") -> T | 
         if not rows.claim([spec.name], owner=owner, claim_s=claim_s):
             return None
     try:
-        answer = call()
+        result = call()
     except Exception as error:
         trace_id = secrets.token_hex(8)
         log.exception("loop.failed", loop=spec.name, trace_id=trace_id)
-        told = f"{type(error).__name__} (trace {trace_id})"
-        rows.release([LoopReport(spec.name, failures=1, error=told)], owner=owner)
+        text = f"{type(error).__name__} (trace {trace_id})"
+        rows.release([LoopReport(spec.name, failures=1, error=text)], owner=owner)
         raise
     rows.release([LoopReport(spec.name, 0.0)], owner=owner)
-    return answer
+    return result

@@ -1,7 +1,7 @@
 """Celery's tasks without a broker: `.delay()` writes a row, and a worker process runs it.
 
 The row is written in the caller's transaction. A task runs at least once: again when its process
-died, and after 10 and 60 seconds when it raised. What failed three times is set aside.
+died, and again after 10 and 60 seconds when it raised. After three failed attempts it has failed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from notifications.models import QueuedTask
 from notifications.models.operations.queued_task import ERROR_LENGTH
 
 log = structlog.get_logger("carillon.tasks")
-MOST_TRIES = 3
-TRY_AGAIN_S = (10, 60)
+MAX_ATTEMPTS = 3
+RETRY_AFTER_S = (10, 60)
 LONGEST_S = 600.0
 CLAIM_S = 15.0
 _MOST_CHARACTERS = 1_000_000
@@ -45,11 +45,11 @@ _STATES = {
 
 
 class TaskFailed(Exception):
-    """A queued task was tried in vain; the text is the kind of its last error."""
+    """A queued task has failed; the text is the kind of its last error."""
 
 
 class QueuedResult:
-    """What `.delay()` answers without a broker: the part of Celery's AsyncResult that a row has."""
+    """What `.delay()` returns without a broker: the part of Celery's AsyncResult that a row has."""
 
     def __init__(self, task_id: str) -> None:
         self.id = self.task_id = task_id
@@ -59,40 +59,40 @@ class QueuedResult:
 
     @property
     def state(self) -> str:
-        """PENDING, STARTED, SUCCESS, FAILURE, or REVOKED for one that expired before it ran."""
+        """PENDING, STARTED, SUCCESS, FAILURE, or REVOKED where it expired before it ran."""
         row = self._row()
         if row is None:
             return states.PENDING
-        held = row.state == _State.WAITING and row.claim_until and row.attempts
-        return states.STARTED if held else str(_STATES[_State(row.state)])
+        running = row.state == _State.WAITING and row.claim_until and row.attempts
+        return states.STARTED if running else str(_STATES[_State(row.state)])
 
     status = state
 
     def ready(self) -> bool:
-        """Whether the task has ended, well or not."""
+        """Returns whether the task has ended, successfully or not."""
         return self.state in states.READY_STATES
 
     def successful(self) -> bool:
-        """Whether the task has ended well."""
+        """Returns whether the task has ended successfully."""
         return self.state == states.SUCCESS
 
     def failed(self) -> bool:
-        """Whether the task was set aside after its last try."""
+        """Returns whether the task has failed at its last attempt."""
         return self.state == states.FAILURE
 
     @property
     def result(self) -> Any:
-        """What the task answered; TaskFailed for one that failed; None before its end."""
+        """The task's return value; TaskFailed if it failed; None before its end."""
         row = self._row()
         if row is None or row.state == _State.WAITING:
             return None
         return loads(row.result) if row.state == _State.DONE else TaskFailed(row.last_error)
 
     def get(self, timeout: float | None = None, propagate: bool = True, **_celerys: Any) -> Any:
-        """Waits for the end, and runs the task right here where nobody has begun it.
+        """Waits for the end; runs the task here if no process has begun it.
 
         Raises:
-            Exception: what the task raised; TaskFailed where another process ran it.
+            Exception: what the task raised; TaskFailed if another process ran it.
             celery.exceptions.TimeoutError: it has not ended after `timeout` seconds.
         """
         began = clock.monotonic()
@@ -105,13 +105,13 @@ class QueuedResult:
             if timeout is not None and clock.monotonic() - began >= timeout:
                 raise TimeoutError(f"the task {self.id} has not ended yet")
             ports.sleep(_POLL_S)
-        answer = self.result
-        if propagate and isinstance(answer, TaskFailed):
-            raise answer
-        return answer
+        result = self.result
+        if propagate and isinstance(result, TaskFailed):
+            raise result
+        return result
 
     def forget(self) -> None:
-        """Deletes what is known of a task that has ended."""
+        """Deletes the row of a task that has ended."""
         QueuedTask.objects.filter(task_id=self.id).exclude(state=_State.WAITING).delete()
 
     def _row(self) -> QueuedTask | None:
@@ -130,14 +130,14 @@ def enqueue(
     expires: float | datetime | str | None = None,
     **options: Any,
 ) -> QueuedResult:
-    """Writes a call of a task down, in the caller's transaction.
+    """Writes a call of a task to the database, in the caller's transaction.
 
-    Where it is routed, and how it is serialized, is a broker's business and ignored.
+    Options for routing and serialization concern a broker only, and are ignored.
 
     Raises:
         celery.exceptions.NotRegistered: no task has this name.
         ValueError: the task has followers, or its arguments are too long.
-        kombu.exceptions.EncodeError: the arguments are no JSON.
+        kombu.exceptions.EncodeError: the arguments cannot be JSON.
     """
     app.loader.import_default_modules()
     if name not in app.tasks:
@@ -147,7 +147,7 @@ def enqueue(
         raise ValueError(
             f"without a broker a task cannot have {', '.join(followers)}: set CARILLON_REDIS_URL"
         )
-    call = _encoded([list(args or ()), dict(kwargs or {})])
+    call = _encode([list(args or ()), dict(kwargs or {})])
     if len(call) > _MOST_CHARACTERS:
         raise ValueError(f"the arguments have more than {_MOST_CHARACTERS:,} characters")
     row = QueuedTask.objects.create(
@@ -164,7 +164,7 @@ def enqueue(
 
 
 def _moment(given: float | datetime | str) -> datetime | Expression:
-    """A time as Celery takes it: a datetime, its ISO text, or seconds from now."""
+    """Converts a time as Celery accepts it: a datetime, its ISO text, or seconds from now."""
     if isinstance(given, str):
         given = datetime.fromisoformat(given)
     if isinstance(given, datetime):
@@ -173,42 +173,46 @@ def _moment(given: float | datetime | str) -> datetime | Expression:
 
 
 def run(row: QueuedTask, *, last: bool = False, throw: bool = False) -> None:
-    """Runs a task that this process has claimed, and writes down what came of it.
+    """Runs a task that this process has claimed, and stores its result.
 
-    last: do not try again. throw: raise what the task raised, once that is written down.
+    last: do not retry. throw: raise what the task raised, after it was stored.
     """
-    if row.expires_at is not None and _mine(row).filter(expires_at__lte=database_time()).exists():
-        _end(row, _State.EXPIRED)
+    if (
+        row.expires_at is not None
+        and _own_row(row).filter(expires_at__lte=database_time()).exists()
+    ):
+        _finish(row, _State.EXPIRED)
         return
-    if row.attempts > MOST_TRIES:
+    if row.attempts > MAX_ATTEMPTS:
         log.error("task.failed", task=row.name, task_id=row.task_id, error="process died")
-        _end(row, _State.FAILED, error="its process died each time")
+        _finish(row, _State.FAILED, error="its process died each time")
         return
-    task = _registered(row.name)
+    task = _find_task(row.name)
     if task is None:
-        _end(row, _State.FAILED, error="no task of this version has this name")
+        _finish(row, _State.FAILED, error="no task of this version has this name")
         return
     try:
         args, kwargs = loads(row.call)
-        told = task.apply(args, kwargs, task_id=row.task_id, retries=row.attempts - 1, throw=True)
+        result = task.apply(args, kwargs, task_id=row.task_id, retries=row.attempts - 1, throw=True)
     except Exception as error:
-        _failed(row, error, last=last)
+        _record_failure(row, error, last=last)
         if throw:
             raise
         return
-    _end(row, _State.DONE, result=_as_json(told.result))
+    _finish(row, _State.DONE, result=_as_json(result.result))
 
 
 def note_failure(name: str, error: BaseException) -> None:
-    """Writes down that a task failed that a broker had brought, for whoever watches.
+    """Stores the failure of a task that a broker delivered, for the health check.
 
-    One row a task's name, the latest failure: what fails all the time fills no table.
+    There is one row for each task name, with the latest failure, so that frequent failures do not
+    fill the table.
     """
     QueuedTask.objects.update_or_create(
         task_id=f"failed:{name}"[:_LONGEST_ID],
         defaults={
             "name": name[:_LONGEST_NAME],
-            "call": _encoded([[], {}]),
+            "call": _encode([[], {}]),
             "due_at": database_time(),
             "created_at": database_time(),
             "ended_at": database_time(),
@@ -218,29 +222,29 @@ def note_failure(name: str, error: BaseException) -> None:
     )
 
 
-def _registered(name: str) -> Task[..., Any] | None:
+def _find_task(name: str) -> Task[..., Any] | None:
     current_app.loader.import_default_modules()
     found: Task[..., Any] | None = current_app.tasks.get(name)
     return found
 
 
-def _as_json(answer: Any) -> str:
-    """A task's answer as text; null for one that is no JSON, or longer than anybody reads."""
+def _as_json(value: Any) -> str:
+    """Returns a task's return value as JSON; null where it cannot be JSON or is too long."""
     try:
-        text = _encoded(answer)
+        text = _encode(value)
     except EncodeError:
         return "null"
     return text if len(text) <= _MOST_CHARACTERS else "null"
 
 
-def _encoded(value: Any) -> str:
+def _encode(value: Any) -> str:
     try:
         return str(dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError(f"not JSON: {error}") from error
 
 
-def _failed(row: QueuedTask, error: Exception, *, last: bool) -> None:
+def _record_failure(row: QueuedTask, error: Exception, *, last: bool) -> None:
     trace_id = secrets.token_hex(8)
     log.error(
         "task.failed",
@@ -250,21 +254,21 @@ def _failed(row: QueuedTask, error: Exception, *, last: bool) -> None:
         trace_id=trace_id,
         exc_info=error,
     )
-    told = f"{type(error).__name__} (trace {trace_id})"
-    if last or row.attempts >= MOST_TRIES:
-        _end(row, _State.FAILED, error=told)
+    text = f"{type(error).__name__} (trace {trace_id})"
+    if last or row.attempts >= MAX_ATTEMPTS:
+        _finish(row, _State.FAILED, error=text)
         return
-    pause_s = TRY_AGAIN_S[row.attempts - 1]
-    _mine(row).update(due_at=database_time(later_s=pause_s), claim_until=None, last_error=told)
+    pause_s = RETRY_AFTER_S[row.attempts - 1]
+    _own_row(row).update(due_at=database_time(later_s=pause_s), claim_until=None, last_error=text)
 
 
-def _end(row: QueuedTask, state: str, *, result: str | None = None, error: str = "") -> None:
+def _finish(row: QueuedTask, state: str, *, result: str | None = None, error: str = "") -> None:
     fields = {"state": state, "claim_until": None, "last_error": error, "result": result}
-    if not _mine(row).update(ended_at=database_time(), **fields):
+    if not _own_row(row).update(ended_at=database_time(), **fields):
         log.warning("task.lost", task=row.name, task_id=row.task_id)  # another process runs it
 
 
-def _mine(row: QueuedTask) -> QuerySet[QueuedTask]:
+def _own_row(row: QueuedTask) -> QuerySet[QueuedTask]:
     return QueuedTask.objects.filter(
         pk=row.pk, claimed_by=row.claimed_by, attempts=row.attempts, state=_State.WAITING
     )

@@ -11,19 +11,20 @@ from notifications.features.background.loops import run_round
 
 
 class RoundTask(Task[..., Any]):
-    """A task of beat: its round runs only while no other process runs one of the same loop.
+    """A task of beat. Its round runs only if no other process runs a round of the same loop.
 
-    loop: the loop; given where the task is declared. Called directly, or in place, it always runs:
-    every round may run beside others. idle: the answer where another process runs one.
+    Called directly or eagerly it always runs, because any round may run beside others.
     """
 
     abstract = True
-    throws = (Exception,)  # what a round raises is in the log already, with its trace id
+    throws = (Exception,)  # the round has logged it already, with a trace id
+    #: Set where the task is declared.
     loop: LoopSpec
+    #: The result where another process runs a round.
     idle: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.request.called_directly or self.request.is_eager:
             return super().__call__(*args, **kwargs)
-        answer = run_round(self.loop, lambda: self.run(*args, **kwargs))
-        return self.idle if answer is None else answer
+        result = run_round(self.loop, lambda: self.run(*args, **kwargs))
+        return self.idle if result is None else result

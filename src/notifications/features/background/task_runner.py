@@ -1,4 +1,4 @@
-"""Runs the tasks that wait in the database, a few at a time, each on a thread of its own."""
+"""Runs the tasks that wait in the database, a few at a time, each on its own thread."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _LISTEN_S = 1.0
 
 @dataclass(slots=True)
 class _Running:
-    """A task under way. began: monotonic seconds. reported: whether it was logged as hanging."""
+    """A running task."""
 
     row: QueuedTask
+    #: Monotonic seconds.
     began: float
     thread: threading.Thread | None = None
+    #: Whether it was logged as hanging.
     reported: bool = False
 
 
 class TaskRunner:
-    """Claims tasks that are due and runs them.
-
-    owner: this process's name. hurry: has `look` called soon; called from any thread.
-    """
+    """Claims tasks that are due and runs them. owner: this process's name."""
 
     def __init__(self, *, owner: str) -> None:
+        #: Makes the loop call `start_due` soon; may be called from any thread.
         self.wake: Callable[[], None] = lambda: None
         self._owner = owner
         self._closed = threading.Event()
@@ -55,7 +55,7 @@ class TaskRunner:
         self._receiver: socket.socket | None = None
 
     def start_due(self) -> int:
-        """Starts what is due and finds a place; returns how many."""
+        """Starts due tasks while less than AT_ONCE run; returns how many it started."""
         started = 0
         while self._busy() < AT_ONCE:
             row = QueuedTask.objects.claim(owner=self._owner, claim_s=CLAIM_S)
@@ -66,64 +66,66 @@ class TaskRunner:
         return started
 
     def _busy(self) -> int:
-        """Places taken. A task that hangs takes none, or a few of them would hold up all others."""
+        """Counts the running tasks except those that hang, which would block all others."""
         with self._lock:
-            return sum(not doing.reported for doing in self._running.values())
+            return sum(not running.reported for running in self._running.values())
 
     def _start(self, row: QueuedTask) -> None:
-        doing = _Running(row, clock.monotonic())
-        doing.thread = threading.Thread(
-            target=self._run, args=(doing,), name=f"task {row.name}", daemon=True
+        running = _Running(row, clock.monotonic())
+        running.thread = threading.Thread(
+            target=self._run, args=(running,), name=f"task {row.name}", daemon=True
         )
         with self._lock:
-            self._running[row.pk] = doing
+            self._running[row.pk] = running
         try:
-            doing.thread.start()
+            running.thread.start()
         except BaseException:
-            self._forget(doing)  # its claim ends by time
+            self._forget(running)  # its claim ends by time
             raise
 
-    def _forget(self, doing: _Running) -> None:
+    def _forget(self, running: _Running) -> None:
         with self._lock:
-            if self._running.get(doing.row.pk) is doing:
-                del self._running[doing.row.pk]
+            if self._running.get(running.row.pk) is running:
+                del self._running[running.row.pk]
 
-    def _run(self, doing: _Running) -> None:
-        row = doing.row
+    def _run(self, running: _Running) -> None:
+        row = running.row
         try:
             run(row)
         except Exception:
-            log.exception("task.unrecorded", task=row.name, task_id=row.task_id)  # run again later
+            log.exception(
+                "task.unrecorded", task=row.name, task_id=row.task_id
+            )  # it will run again
         finally:
             connection.close()
-            self._forget(doing)
+            self._forget(running)
             self.wake()
 
     def renew(self) -> None:
-        """Holds what runs, unless it hangs, and frees what processes held that have ended."""
+        """Renews the claims of tasks that do not hang, and releases those of ended processes."""
         now = clock.monotonic()
         with self._lock:
-            running = list(self._running.values())
-        for doing in running:
-            if now - doing.began > LONGEST_S and not doing.reported:
-                doing.reported = True
-                _log_hanging(doing)
-        keys = [doing.row.pk for doing in running if not doing.reported]
+            tasks = list(self._running.values())
+        for running in tasks:
+            if now - running.began > LONGEST_S and not running.reported:
+                running.reported = True
+                _log_hanging(running)
+        keys = [running.row.pk for running in tasks if not running.reported]
         if keys:
             QueuedTask.objects.renew(keys, owner=self._owner, claim_s=CLAIM_S)
-        held = QueuedTask.objects.filter(
+        claimed = QueuedTask.objects.filter(
             state=QueuedTask.State.WAITING, claim_until__gt=database_time()
         )
-        for owner in set(held.values_list("claimed_by", flat=True)):
+        for owner in set(claimed.values_list("claimed_by", flat=True)):
             if processes.has_ended(owner):
                 QueuedTask.objects.release_all(owner)
 
     def listen(self) -> None:
-        """Waits for a wake-up, a second at most, and has the tasks looked for then."""
+        """Waits for a wake-up for a second at most, and has due tasks started after one."""
         if self._receiver is None:
             name = f"{os.getpid()}-{secrets.token_hex(3)}"
             self._receiver = wakeups.listening_socket(name, to=wakeups.TASKS)
-        if self._receiver is None:  # its path is too long: the look of each second does without
+        if self._receiver is None:  # its path is too long: the loop checks every second
             self._closed.wait(_LISTEN_S)
             return
         readable, _, _ = select.select([self._receiver], [], [], _LISTEN_S)
@@ -134,7 +136,7 @@ class TaskRunner:
             self.wake()
 
     def close(self) -> None:
-        """Ends what `listen` began."""
+        """Closes the socket of `listen`."""
         self._closed.set()
         if self._receiver is not None:
             path = self._receiver.getsockname()
@@ -143,14 +145,14 @@ class TaskRunner:
                 os.unlink(path)
 
     def threads(self) -> list[Loop]:
-        """What is to run beside the loop that looks: renewals and wake-ups."""
+        """Returns the threads that run beside the loop of `start_due`: renewals and wake-ups."""
         return [
             Loop("task claims", self.renew, every_s=_RENEW_S, period_s=CLAIM_S),
             Loop("task wake-ups", self.listen, every_s=0.01, period_s=CLAIM_S),
         ]
 
 
-def _log_hanging(doing: _Running) -> None:
-    frame = sys._current_frames().get(doing.thread.ident or 0) if doing.thread else None
+def _log_hanging(running: _Running) -> None:
+    frame = sys._current_frames().get(running.thread.ident or 0) if running.thread else None
     stack = "".join(traceback.format_stack(frame)) if frame else ""
-    log.error("task.hangs", task=doing.row.name, task_id=doing.row.task_id, stack=stack)
+    log.error("task.hangs", task=running.row.name, task_id=running.row.task_id, stack=stack)

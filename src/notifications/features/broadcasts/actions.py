@@ -17,12 +17,12 @@ from notifications.domain.broadcast_lifecycle import CANCELLABLE, BroadcastStatu
 from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, Refused
 from notifications.features.broadcasts.delivery.launch import (
-    audience_of,
     begin,
     check_terms,
     continue_launch,
     find_broadcast,
-    rule_of,
+    read_rule,
+    resolve_audience,
 )
 from notifications.features.broadcasts.delivery.progress import Progress, progress
 from notifications.features.broadcasts.delivery.retry import retry, retry_chosen
@@ -84,7 +84,7 @@ def schedule(broadcast_id: int, *, at: datetime) -> Broadcast:
         raise InvalidRequest([FieldError("scheduled_at", error.code, str(error))]) from error
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
-    rule_of(broadcast)
+    read_rule(broadcast)
     _change(broadcast_id, "schedule", _S.SCHEDULED, {_S.DRAFT}, values={"scheduled_at": at})
     return find_broadcast(broadcast_id)
 
@@ -154,7 +154,7 @@ def _approve(broadcast_id: int, *, by: User, now: datetime) -> bool:
     if by.pk == found.created_by_id or by.pk in found.involved_user_ids:
         detail = "A person who wrote, changed or sent the broadcast cannot approve it"
         raise Refused(detail, code="self_approval")
-    count = audience_of(found, now=now).count()
+    count = resolve_audience(found, now=now).count()
     values: dict[str, Any] = {"approved_by": by, "approved_count": count, "review_note": ""}
     if found.scheduled_at is not None and found.scheduled_at > now:
         check_terms(found)

@@ -8,7 +8,7 @@ from typing import Any
 
 from notifications.domain.channels import parse_priority
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.features.broadcasts.delivery.launch import check_terms, rule_of
+from notifications.features.broadcasts.delivery.launch import check_terms, read_rule
 from notifications.features.broadcasts.schemas import BroadcastBody, BroadcastChangeBody
 from notifications.intake.fields import Fields
 from notifications.models import Broadcast
@@ -62,7 +62,7 @@ def read_changes(broadcast: Broadcast, body: Mapping[str, Any], *, now: datetime
 
 def check(broadcast: Broadcast, fields: Fields) -> None:
     """Raises the errors of the fields and of a launch, the first error of each field."""
-    for test in (check_terms, rule_of):
+    for test in (check_terms, read_rule):
         try:
             test(broadcast)
         except InvalidRequest as error:

@@ -14,7 +14,7 @@ from notifications.delivery.services import rate_for
 from notifications.domain.broadcast_lifecycle import LAUNCHABLE
 from notifications.domain.flow import US
 from notifications.features.broadcasts.delivery.approval import requires_approval
-from notifications.features.broadcasts.delivery.launch import audience_of
+from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.features.broadcasts.schemas import (
     DryRun,
     DryRunChannel,
@@ -43,7 +43,7 @@ def dry_run(broadcast: Broadcast, *, now: datetime, seconds: float = SECONDS) ->
         InvalidRequest: the audience names something that does not exist.
     """
     at = max(now, broadcast.scheduled_at or now)
-    audience = audience_of(broadcast, now=at)
+    audience = resolve_audience(broadcast, now=at)
     recipients = audience.count()
     survey = Survey(broadcast, at=at)
     until = clock.monotonic() + seconds

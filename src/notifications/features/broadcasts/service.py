@@ -23,7 +23,7 @@ from notifications.features.access.service import check_test_key, missing_scope,
 from notifications.features.broadcasts import actions
 from notifications.features.broadcasts.body import no_recipients, read_changes, read_new
 from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
-from notifications.features.broadcasts.delivery.launch import audience_of
+from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.features.broadcasts.documented import (
     cancel_message,
     retry_and_start_task,
@@ -160,7 +160,7 @@ class BroadcastWorkflow:
         broadcast = self.find(identifier, caller=caller, to_change=True)
         if broadcast.status not in _OPEN:
             raise actions.wrong_status("send", broadcast.status)
-        missing = audience_of(broadcast, now=now).missing
+        missing = resolve_audience(broadcast, now=now).missing
         with transaction.atomic():
             write_audit_entry(caller, "send", broadcast, now=now)
             _add_involved(broadcast, caller)
@@ -354,7 +354,7 @@ def count_audience(broadcast: Broadcast, *, now: datetime) -> tuple[int, Sequenc
     Raises:
         InvalidRequest: no_recipients.
     """
-    audience = audience_of(broadcast, now=now)
+    audience = resolve_audience(broadcast, now=now)
     count = audience.count()
     if not count:
         raise no_recipients(broadcast.target_group)

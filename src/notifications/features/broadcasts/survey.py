@@ -13,7 +13,7 @@ from datetime import datetime
 from notifications.delivery.registry import provider_keys_for
 from notifications.engine.content import content_of
 from notifications.engine.prepare import facts_of, route, terms_of
-from notifications.features.broadcasts.delivery.launch import intent_of
+from notifications.features.broadcasts.delivery.launch import build_intent
 from notifications.features.sending.drafts import draft_of
 from notifications.infra.crypto import seal_json
 from notifications.intake.accept import SendTarget
@@ -85,7 +85,7 @@ class Survey:
         self._at = at
         self._in_order = broadcast.delivery == Broadcast.Delivery.FIRST
         self._text = seal_json({"title": broadcast.title, "message": broadcast.message})
-        intent = intent_of(broadcast, tuple(broadcast.channels), {}, calls=1)
+        intent = build_intent(broadcast, tuple(broadcast.channels), {}, calls=1)
         self._drafts = {
             channel: draft_of(intent, SendTarget(0, (channel,)), channel)
             for channel in broadcast.channels

@@ -12,7 +12,12 @@ from django.utils.translation import pgettext
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, Refused
-from notifications.features.broadcasts.delivery.launch import CALLS, check_terms, intent_of, ways_of
+from notifications.features.broadcasts.delivery.launch import (
+    CALLS,
+    build_intent,
+    check_terms,
+    split_channels,
+)
 from notifications.features.broadcasts.schemas import BroadcastTested, BroadcastTestResponse
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
@@ -83,10 +88,10 @@ def _check_reachable(broadcast: Broadcast, person: User, *, now: datetime) -> No
 
 def _intent(broadcast: Broadcast, caller: Caller) -> Intent:
     """Returns the broadcast's intent, with the caller as its source."""
-    channels, options = ways_of(broadcast)
+    channels, options = split_channels(broadcast)
     mark = pgettext("broadcast", "[Test]")
     return replace(
-        intent_of(broadcast, channels, options, calls=CALLS),
+        build_intent(broadcast, channels, options, calls=CALLS),
         source=caller.source,
         mass=False,
         type=TYPE,

@@ -1,1 +1,1 @@
-"""Texts that are sent at a time to come: once or as a series."""
+"""Notifications that are sent at a later time, once or as a series."""

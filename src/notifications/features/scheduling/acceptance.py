@@ -1,4 +1,4 @@
-"""Takes scheduled texts in: the intents, and one acceptance a due time."""
+"""Accepts scheduled notifications: builds the intents, and accepts each due time at once."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from notifications.intake.request import Terms
 from notifications.models import Job, ScheduleSeries
 
 JOB_KIND = "schedule"
-MAX_CALLS = 4  # the first and three retries, after 5, 10 and 20 minutes
+MAX_CALLS = 4  # the first call, and retries after 5, 10 and 20 minutes
 _NO_CATEGORY = "system"
 
 
 @dataclass(frozen=True, slots=True)
 class DueGroup:
-    """People who are due together. expires_at: when it is too late for them."""
+    """People whose notifications are due at the same time."""
 
     at: datetime
+    #: User ids.
     people: Sequence[int]
+    #: When it is too late to send; None for never.
     expires_at: datetime | None = None
 
 
-def intent_of(terms: Terms, kind: str, caller: Caller) -> Intent:
-    """What all recipients of a request share. A type that is a category's key is that category."""
+def build_intent(terms: Terms, kind: str, caller: Caller) -> Intent:
+    """Returns the intent of a request. A type that is a category's key selects that category."""
     category = category_by_key(kind) or category_by_key(_NO_CATEGORY)
     assert category is not None, "the category system is seeded and cannot be deleted"
     return Intent(
@@ -45,8 +47,8 @@ def intent_of(terms: Terms, kind: str, caller: Caller) -> Intent:
     )
 
 
-def intent_of_series(series: ScheduleSeries) -> Intent:
-    """The same of a series that was written down."""
+def build_series_intent(series: ScheduleSeries) -> Intent:
+    """Returns the intent of a stored series."""
     key = category_facts(series.category_id).key
     terms = Terms(
         template_path="",
@@ -76,8 +78,10 @@ def intent_of_series(series: ScheduleSeries) -> Intent:
 def accept_groups(
     intent: Intent, text: Mapping[str, Any], dues: Sequence[DueGroup], *, total: int, now: datetime
 ) -> tuple[Job, dict[int, int]]:
-    """Writes one notification a person, with a job that holds the text once; returns the job and
-    the notification's key of each person. The caller is in a transaction."""
+    """Writes one notification for each person, and a job that stores the text once.
+
+    Returns the job, and the notification's key by user id. The caller is in a transaction.
+    """
     job = Job.objects.create(
         kind=JOB_KIND,
         source=intent.source,

@@ -1,4 +1,4 @@
-"""NotificationScheduler: the source document's class, over the one intake and queue."""
+"""NotificationScheduler, a documented Python class over the same intake and queue as the API."""
 
 from __future__ import annotations
 
@@ -29,15 +29,20 @@ Identifier = int | str | UUID
 
 
 class CancelResult(dict[str, Any]):
-    """What became of a cancellation: success, message, id, scheduled_status. True when it
-    succeeded."""
+    """The result of a cancellation: success, message, id, scheduled_status.
+
+    It is true when the cancellation succeeded.
+    """
 
     def __bool__(self) -> bool:
         return bool(self["success"])
 
 
 class NotificationScheduler:
-    """Schedules, cancels, sends, retries and tells. caller: for whom it acts."""
+    """Schedules, cancels, sends and retries notifications, and reads their status.
+
+    caller: on whose behalf it acts.
+    """
 
     def __init__(self, *, caller: Caller = SYSTEM) -> None:
         self._caller = caller
@@ -53,13 +58,14 @@ class NotificationScheduler:
         data: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> list[int]:
-        """Schedules one notification a recipient; returns their ids, in the recipients' order.
+        """Schedules one notification for each recipient; returns their ids in that order.
 
-        recipients: users, their ids or UUIDs; those who do not exist are logged and left out. A
-        time without a zone is UTC. more: channels and the other fields of the API's body.
+        recipients: users, their ids or UUIDs; unknown ones are logged and skipped.
+        scheduled_at: a time without a zone is UTC.
+        more: channels and the other fields of the API's body.
 
         Raises:
-            ValueError: a time that is not in the future, no recipients, or another wrong field.
+            ValueError: the time is not in the future, there are no recipients, or a field is wrong.
         """
         body = {
             "recipients": [_identifier(each) for each in recipients],
@@ -72,34 +78,35 @@ class NotificationScheduler:
             **more,
         }
         try:
-            answer = ScheduleService().schedule(body=body, caller=self._caller)
+            response = ScheduleService().schedule(body=body, caller=self._caller)
         except InvalidRequest as error:
             raise ValueError(error.detail) from error
-        return answer.notification_ids
+        return response.notification_ids
 
     def cancel_scheduled(self, notification_id: Identifier) -> CancelResult:
-        """Takes a pending notification back. The answer is true when it succeeded, and says in
-        `message` why it did not."""
+        """Cancels a pending notification.
+
+        The result is true when that succeeded; otherwise its `message` says why not.
+        """
         try:
-            answer = ScheduleService().cancel(identifier=notification_id, caller=self._caller)
+            response = ScheduleService().cancel(identifier=notification_id, caller=self._caller)
         except (InvalidRequest, NotFound) as error:
             status = (self.get_schedule_status(notification_id) or {}).get("scheduled_status")
             return CancelResult(
                 success=False, message=error.detail, id=notification_id, scheduled_status=status
             )
-        return CancelResult(msgspec.structs.asdict(answer))
+        return CancelResult(msgspec.structs.asdict(response))
 
     def get_pending_notifications(self, limit: int = PENDING_LIMIT) -> list[Notification]:
-        """Notifications that are due and have not left yet, the oldest first."""
+        """Returns notifications that are due and not sent yet, the oldest first."""
         rows = due_notifications(now=clock.now()).select_related("user")
         return list(rows[: max(0, limit)])
 
     def send_scheduled_notification(self, notification_id: Identifier) -> bool:
-        """Sends a pending notification now, and waits for the provider; True when it was sent.
+        """Sends a pending notification now and waits for the provider; True when it was sent.
 
-        One try: what fails is tried again after 5, 10 and 20 minutes by whichever worker then
-        finds it due. False for one that is cancelled, sent, held back by the person's wishes, or in
-        a worker's hands.
+        This makes one attempt. A worker retries a failed one after 5, 10 and 20 minutes. False
+        where the notification is cancelled, already sent, suppressed, or in flight.
         """
         found = self._find(notification_id)
         if found is None or shown_status(found) != ScheduledStatus.PENDING:
@@ -116,11 +123,12 @@ class NotificationScheduler:
     def retry_failed(
         self, notification_id: Identifier, delay_minutes: float = RETRY_MINUTES
     ) -> bool:
-        """Makes a notification due in some minutes: one that failed, or that still waits. False for
-        one that was sent or cancelled, or that a worker has in hand.
+        """Makes a failed or pending notification due in `delay_minutes`.
+
+        False where it was sent or cancelled, or is in flight.
 
         Raises:
-            ValueError: delay_minutes is no number, or leads outside the accepted range of times.
+            ValueError: delay_minutes is no number, or the time is outside the accepted range.
         """
         found = self._find(notification_id)
         if found is None or found.scheduled_status in (
@@ -136,13 +144,15 @@ class NotificationScheduler:
         return True
 
     def get_schedule_status(self, notification_id: Identifier) -> dict[str, Any] | None:
-        """id, title, scheduled_at, scheduled_status, is_sent, sent_at, created_at; None for a
-        notification that does not exist."""
+        """Returns id, title, scheduled_at, scheduled_status, is_sent, sent_at and created_at.
+
+        None where the notification does not exist.
+        """
         try:
-            answer = ScheduleService().status(identifier=notification_id, caller=self._caller)
+            response = ScheduleService().status(identifier=notification_id, caller=self._caller)
         except NotFound:
             return None
-        return msgspec.structs.asdict(answer)
+        return msgspec.structs.asdict(response)
 
     def _find(self, identifier: Identifier) -> Notification | None:
         try:
@@ -159,16 +169,16 @@ def _in_minutes(minutes: float) -> datetime:
         raise MomentOutOfRange from error
 
 
-def _identifier(who: User | Identifier) -> int | str:
-    if isinstance(who, User):
-        return int(who.pk)
-    return str(who) if isinstance(who, UUID) else who
+def _identifier(user: User | Identifier) -> int | str:
+    if isinstance(user, User):
+        return int(user.pk)
+    return str(user) if isinstance(user, UUID) else user
 
 
 def _moment_text(moment: datetime | str) -> str:
-    """The time as the doors take it.
+    """Returns the time as the API accepts it.
 
     Raises:
-        ValueError: it lies outside the accepted range.
+        ValueError: it is outside the accepted range.
     """
     return moment if isinstance(moment, str) else check_moment(moment).astimezone(UTC).isoformat()

@@ -1,8 +1,8 @@
-"""Series: written down with their people, and made into notifications an occurrence at a time.
+"""Series: stores them with their members, and creates the notifications of each occurrence.
 
-An occurrence is made ahead of its time, when the one before it is due and at most a day before, so
-that its notifications leave as punctually as any others and can be taken back one by one. Whoever
-makes one holds the lock of the series: any number of processes may try.
+An occurrence is created when the one before it is due, and at most a day ahead. So its
+notifications are sent as punctually as any others, and can be cancelled one by one. A process locks
+the series while it creates an occurrence: any number of processes may try at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.domain.timing import PROMPT, Occurrence, Timing
 from notifications.domain.wall_clock import first_zone
 from notifications.features.background.items import Items
-from notifications.features.scheduling.acceptance import DueGroup, accept_groups, intent_of_series
+from notifications.features.scheduling.acceptance import (
+    DueGroup,
+    accept_groups,
+    build_series_intent,
+)
 from notifications.features.scheduling.zones import people_by_zone
 from notifications.infra import clock
 from notifications.intake.accept import Intent
@@ -37,7 +41,7 @@ from notifications.models.sources.schedule import fields_of_timing, wall_of, wal
 log = structlog.get_logger("carillon.schedules")
 AHEAD = timedelta(days=1)
 EARLY = timedelta(minutes=2)
-"""How long before it must an occurrence is made: rounds come every minute."""
+"""An occurrence is created so long before it has to be, because rounds come every minute."""
 
 _ROUNDS = 10_000
 _CLOCKS = 500
@@ -52,8 +56,10 @@ def begin_series(
     caller: Caller,
     now: datetime,
 ) -> tuple[ScheduleSeries, dict[int, int], datetime]:
-    """Writes a series and makes its first occurrence in every zone; returns the notification's key
-    of each person, and when the first of them is due. The caller is in a transaction.
+    """Writes a series and creates its first occurrence in every zone.
+
+    Returns the series, the notification's key by user id, and when the first of them is due. The
+    caller is in a transaction.
 
     Raises:
         InvalidRequest: never_occurs.
@@ -80,10 +86,10 @@ def begin_series(
         found = timing.next_in(_zone(zone), after=now)
         if found is None:
             continue
-        held = _open_clock(series, zone, found)
-        _enlist(series, held, members)
+        zone_clock = _open_clock(series, zone, found)
+        _add_members(series, zone_clock, members)
         dues.append(found.at)
-        keys |= _make(series, held, timing, now=now)
+        keys |= _create(series, zone_clock, timing, now=now)
     if not dues:
         detail = "this rule never occurs after scheduled_at"
         raise InvalidRequest([FieldError("recurrence", "never_occurs", detail)])
@@ -91,58 +97,62 @@ def begin_series(
 
 
 def create_due_occurrences(*, now: datetime) -> int:
-    """Makes every occurrence whose turn it is; returns how many. Each in a transaction of its own.
+    """Creates the occurrences that are to be created now; returns how many.
 
-    A series that another process is at is passed over. What fails waits, and is set aside at its
-    third failure; a series goes on in its other zones.
+    Each has its own transaction. A series that another process has locked is skipped. An occurrence
+    that fails waits, and is set aside at its third failure; the series continues in other zones.
     """
     made = 0
     items = Items(Work.SCHEDULE, now=now)
     for _ in range(_ROUNDS):
-        ripe = items.runnable(
+        due = items.runnable(
             ScheduleClock.objects.filter(make_at__lte=now, series__status=SeriesStatus.ACTIVE)
         )
-        keys = list(ripe.order_by("make_at", "id").values_list("pk", flat=True)[:_CLOCKS])
-        found = sum(items.run_one(key, partial(_try_one, key, now=now), default=0) for key in keys)
+        keys = list(due.order_by("make_at", "id").values_list("pk", flat=True)[:_CLOCKS])
+        found = sum(
+            items.run_one(key, partial(_create_if_free, key, now=now), default=0) for key in keys
+        )
         made += found
         if not found:
             break
     return made
 
 
-def _try_one(key: int, *, now: datetime) -> int:
-    """Makes the occurrence of one clock, under the lock of its series; 0 where another process has
-    it, or made it."""
+def _create_if_free(key: int, *, now: datetime) -> int:
+    """Creates the next occurrence of one clock under the lock of its series; returns how many.
+
+    0 where another process has the lock or has created it.
+    """
     with transaction.atomic():
         rows = ScheduleSeries.objects.filter(clocks__pk=key, status=SeriesStatus.ACTIVE)
         series = rows.select_for_update(skip_locked=True, of=("self",)).first()
-        ripest = series.clocks.filter(pk=key, make_at__lte=now).first() if series else None
-        if series is None or ripest is None:
+        due = series.clocks.filter(pk=key, make_at__lte=now).first() if series else None
+        if series is None or due is None:
             return 0
-        _make_one(series, ripest, now=now)
+        _create_next(series, due, now=now)
     return 1
 
 
-def _make_one(series: ScheduleSeries, ripest: ScheduleClock, *, now: datetime) -> None:
+def _create_next(series: ScheduleSeries, zone_clock: ScheduleClock, *, now: datetime) -> None:
     timing = series.timing()
     if timing.by_zone:
-        _follow_movers(series, ripest, timing)
-    _make(series, ripest, timing, now=now)
+        _move_members(series, zone_clock, timing)
+    _create(series, zone_clock, timing, now=now)
     if not series.clocks.filter(make_at__isnull=False).exists():
         ScheduleSeries.objects.filter(pk=series.pk).update(status=SeriesStatus.ENDED, ended_at=now)
 
 
-def _make(
-    series: ScheduleSeries, held: ScheduleClock, timing: Timing, *, now: datetime
+def _create(
+    series: ScheduleSeries, zone_clock: ScheduleClock, timing: Timing, *, now: datetime
 ) -> Mapping[int, int]:
-    """Writes the notifications of a clock's next occurrence, and sets the clock forward."""
-    assert held.next_at is not None
-    zone = _zone(held.zone)
-    found = Occurrence(wall_of(held.next_wall), held.next_at)
+    """Writes the notifications of a clock's next occurrence, and advances the clock."""
+    assert zone_clock.next_at is not None
+    zone = _zone(zone_clock.zone)
+    found = Occurrence(wall_of(zone_clock.next_wall), zone_clock.next_at)
     if found.at < now - PROMPT:
         found = timing.last_missed(found, zone, now=now)
     wall = wall_text(found.wall)
-    members = ScheduleMember.objects.filter(clock=held, made_wall__lt=wall)
+    members = ScheduleMember.objects.filter(clock=zone_clock, made_wall__lt=wall)
     people = list(members.order_by("user_id").values_list("user_id", flat=True))
     expires_at = timing.expires_at(found.at)
     too_late = expires_at is not None and expires_at <= now
@@ -151,11 +161,11 @@ def _make(
     if people and not too_late:
         dues = [DueGroup(found.at, people, expires_at)]
         job, keys = accept_groups(
-            intent_of_series(series), series.text, dues, total=len(people), now=now
+            build_series_intent(series), series.text, dues, total=len(people), now=now
         )
     ScheduleOccurrence.objects.create(
         series=series,
-        zone=held.zone,
+        zone=zone_clock.zone,
         wall=wall,
         due_at=found.at,
         job=job,
@@ -165,53 +175,57 @@ def _make(
     )
     members.update(made_wall=wall)
     following = timing.next_in(zone, after=found.at, behind=found.wall)
-    _set_forward(held, found, following)
-    log.info("schedule.occurrence", series=series.pk, zone=held.zone, wall=wall, count=len(keys))
+    _advance(zone_clock, found, following)
+    log.info(
+        "schedule.occurrence", series=series.pk, zone=zone_clock.zone, wall=wall, count=len(keys)
+    )
     return keys
 
 
-def _set_forward(held: ScheduleClock, made: Occurrence, following: Occurrence | None) -> None:
-    held.made_wall, held.made_at = wall_text(made.wall), made.at
-    _point_to(held, following, not_before=made.at)
-    held.save()
+def _advance(zone_clock: ScheduleClock, created: Occurrence, following: Occurrence | None) -> None:
+    zone_clock.made_wall, zone_clock.made_at = wall_text(created.wall), created.at
+    _set_next(zone_clock, following, not_before=created.at)
+    zone_clock.save()
 
 
-def _point_to(held: ScheduleClock, following: Occurrence | None, *, not_before: datetime) -> None:
+def _set_next(
+    zone_clock: ScheduleClock, following: Occurrence | None, *, not_before: datetime
+) -> None:
     if following is None:
-        held.next_wall, held.next_at, held.make_at = "", None, None
+        zone_clock.next_wall, zone_clock.next_at, zone_clock.make_at = "", None, None
         return
-    held.next_wall, held.next_at = wall_text(following.wall), following.at
-    held.make_at = max(not_before, following.at - AHEAD) - EARLY
+    zone_clock.next_wall, zone_clock.next_at = wall_text(following.wall), following.at
+    zone_clock.make_at = max(not_before, following.at - AHEAD) - EARLY
 
 
 def _open_clock(series: ScheduleSeries, zone: str, first: Occurrence | None) -> ScheduleClock:
-    held = ScheduleClock(series=series, zone=zone)
-    _point_to(held, first, not_before=clock.now())
-    held.save()
-    return held
+    opened = ScheduleClock(series=series, zone=zone)
+    _set_next(opened, first, not_before=clock.now())
+    opened.save()
+    return opened
 
 
-def _enlist(series: ScheduleSeries, held: ScheduleClock, people: Sequence[int]) -> None:
-    rows = (ScheduleMember(series=series, clock=held, user_id=person) for person in people)
+def _add_members(series: ScheduleSeries, zone_clock: ScheduleClock, people: Sequence[int]) -> None:
+    rows = (ScheduleMember(series=series, clock=zone_clock, user_id=person) for person in people)
     ScheduleMember.objects.bulk_create(rows, batch_size=_AT_ONCE)
 
 
-def _follow_movers(series: ScheduleSeries, held: ScheduleClock, timing: Timing) -> None:
-    """People whose zone has changed go to the clock of their new one.
+def _move_members(series: ScheduleSeries, zone_clock: ScheduleClock, timing: Timing) -> None:
+    """Moves the members whose time zone has changed to the clock of their new zone.
 
-    What that clock has made already while they were not there is made for them now; what it has
-    not, they get with the others. So nobody is told twice of one occurrence, or not at all.
+    An occurrence that the new clock has already created is created for them now. They get the later
+    ones with the other members. So each member gets each occurrence exactly once.
     """
-    members = ScheduleMember.objects.filter(clock=held)
+    members = ScheduleMember.objects.filter(clock=zone_clock)
     people = list(members.order_by("user_id").values_list("user_id", flat=True))
     for zone, moved in people_by_zone(people).items():
-        if zone == held.zone:
+        if zone == zone_clock.zone:
             continue
         other = series.clocks.filter(zone=zone).first()
         if other is None:
-            after = (held.made_at or series.created_at) - AHEAD * 2
-            behind = wall_of(held.made_wall) if timing.wall and held.made_wall else None
-            after = after if behind else held.made_at or series.created_at
+            last, wall = zone_clock.made_at or series.created_at, zone_clock.made_wall
+            behind = wall_of(wall) if timing.wall and wall else None
+            after = last - AHEAD * 2 if behind else last
             other = _open_clock(
                 series, zone, timing.next_in(_zone(zone), after=after, behind=behind)
             )
@@ -221,7 +235,7 @@ def _follow_movers(series: ScheduleSeries, held: ScheduleClock, timing: Timing) 
 
 
 def _catch_up(series: ScheduleSeries, other: ScheduleClock, timing: Timing) -> None:
-    """Makes the last occurrence of a clock for those who came to it after it was made."""
+    """Creates the last occurrence of a clock for members who came after it was created."""
     if not other.made_wall or other.made_at is None:
         return
     late = ScheduleMember.objects.filter(clock=other, made_wall__lt=other.made_wall)
@@ -231,7 +245,7 @@ def _catch_up(series: ScheduleSeries, other: ScheduleClock, timing: Timing) -> N
     if people and (expires_at is None or expires_at > now):
         dues = [DueGroup(other.made_at, people, expires_at)]
         job, _ = accept_groups(
-            intent_of_series(series), series.text, dues, total=len(people), now=now
+            build_series_intent(series), series.text, dues, total=len(people), now=now
         )
         ScheduleOccurrence.objects.create(
             series=series,

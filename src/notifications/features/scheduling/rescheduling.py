@@ -1,5 +1,5 @@
-"""What keeps schedules moving: looking for what is due, mending what got stuck, forgetting what was
-cancelled. Any number of processes may do this at once; due rows decide."""
+"""The periodic work of schedules. It creates due occurrences, queues stuck notifications again, and
+deletes cancelled ones. Any number of processes may do this at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _AGAIN = frozenset({MessageStatus.FAILED})
 
 
 def due_notifications(*, now: datetime) -> QuerySet[Notification]:
-    """Scheduled notifications whose time has come and of which nothing has left, oldest first."""
+    """Returns scheduled notifications that are due and not sent yet, the oldest first."""
     rows = Notification.objects.filter(
         scheduled_status=ScheduledStatus.PENDING, scheduled_at__lte=now
     )
@@ -53,8 +53,10 @@ def due_notifications(*, now: datetime) -> QuerySet[Notification]:
 
 
 def process_due(*, now: datetime) -> dict[str, int]:
-    """Makes the occurrences of series whose turn it is, and wakes the workers of every lane in
-    which something is due: they would come by themselves."""
+    """Creates the due occurrences of series, and wakes the workers of every lane with due batches.
+
+    Without this the workers would find those batches by themselves, a little later.
+    """
     made = create_due_occurrences(now=now)
     lanes = [lane for lane in Lane if batches.is_due(lane, now=now)]
     with transaction.atomic():
@@ -66,17 +68,17 @@ def process_due(*, now: datetime) -> dict[str, int]:
 
 
 def retry_stuck(*, now: datetime) -> dict[str, int]:
-    """Looks after a hundred scheduled notifications that have been due for five minutes and wait in
-    no batch.
+    """Fixes a hundred scheduled notifications that have been due for five minutes and are in no
+    batch.
 
-    Messages that a crash or a hand left in no batch are due again in ten minutes; where all
-    messages are settled, the notification is given the status that follows from them.
+    Messages without a batch, after a crash or a manual change, are due again in ten minutes. Where
+    all messages have ended, the notification gets the status that follows from them.
     """
     return _retry_stuck(now=now, rounds=1)
 
 
 def retry_all_stuck(*, now: datetime) -> dict[str, int]:
-    """Looks after all of them, a hundred together, as `retry_stuck` does."""
+    """Fixes all of them, a hundred at a time, as `retry_stuck` does."""
     return _retry_stuck(now=now, rounds=_ROUNDS)
 
 
@@ -91,7 +93,7 @@ def _retry_stuck(*, now: datetime, rounds: int) -> dict[str, int]:
 
 
 def _fix(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
-    """Mends those of these notifications that are still stuck and nobody else mends."""
+    """Fixes those of these notifications that are still stuck and that no other process fixes."""
     with transaction.atomic():
         stuck = due_notifications(now=now - STUCK_AFTER).exclude(Exists(_waiting()))
         rows = stuck.filter(pk__in=some).select_for_update(skip_locked=True)
@@ -100,19 +102,19 @@ def _fix(some: Sequence[int], *, now: datetime, result: dict[str, int]) -> int:
         found = NotificationMessage.objects.filter(notification_id__in=keys)
         for key, status in found.values_list("notification_id", "status"):
             statuses[key].append(status)
-        folded = {key: status_of_messages(each) for key, each in statuses.items()}
-        again = [key for key, state in folded.items() if state == ScheduledStatus.PENDING]
+        derived = {key: status_of_messages(each) for key, each in statuses.items()}
+        again = [key for key, state in derived.items() if state == ScheduledStatus.PENDING]
         _requeue(again, due_at=now + STUCK_DELAY)
         for state in (ScheduledStatus.SENT, ScheduledStatus.FAILED, ScheduledStatus.WITHHELD):
-            settled = [key for key, found_state in folded.items() if found_state == state]
-            change_scheduled(settled, state)
+            ended = [key for key, found_state in derived.items() if found_state == state]
+            change_scheduled(ended, state)
     result["rescheduled"] += len(again)
     result["settled"] += len(keys) - len(again)
     return len(keys)
 
 
 def _waiting() -> QuerySet[NotificationMessage]:
-    """Messages that are in a live batch, or whose fate is in doubt."""
+    """Returns the messages that are in an existing batch, or that are uncertain."""
     live = DeliveryBatch.objects.filter(pk=OuterRef("batch_id"))
     waits = Q(status=MessageStatus.PENDING) & Exists(live)
     messages = NotificationMessage.objects.filter(notification_id=OuterRef("pk"))
@@ -120,7 +122,7 @@ def _waiting() -> QuerySet[NotificationMessage]:
 
 
 def _requeue(keys: Sequence[int], *, due_at: datetime) -> None:
-    """Puts the pending messages of notifications into batches due at a time."""
+    """Puts the pending messages of notifications into batches that are due at a time."""
     waiting = NotificationMessage.objects.filter(
         notification_id__in=keys, status=MessageStatus.PENDING
     )
@@ -130,17 +132,18 @@ def _requeue(keys: Sequence[int], *, due_at: datetime) -> None:
 
 
 def reschedule(key: int, *, due_at: datetime, by: str) -> None:
-    """Makes one notification due at another time: what waits, and what failed for good.
+    """Makes the pending and failed messages of a notification due at another time.
 
     Raises:
-        Conflict: already_sending when a worker has it; not_pending when nothing can be tried again.
+        Conflict: already_sending, where it is in flight; not_pending, where no message can be
+            attempted again.
     """
     with transaction.atomic():
         rows = NotificationMessage.objects.filter(notification_id=key)
         waiting = lock_pending(rows)
         held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, held)):
-            raise Conflict("a worker has the notification in hand", code="already_sending")
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_held, held)):
+            raise Conflict("a worker is sending the notification", code="already_sending")
         failed = rows.filter(status=MessageStatus.FAILED).values_list("pk", flat=True)
         replayed = change_status(
             list(failed),
@@ -150,7 +153,9 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
             fields={"attempts": 0, "batch_id": None},
         )
         if not waiting and not replayed:
-            raise Conflict("nothing of this notification can be tried again", code="not_pending")
+            raise Conflict(
+                "no message of this notification can be attempted again", code="not_pending"
+            )
         _close_dead_letters(replayed, by=by, at=due_at)
         _requeue([key], due_at=due_at)
 
@@ -161,8 +166,7 @@ def _close_dead_letters(keys: Iterable[int], *, by: str, at: datetime) -> None:
 
 
 def clean_up_cancelled(*, now: datetime) -> dict[str, int]:
-    """Deletes scheduled notifications that were cancelled long ago, with their messages. What was
-    sent stays."""
+    """Deletes scheduled notifications that were cancelled long ago, with their messages."""
     before = now - timedelta(days=environment().cancelled_retention_days)
     deleted = Items(Work.CLEAN_UP, now=now).drain(
         _cancelled_before(before).order_by("cancelled_at"),

@@ -1,4 +1,4 @@
-"""SeriesService: what recurs, seen and ended by those who made it."""
+"""SeriesService: lists and ends series."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from notifications.models import (
 
 READ = "notifications:read"
 LOOKED_BACK = timedelta(days=30)
-"""How long after its time an occurrence may still have something waiting, by retries and wishes."""
+"""How long after its time an occurrence may have waiting messages, by retries or preferences."""
 
 _AT_ONCE = 1_000
 
 
 class SeriesService:
-    """What a caller can do with series: people with their own, keys with theirs, staff with all."""
+    """The calls on series. Users and keys see their own series; staff sees all."""
 
     def list(self, *, caller: Caller, after: int = 0, limit: int = 50) -> Sequence[SeriesResponse]:
-        """Series by rising key."""
+        """Returns series by rising key."""
         rows = _counted(_visible(caller)).filter(pk__gt=after).order_by("pk")[:limit]
-        return [_answer(row) for row in rows]
+        return [_build_response(row) for row in rows]
 
     def get(self, *, identifier: object, caller: Caller) -> SeriesResponse:
-        """One series, by id or uuid.
+        """Returns one series, by id or uuid.
 
         Raises:
             NotFound: unknown_schedule.
         """
-        return _answer(_counted(_visible(caller)).get(pk=_find(identifier, caller).pk))
+        return _build_response(_counted(_visible(caller)).get(pk=_find(identifier, caller).pk))
 
     def cancel(self, *, identifier: object, caller: Caller) -> SeriesCancelResponse:
-        """Ends a series and takes back what it has made and has not left.
+        """Ends a series and cancels its notifications that are not sent yet.
 
         Raises:
             NotFound: unknown_schedule.
@@ -57,10 +57,10 @@ class SeriesService:
         found, now = _find(identifier, caller), clock.now()
         check_test_key(caller, is_test=found.is_test)
         with transaction.atomic():
-            # Whoever makes an occurrence holds this lock: none is made behind our back.
+            # A process that creates an occurrence needs this lock: none is created meanwhile.
             locked = ScheduleSeries.objects.select_for_update().get(pk=found.pk)
             if locked.status == SeriesStatus.CANCELLED:
-                raise Conflict("the schedule was cancelled before", code="not_active")
+                raise Conflict("the schedule is already cancelled", code="not_active")
             ScheduleSeries.objects.filter(pk=found.pk).update(
                 status=SeriesStatus.CANCELLED, ended_at=now
             )
@@ -74,7 +74,7 @@ class SeriesService:
 
 
 def _pending_keys(found: ScheduleSeries, *, now: datetime) -> list[int]:
-    """The notifications of a series that wait: each occurrence's lie between two keys."""
+    """Returns the keys of a series' pending notifications; an occurrence's are in one range."""
     rows = ScheduleOccurrence.objects.filter(
         series=found, due_at__gt=now - LOOKED_BACK, job__isnull=False
     ).order_by("due_at")
@@ -115,7 +115,7 @@ def _find(identifier: object, caller: Caller) -> ScheduleSeries:
     return found
 
 
-def _answer(row: ScheduleSeries) -> SeriesResponse:
+def _build_response(row: ScheduleSeries) -> SeriesResponse:
     return SeriesResponse(
         id=row.uuid,
         key=row.pk,
@@ -125,7 +125,7 @@ def _answer(row: ScheduleSeries) -> SeriesResponse:
         local_time=row.wall[11:] if row.wall and not row.zone else "",
         misfire=row.misfire,
         status=row.status,
-        recipients=row.recipients,  # type: ignore[attr-defined]  # of _counted
+        recipients=row.recipients,  # type: ignore[attr-defined]  # an annotation of _counted
         next_at=row.next_at,  # type: ignore[attr-defined]
         created_at=row.created_at,
         ended_at=row.ended_at,

@@ -1,5 +1,7 @@
-"""ScheduleService: texts that are sent at a time to come. One intake, one queue: a scheduled
-notification is an ordinary one whose batch is due later."""
+"""ScheduleService: notifications that are sent at a later time.
+
+They use the ordinary intake and queue: only their batch is due later.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from notifications.domain.lifecycle import REACHED, UNSETTLED, MessageStatus
 from notifications.domain.timing import Timing
 from notifications.domain.wall_clock import first_zone
 from notifications.features.access.service import check_test_key, missing_scope
-from notifications.features.scheduling.acceptance import DueGroup, accept_groups, intent_of
+from notifications.features.scheduling.acceptance import DueGroup, accept_groups, build_intent
 from notifications.features.scheduling.recurring import begin_series
 from notifications.features.scheduling.schemas import (
     CancelScheduledResponse,
@@ -47,28 +49,29 @@ READ = "notifications:read"
 
 
 class ScheduleService:
-    """Everything a caller can do with scheduled notifications."""
+    """The calls on scheduled notifications."""
 
     def schedule(self, *, body: Mapping[str, Any], caller: Caller) -> ScheduledResponse:
-        """Takes in one notification a recipient, due at `scheduled_at`; all of them or none. With a
-        recurrence these are the first, and the others follow by themselves.
+        """Accepts one notification for each recipient, due at `scheduled_at`: all of them or none.
+
+        With a recurrence these are the first occurrence; a periodic loop creates the others.
 
         Raises:
-            InvalidRequest: with every error of the body; unknown_user when nobody exists;
+            InvalidRequest: with every error of the body; unknown_user, where no recipient exists;
                 never_occurs.
-            Refused: missing_scope, also for a person who writes to others.
+            Refused: missing_scope, also for a person who sends to others.
         """
         now = clock.now()
         request = parse_schedule(body, now=now)
         check_scopes(request.terms, caller, address=False)
         people, unknown = find_people(request, caller)
-        intent = intent_of(request.terms, request.kind, caller)
+        intent = build_intent(request.terms, request.kind, caller)
         total = len(people) + len(unknown)
         with transaction.atomic():
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
-                commits.name_created(schedule_id=series.uuid)
-                answer = ScheduledResponse(
+                commits.makes(schedule_id=series.uuid)
+                response = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
             else:
@@ -76,17 +79,17 @@ class ScheduleService:
                 _, keys = accept_groups(intent, request.text, dues, total=total, now=now)
                 commits.name_created(notification_id=min(keys.values()))
                 first = min(due.at for due in dues)
-                answer = ScheduledResponse(
+                response = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, missed=missed
                 )
         if unknown:
             log.warning("schedule.unknown_recipients", count=len(unknown), of=total)
-        answer.notification_ids = [keys[person] for person in people if person in keys]
-        answer.count, answer.unknown = len(answer.notification_ids), unknown
-        return answer
+        response.notification_ids = [keys[person] for person in people if person in keys]
+        response.count, response.unknown = len(response.notification_ids), unknown
+        return response
 
     def cancel(self, *, identifier: object, caller: Caller) -> CancelScheduledResponse:
-        """Takes a scheduled notification back; only while it is pending.
+        """Cancels a scheduled notification; only while it is pending.
 
         Raises:
             NotFound: unknown_notification.
@@ -109,7 +112,7 @@ class ScheduleService:
         )
 
     def status(self, *, identifier: object, caller: Caller) -> ScheduleStatusResponse:
-        """How far a scheduled notification has come.
+        """Returns how far a scheduled notification has come.
 
         Raises:
             NotFound: unknown_notification.
@@ -118,7 +121,7 @@ class ScheduleService:
 
 
 def build_status_response(found: Notification) -> ScheduleStatusResponse:
-    """How far a scheduled notification has come."""
+    """Returns how far a scheduled notification has come."""
     state = shown_status(found)
     return ScheduleStatusResponse(
         id=found.pk,
@@ -132,11 +135,11 @@ def build_status_response(found: Notification) -> ScheduleStatusResponse:
 
 
 def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], list[str]]:
-    """The ids of those who exist, in the caller's order, each once; and who does not.
+    """Returns the ids of existing recipients, each once in their order, and the unknown ones.
 
     Raises:
-        Refused: missing_scope: a person may write to themselves only.
-        InvalidRequest: unknown_user when nobody is left.
+        Refused: missing_scope, where a person sends to others.
+        InvalidRequest: unknown_user, where no recipient exists.
     """
     known = people_of(request.recipients)
     ids = [known.get(each) for each in request.recipients]
@@ -152,10 +155,10 @@ def find_people(request: ScheduleRequest, caller: Caller) -> tuple[list[int], li
 def _dues(
     timing: Timing, people: Sequence[int], *, now: datetime
 ) -> tuple[list[DueGroup], list[int]]:
-    """Who is due when, and whose time has passed for good.
+    """Returns the groups by due time, and the ids of people for whom it is too late.
 
     Raises:
-        InvalidRequest: in_the_past when nobody's time lies ahead.
+        InvalidRequest: in_the_past, where the time has passed for all.
     """
     if not timing.by_zone:
         at = timing.first_in(UTC).at
@@ -164,7 +167,7 @@ def _dues(
     for name, members in people_by_zone(people).items():
         by_time.setdefault(timing.first_in(first_zone(name)[0]).at, []).extend(members)
     if max(by_time) <= now:
-        detail = "this local time has passed for everybody"
+        detail = "this local time has passed for all recipients"
         raise InvalidRequest([FieldError("scheduled_at", "in_the_past", detail)])
     dues = [DueGroup(at, some, timing.expires_at(at)) for at, some in sorted(by_time.items())]
     open_ = [due for due in dues if due.expires_at is None or due.expires_at > now]
@@ -173,7 +176,7 @@ def _dues(
 
 
 def find_scheduled(identifier: object, caller: Caller) -> Notification:
-    """A scheduled notification that the caller may see: their own, those of their key, or any.
+    """Returns a scheduled notification that the caller may see: its own, its key's, or any.
 
     Raises:
         NotFound: unknown_notification.
@@ -197,14 +200,14 @@ def _may_see(found: Notification, caller: Caller) -> bool:
 
 
 def shown_status(found: Notification) -> str:
-    """The scheduled status, where messages have been settled and nobody has written it down."""
+    """Returns the stored status; where that is pending, the status that its messages imply."""
     if found.scheduled_status != ScheduledStatus.PENDING:
         return str(found.scheduled_status)
     return status_of_messages([message.status for message in found.messages.all()])
 
 
 def status_of_messages(statuses: Sequence[str]) -> str:
-    """What the states of a notification's messages mean for its schedule."""
+    """Derives a scheduled status from the statuses of the notification's messages."""
     found = {MessageStatus(status) for status in statuses}
     if found & (REACHED | {MessageStatus.DIGESTED}):
         return ScheduledStatus.SENT

@@ -1,4 +1,4 @@
-"""Which clock hangs on whose wall."""
+"""The time zones of people."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ _AT_ONCE = 1_000
 
 
 def people_by_zone(user_ids: Sequence[int]) -> dict[str, list[int]]:
-    """The people of each zone, in their order: the zone of their preferences, else the user's, else
-    the service's; a name that does not exist is passed over."""
+    """Groups users by time zone, in the given order.
+
+    The zone is that of the preferences, else the user's, else the service's. A name that does not
+    exist is skipped.
+    """
     found: dict[str, list[int]] = defaultdict(list)
     for start in range(0, len(user_ids), _AT_ONCE):
         some = user_ids[start : start + _AT_ONCE]
         users = dict(User.objects.filter(pk__in=some).values_list("pk", "timezone"))
-        wishes = UserNotificationPreference.objects.filter(user_id__in=some).exclude(timezone="")
-        own = dict(wishes.values_list("user_id", "timezone"))
+        rows = UserNotificationPreference.objects.filter(user_id__in=some).exclude(timezone="")
+        own = dict(rows.values_list("user_id", "timezone"))
         for person in some:
             names = own.get(person, ""), users.get(person, ""), environment().timezone
             found[str(first_zone(*names)[0])].append(person)

@@ -1,7 +1,7 @@
-"""Digests: what was gathered in a period goes out as one message, through the one pipeline.
+"""Digests: sends the notifications collected in a period as one message.
 
-Buckets are filled by the record (recording/enforcement.py) and closed here, each once: whoever
-closes one holds its lock, takes the digest in and stamps the bucket in one transaction.
+The recording fills the buckets, and this closes each once. In one transaction a process locks a
+bucket, accepts its digest and marks the bucket as closed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from notifications.policy.facts import DIGEST_SOURCE, TEST_PERIOD
 from notifications.rendering.texts import digest_texts
 
 CATEGORY = "digest"
-LISTED = 20  # items shown a category; the others are counted
+LISTED = 20  # items listed for each category; the others are counted
 _AT_ONCE = 100
 _ROUNDS = 200
 
@@ -40,8 +40,8 @@ _ROUNDS = 200
 def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
     """Sends the digests whose period has ended; returns how many.
 
-    Bounded: rounds of a hundred buckets, each in a transaction of its own. Any number of processes
-    may do this at once. A bucket that fails is narrowed down: the others go out.
+    Runs at most `rounds` rounds of a hundred buckets, each in its own transaction. Any number of
+    processes may do this at once. The failure of one bucket does not stop the others.
     """
     due = DigestBucket.objects.filter(closed_at__isnull=True, closes_at__lte=now)
     if not due.exists():
@@ -52,7 +52,7 @@ def close_due(*, now: datetime, rounds: int = _ROUNDS) -> int:
 
 
 def _close(keys: Sequence[int], *, now: datetime) -> int:
-    """Sends the digests of those of these buckets that are still open and nobody else closes."""
+    """Sends the digests of these buckets, without those that are closed or locked."""
     with transaction.atomic():
         due = DigestBucket.objects.filter(pk__in=keys, closed_at__isnull=True)
         rows = due.select_for_update(skip_locked=True).order_by("closes_at", "id")
@@ -73,7 +73,7 @@ def _send(
     now: datetime,
     test: bool,
 ) -> None:
-    """Takes in one digest a bucket and stamps the buckets with them."""
+    """Accepts one digest for each bucket and marks the buckets as closed."""
     if not buckets:
         return
     targets = [
@@ -121,7 +121,7 @@ def _intent(test: bool) -> Intent:
 
 
 def _groups(bucket_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-    """What each bucket holds, by category: counted, and the first of it listed."""
+    """Returns the content of each bucket by category: the count, and the first items."""
     place = [F("bucket_id"), F("category_id")]
     items = (
         DigestItem.objects.filter(bucket_id__in=bucket_ids)
@@ -159,7 +159,7 @@ def _listed(rows: Iterable[DigestItem]) -> list[dict[str, str]]:
 
 
 def ensure_digest_template() -> NotificationTemplate:
-    """The published digest template; made anew when somebody took it away."""
+    """Returns the published digest template; creates it where it is missing."""
     rows = NotificationTemplate.objects.filter(path=digest_texts.PATH)
     found = rows.filter(current_version__isnull=False).first()
     if found is not None:
@@ -173,5 +173,5 @@ def ensure_digest_template() -> NotificationTemplate:
             made.save()
             made.publish()
             return made
-    except IntegrityError:  # somebody else made it in the same moment
+    except IntegrityError:  # another process has created it at the same time
         return rows.get(current_version__isnull=False)

@@ -1,7 +1,7 @@
-"""Messages that wait beyond their `expires_at` expire then, whatever they wait for.
+"""Expires messages that wait beyond their `expires_at`, whatever they wait for.
 
-A worker looks at a message when its turn comes. A stop, a broken channel, quiet hours or a retry
-may put that off for hours, so a periodic loop looks at batches by the earliest time in each.
+A worker checks a message when its batch is due. A kill switch, a failing channel, quiet hours or a
+retry may delay that for hours. So a periodic loop checks batches by the earliest time in each.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from notifications.queue import batches
 from notifications.recording.record import record
 
 MOST_BATCHES = 200
-"""Batches of one round; the next round takes the others."""
+"""Batches of one round; the next round does the others."""
 
 
 def expire_waiting(*, now: datetime) -> int:
-    """Expires the waiting messages whose time is over, batch by batch, each in one transaction;
-    returns how many. Batches that a worker holds are left to it."""
+    """Expires the waiting messages whose time is over; returns how many.
+
+    Each batch has its own transaction. Batches that a worker has leased are left to it.
+    """
     items = Items(Work.EXPIRE, now=now)
     due = DeliveryBatch.objects.filter(expires_at__lte=now, owner__isnull=True)
     keys = items.runnable(due).order_by("expires_at", "pk").values_list("pk", flat=True)
@@ -37,7 +39,7 @@ def expire_waiting(*, now: datetime) -> int:
 
 
 def _expire(batch_id: int, owner: str, now: datetime) -> int:
-    """Takes what is over through the pipeline's own steps: a device may have been reached."""
+    """Expires messages by the steps of the pipeline, because a device may have been reached."""
     with transaction.atomic():
         lease = batches.lease_free(batch_id, owner=owner, seconds=environment().lease_seconds)
         if lease is None:

@@ -1,8 +1,9 @@
-"""Deletes rows that no longer count, a little at a time, until none is left or the time is over.
+"""Deletes rows that are no longer needed, in small steps, until none is left or the time is over.
 
-A step is one short transaction: it finds rows by an indexed column, oldest first, and deletes them.
-Its size follows how long the last one took. Between two steps it rests for as long, so that others
-get their turn; the tables take turns, so that a great one holds up no other.
+A step is one short transaction: it finds rows by an indexed column, the oldest first, and deletes
+them. Its size follows from the duration of the last step. After a step this pauses for as long as
+the step took, so that other transactions can run. The tables alternate, so that a large table
+delays no other.
 """
 
 from __future__ import annotations
@@ -26,21 +27,24 @@ _LONGEST_REST_S = 0.05
 
 
 class Step(NamedTuple):
-    """What one transaction did. looked: rows it found, fewer than it asked for at the end of them;
-    seconds: from its first statement to its last."""
+    """What one transaction did."""
 
-    looked: int
+    #: Rows that it found; fewer than requested at the end of the table.
+    found: int
     deleted: int
+    #: From its first statement to its last.
     seconds: float
 
 
 Deletion = Callable[[int], Step]
-"""Deletes at most so many rows."""
+"""Deletes at most the given number of rows."""
 
 
 def oldest(rows: QuerySet[Any]) -> Deletion:
-    """Deletes the first of these rows. Their order is that of an index; what somebody else has
-    locked is passed over."""
+    """Returns a deletion of the first of these rows, which are ordered as an index.
+
+    Rows that another transaction has locked are skipped.
+    """
 
     def delete(count: int) -> Step:
         with transaction.atomic():
@@ -55,8 +59,10 @@ def oldest(rows: QuerySet[Any]) -> Deletion:
 
 
 def walk(rows: QuerySet[Any], expired: Callable[[QuerySet[Any]], QuerySet[Any]]) -> Deletion:
-    """Goes through a table by its key once, and deletes what has expired of each part: for a small
-    table whose columns change too often to be in an index."""
+    """Returns a deletion that reads a table once by its key, and deletes the expired rows.
+
+    It is for a small table whose columns change too often to be indexed.
+    """
     reached = 0
 
     def delete(count: int) -> Step:
@@ -75,19 +81,20 @@ def walk(rows: QuerySet[Any], expired: Callable[[QuerySet[Any]], QuerySet[Any]])
 
 @dataclass(slots=True)
 class _Table:
-    """A table under way. size: rows of the next step."""
+    """A table whose rows are being deleted."""
 
     name: str
     delete: Deletion
+    #: Rows of the next step.
     size: int = _FIRST
     deleted: int = 0
 
-    def done(self, step: Step, wanted_s: float) -> bool:
-        """Takes in a step; whether it was the last."""
-        asked, self.deleted = self.size, self.deleted + step.deleted
+    def add_step(self, step: Step, wanted_s: float) -> bool:
+        """Adds the result of a step and sets the next size; returns whether it was the last."""
+        requested, self.deleted = self.size, self.deleted + step.deleted
         share = wanted_s / max(step.seconds, wanted_s / _GROWTH)
-        self.size = max(1, min(_MOST, int(asked * share)))
-        return step.looked < asked
+        self.size = max(1, min(_MOST, int(requested * share)))
+        return step.found < requested
 
 
 def delete_expired(
@@ -97,10 +104,10 @@ def delete_expired(
     guard: Callable[[str, Callable[[], Step]], Step | None],
     rest: Callable[[float], object] = time.sleep,
 ) -> dict[str, int]:
-    """Deletes until nothing is left or the monotonic time `until` has come; rows by name.
+    """Deletes until no row is left or the monotonic time `until`; returns the rows by table name.
 
-    Every table has one step at least. guard: runs a step by its name; None for one that failed,
-    which ends its table.
+    Every table gets one step at least. guard: runs a step by its name; it returns None for a step
+    that failed, which ends its table.
     """
     wanted_s = STEP_SQLITE_S if connection.vendor == "sqlite" else STEP_S
     tables = [_Table(name, delete) for name, delete in deletions.items()]
@@ -111,7 +118,7 @@ def delete_expired(
             if not first and clock.monotonic() >= until:
                 break
             step = guard(table.name, partial(table.delete, table.size))
-            if step is None or table.done(step, wanted_s):
+            if step is None or table.add_step(step, wanted_s):
                 left.remove(table)
             if step is not None and step.deleted:
                 rest(min(step.seconds, _LONGEST_REST_S))

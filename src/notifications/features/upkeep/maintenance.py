@@ -1,4 +1,4 @@
-"""What must be done now and then, by any process, as often as anybody likes."""
+"""Periodic maintenance: any process may do it, at any time."""
 
 from __future__ import annotations
 
@@ -39,24 +39,23 @@ from notifications.models import (
 from notifications.queue import takeover
 
 _ROUND_S = 20.0
-CALLBACKS_KEPT = timedelta(days=30)
-DIGESTS_KEPT = timedelta(days=90)  # what they said is in the digest; explain names them so long
-REFUSALS_KEPT = timedelta(days=400)
-EVENTS_KEPT = timedelta(days=30)
-CHARGES_KEPT = timedelta(days=3)  # sums of days are kept
-TEXTS_KEPT = timedelta(days=90)  # what STOP and START did stands in the consent ledger
-TASKS_KEPT = timedelta(days=7)  # of queued tasks, what they answered
-OVERRUNS_KEPT = timedelta(days=30)  # a day's count; what was stopped for it stays stopped
-SERVICES_KEPT = timedelta(days=7)
-FAULTS_KEPT = timedelta(days=90)  # an item that is set aside fails anew every day, while it exists
+CALLBACKS_RETENTION = timedelta(days=30)
+DIGESTS_RETENTION = timedelta(days=90)  # `explain` names a message's digest for so long
+REFUSALS_RETENTION = timedelta(days=400)
+EVENTS_RETENTION = timedelta(days=30)
+CHARGES_RETENTION = timedelta(days=3)  # the sums of days are stored for longer
+TEXTS_RETENTION = timedelta(days=90)  # the consent ledger stores what STOP and START did
+TASKS_RETENTION = timedelta(days=7)  # ended tasks with their results
+OVERRUNS_RETENTION = timedelta(days=30)  # counts of a day; a version stopped for them stays stopped
+SERVICES_RETENTION = timedelta(days=7)
+FAULTS_RETENTION = timedelta(days=90)  # an item that is set aside fails again every day
 
 
 def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
-    """Sends the digests that are due, raises the alert of dead letters, takes over what dead
-    workers held, and deletes what no longer counts (`expired`).
+    """Sends due digests, raises the alert about dead letters, takes over the batches of dead
+    workers, and deletes what is no longer needed (`expired`).
 
-    Bounded to about that many seconds; what is left over is deleted next time. A step that fails
-    holds up no other.
+    Takes about `seconds`; the next call deletes the rest. A step that fails stops no other.
     """
     now = database_now()
     until = clock.monotonic() + seconds
@@ -79,32 +78,35 @@ def maintain(*, seconds: float = _ROUND_S) -> dict[str, int]:
 
 
 def expired(now: datetime) -> dict[str, Deletion]:
-    """What no longer counts, table by table: idempotency keys, refused sends, counts of limits,
-    digests sent long ago, callbacks, status events and their deliveries, bookings of SMS, texts,
-    failures of items, queued tasks, sessions, files, and hosts that nothing was heard of."""
+    """Returns the deletions of rows that are no longer needed, by table.
+
+    They are idempotency keys, refused sends, counts of limits, digests sent long ago, callbacks,
+    status events with their deliveries, charges of SMS, received texts, failures of items, queued
+    tasks, sessions, files, and services that were not used lately.
+    """
     keys = IdempotencyKey.objects.filter(
         created_at__lt=now - timedelta(hours=environment().idempotency_hours)
     )
-    refused = RefusedSend.objects.filter(at__lt=now - REFUSALS_KEPT)
+    refused = RefusedSend.objects.filter(at__lt=now - REFUSALS_RETENTION)
     counts = FrequencyCount.objects.filter(until__lt=now)
-    told = DigestBucket.objects.filter(closed_at__lt=now - DIGESTS_KEPT)
+    digests = DigestBucket.objects.filter(closed_at__lt=now - DIGESTS_RETENTION)
     calls = ProviderCallback.objects.filter(
-        received_at__lt=now - CALLBACKS_KEPT, next_at__isnull=True
+        received_at__lt=now - CALLBACKS_RETENTION, next_at__isnull=True
     )
-    events = StatusEvent.objects.filter(at__lt=now - EVENTS_KEPT)
-    deliveries = WebhookDelivery.objects.filter(created_at__lt=now - EVENTS_KEPT)
-    charges = SmsCharge.objects.filter(day__lt=(now - CHARGES_KEPT).date())
-    texts = InboundSms.objects.filter(received_at__lt=now - TEXTS_KEPT)
-    faults = ItemFault.objects.filter(failed_at__lt=now - FAULTS_KEPT)
-    done = QueuedTask.objects.filter(ended_at__lt=now - TASKS_KEPT)
+    events = StatusEvent.objects.filter(at__lt=now - EVENTS_RETENTION)
+    deliveries = WebhookDelivery.objects.filter(created_at__lt=now - EVENTS_RETENTION)
+    charges = SmsCharge.objects.filter(day__lt=(now - CHARGES_RETENTION).date())
+    texts = InboundSms.objects.filter(received_at__lt=now - TEXTS_RETENTION)
+    faults = ItemFault.objects.filter(failed_at__lt=now - FAULTS_RETENTION)
+    done = QueuedTask.objects.filter(ended_at__lt=now - TASKS_RETENTION)
     throttles = ThrottleCount.objects.filter(until__lt=now)
     sessions = Session.objects.filter(expire_date__lt=now)
-    idle = partial(ProviderFlow.objects.idle, before=now - SERVICES_KEPT)
+    idle = partial(ProviderFlow.objects.idle, before=now - SERVICES_RETENTION)
     return {
         "idempotency_keys_deleted": oldest(keys.order_by("created_at")),
         "refused_sends_deleted": oldest(refused.order_by("at")),
         "frequency_counts_deleted": oldest(counts.order_by("until")),
-        "digests_deleted": oldest(told.order_by("closed_at", "pk")),
+        "digests_deleted": oldest(digests.order_by("closed_at", "pk")),
         "callbacks_deleted": oldest(calls.order_by("received_at", "pk")),
         "status_events_deleted": oldest(events.order_by("at", "pk")),
         "webhook_deliveries_deleted": oldest(deliveries.order_by("created_at", "pk")),
@@ -112,18 +114,19 @@ def expired(now: datetime) -> dict[str, Deletion]:
         "inbound_sms_deleted": oldest(texts.order_by("received_at")),
         "item_faults_deleted": oldest(faults.order_by("failed_at")),
         "overruns_deleted": walk(
-            TemplateOverrun.objects.all(), lambda part: part.filter(last_at__lt=now - OVERRUNS_KEPT)
+            TemplateOverrun.objects.all(),
+            lambda part: part.filter(last_at__lt=now - OVERRUNS_RETENTION),
         ),
         "queued_tasks_deleted": oldest(done.order_by("ended_at")),
         "throttle_counts_deleted": oldest(throttles.order_by("until")),
         "sessions_deleted": oldest(sessions.order_by("expire_date")),
         "idle_services_deleted": walk(ProviderFlow.objects.all(), idle),
-        "attachments_deleted": partial(_forget_files, now),
+        "attachments_deleted": partial(_delete_files, now),
     }
 
 
-def _forget_files(now: datetime, count: int) -> Step:
+def _delete_files(now: datetime, count: int) -> Step:
     with transaction.atomic():
         began = clock.monotonic()
-        looked, deleted = StoredAttachment.objects.delete_expired(now=now, limit=count)
-        return Step(looked, deleted, clock.monotonic() - began)
+        found, deleted = StoredAttachment.objects.delete_expired(now=now, limit=count)
+        return Step(found, deleted, clock.monotonic() - began)

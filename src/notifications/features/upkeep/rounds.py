@@ -1,4 +1,4 @@
-"""What the periodic loops do, and the schedule's rounds where no beat runs."""
+"""The calls of the periodic loops, and the schedule's rounds where beat does not run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NEVER = -1
 
 
 class Round:
-    """Work that comes round at times of the clock: `offset` after each whole period since 1970.
+    """Work that is due at fixed times of the clock: `offset` after each whole period since 1970.
 
-    Waking late or often changes nothing but when. The first look does what is not daily. A round
-    that raises is done again at the next look.
+    Checking late or often changes only the time of the work. The first check runs it, unless it is
+    daily. A round that raises runs again at the next check.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Round:
         self._done = None if every >= CLEAN_UP_EVERY else _NEVER
 
     def run_if_due(self, now: datetime) -> None:
-        """Does the round that has begun since the last look, if one has."""
+        """Runs the round that became due since the last check, if one did."""
         current = int((now.timestamp() - self._offset_s) // self._every_s)
         if self._done is None:
             self._done = current
@@ -63,13 +63,13 @@ class ScheduleRounds:
         self.clean_up = Round(clean_up_cancelled, CLEAN_UP_EVERY, CLEAN_UP_AT)
 
     def run_due(self, now: datetime) -> None:
-        """Does all rounds that have begun since the last look."""
+        """Runs all rounds that became due since the last check."""
         for each in (self.process, self.retry, self.clean_up):
             each.run_if_due(now)
 
 
 def loop_calls() -> Mapping[str, Callable[[], object]]:
-    """What each periodic loop does in a round, by its name."""
+    """Returns what each periodic loop does in a round, by its name."""
     rounds = ScheduleRounds()
     return {
         loops.RECEIPTS.name: lambda: apply_due(now=database_now()),

@@ -1,4 +1,4 @@
-"""What a process that delivers does beside: the periodic loops, and the tasks that wait."""
+"""The background work of a delivering process: the periodic loops and the queued tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifications.features.upkeep.rounds import loop_calls
 class BackgroundWork:
     """The periodic loops and the queued tasks of one process.
 
-    owner: its name. standby: run a loop only where Celery's tasks have not done so lately.
+    owner: the process's name. standby: run a loop only if Celery's tasks have not done so lately.
     """
 
     def __init__(self, *, owner: str, standby: bool = False) -> None:
@@ -25,7 +25,9 @@ class BackgroundWork:
         self._loops.start()
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Ends the threads. A task or a round that takes longer ends with the process, and is run
-        again by another."""
+        """Ends the threads.
+
+        A task or a round that takes longer ends with the process; another process runs it again.
+        """
         self._loops.stop(seconds)
         self._runner.close()

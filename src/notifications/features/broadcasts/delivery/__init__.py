@@ -1,1 +1,1 @@
-"""From a launch to the counters: launch, retry, clear, fold. See docs/broadcasts.md."""
+"""Launches, retries, cancels and counts broadcasts. See docs/broadcasts.md."""

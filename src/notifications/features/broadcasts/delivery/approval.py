@@ -1,4 +1,4 @@
-"""Four eyes: what is told to very many people, somebody other than its author has seen."""
+"""Approval: a broadcast to very many people is released by a second person."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from datetime import datetime
 from typing import Any
 
 from notifications.domain.broadcast_lifecycle import BroadcastStatus
-from notifications.features.broadcasts.delivery.launch import audience_of
+from notifications.features.broadcasts.delivery.launch import resolve_audience
 from notifications.infra.conf import environment
 from notifications.models import Broadcast, change_broadcast_status
 
 _S = BroadcastStatus
 GROWTH = 1.1
-"""Of an audience since it was approved; beyond it somebody is asked again."""
+"""An approved audience may grow by this factor; beyond it, another approval is required."""
 
 
 def requires_approval(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Whether a second person must still agree to so many recipients.
+    """Returns whether a second person must still approve so many recipients.
 
     Raises:
-        InvalidRequest: what the audience names is gone.
+        InvalidRequest: the audience names something that does not exist any more.
     """
     limit = environment().broadcast_approval_threshold
     if not limit:
@@ -28,12 +28,14 @@ def requires_approval(broadcast: Broadcast, *, now: datetime) -> bool:
         if broadcast.approved_count is None:
             return False
         limit = max(limit, int(broadcast.approved_count * GROWTH))
-    return audience_of(broadcast, now=now).count() > limit
+    return resolve_audience(broadcast, now=now).count() > limit
 
 
 def request_approval(broadcast_id: int, values: dict[str, Any]) -> bool:
-    """Has a draft or scheduled broadcast wait for it; False when it is neither (any more). The
-    caller is in a transaction."""
+    """Moves a draft or scheduled broadcast to awaiting_approval; False where it is neither.
+
+    The caller is in a transaction.
+    """
     sources = frozenset({_S.DRAFT, _S.SCHEDULED})
     return change_broadcast_status(
         broadcast_id, _S.AWAITING_APPROVAL, values=values, only_from=sources

@@ -1,8 +1,8 @@
-"""A broadcast driven by its caller, batch by batch, until all of it is handed over.
+"""Sends a broadcast in the caller's process, batch by batch, until all of it is dispatched.
 
-The documented classes (features/broadcasts/documented.py, notifications/broadcast_batch.py) stand
-on this. It is no second way to send: recipients, messages and hand-over are those of every launch,
-and a worker or another caller beside it may do any part of the work.
+The documented classes use this (features/broadcasts/documented.py and
+notifications/broadcast_batch.py). It creates the same recipients, messages and batches as every
+launch. So a worker or another caller may do any part of the work at the same time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from notifications.engine.lease_driver import register_process
 from notifications.engine.session import deliver_leases
 from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.broadcasts.delivery.launch import (
-    audience_of,
     begin,
     create_next_messages,
     find_broadcast,
     make_job,
+    resolve_audience,
     write_snapshot,
 )
 from notifications.features.broadcasts.delivery.retry import requeue_part, retry
@@ -57,29 +57,34 @@ _SENDABLE = frozenset({BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED, Broadca
 
 @dataclass(slots=True)
 class BatchReport:
-    """What one call did: recipients that are new, parts it went through, and what was wrong."""
+    """What one call did."""
 
+    #: Recipients that are new, or that are retried.
     created: int = 0
+    #: Batches that were processed.
     parts: int = 0
+    #: What was wrong, as text.
     errors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
-    """How what does not go through is repeated: a policy of delivery/retry.py, `calls` in all."""
+    """How failed messages are retried."""
 
+    #: The key of a policy of delivery/retry.py.
     policy: str
+    #: The number of calls, the first included.
     calls: int
 
 
 def add_recipients(broadcast_id: int, people: Sequence[int], *, size: int) -> BatchReport:
-    """Adds people to a broadcast's recipients, `size` at a time. Doing it again changes nothing.
+    """Adds people to a broadcast's recipients, `size` at a time. A repetition changes nothing.
 
-    Ids of no user are reported in errors, and left out.
+    Ids that belong to no user are listed in errors and not added.
 
     Raises:
         NotFound: unknown_broadcast.
-        Conflict: broadcast_status, for one that is over.
+        Conflict: broadcast_status, where it has ended.
     """
     _check_status(find_broadcast(broadcast_id), _OPEN_TO_PEOPLE, "add recipients to")
     report = BatchReport()
@@ -99,7 +104,7 @@ def _add_part(broadcast_id: int, people: Sequence[int]) -> int:
         new = insert_recipients(broadcast_id, people, reserve_keys(len(people))) if people else 0
         if new:
             rows = Broadcast.objects.filter(pk=broadcast_id)
-            known = broadcast.recipients.count()  # a number that was written by hand counts nobody
+            known = broadcast.recipients.count()  # the old number may be a caller's own
             rows.update(recipient_count=known)
             rows.filter(messaged_done=True).update(messaged_done=False, messaged_after=0)
             rows.filter(messaged_after__gt=0).update(messaged_after=0)
@@ -113,13 +118,13 @@ def send_to(
     *,
     size: int,
     now: datetime,
-    repeat: RetrySettings | None = None,
+    retries: RetrySettings | None = None,
 ) -> BatchReport:
-    """Sends a broadcast to an audience and comes back when all of it was handed over.
+    """Sends a broadcast to an audience and returns when all of it is dispatched.
 
-    A draft is launched to it; one that is sending already is sent to whoever is new. Each part of
-    `size` recipients is handed over before the next is made. Held back stays what rate limits,
-    quiet hours, stops and repetitions hold back: the workers go on with that.
+    A draft is launched to the audience; one that is sending also goes to its new members.
+    Each part of `size` recipients is dispatched before the next is created. Messages that rate
+    limits, quiet hours, kill switches or retries delay are left to the workers.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -130,8 +135,8 @@ def send_to(
     report = BatchReport()
     try:
         _launch_to(broadcast, target_group, target_filter, report, now=now)
-        if repeat is not None:
-            _set_repeat(broadcast_id, repeat)
+        if retries is not None:
+            _set_retries(broadcast_id, retries)
     except InvalidRequest as error:
         report.errors.append(error.detail)
         return report
@@ -151,35 +156,35 @@ def _launch_to(
     *,
     now: datetime,
 ) -> None:
-    meant = target_filter
-    if meant is None:
-        meant = broadcast.target_filter if group == broadcast.target_group else {}
-    wanted = Broadcast(target_group=group, target_filter=meant)
-    audience = audience_of(wanted, now=now)
+    chosen = target_filter
+    if chosen is None:
+        chosen = broadcast.target_filter if group == broadcast.target_group else {}
+    wanted = Broadcast(target_group=group, target_filter=chosen)
+    audience = resolve_audience(wanted, now=now)
     report.errors += [f"{each.reason}: {each.user}" for each in audience.missing]
     if broadcast.status != BroadcastStatus.SENDING:
-        Broadcast.objects.filter(pk=broadcast.pk).update(target_group=group, target_filter=meant)
+        Broadcast.objects.filter(pk=broadcast.pk).update(target_group=group, target_filter=chosen)
         begin(broadcast.pk, now=now)
         write_snapshot(broadcast.pk)
-    elif broadcast.job_id is None:  # made by hand as `sending`
-        _adopt(broadcast.pk, now=now)
+    elif broadcast.job_id is None:  # a caller wrote it with status `sending`
+        _prepare_unlaunched(broadcast.pk, now=now)
         _add_audience(broadcast.pk, audience)
     else:
         _add_audience(broadcast.pk, audience)
 
 
-def _set_repeat(broadcast_id: int, repeat: RetrySettings) -> None:
+def _set_retries(broadcast_id: int, retries: RetrySettings) -> None:
     job = Job.objects.get(broadcast=broadcast_id)
     job.context = {
         **(job.context or {}),
-        "options": {"retry_policy": repeat.policy},
-        "calls": repeat.calls,
+        "options": {"retry_policy": retries.policy},
+        "calls": retries.calls,
     }
     job.save(update_fields=["context"])
 
 
-def _adopt(broadcast_id: int, *, now: datetime) -> None:
-    """Gives a broadcast that was made by hand what its launch would have given it."""
+def _prepare_unlaunched(broadcast_id: int, *, now: datetime) -> None:
+    """Sets what a launch would have set, where a caller wrote the broadcast itself."""
     with transaction.atomic():
         lock_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
@@ -198,7 +203,7 @@ def _add_audience(broadcast_id: int, audience: Audience) -> None:
 
 
 def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) -> BatchReport:
-    """Tries failed recipients again and comes back when that was handed over; created counts them.
+    """Retries failed recipients and returns when that is dispatched; `created` counts them.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -211,14 +216,14 @@ def retry_now(broadcast_id: int, *, max_retries: int, size: int, policy: str) ->
     while not requeue_part(broadcast_id, policy=policy, size=size):
         report.parts += 1
         deliver_and_wait(broadcast_id)
-    while not create_next_messages(broadcast_id, size):  # those who never had a message
+    while not create_next_messages(broadcast_id, size):  # recipients who never had a message
         deliver_and_wait(broadcast_id)
     count_and_finish(broadcast_id, now=clock.now())
     return report
 
 
 def deliver_and_wait(broadcast_id: int) -> None:
-    """Delivers what is due of a broadcast, and waits for what another process has in hand."""
+    """Delivers the due messages of a broadcast; waits for those that other processes deliver."""
     owner = own_name("broadcast")
     give_up_at = (
         clock.monotonic() + environment().lease_seconds + environment().provider_timeout_seconds
@@ -248,19 +253,19 @@ def deliver_and_wait(broadcast_id: int) -> None:
 
 
 def count_and_finish(broadcast_id: int, *, now: datetime) -> None:
-    """Folds what the record told of a broadcast, and ends it where nothing is open."""
+    """Counts the changes of a broadcast's messages, and ends it where nothing is pending."""
     give_up_at = clock.monotonic() + _COUNT_WITHIN_S
-    news = BroadcastChange.objects.filter(broadcast_id=broadcast_id)
-    while news.exists() and clock.monotonic() < give_up_at:
+    changes = BroadcastChange.objects.filter(broadcast_id=broadcast_id)
+    while changes.exists() and clock.monotonic() < give_up_at:
         if broadcast_id not in fold_changes(now=now):
             ports.sleep(_PAUSE_S)  # another process counts at this moment
     finish_if_settled(find_broadcast(broadcast_id), now=now)
 
 
 def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> None:
-    """Sets the counters of a broadcast that is counted by hand, and ends it when all are told.
+    """Sets the counters of a broadcast without recipient rows, and ends it when none is pending.
 
-    Nothing happens to one that does not exist, or that has recipients: those count themselves.
+    Changes nothing where it does not exist or has recipient rows, which count themselves.
     """
     with transaction.atomic():
         lock_launch(broadcast_id)
@@ -274,10 +279,10 @@ def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> N
         }
         Broadcast.objects.filter(pk=broadcast_id).update(**values)
         row.refresh_from_db()
-        _end_by_hand(row, now=now)
+        _end_if_settled(row, now=now)
 
 
-def _end_by_hand(row: Broadcast, *, now: datetime) -> None:
+def _end_if_settled(row: Broadcast, *, now: datetime) -> None:
     target = settled_status(row.tally, receipts_outstanding=False) if row.tally.total else None
     if target is not None:
         change_broadcast_status(

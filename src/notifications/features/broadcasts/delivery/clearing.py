@@ -1,7 +1,7 @@
-"""What a cancelled broadcast still has waiting is taken back, in parts, by any process.
+"""Cancels the waiting messages of a cancelled broadcast, in parts. Any process may do so.
 
-Nothing of it leaves meanwhile: its source is stopped from the moment of the cancellation until it
-is cleared. Cleared is: no batch, nobody without an answer, and no part of a launch under way.
+Meanwhile no worker sends a message of it: its source is stopped from the cancellation until the
+broadcast is cleared, which means: no batch, no pending recipient and no running launch.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _PENDING = frozenset({MessageStatus.PENDING})
 
 
 def clear_cancelled(*, now: datetime, until: float) -> int:
-    """Takes back what cancelled broadcasts have waiting; returns how many were cleared.
+    """Cancels the waiting messages of cancelled broadcasts; returns how many were cleared.
 
-    until: a reading of the monotonic clock at which to leave the rest to the next round.
+    until: the monotonic time at which this stops; the next round does the rest.
     """
     items = Items(Work.CLEAR, now=now)
     rows = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED.value, cleared=False)
@@ -59,26 +59,26 @@ def _clear_one(broadcast_id: int, *, now: datetime, until: float) -> bool:
 
 
 def clear(broadcast: Broadcast, *, now: datetime, until: float | None = None) -> bool:
-    """Takes back what one cancelled broadcast has waiting; True once nothing is left."""
-    for part in (_take_back_batch, _cancel_untold, _end_retry):
+    """Cancels the waiting messages of one cancelled broadcast; True once none is left."""
+    for part in (_cancel_batch, _cancel_recipients, _end_retry):
         while part(broadcast, now=now):
             if until is not None and clock.monotonic() >= until:
                 return False
-    return _close(broadcast)
+    return _mark_cleared(broadcast)
 
 
 def _batches(broadcast: Broadcast) -> QuerySet[DeliveryBatch]:
     return DeliveryBatch.objects.filter(lane__in=list(Lane), source=broadcast.source)
 
 
-def _take_back_batch(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Cancels the messages of one batch that is in nobody's hands; False when there is none."""
+def _cancel_batch(broadcast: Broadcast, *, now: datetime) -> bool:
+    """Cancels the messages of one batch without an owner; False when there is none."""
     with transaction.atomic():
         free = _batches(broadcast).filter(owner__isnull=True)
         batch = free.select_for_update(skip_locked=True).order_by("due_at", "id").first()
         if batch is None:
             return False
-        # Members that were tried meanwhile are in other batches.
+        # Members that were attempted meanwhile are in other batches.
         waiting = NotificationMessage.objects.filter(
             pk__in=unpack_keys(batch.members), batch_id=batch.pk, status=MessageStatus.PENDING
         )
@@ -95,10 +95,10 @@ def _take_back_batch(broadcast: Broadcast, *, now: datetime) -> bool:
     return True
 
 
-def _cancel_untold(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Cancels recipients who have no messages yet; False when there is none."""
+def _cancel_recipients(broadcast: Broadcast, *, now: datetime) -> bool:
+    """Cancels pending recipients who have no messages yet; False when there is none."""
     with transaction.atomic():
-        lock_launch(broadcast.pk)  # whoever writes messages at this moment is waited for
+        lock_launch(broadcast.pk)  # waits for a process that creates messages now
         lock_counting(broadcast.pk, wait=True)
         people = [
             each.person
@@ -115,7 +115,7 @@ def _cancel_untold(broadcast: Broadcast, *, now: datetime) -> bool:
 
 
 def _end_retry(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Those whom a retry had marked, and not put back yet, are what their messages say."""
+    """Counts recipients whom a retry has marked but not requeued, as their messages say."""
     with transaction.atomic():
         lock_launch(broadcast.pk)
         lock_counting(broadcast.pk, wait=True)
@@ -128,17 +128,18 @@ def _end_retry(broadcast: Broadcast, *, now: datetime) -> bool:
     return bool(rows)
 
 
-def _close(broadcast: Broadcast) -> bool:
+def _mark_cleared(broadcast: Broadcast) -> bool:
+    """Marks the broadcast as cleared unless something of it is left; returns whether it did."""
     with transaction.atomic():
         lock_launch(broadcast.pk)
-        told = BroadcastChange.objects.filter(broadcast_id=broadcast.pk).exists()
+        uncounted = BroadcastChange.objects.filter(broadcast_id=broadcast.pk).exists()
         held = Broadcast.objects.select_for_update().defer("error_log").get(pk=broadcast.pk)
         values: dict[str, Any] = {"cleared": True, "requeue_done": True}
         if held.job_id is None and not held.recipients.exists():
-            # It was never launched: its number said how many were meant.
+            # It was never launched: recipient_count is the size of its audience.
             values["cancelled_count"] = held.cancelled_count + held.tally.pending
         elif held.tally.pending > 0:
             return False
-        if told or _batches(broadcast).exists():
+        if uncounted or _batches(broadcast).exists():
             return False
         return bool(Broadcast.objects.filter(pk=broadcast.pk).update(**values))

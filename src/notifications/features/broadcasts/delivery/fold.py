@@ -1,8 +1,8 @@
-"""Counting a broadcast: what its messages became is folded into recipients and counters.
+"""Counts a broadcast: folds the statuses of its messages into its recipients and counters.
 
-A recipient's row says in which state they were counted; row and counters change in one transaction.
-So the sum of the counters is that of the rows at every instant, and news that is told twice, or
-never, or in another order, changes nothing but the hour at which it is counted.
+A recipient's row stores the state as which it is counted; row and counters change in one
+transaction. So at every instant the counters are the sums over the rows. A change that is reported
+twice, late or in another order is counted once. One that is lost is counted by the next `recount`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ AT_ONCE = 2_000
 """Notifications that are counted in one transaction."""
 LOGGED = 100
 REASONS = 50
-_NEWS = 500
+_CHANGES = 500
 _OTHERS = "other reasons"
-_WORDS = 300  # of an error that is kept
+_ERROR_LENGTH = 300
 _COUNTED = (
     RecipientState.SENT,
     RecipientState.FAILED,
@@ -54,29 +54,29 @@ log = structlog.get_logger("carillon.broadcast")
 
 @dataclass(slots=True)
 class Counted:
-    """How some recipients changed: by state, by reason of failure, and the new failures."""
+    """Changes of the counters: by state, by reason of failure, and the new failures."""
 
     states: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[int, str]] = field(default_factory=list)
 
     def move(self, before: str, after: str) -> None:
-        """One recipient goes from state to state."""
+        """Moves one recipient from a state to another."""
         self.states[before] -= 1
         self.states[after] += 1
 
 
 def fold_changes(*, now: datetime, until: float | None = None) -> set[int]:
-    """Counts what the record told; returns the broadcasts that changed.
+    """Counts the reported changes; returns the ids of the broadcasts that were counted.
 
-    until: a reading of the monotonic clock at which to leave the rest to the next call. Any number
-    of processes may do this at once: a broadcast that another one counts is left to it.
+    until: the monotonic time at which this stops; the next call does the rest. Any number of
+    processes may do this at once: a broadcast that another process counts is left to it.
     """
     changed: set[int] = set()
     items = Items(Work.COUNT, now=now)
     after = 0
     while until is None or clock.monotonic() < until:
-        rows = list(BroadcastChange.objects.filter(pk__gt=after).order_by("pk")[:_NEWS])
+        rows = list(BroadcastChange.objects.filter(pk__gt=after).order_by("pk")[:_CHANGES])
         if not rows:
             break
         after = rows[-1].pk
@@ -98,7 +98,7 @@ def _fold_all(broadcast_id: int, rows: Iterable[BroadcastChange], *, now: dateti
 
 
 def _parts(rows: Iterable[BroadcastChange]) -> list[list[int]]:
-    """The ids of a broadcast's news in parts of about AT_ONCE notifications."""
+    """Splits the rows of a broadcast into parts of about AT_ONCE notifications, as row ids."""
     parts: list[list[int]] = [[]]
     total = 0
     for row in rows:
@@ -115,8 +115,8 @@ def _fold(broadcast_id: int, ids: Sequence[int], *, now: datetime) -> bool:
     with transaction.atomic():
         if not lock_counting(broadcast_id):
             return False
-        news = BroadcastChange.objects.filter(pk__in=ids)
-        rows = list(news)  # those that nobody counted meanwhile
+        # Another process may have counted and deleted some of them.
+        rows = list(BroadcastChange.objects.filter(pk__in=ids))
         keys = {key for row in rows for key in unpack_keys(row.keys)}
         if keys:
             count_keys(broadcast_id, sorted(keys), now=now)
@@ -125,12 +125,14 @@ def _fold(broadcast_id: int, ids: Sequence[int], *, now: datetime) -> bool:
 
 
 def count_keys(broadcast_id: int, keys: Sequence[int], *, now: datetime) -> int:
-    """Counts the recipients of these notifications anew; returns how many rows changed. The caller
-    has the turn."""
+    """Counts the recipients of these notifications anew; returns how many rows changed.
+
+    The caller has `lock_counting`.
+    """
     counted = Counted()
     written = []
     for _, group in groupby(messages_of(broadcast_id, keys), key=lambda found: found.person):
-        row = _row_of(list(group), counted)
+        row = _updated_row(list(group), counted)
         if row is not None:
             written.append(row)
     if written:
@@ -139,13 +141,13 @@ def count_keys(broadcast_id: int, keys: Sequence[int], *, now: datetime) -> int:
     return len(written)
 
 
-def _row_of(messages: Sequence[RecipientMessage], counted: Counted) -> RecipientUpdate | None:
-    """What a recipient's row is to say; None when it says so already."""
+def _updated_row(messages: Sequence[RecipientMessage], counted: Counted) -> RecipientUpdate | None:
+    """Returns the new values of a recipient's row; None where nothing changes."""
     first = messages[0]
     statuses = {each.channel: each.status for each in messages}
     state = recipient_state(statuses.values())
     channels = json.dumps(statuses)
-    if first.requeue:  # a retry has taken them up: what they failed of is no news
+    if first.requeue:  # a retry has reset the recipient: its old failure does not count
         return None
     if state == first.state and _same(first.channels, statuses):
         return None
@@ -168,7 +170,7 @@ def _row_of(messages: Sequence[RecipientMessage], counted: Counted) -> Recipient
         error=error,
         telegram_sent=chat_sent,
         telegram_message_id=chat.provider_message_id if chat and chat_sent else None,
-        telegram_error=_words(chat) if chat and chat.status == "failed" else None,
+        telegram_error=_error_text(chat) if chat and chat.status == "failed" else None,
         sent_at=min((each.sent_at for each in messages if each.sent_at), default=None),
     )
 
@@ -179,22 +181,22 @@ def _same(text: str | None, statuses: dict[str, str]) -> bool:
 
 def _reason(messages: Sequence[RecipientMessage]) -> str:
     failed = [each for each in messages if each.status == "failed"]
-    return _words(failed[-1])
+    return _error_text(failed[-1])
 
 
 def _decision(messages: Sequence[RecipientMessage], state: str) -> str | None:
-    """Why a suppressed recipient was sent nothing: the reason of the last decision."""
+    """Returns why a suppressed recipient was sent nothing: the reason of the last decision."""
     if state != RecipientState.SUPPRESSED:
         return None
     trails = [each.trail for each in messages if each.trail]
     if not trails:
         return None
     _, _, reason = json.loads(f"[{trails[-1]}]")[-1]
-    return current_code(str(reason))[:_WORDS]
+    return current_code(str(reason))[:_ERROR_LENGTH]
 
 
-def _words(message: RecipientMessage) -> str:
-    return (message.last_error or "failed")[:_WORDS]
+def _error_text(message: RecipientMessage) -> str:
+    return (message.last_error or "failed")[:_ERROR_LENGTH]
 
 
 def write_counts(broadcast_id: int, counted: Counted, *, now: datetime) -> None:
@@ -221,18 +223,21 @@ def write_counts(broadcast_id: int, counted: Counted, *, now: datetime) -> None:
 
 
 def add_reasons(known: dict[str, int], more: Counter[str]) -> dict[str, int]:
-    """The counts by reason with others added. Fifty reasons are told apart; the rest are counted
-    together, so that hostile words of a vendor fill no row."""
+    """Returns the counts by reason with others added.
+
+    Fifty reasons are counted separately and the rest together, so that the texts of a hostile
+    vendor do not fill the row.
+    """
     found = Counter(known)
     for reason, count in more.items():
-        told_apart = reason in found or (count > 0 and len(found) < REASONS)
-        name = reason if told_apart else _OTHERS
+        separate = reason in found or (count > 0 and len(found) < REASONS)
+        name = reason if separate else _OTHERS
         found[name] += count
     return {reason: count for reason, count in found.items() if count > 0}
 
 
 def reconcile(broadcast_id: int, *, now: datetime) -> int:
-    """Holds the counters against the rows, and mends them; returns by how much they were off."""
+    """Compares the counters with the rows, and corrects them; returns by how much they differed."""
     with transaction.atomic():
         if not lock_counting(broadcast_id):
             return 0
@@ -246,8 +251,11 @@ def reconcile(broadcast_id: int, *, now: datetime) -> int:
 
 
 def recount_rows(broadcast_id: int) -> int:
-    """Sets the counters to what the rows say; returns by how much they were off. The caller has the
-    turn. A broadcast without rows is counted by hand: update_progress."""
+    """Sets the counters to the sums over the rows; returns by how much they differed.
+
+    The caller has `lock_counting`. A broadcast without rows is not changed: update_progress sets
+    its counters.
+    """
     rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id).order_by()
     states = dict(rows.values_list("state").annotate(Count("pk")))
     if not states:
@@ -263,7 +271,7 @@ def recount_rows(broadcast_id: int) -> int:
 
 
 def recount(broadcast_id: int, *, now: datetime, until: float | None = None) -> int:
-    """Counts every recipient from their messages, told or not; returns how many rows changed."""
+    """Counts every recipient from its messages, reported or not; returns how many rows changed."""
     changed, after = 0, 0
     while until is None or clock.monotonic() < until:
         rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id, recipient_id__gt=after)

@@ -1,12 +1,12 @@
 """Launching a broadcast: its audience becomes recipients, recipients become messages.
 
-    begin          draft -> sending, with a job that holds the text once for all
-    write_snapshot  the audience, five thousand people a transaction
-    create_messages   notifications, messages and batches, five hundred recipients a transaction
+    begin            draft -> sending, with a job that stores the text once for all messages
+    write_snapshot   the audience as recipients, a thousand people a transaction
+    create_messages  notifications, messages and batches, five hundred recipients a transaction
 
-Every transaction locks the broadcast's row, reads how far the launch has come, does the next part
-and writes the new mark. So a launch may die at any instant and go on anywhere, several may run at
-once, and none writes anything twice; and whoever pauses or cancels waits for one such part at most.
+Every transaction locks the launch, reads how far it has come, does the next part and stores the new
+position. So a process may die at any instant and another continues. Several processes may run at
+once and write nothing twice. A pause or a cancellation waits for one such part at most.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ SNAPSHOT_BATCH = 1_000
 MESSAGE_BATCH = 500
 RETRY_POLICY = "broadcast"
 CALLS = 4
-"""The first, and three repetitions after 10, 60 and 300 s (delivery/retry.py)."""
+"""The first call, and three retries after 10, 60 and 300 s (delivery/retry.py)."""
 log = structlog.get_logger("carillon.broadcast")
 
 
 def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
-    """Moves a broadcast to sending; the rest is `continue_launch`'s.
+    """Moves a broadcast to sending; `continue_launch` does the rest.
 
     Raises:
         NotFound: unknown_broadcast.
         Conflict: broadcast_status, when it was launched or cancelled already.
-        InvalidRequest: with every fault of audience, channels and category; no_recipients.
+        InvalidRequest: with every error of audience, channels and category; no_recipients.
     """
     broadcast = find_broadcast(broadcast_id)
     check_terms(broadcast)
     with_people = BroadcastRecipient.objects.filter(broadcast=broadcast).exists()
-    meant = 0 if with_people else audience_of(broadcast, now=now).count()
+    meant = 0 if with_people else resolve_audience(broadcast, now=now).count()
     if not with_people and not meant:
         group = broadcast.target_group
         detail = f"No recipients found for group {group}"
@@ -77,7 +77,7 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
             raise Conflict(
                 f"Cannot send broadcast with status {locked.status}", code="broadcast_status"
             )
-        # Of a draft recipient_count said how many were meant.
+        # In a draft recipient_count was the size of the audience.
         people = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
         values = {"sent_at": now, "job": job, "pace": [[now.timestamp(), 0]]}
         values |= {"recipient_count": people, "meant_count": max(meant, people)}
@@ -86,8 +86,10 @@ def begin(broadcast_id: int, *, now: datetime) -> Broadcast:
 
 
 def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
-    """The job that holds a broadcast's text once for all its recipients; with `options` and `calls`
-    where repetitions are not as usual."""
+    """Creates the job that stores a broadcast's text once for all its recipients.
+
+    Its context gets `options` and `calls` later where the retries differ from the usual ones.
+    """
     return Job.objects.create(
         kind="broadcast",
         source=broadcast.source,
@@ -99,10 +101,10 @@ def make_job(broadcast: Broadcast, *, now: datetime) -> Job:
 
 
 def check_terms(broadcast: Broadcast) -> None:
-    """What a launch would fail on is told before.
+    """Raises the errors that a launch would raise, before it.
 
     Raises:
-        InvalidRequest: with every fault of message, priority, channels, delivery and category.
+        InvalidRequest: with every error of message, priority, channels, delivery and category.
     """
     faults = []
     if not 0 < len(broadcast.message.strip()) <= len(broadcast.message) <= MAX_MESSAGE:
@@ -124,11 +126,11 @@ def check_terms(broadcast: Broadcast) -> None:
         raise InvalidRequest(faults)
 
 
-def rule_of(broadcast: Broadcast) -> Rule:
-    """The rule of a broadcast's target.
+def read_rule(broadcast: Broadcast) -> Rule:
+    """Returns the audience rule of a broadcast.
 
     Raises:
-        InvalidRequest: with every fault.
+        InvalidRequest: with every error.
     """
     try:
         if broadcast.target_group == Broadcast.TargetGroup.COMPOSED:
@@ -138,22 +140,22 @@ def rule_of(broadcast: Broadcast) -> Rule:
         raise invalid_audience(error) from error
 
 
-def audience_of(broadcast: Broadcast, *, now: datetime) -> Audience:
-    """Whom a broadcast is meant for, at a moment.
+def resolve_audience(broadcast: Broadcast, *, now: datetime) -> Audience:
+    """Returns the audience of a broadcast at a moment.
 
     Raises:
-        InvalidRequest: with every fault.
+        InvalidRequest: with every error.
     """
     try:
-        return Audience.of_rule(rule_of(broadcast), now=now)
+        return Audience.of_rule(read_rule(broadcast), now=now)
     except AudienceError as error:
         raise invalid_audience(error) from error
 
 
 def continue_launch(broadcast_id: int, *, until: float | None = None) -> bool:
-    """Does what is left of a launch; True once every recipient has messages.
+    """Continues a launch; returns True once every recipient has messages.
 
-    until: a reading of the monotonic clock at which to stop and leave the rest to the next call.
+    until: the monotonic time at which this stops; the next call does the rest.
     """
     done = write_snapshot(broadcast_id, until=until) and create_messages(broadcast_id, until=until)
     Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=None)
@@ -161,27 +163,26 @@ def continue_launch(broadcast_id: int, *, until: float | None = None) -> bool:
 
 
 def write_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
-    """Writes the audience down as recipients; True once all are.
+    """Writes the audience as recipients; returns True once all are written.
 
-    Whom the audience holds is asked for the moment at which the broadcast began, however late a
-    part is written.
+    The audience is that of the moment at which the broadcast began, however late a part is written.
 
     Raises:
-        InvalidRequest: what the audience names is gone.
+        InvalidRequest: the audience names something that does not exist any more.
     """
     broadcast = find_broadcast(broadcast_id)
     if broadcast.snapshot_done or broadcast.status != BroadcastStatus.SENDING:
         return broadcast.snapshot_done
-    audience = audience_of(broadcast, now=broadcast.sent_at or clock.now())
+    audience = resolve_audience(broadcast, now=broadcast.sent_at or clock.now())
     pages = audience.stream(after=broadcast.snapshot_after)
     for people in _parts(pages, SNAPSHOT_BATCH):
         if not _write_recipients(broadcast_id, people) or _is_over(until):
             return False
     with transaction.atomic():
-        if _at_launch(broadcast_id).status != BroadcastStatus.SENDING:
+        if _lock_and_read(broadcast_id).status != BroadcastStatus.SENDING:
             return False
         total = BroadcastRecipient.objects.filter(broadcast=broadcast_id).count()
-        # Whoever sent to others meanwhile has left people behind who were written down later.
+        # A caller that sent to others meanwhile may have passed people who were written later.
         Broadcast.objects.filter(pk=broadcast_id).update(
             snapshot_done=True, recipient_count=total, messaged_after=0
         )
@@ -190,15 +191,15 @@ def write_snapshot(broadcast_id: int, *, until: float | None = None) -> bool:
 
 
 def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
-    """One part of the snapshot; False when the broadcast is not sending any more."""
+    """Writes one part of the snapshot; False where the broadcast is not sending any more."""
     with transaction.atomic():
-        locked = _at_launch(broadcast_id)
+        locked = _lock_and_read(broadcast_id)
         if locked.status != BroadcastStatus.SENDING:
             return False
         new = [person for person in people if person > locked.snapshot_after]
-        if new:  # else another process was here before
+        if new:  # else another process has written them
             created = insert_recipients(broadcast_id, new, reserve_keys(len(new)))
-            _mark(
+            _store_position(
                 broadcast_id,
                 snapshot_after=new[-1],
                 recipient_count=locked.recipient_count + created,
@@ -207,7 +208,7 @@ def _write_recipients(broadcast_id: int, people: Sequence[int]) -> bool:
 
 
 def create_messages(broadcast_id: int, *, until: float | None = None) -> bool:
-    """Gives every recipient their messages; True once all have them."""
+    """Creates the messages of all recipients; returns True once all have them."""
     while not create_next_messages(broadcast_id, MESSAGE_BATCH):
         if _is_over(until):
             break
@@ -215,32 +216,34 @@ def create_messages(broadcast_id: int, *, until: float | None = None) -> bool:
 
 
 def create_next_messages(broadcast_id: int, size: int) -> bool:
-    """Gives the next recipients their messages, up to `size` of them; True when nothing is left to
-    do, or nothing may be done now."""
+    """Creates the messages of the next recipients, of `size` at most.
+
+    Returns True when all recipients have messages, or when the broadcast is not sending now.
+    """
     with transaction.atomic():
-        locked = _at_launch(broadcast_id)
+        locked = _lock_and_read(broadcast_id)
         if locked.messaged_done or locked.status != BroadcastStatus.SENDING:
             return True
         waiting = recipients_without_messages(broadcast_id, after=locked.messaged_after, limit=size)
-        # Another process may send to people while the rest is still being written down.
+        # Another process may send to people while the rest of the snapshot is being written.
         last = locked.snapshot_done and len(waiting) < size
         if not waiting:
-            _mark(broadcast_id, messaged_done=last)
+            _store_position(broadcast_id, messaged_done=last)
             return True
         _accept(locked, waiting)
-        _mark(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
+        _store_position(broadcast_id, messaged_after=waiting[-1].person, messaged_done=last)
     return False
 
 
 def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
     keys = _keys_of(broadcast, waiting)
-    channels, options = ways_of(broadcast)
+    channels, options = split_channels(broadcast)
     targets = [
         SendTarget(each.person, channels, key=key) for each, key in zip(waiting, keys, strict=True)
     ]
     job = Job.objects.get(broadcast=broadcast)
     own = job.context or {}
-    intent = intent_of(
+    intent = build_intent(
         broadcast,
         channels,
         {**options, **own.get("options", {})},
@@ -256,16 +259,16 @@ def _accept(broadcast: Broadcast, waiting: Sequence[Unreported]) -> None:
 
 
 def _keys_of(broadcast: Broadcast, waiting: Sequence[Unreported]) -> list[int]:
-    """The notifications' keys; rows that were made by hand get theirs now."""
-    bare = [each.person for each in waiting if each.key is None]
-    given = dict(zip(bare, reserve_keys(len(bare)) if bare else [], strict=True))
-    if given:
-        assign_keys(broadcast.pk, list(given.items()))
-    return [given[each.person] if each.key is None else each.key for each in waiting]
+    """Returns the notifications' keys; rows that a caller wrote itself get theirs now."""
+    without = [each.person for each in waiting if each.key is None]
+    assigned = dict(zip(without, reserve_keys(len(without)) if without else [], strict=True))
+    if assigned:
+        assign_keys(broadcast.pk, list(assigned.items()))
+    return [assigned[each.person] if each.key is None else each.key for each in waiting]
 
 
-def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The channels that messages are made for at once, and the options that lead to the others."""
+def split_channels(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Returns the channels to create messages for now, and the options that name the fallbacks."""
     channels = tuple(broadcast.channels)
     options: dict[str, Any] = {"retry_policy": RETRY_POLICY}
     if broadcast.delivery == Broadcast.Delivery.FIRST and len(channels) > 1:
@@ -273,10 +276,10 @@ def ways_of(broadcast: Broadcast) -> tuple[tuple[str, ...], dict[str, Any]]:
     return channels, options
 
 
-def intent_of(
+def build_intent(
     broadcast: Broadcast, channels: tuple[str, ...], options: dict[str, Any], *, calls: int
 ) -> Intent:
-    """What all messages of a broadcast share."""
+    """Returns what all messages of a broadcast have in common."""
     category = category_by_key(broadcast.category)
     if category is None:
         raise unknown_category(broadcast.category, category_keys())
@@ -304,12 +307,12 @@ def intent_of(
     )
 
 
-def _mark(broadcast_id: int, **values: Any) -> None:
+def _store_position(broadcast_id: int, **values: Any) -> None:
     Broadcast.objects.filter(pk=broadcast_id).update(launch_moved_at=clock.now(), **values)
 
 
 def find_broadcast(broadcast_id: int) -> Broadcast:
-    """The row as it is now.
+    """Reads the row of a broadcast.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -320,14 +323,14 @@ def find_broadcast(broadcast_id: int) -> Broadcast:
     return found
 
 
-def _at_launch(broadcast_id: int) -> Broadcast:
-    """The row as it is once nobody else is at the launch, until the transaction ends."""
+def _lock_and_read(broadcast_id: int) -> Broadcast:
+    """Locks the launch until the transaction ends; returns the row as it is then."""
     lock_launch(broadcast_id)
     return find_broadcast(broadcast_id)
 
 
 def _locked(broadcast_id: int) -> Broadcast:
-    """The row, locked until the transaction ends.
+    """Returns the row, locked until the transaction ends.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -343,7 +346,7 @@ def _is_over(until: float | None) -> bool:
 
 
 def _parts(pages: Iterator[list[int]], size: int) -> Iterator[list[int]]:
-    """The ids of the pages in lists of `size`, the last one shorter."""
+    """Yields the ids of the pages in lists of `size`; the last list may be shorter."""
     rest: list[int] = []
     for page in pages:
         rest += page

@@ -1,4 +1,4 @@
-"""How far a broadcast has come, from one row, whatever the number of recipients."""
+"""Reads how far a broadcast has come: from one row, whatever the number of recipients."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import NotFound
 from notifications.models import Broadcast, BroadcastRecipient, DeliveryBatch
 
-_LOOKED_AT = 100
+_MOST_EXAMINED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A broadcast's counts. At every instant total_recipients is the sum of the six that follow it.
+    """A broadcast's counts.
 
-    error_summary names the most frequent reason of failure: `40 failed: Network timeout`; empty
-    when nobody failed. eta_seconds: None where nobody can tell.
+    At every instant total_recipients is the sum of the six counts that follow it.
     """
 
     id: int
@@ -39,16 +38,18 @@ class Progress:
     uncertain_count: int
     cancelled_count: int
     progress_pct: int
+    #: The most frequent reason of failure, `40 failed: Network timeout`; empty without failures.
     error_summary: str
     created_at: datetime
     sent_at: datetime | None
     completed_at: datetime | None
+    #: None where it is unknown.
     eta_seconds: int | None
     rate_per_second: float
 
 
 def progress(broadcast_id: int, *, now: datetime) -> Progress:
-    """Where a broadcast is.
+    """Returns how far a broadcast has come.
 
     Raises:
         NotFound: unknown_broadcast.
@@ -81,9 +82,12 @@ def progress(broadcast_id: int, *, now: datetime) -> Progress:
     )
 
 
-def tally_of(broadcast: Broadcast) -> RecipientCounts:
-    """A broadcast's counts. One that was made by hand and never launched has them in its own
-    columns, in its recipients' rows, or in both: the greater ones are meant."""
+def tally_of(broadcast: Broadcast) -> Tally:
+    """Returns a broadcast's counts.
+
+    Where a caller wrote the rows itself and never launched it, the counts are in the broadcast's
+    columns, in its recipients' rows or in both: then the greater ones count.
+    """
     own = broadcast.tally
     if broadcast.job_id is not None:
         return own
@@ -99,7 +103,7 @@ def tally_of(broadcast: Broadcast) -> RecipientCounts:
 
 
 def _last_due_s(broadcast: Broadcast, now: datetime) -> float:
-    """In how many seconds the last of its batches is due: one look at an index."""
+    """Returns in how many seconds the last of its batches is due; reads one row of an index."""
     lane = lane_for(Priority(broadcast.priority), mass=True)
     rows = DeliveryBatch.objects.filter(lane=lane, source=broadcast.source).order_by("-due_at")
     due_at = rows.values_list("due_at", flat=True).first()
@@ -125,7 +129,7 @@ def _summary(broadcast: Broadcast, failed: int) -> str:
 
 
 def _reasons_of_rows(broadcast_id: int) -> Counter[str]:
-    """The reasons of a few failed recipients: for broadcasts whose rows were made by hand."""
+    """Counts the reasons of a few failed recipients, for rows that a caller wrote itself."""
     rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id, state=RecipientState.FAILED)
-    errors = rows.order_by("recipient").values_list("error", flat=True)[:_LOOKED_AT]
+    errors = rows.order_by("recipient").values_list("error", flat=True)[:_MOST_EXAMINED]
     return Counter(error for error in errors if error)

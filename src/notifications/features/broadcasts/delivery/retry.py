@@ -1,10 +1,10 @@
-"""Trying failed recipients again: marked at once, put back into the queue in parts.
+"""Retries failed recipients: marks all of them at once, and queues their messages in parts.
 
-    retry    failed -> pending, for every failed recipient with a try left: one statement
+    retry    failed -> pending, for every failed recipient with a retry left: one statement
     requeue  their failed messages wait again, five hundred recipients a transaction
 
-The mark is taken under the broadcast's launch lock and its turn: of any number of callers at once,
-one finds a failed recipient, and the others find them pending.
+Recipients are marked under the broadcast's launch lock and its counting lock. Of any number of
+simultaneous callers one finds a recipient failed, and the others find it pending.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from notifications.features.broadcasts.delivery.launch import (
     CALLS,
     find_broadcast,
     make_job,
-    ways_of,
+    split_channels,
 )
 from notifications.infra import clock
 from notifications.infra.process import wakeups
@@ -52,7 +52,7 @@ MAX_RETRIES = 3
 PART = 500
 _requeueing = Rotation(100)
 RETRY_POLICY = "bulk"
-"""Repetitions after 60, 120 and 240 s: the documents' for a retry."""
+"""Retries after 60, 120 and 240 s, the documented times of a broadcast's retry."""
 _RETRIABLE = frozenset(
     {
         BroadcastStatus.SENDING,
@@ -61,7 +61,7 @@ _RETRIABLE = frozenset(
         BroadcastStatus.FAILED,
     }
 )
-_LAW = ("recipient_id", "state", "retries")
+_ROW = ("recipient_id", "state", "retries")
 _OPEN = frozenset(
     {
         MessageStatus.SENT,
@@ -75,44 +75,46 @@ _OPEN = frozenset(
 def retry(broadcast_id: int, *, now: datetime, max_retries: int = MAX_RETRIES) -> int:
     """Moves failed recipients back to pending and the broadcast to sending; returns how many.
 
-    Those who were retried max_retries times stay failed. Nothing failed is no error: 0.
+    Recipients that were retried max_retries times stay failed. Returns 0 where none failed.
 
     Raises:
         NotFound: unknown_broadcast.
-        Conflict: broadcast_status, for one that is cancelled, paused or not launched.
+        Conflict: broadcast_status, where it is cancelled, paused or not launched.
     """
     with transaction.atomic():
-        _take(broadcast_id)
+        _lock(broadcast_id)
         return _mark(broadcast_id, Q(retries__lt=max_retries), now=now)
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a retry of chosen people came to: how many are tried again, and by user id who is not,
-    each list in the order in which they were named."""
+class ChosenRetry:
+    """The result of a retry of chosen people. Its lists have the order of the request."""
 
+    #: How many are retried.
     retried: int
+    #: User ids that are not recipients of this broadcast.
     unknown: list[int]
     not_failed: list[int]
+    #: User ids that were already retried MAX_RETRIES times.
     used_up: list[int]
 
 
-def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> Chosen:
-    """`retry` of these people alone, given by user id.
+def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> ChosenRetry:
+    """Retries only these people, given by user id.
 
     Raises:
         NotFound, Conflict: as `retry`.
     """
     with transaction.atomic():
-        _take(broadcast_id)
+        _lock(broadcast_id)
         rows = BroadcastRecipient.objects.filter(broadcast=broadcast_id, recipient_id__in=people)
-        found = {person: (state, n) for person, state, n in rows.values_list(*_LAW)}
+        found = {person: (state, n) for person, state, n in rows.values_list(*_ROW)}
         named = list(dict.fromkeys(people))
         failed = [p for p in named if p in found and found[p][0] == RecipientState.FAILED]
         wanted = [person for person in failed if found[person][1] < MAX_RETRIES]
         retried = _mark(broadcast_id, Q(recipient_id__in=wanted), now=now) if wanted else 0
         not_failed = set(found) - set(failed)
-        return Chosen(
+        return ChosenRetry(
             retried=retried,
             unknown=[person for person in named if person not in found],
             not_failed=[person for person in named if person in not_failed],
@@ -120,14 +122,14 @@ def retry_chosen(broadcast_id: int, people: Sequence[int], *, now: datetime) -> 
         )
 
 
-def _take(broadcast_id: int) -> None:
-    """Nobody else launches, counts or retries it until the transaction ends."""
+def _lock(broadcast_id: int) -> None:
+    """Locks the launch and the counting of a broadcast until the transaction ends."""
     lock_launch(broadcast_id)
     lock_counting(broadcast_id, wait=True)
 
 
 def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
-    """Moves the failed recipients that `which` names to pending; returns how many."""
+    """Moves the failed recipients that match `which` to pending; returns how many."""
     broadcast = find_broadcast(broadcast_id)
     failed = BroadcastRecipient.objects.filter(
         which, broadcast=broadcast_id, state=RecipientState.FAILED
@@ -148,12 +150,12 @@ def _mark(broadcast_id: int, which: Q, *, now: datetime) -> int:
         telegram_error=None,
     )
     _uncount(broadcast, reasons, now=now)
-    _send_again(broadcast, retried, now=now)
+    _restart_sending(broadcast, retried, now=now)
     return retried
 
 
 def _uncount(broadcast: Broadcast, reasons: Counter[str], *, now: datetime) -> None:
-    """Takes the recipients out of the counters; those of a hand-made broadcast are counted."""
+    """Subtracts the recipients from the counters; recounts where a caller wrote the rows itself."""
     count = reasons.total()
     if broadcast.job_id is None or broadcast.failed_count < count:
         recount_rows(broadcast.pk)
@@ -163,7 +165,7 @@ def _uncount(broadcast: Broadcast, reasons: Counter[str], *, now: datetime) -> N
     write_counts(broadcast.pk, counted, now=now)
 
 
-def _send_again(broadcast: Broadcast, retried: int, *, now: datetime) -> None:
+def _restart_sending(broadcast: Broadcast, retried: int, *, now: datetime) -> None:
     tally = broadcast.tally
     settled = max(0, tally.total - tally.pending - retried)
     values = {
@@ -175,7 +177,7 @@ def _send_again(broadcast: Broadcast, retried: int, *, now: datetime) -> None:
         "pace": add_moment(broadcast.pace, settled, at=now.timestamp()),
         "job": broadcast.job or make_job(broadcast, now=now),
     }
-    if broadcast.job_id is None:  # made by hand: its rows are its snapshot
+    if broadcast.job_id is None:  # a caller wrote it: its rows are its snapshot
         values |= {"snapshot_done": True}
     rows = Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING)
     if rows.update(**values):
@@ -193,8 +195,10 @@ def _wrong_status(status: str) -> Conflict:
 def requeue(
     broadcast_id: int, *, until: float | None = None, policy: str = RETRY_POLICY, size: int = PART
 ) -> bool:
-    """Puts what a retry has marked back into the queue, `size` recipients at a time; True once all
-    of it is. policy says when what fails again is repeated."""
+    """Queues the messages of marked recipients, `size` recipients at a time; True once all are.
+
+    policy: the key of the policy by which a message that fails again is retried.
+    """
     while not requeue_part(broadcast_id, policy=policy, size=size):
         if until is not None and clock.monotonic() >= until:
             return False
@@ -204,7 +208,7 @@ def requeue(
 
 
 def requeue_all(*, until: float) -> int:
-    """Goes on with every retry that is under way; returns how many were finished."""
+    """Continues every retry that is not finished; returns how many were finished."""
     items = Items(Work.REQUEUE, now=clock.now())
     waiting = Broadcast.objects.filter(status=BroadcastStatus.SENDING.value, requeue_done=False)
     finished = 0
@@ -216,7 +220,7 @@ def requeue_all(*, until: float) -> int:
 
 
 def requeue_part(broadcast_id: int, *, policy: str = RETRY_POLICY, size: int = PART) -> bool:
-    """One part; True when nothing is left, or nothing may be done now."""
+    """Queues one part; True when none is left, or when the broadcast is not sending now."""
     with transaction.atomic():
         lock_launch(broadcast_id)
         broadcast = find_broadcast(broadcast_id)
@@ -230,8 +234,8 @@ def requeue_part(broadcast_id: int, *, policy: str = RETRY_POLICY, size: int = P
             Broadcast.objects.filter(pk=broadcast_id).update(requeue_done=True)
             return True
         found = _messages_of(rows)
-        _put_back(broadcast, _choose(broadcast, found), policy=policy)
-        _close_part(broadcast, rows, without=len(found) < len(rows))
+        _requeue_messages(broadcast, _choose_messages(broadcast, found), policy=policy)
+        _finish_part(broadcast, rows, without=len(found) < len(rows))
     return False
 
 
@@ -243,11 +247,14 @@ def _messages_of(rows: Sequence[BroadcastRecipient]) -> dict[int, list[Notificat
     return found
 
 
-def _choose(
+def _choose_messages(
     broadcast: Broadcast, found: Mapping[int, list[NotificationMessage]]
 ) -> list[NotificationMessage]:
-    """The messages to be sent again. A recipient whom one has reached meanwhile, or may have, gets
-    none; of channels in order it is the first that failed."""
+    """Returns the messages to send again.
+
+    None where a message has reached the recipient meanwhile, or may have. Only the first failed one
+    where the channels are used in order.
+    """
     chosen: list[NotificationMessage] = []
     for messages in found.values():
         if {MessageStatus(each.status) for each in messages} & _OPEN:
@@ -259,13 +266,13 @@ def _choose(
     return chosen
 
 
-def _put_back(
+def _requeue_messages(
     broadcast: Broadcast, messages: Sequence[NotificationMessage], *, policy: str
 ) -> None:
     by_channel: dict[str, list[int]] = defaultdict(list)
     for message in messages:
         by_channel[message.channel].append(message.pk)
-    _, options = ways_of(broadcast)
+    _, options = split_channels(broadcast)
     Notification.objects.filter(pk__in={each.notification_id for each in messages}).update(
         options={**options, "retry_policy": policy}
     )
@@ -298,12 +305,14 @@ def _put_back(
     wakeups.wake([lane])
 
 
-def _close_part(broadcast: Broadcast, rows: Sequence[BroadcastRecipient], *, without: bool) -> None:
+def _finish_part(
+    broadcast: Broadcast, rows: Sequence[BroadcastRecipient], *, without: bool
+) -> None:
     BroadcastRecipient.objects.filter(pk__in=[row.pk for row in rows]).update(requeue=False)
     BroadcastChange.objects.append(
         (broadcast.source, row.notification_id) for row in rows if row.notification_id
     )
     values: dict[str, object] = {"requeue_after": rows[-1].recipient_id}
-    if without:  # people that nobody has told yet: the launch makes their messages
+    if without:  # recipients without messages: the launch creates them
         values |= {"messaged_done": False, "messaged_after": 0}
     Broadcast.objects.filter(pk=broadcast.pk).update(**values)

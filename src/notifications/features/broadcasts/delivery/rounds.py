@@ -1,4 +1,4 @@
-"""Launches that nobody is at, gone on with: in turns, so that a great one holds up no small one."""
+"""Continues launches without a process, in turns, so that a large one delays no small one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from notifications.infra import clock
 from notifications.models import Broadcast, Work, change_broadcast_status
 
 QUIET = timedelta(seconds=2)
-"""A launch that has not moved for so long has lost its process, or nearly: another takes it up. Two
-at once write nothing twice."""
+"""After so long without progress another process continues a launch. Should the first process
+still run, the two write nothing twice."""
 _launching = Rotation(100)
 log = structlog.get_logger("carillon.broadcast")
 
 
 def continue_launches(*, now: datetime, seconds: float = 5.0) -> int:
-    """Goes on with launches that nobody is at; returns how many were finished.
+    """Continues launches without a process; returns how many were finished.
 
-    Bounded by time. Any number of processes may do this at once: those that another is at are left
-    to it, unless it has been quiet for two seconds.
+    Takes about `seconds` at most. Any number of processes may do this at once. A launch on which
+    another process works is left to it, unless it has made no progress for two seconds.
     """
     until = clock.monotonic() + seconds
     idle = Q(launch_moved_at__isnull=True) | Q(launch_moved_at__lt=now - QUIET)
@@ -41,27 +41,27 @@ def continue_launches(*, now: datetime, seconds: float = 5.0) -> int:
         began = clock.monotonic()
         if began >= until:
             break
-        share = (until - began) / (len(ids) - place)  # a great launch holds up no small one
-        go_on = partial(_carry_on, broadcast_id, until=began + share, now=now)
-        finished += items.run_one(broadcast_id, go_on, default=False)
+        share = (until - began) / (len(ids) - place)  # a large launch delays no small one
+        work = partial(_continue, broadcast_id, until=began + share, now=now)
+        finished += items.run_one(broadcast_id, work, default=False)
     return finished
 
 
-def _carry_on(broadcast_id: int, *, until: float, now: datetime) -> bool:
+def _continue(broadcast_id: int, *, until: float, now: datetime) -> bool:
     try:
         return continue_launch(broadcast_id, until=until)
     except InvalidRequest as error:
-        _hold(broadcast_id, error, now=now)
+        _pause(broadcast_id, error, now=now)
         return False
 
 
 def refuse(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
-    """A scheduled broadcast that cannot begin is a draft again, with the reason."""
+    """Makes a scheduled broadcast that cannot begin a draft again, with the reason in its log."""
     _stop(broadcast_id, BroadcastStatus.DRAFT, error, now=now)
 
 
-def _hold(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
-    """A launch that cannot go on is paused with the reason, for a person to mend."""
+def _pause(broadcast_id: int, error: InvalidRequest, *, now: datetime) -> None:
+    """Pauses a launch that cannot continue, with the reason in its log, for a person to fix."""
     _stop(broadcast_id, BroadcastStatus.PAUSED, error, now=now)
 
 

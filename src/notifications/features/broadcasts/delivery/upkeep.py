@@ -1,6 +1,7 @@
-"""What broadcasts need again and again: begin what is due, go on with launches, retries and
-cancellations, count, and end what is over. Any process does it, as often as anybody likes; what one
-begins another may go on with.
+"""The periodic work of broadcasts. It begins due broadcasts, continues launches, retries and
+cancellations, counts results, and ends broadcasts whose recipients are settled.
+
+Any process may do it, at any time; another process may continue what one began.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from notifications.models import (
 )
 
 RECEIPTS_WITHIN = timedelta(hours=24)
-"""After that, a message without a receipt is taken to have arrived."""
+"""After this time a message without a receipt counts as delivered."""
 _AT_ONCE = 100
 MOST_CHANGED = 1_000
 _OUTSTANDING = (
@@ -50,9 +51,9 @@ log = structlog.get_logger("carillon.broadcast")
 
 
 def maintain_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int]:
-    """One round, bounded by time; what is left over is done in the next.
+    """Runs one round of a few times `seconds` at most; the next round does the rest.
 
-    Taking back and counting have their own share of it: a great launch holds neither up.
+    Cancelling and counting have their own shares of it, so that a large launch delays neither.
     """
     begun = begin_due(now=now)
     share = seconds / 2
@@ -74,10 +75,11 @@ def maintain_broadcasts(*, now: datetime, seconds: float = 5.0) -> dict[str, int
 
 
 def begin_due(*, now: datetime) -> int:
-    """Begins scheduled broadcasts whose time has come; returns how many.
+    """Begins the scheduled broadcasts that are due; returns how many.
 
-    One that cannot begin (nobody is in its audience any more) is a draft again, with the reason in
-    its log. One whose audience has grown beyond what one person may send waits for approval.
+    One that cannot begin, such as one whose audience is empty now, becomes a draft again, with the
+    reason in its log. One whose audience has grown beyond the limit for one person waits for
+    approval.
     """
     items = Items(Work.BEGIN, now=now)
     due = Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED.value, scheduled_at__lte=now)
@@ -99,12 +101,12 @@ def _begin_one(broadcast_id: int, *, now: datetime) -> int:
         refuse(broadcast_id, error, now=now)
         return 0
     except (Conflict, Broadcast.DoesNotExist):
-        return 0  # another process was here before, or somebody cancelled it
+        return 0  # another process has begun it, or it was cancelled
     return 1
 
 
 def note_pace(broadcast_id: int, *, now: datetime) -> None:
-    """Notes how far a broadcast has come, for its rate."""
+    """Stores how many recipients are settled now, from which the rate is computed."""
     row = Broadcast.objects.filter(pk=broadcast_id).defer("error_log").first()
     if row is None:
         return
@@ -115,9 +117,9 @@ def note_pace(broadcast_id: int, *, now: datetime) -> None:
 
 
 def finish_all(*, now: datetime, changed: Collection[int] = ()) -> int:
-    """Ends broadcasts whose recipients are all settled; returns how many changed.
+    """Ends the broadcasts whose recipients are all settled; returns how many changed.
 
-    changed: broadcasts whose counters moved; besides them a hundred are looked at, in turns.
+    changed: broadcasts whose counters changed. Besides them a hundred others are checked, in turns.
     """
     items = Items(Work.SETTLE, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.SENT.value]
@@ -135,15 +137,15 @@ def _finish_one(broadcast_id: int, *, now: datetime) -> bool:
 
 
 def finish_if_settled(broadcast: Broadcast, *, now: datetime) -> bool:
-    """Moves a broadcast on where its counters allow it; True when it moved."""
+    """Moves a broadcast to the status that its counters allow; returns whether it moved."""
     if not (broadcast.messaged_done and broadcast.requeue_done and broadcast.tally.total):
         return False
     if broadcast.tally.pending or _is_open(broadcast):
         return False
-    patient = broadcast.handed_over_at is None or now < broadcast.handed_over_at + RECEIPTS_WITHIN
+    waits = broadcast.handed_over_at is None or now < broadcast.handed_over_at + RECEIPTS_WITHIN
     tally = broadcast.tally
-    target = settled_status(tally, receipts_outstanding=patient and _awaits_receipts(broadcast))
-    if target is BroadcastStatus.SENT and not patient:
+    target = settled_status(tally, receipts_outstanding=waits and _awaits_receipts(broadcast))
+    if target is BroadcastStatus.SENT and not waits:
         target = BroadcastStatus.COMPLETED
     if target is None or target == broadcast.status:
         return False
@@ -158,7 +160,7 @@ def finish_if_settled(broadcast: Broadcast, *, now: datetime) -> bool:
 
 
 def _is_open(broadcast: Broadcast) -> bool:
-    """Whether messages of it still wait or are being sent, or news of them is not counted yet."""
+    """Returns whether messages of it wait or are in flight, or changes are not counted yet."""
     lanes = list(Lane)
     waiting = DeliveryBatch.objects.filter(lane__in=lanes, source=broadcast.source)
     return waiting.exists() or BroadcastChange.objects.filter(broadcast_id=broadcast.pk).exists()
@@ -175,14 +177,14 @@ def _awaits_receipts(broadcast: Broadcast) -> bool:
 
 
 def has_receipts(channel: str) -> bool:
-    """Whether a provider of the channel tells later what became of a message it took."""
+    """Returns whether a provider of the channel sends receipts."""
     return any(provider_class(key).capabilities.receipts for key in provider_keys_for(channel))
 
 
 def check_counts(*, now: datetime) -> int:
-    """Holds the counters of living broadcasts against their rows; returns how many were off.
+    """Compares the counters of running broadcasts with their rows; returns how many differed.
 
-    What has recipients pending although nothing waits any more is counted from its messages.
+    A broadcast that has pending recipients but no waiting messages is counted from its messages.
     """
     items = Items(Work.CHECK, now=now)
     live = [BroadcastStatus.SENDING.value, BroadcastStatus.PAUSED.value, BroadcastStatus.SENT.value]
