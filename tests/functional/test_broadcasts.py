@@ -1,4 +1,4 @@
-"""Broadcasts carried by real processes that die: everyone is told once, and the counts are true."""
+"""Broadcasts with real processes that die: each recipient gets one message, and counts are true."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_a_broadcast_survives_its_workers(database):
-    """Carriers are killed while one broadcast is paused, resumed and retried, and one cancelled."""
+def test_a_broadcast_survives_killed_workers(database):
+    """Workers are killed while one broadcast is paused, resumed and retried, and one cancelled."""
     figures = chaos.run(database=database, kills=3, recipients=2_000, seed=5)
 
     assert not chaos.is_wrong(figures), json.dumps(figures)
@@ -26,13 +26,13 @@ def test_a_broadcast_survives_its_workers(database):
 def test_ten_clients_that_retry_at_once_retry_each_recipient_once():
     with ground("postgres") as place:
         place.run("halves", 400)
-        helm = Observer(place, "steer")
-        made = helm.ask("launch", "Even")
-        assert helm.ask("fail", str(made)) == 200
+        observer = Observer(place, "steer")
+        made = observer.ask("launch", "Even")
+        assert observer.ask("fail", str(made)) == 200
         retried = place.run("retry_together", made, 10)["retried"]
-        progress = helm.ask("progress", str(made))
-        left = helm.ask("check")
-        helm.ask("end")
+        progress = observer.ask("progress", str(made))
+        left = observer.ask("check")
+        observer.ask("end")
 
     assert sorted(retried) == [0] * 9 + [200]
     assert (progress["failed"], progress["pending"], left) == (0, 200, [])

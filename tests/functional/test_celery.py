@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and two Celery workers; and the same with Redis gone."""
+"""PostgreSQL, Redis and two Celery workers, also after Redis was killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.processes
 QUEUES = "critical,high,default,bulk"
 
 
-def test_delivery_goes_on_by_polling_when_redis_is_killed(tmp_path, postgres_url, redis):
+def test_delivery_continues_by_polling_when_redis_is_killed(tmp_path, postgres_url, redis):
     arrived: Counter[bytes] = Counter()
 
     def take(mail) -> None:

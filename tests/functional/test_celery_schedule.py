@@ -1,4 +1,4 @@
-"""Celery's workers and beat as real processes: what they survive, and what they set up."""
+"""Celery's workers and beat as real processes: restarts, failures and their setup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.processes
 WORKER = ("-A", "carillon", "worker", "--concurrency=1")
 BEAT = ("-A", "carillon", "beat")
 LOOPS = "notifications_periodicloop"
-GROUND = """
+SETUP = """
 from datetime import timedelta
 from notifications.delivery.callbacks.base import IncomingCall
 from notifications.infra import clock
@@ -47,11 +47,11 @@ names = {list(TASKS)!r}
 known = {{}}
 while not known:
     known = app.control.inspect(timeout=2).registered() or {{}}
-asked = {{}}
+started = {{}}
 for name in names:
     args, kwargs = ARGUMENTS.get(name.rpartition(".")[2], ([], {{}}))
-    asked[name] = app.tasks[name].delay(*args, **kwargs).id
-print(json.dumps([[name for each in known.values() for name in each], asked]))
+    started[name] = app.tasks[name].delay(*args, **kwargs).id
+print(json.dumps([[name for each in known.values() for name in each], started]))
 """
 LEFT = (
     "SELECT (SELECT count(*) FROM notifications_broadcast WHERE status IN ('scheduled','sending'))"
@@ -62,7 +62,7 @@ LEFT = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that the tests may restart."""
+    """A PostgreSQL server that the tests may restart."""
     with PostgresServer(durable=False, prepared=prepared("postgres")) as found:
         yield found
 
@@ -88,7 +88,7 @@ def place(tmp_path: Path, server: PostgresServer, redis: RedisServer, demo: None
 
 @contextmanager
 def celery(place: Installation, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery process that must live until the block ends, and end well."""
+    """Runs a Celery process that must live until the block ends, and then end successfully."""
     with place.running(*words, module="celery") as process:
         yield process
         assert process.poll() is None
@@ -100,7 +100,7 @@ def logs(place: Installation) -> str:
 
 
 def finished(server: PostgresServer, name: str, since: str = "-infinity") -> Any:
-    """When a loop finished its last round, if that was after a time."""
+    """Returns when a loop finished its last round, if that was after a given time."""
     return admin(
         server.url,
         f"SELECT finished_at::text FROM {LOOPS} WHERE name = '{name}' AND finished_at > '{since}'",
@@ -108,7 +108,7 @@ def finished(server: PostgresServer, name: str, since: str = "-infinity") -> Any
 
 
 def workers(server: PostgresServer) -> list[int]:
-    """The processes of workers that live."""
+    """Returns the living processes of workers."""
     names = admin(
         server.url,
         "SELECT coalesce(string_agg(owner, ' '), '') FROM notifications_workerprocess"
@@ -127,23 +127,23 @@ def test_the_next_task_works_after_postgresql_was_restarted(place, server):
         wait_until(
             lambda: finished(server, "broadcasts", now) and finished(server, "receipts", now)
         )
-        place.python(GROUND)
+        place.python(SETUP)
         wait_until(lambda: admin(server.url, LEFT) == 0)
 
 
-def test_the_schedule_goes_on_when_redis_is_away(place, server, redis):
+def test_the_schedule_continues_while_redis_is_unreachable(place, server, redis):
     with celery(place, *WORKER):
         wait_until(lambda: workers(server))
         redis.kill()
-        place.python(GROUND)
+        place.python(SETUP)
         wait_until(lambda: admin(server.url, f"SELECT count(*) > 9 FROM {LOOPS}"))
-        # Nobody has finished a round for an hour: what the workers would wait half a minute for.
+        # No round has ended for an hour: the workers would wait half a minute for that.
         admin(server.url, f"UPDATE {LOOPS} SET registered_at = now() - interval '1 hour'")
         wait_until(lambda: admin(server.url, LEFT) == 0)
         wait_until(lambda: finished(server, "upkeep"))
         wait_until(lambda: "Cannot connect to redis" in logs(place))
         redis.start()
-        with celery(place, *BEAT):  # its tasks take over again from whoever stood in
+        with celery(place, *BEAT):  # its tasks take over again from the standby process
             wait_until(
                 lambda: admin(
                     server.url,
@@ -167,22 +167,22 @@ def test_a_worker_as_the_readme_starts_it_has_counters_and_loses_no_heartbeat(pl
 
 def counters(place: Installation) -> str:
     url = f"http://127.0.0.1:{place.environ['CARILLON_METRICS_PORT']}"
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        text: str = answer.read().decode()
+    with urllib.request.urlopen(url, timeout=20) as response:
+        text: str = response.read().decode()
     return text
 
 
 def test_a_running_worker_knows_and_runs_every_documented_task(place):
-    told = place.folder / "told"
-    told.touch()
-    place.environ |= {"TOLD_TASKS": str(told), "PYTHONPATH": str(Path(__file__).parents[2])}
-    with celery(place, *WORKER, "-I", "tests.functional.told_tasks"):
-        registered, asked = json.loads(place.python(CALLS + ASK).splitlines()[-1])
+    reported = place.folder / "reported"
+    reported.touch()
+    place.environ |= {"REPORTED_TASKS": str(reported), "PYTHONPATH": str(Path(__file__).parents[2])}
+    with celery(place, *WORKER, "-I", "tests.functional.reported_tasks"):
+        registered, started = json.loads(place.python(CALLS + ASK).splitlines()[-1])
         assert set(TASKS) <= set(registered)
-        wanted = {f"{name} {asked[name]}" for name in TASKS}
+        wanted = {f"{name} {started[name]}" for name in TASKS}
         ended = r"^(\S+ \S+) [A-Z]+$"
-        wait_until(lambda: wanted <= set(re.findall(ended, told.read_text(), re.MULTILINE)))
-    assert {line.rpartition(" ")[2] for line in told.read_text().splitlines()} == {"SUCCESS"}
+        wait_until(lambda: wanted <= set(re.findall(ended, reported.read_text(), re.MULTILINE)))
+    assert {line.rpartition(" ")[2] for line in reported.read_text().splitlines()} == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""Digest buckets under many hands: eight processes add to them and close them at once."""
+"""Digest buckets with many processes: eight add to them and close them at once."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ for number in range({PEOPLE}):
     UserNotificationPreference.objects.create(user=user, digest_frequency="hourly")
 """
 
-# Each process has a clock of its own that runs ahead by ten minutes a round, so that messages come
-# on both sides of every hour while others are closing it.
+# Each process has its own clock, ten minutes ahead after each round. So messages arrive before and
+# after every full hour while other processes close the hour.
 HAND = f"""
 import json, sys
 from datetime import UTC, datetime, timedelta
@@ -90,7 +90,7 @@ with clock.reading(lambda: end[0]):
     closed = close_due(now=end[0])
     deliver()
 digests = Notification.objects.filter(source=DIGEST_SOURCE)
-told = [item["text"] for d in digests for group in d.context["groups"] for item in group["items"]]
+listed = [item["text"] for d in digests for group in d.context["groups"] for item in group["items"]]
 print(json.dumps({
     "closed": closed,
     "statuses": dict(Counter(NotificationMessage.objects.exclude(
@@ -103,7 +103,7 @@ print(json.dumps({
     "empty": DigestBucket.objects.filter(items__isnull=True).count(),
     "late": sum(item.at >= item.bucket.closes_at for item in
                 DigestItem.objects.select_related("bucket")),
-    "told": dict(Counter(told)),
+    "listed": dict(Counter(listed)),
     "counted": sum(group["count"] for d in digests for group in d.context["groups"]),
 }))
 """
@@ -136,4 +136,4 @@ def test_every_item_is_in_exactly_one_digest_and_none_is_empty(database):
     assert closed > 0
     assert set(end["digests"]) == {"delivered"}
     assert end["counted"] == messages
-    assert set(end["told"].values()) == {1}
+    assert set(end["listed"].values()) == {1}

@@ -1,4 +1,4 @@
-"""Schedules under many hands: two beats and four workers go through days in which clocks change."""
+"""Schedules with many processes: two beats and four workers, across clock changes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ with clock.reading(lambda: start):
         schedule(f"single{{n}}", start + timedelta(hours=1 + n * 1.1), people[n % 20:][:1])
 """
 
-# Every process reads the time that it was told: all of them act at the same instant.
+# Every process reads the same given time: all of them act at the same instant.
 HAND = """
 import sys
 from datetime import datetime
@@ -87,15 +87,15 @@ from collections import Counter, defaultdict
 from zoneinfo import ZoneInfo
 from notifications.models import *
 
-told = defaultdict(list)
+received = defaultdict(list)
 rows = NotificationMessage.objects.select_related("notification__job", "user").order_by("sent_at")
 for row in rows:
     zone = ZoneInfo(row.user.timezone)
     title = (row.notification.text or row.notification.job.context)["title"]
-    told[f"{title}/{row.user.username}"].append(
+    received[f"{title}/{row.user.username}"].append(
         [row.status, f"{row.notification.scheduled_at.astimezone(zone):%Y-%m-%dT%H:%M}"])
 print(json.dumps({
-    "told": told,
+    "received": received,
     "occurrences": ScheduleOccurrence.objects.count(),
     "twice": [row.pk for row in rows if row.attempts > 1],
     "batches": DeliveryBatch.objects.count(),
@@ -116,8 +116,8 @@ def start(place: Ground, script: str, *arguments: str) -> subprocess.Popen[str]:
     return child
 
 
-def tell(children: list[subprocess.Popen[str]], now: datetime) -> None:
-    """Lets all act at this instant, at once, and waits for them."""
+def advance(children: list[subprocess.Popen[str]], now: datetime) -> None:
+    """Makes all processes act at this instant at once, and waits for them."""
     for child in children:
         assert child.stdin is not None
         child.stdin.write(f"{now.isoformat()}\n")
@@ -128,25 +128,25 @@ def tell(children: list[subprocess.Popen[str]], now: datetime) -> None:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_everything_due_is_sent_once_and_every_occurrence_made_once(database):
+def test_everything_due_is_sent_once_and_every_occurrence_created_once(database):
     with ground(database) as place:
         assert start(place, LAY).wait(60) == 0
-        hands = [start(place, HAND, "beat", f"beat{n}") for n in range(2)]
-        hands += [start(place, HAND, "worker", f"worker{n}") for n in range(4)]
+        processes = [start(place, HAND, "beat", f"beat{n}") for n in range(2)]
+        processes += [start(place, HAND, "worker", f"worker{n}") for n in range(4)]
         for hour in range(0, HOURS + 1, 2):
-            tell(hands, START + timedelta(hours=hour))
+            advance(processes, START + timedelta(hours=hour))
         end = json.loads(start(place, LAST).communicate(timeout=120)[0].splitlines()[-1])
 
-    told = end["told"]
-    assert {status for rows in told.values() for status, _ in rows} == {"delivered"}
+    received = end["received"]
+    assert {status for rows in received.values() for status, _ in rows} == {"delivered"}
     assert (end["twice"], end["batches"], end["series"]) == ([], 0, ["ended", "ended"])
     assert end["occurrences"] == len(DATES) * (len(ZONES) + 1)
     for number in range(len(ZONES) * 5):
-        own = [moment for _, moment in told[f"own/p{number}"]]
+        own = [moment for _, moment in received[f"own/p{number}"]]
         assert [moment[:10] for moment in own] == DATES
         berlin = number % len(ZONES) == 0
         odd = ["2031-03-30T03:00"] if berlin else []  # 02:30 was in the gap
         assert [moment for moment in own if not moment.endswith("T02:30")] == odd
-        assert len(told[f"berlin/p{number}"]) == len(DATES)
-    assert [moment for _, moment in told["berlin/p0"]] == [f"{date}T09:00" for date in DATES]
-    assert [len(told[f"single{n}/p{n % 20}"]) for n in range(SINGLES)] == [1] * SINGLES
+        assert len(received[f"berlin/p{number}"]) == len(DATES)
+    assert [moment for _, moment in received["berlin/p0"]] == [f"{date}T09:00" for date in DATES]
+    assert [len(received[f"single{n}/p{n % 20}"]) for n in range(SINGLES)] == [1] * SINGLES

@@ -1,4 +1,4 @@
-"""The Celery app: whatever starts a worker of it, it is the service's own."""
+"""The Celery app: every way of starting a worker uses the service's own settings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ TALK = ("without_gossip", "without_mingle", "without_heartbeat")
 
 
 @pytest.mark.parametrize("asked", [{}, dict.fromkeys(TALK, False)], ids=["nothing", "all of it"])
-def test_a_worker_talks_to_no_other_however_it_is_started(asked: dict[str, bool]) -> None:
+def test_a_worker_exchanges_no_messages_with_others_however_it_is_started(
+    asked: dict[str, bool],
+) -> None:
     assert issubclass(app.Worker, CarillonWorker)
     worker = app.Worker.__new__(app.Worker)
     options = worker.prepare_args(**asked)
     assert {name: options[name] for name in TALK} == dict.fromkeys(TALK, True)
 
 
-def test_nothing_of_celerys_own_closes_connections_after_the_fork() -> None:
-    """It closed the pool that the process's threads had begun to use: no heartbeat for 10 s."""
+def test_celery_closes_no_connections_after_the_fork() -> None:
+    """Celery closed the connections of the process's threads: no heartbeat for 10 s."""
     fixup = app._fixups[0].worker_fixup  # type: ignore[attr-defined]
     assert isinstance(fixup, WorkerFixup)
     before = len(worker_process_init.receivers or ())
@@ -40,7 +42,7 @@ def test_nothing_of_celerys_own_closes_connections_after_the_fork() -> None:
         signals.task_postrun.disconnect(celery_worker._give_back)
 
 
-def test_counters_are_kept_in_files_before_a_task_is_imported(monkeypatch: Any) -> None:
+def test_counters_are_stored_in_files_before_a_task_is_imported(monkeypatch: Any) -> None:
     done: list[str] = []
     monkeypatch.setattr(celery_worker, "keep_metrics_in_files", lambda: done.append("metrics"))
     monkeypatch.setattr(app.loader, "init_worker", lambda: done.append("tasks"))
@@ -50,7 +52,7 @@ def test_counters_are_kept_in_files_before_a_task_is_imported(monkeypatch: Any) 
     assert done == ["metrics", "tasks"]
 
 
-def test_a_taken_port_of_counters_is_a_clear_line(settings: Any, monkeypatch: Any) -> None:
+def test_an_occupied_port_of_counters_is_one_clear_line(settings: Any, monkeypatch: Any) -> None:
     def taken(*_: Any, **__: Any) -> None:
         raise OSError(98, "Address already in use")
 
@@ -60,12 +62,12 @@ def test_a_taken_port_of_counters_is_a_clear_line(settings: Any, monkeypatch: An
         metrics_port.serve_metrics()
 
 
-def test_each_entry_of_beat_is_dropped_when_nobody_takes_it() -> None:
+def test_each_entry_of_beat_expires_when_no_worker_takes_it() -> None:
     assert app.conf.beat_schedule
     assert all(entry["options"]["expires"] == 60 for entry in app.conf.beat_schedule.values())
 
 
-def test_a_broker_that_is_away_is_a_line_a_task(monkeypatch: Any) -> None:
+def test_an_unreachable_broker_is_one_line_for_each_task(monkeypatch: Any) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise SchedulingError("away")
 

@@ -1,4 +1,4 @@
-"""Broadcasts for tests, made, launched and delivered in a line each."""
+"""Helpers that create, launch and deliver broadcasts for tests."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def launch(broadcast: Broadcast) -> Broadcast:
 
 
 def deliver(lane: str = "bulk") -> None:
-    """Delivers what is due on channels that are rows."""
+    """Delivers what is due on row channels."""
     while leases := batches.lease(owner="w", lane=lane, seconds=60):
         deliver_rows(leases, owner="w")
 
@@ -74,7 +74,7 @@ def settle_messages(
     channel: str = "",
     error: str = "",
 ) -> None:
-    """Gives messages a final status as a provider's answer would, and takes them out of the
+    """Gives messages a final status as a provider's response would, and removes them from the
     queue."""
     rows = NotificationMessage.objects.filter(
         notification__source=broadcast.source, user_id__in=people
@@ -84,8 +84,8 @@ def settle_messages(
     if status in (MessageStatus.SENT, MessageStatus.DELIVERED):
         fields["sent_at"] = clock.now()
     moved = change_status([row.pk for row in rows], status, reason="test", fields=fields)
-    told = NotificationMessage.objects.filter(pk__in=moved).values_list("notification_id")
-    BroadcastChange.objects.append((broadcast.source, key) for (key,) in told)
+    changed = NotificationMessage.objects.filter(pk__in=moved).values_list("notification_id")
+    BroadcastChange.objects.append((broadcast.source, key) for (key,) in changed)
     open_keys = set(
         NotificationMessage.objects.filter(
             notification__source=broadcast.source, status="pending"
@@ -95,7 +95,7 @@ def settle_messages(
 
 
 def states(broadcast: Broadcast) -> dict[str, int]:
-    """How many recipients are in each state, counted from their rows."""
+    """Returns how many recipients are in each state, counted from their rows."""
     found: dict[str, int] = {}
     for state in BroadcastRecipient.objects.filter(broadcast=broadcast).values_list(
         "state", flat=True

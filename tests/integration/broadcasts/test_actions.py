@@ -1,4 +1,4 @@
-"""What may be done to a broadcast by hand: send, pause, resume, cancel, approve, reject."""
+"""The actions on a broadcast: send, pause, resume, cancel, approve, reject, retry."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ S = MessageStatus
 
 
 class TestLaunching:
-    def test_a_small_broadcast_is_all_there_when_its_launch_is_answered(self, frozen):
+    def test_a_launch_of_a_small_broadcast_returns_with_all_messages_created(self, frozen):
         make_people(5)
         made = actions.launch(make_broadcast().pk, now=frozen.now)
         assert (made.status, made.recipient_count, made.messaged_done) == ("sending", 5, True)
         assert NotificationMessage.objects.count() == 5
 
-    def test_what_waits_for_approval_is_not_sent_by_hand(self):
+    def test_a_broadcast_that_awaits_approval_cannot_be_launched(self):
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
         with pytest.raises(Conflict, match="Cannot send broadcast with status awaiting_approval"):
             actions.launch(made.pk, now=clock.now())
 
-    def test_nobody_found_leaves_a_draft(self):
+    def test_a_broadcast_without_recipients_stays_a_draft(self):
         made = make_broadcast()
         with pytest.raises(InvalidRequest) as caught:
             actions.launch(made.pk, now=clock.now())
@@ -61,14 +61,14 @@ class TestLaunching:
         assert (made.status, made.job_id) == ("draft", None)
 
     @pytest.mark.parametrize("verb", ["launch", "pause", "resume", "cancel", "retry", "progress"])
-    def test_an_unknown_broadcast_is_named(self, verb):
+    def test_an_unknown_broadcast_raises_not_found(self, verb):
         with pytest.raises(NotFound, match="Broadcast 99999 not found") as caught:
             getattr(actions, verb)(99999, now=clock.now())
         assert caught.value.code == "unknown_broadcast"
 
 
 class TestPausing:
-    def test_nothing_leaves_while_it_is_paused_and_all_of_it_afterwards(self, frozen):
+    def test_a_paused_broadcast_sends_nothing_until_it_is_resumed(self, frozen):
         make_people(6)
         made = launch(make_broadcast())
 
@@ -76,7 +76,7 @@ class TestPausing:
 
         assert paused.status == "paused"
         assert load_stops().values("source") == [made.source]
-        # A worker that had the batch already hands nothing of it over.
+        # A worker that has leased the batch already sends nothing of it.
         leases = batches.lease(owner="w", lane="bulk", seconds=60)
         deliver_rows(leases, owner="w")
         assert set(NotificationMessage.objects.values_list("status", flat=True)) == {"pending"}
@@ -86,7 +86,7 @@ class TestPausing:
         assert maintain(made).status == "completed"
         assert made.tally.sent == 6
 
-    def test_a_paused_launch_makes_nothing_more(self):
+    def test_a_paused_launch_creates_no_recipients(self):
         make_people(3)
         made = make_broadcast()
         broadcast_launch.begin(made.pk, now=clock.now())
@@ -98,15 +98,17 @@ class TestPausing:
         assert (made.recipient_count, made.messaged_done) == (3, True)
 
     @pytest.mark.parametrize(("verb", "status"), [("pause", "draft"), ("resume", "sending")])
-    def test_only_what_is_sending_is_paused_and_only_what_is_paused_resumed(self, verb, status):
+    def test_only_a_sending_broadcast_is_paused_and_only_a_paused_one_resumed(self, verb, status):
         made = make_broadcast(status=status)
-        with pytest.raises(Conflict, match=f"Cannot {verb} broadcast with status {status}") as told:
+        with pytest.raises(
+            Conflict, match=f"Cannot {verb} broadcast with status {status}"
+        ) as caught:
             getattr(actions, verb)(made.pk, now=clock.now())
-        assert told.value.code == "broadcast_status"
+        assert caught.value.code == "broadcast_status"
 
 
 class TestCancelling:
-    def test_what_waits_is_taken_back_and_what_left_stays_counted(self, frozen):
+    def test_a_cancellation_cancels_waiting_messages_and_counts_the_sent_ones(self, frozen):
         people = make_people(9)
         made = launch(make_broadcast(channels=["email"]))
         settle_messages(made, S.SENT, people[:4])
@@ -131,7 +133,7 @@ class TestCancelling:
         reasons = MessageEvent.objects.filter(kind="cancelled").values_list("reason", flat=True)
         assert list(reasons) == ["broadcast_cancelled"] * 5
 
-    def test_people_who_have_no_messages_yet_are_cancelled_too(self):
+    def test_recipients_without_messages_are_cancelled_too(self):
         make_people(4)
         made = make_broadcast()
         broadcast_launch.begin(made.pk, now=clock.now())
@@ -141,33 +143,33 @@ class TestCancelling:
         assert (states(made), made.cleared) == ({"cancelled": 4}, True)
         assert not NotificationMessage.objects.exists()
 
-    def test_a_worker_that_holds_a_batch_delivers_none_of_it(self, frozen):
+    def test_a_worker_delivers_nothing_of_its_batch_after_a_cancellation(self, frozen):
         make_people(3)
         made = launch(make_broadcast())
         leases = batches.lease(owner="w", lane="bulk", seconds=60)
         actions.cancel(made.pk, now=frozen.now)
         maintain(made)
-        assert not made.cleared  # its batch is in somebody's hands
+        assert not made.cleared  # a worker has leased its batch
         deliver_rows(leases, owner="w")
         maintain(made)
         maintain(made)
         assert (states(made), made.cleared) == ({"cancelled": 3}, True)
 
     @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
-    def test_these_may_be_cancelled(self, status):
+    def test_a_broadcast_with_one_of_these_statuses_can_be_cancelled(self, status):
         made = make_broadcast(status=status)
         assert actions.cancel(made.pk, now=clock.now()).status == "cancelled"
         assert maintain(made).cleared
 
     @pytest.mark.parametrize("status", ["sent", "completed", "failed", "cancelled"])
-    def test_these_may_not(self, status):
+    def test_a_broadcast_with_one_of_these_statuses_cannot_be_cancelled(self, status):
         made = make_broadcast(status=status)
         with pytest.raises(Conflict, match=f"Cannot cancel broadcast with status {status}"):
             actions.cancel(made.pk, now=clock.now())
         made.refresh_from_db()
         assert (made.status, made.completed_at) == (status, None)
 
-    def test_it_takes_a_handful_of_statements_whatever_the_size(
+    def test_a_cancellation_runs_five_statements_whatever_the_size(
         self, django_assert_max_num_queries
     ):
         make_people(40)
@@ -177,14 +179,14 @@ class TestCancelling:
 
 
 class TestApproving:
-    def test_an_approved_broadcast_is_sent_and_says_by_whom(self, frozen):
+    def test_an_approved_broadcast_is_sent_and_stores_who_approved_it(self, frozen):
         make_people(2)
         admin = make_user(username="admin2")
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
         approved = actions.approve(made.pk, by=admin, now=frozen.now)
         assert (approved.status, approved.approved_by_id) == ("sending", admin.pk)
 
-    def test_one_with_a_time_to_come_waits_for_it(self, frozen):
+    def test_an_approved_broadcast_with_a_future_time_waits_for_it(self, frozen):
         make_people(2)
         at = frozen.now + timedelta(hours=1)
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, scheduled_at=at)
@@ -193,14 +195,14 @@ class TestApproving:
         frozen.forward(3600)
         assert maintain(made).status == "sending"
 
-    def test_nobody_approves_their_own(self):
+    def test_an_author_cannot_approve_their_own_broadcast(self):
         author = make_user(username="author")
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL, created_by=author)
         with pytest.raises(Refused) as caught:
             actions.approve(made.pk, by=author, now=clock.now())
         assert caught.value.code == "self_approval"
 
-    def test_a_rejected_one_is_a_draft_again_with_the_reason(self):
+    def test_a_rejected_broadcast_is_a_draft_again_with_the_reason(self):
         made = make_broadcast(status=BroadcastStatus.AWAITING_APPROVAL)
         back = actions.reject(
             made.pk, by=make_user(username="a2"), now=clock.now(), note="wrong day"
@@ -211,7 +213,7 @@ class TestApproving:
 
 
 class TestScheduling:
-    def test_it_begins_at_its_time_and_not_before(self, frozen):
+    def test_a_scheduled_broadcast_begins_at_its_time_and_not_before(self, frozen):
         make_people(3)
         made = make_broadcast()
         actions.schedule(made.pk, at=frozen.now + timedelta(minutes=5))
@@ -223,13 +225,13 @@ class TestScheduling:
             frozen.now,
         )
 
-    def test_one_that_cannot_begin_is_a_draft_again_and_says_why(self, frozen):
+    def test_a_scheduled_broadcast_that_cannot_begin_is_a_draft_again_with_the_reason(self, frozen):
         made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
         maintain(made)
         assert made.status == "draft"
         assert made.error_log[0]["error"] == "No recipients found for group all_students"
 
-    def test_a_cancelled_one_never_begins(self, frozen):
+    def test_a_cancelled_broadcast_never_begins(self, frozen):
         make_people(1)
         made = make_broadcast(status="scheduled", scheduled_at=frozen.now)
         actions.cancel(made.pk, now=frozen.now)
@@ -238,7 +240,7 @@ class TestScheduling:
 
 
 class TestProgress:
-    def test_it_tells_counts_reason_rate_and_rest(self, frozen):
+    def test_progress_has_counts_reason_rate_and_remaining_time(self, frozen):
         people = make_people(10)
         made = launch(make_broadcast(channels=["email"]))
         frozen.forward(10)
@@ -247,26 +249,32 @@ class TestProgress:
         settle_messages(made, S.SUPPRESSED, people[5:6])
         maintain(made)
 
-        told = actions.progress(made.pk, now=frozen.now)
+        progress = actions.progress(made.pk, now=frozen.now)
 
-        assert (told.total_recipients, told.sent_count, told.failed_count) == (10, 3, 2)
-        assert (told.suppressed_count, told.pending_count, told.progress_pct) == (1, 4, 60)
-        assert told.error_summary == "2 failed: Network timeout"
-        assert (told.rate_per_second, told.eta_seconds) == (0.6, 7)
-        assert told.status == "sending"
+        assert (progress.total_recipients, progress.sent_count, progress.failed_count) == (10, 3, 2)
+        assert (progress.suppressed_count, progress.pending_count, progress.progress_pct) == (
+            1,
+            4,
+            60,
+        )
+        assert progress.error_summary == "2 failed: Network timeout"
+        assert (progress.rate_per_second, progress.eta_seconds) == (0.6, 7)
+        assert progress.status == "sending"
 
-    def test_a_broadcast_made_by_hand_tells_what_its_columns_and_rows_say(self):
+    def test_progress_of_rows_written_by_a_caller_follows_columns_and_rows(self):
         people = make_people(3)
         made = make_broadcast(status="sending", recipient_count=5, sent_count=1)
         for person, error in zip(people, (None, "no", "no"), strict=True):
             BroadcastRecipient.objects.create(
                 broadcast=made, recipient_id=person, telegram_error=error
             )
-        told = actions.progress(made.pk, now=clock.now())
-        assert (told.total_recipients, told.sent_count, told.failed_count) == (5, 1, 2)
-        assert told.error_summary == "2 failed: no"
+        progress = actions.progress(made.pk, now=clock.now())
+        assert (progress.total_recipients, progress.sent_count, progress.failed_count) == (5, 1, 2)
+        assert progress.error_summary == "2 failed: no"
 
-    def test_it_reads_one_row_and_one_batch_whatever_the_size(self, django_assert_num_queries):
+    def test_progress_reads_one_row_and_one_batch_whatever_the_size(
+        self, django_assert_num_queries
+    ):
         make_people(30)
         made = launch(make_broadcast())
         with django_assert_num_queries(2):
@@ -281,7 +289,7 @@ class TestRetrying:
         assert maintain(made).status == "failed"
         return made, people
 
-    def test_failed_recipients_wait_again_and_are_counted_so(self, frozen):
+    def test_retried_recipients_are_pending_and_counted_so(self, frozen):
         made, _ = self.failed()
 
         assert actions.retry(made.pk, now=frozen.now) == 5
@@ -296,7 +304,7 @@ class TestRetrying:
         assert DeliveryBatch.objects.get().size == 5
         assert set(BroadcastRecipient.objects.values_list("retries", flat=True)) == {1}
 
-    def test_only_failed_ones_are_touched(self, frozen):
+    def test_a_retry_changes_only_failed_recipients(self, frozen):
         people = make_people(6)
         made = launch(make_broadcast(channels=["email"]))
         settle_messages(made, S.SENT, people[:2])
@@ -308,12 +316,12 @@ class TestRetrying:
         assert states(made) == {"sent": 2, "suppressed": 1, "pending": 3}
         assert maintain(made).tally.pending == 3
 
-    def test_a_second_call_finds_nobody(self):
+    def test_a_second_retry_finds_no_failed_recipient(self):
         made, _ = self.failed()
         assert actions.retry(made.pk, now=clock.now()) == 5
         assert actions.retry(made.pk, now=clock.now()) == 0
 
-    def test_who_was_retried_often_enough_stays_failed(self):
+    def test_a_recipient_that_was_retried_max_retries_times_stays_failed(self):
         made, people = self.failed(2)
         for _ in range(3):
             assert actions.retry(made.pk, now=clock.now()) == 2
@@ -323,7 +331,7 @@ class TestRetrying:
         assert actions.retry(made.pk, now=clock.now()) == 0
         assert actions.retry(made.pk, now=clock.now(), max_retries=4) == 2
 
-    def test_one_whom_a_late_receipt_reached_is_not_sent_to_again(self):
+    def test_a_recipient_with_a_late_receipt_is_not_sent_to_again(self):
         made, people = self.failed(2)
         actions.retry(made.pk, now=clock.now())
         NotificationMessage.objects.filter(user_id=people[0]).update(status="delivered")
@@ -332,7 +340,7 @@ class TestRetrying:
         assert states(made) == {"sent": 1, "pending": 1}
         assert DeliveryBatch.objects.get().size == 1
 
-    def test_cancelling_in_the_middle_leaves_them_failed(self):
+    def test_a_cancellation_during_a_retry_leaves_recipients_failed(self):
         made, _ = self.failed(3)
         actions.retry(made.pk, now=clock.now())
         actions.cancel(made.pk, now=clock.now())
@@ -340,7 +348,7 @@ class TestRetrying:
         maintain(made)
         assert (states(made), made.tally.failed, made.cleared) == ({"failed": 3}, 3, True)
 
-    def test_rows_made_by_hand_get_their_messages(self):
+    def test_a_retry_creates_messages_for_rows_written_by_a_caller(self):
         people = make_people(3)
         made = make_broadcast(status="sent", recipient_count=3, failed_count=2, sent_count=1)
         for person, error in zip(people, (None, "no", "no"), strict=True):
@@ -359,7 +367,7 @@ class TestRetrying:
         assert maintain(made).status == "completed"
 
     @pytest.mark.parametrize("status", ["cancelled", "paused", "draft"])
-    def test_what_is_not_going_on_is_not_retried(self, status):
+    def test_a_broadcast_with_one_of_these_statuses_is_not_retried(self, status):
         made = make_broadcast(status=status)
         (person,) = make_people(1)
         BroadcastRecipient.objects.create(
@@ -368,6 +376,6 @@ class TestRetrying:
         with pytest.raises(Conflict, match=f"Cannot retry broadcast with status {status}"):
             actions.retry(made.pk, now=clock.now())
 
-    def test_without_failures_nothing_happens_in_any_status(self):
+    def test_a_retry_without_failures_does_nothing_in_any_status(self):
         made = make_broadcast(status="cancelled")
         assert actions.retry(made.pk, now=clock.now()) == 0

@@ -1,5 +1,4 @@
-"""The calls of docs/broadcasts-api.md, run as they are written; and the requests of the source
-documents."""
+"""The examples of docs/broadcasts-api.md, run as they are written, and the documented requests."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ URL = "/api/admin/broadcasts"
 
 
 def calls_of(page: Path, *, url: str = URL) -> list[tuple[str, str, Any]]:
-    """(method, path, body) of each curl of a page's examples. url: what stands for `$URL`."""
+    """Returns (method, path, body) of each curl in a page's examples. url: the value of `$URL`."""
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     found = []
     for block in blocks:
@@ -61,10 +60,10 @@ def test_every_example_of_the_page_works(settings):
         elif made:
             path = re.sub(r"/1/", f"/{made[0].pk}/", path)
         path = path.replace("created_by=1", f"created_by={author.pk}")
-        answer = client.generic(
+        response = client.generic(
             method, path, json.dumps(body or {}), content_type="application/json"
         )
-        assert answer.status_code in (200, 201), f"{method} {path}: {answer.data}"
+        assert response.status_code in (200, 201), f"{method} {path}: {response.data}"
         made = made or list(Broadcast.objects.all())
     assert len(calls_of(PAGE)) == 20
     assert made[0].created_by == author
@@ -83,7 +82,7 @@ def test_every_example_of_the_page_works(settings):
         ("custom", "user_ids"),
     ],
 )
-def test_every_target_of_the_document_is_taken(group, field):
+def test_every_documented_target_is_accepted(group, field):
     students = make_people(2)
     people = {
         role: make_people(1, role=role, prefix=role)[0] for role in ("teacher", "tutor", "parent")
@@ -102,15 +101,15 @@ def test_every_target_of_the_document_is_taken(group, field):
     if field:
         body["target_filter"] = {field: values[field]}
     _, client = admin()
-    answer = client.post(f"{URL}/", body)
-    assert answer.status_code == 201
-    assert answer.data["message"] == "Рассылка успешно создана"
+    response = client.post(f"{URL}/", body)
+    assert response.status_code == 201
+    assert response.data["message"] == "Рассылка успешно создана"
     counts = {"by_subject": 3, "all_teachers": 1, "all_tutors": 1, "all_parents": 1}
-    assert answer.data["data"]["recipient_count"] == counts.get(group, 2)
+    assert response.data["data"]["recipient_count"] == counts.get(group, 2)
 
 
-def test_the_documents_requests_give_the_documents_answers():
-    """Method, path and members of every request of 001 and 002."""
+def test_the_documented_requests_get_the_documented_responses():
+    """Checks method, path and members of every documented request."""
     _, client = admin()
     made = broadcast_with(sent=45, failed=5, pending=50)
     listed = client.get(

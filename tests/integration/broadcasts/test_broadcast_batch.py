@@ -1,4 +1,4 @@
-"""The batch document's class and examples: its test coverage list, scenario by scenario."""
+"""The documented class BroadcastBatchProcessor, its scenarios and its examples."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ class TestCreatingRecipients:
         assert (again["success"], again["created_count"], again["total_count"]) == (True, 1, 5)
         assert BroadcastRecipient.objects.count() == 4
 
-    def test_ids_of_nobody_are_reported_and_left_out(self, draft):
+    def test_ids_of_no_user_are_reported_and_skipped(self, draft):
         (person,) = make_people(1)
         result = BroadcastService.create_batch_recipients(draft.id, [person, 987_654])
         assert (result["success"], result["created_count"]) == (False, 1)
         assert result["errors"] == ["There is no user 987654"]
 
-    def test_what_is_over_takes_no_more_people(self):
+    def test_an_ended_broadcast_accepts_no_recipients(self):
         made = make_broadcast(status="completed")
         with pytest.raises(ValueError, match="Cannot add recipients to broadcast with status comp"):
             BroadcastService.create_batch_recipients(made.id, make_people(1))
@@ -78,14 +78,14 @@ class TestCreatingRecipients:
         assert (result["success"], result["batches_processed"]) == (True, 0)
 
     @pytest.mark.parametrize("size", [0, -1])
-    def test_a_batch_holds_somebody(self, draft, size):
+    def test_a_batch_size_is_at_least_one(self, draft, size):
         with pytest.raises(ValueError, match="batch_size must be at least 1"):
             BroadcastService.create_batch_recipients(draft.id, [1], size)
 
 
 class TestSending:
     @pytest.mark.parametrize("surface", [BroadcastService, BroadcastBatchProcessor])
-    def test_batch_sending_hands_over_before_it_returns(self, draft, surface):
+    def test_batch_sending_dispatches_before_it_returns(self, draft, surface):
         make_people(7)
         make_people(2, role="teacher", prefix="t")
         result = surface.send_to_group_batch(draft.id, "all_students", None, 3)
@@ -121,8 +121,8 @@ class TestSending:
                 broadcast_id=made.id, target_group=group, target_filter=target
             )
             assert (result["success"], result["sent_count"]) == (True, len(expected))
-            told = BroadcastRecipient.objects.filter(broadcast=made)
-            assert set(told.values_list("recipient_id", flat=True)) == expected
+            rows = BroadcastRecipient.objects.filter(broadcast=made)
+            assert set(rows.values_list("recipient_id", flat=True)) == expected
 
     @pytest.mark.parametrize("role", ["student", "teacher", "tutor", "parent"])
     def test_sending_to_a_role(self, draft, role):
@@ -131,16 +131,16 @@ class TestSending:
         assert result["sent_count"] == 2
         assert set(Notification.objects.values_list("user__role", flat=True)) == {role}
 
-    def test_an_unknown_role_is_named(self, draft):
+    def test_an_unknown_role_is_an_error_that_names_it(self, draft):
         with pytest.raises(ValueError, match="Unknown role 'janitor'"):
             BroadcastService.send_to_role_batch(draft.id, "janitor")
 
-    def test_sending_to_a_list_reports_who_is_nobody(self, draft):
+    def test_sending_to_a_list_reports_unknown_ids(self, draft):
         people = make_people(3)
         result = BroadcastService.send_to_custom_list_batch(draft.id, [*people, 987_654])
         assert (result["sent_count"], result["errors"]) == (3, ["unknown_user: 987654"])
 
-    def test_providers_take_it_too(self):
+    def test_batch_sending_reaches_providers(self):
         for name in ("a", "b", "c"):
             make_user(username=name, email=f"{name}@example.com")
         made = make_broadcast(channels=["email"])
@@ -148,14 +148,14 @@ class TestSending:
         assert result["sent_count"] == 3
         assert SandboxMessage.objects.filter(channel="email").count() == 3
 
-    def test_nobody_found(self, draft):
+    def test_an_empty_audience_is_reported(self, draft):
         result = BroadcastService.send_to_group_batch(draft.id, "all_parents")
         assert (result["success"], result["total_recipients"]) == (False, 0)
         assert result["errors"] == ["No recipients found for group all_parents"]
         draft.refresh_from_db()
         assert draft.status == "draft"
 
-    def test_a_wrong_filter_sends_to_nobody(self, draft):
+    def test_a_wrong_filter_sends_nothing(self, draft):
         make_people(2)
         result = BroadcastService.send_to_group_batch(draft.id, "by_subject", {})
         assert not result["success"]
@@ -163,7 +163,7 @@ class TestSending:
         assert not NotificationMessage.objects.exists()
 
     @pytest.mark.parametrize("status", ["completed", "cancelled", "paused", "sent"])
-    def test_what_may_not_be_sent_is_refused(self, status):
+    def test_a_broadcast_with_one_of_these_statuses_is_not_sent(self, status):
         made = make_broadcast(status=status)
         with pytest.raises(ValueError, match=f"Cannot send broadcast with status {status}"):
             BroadcastBatchProcessor.send_to_group_batch(made.id, "all_students")
@@ -183,7 +183,7 @@ class TestSending:
         with pytest.raises(ValueError, match=r"^Broadcast 99999 not found$"):
             getattr(BroadcastBatchProcessor, call)(99999, *args)
 
-    def test_sending_again_to_one_that_is_under_way_tells_only_new_people(self):
+    def test_sending_again_during_sending_reaches_only_new_people(self):
         make_people(2)
         made = make_broadcast(channels=["in_app"], status="sending")
         first = BroadcastService.send_to_group_batch(made.id, "all_students")
@@ -212,11 +212,11 @@ class TestRetrying:
         assert (result["success"], result["retried_count"], result["sent_count"]) == (True, 4, 4)
         assert states(made) == {"sent": 4}
 
-    def test_nothing_failed(self, draft):
+    def test_a_batch_retry_without_failures_does_nothing(self, draft):
         result = BroadcastBatchProcessor.retry_failed_batch(draft.id)
         assert (result["success"], result["retried_count"]) == (True, 0)
 
-    def test_the_count_is_kept_per_recipient(self):
+    def test_retries_are_counted_for_each_recipient(self):
         made = self.failed(3)
         BroadcastRecipient.objects.filter(
             pk=BroadcastRecipient.objects.values_list("pk", flat=True)[0]
@@ -233,7 +233,7 @@ class TestConfiguring:
         assert BroadcastBatchProcessor.MAX_RETRIES == 3
         assert BroadcastBatchProcessor.RETRY_DELAYS == [10, 60, 300]
 
-    def test_a_subclass_changes_sizes_and_repetitions(self):
+    def test_a_subclass_changes_sizes_and_retries(self):
         class Custom(BroadcastBatchProcessor):
             BATCH_SIZE = 2
             SEND_BATCH_SIZE = 3
@@ -249,7 +249,7 @@ class TestConfiguring:
         assert Notification.objects.first().options["retry_policy"] == "listed:1,2"
         assert set(NotificationMessage.objects.values_list("max_attempts", flat=True)) == {6}
 
-    def test_the_usual_repetitions(self, draft):
+    def test_the_default_retries(self, draft):
         make_people(1)
         BroadcastService.send_to_group_batch(draft.id, "all_students")
         assert Notification.objects.get().options == {"retry_policy": "broadcast"}
@@ -257,7 +257,7 @@ class TestConfiguring:
 
 
 class TestHandingOver:
-    def test_a_batch_in_another_workers_hands_is_waited_for_not_taken(self, draft, monkeypatch):
+    def test_a_batch_leased_by_another_worker_is_waited_for(self, draft, monkeypatch):
         make_people(2)
         taken: list[int] = []
 
@@ -269,15 +269,15 @@ class TestHandingOver:
 
         def hold_first(broadcast_id: int) -> None:
             if not taken:
-                DeliveryBatch.objects.update(owner="somebody")
+                DeliveryBatch.objects.update(owner="another")
             deliver_and_wait(broadcast_id)
 
         monkeypatch.setattr(broadcast_batches, "deliver_and_wait", hold_first)
         result = BroadcastService.send_to_group_batch(draft.id, "all_students")
         assert (result["sent_count"], taken) == (2, [1])
-        assert DeliveryAttempt.objects.count() == 0  # the inbox is no call
+        assert DeliveryAttempt.objects.count() == 0  # the inbox needs no call
 
-    def test_a_retry_later_does_not_hold_the_caller(self):
+    def test_a_later_retry_does_not_block_the_caller(self):
         made = make_broadcast(channels=["email"])
         for name in ("a", "b"):
             make_user(username=name, email=f"temporary@{name}.simulator.carillon")
@@ -287,7 +287,7 @@ class TestHandingOver:
 
 
 class TestExamples:
-    """The examples of the document, as they stand there."""
+    """The documented examples, as they are written."""
 
     def test_example_1_send_broadcast_to_all_students(self):
         make_people(3)
@@ -303,12 +303,10 @@ class TestExamples:
             broadcast_id=broadcast.id, target_group="all_students"
         )
         assert task.id
-        task.get()  # no worker runs in a test: it is done here
+        task.get()  # no worker runs in a test
         progress = BroadcastService.get_progress(broadcast.id)
         assert progress["total_recipients"] == 3
-        assert (
-            progress["progress_pct"] == 100
-        )  # nobody has a Telegram chat: suppressed, and told so
+        assert progress["progress_pct"] == 100  # no user has a Telegram chat: all are suppressed
         assert progress["suppressed_count"] == 3
 
     def test_example_2_send_to_specific_subject(self):
@@ -353,8 +351,8 @@ class TestExamples:
 
 
 @pytest.mark.parametrize("first", [slice(0, 3), slice(9, 12)], ids=["the first", "the last"])
-def test_sending_to_some_while_the_rest_is_written_down_leaves_nobody_out(first, monkeypatch):
-    """Two processes: one is in the middle of a launch's snapshot, another sends to a few."""
+def test_sending_to_some_during_a_snapshot_skips_no_recipient(first, monkeypatch):
+    """Two processes: one writes the snapshot of a launch, another sends to a few recipients."""
     people = make_people(12)
     made = make_broadcast()
     monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 4)
@@ -367,12 +365,12 @@ def test_sending_to_some_while_the_rest_is_written_down_leaves_nobody_out(first,
     assert (made.snapshot_done, made.messaged_done) == (False, False)
 
     assert broadcast_launch.continue_launch(made.pk)
-    told = Notification.objects.filter(source=made.source).values_list("user_id", flat=True)
-    assert sorted(told) == people
+    reached = Notification.objects.filter(source=made.source).values_list("user_id", flat=True)
+    assert sorted(reached) == people
 
 
 def test_performance_with_large_datasets(draft):
-    """Two thousand people at once; the figures are `carillon bench broadcast`'s."""
+    """Two thousand people at once; `carillon bench broadcast` measures the rates."""
     people = make_people(2_000)
     result = BroadcastService.create_batch_recipients(draft.id, people)
     assert (result["created_count"], result["batches_processed"]) == (2_000, 2)

@@ -1,6 +1,6 @@
-"""The scenarios that the broadcast document lists by name (T_NOTIF_005), for the Python class.
+"""The documented scenarios (T_NOTIF_005) for the Python class BroadcastService.
 
-Those of its REST API are in tests/integration/api.
+Those of the REST API are in tests/integration/api.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def broadcast_with(sent: int = 0, failed: int = 0, pending: int = 0, **values: object) -> Broadcast:
-    """A broadcast as the document's tests make one: rows and counters by hand."""
+    """Creates a broadcast whose rows and counters are written directly."""
     values.setdefault("status", "sending")
     made = make_broadcast(
         target_group="all_students",
@@ -120,7 +120,7 @@ class TestBroadcastCancellation:
         made.refresh_from_db()
         assert made.status == "cancelled"
 
-    def test_it_is_told_in_russian_too(self):
+    def test_the_message_is_also_in_russian(self):
         with override("ru"):
             result = BroadcastService.cancel_broadcast(make_broadcast().id)
         assert result["message"] == "Рассылка успешно отменена"
@@ -136,7 +136,7 @@ class TestBroadcastRetry:
         assert result["task_id"]
         assert states(made) == {"sent": 2, "pending": 3}
 
-    def test_rows_that_were_made_many_at_a_time_are_retried_too(self):
+    def test_rows_of_bulk_create_are_retried_too(self):
         made = make_broadcast(status="sent", recipient_count=2)
         BroadcastRecipient.objects.bulk_create(
             BroadcastRecipient(
@@ -161,7 +161,7 @@ class TestBroadcastRetry:
             (40, "Повторная отправка запущена для 40 получателей"),
         ],
     )
-    def test_it_is_told_in_russian_too(self, count, text):
+    def test_the_message_is_also_in_russian(self, count, text):
         with override("ru"):
             assert retry_message(count) == text
 
@@ -212,7 +212,7 @@ class TestBroadcastUpdateProgress:
         made.refresh_from_db()
         assert (made.status, made.completed_at) == ("sending", None)
 
-    def test_what_counts_its_recipients_itself_is_left_alone(self):
+    def test_update_progress_leaves_a_broadcast_with_rows_unchanged(self):
         made = broadcast_with(sent=1, pending=1)
         BroadcastService.update_progress(made.id, 2, 0)
         made.refresh_from_db()
@@ -225,22 +225,22 @@ class TestTasks:
         made = make_broadcast()
         task = send_broadcast_async.delay(broadcast_id=made.id)
         assert task.id
-        answer = task.get()
-        assert (answer["success"], answer["status"]) == (True, "sending")
-        assert (answer["total_recipients"], answer["pending_count"]) == (3, 3)
+        result = task.get()
+        assert (result["success"], result["status"]) == (True, "sending")
+        assert (result["total_recipients"], result["pending_count"]) == (3, 3)
 
     def test_send_broadcast_async_checks_cancellation_first(self):
         make_people(1)
         made = make_broadcast(status="cancelled")
-        answer = send_broadcast_async(made.id)
-        assert (answer["success"], answer["status"]) == (False, "cancelled")
+        result = send_broadcast_async(made.id)
+        assert (result["success"], result["status"]) == (False, "cancelled")
         assert not BroadcastRecipient.objects.exists()
 
     def test_send_broadcast_async_of_nothing(self):
         with pytest.raises(ValueError, match="Broadcast 99999 not found"):
             send_broadcast_async(99999)
 
-    def test_process_scheduled_broadcasts_begins_what_is_due(self):
+    def test_process_scheduled_broadcasts_begins_due_broadcasts(self):
         make_people(2)
         due = make_broadcast(status="scheduled", scheduled_at=clock.now())
         assert process_scheduled_broadcasts.delay().get() == {"success": True, "processed": 1}

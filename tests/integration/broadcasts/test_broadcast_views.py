@@ -47,7 +47,7 @@ def admin(db: None) -> User:
 
 @pytest.fixture
 def client(admin: User) -> Any:
-    """An admin of a project that mounts the routes at an address of its own."""
+    """A client of an administrator, in a project that mounts the routes at its own path."""
     found = APIClient()
     found.force_authenticate(admin)
     with override_settings(ROOT_URLCONF=__name__, APPEND_SLASH=True, MIDDLEWARE=[]):
@@ -59,7 +59,7 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 class TestBroadcastViewSet:
-    def test_it_makes_sends_and_shows(self, client):
+    def test_the_view_set_creates_sends_and_shows_a_broadcast(self, client):
         make_people(3)
         made = client.post("/panel/broadcasts/", body())
         assert made.status_code == 201
@@ -77,7 +77,7 @@ class TestBroadcastViewSet:
         assert client.get("/panel/broadcasts/?search=ice").json()["results"][0]["id"] == key
         assert client.get(f"/panel/broadcasts/{key}/").json()["data"]["sent_count"] == 3
 
-    def test_what_is_refused_has_the_documented_form(self, client):
+    def test_errors_have_the_documented_format(self, client):
         assert client.post("/panel/broadcasts/", body()).json() == {
             "success": False,
             "error": "No recipients found for group all_students",
@@ -92,11 +92,11 @@ class TestBroadcastViewSet:
         BroadcastRecipient.objects.create(
             broadcast=made, recipient_id=make_people(1)[0], telegram_error="timeout"
         )
-        answer = client.post(f"/panel/broadcasts/{made.pk}/{verb}/", {"note": "no"})
-        assert answer.status_code == 400
-        assert answer.json()["error"] == f"Cannot {verb} broadcast with status cancelled"
+        response = client.post(f"/panel/broadcasts/{made.pk}/{verb}/", {"note": "no"})
+        assert response.status_code == 400
+        assert response.json()["error"] == f"Cannot {verb} broadcast with status cancelled"
 
-    def test_what_is_done_with_one_broadcast_is_routed(self, client, admin):
+    def test_every_action_on_one_broadcast_is_routed(self, client, admin):
         people = make_people(2)
         made = make_broadcast(status="sending")
         BroadcastRecipient.objects.create(
@@ -107,14 +107,14 @@ class TestBroadcastViewSet:
         assert file["Content-Type"] == "text/csv; charset=utf-8"
         assert file.getvalue().count(b"\r\n") == 2
         assert client.get(f"{place}/recipients.csv/?page=1").json()["code"] == "unknown_parameter"
-        told = client.post(f"{place}/recipients/retry/", {"user_ids": people}).json()["data"]
-        assert (told["retried_count"], told["unknown"]) == (1, people[1:])
+        retried = client.post(f"{place}/recipients/retry/", {"user_ids": people}).json()["data"]
+        assert (retried["retried_count"], retried["unknown"]) == (1, people[1:])
         assert client.post(f"{place}/test/").json()["data"]["broadcast_id"] == made.pk
         assert Notification.objects.get().user_id == admin.pk
         copied = client.post(f"{place}/duplicate/")
         assert (copied.status_code, copied.json()["data"]["status"]) == (201, "draft")
 
-    def test_an_address_has_no_second_form(self, client):
+    def test_a_path_has_no_format_suffix(self, client):
         made = make_broadcast()
         assert client.get(f"/panel/broadcasts/{made.pk}/progress.json").status_code == 404
 
@@ -123,11 +123,11 @@ class TestBroadcastViewSet:
         assert client.delete(f"/panel/broadcasts/{made.pk}/").status_code == 204
         assert not Broadcast.objects.exists()
 
-    def test_a_body_is_tried(self, client):
+    def test_a_body_can_be_dry_run(self, client):
         make_people(2)
         assert client.post("/panel/broadcasts/dry-run/", body()).json()["data"]["recipients"] == 2
 
-    def test_admins_only(self, client):
+    def test_only_administrators_are_allowed(self, client):
         assert [each.__name__ for each in BroadcastViewSet.permission_classes] == ["IsAdminUser"]
         client.force_authenticate(make_user())
         refused = client.get("/panel/broadcasts/")
@@ -138,7 +138,7 @@ class TestBroadcastViewSet:
 
 
 class TestHelpers:
-    def test_the_first_example_of_the_document_runs(self, admin):
+    def test_the_first_documented_example_runs(self, admin):
         make_people(3)
         broadcast = Broadcast.objects.create(
             created_by=admin,
@@ -156,7 +156,7 @@ class TestHelpers:
             broadcast_id=broadcast.id, target_group="all_students"
         )
         assert task.id
-        task.get()  # no worker runs in a test: it is done here
+        task.get()  # no worker runs in a test
         progress = BroadcastService.get_progress(broadcast.id)
         assert (progress["total_recipients"], progress["progress_pct"]) == (3, 100)
 
@@ -178,9 +178,9 @@ class TestHelpers:
         assert found("all_students", {"subject_id": subject.pk}) == students[:2]
 
     @pytest.mark.parametrize(
-        ("group", "target"), [("by_subject", {}), ("nobody", None), ("by_tutor", {"tutor_id": 9})]
+        ("group", "target"), [("by_subject", {}), ("unknown", None), ("by_tutor", {"tutor_id": 9})]
     )
-    def test_a_wrong_target_is_an_error_and_not_everyone(self, group, target):
+    def test_a_wrong_target_is_an_error_and_not_all_users(self, group, target):
         with pytest.raises(ValueError, match="target"):
             _get_recipients_by_group(group, target)
 
@@ -201,7 +201,7 @@ class TestHelpers:
         assert SandboxMessage.objects.filter(channel="telegram").count() == 2
         assert made.sent_count == 2
 
-    def test_telegram_must_be_among_its_channels(self):
+    def test_telegram_must_be_one_of_its_channels(self):
         with pytest.raises(ValueError, match="has no channel telegram"):
             _send_telegram_broadcasts(make_broadcast())
 
@@ -226,7 +226,7 @@ class TestSerializers:
         assert (made.status, made.recipient_count, made.created_by) == ("draft", 2, admin)
         assert serializer.data["id"] == made.pk
 
-    def test_faults_are_by_field(self):
+    def test_errors_of_a_broadcast_are_by_field(self):
         serializer = CreateBroadcastSerializer(
             data=body(target_group="by_subject", message="x" * 1001)
         )
@@ -246,16 +246,16 @@ class TestSerializers:
         )
         assert serializer.is_valid(), serializer.errors
         taken = serializer.save(user=admin)
-        answer = ScheduleNotificationResponseSerializer(taken).data
-        assert answer["count"] == 2
-        found = Notification.objects.get(pk=answer["notification_ids"][0])
+        response = ScheduleNotificationResponseSerializer(taken).data
+        assert response["count"] == 2
+        found = Notification.objects.get(pk=response["notification_ids"][0])
         status = NotificationScheduleStatusSerializer(found).data
         assert (status["title"], status["scheduled_status"]) == ("Meeting", "pending")
         cancelled = ScheduleService().cancel(identifier=found.pk, caller=caller_of_user(admin))
         shown = CancelScheduledNotificationSerializer(cancelled).data
         assert (shown["success"], shown["scheduled_status"]) == (True, "cancelled")
 
-    def test_a_schedule_has_its_faults_by_field(self):
+    def test_errors_of_a_schedule_are_by_field(self):
         serializer = ScheduleNotificationSerializer(data={"recipients": []})
         assert not serializer.is_valid()
         assert {"recipients", "title", "message", "scheduled_at"} <= set(serializer.errors)

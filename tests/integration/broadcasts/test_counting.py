@@ -1,4 +1,4 @@
-"""Counters: folded from what the record told, always the sum of the rows."""
+"""Counters are folded from reported changes and are always the sums of the rows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TestFolding:
         row = BroadcastRecipient.objects.filter(broadcast=made)[0]
         assert (row.channel_states, row.sent_at) == ({"in_app": "delivered"}, frozen.now)
 
-    def test_a_recipient_is_sent_if_any_channel_was_and_failed_if_none(self):
+    def test_a_recipient_is_sent_if_any_channel_sent_and_failed_if_none_did(self):
         one, two, three, four = make_people(4)
         made = launch(make_broadcast(channels=["in_app", "email"]))
         settle_messages(made, S.SENT, [one], channel="email")
@@ -85,7 +85,7 @@ class TestFolding:
         row = BroadcastRecipient.objects.get(broadcast=made, recipient=one)
         assert row.channel_states == {"in_app": "failed", "email": "sent"}
 
-    def test_a_recipient_is_pending_while_a_channel_may_still_take_it(self):
+    def test_a_recipient_is_pending_while_a_channel_may_still_send(self):
         (one,) = make_people(1)
         made = launch(make_broadcast(channels=["in_app", "email"]))
         settle_messages(made, S.FAILED, [one], channel="in_app", error="no")
@@ -93,7 +93,7 @@ class TestFolding:
         assert counts(made) == (0, 0, 0, 0, 1)
         assert made.status == "sending"
 
-    def test_all_failed_is_failed(self):
+    def test_a_broadcast_whose_recipients_all_failed_is_failed(self):
         people = make_people(3)
         made = launch(make_broadcast())
         settle_messages(made, S.FAILED, people, error="network error")
@@ -102,7 +102,7 @@ class TestFolding:
         assert made.status == "failed"
         assert made.completed_at is not None
 
-    def test_telegram_tells_its_own_columns(self):
+    def test_telegram_results_set_the_telegram_columns(self):
         one, two = make_people(2)
         made = launch(make_broadcast(channels=["telegram"]))
         settle_messages(made, S.FAILED, [two], error="chat not found")
@@ -120,7 +120,7 @@ class TestFolding:
         assert (failed.telegram_sent, failed.telegram_error) == (False, "chat not found")
         assert failed.error == "chat not found"
 
-    def test_doubt_is_counted_and_settles_later(self, frozen):
+    def test_uncertain_recipients_are_counted_and_resolved_later(self, frozen):
         people = make_people(2)
         made = launch(make_broadcast(channels=["telegram"]))
         settle_messages(made, S.UNCERTAIN, people)
@@ -132,7 +132,7 @@ class TestFolding:
         assert counts(made) == (2, 0, 0, 0, 0)
         assert made.status == "completed"
 
-    def test_what_has_receipts_is_sent_until_the_last_one_or_a_day(
+    def test_a_broadcast_is_sent_until_the_last_receipt_or_for_a_day(
         self, frozen, override_environment
     ):
         override_environment(email_provider="ses")
@@ -146,7 +146,7 @@ class TestFolding:
         frozen.forward(86_400)
         assert maintain(made).status == "completed"
 
-    def test_the_last_receipt_completes(self, frozen, override_environment):
+    def test_the_last_receipt_completes_a_broadcast(self, frozen, override_environment):
         override_environment(email_provider="ses")
         people = make_people(2)
         made = launch(make_broadcast(channels=["email"]))
@@ -156,7 +156,7 @@ class TestFolding:
         assert maintain(made).status == "completed"
         assert counts(made) == (2, 0, 0, 0, 0)
 
-    def test_the_log_keeps_a_hundred_and_the_total(self):
+    def test_the_log_stores_a_hundred_errors_and_the_total(self):
         people = make_people(130)
         made = launch(make_broadcast())
         for person in people:
@@ -168,7 +168,7 @@ class TestFolding:
         assert made.error_reasons["other reasons"] == 80
         assert sum(made.error_reasons.values()) == 130
 
-    def test_policy_suppresses_and_it_is_counted(self):
+    def test_recipients_suppressed_by_policy_are_counted(self):
         one, _ = make_people(2)
         UserNotificationPreference.objects.create(user_id=one, notifications_enabled=False)
         made = launch(make_broadcast())
@@ -179,7 +179,7 @@ class TestFolding:
 
 
 class TestTelling:
-    def test_a_slice_of_no_broadcast_costs_no_statement(self):
+    def test_a_slice_without_broadcasts_runs_no_statement(self):
         make_messages(3, channel="in_app", lane="bulk", source="key:1")
         with CaptureQueriesContext(connection) as queries:
             deliver()
@@ -196,19 +196,19 @@ class TestTelling:
 
 
 class TestTruth:
-    def test_news_told_twice_counts_once(self):
+    def test_a_change_reported_twice_is_counted_once(self):
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
-        news = list(BroadcastChange.objects.all())
+        changes = list(BroadcastChange.objects.all())
         fold_changes(now=clock.now())
         BroadcastChange.objects.bulk_create(
-            BroadcastChange(broadcast_id=row.broadcast_id, keys=row.keys) for row in news
+            BroadcastChange(broadcast_id=row.broadcast_id, keys=row.keys) for row in changes
         )
         fold_changes(now=clock.now())
         assert counts(made) == (5, 0, 0, 0, 0)
 
-    def test_news_that_was_lost_is_found_by_the_maintenance(self):
+    def test_the_maintenance_finds_lost_changes(self):
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
@@ -216,7 +216,7 @@ class TestTruth:
         assert check_counts(now=clock.now()) == 0
         assert counts(made) == (5, 0, 0, 0, 0)
 
-    def test_counters_that_are_off_are_mended_and_told(self):
+    def test_wrong_counters_are_corrected_and_reported(self):
         people = make_people(5)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)
@@ -228,7 +228,7 @@ class TestTruth:
         assert reconcile(made.pk, now=clock.now()) == 0
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_whatever_happens_in_whatever_order_the_sum_holds(self, seed, monkeypatch):
+    def test_counters_are_the_sums_of_the_rows_after_any_events(self, seed, monkeypatch):
         monkeypatch.setattr(broadcast_fold, "AT_ONCE", 7)
         chance = random.Random(seed)
         people = make_people(40)
@@ -251,7 +251,7 @@ class TestTruth:
         assert recount(made.pk, now=clock.now()) == 0
         assert reconcile(made.pk, now=clock.now()) == 0
 
-    def test_a_broadcast_that_is_counted_elsewhere_is_left_to_it(self, monkeypatch):
+    def test_a_broadcast_that_another_process_counts_is_left_to_it(self, monkeypatch):
         people = make_people(2)
         made = launch(make_broadcast())
         settle_messages(made, S.DELIVERED, people)

@@ -1,4 +1,4 @@
-"""Dry runs: the counts of what a launch does, before it."""
+"""Dry runs count before a launch what the launch will do."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def with_address(people: list[int], kind: str = "email", state: str = "active") 
         )
 
 
-def wishes(person: int, **values: Any) -> None:
+def set_preferences(person: int, **values: Any) -> None:
     UserNotificationPreference.objects.create(user_id=person, **values)
 
 
-def test_everybody_is_told_where_nothing_is_against_it():
+def test_all_are_sent_to_where_nothing_prevents_it():
     make_people(7)
     found = tried()
     assert (found.recipients, found.examined, found.complete) == (7, 7, True)
@@ -80,8 +80,8 @@ def test_exclusions_have_the_reasons_of_real_sends():
         address=ContactPoint.objects.get(user_id=people[2]).address,
         reason="complaint",
     )
-    wishes(people[3], notifications_enabled=False)
-    wishes(people[4], email_enabled=False)
+    set_preferences(people[3], notifications_enabled=False)
+    set_preferences(people[4], email_enabled=False)
     made = make_broadcast(channels=["email"])
     found = tried(made)
     assert found.exclusions == {
@@ -95,25 +95,25 @@ def test_exclusions_have_the_reasons_of_real_sends():
     assert found.channels[0].exclusions == found.exclusions
 
 
-def test_consent_is_asked_for_where_the_category_rests_on_it():
+def test_consent_is_checked_where_the_category_requires_it():
     people = make_people(3)
-    wishes(people[0], data_processing_consent=True, marketing_enabled=True)
+    set_preferences(people[0], data_processing_consent=True, marketing_enabled=True)
     found = tried(category="marketing")
     assert Category.objects.get(key="marketing").legal_basis == "consent"
     assert found.exclusions == {"no_consent": 2}
     assert found.send_now == 1
 
 
-def test_quiet_hours_and_digests_delay_and_exclude_nobody(frozen):
+def test_quiet_hours_and_digests_delay_but_do_not_exclude(frozen):
     people = make_people(4)
-    wishes(
+    set_preferences(
         people[0],
         quiet_hours_enabled=True,
         quiet_hours_start=time(11),
         quiet_hours_end=time(15),
         timezone="UTC",
     )
-    wishes(people[1], digest_frequency="daily")
+    set_preferences(people[1], digest_frequency="daily")
     found = tried()
     assert (found.send_now, found.delayed, found.excluded) == (2, 2, 0)
     assert found.delays == {"quiet_hours": 1, "digest_daily": 1}
@@ -121,9 +121,9 @@ def test_quiet_hours_and_digests_delay_and_exclude_nobody(frozen):
     assert found.channels[0].messages == 4
 
 
-def test_a_scheduled_one_is_tried_at_its_time(frozen):
+def test_a_scheduled_broadcast_is_dry_run_for_its_time(frozen):
     (person,) = make_people(1)
-    wishes(
+    set_preferences(
         person,
         quiet_hours_enabled=True,
         quiet_hours_start=time(22),
@@ -135,7 +135,7 @@ def test_a_scheduled_one_is_tried_at_its_time(frozen):
     assert tried(status="scheduled", scheduled_at=night).delays == {"quiet_hours": 1}
 
 
-def test_stops_delay():
+def test_kill_switches_delay():
     make_people(2)
     KillSwitch.objects.create(
         scope="channel", value="in_app", reason="test", actor="t", created_at=clock.now()
@@ -143,7 +143,7 @@ def test_stops_delay():
     assert tried().delays == {"kill_switch:channel:in_app": 2}
 
 
-def test_wishes_of_a_category_and_spent_limits_count_person_by_person():
+def test_category_choices_and_reached_limits_count_for_each_person():
     people = make_people(4)
     NotificationCategoryPreference.objects.create(
         user_id=people[0], category="announcement", in_app_enabled=False
@@ -158,7 +158,7 @@ def test_wishes_of_a_category_and_spent_limits_count_person_by_person():
     assert found.send_now == 2
 
 
-def test_in_order_the_next_channel_takes_whom_the_one_before_cannot():
+def test_in_order_the_next_channel_reaches_whom_the_previous_cannot():
     people = make_people(5)
     with_address(people[:2])
     made = make_broadcast(channels=["email", "in_app"], delivery="first")
@@ -168,7 +168,7 @@ def test_in_order_the_next_channel_takes_whom_the_one_before_cannot():
     assert (inbox.send_now, found.send_now, found.excluded) == (3, 5, 0)
 
 
-def test_on_every_channel_each_is_told_on_all_that_are_open():
+def test_with_all_channels_each_person_is_sent_to_on_every_open_one():
     people = make_people(5)
     with_address(people[:2])
     found = tried(channels=["email", "in_app"])
@@ -186,7 +186,7 @@ def test_a_push_is_a_call_for_each_device(override_environment):
     assert found.channels[0].providers == ["fcm"]
 
 
-def test_duration_is_that_of_the_live_limits(override_environment):
+def test_the_duration_follows_from_the_current_limits(override_environment):
     override_environment(email_provider="smtp", rate_limits=("smtp=2/s",))
     with_address(make_people(20))
     made = make_broadcast(channels=["email"])
@@ -197,24 +197,24 @@ def test_duration_is_that_of_the_live_limits(override_environment):
     assert tried(made).estimated_duration_seconds in (40, 41), "the breaker holds it half a minute"
 
 
-def test_cost_is_by_channel_and_an_sms_costs_its_segments(override_environment):
+def test_the_cost_is_by_channel_and_an_sms_costs_its_segments(override_environment):
     override_environment(channel_prices=("sms=0.045", "email=0.0001"), price_currency="USD")
     people = make_people(10)
     with_address(people[:4], "phone")
     for person in people[:4]:
-        wishes(person, sms_enabled=True)
+        set_preferences(person, sms_enabled=True)
     with_address(people)
     found = tried(channels=["sms", "email"], title="", message="x" * 200)
     assert [channel.estimated_cost for channel in found.channels] == ["0.360", "0.0010"]
     assert (found.estimated_cost.amount, found.estimated_cost.currency) == ("0.3610", "USD")
 
 
-def test_three_samples_show_what_each_would_read():
+def test_three_samples_show_what_each_person_would_receive():
     make_people(9)
-    found = tried(title="News", message="Snow everywhere")
+    found = tried(title="Notice", message="Snow everywhere")
     assert len(found.samples) == 3
     sample = found.samples[0]
-    assert (sample.title, sample.body, sample.channel) == ("News", "Snow everywhere", "in_app")
+    assert (sample.title, sample.body, sample.channel) == ("Notice", "Snow everywhere", "in_app")
     assert (sample.user_name, sample.decision) == ("Ada", "send")
 
 
@@ -224,7 +224,7 @@ def test_samples_are_of_several_channels():
     assert [sample.channel for sample in found.samples] == ["email", "email", "in_app"]
 
 
-def test_listed_people_who_are_not_there_are_named():
+def test_listed_people_who_do_not_exist_are_named():
     people = make_people(2)
     User.objects.filter(pk=people[1]).update(is_active=False)
     found = tried(target_group="custom", target_filter={"user_ids": [*people, 99_999]})
@@ -233,7 +233,7 @@ def test_listed_people_who_are_not_there_are_named():
     assert set(found.unknown_recipients) == {str(people[1]), "99999"}
 
 
-def test_what_takes_too_long_says_so_and_estimates_the_rest(monkeypatch, override_environment):
+def test_a_dry_run_that_takes_too_long_estimates_the_rest(monkeypatch, override_environment):
     override_environment(channel_prices=("in_app=1",))
     make_people(12)
     made = make_broadcast()
@@ -245,10 +245,10 @@ def test_what_takes_too_long_says_so_and_estimates_the_rest(monkeypatch, overrid
     assert found.estimated_cost.amount == "12"
 
 
-def test_its_counts_are_those_of_the_launch(frozen):
+def test_the_counts_equal_those_of_the_launch(frozen):
     people = make_people(8)
-    wishes(people[0], notifications_enabled=False)
-    wishes(people[1], in_app_enabled=False)
+    set_preferences(people[0], notifications_enabled=False)
+    set_preferences(people[1], in_app_enabled=False)
     made = make_broadcast()
     found = tried(made)
     launch(made)

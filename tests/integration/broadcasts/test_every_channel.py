@@ -1,4 +1,4 @@
-"""From the door to the providers' servers: one broadcast on every channel, and in order."""
+"""From the route to the providers' servers: one broadcast on every channel, and in order."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ ANSWERS = {
 }
 
 
-def answer(request: Any) -> Reply:
-    """What FCM, Telegram or Twilio answers, by the path."""
+def respond(request: Any) -> Reply:
+    """Returns the response of FCM, Telegram or Twilio, by the path."""
     found = next(value for path, value in ANSWERS.items() if request.path.startswith(path))
     return Reply(status=201 if "sid" in found else 200, body=json.dumps(found).encode())
 
 
 def phone_of(person: int) -> str:
-    """A number of eleven digits, however many people other tests made before."""
+    """Returns a number of eleven digits for any number of users."""
     return f"+1500555{person % 10_000:04}"
 
 
 @pytest.fixture
 def vendors():
-    with HTTPSink(script=answer).run_in_thread() as sink:
+    with HTTPSink(script=respond).run_in_thread() as sink:
         yield sink
 
 
@@ -61,7 +61,7 @@ def mail_server():
 
 @pytest.fixture
 def people(vendors, mail_server, tmp_path, override_environment) -> list[int]:
-    """Three people who can be reached on every channel, by providers of ours."""
+    """Creates three people who can be reached on every channel."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -120,12 +120,12 @@ def admin(db: None) -> APIClient:
 
 
 def send(client: APIClient, **more: Any) -> Broadcast:
-    """Sends through the door, and works until everything was handed over and counted."""
-    body = {"target_group": "all_students", "title": "News", "message": "Snow everywhere", **more}
+    """Sends through the route, and delivers until everything is dispatched and counted."""
+    body = {"target_group": "all_students", "title": "Notice", "message": "Snow everywhere", **more}
     made = client.post(URL, {**body, "send_immediately": True})
     assert made.status_code == 201, made.data
     key = made.data["data"]["id"]
-    continue_launch(key)  # what a slow machine could not do before the answer
+    continue_launch(key)  # a slow machine may not have finished before the response
     deliver_and_wait(key)
     count_and_finish(key, now=clock.now())
     return Broadcast.objects.get(pk=key)
@@ -158,7 +158,7 @@ def test_a_broadcast_reaches_every_channel(admin, people, vendors, mail_server):
         assert (row.telegram_sent, row.telegram_message_id) == (True, "77")
 
 
-def test_in_order_the_first_channel_that_takes_it_is_enough(admin, people, vendors, mail_server):
+def test_in_order_the_first_channel_that_accepts_is_enough(admin, people, vendors, mail_server):
     ContactPoint.objects.filter(user_id=people[0], kind="telegram").delete()
 
     made = send(admin, channels=["telegram", "email"], delivery="first")
@@ -171,12 +171,12 @@ def test_in_order_the_first_channel_that_takes_it_is_enough(admin, people, vendo
     assert made.status in ("sent", "completed")
 
 
-def test_who_is_not_reached_is_listed_with_the_reason(admin, people, vendors):
+def test_recipients_that_are_not_reached_are_listed_with_the_reason(admin, people, vendors):
     def refuse(request: Any) -> Reply:
         if b"55%d" % people[0] in request.body:
             body = {"ok": False, "error_code": 403, "description": "bot was blocked by the user"}
             return Reply(status=403, body=json.dumps(body).encode())
-        return answer(request)
+        return respond(request)
 
     vendors.script = refuse
     made = send(admin, channels=["telegram"])

@@ -1,4 +1,4 @@
-"""`delivery: first`: channel by channel in their order, until one takes it."""
+"""`delivery: first` uses the channels in their order until one accepts the message."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ def _real_providers(override_environment, frozen):
 
 
 def work(**answers: SendResult) -> list[str]:
-    """One pass over what is due; answers by channel (sent, where none is given). Returns the
-    channels that were at work."""
+    """Delivers what is due once, with the given result by channel (default: sent).
+
+    Returns the channels that sent.
+    """
     leases = batches.lease(owner="w", lane="bulk", seconds=60)
     channels = sorted({held.channel for held in leases})
     for channel in channels:
@@ -76,53 +78,53 @@ def launched(**values: object) -> Broadcast:
     return launch(make_broadcast(delivery="first", **values))
 
 
-def told(person: int) -> dict[str, str]:
+def statuses(person: int) -> dict[str, str]:
     rows = NotificationMessage.objects.filter(user_id=person).order_by("pk")
     return dict(rows.values_list("channel", "status"))
 
 
-def test_the_first_channel_alone_is_asked_first():
+def test_only_the_first_channel_is_used_first():
     (person,) = reachable(1)
     made = launched()
-    assert told(person) == {"email": "pending"}
+    assert statuses(person) == {"email": "pending"}
     assert work() == ["email"]
-    assert (told(person), work()) == ({"email": "sent"}, [])
+    assert (statuses(person), work()) == ({"email": "sent"}, [])
     assert states(maintain(made)) == {"sent": 1}
 
 
-def test_a_failure_leads_to_the_next_and_the_recipient_stays_pending_meanwhile():
+def test_after_a_failure_the_next_channel_is_used_and_the_recipient_is_pending():
     (person,) = reachable(1)
     made = launched()
     work(email=GONE)
-    assert told(person) == {"email": "failed", "telegram": "pending"}
+    assert statuses(person) == {"email": "failed", "telegram": "pending"}
     assert states(maintain(made)) == {"pending": 1}
     assert made.tally.failed == 0
     work(telegram=GONE)
     work()
-    assert told(person) == {"email": "failed", "telegram": "failed", "in_app": "delivered"}
+    assert statuses(person) == {"email": "failed", "telegram": "failed", "in_app": "delivered"}
     assert states(maintain(made)) == {"sent": 1}
     assert made.status == "completed"
 
 
-def test_whoever_has_no_address_on_a_channel_is_asked_on_the_next():
+def test_a_recipient_without_an_address_gets_the_next_channel():
     (person,) = make_people(1)
     made = launched(channels=["telegram", "in_app"])
     work()
-    assert told(person) == {"telegram": "suppressed", "in_app": "pending"}
+    assert statuses(person) == {"telegram": "suppressed", "in_app": "pending"}
     work()
     assert states(maintain(made)) == {"sent": 1}
 
 
-def test_what_may_have_arrived_is_not_sent_on_another_channel():
+def test_an_uncertain_message_is_not_sent_on_another_channel():
     Category.objects.filter(key="announcement").update(crash_policy="hold")
     (person,) = reachable(1)
     made = launched()
     work(email=DOUBT)
-    assert (told(person), work()) == ({"email": "uncertain"}, [])
+    assert (statuses(person), work()) == ({"email": "uncertain"}, [])
     assert states(maintain(made)) == {"uncertain": 1}
 
 
-def test_it_failed_if_all_of_them_did_and_a_retry_begins_with_the_first_again():
+def test_a_recipient_fails_after_all_channels_and_a_retry_begins_with_the_first():
     (person,) = reachable(1)
     made = launched(channels=["email", "telegram"])
     work(email=GONE)
@@ -132,26 +134,26 @@ def test_it_failed_if_all_of_them_did_and_a_retry_begins_with_the_first_again():
     assert actions.retry(made.pk, now=clock.now()) == 1
     maintain(made)
 
-    assert told(person) == {"email": "pending", "telegram": "failed"}
+    assert statuses(person) == {"email": "pending", "telegram": "failed"}
     assert work(email=GONE) == ["email"]
-    assert told(person) == {"email": "failed", "telegram": "pending"}
+    assert statuses(person) == {"email": "failed", "telegram": "pending"}
     assert states(maintain(made)) == {"pending": 1}
     work()
     assert states(maintain(made)) == {"sent": 1}
     assert NotificationMessage.objects.count() == 2
 
 
-def test_a_receipt_that_says_it_failed_leads_on_too_but_not_once_it_is_cancelled():
+def test_a_failure_receipt_leads_to_the_next_channel_unless_cancelled():
     one, two = reachable(2)
     made = launched(channels=["email", "in_app"])
     work()
     maintain(made)
     bounced(one)
-    assert told(one) == {"email": "failed", "in_app": "pending"}
+    assert statuses(one) == {"email": "failed", "in_app": "pending"}
     assert DeliveryBatch.objects.get().lane == "bulk"
     Broadcast.objects.filter(pk=made.pk).update(status="cancelled")
     bounced(two)
-    assert told(two) == {"email": "failed"}
+    assert statuses(two) == {"email": "failed"}
 
 
 def bounced(person: int) -> None:

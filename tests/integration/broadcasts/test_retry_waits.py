@@ -1,4 +1,4 @@
-"""A retry of a broadcast repeats what fails again after 60, 120 and 240 s, and then no more."""
+"""A retried broadcast repeats failed messages after 60, 120 and 240 s, and then no more."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def failed_broadcast() -> Broadcast:
 
 
 def waits(frozen: Any, seconds: tuple[float, ...]) -> None:
-    """Each try fails; the next one comes after so many seconds, and none after the last."""
+    """Checks that each attempt fails, and that the next comes after so many seconds."""
     with patch("notifications.engine.settlement.settle", fails):
         for pause in seconds:
             assert work() == 1
@@ -61,7 +61,7 @@ def waits(frozen: Any, seconds: tuple[float, ...]) -> None:
     assert (message.status, message.attempts) == ("failed", 1 + len(seconds))
 
 
-def test_a_retry_waits_as_documented_and_gives_up_after_the_third(frozen: Any) -> None:
+def test_a_retry_waits_as_documented_and_ends_after_the_third_attempt(frozen: Any) -> None:
     made = failed_broadcast()
     assert BroadcastService.retry_failed(made.pk)["retried_count"] == 1
     send_broadcast_async(made.pk, only_failed=True)
@@ -80,19 +80,19 @@ def test_a_recipient_is_retried_three_times_at_most(frozen: Any) -> None:
             maintain(made)
 
 
-def test_the_task_of_a_retry_is_repeated_by_its_rows_three_times() -> None:
+def test_the_workers_repeat_the_messages_of_a_retry_three_times() -> None:
     assert send_broadcast_async.max_retries == 3
     assert BroadcastBatchProcessor.MAX_RETRIES == 3
 
 
 @pytest.mark.parametrize("search", ["SNOW", "snow", "Snow", "СНЕГ", "снег"])
-def test_a_search_knows_no_case(search: str) -> None:
+def test_a_search_ignores_case(search: str) -> None:
     wanted = make_broadcast(message="Snow everywhere; Снег везде")
     make_broadcast(message="Rain")
     assert [row.id for row in list_page(search=search).results] == [wanted.pk]
 
 
-def test_a_broadcast_that_is_set_aside_holds_up_the_count_of_no_other(
+def test_a_broadcast_that_is_set_aside_delays_the_count_of_no_other(
     frozen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside, other = make_broadcast(), make_broadcast()

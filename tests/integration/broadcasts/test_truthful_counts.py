@@ -1,4 +1,4 @@
-"""What a broadcast's counts and recipients say is what became of the people."""
+"""A broadcast's counts and recipients show the true results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def by_query(key: int) -> None:
 
 
 @pytest.mark.parametrize("delete", [by_api, by_row, by_query], ids=lambda each: each.__name__)
-def test_people_who_are_deleted_stay_counted(delete: Callable[[int], None]) -> None:
+def test_deleted_users_stay_counted(delete: Callable[[int], None]) -> None:
     people = make_people(6)
     made = launch(make_broadcast())
     settle_messages(made, MessageStatus.SENT, people[:2])
@@ -94,7 +94,7 @@ def test_people_who_are_deleted_stay_counted(delete: Callable[[int], None]) -> N
     assert gone.error_message == "user_inactive"
 
 
-def test_people_who_are_deleted_before_they_have_messages_stay_counted() -> None:
+def test_users_deleted_before_they_have_messages_stay_counted() -> None:
     people = make_people(3)
     made = make_broadcast()
     broadcast_launch.begin(made.pk, now=clock.now())
@@ -109,7 +109,7 @@ def test_people_who_are_deleted_before_they_have_messages_stay_counted() -> None
     assert (found.total_recipients, found.sent_count, found.suppressed_count) == (3, 2, 1)
 
 
-def test_the_total_is_there_from_the_launch_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_is_complete_from_the_launch_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 2)
     make_people(5)
     made = make_broadcast()
@@ -123,7 +123,7 @@ def test_the_total_is_there_from_the_launch_on(monkeypatch: pytest.MonkeyPatch) 
     assert len(totals) > 3
 
 
-def test_those_who_were_still_to_be_written_down_are_cancelled(
+def test_recipients_without_rows_yet_count_as_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(broadcast_launch, "SNAPSHOT_BATCH", 2)
@@ -139,7 +139,7 @@ def test_those_who_were_still_to_be_written_down_are_cancelled(
     assert (found.total_recipients, found.cancelled_count) == (5, 5)
 
 
-def test_the_suppressed_carry_their_reason() -> None:
+def test_suppressed_recipients_have_a_reason() -> None:
     people = make_people(3)
     UserNotificationPreference.objects.create(user_id=people[0], in_app_enabled=False)
     UserNotificationPreference.objects.create(user_id=people[1], notifications_enabled=False)
@@ -149,13 +149,13 @@ def test_the_suppressed_carry_their_reason() -> None:
     maintain(made)
 
     rows = BroadcastRecipient.objects.filter(broadcast=made).order_by("recipient_id")
-    told = {row.recipient_id: (row.state, row.error) for row in rows}
-    assert told[people[0]] == ("suppressed", "channel_off")
-    assert told[people[1]] == ("suppressed", "notifications_off")
+    reasons = {row.recipient_id: (row.state, row.error) for row in rows}
+    assert reasons[people[0]] == ("suppressed", "channel_off")
+    assert reasons[people[1]] == ("suppressed", "notifications_off")
     assert shown(made).error_summary == ""
 
 
-def test_the_rest_takes_until_the_last_repetition(frozen: Any) -> None:
+def test_the_remaining_time_reaches_the_last_retry(frozen: Any) -> None:
     make_people(4)
     made = launch(make_broadcast())
     later = frozen.now + timedelta(seconds=300)

@@ -1,4 +1,4 @@
-"""Array literals for PostgreSQL: what goes in comes out."""
+"""Array literals for PostgreSQL: values are read as they were written."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def test_every_element_comes_back_as_it_went_in(cast, values):
     assert found == values
 
 
-def test_what_has_no_literal_is_refused():
+def test_a_value_without_a_literal_is_refused():
     with pytest.raises(TypeError, match="no array element: dict"):
         array([{}])

@@ -1,4 +1,4 @@
-"""The rows of broadcasts, as the source documents have them."""
+"""The documented rows of broadcasts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TestRows:
         assert made.source == f"broadcast:{made.pk}"
         assert made.tally.holds
 
-    def test_a_message_takes_a_thousand_characters(self):
+    def test_a_message_may_have_a_thousand_characters(self):
         made = make_broadcast(created_by=make_user(), message="x" * 1_000)
         made.clean_fields()
         made.message += "x"
@@ -57,7 +57,11 @@ class TestRows:
         with pytest.raises(IntegrityError), transaction.atomic():
             BroadcastRecipient.objects.create(broadcast=made, recipient=person)
 
+<<<<<<< HEAD
     def test_a_broadcast_survives_its_author(self):
+=======
+    def test_a_broadcast_outlives_its_author(self):
+>>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
         author = make_user()
         made = make_broadcast(created_by=author)
         author.delete()
@@ -75,18 +79,18 @@ class TestRows:
         assert (made.status, made.title) == expected
 
 
-def test_indexes_are_those_of_the_documents():
+def test_the_documented_indexes_exist():
     assert [index.fields for index in Broadcast._meta.indexes] == [
         ["created_by", "-created_at"],
         ["status", "scheduled_at"],
-        ["-created_at", "-id"],  # ours: the list of them
-        ["target_group", "-created_at", "-id"],  # ours: the list of a group
-        ["id"],  # ours: those that hold their source back
+        ["-created_at", "-id"],  # for the list of broadcasts
+        ["target_group", "-created_at", "-id"],  # for the list of one group
+        ["id"],  # for broadcasts whose source is stopped
     ]
     assert [index.fields for index in BroadcastRecipient._meta.indexes] == [
         ["broadcast", "telegram_sent"],
         ["recipient", "broadcast"],
-        ["broadcast", "state", "recipient"],  # ours: those of a state
+        ["broadcast", "state", "recipient"],  # for recipients of one state
     ]
     # Each that begins with the broadcast holds few of its rows, so that no plan takes it for the
     # way to one of them (see the model).
@@ -123,7 +127,7 @@ def test_choices_have_english_and_documented_russian_labels():
         assert untranslated == []
 
 
-def test_the_compiled_catalog_is_that_of_its_text():
+def test_the_compiled_catalog_equals_its_source():
     """After a change: `pybabel compile -D django -d src/notifications/locale`."""
     folder = LOCALE / "ru" / "LC_MESSAGES"
     compiled = BytesIO()

@@ -1,4 +1,4 @@
-"""Notifications and messages have the fields of the source documents, for values and queries."""
+"""Notifications and messages have the documented fields, for values and queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 rows = Notification.objects
 
 
-def test_a_notification_is_made_of_documented_fields() -> None:
+def test_a_notification_can_be_created_from_documented_fields() -> None:
     user = make_user()
     data = {"course": 7}
     made = rows.create(recipient=user, title="T", message="M", data=data, type="course")
@@ -45,16 +45,20 @@ def test_users_are_found_by_both_field_names() -> None:
     his.recipient_id = other.pk
     assert his.user == other
     user.delete()
-    assert rows.count() == 2  # what was sent stays a fact
+    assert rows.count() == 2  # the sent message stays
 
 
+<<<<<<< HEAD
 def test_a_scheduled_notification_has_its_text_and_state(frozen: Any) -> None:
+=======
+def test_a_scheduled_notification_has_its_text_and_its_state(frozen: Any) -> None:
+>>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     scheduler = NotificationScheduler()
     at = clock.now() + timedelta(hours=1)
-    words = ("Exam", "At nine", at, "course", "normal", {"room": 4})
+    words = ("Exam", "At nine", at, "course", "normal", {"seat": 4})
     (key,) = scheduler.schedule_notification([make_user()], *words)
     found = rows.get(pk=key)
-    assert (found.title, found.message, found.data) == ("Exam", "At nine", {"room": 4})
+    assert (found.title, found.message, found.data) == ("Exam", "At nine", {"seat": 4})
     assert (found.is_sent, found.sent_at) == (False, None)
     assert scheduler.send_scheduled_notification(key)
     found = rows.get(pk=key)

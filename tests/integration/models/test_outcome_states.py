@@ -1,4 +1,4 @@
-"""What an outcome may make of a message: the hot statements against the table of transitions."""
+"""The hot statements change a status only as the table of transitions allows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,11 @@
+<<<<<<< HEAD
 """The hot statements use their keys, whatever the planner's statistics say or lack.
+=======
+"""The hot statements use their keys, whatever statistics the planner has.
+>>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
 
-A broadcast fills a table within seconds; autovacuum gathers statistics up to a minute later. What
-is found out here once took a thousand times as long until then.
+A broadcast fills a table within seconds; autovacuum gathers statistics up to a minute later. Until
+then these statements once took a thousand times as long.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ TABLES = ("notification", "notificationmessage", "broadcastrecipient")
 
 
 class Explaining(psycopg.Cursor):
-    """Notes the plan of each statement before it runs."""
+    """Stores the plan of each statement before it runs."""
 
     plans: list[str] = []
 
@@ -63,7 +67,11 @@ def change(key: int) -> Change:
     return Change(**{**empty, **given})
 
 
+<<<<<<< HEAD
 @pytest.fixture(params=["no statistics", "no message waited at ANALYZE"])
+=======
+@pytest.fixture(params=["no statistics", "gathered without waiting recipients"])
+>>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
 def crowded(request, db):
     fill(6, 1, SEEN, "delivered")
     if request.param != "no statistics":
@@ -93,4 +101,6 @@ def test_a_slice_is_found_by_its_keys(crowded, plans):
     for plan in plans:
         read = re.findall(rf"Seq Scan on notifications_(?:{'|'.join(TABLES)})\b", plan)
         assert not read, plan
-        assert "broadcast_recipient_sent" not in plan, plan  # by the broadcast alone: all of it
+        assert "broadcast_recipient_sent" not in plan, (
+            plan
+        )  # by the broadcast alone it would read all rows

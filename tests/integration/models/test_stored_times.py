@@ -1,4 +1,4 @@
-"""Every time that a table may hold can be read, by the ORM and by the hot statements."""
+"""Every time that a table can store is readable, by the ORM and by the hot statements."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def put(model, key, column, text):
         cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {pk} = %s", [text, key])
 
 
-def test_a_time_that_python_has_no_value_for_hides_no_other_row():
+def test_a_time_that_python_cannot_represent_hides_no_other_row():
     odd, other = make_user(), make_user()
     for text, read_as in cases():
         put(User, odd.pk, "date_joined", text)
@@ -57,7 +57,7 @@ def test_a_time_that_python_has_no_value_for_hides_no_other_row():
         assert by_orm[other.pk].date_joined == by_hot[other.pk][10] == other.date_joined
 
 
-def test_an_expiry_that_python_has_no_value_for_hides_no_other_message():
+def test_an_expiry_that_python_cannot_represent_hides_no_other_message():
     odd, other = make_messages(2)
     for text, read_as in cases():
         put(Notification, odd.notification_id, "expires_at", text)
@@ -68,7 +68,7 @@ def test_an_expiry_that_python_has_no_value_for_hides_no_other_message():
         assert NotificationMessage.objects.get(pk=odd.pk).scheduled_at == read_as
 
 
-def test_a_mute_that_python_has_no_value_for_is_a_mute():
+def test_a_mute_that_python_cannot_represent_is_a_mute():
     user = make_user()
     row = UserNotificationPreference.objects.create(user=user, dnd_until=LATEST)
     for text, read_as in cases():
@@ -79,7 +79,7 @@ def test_a_mute_that_python_has_no_value_for_is_a_mute():
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has 24:00 and infinity")
-def test_days_and_hours_that_python_has_no_value_for_are_read():
+def test_days_and_hours_that_python_cannot_represent_are_read():
     row = UserNotificationPreference.objects.create(user=make_user(), quiet_hours_enabled=True)
     put(UserNotificationPreference, row.pk, "quiet_hours_end", "24:00:00")
     assert UserNotificationPreference.objects.get(pk=row.pk).quiet_hours_end == time()
@@ -97,7 +97,7 @@ def test_a_text_that_is_no_time_is_none(text):
     assert found == {odd.pk: None, other.pk: other.date_joined}
 
 
-def test_what_lies_within_the_range_is_read_as_it_was_written():
+def test_times_within_the_range_are_read_as_they_were_written():
     moment = datetime(2031, 2, 3, 4, 5, 6, 789_012, tzinfo=UTC)
     user = make_user(date_joined=moment)
     assert User.objects.get(pk=user.pk).date_joined == moment

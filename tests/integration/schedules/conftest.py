@@ -1,4 +1,4 @@
-"""Callers and deliveries for the tests of the schedule."""
+"""Callers and deliveries for the tests of schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fifteen tests and the scenarios of the source document on scheduling, under their names."""
+"""The documented tests and scenarios of scheduling, under their documented names."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class TestNotificationScheduler:
         found = Notification.objects.get(pk=key)
         assert found.scheduled_at == clock.now() + timedelta(minutes=15)
         assert found.scheduled_status == "pending"
-        assert work() == 1  # the batch it was in holds it no more
+        assert work() == 1  # its old batch does not contain it any more
         assert status_of(key) == "pending"
         frozen.forward(15 * 60)
         work()
@@ -229,7 +229,7 @@ class TestScenarios:
         assert status_of(key) == "cancelled"
         assert NotificationMessage.objects.get().status == "cancelled"
 
-    def test_unknown_users_are_left_out(self, frozen, user):
+    def test_unknown_users_are_skipped(self, frozen, user):
         assert (
             len(
                 NotificationScheduler().schedule_notification(
@@ -260,8 +260,8 @@ class TestScenarios:
         assert send_notification_task.max_retries == 3
 
     def test_cleanup_cancelled_notifications(self, frozen):
-        kept, gone = scheduled(make_user(), make_user())
-        NotificationScheduler().send_scheduled_notification(kept)
+        sent, gone = scheduled(make_user(), make_user())
+        NotificationScheduler().send_scheduled_notification(sent)
         NotificationScheduler().cancel_scheduled(gone)
 
         frozen.forward(30 * 86_400)
@@ -269,10 +269,10 @@ class TestScenarios:
         frozen.forward(1)
 
         assert cleanup_cancelled_notifications() == {"deleted": 1}
-        assert list(Notification.objects.values_list("pk", flat=True)) == [kept]
+        assert list(Notification.objects.values_list("pk", flat=True)) == [sent]
         assert NotificationMessage.objects.count() == 1
 
-    def test_a_notification_that_a_crash_left_in_no_batch_is_put_back(self, frozen):
+    def test_a_notification_left_in_no_batch_by_a_crash_is_queued_again(self, frozen):
         (key,) = scheduled()
         NotificationMessage.objects.update(batch_id=None)
         frozen.forward(3600 + 299)
@@ -287,13 +287,13 @@ class TestScenarios:
         work()
         assert status_of(key) == "sent"
 
-    def test_a_notification_that_waits_in_a_live_batch_is_left_alone(self, frozen):
+    def test_a_notification_in_an_existing_batch_is_not_changed(self, frozen):
         scheduled()
         frozen.forward(7200)
 
         assert retry_failed_notifications() == {"rescheduled": 0, "settled": 0}
 
-    def test_a_hundred_are_looked_after_a_run(self, frozen):
+    def test_a_run_fixes_a_hundred_notifications(self, frozen):
         scheduled(*(make_user() for _ in range(101)))
         NotificationMessage.objects.update(batch_id=None)
         frozen.forward(7200)
@@ -301,7 +301,7 @@ class TestScenarios:
         assert retry_failed_notifications()["rescheduled"] == 100
         assert retry_failed_notifications()["rescheduled"] == 1
 
-    def test_the_schedules_own_round_looks_after_all_of_them(self, frozen):
+    def test_the_round_of_the_schedule_fixes_all_notifications(self, frozen):
         scheduled(*(make_user() for _ in range(201)))
         NotificationMessage.objects.update(batch_id=None)
         frozen.forward(7200)
@@ -314,7 +314,7 @@ class TestScenarios:
         ("message", "shown"),
         [("failed", "failed"), ("suppressed", "withheld"), ("expired", "withheld")],
     )
-    def test_what_became_of_its_messages_is_shown_and_written_down(self, frozen, message, shown):
+    def test_the_status_of_its_messages_is_shown_and_stored(self, frozen, message, shown):
         (key,) = scheduled()
         NotificationMessage.objects.update(status=message)
         frozen.forward(7200)
@@ -325,7 +325,7 @@ class TestScenarios:
         assert status_of(key) == shown
         assert not NotificationScheduler().cancel_scheduled(key)
 
-    def test_doubt_is_left_to_a_person(self, frozen):
+    def test_an_uncertain_notification_is_left_to_a_person(self, frozen):
         (key,) = scheduled()
         NotificationMessage.objects.update(status="uncertain")
         frozen.forward(7200)
@@ -333,7 +333,7 @@ class TestScenarios:
         assert retry_failed_notifications() == {"rescheduled": 0, "settled": 0}
         assert status_of(key) == "pending"
 
-    def test_one_that_failed_for_good_is_retried_by_hand(self, frozen):
+    def test_a_notification_that_failed_for_good_can_be_retried(self, frozen):
         (key,) = scheduled()
         NotificationMessage.objects.update(status="failed", attempts=4)
         DeadLetter.objects.create(
@@ -348,7 +348,7 @@ class TestScenarios:
         work()
         assert status_of(key) == "sent"
 
-    def test_one_that_a_worker_holds_is_not_rescheduled(self, frozen):
+    def test_a_notification_in_flight_is_not_rescheduled(self, frozen):
         from notifications.queue import batches
 
         (key,) = scheduled()

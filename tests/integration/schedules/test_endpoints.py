@@ -1,4 +1,4 @@
-"""The three endpoints of the schedule: shapes, errors, and who may reach what."""
+"""The three endpoints of schedules: responses, errors and permissions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def scheduled(client: APIClient, *people: User, **changes: Any) -> list[int]:
 def test_each_recipient_gets_a_notification_that_waits(as_staff: APIClient) -> None:
     people = [make_user() for _ in range(3)]
 
-    response = as_staff.post(SCHEDULE, body(*people, data={"room": 5}, type="payment"))
+    response = as_staff.post(SCHEDULE, body(*people, data={"seat": 5}, type="payment"))
 
     assert response.status_code == 201
     assert response.json() == {
@@ -62,18 +62,20 @@ def test_each_recipient_gets_a_notification_that_waits(as_staff: APIClient) -> N
     assert Job.objects.get().context == {
         "title": "Meeting",
         "message": "In 30 minutes",
-        "data": {"room": 5},
+        "data": {"seat": 5},
     }
 
 
-def test_a_type_that_is_no_category_is_kept_as_a_word(as_staff: APIClient, user: User) -> None:
+def test_a_type_that_is_no_category_is_stored_as_text(as_staff: APIClient, user: User) -> None:
     (key,) = scheduled(as_staff, user, type="homework_due", priority="high")
 
     found = Notification.objects.get(pk=key)
     assert (found.type, found.category.key, found.priority) == ("homework_due", "system", 2)
 
 
-def test_people_are_named_by_id_or_uuid_and_told_once(as_staff: APIClient, user: User) -> None:
+def test_recipients_given_by_id_and_uuid_get_one_notification(
+    as_staff: APIClient, user: User
+) -> None:
     both = [user.pk, str(user.uuid), user.pk]
 
     assert len(scheduled(as_staff, user, recipients=both)) == 1
@@ -112,7 +114,7 @@ def test_unknown_ids_are_reported_and_the_others_are_scheduled(
         ({"title": None, "message": None}, "invalid_request"),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused(
+def test_a_wrong_schedule_is_refused(
     as_staff: APIClient, user: User, change: dict[str, Any], code: str
 ) -> None:
     response = as_staff.post(SCHEDULE, body(user, **change))
@@ -133,7 +135,7 @@ def test_a_person_schedules_for_themselves_only(as_user: APIClient, user: User) 
         assert (response.status_code, response.data["code"]) == (403, "missing_scope")
 
 
-def test_the_status_is_that_of_the_source_document(as_user: APIClient, user: User) -> None:
+def test_the_status_has_the_documented_fields(as_user: APIClient, user: User) -> None:
     (key,) = scheduled(as_user, user)
 
     response = as_user.get(f"/api/notifications/{key}/schedule_status/")
@@ -151,7 +153,7 @@ def test_the_status_is_that_of_the_source_document(as_user: APIClient, user: Use
 
 
 @pytest.mark.parametrize("address", ["cancel_scheduled", "scheduled"])
-def test_what_is_pending_is_cancelled(as_user: APIClient, user: User, address: str) -> None:
+def test_a_pending_notification_is_cancelled(as_user: APIClient, user: User, address: str) -> None:
     (key,) = scheduled(as_user, user, channels=["in_app", "email"])
 
     response = as_user.delete(f"/api/notifications/{key}/{address}/")
@@ -170,7 +172,7 @@ def test_what_is_pending_is_cancelled(as_user: APIClient, user: User, address: s
 
 
 @pytest.mark.parametrize("state", [ScheduledStatus.SENT, ScheduledStatus.CANCELLED])
-def test_what_is_not_pending_is_not_cancelled(
+def test_a_notification_that_is_not_pending_is_not_cancelled(
     as_user: APIClient, user: User, state: ScheduledStatus
 ) -> None:
     (key,) = scheduled(as_user, user)
@@ -186,7 +188,7 @@ def test_what_is_not_pending_is_not_cancelled(
     }
 
 
-def test_what_a_provider_holds_is_not_cancelled(as_user: APIClient, user: User) -> None:
+def test_a_notification_in_flight_is_not_cancelled(as_user: APIClient, user: User) -> None:
     (key,) = scheduled(as_user, user)
     DeliveryBatch.objects.update(journal=str(key))
 
@@ -196,7 +198,7 @@ def test_what_a_provider_holds_is_not_cancelled(as_user: APIClient, user: User) 
     assert Notification.objects.get().scheduled_status == "pending"
 
 
-def test_others_are_not_reached_but_by_staff(
+def test_only_staff_reaches_the_schedules_of_others(
     as_user: APIClient, as_staff: APIClient, with_key: Any
 ) -> None:
     (key,) = scheduled(as_staff, make_user())
@@ -214,7 +216,7 @@ def test_others_are_not_reached_but_by_staff(
     assert as_staff.delete(f"/api/notifications/{key}/scheduled/").status_code == 200
 
 
-def test_a_service_takes_back_what_it_scheduled(with_key: Any) -> None:
+def test_a_service_cancels_what_it_scheduled(with_key: Any) -> None:
     service = with_key("notifications:send")
     (key,) = scheduled(service, make_user())
 
@@ -240,7 +242,7 @@ def test_a_repeated_call_with_a_key_schedules_once(as_user: APIClient, user: Use
     assert Notification.objects.count() == 1
 
 
-def test_ten_thousand_people_take_few_statements(
+def test_ten_thousand_recipients_need_few_statements(
     as_staff: APIClient, django_assert_max_num_queries: Any
 ) -> None:
     User.objects.bulk_create(User(username=f"many{n}") for n in range(2_000))

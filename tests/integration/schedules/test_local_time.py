@@ -1,4 +1,4 @@
-"""`timezone` and `local_time`: the same time on every wall, at many instants."""
+"""`timezone` and `local_time`: the same wall-clock time in every zone, at different instants."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def schedule(*people: User, **more: Any) -> Any:
     return ScheduleService().schedule(body=body, caller=SYSTEM)
 
 
-def due_times(answer: Any) -> list[str]:
-    rows = [Notification.objects.get(pk=key) for key in answer.notification_ids]
+def due_times(response: Any) -> list[str]:
+    rows = [Notification.objects.get(pk=key) for key in response.notification_ids]
     return [row.scheduled_at.astimezone(UTC).isoformat()[:16] for row in rows]
 
 
-def test_everybody_is_told_at_their_own_nine_o_clock() -> None:
+def test_each_person_gets_it_at_nine_in_their_own_zone() -> None:
     zones = ("Asia/Tokyo", "Europe/Berlin", "America/New_York", "Europe/Berlin")
     people = [make_user(timezone=zone) for zone in zones]
 
-    answer = schedule(*people, local_time="09:00")
+    response = schedule(*people, local_time="09:00")
 
-    assert due_times(answer) == [
+    assert due_times(response) == [
         "2030-05-02T00:00",
         "2030-05-02T07:00",
         "2030-05-02T13:00",
         "2030-05-02T07:00",
     ]
-    assert answer.scheduled_at == datetime(2030, 5, 2, tzinfo=UTC)
-    assert answer.count == 4
+    assert response.scheduled_at == datetime(2030, 5, 2, tzinfo=UTC)
+    assert response.count == 4
     assert sorted(DeliveryBatch.objects.values_list("size", flat=True)) == [1, 1, 2]
 
 
@@ -63,83 +63,81 @@ def test_the_zone_of_the_preferences_comes_first() -> None:
     assert due_times(schedule(person, local_time="09:00")) == ["2030-05-02T00:00"]
 
 
-def test_a_gap_ends_and_an_overlap_counts_once() -> None:
+def test_a_gap_moves_to_its_end_and_an_overlap_counts_once() -> None:
     berlin = make_user(timezone="Europe/Berlin")
 
     gap = schedule(berlin, local_time="02:30", scheduled_at="2031-03-30T00:00:00Z")
     overlap = schedule(berlin, local_time="02:30", scheduled_at="2030-10-27T00:00:00Z")
 
-    assert due_times(gap) == ["2031-03-30T01:00"]  # the gap's end, 03:00 in Berlin
-    assert due_times(overlap) == ["2030-10-27T00:30"]  # the first of the two
+    assert due_times(gap) == ["2031-03-30T01:00"]  # the end of the gap, 03:00 in Berlin
+    assert due_times(overlap) == ["2030-10-27T00:30"]  # the first of the two instants
 
 
 def test_a_time_without_offset_is_one_of_the_named_zone() -> None:
-    answer = schedule(make_user(), scheduled_at="2030-05-02T09:00:00", timezone="Europe/Berlin")
+    response = schedule(make_user(), scheduled_at="2030-05-02T09:00:00", timezone="Europe/Berlin")
 
-    assert due_times(answer) == ["2030-05-02T07:00"]
+    assert due_times(response) == ["2030-05-02T07:00"]
 
 
 def test_the_day_is_that_of_the_named_zone() -> None:
     """22:30 UTC on the first is the second of May in Berlin."""
-    answer = schedule(
+    response = schedule(
         make_user(timezone="America/New_York"),
         scheduled_at="2030-05-01T22:30:00Z",
         timezone="Europe/Berlin",
         local_time="09:00",
     )
 
-    assert due_times(answer) == ["2030-05-02T13:00"]
+    assert due_times(response) == ["2030-05-02T13:00"]
 
 
 TODAY = {"scheduled_at": "2030-05-01T12:00:00Z", "local_time": "09:00"}
 """It is noon UTC: nine has passed in Berlin, and not in New York."""
 
 
-def test_whose_time_has_passed_is_told_late() -> None:
+def test_a_person_whose_time_has_passed_gets_it_late() -> None:
     berlin, york = make_user(timezone="Europe/Berlin"), make_user(timezone="America/New_York")
 
-    answer = schedule(berlin, york, **TODAY)
+    response = schedule(berlin, york, **TODAY)
 
-    assert answer.count == 2
+    assert response.count == 2
     assert work() == 1
     assert NotificationMessage.objects.get(status="delivered").user_id == berlin.pk
 
 
 @pytest.mark.parametrize(
-    ("misfire", "told"),
+    ("misfire", "sent"),
     [
         ({"misfire": "skip"}, False),
         ({"misfire": "send_within", "grace_minutes": 299}, False),
         ({"misfire": "send_within", "grace_minutes": 301}, True),
     ],
 )
-def test_whose_time_has_passed_is_left_out_by_the_misfire_rule(
-    misfire: dict[str, Any], told: bool
+def test_the_misfire_rule_skips_a_person_whose_time_has_passed(
+    misfire: dict[str, Any], sent: bool
 ) -> None:
     berlin, york = make_user(timezone="Europe/Berlin"), make_user(timezone="America/New_York")
 
-    answer = schedule(berlin, york, **TODAY, **misfire)
+    response = schedule(berlin, york, **TODAY, **misfire)
 
-    assert answer.count == 1 + told
-    assert answer.missed == ([] if told else [berlin.pk])
+    assert response.count == 1 + sent
+    assert response.missed == ([] if sent else [berlin.pk])
 
 
-def test_a_time_that_has_passed_for_everybody_is_refused() -> None:
+def test_a_time_that_has_passed_for_all_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         schedule(make_user(timezone="Europe/Berlin"), **TODAY)
     assert caught.value.code == "in_the_past"
 
 
 @pytest.mark.parametrize(("misfire", "status"), [("skip", "withheld"), ("send_late", "sent")])
-def test_an_outage_that_outlasts_the_grace_withholds(
-    frozen: Any, misfire: str, status: str
-) -> None:
-    answer = schedule(make_user(), misfire=misfire)
+def test_an_outage_longer_than_the_grace_withholds(frozen: Any, misfire: str, status: str) -> None:
+    response = schedule(make_user(), misfire=misfire)
 
     frozen.forward(timedelta(hours=13).total_seconds())
     work()
 
-    found = ScheduleService().status(identifier=answer.notification_ids[0], caller=SYSTEM)
+    found = ScheduleService().status(identifier=response.notification_ids[0], caller=SYSTEM)
     assert found.scheduled_status == status
 
 
@@ -160,7 +158,7 @@ def test_an_outage_that_outlasts_the_grace_withholds(
         ({"recurrence": "FREQ=DAILY;UNTIL=20300501"}, "never_occurs"),
     ],
 )
-def test_what_cannot_be_timed_is_refused(change: dict[str, Any], code: str) -> None:
+def test_a_wrong_timing_is_refused(change: dict[str, Any], code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         schedule(make_user(), **change)
     assert caught.value.code == code

@@ -1,4 +1,4 @@
-"""What recurs: each occurrence made once, on each person's clock, across changes of clocks."""
+"""Series: each occurrence is created once, in each person's zone, across clock changes."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def schedule(*people: User, **more: Any) -> Any:
 def test_the_first_occurrence_is_the_requested_time(frozen: Any, seconds: int, rule: str) -> None:
     due = frozen.now + timedelta(seconds=seconds)
     person = make_user()
-    answer = schedule(person, recurrence=rule, timezone="UTC", scheduled_at=due.isoformat())
+    scheduled = schedule(person, recurrence=rule, timezone="UTC", scheduled_at=due.isoformat())
 
-    assert answer.scheduled_at == due
+    assert scheduled.scheduled_at == due
     frozen.forward(seconds - 0.5)
     work()
-    assert told_at(person, "UTC") == []
+    assert received_at(person, "UTC") == []
     frozen.forward(0.5)
     work()
-    assert told_at(person, "UTC") == [f"{due:%m-%dT%H:%M}"]
+    assert received_at(person, "UTC") == [f"{due:%m-%dT%H:%M}"]
 
 
 def own_zones(*people: User, **more: Any) -> Any:
@@ -66,15 +66,15 @@ def own_zones(*people: User, **more: Any) -> Any:
 
 
 def live(frozen: Any, until: datetime, step: timedelta = timedelta(minutes=30)) -> None:
-    """Lets time pass, the rounds and a worker coming by at every step."""
+    """Lets time pass; at every step the rounds and a worker run."""
     while frozen.now < until:
         frozen.forward(step.total_seconds())
         create_due_occurrences(now=clock.now())
         work()
 
 
-def told_at(person: User, zone: str) -> list[str]:
-    """When somebody was told, on the clock of a zone."""
+def received_at(person: User, zone: str) -> list[str]:
+    """Returns when a person received notifications, in the time of a zone."""
     rows = NotificationMessage.objects.filter(user=person, status="delivered").order_by("sent_at")
     moments = rows.values_list("sent_at", flat=True)
     return [f"{at.astimezone(ZoneInfo(zone)):%m-%dT%H:%M}" for at in moments if at]
@@ -84,26 +84,26 @@ def days(first: int, last: int, month: int = 5, hour: str = "09:00") -> list[str
     return [f"{month:02}-{day:02}T{hour}" for day in range(first, last + 1)]
 
 
-def test_the_first_occurrence_is_made_at_once(frozen: Any) -> None:
+def test_the_first_occurrence_is_created_at_once(frozen: Any) -> None:
     people = [make_user(), make_user()]
 
-    answer = schedule(*people)
+    scheduled = schedule(*people)
 
-    assert answer.count == 2
-    assert answer.scheduled_at == datetime(2030, 5, 2, 7, tzinfo=UTC)
-    assert answer.schedule_id == ScheduleSeries.objects.get().uuid
-    assert [Notification.objects.get(pk=key).user for key in answer.notification_ids] == people
+    assert scheduled.count == 2
+    assert scheduled.scheduled_at == datetime(2030, 5, 2, 7, tzinfo=UTC)
+    assert scheduled.schedule_id == ScheduleSeries.objects.get().uuid
+    assert [Notification.objects.get(pk=key).user for key in scheduled.notification_ids] == people
     assert create_due_occurrences(now=clock.now()) == 0
 
 
-def test_a_daily_series_tells_everybody_once_a_day(frozen: Any) -> None:
+def test_a_daily_series_reaches_each_member_once_a_day(frozen: Any) -> None:
     person = make_user()
     schedule(person)
 
     live(frozen, datetime(2030, 5, 6, tzinfo=UTC))
 
-    assert told_at(person, "Europe/Berlin") == days(2, 5)
-    assert ScheduleOccurrence.objects.count() == 5  # the next one is written down already
+    assert received_at(person, "Europe/Berlin") == days(2, 5)
+    assert ScheduleOccurrence.objects.count() == 5  # the next one is created already
     assert Notification.objects.filter(scheduled_status="pending").count() == 1
 
 
@@ -125,31 +125,31 @@ def test_once_a_date_across_a_change_of_the_clock(frozen: Any, start: str, end: 
     first, last = (datetime.fromisoformat(day).date() for day in (start, end))
     dates = [f"{first + timedelta(days=n):%m-%d}" for n in range((last - first).days + 1)]
     for zone, person in people.items():
-        told = told_at(person, zone)
-        assert [moment[:5] for moment in told] == dates, zone
+        received = received_at(person, zone)
+        assert [moment[:5] for moment in received] == dates, zone
         odd = ["03-30T03:00"] if zone == "Europe/Berlin" and start < "2031-03-30" < end else []
-        assert [moment for moment in told if not moment.endswith("T02:30")] == odd
+        assert [moment for moment in received if not moment.endswith("T02:30")] == odd
 
 
-def test_without_a_zone_each_person_keeps_their_own_clock(frozen: Any) -> None:
-    """The first time is one instant for all; after Berlin's change only its instant moves."""
+def test_without_a_zone_each_person_has_their_own_clock(frozen: Any) -> None:
+    """The first time is one instant for all; the clock change moves only Berlin's instant."""
     frozen.now = datetime(2031, 3, 28, tzinfo=UTC)
     berlin, tokyo = make_user(timezone="Europe/Berlin"), make_user(timezone="Asia/Tokyo")
     schedule(berlin, tokyo, timezone=None, scheduled_at="2031-03-29T08:00:00Z")
 
     live(frozen, datetime(2031, 4, 1, tzinfo=UTC))
 
-    assert told_at(berlin, "UTC") == ["03-29T08:00", "03-30T07:00", "03-31T07:00"]
-    assert told_at(tokyo, "UTC") == ["03-29T08:00", "03-30T08:00", "03-31T08:00"]
+    assert received_at(berlin, "UTC") == ["03-29T08:00", "03-30T07:00", "03-31T07:00"]
+    assert received_at(tokyo, "UTC") == ["03-29T08:00", "03-30T08:00", "03-31T08:00"]
 
 
-def test_a_rule_comes_to_its_end(frozen: Any) -> None:
+def test_a_series_ends_with_its_rule(frozen: Any) -> None:
     person = make_user()
     schedule(person, recurrence="FREQ=WEEKLY;BYDAY=TH;COUNT=2")
 
     live(frozen, datetime(2030, 5, 20, tzinfo=UTC), timedelta(hours=1))
 
-    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", "05-09T09:00"]
+    assert received_at(person, "Europe/Berlin") == ["05-02T09:00", "05-09T09:00"]
     series = ScheduleSeries.objects.get()
     assert series.status == "ended"
     assert series.ended_at is not None
@@ -166,11 +166,11 @@ def test_a_minutely_rule_is_never_late(frozen: Any) -> None:
             frozen.forward(1)
             work()
 
-    assert told_at(person, "UTC") == [f"05-02T07:{minute:02}" for minute in range(10)]
+    assert received_at(person, "UTC") == [f"05-02T07:{minute:02}" for minute in range(10)]
 
 
 def missed(frozen: Any, **more: Any) -> tuple[User, list[tuple[int, int]]]:
-    """A day goes well, then nothing runs for three and a half days."""
+    """One day runs normally, then nothing runs for three and a half days."""
     person = make_user()
     schedule(person, **more)
     live(frozen, datetime(2030, 5, 2, 8, tzinfo=UTC))
@@ -180,11 +180,11 @@ def missed(frozen: Any, **more: Any) -> tuple[User, list[tuple[int, int]]]:
     return person, list(rows.values_list("count", "missed"))
 
 
-def test_of_what_was_missed_the_last_is_made_up_for(frozen: Any) -> None:
+def test_the_last_missed_occurrence_is_sent(frozen: Any) -> None:
     person, made = missed(frozen)
 
-    # The third had been written down before the outage.
-    assert told_at(person, "Europe/Berlin") == [
+    # The third was created before the outage.
+    assert received_at(person, "Europe/Berlin") == [
         "05-02T09:00",
         "05-05T21:30",
         "05-05T21:30",
@@ -193,19 +193,19 @@ def test_of_what_was_missed_the_last_is_made_up_for(frozen: Any) -> None:
     assert made == [(1, 0), (1, 0), (1, 1), (1, 0), (1, 0)]
 
 
-def test_what_was_missed_is_skipped(frozen: Any) -> None:
+def test_missed_occurrences_are_skipped(frozen: Any) -> None:
     person, made = missed(frozen, misfire="skip")
 
-    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", "05-06T09:00"]
+    assert received_at(person, "Europe/Berlin") == ["05-02T09:00", "05-06T09:00"]
     assert made == [(1, 0), (1, 0), (0, 1), (1, 0), (1, 0)]
 
 
-@pytest.mark.parametrize(("hours", "told"), [(12, False), (13, True)])
-def test_what_was_missed_is_sent_within_the_grace(frozen: Any, hours: int, told: bool) -> None:
+@pytest.mark.parametrize(("hours", "sent"), [(12, False), (13, True)])
+def test_a_missed_occurrence_is_sent_within_the_grace(frozen: Any, hours: int, sent: bool) -> None:
     person, _ = missed(frozen, misfire="send_within", grace_minutes=hours * 60)
 
-    late = ["05-05T21:30"] if told else []
-    assert told_at(person, "Europe/Berlin") == ["05-02T09:00", *late, "05-06T09:00"]
+    late = ["05-05T21:30"] if sent else []
+    assert received_at(person, "Europe/Berlin") == ["05-02T09:00", *late, "05-06T09:00"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_what_was_missed_is_sent_within_the_grace(frozen: Any, hours: int, told:
         for others in (False, True)
     ],
 )
-def test_who_moves_is_told_once_a_date(
+def test_a_member_who_changes_zones_gets_one_occurrence_a_date(
     frozen: Any, before: str, after: str, others: bool, hour: int
 ) -> None:
     person = make_user(timezone=before)
@@ -242,46 +242,46 @@ def test_who_moves_is_told_once_a_date(
     assert set(walls.values()) == {1}
     expected = {f"2030-05-{day:02}" for day in range(2, 9)}
     assert expected <= set(walls)
-    assert {moment[6:] for moment in told_at(person, after)[-3:]} == {"09:00"}
+    assert {moment[6:] for moment in received_at(person, after)[-3:]} == {"09:00"}
 
 
-def cancel(client: APIClient, answer: Any) -> Any:
-    return client.delete(f"/api/v1/schedules/{answer.schedule_id}/")
+def cancel(client: APIClient, scheduled: Any) -> Any:
+    return client.delete(f"/api/v1/schedules/{scheduled.schedule_id}/")
 
 
-def test_a_cancelled_series_tells_nobody_any_more(frozen: Any, as_staff: APIClient) -> None:
+def test_a_cancelled_series_sends_nothing_more(frozen: Any, as_staff: APIClient) -> None:
     people = [make_user(timezone=zone) for zone in ("Europe/Berlin", "Asia/Tokyo")]
-    answer = own_zones(*people)
-    live(frozen, datetime(2030, 5, 2, 3, tzinfo=UTC))  # Tokyo has been told
+    scheduled = own_zones(*people)
+    live(frozen, datetime(2030, 5, 2, 3, tzinfo=UTC))  # Tokyo has received it
 
-    response = cancel(as_staff, answer)
+    response = cancel(as_staff, scheduled)
 
     assert response.status_code == 200
     assert response.json() == {
-        "id": str(answer.schedule_id),
+        "id": str(scheduled.schedule_id),
         "status": "cancelled",
         "cancelled": 2,  # Berlin's first, and Tokyo's second
     }
     live(frozen, datetime(2030, 5, 6, tzinfo=UTC))
-    assert len(told_at(people[1], "UTC")) == 1
-    assert not told_at(people[0], "UTC")
-    assert (cancel(as_staff, answer).status_code, cancel(as_staff, answer).data["code"]) == (
+    assert len(received_at(people[1], "UTC")) == 1
+    assert not received_at(people[0], "UTC")
+    assert (cancel(as_staff, scheduled).status_code, cancel(as_staff, scheduled).data["code"]) == (
         409,
         "not_active",
     )
 
 
-def test_one_occurrence_is_taken_back_and_the_next_comes(frozen: Any, as_staff: APIClient) -> None:
+def test_one_cancelled_occurrence_does_not_stop_the_next(frozen: Any, as_staff: APIClient) -> None:
     person = make_user()
     (key,) = schedule(person).notification_ids
 
     assert as_staff.delete(f"/api/notifications/{key}/cancel_scheduled/").status_code == 200
 
     live(frozen, datetime(2030, 5, 4, tzinfo=UTC))
-    assert told_at(person, "Europe/Berlin") == ["05-03T09:00"]
+    assert received_at(person, "Europe/Berlin") == ["05-03T09:00"]
 
 
-def test_series_are_seen_by_those_who_made_them(
+def test_series_are_visible_to_their_creators(
     frozen: Any, as_user: APIClient, user: User, as_staff: APIClient, with_key: Any
 ) -> None:
     body = {
@@ -308,7 +308,7 @@ def test_series_are_seen_by_those_who_made_them(
     assert with_key("notifications:send").get("/api/v1/schedules/").json()["results"] == []
 
 
-def test_a_series_that_cannot_be_made_holds_nobody_up(frozen: Any, monkeypatch: Any) -> None:
+def test_a_series_that_fails_delays_no_other(frozen: Any, monkeypatch: Any) -> None:
     first, second = make_user(), make_user()
     broken = schedule(first).schedule_id
     schedule(second)
@@ -321,9 +321,9 @@ def test_a_series_that_cannot_be_made_holds_nobody_up(frozen: Any, monkeypatch: 
 
     monkeypatch.setattr(recurring, "accept_groups", fail)
     live(frozen, datetime(2030, 5, 4, tzinfo=UTC))
-    assert told_at(second, "Europe/Berlin") == days(2, 3)
+    assert received_at(second, "Europe/Berlin") == days(2, 3)
     assert ScheduleClock.objects.get(series__uuid=broken).make_at is not None
 
     monkeypatch.setattr(recurring, "accept_groups", make)
     live(frozen, datetime(2030, 5, 5, 23, tzinfo=UTC))
-    assert told_at(first, "Europe/Berlin")[-1] == "05-05T09:00"
+    assert received_at(first, "Europe/Berlin")[-1] == "05-05T09:00"

@@ -1,4 +1,4 @@
-"""A provider that fails: three retries, after 5, 10 and 20 minutes, kept in due rows."""
+"""A failing provider: three retries after 5, 10 and 20 minutes, stored in due rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_retries_come_after_five_ten_and_twenty_minutes(frozen: Any) -> None:
     assert status["scheduled_status"] == "failed"
 
 
-def test_the_task_tries_once_and_leaves_the_rest_to_the_rows(frozen: Any) -> None:
+def test_the_task_makes_one_attempt_and_leaves_retries_to_the_workers(frozen: Any) -> None:
     at = clock.now() + timedelta(hours=1)
     (key,) = NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
 

@@ -1,4 +1,4 @@
-"""When the schedule's rounds come, with a beat and without one, and how a worker waits."""
+"""When the rounds of schedules run, with and without beat, and how a worker waits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_beat_knows_the_documented_periods() -> None:
         assert getattr(tasks, name).name == f"notifications.tasks.{name}"
 
 
-def test_without_a_beat_the_rounds_come_at_the_same_times(monkeypatch: Any) -> None:
+def test_without_beat_the_rounds_run_at_the_same_times(monkeypatch: Any) -> None:
     done: dict[str, list[datetime]] = {}
     for name in ("process_due", "retry_all_stuck", "clean_up_cancelled"):
         done[name] = []
@@ -60,7 +60,7 @@ def test_without_a_beat_the_rounds_come_at_the_same_times(monkeypatch: Any) -> N
     assert done["clean_up_cancelled"] == [datetime(2030, 5, 1, 3, 0, tzinfo=UTC)]
 
 
-def test_a_round_that_fails_is_done_at_the_next_look(monkeypatch: Any) -> None:
+def test_a_round_that_fails_runs_again_at_the_next_check(monkeypatch: Any) -> None:
     tries: list[datetime] = []
 
     def fail(*, now: datetime) -> None:
@@ -82,7 +82,7 @@ def schedule(minutes: float) -> None:
     NotificationScheduler().schedule_notification([make_user().pk], "T", "M", at)
 
 
-def test_the_next_due_batch_is_the_earliest_that_waits(frozen: Any) -> None:
+def test_the_next_due_batch_is_the_earliest_waiting_one(frozen: Any) -> None:
     assert batches.next_due(["default"], now=clock.now()) is None
     schedule(20)
     schedule(10)
@@ -97,13 +97,13 @@ def test_the_next_due_batch_is_the_earliest_that_waits(frozen: Any) -> None:
 @pytest.mark.parametrize(
     ("poll", "minutes", "pause"),
     [
-        (60, 0.5, 30.0),  # polls are far apart: it wakes when the batch falls due
+        (60, 0.5, 30.0),  # polls are far apart: it wakes when the batch is due
         (60, 0.01, 0.6),
         (60, 5, 60.0),
-        (0.25, 0.5, 0.25),  # close polls need not ask
+        (0.25, 0.5, 0.25),  # frequent polls need no query
     ],
 )
-def test_a_worker_is_awake_when_a_batch_falls_due(
+def test_a_worker_wakes_when_a_batch_is_due(
     frozen: Any, override_environment: Any, poll: float, minutes: float, pause: float
 ) -> None:
     override_environment(poll_seconds=poll)

@@ -1,4 +1,4 @@
-"""The scheduled status that is shown is what became of the notification, whatever races."""
+"""The shown scheduled status is the notification's true state, whatever runs at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SENT = {"sent", "delivered"}
 
 
 def scheduled(user: Any, channels: list[str]) -> Notification:
-    """A notification that has just become due."""
+    """Creates a notification that has just become due."""
     body = {
         "recipients": [user.pk],
         "title": "T",
@@ -41,12 +41,12 @@ def scheduled(user: Any, channels: list[str]) -> Notification:
         "channels": channels,
         "scheduled_at": (clock.now() + timedelta(seconds=1)).isoformat(),
     }
-    answer = ScheduleService().schedule(body=body, caller=SYSTEM)
-    return Notification.objects.get(pk=answer.notification_ids[0])
+    response = ScheduleService().schedule(body=body, caller=SYSTEM)
+    return Notification.objects.get(pk=response.notification_ids[0])
 
 
 def leased_in_time() -> list[Lease]:
-    """Everything, as a worker holds it when it is due."""
+    """Leases everything as a worker does when it is due."""
     later = clock.now() + timedelta(seconds=2)
     with clock.reading(lambda: later):
         found = [batches.lease(owner="w", lane=lane, seconds=60) for lane in Lane]
@@ -54,27 +54,27 @@ def leased_in_time() -> list[Lease]:
 
 
 def cancelled(key: int, how: str) -> bool:
-    """Whether somebody who cancelled was told that it worked."""
+    """Returns whether the cancellation was reported as successful."""
     try:
         if how == "schedule":
             ScheduleService().cancel(identifier=key, caller=SYSTEM)
         else:
-            answer = NotificationService().cancel(identifier=key, caller=SYSTEM)
-            return answer.status == "cancelled"
+            response = NotificationService().cancel(identifier=key, caller=SYSTEM)
+            return response.status == "cancelled"
     except CarillonError:
         return False
     return True
 
 
-def check(key: int, told: bool) -> None:
-    """That what was told, what is shown and what was done agree."""
+def check(key: int, reported: bool) -> None:
+    """Checks that the report, the shown status and the delivery agree."""
     statuses = set(
         NotificationMessage.objects.filter(notification_id=key).values_list("status", flat=True)
     )
     shown = ScheduleService().status(identifier=key, caller=SYSTEM)
-    assert told == (not statuses & SENT), (told, statuses)
-    assert shown.scheduled_status == ("cancelled" if told else "sent"), statuses
-    assert shown.is_sent is not told
+    assert reported == (not statuses & SENT), (reported, statuses)
+    assert shown.scheduled_status == ("cancelled" if reported else "sent"), statuses
+    assert shown.is_sent is not reported
     row = Notification.objects.get(pk=key)
     assert row.scheduled_status == shown.scheduled_status
 
@@ -82,20 +82,20 @@ def check(key: int, told: bool) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", ["schedule", "notification"])
 @pytest.mark.parametrize("channels", [["in_app"], ["websocket"], ROW_CHANNELS])
-def test_what_is_cancelled_while_it_leaves_is_shown_as_it_was_told(
+def test_a_cancellation_during_a_dispatch_is_shown_as_it_was_reported(
     channels: list[str], how: str
 ) -> None:
     user = make_user()
     rows = [scheduled(user, channels) for _ in range(6)]
     leases = leased_in_time()
     assert leases
-    told: dict[int, bool] = {}
+    reported: dict[int, bool] = {}
     start = threading.Barrier(2)
 
     def cancel() -> None:
         start.wait()
         for row in rows:
-            told[row.pk] = cancelled(row.pk, how)
+            reported[row.pk] = cancelled(row.pk, how)
         connection.close()
 
     racer = threading.Thread(target=cancel)
@@ -106,11 +106,11 @@ def test_what_is_cancelled_while_it_leaves_is_shown_as_it_was_told(
     racer.join()
 
     for row in rows:
-        check(row.pk, told[row.pk])
+        check(row.pk, reported[row.pk])
 
 
 @pytest.mark.django_db
-def test_what_was_sent_on_one_channel_is_not_called_cancelled() -> None:
+def test_a_notification_sent_on_one_channel_is_not_shown_as_cancelled() -> None:
     row = scheduled(make_user(), ROW_CHANNELS)
     first = next(lease for lease in leased_in_time() if lease.channel == "in_app")
     deliver_rows([first], owner="w")
@@ -121,9 +121,9 @@ def test_what_was_sent_on_one_channel_is_not_called_cancelled() -> None:
     assert "sent" in str(refused.value)
     waiting = NotificationMessage.objects.get(notification_id=row.pk, channel="websocket")
     assert waiting.status == "pending", "nothing is cancelled by halves"
-    answer = NotificationService().cancel(identifier=row.pk, caller=SYSTEM)
-    assert (answer.status, answer.cancelled) == ("delivered", ["websocket"])
-    check(row.pk, told=False)
+    response = NotificationService().cancel(identifier=row.pk, caller=SYSTEM)
+    assert (response.status, response.cancelled) == ("delivered", ["websocket"])
+    check(row.pk, reported=False)
 
 
 @pytest.mark.django_db

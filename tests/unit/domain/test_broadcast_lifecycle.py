@@ -1,4 +1,4 @@
-"""The law of a broadcast's states, and the arithmetic of its recipients."""
+"""The states of a broadcast and the arithmetic of its recipients."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ S = BroadcastStatus
 COUNTS = ("sent", "failed", "suppressed", "uncertain", "cancelled")
 
 
-def test_every_state_has_its_line_and_is_reached():
+def test_every_state_has_a_row_in_the_table_and_is_reachable():
     assert set(TRANSITIONS) == set(S)
     reached = {target for targets in TRANSITIONS.values() for target in targets}
     assert reached | {S.DRAFT} == set(S)
 
 
-def test_what_may_be_cancelled_edited_and_launched():
+def test_which_states_can_be_cancelled_edited_and_launched():
     assert {S.DRAFT, S.SCHEDULED, S.SENDING, S.PAUSED} == CANCELLABLE
     assert {S.DRAFT, S.SCHEDULED} == EDITABLE
     assert {S.DRAFT, S.SCHEDULED, S.AWAITING_APPROVAL} == LAUNCHABLE
@@ -38,13 +38,13 @@ def test_what_may_be_cancelled_edited_and_launched():
     assert not any(may_follow(S.CANCELLED, state) for state in S)
 
 
-def test_only_a_retry_leads_back_from_what_is_over():
+def test_only_a_retry_leads_back_from_an_end_state():
     assert sources_of(S.SENDING) - LAUNCHABLE == {S.PAUSED, S.SENT, S.COMPLETED, S.FAILED}
     assert {S.COMPLETED, S.FAILED, S.CANCELLED} == OVER
 
 
 @given(st.fixed_dictionaries({name: st.integers(0, 50) for name in (*COUNTS, "more")}))
-def test_the_parts_make_the_whole(counts):
+def test_the_counts_add_up_to_the_total(counts):
     more = counts.pop("more")
     tally = RecipientCounts(total=sum(counts.values()) + more, **counts)
     assert tally.pending == more
@@ -56,8 +56,8 @@ def test_the_parts_make_the_whole(counts):
 @pytest.mark.parametrize(
     "counts", [{"total": 1, "sent": 2}, {"total": 2, "sent": 3, "failed": -1}, {"total": -1}]
 )
-def test_counts_that_cannot_be_are_told(counts):
-    assert not RecipientCounts(**counts).holds
+def test_impossible_counts_are_detected(counts):
+    assert not Tally(**counts).holds
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_progress_is_rounded_down(counts, percent):
     assert RecipientCounts(**counts).progress_pct(S.SENDING) == percent
 
 
-def test_nobody_is_a_hundred_percent_once_it_is_completed():
-    assert RecipientCounts().progress_pct(S.COMPLETED) == 100
+def test_a_completed_broadcast_without_recipients_is_at_100_percent():
+    assert Tally().progress_pct(S.COMPLETED) == 100
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_how_a_broadcast_ends_follows_from_its_recipients(counts, outstanding, s
     assert settled_status(RecipientCounts(**counts), receipts_outstanding=outstanding) is status
 
 
-def test_the_picture_is_drawn_from_the_table():
+def test_the_diagram_is_generated_from_the_table():
     lines = broadcast_diagram().splitlines()
     assert lines[:2] == ["stateDiagram-v2", "    [*] --> draft"]
     assert "    paused --> sending" in lines

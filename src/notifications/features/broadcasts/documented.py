@@ -334,5 +334,7 @@ def _start_retry_task(broadcast_id: int) -> str | None:
     try:
         return str(send_broadcast_async.delay(broadcast_id, only_failed=True).id)
     except OperationalError as error:
-        log.warning("broadcast.unasked", broadcast=broadcast_id, error=type(error).__name__)
+        log.warning(
+            "broadcast.task_not_started", broadcast=broadcast_id, error=type(error).__name__
+        )
         return None

@@ -116,7 +116,7 @@ class NotificationScheduler:
             try:
                 async_to_sync(engine.attempt_once)(message)
             except Conflict:
-                log.info("schedule.is_in_flight", notification=found.pk, channel=message.channel)
+                log.info("schedule.in_flight", notification=found.pk, channel=message.channel)
         again = self._find(notification_id)
         return again is not None and shown_status(again) == ScheduledStatus.SENT
 

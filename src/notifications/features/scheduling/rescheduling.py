@@ -142,7 +142,7 @@ def reschedule(key: int, *, due_at: datetime, by: str) -> None:
         rows = NotificationMessage.objects.filter(notification_id=key)
         waiting = lock_pending(rows)
         held = {message.batch_id for message in waiting if message.batch_id}
-        if any(map(is_in_flight, waiting)) or any(map(batches.is_held, held)):
+        if any(map(is_in_flight, waiting)) or any(map(batches.is_leased, held)):
             raise Conflict("a worker is sending the notification", code="already_sending")
         failed = rows.filter(status=MessageStatus.FAILED).values_list("pk", flat=True)
         replayed = change_status(

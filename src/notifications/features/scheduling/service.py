@@ -70,7 +70,7 @@ class ScheduleService:
         with transaction.atomic():
             if request.timing.rule is not None:
                 series, keys, first = begin_series(request, intent, people, caller=caller, now=now)
-                commits.makes(schedule_id=series.uuid)
+                commits.name_created(schedule_id=series.uuid)
                 response = ScheduledResponse(
                     notification_ids=[], count=0, scheduled_at=first, schedule_id=series.uuid
                 )
