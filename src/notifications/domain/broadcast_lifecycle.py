@@ -1,4 +1,4 @@
-"""The law of a broadcast's life: its states, one table of transitions, and its arithmetic.
+"""The lifecycle of a broadcast: its states, one table of transitions, and its counts.
 
 At every instant recipients = sent + failed + suppressed + uncertain + cancelled + pending.
 """
@@ -13,14 +13,16 @@ from notifications.domain.lifecycle import REACHED, MessageStatus
 
 
 class BroadcastStatus(StrEnum):
-    """Where a broadcast is. sent: all handed over, receipts outstanding; completed: all final."""
+    """How far a broadcast has come."""
 
     DRAFT = "draft"
     AWAITING_APPROVAL = "awaiting_approval"
     SCHEDULED = "scheduled"
     SENDING = "sending"
     PAUSED = "paused"
+    #: All messages are dispatched; receipts are outstanding.
     SENT = "sent"
+    #: All results are final.
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -39,7 +41,7 @@ TRANSITIONS: dict[BroadcastStatus, frozenset[BroadcastStatus]] = {
     _S.FAILED: frozenset({_S.SENDING}),
     _S.CANCELLED: frozenset(),
 }
-"""What may follow. From sent, completed and failed only a retry leads back to sending."""
+"""The states that may follow each one. From sent, completed and failed only a retry leads back."""
 
 EDITABLE = frozenset({_S.DRAFT, _S.SCHEDULED})
 LAUNCHABLE = frozenset({_S.DRAFT, _S.SCHEDULED, _S.AWAITING_APPROVAL})
@@ -47,7 +49,7 @@ OVER = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED})
 
 
 class RecipientState(StrEnum):
-    """What became of one recipient."""
+    """The result of one recipient."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -69,21 +71,24 @@ _STATES: tuple[tuple[RecipientState, frozenset[MessageStatus]], ...] = (
 
 
 def recipient_state(statuses: Iterable[str]) -> RecipientState:
-    """What a recipient is, given the statuses of their messages: the first line above that holds
-    one of them. Sent if any channel was sent; failed if none was, and one was tried; suppressed
-    where nobody was asked: policy, a digest or the clock had the message. Pending without any."""
+    """Derives a recipient's state from the statuses of its messages.
+
+    It is the first row of _STATES that contains one of them. Sent if any channel sent; failed if
+    none did and one was attempted; suppressed if no provider was called, because of a policy, a
+    digest or an expiry. Pending without messages.
+    """
     there = {MessageStatus(status) for status in statuses}
     found = (state for state, members in _STATES if members & there)
     return next(found, RecipientState.PENDING)
 
 
 def may_follow(current: str, target: str) -> bool:
-    """Whether the table allows `current` -> `target`."""
+    """Returns whether the table allows `current` -> `target`."""
     return BroadcastStatus(target) in TRANSITIONS[BroadcastStatus(current)]
 
 
 def sources_of(target: BroadcastStatus) -> frozenset[BroadcastStatus]:
-    """The states from which `target` may follow: the WHERE of the statement that writes it."""
+    """Returns the states from which `target` may follow, for the WHERE of its UPDATE."""
     return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
 
 
@@ -103,29 +108,32 @@ class RecipientCounts:
 
     @property
     def pending(self) -> int:
-        """Those of whom nothing is known yet."""
+        """Recipients without a result."""
         return self.total - (
             self.sent + self.failed + self.suppressed + self.uncertain + self.cancelled
         )
 
     @property
     def holds(self) -> bool:
-        """The invariant: no count is negative, and nobody is counted twice."""
+        """The invariant: no count is negative, and no recipient is counted twice."""
         counts = (self.sent, self.failed, self.suppressed, self.uncertain, self.cancelled)
         return min(*counts, self.total, self.pending) >= 0
 
     def progress_pct(self, status: str) -> int:
-        """(sent + failed + suppressed) / total in percent, rounded down; 0 of nobody, until it is
-        completed."""
+        """Returns (sent + failed + suppressed) / total in percent, rounded down.
+
+        Without recipients 100 where the broadcast is completed, else 0.
+        """
         if not self.total:
             return 100 if status == _S.COMPLETED else 0
         return (self.sent + self.failed + self.suppressed) * 100 // self.total
 
 
-def settled_status(tally: RecipientCounts, *, receipts_outstanding: bool) -> BroadcastStatus | None:
-    """What a sending broadcast becomes by what its recipients are; None while some are open.
+def settled_status(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
+    """Returns the next status of a sending broadcast; None while recipients are pending.
 
-    All failed is failed; uncertain ones wait for a receipt or a person, as those without a receipt.
+    It is failed where all recipients failed. Uncertain recipients wait for a receipt or a person;
+    until then the broadcast is sent, as with outstanding receipts.
     """
     if tally.pending:
         return None
@@ -137,7 +145,7 @@ def settled_status(tally: RecipientCounts, *, receipts_outstanding: bool) -> Bro
 
 
 def broadcast_diagram() -> str:
-    """The table as a Mermaid state diagram."""
+    """Returns the table as a Mermaid state diagram."""
     order = list(BroadcastStatus)
     lines = ["stateDiagram-v2", "    [*] --> draft"]
     for state, targets in TRANSITIONS.items():

@@ -1,4 +1,4 @@
-"""How fast a broadcast goes: a few moments of the last minute tell the rate and the rest."""
+"""Computes the rate of a broadcast and its remaining time, from a few moments of a minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 WINDOW_S = 60.0
 SPACING_S = 5.0
-"""Moments nearer to each other than this are one."""
+"""Moments that are nearer to each other count as one."""
 _LEAST_S = 1.0
 
 Moment = Sequence[float]
@@ -15,30 +15,33 @@ Moment = Sequence[float]
 
 
 def add_moment(pace: Sequence[Moment], settled: int, *, at: float) -> list[list[float]]:
-    """The pace with another moment; those that are older than the window are forgotten, but for the
-    last of them, from which the rate is counted. Fewer settled than before begins anew: a retry."""
-    kept = [list(moment) for moment in pace if moment[1] <= settled]
-    if kept and at - kept[-1][0] < SPACING_S:
-        return kept
-    young = [moment for moment in kept if at - moment[0] <= WINDOW_S]
-    return [*(young or kept[-1:]), [at, settled]]
+    """Returns the pace with another moment.
+
+    Moments older than the window are dropped, except the last one where no other is left: the rate
+    needs a start. A moment with fewer settled recipients than before, after a retry, begins anew.
+    """
+    valid = [list(moment) for moment in pace if moment[1] <= settled]
+    if valid and at - valid[-1][0] < SPACING_S:
+        return valid
+    recent = [moment for moment in valid if at - moment[0] <= WINDOW_S]
+    return [*(recent or valid[-1:]), [at, settled]]
 
 
 def rate_per_second(pace: Sequence[Moment], settled: int, *, at: float) -> float:
-    """Recipients settled a second over the window, until `at`; 0 where nothing is known."""
+    """Returns the recipients settled a second in the window until `at`; 0 where it is unknown."""
     known = [moment for moment in pace if moment[1] <= settled]
-    young = [moment for moment in known if at - moment[0] <= WINDOW_S]
-    if not young:
+    recent = [moment for moment in known if at - moment[0] <= WINDOW_S]
+    if not recent:
         return 0.0
-    began, before = young[0]
+    began, before = recent[0]
     return round((settled - before) / max(at - began, _LEAST_S), 2)
 
 
 def eta_seconds(pending: int, rate: float, *, last_due_s: float = 0.0) -> int | None:
-    """How long the rest takes at this rate, rounded up; None where nobody can tell.
+    """Returns the remaining seconds at this rate, rounded up; None where they are unknown.
 
-    last_due_s: in how many seconds the last message that waits for its time is due: a repetition,
-    or the end of somebody's quiet hours.
+    last_due_s: in how many seconds the last waiting message is due, such as a retry or the end of
+    quiet hours.
     """
     if not pending:
         return 0

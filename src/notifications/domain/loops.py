@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SILENT_AFTER_PERIODS = 3
-"""A loop that has not finished a round in so many of its periods is silent."""
+"""A loop is silent when it has not finished a round in so many of its periods."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSpec:
-    """One loop, by the clock of whoever runs it.
-
-    every_s: seconds from the end of a round to the next. period_s: the pause and the time that a
-    round may take, whichever is longer; not less than ten seconds, for a machine may be busy.
-    by_beat: whether Celery's beat has a task for it.
-    """
+    """One periodic loop."""
 
     name: str
+    #: Seconds from the end of a round to the next, by the clock of the process that runs it.
     every_s: float
+    #: The pause, or the time that a round may take, whichever is longer. It is ten seconds or more,
+    #: because a machine may be busy.
     period_s: float
+    #: Whether Celery's beat has a task for it.
     by_beat: bool = True
 
     @property
@@ -32,7 +31,7 @@ RECEIPTS = LoopSpec("receipts", every_s=1, period_s=10)
 BROADCASTS = LoopSpec("broadcasts", every_s=1, period_s=10)
 SCHEDULED_BROADCASTS = LoopSpec("scheduled broadcasts", every_s=0.5, period_s=10)
 WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
-POLLING = LoopSpec("asking providers", every_s=30, period_s=30)
+POLLS = LoopSpec("asking providers", every_s=30, period_s=30)
 EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
 DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
 PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
@@ -47,7 +46,7 @@ LOOPS = (
     BROADCASTS,
     SCHEDULED_BROADCASTS,
     WEBHOOKS,
-    POLLING,
+    POLLS,
     EXPIRY,
     DIGESTS,
     PROOFS,
