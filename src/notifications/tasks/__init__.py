@@ -104,7 +104,7 @@ def apply_receipts(**_future: Any) -> int:
 @shared_task(
     name="notifications.tasks.ask_providers",
     base=RoundTask,
-    loop=loops.POLLS,
+    loop=loops.POLLING,
     ignore_result=True,
 )
 def poll_providers(**_future: Any) -> int:

@@ -30,12 +30,12 @@ def claim(service="ses", count=3, *, owner="a", rate=None, **more):
 
 
 def report(service="ses", *, owner="a", code="", **tally):
-<<<<<<< HEAD
-    return FLOWS.report(
-=======
     return FLOWS.tell(
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
         service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
+=======
+    return FLOWS.report(
+        service, Tally(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
+>>>>>>> 059a49e (Tests name the present texts and functions)
     )
 
 
@@ -51,11 +51,7 @@ def test_workers_share_one_row():
     assert second[0] == first[-1] + rate.spacing_us
 
 
-<<<<<<< HEAD
-def test_a_breaker_opens_is_probed_by_one_and_closes(clock):
-=======
 def test_a_breaker_opens_and_closes_after_one_probe(clock):
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     assert report(faults=5, code="timeout") == ("closed", "open")
     row = FLOWS.get(service="ses")
     assert row.last_fault_code == "timeout"
@@ -72,33 +68,21 @@ def test_a_breaker_opens_and_closes_after_one_probe(clock):
     assert FLOWS.troubled() == {}
 
 
-<<<<<<< HEAD
-def test_an_operator_may_close_a_breaker():
-=======
 def test_a_person_may_close_a_breaker():
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     report(faults=5)
     assert FLOWS.close("ses") is True
     assert claim().count == 3
     assert FLOWS.close("unknown") is False
 
 
-<<<<<<< HEAD
-def test_a_pause_counts_until_its_last_second(clock):
-=======
 def test_a_pause_is_reported_until_its_last_second(clock):
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     report(successes=1, pause_us=10 * US)
     assert FLOWS.troubled() == {"ses": (0, 10 * US)}
     clock.forward(9.5)
     assert FLOWS.troubled() == {}
 
 
-<<<<<<< HEAD
-def test_chats_have_their_own_limits_and_idle_ones_are_deleted(clock):
-=======
 def test_chats_have_their_own_limits_and_are_deleted_when_idle(clock):
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     rates = {"rate": Rate(30, 1), "chat_rate": Rate(1, 1)}
     first = claim("telegram", wanted=["x", "x", "y"], **rates)
     assert [wait is not None for wait in first.waits] == [True, False, True]
@@ -111,11 +95,7 @@ def test_chats_have_their_own_limits_and_are_deleted_when_idle(clock):
     assert list(ChatFlow.objects.values_list("chat", flat=True)) == ["z"]
 
 
-<<<<<<< HEAD
-def test_idle_hosts_are_deleted(clock):
-=======
 def test_hosts_that_are_not_used_are_deleted(clock):
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     report("webhook|old.example", successes=1)
     report("ses", successes=1)
     clock.forward(86_400)

@@ -64,7 +64,7 @@ def test_a_digest_is_sent_as_one_message_when_its_period_ends(frozen):
     work()
 
     (sent,) = outbox()
-    assert sent["title"] == "Your news from Carillon"
+    assert sent["title"] == "Your updates from Carillon"
     assert "Hello Grace, here is what happened: 3 in all." in sent["body"]
     assert "Payment (2)" in sent["body"]
     assert "- About 2: Hello Grace: 2" in sent["body"]

@@ -76,7 +76,7 @@ def loop_calls() -> Mapping[str, Callable[[], object]]:
         loops.BROADCASTS.name: lambda: maintain_broadcasts(now=database_now()),
         loops.SCHEDULED_BROADCASTS.name: lambda: begin_due(now=database_now()),
         loops.WEBHOOKS.name: lambda: post_due(now=database_now()),
-        loops.POLLS.name: lambda: poll_due(now=database_now()),
+        loops.POLLING.name: lambda: poll_due(now=database_now()),
         loops.EXPIRY.name: lambda: expire_waiting(now=database_now()),
         loops.DIGESTS.name: lambda: close_due(now=database_now()),
         loops.PROOFS.name: lambda: prove_due(now=database_now()),
