@@ -114,7 +114,7 @@ class RecipientCounts:
         )
 
     @property
-    def holds(self) -> bool:
+    def is_consistent(self) -> bool:
         """The invariant: no count is negative, and no recipient is counted twice."""
         counts = (self.sent, self.failed, self.suppressed, self.uncertain, self.cancelled)
         return min(*counts, self.total, self.pending) >= 0
@@ -129,7 +129,7 @@ class RecipientCounts:
         return (self.sent + self.failed + self.suppressed) * 100 // self.total
 
 
-def settled_status(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
+def status_when_settled(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
     """Returns the next status of a sending broadcast; None while recipients are pending.
 
     It is failed where all recipients failed. Uncertain recipients wait for a receipt or a person;

@@ -267,12 +267,12 @@ class TestHandingOver:
         monkeypatch.setattr(broadcast_batches.ports, "sleep", nap)
         deliver_and_wait = broadcast_batches.deliver_and_wait
 
-        def hold_first(broadcast_id: int) -> None:
+        def wait_first(broadcast_id: int) -> None:
             if not taken:
                 DeliveryBatch.objects.update(owner="another")
             deliver_and_wait(broadcast_id)
 
-        monkeypatch.setattr(broadcast_batches, "deliver_and_wait", hold_first)
+        monkeypatch.setattr(broadcast_batches, "deliver_and_wait", wait_first)
         result = BroadcastService.send_to_group_batch(draft.id, "all_students")
         assert (result["sent_count"], taken) == (2, [1])
         assert DeliveryAttempt.objects.count() == 0  # the inbox needs no call

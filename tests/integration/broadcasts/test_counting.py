@@ -42,7 +42,7 @@ S = MessageStatus
 def counts(broadcast: Broadcast) -> tuple[int, ...]:
     broadcast.refresh_from_db()
     tally = broadcast.tally
-    assert tally.holds
+    assert tally.is_consistent
     return (tally.sent, tally.failed, tally.suppressed, tally.uncertain, tally.pending)
 
 
@@ -241,7 +241,7 @@ class TestTruth:
                 fold_changes(now=clock.now())
                 found = states(made)
                 made.refresh_from_db()
-                assert made.tally.holds
+                assert made.tally.is_consistent
                 assert (made.sent_count, made.failed_count) == (
                     found.get("sent", 0),
                     found.get("failed", 0),

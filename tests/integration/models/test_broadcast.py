@@ -40,7 +40,7 @@ class TestRows:
         assert (made.recipient_count, made.sent_count, made.failed_count) == (0, 0, 0)
         assert (made.scheduled_at, made.sent_at, made.completed_at) == (None, None, None)
         assert made.source == f"broadcast:{made.pk}"
-        assert made.tally.holds
+        assert made.tally.is_consistent
 
     def test_a_message_may_have_a_thousand_characters(self):
         made = make_broadcast(created_by=make_user(), message="x" * 1_000)

@@ -16,8 +16,8 @@ from notifications.domain.broadcast_lifecycle import (
     RecipientCounts,
     broadcast_diagram,
     may_follow,
-    settled_status,
     sources_of,
+    status_when_settled,
 )
 
 S = BroadcastStatus
@@ -48,7 +48,7 @@ def test_the_counts_add_up_to_the_total(counts):
     more = counts.pop("more")
     tally = RecipientCounts(total=sum(counts.values()) + more, **counts)
     assert tally.pending == more
-    assert tally.holds
+    assert tally.is_consistent
     for status in S:
         assert 0 <= tally.progress_pct(status) <= 100
 
@@ -57,7 +57,7 @@ def test_the_counts_add_up_to_the_total(counts):
     "counts", [{"total": 1, "sent": 2}, {"total": 2, "sent": 3, "failed": -1}, {"total": -1}]
 )
 def test_impossible_counts_are_detected(counts):
-    assert not Tally(**counts).holds
+    assert not Tally(**counts).is_consistent
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_completed_broadcast_without_recipients_is_at_100_percent():
     ],
 )
 def test_how_a_broadcast_ends_follows_from_its_recipients(counts, outstanding, status):
-    assert settled_status(RecipientCounts(**counts), receipts_outstanding=outstanding) is status
+    assert status_when_settled(Tally(**counts), receipts_outstanding=outstanding) is status
 
 
 def test_the_diagram_is_generated_from_the_table():

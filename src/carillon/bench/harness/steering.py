@@ -193,7 +193,7 @@ def check(_: str = "") -> list[str]:
             tally = broadcast.tally
             told = {str(state.value): getattr(tally, state) for state in RecipientState}
             there = {name: states.get(name, 0) for name in told}
-            if told != there or not tally.holds or tally.total != sum(there.values()):
+            if told != there or not tally.is_consistent or tally.total != sum(there.values()):
                 wrong.append(f"broadcast {broadcast.pk} ({broadcast.status}): {told}, rows {there}")
     return wrong
 

@@ -155,7 +155,7 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
         for state in RecipientState:
             totals[state] += getattr(tally, state)
         off += broadcast.miscounted
-        broken += not tally.holds
+        broken += not tally.is_consistent
     for name_of_state, total in totals.items():
         people.add_metric([name_of_state], total)
     yield people

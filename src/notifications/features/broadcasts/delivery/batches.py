@@ -17,7 +17,11 @@ from django.db import transaction
 
 from directory.audiences import Audience
 from directory.models import User
-from notifications.domain.broadcast_lifecycle import LAUNCHABLE, BroadcastStatus, settled_status
+from notifications.domain.broadcast_lifecycle import (
+    LAUNCHABLE,
+    BroadcastStatus,
+    status_when_settled,
+)
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
 from notifications.engine.lease_driver import register_process
@@ -283,7 +287,7 @@ def set_counts(broadcast_id: int, *, sent: int, failed: int, now: datetime) -> N
 
 
 def _end_if_settled(row: Broadcast, *, now: datetime) -> None:
-    target = settled_status(row.tally, receipts_outstanding=False) if row.tally.total else None
+    target = status_when_settled(row.tally, receipts_outstanding=False) if row.tally.total else None
     if target is not None:
         change_broadcast_status(
             row.pk,

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from notifications.delivery.registry import provider_class, provider_keys_for
-from notifications.domain.broadcast_lifecycle import BroadcastStatus, settled_status
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, status_when_settled
 from notifications.domain.broadcast_pace import add_moment
 from notifications.domain.channels import Lane
 from notifications.domain.errors import Conflict, InvalidRequest
@@ -144,7 +144,7 @@ def finish_if_settled(broadcast: Broadcast, *, now: datetime) -> bool:
         return False
     waits = broadcast.handed_over_at is None or now < broadcast.handed_over_at + RECEIPTS_WITHIN
     tally = broadcast.tally
-    target = settled_status(tally, receipts_outstanding=waits and _awaits_receipts(broadcast))
+    target = status_when_settled(tally, receipts_outstanding=waits and _awaits_receipts(broadcast))
     if target is BroadcastStatus.SENT and not waits:
         target = BroadcastStatus.COMPLETED
     if target is None or target == broadcast.status:
