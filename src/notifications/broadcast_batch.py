@@ -1,6 +1,6 @@
-"""BroadcastBatchProcessor, a documented class at its documented address.
+"""BroadcastBatchProcessor, the documented batch processor of broadcasts.
 
-Its constants are the defaults of its methods, so that a subclass can change them.
+Its constants are the defaults of its methods, so a subclass can change them.
 `features/broadcasts/delivery/batches.py` does the work, as for `BroadcastService`.
 """
 
@@ -31,23 +31,24 @@ __all__ = [
 
 
 class BroadcastBatchProcessor:
-    """Adds recipients, sends and retries in batches of the class's sizes."""
+    """Stores recipients, sends and retries, in batches of the class's sizes."""
 
     #: Recipients that are stored together.
     BATCH_SIZE: ClassVar[int] = 1_000
     #: Recipients that are sent to together.
     SEND_BATCH_SIZE: ClassVar[int] = 100
-    #: How often a failed message is retried, and how often a failed recipient is.
+    #: How often a failed message or recipient is retried.
     MAX_RETRIES: ClassVar[int] = 3
-    #: Seconds before each retry of a failed message.
+    #: Seconds before each retry of a message.
     RETRY_DELAYS: ClassVar[Sequence[float]] = [10, 60, 300]
 
     @classmethod
     def create_broadcast_recipients_batch(
         cls, broadcast_id: int, recipient_ids: Sequence[int], batch_size: int | None = None
     ) -> ResponseDict:
-        """Adds recipients, BATCH_SIZE at a time: {success, created_count, total_count,
-        batches_processed, errors}. Existing recipients are skipped.
+        """Stores recipients, BATCH_SIZE at a time; skips those already stored.
+
+        Returns {success, created_count, total_count, batches_processed, errors}.
 
         Raises:
             ValueError: Broadcast N not found, or it has ended.
@@ -63,9 +64,10 @@ class BroadcastBatchProcessor:
         target_filter: dict[str, Any] | None = None,
         batch_size: int | None = None,
     ) -> ResponseDict:
-        """Sends to an audience, SEND_BATCH_SIZE at a time, and waits until all is dispatched:
-        {success, broadcast_id, total_recipients, sent_count, failed_count, batches_processed,
-        errors}.
+        """Sends to an audience, SEND_BATCH_SIZE at a time, and waits for the provider calls.
+
+        Returns {success, broadcast_id, total_recipients, sent_count, failed_count,
+        batches_processed, errors}.
 
         Raises:
             ValueError: Broadcast N not found; Cannot send broadcast with status S.
@@ -88,14 +90,14 @@ class BroadcastBatchProcessor:
     def send_to_role_batch(
         cls, broadcast_id: int, role: str, batch_size: int | None = None
     ) -> ResponseDict:
-        """Sends to all users of a role: student, teacher, tutor or parent."""
+        """Sends to all users with a role: student, teacher, tutor or parent."""
         return cls.send_to_group_batch(broadcast_id, group_of_role(role), None, batch_size)
 
     @classmethod
     def send_to_custom_list_batch(
         cls, broadcast_id: int, user_ids: Sequence[int], batch_size: int | None = None
     ) -> ResponseDict:
-        """Sends to these users; ids that belong to no user are listed in errors."""
+        """Sends to these users; unknown ids are reported in errors."""
         target = {"user_ids": list(user_ids)}
         return cls.send_to_group_batch(broadcast_id, "custom", target, batch_size)
 
@@ -103,10 +105,10 @@ class BroadcastBatchProcessor:
     def retry_failed_batch(
         cls, broadcast_id: int, max_retries: int | None = None, batch_size: int | None = None
     ) -> ResponseDict:
-        """Retries failed recipients, each at most `max_retries` times in all.
+        """Retries failed recipients and waits for the provider calls.
 
-        Waits until all is dispatched. Returns the fields of `send_to_group_batch` and
-        retried_count.
+        Each recipient is retried at most `max_retries` times in total. Returns what
+        `send_to_group_batch` returns, and retried_count.
 
         Raises:
             ValueError: Broadcast N not found; Cannot retry broadcast with status S.
@@ -119,9 +121,9 @@ class BroadcastBatchProcessor:
                 size=size,
                 policy=listed_policy(cls.RETRY_DELAYS),
             )
-            response = build_send_response(broadcast_id, report, size=size)
+            answer = build_send_response(broadcast_id, report, size=size)
         return {
-            **response,
+            **answer,
             "success": True,
             "retried_count": report.created,
             "batches_processed": report.parts,
@@ -129,7 +131,7 @@ class BroadcastBatchProcessor:
 
     @classmethod
     def get_batch_status(cls, broadcast_id: int) -> ResponseDict:
-        """Returns how far a broadcast has come.
+        """Returns the progress of a broadcast.
 
         Raises:
             ValueError: Broadcast N not found.
@@ -144,7 +146,7 @@ def process_broadcast_batch_async(
     target_filter: dict[str, Any] | None = None,
     **_future: Any,
 ) -> ResponseDict:
-    """Sends a broadcast to an audience, batch by batch; returns as `send_to_group_batch`."""
+    """Sends a broadcast to an audience in batches; returns what `send_to_group_batch` returns."""
     return BroadcastBatchProcessor.send_to_group_batch(broadcast_id, target_group, target_filter)
 
 
@@ -152,5 +154,5 @@ def process_broadcast_batch_async(
 def retry_failed_broadcasts_async(
     broadcast_id: int, max_retries: int = BroadcastBatchProcessor.MAX_RETRIES, **_future: Any
 ) -> ResponseDict:
-    """Retries a broadcast's failed recipients; returns as `retry_failed_batch`."""
+    """Retries a broadcast's failed recipients; returns what `retry_failed_batch` returns."""
     return BroadcastBatchProcessor.retry_failed_batch(broadcast_id, max_retries)

@@ -1,4 +1,4 @@
-"""The documented routes: `broadcasts/` and the paths below it."""
+"""The documented routes of broadcasts: `broadcasts/` and the paths below it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from rest_framework.routers import DefaultRouter
 from notifications.broadcast_views import BroadcastViewSet
 
 router = DefaultRouter()
-router.include_format_suffixes = (
-    False  # a path has one form: `recipients.csv` is a route of its own
-)
+router.include_format_suffixes = False  # `recipients.csv` is a route of its own, not a format
 router.register("broadcasts", BroadcastViewSet, basename="broadcast")
 
 urlpatterns = router.urls

@@ -1,9 +1,9 @@
-"""The documented view set, for Django projects that mount the routes of broadcasts themselves.
+"""The documented view set, for Django projects that mount broadcasts themselves.
 
     path("api/admin/", include("notifications.broadcast_urls"))
 
-The same code handles the calls as under `/api/admin/broadcasts/`. The project's own authentication
-identifies the user, who must be an administrator.
+The routes are those of `/api/admin/broadcasts/`, with the same handlers. The project's own
+authentication identifies the caller, who must be an admin.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FORM = "/api/admin/broadcasts/"
 
 
 class BroadcastViewSet(ViewSet):
-    """The routes of broadcasts, for administrators."""
+    """Broadcasts, for admins."""
 
     permission_classes = (IsAdminUser,)
     parser_classes = (JSONParser,)
@@ -50,27 +50,27 @@ class BroadcastViewSet(ViewSet):
     lookup_value_regex = "[^/.]+"
 
     def list(self, request: Request) -> Response:
-        return _respond(request, broadcasts.broadcasts, query=broadcasts.LIST_QUERY)
+        return _answer(request, broadcasts.broadcasts, query=broadcasts.LIST_QUERY)
 
     def create(self, request: Request) -> Response:
-        return _respond(request, broadcasts.create, status=201)
+        return _answer(request, broadcasts.create, status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.broadcast, pk)
+        return _answer(request, broadcasts.broadcast, pk)
 
     def partial_update(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.change, pk)
+        return _answer(request, broadcasts.change, pk)
 
     def destroy(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.delete, pk)
+        return _answer(request, broadcasts.delete, pk)
 
     @action(detail=True, methods=["get"])
     def progress(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.progress, pk)
+        return _answer(request, broadcasts.progress, pk)
 
     @action(detail=True, methods=["get"])
     def recipients(self, request: Request, pk: str) -> Response:
-        return _respond(
+        return _answer(
             request,
             broadcast_recipients.recipients,
             pk,
@@ -85,57 +85,57 @@ class BroadcastViewSet(ViewSet):
 
     @action(detail=True, methods=["post"], url_path="recipients/retry")
     def retry_chosen(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcast_recipients.retry_chosen, pk)
+        return _answer(request, broadcast_recipients.retry_chosen, pk)
 
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.send_test, pk)
+        return _answer(request, broadcasts.send_test, pk)
 
     @action(detail=True, methods=["post"])
     def duplicate(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.duplicate, pk, status=201)
+        return _answer(request, broadcasts.duplicate, pk, status=201)
 
     @action(detail=True, methods=["post"])
     def send(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.send, pk)
+        return _answer(request, broadcasts.send, pk)
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.cancel, pk)
+        return _answer(request, broadcasts.cancel, pk)
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.retry, pk)
+        return _answer(request, broadcasts.retry, pk)
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.pause, pk)
+        return _answer(request, broadcasts.pause, pk)
 
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.resume, pk)
+        return _answer(request, broadcasts.resume, pk)
 
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.approve, pk)
+        return _answer(request, broadcasts.approve, pk)
 
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.reject, pk)
+        return _answer(request, broadcasts.reject, pk)
 
     @action(detail=True, methods=["post"], url_path="dry-run")
     def dry_run(self, request: Request, pk: str) -> Response:
-        return _respond(request, broadcasts.dry_run, pk)
+        return _answer(request, broadcasts.dry_run, pk)
 
     @action(detail=False, methods=["post"], url_path="dry-run", url_name="dry-run-of-body")
     def dry_run_of_body(self, request: Request) -> Response:
-        return _respond(request, broadcasts.dry_run_of_body)
+        return _answer(request, broadcasts.dry_run_of_body)
 
     def handle_exception(self, exc: Exception) -> Any:
-        """Returns errors in the documented format, whatever the project's own handler does."""
+        """Returns the service's errors in the documented form, before the project's handler."""
         if isinstance(exc, CarillonError):
-            return _drf_response(problem_response(exc, path=_FORM))
-        if isinstance(exc, APIException):  # raised by the framework itself
+            return _shown(problem_response(exc, path=_FORM))
+        if isinstance(exc, APIException):  # an error of the framework itself
             challenge = self.get_authenticate_header(self.request)
             unknown = isinstance(exc, NotAuthenticated | AuthenticationFailed)
             status = 403 if unknown and not challenge else exc.status_code
@@ -145,7 +145,7 @@ class BroadcastViewSet(ViewSet):
         return super().handle_exception(exc)
 
 
-def _respond(
+def _answer(
     request: Request,
     handler: Handler,
     pk: str = "",
@@ -153,7 +153,7 @@ def _respond(
     query: Sequence[Query] = (),
     status: int = 200,
 ) -> Response:
-    """Calls the handler of the same route under `/api/admin/broadcasts/`."""
+    """Passes a request to the handler of the same route under `/api/admin/broadcasts/`."""
     result = handler(_call(request, pk, query=query))
     assert not isinstance(result, Download), "a file has its own action"
     if isinstance(result, tuple):
@@ -163,7 +163,7 @@ def _respond(
 
 
 def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
-    """Builds the request for a handler from the project's request."""
+    """Returns a project's request in the form that the handlers read."""
     body = request.data if isinstance(request.data, dict) else {}
     check_texts(body)
     return ApiRequest(
@@ -176,14 +176,14 @@ def _call(request: Request, pk: str, *, query: Sequence[Query]) -> ApiRequest:
     )
 
 
-def _drf_response(response: HttpResponse) -> Response:
+def _shown(response: HttpResponse) -> Response:
     return Response(msgspec.json.decode(response.content), status=response.status_code)
 
 
 def _get_recipients_by_group(
     target_group: str, target_filter: dict[str, Any] | None = None
 ) -> QuerySet[User]:
-    """Returns the users of a target, each once, by rising id; the query runs when it is read.
+    """Returns a lazy query of the users of a target, each once, by ascending id.
 
     Raises:
         ValueError: the group or its filter is invalid, or names something that does not exist.
@@ -198,10 +198,10 @@ def _get_recipients_by_group(
 
 
 def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | int]) -> int:
-    """Adds users as recipients, a thousand at a time; returns how many are new.
+    """Stores users as recipients, a thousand at a time; returns the number of new ones.
 
     Raises:
-        ValueError: the broadcast does not exist, or has ended.
+        ValueError: the broadcast was deleted, or has ended.
     """
     ids = (each.pk if isinstance(each, User) else each for each in _in_pieces(users))
     created = 0
@@ -211,7 +211,7 @@ def _create_broadcast_recipients(broadcast: Broadcast, users: Iterable[User | in
 
 
 def _in_pieces(users: Iterable[User | int]) -> Iterable[User | int]:
-    """Reads the ids of a query in pieces by key; reads a sliced or combined query at once."""
+    """Reads only the ids of a query, in pieces by key; a sliced or combined query in one piece."""
     if not isinstance(users, QuerySet):
         return iter(users)
     if users.query.is_sliced or users.query.combinator:
@@ -228,11 +228,11 @@ def _keys_in_pieces(users: QuerySet[User]) -> Iterator[int]:
 
 
 def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:
-    """Sends a broadcast by Telegram and returns when all is dispatched: {sent, failed}.
+    """Sends a broadcast by Telegram and waits for the provider calls; returns {sent, failed}.
 
     Raises:
-        ValueError: it does not use Telegram, does not exist, or its status does not allow it.
-        RuntimeError: it was sent to no recipient, and failed for some.
+        ValueError: it has no channel telegram, was deleted, or can no longer be sent.
+        RuntimeError: every attempt failed.
     """
     if "telegram" not in broadcast.channels:
         raise ValueError(f"Broadcast {broadcast.pk} has no channel telegram")
@@ -241,5 +241,5 @@ def _send_telegram_broadcasts(broadcast: Broadcast) -> dict[str, int]:
     )
     broadcast.refresh_from_db()
     if result["failed_count"] and not result["sent_count"]:
-        raise RuntimeError(f"The broadcast reached no recipient: {result['failed_count']} failed")
+        raise RuntimeError(f"It was sent to no user: {result['failed_count']} failed")
     return {"sent": result["sent_count"], "failed": result["failed_count"]}

@@ -1,4 +1,4 @@
-"""The documented address of the scheduler class: `notifications.scheduler`."""
+"""The documented module of the scheduler's class."""
 
 from notifications.features.scheduling.documented import CancelResult, NotificationScheduler
 

@@ -1,6 +1,6 @@
 """The documented serializers, for Django projects that write their own views.
 
-They validate input and format output by the code of the API.
+They validate and show the same data as the API, by the same code.
 """
 
 from __future__ import annotations
@@ -37,113 +37,113 @@ Shown = dict[str, Any]
 
 
 class BroadcastListSerializer(serializers.BaseSerializer[Broadcast]):
-    """Formats a broadcast as lists show it."""
+    """A broadcast as lists show it."""
 
     def to_representation(self, instance: Broadcast) -> Shown:
-        return _as_dict(broadcast_response(instance))
+        return _shown(broadcast_response(instance))
 
 
 class BroadcastDetailSerializer(serializers.BaseSerializer[Broadcast]):
-    """Formats a broadcast with the first page of its recipients."""
+    """A broadcast with the first page of its recipients."""
 
     def to_representation(self, instance: Broadcast) -> Shown:
-        return _as_dict(detail(instance))
+        return _shown(detail(instance))
 
 
 class BroadcastRecipientSerializer(serializers.BaseSerializer[BroadcastRecipient]):
-    """Formats a recipient with its state."""
+    """A recipient with its state."""
 
     def to_representation(self, instance: BroadcastRecipient) -> Shown:
         person = User.objects.filter(pk=instance.recipient_id).first()
-        return _as_dict(recipient_response(instance, person))
+        return _shown(recipient_response(instance, person))
 
 
 class CreateBroadcastSerializer(serializers.BaseSerializer[Broadcast]):
-    """Reads the body of a new broadcast.
+    """The body of a new broadcast.
 
-    `save(created_by=user)` creates the broadcast, and sends it if the body says so.
+    `save(created_by=user)` creates the broadcast, and sends it when the body requests that.
     """
 
     def to_internal_value(self, data: Mapping[str, Any]) -> Shown:
-        """Returns the body unchanged if it is valid.
+        """Returns the body if it is valid.
 
         Raises:
-            ValidationError: with every error, by field.
+            ValidationError: with every fault, by field.
         """
-        with_validation_errors(lambda: read_new(data, now=clock.now()))
+        with_faults(lambda: read_new(data, now=clock.now()))
         return dict(data)
 
     def create(self, validated_data: Shown) -> Broadcast:
         user: User = validated_data.pop("created_by")
         caller = caller_of_user(user)
-        made = with_validation_errors(
+        made = with_faults(
             lambda: BroadcastWorkflow().create(body=validated_data, caller=caller, now=clock.now())
         )
         return Broadcast.objects.get(pk=made.data.id)
 
     def to_representation(self, instance: Broadcast) -> Shown:
-        return _as_dict(broadcast_response(instance))
+        return _shown(broadcast_response(instance))
 
 
 class ScheduleNotificationSerializer(serializers.BaseSerializer[Any]):
-    """Reads the body of a scheduled notification. `save(user=user)` accepts it."""
+    """The body of a scheduled notification. `save(user=user)` accepts it."""
 
     def to_internal_value(self, data: Mapping[str, Any]) -> Shown:
-        """Returns the body unchanged if it is valid.
+        """Returns the body if it is valid.
 
         Raises:
-            ValidationError: with every error, by field.
+            ValidationError: with every fault, by field.
         """
-        with_validation_errors(lambda: parse_schedule(data, now=clock.now()))
+        with_faults(lambda: parse_schedule(data, now=clock.now()))
         return dict(data)
 
     def create(self, validated_data: Shown) -> ScheduledResponse:
         caller = caller_of_user(validated_data.pop("user"))
-        made: ScheduledResponse = with_validation_errors(
+        made: ScheduledResponse = with_faults(
             lambda: ScheduleService().schedule(body=validated_data, caller=caller)
         )
         return made
 
     def to_representation(self, instance: ScheduledResponse) -> Shown:
-        return _as_dict(instance)
+        return _shown(instance)
 
 
 class ScheduleNotificationResponseSerializer(serializers.BaseSerializer[ScheduledResponse]):
-    """Formats the response of scheduling: notification_ids, count, scheduled_at."""
+    """The response to a schedule request: notification_ids, count, scheduled_at."""
 
     def to_representation(self, instance: ScheduledResponse) -> Shown:
-        return _as_dict(instance)
+        return _shown(instance)
 
 
 class NotificationScheduleStatusSerializer(serializers.BaseSerializer[Notification]):
-    """Formats how far a scheduled notification has come."""
+    """The state of a scheduled notification."""
 
     def to_representation(self, instance: Notification) -> Shown:
-        return _as_dict(build_status_response(instance))
+        return _shown(build_status_response(instance))
 
 
 class CancelScheduledNotificationSerializer(serializers.BaseSerializer[CancelScheduledResponse]):
-    """Formats the response of a cancellation."""
+    """The response to the cancellation of a scheduled notification."""
 
     def to_representation(self, instance: CancelScheduledResponse) -> Shown:
-        return _as_dict(instance)
+        return _shown(instance)
 
 
-def with_validation_errors(work: Any) -> Any:
-    """Calls `work` and returns its result.
+def with_faults(work: Any) -> Any:
+    """Runs `work` and returns its result.
 
     Raises:
-        ValidationError: the errors of an InvalidRequest, by field.
+        ValidationError: the faults of an invalid request, by field.
     """
     try:
         return work()
     except InvalidRequest as error:
-        errors: dict[str, list[str]] = {}
+        faults: dict[str, list[str]] = {}
         for each in error.errors:
-            errors.setdefault(each.path.partition(".")[0].partition("[")[0], []).append(each.detail)
-        raise serializers.ValidationError(errors) from error
+            faults.setdefault(each.path.partition(".")[0].partition("[")[0], []).append(each.detail)
+        raise serializers.ValidationError(faults) from error
 
 
-def _as_dict(response: msgspec.Struct) -> Shown:
+def _shown(response: msgspec.Struct) -> Shown:
     shown: Shown = msgspec.to_builtins(response)
     return shown

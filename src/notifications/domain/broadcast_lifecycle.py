@@ -129,7 +129,9 @@ class RecipientCounts:
         return (self.sent + self.failed + self.suppressed) * 100 // self.total
 
 
-def status_when_settled(tally: Tally, *, receipts_outstanding: bool) -> BroadcastStatus | None:
+def status_when_settled(
+    tally: RecipientCounts, *, receipts_outstanding: bool
+) -> BroadcastStatus | None:
     """Returns the next status of a sending broadcast; None while recipients are pending.
 
     It is failed where all recipients failed. Uncertain recipients wait for a receipt or a person;

@@ -31,7 +31,7 @@ RECEIPTS = LoopSpec("receipts", every_s=1, period_s=10)
 BROADCASTS = LoopSpec("broadcasts", every_s=1, period_s=10)
 SCHEDULED_BROADCASTS = LoopSpec("scheduled broadcasts", every_s=0.5, period_s=10)
 WEBHOOKS = LoopSpec("status webhooks", every_s=1, period_s=20)
-POLLS = LoopSpec("asking providers", every_s=30, period_s=30)
+POLLING = LoopSpec("asking providers", every_s=30, period_s=30)
 EXPIRY = LoopSpec("expiring messages", every_s=1, period_s=10, by_beat=False)
 DIGESTS = LoopSpec("digests", every_s=10, period_s=20)
 PROOFS = LoopSpec("template proofs", every_s=30, period_s=60)
@@ -46,7 +46,7 @@ LOOPS = (
     BROADCASTS,
     SCHEDULED_BROADCASTS,
     WEBHOOKS,
-    POLLS,
+    POLLING,
     EXPIRY,
     DIGESTS,
     PROOFS,

@@ -34,8 +34,7 @@ def report(service="ses", *, owner="a", code="", **tally):
         service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
 =======
     return FLOWS.report(
-        service, Tally(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
->>>>>>> 059a49e (Tests name the present texts and functions)
+        service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
     )
 
 

@@ -212,7 +212,7 @@ class Death(Exception):
 class TestDyingAndGoingOn:
     @pytest.mark.parametrize("after", range(8))
     @pytest.mark.parametrize("place", ["insert_recipients", "accept", "_store_position"])
-    def test_a_launch_that_dies_anywhere_goes_on_and_tells_everybody_once(
+    def test_a_launch_that_dies_at_any_point_resumes_and_notifies_everyone_once(
         self, place, after, monkeypatch
     ):
         """Dies right after the statements of a batch, before its commit."""

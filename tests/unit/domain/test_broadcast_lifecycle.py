@@ -57,7 +57,7 @@ def test_the_counts_add_up_to_the_total(counts):
     "counts", [{"total": 1, "sent": 2}, {"total": 2, "sent": 3, "failed": -1}, {"total": -1}]
 )
 def test_impossible_counts_are_detected(counts):
-    assert not Tally(**counts).is_consistent
+    assert not RecipientCounts(**counts).is_consistent
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_progress_is_rounded_down(counts, percent):
 
 
 def test_a_completed_broadcast_without_recipients_is_at_100_percent():
-    assert Tally().progress_pct(S.COMPLETED) == 100
+    assert RecipientCounts().progress_pct(S.COMPLETED) == 100
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,9 @@ def test_a_completed_broadcast_without_recipients_is_at_100_percent():
     ],
 )
 def test_how_a_broadcast_ends_follows_from_its_recipients(counts, outstanding, status):
-    assert status_when_settled(Tally(**counts), receipts_outstanding=outstanding) is status
+    assert (
+        status_when_settled(RecipientCounts(**counts), receipts_outstanding=outstanding) is status
+    )
 
 
 def test_the_diagram_is_generated_from_the_table():

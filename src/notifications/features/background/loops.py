@@ -134,7 +134,7 @@ class LoopRunner:
             for name, call in calls.items()
         }
         runner = Loop(_RUNNER, self.tick, every_s=_CLAIM_EVERY_S, period_s=CLAIM_S)
-        self._supervisor = Supervisor([runner, *beside, *self._loops.values()])
+        self._supervisor = LoopSupervisor([runner, *beside, *self._loops.values()])
 
     def start(self) -> None:
         """Starts the threads. Free loops are claimed within a second."""

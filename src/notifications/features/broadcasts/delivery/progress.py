@@ -82,7 +82,7 @@ def progress(broadcast_id: int, *, now: datetime) -> Progress:
     )
 
 
-def tally_of(broadcast: Broadcast) -> Tally:
+def tally_of(broadcast: Broadcast) -> RecipientCounts:
     """Returns a broadcast's counts.
 
     Where a caller wrote the rows itself and never launched it, the counts are in the broadcast's
