@@ -29,14 +29,14 @@ def no_fence() -> None:
 
 
 def record_before_send() -> None:
-    """Messages are recorded as sent before they are handed over."""
+    """Messages are recorded as sent before they are sent."""
     from notifications.domain.messages import SendResult, Verdict
-    from notifications.engine import dispatcher as flights
+    from notifications.engine import dispatcher
 
     def dispatch(self: Any, going: Sequence[Any]) -> None:
         for item in going:
             item.lease.unrecorded += 1
-            self._settled(item, SendResult(Verdict.SENT))
+            self._record_result(item, SendResult(Verdict.SENT))
         for item in going:
             self.loose = [*getattr(self, "loose", ()), self._task(item)]
 
@@ -44,14 +44,14 @@ def record_before_send() -> None:
         import asyncio
 
         async def send() -> None:
-            await self._handover.send(
+            await self._provider_calls.send(
                 item.provider, [item.outbound], timeout_s=15, on_results=lambda *_: None
             )
 
         return asyncio.get_running_loop().create_task(send())
 
-    flights.Dispatcher._task = task
-    flights.Dispatcher.dispatch = dispatch
+    dispatcher.Dispatcher._task = task
+    dispatcher.Dispatcher.dispatch = dispatch
 
 
 def lost_renewal() -> None:

@@ -325,7 +325,7 @@ class Breaking:
 
 async def test_messages_of_a_hand_over_that_breaks_off_are_in_doubt_at_once(monkeypatch):
     ledger = Ledger()
-    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, handover=Breaking())
+    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, calls=Breaking())
     dispatcher.admission = SimpleNamespace(observe=lambda *_: None, close=Breaking().close)
     monkeypatch.setattr(batches, "valid_until", lambda _leases: math.inf)
     items = [in_flight(n) for n in range(3)]
@@ -349,12 +349,12 @@ async def test_an_answer_that_our_code_cannot_settle_is_recorded_as_far_as_it_is
 
     monkeypatch.setattr("notifications.engine.settlement.settle", stumble)
     ledger = Ledger()
-    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, handover=Breaking())
+    dispatcher = Dispatcher(owner="w", database=ledger, ledger=ledger, calls=Breaking())
     items = [in_flight(n) for n in range(3)]
     dispatcher.permits.acquire(PLACE, 3)
     for item, verdict in zip(items, (Verdict.SENT, Verdict.UNCERTAIN, Verdict.RETRY), strict=True):
         item.lease.unrecorded += 1
-        dispatcher._settled(item, SendResult(verdict))
+        dispatcher._record_result(item, SendResult(verdict))
     await dispatcher.wait_recorded([item.lease for item in items])
 
     assert [(ledger.recorded[n].status, ledger.recorded[n].dead_code) for n in range(3)] == [

@@ -41,7 +41,7 @@ class Watched:
         monkeypatch.setattr(module, "load_stops", module.load_stops.__globals__["Stops"])
         monkeypatch.setattr(module.batches, "may_lease", self.may_lease)
         self.dog = Watchdog(
-            owner="w", lanes=list(Lane), doing=lambda: self.doing, end=self.ended.append
+            owner="w", lanes=list(Lane), activity=lambda: self.doing, end=self.ended.append
         )
 
     def may_lease(self, lane: str, channels: Any, sources: Any, *, now: Any) -> bool:
@@ -53,7 +53,7 @@ class Watched:
         """Time passes, with a good beat each three seconds."""
         for _ in range(int(seconds // 3)):
             self.now += 3
-            self.dog.look()
+            self.dog.check()
 
 
 @pytest.fixture

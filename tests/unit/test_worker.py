@@ -48,7 +48,7 @@ class StandInDriver:
 @pytest.fixture(autouse=True)
 def seconds(monkeypatch):
     """Nothing here waits for time to pass: between looks lies an hour, and the clock stands."""
-    monkeypatch.setattr(module, "_LOOK_S", 3600.0)
+    monkeypatch.setattr(module, "_CHECK_S", 3600.0)
     at = [0.0]
     monkeypatch.setattr(clock, "monotonic", lambda: at[0])
     return at

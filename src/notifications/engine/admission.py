@@ -1,10 +1,9 @@
-"""Admission: which messages may leave now, by their services' limits and breakers and by what SMS
-may cost a day.
+"""Admission decides which messages may be sent now: by rate limits, breakers and daily SMS spend.
 
-Asked before anything is journalled. What may not leave yet waits without an attempt burnt. What
-providers answered is told to the services' rows, for every worker. What the day's spend cannot pay
-waits for the next day, critical messages too: a limit of money is kept before all else, and a code
-that expires meanwhile expires.
+It runs before the journal. A message that is not admitted waits, and no attempt is counted. Results
+of providers are reported to the rows of their services, which all workers share. A message that the
+daily spend cannot pay waits for the next day, also a critical one: the limit of money comes first,
+and a message that expires meanwhile expires.
 """
 
 from __future__ import annotations
@@ -61,14 +60,14 @@ log = structlog.get_logger("carillon.admission")
 _spending_log = structlog.get_logger("carillon.spending")
 
 _REFRESH_S = 0.5
-_GOOD_NEWS_S = 10.0  # how often a healthy service's successes are written down
-_TELL_GATHER_S = 0.05
-_LOCKED_US = US  # how long calls wait to a service whose row another transaction has locked
+_SUCCESS_REPORT_S = 10.0  # how often the successes of a healthy service are reported
+_REPORT_GATHER_S = 0.05
+_LOCKED_US = US  # how long calls to a service wait whose row another transaction has locked
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What was seen of a service and not told yet."""
+class _Observed:
+    """What was observed of a service and not reported yet."""
 
     successes: int = 0
     faults: int = 0
@@ -76,12 +75,12 @@ class _Seen:
     void: bool = False
     code: str = ""
 
-    def tally(self) -> CallCounts:
+    def counts(self) -> CallCounts:
         return CallCounts(self.successes, self.faults, self.pause_us, self.void)
 
 
 class Admission:
-    """The gates of one worker.
+    """Admits the messages of one worker, and reports to services what it observed.
 
     Args:
         owner: the worker, as in leases.
@@ -91,20 +90,23 @@ class Admission:
     def __init__(self, *, owner: str, database: Callable[..., Awaitable[Any]]) -> None:
         self._owner = owner
         self._database = database
-        self._seen: dict[str, _Seen] = {}
-        self._read_at = self._good_news_at = 0.0
-        self._telling: asyncio.Task[None] | None = None
+        self._observed: dict[str, _Observed] = {}
+        self._read_at = self._reported_at = 0.0
+        self._reporting: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
-        """Reads, twice a second at most, which services are in trouble."""
+        """Reads which services are in trouble, at most twice a second."""
         now = clock.monotonic()
         if now - self._read_at >= _REFRESH_S:
             self._read_at = now
             use_troubled(await self._database(ProviderFlow.objects.troubled))
 
     async def admit(self, items: Sequence[Ready], lane: Lane) -> tuple[list[Ready], float]:
-        """Those of the items that may leave within a second, with the times at which they may; and
-        how long (s) to wait before the others are worth another try."""
+        """Returns the items that may be sent within a second, and how long (s) the others should
+        wait.
+
+        Each returned item has its slot in `leaves_at`.
+        """
         if not any_trouble() and not any(is_limited(key) for key in _providers(items)):
             return list(items), 0.0
         wanted: dict[str, list[tuple[Ready, str]]] = {}
@@ -143,8 +145,8 @@ class Admission:
         except OperationalError as error:
             if not is_locked(error):
                 raise
-            # Another transaction holds the row, of a host that vanished perhaps: other services go
-            # on meanwhile.
+            # Another transaction holds the row, perhaps one of a host that vanished. Other services
+            # continue meanwhile.
             log.warning("service.locked", service=service)
             return Grant([None] * len(calls), ask_again=_LOCKED_US, reason="locked")
         if grant.reason.startswith("breaker"):
@@ -154,7 +156,7 @@ class Admission:
         return grant
 
     def observe(self, provider: str, recipient: str, result: SendResult) -> None:
-        """Notes what became of a call."""
+        """Notes the result of a call."""
         if is_row_provider(provider):
             return
         if result.parts:
@@ -162,54 +164,54 @@ class Admission:
                 self.observe(part.target.provider, part.target.recipient, part.result)
             return
         service = service_of(provider, recipient)
-        seen = self._seen.get(service)
-        if seen is None:
-            seen = self._seen[service] = _Seen()
+        observed = self._observed.get(service)
+        if observed is None:
+            observed = self._observed[service] = _Observed()
         troubled = is_troubled(service)
         if result.error_code in NOT_CALLED or result.simulated:
-            seen.void = True
+            observed.void = True
         elif result.retry_after_s and result.verdict is Verdict.RETRY:
-            seen.pause_us = max(seen.pause_us, int(result.retry_after_s * US))
-            seen.successes += 1
+            observed.pause_us = max(observed.pause_us, int(result.retry_after_s * US))
+            observed.successes += 1
             troubled = True
         elif blames_service(result):
-            seen.faults += 1
-            seen.code = result.error_code
+            observed.faults += 1
+            observed.code = result.error_code
             troubled = True
         else:
-            seen.successes += 1
-        if troubled or clock.monotonic() - self._good_news_at > _GOOD_NEWS_S:
-            self._tell_soon()
+            observed.successes += 1
+        if troubled or clock.monotonic() - self._reported_at > _SUCCESS_REPORT_S:
+            self._report_soon()
 
-    def _tell_soon(self) -> None:
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.get_running_loop().create_task(self._tell())
+    def _report_soon(self) -> None:
+        if self._reporting is None or self._reporting.done():
+            self._reporting = asyncio.get_running_loop().create_task(self._report())
 
-    async def _tell(self) -> None:
-        await asyncio.sleep(_TELL_GATHER_S)
-        self._good_news_at = clock.monotonic()
-        seen, self._seen = self._seen, {}
-        for service, what in seen.items():
+    async def _report(self) -> None:
+        await asyncio.sleep(_REPORT_GATHER_S)
+        self._reported_at = clock.monotonic()
+        observed, self._observed = self._observed, {}
+        for service, what in observed.items():
             try:
-                await self._tell_one(service, what)
+                await self._report_one(service, what)
             except (DatabaseError, InterfaceError) as error:
-                log.warning("breaker.not-told", service=service, error=type(error).__name__)
+                log.warning("breaker.not-reported", service=service, error=type(error).__name__)
             except Exception:
-                log.exception("breaker.not-told", service=service)
+                log.exception("breaker.not-reported", service=service)
 
-    async def _tell_one(self, service: str, seen: _Seen) -> None:
+    async def _report_one(self, service: str, observed: _Observed) -> None:
         settings = environment()
         before, after = await self._database(
             ProviderFlow.objects.report,
             service,
-            seen.tally(),
+            observed.counts(),
             owner=self._owner,
             faults_to_open=settings.breaker_failures,
             open_us=int(settings.breaker_open_seconds * US),
-            code=seen.code,
+            code=observed.code,
         )
-        if seen.pause_us:
-            block(service, max(0.0, seen.pause_us / US - 1))
+        if observed.pause_us:
+            block(service, max(0.0, observed.pause_us / US - 1))
         if before != after:
             log.warning("breaker.changed", service=service, before=before, after=after)
         if after == "open":
@@ -218,22 +220,22 @@ class Admission:
             block(service, 0)
 
     async def close(self) -> None:
-        """Tells what is still to be told."""
-        if self._telling is not None:
-            await asyncio.wait({self._telling})
-        if self._seen:
-            await self._tell()
+        """Reports what was observed and not reported yet."""
+        if self._reporting is not None:
+            await asyncio.wait({self._reporting})
+        if self._observed:
+            await self._report()
 
 
 def _give_slots(service: str, calls: Sequence[tuple[Ready, str]], grant: Grant) -> set[int]:
-    """Tells messages their slots; returns those that got none."""
+    """Sets the slots of messages. Returns the ids of those without a slot."""
     paced = rate_for(service.partition("|")[0]) is not None
     stuck: set[int] = set()
     for (item, chat), wait_us in zip(calls, grant.waits, strict=True):
         if wait_us is None:
             stuck.add(item.message.id)
             continue
-        # What no limit holds needs no slot, and may be as late as it likes.
+        # A call without a rate limit needs no slot, and may be sent at any later time.
         if paced or chat or wait_us:
             slot_at = database_clock.latest_monotonic(grant.now + wait_us)
             item.leaves_at = max(item.leaves_at, slot_at)
@@ -249,7 +251,7 @@ def _providers(items: Sequence[Ready]) -> set[str]:
 
 
 def _calls_of(item: Ready) -> list[tuple[str, str, str]]:
-    """The calls that a message makes: service, provider, and the chat where chats have limits."""
+    """Returns the calls of a message: service, provider, and the chat where chats have limits."""
     outbound = item.outbound
     places = [(target.provider, target.recipient) for target in outbound.targets]
     return [
@@ -260,7 +262,7 @@ def _calls_of(item: Ready) -> list[tuple[str, str, str]]:
 
 
 def _chat(provider: str, recipient: str) -> str:
-    """A recipient as its limit knows it: a mail's domain, or a chat, but not the address itself."""
+    """Returns the key of a recipient's limit: the domain of a mail, or a hash of the chat."""
     if chat_rate_for(provider) is None:
         return limited_domain(provider, recipient)
     return hashlib.blake2b(recipient.encode(), digest_size=16).hexdigest()
@@ -270,18 +272,20 @@ WAITS, NEVER, NO_PRICE = "sms_daily_spend", "sms_over_daily_spend", "sms_price_u
 
 
 def costs_money(channel: str) -> bool:
-    """Whether messages of a channel cost what a day may not have."""
+    """Returns whether messages of a channel count against the daily spend."""
     return channel == Channel.SMS and environment().sms_daily_spend > 0
 
 
 def daily_spend() -> int:
-    """What a day may cost, in millionths."""
+    """Returns the limit of the daily spend, in millionths."""
     return environment().sms_daily_spend
 
 
 def cost_of(message: OutboundMessage) -> int | None:
-    """What one attempt costs, in millionths: segments times the country's price; None where no
-    price is known."""
+    """Returns the cost of one attempt in millionths: segments times the price of the country.
+
+    Returns None when no price is known.
+    """
     price = price_in(_prices(environment().sms_prices), country_of(message.recipient))
     if price is None:
         return None
@@ -294,7 +298,7 @@ def _prices(pairs: tuple[str, ...]) -> dict[str, int]:
 
 
 def afford(work: Slice) -> None:
-    """What the day's spend cannot pay goes no further in this pass."""
+    """Settles the messages that the daily spend cannot pay: they wait or are suppressed."""
     if not costs_money(work.channel):
         return
     leaving = [item for item in work.ready if not is_row_provider(item.provider)]
@@ -319,8 +323,10 @@ def afford(work: Slice) -> None:
 
 
 def pay(going: list[Ready]) -> None:
-    """Books what SMS cost, in the journal's transaction, and takes out those that the day cannot
-    pay; they are decided anew."""
+    """Books the cost of SMS in the transaction of the journal.
+
+    Removes the messages that the daily spend cannot pay. They are decided again.
+    """
     charges = [
         Charge(item.message.id, item.outbound.attempt, item.cost, again=bool(item.message.provider))
         for item in going
@@ -332,7 +338,7 @@ def pay(going: list[Ready]) -> None:
 
 
 def beyond(costs: Mapping[int, int], *, at: datetime) -> dict[int, str]:
-    """The messages that the day cannot pay now, each with the reason. One read."""
+    """Returns the messages that the day cannot pay now, each with the reason. One read."""
     left = daily_spend() - SmsSpend.objects.spent(day_of(at)) if costs else 0
     return {
         key: NEVER if cost > daily_spend() else WAITS for key, cost in costs.items() if cost > left
@@ -340,7 +346,7 @@ def beyond(costs: Mapping[int, int], *, at: datetime) -> dict[int, str]:
 
 
 def book(charges: Sequence[Charge], *, at: datetime) -> set[int]:
-    """Books charges in the caller's transaction; returns the messages that cannot be paid."""
+    """Books charges in the caller's transaction. Returns the messages that cannot be paid."""
     day = day_of(at)
     refused, first = SmsSpend.objects.charge(charges, day=day, limit=daily_spend(), at=at)
     if first:
@@ -351,12 +357,12 @@ def book(charges: Sequence[Charge], *, at: datetime) -> set[int]:
 
 
 def day_of(at: datetime) -> date:
-    """The day of the service's own zone."""
+    """Returns the day of a moment in the time zone of the service."""
     return at.astimezone(ZoneInfo(environment().timezone)).date()
 
 
 def next_day(at: datetime) -> datetime:
-    """When the next day begins."""
+    """Returns when the next day begins in the time zone of the service."""
     zone = ZoneInfo(environment().timezone)
     return datetime.combine(day_of(at) + timedelta(days=1), time(0), tzinfo=zone).astimezone(
         at.tzinfo

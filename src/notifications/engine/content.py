@@ -1,5 +1,7 @@
-"""What a message says: its template with the person's context, the links back to their wishes, and
-the headers by which a mail program offers to unsubscribe. No query; one HMAC a link."""
+"""Builds what a message says: the rendered template, links to preferences, and headers.
+
+With the headers a mail program offers to unsubscribe. No query; one HMAC for each link.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ def content_of(
     *,
     at: datetime,
 ) -> Content:
-    """What a message says on its channel.
+    """Returns what a message says on its channel.
 
     Raises:
         TemplateFault: the template fails with this context.
@@ -57,26 +59,28 @@ def content_of(
         text = job_context(shared) if shared else unseal_json(message.text)
         return _free_text(text, message.channel)
     context = context_of(message, version, facts, at=at)
-    along = context.pop(EXTRAS_KEY, None)
+    extras = context.pop(EXTRAS_KEY, None)
     content: Content = version.render(
         channel=message.channel, locale=locale_of(message, facts), context=context
     )
-    return _with_along(content, along, message.channel) if along else content
+    return _add_extras(content, extras, message.channel) if extras else content
 
 
-def _with_along(content: Content, along: Mapping[str, Any], channel: str) -> Content:
-    """A text with what goes along with it; a push is cut to what is left for it.
+def _add_extras(content: Content, extras: Mapping[str, Any], channel: str) -> Content:
+    """Returns a text with its extras. The text of a push is cut to the space that they leave.
 
     Raises:
-        TemplateFault: push_too_long; no text would have room beside it.
+        TemplateFault: push_too_long; the extras leave no space for a text.
     """
     title, body = content.title, content.body
     if channel == Channel.PUSH:
-        weight = push_weight(along)
+        weight = push_weight(extras)
         if weight > MAX_PUSH_EXTRAS_BYTES:
-            raise TemplateFault("its data leave a push no room", code="push_too_long")
+            raise TemplateFault(
+                "its data leaves no space for the text of a push", code="push_too_long"
+            )
         title, body = push_fitted(title, body, weight)
-    return replace(content, title=title, body=body, data={**content.data, **along})
+    return replace(content, title=title, body=body, data={**content.data, **extras})
 
 
 def context_of(
@@ -87,10 +91,10 @@ def context_of(
     at: datetime,
     for_caller: bool = False,
 ) -> dict[str, Any]:
-    """What a message's template is rendered with: what the caller gave, and what is ours.
+    """Returns the context of a template: what the caller gave, and the variables of the service.
 
-    for_caller: the text is shown to whoever asks and not sent, so that its links lead nowhere:
-    whoever holds a working one acts for the person.
+    for_caller: the text is shown to the caller and not sent. Its links are examples then, because
+    a working link acts for the person.
     """
     row = facts.users.get(message.user_id or 0)
     settings = environment()
@@ -112,7 +116,7 @@ def context_of(
 
 
 def _free_text(text: Mapping[str, Any], channel: str) -> Content:
-    """What a message without a template says.
+    """Returns what a message without a template says.
 
     Raises:
         TemplateFault: invalid_rendered_text.
@@ -126,17 +130,17 @@ def _free_text(text: Mapping[str, Any], channel: str) -> Content:
     wrong = find_unstorable(data)
     if wrong is not None:
         raise TemplateFault(f"its data {wrong.detail}", code="invalid_rendered_text")
-    return _with_along(plain, data, channel)
+    return _add_extras(plain, data, channel)
 
 
 def locale_of(message: PendingMessage, facts: SliceFacts) -> str:
-    """The locale that a message is read in: the caller's, else the person's, else the service's."""
+    """Returns the locale of a message: the caller's, else the person's, else the service's."""
     row = facts.users.get(message.user_id or 0)
     return message.locale or (UserFacts._make(row).locale if row else "") or environment().locale
 
 
 def links_back(user_id: int | None, category: CategoryFacts, address: str) -> dict[str, str]:
-    """The links that a template may show; empty where there is nothing to end or nobody to ask."""
+    """Returns the links that a template may show; empty where they have no use."""
     if user_id is None:
         return {"unsubscribe_url": "", "preferences_url": ""}
     end_url = unsubscribe_url(user_id, category.key, address) if category.can_end else ""
@@ -147,15 +151,15 @@ def links_back(user_id: int | None, category: CategoryFacts, address: str) -> di
 
 
 def example_links() -> dict[str, str]:
-    """Links of the same form that open nobody's page."""
+    """Returns links of the same form that open no page."""
     return {name: f"{environment().public_url}/{name}/example" for name in LINK_VARIABLES}
 
 
 def headers_of(message: PendingMessage, category: CategoryFacts, address: str) -> Mapping[str, str]:
-    """RFC 8058's headers of a mail that its reader may end with one click.
+    """Returns the headers of RFC 8058, by which a reader unsubscribes with one click.
 
-    None on what is critical or cannot be ended, on mails to addresses that are no user, and where
-    the service has no https address: RFC 8058 allows no other.
+    Empty for critical messages, for categories that cannot be ended, for addresses that are no
+    user, and where the service has no https address: RFC 8058 allows no other.
     """
     if (
         message.channel != Channel.EMAIL
@@ -170,20 +174,20 @@ def headers_of(message: PendingMessage, category: CategoryFacts, address: str) -
 
 
 def files_of(message: PendingMessage) -> tuple[Attachment, ...]:
-    """The files that go along with a mail; other channels carry none.
+    """Returns the attachments of a mail; other channels carry none.
 
     Raises:
-        TemplateFault: attachment_deleted; one was let go since (a dead letter of long ago).
+        TemplateFault: attachment_deleted; e.g. when an old dead letter is replayed.
     """
     if not message.options or message.channel != Channel.EMAIL:
         return ()
     found = attachments_of(options_of(message.options).get("attachments", ()))
     if found is None:
-        raise TemplateFault("a file that goes along is kept no longer", code="attachment_deleted")
+        raise TemplateFault("an attachment is no longer stored", code="attachment_deleted")
     return found
 
 
 def sender_of(channel: str, options: Mapping[str, Any]) -> str:
-    """The sender that was named, on the channel that it is one of: an address or a number."""
+    """Returns the requested sender if it fits the channel: an address for mail, else a number."""
     sender = str(options.get("sender", ""))
     return sender if sender and ("@" in sender) == (channel == Channel.EMAIL) else ""

@@ -1,4 +1,4 @@
-"""The dispatcher: journals messages, hands them to providers, and notes what became of them."""
+"""The dispatcher journals messages, passes them to providers and collects the results."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from notifications.recording.outcomes import Outcome
 from notifications.recording.poison import record_poison
 from notifications.rendering.guard.dispatch_gate import DISPATCH_GATE
 
-log = structlog.get_logger("carillon.flights")
-_SLOTS_S = 0.01  # slots nearer to each other than this leave together
+log = structlog.get_logger("carillon.dispatcher")
+_SLOTS_S = 0.01  # slots that are closer to each other than this are sent together
 BROKEN_OFF = SendResult(
     Verdict.UNCERTAIN, error="the hand-over broke off", error_code="dispatch_failed"
 )
-"""Our own code failed after the hand-over began: nobody knows what the provider has seen."""
+"""Our own code failed after a call began: the provider may have received the message."""
 
 
 class Dispatcher:
-    """Where a worker's messages are dispatched from, and where their outcomes come in.
+    """Dispatches the messages of a worker and collects their results.
 
     Args:
         database: runs a call on the thread that prepares.
@@ -55,7 +55,7 @@ class Dispatcher:
         owner: str,
         database: Callable[..., Awaitable[Any]],
         ledger: Callable[..., Awaitable[Any]],
-        handover: ProviderCalls,
+        calls: ProviderCalls,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.owner = owner
@@ -63,13 +63,13 @@ class Dispatcher:
         self.ledger = ledger
         self.recorder = Recorder(owner=owner, ledger=ledger, progress=progress)
         self.admission = Admission(owner=owner, database=ledger)
-        #: Monotonic starts of the hand-overs under way.
-        self.calls: dict[object, float] = {}
-        #: Runs that wait for limits and breakers, not for us.
+        #: When each provider call in progress began, on the monotonic clock.
+        self.call_starts: dict[object, float] = {}
+        #: How many runs wait for rate limits and circuit breakers.
         self.waiting = 0
-        self._handover = handover
+        self._provider_calls = calls
         self.progress = progress
-        self._flights: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     @property
     def permits(self) -> Permits:
@@ -79,14 +79,19 @@ class Dispatcher:
     async def acquire_permits(
         self, wanted: int, lane: Lane, channel: str, *, least: int = 1
     ) -> AsyncIterator[DispatchPermits]:
-        """Waits for permits and holds them for one dispatch; what it does not use is free again
-        when the block ends, however it ends."""
+        """Waits for permits and reserves them for one dispatch.
+
+        Permits that the block does not use are free again when it ends, also after an error.
+        """
         async with self.permits.reserve(wanted, (lane, channel), least=least) as reservation:
             yield DispatchPermits(self, reservation)
 
     @contextmanager
     def waiting_for_services(self) -> Iterator[None]:
-        """While a run waits for limits or breakers, no progress is no sign of a stuck worker."""
+        """Marks a run as waiting for limits or breakers within the block.
+
+        The watchdog does not count such a run as stuck.
+        """
         self.waiting += 1
         try:
             yield
@@ -94,12 +99,12 @@ class Dispatcher:
             self.waiting -= 1
 
     async def poison(self, lease: Lease, key: int, error: BaseException) -> None:
-        """Makes a dead letter of a message that our own code cannot work on."""
+        """Makes a dead letter of a message that our own code cannot process."""
         await self.ledger(record_poison, lease, key, error, owner=self.owner)
         self.progress()
 
     def dispatch(self, going: Sequence[Ready]) -> None:
-        """Hands journalled messages to their providers."""
+        """Passes journalled messages to their providers."""
         groups: dict[tuple[str, int], list[Ready]] = {}
         for item in going:
             item.lease.unrecorded += 1
@@ -107,60 +112,64 @@ class Dispatcher:
             groups.setdefault((item.provider, slot), []).append(item)
         for (provider, _), items in groups.items():
             task = asyncio.get_running_loop().create_task(self._send_group(provider, items))
-            self._flights.add(task)
-            task.add_done_callback(self._flights.discard)
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _send_group(self, provider: str, items: list[Ready]) -> None:
         by_key = {item.message.id: item for item in items}
         leases = list({item.lease for item in items})
 
-        def came_in(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
+        def collect(sent: Sequence[OutboundMessage], results: Sequence[SendResult]) -> None:
             for message, result in zip(sent, results, strict=True):
                 item = by_key.pop(message.message_id)
-                self._settled(item, result)
+                self._record_result(item, result)
                 self.admission.observe(provider, message.recipient, result)
 
         try:
-            await self._hand_over(provider, items, leases, came_in)
+            await self._call_provider(provider, items, leases, collect)
         except Exception:
             log.exception("hand-over.failed", provider=provider)
         for item in list(by_key.values()):
-            self._settled(item, BROKEN_OFF)
+            self._record_result(item, BROKEN_OFF)
 
-    async def _hand_over(
+    async def _call_provider(
         self,
         provider: str,
         items: list[Ready],
         leases: Sequence[Lease],
-        came_in: Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None],
+        collect: Callable[[Sequence[OutboundMessage], Sequence[SendResult]], None],
     ) -> None:
         start_by = await self._wait_for_slot(provider, items)
         await DISPATCH_GATE.wait_open()
         call = object()
-        self.calls[call] = clock.monotonic()
+        self.call_starts[call] = clock.monotonic()
         try:
             with telemetry.stage(items[0].message.channel, "hand_over"):
-                await self._handover.send(
+                await self._provider_calls.send(
                     provider,
                     [item.outbound for item in items],
                     timeout_s=environment().provider_timeout_seconds,
-                    on_results=came_in,
-                    # Asked before each call: woken after the leases may have passed on, sending
-                    # could send twice. A call may outlast the lease while it is renewed.
+                    on_results=collect,
+                    # Checked before each call. After the leases have ended, another worker may have
+                    # the messages, and a call would send them twice. A call may last longer than
+                    # the lease, because the lease is renewed.
                     deadline=lambda: batches.valid_until(leases),
                     start_by=start_by,
                 )
         finally:
-            del self.calls[call]
+            del self.call_starts[call]
 
-    def _settled(self, item: Ready, result: SendResult) -> None:
+    def _record_result(self, item: Ready, result: SendResult) -> None:
         outcome = settle_safely(item, result, at=database_now())
         outcome.in_flight = True
         self.recorder.add([outcome])
 
     @staticmethod
     async def _wait_for_slot(provider: str, items: Sequence[Ready]) -> float | None:
-        """Waits until the last of the slots; returns when it is too late for the first."""
+        """Waits for the last slot. Returns when the first slot is missed, on the monotonic clock.
+
+        Returns None where the provider has no rate limit.
+        """
         last = max(item.leaves_at for item in items)
         late_us = late_us_for(provider)
         if not last or late_us is None:
@@ -170,33 +179,37 @@ class Dispatcher:
         return min(item.leaves_at for item in items) + late_s
 
     def abandon(self, items: Iterable[Ready]) -> None:
-        """Journalled messages that do not leave after all: back into the queue."""
+        """Puts journalled messages that are not sent after all back into the queue."""
         for item in items:
             item.lease.unrecorded += 1
-            self._settled(item, NOT_STARTED)
+            self._record_result(item, NOT_STARTED)
 
     async def wait_recorded(self, leases: Sequence[Lease]) -> None:
-        """Waits until everything of these leases that was in flight is recorded."""
+        """Waits until all messages in flight of these leases are recorded."""
         await self.recorder.wait_recorded(leases)
 
     def register(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes outcomes of messages that never left, to be recorded with the others."""
+        """Records the outcomes of messages that were not dispatched, together with the others."""
         self.recorder.register(outcomes)
 
     def check(self) -> None:
-        """Raises what ended the recording, if anything did."""
+        """Raises the error that ended the recorder, if there was one."""
         self.recorder.check()
 
     async def close(self) -> None:
-        """Waits for what is in flight, records it and ends."""
-        while self._flights:
-            await asyncio.wait(set(self._flights))
+        """Waits for the messages in flight, records them and ends."""
+        while self._sending:
+            await asyncio.wait(set(self._sending))
         await self.recorder.close()
         await self.admission.close()
 
 
 class DispatchPermits:
-    """One dispatch: permits, and the transaction that exchanges them for those of outcomes."""
+    """The permits of one dispatch.
+
+    The transaction of the dispatch records waiting results too. It may use the permits that those
+    results free.
+    """
 
     def __init__(self, dispatcher: Dispatcher, reservation: Reservation) -> None:
         self.granted = reservation.count
@@ -204,14 +217,15 @@ class DispatchPermits:
         self._reservation = reservation
 
     def commit_one(self) -> None:
-        """A key was journalled already: its permit stays taken after the block."""
+        """Uses one permit, for a key that the caller has journalled itself."""
         self._reservation.commit(1)
 
     async def dispatch(self, items: Sequence[Ready]) -> tuple[list[Ready], list[Ready]]:
-        """Journals messages and hands over those that may leave.
+        """Journals messages and passes to providers those that may still be sent.
 
         Returns:
-            those that must be decided anew, and those whose rows another transaction has locked.
+            the messages that must be decided again, and the messages whose batches another
+            transaction has locked.
         """
         return await self._dispatch(items, self._dispatcher.recorder.pop_waiting())
 
@@ -220,32 +234,34 @@ class DispatchPermits:
     ) -> tuple[list[Ready], list[Ready]]:
         recorder = self._dispatcher.recorder
         fit = self._reservation.fit(len(items), self._exchanged(outcomes))
-        now, rest = items[:fit], list(items[fit:])
-        under_way = JournalTransaction(now, outcomes)
+        first, rest = items[:fit], list(items[fit:])
+        journal = JournalTransaction(first, outcomes)
         try:
             async with DISPATCH_GATE.dispatching():
-                await recorder.execute(under_way.recording, under_way.run)
+                await recorder.execute(journal.recording, journal.run)
         except BaseException as error:
             recorder.requeue(outcomes)
             if not isinstance(error, Exception) or (is_unavailable(error) and not is_locked(error)):
                 raise
-            again, locked = await self._narrow_down(now, error)
+            again, locked = await self._narrow_down(first, error)
             return again + rest, locked
-        recorder.finish_commit(under_way.recording)
-        self._reservation.commit(len(under_way.going))
-        self._dispatcher.dispatch(under_way.going)
-        left = {item.message.id for item in under_way.going}
-        stay = [item for item in now if item.message.id not in left and not item.lease.lost]
-        held = under_way.recording.living
-        locked = [item for item in stay if item.lease.batch_id not in held]
-        again = [item for item in stay if item.lease.batch_id in held]
+        recorder.finish_commit(journal.recording)
+        self._reservation.commit(len(journal.going))
+        self._dispatcher.dispatch(journal.going)
+        sent = {item.message.id for item in journal.going}
+        stay = [item for item in first if item.message.id not in sent and not item.lease.lost]
+        living = journal.recording.living
+        locked = [item for item in stay if item.lease.batch_id not in living]
+        again = [item for item in stay if item.lease.batch_id in living]
         return again + rest, locked
 
     async def _narrow_down(
         self, items: Sequence[Ready], error: Exception
     ) -> tuple[list[Ready], list[Ready]]:
-        """What is refused because of one message is narrowed down to it; one that another
-        transaction has locked waits alone."""
+        """Dispatches halves, down to the message that causes the error.
+
+        A message whose batch another transaction has locked waits alone.
+        """
         if len(items) == 1:
             if is_locked(error):
                 self._dispatcher.progress()
@@ -260,7 +276,7 @@ class DispatchPermits:
         return first[0] + second[0], first[1] + second[1]
 
     def _exchanged(self, outcomes: Sequence[Outcome]) -> int:
-        """Permits that recording these outcomes frees for this dispatch."""
+        """Returns how many permits these outcomes free for this dispatch, once recorded."""
         lane, _ = self._reservation.place
         freed = Counter(place_of(o.lease)[0] for o in outcomes if o.in_flight)
         return freed.total() if lane is Lane.CRITICAL else freed.total() - freed[Lane.CRITICAL]

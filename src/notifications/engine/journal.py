@@ -1,4 +1,4 @@
-"""The journal: messages are named on their batches' rows before they leave."""
+"""The journal: a message is named on the row of its batch before it is sent."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from notifications.recording.record import Recording
 
 
 class JournalTransaction:
-    """Messages that are about to leave, and outcomes that wait: one transaction for both.
+    """One transaction that journals messages and records waiting outcomes.
 
-    Frequency limits are counted in it, once a message; what would break one is decided anew. It
-    holds the batches' locks: who cancels comes before it, or is told `already_sending`. Status,
-    kill switches and suppressions are read once more inside it.
+    It counts frequency limits, once for each message. A message over its limit is decided again.
+    It locks the batches: a cancellation comes before it, or fails with `already_sending`. It reads
+    status, kill switches and suppressions once more.
     """
 
     def __init__(self, ready: Sequence[Ready], outcomes: Sequence[Outcome] = ()) -> None:
         self.recording = Recording(outcomes, list(dict.fromkeys(item.lease for item in ready)))
-        #: Those of the messages that may leave, once the transaction is committed.
+        #: The messages that may be sent once the transaction is committed.
         self.going: list[Ready] = []
         self._ready = ready
 
     def run(self, *, owner: str) -> None:
-        """Records the outcomes and names what leaves on its batches' journals."""
+        """Records the outcomes and writes the journals of the batches."""
         with self.recording.transaction(owner=owner):
             living = self.recording.living
             self.going = _still_allowed([i for i in self._ready if i.lease.batch_id in living])
@@ -45,15 +45,15 @@ class JournalTransaction:
 
 
 def journal(ready: Sequence[Ready], *, owner: str, outcomes: Sequence[Outcome] = ()) -> list[Ready]:
-    """Journals messages that are about to leave; returns those that may."""
-    departure = JournalTransaction(ready, outcomes)
-    departure.run(owner=owner)
-    return departure.going
+    """Journals messages and returns those that may be sent."""
+    transaction = JournalTransaction(ready, outcomes)
+    transaction.run(owner=owner)
+    return transaction.going
 
 
 def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
-    """The messages that nothing stops at this moment: status, batch, kill switches and suppressions
-    are read afresh. One that was moved to another batch is that one's to send."""
+    """Returns the messages that may still be sent, by a fresh read of status, batch, kill switches
+    and suppressions. A message that was moved to another batch is sent with that batch."""
     if not ready:
         return []
     kind = CONTACT_KIND_OF_CHANNEL.get(Channel(ready[0].message.channel), "")
@@ -66,16 +66,16 @@ def _still_allowed(ready: Sequence[Ready]) -> list[Ready]:
         for item in ready
         if now.pending.get(item.message.id) == item.lease.batch_id
         and normal[item.outbound.recipient] not in now.suppressed
-        and not any(_stopped(stops, item, provider) for provider in _carriers(item))
+        and not any(_covering_stop(stops, item, provider) for provider in _carriers(item))
     ]
 
 
 def _carriers(item: Ready) -> set[str]:
-    """The providers that a message is about to go to."""
+    """Returns the providers that will carry a message."""
     return {target.provider for target in item.outbound.targets} or {item.provider}
 
 
-def _stopped(stops: Stops, item: Ready, provider: str) -> str:
+def _covering_stop(stops: Stops, item: Ready, provider: str) -> str:
     return stops.covering(
         channel=item.message.channel,
         provider=provider,
@@ -87,7 +87,7 @@ def _stopped(stops: Stops, item: Ready, provider: str) -> str:
 
 
 def _count_limits(going: list[Ready]) -> None:
-    """Counts those that stand under limits, and takes those out that would be one too many."""
+    """Counts messages against their limits and removes those over a limit."""
     claims = [
         FrequencyClaim(item.message.id, item.message.user_id, item.limits)
         for item in going

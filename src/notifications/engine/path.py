@@ -1,14 +1,14 @@
 """The path of a message. Read it top to bottom; each step has a module of its own.
 
-    load, decide, render    prepare.py; content.py says what a message says
-    admit                   admission.py: limits and breakers of its service
-    journal                 journal.py: named on its batch's row, or it may not leave
-    send                    dispatcher.py: into a provider's hands
-    settle                  settlement.py: what the answer means
-    record                  recorder.py, recording/record.py: written once, under the fence
+    load, decide, render    prepare.py; content.py builds what a message says
+    admit                   admission.py checks rate limits, breakers and spend
+    journal                 journal.py names the message on the row of its batch
+    send                    dispatcher.py calls the provider
+    settle                  settlement.py derives the next state from the result
+    record                  recorder.py and recording/record.py write it once, under the fence
 
-`prepared` and `leave` are the path of what providers carry; `rows` is that of channels that are
-rows of our own. runs.py takes the messages of leased batches along it.
+Messages for providers take `prepare_for_providers` and `dispatch`. Messages on row channels take
+`deliver_row_slice`. runs.py calls these functions with the messages of leased batches.
 """
 
 from __future__ import annotations
@@ -36,32 +36,38 @@ from notifications.recording.record import record
 def prepare_for_providers(
     lease_of: dict[int, Lease], owner: str
 ) -> tuple[list[Ready], list[Outcome]]:
-    """Load, decide, render: what may leave, and the outcomes of what goes no further. Runs on the
-    database thread."""
+    """Loads, decides and renders messages of one channel, on the database thread.
+
+    Returns:
+        the messages that may be sent, and the outcomes of the others.
+    """
     if not lease_of:
         return [], []
     work = prepare(next(iter(lease_of.values())).channel, lease_of)
     record_poisoned(work, owner=owner)
-    rows = [item for item in work.ready if is_row_provider(item.provider)]
-    leaving = [item for item in work.ready if not is_row_provider(item.provider)]
+    row_items = [item for item in work.ready if is_row_provider(item.provider)]
+    network = [item for item in work.ready if not is_row_provider(item.provider)]
     at = database_now()
-    return leaving, work.outcomes + [row_outcome(item, at=at) for item in rows]
+    return network, work.outcomes + [row_outcome(item, at=at) for item in row_items]
 
 
 class NotDispatched(NamedTuple):
-    """Messages that did not leave: held by their services for wait_s seconds, to be decided anew,
-    and those whose rows another transaction has locked."""
+    """The messages of a dispatch that were not sent."""
 
+    #: Not admitted: they wait for their services.
     held: list[Ready]
+    #: Seconds until held messages are worth another attempt.
     wait_s: float
+    #: To be decided again.
     again: list[Ready]
+    #: Another transaction has locked their batches.
     locked: list[Ready]
 
 
 async def dispatch(
     dispatcher: Dispatcher, permits: DispatchPermits, ready: Sequence[Ready], lane: Lane
 ) -> NotDispatched:
-    """Admit, journal, send. Answers are settled and recorded as they come in."""
+    """Admits, journals and sends messages. Results are settled and recorded as they arrive."""
     going, wait_s = await admit(dispatcher, ready, lane)
     admitted = {item.message.id for item in going}
     held = [item for item in ready if item.message.id not in admitted]
@@ -70,26 +76,28 @@ async def dispatch(
 
 
 async def admit(
-    dispatcher: Dispatcher, taken: Sequence[Ready], lane: Lane
+    dispatcher: Dispatcher, items: Sequence[Ready], lane: Lane
 ) -> tuple[list[Ready], float]:
-    """Those of messages that may leave now, and how long (s) the others should wait. What raises
-    because of one message is narrowed down to it."""
+    """Returns the messages that may be sent now, and how long (s) the others should wait.
+
+    A message that makes admission fail becomes a dead letter; the others continue.
+    """
     try:
-        return await dispatcher.admission.admit(taken, lane)
+        return await dispatcher.admission.admit(items, lane)
     except Exception as error:
         if is_unavailable(error):
             raise
-        if len(taken) == 1:
-            await dispatcher.poison(taken[0].lease, taken[0].message.id, error)
+        if len(items) == 1:
+            await dispatcher.poison(items[0].lease, items[0].message.id, error)
             return [], 0.0
-    middle = len(taken) // 2
-    first = await admit(dispatcher, taken[:middle], lane)
-    second = await admit(dispatcher, taken[middle:], lane)
+    middle = len(items) // 2
+    first = await admit(dispatcher, items[:middle], lane)
+    second = await admit(dispatcher, items[middle:], lane)
     return first[0] + second[0], max(first[1], second[1])
 
 
 def deliver_row_slice(lease_of: dict[int, Lease], *, owner: str) -> None:
-    """The path on a channel that is a row: all of it at once, for the delivery is the record."""
+    """Delivers messages on a row channel. The record is the delivery, so all steps run at once."""
     channel = next(iter(lease_of.values())).channel
     work = prepare(channel, lease_of)
     record_poisoned(work, owner=owner)
@@ -100,13 +108,13 @@ def deliver_row_slice(lease_of: dict[int, Lease], *, owner: str) -> None:
 
 
 def record_poisoned(work: Slice, *, owner: str) -> None:
-    """Makes dead letters of the messages of a slice that our own code cannot work on."""
+    """Makes dead letters of the messages of a slice that our own code cannot process."""
     for key, lease, error in work.poisoned:
         record_poison(lease, key, error, owner=owner)
 
 
 def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
-    """Records; what is refused because of one message is narrowed down to it."""
+    """Records outcomes. After an error it records halves, down to the outcome that causes it."""
     try:
         record(outcomes, owner=owner)
     except Exception as error:
@@ -129,10 +137,10 @@ def _record_rows(outcomes: Sequence[Outcome], *, owner: str) -> None:
 
 
 def row_outcome(item: Ready, *, at: datetime) -> Outcome:
-    """The outcome on a row channel: it is delivered by being recorded."""
-    told = simulated(item.outbound) if item.provider == "sandbox" else None
-    if told is not None:
-        return settle_safely(item, told, at=at)
+    """Returns the outcome on a row channel: recording it delivers the message."""
+    result = simulated(item.outbound) if item.provider == "sandbox" else None
+    if result is not None:
+        return settle_safely(item, result, at=at)
     verdict = Verdict.SENT if item.provider == "sandbox" else Verdict.DELIVERED
     name = f"sandbox-{item.outbound.reference}" if item.provider == "sandbox" else ""
     return settle_safely(item, SendResult(verdict, provider_message_id=name), at=at)

@@ -1,6 +1,6 @@
 """The steps of a message before its journal: load, decide, render.
 
-No database connection is held while providers are called. See docs/life-of-a-notification.md.
+No database connection is held during provider calls. See docs/life-of-a-notification.md.
 """
 
 from __future__ import annotations
@@ -53,16 +53,15 @@ from notifications.rendering.versions import versions_of
 
 
 def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
-    """The steps up to the journal, for messages of one channel, by the lease that holds each.
+    """Runs the steps up to the journal for messages of one channel, each with its lease.
 
-    What raises because of one message is narrowed down to it: it is in `poisoned`, the others are
-    prepared in the same pass.
+    A message that makes a step fail is in `poisoned`; the others are prepared in the same pass.
 
     Raises:
-        DatabaseError: the database is away; nothing was written.
+        DatabaseError: the database is unavailable; nothing was written.
     """
     try:
-        return _walk(channel, lease_of)
+        return _run_steps(channel, lease_of)
     except Exception as error:
         if is_unavailable(error):
             raise
@@ -76,7 +75,7 @@ def prepare(channel: str, lease_of: dict[int, Lease]) -> Slice:
     return halves[0].joined(halves[1])
 
 
-def _walk(channel: str, lease_of: dict[int, Lease]) -> Slice:
+def _run_steps(channel: str, lease_of: dict[int, Lease]) -> Slice:
     work = Slice(channel, lease_of, database_now())
     with GUARD.slice():
         for step in STEPS:
@@ -88,7 +87,8 @@ def _walk(channel: str, lease_of: dict[int, Lease]) -> Slice:
 def _load(work: Slice) -> None:
     loaded = hot().load_pending(list(work.lease_of))
     work.messages = [m for m in loaded if m.batch_id == work.lease_of[m.id].batch_id]
-    # What is no longer pending in this batch was cancelled, settled or moved by somebody else.
+    # A missing message is no longer pending in this batch: another process cancelled, settled or
+    # moved it.
     found = {message.id for message in work.messages}
     for key, lease in work.lease_of.items():
         if key not in found:
@@ -103,7 +103,7 @@ def _gather_facts(work: Slice) -> None:
 
 
 def terms_of(category_id: int) -> CategoryTerms:
-    """What a category says to decisions."""
+    """Returns the terms of a category for decisions."""
     return category_facts(category_id).terms
 
 
@@ -111,13 +111,13 @@ def _decide(work: Slice) -> None:
     versions = versions_of({m.template_version_id for m in work.messages if m.template_version_id})
     for message in work.messages:
         version = versions.get(message.template_version_id or 0)
-        _follow(work, message, decide(facts_of(message, work.facts, version, at=work.at)))
+        _apply(work, message, decide(facts_of(message, work.facts, version, at=work.at)))
 
 
 def facts_of(
     message: PendingMessage, facts: SliceFacts, version: CompiledVersion | None, *, at: datetime
 ) -> MessageFacts:
-    """All that the decision on one message may depend on."""
+    """Returns all facts that the decision on one message may depend on."""
     category = category_facts(message.category_id)
     stopped = (
         facts.stops.covering(
@@ -141,11 +141,11 @@ def facts_of(
     )
 
 
-def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
+def _apply(work: Slice, message: PendingMessage, decision: Decision) -> None:
     at = work.at
     contact = work.facts.contacts.get(message.id)
-    if contact is not None and contact.reached and _ends(decision, contact):
-        # One device took it, and no other is left to try, or may be tried.
+    if contact is not None and contact.reached and _ends_here(decision, contact):
+        # One device accepted the message. No other device is left, or none may be called.
         work.settled(message, MessageStatus.SENT, trail=trails((at, "sent", "to_some_devices")))
     elif isinstance(decision, Send):
         work.allowed.append((message, decision))
@@ -162,9 +162,9 @@ def _follow(work: Slice, message: PendingMessage, decision: Decision) -> None:
         work.settled(message, MessageStatus.EXPIRED, trail=trail)
 
 
-def _ends(decision: Decision, contact: Contact) -> bool:
-    nobody_left = isinstance(decision, Send) and not contact.targets
-    return nobody_left or isinstance(decision, Suppress | Expire)
+def _ends_here(decision: Decision, contact: Contact) -> bool:
+    no_target = isinstance(decision, Send) and not contact.targets
+    return no_target or isinstance(decision, Suppress | Expire)
 
 
 def _render(work: Slice) -> None:
@@ -205,7 +205,7 @@ def _ready(
 
 
 def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slice) -> None:
-    """The message becomes an item of the person's digest: what it would have said is kept."""
+    """Makes the message an item of the person's digest, and stores its rendered text."""
     work.settled(
         message,
         MessageStatus.DIGESTED,
@@ -222,21 +222,22 @@ def _fold(message: PendingMessage, folding: Digest, content: Content, work: Slic
 def _try_content(
     message: PendingMessage, work: Slice, versions: Mapping[int, CompiledVersion]
 ) -> Content | None:
-    """What the message says; None when its template failed or was stopped, which settles it."""
+    """Renders a message. Returns None when its template failed or is stopped, which settles it."""
     try:
         version = versions.get(message.template_version_id or 0)
         files_of(message)
-        said = partial(content_of, message, version, work.facts, at=work.at)
-        return GUARD.render(version, message.source, said)
+        render = partial(content_of, message, version, work.facts, at=work.at)
+        return GUARD.render(version, message.source, render)
     except VersionStopped as stopped:
-        _follow(work, message, Defer(work.at + STOP_RECHECK, f"kill_switch:{stopped.by}"))
+        _apply(work, message, Defer(work.at + STOP_RECHECK, f"kill_switch:{stopped.by}"))
     except TemplateFault as fault:
         _fail_render(work, message, fault)
     return None
 
 
 def _count_uses(work: Slice) -> None:
-    """The last step: what raises before it is walked again, and would be counted twice."""
+    """Counts uses of templates. It is the last step, because after an error the steps run again and
+    would count twice."""
     used = {item.message.template_version_id for item in work.ready}
     versions = versions_of({version_id for version_id in used if version_id})
     for item in work.ready:
@@ -285,18 +286,19 @@ STEPS: tuple[Step, ...] = (_load, _gather_facts, _decide, _render, afford, _coun
 
 
 def reference_of(message: PendingMessage) -> str:
-    """Our id inside a provider's message: the same on every try, found again without a lookup."""
+    """Returns our id inside a provider's message. It is the same on every attempt, and names the
+    message without a lookup."""
     return f"{getattr(message.uuid, 'hex', message.uuid)}.{message.channel}"
 
 
 def route(message: PendingMessage, contact: Contact | None = None) -> str:
-    """The provider that carries a message; of several devices, the first one's."""
-    asked = options_of(message.options).get("provider") if message.options else None
+    """Returns the provider that carries a message. With several devices it is that of the first."""
+    wanted = options_of(message.options).get("provider") if message.options else None
     chosen = provider_for(
         message.channel,
         key=message.id,
         attempts=message.attempts,
-        pinned=message.provider or asked,
+        pinned=message.provider or wanted,
     )
     if message.is_test and not is_row_provider(chosen):
         return "sandbox"

@@ -1,9 +1,9 @@
-"""Records what became of messages, soon after it is known, and frees their permits with it.
+"""The recorder writes outcomes soon after they are known, and frees their permits.
 
-Outcomes that come in while one transaction runs go together in the next record, or with the next
-dispatch, so that none waits longer than one transaction. The recorder never gives up an outcome: a
-database that is away is waited for, a row that another has locked is left for later, and what the
-database refuses for good is narrowed down to its message.
+Outcomes that arrive while a transaction runs go together into the next record or the next dispatch.
+None waits longer than one transaction. The recorder never drops an outcome. It waits while the
+database is unavailable. It leaves a locked row for later. When the database refuses a record, it
+finds the one message that causes the refusal.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _CHECK_S = 1.0
 
 
 def place_of(lease: Lease) -> Place:
-    """Where the permits of a lease's messages are counted."""
+    """Returns the lane and channel in which the permits of a lease are counted."""
     return Lane(lease.lane), lease.channel
 
 
 class Recorder:
-    """The outcomes of one worker that wait for their record, and the loop that writes them.
+    """Stores the outcomes of one worker until a loop has recorded them.
 
     Args:
         ledger: runs a call on the thread that journals and records.
@@ -63,7 +63,7 @@ class Recorder:
         self._task.add_done_callback(lambda _: self._recorded.set())
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Takes outcomes to be recorded. Those in flight keep their permits until the commit."""
+        """Adds outcomes to be recorded. Outcomes in flight hold their permits until the commit."""
         for outcome in outcomes:
             self._waiting.append(outcome)
         if self._waiting:
@@ -71,7 +71,7 @@ class Recorder:
             self.permits.notify_waiters()
 
     def register(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes outcomes that their leases do not know of yet."""
+        """Adds outcomes that their leases do not count yet."""
         for outcome in outcomes:
             outcome.lease.unrecorded += 1
         self.add(outcomes)
@@ -83,12 +83,12 @@ class Recorder:
         return taken
 
     def requeue(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes outcomes again whose transaction failed."""
+        """Adds outcomes again whose transaction failed."""
         self._waiting[:0] = outcomes
         self.add(())
 
     def finish_commit(self, recording: Recording) -> None:
-        """Frees what a committed recording settled; what it left for later waits again."""
+        """Frees the permits of a committed recording. Outcomes of locked batches wait again."""
         self._progress()
         if recording.busy:
             self._waiting[:0] = recording.busy
@@ -96,26 +96,31 @@ class Recorder:
         self._release(recording.settled)
 
     def unjournal(self, lease: Lease, key: int) -> None:
-        """A journalled message that nothing will be known of, because it surely never left: its key
-        is taken off the journal, and its permit is freed then."""
+        """Removes the key of a message from the journal, because the message was not sent.
+
+        The permit of the message is freed with the key.
+        """
         self._not_sent.setdefault(lease, set()).add(key)
         self._arrived.set()
 
     async def wait_recorded(self, leases: Sequence[Lease]) -> None:
-        """Waits until everything of these leases that was in flight is recorded."""
+        """Waits until all messages in flight of these leases are recorded."""
         while any(lease.unrecorded or lease in self._not_sent for lease in leases):
             self.check()
             self._recorded.clear()
             await self._recorded.wait()
 
     def check(self) -> None:
-        """Raises what ended the recording, if anything did: a worker that cannot record must end,
-        or its heartbeat would keep leases alive that nothing works on."""
+        """Raises the error that ended the recorder, if there was one.
+
+        A worker that cannot record must end. Otherwise its heartbeat renews leases that nothing
+        works on.
+        """
         if self._task.done() and not self._task.cancelled():
             self._task.result()
 
     async def close(self) -> None:
-        """Records what is still to be recorded and ends."""
+        """Records the waiting outcomes and ends."""
         while (self._waiting or self._not_sent) and not self._task.done():
             self._recorded.clear()
             await self._recorded.wait()
@@ -136,14 +141,14 @@ class Recorder:
             if not self._arrived.is_set():
                 continue
             self._arrived.clear()
-            await asyncio.sleep(GATHER_S)  # the next dispatch may take them along
+            await asyncio.sleep(GATHER_S)  # the next dispatch may record them
             await self._unjournal_unsent()
             taken = self.pop_waiting()
             if taken:
                 await self._record(taken)
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
-        """Records until the database takes it; the lease's fence guards against being too late."""
+        """Repeats a record until it is committed. The fence of the lease stops a late one."""
         recording = Recording(outcomes)
         while True:
             try:
@@ -160,11 +165,12 @@ class Recorder:
                 return
 
     async def execute(self, recording: Recording, carry: Callable[..., None] | None = None) -> None:
-        """Runs a recording, by `carry` where more is written with it. Where the commit's answer
-        is lost, it is read back before anything is said of it.
+        """Runs a recording, through `carry` where the transaction writes more than outcomes.
+
+        When the response to the commit is lost, the database is read to see whether it committed.
 
         Raises:
-            Exception: what was raised, when nothing was committed.
+            Exception: the error of the transaction, when nothing was committed.
         """
         try:
             if carry is None:
@@ -177,10 +183,10 @@ class Recorder:
             if not await self._read_back(recording):
                 raise
             recording.apply_to_leases()
-        await self._settle(recording.late)
+        await self._resolve_late(recording.late)
 
-    async def _settle(self, late: Sequence[Outcome]) -> None:
-        """Ends the doubts of messages that a late outcome says were sent."""
+    async def _resolve_late(self, late: Sequence[Outcome]) -> None:
+        """Resolves uncertain messages that a late result reports as sent."""
         waiting = [outcome for outcome in late if outcome.result and outcome.result.success]
         while waiting:
             try:
@@ -189,7 +195,9 @@ class Recorder:
                 if is_unavailable(error) or is_locked(error):
                     await asyncio.sleep(RETRY_S)
                     continue
-                log.error("doubt.not-settled", message_id=waiting[0].message.id, **where(error))
+                log.error(
+                    "late-result.not-applied", message_id=waiting[0].message.id, **where(error)
+                )
             waiting = waiting[1:]
 
     async def _read_back(self, recording: Recording) -> bool:
@@ -206,8 +214,8 @@ class Recorder:
 
     async def _narrow_down(self, outcomes: Sequence[Outcome], error: Exception) -> None:
         if len(outcomes) == 1:
-            if is_locked(error):  # another transaction has it: the others do not wait for that
-                self._progress()  # to wait for a lock is not to be stuck
+            if is_locked(error):  # the other outcomes do not wait for this lock
+                self._progress()  # a worker that waits for a lock is not stuck
                 self._waiting.append(outcomes[0])
                 asyncio.get_running_loop().call_later(RETRY_S, self._arrived.set)
             else:
@@ -218,8 +226,11 @@ class Recorder:
         await self._record(outcomes[middle:])
 
     async def _record_bare(self, outcome: Outcome, error: Exception) -> None:
-        """Records the verdict alone. If even that is refused, the lease is left to run out: its
-        takeover treats the message as in doubt."""
+        """Records the verdict alone.
+
+        If the database refuses even that, the lease must run out. Its takeover then treats the
+        message as uncertain.
+        """
         log.error("record.refused", message_id=outcome.message.id, **where(error))
         while True:
             recording = Recording([bare(outcome)])
@@ -236,8 +247,10 @@ class Recorder:
                 return
 
     def _abandon(self, outcome: Outcome) -> None:
-        """Leaves an outcome to the takeover of its lease, which is not renewed any more. Its permit
-        is held until then: its key stands in the journal."""
+        """Leaves an outcome to the takeover of its lease, which is not renewed any more.
+
+        Its permit stays used until then, because its key stays in the journal.
+        """
         outcome.lease.abandoned = True
         outcome.lease.unrecorded -= 1
         if outcome.in_flight:

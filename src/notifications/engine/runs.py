@@ -1,4 +1,4 @@
-"""A run: leased batches of one lane and channel, slice by slice until nothing is open."""
+"""A run delivers leased batches of one lane and channel, slice by slice, until none is open."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from notifications.recording.outcomes import Outcome
 ROW_SLICE = 500
 NETWORK_SLICE = 100
 PREPARED_AT_ONCE = 200
-_LEAST = 50  # permits worth a journal of their own, when more messages than that wait
+_LEAST = 50  # a dispatch waits for so many permits, when more messages than that wait
 _FRESH_S = 2.0
-_TURN_S = 5.0  # how long a run waits for limits before other sources get their turn
-_NAP_S = 1.0
-_LOCKED_S = 0.5  # how long messages wait whose batch another transaction has locked
+_TURN_S = 5.0  # after so long a wait for limits, a run lets other sources run
+_WAIT_STEP_S = 1.0
+_LOCKED_S = 0.5  # how long messages of a locked batch wait
 
 
 def keys_of(leases: Sequence[Lease]) -> dict[int, Lease]:
-    """The open keys of some leases, in order, each with the lease that holds it."""
+    """Returns the open keys of some leases in order, each with its lease."""
     return {key: lease for lease in leases for key in sorted(lease.open_keys)}
 
 
 def deliver_rows(leases: Sequence[Lease], *, owner: str) -> None:
-    """Delivers messages whose channel is a row: prepared, settled and recorded in one go.
+    """Delivers messages on a row channel: prepares, settles and records them in one call.
 
-    Nothing is journalled, because delivery and record are the same transaction; only a message that
-    a worker may have died of is journalled first, so that it is named.
+    Nothing is journalled, because one transaction delivers and records. Only a message that may
+    have ended a worker is journalled first, so that the next takeover finds it.
     """
     lease_of = keys_of([lease for lease in leases if not lease.careful])
     keys = list(lease_of)
@@ -59,53 +59,53 @@ async def run_network(
 ) -> float:
     """Sends the messages of some batches through their providers.
 
-    The next messages are prepared while the ones before are in the air. Permits are taken before
-    the journal, so that only what may leave within a second is named in it.
+    The next messages are prepared while the previous ones are in flight. Permits are acquired
+    before the journal is written, so that it names only messages that are sent within a second.
 
     Returns:
-        how long (s) what is left should wait: until a breaker may be probed, or 0.
+        how long (s) the remaining messages should wait, e.g. until a breaker may be probed, or 0.
     """
     wait_s = 0.0
     for lease in leases:
         if lease.careful:
             await _run_carefully(dispatcher, lane, channel, lease, stopping)
-    stock = _ReadyBuffer(dispatcher, [lease for lease in leases if not lease.careful])
-    give_way_at = clock.monotonic() + _TURN_S
+    buffer = _ReadyBuffer(dispatcher, [lease for lease in leases if not lease.careful])
+    end_turn_at = clock.monotonic() + _TURN_S
     try:
-        while await stock.fill() and not stopping():
-            if len(stock):
-                await _dispatch(dispatcher, stock, lane, channel)
+        while await buffer.fill() and not stopping():
+            if len(buffer):
+                await _dispatch(dispatcher, buffer, lane, channel)
                 continue
-            # All that is left waits for its services.
-            wait_s = stock.held_s()
-            if wait_s > _TURN_S or clock.monotonic() > give_way_at:
+            # All remaining messages wait for their services.
+            wait_s = buffer.wait_s()
+            if wait_s > _TURN_S or clock.monotonic() > end_turn_at:
                 break
             with dispatcher.waiting_for_services():
-                await asyncio.sleep(min(wait_s, _NAP_S))
+                await asyncio.sleep(min(wait_s, _WAIT_STEP_S))
             wait_s = 0.0
-            stock.try_held_again()
+            buffer.release_deferred()
     finally:
-        await stock.close()
+        await buffer.close()
     await dispatcher.wait_recorded(leases)
     return wait_s
 
 
-async def _dispatch(dispatcher: Dispatcher, stock: _ReadyBuffer, lane: Lane, channel: str) -> None:
-    """Takes the next messages of the stock on their way, as many as there are permits for."""
-    wanted = min(NETWORK_SLICE, len(stock))
+async def _dispatch(dispatcher: Dispatcher, buffer: _ReadyBuffer, lane: Lane, channel: str) -> None:
+    """Dispatches the next messages of the buffer, as many as there are permits for."""
+    wanted = min(NETWORK_SLICE, len(buffer))
     async with dispatcher.acquire_permits(wanted, lane, channel, least=_LEAST) as permits:
-        left = await path.dispatch(dispatcher, permits, stock.take(permits.granted), lane)
-        if left.held:
-            stock.hold(left.held, left.wait_s)
-        stock.put_back(left.again)
-        if left.locked:
-            stock.hold(left.locked, _LOCKED_S)
+        unsent = await path.dispatch(dispatcher, permits, buffer.pop(permits.granted), lane)
+        if unsent.held:
+            buffer.defer(unsent.held, unsent.wait_s)
+        buffer.decide_again(unsent.again)
+        if unsent.locked:
+            buffer.defer(unsent.locked, _LOCKED_S)
 
 
 async def _run_carefully(
     dispatcher: Dispatcher, lane: Lane, channel: str, lease: Lease, stopping: Callable[[], bool]
 ) -> None:
-    """A message that a worker may have died of, journalled before anything is done with it."""
+    """Journals each message before anything else is done with it, because it may end the worker."""
     for key in sorted(lease.open_keys):
         if stopping() or lease.lost:
             return
@@ -133,23 +133,23 @@ async def _run_carefully(
 
 
 async def _journalled(dispatcher: Dispatcher, ready: Sequence[Ready], lane: Lane) -> list[Ready]:
-    """Those of messages whose keys are journalled already that may leave now."""
-    cleared, _ = await path.admit(dispatcher, ready, lane)
-    under_way = JournalTransaction(cleared)
+    """Returns the messages that may be sent now; the caller has journalled their keys."""
+    admitted, _ = await path.admit(dispatcher, ready, lane)
+    journal = JournalTransaction(admitted)
     try:
-        await dispatcher.recorder.execute(under_way.recording, under_way.run)
+        await dispatcher.recorder.execute(journal.recording, journal.run)
     except Exception as error:
-        if is_unavailable(error) or not cleared:
+        if is_unavailable(error) or not admitted:
             raise
-        await dispatcher.poison(cleared[0].lease, cleared[0].message.id, error)
+        await dispatcher.poison(admitted[0].lease, admitted[0].message.id, error)
         return []
-    return under_way.going
+    return journal.going
 
 
 class _ReadyBuffer:
-    """Messages of a run that are decided and rendered, ready to leave.
+    """The messages of a run that are decided, rendered and ready to be sent.
 
-    What waited too long for a permit is decided anew: a preference or a template's time may have
+    A message that waited too long for a permit is decided again, because a preference may have
     changed meanwhile.
     """
 
@@ -157,27 +157,27 @@ class _ReadyBuffer:
         self._dispatcher = dispatcher
         self._todo = deque(keys_of(leases).items())
         self._ready: deque[Ready] = deque()
-        self._held: deque[Ready] = deque()
-        self._held_until = 0.0
+        self._deferred: deque[Ready] = deque()
+        self._deferred_until = 0.0
         self._next: asyncio.Task[tuple[list[Ready], list[Outcome]]] | None = None
 
     def __len__(self) -> int:
         return len(self._ready)
 
     async def fill(self) -> bool:
-        """Prepares ahead; False when nothing is left of the run.
+        """Prepares the next messages. Returns False when the run has no messages left.
 
-        True with nothing ready means that all that is left is held.
+        When it returns True and the buffer is empty, all remaining messages are deferred.
         """
-        if self._held and clock.monotonic() >= self._held_until:
-            self.try_held_again()
+        if self._deferred and clock.monotonic() >= self._deferred_until:
+            self.release_deferred()
         while True:
             if self._next is None and self._todo and len(self._ready) < NETWORK_SLICE:
                 self._next = asyncio.ensure_future(self._prepare())
             if self._ready:
                 return True
             if self._next is None:
-                return bool(self._held)
+                return bool(self._deferred)
             ready, outcomes = await self._next
             self._next = None
             self._dispatcher.register(outcomes)
@@ -192,39 +192,39 @@ class _ReadyBuffer:
         wanted = {key: lease for key, lease in part.items() if not lease.lost}
         return self._dispatcher.database(path.prepare_for_providers, wanted, self._dispatcher.owner)
 
-    def take(self, count: int) -> list[Ready]:
-        """The next messages, up to count; stale ones go back to be decided anew."""
+    def pop(self, count: int) -> list[Ready]:
+        """Removes and returns up to `count` messages. Stale messages are decided again."""
         fresh_from = clock.monotonic() - _FRESH_S
-        taken = []
+        fresh = []
         for _ in range(min(count, len(self._ready))):
             item = self._ready.popleft()
             if item.lease.lost:
                 continue
             if item.prepared_at >= fresh_from:
-                taken.append(item)
+                fresh.append(item)
             else:
-                self.put_back([item])
-        return taken
+                self.decide_again([item])
+        return fresh
 
-    def hold(self, items: Sequence[Ready], wait_s: float) -> None:
-        """Keeps messages whose services take no more for now; others go on."""
-        self._held.extend(items)
-        self._held_until = clock.monotonic() + wait_s
+    def defer(self, items: Sequence[Ready], wait_s: float) -> None:
+        """Stores messages whose services accept none now; the others continue."""
+        self._deferred.extend(items)
+        self._deferred_until = clock.monotonic() + wait_s
 
-    def held_s(self) -> float:
-        """How long it is until held messages are worth another try."""
-        return max(0.0, self._held_until - clock.monotonic())
+    def wait_s(self) -> float:
+        """Returns the seconds until deferred messages are worth another attempt."""
+        return max(0.0, self._deferred_until - clock.monotonic())
 
-    def try_held_again(self) -> None:
-        """Lets held messages try again, before those that came after them."""
-        self._ready.extendleft(reversed(self._held))
-        self._held.clear()
+    def release_deferred(self) -> None:
+        """Makes deferred messages ready again, before all others."""
+        self._ready.extendleft(reversed(self._deferred))
+        self._deferred.clear()
 
-    def put_back(self, items: Iterable[Ready]) -> None:
-        """Messages that must be decided anew."""
+    def decide_again(self, items: Iterable[Ready]) -> None:
+        """Adds messages that must be decided again."""
         self._todo.extend((item.message.id, item.lease) for item in items)
 
     async def close(self) -> None:
-        """Waits for what is being prepared; nothing of it has left or been written."""
+        """Waits for the preparation in progress. None of its messages was sent or written."""
         if self._next is not None:
             await asyncio.wait({self._next})

@@ -34,9 +34,7 @@ async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
 
 async def _deliver_network(driver: LeaseDriver, channel: str, leases: Sequence[Lease]) -> None:
     calls = ProviderCalls()
-    dispatcher = Dispatcher(
-        owner=driver.owner, database=_database, ledger=_database, handover=calls
-    )
+    dispatcher = Dispatcher(owner=driver.owner, database=_database, ledger=_database, calls=calls)
     lane, wait_s = Lane(leases[0].lane), 0.0
     try:
         async with driver.renewing():

@@ -1,4 +1,4 @@
-"""What a provider's answer means for a message. Pure but for the clock that is passed in."""
+"""Settlement derives the next state of a message from a result. Pure but for retry jitter."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ log = structlog.get_logger("carillon.settlement")
 
 
 def settle_safely(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
-    """`settle`; where our own code fails on this one answer, what is sure of it is recorded, and
-    the message becomes a dead letter `poison` unless it was sent."""
+    """Settles a result, also when our own code fails on it.
+
+    After such a failure the outcome holds only the verdict. Unless the message was sent or is
+    uncertain, it becomes a dead letter `poison`.
+    """
     try:
         return settle(item, result, at=at)
     except Exception as raised:
@@ -37,7 +40,7 @@ def settle_safely(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         status, code = MessageStatus.UNCERTAIN, "uncertain"
     else:
         status, code = MessageStatus.FAILED, POISON
-    said = SendResult(result.verdict, error=poison_text(error, trace), error_code=code)
+    reduced = SendResult(result.verdict, error=poison_text(error, trace), error_code=code)
     return Outcome(
         item.lease,
         item.message,
@@ -46,16 +49,16 @@ def settle_safely(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         at,
         attempts,
         provider=item.provider,
-        result=said,
+        result=reduced,
         attempt=True,
         dead_code=code,
     )
 
 
 def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
-    """What a provider's answer means for the message: sent, again later, dead, or in doubt.
+    """Returns the outcome of a result: sent, a retry, a dead letter, or uncertain.
 
-    Asks no database: it runs where providers' answers come in.
+    It reads no database, because it runs in the event loop where results arrive.
     """
     attempts = one_more(item.message.attempts)
     if result.verdict in (Verdict.SENT, Verdict.DELIVERED):
@@ -63,12 +66,12 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         trail = trails((at, status, item.provider))
         return _outcome(item, result, status, at, attempts, trail)
     if result.error_code in NOT_CALLED:
-        return _put_off(item, result, at, result.error_code)
+        return _defer(item, result, at, result.error_code)
     if item.is_probe and result.verdict is Verdict.RETRY and blames_service(result):
-        # It stood in for all the others to see whether the service is back: that is no try of its.
-        return _put_off(item, result, at, "breaker_probe")
+        # The message tested whether the service recovered. That does not count as an attempt.
+        return _defer(item, result, at, "breaker_probe")
     if result.verdict is Verdict.UNCERTAIN and not item.category.resends:
-        return _in_doubt(item, result, at, attempts)
+        return _uncertain(item, result, at, attempts)
     if result.verdict is Verdict.FAILED:
         return _dead(item, result, at, attempts, result.error_code or "failed")
     choice = decide_retry(
@@ -86,15 +89,15 @@ def settle(item: Ready, result: SendResult, *, at: datetime) -> Outcome:
         outcome.again_at = again
         return outcome
     if result.verdict is Verdict.UNCERTAIN:
-        return _in_doubt(item, result, at, attempts)
+        return _uncertain(item, result, at, attempts)
     if item.outbound.reached or any(part.result.success for part in result.parts):
         trail = trails((at, MessageStatus.SENT, "to_some_devices"))
         return _outcome(item, result, MessageStatus.SENT, at, attempts, trail)
     return _dead(item, result, at, attempts, result.error_code or "attempts_exhausted")
 
 
-def _put_off(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome:
-    """Back into the queue without an attempt burnt."""
+def _defer(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome:
+    """Puts a message back into the queue without counting an attempt."""
     trail = trails((at, "deferred", why))
     outcome = _outcome(item, result, MessageStatus.PENDING, at, item.message.attempts, trail)
     outcome.attempt, outcome.again_at = False, at + NOT_STARTED_DELAY
@@ -102,7 +105,7 @@ def _put_off(item: Ready, result: SendResult, at: datetime, why: str) -> Outcome
 
 
 def _policy_of(item: Ready) -> str:
-    """The delays that the message's source asked for."""
+    """Returns the retry policy that the sender chose."""
     options = item.message.options
     return options_of(options).get("retry_policy", "delivery") if options else "delivery"
 
@@ -134,8 +137,8 @@ def _outcome(
     return outcome
 
 
-def _in_doubt(item: Ready, result: SendResult, at: datetime, attempts: int) -> Outcome:
-    """Nobody knows whether it arrived, and no other try is allowed: a person decides."""
+def _uncertain(item: Ready, result: SendResult, at: datetime, attempts: int) -> Outcome:
+    """The message may have arrived, and no other attempt is allowed: a person decides."""
     trail = trails((at, "uncertain", result.error_code), (at, "held", item.category.crash_policy))
     outcome = _outcome(item, result, MessageStatus.UNCERTAIN, at, attempts, trail)
     outcome.dead_code = "uncertain"

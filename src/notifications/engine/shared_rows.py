@@ -1,8 +1,7 @@
-"""Small rows that every slice needs, kept in the process: categories, providers' accounts and jobs'
-shared contexts.
+"""Small rows that every slice needs, cached in the process.
 
-A job never changes, so its context is kept as long as there is room. A category or an
-account may; it is read again after a few seconds.
+These are categories, accounts of providers, and shared contexts of jobs. A job never changes, so
+its context stays cached while there is space. Categories and accounts are read again after seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ log = structlog.get_logger("carillon.providers")
 
 
 class CategoryFacts(NamedTuple):
-    """What decisions and delivery need to know of a category."""
+    """What decisions and delivery need of a category."""
 
     id: int
     key: str
@@ -35,7 +34,8 @@ class CategoryFacts(NamedTuple):
     terms: CategoryTerms
     retired: bool
     name: str
-    can_end: bool  # mails of it offer to unsubscribe
+    #: Its mails offer to unsubscribe.
+    can_end: bool
 
     @property
     def resends(self) -> bool:
@@ -47,7 +47,7 @@ _read_at = _accounts_read_at = -_FRESH_S
 
 
 def category_facts(category_id: int) -> CategoryFacts:
-    """A category by its id.
+    """Returns a category by its id.
 
     Raises:
         KeyError: when it does not exist.
@@ -58,13 +58,13 @@ def category_facts(category_id: int) -> CategoryFacts:
 
 
 def category_by_key(key: str) -> CategoryFacts | None:
-    """A category by its key; one that nobody has seen yet is looked for at once."""
+    """Returns a category by its key. A key that is not cached is read at once."""
     found = _with_key(_fresh_categories(), key)
     return found or _with_key(_read_categories(), key)
 
 
 def category_keys() -> list[str]:
-    """The keys of all categories."""
+    """Returns the keys of all categories that are not retired."""
     return sorted(facts.key for facts in _fresh_categories().values() if not facts.retired)
 
 
@@ -77,9 +77,9 @@ def _fresh_categories() -> dict[int, CategoryFacts]:
 
 
 def _read_categories() -> dict[int, CategoryFacts]:
-    """Reads all; the dict is replaced, never changed, for other threads may be walking it.
+    """Reads all categories, and the accounts of providers, so that both are equally fresh.
 
-    The providers' accounts are read with them, so that whoever delivers sees both as fresh.
+    The dict is replaced and never changed, because other threads may iterate over it.
     """
     global _categories, _read_at
     _categories = {row.pk: _facts_of(row) for row in Category.objects.all()}
@@ -102,12 +102,15 @@ def _facts_of(row: Category) -> CategoryFacts:
 
 
 def refresh_categories() -> None:
-    """Reads the categories again: this process has changed one. Others do within seconds."""
+    """Reads the categories again after a change by this process. Others do so within seconds."""
     _read_categories()
 
 
 def refresh_accounts(*, at_once: bool = False) -> None:
-    """Reads what operators set for providers, at most every two seconds unless told `at_once`."""
+    """Reads the accounts of providers that operators set, at most every two seconds.
+
+    at_once: read now in any case.
+    """
     global _accounts_read_at
     if not at_once and clock.monotonic() - _accounts_read_at <= _FRESH_S:
         return
@@ -116,8 +119,10 @@ def refresh_accounts(*, at_once: bool = False) -> None:
 
 
 def _read_accounts() -> dict[str, StoredAccount]:
-    """All that can be read: one row that cannot (sealed with a key that is gone) leaves the other
-    providers theirs."""
+    """Returns all accounts that can be read.
+
+    A row that cannot be read (sealed with a key that is gone) does not affect other providers.
+    """
     try:
         rows = list(ProviderConfig.objects.all())
         return {row.key: StoredAccount(row.version, row.given()) for row in rows}
@@ -141,13 +146,13 @@ def _read_accounts() -> dict[str, StoredAccount]:
 
 @functools.lru_cache(maxsize=256)
 def job_context(job_id: int) -> dict[str, Any]:
-    """The context that all recipients of a job share."""
+    """Returns the context that all recipients of a job share."""
     context: dict[str, Any] | None = Job.objects.only("context").get(pk=job_id).context
     return context or {}
 
 
 def forget() -> None:
-    """Empties what is kept. For tests: a rolled-back database hands out the same keys again."""
+    """Empties the caches. For tests: a rolled-back database assigns the same keys again."""
     global _categories, _read_at, _accounts_read_at
     _categories = {}
     _read_at = _accounts_read_at = -_FRESH_S

@@ -1,4 +1,4 @@
-"""A slice of messages on its way through the steps, and what of it is ready to leave."""
+"""Values of the engine: a slice of messages in its steps, and a message ready to be sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from notifications.recording.outcomes import Outcome
 
 @dataclass(slots=True)
 class Ready:
-    """A message that may leave: decided, rendered, routed."""
+    """A message that is decided, rendered and routed, and may be sent."""
 
     lease: Lease
     message: PendingMessage
@@ -28,16 +28,21 @@ class Ready:
     category: CategoryFacts
     template: str = ""
     limits: tuple[Limit, ...] = ()
-    override: str = ""  # why it goes although the person wished otherwise
-    prepared_at: float = 0.0  # on the monotonic clock
-    is_probe: bool = False  # it tries whether a service is back
-    leaves_at: float = 0.0  # its slot, on the monotonic clock; 0 where there is no limit
-    cost: int = 0  # of an SMS, in millionths, where a day has a limit
+    #: Why it is sent although a preference says no.
+    override: str = ""
+    #: On the monotonic clock.
+    prepared_at: float = 0.0
+    #: It tests whether a service recovered.
+    is_probe: bool = False
+    #: Its slot, on the monotonic clock; 0 where there is no rate limit.
+    leaves_at: float = 0.0
+    #: The cost of an SMS in millionths, where there is a daily spend.
+    cost: int = 0
 
 
 @dataclass(slots=True)
 class Slice:
-    """Messages of one channel on their way through the steps."""
+    """Messages of one channel that go through the steps."""
 
     channel: str
     lease_of: dict[int, Lease]
@@ -48,11 +53,11 @@ class Slice:
     folded: list[tuple[PendingMessage, Digest]] = field(default_factory=list)
     ready: list[Ready] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    #: Messages that could not be worked on: key, lease, and what was raised.
+    #: Messages that our code could not process: key, lease and error.
     poisoned: list[tuple[int, Lease, Exception]] = field(default_factory=list)
 
     def joined(self, other: Slice) -> Slice:
-        """One slice of what two are to lead to; their facts and steps stay behind."""
+        """Returns one slice with the messages and outcomes of two. Facts are not joined."""
         return Slice(
             self.channel,
             {**self.lease_of, **other.lease_of},
@@ -64,7 +69,7 @@ class Slice:
         )
 
     def settled(self, message: PendingMessage, status: MessageStatus, **more: Any) -> None:
-        """Notes the outcome of a message that goes no further in this pass."""
+        """Adds the outcome of a message that ends its pass here."""
         lease = self.lease_of[message.id]
         more.setdefault("attempts", message.attempts)
         self.outcomes.append(Outcome(lease, message, status, at=self.at, **more))

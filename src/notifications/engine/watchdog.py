@@ -1,10 +1,15 @@
-"""Ends a worker that makes no progress although it could: another process takes its work over.
+"""The watchdog ends a worker that makes no progress although it could.
 
-A worker whose heartbeat lives keeps its leases. If it hangs, nobody else may work on what it holds,
-so it must not live on. It is stuck when, at every beat of half a minute, the database answered,
-nothing was leased, prepared, journalled or recorded, no provider call was inside its time-out, and
-there was work: a run of its own that waits for no service, or a batch that was due all that time
-and that it may lease.
+A worker whose heartbeat runs holds its leases, so no other worker can take its batches. If it
+hangs, it must end; another process then takes its batches over.
+
+A worker is stuck when all this holds at every beat of half a minute:
+
+- the database responded;
+- nothing was leased, prepared, journalled or recorded;
+- no provider call was inside its time-out;
+- there was work: a run of its own that waits for no service, or a batch that was due all that time
+  and that it may lease.
 """
 
 from __future__ import annotations
@@ -34,15 +39,15 @@ _CALL_GRACE_S = 5.0
 
 
 class WorkerActivity(NamedTuple):
-    """What a worker does at this moment.
+    """What a worker does at this moment."""
 
-    runs: runs under way; waiting: those of them that wait for limits or breakers. calls: monotonic
-    starts of hand-overs under way. closed_channels: by lane, channels that it may not lease now.
-    """
-
+    #: Runs in progress.
     runs: int
+    #: Runs that wait for rate limits or circuit breakers.
     waiting: int
+    #: When each provider call in progress began, on the monotonic clock.
     calls: Sequence[float]
+    #: Channels that may not be leased now, by lane.
     closed_channels: dict[Lane, list[str]]
 
 
@@ -50,8 +55,8 @@ class Watchdog:
     """Watches one worker, from the thread of its heartbeat.
 
     Args:
-        doing: tells what the worker does.
-        end: ends the process (tests hand in their own).
+        activity: returns what the worker does.
+        end: ends the process (tests pass their own).
     """
 
     def __init__(
@@ -59,30 +64,30 @@ class Watchdog:
         *,
         owner: str,
         lanes: Sequence[Lane],
-        doing: Callable[[], WorkerActivity],
+        activity: Callable[[], WorkerActivity],
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._owner = owner
         self._lanes = list(lanes)
-        self._doing = doing
+        self._activity = activity
         self._end = end
-        self._progress_at = self._answered_since = self._looked_at = clock.monotonic()
-        #: Since when each beat saw work and no progress, on the monotonic and the database's clock.
+        self._progress_at = self._responding_since = self._checked_at = clock.monotonic()
+        #: Since when beats find work and no progress, on the monotonic and the database's clock.
         self._idle_since: tuple[float, datetime] | None = None
 
     def progress(self) -> None:
-        """Something was leased, prepared, journalled or recorded."""
+        """Notes that something was leased, prepared, journalled or recorded."""
         self._progress_at = clock.monotonic()
 
-    def look(self) -> None:
-        """Called after each beat that reached the database. Ends the process when it is stuck."""
+    def check(self) -> None:
+        """Ends the process when it is stuck. Called after each beat that reached the database."""
         now = clock.monotonic()
-        if now - self._looked_at > STUCK_S / 2:
-            self._answered_since = now  # the database was away, or the process was stopped
-        self._looked_at = now
+        if now - self._checked_at > STUCK_S / 2:
+            self._responding_since = now  # the database was unavailable, or the process was stopped
+        self._checked_at = now
         since = self._idle_since
-        if since is None or max(self._progress_at, self._answered_since) >= since[0]:
-            # What has just fallen due, or was let go, is not what nobody took all the time.
+        if since is None or max(self._progress_at, self._responding_since) >= since[0]:
+            # A batch that is due only now has not waited all the time.
             since = (now, database_now())
         reason = self._stuck_on(now, since[1])
         self._idle_since = since if reason else None
@@ -96,18 +101,18 @@ class Watchdog:
         self._end(EXIT_CODE)
 
     def _stuck_on(self, now: float, due_since: datetime) -> str:
-        """Why the worker counts as stuck, if this stays so; empty when it does not."""
-        doing = self._doing()
+        """Returns why the worker counts as stuck if nothing changes; empty when it does not."""
+        activity = self._activity()
         timeout_s = environment().provider_timeout_seconds + _CALL_GRACE_S
-        if any(now - began < timeout_s for began in doing.calls):
+        if any(now - began < timeout_s for began in activity.calls):
             return ""
-        if doing.runs > doing.waiting:
-            return f"{doing.runs - doing.waiting} runs made no progress for {STUCK_S:g} s"
+        if activity.runs > activity.waiting:
+            return f"{activity.runs - activity.waiting} runs made no progress for {STUCK_S:g} s"
         stops = load_stops()
         if stops.everything:
             return ""
         for lane in self._lanes:
-            closed = [*doing.closed_channels.get(lane, ()), *stops.values("channel")]
+            closed = [*activity.closed_channels.get(lane, ()), *stops.values("channel")]
             if batches.may_lease(lane, closed, stops.values("source"), now=due_since):
                 return f"a due batch of lane {lane} was not leased for {STUCK_S:g} s"
         return ""

@@ -1,8 +1,8 @@
-"""The worker: leases due batches, drives slices through the pipeline, records what became of them.
+"""The worker process: it starts, looks for work, sweeps, drains and stops.
 
-One asyncio loop talks to providers. One thread leases and prepares, one journals and records, one
-writes statistics, and one renews the leases; each has a database connection of its own.
-Killing it at any instruction loses nothing: see queue/takeover.py and docs/deployment-model.md.
+One asyncio loop calls providers. One thread leases and prepares, one journals and records, one
+writes statistics, and one renews the leases. Each has a database connection of its own.
+A kill at any instruction loses nothing: see queue/takeover.py and docs/deployment-model.md.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _FULL_SWEEP_S = 60.0
 _COUNTS_S = 5.0
 _DB_PAUSE_S = 0.5
 _CLOSE_POLLS_S = 1.0
-_LOOK_S = 0.02
-"""Between two looks for work that is not critical: what comes in meanwhile shares one slice. Alone,
-each message of a stream would cost the dozen statements that a hundred together do."""
+_CHECK_S = 0.02
+"""Between two checks for work that is not critical. Messages that arrive meanwhile share one slice.
+A message alone costs the same dozen statements as a hundred messages together."""
 _SWITCH_S = 0.0001
 _HANGS_S = 5.0
 _GC_THRESHOLDS = (20_000, 20, 50)
@@ -53,8 +53,9 @@ _GC_THRESHOLDS = (20_000, 20, 50)
 class Worker:
     """Delivers the messages of some lanes until it is stopped.
 
-    owner names this process in leases, so that others on the machine can see that it has ended.
-    end: ends the process when it is stuck.
+    Args:
+        name: the owner in leases. Others on the machine can see by it whether the process ended.
+        end: ends the process when it is stuck.
     """
 
     def __init__(
@@ -75,26 +76,28 @@ class Worker:
         now = clock.monotonic()
         self._swept_at, self._fully_swept_at, self._counted_at = -math.inf, now, now
         self._database_ok_from = now
-        self.watchdog = Watchdog(owner=self.owner, lanes=self.lanes, doing=self._doing, end=end)
+        self.watchdog = Watchdog(
+            owner=self.owner, lanes=self.lanes, activity=self._activity, end=end
+        )
 
     def run(self) -> None:
-        """Works until `stop`; then finishes what providers have in hand and gives back the rest."""
-        # At the default of 5 ms a thread that comes back from the database would wait that long for
-        # the interpreter, a dozen times a transaction.
+        """Works until `stop`. Then waits for the messages in flight and gives back the others."""
+        # At the default of 5 ms, a thread that returns from the database waits that long for the
+        # interpreter, a dozen times in each transaction.
         sys.setswitchinterval(_SWITCH_S)
-        # What is there now stays for good: the collector need not walk it again and again.
+        # The objects of the start live for ever: the collector need not visit them again.
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         with GUARD.running():
             asyncio.run(self.main())
 
     def stop(self) -> None:
-        """Asks the worker to drain and end. May be called from any thread or signal handler."""
+        """Makes the worker drain and end. May be called from any thread or signal handler."""
         self._stopping.set()
         self.wake()
 
     def wake(self, lane: str = "") -> None:
-        """Looks for work now. May be called from any thread."""
+        """Makes the worker check for work now. May be called from any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed() and (not lane or lane in self.lanes):
             with contextlib.suppress(RuntimeError):  # the loop closed in between
@@ -110,19 +113,19 @@ class Worker:
             self._urgent.set()
 
     async def main(self, *, once: bool = False) -> None:
-        """The worker's life inside a running loop. `once`: return when nothing is due any more."""
+        """Runs the worker inside a running loop. `once`: return when nothing is due any more."""
         self._loop = asyncio.get_running_loop()
         self._wake, self._urgent = asyncio.Event(), asyncio.Event()
         self._db_thread = ports.one_thread("carillon-db")
         self._ledger_thread = ports.one_thread("carillon-ledger")
         # Statistics never wait on a thread that messages need.
         self._count_thread = ports.one_thread("carillon-counts")
-        handover = ProviderCalls()
+        calls = ProviderCalls()
         self.dispatcher = Dispatcher(
             owner=self.owner,
             database=self.database,
             ledger=self.ledger,
-            handover=handover,
+            calls=calls,
             progress=self.watchdog.progress,
         )
         self.driver = LaneDriver(
@@ -137,7 +140,7 @@ class Worker:
         self.heartbeat = Heartbeat(
             renew=self.driver.renew,
             unregister=self.driver.unregister,
-            on_beat=self.watchdog.look,
+            on_beat=self.watchdog.check,
         )
         listener = WakeupListener(self._loop, from_thread=self.wake, from_socket=self._woken_for)
         if not once:
@@ -149,7 +152,7 @@ class Worker:
             await self._drain()
         finally:
             await self.dispatcher.close()
-            await handover.close()
+            await calls.close()
             self.heartbeat.stop()
             listener.stop()
             for thread in (self._db_thread, self._ledger_thread, self._count_thread):
@@ -182,7 +185,7 @@ class Worker:
         while not self._stopping.is_set():
             self._wake.clear()
             self._urgent.clear()
-            looked_at = clock.monotonic()
+            checked_at = clock.monotonic()
             self.dispatcher.check()
             try:
                 await self.driver.retry_give_back()
@@ -198,11 +201,11 @@ class Worker:
                 return
             await self._pause(await self._until_next())
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(looked_at + _LOOK_S - clock.monotonic()):
+                async with asyncio.timeout(checked_at + _CHECK_S - clock.monotonic()):
                     await self._urgent.wait()
 
     def _turn_failed(self, error: Exception) -> None:
-        """Whatever it is, what other lanes and channels wait for must go on."""
+        """Logs any error: the next turn must come, for the other lanes and channels."""
         if isinstance(error, DatabaseError | InterfaceError):
             log.warning("database.failed", error=type(error).__name__)
             self._database_ok_from = clock.monotonic()
@@ -210,7 +213,7 @@ class Worker:
             log.error("turn.failed", exc_info=error)
 
     async def _until_next(self) -> float:
-        """Seconds until something may be due: a poll, or less where polls are far apart."""
+        """Returns the seconds until a batch may be due, at most those of a poll."""
         poll = environment().poll_seconds
         if not self.heartbeat.is_registered():
             return min(poll, _CLOSE_POLLS_S)
@@ -251,10 +254,10 @@ class Worker:
             return
         everywhere = now - self._fully_swept_at >= _FULL_SWEEP_S
         self._swept_at = now
-        # In the first seconds after an outage, or after a start, living workers have not renewed.
+        # Shortly after an outage or a start, living workers have not renewed their leases yet.
         settled = now - self._database_ok_from >= environment().lease_seconds / 2
         await self.database(takeover.sweep, everywhere=everywhere, expired=settled)
-        if everywhere and settled:  # else what an outage left would wait for another minute
+        if everywhere and settled:  # otherwise batches of before an outage wait for another minute
             self._fully_swept_at = now
         if now - self._counted_at >= _COUNTS_S:
             self._counted_at = now
@@ -275,11 +278,11 @@ class Worker:
         if self._counting is not None:
             await asyncio.wait({self._counting}, timeout=_COUNTS_S)
 
-    def _doing(self) -> WorkerActivity:
-        """What the watchdog judges by; called on the heartbeat's thread."""
+    def _activity(self) -> WorkerActivity:
+        """Returns what the watchdog needs. Called on the heartbeat's thread."""
         return WorkerActivity(
             self.driver.run_count,
             self.dispatcher.waiting,
-            list(self.dispatcher.calls.values()),
+            list(self.dispatcher.call_starts.values()),
             {lane: self.driver.closed_channels(lane) for lane in self.lanes},
         )
