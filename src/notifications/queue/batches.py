@@ -1,4 +1,4 @@
-"""The queue's interface: put, lease, journal, give back. Both databases stand behind it.
+"""The interface of the queue, for both databases: insert, lease, journal, give back.
 
 Every function that writes runs in one short transaction of its own, or in the caller's.
 """
@@ -24,14 +24,14 @@ from notifications.queue.leases import Lease, LeaseRequest, LockedBatches, NewBa
 
 _IMPLEMENTATIONS: dict[str, QueueSQL] = {"postgresql": postgres, "sqlite": sqlite}
 JOURNAL_LIMIT = 100
-"""Unrecorded keys one process may have in providers' hands: what one kill leaves uncertain."""
+"""How many messages a process may have in flight: so many does one kill leave uncertain."""
 SAFE_SHARE = 0.9
-"""Of a lease's life: the rest is for clocks that do not run alike."""
+"""The share of a lease that an owner relies on. The rest allows for clocks that run differently."""
 
 
 @functools.cache
 def statements() -> QueueSQL:
-    """The statements for the default connection, which is looked up once."""
+    """Returns the statements for the default connection. Cached: a look-up costs time."""
     return _IMPLEMENTATIONS[connection.vendor]
 
 
@@ -44,7 +44,7 @@ def batches_of(
     keys: Sequence[int],
     expires_at: datetime | None = None,
 ) -> list[NewBatch]:
-    """Keys cut into batches of at most BATCH_SIZE. expires_at: the earliest of theirs."""
+    """Returns batches of at most BATCH_SIZE keys. expires_at: the earliest expiry of the keys."""
     return [
         NewBatch(
             lane,
@@ -59,13 +59,15 @@ def batches_of(
 
 
 def insert(batches: Sequence[NewBatch]) -> list[int]:
-    """Writes batches in the caller's transaction; returns their ids in order."""
+    """Inserts batches in the caller's transaction. Returns their ids in order."""
     return statements().insert_batches(batches, clock.frozen()) if batches else []
 
 
 def find_due(lanes: Iterable[Lane]) -> dict[Lane, list[str]]:
-    """The lanes that have batches due in nobody's hands, with the sources of each: however many
-    others wait for their time, they hide none."""
+    """Returns the lanes that have due batches without an owner, with the sources of each.
+
+    Batches that are not due hide none of them, however many there are.
+    """
     found: dict[Lane, list[str]] = {}
     for lane, source in statements().due_sources(list(lanes), clock.frozen()):
         found.setdefault(Lane(lane), []).append(source)
@@ -84,9 +86,11 @@ def lease(
     without_sources: Sequence[str] = (),
     isolated: bool = False,
 ) -> list[Lease]:
-    """Takes due batches of a lane, up to `budget` messages, starting with the source whose turn it
-    is: the first after `after_source`. Isolated batches are taken only when asked for, one at a
-    time. sources: those of `waiting`, where it was asked already."""
+    """Leases due batches of a lane, up to `budget` messages.
+
+    The first source after `after_source` comes first. Isolated batches are leased only with
+    `isolated`, one at a time. sources: the result of `find_due`, where the caller has it.
+    """
     if sources is None:
         sources = find_due([lane]).get(lane, [])
     others = [name for name in sources if name not in without_sources]
@@ -106,26 +110,26 @@ def lease(
 
 
 def _lease(request: LeaseRequest) -> list[Lease]:
-    asked_at = clock.monotonic()
-    taken = statements().lease(request, clock.frozen())
-    for each in taken:
-        each.renewed_at = asked_at
-    return taken
+    requested_at = clock.monotonic()
+    leased = statements().lease(request, clock.frozen())
+    for each in leased:
+        each.renewed_at = requested_at
+    return leased
 
 
 def lease_of_source(
     source: str, *, owner: str, lane: Lane, seconds: float, budget: int = BATCH_SIZE
 ) -> list[Lease]:
-    """Takes due batches of one source, up to `budget` messages: for one who waits for them."""
+    """Leases due batches of one source, up to `budget` messages, for a caller that waits."""
     request = LeaseRequest(owner=owner, lane=lane, sources=[source], seconds=seconds, budget=budget)
     return _lease(request)
 
 
 def lock_owned(leases: Sequence[Lease], owner: str) -> LockedBatches:
-    """Locks the batches that are still ours and marks those lost that another took over.
+    """Locks the batches that the owner still has, and marks the others as lost.
 
-    The caller is in a transaction. What follows in it is true under the fence. A lease that merely
-    ran out is still ours: what is known is recorded, but nothing new may be journalled.
+    The caller is in a transaction; the fence guards what it writes there. A lease that only ran out
+    still belongs to its owner: it may record results, but journal nothing new.
     """
     rows = statements().lock_owned(leases, owner, clock.frozen())
     living = frozenset(key for key, lives in rows if lives)
@@ -138,59 +142,63 @@ def lock_owned(leases: Sequence[Lease], owner: str) -> LockedBatches:
 
 
 def write_journals(leases: Iterable[Lease]) -> None:
-    """Writes what each lease's journal says now; the batches are held."""
+    """Writes the journal of each lease to its row. The caller has locked the batches."""
     statements().write_journals({held.batch_id: pack_keys(held.journal) for held in leases})
 
 
 def renew(leases: Sequence[Lease], owner: str, seconds: float) -> None:
-    """Extends leases, also those that ran out meanwhile, and marks those lost that another took
-    over. What another transaction has locked keeps its old end."""
-    asked_at = clock.monotonic()
+    """Extends leases, also those that ran out, and marks those lost that another owner took over.
+
+    A batch that another transaction has locked is not extended.
+    """
+    requested_at = clock.monotonic()
     with transaction.atomic():
         renewed = statements().renew(leases, owner, seconds, clock.frozen())
         missing = [each for each in leases if each.batch_id not in renewed]
         ours = statements().owned(missing, owner) if missing else set()
     for each in leases:
         if each.batch_id in renewed:
-            each.renewed_at = asked_at
+            each.renewed_at = requested_at
         elif each.batch_id not in ours:
             each.lost = True
 
 
 def valid_until(leases: Iterable[Lease]) -> float:
-    """Until when, on the monotonic clock, all of these leases surely stand."""
+    """Returns until when all these leases are surely valid, on the monotonic clock."""
     oldest = min(each.renewed_at for each in leases)
     return oldest + environment().lease_seconds * SAFE_SHARE
 
 
 def release(leases: Sequence[Lease], owner: str, due_at: datetime | None = None) -> None:
-    """Gives batches back whose journal is empty. No takeover is counted and no attempt burnt."""
+    """Gives back batches whose journal is empty. It counts no takeover and no attempt."""
     with transaction.atomic():
         statements().release(leases, owner, due_at)
 
 
 def release_unknown(owner: str, known: Sequence[int]) -> None:
-    """Gives back batches that carry our name although we know nothing of them: the answer to their
-    lease was lost."""
+    """Gives back batches that carry the owner's name but are not `known` to it.
+
+    The response to their lease was lost.
+    """
     with transaction.atomic():
         statements().release_unknown(owner, known)
 
 
 def finish(leases: Iterable[Lease]) -> None:
-    """Deletes batches without open keys; the batches are held."""
+    """Deletes batches without open keys. The caller has locked them."""
     done = [held.batch_id for held in leases if not held.open_keys]
     if done:
         statements().delete(done)
 
 
 def lock(batch_id: int | None) -> None:
-    """Locks a batch's row; whoever changes a waiting message from outside does this first."""
+    """Locks the row of a batch. Every change of a waiting message does this first."""
     if batch_id is not None:
         statements().lock_batch(batch_id)
 
 
 def journal_one(lease: Lease, key: int, owner: str) -> bool:
-    """Journals one key before anything is done with it; False when the lease was lost."""
+    """Journals one key before its message is processed. Returns False when the lease was lost."""
     with transaction.atomic():
         if lease.batch_id not in lock_owned([lease], owner).living:
             return False
@@ -200,15 +208,17 @@ def journal_one(lease: Lease, key: int, owner: str) -> bool:
 
 
 def close_stale(leases: Sequence[Lease], owner: str) -> None:
-    """Deletes batches whose last members were settled by somebody else."""
+    """Deletes batches whose last members another process has settled."""
     with transaction.atomic():
         held = lock_owned(leases, owner)
         finish(lease for lease in leases if lease.batch_id in held.locked)
 
 
 def give_back(leases: Sequence[Lease], owner: str, due_at: datetime | None = None) -> None:
-    """Releases what is still open of an owner's batches, and closes what others have settled. A
-    lease that was lost, or left to its takeover, is not ours to give."""
+    """Releases an owner's batches that have open keys, and deletes those that others have settled.
+
+    Lost and abandoned leases are left alone.
+    """
     ours = [held for held in leases if not (held.lost or held.abandoned)]
     left = [held for held in ours if held.open_keys]
     stale = [held for held in ours if held.stale and not held.open_keys]
@@ -219,14 +229,14 @@ def give_back(leases: Sequence[Lease], owner: str, due_at: datetime | None = Non
 
 
 def is_due(lane: str, *, now: datetime) -> bool:
-    """Whether some batch of a lane is due and in nobody's hands."""
+    """Returns whether a batch of a lane is due and has no owner."""
     return _free(lane).filter(due_at__lte=now).exists()
 
 
 def may_lease(
     lane: str, without_channels: Sequence[str], without_sources: Sequence[str], *, now: datetime
 ) -> bool:
-    """Whether a batch of a lane is due that is no other worker's, stopped or carried alone."""
+    """Returns whether a lane has a due batch that may be leased, isolated ones not counted."""
     found = _free(lane).filter(due_at__lte=now, isolated=False)
     return (
         found.exclude(channel__in=list(without_channels))
@@ -236,7 +246,7 @@ def may_lease(
 
 
 def next_due(lanes: Iterable[str], *, now: datetime) -> datetime | None:
-    """When the next batch of these lanes falls due; None when none waits for its time."""
+    """Returns when the next batch of these lanes is due; None when no batch waits for its time."""
     found = [
         _free(lane).filter(source=source, due_at__gt=now).order_by("due_at").first()
         for lane, source in statements().sources(list(lanes))
@@ -249,13 +259,15 @@ def _free(lane: str) -> QuerySet[DeliveryBatch]:
 
 
 def still_owned(leases: Sequence[Lease], owner: str) -> set[int]:
-    """Ids of the batches that nobody took over, expired or not."""
+    """Returns the ids of the batches that no other owner took over, expired or not."""
     return statements().owned(leases, owner)
 
 
 def remove_from_journal(lease: Lease, keys: Collection[int], owner: str) -> bool:
-    """Takes keys of messages that never left off a journal; False when another transaction has the
-    batch locked at this moment."""
+    """Removes the keys of messages that were not sent from a journal.
+
+    Returns False when another transaction has the batch locked at this moment.
+    """
     with transaction.atomic():
         held = lock_owned([lease], owner)
         if lease.batch_id in held.busy:
@@ -268,8 +280,11 @@ def remove_from_journal(lease: Lease, keys: Collection[int], owner: str) -> bool
 
 
 def lease_free(batch_id: int, *, owner: str, seconds: float) -> Lease | None:
-    """Leases a batch that nobody holds, in the caller's transaction; None when it is gone, leased
-    or locked. For work on waiting messages that sends nothing."""
+    """Leases a batch without an owner, in the caller's transaction.
+
+    Returns None when it is deleted, leased or locked. For changes of waiting messages that send
+    nothing.
+    """
     free = DeliveryBatch.objects.filter(pk=batch_id, owner__isnull=True)
     if not free.select_for_update(skip_locked=True).exists():
         return None
@@ -277,8 +292,10 @@ def lease_free(batch_id: int, *, owner: str, seconds: float) -> Lease | None:
 
 
 def remove_members(batch_ids: Iterable[int | None]) -> None:
-    """Counts messages off their batches, one for each time that a batch is named, and deletes the
-    batches of which nothing is left and that nobody holds. The batches are locked."""
+    """Reduces the sizes of batches by one for each time that a batch is named.
+
+    Deletes batches that are empty and have no owner. The caller has locked the batches.
+    """
     for batch_id, count in sorted(Counter(key for key in batch_ids if key is not None).items()):
         rows = DeliveryBatch.objects.filter(pk=batch_id)
         rows.update(size=Greatest(F("size") - count, 0))
@@ -291,19 +308,19 @@ def set_expiry(lease: Lease, expires_at: datetime | None) -> None:
 
 
 def is_leased(batch_id: int) -> bool:
-    """Whether some worker's lease on a batch stands or may still stand."""
+    """Returns whether a batch has an owner, whose lease may still be valid."""
     return DeliveryBatch.objects.filter(pk=batch_id, owner__isnull=False).exists()
 
 
 def lease_one(batch_id: int, *, owner: str, seconds: float) -> Lease:
-    """Leases a batch that the caller's transaction has just made."""
+    """Leases a batch that the caller's transaction has just inserted."""
     row = DeliveryBatch.objects.get(pk=batch_id)
-    asked_at = clock.monotonic()
+    requested_at = clock.monotonic()
     row.owner, row.fence = owner, row.fence + 1
     row.lease_until = database_now() + timedelta(seconds=seconds)
     row.save(update_fields=["owner", "fence", "lease_until"])
     made = Lease(
         row.pk, row.lane, row.channel, row.source, row.fence, row.members, row.size, 0, False
     )
-    made.renewed_at = asked_at
+    made.renewed_at = requested_at
     return made

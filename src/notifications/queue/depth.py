@@ -1,4 +1,4 @@
-"""How much waits in each lane, and how late it is, read with a bound however much there is."""
+"""Reads how much waits in each lane and how late it is, with a bound on the rows read."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from notifications.models.delivery import hot_postgres, hot_sqlite
 from notifications.queue.batches import statements
 
 _MOST_BATCHES = 50_000
-"""Of a lane with more, so many are counted: the figure is then a lower bound."""
+"""At most so many batches of a lane are counted. With more, the figure is a lower bound."""
 _MOST_LATE = 10_000
-"""Late batches that are counted; of one source, batches that are looked through for late ones."""
+"""How many late batches are counted, and how many batches of one source are scanned for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausedWork:
-    """What waits on purpose and is never late: stopped or broken channels, stopped sources."""
+    """Work that is never late: stopped sources, stopped or failing channels."""
 
     everything: bool = False
     channels: Sequence[str] = ()
@@ -33,30 +33,34 @@ class PausedWork:
 
 @dataclass(slots=True, kw_only=True)
 class LaneDepth:
-    """A lane's messages. late: those due for longer than the lane's bound that nobody leased;
-    oldest_s: for how many seconds the oldest of them has been due."""
+    """How many messages of a lane wait."""
 
     queued: int = 0
+    #: Due for longer than the bound of the lane, and not leased.
     late: int = 0
+    #: For how many seconds the oldest late message has been due.
     oldest_s: float = 0.0
 
 
 def lane_depths(
-    late_after: Mapping[Lane, float], held: PausedWork, *, at: datetime | None = None
+    late_after: Mapping[Lane, float], paused: PausedWork, *, at: datetime | None = None
 ) -> dict[Lane, LaneDepth]:
-    """The depth of each lane. late_after: bounds in seconds. at replaces the database's clock."""
+    """Returns the depth of each lane.
+
+    late_after: bounds in seconds. at: replaces the clock of the database.
+    """
     at = at or clock.frozen()
     found = {lane: LaneDepth(queued=_queued(lane)) for lane in Lane}
-    if held.everything:
+    if paused.everything:
         return found
     sources: dict[Lane, list[str]] = {}
     for lane, source in statements().sources(list(Lane)):
-        if source not in held.sources:
+        if source not in paused.sources:
             sources.setdefault(Lane(lane), []).append(source)
     read = _late_postgres if connection.vendor == "postgresql" else _late_sqlite
     for name, of_lane in sources.items():
         depth = found[name]
-        depth.late, depth.oldest_s = read(name, of_lane, late_after[name], held.channels, at)
+        depth.late, depth.oldest_s = read(name, of_lane, late_after[name], paused.channels, at)
     return found
 
 
@@ -65,7 +69,7 @@ def _queued(lane: Lane) -> int:
     return int(some.aggregate(total=Sum("size"))["total"] or 0)
 
 
-# Each source is an index scan of its own from its oldest batch on; both ends are bounded.
+# Each source is an index scan from its oldest batch; both ends are bounded.
 _OF_SOURCE = """
   SELECT w.size, w.due_at FROM (
     SELECT size, due_at, channel, owner, lease_until FROM notifications_deliverybatch

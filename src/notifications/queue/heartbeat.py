@@ -1,4 +1,4 @@
-"""Keeps a worker's leases alive, off the send loop, on a connection of its own."""
+"""The heartbeat renews a worker's leases in a thread of its own, with its own connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notifications.queue import batches
 
 log = structlog.get_logger("carillon.heartbeat")
 _BEATS_A_LEASE = 3
-_AGAIN_S = 1.0
+_RETRY_S = 1.0
 
 
 class Heartbeat:
@@ -42,65 +42,67 @@ class Heartbeat:
         self._unregister = unregister
         self._on_beat = on_beat
         self._seconds = environment().lease_seconds
-        self._listed_until = 0.0
-        self._asked_at: float | None = None
+        self._registered_until = 0.0
+        self._requested_at: float | None = None
         self._beaten = ports.Event()
         self._ended = ports.Event()
         self._thread = ports.Thread(target=self._run, name="carillon-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Puts the worker on the list and begins to renew."""
+        """Registers the worker and begins to renew."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and takes the worker off the list of the living."""
+        """Ends the thread and unregisters the worker."""
         self._ended.set()
         self._thread.join(self._seconds)
 
     def wait_for_first_beat(self) -> None:
-        """Waits until the database answered the first beat, or did not in the time of a lease."""
+        """Waits for the first beat, at most for the time of a lease."""
         self._beaten.wait(self._seconds)
 
     def is_registered(self) -> bool:
-        """Whether the worker surely stands on the list: only then may it lease, for sweeps find
-        what dead workers held by that list."""
-        return clock.monotonic() < self._listed_until
+        """Returns whether the worker is surely registered.
+
+        Only then may it lease: sweeps find the batches of dead workers by that list.
+        """
+        return clock.monotonic() < self._registered_until
 
     def hanging_s(self) -> float:
-        """For how long (s) the beat under way has waited for the database; 0 when none has."""
-        asked_at = self._asked_at
-        return 0.0 if asked_at is None else clock.monotonic() - asked_at
+        """Returns for how long (s) the current beat has waited for the database; 0 without one."""
+        requested_at = self._requested_at
+        return 0.0 if requested_at is None else clock.monotonic() - requested_at
 
     def _run(self) -> None:
         try:
             while True:
                 good = self._beat()
-                if self._ended.wait(self._seconds / _BEATS_A_LEASE if good else _AGAIN_S):
+                if self._ended.wait(self._seconds / _BEATS_A_LEASE if good else _RETRY_S):
                     break
             run_logged(self._unregister)
         finally:
             connection.close()
 
     def _beat(self) -> bool:
-        asked_at = self._asked_at = clock.monotonic()
+        requested_at = self._requested_at = clock.monotonic()
         good = run_logged(self._renew)
-        self._asked_at = None
+        self._requested_at = None
         if good:
-            self._listed_until = asked_at + self._seconds * batches.SAFE_SHARE
+            self._registered_until = requested_at + self._seconds * batches.SAFE_SHARE
         self._beaten.set()
         if good and self._on_beat is not None:
             good = run_logged(self._on_beat)
         return good
 
     def _renew(self) -> None:
-        now_us()  # teaches this process the database's time
+        now_us()  # the reading sets this process's estimate of the database's clock
         self._renew_leases()
 
 
 def run_logged(call: Callable[[], object], event: str = "heartbeat.missed") -> bool:
-    """Runs a call; what it raises is logged as an event and answered with False.
+    """Runs a call. Logs an exception as `event` and returns False.
 
-    Nothing that it raises may end the thread: the worker would lose all that it holds.
+    No exception may end the thread: the worker would lose all its leases.
     """
     try:
         call()

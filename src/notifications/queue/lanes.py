@@ -1,4 +1,4 @@
-"""Turns among lanes: the order in which a worker asks them for work."""
+"""The rotation of lanes: the order in which a worker looks for work in them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _CYCLE = 8
 
 
 class LaneRotation:
-    """Lanes in the order of their priority, with a share of the turns for each.
+    """Orders lanes by priority, with a share of the turns for each.
 
-    Of eight turns that find work, two begin with high, one with default and one with bulk, also
-    before critical: a stream of critical messages takes every turn otherwise, however slow the
-    database is.
+    Of eight turns, two begin with high, one with default and one with bulk, also before critical.
+    Otherwise a stream of critical messages would use every turn, however slow the database is.
     """
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
@@ -23,7 +22,7 @@ class LaneRotation:
         self._turn = 0
 
     def order(self) -> list[Lane]:
-        """The lanes for the next turn; the first that has work gets it."""
+        """Returns the lanes for the next turn, in order. The first that has work gets the turn."""
         self._turn += 1
         first = _FIRST_BY_TURN.get(self._turn % _CYCLE)
         if first not in self._lanes:

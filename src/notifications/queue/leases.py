@@ -1,4 +1,4 @@
-"""Values of the queue: what is waiting, and what a worker holds."""
+"""Values of the queue: waiting batches and leased batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifications.models import unpack_keys
 
 
 class NewBatch(NamedTuple):
-    """A batch to be written. A due_at of None means now, in the database's own time."""
+    """A batch to be inserted. A due_at of None means now, by the clock of the database."""
 
     lane: str
     channel: str
@@ -26,10 +26,7 @@ class NewBatch(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A batch in one worker's hands. The fence tells this lease from any later one.
-
-    journal holds the keys that a provider may be busy with; `open_keys` those not yet recorded.
-    """
+    """A batch that one worker has leased. The fence tells this lease from any later one."""
 
     batch_id: int
     lane: str
@@ -40,22 +37,24 @@ class Lease:
     size: int
     takeovers: int
     isolated: bool
+    #: The keys that a provider may have received.
     journal: set[int] = field(default_factory=set)
+    #: The keys that are not recorded yet.
     open_keys: set[int] = field(default_factory=set)
-    #: Another took the batch over: nothing of it may be journalled or recorded here any more.
+    #: Another worker took the batch over. Nothing of it may be journalled or recorded here.
     lost: bool = False
-    #: It is left to run out: what its journal names is in doubt, and a takeover decides.
+    #: The lease must run out: the messages in its journal are uncertain, and a takeover decides.
     abandoned: bool = False
     #: Some members were settled by another process.
     stale: bool = False
-    #: Monotonic time from before the lease or its last renewal was asked for.
+    #: Monotonic time just before the lease, or its last renewal, was requested.
     renewed_at: float = 0.0
-    #: Outcomes that wait for their record.
+    #: How many outcomes wait for their record.
     unrecorded: int = 0
 
     @property
     def careful(self) -> bool:
-        """One message, journalled before it is touched: its worker died on it."""
+        """Whether its one message is journalled before anything else: workers died on it."""
         return self.isolated
 
     def __post_init__(self) -> None:
@@ -63,24 +62,23 @@ class Lease:
 
 
 class LockedBatches(NamedTuple):
-    """Which of some leases are still ours, by batch id.
+    """Which of some leases still belong to their owner, by batch id."""
 
-    living: locked, and the lease has not run out. lapsed: locked, the lease has run out but nobody
-    took it over. busy: ours, but another transaction has the row locked at this moment.
-    """
-
+    #: Locked, and the lease has not run out.
     living: frozenset[int]
+    #: Locked; the lease ran out, but no other worker took the batch over.
     lapsed: frozenset[int]
+    #: Owned, but another transaction has the row locked at this moment.
     busy: frozenset[int]
 
     @property
     def locked(self) -> frozenset[int]:
-        """Those that the caller's transaction has locked: what is recorded in it is true."""
+        """The batches that the caller's transaction has locked. It may record their outcomes."""
         return self.living | self.lapsed
 
 
 class Abandoned(NamedTuple):
-    """A batch that its worker left, locked by the caller."""
+    """A batch whose worker ended or lost its lease, locked by the caller."""
 
     lane: str
     channel: str
@@ -92,7 +90,7 @@ class Abandoned(NamedTuple):
 
 
 class LeaseRequest(NamedTuple):
-    """What a worker asks for: batches of one lane, in the turn of their sources."""
+    """A worker's request for batches of one lane, in the order of their sources."""
 
     owner: str
     lane: str
@@ -105,54 +103,62 @@ class LeaseRequest(NamedTuple):
 
 
 class QueueSQL(Protocol):
-    """What both databases can do. `at` replaces the database's clock where tests freeze it."""
+    """The statements of each database. `at` replaces the database's clock where tests freeze it."""
 
     def insert_batches(self, batches: Sequence[NewBatch], at: datetime | None) -> list[int]:
-        """Writes batches; returns their ids in order."""
+        """Inserts batches and returns their ids in order."""
 
     def sources(self, lanes: Sequence[str]) -> list[tuple[str, str]]:
-        """Lanes with each source that has batches there, due or not; a lane's sources in order."""
+        """Returns pairs of lane and source that have batches, due or not, in order in each lane."""
 
     def due_sources(self, lanes: Sequence[str], at: datetime | None) -> list[tuple[str, str]]:
-        """Of these, the sources that have a due batch in nobody's hands."""
+        """Returns the pairs of `sources` that have a due batch without an owner."""
 
     def lease(self, request: LeaseRequest, at: datetime | None) -> list[Lease]:
-        """Takes due batches; nobody else gets them until the lease runs out."""
+        """Leases due batches. No other worker gets them until the lease runs out."""
 
     def lock_owned(
         self, leases: Sequence[Lease], owner: str, at: datetime | None
     ) -> list[tuple[int, bool]]:
-        """Locks the rows of batches that are still ours, without waiting for any that another has
-        locked; returns (id, whether the lease has not run out)."""
+        """Locks the rows of batches that the owner still has. Skips rows that are locked.
+
+        Returns (id, whether the lease has not run out).
+        """
 
     def owned(self, leases: Sequence[Lease], owner: str) -> set[int]:
-        """Ids of the batches that still carry this owner and fence, locked by others or not."""
+        """Returns the ids of the batches with this owner and fence, locked or not."""
 
     def read_journals(self, leases: Sequence[Lease], owner: str) -> dict[int, str]:
-        """Journals of the batches that are still ours, read after every transaction that has them
-        locked has ended."""
+        """Returns the journals of the batches that the owner still has.
+
+        Waits for every transaction that has them locked.
+        """
 
     def write_journals(self, journals: Mapping[int, str]) -> None:
-        """Sets the journals of batches that `hold` has locked."""
+        """Sets the journals of batches that `lock_owned` has locked."""
 
     def delete(self, batch_ids: Sequence[int]) -> None:
-        """Deletes finished batches that `hold` has locked."""
+        """Deletes finished batches that `lock_owned` has locked."""
 
     def renew(
         self, leases: Sequence[Lease], owner: str, seconds: float, at: datetime | None
     ) -> set[int]:
-        """Extends leases that were not taken over, also those that ran out; returns their ids.
-        Rows that another has locked are left out."""
+        """Extends leases that were not taken over, also those that ran out. Skips locked rows.
+
+        Returns the ids of the extended leases.
+        """
 
     def release(self, leases: Sequence[Lease], owner: str, due_at: datetime | None) -> None:
-        """Gives batches back, due again at due_at (None: as they were)."""
+        """Gives batches back. They are due again at due_at (None: unchanged)."""
 
     def release_unknown(self, owner: str, known: Sequence[int]) -> None:
-        """Gives back an owner's batches that it does not know of, because the answer to its lease
-        was lost. Reads all batches: for after an outage."""
+        """Gives back batches that the owner does not know: the response to their lease was lost.
+
+        Reads all batches: only for use after an outage.
+        """
 
     def owners(self, limit: int) -> list[str]:
-        """The owners of leased batches. Reads all batches: for the rare full sweep."""
+        """Returns the owners of leased batches. Reads all batches: only for the rare full sweep."""
 
     def abandoned(
         self,
@@ -163,20 +169,24 @@ class QueueSQL(Protocol):
         *,
         after: int,
     ) -> list[int]:
-        """Ids of batches above `after` whose owner has ended, or is late (None: any owner) with its
-        lease run out; ascending."""
+        """Returns ids of batches above `after`, ascending.
+
+        Their owner has ended, or is late (None: any owner) and its lease ran out.
+        """
 
     def claim_abandoned(
         self, batch_id: int, ended: Sequence[str], at: datetime | None
     ) -> Abandoned | None:
         """Locks a batch whose owner has ended or whose lease ran out.
 
-        None when it is gone, alive again, or in another sweeper's hands.
+        Returns None when it is deleted, renewed, or locked by another sweep.
         """
 
     def reset(self, batch_id: int, takeovers: int, size: int) -> None:
-        """Makes a claimed batch free again under a higher fence, with an empty journal. size: how
-        many of its members still wait in it."""
+        """Frees a claimed batch, with a higher fence and an empty journal.
+
+        size: how many of its members still wait in it.
+        """
 
     def lock_batch(self, batch_id: int) -> None:
-        """Locks a batch's row (rule 7: cancel and journal lock the same row first)."""
+        """Locks the row of a batch. Cancel and journal both lock it first."""

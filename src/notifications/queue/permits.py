@@ -1,9 +1,9 @@
-"""Permits: how many messages of one process may be in providers' hands at once.
+"""Permits limit how many messages one process may have in flight.
 
 A permit stands for one key in a committed journal, or for one that a dispatch is about to journal.
-It is freed by the commit that takes the key off the journal. A dispatch may use in advance only the
-permits of outcomes that its own transaction records, so that no committed journal ever names more
-than JOURNAL_LIMIT keys of a process, whatever fails.
+The commit that removes the key from the journal frees the permit. A dispatch may use in advance
+only the permits of outcomes that its own transaction records. So no committed journal ever names
+more than JOURNAL_LIMIT keys of a process, whatever fails.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ Exchangeable = Callable[[], Counter[Place]]
 class Permits:
     """The permits of one process, counted by lane and channel.
 
-    Ten are kept for critical; bulk and any single channel leave room for the others, so that a
-    provider that hangs never blocks the rest.
+    Ten are reserved for critical messages. Bulk messages and any one channel have a limit, so that
+    a provider that hangs never blocks the others.
 
-    exchangeable: permits of outcomes that wait for their record, by place.
+    Args:
+        exchangeable: returns the permits of outcomes that wait for their record, by place.
     """
 
     def __init__(self, exchangeable: Exchangeable = Counter) -> None:
@@ -42,18 +43,18 @@ class Permits:
 
     @property
     def used(self) -> int:
-        """Permits taken, those of dispatches under way included."""
+        """How many permits are used, including those of dispatches in progress."""
         return self._used.total()
 
     def available_now(self, place: Place) -> int:
-        """Permits that a place could take now without any exchange."""
+        """Returns how many permits a place could acquire now without an exchange."""
         lane, channel = place
         return self._count_available(
             place, self.used, self._of_lane(lane), self._of_channel(channel)
         )
 
     def available(self, place: Place) -> int:
-        """Permits that a place could take now, if outcomes that wait are recorded with it."""
+        """Returns how many permits a place could acquire now, recording the waiting outcomes."""
         lane, channel = place
         waiting = self._exchangeable()
         usable = waiting.total() if lane is Lane.CRITICAL else _without_critical(waiting)
@@ -69,10 +70,10 @@ class Permits:
         lane, _ = place
         if lane is Lane.CRITICAL:
             return max(0, JOURNAL_LIMIT - used)
-        room = min(JOURNAL_LIMIT - CRITICAL_RESERVE - used, PROVIDER_LIMIT - of_channel)
+        free = min(JOURNAL_LIMIT - CRITICAL_RESERVE - used, PROVIDER_LIMIT - of_channel)
         if lane is Lane.BULK:
-            room = min(room, BULK_LIMIT - of_lane)
-        return max(0, room)
+            free = min(free, BULK_LIMIT - of_lane)
+        return max(0, free)
 
     def _of_lane(self, lane: Lane) -> int:
         return sum(count for (of, _), count in self._used.items() if of is lane)
@@ -84,9 +85,9 @@ class Permits:
     async def reserve(
         self, wanted: int, place: Place, *, least: int = 1
     ) -> AsyncIterator[Reservation]:
-        """Waits until `least` permits can be had and reserves up to `wanted` for the block.
+        """Waits until `least` permits are available and reserves up to `wanted` for the block.
 
-        What the block has not committed is free again when it ends, however it ends.
+        Permits that the block did not commit are free again when it ends, also after an error.
         """
         least = min(least, wanted)
         while self.available(place) < least:
@@ -103,7 +104,7 @@ class Permits:
         self._used[place] += count
 
     def release(self, place: Place, count: int) -> None:
-        """Frees permits: their keys are off the journal, or never got there."""
+        """Frees permits whose keys are no longer in the journal, or never were."""
         self._used[place] -= count
         self.notify_waiters()
 
@@ -112,13 +113,15 @@ class Permits:
         self._promised += count
 
     def notify_waiters(self) -> None:
-        """Lets those look again who wait for room."""
+        """Makes waiting dispatches check again whether permits are available."""
         self._changed.set()
 
 
 class Reservation:
-    """Permits of one dispatch: some are its own, the others it will exchange for those of outcomes
-    that it records."""
+    """The permits of one dispatch.
+
+    Some are its own. The others it exchanges for the permits of outcomes that it records.
+    """
 
     def __init__(self, permits: Permits, place: Place, count: int) -> None:
         self.count = count
@@ -130,9 +133,9 @@ class Reservation:
         permits.promise(self._relied_on)
 
     def fit(self, wanted: int, exchanged: int) -> int:
-        """How many keys the dispatch may journal, given how many permits it frees itself.
+        """Returns how many keys the dispatch may journal, given how many permits it frees itself.
 
-        Takes more permits of its own where fewer outcomes wait than when it began.
+        Acquires more permits when fewer outcomes wait than when the dispatch began.
         """
         missing = wanted - self._own - exchanged
         if missing > 0:
@@ -142,13 +145,13 @@ class Reservation:
         return min(wanted, self._own + exchanged)
 
     def commit(self, count: int) -> None:
-        """`count` keys are journalled: their permits stay used after the block."""
-        kept = min(count, self._own)
-        self._own -= kept
-        self._permits.acquire(self.place, count - kept)
+        """Notes that `count` keys are journalled: their permits stay used after the block."""
+        used = min(count, self._own)
+        self._own -= used
+        self._permits.acquire(self.place, count - used)
 
     def close(self) -> None:
-        """Frees what was not committed."""
+        """Frees the permits that were not committed."""
         own, self._own = self._own, 0
         relied, self._relied_on = self._relied_on, 0
         self._permits.promise(-relied)

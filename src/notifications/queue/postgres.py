@@ -55,7 +55,7 @@ def insert_batches(batches: Sequence[NewBatch], at: datetime | None) -> list[int
     return [row[0] for row in rows]
 
 
-# A loose index scan in each lane: one probe a source, however many batches each has.
+# A loose index scan in each lane: one probe for each source, however many batches it has.
 _SOURCES_THAT = """
 SELECT l.lane, found.source FROM unnest(%s::text[]) AS l(lane) CROSS JOIN LATERAL (
   WITH RECURSIVE seen AS (

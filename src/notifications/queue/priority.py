@@ -1,6 +1,6 @@
-"""A priority queue in memory, under the documented names: for callers that order work themselves.
+"""A priority queue in memory, under the documented names, for callers that order work themselves.
 
-The service's own queue is the database (queue/batches.py); nothing that must survive stands here.
+The service's own queue is the database (queue/batches.py). Nothing in this one survives a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["NotificationMessage", "Priority", "PriorityNotificationQueue"]
 
 @dataclass
 class NotificationMessage:
-    """What waits in a `PriorityNotificationQueue`.
+    """A message in a `PriorityNotificationQueue`.
 
     scheduled_at: when it is due, now if not given. A time without a zone is UTC.
     """
@@ -56,13 +56,13 @@ class PriorityNotificationQueue:
         return len(self._arrival)
 
     def push(self, message: NotificationMessage) -> None:
-        """Adds a message; one of the same id is replaced."""
+        """Adds a message. It replaces a message with the same id."""
         arrival = next(self._counter)
         self._arrival[message.id] = arrival
         heapq.heappush(self._heap, (message.priority, _due(message), arrival, message))
 
     def pop(self) -> NotificationMessage:
-        """Takes the first message.
+        """Removes and returns the first message.
 
         Raises:
             KeyError: when the queue is empty.
@@ -75,9 +75,9 @@ class PriorityNotificationQueue:
         raise KeyError("pop from an empty priority queue")
 
     def remove_message(self, message_id: str) -> None:
-        """Takes a message out.
+        """Removes a message.
 
         Raises:
-            KeyError: when it is not there.
+            KeyError: when there is no such message.
         """
         del self._arrival[message_id]

@@ -1,5 +1,8 @@
-"""The queue's statements for SQLite. Every writer holds the database's one write lock (IMMEDIATE),
-so a row needs no lock of its own; the caller is inside a transaction."""
+"""The queue's statements for SQLite.
+
+Every writer holds the one write lock of the database (IMMEDIATE), so a row needs no lock of its
+own. The caller is inside a transaction.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _MOST_SOURCES = 1000
 
 
 def _now(at: datetime | None) -> datetime:
-    """The machine's own clock is the database's: SQLite runs inside the process."""
+    """Returns the time of the machine's clock, which is SQLite's: it runs inside the process."""
     return at or ports.utc_now()
 
 
@@ -99,29 +102,29 @@ def lease(request: LeaseRequest, at: datetime | None) -> list[Lease]:
     now = _now(at)
     each = 1 if request.isolated else max(1, -(-request.most // max(1, len(request.sources))))
     without = json.dumps(list(request.without_channels))
-    taken: list[Lease] = []
-    room = request.budget
+    leased: list[Lease] = []
+    left = request.budget
     for source in request.sources:
-        if room <= 0:
+        if left <= 0:
             break
         due = raw().execute(
             _DUE, (request.lane, source, time_value(now), request.isolated, without, each)
         )
         for row in due.fetchall():
-            if room <= 0:
+            if left <= 0:
                 break
-            taken.append(Lease(*row))
-            room -= taken[-1].size
+            leased.append(Lease(*row))
+            left -= leased[-1].size
     until = time_value(now + timedelta(seconds=request.seconds))
     raw().executemany(
         "UPDATE notifications_deliverybatch SET owner = ?, fence = ?, lease_until = ? WHERE id = ?",
-        [(request.owner, held.fence, until, held.batch_id) for held in taken],
+        [(request.owner, held.fence, until, held.batch_id) for held in leased],
     )
-    return taken
+    return leased
 
 
 def _ours(leases: Sequence[Lease], owner: str) -> list[tuple[int, datetime, str]]:
-    """(id, lease_until, journal) of the batches that still carry this owner and fence."""
+    """Returns (id, lease_until, journal) of the batches with this owner and fence."""
     wanted = {held.batch_id: held.fence for held in leases}
     rows = raw().execute(
         "SELECT id, fence, lease_until, journal FROM notifications_deliverybatch"
@@ -238,4 +241,4 @@ def reset(batch_id: int, takeovers: int, size: int) -> None:
 
 
 def lock_batch(batch_id: int) -> None:
-    """Nothing to do: the transaction already holds the only write lock there is."""
+    """Does nothing: the transaction already holds the only write lock."""

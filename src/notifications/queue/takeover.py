@@ -1,10 +1,10 @@
-"""What becomes of the batches that a worker left behind.
+"""Takeover frees the batches of a worker that ended or lost its leases.
 
-Messages in no journal were surely not sent. A worker that died with an empty journal may have died
-of one of them: the batch is bisected at each such death, down to single messages, which are
-journalled before they are touched. Messages in an open journal are uncertain and follow their
-category's crash policy. At a message's second journalled death it is carried alone; the third makes
-it a dead letter, `poison`.
+A message in no journal was surely not sent. A worker that died with an empty journal may have died
+of one of its messages: each such death bisects the batch, down to single messages, which are
+journalled before anything else. A message in an open journal is uncertain and follows the crash
+policy of its category. After a message's second journalled death it is isolated. The third makes it
+a dead letter, `poison`.
 """
 
 from __future__ import annotations
@@ -44,64 +44,69 @@ from notifications.queue.leases import Abandoned, NewBatch
 WORKER_DIED = "worker_died"
 """The process is known to have ended."""
 LEASE_EXPIRED = "lease_expired"
-"""Nobody renewed the lease: the worker's host, or the way to it, is gone."""
-_ALONE_FROM = 2
+"""The lease was not renewed: the worker's host failed, or the network to it."""
+_ISOLATED_FROM = 2
 _POISON_FROM = 3
 _AT_ONCE = 200
 _MOST_OWNERS = 1000
-_KEPT_LEASES = 3
-"""A late worker's row stays for so many lives of a lease: batches that it took last end before."""
-_ENDED_KEPT = timedelta(hours=1)
+_LATE_ROW_LEASES = 3
+"""The row of a late worker stays for so many lease times. Its last leases end before."""
+_ENDED_ROW = timedelta(hours=1)
 
 
 @dataclass(slots=True)
 class TakeoverReport:
-    """What one sweep did."""
+    """How many batches and messages one sweep handled."""
 
     batches: int = 0
     uncertain: int = 0
     resent: int = 0
     held: int = 0
     poison: int = 0
-    failed: int = 0  # batches that could not be taken over; the next sweep tries again
+    #: Batches whose takeover failed; the next sweep tries again.
+    failed: int = 0
     lanes: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
-class _Dead:
-    """A batch that its worker left, locked. journalled and rest: its pending messages."""
+class _LeftBatch:
+    """A locked batch of a worker that ended or is late."""
 
     batch_id: int
     row: Abandoned
     reason: str
+    #: Pending messages that its journal names.
     journalled: list[int]
+    #: Its other pending messages.
     rest: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Owners:
-    """Owners whose batches are taken over: `ended` at once, `late` when their leases ran out."""
+    """Owners whose batches are taken over."""
 
+    #: Their batches are taken over at once.
     ended: list[str]
+    #: Their batches are taken over when the leases ran out. None: those of any owner.
     late: list[str] | None
-    #: Whose rows in the list of workers go once their batches are taken over.
+    #: Their rows in the list of workers are deleted after the takeover.
     forgotten: list[str]
 
 
 def sweep(*, everywhere: bool = False, expired: bool = True) -> TakeoverReport:
-    """Takes over what workers left behind.
+    """Frees the batches of workers that ended or lost their leases.
 
     Args:
-        everywhere: look past the list of workers, at the owners of all batches.
-        expired: also take leases that ran out. False in the first seconds after an outage of the
+        everywhere: check the owners of all batches, not only the list of workers.
+        expired: include leases that ran out. False in the first seconds after an outage of the
             database, when living workers have not renewed yet.
     """
     report = TakeoverReport()
     owners = _owners(everywhere=everywhere, expired=expired)
     if owners.ended or owners.late or owners.late is None:
-        _take_all(owners, report)
+        _free_all(owners, report)
     if owners.forgotten and not report.failed:
-        # What another transaction has locked is still to be taken over, and found by its owner.
+        # A batch that another transaction has locked is taken over later, by its owner's row.
         left = DeliveryBatch.objects.filter(owner__in=owners.forgotten).values("owner")
         WorkerProcess.objects.filter(owner__in=owners.forgotten).exclude(owner__in=left).delete()
     if report.batches:
@@ -122,31 +127,31 @@ def _owners(*, everywhere: bool, expired: bool) -> _Owners:
     if everywhere:
         names.update(batches.statements().owners(_MOST_OWNERS))
     ended = {owner for owner in names if processes.has_ended(owner)}
-    kept = timedelta(seconds=_KEPT_LEASES * environment().lease_seconds)
+    grace = timedelta(seconds=_LATE_ROW_LEASES * environment().lease_seconds)
     forgotten = [
         owner
         for owner, until, ended_at in listed
-        if (owner in ended or until <= now - kept)
-        and (ended_at is None or ended_at <= now - _ENDED_KEPT)
+        if (owner in ended or until <= now - grace)
+        and (ended_at is None or ended_at <= now - _ENDED_ROW)
     ]
     late = [owner for owner, until, _ in listed if until <= now] if expired else []
     return _Owners(sorted(ended), None if everywhere and expired else late, forgotten)
 
 
-def _take_all(owners: _Owners, report: TakeoverReport) -> None:
+def _free_all(owners: _Owners, report: TakeoverReport) -> None:
     at, after = clock.frozen(), 0
     while ids := batches.statements().abandoned(
         owners.ended, owners.late, at, _AT_ONCE, after=after
     ):
         for batch_id in ids:
-            _try_take_over(batch_id, owners, report)
-        after = ids[-1]  # behind those that cannot be taken over
+            _try_takeover(batch_id, owners, report)
+        after = ids[-1]  # past the batches whose takeover failed
 
 
-def _try_take_over(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
-    """One batch that cannot be taken over holds up no other."""
+def _try_takeover(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
+    """Frees one batch. A failure does not stop the takeover of others."""
     try:
-        _take_over(batch_id, owners, report)
+        _free_batch(batch_id, owners, report)
     except Exception as error:
         if is_unavailable(error):
             raise
@@ -154,54 +159,59 @@ def _try_take_over(batch_id: int, owners: _Owners, report: TakeoverReport) -> No
         telemetry.log.exception("takeover.failed", batch_id=batch_id)
 
 
-def _take_over(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
+def _free_batch(batch_id: int, owners: _Owners, report: TakeoverReport) -> None:
     with transaction.atomic():
         row = batches.statements().claim_abandoned(batch_id, owners.ended, clock.frozen())
         if row is None:
             return
         waiting = _still_in(batch_id, unpack_keys(row.members))
         journalled = waiting.intersection(unpack_keys(row.journal))
-        dead = _Dead(
+        left = _LeftBatch(
             batch_id,
             row,
             WORKER_DIED if row.owner in owners.ended else LEASE_EXPIRED,
             sorted(journalled),
             sorted(waiting - journalled),
         )
-        _free_rest(dead)
-        if dead.journalled:
-            _judge(dead, report)
+        _free_rest(left)
+        if left.journalled:
+            _resolve_journalled(left, report)
         report.batches += 1
         report.lanes.add(row.lane)
 
 
 def _still_in(batch_id: int, members: Collection[int]) -> set[int]:
-    """The members that wait in this batch. A retry or a deferral that has moved on to a later batch
-    is that one's: another worker may have it in hand."""
+    """Returns the members that wait in this batch.
+
+    A retry or a deferral has moved to a later batch, where another worker may send it.
+    """
     rows = NotificationMessage.objects.filter(pk__in=members, status=MessageStatus.PENDING)
     return {key for key, place in rows.values_list("pk", "batch_id") if place == batch_id}
 
 
-def _free_rest(dead: _Dead) -> None:
-    """Frees what was in no journal. The worker may have died of one of these messages where nothing
-    was in flight, or where it is not the first that died on the batch: then they are bisected."""
-    takeovers = counts.one_more(dead.row.takeovers)
-    suspect = not dead.journalled or dead.row.takeovers > 0
-    outage = dead.reason == LEASE_EXPIRED and dead.row.takeovers == 0
-    if not dead.rest:
-        batches.statements().delete([dead.batch_id])
+def _free_rest(left: _LeftBatch) -> None:
+    """Frees the messages that were in no journal.
+
+    The worker may have died of one of them if nothing was in flight, or if an earlier worker died
+    on the batch too. Then the batch is bisected.
+    """
+    takeovers = counts.one_more(left.row.takeovers)
+    suspect = not left.journalled or left.row.takeovers > 0
+    outage = left.reason == LEASE_EXPIRED and left.row.takeovers == 0
+    if not left.rest:
+        batches.statements().delete([left.batch_id])
     elif outage or not suspect:
-        batches.statements().reset(dead.batch_id, takeovers, len(dead.rest))
+        batches.statements().reset(left.batch_id, takeovers, len(left.rest))
     else:
-        batches.statements().delete([dead.batch_id])
-        middle = (len(dead.rest) + 1) // 2
-        halves = [half for half in (dead.rest[:middle], dead.rest[middle:]) if half]
-        _put_again(dead, halves, takeovers=takeovers)
+        batches.statements().delete([left.batch_id])
+        middle = (len(left.rest) + 1) // 2
+        halves = [half for half in (left.rest[:middle], left.rest[middle:]) if half]
+        _insert_again(left, halves, takeovers=takeovers)
 
 
-def _put_again(dead: _Dead, groups: Sequence[Sequence[int]], *, takeovers: int) -> None:
-    """Moves messages that were surely not sent into new batches; single ones are carried alone."""
-    row = dead.row
+def _insert_again(left: _LeftBatch, groups: Sequence[Sequence[int]], *, takeovers: int) -> None:
+    """Moves messages that were surely not sent into new batches. Single messages are isolated."""
+    row = left.row
     made = [
         NewBatch(
             row.lane,
@@ -219,16 +229,16 @@ def _put_again(dead: _Dead, groups: Sequence[Sequence[int]], *, takeovers: int) 
         NotificationMessage.objects.filter(pk__in=group).update(batch_id=batch_id)
 
 
-def _judge(dead: _Dead, report: TakeoverReport) -> None:
-    """Decides about messages that were in the hands of a provider when their worker died."""
-    now, keys = database_now(), dead.journalled
-    in_doubt = dead.row.channel not in ROW_CHANNELS
-    if in_doubt:
-        change_status(keys, MessageStatus.UNCERTAIN, reason=dead.reason, at=now)
+def _resolve_journalled(left: _LeftBatch, report: TakeoverReport) -> None:
+    """Decides what happens to messages that were in flight when their worker died."""
+    now, keys = database_now(), left.journalled
+    uncertain = left.row.channel not in ROW_CHANNELS
+    if uncertain:
+        change_status(keys, MessageStatus.UNCERTAIN, reason=left.reason, at=now)
         report.uncertain += len(keys)
     else:
         MessageEvent.objects.bulk_create(
-            MessageEvent(message_id=key, kind="crashed", reason=dead.reason, at=now) for key in keys
+            MessageEvent(message_id=key, kind="crashed", reason=left.reason, at=now) for key in keys
         )
     crashes = _crashes(keys)
     origins = origins_of(keys)
@@ -237,18 +247,18 @@ def _judge(dead: _Dead, report: TakeoverReport) -> None:
         used_up = origin.attempts + 1 >= origin.max_attempts
         hold = origin.crash_policy == CrashPolicy.HOLD
         if crashes.get(key, 0) >= _POISON_FROM:
-            _bury(origin, "poison", now)
+            _write_dead_letter(origin, "poison", now)
             report.poison += 1
-        elif in_doubt and (hold or used_up):
-            _bury(origin, "uncertain", now)
+        elif uncertain and (hold or used_up):
+            _write_dead_letter(origin, "uncertain", now)
             report.held += 1
         else:
-            again[crashes.get(key, 0) >= _ALONE_FROM].append(key)
+            again[crashes.get(key, 0) >= _ISOLATED_FROM].append(key)
     BroadcastChange.objects.append(
-        (dead.row.source, origin.notification_id) for origin in origins.values()
+        (left.row.source, origin.notification_id) for origin in origins.values()
     )
     for alone, chosen in again.items():
-        _resend(dead, chosen, alone=alone, in_doubt=in_doubt)
+        _resend(left, chosen, alone=alone, uncertain=uncertain)
         report.resent += len(chosen)
 
 
@@ -260,7 +270,7 @@ def _crashes(keys: Sequence[int]) -> dict[int, int]:
     return dict(counted)
 
 
-def _bury(origin: MessageOrigin, code: str, now: datetime) -> None:
+def _write_dead_letter(origin: MessageOrigin, code: str, now: datetime) -> None:
     if code == "poison":
         change_status([origin.message_id], MessageStatus.FAILED, reason="poison", at=now)
     attempts = counts.one_more(origin.attempts)
@@ -274,10 +284,10 @@ def _bury(origin: MessageOrigin, code: str, now: datetime) -> None:
     telemetry.log_dead_letter(origin.message_id, code, attempts)
 
 
-def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) -> None:
-    """Puts messages back under the policy `resend`; an uncertain resend counts as an attempt."""
+def _resend(left: _LeftBatch, keys: Sequence[int], *, alone: bool, uncertain: bool) -> None:
+    """Queues messages again by the policy `resend`. An uncertain send counts as an attempt."""
     groups = [[key] for key in keys] if alone else [list(keys)]
-    row = dead.row
+    row = left.row
     lane, channel, source = row.lane, row.channel, row.source
     ids = batches.insert(
         [
@@ -286,7 +296,7 @@ def _resend(dead: _Dead, keys: Sequence[int], *, alone: bool, in_doubt: bool) ->
         ]
     )
     for batch_id, group in zip(ids, groups, strict=True):
-        if in_doubt:
+        if uncertain:
             change_status(
                 group,
                 MessageStatus.PENDING,

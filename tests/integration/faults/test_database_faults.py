@@ -48,9 +48,9 @@ class CountingCalls:
 def faults(monkeypatch: Any, override_environment: Any) -> Faults:
     for module, name in (
         (worker, "_DB_PAUSE_S"),
-        (worker, "_LOOK_S"),
+        (worker, "_CHECK_S"),
         (lease_driver, "RETRY_S"),
-        (heartbeat, "_AGAIN_S"),
+        (heartbeat, "_RETRY_S"),
         (recorder, "RETRY_S"),
         (recorder, "GATHER_S"),
         (runs, "_LOCKED_S"),
