@@ -1,1 +1,1 @@
-"""Stage: writes what became of messages, once, while the fence still holds."""
+"""Stage: writes the outcomes of messages once, under the fences of their leases."""

@@ -1,4 +1,4 @@
-"""Contact points that a provider called dead are closed, with the reason, in the record itself."""
+"""Closes contact points that a provider reported dead, in the transaction of the record."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from directory.models import ContactPoint, Device, Suppression, normalise_addres
 from notifications.domain.channels import CONTACT_KIND_OF_CHANNEL, Channel
 from notifications.recording.outcomes import Outcome
 
-_BY_WISH = frozenset({"unsubscribed", "blocked", "complained"})
+_BY_PERSON = frozenset({"unsubscribed", "blocked", "complained"})
 _EXPIRING = frozenset({Channel.TELEGRAM, Channel.WEBHOOK, Channel.CHAT})
 
 
 def close_dead_contacts(outcomes: Iterable[Outcome]) -> None:
-    """Expires the devices and closes the addresses that these outcomes call dead."""
+    """Expires devices and closes addresses that these outcomes report dead."""
     for outcome in outcomes:
         result = outcome.result
         if result is None:
@@ -34,9 +34,9 @@ def close_dead_contacts(outcomes: Iterable[Outcome]) -> None:
 def close_contact(
     *, channel: str, user_id: int | None, address: str, code: str, reason: str
 ) -> None:
-    """Closes one address. That of nobody's goes on the suppression list: it has no other row.
+    """Closes one address. An address that is no user's goes to the suppression list.
 
-    The simulator's are not listed, so that they can be used again and again.
+    Addresses of the simulator are not listed, so that they can be used again.
     """
     kind = CONTACT_KIND_OF_CHANNEL[Channel(channel)]
     address = normalise_address(kind, address)
@@ -57,8 +57,8 @@ def close_contact(
 
 
 def dead_state(channel: str, code: str) -> str:
-    """The state of a contact point that is dead for this reason."""
-    if code in _BY_WISH:
+    """Returns the state of a contact point that is dead for this reason."""
+    if code in _BY_PERSON:
         return ContactPoint.State.UNSUBSCRIBED
     if channel in _EXPIRING:
         return ContactPoint.State.EXPIRED

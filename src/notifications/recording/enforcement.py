@@ -1,7 +1,7 @@
-"""What the record itself must see to under locks: limits are counted, digests are open.
+"""Enforces limits and open digests under the locks of the record.
 
-Outcomes that may not be so are replaced by those that may: a message too many is suppressed, one
-whose digest closed meanwhile is decided anew.
+It replaces outcomes that are not allowed: a message over a limit is suppressed, and a message whose
+digest closed meanwhile is decided again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Buckets = dict[BucketKey, int]
 
 
 def enforce_limits(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Buckets]:
-    """The outcomes as they may be recorded, their limits counted, and the buckets that are held.
+    """Returns the outcomes that may be recorded, and the digest buckets that are now locked.
 
-    The caller holds the locks of the messages' batches.
+    Limits are counted. The caller has locked the batches of the messages.
     """
     limited = [o for o in outcomes if o.limits and o.status in REACHED]
     folded = [o for o in outcomes if o.folding]
@@ -30,7 +30,7 @@ def enforce_limits(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Buck
         return outcomes, {}
     pending = hot().still_pending([o.message.id for o in (*limited, *folded)])
     over = _count([o for o in limited if o.message.id in pending])
-    held = _hold([o for o in folded if o.message.id in pending])
+    held = _lock_buckets([o for o in folded if o.message.id in pending])
     return [_allowed(o, over, held) for o in outcomes], held
 
 
@@ -47,13 +47,13 @@ def _allowed(outcome: Outcome, over: Mapping[int, str], held: Buckets) -> Outcom
 
 
 def _unsent(outcome: Outcome, status: MessageStatus, trail: str) -> Outcome:
-    """The outcome of a message that was not handed over after all."""
+    """Returns the outcome of a message that is not delivered after all."""
     lease, message = outcome.lease, outcome.message
     return Outcome(lease, message, status, trail, outcome.at, message.attempts)
 
 
 def write_digest_items(outcomes: Sequence[Outcome], took: Collection[int], held: Buckets) -> None:
-    """Puts the messages that were folded into their digests."""
+    """Inserts the items of messages that go into digests."""
     DigestItem.objects.bulk_create(
         DigestItem(
             bucket_id=held[key],
@@ -77,7 +77,7 @@ def _count(limited: Sequence[Outcome]) -> dict[int, str]:
     return FrequencyCount.objects.claim(claims, at=limited[0].at) if claims else {}
 
 
-def _hold(folded: Sequence[Outcome]) -> Buckets:
+def _lock_buckets(folded: Sequence[Outcome]) -> Buckets:
     wanted = {
         _key(o): BucketTerms(o.folding.frequency, o.folding.closes_at) for o in folded if o.folding
     }

@@ -1,4 +1,4 @@
-"""What the platform is told of the outcomes of one record."""
+"""Writes the events for status webhooks of one record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifications.recording.outcomes import Outcome
 
 
 def write_status_events(outcomes: Iterable[Outcome], took: Collection[int]) -> None:
-    """Writes the events of outcomes that settled their message, for who has subscribed."""
+    """Writes the events of outcomes that settled their message, for subscribed endpoints."""
     StatusEvent.objects.write(
         StatusEvent(
             message_id=outcome.message.id,
@@ -25,7 +25,7 @@ def write_status_events(outcomes: Iterable[Outcome], took: Collection[int]) -> N
 
 
 def _code(outcome: Outcome) -> str:
-    """Why it failed, is in doubt or was not sent; empty for what was."""
+    """Returns why a message failed, is uncertain or was not sent; empty when it was sent."""
     if outcome.result is not None:
         return outcome.dead_code or outcome.result.error_code
     if outcome.dead_code or not outcome.trail:

@@ -1,9 +1,9 @@
-"""Fallback: the next channel, when one has finally failed or was not read in time.
+"""Fallback to the next channel, when one finally failed or the message was not read in time.
 
-`options.fallback` is the order of channels after the first. The next message is made in the
-transaction that records why: it is a message like any other, decided anew on its own channel.
-Nothing uncertain falls back: it may have arrived. A broadcast that is sent to the `first` channel
-that takes it is this, too; a retry of it goes through channels that have failed before once more.
+`options.fallback` is the order of channels after the first. The transaction that records the reason
+makes the next message. It is a message like any other, and decided on its own channel. An uncertain
+message does not fall back, because it may have arrived. A broadcast to the `first` channel that
+accepts it uses fallback too; its retry calls channels again that failed before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from notifications.queue.leases import NewBatch
 from notifications.recording.outcomes import Outcome, trails
 
 _MARK = '"fallback"'
-_LEADS_ON = frozenset(
+_CHANNEL_REASONS = frozenset(
     {
         "channel_not_in_template",
         "no_contact_point",
@@ -41,13 +41,13 @@ _LEADS_ON = frozenset(
         "category_channel_off",
     }
 )
-"""Reasons against a channel. Those against the message (a cap, no consent) end it on all of them;
-so does whatever the person said about notifications as such."""
+"""Reasons against one channel. Reasons against the message (a cap, no consent, notifications off)
+end it on all channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """From a message to the next channel's."""
+    """The fallback of one notification to its next channel."""
 
     notification_id: int
     user_id: int | None
@@ -60,7 +60,7 @@ class _Step:
     why: str
 
     def batch(self, keys: Sequence[int]) -> NewBatch:
-        """A batch of the next channel's messages."""
+        """Returns a batch of messages on the next channel."""
         return NewBatch(
             self.lane,
             self.channel,
@@ -72,14 +72,14 @@ class _Step:
 
 
 def next_channel(options: Mapping[str, Any], channel: str) -> str:
-    """The channel after this one; empty when there is none."""
+    """Returns the channel after this one; empty when there is none."""
     chain = list(options.get("fallback", ()))
     place = chain.index(channel) + 1 if channel in chain else 0
     return chain[place] if place < len(chain) else ""
 
 
 def fall_back(outcomes: Sequence[Outcome], took: set[int]) -> None:
-    """Makes the next messages of those whose channel failed, or that must be read in time."""
+    """Makes messages on the next channel, where one failed or the message must be read in time."""
     steps = []
     for outcome in outcomes:
         text = outcome.message.options
@@ -92,7 +92,7 @@ def fall_back(outcomes: Sequence[Outcome], took: set[int]) -> None:
 
 
 def fall_back_from(message: NotificationMessage, *, why: str, at: datetime) -> None:
-    """The same for one message that a receipt declared failed; in the caller's transaction."""
+    """Makes the next message of one that a receipt reported failed, in the caller's transaction."""
     notification = message.notification
     following = next_channel(notification.options or {}, message.channel)
     broadcast_id = broadcast_of(notification.source)
@@ -139,7 +139,7 @@ def _step(outcome: Outcome, options: Mapping[str, Any]) -> _Step | None:
 
 
 def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None, str]:
-    """When the next channel's turn is, and why; None when it has none."""
+    """Returns when the next channel is due, and why; None when it is not."""
     if outcome.status in REACHED:
         after_s = min(int(options.get("fallback_after_s") or 0), LONGEST_S)
         return (outcome.at + timedelta(seconds=after_s), "unread") if after_s > 0 else (None, "")
@@ -147,13 +147,13 @@ def _due(outcome: Outcome, options: Mapping[str, Any]) -> tuple[datetime | None,
         return outcome.at, outcome.dead_code or "failed"
     if outcome.status is MessageStatus.SUPPRESSED:
         reason = str(json.loads(f"[{outcome.trail}]")[-1][2])
-        if reason in _LEADS_ON or reason.startswith("contact_"):
+        if reason in _CHANNEL_REASONS or reason.startswith("contact_"):
             return outcome.at, reason
     return None, ""
 
 
 def _make(steps: Sequence[_Step]) -> None:
-    """Writes the messages that are not there yet, and their batches."""
+    """Inserts the messages that do not exist yet, and their batches."""
     rows = NotificationMessage.objects.filter(
         notification_id__in={step.notification_id for step in steps}
     )
@@ -182,7 +182,7 @@ def _make(steps: Sequence[_Step]) -> None:
 
 
 def _try_again(steps: Iterable[tuple[_Step, NotificationMessage | None]]) -> None:
-    """Of a broadcast that is retried: the next channel's message failed before, and waits again."""
+    """Queues messages of a retried broadcast again that failed on the next channel before."""
     for step, message in steps:
         if message is None or not step.source.startswith("broadcast:"):
             continue

@@ -1,4 +1,4 @@
-"""Late outcomes: what a worker learnt after its lease was lost settles doubt, and nothing else."""
+"""Late results come after the lease was lost. They resolve uncertain messages and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from notifications.recording.outcomes import Outcome, error_text
 
 
 def store_late_results(outcomes: Iterable[Outcome]) -> int:
-    """Stores late outcomes; returns how many. Changes no message."""
+    """Stores late results and returns how many. It changes no message."""
     rows = [
         LateOutcome(
             message_id=outcome.message.id,
@@ -41,18 +41,18 @@ def store_late_results(outcomes: Iterable[Outcome]) -> int:
 
 
 def resolve_uncertain(outcomes: Iterable[Outcome]) -> int:
-    """Where a late outcome says that a doubtful message was sent, it is sent; returns how many.
+    """Marks uncertain messages as sent that a late result reports as sent. Returns how many.
 
-    A pending resend of it is stopped unless a provider has it in hand already.
+    A waiting resend of such a message is stopped unless it is already in flight.
     """
-    settled = 0
+    resolved = 0
     for outcome in outcomes:
         if outcome.result is not None and outcome.result.success:
-            settled += _settle(outcome)
-    return settled
+            resolved += _resolve(outcome)
+    return resolved
 
 
-def _settle(outcome: Outcome) -> bool:
+def _resolve(outcome: Outcome) -> bool:
     key = outcome.message.id
     with transaction.atomic():
         message = NotificationMessage.objects.get(pk=key)
@@ -76,14 +76,14 @@ def _settle(outcome: Outcome) -> bool:
             )
             DeadLetter.objects.filter(message_id=key, resolved_at__isnull=True).update(
                 resolution=DeadLetter.Resolution.SETTLED,
-                resolution_reason="a late outcome said it was sent",
+                resolution_reason="a late result reported it as sent",
                 resolved_at=clock.now(),
             )
     return bool(moved)
 
 
 def _is_open(key: int) -> bool:
-    """Whether the message was in doubt and nobody is sending it again at this moment."""
+    """Returns whether the message was uncertain and is not in flight again."""
     if not MessageEvent.objects.filter(message_id=key, kind=MessageStatus.UNCERTAIN).exists():
         return False
     batch_id = NotificationMessage.objects.values_list("batch_id", flat=True).get(pk=key)

@@ -1,4 +1,4 @@
-"""One message's outcome as the record takes it, and the trail that explains it."""
+"""The outcome of one message for the record, and the trail that explains it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from notifications.queue.leases import Lease
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Into which digest a message goes. summary: what it would have said, sealed."""
+    """The digest that a message goes into. summary: its rendered text, sealed."""
 
     period: str
     closes_at: datetime
@@ -27,13 +27,7 @@ class Folding:
 
 @dataclass(slots=True)
 class Outcome:
-    """What is to be recorded of one message.
-
-    again_at: it stays pending and goes into a new batch, due then. attempt: a provider was called.
-    dead_code: it becomes a dead letter under this code. content: sealed, what a row channel shows.
-    limits: it counts under these, where recording it is handing it over. folding: it goes into a
-    digest.
-    """
+    """What is to be recorded of one message."""
 
     lease: Lease
     message: PendingMessage
@@ -44,30 +38,38 @@ class Outcome:
     provider: str | None = None
     result: SendResult | None = None
     outbound: OutboundMessage | None = None
+    #: It stays pending and goes into a new batch that is due then.
     again_at: datetime | None = None
     alone: bool = False
+    #: A provider was called.
     attempt: bool = False
+    #: It becomes a dead letter with this code.
     dead_code: str = ""
+    #: What a row channel shows, sealed.
     content: bytes | None = None
+    #: It counts against these limits, where the record delivers it.
     limits: tuple[Limit, ...] = ()
+    #: It goes into a digest.
     folding: Folding | None = None
-    #: Its key stands in a committed journal, and a permit is held for it until it is recorded.
+    #: Its key is in a committed journal, and it uses a permit until it is recorded.
     in_flight: bool = False
 
 
 def trail_of(at: datetime, event: str, reason: str = "") -> str:
-    """One entry of a message's trail: `[ms, "event", "reason"]`."""
+    """Returns one entry of a trail: `[ms, "event", "reason"]`."""
     return json.dumps([epoch_ms(at), event, reason], ensure_ascii=False)
 
 
 def trails(*entries: tuple[datetime, str, str]) -> str:
-    """Several entries, as the trail column appends them."""
+    """Returns several entries, as the trail column appends them."""
     return ",".join(trail_of(*entry) for entry in entries)
 
 
 def bare(outcome: Outcome) -> Outcome:
-    """The outcome without what a provider said and what the message asked for besides, where the
-    database will not have the words, or our own code cannot read them."""
+    """Returns the outcome without the texts of the provider and the options of the message.
+
+    For outcomes whose texts the database refuses or our own code cannot read.
+    """
     result = outcome.result
     if result is not None:
         code = "".join(c for c in result.error_code if c.isprintable())[:50]
@@ -77,12 +79,12 @@ def bare(outcome: Outcome) -> Outcome:
 
 
 def error_text(result: SendResult | None) -> str | None:
-    """The short error of a result; None when there was none."""
+    """Returns the short error of a result; None when there was none."""
     return (result.error or result.error_code or None) if result else None
 
 
 def last_result(result: SendResult | None) -> dict[str, Any] | None:
-    """A result as a dead letter keeps it (sealed)."""
+    """Returns a result in the form that a dead letter stores (sealed)."""
     if result is None:
         return None
     return {

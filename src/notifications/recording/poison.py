@@ -1,6 +1,6 @@
-"""Messages that our own code cannot work on: each becomes a dead letter `poison`, the rest goes on.
+"""Makes dead letters `poison` of messages that our own code cannot process; the others continue.
 
-Only keys, numbers and names are read of them: a value that cannot be read is what may be wrong.
+It reads only keys, numbers and names of a message: another value may be what cannot be read.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ POISON = "poison"
 
 
 def new_trace() -> str:
-    """A short id that a dead letter and the log lines of its cause share."""
+    """Returns a short id that a dead letter shares with the log lines of its cause."""
     return ports.token(6)
 
 
 def poison_text(error: BaseException, trace: str) -> str:
-    """What a dead letter says. The error's own text may hold personal data: the log has it."""
-    return f"{type(error).__name__} while it was worked on; see the log for trace {trace}"
+    """Returns the text of a dead letter. The error's own text is only in the log: it may hold
+    personal data."""
+    return f"{type(error).__name__} while it was processed; see the log for trace {trace}"
 
 
 def record_poison(lease: Lease, key: int, error: BaseException, *, owner: str) -> bool:
-    """Makes a dead letter of a message in one of our leases, which leaves the lease.
+    """Makes a dead letter of a message in a lease of this owner, and removes it from the lease.
 
     Returns:
-        False when the batch is another's, or locked: then nothing is written.
+        False when another owner has the batch, or it is locked: then nothing is written.
     """
     trace = new_trace()
     log.error("message.poison", message_id=key, trace=trace, exc_info=error)

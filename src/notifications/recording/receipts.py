@@ -1,4 +1,4 @@
-"""A receipt on a message: settles doubt, stops a resend, and never turns `delivered` back."""
+"""Applies receipts: they resolve uncertain messages, stop resends, and never undo `delivered`."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from notifications.recording.contacts import close_contact
 from notifications.recording.fallback import fall_back_from
 
 _OF_NO_STATUS = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
-_TRIAL = "test"  # references of `send a test`: there is no row behind them
+_TRIAL = "test"  # begins references of `send a test`, which have no row
 
 
 class Applied(StrEnum):
     """What became of a receipt."""
 
     APPLIED = "applied"
-    NOTHING = "nothing"  # it says nothing that a message keeps
-    LATER = "later"  # the message is in a provider's hands: its record comes first
+    NOTHING = "nothing"  # it changes nothing that a message stores
+    LATER = "later"  # the message is in flight: its record comes first
     UNKNOWN = "unknown"  # no such message, or not yet
 
 
 def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
-    """Applies one receipt, in a transaction of its own. Doing it twice changes nothing more."""
+    """Applies one receipt in a transaction of its own. A second application changes nothing."""
     if receipt.kind in _OF_NO_STATUS or receipt.reference.startswith(_TRIAL):
         return Applied.NOTHING
     key = find_message(receipt, provider=provider)
@@ -53,18 +53,18 @@ def apply_receipt(receipt: Receipt, *, provider: str, now: datetime) -> Applied:
         message = NotificationMessage.objects.select_related("notification").get(pk=key)
         batches.lock(message.batch_id)
         message.refresh_from_db()
-        if _in_hand(message):
+        if _is_in_flight(message):
             return Applied.LATER
         if not _move(message, receipt, provider=provider, now=now):
-            _note(message, receipt, provider=provider, at=now)
-        _tell(message, receipt, provider=provider, at=now)
+            _write_event(message, receipt, provider=provider, at=now)
+        _write_status_event(message, receipt, provider=provider, at=now)
         if receipt.kind in CLOSES:
-            _close(message, receipt, provider=provider)
+            _close_contact(message, receipt, provider=provider)
     return Applied.APPLIED
 
 
 def find_message(receipt: Receipt, *, provider: str) -> int | None:
-    """The message that a receipt speaks of: by our reference, else by the vendor's id."""
+    """Returns the message of a receipt: by our reference, else by the vendor's id."""
     found = _by_reference(receipt.reference)
     if found is None and receipt.provider_message_id:
         attempts = DeliveryAttempt.objects.filter(provider_message_id=receipt.provider_message_id)
@@ -84,8 +84,8 @@ def _by_reference(reference: str) -> int | None:
     return rows.values_list("pk", flat=True).first()
 
 
-def _in_hand(message: NotificationMessage) -> bool:
-    """Whether a provider has the message at this moment, so that its outcome is not recorded."""
+def _is_in_flight(message: NotificationMessage) -> bool:
+    """Returns whether the message is in flight: its outcome is not recorded yet."""
     if message.status != MessageStatus.PENDING or message.batch_id is None:
         return False
     rows = DeliveryBatch.objects.filter(pk=message.batch_id).values_list("journal", flat=True)
@@ -107,7 +107,7 @@ def _move(message: NotificationMessage, receipt: Receipt, *, provider: str, now:
     if status is MessageStatus.DELIVERED:
         fields["delivered_at"] = Coalesce("delivered_at", Value(at))
     if status is MessageStatus.FAILED:
-        fields["last_error"] = _words(receipt)
+        fields["last_error"] = _error_text(receipt)
     reason = f"receipt:{provider}:{receipt.kind}"
     moved = change_status(
         [message.pk], status, reason=reason, at=now, only_from=SETTLES[status], fields=fields
@@ -115,21 +115,23 @@ def _move(message: NotificationMessage, receipt: Receipt, *, provider: str, now:
     if moved:
         BroadcastChange.objects.append([(message.notification.source, message.notification_id)])
     if moved and status is MessageStatus.FAILED:
-        _bury(message, receipt, provider=provider, at=now)
+        _write_dead_letter(message, receipt, provider=provider, at=now)
         fall_back_from(message, why=receipt.code or str(receipt.kind), at=now)
     elif moved:
-        _resolve(message, receipt, at=now)
+        _resolve_dead_letter(message, receipt, at=now)
     return bool(moved)
 
 
-def _words(receipt: Receipt) -> str:
+def _error_text(receipt: Receipt) -> str:
     return receipt.detail or receipt.code or receipt.kind
 
 
-def _bury(message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime) -> None:
+def _write_dead_letter(
+    message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime
+) -> None:
     code = receipt.code or str(receipt.kind)
     open_letters = DeadLetter.objects.filter(message_id=message.pk, resolved_at__isnull=True)
-    if open_letters.update(code=code, last_error=_words(receipt), provider=provider):
+    if open_letters.update(code=code, last_error=_error_text(receipt), provider=provider):
         return
     notification = message.notification
     DeadLetter.objects.create(
@@ -140,14 +142,14 @@ def _bury(message: NotificationMessage, receipt: Receipt, *, provider: str, at: 
         category=notification.category.key,
         template_version_id=notification.template_version_id,
         code=code,
-        last_error=_words(receipt),
+        last_error=_error_text(receipt),
         attempts=message.attempts,
         failed_at=at,
     )
     telemetry.log_dead_letter(message.pk, code, message.attempts)
 
 
-def _resolve(message: NotificationMessage, receipt: Receipt, *, at: datetime) -> None:
+def _resolve_dead_letter(message: NotificationMessage, receipt: Receipt, *, at: datetime) -> None:
     DeadLetter.objects.filter(message_id=message.pk, resolved_at__isnull=True).update(
         resolution=DeadLetter.Resolution.SETTLED,
         resolution_reason=f"a receipt said {receipt.kind}",
@@ -155,8 +157,10 @@ def _resolve(message: NotificationMessage, receipt: Receipt, *, at: datetime) ->
     )
 
 
-def _note(message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime) -> None:
-    """What changes no status is a fact of the message all the same, once."""
+def _write_event(
+    message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime
+) -> None:
+    """Writes an event, once, for a receipt that changes no status."""
     MessageEvent.objects.get_or_create(
         message_id=message.pk,
         kind=f"receipt_{receipt.kind}"[:20],
@@ -165,17 +169,19 @@ def _note(message: NotificationMessage, receipt: Receipt, *, provider: str, at: 
     )
 
 
-def _tell(message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime) -> None:
-    """What people did with a message is told beside its status."""
+def _write_status_event(
+    message: NotificationMessage, receipt: Receipt, *, provider: str, at: datetime
+) -> None:
+    """Writes a status event for what a person did with a message."""
     kind = KIND_OF_FACT.get(receipt.kind)
     if kind is not None:
         event = StatusEvent(message_id=message.pk, kind=kind, code=f"receipt:{provider}", at=at)
         StatusEvent.objects.write([event])
 
 
-def _close(message: NotificationMessage, receipt: Receipt, *, provider: str) -> None:
+def _close_contact(message: NotificationMessage, receipt: Receipt, *, provider: str) -> None:
     address = receipt.address
-    if message.user_id is None:  # our own spelling of a stranger's address
+    if message.user_id is None:  # the address as the sender spelled it
         given = message.notification.address or {}
         address = str(next(iter(given.values()), "")) or address
     if not address:

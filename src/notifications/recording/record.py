@@ -1,4 +1,4 @@
-"""The record: outcomes of many messages, under the fences of their leases, in one transaction."""
+"""The record writes the outcomes of many messages in one transaction, under their fences."""
 
 from __future__ import annotations
 
@@ -42,47 +42,46 @@ _STATE = ("pk", "status", "batch_id")
 
 @dataclass(slots=True)
 class Recording:
-    """One transaction of the record: what it is to write, and, once it was run, what it wrote.
+    """One transaction of the record: what it must write, and afterwards what it wrote.
 
-    Two operations share it: `recorded` writes the outcomes, and within its block `journal` puts
-    keys onto journals.
+    `transaction` writes the outcomes. Within its block, `journal` adds keys to journals.
     """
 
-    #: To be recorded.
+    #: The outcomes to record.
     outcomes: Sequence[Outcome]
-    #: Leases of messages that are about to leave: their batches are held, too.
+    #: Leases of messages that are about to be sent: their batches are locked too.
     leaving: Sequence[Lease] = ()
-    #: Outcomes whose batches another transaction had locked: they are to be recorded later.
+    #: Outcomes whose batches another transaction had locked: they are recorded later.
     busy: list[Outcome] = field(default_factory=list)
-    #: Outcomes whose batches were taken over: they became evidence.
+    #: Outcomes whose batches were taken over: they are stored as late results.
     late: list[Outcome] = field(default_factory=list)
-    #: Journals as they are after the commit; a lease that is not here keeps its own.
+    #: Journals after the commit, where they changed.
     journals: dict[Lease, set[int]] = field(default_factory=dict)
     #: Keys that the commit settles.
     done: dict[Lease, set[int]] = field(default_factory=dict)
-    #: Keys that the commit puts onto journals.
+    #: Keys that the commit adds to journals.
     departing: Mapping[Lease, set[int]] = field(default_factory=dict)
-    #: Batches that the transaction held under a lease that had not run out.
+    #: Batches that the transaction locked under a lease that had not run out.
     living: frozenset[int] = frozenset()
-    #: Everything was written: what comes next is the commit, whose answer may be lost.
+    #: Everything was written. The commit comes next, and its response may be lost.
     at_commit: bool = False
 
     @contextmanager
     def transaction(self, *, owner: str) -> Iterator[None]:
-        """Records the outcomes under the fences of their leases. Within the block their batches
-        and those of `leaving` are held; the transaction commits at its end.
+        """Records the outcomes under the fences of their leases.
 
-        A lease that merely ran out still records. Outcomes of a batch that was taken over become
-        evidence and change no message; those of one that is locked now are left for later.
+        Within the block their batches and those of `leaving` are locked. The transaction commits at
+        its end. A lease that only ran out still records. Outcomes of a batch that was taken over
+        become late results and change no message. Outcomes of a locked batch are recorded later.
 
-        Nothing of the leases in memory changes unless the transaction commits, so that a failed
-        record can simply be tried again. The caller settles the doubts that `late` ends.
+        The leases in memory change only after the commit, so a failed record can be repeated. The
+        caller resolves the uncertain messages that `late` reports as sent.
         """
         leases = dict.fromkeys([*self.leaving, *(o.lease for o in self.outcomes)])
         with transaction.atomic():
             held = batches.lock_owned(list(leases), owner)
             self.living = held.living
-            mine, self.busy, self.late = _sorted_out(self.outcomes, held)
+            mine, self.busy, self.late = _sort(self.outcomes, held)
             standing, took = _write_outcomes(mine, self.late)
             yield
             _write_batches(self, mine)
@@ -91,7 +90,7 @@ class Recording:
         _count(standing, took)
 
     def journal(self, keys: Mapping[Lease, set[int]]) -> None:
-        """Puts keys of living batches onto their journals, with the commit."""
+        """Adds keys to the journals of living batches, with the commit."""
         self.departing = keys
 
     def apply_to_leases(self) -> None:
@@ -103,13 +102,13 @@ class Recording:
 
     @property
     def settled(self) -> list[Outcome]:
-        """The outcomes that need no other record."""
+        """The outcomes that need no further record."""
         left = {id(outcome) for outcome in self.busy}
         return [outcome for outcome in self.outcomes if id(outcome) not in left]
 
 
 def record(outcomes: Sequence[Outcome], *, owner: str) -> Recording:
-    """Writes outcomes once, in a transaction of their own."""
+    """Records outcomes in a transaction of their own."""
     recording = Recording(outcomes)
     run(recording, owner=owner)
     resolve_uncertain(recording.late)
@@ -117,7 +116,7 @@ def record(outcomes: Sequence[Outcome], *, owner: str) -> Recording:
 
 
 def run(recording: Recording, *, owner: str) -> None:
-    """Records, and journals nothing."""
+    """Runs a recording that journals nothing."""
     with recording.transaction(owner=owner):
         pass
 
@@ -125,8 +124,11 @@ def run(recording: Recording, *, owner: str) -> None:
 def _write_outcomes(
     mine: Sequence[Outcome], late: Sequence[Outcome]
 ) -> tuple[Sequence[Outcome], set[int]]:
-    """Writes what became of messages, and all that follows from it; the outcomes that stand after
-    limits and digests, and the ids of the messages that took theirs."""
+    """Writes outcomes and all rows that follow from them.
+
+    Returns:
+        the outcomes after limits and digests were enforced, and the ids of the changed messages.
+    """
     if late:
         store_late_results(late)
     standing, buckets = enforce_limits(mine)
@@ -134,17 +136,16 @@ def _write_outcomes(
     _write_facts(standing, took)
     write_status_events(standing, took)
     fall_back(standing, took)
-    _tell_broadcasts(standing, took)
+    _report_to_broadcasts(standing, took)
     if buckets:
         write_digest_items(standing, took, buckets)
     return standing, took
 
 
-def _sorted_out(
+def _sort(
     outcomes: Sequence[Outcome], held: LockedBatches
 ) -> tuple[Sequence[Outcome], list[Outcome], list[Outcome]]:
-    """Outcomes that may be recorded now, those to be recorded later, and those that come too
-    late."""
+    """Returns the outcomes to record now, those to record later, and those that are too late."""
     locked = held.locked
     if locked.issuperset({outcome.lease.batch_id for outcome in outcomes}):
         return outcomes, [], []
@@ -158,7 +159,7 @@ def _sorted_out(
 
 
 def _write_batches(recording: Recording, mine: Sequence[Outcome]) -> None:
-    """Writes the journals that changed, and deletes batches in which nothing is left open."""
+    """Writes changed journals, and deletes batches without open keys."""
     done, departing = recording.done, recording.departing
     for outcome in (*mine, *recording.late):
         done.setdefault(outcome.lease, set()).add(outcome.message.id)
@@ -182,11 +183,11 @@ def _write_batches(recording: Recording, mine: Sequence[Outcome]) -> None:
 
 
 def was_committed(recording: Recording, *, owner: str) -> bool:
-    """Whether a transaction whose commit got no answer was carried out, read back from the journals
-    that it changed, else from its messages. Waits until it is over, should it still be under way.
+    """Returns whether a transaction was committed whose commit got no response.
 
-    Outcomes that are recorded once more change nothing, those that are not recorded are lost: in
-    doubt it was not.
+    It reads the journals that the transaction changed, else its messages. It waits for the end of
+    the transaction. Where it cannot be known, it returns False: outcomes that are recorded twice
+    change nothing, but outcomes that are not recorded are lost.
     """
     if not recording.at_commit:
         return False
@@ -194,17 +195,16 @@ def was_committed(recording: Recording, *, owner: str) -> bool:
     with transaction.atomic():
         found = batches.statements().read_journals(leases, owner)
     if any(lease.batch_id not in found for lease in recording.departing):
-        return False  # taken over meanwhile: nothing of it may leave
+        return False  # taken over meanwhile: nothing of it may be sent
     for lease, journal in recording.journals.items():
         if lease.batch_id in found:
             return found[lease.batch_id] == pack_keys(journal)
-    # A finished batch is deleted, and so may be one that was taken over: its absence tells nothing.
+    # A finished batch is deleted, and one that was taken over may be. Absence proves nothing.
     return _are_as_recorded(recording.outcomes)
 
 
 def _are_as_recorded(outcomes: Sequence[Outcome]) -> bool:
-    """Whether messages are what these outcomes made of them: their status, and for those that come
-    again, another batch."""
+    """Returns whether messages have the states of these outcomes, and retries another batch."""
     rows = NotificationMessage.objects.filter(pk__in=[outcome.message.id for outcome in outcomes])
     states = {key: (status, place) for key, status, place in rows.values_list(*_STATE)}
     return bool(outcomes) and all(
@@ -243,7 +243,7 @@ def _apply(outcomes: Sequence[Outcome]) -> set[int]:
 
 
 def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
-    """Puts what comes again into new batches, grouped by the second; message id -> batch id."""
+    """Puts retries and deferrals into new batches by the second. Returns message id -> batch id."""
     groups: dict[tuple[str, str, str, datetime, bool, int], list[int]] = defaultdict(list)
     expires: dict[int, datetime] = {}
     for outcome in outcomes:
@@ -251,7 +251,7 @@ def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
             continue
         lease, due = outcome.lease, outcome.again_at.replace(microsecond=0)
         if due < outcome.again_at:
-            due = outcome.again_at  # never earlier than asked; sub-second delays stay exact
+            due = outcome.again_at  # never earlier than requested; sub-second delays stay exact
         takeovers = lease.takeovers if outcome.alone else 0
         key = (lease.lane, lease.channel, lease.source, due, outcome.alone, takeovers)
         groups[key].append(outcome.message.id)
@@ -269,45 +269,45 @@ def _rebatch(outcomes: Iterable[Outcome]) -> dict[int, int]:
 
 
 def _write_facts(outcomes: Sequence[Outcome], took: set[int]) -> None:
-    """The rows beside the message: attempts, what the sandbox keeps, dead letters, schedules."""
-    took_it = [o for o in outcomes if o.message.id in took]
-    attempts = [row for o in took_it if o.attempt and o.result for row in _attempts(o, o.result)]
+    """Writes the rows beside the message: attempts, sandbox copies, dead letters, schedules."""
+    changed = [o for o in outcomes if o.message.id in took]
+    attempts = [row for o in changed if o.attempt and o.result for row in _attempts(o, o.result)]
     if attempts:
         hot().insert_attempts(attempts)
-    close_dead_contacts(took_it)
-    store_simulated_receipts(took_it)
-    kept = [_kept(o) for o in took_it if o.provider == "sandbox" and o.outbound]
-    if kept:
-        SandboxMessage.objects.bulk_create(kept, ignore_conflicts=True)
-    dead = [_dead_letter(o) for o in took_it if o.dead_code]
+    close_dead_contacts(changed)
+    store_simulated_receipts(changed)
+    copies = [_sandbox_copy(o) for o in changed if o.provider == "sandbox" and o.outbound]
+    if copies:
+        SandboxMessage.objects.bulk_create(copies, ignore_conflicts=True)
+    dead = [_dead_letter(o) for o in changed if o.dead_code]
     if dead:
         DeadLetter.objects.bulk_create(dead)
         for letter in dead:
             telemetry.log_dead_letter(letter.message_id, letter.code, letter.attempts)
     scheduled = [
         o.message.notification_id
-        for o in took_it
+        for o in changed
         if o.message.scheduled_status == "pending" and o.status in REACHED
     ]
     if scheduled:
         change_scheduled(scheduled, ScheduledStatus.SENT)
 
 
-def _tell_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:
-    """Whose recipients are to be counted anew; a statement for slices of broadcasts only."""
-    told = [
+def _report_to_broadcasts(outcomes: Sequence[Outcome], took: set[int]) -> None:
+    """Reports changed recipients of broadcasts, to be counted again. Other slices cost nothing."""
+    pairs = [
         (outcome.lease.source, outcome.message.notification_id)
         for outcome in outcomes
         if outcome.lease.source.startswith("broadcast:")
         and outcome.status is not MessageStatus.PENDING
         and outcome.message.id in took
     ]
-    if told:
-        BroadcastChange.objects.append(told)
+    if pairs:
+        BroadcastChange.objects.append(pairs)
 
 
 def _attempts(outcome: Outcome, result: SendResult) -> list[tuple[Any, ...]]:
-    """A row for each call: one, or one for each device."""
+    """Returns a row for each call: one, or one for each device."""
     if not result.parts:
         return [_attempt(outcome, result, outcome.provider or "", None)]
     return [
@@ -335,7 +335,7 @@ def _attempt(
     )
 
 
-def _kept(outcome: Outcome) -> SandboxMessage:
+def _sandbox_copy(outcome: Outcome) -> SandboxMessage:
     assert outcome.outbound is not None
     sent = outcome.outbound
     content = {
@@ -364,10 +364,12 @@ def _kept(outcome: Outcome) -> SandboxMessage:
 
 
 def _provider(outcome: Outcome) -> str | None:
-    """Who took the message, or may have: one that is tried again for a sure no is free to go by
-    another."""
-    doubted = outcome.result is not None and outcome.result.verdict is Verdict.UNCERTAIN
-    return outcome.provider if outcome.status is not MessageStatus.PENDING or doubted else None
+    """Returns the provider that accepted the message, or may have.
+
+    After a definite refusal, the retry may use another provider.
+    """
+    uncertain = outcome.result is not None and outcome.result.verdict is Verdict.UNCERTAIN
+    return outcome.provider if outcome.status is not MessageStatus.PENDING or uncertain else None
 
 
 def _dead_letter(outcome: Outcome) -> DeadLetter:

@@ -1,4 +1,4 @@
-"""What the simulator reports of messages, stored like any vendor's receipts with their record."""
+"""Stores the receipts of the simulator with the record, like those of any vendor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from notifications.recording.outcomes import Outcome
 
 
 def store_simulated_receipts(outcomes: Sequence[Outcome]) -> None:
-    """Stores the receipts of messages that went to the simulator, to be applied afterwards."""
+    """Stores the receipts of messages that went to the simulator. They are applied afterwards."""
     for outcome in outcomes:
         kinds = _receipts_of(outcome.result) if outcome.result is not None else ()
         if not kinds or outcome.outbound is None:

@@ -88,7 +88,7 @@ def test_a_broadcast_hears_of_what_is_settled_and_of_nothing_that_waits(
         outcome(3, lease=other),
         outcome(4),
     ]
-    record._tell_broadcasts(outcomes, {1, 2, 3})
+    record._report_to_broadcasts(outcomes, {1, 2, 3})
     assert told == [("broadcast:7", 101)]
 
 
