@@ -1,7 +1,8 @@
 """The leases of one owner: batches are leased, delivered, renewed meanwhile, and given back.
 
-`LeaseDriver` serves a caller that waits for its messages (session.py). `LaneDriver` serves a
-worker: it leases lane by lane and runs several batches side by side.
+`LaneDriver` serves a worker: it leases lane by lane and runs several batches side by side.
+`deliver_leases` serves a caller that waits for the results. It does what a worker does: the same
+run, journal and record. A worker beside it therefore never sends the same message.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import structlog
+from asgiref.sync import sync_to_async
 
+from notifications.delivery.provider_calls import ProviderCalls
 from notifications.delivery.services import blocked_channels
 from notifications.domain.channels import ROW_CHANNELS, Lane
 from notifications.engine.dispatcher import Dispatcher
@@ -290,3 +293,38 @@ class LaneDriver(LeaseDriver):
             if run.lane is lane:
                 counts[run.channel] = counts.get(run.channel, 0) + 1
         return [channel for channel, count in counts.items() if count >= _RUNS_PER_CHANNEL]
+
+
+async def deliver_leases(leases: Sequence[Lease], *, owner: str) -> None:
+    """Delivers the messages of some leases and gives back those that could not be sent yet.
+
+    Everything happens on the caller's thread and connection.
+    """
+    driver = LeaseDriver(owner=owner, database=_database)
+    for channel, group in by_channel(leases):
+        driver.add(group)
+        if channel in ROW_CHANNELS:
+            await driver.deliver_rows(group)
+            await driver.give_back(group, 0.0)
+        else:
+            await _deliver_network(driver, channel, group)
+    await _database(driver.unregister)
+
+
+async def _deliver_network(driver: LeaseDriver, channel: str, leases: Sequence[Lease]) -> None:
+    calls = ProviderCalls()
+    dispatcher = Dispatcher(owner=driver.owner, database=_database, ledger=_database, calls=calls)
+    lane, wait_s = Lane(leases[0].lane), 0.0
+    try:
+        async with driver.renewing():
+            try:
+                wait_s = await run_network(dispatcher, lane, channel, leases, lambda: False)
+            finally:
+                await dispatcher.close()
+                await calls.close()
+    finally:
+        await driver.give_back(leases, wait_s)
+
+
+async def _database(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return await sync_to_async(call)(*args, **kwargs)

@@ -13,8 +13,7 @@ from notifications.domain.channels import Priority, lane_for
 from notifications.domain.errors import Conflict
 from notifications.domain.lifecycle import REACHED, MessageStatus
 from notifications.domain.messages import DeliveryResult
-from notifications.engine.lease_driver import register_process
-from notifications.engine.session import deliver_leases
+from notifications.engine.lease_driver import deliver_leases, register_process
 from notifications.features.sending.blockers import find_blockers
 from notifications.features.sending.cancel import lock_pending
 from notifications.infra import clock

@@ -24,8 +24,7 @@ from notifications.domain.broadcast_lifecycle import (
 )
 from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.errors import Conflict, InvalidRequest
-from notifications.engine.lease_driver import register_process
-from notifications.engine.session import deliver_leases
+from notifications.engine.lease_driver import deliver_leases, register_process
 from notifications.features.broadcasts.delivery.fold import fold_changes
 from notifications.features.broadcasts.delivery.launch import (
     begin,
