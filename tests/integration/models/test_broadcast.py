@@ -57,11 +57,7 @@ class TestRows:
         with pytest.raises(IntegrityError), transaction.atomic():
             BroadcastRecipient.objects.create(broadcast=made, recipient=person)
 
-<<<<<<< HEAD
-    def test_a_broadcast_survives_its_author(self):
-=======
     def test_a_broadcast_outlives_its_author(self):
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
         author = make_user()
         made = make_broadcast(created_by=author)
         author.delete()

@@ -48,11 +48,7 @@ def test_users_are_found_by_both_field_names() -> None:
     assert rows.count() == 2  # the sent message stays
 
 
-<<<<<<< HEAD
-def test_a_scheduled_notification_has_its_text_and_state(frozen: Any) -> None:
-=======
 def test_a_scheduled_notification_has_its_text_and_its_state(frozen: Any) -> None:
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     scheduler = NotificationScheduler()
     at = clock.now() + timedelta(hours=1)
     words = ("Exam", "At nine", at, "course", "normal", {"seat": 4})

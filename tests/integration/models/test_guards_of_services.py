@@ -49,11 +49,7 @@ async def test_a_breaker_opens_the_row_of_the_service_for_all(frozen: Any) -> No
     assert other.state == "CLOSED"
 
 
-<<<<<<< HEAD
-async def test_a_pause_that_the_service_requested_stops_calls(frozen: Any) -> None:
-=======
 async def test_a_pause_requested_by_the_service_stops_calls(frozen: Any) -> None:
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     far = int(frozen.now.timestamp() * 1e6) + 30_000_000
     await ProviderFlow.objects.acreate(service="ses", next_at=far)
     with pytest.raises(BreakerOpen, match="requested a wait") as refused:
@@ -72,11 +68,7 @@ async def test_limiters_of_a_service_share_its_slots(frozen: Any) -> None:
     assert all(later - sooner >= 0.1 for sooner, later in pairwise(times))
 
 
-<<<<<<< HEAD
-async def test_a_limiter_leaves_the_attempt_to_the_breaker(frozen: Any) -> None:
-=======
 async def test_a_limiter_leaves_the_probe_to_the_breaker(frozen: Any) -> None:
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
     breaker = CircuitBreaker(1, 10, service="ses")
     await open_up(breaker, 1)
     await AsyncRateLimiter(10, 1, service="ses", sleep=Sleeper(frozen)).acquire()

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The hot statements use their keys, whatever the planner's statistics say or lack.
-=======
 """The hot statements use their keys, whatever statistics the planner has.
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
 
 A broadcast fills a table within seconds; autovacuum gathers statistics up to a minute later. Until
 then these statements once took a thousand times as long.
@@ -67,11 +63,7 @@ def change(key: int) -> Change:
     return Change(**{**empty, **given})
 
 
-<<<<<<< HEAD
-@pytest.fixture(params=["no statistics", "no message waited at ANALYZE"])
-=======
 @pytest.fixture(params=["no statistics", "gathered without waiting recipients"])
->>>>>>> a866437 (Test names of broadcasts and schedules say what holds)
 def crowded(request, db):
     fill(6, 1, SEEN, "delivered")
     if request.param != "no statistics":

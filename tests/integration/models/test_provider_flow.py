@@ -30,9 +30,6 @@ def claim(service="ses", count=3, *, owner="a", rate=None, **more):
 
 
 def report(service="ses", *, owner="a", code="", **tally):
-    return FLOWS.tell(
-        service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
-=======
     return FLOWS.report(
         service, CallCounts(**tally), owner=owner, faults_to_open=5, open_us=OPEN_US, code=code
     )
