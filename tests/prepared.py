@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from carillon.bench.harness.ground import PREPARED, bare_environ
+from carillon.bench.harness.environment import PREPARED, bare_environ
 from carillon.servers import PostgresServer
 
 

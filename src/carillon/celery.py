@@ -102,26 +102,26 @@ app.conf.update(
 app.autodiscover_tasks(["notifications"])
 
 
-def _start_crew(**_: Any) -> None:
+def _start_pool_process(**_: Any) -> None:
     """In each process of a pool that forks, once it is forked."""
-    from carillon.crew import crew  # noqa: PLC0415 -- Django is ready only now
+    from carillon.pool_process import pool_process  # noqa: PLC0415 -- Django is ready only now
 
-    crew.start([lane for lane in Lane if lane in app.amqp.queues.consume_from])
-
-
-def _stop_crew(**_: Any) -> None:
-    from carillon.crew import crew  # noqa: PLC0415 -- see above
-
-    crew.stop()
+    pool_process.start([lane for lane in Lane if lane in app.amqp.queues.consume_from])
 
 
-def _start_crew_unless_forking(instance: Any = None, **_: Any) -> None:
-    """Pools that do not fork have no process_init: their one process gets the crew.
+def _stop_pool_process(**_: Any) -> None:
+    from carillon.pool_process import pool_process  # noqa: PLC0415 -- see above
+
+    pool_process.stop()
+
+
+def _start_pool_process_unless_forking(instance: Any = None, **_: Any) -> None:
+    """Pools that do not fork have no process_init: their one process gets the pool_process.
 
     Before the broker answers, if it ever does: the database says what is due.
     """
     if "prefork" not in instance.pool_cls.__module__:
-        _start_crew()
+        _start_pool_process()
 
 
 def _serve_metrics(**_: Any) -> None:
@@ -147,7 +147,7 @@ def _note_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
 signals.setup_logging.connect(_log_as_everywhere)
 signals.celeryd_init.connect(_serve_metrics)
 signals.task_failure.connect(_note_failure)
-signals.worker_process_init.connect(_start_crew)
-signals.worker_process_shutdown.connect(_stop_crew)
-signals.celeryd_after_setup.connect(_start_crew_unless_forking)
-signals.worker_shutdown.connect(_stop_crew)
+signals.worker_process_init.connect(_start_pool_process)
+signals.worker_process_shutdown.connect(_stop_pool_process)
+signals.celeryd_after_setup.connect(_start_pool_process_unless_forking)
+signals.worker_shutdown.connect(_stop_pool_process)

@@ -10,7 +10,7 @@ from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
 from django.core.cache import close_caches
 from django.db import DatabaseError, InterfaceError, connections
 
-from carillon.processes import keep_metrics_in_files
+from carillon.processes import store_metrics_in_files
 
 
 class CarillonWorker(celery_worker.Worker):
@@ -21,7 +21,7 @@ class CarillonWorker(celery_worker.Worker):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        keep_metrics_in_files()  # before the tasks are imported, which make the counters
+        store_metrics_in_files()  # before the tasks are imported, which make the counters
         super().__init__(*args, **options)
 
     def prepare_args(self, **options: Any) -> dict[str, Any]:

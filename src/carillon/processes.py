@@ -7,7 +7,7 @@ import os
 from carillon.settings.environment import SettingsError, read_environment
 
 
-def keep_metrics_in_files() -> None:
+def store_metrics_in_files() -> None:
     """Has prometheus-client keep its figures where every process of the machine can add up.
 
     To be called before anything imports prometheus_client.

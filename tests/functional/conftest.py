@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carillon.bench.harness.ground import PREPARED
+from carillon.bench.harness.environment import PREPARED
 from carillon.servers import PostgresServer
 from tests.prepared import prepared
 

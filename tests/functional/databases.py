@@ -53,7 +53,7 @@ def connected(url: str, **settings: Any) -> Iterator[DatabaseWrapper]:
         made.close_pool()
 
 
-def ask(connection: DatabaseWrapper, sql: str = "SELECT 1") -> Any:
+def query_value(connection: DatabaseWrapper, sql: str = "SELECT 1") -> Any:
     """The first value that a statement answers."""
     with connection.cursor() as cursor:
         cursor.execute(sql)

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from carillon.bench.harness.ground import bare_environ
+from carillon.bench.harness.environment import bare_environ
 from tests.functional.script_host import run_script
 from tests.pace import crowd, pace
 from tests.prepared import prepared
@@ -105,13 +105,13 @@ class Installation:
 
     def statuses(self) -> dict[str, int]:
         """Messages by status, and what is queued, asked of the database."""
-        counts = self.ask(
+        counts = self.query(
             "SELECT status, count(*) FROM notifications_notificationmessage GROUP BY status"
         )
-        batches = self.ask("SELECT count(*) FROM notifications_deliverybatch")
+        batches = self.query("SELECT count(*) FROM notifications_deliverybatch")
         return {**dict(counts), "batches": batches[0][0]}
 
-    def ask(self, sql: str) -> list[Any]:
+    def query(self, sql: str) -> list[Any]:
         """The rows of a statement."""
         url = self.environ.get("CARILLON_DATABASE_URL")
         if url:

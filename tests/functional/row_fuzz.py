@@ -410,15 +410,15 @@ def _orphan(plot: Plot, choose: random.Random) -> None:
                 cursor.execute(f"DELETE FROM {table} WHERE {row._meta.pk.column} = %s", [row.pk])
 
 
-Ask = Callable[[str], list[tuple[Any, ...]]]
+Query = Callable[[str], list[tuple[Any, ...]]]
 
 
-def left_undone(ask: Ask, wanted: dict[str, Any]) -> dict[str, int]:
-    """How much of what must be done for the good ones is not done yet, by kind. ask: runs SQL."""
+def left_undone(query: Query, wanted: dict[str, Any]) -> dict[str, int]:
+    """How much of what must be done for the good ones is not done yet, by kind. query: runs SQL."""
 
     def count(sql: str, keys: Sequence[int]) -> int:
         listed = ", ".join(str(int(key)) for key in keys)
-        return int(ask(f"SELECT count(*) FROM {sql.format(keys=listed)}")[0][0])
+        return int(query(f"SELECT count(*) FROM {sql.format(keys=listed)}")[0][0])
 
     message, notification = "notifications_notificationmessage", "notifications_notification"
     found = {

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from carillon.bench.harness.ground import Observer, ground
+from carillon.bench.harness.environment import Observer, bench_environment
 from carillon.chaos import broadcast as chaos
 
 pytestmark = pytest.mark.processes
@@ -24,15 +24,15 @@ def test_a_broadcast_survives_killed_workers(database):
 
 
 def test_ten_clients_that_retry_at_once_retry_each_recipient_once():
-    with ground("postgres") as place:
+    with bench_environment("postgres") as place:
         place.run("halves", 400)
         observer = Observer(place, "steer")
-        made = observer.ask("launch", "Even")
-        assert observer.ask("fail", str(made)) == 200
+        made = observer.query("launch", "Even")
+        assert observer.query("fail", str(made)) == 200
         retried = place.run("retry_together", made, 10)["retried"]
-        progress = observer.ask("progress", str(made))
-        left = observer.ask("check")
-        observer.ask("end")
+        progress = observer.query("progress", str(made))
+        left = observer.query("check")
+        observer.query("end")
 
     assert sorted(retried) == [0] * 9 + [200]
     assert (progress["failed"], progress["pending"], left) == (0, 200, [])

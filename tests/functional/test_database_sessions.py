@@ -15,8 +15,8 @@ from carillon.postgres import session as session_module
 from carillon.postgres.base import DatabaseWrapper
 from carillon.postgres.limits import Limits
 from carillon.servers import PostgresServer
-from tests.functional.cable import Cable
-from tests.functional.databases import admin, ask, connected, stopped
+from tests.functional.databases import admin, connected, query_value, stopped
+from tests.functional.tcp_proxy import TcpProxy
 from tests.pace import within
 
 TIMEOUTS = {
@@ -46,8 +46,8 @@ def database(postgres: PostgresServer) -> Iterator[DatabaseWrapper]:
 
 
 @pytest.fixture
-def cable(postgres: PostgresServer) -> Iterator[Cable]:
-    with Cable(postgres) as between:
+def proxy(postgres: PostgresServer) -> Iterator[TcpProxy]:
+    with TcpProxy(postgres) as between:
         yield between
 
 
@@ -61,7 +61,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "value"), TIMEOUTS.items())
 def test_the_server_has_its_time_outs(database: DatabaseWrapper, name: str, value: str) -> None:
-    assert ask(database, f"SHOW {name}") == value
+    assert query_value(database, f"SHOW {name}") == value
 
 
 def test_the_kernel_has_its_time_outs_on_both_sides(database: DatabaseWrapper) -> None:
@@ -74,12 +74,12 @@ def test_the_kernel_has_its_time_outs_on_both_sides(database: DatabaseWrapper) -
         assert f"-c {name}={value.replace('10s', '10000')}" in options["options"]
 
 
-def test_a_url_overrides_each_of_them(cable: Cable) -> None:
+def test_a_url_overrides_each_of_them(proxy: TcpProxy) -> None:
     said = "?connect_timeout=7&tcp_user_timeout=3000&options=-c%20tcp_user_timeout%3D2000"
-    with connected(cable.url + said) as database:
+    with connected(proxy.url + said) as database:
         options = database.get_connection_params()
         assert (options["connect_timeout"], options["tcp_user_timeout"]) == ("7", "3000")
-        ask(database)
+        query_value(database)
 
 
 def test_a_transaction_that_idles_loses_its_session_and_its_locks(
@@ -87,18 +87,19 @@ def test_a_transaction_that_idles_loses_its_session_and_its_locks(
 ) -> None:
     with connected(postgres.url, idle_s=0.2) as idler, connected(postgres.url) as other:
         idler.set_autocommit(False)
-        ask(idler, "SELECT pg_advisory_xact_lock(71)::text")
-        ask(other, "SELECT pg_advisory_xact_lock(71)::text")  # waits until the idler is ended
+        query_value(idler, "SELECT pg_advisory_xact_lock(71)::text")
+        # It waits until the idle session is ended.
+        query_value(other, "SELECT pg_advisory_xact_lock(71)::text")
         with pytest.raises(OperationalError):
-            ask(idler)
+            query_value(idler)
 
 
 def test_a_lock_is_waited_for_no_longer_than_its_limit(postgres: PostgresServer) -> None:
     with connected(postgres.url) as holder, connected(postgres.url, lock_s=0.2) as waiter:
         holder.set_autocommit(False)
-        ask(holder, "SELECT pg_advisory_xact_lock(72)::text")
+        query_value(holder, "SELECT pg_advisory_xact_lock(72)::text")
         with pytest.raises(OperationalError, match="lock timeout"):
-            ask(waiter, "SELECT pg_advisory_xact_lock(72)::text")
+            query_value(waiter, "SELECT pg_advisory_xact_lock(72)::text")
         holder.rollback()
 
 
@@ -107,84 +108,84 @@ def test_a_statement_runs_no_longer_than_its_limit(postgres: PostgresServer) -> 
         connected(postgres.url, statement_s=0.2) as database,
         pytest.raises(OperationalError, match="statement timeout"),
     ):
-        ask(database, "SELECT pg_sleep(20)")
+        query_value(database, "SELECT pg_sleep(20)")
 
 
 def test_a_server_that_became_a_replica_is_an_operational_error(database: DatabaseWrapper) -> None:
-    ask(database, "SELECT set_config('default_transaction_read_only', 'on', false)")
+    query_value(database, "SELECT set_config('default_transaction_read_only', 'on', false)")
     with pytest.raises(OperationalError, match="read-only"):
-        ask(database, "CREATE TABLE refused (id int)")
+        query_value(database, "CREATE TABLE refused (id int)")
     database.connection.close()
 
 
 def test_other_limits_hold_for_a_block(database: DatabaseWrapper) -> None:
     with database.limited(Limits(statement_s=3600, lock_s=2, idle_s=60)):
-        assert ask(database, "SHOW statement_timeout") == "1h"
+        assert query_value(database, "SHOW statement_timeout") == "1h"
         assert database.connection.limits.statement_s == 3600
-    assert ask(database, "SHOW statement_timeout") == "30s"
+    assert query_value(database, "SHOW statement_timeout") == "30s"
 
 
 @pytest.mark.usefixtures("_hurried")
 class TestSilence:
     """A server that takes every packet and never answers: no kernel sees that."""
 
-    def test_a_silent_connection_is_given_up(self, cable: Cable) -> None:
-        with connected(cable.url) as database:
-            ask(database)
-            cable.freeze()
+    def test_a_silent_connection_is_given_up(self, proxy: TcpProxy) -> None:
+        with connected(proxy.url) as database:
+            query_value(database)
+            proxy.freeze()
             with within(5), pytest.raises(OperationalError, match="does not answer"):
-                ask(database)
-            cable.thaw()
-            assert ask(database) == 1
+                query_value(database)
+            proxy.unfreeze()
+            assert query_value(database) == 1
 
-    def test_a_silent_commit_is_given_up(self, cable: Cable) -> None:
-        with connected(cable.url) as database:
+    def test_a_silent_commit_is_given_up(self, proxy: TcpProxy) -> None:
+        with connected(proxy.url) as database:
             database.set_autocommit(False)
-            ask(database)
-            cable.freeze()
+            query_value(database)
+            proxy.freeze()
             with pytest.raises(OperationalError, match="does not answer"):
                 database.commit()
 
-    def test_a_silent_server_takes_no_connection(self, cable: Cable) -> None:
-        with connected(cable.url + "?connect_timeout=2") as database:
-            cable.freeze()
+    def test_a_silent_server_takes_no_connection(self, proxy: TcpProxy) -> None:
+        with connected(proxy.url + "?connect_timeout=2") as database:
+            proxy.freeze()
             with within(4), pytest.raises(OperationalError, match="timeout"):
-                ask(database)
+                query_value(database)
 
     def test_a_backend_that_stands_still_is_given_up_after_the_statements_limit(
         self, postgres: PostgresServer
     ) -> None:
         with connected(postgres.url, statement_s=1.0) as database:
-            pid = ask(database, "SELECT pg_backend_pid()")
+            pid = query_value(database, "SELECT pg_backend_pid()")
             with stopped(pid):
                 began = time.monotonic()
                 with within(5), pytest.raises(OperationalError, match="does not answer"):
-                    ask(database)
+                    query_value(database)
                 assert time.monotonic() - began > 1.2
 
     def test_a_slow_statement_is_waited_for_while_the_server_answers_others(
         self, database: DatabaseWrapper
     ) -> None:
-        assert ask(database, "SELECT pg_sleep(1.0)::text") == ""
+        assert query_value(database, "SELECT pg_sleep(1.0)::text") == ""
 
 
 class TestPool:
     def test_what_died_idle_is_not_handed_out(self, database: DatabaseWrapper, postgres) -> None:
-        pid = ask(database, "SELECT pg_backend_pid()")
+        pid = query_value(database, "SELECT pg_backend_pid()")
         database.close()
         admin(postgres.url, f"SELECT pg_terminate_backend({pid}, 5000)")
-        assert ask(database, "SELECT pg_backend_pid()") != pid
+        assert query_value(database, "SELECT pg_backend_pid()") != pid
 
     def test_what_died_in_a_threads_hands_is_replaced(
         self, database: DatabaseWrapper, postgres
     ) -> None:
-        pid = ask(database, "SELECT pg_backend_pid()")
+        pid = query_value(database, "SELECT pg_backend_pid()")
         admin(postgres.url, f"SELECT pg_terminate_backend({pid}, 5000)")
-        assert ask(database, "SELECT pg_backend_pid()") != pid
+        assert query_value(database, "SELECT pg_backend_pid()") != pid
 
-    def test_when_one_is_lost_those_of_its_age_are_no_longer_trusted(self, cable: Cable) -> None:
+    def test_when_one_is_lost_those_of_its_age_are_no_longer_trusted(self, proxy: TcpProxy) -> None:
         """A host that vanished says nothing on any of them: each would cost ten seconds."""
-        with connected(cable.url) as database:
+        with connected(proxy.url) as database:
             pool = database.pool
             assert pool is not None
             held = [pool.getconn() for _ in range(3)]
@@ -198,7 +199,7 @@ class TestPool:
 
     def test_an_exhausted_pool_is_a_clear_error_in_time(self, postgres: PostgresServer) -> None:
         with connected(postgres.url, pool=1, pool_s=0.1) as database:
-            ask(database)
+            query_value(database)
             with pytest.raises(OperationalError, match="CARILLON_DATABASE_POOL_SIZE"):
                 with database.wrap_database_errors:
                     database.pool.getconn()
@@ -222,31 +223,31 @@ class TestPool:
         self, database: DatabaseWrapper
     ) -> None:
         database.set_autocommit(False)
-        ask(database, "SELECT pg_advisory_xact_lock(73)::text")
+        query_value(database, "SELECT pg_advisory_xact_lock(73)::text")
         database.close()
-        assert ask(database, "SELECT pg_try_advisory_xact_lock(73)::text") == "true"
+        assert query_value(database, "SELECT pg_try_advisory_xact_lock(73)::text") == "true"
 
 
 class TestRestart:
     def test_everybody_goes_on_at_once_when_the_server_is_back(self) -> None:
         """No back-off: the first one who asks is served."""
         with PostgresServer(durable=False) as server, connected(server.url) as database:
-            ask(database)
+            query_value(database)
             server.stop()
             with within(1), pytest.raises(OperationalError):
-                ask(database)
+                query_value(database)
             server.start()
             with within(1):
-                assert ask(database) == 1
+                assert query_value(database) == 1
 
     def test_the_outcome_of_a_transaction_is_not_hidden_by_the_next_connection(
-        self, cable: Cable
+        self, proxy: TcpProxy
     ) -> None:
         """Django opens the next connection at once, and would tell of that instead."""
-        with connected(cable.url) as database:
+        with connected(proxy.url) as database:
             database.set_autocommit(False)
-            ask(database)
-            cable.cut()
+            query_value(database)
+            proxy.cut()
             with pytest.raises(OperationalError, match=r"closed|terminat|reset"):
                 database.commit()
             database.close()
@@ -258,13 +259,13 @@ class TestFork:
     def test_a_child_inherits_no_connection_and_the_parents_lives_on(
         self, database: DatabaseWrapper
     ) -> None:
-        pid = ask(database, "SELECT pg_backend_pid()")
+        pid = query_value(database, "SELECT pg_backend_pid()")
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 database.connection = None
-                found = ask(database, "SELECT pg_backend_pid()")
+                found = query_value(database, "SELECT pg_backend_pid()")
                 os.write(writer, str(found).encode())
                 database.close()
                 database.close_pool()
@@ -275,4 +276,4 @@ class TestFork:
         with os.fdopen(reader) as answers:
             theirs = int(answers.read())
         assert theirs != pid
-        assert ask(database, "SELECT pg_backend_pid()") == pid
+        assert query_value(database, "SELECT pg_backend_pid()") == pid

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from carillon.bench.harness.ground import Ground, ground
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment
 
 pytestmark = pytest.mark.processes
 
@@ -109,7 +109,7 @@ print(json.dumps({
 """
 
 
-def start(place: Ground, script: str, *arguments: str) -> subprocess.Popen[str]:
+def start(place: BenchEnvironment, script: str, *arguments: str) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         [sys.executable, "-c", f"import django; django.setup()\n{script}", *arguments],
         env=place.environ,
@@ -122,7 +122,7 @@ def start(place: Ground, script: str, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_every_item_is_in_exactly_one_digest_and_none_is_empty(database):
-    with ground(database) as place:
+    with bench_environment(database) as place:
         start(place, LAY).wait(60)
         hands = [start(place, HAND, str(number)) for number in range(PROCESSES)]
         closed = sum(place.result(hand)["closed"] for hand in hands)

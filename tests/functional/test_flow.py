@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from carillon.bench import limits
-from carillon.bench.harness.ground import ground
+from carillon.bench.harness.environment import bench_environment
 from carillon.bench.limits import most_in_any_window
 from notifications.testing.servers import Act, HTTPSink, Reply, SMTPSink
 
@@ -44,7 +44,7 @@ def test_telegram_keeps_its_limit_and_that_of_every_chat_at_once():
             "telegram_bot_token": "1:secret",
             "telegram_base_url": sink.url,
         }
-        with ground("postgres", **settings) as place:
+        with bench_environment("postgres", **settings) as place:
             place.run("people", 40)
             place.run("chats", 40)
             place.run("accept", 120, "telegram", "", 40)  # three to each chat
@@ -74,7 +74,7 @@ def test_a_dead_server_burns_no_attempts_and_delivery_resumes_by_itself():
 
     with SMTPSink(store=False, script=script).run_in_thread() as sink:
         settings = mail_settings(sink, rate_limits="smtp=off", breaker_open_seconds="2")
-        with ground("sqlite", **settings) as place:
+        with bench_environment("sqlite", **settings) as place:
             place.run("people", 200)
             workers = place.workers(2)
             place.run("accept", 400, "email", "", 200)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from carillon.bench.harness.ground import ground
+from carillon.bench.harness.environment import bench_environment
 from tests.functional.test_digests import start
 
 pytestmark = pytest.mark.processes
@@ -62,7 +62,7 @@ print(json.dumps({
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_a_cap_is_reached_and_never_passed(database):
-    with ground(database) as place:
+    with bench_environment(database) as place:
         start(place, LAY).wait(60)
         hands = [start(place, HAND, f"w{number}") for number in range(PROCESSES)]
         for hand in hands:

@@ -13,8 +13,8 @@ from carillon.postgres.base import DatabaseWrapper
 from carillon.postgres.commits import fate_of
 from carillon.servers import PostgresServer
 from notifications.infra.database.commits import CommitUncertain
-from tests.functional.cable import COMMIT, Cable
-from tests.functional.databases import admin, ask, connected
+from tests.functional.databases import admin, connected, query_value
+from tests.functional.tcp_proxy import COMMIT, TcpProxy
 from tests.pace import within
 
 pytestmark = pytest.mark.processes
@@ -28,16 +28,16 @@ def _own_connections(django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def cable(postgres: PostgresServer) -> Iterator[Cable]:
+def proxy(postgres: PostgresServer) -> Iterator[TcpProxy]:
     admin(postgres.url, "CREATE TABLE IF NOT EXISTS lost_commit (word text)")
     admin(postgres.url, "TRUNCATE lost_commit")
-    with Cable(postgres) as found:
+    with TcpProxy(postgres) as found:
         yield found
 
 
 @pytest.fixture
-def database(cable: Cable) -> Iterator[DatabaseWrapper]:
-    with connected(cable.url) as made:
+def database(proxy: TcpProxy) -> Iterator[DatabaseWrapper]:
+    with connected(proxy.url) as made:
         made.verifies_commits = True
         yield made
 
@@ -74,26 +74,26 @@ def write_and_commit(database: DatabaseWrapper, before_commit: Callable[[], None
 
 @pytest.mark.parametrize("pool", [0, 3])
 def test_a_commit_that_stands_is_a_success_though_its_answer_was_lost(
-    postgres: PostgresServer, cable: Cable, pool: int
+    postgres: PostgresServer, proxy: TcpProxy, pool: int
 ) -> None:
     done: list[str] = []
-    with connected(cable.url, pool=pool) as database:
+    with connected(proxy.url, pool=pool) as database:
         database.verifies_commits = True
         with transaction(database):
             write(database)
             database.run_on_commit.append((set(), lambda: done.append("hook"), False))
-            cable.cut_at = COMMIT
+            proxy.cut_at = COMMIT
 
         assert rows(postgres) == 1
         assert done == ["hook"]
-        assert ask(database) == 1
+        assert query_value(database) == 1
         with transaction(database):
             write(database)
     assert rows(postgres) == 2
 
 
 def test_a_commit_that_never_arrived_is_a_plain_error(
-    postgres: PostgresServer, cable: Cable, database: DatabaseWrapper
+    postgres: PostgresServer, proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
     """Its backend may not have noticed yet that the client is gone: it is waited for."""
     seen: list[str] = []
@@ -102,7 +102,7 @@ def test_a_commit_that_never_arrived_is_a_plain_error(
         assert database.connection is not None
         xact_id = database.connection.xact_id
         seen.append(admin(postgres.url, f"SELECT pg_xact_status('{xact_id}')"))
-        cable.lose_at = COMMIT
+        proxy.drop_at = COMMIT
 
     with pytest.raises(OperationalError) as caught:
         write_and_commit(database, lose)
@@ -110,30 +110,30 @@ def test_a_commit_that_never_arrived_is_a_plain_error(
     assert seen == ["in progress"]
     assert not isinstance(caught.value, CommitUncertain)
     assert rows(postgres) == 0
-    assert ask(database) == 1
+    assert query_value(database) == 1
 
 
-@pytest.mark.parametrize("fate", ["cut_at", "lose_at"])
+@pytest.mark.parametrize("fate", ["cut_at", "drop_at"])
 def test_a_commit_that_nobody_can_be_asked_about_is_in_doubt_and_says_what_it_made(
-    cable: Cable, database: DatabaseWrapper, fate: str
+    proxy: TcpProxy, database: DatabaseWrapper, fate: str
 ) -> None:
     def pull() -> None:
         database.made = {"notification_id": "7"}
-        cable.then_away = True
-        setattr(cable, fate, COMMIT)
+        proxy.then_disconnect = True
+        setattr(proxy, fate, COMMIT)
 
     with within(4), pytest.raises(CommitUncertain) as caught:
         write_and_commit(database, pull)
 
     assert caught.value.made == {"notification_id": "7"}
-    cable.come_back()
-    assert ask(database) == 1
+    proxy.reconnect()
+    assert query_value(database) == 1
 
 
 def test_a_server_that_came_up_without_the_transaction_says_it_was_aborted(
     database: DatabaseWrapper,
 ) -> None:
-    ask(database)
+    query_value(database)
     assert database.connection is not None
     database.connection.xact_id = str(1 << 30)  # not handed out yet
 
@@ -141,24 +141,24 @@ def test_a_server_that_came_up_without_the_transaction_says_it_was_aborted(
 
 
 def test_a_write_outside_a_transaction_whose_answer_is_lost_is_in_doubt(
-    cable: Cable, database: DatabaseWrapper
+    proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
-    ask(database)
-    cable.cut_at = b"INSERT INTO lost"
+    query_value(database)
+    proxy.cut_at = b"INSERT INTO lost"
     with pytest.raises(CommitUncertain):
         write(database)
 
-    cable.cut_at = b"SELECT 1"
+    proxy.cut_at = b"SELECT 1"
     with pytest.raises(OperationalError) as caught:
-        ask(database)
+        query_value(database)
     assert not isinstance(caught.value, CommitUncertain)
 
 
 def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
-    cable: Cable, database: DatabaseWrapper
+    proxy: TcpProxy, database: DatabaseWrapper
 ) -> None:
-    ask(database)
-    cable.cut_at = b"INSERT INTO lost"
+    query_value(database)
+    proxy.cut_at = b"INSERT INTO lost"
     with pytest.raises(OperationalError) as caught:
         write_and_commit(database, lambda: None)
     assert not isinstance(caught.value, CommitUncertain)
@@ -167,10 +167,10 @@ def test_a_statement_inside_a_transaction_that_breaks_is_no_doubt(
 def test_only_those_who_ask_for_it_pay_for_it(database: DatabaseWrapper) -> None:
     database.verifies_commits = False
     with transaction(database):
-        assert ask(database, "SELECT pg_current_xact_id_if_assigned() IS NULL")
+        assert query_value(database, "SELECT pg_current_xact_id_if_assigned() IS NULL")
     database.verifies_commits = True
     with transaction(database):
-        ask(database)
+        query_value(database)
         session = database.connection
         assert session is not None
-        assert session.xact_id == str(ask(database, "SELECT pg_current_xact_id()"))
+        assert session.xact_id == str(query_value(database, "SELECT pg_current_xact_id()"))

@@ -14,11 +14,11 @@ from carillon.postgres.limits import Limits
 from carillon.servers import PostgresServer
 from tests.functional.databases import (
     admin,
-    ask,
     connected,
     in_transaction,
     needs_pgbouncer,
     pgbouncer,
+    query_value,
 )
 from tests.functional.installation import Installation
 from tests.prepared import prepared
@@ -40,12 +40,12 @@ def test_each_transaction_brings_its_limits_and_leaves_none_behind(
 ) -> None:
     with pgbouncer(postgres, extra=extra, pool=1) as url, connected(url) as database:
         with in_transaction(database):
-            assert ask(database, "SHOW lock_timeout") == "5s"
-            assert ask(database, "SHOW statement_timeout") == "30s"
-            assert ask(database, "SHOW idle_in_transaction_session_timeout") == "10s"
-        assert ask(database, "SHOW lock_timeout") == "0", "the next client's are its own"
+            assert query_value(database, "SHOW lock_timeout") == "5s"
+            assert query_value(database, "SHOW statement_timeout") == "30s"
+            assert query_value(database, "SHOW idle_in_transaction_session_timeout") == "10s"
+        assert query_value(database, "SHOW lock_timeout") == "0", "the next client's are its own"
         with database.limited(Limits(statement_s=60)), in_transaction(database):
-            assert ask(database, "SHOW statement_timeout") == "1min"
+            assert query_value(database, "SHOW statement_timeout") == "1min"
 
 
 def test_a_transaction_may_begin_with_many_rows_in_one_go(postgres: PostgresServer) -> None:
@@ -53,17 +53,18 @@ def test_a_transaction_may_begin_with_many_rows_in_one_go(postgres: PostgresServ
     with pgbouncer(postgres, extra=DROPS) as url, connected(url) as database:
         with in_transaction(database), database.cursor() as cursor:
             cursor.executemany("SELECT %s::int", [[1], [2], [3]])
-            assert ask(database, "SELECT 4") == 4
+            assert query_value(database, "SELECT 4") == 4
 
 
 def test_a_transaction_that_idles_is_ended(postgres: PostgresServer) -> None:
     with pgbouncer(postgres, extra=DROPS) as url, connected(url, idle_s=0.2) as idler:
         idler.set_autocommit(False)
-        ask(idler, "SELECT pg_advisory_xact_lock(81)::text")
+        query_value(idler, "SELECT pg_advisory_xact_lock(81)::text")
         with connected(postgres.url) as other:
-            ask(other, "SELECT pg_advisory_xact_lock(81)::text")  # waits for the idler's end
+            # It waits until the idle session is ended.
+            query_value(other, "SELECT pg_advisory_xact_lock(81)::text")
         with pytest.raises(OperationalError):
-            ask(idler)
+            query_value(idler)
 
 
 def test_limits_of_the_role_are_kept(postgres: PostgresServer) -> None:
@@ -72,7 +73,7 @@ def test_limits_of_the_role_are_kept(postgres: PostgresServer) -> None:
     for name, value in Limits(statement_s=20).settings().items():
         admin(postgres.url, f"ALTER ROLE bounced IN DATABASE postgres SET {name} = {value}")
     with pgbouncer(postgres, extra=DROPS, role="bounced") as url, connected(url) as database:
-        assert ask(database, "SHOW statement_timeout") == "20s"
+        assert query_value(database, "SHOW statement_timeout") == "20s"
         assert not database.connection.carries_limits
 
 

@@ -65,7 +65,7 @@ class Person:
 
     def switches(self) -> list[tuple[str, int]]:
         """Returns the categories with a choice, and whether mails are on."""
-        return self.place.ask(
+        return self.place.query(
             "SELECT category, email_enabled FROM notifications_notificationcategorypreference"
             f" JOIN directory_user ON directory_user.id = user_id WHERE username = '{self.name}'"
         )

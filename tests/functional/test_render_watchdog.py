@@ -70,7 +70,7 @@ def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_f
     installation: Installation,
 ) -> None:
     installation.python(SETUP + "send('test.held', 'hold', 'key:1')\n")
-    with installation.running("worker", module="tests.functional.held_worker") as worker:
+    with installation.running("worker", module="tests.functional.blocking_worker") as worker:
         wait_until(lambda: worker.poll() is not None, 60)
         assert worker.returncode == -signal.SIGKILL
     version = asked(
@@ -86,7 +86,7 @@ def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_f
         + "send('test.held', 'fine', 'key:2')\n"
         + "send('test.good', 'fine', 'key:1')\n"
     )
-    with installation.running("worker", module="tests.functional.held_worker") as worker:
+    with installation.running("worker", module="tests.functional.blocking_worker") as worker:
         wait_until(lambda: installation.statuses().get("sent") == 2, 60)
         assert worker.poll() is None
     assert installation.statuses()["pending"] == 2

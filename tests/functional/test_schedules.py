@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carillon.bench.harness.ground import Ground, ground
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment
 
 pytestmark = pytest.mark.processes
 
@@ -104,7 +104,7 @@ print(json.dumps({
 """
 
 
-def start(place: Ground, script: str, *arguments: str) -> subprocess.Popen[str]:
+def start(place: BenchEnvironment, script: str, *arguments: str) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         [sys.executable, "-c", f"import django; django.setup()\n{script}", *arguments],
         env=place.environ,
@@ -129,7 +129,7 @@ def advance(children: list[subprocess.Popen[str]], now: datetime) -> None:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_everything_due_is_sent_once_and_every_occurrence_created_once(database):
-    with ground(database) as place:
+    with bench_environment(database) as place:
         assert start(place, LAY).wait(60) == 0
         processes = [start(place, HAND, "beat", f"beat{n}") for n in range(2)]
         processes += [start(place, HAND, "worker", f"worker{n}") for n in range(4)]

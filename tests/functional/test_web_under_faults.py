@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from carillon.servers import PostgresServer
-from tests.functional.cable import COMMIT, Cable
 from tests.functional.databases import admin
 from tests.functional.installation import Installation, wait_until
+from tests.functional.tcp_proxy import COMMIT, TcpProxy
 from tests.functional.web import SEND, Web, is_up, running
 
 pytestmark = pytest.mark.processes
@@ -30,21 +30,21 @@ for url in (unsubscribe_url(1, "course", "a@b.example"), preferences_url(1)):
 
 
 @pytest.fixture(scope="module")
-def cable(migrated_postgres: PostgresServer) -> Iterator[Cable]:
+def proxy(migrated_postgres: PostgresServer) -> Iterator[TcpProxy]:
     # A database of its own: what loops other tests left behind would be silent, and never ready.
     admin(
         migrated_postgres.url.replace("/postgres?", "/template1?"),
-        "CREATE DATABASE behind_the_cable TEMPLATE postgres",
+        "CREATE DATABASE behind_the_proxy TEMPLATE postgres",
     )
-    with Cable(migrated_postgres, database="behind_the_cable") as found:
+    with TcpProxy(migrated_postgres, database="behind_the_proxy") as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, cable: Cable) -> Iterator[Web]:
-    """A web process whose PostgreSQL is at the other end of a cable."""
+def served(tmp_path_factory: pytest.TempPathFactory, proxy: TcpProxy) -> Iterator[Web]:
+    """A web process whose PostgreSQL is at the other end of a proxy."""
     place = Installation(
-        tmp_path_factory.mktemp("web"), database_url=cable.url, max_queued_requests="8"
+        tmp_path_factory.mktemp("web"), database_url=proxy.url, max_queued_requests="8"
     )
     place.prepare(demo=True)
     with running(place) as found:
@@ -52,19 +52,19 @@ def served(tmp_path_factory: pytest.TempPathFactory, cable: Cable) -> Iterator[W
 
 
 @pytest.fixture
-def web(served: Web, cable: Cable) -> Iterator[Web]:
+def web(served: Web, proxy: TcpProxy) -> Iterator[Web]:
     """The same, and well before and after the test."""
     wait_until(lambda: is_up(served))
     yield served
-    cable.thaw()
-    cable.come_back()
+    proxy.unfreeze()
+    proxy.reconnect()
 
 
 def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
-    web: Web, cable: Cable
+    web: Web, proxy: TcpProxy
 ) -> None:
     assert web.send().status == 201
-    cable.freeze()
+    proxy.freeze()
     with ThreadPoolExecutor(16) as clients:
         sends = [clients.submit(web.send) for _ in range(14)]
         wait_until(lambda: any(each.done() for each in sends))  # those over the bound
@@ -81,7 +81,7 @@ def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
         metrics = web.get("/metrics")
         assert metrics.seconds < 5.2
         assert b"notification_database_answers 0.0" in metrics.body
-        cable.thaw()
+        proxy.unfreeze()
         answers = [each.result() for each in sends]
     assert {answer.status for answer in answers} <= {201, 503}
     refused = [answer for answer in answers if answer.status == 503]
@@ -91,11 +91,11 @@ def test_a_database_that_hangs_holds_up_neither_live_nor_static_nor_health(
 
 
 def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_request_after(
-    web: Web, cable: Cable
+    web: Web, proxy: TcpProxy
 ) -> None:
     assert web.get("/health/ready").status == 200
     unsubscribe, preferences = web.place.python(LINKS).split()
-    cable.go_away()
+    proxy.disconnect()
     for method, path, body in (
         ("POST", SEND, {"user_id": 1}),
         ("GET", "/api/v1/templates", None),
@@ -108,7 +108,7 @@ def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_re
         ("GET", "/health/ready", None),
         ("GET", "/health", None),
     ):
-        answer = web.ask(method, path, body)
+        answer = web.request_path(method, path, body)
         assert answer.status == 503, (path, answer.status, answer.body[:200])
         if path.startswith("/health"):
             assert answer.seconds < 2.2, (path, answer.seconds)
@@ -118,12 +118,12 @@ def test_a_database_that_is_away_is_503_at_every_door_and_well_with_the_first_re
             assert (b"<h1>" in answer.body) is page
             assert b"does not answer" in answer.body
             assert page or answer.json["code"] == "database_unavailable"
-    cable.come_back()
+    proxy.reconnect()
     assert web.send().status == 201
     assert web.get("/health/ready").status == 200
 
 
-def test_what_was_hung_up_before_it_began_is_not_done(web: Web, cable: Cable) -> None:
+def test_what_was_hung_up_before_it_began_is_not_done(web: Web, proxy: TcpProxy) -> None:
     """Four requests are in hand when the database hangs; those who waited and left are dropped."""
     body = json.dumps(
         {
@@ -140,7 +140,7 @@ def test_what_was_hung_up_before_it_began_is_not_done(web: Web, cable: Cable) ->
     ).encode()
     assert web.send().status == 201
     before = web.place.statuses()
-    cable.freeze()
+    proxy.freeze()
     clients = []
     for _ in range(11):
         client = socket.create_connection(("127.0.0.1", web.port))
@@ -150,7 +150,7 @@ def test_what_was_hung_up_before_it_began_is_not_done(web: Web, cable: Cable) ->
     for client in clients:
         client.close()
     assert web.get("/health/live").status == 200
-    cable.thaw()
+    proxy.unfreeze()
     wait_until(lambda: web.send().status == 201)
     made = sum(web.place.statuses().values()) - sum(before.values())
     assert made <= 2 * (4 + 1), made  # a message and a batch each
@@ -183,44 +183,44 @@ POSTS = [
 
 @pytest.mark.parametrize(("_name", "path", "body", "named"), POSTS, ids=[p[0] for p in POSTS])
 def test_a_commit_whose_answer_is_lost_is_answered_with_what_became_of_it(
-    web: Web, cable: Cable, _name: str, path: str, body: dict[str, Any], named: str
+    web: Web, proxy: TcpProxy, _name: str, path: str, body: dict[str, Any], named: str
 ) -> None:
-    good = web.ask("POST", path, body)
+    good = web.request_path("POST", path, body)
     assert good.status in (200, 201, 202), good.body
 
-    cable.cut_at = COMMIT
-    stands = web.ask("POST", path, body)
+    proxy.cut_at = COMMIT
+    stands = web.request_path("POST", path, body)
     assert stands.status == good.status, stands.body
 
-    cable.lose_at = COMMIT
-    lost = web.ask("POST", path, body)
+    proxy.drop_at = COMMIT
+    lost = web.request_path("POST", path, body)
     assert (lost.status, lost.json["code"]) == (503, "database_unavailable")
 
-    cable.then_away, cable.cut_at = True, COMMIT
-    doubt = web.ask("POST", path, body)
-    cable.come_back()
+    proxy.then_disconnect, proxy.cut_at = True, COMMIT
+    doubt = web.request_path("POST", path, body)
+    proxy.reconnect()
     assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
     assert doubt.headers["Retry-After"] == "1"
     assert doubt.json[named] in doubt.json["status_url"]
     assert web.get(doubt.json["status_url"]).status == 200
 
-    cable.then_away, cable.lose_at = True, COMMIT
-    doubt = web.ask("POST", path, body)
-    cable.come_back()
+    proxy.then_disconnect, proxy.drop_at = True, COMMIT
+    doubt = web.request_path("POST", path, body)
+    proxy.reconnect()
     assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
     assert web.get(doubt.json["status_url"]).status == 404
 
 
-@pytest.mark.parametrize("fate", ["cut_at", "lose_at"])
+@pytest.mark.parametrize("fate", ["cut_at", "drop_at"])
 def test_a_request_in_doubt_that_is_repeated_with_its_key_has_its_effect_once(
-    web: Web, cable: Cable, fate: str
+    web: Web, proxy: TcpProxy, fate: str
 ) -> None:
     before = web.place.statuses()
     key = f"key-{fate}"
-    cable.then_away = True
-    setattr(cable, fate, COMMIT)
+    proxy.then_disconnect = True
+    setattr(proxy, fate, COMMIT)
     doubt = web.send(key)
-    cable.come_back()
+    proxy.reconnect()
     assert (doubt.status, doubt.json["code"]) == (503, "commit_in_doubt"), doubt.body
     assert doubt.json["idempotency_key"] == key
     assert key in doubt.json["detail"]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from carillon import chaos
-from carillon.bench.harness.ground import Ground, Observer, ground
+from carillon.bench.harness.environment import BenchEnvironment, Observer, bench_environment
 from notifications.testing.servers import SMTPSink
 
 pytestmark = pytest.mark.processes
@@ -30,8 +30,8 @@ class Arrivals(Counter[str]):
 
 
 @contextlib.contextmanager
-def mail_ground(database: str, sink: SMTPSink, **settings: str) -> Iterator[Ground]:
-    with ground(
+def mail_environment(database: str, sink: SMTPSink, **settings: str) -> Iterator[BenchEnvironment]:
+    with bench_environment(
         database,
         email_provider="smtp",
         smtp_host=sink.host,
@@ -47,7 +47,7 @@ def mail_ground(database: str, sink: SMTPSink, **settings: str) -> Iterator[Grou
 def test_two_workers_over_one_queue_never_send_one_message_twice(database):
     arrivals = Arrivals()
     with SMTPSink(store=False, on_mail=arrivals.take).run_in_thread() as sink:
-        with mail_ground(database, sink) as place:
+        with mail_environment(database, sink) as place:
             workers = place.workers(2)
             place.run("accept", 3000, "email", "drain", 500)
             place.stop(workers)
@@ -88,7 +88,7 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
             "provider_timeout_seconds": "0.6",
             "smtp_connections": "1",
         }
-        with mail_ground(database, sink, **settings) as place:
+        with mail_environment(database, sink, **settings) as place:
             workers = place.workers(1)
             place.run("accept", 40, "email", "drain", 40)
             tally = _tally(place)
@@ -99,16 +99,16 @@ def test_a_slow_provider_keeps_its_lease_by_renewal(database):
     assert tally["uncertain"] == []
 
 
-def _tally(place: Ground):
+def _tally(place: BenchEnvironment):
     observer = Observer(place)
-    answer = observer.ask("tally")
-    observer.ask("end")
+    answer = observer.query("tally")
+    observer.query("end")
     return answer
 
 
 def test_a_long_reader_held_open_does_not_slow_the_queue_down():
     """An old snapshot keeps dead rows alive; workers must not wade through them."""
-    with ground("postgres") as place:
+    with bench_environment("postgres") as place:
         place.run("people", 500)
         host = place.environ["CARILLON_DATABASE_URL"].partition("host=")[2]
         with psycopg.connect(host=host, user="postgres", dbname="postgres") as reader:
@@ -125,7 +125,7 @@ def test_a_long_reader_held_open_does_not_slow_the_queue_down():
 
 def test_wakeups_reach_a_worker_in_another_process():
     """With polling as good as off, only the datagram can have woken the worker."""
-    with ground("sqlite", poll_seconds="60") as place:
+    with bench_environment("sqlite", poll_seconds="60") as place:
         place.run("people", 10)
         workers = place.workers(1)
         done = threading.Event()

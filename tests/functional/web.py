@@ -41,7 +41,7 @@ class Web:
     token: str = ""
 
     def get(self, path: str, timeout: float = 30) -> Response:
-        return self.ask("GET", path, None, timeout)
+        return self.request_path("GET", path, None, timeout)
 
     def send(self, key: str = "", timeout: float = 30) -> Response:
         body = {
@@ -50,9 +50,9 @@ class Web:
             "channels": ["in_app"],
             "context": {"amount": "1"},
         }
-        return self.ask("POST", SEND, body, timeout, key)
+        return self.request_path("POST", SEND, body, timeout, key)
 
-    def ask(
+    def request_path(
         self, method: str, path: str, body: Any, timeout: float = 30, key: str = ""
     ) -> Response:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
@@ -68,8 +68,8 @@ class Web:
         )
         began = time.monotonic()
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                read = answer.status, answer.headers, answer.read()
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                read = response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             read = error.code, error.headers, error.read()
         return Response(*read, (time.monotonic() - began) / pace())

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from carillon.bench.harness.ground import bare_environ
+from carillon.bench.harness.environment import bare_environ
 from carillon.servers import PostgresServer, redis_program
 from tests.functional.script_host import run_script
 

@@ -20,16 +20,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from tests.mutants.areas import SHARES, tests_for
 from tests.mutants.covering import Recording
-from tests.mutants.field import Baselines, Field, Trial, load_libraries
 from tests.mutants.planting import Mutant, sample
-from tests.mutants.rooms import SHARES, tests_for
+from tests.mutants.workspace import Baselines, Trial, Workspace, load_libraries
 
 ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "var/mutants.jsonl"
+RESULTS = ROOT / "var/mutants.jsonl"
 RECORDED = ROOT / "var/mutants-recorded.jsonl"
 BASELINES = ROOT / "var/mutants-baselines.jsonl"
-NONE_LIVES_IN = [room for room in SHARES if room != "features"]
+NONE_LIVES_IN = [area for area in SHARES if area != "features"]
 _WORDS = ("killed", "hangs", "equivalent", "lives")
 _FILES_AT_ONCE = 6
 _OUT = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the other
@@ -38,70 +38,70 @@ _FORKS = multiprocessing.get_context("fork")
 
 def main() -> int:
     """Tries the sample; 1 when a mutant lives that should not."""
-    asked = _asked()
+    arguments = _parse_arguments()
     os.chdir(ROOT)
-    KEPT.parent.mkdir(exist_ok=True)
-    mutants = _in_turns(sample(asked.seed, asked.factor))
-    if asked.list:
+    RESULTS.parent.mkdir(exist_ok=True)
+    mutants = _in_turns(sample(arguments.seed, arguments.factor))
+    if arguments.list:
         for mutant in mutants:
-            _say(f"{mutant.name} {mutant}")
+            _print(f"{mutant.name} {mutant}")
         return 0
-    if asked.living:
+    if arguments.living:
         _forget_living()
     known = _known()
     for mutant in mutants:
         if mutant.reason:
             known[mutant.name] = "equivalent"
     wanted = [
-        mutant for mutant in mutants if mutant.name not in known and mutant.room in asked.rooms
+        mutant for mutant in mutants if mutant.name not in known and mutant.area in arguments.areas
     ]
     began = time.monotonic()
     if wanted:
-        _run(wanted, began + 60 * asked.minutes, asked.processes)
+        _run(wanted, began + 60 * arguments.minutes, arguments.processes)
     known |= _known()
-    _say(f"\n{time.monotonic() - began:.0f} s")
+    _print(f"\n{time.monotonic() - began:.0f} s")
     return _report(mutants, known)
 
 
-def _asked() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     words = argparse.ArgumentParser(prog="make mutants")
     words.add_argument("--seed", type=int, default=1, help="which sample is drawn")
     words.add_argument("--factor", type=float, default=1.0, help="times as many mutants")
     words.add_argument("--minutes", type=float, default=30.0, help="when to stop; run again then")
     words.add_argument("--processes", type=int, default=2, help="how many try mutants at once")
-    words.add_argument("--rooms", nargs="+", choices=SHARES, default=list(SHARES))
+    words.add_argument("--areas", nargs="+", choices=SHARES, default=list(SHARES))
     words.add_argument("--living", action="store_true", help="try those that lived or hung again")
     words.add_argument("--list", action="store_true", help="show the sample, try nothing")
     return words.parse_args()
 
 
 def _in_turns(mutants: list[Mutant]) -> list[Mutant]:
-    """The rooms' mutants evenly mixed, so that a run that ends early has seen all rooms; those that
+    """The areas' mutants evenly mixed, so that a run that ends early has seen all areas; those that
     may live come last."""
-    sizes = Counter(mutant.room for mutant in mutants)
+    sizes = Counter(mutant.area for mutant in mutants)
     seen: Counter[str] = Counter()
     places = []
     for mutant in mutants:
-        seen[mutant.room] += 1
-        later = mutant.room not in NONE_LIVES_IN
-        places.append((later, seen[mutant.room] / sizes[mutant.room]))
+        seen[mutant.area] += 1
+        later = mutant.area not in NONE_LIVES_IN
+        places.append((later, seen[mutant.area] / sizes[mutant.area]))
     return [mutant for _, mutant in sorted(zip(places, mutants, strict=True), key=itemgetter(0))]
 
 
 def _known() -> dict[str, str]:
-    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     return {row["name"]: row["became"] for row in map(json.loads, lines)}
 
 
 def _forget_living() -> None:
-    kept = KEPT.read_text().splitlines(keepends=True) if KEPT.exists() else []
-    KEPT.write_text("".join(row for row in kept if json.loads(row)["became"] == "killed"))
+    kept = RESULTS.read_text().splitlines(keepends=True) if RESULTS.exists() else []
+    RESULTS.write_text("".join(row for row in kept if json.loads(row)["became"] == "killed"))
 
 
 def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:
     """Tries them in so many processes, each with a copy of its own."""
     load_libraries()
-    shared = _Shared(mutants, tests_for({mutant.room for mutant in mutants}), ends_at, count)
+    shared = _Shared(mutants, tests_for({mutant.area for mutant in mutants}), ends_at, count)
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         workers = [
             _FORKS.Process(target=_work, args=(Path(name) / str(number), shared))
@@ -153,18 +153,18 @@ def _next(turn: Any, step: int) -> int:
 def _work(place: Path, shared: _Shared) -> None:
     """One process: records its part of the tests, then tries mutants."""
     place.mkdir()
-    field = Field(ROOT, place)
+    workspace = Workspace(ROOT, place)
     for files in shared.files():
-        _say(f"recording which lines {files[0]} and {len(files) - 1} more run")
-        field.record(files, RECORDED)
+        _print(f"recording which lines {files[0]} and {len(files) - 1} more run")
+        workspace.record(files, RECORDED)
     shared.recorded.wait()
     recording = Recording(RECORDED, shared.tests, may_be_old=True)
     for test in recording.failed:
-        _say(f"fails without a mutant, and judges none: {test}")
+        _print(f"fails without a mutant, and judges none: {test}")
     baselines = Baselines(BASELINES)
-    field.serve(recording, baselines, lambda trial: _try(trial, shared, shared.warm))
+    workspace.serve(recording, baselines, lambda trial: _try(trial, shared, shared.warm))
     shared.tried.wait()
-    _try(lambda mutant: field.trial(mutant, recording, baselines), shared, shared.cold)
+    _try(lambda mutant: workspace.trial(mutant, recording, baselines), shared, shared.cold)
 
 
 def _try(trial: Trial, shared: _Shared, turn: Any) -> None:
@@ -181,32 +181,32 @@ def _try(trial: Trial, shared: _Shared, turn: Any) -> None:
         became, why = found
         if became != "unjudged":
             row = {"name": mutant.name, "became": became, "why": why, "what": str(mutant)}
-            with KEPT.open("a") as kept:
+            with RESULTS.open("a") as kept:
                 kept.write(json.dumps(row) + "\n")
         took = time.monotonic() - began
-        _say(f"{number + 1}/{len(shared.mutants)} {took:.1f} s {became} {mutant} {why}")
+        _print(f"{number + 1}/{len(shared.mutants)} {took:.1f} s {became} {mutant} {why}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     _OUT.write(line + "\n")
     _OUT.flush()
 
 
 def _report(mutants: list[Mutant], known: dict[str, str]) -> int:
-    _say("\nroom                 planted  tried killed hangs equivalent lives")
-    for room in SHARES:
-        own = [mutant for mutant in mutants if mutant.room == room]
+    _print("\narea                 planted  tried killed hangs equivalent lives")
+    for area in SHARES:
+        own = [mutant for mutant in mutants if mutant.area == area]
         found = Counter(known[mutant.name] for mutant in own if mutant.name in known)
         counts: list[Any] = [found[word] for word in _WORDS]
         line = "{:<20} {:>7} {:>6} {:>6} {:>5} {:>10} {:>5}"
-        _say(line.format(room, len(own), found.total(), *counts))
+        _print(line.format(area, len(own), found.total(), *counts))
     living = [mutant for mutant in mutants if known.get(mutant.name) == "lives"]
     for mutant in living:
-        _say(f"lives: {mutant}")
+        _print(f"lives: {mutant}")
     untried = sum(mutant.name not in known for mutant in mutants)
     if untried:
-        _say(f"{untried} are still to be tried: run it again")
-    return int(any(mutant.room in NONE_LIVES_IN for mutant in living))
+        _print(f"{untried} are still to be tried: run it again")
+    return int(any(mutant.area in NONE_LIVES_IN for mutant in living))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 import coverage
 import pytest
 
-from tests.mutants.rooms import SHARES, SOURCE, modules_of
+from tests.mutants.areas import SHARES, SOURCE, modules_of
 
 
 def digest(*parts: str) -> str:
@@ -103,7 +103,7 @@ class Recorder:
             }
 
     def _seen(self) -> Iterator[tuple[str, str]]:
-        rooms = {path for room in SHARES for path in modules_of(room)}
+        areas = {path for area in SHARES for path in modules_of(area)}
         data = self._coverage.get_data()
         for name in data.measured_files():
             module = Path(name).relative_to(self._place)
@@ -114,7 +114,7 @@ class Recorder:
                 if not function:
                     continue  # run by whoever imports it first
                 keys = [digest(str(module)), digest(str(module), function)]
-                if module in rooms:
+                if module in areas:
                     keys.append(digest(str(module), function, lines[line - 1].strip()))
                 yield from ((key, test) for test in tests if test for key in keys)
 
@@ -151,7 +151,7 @@ class Recording:
     def tests_of(self, module: Path, line: int) -> list[str]:
         """The tests that may see a change of that line, the most telling first.
 
-        Tests of units come first, then those that name the module or lie in a folder of its room's
+        Tests of units come first, then those that name the module or lie in a folder of its area's
         name; each file gives its quickest in turn.
         """
         running = self._running(module, line)

@@ -16,7 +16,7 @@ from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
-from tests.mutants.rooms import EQUIVALENT, SHARES, modules_of
+from tests.mutants.areas import EQUIVALENT, SHARES, modules_of
 
 _ARGUMENTS = {"core/VariableReplacer", "core/VariableInserter"}  # these ask for settings of theirs
 _SAME = ("_Is", "_IsNot", "_Is_Eq", "_IsNot_NotEq")
@@ -28,7 +28,7 @@ class Mutant:
     """One change of one module. before and after: the lines that differ. nth: which of the lines
     of the module that read the same."""
 
-    room: str
+    area: str
     module: Path
     operator: str
     line: int
@@ -63,30 +63,30 @@ class Spot:
 
 
 def sample(seed: int, factor: float = 1.0) -> list[Mutant]:
-    """The mutants of a run: each room's share, one at each place at most.
+    """The mutants of a run: each area's share, one at each place at most.
 
     Places are ranked by a hash of their line, so that a change of the code moves only its own.
     """
     found: list[Mutant] = []
-    for room, share in SHARES.items():
+    for area, share in SHARES.items():
         chosen: dict[tuple[Path, Place], Mutant] = {}
-        for spot in _ranked(room, seed):
+        for spot in _ranked(area, seed):
             if len(chosen) >= share * factor:
                 break
             if (spot.module, spot.place) not in chosen:
-                made = _plant(room, spot)
+                made = _plant(area, spot)
                 if made is not None:
                     chosen[spot.module, spot.place] = made
         found += chosen.values()
     return found
 
 
-def _ranked(room: str, seed: int) -> Iterator[Spot]:
+def _ranked(area: str, seed: int) -> Iterator[Spot]:
     """Each family of operators in its turn, for some have a hundred times as many places."""
     families = []
     for operators in _families():
         spots = [
-            spot for path in modules_of(room) for each in operators for spot in _spots(path, each)
+            spot for path in modules_of(area) for each in operators for spot in _spots(path, each)
         ]
         families.append(sorted(spots, key=functools.partial(_rank, seed)))
     for turn in itertools.zip_longest(*families):
@@ -166,7 +166,7 @@ def _compiles(code: str) -> bool:
     return True
 
 
-def _plant(room: str, spot: Spot) -> Mutant | None:
+def _plant(area: str, spot: Spot) -> Mutant | None:
     text = spot.module.read_text()
     code = mutate_code(text, plugins.get_operator(spot.operator)(), spot.occurrence)
     if code is None or not _compiles(code):
@@ -182,4 +182,4 @@ def _plant(room: str, spot: Spot) -> Mutant | None:
         before, after = old[line - 1].strip(), "(removed)"
     nth = sum(each.strip() == before for each in old[:line])
     operator = spot.operator.removeprefix("core/")
-    return Mutant(room, spot.module, operator, line, nth, before, after, code)
+    return Mutant(area, spot.module, operator, line, nth, before, after, code)

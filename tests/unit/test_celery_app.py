@@ -44,7 +44,7 @@ def test_celery_closes_no_connections_after_the_fork() -> None:
 
 def test_counters_are_stored_in_files_before_a_task_is_imported(monkeypatch: Any) -> None:
     done: list[str] = []
-    monkeypatch.setattr(celery_worker, "keep_metrics_in_files", lambda: done.append("metrics"))
+    monkeypatch.setattr(celery_worker, "store_metrics_in_files", lambda: done.append("metrics"))
     monkeypatch.setattr(app.loader, "init_worker", lambda: done.append("tasks"))
     monkeypatch.setattr(CarillonWorker, "on_before_init", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -55,10 +55,10 @@ def waiting(path: str, seconds: float, count: int = 1) -> tuple[list[threading.T
     had: list[int] = []
 
     def run() -> None:
-        file = filelock.take(path, seconds)
+        file = filelock.acquire(path, seconds)
         if file is not None:
             had.append(1)
-            filelock.drop(file)
+            filelock.release(file)
 
     threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_a_lock_that_another_process_keeps_is_waited_for_no_longer_than_said(pat
     with held(path):
         began = time.monotonic()
         with within(2):
-            assert filelock.take(path, 0.2) is None
+            assert filelock.acquire(path, 0.2) is None
         assert time.monotonic() - began >= 0.2
 
 
@@ -92,17 +92,17 @@ def test_whoever_waits_has_the_lock_once_it_is_free(path: str) -> None:
 
 
 def test_threads_of_one_process_exclude_each_other(path: str) -> None:
-    mine = filelock.take(path, 1)
+    mine = filelock.acquire(path, 1)
     assert mine is not None
-    assert filelock.take(path, 0.05) is None
-    filelock.drop(mine)
-    again = filelock.take(path, 0.05)
+    assert filelock.acquire(path, 0.05) is None
+    filelock.release(mine)
+    again = filelock.acquire(path, 0.05)
     assert again is not None
-    filelock.drop(again)
+    filelock.release(again)
 
 
 def test_a_child_that_was_forked_inside_holds_nothing(path: str) -> None:
-    mine = filelock.take(path, 1)
+    mine = filelock.acquire(path, 1)
     assert mine is not None
     reader, writer = os.pipe()
     child = os.fork()
@@ -111,10 +111,10 @@ def test_a_child_that_was_forked_inside_holds_nothing(path: str) -> None:
         os.read(reader, 1)
         os._exit(0)
     try:
-        filelock.drop(mine)
-        again = filelock.take(path, 1)
+        filelock.release(mine)
+        again = filelock.acquire(path, 1)
         assert again is not None, "a copy of the descriptor in the child keeps the lock"
-        filelock.drop(again)
+        filelock.release(again)
     finally:
         os.close(writer)
         os.waitpid(child, 0)
@@ -124,8 +124,8 @@ def test_a_child_that_was_forked_inside_holds_nothing(path: str) -> None:
 def test_a_child_can_wait_in_its_turn(path: str) -> None:
     """It has none of its parent's threads, so it starts its own."""
     with held(path):
-        assert filelock.take(path, 0.05) is None
+        assert filelock.acquire(path, 0.05) is None
         child = os.fork()
         if child == 0:
-            os._exit(0 if filelock.take(path, 0.1) is None else 1)
+            os._exit(0 if filelock.acquire(path, 0.1) is None else 1)
         assert os.waitpid(child, 0)[1] == 0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.areas import SHARES, modules_of
 from tests.mutants.covering import function_at, functions_of
-from tests.mutants.field import judge, stages_of
 from tests.mutants.planting import sample
-from tests.mutants.rooms import SHARES, modules_of
 from tests.mutants.warm import functions_in, swap, swaps_of
+from tests.mutants.workspace import judge, stages_of
 
 pytestmark = pytest.mark.once
 STAGES = [["quick"], ["slow"]]
@@ -62,7 +62,7 @@ def test_a_sample_is_the_same_again_and_changes_lines_that_are_there(monkeypatch
 
 
 def test_each_room_has_modules():
-    assert all(path.is_file() for room in SHARES for path in map(Path, modules_of(room)))
+    assert all(path.is_file() for area in SHARES for path in map(Path, modules_of(area)))
 
 
 def test_a_function_that_lives_gets_its_changed_code_and_nothing_else_does():

@@ -102,7 +102,7 @@ def test_a_stopped_child_is_killed_unless_it_soon_continues(
 def test_no_password_is_generated_before_the_port_is_bound(monkeypatch: Any) -> None:
     """The password is shown once, so a failed start must not show it."""
     done: list[str] = []
-    for name in ("keep_metrics_in_files", "setup_django"):
+    for name in ("store_metrics_in_files", "setup_django"):
         monkeypatch.setattr(serve, name, lambda: None)
     monkeypatch.setattr(serve, "publish_address", lambda *_: None)
     monkeypatch.setattr(serve, "load_demo", lambda **_: done.append("demo"))

@@ -33,13 +33,13 @@ def test_a_write_outside_of_a_transaction_waits_in_the_same_queue(
     given = {**connections.settings["default"], "NAME": str(tmp_path / "a.sqlite3"), "OPTIONS": {}}
     wrapper = DatabaseWrapper(given, "new")
     taken: list[str] = []
-    real = filelock.take
+    real = filelock.acquire
 
-    def take(path: str, seconds: float) -> int | None:
+    def acquire(path: str, seconds: float) -> int | None:
         taken.append(path)
         return real(path, seconds)
 
-    monkeypatch.setattr(filelock, "take", take)
+    monkeypatch.setattr(filelock, "acquire", acquire)
     with django_db_blocker.unblock(), wrapper.cursor() as cursor:
         cursor.execute("CREATE TABLE t (a)")
         cursor.execute("INSERT INTO t VALUES (1)")

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from carillon.bench.harness.ground import Ground, ground, machine
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
 
 _PEOPLE = 10_000
 _SIZES = (10_000, 100_000, 1_000_000)
@@ -19,27 +19,27 @@ def run(
 ) -> dict[str, Any]:
     """Messages a second at each size, measured for some seconds or until the queue is empty."""
     workers = 1 if database == "sqlite" else workers
-    answer: dict[str, Any] = {"database": database, "workers": workers, **machine()}
+    figures: dict[str, Any] = {"database": database, "workers": workers, **machine()}
     for size in [each for each in _SIZES if each <= backlog]:
-        with ground(database) as place, _long_reader(database, place):
-            place.run("people", _PEOPLE)
-            place.run("accept", size, "in_app")
-            sampling = place.start("sample", _SAMPLE_S)
+        with bench_environment(database) as env, _long_reader(database, env):
+            env.run("people", _PEOPLE)
+            env.run("accept", size, "in_app")
+            sampling = env.start("sample", _SAMPLE_S)
             assert sampling.stdout is not None
             sampling.stdout.readline()
-            started = place.workers(workers)
-            answer[f"per_s_at_{size}"] = place.result(sampling)["per_s"]
-            answer[f"rss_mb_at_{size}"] = max(each["rss_mb"] for each in place.stop(started))
-    return answer
+            started = env.workers(workers)
+            figures[f"per_s_at_{size}"] = env.result(sampling)["per_s"]
+            figures[f"rss_mb_at_{size}"] = max(each["rss_mb"] for each in env.stop(started))
+    return figures
 
 
 @contextlib.contextmanager
-def _long_reader(database: str, place: Ground) -> Any:
+def _long_reader(database: str, env: BenchEnvironment) -> Any:
     """A snapshot that is held open throughout: no dead row can be removed meanwhile."""
     if database == "sqlite":
         yield
         return
-    host = place.environ["CARILLON_DATABASE_URL"].partition("host=")[2]
+    host = env.environ["CARILLON_DATABASE_URL"].partition("host=")[2]
     with psycopg.connect(host=host, user="postgres", dbname="postgres") as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM notifications_deliverybatch")

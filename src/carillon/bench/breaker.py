@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, ground, machine
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 5_000
@@ -29,37 +29,37 @@ def run(
         "rate_limits": "smtp=off",
         "breaker_open_seconds": str(_COOLDOWN_S),
     }
-    with ground(database, **settings) as place:
-        answer = {"database": database, "messages": messages, "workers": workers, **machine()}
-        answer |= place.run("settings")
-        place.run("people", _PEOPLE)
+    with bench_environment(database, **settings) as env:
+        figures = {"database": database, "messages": messages, "workers": workers, **machine()}
+        figures |= env.run("settings")
+        env.run("people", _PEOPLE)
         alone, beside = [], []
         for turn in range(rounds):
-            alone.append(_deliver(place, messages, workers))
+            alone.append(_deliver(env, messages, workers))
             if turn == 0:
-                place.run("accept", messages // 2, "email", "", _PEOPLE)
-            beside.append(_deliver(place, messages, workers))
+                env.run("accept", messages // 2, "email", "", _PEOPLE)
+            beside.append(_deliver(env, messages, workers))
             if turn + 1 < rounds:
-                _deliver_mails(place, port, workers)
-                place.run("accept", messages // 2, "email", "", _PEOPLE)
-        answer["alone_per_s"], answer["beside_dead_per_s"] = max(alone), max(beside)
-        answer |= _deliver_mails(place, port, workers)
-    answer["ratio"] = round(answer["beside_dead_per_s"] / answer["alone_per_s"], 2)
-    answer["cooldown_s"] = _COOLDOWN_S
-    return answer
+                _deliver_mails(env, port, workers)
+                env.run("accept", messages // 2, "email", "", _PEOPLE)
+        figures["alone_per_s"], figures["beside_dead_per_s"] = max(alone), max(beside)
+        figures |= _deliver_mails(env, port, workers)
+    figures["ratio"] = round(figures["beside_dead_per_s"] / figures["alone_per_s"], 2)
+    figures["cooldown_s"] = _COOLDOWN_S
+    return figures
 
 
-def _deliver(place: Ground, messages: int, workers: int) -> int:
-    place.run("accept", messages, "in_app", "", _PEOPLE)
-    started = place.workers(workers)
-    place.run("drained", "in_app")
-    place.stop(started)
-    return round(messages / float(place.run("span", "in_app", messages)["s"]))
+def _deliver(env: BenchEnvironment, messages: int, workers: int) -> int:
+    env.run("accept", messages, "in_app", "", _PEOPLE)
+    started = env.workers(workers)
+    env.run("drained", "in_app")
+    env.stop(started)
+    return round(messages / float(env.run("span", "in_app", messages)["s"]))
 
 
-def _deliver_mails(place: Ground, port: int, workers: int) -> dict[str, Any]:
+def _deliver_mails(env: BenchEnvironment, port: int, workers: int) -> dict[str, Any]:
     """The server comes back: how long until the first mail, and until all of them."""
-    started = place.workers(workers)
+    started = env.workers(workers)
     time.sleep(1.0)  # they meet the dead server, or the open breaker
     sink = SMTPSink(store=False)
     sink.port = port
@@ -68,7 +68,7 @@ def _deliver_mails(place: Ground, port: int, workers: int) -> dict[str, Any]:
         while not sink.count and time.monotonic() - began < 60:
             time.sleep(0.01)
         resumed_s = time.monotonic() - began
-        place.run("drained")
+        env.run("drained")
         took_s = time.monotonic() - began
-        place.stop(started)
+        env.stop(started)
     return {"resumed_s": round(resumed_s, 2), "all_sent_s": round(took_s, 1), "sent": sink.count}

@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, Observer, ground, machine
+from carillon.bench.harness.environment import (
+    BenchEnvironment,
+    Observer,
+    bench_environment,
+    machine,
+)
 
 
 def run(
@@ -19,14 +24,14 @@ def run(
     once: progress_p99_ms while they send (asked every 10 ms), and at half of it cancel_ms until the
     cancellation is answered, cleared_s until all that waited is taken back."""
     workers = 1 if database == "sqlite" else workers
-    with ground(database) as place:
-        place.run("crowd", recipients)
-        launched = place.run("launch")
-        running = place.workers(workers)
-        place.run("drained")
-        ended = place.stop(running)
-        steered = _steer(place, workers)
-        durability = place.run("settings")
+    with bench_environment(database) as env:
+        env.run("crowd", recipients)
+        launched = env.run("launch")
+        running = env.workers(workers)
+        env.run("drained")
+        ended = env.stop(running)
+        steered = _steer(env, workers)
+        durability = env.run("settings")
     count = launched["recipients"]
     busy_s = max(each["busy_s"] for each in ended)
     total_s = launched["create_s"] + launched["message_s"] + busy_s
@@ -46,22 +51,22 @@ def run(
     }
 
 
-def _steer(place: Ground, workers: int) -> dict[str, Any]:
-    helm = Observer(place, "steer")
-    carriers = [place.start("carrier") for _ in range(workers)]
+def _steer(env: BenchEnvironment, workers: int) -> dict[str, Any]:
+    control = Observer(env, "steer")
+    carriers = [env.start("carrier") for _ in range(workers)]
     for child in carriers:
         assert child.stdout is not None
         child.stdout.readline()
-    made = str(helm.ask("launch", "all", "in_app"))
-    polled = helm.ask("poll", made)
-    cancelled = helm.ask("cancel", made)
+    made = str(control.query("launch", "all", "in_app"))
+    polled = control.query("poll", made)
+    cancelled = control.query("cancel", made)
     began = time.monotonic()
-    while helm.ask("waiting", made):
+    while control.query("waiting", made):
         time.sleep(0.05)
     cleared_s = time.monotonic() - began
-    wrong = helm.ask("check")
-    helm.ask("end")
-    place.stop(carriers)
+    wrong = control.query("check")
+    control.query("end")
+    env.stop(carriers)
     return {
         "progress_polls": polled["polls"],
         "progress_p50_ms": polled["p50_ms"],

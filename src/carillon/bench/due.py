@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 
 
 def run(
@@ -15,15 +15,15 @@ def run(
     late_ms: from its time to when a provider had it.
     """
     workers = 1 if database == "sqlite" else workers
-    answer = {"database": database, "messages": messages, "workers": workers, **machine()}
+    figures = {"database": database, "messages": messages, "workers": workers, **machine()}
     for name, waiting in (("idle", 0), ("busy", backlog)):
-        with ground(database) as place:
-            place.run("people", 2_000)
+        with bench_environment(database) as env:
+            env.run("people", 2_000)
             if waiting:
-                place.run("accept", waiting, "in_app", "", 2_000, "low")
-            started = place.workers(workers)
-            place.run("falling_due", messages)
-            found = place.run("lateness", messages)
-            place.stop(started)
-        answer |= {f"{name}_{key}": value for key, value in found.items()}
-    return answer
+                env.run("accept", waiting, "in_app", "", 2_000, "low")
+            started = env.workers(workers)
+            env.run("falling_due", messages)
+            found = env.run("lateness", messages)
+            env.stop(started)
+        figures |= {f"{name}_{key}": value for key, value in found.items()}
+    return figures

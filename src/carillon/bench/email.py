@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, ground, machine
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 5_000
@@ -31,28 +31,28 @@ def run(
             "smtp_port": str(sink.port),
             "smtp_tls": "none",
         }
-        with ground(database, **settings) as place:
-            answer = {"database": database, "messages": messages, "workers": workers, **machine()}
-            answer |= place.run("settings")
-            answer |= _carillon(place, messages, workers)
+        with bench_environment(database, **settings) as env:
+            figures = {"database": database, "messages": messages, "workers": workers, **machine()}
+            figures |= env.run("settings")
+            figures |= _carillon(env, messages, workers)
             arrived = sink.count
-            answer |= _post_office(place, baseline)
-        answer["arrived"], answer["baseline_arrived"] = arrived, sink.count - arrived
-    answer["ratio"] = round(answer["per_s"] / answer["post_office_per_s"], 1)
-    answer["sending_ratio"] = round(
-        answer["sending_per_s"] / answer["post_office_sending_per_s"], 1
+            figures |= _post_office(env, baseline)
+        figures["arrived"], figures["baseline_arrived"] = arrived, sink.count - arrived
+    figures["ratio"] = round(figures["per_s"] / figures["post_office_per_s"], 1)
+    figures["sending_ratio"] = round(
+        figures["sending_per_s"] / figures["post_office_sending_per_s"], 1
     )
-    return answer
+    return figures
 
 
-def _carillon(place: Ground, messages: int, workers: int) -> dict[str, Any]:
-    place.run("people", _PEOPLE)
-    accepted = place.run("accept", messages, "email", "", _PEOPLE)
+def _carillon(env: BenchEnvironment, messages: int, workers: int) -> dict[str, Any]:
+    env.run("people", _PEOPLE)
+    accepted = env.run("accept", messages, "email", "", _PEOPLE)
     began = time.monotonic()
-    started = place.workers(workers)
-    place.run("drained")
+    started = env.workers(workers)
+    env.run("drained")
     elapsed = time.monotonic() - began
-    ended = place.stop(started)
+    ended = env.stop(started)
     busy = min(elapsed, max(each["busy_s"] for each in ended))
     return {
         "per_s": round(messages / (accepted["accept_s"] + busy)),
@@ -62,8 +62,8 @@ def _carillon(place: Ground, messages: int, workers: int) -> dict[str, Any]:
     }
 
 
-def _post_office(place: Ground, messages: int) -> dict[str, int]:
-    environ = {**place.environ, "DJANGO_SETTINGS_MODULE": "carillon.bench.harness.postoffice"}
+def _post_office(env: BenchEnvironment, messages: int) -> dict[str, int]:
+    environ = {**env.environ, "DJANGO_SETTINGS_MODULE": "carillon.bench.harness.postoffice"}
     done = subprocess.run(
         [sys.executable, "-m", "carillon.bench.harness.postoffice", str(messages)],
         env=environ,

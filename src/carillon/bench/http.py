@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 
 _PEOPLE = 10_000
 _STEADY_S = 15
@@ -23,23 +23,23 @@ _AT_ONCE = 16
 
 def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
     """Latencies in ms as the client sees them, durable commits included, a worker at work."""
-    with ground(database) as place:
-        ids = place.run("people", _PEOPLE)["first_id"]
-        token = place.run("api_key")["key"]
+    with bench_environment(database) as env:
+        ids = env.run("people", _PEOPLE)["first_id"]
+        token = env.run("api_key")["key"]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         web = subprocess.Popen(
-            [sys.executable, "-m", "carillon", "web", "--port", str(port)], env=place.environ
+            [sys.executable, "-m", "carillon", "web", "--port", str(port)], env=env.environ
         )
-        workers = place.workers(1)
+        workers = env.workers(1)
         try:
             figures = asyncio.run(_measure(f"http://127.0.0.1:{port}", token, ids, rate))
         finally:
             web.terminate()
             web.wait(30)
-        place.stop(workers)
-        return {"database": database, **machine(), **place.run("settings"), **figures}
+        env.stop(workers)
+        return {"database": database, **machine(), **env.run("settings"), **figures}
 
 
 async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any]:
@@ -56,10 +56,10 @@ async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any
                 "context": {"amount": 29.99},
             }
             began = time.monotonic()
-            async with session.post("/api/v1/notifications/send", json=body) as answer:
-                await answer.read()
-                if answer.status != 201:
-                    raise RuntimeError(f"{answer.status}: {await answer.text()}")
+            async with session.post("/api/v1/notifications/send", json=body) as response:
+                await response.read()
+                if response.status != 201:
+                    raise RuntimeError(f"{response.status}: {await response.text()}")
             return (time.monotonic() - began) * 1000
 
         await _steady(send, rate, 2)
@@ -80,13 +80,13 @@ async def _measure(url: str, token: str, first: int, rate: int) -> dict[str, Any
 async def _until_ready(session: aiohttp.ClientSession) -> None:
     for _ in range(300):
         try:
-            async with session.get("/health/ready") as answer:
-                if answer.status == 200:
+            async with session.get("/health/ready") as response:
+                if response.status == 200:
                     return
         except aiohttp.ClientError:
             pass
         await asyncio.sleep(0.1)
-    raise TimeoutError("the web tier does not answer")
+    raise TimeoutError("the web tier does not response")
 
 
 async def _steady(send: Callable[[], Awaitable[float]], rate: int, seconds: int) -> list[float]:
@@ -119,7 +119,7 @@ async def _bulk(session: aiohttp.ClientSession, first: int) -> float:
         "recipients": [{"user_id": first + n, "context": {"amount": n}} for n in range(_PEOPLE)],
     }
     began = time.monotonic()
-    async with session.post("/api/v1/notifications/bulk", json=body) as answer:
-        if (await answer.json())["accepted"] != _PEOPLE:
-            raise RuntimeError(await answer.text())
+    async with session.post("/api/v1/notifications/bulk", json=body) as response:
+        if (await response.json())["accepted"] != _PEOPLE:
+            raise RuntimeError(await response.text())
     return time.monotonic() - began

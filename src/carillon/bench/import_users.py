@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, ground, machine
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
 
 _ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo", "America/New_York")
 
@@ -20,17 +20,17 @@ def run(*, database: str = "postgres", messages: int = 100_000) -> dict[str, Any
 
     again_per_s is the same file once more: every line is compared and nothing is written.
     """
-    with ground(database) as place:
-        answer = {"database": database, "lines": messages, **machine(), **place.run("settings")}
-        file = place.folder / "people.ndjson"
+    with bench_environment(database) as env:
+        figures = {"database": database, "lines": messages, **machine(), **env.run("settings")}
+        file = env.folder / "people.ndjson"
         _write(file, messages)
-        answer["file_mb"] = round(file.stat().st_size / 1e6, 1)
-        made, first_s, rss = _import(place, file)
-        again, second_s, rss_again = _import(place, file)
+        figures["file_mb"] = round(file.stat().st_size / 1e6, 1)
+        made, first_s, rss = _import(env, file)
+        again, second_s, rss_again = _import(env, file)
     if made["created"] != messages or again["unchanged"] != messages:
         raise RuntimeError(f"the import made {made}, then {again}")
     return {
-        **answer,
+        **figures,
         "per_s": round(messages / first_s),
         "again_per_s": round(messages / second_s),
         "rss_mb_max": round(max(rss, rss_again), 1),
@@ -55,12 +55,12 @@ def _write(file: Path, lines: int) -> None:
             out.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _import(place: Ground, file: Path) -> tuple[dict[str, int], float, float]:
+def _import(env: BenchEnvironment, file: Path) -> tuple[dict[str, int], float, float]:
     """What the command said, its seconds, and the most memory it had, in MB."""
     began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-m", "carillon", "import", "users", str(file), "--json"],
-        env=place.environ,
+        env=env.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

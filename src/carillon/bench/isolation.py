@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 
 _PEOPLE = 10_000
 
@@ -14,19 +14,19 @@ def run(
 ) -> dict[str, Any]:
     """Queues `backlog` bulk messages, then sends critical ones while workers are busy with them."""
     workers = 1 if database == "sqlite" else workers
-    with ground(database) as place:
-        place.run("people", _PEOPLE)
-        place.run("accept", backlog, "in_app", "", _PEOPLE, "low")
-        started = place.workers(workers)
-        figures = place.run("critical", messages)
-        ended = place.stop(started)
+    with bench_environment(database) as env:
+        env.run("people", _PEOPLE)
+        env.run("accept", backlog, "in_app", "", _PEOPLE, "low")
+        started = env.workers(workers)
+        figures = env.run("critical", messages)
+        ended = env.stop(started)
         memory = max(each["rss_mb"] for each in ended)
         return {
             "database": database,
             "backlog": backlog,
             "workers": workers,
             **machine(),
-            **place.run("settings"),
+            **env.run("settings"),
             **figures,
             "rss_mb_max": memory,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 from notifications.testing.servers import SMTPSink
 
 _PEOPLE = 500
@@ -24,16 +24,16 @@ def run(
             "smtp_tls": "none",
             "rate_limits": f"smtp={rate}/s",
         }
-        with ground(database, **settings) as place:
-            answer = {"database": database, "messages": messages, "workers": workers, **machine()}
-            place.run("people", _PEOPLE)
-            place.run("accept", messages, "email", "", _PEOPLE)
-            started = place.workers(workers, role="noting_worker")
-            place.run("drained")
-            calls = sorted(at for ended in place.stop(started) for at, _ in ended["calls"])
+        with bench_environment(database, **settings) as env:
+            figures = {"database": database, "messages": messages, "workers": workers, **machine()}
+            env.run("people", _PEOPLE)
+            env.run("accept", messages, "email", "", _PEOPLE)
+            started = env.workers(workers, role="noting_worker")
+            env.run("drained")
+            calls = sorted(at for ended in env.stop(started) for at, _ in ended["calls"])
     middle = calls[messages // 10 : -messages // 10]
     return {
-        **answer,
+        **figures,
         "limit_per_s": rate,
         "most_in_any_second": most_in_any_window(calls, 1.0),
         "used": round((len(middle) - 1) / (middle[-1] - middle[0]) / rate, 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, ground, machine
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment, machine
 
 _PEOPLE = 10_000
 _CALL = 10_000
@@ -24,31 +24,31 @@ def run(
     """
     workers = workers or (1 if database == "sqlite" else 2)
     messages = max(_CALL, messages // _CALL * _CALL)
-    with ground(database) as place:
-        place.run("people", _PEOPLE)
-        answer = {"database": database, "messages": messages, "workers": workers, **machine()}
-        answer |= place.run("settings")
-        limit = place.run("limit", min(messages, 100_000))
-        answer |= _separately(place, messages // 2, workers)
-        answer |= _together(place, messages, workers)
-    answer["limit_per_s"] = limit["per_s"]
-    answer["limit_in_per_s"], answer["limit_out_per_s"] = limit["in_per_s"], limit["out_per_s"]
-    answer["ratio_to_limit"] = round(answer["end_to_end_per_s"] / limit["per_s"], 2)
+    with bench_environment(database) as env:
+        env.run("people", _PEOPLE)
+        figures = {"database": database, "messages": messages, "workers": workers, **machine()}
+        figures |= env.run("settings")
+        limit = env.run("limit", min(messages, 100_000))
+        figures |= _separately(env, messages // 2, workers)
+        figures |= _together(env, messages, workers)
+    figures["limit_per_s"] = limit["per_s"]
+    figures["limit_in_per_s"], figures["limit_out_per_s"] = limit["in_per_s"], limit["out_per_s"]
+    figures["ratio_to_limit"] = round(figures["end_to_end_per_s"] / limit["per_s"], 2)
     baseline = _celery(database, celery_messages)
-    answer["celery_per_message_per_s"] = baseline
-    answer["ratio_to_celery"] = round(answer["end_to_end_per_s"] / baseline, 1)
-    return answer
+    figures["celery_per_message_per_s"] = baseline
+    figures["ratio_to_celery"] = round(figures["end_to_end_per_s"] / baseline, 1)
+    return figures
 
 
-def _separately(place: Ground, messages: int, workers: int) -> dict[str, Any]:
+def _separately(env: BenchEnvironment, messages: int, workers: int) -> dict[str, Any]:
     """Accepting alone, then processing what was accepted alone."""
     messages = max(_CALL, messages // _CALL * _CALL)
-    accepted = place.run("accept", messages, "in_app")
+    accepted = env.run("accept", messages, "in_app")
     began = time.monotonic()
-    started = place.workers(workers)
-    place.run("drained")
+    started = env.workers(workers)
+    env.run("drained")
     elapsed = time.monotonic() - began
-    ended = place.stop(started)
+    ended = env.stop(started)
     busy = max(each["busy_s"] for each in ended)
     return {
         "accept_per_s": round(messages / accepted["accept_s"]),
@@ -56,11 +56,11 @@ def _separately(place: Ground, messages: int, workers: int) -> dict[str, Any]:
     }
 
 
-def _together(place: Ground, messages: int, workers: int) -> dict[str, Any]:
+def _together(env: BenchEnvironment, messages: int, workers: int) -> dict[str, Any]:
     """Accepting and processing at once: from the first call until nothing is queued."""
-    started = place.workers(workers)
-    produced = place.run("accept", messages, "in_app", "drain")
-    ended = place.stop(started)
+    started = env.workers(workers)
+    produced = env.run("accept", messages, "in_app", "drain")
+    ended = env.stop(started)
     return {
         "end_to_end_per_s": round(messages / produced["total_s"]),
         "bulk10k_slowest_s": round(produced["slowest_call_s"], 3),
@@ -70,11 +70,11 @@ def _together(place: Ground, messages: int, workers: int) -> dict[str, Any]:
 
 def _celery(database: str, messages: int) -> int:
     """The baseline: one Celery task a message with the ORM, on Redis, two prefork children."""
-    with ground(database, redis=True) as place:
-        place.run("people", 1_000)
-        worker = place.start("celery_baseline_worker")
+    with bench_environment(database, redis=True) as env:
+        env.run("people", 1_000)
+        worker = env.start("celery_baseline_worker")
         try:
-            elapsed: float = place.run("celery_baseline", messages)["s"]
+            elapsed: float = env.run("celery_baseline", messages)["s"]
             return round(messages / elapsed)
         finally:
             worker.terminate()

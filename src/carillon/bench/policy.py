@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 
 _PEOPLE = 5_000
 
@@ -16,8 +16,8 @@ def run(*, database: str = "postgres", messages: int = 20_000) -> dict[str, Any]
     The baseline asks the ORM for each message as the source documents' service does without cache.
     """
     messages = max(_PEOPLE, messages // _PEOPLE * _PEOPLE)
-    with ground(database) as place:
-        place.run("people", _PEOPLE)
-        place.run("accept", messages, "email", "", _PEOPLE)
-        figures = place.run("policy", messages)
+    with bench_environment(database) as env:
+        env.run("people", _PEOPLE)
+        env.run("accept", messages, "email", "", _PEOPLE)
+        figures = env.run("policy", messages)
     return {"database": database, "messages": messages, **machine(), **figures}

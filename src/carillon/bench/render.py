@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from carillon.bench.harness.ground import ground, machine
+from carillon.bench.harness.environment import bench_environment, machine
 
 
 def run(*, messages: int = 20_000) -> dict[str, Any]:
     """Milliseconds a render, compiled and cached; `baseline` is plain Jinja2 with autoescape."""
-    with ground("sqlite") as place:
-        return {**machine(), **place.run("render", messages)}
+    with bench_environment("sqlite") as env:
+        return {**machine(), **env.run("render", messages)}

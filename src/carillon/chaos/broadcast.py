@@ -1,5 +1,5 @@
 """Chaos for broadcasts: who carries them dies at random moments, while one is paused and resumed,
-one is cancelled halfway, and what failed is retried. A counting SMTP server says who got what."""
+one is cancelled halfway, and what failed is retried. A arrivals SMTP server says who got what."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, Observer, machine
-from carillon.chaos import Counting, Crew, mail_place
+from carillon.bench.harness.environment import BenchEnvironment, Observer, machine
+from carillon.chaos import ArrivalCounter, ProcessGroup, mail_environment
 from notifications.testing.loopback import Act
 from notifications.testing.servers import SMTPSink
 
@@ -20,7 +20,7 @@ _BEGUN_S = 60.0
 _A_STEP = 15_000  # recipients: with more, deaths are further apart
 
 
-class _Refusing(Counting):
+class _RefusingCounter(ArrivalCounter):
     """Counts what arrived, and now and then refuses a mail for good."""
 
     def script(self, verb: str, _line: str) -> bytes | Act | None:
@@ -28,33 +28,33 @@ class _Refusing(Counting):
         return b"554 5.6.0 not this one\r\n" if refused else None
 
 
-class _Helm(Observer):
+class _ControlClient(Observer):
     """Steers; and holds the counters against the recipients all the time."""
 
-    def __init__(self, place: Ground) -> None:
-        super().__init__(place, "steer")
+    def __init__(self, env: BenchEnvironment) -> None:
+        super().__init__(env, "steer")
         self.wrong: list[str] = []
         self.checks = 0
         self._one = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def ask(self, *words: str) -> Any:
+    def query(self, *words: str) -> Any:
         with self._one:
-            return super().ask(*words)
+            return super().query(*words)
 
     def watch(self) -> None:
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
-            self.wrong += self.ask("check")
+            self.wrong += self.query("check")
             self.checks += 1
 
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
-        self.ask("end")
+        self.query("end")
 
 
 def run(
@@ -78,23 +78,24 @@ def run(
     """
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
-    counting = _Refusing(seed)
-    sink = SMTPSink(store=False, on_mail=counting.take, script=counting.script)
+    arrivals = _RefusingCounter(seed)
+    sink = SMTPSink(store=False, on_mail=arrivals.record, script=arrivals.script)
     limits = f"smtp={per_s}/s" if per_s else "smtp=off"
     began = time.monotonic()
-    with sink.run_in_thread(), mail_place(database, sink, rate_limits=limits) as place:
-        place.run("halves", recipients)
-        helm = _Helm(place)
-        crew = Crew(place, workers, role="carrier")
-        kept, given_up = helm.ask("launch", "Even"), helm.ask("launch", "Odd")
-        helm.watch()
-        cancelled = _torment(crew, helm, chance, kills, (kept, given_up), recipients / _A_STEP)
-        _wait(helm)
-        retried = helm.ask("retry", str(kept))
-        _wait(helm)
-        crew.dismiss()
-        tally, told = helm.ask("tally"), helm.ask("progress", str(kept))
-        helm.end()
+    with sink.run_in_thread(), mail_environment(database, sink, rate_limits=limits) as env:
+        env.run("halves", recipients)
+        control = _ControlClient(env)
+        group = ProcessGroup(env, workers, role="carrier")
+        kept, given_up = control.query("launch", "Even"), control.query("launch", "Odd")
+        control.watch()
+        broadcasts, stretch = (kept, given_up), recipients / _A_STEP
+        cancelled = _disturb_workers(group, control, chance, kills, broadcasts, stretch)
+        _wait_until_drained(control)
+        retried = control.query("retry", str(kept))
+        _wait_until_drained(control)
+        group.stop()
+        tally, told = control.query("tally"), control.query("progress", str(kept))
+        control.end()
     return {
         "database": database,
         "seed": seed,
@@ -102,12 +103,12 @@ def run(
         "recipients": recipients,
         "seconds": round(time.monotonic() - began, 1),
         "kept": told["total"],
-        **_judge(tally, counting.arrived),
+        **_judge(tally, arrivals.by_reference),
         "retried": retried.get("count", 0),
         "cancel_ms": round(cancelled.get("ms", 0.0), 1),
         "cancelled_after": cancelled.get("sent", 0),
-        "invariant_checks": helm.checks,
-        "invariant_broken": helm.wrong[:5],
+        "invariant_checks": control.checks,
+        "invariant_broken": control.wrong[:5],
         **machine(),
     }
 
@@ -125,9 +126,9 @@ def is_wrong(figures: dict[str, Any]) -> bool:
     )
 
 
-def _torment(
-    crew: Crew,
-    helm: Observer,
+def _disturb_workers(
+    group: ProcessGroup,
+    control: Observer,
     chance: random.Random,
     kills: int,
     broadcasts: tuple[int, int],
@@ -138,26 +139,26 @@ def _torment(
     cancelled: dict[str, Any] = {}
     for number in range(kills):
         time.sleep(chance.uniform(0.05, 0.6) * max(1.0, stretch))
-        _, child = crew.pick(chance)
+        _, child = group.pop_random(chance)
         child.kill()
         child.wait()
-        crew.replace()
+        group.start_replacement()
         if number % 4 == 1:
-            helm.ask("pause", str(kept))
+            control.query("pause", str(kept))
         elif number % 4 == 2:
-            helm.ask("resume", str(kept))
+            control.query("resume", str(kept))
         if number == kills // 2:
-            sent = _until_some_are_sent(helm, given_up)
-            cancelled = {**helm.ask("cancel", str(given_up)), "sent": sent}
-    helm.ask("resume", str(kept))
+            sent = _until_some_are_sent(control, given_up)
+            cancelled = {**control.query("cancel", str(given_up)), "sent": sent}
+    control.query("resume", str(kept))
     return cancelled
 
 
-def _until_some_are_sent(helm: Observer, broadcast_id: int) -> int:
+def _until_some_are_sent(control: Observer, broadcast_id: int) -> int:
     """Waits, not for ever, until a broadcast has begun to arrive; how many are sent then."""
     deadline = time.monotonic() + _BEGUN_S
     while time.monotonic() < deadline:
-        told = helm.ask("progress", str(broadcast_id))
+        told = control.query("progress", str(broadcast_id))
         if told["sent"] >= told["total"] // 20 > 0:
             break
         time.sleep(0.1)
@@ -181,9 +182,9 @@ def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _wait(helm: Observer) -> None:
+def _wait_until_drained(control: Observer) -> None:
     deadline = time.monotonic() + _DRAIN_S
-    while helm.ask("open"):
+    while control.query("open"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"broadcasts are not over within {_DRAIN_S:.0f} s")
         time.sleep(0.2)

@@ -28,7 +28,7 @@ from carillon.cli.processes import (
     listen_anew,
     publish_address,
 )
-from carillon.processes import keep_metrics_in_files
+from carillon.processes import store_metrics_in_files
 from carillon.serving.listening import INHERITED
 from notifications.infra.process.identity import is_stopped
 
@@ -158,7 +158,7 @@ def command(host: str, port: int, demo: bool, force: bool) -> None:
     Ctrl-C drains: running requests and provider calls finish, the rest returns to the queue. A
     second Ctrl-C stops at once, without losing anything.
     """
-    keep_metrics_in_files()
+    store_metrics_in_files()
     publish_address(host, port)
     setup_django()
     warn_of_misspelt()

@@ -20,7 +20,7 @@ from carillon.cli.processes import (
     publish_address,
     store_address,
 )
-from carillon.processes import keep_metrics_in_files
+from carillon.processes import store_metrics_in_files
 
 log = structlog.get_logger("carillon.web")
 _DRAIN_S = 30
@@ -31,7 +31,7 @@ _DRAIN_S = 30
 @click.option("--port", type=PORT, default=8000, show_default=True)
 def command(host: str, port: int) -> None:
     """Run the web tier alone: HTTP and websockets on one port."""
-    keep_metrics_in_files()
+    store_metrics_in_files()
     publish_address(host, port)
     setup_django()
     warn_of_misspelt()

@@ -10,7 +10,7 @@ import click
 from carillon.cli import setup_django
 from carillon.cli.doctor_settings import warn_of_misspelt
 from carillon.cli.processes import follow_supervisor, leave_pid_one
-from carillon.processes import keep_metrics_in_files
+from carillon.processes import store_metrics_in_files
 from notifications.domain.channels import Lane
 
 
@@ -26,7 +26,7 @@ from notifications.domain.channels import Lane
 def command(lanes: str, concurrency: int) -> None:
     """Run a worker: a Celery worker if Redis is configured, else a plain one."""
     leave_pid_one()
-    keep_metrics_in_files()
+    store_metrics_in_files()
     setup_django()
     warn_of_misspelt()
     from notifications.infra.conf import environment

@@ -18,7 +18,7 @@ from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from psycopg import IsolationLevel
 
-from carillon.postgres.commits import SettledCommits
+from carillon.postgres.commits import VerifiedCommits
 from carillon.postgres.limits import Limits
 from carillon.postgres.pool import Pool
 from carillon.postgres.readers import lenient_adapters
@@ -28,7 +28,7 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 _pools: dict[str, Pool] = {}
 
 
-class DatabaseWrapper(SettledCommits):
+class DatabaseWrapper(VerifiedCommits):
     """OPTIONS: `limits` (Limits), `pool` ({max_size, timeout} or nothing), else libpq's."""
 
     @property

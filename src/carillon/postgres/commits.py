@@ -23,7 +23,7 @@ _COMMITTED, _ABORTED, _UNKNOWN = "committed", "aborted", ""
 _READS = ("SELECT ", "SHOW ", "SET ", "EXPLAIN ")
 
 
-class SettledCommits(base.DatabaseWrapper):
+class VerifiedCommits(base.DatabaseWrapper):
     """Django's backend, whose commits have an outcome though their answers are lost.
 
     verifies_commits: whether they do, for transactions that begin now. made: what the current
@@ -36,12 +36,12 @@ class SettledCommits(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self.verifies_commits = False
         self.made: dict[str, str] = {}
-        self.execute_wrappers.append(self._doubt_lost_writes)
+        self.execute_wrappers.append(self._mark_lost_writes_uncertain)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super()._set_autocommit(autocommit)  # type: ignore[misc]  # the stubs leave it out
         if self.connection is not None:
-            self.connection.asks_xact_id = self.verifies_commits and not autocommit
+            self.connection.requests_xact_id = self.verifies_commits and not autocommit
 
     def _commit(self) -> None:
         session = self.connection
@@ -54,11 +54,11 @@ class SettledCommits(base.DatabaseWrapper):
         except (OperationalError, InterfaceError) as error:
             if not open_before or not _is_broken(session):
                 raise
-            self._settle(session, error)
+            self._resolve(session, error)
         finally:
             self.made = {}
 
-    def _settle(self, session: Session, error: Exception) -> None:
+    def _resolve(self, session: Session, error: Exception) -> None:
         """Returns when the transaction stands; the connection is then a new one.
 
         Raises:
@@ -80,7 +80,7 @@ class SettledCommits(base.DatabaseWrapper):
         if self.connection is None:
             self.run_and_clear_commit_hooks()
 
-    def _doubt_lost_writes(
+    def _mark_lost_writes_uncertain(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
         """A write outside a transaction commits itself: its lost answer leaves the same doubt."""
@@ -104,24 +104,26 @@ def fate_of(session: Session) -> str:
     if session.xact_id is None:
         return _UNKNOWN
     found: list[str] = []
-    asker = threading.Thread(target=_ask, args=(session, found), name="commit-fate", daemon=True)
-    asker.start()
-    asker.join(_PATIENCE_S)
+    poller = threading.Thread(
+        target=_poll_fate, args=(session, found), name="commit-fate", daemon=True
+    )
+    poller.start()
+    poller.join(_PATIENCE_S)
     return found[0] if found else _UNKNOWN
 
 
-def _ask(session: Session, found: list[str]) -> None:
+def _poll_fate(session: Session, found: list[str]) -> None:
     """Asks until there is an answer; the server may be starting, or the transaction ending."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        fate = _asked_once(session)
+        fate = _query_fate(session)
         if fate:
             found.append(fate)
             return
         time.sleep(_PAUSE_S)
 
 
-def _asked_once(session: Session) -> str:
+def _query_fate(session: Session) -> str:
     try:
         with psycopg.connect(**session.address) as connection:
             row = connection.execute(

@@ -65,7 +65,7 @@ class Pool:
     def putconn(self, session: Session) -> None:
         """Gives a session back. One in a transaction is rolled back, one that is broken closed."""
         try:
-            self._settle(session)
+            self._reset(session)
             if session.closed:
                 self._distrusted_until = time.monotonic()
             elif not self._is_old(session):
@@ -97,7 +97,7 @@ class Pool:
         return opened_at <= self._distrusted_until or time.monotonic() - opened_at > _LIFE_S
 
     @staticmethod
-    def _settle(session: Session) -> None:
+    def _reset(session: Session) -> None:
         status = session.pgconn.transaction_status
         if status == TransactionStatus.IDLE:
             return

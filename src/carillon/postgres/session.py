@@ -53,7 +53,7 @@ class Session(psycopg.Connection[Any]):
         self.limits = Limits()
         self.carries_limits = False
         self.opened_at = time.monotonic()
-        self.asks_xact_id = False
+        self.requests_xact_id = False
         """Whether BEGIN asks for the transaction's id, in the same message."""
         self.xact_id: str | None = None
         self.address: dict[str, Any] = {}
@@ -137,7 +137,7 @@ class Session(psycopg.Connection[Any]):
         begins = not self._autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE
         if begins:
             self.xact_id = None
-        if not begins or not (self.carries_limits or self.asks_xact_id):
+        if not begins or not (self.carries_limits or self.requests_xact_id):
             yield from super()._start_query()
             return
         local = self.limits.statements("SET LOCAL") if self.carries_limits else []
@@ -146,7 +146,7 @@ class Session(psycopg.Connection[Any]):
             for statement in local:
                 yield from self._exec_command(statement)
             return
-        asks = [_XACT_ID] if self.asks_xact_id else []
+        asks = [_XACT_ID] if self.requests_xact_id else []
         self._check_connection_ok()
         self.pgconn.send_query(b"; ".join([self._get_tx_start_command(), *local, *asks]))
         for result in (yield from generators.execute(self.pgconn)):

@@ -129,7 +129,7 @@ class Baton:
         finally:
             strand.ended = True
             self._strands.remove(strand)
-            self._hand_on()
+            self._hand_over()
 
     # -- ports -----------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Baton:
                 return
         strand.turn.acquire()
 
-    def _go_on_without(self) -> None:
+    def _detach_blocked(self) -> None:
         """Takes the baton from a thread whose call is held up."""
         with self._guard:
             strand = self._holder
@@ -195,7 +195,7 @@ class Baton:
             if strand is None or since is None or time.monotonic() - since < _PATIENCE_S:
                 return
             strand.is_detached = True
-            self._hand_on()
+            self._hand_over()
 
     def kill(self, process: Process) -> None:
         """Ends a process at once, as SIGKILL does: none of its threads does anything any more."""
@@ -218,10 +218,10 @@ class Baton:
             Stuck: they cannot end.
             BaseException: what a thread of a living process raised.
         """
-        self._hand_on()
+        self._hand_over()
         until = time.monotonic() + real_seconds
         while not self._done.wait(_PATIENCE_S):
-            self._go_on_without()
+            self._detach_blocked()
             if time.monotonic() > until:
                 raise Stuck(f"{self.current_labels()} after {real_seconds:g} s of real time")
         if self.failure is not None:
@@ -256,7 +256,7 @@ class Baton:
             chosen.turn.release()
         strand.turn.acquire()
 
-    def _hand_on(self) -> None:
+    def _hand_over(self) -> None:
         with self._guard:
             chosen = self._holder = self._choose()
         if chosen is not None:

@@ -19,16 +19,16 @@ from notifications.models import (
     WorkerProcess,
 )
 
-_DOUBTS = frozenset({"worker_died", "lease_expired"})
-_BURIED = frozenset({MessageStatus.FAILED, MessageStatus.UNCERTAIN})
+_UNCERTAIN_REASONS = frozenset({"worker_died", "lease_expired"})
+_NEED_DEAD_LETTER = frozenset({MessageStatus.FAILED, MessageStatus.UNCERTAIN})
 _ARRIVED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
 
 
-def wrong(world: World) -> list[str]:
+def find_violations(world: World) -> list[str]:
     """What is not as it may be; empty: nothing."""
     return [
         *_messages(world),
-        *_stories(world),
+        *_takeovers(world),
         *_caps(),
         *_digests(),
         *_permits(world),
@@ -38,8 +38,8 @@ def wrong(world: World) -> list[str]:
 
 def _messages(world: World) -> Iterator[str]:
     """Nothing is lost, told untruly, or sent twice without a doubt on record."""
-    doubts = _doubts()
-    buried = set(DeadLetter.objects.values_list("message_id", flat=True))
+    doubts = _uncertain_counts()
+    dead_lettered = set(DeadLetter.objects.values_list("message_id", flat=True))
     rows = NotificationMessage.objects.filter(notification_id__in=world.accepted)
     found = set(rows.values_list("notification_id", flat=True))
     for key in set(world.accepted) - found:
@@ -47,44 +47,44 @@ def _messages(world: World) -> Iterator[str]:
     for key, channel, status, notification in rows.values_list(
         "pk", "channel", "status", "notification_id"
     ):
-        taken = world.network.taken[key]
+        arrivals = world.network.arrived[key]
         if status == MessageStatus.PENDING:
             yield f"lost: message {key} waits for ever"
-        if status in _BURIED and key not in buried:
+        if status in _NEED_DEAD_LETTER and key not in dead_lettered:
             yield f"lost: message {key} is {status} without a dead letter"
         if channel != "email":
             continue
-        if status in _ARRIVED and not taken:
+        if status in _ARRIVED and not arrivals:
             yield f"untrue: message {key} is {status}, and never arrived"
-        if taken > 1 + doubts[key]:
-            yield f"sent twice: message {key} arrived {taken} times, with {doubts[key]} doubts"
-        if taken and not doubts[key] and status not in _ARRIVED:
+        if arrivals > 1 + doubts[key]:
+            yield f"sent twice: message {key} arrived {arrivals} times, with {doubts[key]} doubts"
+        if arrivals and not doubts[key] and status not in _ARRIVED:
             yield f"untrue: message {key} is {status}, and arrived"
-        if notification in world.cancelled and taken and not doubts[key]:
-            yield f"taken back, and sent: message {key}"
+        if notification in world.cancelled and arrivals and not doubts[key]:
+            yield f"arrivals back, and sent: message {key}"
 
 
-def _doubts() -> Counter[int]:
+def _uncertain_counts() -> Counter[int]:
     """How often it was noted of each message that nobody knows whether it arrived."""
     found: Counter[int] = Counter()
     for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
-        found[key] += reason in _DOUBTS
+        found[key] += reason in _UNCERTAIN_REASONS
     uncertain = DeliveryAttempt.objects.filter(verdict="uncertain")
     for key in uncertain.values_list("message_id", flat=True):
         found[key] += 1
     return found
 
 
-def _stories(world: World) -> Iterator[str]:
-    """No worker that lives and beats is taken for dead, and none comes to a standstill."""
+def _takeovers(world: World) -> Iterator[str]:
+    """No worker that lives and beats is arrivals for dead, and none comes to a standstill."""
     reasons = dict(WorkerProcess.objects.values_list("owner", "ended_reason"))
     for name in world.stuck:
         yield f"stuck: {name} was ended by its watchdog: {reasons.get(name, '')}"
     if world.disturbed:
         return
     for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
-        if reason in _DOUBTS:
-            yield f"taken over from a living worker: message {key} ({reason})"
+        if reason in _UNCERTAIN_REASONS:
+            yield f"arrivals over from a living worker: message {key} ({reason})"
 
 
 def _caps() -> Iterator[str]:

@@ -28,7 +28,7 @@ class FileLocks:
         self._holder: dict[str, int] = {}
         self._next = 1_000_000
 
-    def take(self, path: str, seconds: float) -> int | None:
+    def acquire(self, path: str, seconds: float) -> int | None:
         """Locks a file; None when somebody else had it all the time."""
         if not self._baton.is_inside():
             return 0
@@ -37,10 +37,10 @@ class FileLocks:
         self._next += 1
         self._holder[path] = self._next
         number, process = self._next, self._baton.current.process
-        process.on_kill.append(lambda: self.drop(number))
+        process.on_kill.append(lambda: self.release(number))
         return number
 
-    def drop(self, file: int) -> None:
+    def release(self, file: int) -> None:
         """Unlocks it."""
         self._holder = {path: holder for path, holder in self._holder.items() if holder != file}
 

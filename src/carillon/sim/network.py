@@ -25,22 +25,22 @@ class Network:
 
     def __init__(self, baton: Baton, *, calm: bool, slow: bool) -> None:
         #: How often each message was really taken, by its id.
-        self.taken: Counter[int] = Counter()
+        self.arrived: Counter[int] = Counter()
         self._baton = baton
         self._calm = calm
         self._slow = slow
 
-    def take(self, message: OutboundMessage) -> None:
+    def record_arrival(self, message: OutboundMessage) -> None:
         """Notes that a message has arrived."""
-        self.taken[message.message_id] += 1
+        self.arrived[message.message_id] += 1
 
-    async def answer(self, message: OutboundMessage) -> SendResult:
+    async def respond(self, message: OutboundMessage) -> SendResult:
         """One message's fate, drawn from the run's seed."""
         draw = self._baton.random.random
         await asyncio.sleep(draw() * (12.0 if self._slow and draw() < 0.4 else 0.2))
         fate = 0.0 if self._calm else draw()
         if fate < 0.75:
-            self.take(message)
+            self.record_arrival(message)
             await asyncio.sleep(draw() * 0.1)
             return SendResult(Verdict.SENT, provider_message_id=f"sim-{message.message_id}")
         if fate < 0.85:
@@ -49,10 +49,10 @@ class Network:
             return SendResult(Verdict.FAILED, error="no such mailbox", error_code="mailbox")
         if fate < 0.92:
             if draw() < 0.5:
-                self.take(message)
+                self.record_arrival(message)
             return SendResult(Verdict.UNCERTAIN, error="broken off", error_code="broken_off")
         if fate < 0.95:
-            self.take(message)
+            self.record_arrival(message)
             raise ConnectionResetError("the service broke off")
         await asyncio.sleep(3600)  # it hangs: the call's time-out ends this
         raise AssertionError
@@ -75,7 +75,7 @@ class SimMail(NotificationChannelProvider):
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
         """One result each, in order."""
-        return [await self.network.answer(message) for message in messages]
+        return [await self.network.respond(message) for message in messages]
 
 
 def install(network: Network) -> None:

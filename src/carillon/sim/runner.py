@@ -1,6 +1,6 @@
 """Runs seeds, each in a forked process of its own, from a copy of a migrated database.
 
-    python -m carillon.sim.runner ground
+    python -m carillon.sim.runner prepare
     python -m carillon.sim.runner run TEMPLATE MUTANT FIRST COUNT STRIDE
 
 The first lays out what runs need in the database of the environment. The second writes one JSON
@@ -76,7 +76,7 @@ def _run(world: scenario.World, mutate: Callable[[], object]) -> list[str]:
         world.baton.run(_REAL_S)
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
-    return checks.wrong(world)
+    return checks.find_violations(world)
 
 
 @contextlib.contextmanager
@@ -103,10 +103,10 @@ def installed(world: Any) -> Iterator[None]:
     """Every port on the run's baton."""
     baton, locks = world.baton, database.FileLocks(world.baton)
     database.use(baton)
-    filelock.take, filelock.drop = locks.take, locks.drop
+    filelock.acquire, filelock.release = locks.acquire, locks.release
     processes.has_ended = lambda name: name in world.ended
     wakeups.listening_socket = lambda *_, **__: None
-    wakeups._publish = _tell_nobody
+    wakeups._publish = _discard_wakeups
     with ports.installed(
         monotonic=lambda: 1_000.0 + baton.now_s,
         utc_now=lambda: scenario.STARTED + timedelta(seconds=baton.now_s),
@@ -123,7 +123,7 @@ def installed(world: Any) -> Iterator[None]:
         yield
 
 
-def _tell_nobody(lanes: Iterable[str]) -> None:
+def _discard_wakeups(lanes: Iterable[str]) -> None:
     """Wake-ups of other processes are lost: their polls find the work."""
 
 
@@ -156,8 +156,8 @@ def forked(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, 
 def main(words: list[str]) -> None:
     """See the module."""
     logging.disable(logging.CRITICAL)
-    if words[0] == "ground":
-        lay_ground()
+    if words[0] == "prepare":
+        create_fixtures()
         return
     template, mutant = words[1], words[2]
     first, count, stride = map(int, words[3:6])
@@ -174,9 +174,9 @@ def _mutation(mutant: str) -> Callable[[], object]:
     return found
 
 
-def lay_ground() -> None:
+def create_fixtures() -> None:
     """The rows of every run, in one file: a copy takes no journal along."""
-    scenario.lay_ground()
+    scenario.create_fixtures()
     if connection.vendor != "sqlite":
         return
     with connection.cursor() as cursor:

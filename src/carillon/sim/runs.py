@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from carillon.bench.harness.ground import Ground, ground
+from carillon.bench.harness.environment import BenchEnvironment, bench_environment
 from carillon.sim import SETTINGS
 
 
@@ -32,15 +32,15 @@ def run(
     Raises:
         RuntimeError: a process of the run failed.
     """
-    with ground(database, redis=False, **SETTINGS) as place:
-        file = Path(place.environ["CARILLON_DATA_DIR"]) / "carillon.sqlite3"
+    with bench_environment(database, redis=False, **SETTINGS) as env:
+        file = Path(env.environ["CARILLON_DATA_DIR"]) / "carillon.sqlite3"
         template = str(file) if database == "sqlite" else ""
-        environ = {**place.environ, "PYTHONHASHSEED": "0"}
+        environ = {**env.environ, "PYTHONHASHSEED": "0"}
         words = [sys.executable, "-m", "carillon.sim.runner"]
-        subprocess.run([*words, "ground"], env=environ, check=True, timeout=60)
+        subprocess.run([*words, "prepare"], env=environ, check=True, timeout=60)
         found = []
-        started = _start([*words, "run", template, mutant], first, count, place, environ)
-        for answer in _answers(started):
+        started = _start([*words, "run", template, mutant], first, count, env, environ)
+        for answer in _results(started):
             found.append(answer)
             if until_fault and answer["faults"]:
                 break
@@ -48,7 +48,7 @@ def run(
 
 
 def _start(
-    words: list[str], first: int, count: int, place: Ground, environ: dict[str, str]
+    words: list[str], first: int, count: int, env: BenchEnvironment, environ: dict[str, str]
 ) -> list[subprocess.Popen[str]]:
     cores = min(count, os.cpu_count() or 1)
     started = []
@@ -56,11 +56,11 @@ def _start(
         more = [str(first + core), str(count - core), str(cores)]
         child = subprocess.Popen([*words, *more], env=environ, stdout=subprocess.PIPE, text=True)
         started.append(child)
-    place.children += started
+    env.children += started
     return started
 
 
-def _answers(waiting: list[subprocess.Popen[str]]) -> Iterator[dict[str, Any]]:
+def _results(waiting: list[subprocess.Popen[str]]) -> Iterator[dict[str, Any]]:
     waiting = list(waiting)
     while waiting:
         for child in tuple(waiting):

@@ -106,7 +106,7 @@ class World:
         return STARTED + timedelta(seconds=self.baton.now_s)
 
 
-def lay_ground() -> None:
+def create_fixtures() -> None:
     """The people and categories of every run, once, in the database that runs copy."""
     for key in _CATEGORIES:
         hold = key == "sim-hold"
@@ -146,14 +146,14 @@ def start(world: World) -> None:
     for number in range(2):
         world.baton.spawn(web, f"request-{number}", lambda: _send(world))
     for process in (first, second):
-        world.baton.spawn(process, "rounds", lambda: _keep_up(world))
+        world.baton.spawn(process, "rounds", lambda: _run_rounds(world))
     for _ in range(2):
-        _hire(world)
+        _start_worker(world)
     world.baton.spawn(Process("operator"), "faults", lambda: _watch(world))
-    world.baton.at_step = lambda: _strike(world)
+    world.baton.at_step = lambda: _inject_due_faults(world)
 
 
-def _hire(world: World) -> None:
+def _start_worker(world: World) -> None:
     world.count += 1
     name = f"worker-{world.count}"
     process = Process(name)
@@ -201,12 +201,12 @@ def _send(world: World) -> None:
         world.accepted += made.notification_keys
         if world.plan.cancels and chance.random() < 0.5:
             world.baton.wait(lambda: False, chance.random(), "client")
-            _take_back(world, chance.choice(made.notification_keys))
+            _cancel(world, chance.choice(made.notification_keys))
     world.senders_left -= 1
     connection.close()
 
 
-def _take_back(world: World, key: int) -> None:
+def _cancel(world: World, key: int) -> None:
     try:
         cancel_waiting(
             Notification.objects.get(pk=key), by="sim", now=world.now(), only_if_nothing_sent=True
@@ -239,7 +239,7 @@ def _intent(category: Any, priority: Priority) -> Intent:
     )
 
 
-def _keep_up(world: World) -> None:
+def _run_rounds(world: World) -> None:
     """A scheduler: the rounds that any process may run at any time."""
     rounds: list[Callable[[], object]] = [
         lambda: digests.close_due(now=world.now()),
@@ -256,7 +256,7 @@ def _keep_up(world: World) -> None:
     connection.close()
 
 
-def _strike(world: World) -> None:
+def _inject_due_faults(world: World) -> None:
     """The fault that is due at this step, or at this time, if one is."""
     kind = world.plan.faults.pop(world.baton.steps, None)
     if kind is not None:
@@ -290,7 +290,7 @@ def _watch(world: World) -> None:
     while True:
         world.baton.wait(lambda: False, _QUIET_S, "operator")
         while world.count - len(world.ended) < 2:
-            _hire(world)
+            _start_worker(world)
         late = world.baton.now_s > _LONGEST_S
         busy = world.senders_left or world.plan.faults or world.later
         if late or (not busy and _is_quiet()):

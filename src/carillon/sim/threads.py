@@ -76,7 +76,7 @@ class SimCondition:
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
-        self._told = 0
+        self._notified = 0
 
     def __enter__(self) -> SimCondition:
         return self
@@ -86,12 +86,12 @@ class SimCondition:
 
     def notify_all(self) -> None:
         """Wakes all that wait."""
-        self._told += 1
+        self._notified += 1
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is notified."""
-        before = self._told
-        return self._baton.wait(lambda: self._told > before, timeout, "condition")
+        before = self._notified
+        return self._baton.wait(lambda: self._notified > before, timeout, "condition")
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Waits until the predicate is true."""

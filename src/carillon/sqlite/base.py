@@ -72,11 +72,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         alone = not self.in_atomic_block and self._lock_file is None and self.autocommit
         if not alone or sql[:6].upper() not in _WRITES:
             return execute(sql, params, many, context)
-        self._take_lock()
+        self._acquire_lock()
         try:
             return execute(sql, params, many, context)
         finally:
-            self._drop_lock()
+            self._release_lock()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Opens the file. A new one is its owner's alone: it holds tokens and addresses.
@@ -94,41 +94,41 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return made
 
     def _start_transaction_under_autocommit(self) -> None:
-        self._take_lock()
+        self._acquire_lock()
         try:
             super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
         except BaseException:
-            self._drop_lock()
+            self._release_lock()
             raise
 
     def _commit(self) -> None:
         try:
             super()._commit()  # type: ignore[misc]  # the stubs leave it out
         finally:
-            self._drop_lock()
+            self._release_lock()
 
     def _rollback(self) -> None:
         try:
             super()._rollback()  # type: ignore[misc]  # the stubs leave it out
         finally:
-            self._drop_lock()
+            self._release_lock()
 
     def _close(self) -> None:
-        self._drop_lock()
+        self._release_lock()
         super()._close()  # type: ignore[misc]  # the stubs leave it out
 
-    def _take_lock(self) -> None:
+    def _acquire_lock(self) -> None:
         name = str(self.settings_dict["NAME"])
         if self._lock_file is not None or ":memory:" in name or "mode=memory" in name:
             return
-        self._lock_file = filelock.take(name + ".lock", self.lock_wait_s)
+        self._lock_file = filelock.acquire(name + ".lock", self.lock_wait_s)
         if self._lock_file is None:
             with self.wrap_database_errors:
                 raise sqlite3.OperationalError("database is locked")
 
-    def _drop_lock(self) -> None:
+    def _release_lock(self) -> None:
         if self._lock_file is not None:
-            filelock.drop(self._lock_file)
+            filelock.release(self._lock_file)
             self._lock_file = None
 
     def forget_after_fork(self) -> None:

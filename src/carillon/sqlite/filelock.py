@@ -17,7 +17,7 @@ import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SIGNAL = signal.SIGRTMAX - 1 if hasattr(signal, "SIGRTMAX") else signal.SIGURG
-_LOOK_S = 0.05
+_CHECK_S = 0.05
 
 
 class _Alarm:
@@ -62,14 +62,14 @@ class _Alarm:
                 if not self._deadlines:
                     self._wanted.clear()
                     continue
-            time.sleep(_LOOK_S)
+            time.sleep(_CHECK_S)
 
 
 _alarm = _Alarm()
 _open: set[int] = set()
 
 
-def take(path: str, seconds: float) -> int | None:
+def acquire(path: str, seconds: float) -> int | None:
     """Locks the file; its descriptor, which `drop` takes. None: somebody else had it all the time.
 
     Raises:
@@ -82,11 +82,11 @@ def take(path: str, seconds: float) -> int | None:
         taken = _at_once(file) or _in_time(file, time.monotonic() + seconds)
     finally:
         if not taken:
-            drop(file)
+            release(file)
     return file if taken else None
 
 
-def drop(file: int) -> None:
+def release(file: int) -> None:
     """Unlocks: whoever waits is woken."""
     _open.discard(file)
     os.close(file)

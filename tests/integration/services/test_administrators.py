@@ -99,7 +99,7 @@ def test_a_key_with_an_unknown_scope_is_refused() -> None:
 def test_demo_data_is_refused_in_production(
     words: tuple[str, ...], override_environment: Callable[..., None], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("carillon.cli.serve.keep_metrics_in_files", lambda: None)
+    monkeypatch.setattr("carillon.cli.serve.store_metrics_in_files", lambda: None)
     monkeypatch.setattr("carillon.cli.serve.publish_address", lambda *_: None)
     override_environment(production=True)
     result = CliRunner().invoke(carillon, words)

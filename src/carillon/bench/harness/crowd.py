@@ -39,10 +39,10 @@ def crowd(count: str) -> dict[str, Any]:
             people = User.objects.bulk_create(
                 _person(number) for number in range(start, min(start + _AT_ONCE, int(count)))
             )
-            _put(ContactPoint(user=user, kind="email", address=user.email) for user in people)
-            _put(GroupMembership(group=group, user=user) for user in people[::2])
-            _put(Enrollment(student=user, subject=subject) for user in people[::3])
-            _put(TutorAssignment(student=user, tutor=tutor) for user in people[1:2])
+            _insert(ContactPoint(user=user, kind="email", address=user.email) for user in people)
+            _insert(GroupMembership(group=group, user=user) for user in people[::2])
+            _insert(Enrollment(student=user, subject=subject) for user in people[::3])
+            _insert(TutorAssignment(student=user, tutor=tutor) for user in people[1:2])
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -61,7 +61,7 @@ def _person(number: int) -> User:
     )
 
 
-def _put(rows: Iterator[Any]) -> None:
+def _insert(rows: Iterator[Any]) -> None:
     made = list(rows)
     if made:
         manager: models.Manager[Any] = type(made[0])._default_manager

@@ -62,8 +62,8 @@ async def _post_all(url: str, count: int) -> float:
     async with aiohttp.ClientSession(connector=connector) as client:
 
         async def post() -> bytes:
-            async with client.post(url, data=_PUSH, headers=_PUSH_HEADERS) as answer:
-                return await answer.read()
+            async with client.post(url, data=_PUSH, headers=_PUSH_HEADERS) as response:
+                return await response.read()
 
         return await _again_and_again(post, count)
 

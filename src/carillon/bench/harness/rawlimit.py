@@ -24,7 +24,7 @@ from notifications.queue import batches
 _CALL = 10_000
 
 
-def put(count: int) -> None:
+def insert_messages(count: int) -> None:
     """Inserts messages with their notifications and batches."""
     now = timezone.now()
     at = hot().time_value(now)
@@ -54,7 +54,7 @@ def put(count: int) -> None:
             )
 
 
-def take() -> int:
+def deliver_messages() -> int:
     """Leases and records everything; returns how many messages."""
     now = timezone.now()
     done = 0
@@ -82,9 +82,9 @@ def take() -> int:
 def measure(count: int) -> dict[str, Any]:
     """Messages a second in one process: in, then out; and both in turn."""
     began = time.monotonic()
-    put(count)
+    insert_messages(count)
     in_s = time.monotonic() - began
-    done = take()
+    done = deliver_messages()
     total_s = time.monotonic() - began
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {MESSAGES}")  # noqa: S608 -- constant

@@ -123,9 +123,9 @@ def accept(
             "recipients": [{"user_id": key, "context": {"amount": 29.99}} for key in part],
         }
         at = time.monotonic()
-        answer = NotificationService().send_bulk(body=body, caller=SYSTEM)
+        response = NotificationService().send_bulk(body=body, caller=SYSTEM)
         calls.append(time.monotonic() - at)
-        left -= answer.accepted
+        left -= response.accepted
     accepted_s = time.monotonic() - began
     if drain:
         wait_until_empty()
@@ -245,7 +245,7 @@ def observe() -> dict[str, Any]:
         if word == "end":
             print("null", flush=True)
             break
-        print(json.dumps(_ANSWERS[word](rest)), flush=True)
+        print(json.dumps(_QUERIES[word](rest)), flush=True)
     return {}
 
 
@@ -280,7 +280,7 @@ def _tally(_: str) -> dict[str, Any]:
     }
 
 
-_ANSWERS: dict[str, Callable[[str], Any]] = {
+_QUERIES: dict[str, Callable[[str], Any]] = {
     "journalled": _journalled,
     "left": lambda _: DeliveryBatch.objects.count(),
     "tally": _tally,

@@ -66,13 +66,13 @@ def carrier() -> dict[str, Any]:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     print(json.dumps({"listening": worker.owner, "pid": os.getpid()}), flush=True)
-    threading.Thread(target=_keep, args=(ended,), daemon=True).start()
+    threading.Thread(target=_run_upkeep, args=(ended,), daemon=True).start()
     worker.run()
     ended.set()
     return {}
 
 
-def _keep(ended: threading.Event) -> None:
+def _run_upkeep(ended: threading.Event) -> None:
     ticks = 0
     while not ended.wait(_TICK_S):
         ticks += 1

@@ -79,7 +79,7 @@ def load_libraries() -> None:
         importlib.import_module(name)
 
 
-class Field:
+class Workspace:
     """A copy of `root` at `place`. Its bytecode is kept, so that a trial compiles one module."""
 
     def __init__(self, root: Path, place: Path) -> None:
@@ -218,7 +218,7 @@ class Field:
                 if quiet:
                     self._be_quiet()
                 if cold:
-                    self._settle()
+                    self._enter_copy()
                 status = work()
             finally:
                 os._exit(status)
@@ -241,7 +241,7 @@ class Field:
         os.dup2(report, 1)
         os.dup2(report, 2)
 
-    def _settle(self) -> None:
+    def _enter_copy(self) -> None:
         os.chdir(self._place)
         source = str(self._place / "src")
         os.environ |= {
@@ -267,7 +267,7 @@ class Baselines:
     are kept in a file; one that failed is tried again by the next run."""
 
     def __init__(self, kept: Path) -> None:
-        self._kept = kept
+        self._path = kept
         lines = kept.read_text().splitlines() if kept.exists() else []
         rows = [json.loads(line) for line in lines]
         self._known: dict[str, float | None] = {row["stage"]: row["took"] for row in rows}
@@ -282,7 +282,7 @@ class Baselines:
             took = measure(stage)
             self._known[name] = took
             if took is not None:
-                with self._kept.open("a") as kept:
+                with self._path.open("a") as kept:
                     kept.write(json.dumps({"stage": name, "took": round(took, 2)}) + "\n")
         return self._known[name]
 

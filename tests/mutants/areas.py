@@ -14,7 +14,7 @@ SHARES = {
     "delivery/retry.py": 15,
     "features": 65,
 }
-"""Mutants of a run, for each room."""
+"""Mutants of a run, for each area."""
 
 _OF_ALL = (
     "tests/unit/domain",
@@ -102,7 +102,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "src/notifications/queue/sqlite.py",
         "break",
         "continue",
-    ): "room that is used up stays so: those that are left are passed over",
+    ): "capacity that is used up stays used up: the remaining rows are skipped",
     (
         "src/notifications/queue/batches.py",
         "if not free.select_for_update(skip_locked=True).exists():",
@@ -117,17 +117,17 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
 """(module, line, changed line) -> why no test can tell the two apart."""
 
 
-def modules_of(room: str) -> list[Path]:
-    """The modules of a room that the tests on SQLite run."""
-    place = SOURCE / room
+def modules_of(area: str) -> list[Path]:
+    """The modules of an area that the tests on SQLite run."""
+    place = SOURCE / area
     found = [place] if place.is_file() else sorted(place.rglob("*.py"))
     return [path for path in found if path.name not in {"__init__.py", *_OTHER_DATABASE}]
 
 
-def tests_for(rooms: Iterable[str]) -> list[str]:
-    """The files of tests that try the mutants of those rooms: recording which lines they run takes
-    minutes, and those of other rooms hardly ever see such a mutant first."""
-    places = [*_OF_ALL, *(_OF_FEATURES if "features" in rooms else ())]
+def tests_for(areas: Iterable[str]) -> list[str]:
+    """The files of tests that try the mutants of those areas: recording which lines they run takes
+    minutes, and those of other areas hardly ever see such a mutant first."""
+    places = [*_OF_ALL, *(_OF_FEATURES if "features" in areas else ())]
     return [
         path.as_posix()
         for place in map(Path, places)

@@ -16,13 +16,13 @@ from notifications.features.upkeep.service import BackgroundWork
 log = structlog.get_logger("carillon.celery")
 
 
-class Crew:
+class PoolProcess:
     """The Worker of this process, and the periodic loops for when no task comes."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._worker: Worker | None = None
-        self._standing: BackgroundWork | None = None
+        self._standby: BackgroundWork | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
         """Starts both, once, in the process that asks. lanes: those of the Worker; all if none."""
@@ -31,15 +31,15 @@ class Crew:
         worker = self._worker = Worker(lanes=lanes or None)
         self._thread = threading.Thread(target=self._run, args=(worker,), name="carillon-worker")
         self._thread.start()
-        self._standing = BackgroundWork(owner=worker.owner, standby=True)
-        self._standing.start()
+        self._standby = BackgroundWork(owner=worker.owner, standby=True)
+        self._standby.start()
 
     def stop(self) -> None:
         """Drains the Worker and lets the loops go."""
-        if self._thread is None or self._worker is None or self._standing is None:
+        if self._thread is None or self._worker is None or self._standby is None:
             return
         self._worker.stop()
-        self._standing.stop()
+        self._standby.stop()
         self._thread.join()
         self._thread = None
 
@@ -53,4 +53,4 @@ class Crew:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-crew = Crew()
+pool_process = PoolProcess()

@@ -23,7 +23,7 @@ PREPARED = "CARILLON_PREPARED"
 
 
 @dataclass
-class Ground:
+class BenchEnvironment:
     """An installation for measuring: its environment, and the children started in it."""
 
     environ: dict[str, str]
@@ -57,8 +57,8 @@ class Ground:
         out, _ = child.communicate(timeout=_TIMEOUT_S)
         if child.returncode != 0:
             raise RuntimeError(f"{child.args!r} ended with {child.returncode}")
-        answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
-        return answer
+        figures: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+        return figures
 
     def workers(
         self, count: int, *arguments: object, role: str = "worker"
@@ -86,10 +86,10 @@ def bare_environ() -> dict[str, str]:
 class Observer:
     """A child that looks into the database whenever it is asked."""
 
-    def __init__(self, place: Ground, role: str = "observe") -> None:
-        self._child = place.start(role, stdin=subprocess.PIPE)
+    def __init__(self, env: BenchEnvironment, role: str = "observe") -> None:
+        self._child = env.start(role, stdin=subprocess.PIPE)
 
-    def ask(self, *words: str) -> Any:
+    def query(self, *words: str) -> Any:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.stdin.write(" ".join(words) + "\n")
@@ -98,7 +98,9 @@ class Observer:
 
 
 @contextlib.contextmanager
-def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[Ground]:
+def bench_environment(
+    database: str, *, redis: bool = False, **settings: str
+) -> Iterator[BenchEnvironment]:
     """A fresh, migrated installation on `sqlite` or `postgres`, gone afterwards.
 
     settings are environment variables without their `CARILLON_`. Where PREPARED is set, it begins
@@ -118,7 +120,7 @@ def ground(database: str, *, redis: bool = False, **settings: str) -> Iterator[G
             environ["CARILLON_DATABASE_URL"] = server.url
         if redis:
             environ["CARILLON_REDIS_URL"] = stack.enter_context(RedisServer()).url
-        made = Ground(environ, folder)
+        made = BenchEnvironment(environ, folder)
         try:
             if ready is None:
                 made.run("migrate")

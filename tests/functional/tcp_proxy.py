@@ -1,4 +1,4 @@
-"""A cable between a process and its PostgreSQL that a test may pull, freeze, or cut at a commit."""
+"""A proxy between a process and its PostgreSQL that a test may pull, freeze, or cut at a commit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _AT_ONCE = 1 << 16
 COMMIT = b"COMMIT\x00"
 
 
-class Cable:
+class TcpProxy:
     """Forwards from a port on loopback to PostgreSQL's own socket.
 
     frozen: nothing is forwarded, and every connection stays open, as when a host hangs.
     away: connections are refused and those there are cut, as when a server is stopped.
     cut_at: the answer to the next message that holds these bytes is dropped, and its connection
-    cut once the server has answered: what was asked is done. With lose_at the server never sees
-    the message. then_away: and from then on the server is away.
+    cut once the server has answered: what was asked is done. With drop_at the server never sees
+    the message. then_disconnect: and from then on the server is away.
     """
 
     def __init__(self, server: PostgresServer, *, database: str = "postgres") -> None:
@@ -35,8 +35,8 @@ class Cable:
         self._away = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self.cut_at = self.lose_at = b""
-        self.then_away = False
+        self.cut_at = self.drop_at = b""
+        self.then_disconnect = False
 
     def __enter__(self) -> Self:
         assert Path(self._target).exists(), self._target
@@ -56,17 +56,17 @@ class Cable:
     def freeze(self) -> None:
         self._flow.clear()
 
-    def thaw(self) -> None:
+    def unfreeze(self) -> None:
         self._flow.set()
 
-    def go_away(self) -> None:
+    def disconnect(self) -> None:
         self._away.set()
         self.cut()
 
-    def come_back(self) -> None:
+    def reconnect(self) -> None:
         self._away.clear()
-        self.cut_at = self.lose_at = b""
-        self.then_away = False
+        self.cut_at = self.drop_at = b""
+        self.then_disconnect = False
 
     def cut(self) -> None:
         """Ends every connection there is."""
@@ -91,27 +91,27 @@ class Cable:
             with self._lock:
                 self._open |= {client, server}
             pair = _Pair(self, client, server)
-            threading.Thread(target=pair.forward, daemon=True).start()
-            threading.Thread(target=pair.answer, daemon=True).start()
+            threading.Thread(target=pair.forward_requests, daemon=True).start()
+            threading.Thread(target=pair.forward_responses, daemon=True).start()
 
     def wait_for_flow(self) -> None:
         self._flow.wait()
 
-    def fate_of(self, sent: bytes) -> str:
+    def action_for(self, sent: bytes) -> str:
         """What becomes of a message: cut, lose, or nothing special."""
         with self._lock:
-            for fate, marked in (("cut", self.cut_at), ("lose", self.lose_at)):
+            for action, marked in (("cut", self.cut_at), ("drop", self.drop_at)):
                 if marked and marked in sent:
-                    self.cut_at = self.lose_at = b""
-                    return fate
+                    self.cut_at = self.drop_at = b""
+                    return action
         return ""
 
-    def after_fate(self) -> None:
-        if self.then_away:
-            self.then_away = False
-            self.go_away()
+    def apply_disconnect(self) -> None:
+        if self.then_disconnect:
+            self.then_disconnect = False
+            self.disconnect()
 
-    def forget(self, *ends: socket.socket) -> None:
+    def close(self, *ends: socket.socket) -> None:
         with self._lock:
             self._open -= set(ends)
         for end in ends:
@@ -123,28 +123,28 @@ class Cable:
 class _Pair:
     """One connection's two directions."""
 
-    def __init__(self, cable: Cable, client: socket.socket, server: socket.socket) -> None:
-        self._cable, self._client, self._server = cable, client, server
-        self._drops_answers = False
+    def __init__(self, proxy: TcpProxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy, self._client, self._server = proxy, client, server
+        self._drops_responses = False
 
-    def forward(self) -> None:
+    def forward_requests(self) -> None:
         with contextlib.suppress(OSError):
             while sent := self._client.recv(_AT_ONCE):
-                self._cable.wait_for_flow()
-                fate = self._cable.fate_of(sent)
-                if fate == "lose":
-                    self._cable.after_fate()
+                self._proxy.wait_for_flow()
+                action = self._proxy.action_for(sent)
+                if action == "drop":
+                    self._proxy.apply_disconnect()
                     break
-                self._drops_answers = self._drops_answers or fate == "cut"
+                self._drops_responses = self._drops_responses or action == "cut"
                 self._server.sendall(sent)
-        self._cable.forget(self._client, self._server)
+        self._proxy.close(self._client, self._server)
 
-    def answer(self) -> None:
+    def forward_responses(self) -> None:
         with contextlib.suppress(OSError):
             while said := self._server.recv(_AT_ONCE):
-                self._cable.wait_for_flow()
-                if self._drops_answers:
-                    self._cable.after_fate()
+                self._proxy.wait_for_flow()
+                if self._drops_responses:
+                    self._proxy.apply_disconnect()
                     break
                 self._client.sendall(said)
-        self._cable.forget(self._client, self._server)
+        self._proxy.close(self._client, self._server)
