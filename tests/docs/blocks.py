@@ -16,7 +16,7 @@ RUN = ("sh", "python", "javascript")
 SHOWN = ("text", "json", "ini", "sql", "mermaid", "jinja", "nginx", "caddyfile")
 """Kinds of blocks that a reader reads, or saves for another program."""
 _FENCE = re.compile(r"^ *```(.*)$")
-_FILE = re.compile(r"(?:#|//) ([\w.-]+\.(?:py|mjs))$")
+_FILE = re.compile(r"(?:#|//) ([\w.-]+\.(?:py|mjs|mts))$")
 
 
 @dataclass(frozen=True, slots=True)

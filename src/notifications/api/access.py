@@ -1,4 +1,4 @@
-"""Tokens and API keys."""
+"""Routes of tokens and API keys."""
 
 from __future__ import annotations
 
@@ -11,49 +11,67 @@ from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Route
 from notifications.features.access.authentication import TokenPair, log_in, refresh_tokens
 from notifications.features.access.service import (
+    KEY_KIND,
+    SCOPE,
     WRITE_SCOPE,
     ApiKeyResponse,
     ApiKeyService,
     IssuedKeyResponse,
 )
+from notifications.infra.field_types import NextPage, PreviousPage
 from notifications.infra.http.client_address import address_of
 
 
 class LoginBody(msgspec.Struct, kw_only=True):
-    """A person's name and password."""
+    """A user's name and password."""
 
     username: Text
+    """The name that the user signs in with. Example: `ada`"""
+
     password: Annotated[str, msgspec.Meta(max_length=4096)]
+    """The password. Example: `correct horse battery staple`"""
 
 
 class RefreshBody(msgspec.Struct, kw_only=True):
     """A refresh token."""
 
     refresh: Annotated[str, msgspec.Meta(max_length=8192)]
+    """The refresh token of an earlier response. Example: `eyJhbGciOiJIUzI1NiJ9.e30.x8`"""
 
 
 class TokenResponse(msgspec.Struct, kw_only=True):
-    """access opens the API for expires_in seconds; refresh gets the next pair."""
+    """A pair of tokens."""
 
     access: str
+    """The token for `Authorization: Bearer`. Example: `eyJhbGciOiJIUzI1NiJ9.e30.x7`"""
+
     refresh: str
+    """The token that gets the next pair. Example: `eyJhbGciOiJIUzI1NiJ9.e30.x8`"""
+
     expires_in: int
+    """For how many seconds the access token is valid. Example: `900`"""
 
 
 class ApiKeyBody(msgspec.Struct, kw_only=True):
-    """A key to be made. `*` stands for every scope."""
+    """An API key to issue."""
 
     name: Annotated[str, msgspec.Meta(max_length=100)]
-    scopes: list[Text]
-    kind: Text = "live"
+    """What the key is for, up to 100 characters. Example: `billing service`"""
+
+    scopes: list[Annotated[Text, SCOPE]]
+    """The scopes of the key; `*` stands for every scope. Example: `["notifications:send"]`"""
+
+    kind: Annotated[Text, KEY_KIND] = "live"
 
 
 class ApiKeyList(msgspec.Struct, kw_only=True):
     """A page of API keys, the oldest first."""
 
     results: list[ApiKeyResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The keys of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 def token(request: ApiRequest) -> TokenResponse:

@@ -47,10 +47,10 @@ class Service(AnonymousUser):
 class CarillonAuthentication(BaseAuthentication):
     """`Bearer <JWT>`, `Bearer ck_live_...` and `Token <token>`. request.auth is the Caller.
 
-    notes_use: whether a key's `last_used_at` is written, which waits for the database.
+    records_use: whether a key's `last_used_at` is written, which waits for the database.
     """
 
-    notes_use = True
+    records_use = True
 
     def authenticate(self, request: Request) -> tuple[User | Service, Caller] | None:
         """The caller; None without a header. Raises Unauthenticated for a bad one."""
@@ -70,7 +70,7 @@ class CarillonAuthentication(BaseAuthentication):
 
     def _resolve(self, scheme: str, token: str) -> tuple[User | Service, Caller]:
         if scheme == "bearer" and token.startswith(KEY_PREFIX):
-            caller = caller_of_key_text(token, now=clock.now(), notes_use=self.notes_use)
+            caller = caller_of_key_text(token, now=clock.now(), records_use=self.records_use)
             return Service(caller), caller
         if scheme == "bearer" and "." in token:
             user = user_of_jwt(token, now=clock.now())

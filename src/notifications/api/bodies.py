@@ -41,7 +41,7 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
         raise UnsupportedType(
             f"the body must be JSON, not {named[:100]}: send `Content-Type: application/json`"
         )
-    check_coding(request)
+    check_content_encoding(request)
     raw = request.body
     if not raw.strip():
         raise InvalidJson("the body is empty: send a JSON object, `{}` to leave everything out")
@@ -53,7 +53,7 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
     return value
 
 
-def check_coding(request: HttpRequest) -> None:
+def check_content_encoding(request: HttpRequest) -> None:
     """That the body came as it is, not compressed.
 
     Raises:
@@ -77,12 +77,12 @@ def decode(raw: bytes) -> Any:
         value = _decode(raw)
         if raw.count(b"{") + raw.count(b"[") > _DEEPEST:
             _check_depth(value)
-        if _lost_a_string(raw, value):
+        if _may_repeat_a_key(raw, value):
             json.loads(raw, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
     except InvalidJson:
         raise
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidJson(f"the body is not JSON: {_half_in(raw) or error}") from error
+        raise InvalidJson(f"the body is not JSON: {_lone_surrogate_in(raw) or error}") from error
     except RecursionError as error:
         raise InvalidJson("the body is nested too deeply") from error
     return value
@@ -107,7 +107,7 @@ def _check_depth(value: Any) -> None:
     raise InvalidJson(f"the body is nested too deeply: {_DEEPEST} levels are read")
 
 
-def _lost_a_string(raw: bytes, value: Any) -> bool:
+def _may_repeat_a_key(raw: bytes, value: Any) -> bool:
     """Whether a key may have been given twice: the text has another number of quotation marks than
     the value that was read from it. Where a mark is spelled `\\u0022` the numbers say nothing."""
     if _ESCAPED_MARK in raw:
@@ -139,7 +139,7 @@ def check_texts(value: Any) -> None:
         raise InvalidRequest([FieldError(*wrong)])
 
 
-def _half_in(raw: bytes) -> str:
+def _lone_surrogate_in(raw: bytes) -> str:
     """What to say of a body that is no JSON only because half a character is in it."""
     if not any(escape in raw for escape in _ESCAPES):
         return ""

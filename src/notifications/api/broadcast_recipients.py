@@ -7,13 +7,10 @@ from notifications.api.broadcasts import ONE, PAGE_NUMBERS
 from notifications.api.response import CSV_TYPE
 from notifications.api.route import ApiRequest, Download, Query, Route
 from notifications.domain.broadcast_lifecycle import RecipientState
+from notifications.features.broadcasts.action_schemas import BroadcastRetryChosenResponse
 from notifications.features.broadcasts.export import recipients_csv
 from notifications.features.broadcasts.queries import recipient_page
-from notifications.features.broadcasts.schemas import (
-    BroadcastRecipientList,
-    BroadcastRetryBody,
-    BroadcastRetryChosenResponse,
-)
+from notifications.features.broadcasts.schemas import BroadcastRecipientList, BroadcastRetryBody
 from notifications.features.broadcasts.service import SCOPE, BroadcastWorkflow
 
 STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)

@@ -12,20 +12,22 @@ from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.access.persons import read_person_key
 from notifications.features.access.throttles import count_send
+from notifications.features.broadcasts.action_schemas import (
+    BroadcastCancelResponse,
+    BroadcastDetailResponse,
+    BroadcastDone,
+    BroadcastProgressResponse,
+    BroadcastRetryResponse,
+    BroadcastTestResponse,
+)
 from notifications.features.broadcasts.copy import duplicate as copy_broadcast
+from notifications.features.broadcasts.dry_run_schemas import DryRunResponse
 from notifications.features.broadcasts.queries import PAGE_SIZE, list_page
 from notifications.features.broadcasts.schemas import (
     BroadcastBody,
-    BroadcastCancelResponse,
     BroadcastChangeBody,
-    BroadcastDetailResponse,
-    BroadcastDone,
     BroadcastList,
-    BroadcastProgressResponse,
     BroadcastRejectBody,
-    BroadcastRetryResponse,
-    BroadcastTestResponse,
-    DryRunResponse,
 )
 from notifications.features.broadcasts.service import SCOPE, BroadcastWorkflow, check_scope
 from notifications.features.broadcasts.trial import send_test_to_caller

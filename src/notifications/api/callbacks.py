@@ -1,4 +1,4 @@
-"""What vendors report: callbacks, and what people answer to SMS."""
+"""Routes of vendors' callbacks and of received SMS."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from notifications.features.receipts.service import (
     StoredCallbackResponse,
 )
 from notifications.infra.conf import environment
+from notifications.infra.field_types import NextPage, PreviousPage
 
 
 class CallbackList(msgspec.Struct, kw_only=True):
-    """Stored callbacks by key, the oldest first."""
+    """A page of callbacks, the oldest first."""
 
     results: list[StoredCallbackResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The callbacks of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 def take(request: ApiRequest) -> CallbackResponse:
@@ -51,11 +54,13 @@ def stored(request: ApiRequest) -> CallbackList:
 
 
 class InboundSmsList(msgspec.Struct, kw_only=True):
-    """A page of texts, the oldest first."""
+    """A page of received SMS, the oldest first."""
 
     results: list[InboundSmsResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The SMS of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 def inbound(request: ApiRequest) -> InboundSmsList:

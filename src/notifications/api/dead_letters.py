@@ -1,4 +1,4 @@
-"""Dead letters by the thousand, and what a person knows of them."""
+"""Routes that work on many dead letters, or record what a person found out."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ import msgspec
 from notifications.api.bodies import Id, Text, check_body
 from notifications.api.route import ApiRequest, Route
 from notifications.features.dead_letters.service import (
+    OUTCOMES,
     DeadLetterFilter,
     DeadLetterService,
     ManyResponse,
     SettleResponse,
 )
+from notifications.infra.field_types import choice
 
 
 class SettleBody(msgspec.Struct, kw_only=True):
-    """What a person found out of these letters' messages. outcome: sent, delivered or failed."""
+    """What a person found out about the messages of dead letters."""
 
     ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=1000)]
-    outcome: Text
+    """The integer ids of 1 to 1,000 dead letters. Example: `[8, 9]`"""
+
+    outcome: Annotated[Text, choice("Outcome", OUTCOMES, "What became of the messages.")]
+
     reason: Text
+    """How the person knows it, up to 200 characters. Example: `the vendor confirmed it`"""
 
 
 class ReplayManyBody(DeadLetterFilter, kw_only=True):
-    """Which letters go out again; without any field all that wait."""
+    """The dead letters to replay; without any field, all open ones."""
 
 
 class DiscardManyBody(DeadLetterFilter, kw_only=True):
-    """Which letters are closed for good, and why."""
+    """The dead letters to discard."""
 
     reason: Text
+    """Why they are discarded, up to 200 characters. Example: `sent by hand`"""
 
 
 def replay_many(request: ApiRequest) -> ManyResponse:

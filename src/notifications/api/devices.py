@@ -1,4 +1,4 @@
-"""Devices, proofs of addresses, and what Telegram tells."""
+"""Routes of devices, of the verification of addresses, and of Telegram's updates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Route
-from notifications.api.whose import WHOSE, person_in_body, person_in_query
+from notifications.api.user_reference import USER_QUERY, user_in_body, user_in_query
 from notifications.features.people.devices import (
     DeviceList,
     DeviceResponse,
@@ -35,21 +35,27 @@ class TelegramUpdate(msgspec.Struct, kw_only=True):
     """An update of the Bot API (https://core.telegram.org/bots/api#update)."""
 
     update_id: int
+    """Telegram's id of the update. Example: `123456`"""
 
 
 class TelegramResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Nothing, or a call that Telegram makes for the bot."""
+    """An empty object, or a call that Telegram makes for the bot."""
 
     method: str = ""
+    """The method of the Bot API. Example: `sendMessage`"""
+
     chat_id: int = 0
+    """The chat that gets the text. Example: `123456789`"""
+
     text: str = ""
+    """The text for the chat. Example: `You are connected.`"""
 
 
 def devices(request: ApiRequest) -> DeviceList:
     page = page_of(request)
     found = DeviceService().list(
         caller=request.caller,
-        identifier=person_in_query(request),
+        identifier=user_in_query(request),
         after=page.after,
         limit=page.fetch,
     )
@@ -69,7 +75,7 @@ def register(request: ApiRequest) -> DeviceResponse:
         "keys": body.keys,
     }
     return DeviceService().register(
-        device=device, caller=request.caller, identifier=person_in_body(body)
+        device=device, caller=request.caller, identifier=user_in_body(body)
     )
 
 
@@ -85,19 +91,19 @@ def vapid(request: ApiRequest) -> VapidResponse:
 def begin_proof(request: ApiRequest) -> ProofResponse:
     body = check_body(request.body, ProofBody)
     return ProofService().start(
-        kind=body.kind, address=body.address, caller=request.caller, identifier=person_in_body(body)
+        kind=body.kind, address=body.address, caller=request.caller, identifier=user_in_body(body)
     )
 
 
 def confirm_proof(request: ApiRequest) -> ProvenResponse:
     body = check_body(request.body, CodeBody)
     return ProofService().confirm(
-        kind=body.kind, code=body.code, caller=request.caller, identifier=person_in_body(body)
+        kind=body.kind, code=body.code, caller=request.caller, identifier=user_in_body(body)
     )
 
 
 def telegram_link(request: ApiRequest) -> TelegramLinkResponse:
-    return ProofService().telegram_link(caller=request.caller, identifier=person_in_query(request))
+    return ProofService().telegram_link(caller=request.caller, identifier=user_in_query(request))
 
 
 def telegram_update(request: ApiRequest) -> TelegramResponse:
@@ -118,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         handler=devices,
         summary="A person's devices and browsers.",
         service_scope=READ,
-        query=(*WHOSE, *PAGE_QUERY),
+        query=(*USER_QUERY, *PAGE_QUERY),
         responses={200: DeviceList},
         errors=(404,),
     ),
@@ -184,7 +190,7 @@ ROUTES: tuple[Route, ...] = (
         handler=telegram_link,
         summary="A link by which a person connects their Telegram chat.",
         service_scope=WRITE,
-        query=WHOSE,
+        query=USER_QUERY,
         responses={200: TelegramLinkResponse},
         errors=(404, 409),
     ),

@@ -7,7 +7,7 @@ documents: {success: false, error, code}.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpResponse, UnreadablePostError
 
 from notifications.api.response import JSON_TYPE, PROBLEM_TYPE, JsonResponse
+from notifications.domain.error_codes import ERROR_CODES
 from notifications.domain.errors import (
     LONGEST_PATH,
     CarillonError,
@@ -31,6 +32,7 @@ from notifications.features.access.throttles import Throttled
 from notifications.features.receipts.service import CallbackUnverifiable
 from notifications.infra.database.commits import CommitUncertain
 from notifications.infra.database.errors import is_unavailable
+from notifications.infra.field_types import ErrorCode, choice
 
 log = structlog.get_logger("carillon.api")
 
@@ -131,37 +133,66 @@ LEGACY_CODES = {"no_recipients": "NO_RECIPIENTS"}
 """Codes that the source documents spell in their own way."""
 
 
+LegacyErrorCode = Annotated[
+    str,
+    choice(
+        "LegacyErrorCode",
+        (LEGACY_CODES.get(code, code) for code in ERROR_CODES),
+        "The stable code of an error, as `/api/admin/` and `/api/notifications/` spell it.",
+    ),
+]
+
+
 class FieldProblem(msgspec.Struct, kw_only=True):
-    """One thing that is wrong with a request: where, a stable code, and what to do about it."""
+    """One thing that is wrong with a request."""
 
     path: str
-    code: str
+    """The field or parameter, with dots and brackets for parts. Example: `recipients[3].user_id`"""
+
+    code: ErrorCode
+
     detail: str
+    """What is wrong and how to correct it. Example: `is required`"""
 
 
 class Problem(msgspec.Struct, kw_only=True):
-    """RFC 9457: what went wrong. code is stable; detail says what to do about it.
+    """An error, as RFC 9457 describes it. Further members depend on the code.
 
-    Further members depend on the code: scope (missing_scope); reasons by channel and decision_id,
-    which `explain` takes (opted_out).
+    `missing_scope` adds `scope`. `opted_out` adds `reasons` by channel, and the `decision_id` by
+    which `explain` finds it.
     """
 
     type: str
+    """The code as a URN. Example: `urn:carillon:error:required`"""
+
     title: str
+    """The name of the HTTP status. Example: `Bad Request`"""
+
     status: int
+    """The HTTP status. Example: `400`"""
+
     detail: str
-    code: str
+    """What is wrong and how to correct it. Example: `template_path is required`"""
+
+    code: ErrorCode
+
     instance: str
+    """The path of the request. Example: `/api/v1/notifications/send`"""
+
     errors: list[FieldProblem]
+    """Every field that is wrong; empty when the error is about no field."""
 
 
 class LegacyProblem(msgspec.Struct, kw_only=True):
-    """What went wrong, in the form of the source documents. code is stable; error says what to do
-    about it. A further member, scope, comes with missing_scope."""
+    """An error of `/api/admin/` and `/api/notifications/`. `missing_scope` adds `scope`."""
 
     success: bool
+    """Always false. Example: `false`"""
+
     error: str
-    code: str
+    """What is wrong and how to correct it. Example: `message is required`"""
+
+    code: LegacyErrorCode
 
 
 def title_of(status: int) -> str:
@@ -225,11 +256,11 @@ def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
     response.error_code = error.code
     if status == 401:
         response["WWW-Authenticate"] = _challenge(error)
-    say_when_to_repeat(response, error)
+    add_retry_after(response, error)
     return response
 
 
-def say_when_to_repeat(response: HttpResponse, error: CarillonError) -> None:
+def add_retry_after(response: HttpResponse, error: CarillonError) -> None:
     """Adds Retry-After where the error knows it. Whatever is unavailable may be back at once."""
     after = error.data.get("retry_after", RETRY_AFTER_S if status_of(error) == 503 else None)
     if after is not None:
@@ -265,10 +296,10 @@ def _as_error(exc: Exception, *, key: str) -> CarillonError | None:
         return BodyTooLarge()
     if isinstance(exc, UnreadablePostError):
         return InvalidJson("the body ended before it was complete")
-    return outage_of(exc, key=key)
+    return database_error_of(exc, key=key)
 
 
-def outage_of(exc: Exception, *, key: str = "") -> CarillonError | None:
+def database_error_of(exc: Exception, *, key: str = "") -> CarillonError | None:
     """What an error of the database means for a caller; None for one that is a fault of ours.
 
     key: the Idempotency-Key that the caller sent, if the route takes one.

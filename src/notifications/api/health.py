@@ -1,4 +1,4 @@
-"""What load balancers and alerts ask."""
+"""Routes of the health checks, for load balancers and alerts."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from notifications.infra.conf import environment
 
 
 class LiveResponse(msgspec.Struct, kw_only=True):
-    """The process answers."""
+    """The process responds."""
 
     status: str
+    """Always `alive`. Example: `alive`"""
 
 
-SEES_STOPS = "operations"
+REASONS_SCOPE = "operations"
 """The scope that lists stops with their reasons."""
 
 
-class _LooksOnly(CarillonAuthentication):
+class _ReadOnlyAuthentication(CarillonAuthentication):
     """A health check writes nothing: it is asked when writes hang."""
 
-    notes_use = False
+    records_use = False
 
 
 def live(request: ApiRequest) -> LiveResponse:
@@ -38,10 +39,10 @@ def ready(request: ApiRequest) -> tuple[int, HealthResponse]:
 
 
 def report(request: ApiRequest) -> tuple[int, HealthResponse]:
-    return _with_status(health(now=request.now, in_full=lambda: _may_read_stops(request.http)))
+    return _with_status(health(now=request.now, in_full=lambda: _may_read_reasons(request.http)))
 
 
-def _may_read_stops(http: HttpRequest) -> bool:
+def _may_read_reasons(http: HttpRequest) -> bool:
     """Whether whoever asks, by session or by header, may read why something is stopped. A bad
     header is nobody's: this page is public. Nor does it wait for the keys of a platform's JWT."""
     user = getattr(http, "user", None)
@@ -50,10 +51,10 @@ def _may_read_stops(http: HttpRequest) -> bool:
     if "." in http.headers.get("Authorization", "") and environment().jwt_jwks_url:
         return False
     try:
-        known = _LooksOnly().authenticate(Request(http))
+        known = _ReadOnlyAuthentication().authenticate(Request(http))
     except Unauthenticated:
         return False
-    return known is not None and known[1].may(SEES_STOPS)
+    return known is not None and known[1].may(REASONS_SCOPE)
 
 
 def _with_status(answer: HealthResponse) -> tuple[int, HealthResponse]:

@@ -21,7 +21,7 @@ from notifications.infra.crypto import body_hash
 
 REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 200
-KEPT_REFUSALS = frozenset({"opted_out"})
+STORED_REFUSALS = frozenset({"opted_out"})
 """Refusals that are an outcome, kept like a good answer; others may be mended and tried again."""
 
 
@@ -39,7 +39,7 @@ def read_key(header: str | None) -> str | None:
     return header
 
 
-def answer_with_key(
+def respond_with_key(
     route: Route,
     call: ApiRequest,
     key: str,
@@ -73,7 +73,7 @@ def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> Store
     try:
         response = work()
     except Refused as refusal:
-        if refusal.code not in KEPT_REFUSALS:
+        if refusal.code not in STORED_REFUSALS:
             raise
         response = problem_response(refusal, path=path)
     body = response.content

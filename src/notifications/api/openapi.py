@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
@@ -13,30 +14,55 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from notifications.api.errors import LegacyProblem, Problem, is_legacy, title_of
+from notifications.api.document.schemas import REF, schemas_of
+from notifications.api.errors import (
+    STATUS_OF,
+    STATUS_OF_CODE,
+    LegacyProblem,
+    Problem,
+    is_legacy,
+    title_of,
+)
 from notifications.api.response import JSON_TYPE, PROBLEM_TYPE
 from notifications.api.route import Auth, Query, Route
 
 F = TypeVar("F", bound=Callable[..., Any])
-REF = "#/components/schemas/{name}"
+_PROBLEMS = (Problem, LegacyProblem)
 _KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 200},
     OpenApiParameter.HEADER,
-    description="Makes a repeated request safe: the same key and body replays the first answer.",
+    description="Makes a repetition safe: the same key and body get the stored response.",
 )
-_known: dict[str, type[msgspec.Struct]] = {
-    "Problem": Problem,
-    "LegacyProblem": LegacyProblem,
+_PATH_PARAMETERS = {
+    "id": "The integer id or the UUID.",
+    "job_id": "The id of the job, a UUID.",
+    "provider": "The key of the provider, such as `twilio`.",
 }
-
-
+_IDS_OF_TAG = {
+    "users": "The user: an integer id, a UUID, or `ext:` and your `external_id`.",
+    "categories": "The integer id or the key of the category.",
+}
+_RETRY_AFTER = {
+    "description": "After how many seconds to repeat the request.",
+    "schema": {"type": "integer", "examples": [5]},
+}
+_CHALLENGE = {
+    "description": "How to authenticate (RFC 6750).",
+    "schema": {"type": "string", "examples": ['Bearer realm="carillon"']},
+}
+_HEADERS = {
+    401: {"WWW-Authenticate": _CHALLENGE},
+    429: {"Retry-After": _RETRY_AFTER},
+    503: {"Retry-After": _RETRY_AFTER},
+}
+_known: dict[str, type[msgspec.Struct]] = {shape.__name__: shape for shape in _PROBLEMS}
 _closed: set[type[msgspec.Struct]] = set()
 """Bodies in which an unknown field is refused."""
 
 
 class CarillonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How one authenticates, in the document."""
+    """Documents the ways to authenticate."""
 
     target_class = "notifications.api.auth.CarillonAuthentication"
     name = ["bearer", "token"]
@@ -58,7 +84,7 @@ class CarillonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 
 def documented(route: Route, view: F) -> F:
-    """The view method with its operation in the document."""
+    """Returns the view method with its operation in the document."""
     shapes = [route.body, *route.responses.values()]
     _known.update({shape.__name__: shape for shape in shapes if shape})
     if route.body and not route.of_vendor:
@@ -69,7 +95,7 @@ def documented(route: Route, view: F) -> F:
         if not route.media
     }
     if route.media:
-        file = OpenApiResponse(response=OpenApiTypes.STR, description=title_of(route.status))
+        file = OpenApiResponse(response=OpenApiTypes.STR, description="The file.")
         responses |= {(route.status, route.media): file}
     legacy = is_legacy(f"{route.path}/")
     problem, kind = (LegacyProblem, JSON_TYPE) if legacy else (Problem, PROBLEM_TYPE)
@@ -94,28 +120,57 @@ def _ref(shape: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def _response(status: int, shape: type[msgspec.Struct] | None) -> OpenApiResponse:
-    return OpenApiResponse(response=_ref(shape) if shape else None, description=title_of(status))
+    if shape is None:
+        about = f"{title_of(status)}: the response has no body."
+    elif shape in _PROBLEMS:
+        about = _meaning(status)
+    else:
+        about = (shape.__doc__ or "").partition("\n")[0]
+    return OpenApiResponse(response=_ref(shape) if shape else None, description=about)
+
+
+def _meaning(status: int) -> str:
+    """Returns what an error's status means: its title, and the sentences of its errors."""
+    kinds = [kind for kind, found in STATUS_OF.items() if found == status]
+    sentences = [
+        f"`{kind.code}`: {(kind.__doc__ or '').strip().partition(chr(10))[0]}" for kind in kinds
+    ]
+    codes = [f"`{code}`." for code, found in STATUS_OF_CODE.items() if found == status]
+    return " ".join([f"{title_of(status)}.", *sentences, *codes])
 
 
 def _description(route: Route) -> str:
+    parts = [_needed(route)]
+    if route.idempotent:
+        parts.append("Accepts `Idempotency-Key`.")
+    if route.secrets:
+        parts.append(f"Shows `{'`, `'.join(route.secrets)}` once.")
+    return " ".join(parts)
+
+
+def _needed(route: Route) -> str:
     if route.auth is Auth.PUBLIC:
-        return "Public."
+        return "Needs no authentication."
     if route.scope:
-        return f"Needs the scope `{route.scope}`; staff hold it."
+        return f"Needs the scope `{route.scope}`; staff have every scope."
     if route.service_scope:
-        return f"API keys need the scope `{route.service_scope}`; people act for themselves."
-    return "Any caller."
+        return f"API keys need the scope `{route.service_scope}`; users act for themselves."
+    return "Any authenticated caller."
 
 
 def _parameters(route: Route) -> list[OpenApiParameter]:
     found = [
         OpenApiParameter(
-            name, OpenApiTypes.STR, OpenApiParameter.PATH, description="Integer id or UUID."
+            name, OpenApiTypes.STR, OpenApiParameter.PATH, description=_path_parameter(route, name)
         )
         for name in route.parameters
     ]
     found += [_query_parameter(query) for query in route.query]
     return [*found, _KEY_HEADER] if route.idempotent else found
+
+
+def _path_parameter(route: Route, name: str) -> str:
+    return _IDS_OF_TAG.get(route.tag, _PATH_PARAMETERS[name])
 
 
 def _query_parameter(query: Query) -> OpenApiParameter:
@@ -140,17 +195,22 @@ def _query_parameter(query: Query) -> OpenApiParameter:
 def add_components(
     result: dict[str, Any], generator: Any, request: Any, public: bool
 ) -> dict[str, Any]:
-    """drf-spectacular's POSTPROCESSING_HOOK: the shapes that operations refer to."""
-    schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(_schemas(_known.values()))
+    """drf-spectacular's POSTPROCESSING_HOOK: adds the schemas, the errors and the version."""
+    with suppress(PackageNotFoundError):  # run from its source, uninstalled
+        result["info"]["version"] = version("carillon")
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {}).update(schemas_of(_known.values(), closed=_closed))
+    errors: dict[str, Any] = {}
     for operations in result["paths"].values():
         for operation in operations.values():
-            _mend(operation)
+            _correct(operation)
+            _share_errors(operation["responses"], errors)
+    components["responses"] = dict(sorted(errors.items()))
     return result
 
 
-def _mend(operation: dict[str, Any]) -> None:
-    """Says what drf-spectacular cannot know: bodies are required, one of the schemes is enough."""
+def _correct(operation: dict[str, Any]) -> None:
+    """Adds what drf-spectacular cannot know: bodies are required, one of the schemes is enough."""
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
     if "security" in operation:
@@ -159,46 +219,26 @@ def _mend(operation: dict[str, Any]) -> None:
         ]
 
 
-def _schemas(shapes: Iterable[type[msgspec.Struct]]) -> dict[str, Any]:
-    wanted = list(shapes)
-    _, found = msgspec.json.schema_components(wanted, ref_template=REF)
-    for shape in _all_structs(wanted):
-        for field in msgspec.structs.fields(shape):
-            if datetime in (field.type, *get_args(field.type)):
-                _as_date_time(found[shape.__name__]["properties"][field.encode_name])
-    for shape in _all_structs(_closed):
-        found[shape.__name__]["additionalProperties"] = False
-    return dict(sorted(found.items()))
-
-
-def _all_structs(shapes: Iterable[type[msgspec.Struct]]) -> set[type[msgspec.Struct]]:
-    """The shapes, and those within them."""
-    found: set[type[msgspec.Struct]] = set()
-    waiting: list[Any] = list(shapes)
-    while waiting:
-        kind = waiting.pop()
-        waiting += get_args(kind)
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in found:
-            found.add(kind)
-            waiting += [field.type for field in msgspec.structs.fields(kind)]
-    return found
-
-
-def _as_date_time(schema: dict[str, Any]) -> None:
-    """msgspec names the format only of times that must have an offset; ours always do."""
-    for each in schema.get("anyOf", [schema]):
-        if each.get("type") == "string":
-            each["format"] = "date-time"
+def _share_errors(responses: dict[str, Any], errors: dict[str, Any]) -> None:
+    """Moves the responses with errors to `errors`, and refers to them."""
+    for status, response in responses.items():
+        for content in response.get("content", {}).values():
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            if name in (shape.__name__ for shape in _PROBLEMS):
+                headers = _HEADERS.get(int(status))
+                shared = {**response, "headers": headers} if headers else response
+                errors.setdefault(f"{name}{status}", shared)
+                responses[status] = {"$ref": f"#/components/responses/{name}{status}"}
 
 
 def openapi_document() -> dict[str, Any]:
-    """The document as `/api/schema/` serves it."""
+    """Returns the document as `/api/schema/` serves it."""
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return document
 
 
 def openapi_yaml() -> str:
-    """The text of docs/reference/openapi.yaml."""
+    """Returns the text of docs/reference/openapi.yaml."""
     text: str = yaml.safe_dump(
         openapi_document(), sort_keys=False, allow_unicode=True, default_flow_style=False
     )

@@ -1,4 +1,4 @@
-"""Kill switches, dead letters, and items of periodic work that failed."""
+"""Routes of kill switches, dead letters and failed items."""
 
 from __future__ import annotations
 
@@ -9,64 +9,78 @@ import msgspec
 from notifications.api.bodies import Id, Ids, Text, check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
-from notifications.features.operations.schemas import DeadLetterResponse, StopResponse
+from notifications.features.operations.schemas import STOP_SCOPE, DeadLetterResponse, StopResponse
 from notifications.features.operations.service import OperationsService
 from notifications.features.operations.set_aside import (
     ResumedResponse,
     SetAsideResponse,
     SetAsideService,
 )
+from notifications.infra.field_types import NextPage, PreviousPage
 from notifications.models import KillSwitch
 
 
 class StopBody(msgspec.Struct, kw_only=True):
-    """What to stop. scope: all, channel, provider, category, template,
-    source or version."""
+    """What to stop."""
 
-    scope: Text
+    scope: Annotated[Text, STOP_SCOPE]
+
     reason: Text
+    """Why it is stopped, up to 200 characters. Example: `vendor incident`"""
+
     value: Text = ""
+    """What of the scope is stopped; empty for the scope `all`. Example: `email`"""
 
 
 class StopList(msgspec.Struct, kw_only=True):
-    """The stops in force, the newest first."""
+    """The kill switches in force, the newest first."""
 
     results: list[StopResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The kill switches."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class DeadLetterList(msgspec.Struct, kw_only=True):
     """A page of dead letters, the oldest first."""
 
     results: list[DeadLetterResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The dead letters of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class ReplayBody(msgspec.Struct, kw_only=True):
-    """Dead letters to send again."""
+    """Dead letters to replay."""
 
     ids: Ids
+    """The integer ids of 1 to 10,000 dead letters. Example: `[8, 9]`"""
 
 
 class DiscardBody(msgspec.Struct, kw_only=True):
-    """Dead letters to close for good, and why."""
+    """Dead letters to discard."""
 
     ids: Ids
+    """The integer ids of 1 to 10,000 dead letters. Example: `[8, 9]`"""
+
     reason: Text
+    """Why they are discarded, up to 200 characters. Example: `sent by hand`"""
 
 
 class ReplayResponse(msgspec.Struct, kw_only=True):
-    """How many go out again; letters that were resolved already are passed over."""
+    """Dead letters were replayed; those that were resolved before are skipped."""
 
     replayed: int
+    """The number of dead letters that were queued again. Example: `2`"""
 
 
 class DiscardResponse(msgspec.Struct, kw_only=True):
-    """How many were closed; letters that were resolved already are passed over."""
+    """Dead letters were discarded; those that were resolved before are skipped."""
 
     discarded: int
+    """The number of dead letters that were discarded. Example: `2`"""
 
 
 def stops(request: ApiRequest) -> StopList:
@@ -118,17 +132,20 @@ def discard(request: ApiRequest) -> DiscardResponse:
 
 
 class SetAsideList(msgspec.Struct, kw_only=True):
-    """A page of items, the oldest failure first."""
+    """A page of failed items, the oldest failure first."""
 
     results: list[SetAsideResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The items of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class ResumeBody(msgspec.Struct, kw_only=True):
-    """Which items are tried again, by the ids of the list."""
+    """The failed items to resume."""
 
     ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=1000)]
+    """The ids of 1 to 1,000 entries of the list. Example: `[4]`"""
 
 
 def items(request: ApiRequest) -> SetAsideList:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Auth, Query, Route
-from notifications.api.whose import WHOSE, person_in_body, person_in_query
+from notifications.api.user_reference import USER_QUERY, user_in_body, user_in_query
 from notifications.features.preferences.centre import PreferenceCentre
 from notifications.features.preferences.consents import READ, WRITE, ConsentService
 from notifications.features.preferences.double_opt_in import DoubleOptIn, OptInBody, OptInResponse
@@ -24,20 +24,20 @@ from notifications.infra.http.client_address import address_of
 
 
 def preferences(request: ApiRequest) -> PreferencesResponse:
-    return PreferenceService().get(caller=request.caller, identifier=person_in_query(request))
+    return PreferenceService().get(caller=request.caller, identifier=user_in_query(request))
 
 
 def change(request: ApiRequest) -> PreferencesResponse:
     return PreferenceService().update(
         changes=request.body,
         caller=request.caller,
-        identifier=person_in_query(request),
+        identifier=user_in_query(request),
         ip=_ip(request),
     )
 
 
 def link(request: ApiRequest) -> PreferencesLink:
-    return PreferenceCentre().link(caller=request.caller, identifier=person_in_query(request))
+    return PreferenceCentre().link(caller=request.caller, identifier=user_in_query(request))
 
 
 def unsubscribe(request: ApiRequest) -> UnsubscribeResponse:
@@ -54,7 +54,7 @@ def consents(request: ApiRequest) -> ConsentList:
     page = page_of(request)
     found = ConsentService().list(
         caller=request.caller,
-        identifier=person_in_query(request),
+        identifier=user_in_query(request),
         after=page.after,
         limit=page.fetch,
     )
@@ -70,7 +70,7 @@ def consent(request: ApiRequest) -> ConsentResponse:
         wording=body.wording,
         source=body.source,
         caller=request.caller,
-        identifier=person_in_body(body),
+        identifier=user_in_body(body),
         ip=_ip(request),
     )
 
@@ -78,7 +78,7 @@ def consent(request: ApiRequest) -> ConsentResponse:
 def ask_for_consent(request: ApiRequest) -> OptInResponse:
     body = check_body(request.body, OptInBody)
     return DoubleOptIn().request(
-        purpose=body.purpose, caller=request.caller, identifier=person_in_body(body)
+        purpose=body.purpose, caller=request.caller, identifier=user_in_body(body)
     )
 
 
@@ -96,7 +96,7 @@ ROUTES: tuple[Route, ...] = (
         handler=preferences,
         summary="What a person wishes to hear, when and on which channels.",
         service_scope=READ,
-        query=WHOSE,
+        query=USER_QUERY,
         responses={200: PreferencesResponse},
         errors=(403, 404),
     ),
@@ -107,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
         handler=change,
         summary="Change some of a person's preferences; what is left out stays as it is.",
         service_scope=WRITE,
-        query=WHOSE,
+        query=USER_QUERY,
         body=PreferencesBody,
         responses={200: PreferencesResponse},
         errors=(403, 404),
@@ -119,7 +119,7 @@ ROUTES: tuple[Route, ...] = (
         handler=link,
         summary="A link to a person's preference centre that needs no login, good for an hour.",
         service_scope=WRITE,
-        query=WHOSE,
+        query=USER_QUERY,
         responses={200: PreferencesLink},
         errors=(403, 404),
     ),
@@ -143,7 +143,7 @@ ROUTES: tuple[Route, ...] = (
         handler=consents,
         summary="What a person agreed to and took back, the oldest first.",
         service_scope=READ,
-        query=(*WHOSE, *PAGE_QUERY),
+        query=(*USER_QUERY, *PAGE_QUERY),
         responses={200: ConsentList},
         errors=(403, 404),
     ),

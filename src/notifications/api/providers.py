@@ -1,4 +1,4 @@
-"""Who carries what, and what providers' services take now."""
+"""Routes of providers and of the circuit breakers of their services."""
 
 from __future__ import annotations
 
@@ -14,30 +14,40 @@ from notifications.features.providers.service import (
     ProviderService,
     TestResponse,
 )
+from notifications.infra.field_types import NextPage, PreviousPage
 
 
 class ProviderList(msgspec.Struct, kw_only=True):
-    """Every provider there is: a fixed list, on one page."""
+    """All providers, on one page."""
 
     results: list[ProviderResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The providers."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class ProviderBody(msgspec.Struct, kw_only=True):
-    """The settings to store, by short name, as text. They replace what was stored before."""
+    """The settings of a provider. They replace all stored settings."""
 
     settings: dict[str, str]
+    """The settings by short name, as texts.
+    Example: `{"account_sid": "AC0123456789", "auth_token": "9f2c"}`"""
 
 
 class TestBody(msgspec.Struct, kw_only=True):
-    """Whom to send a test to, and what it says."""
+    """A test message."""
 
     __test__ = False  # not a test of pytest's
 
     to: str
+    """The address of the recipient, as the provider takes it. Example: `"+4915112345678"`"""
+
     title: str = ""
+    """The title; needs `notifications:address`. Example: `A test`"""
+
     body: str = ""
+    """The text; needs `notifications:address`. Example: `It works.`"""
 
 
 def providers(request: ApiRequest) -> ProviderList:
@@ -71,14 +81,17 @@ class BreakerList(msgspec.Struct, kw_only=True):
     """A page of services."""
 
     results: list[BreakerResponse]
-    next: str | None
-    previous: str | None
+    """The services of this page."""
+
+    next: NextPage
+    previous: PreviousPage
 
 
 class BreakerBody(msgspec.Struct, kw_only=True):
-    """Which service."""
+    """The service whose circuit breaker is closed."""
 
     service: str
+    """The service as the list names it. Example: `webhook|example.com`"""
 
 
 def breakers(request: ApiRequest) -> BreakerList:

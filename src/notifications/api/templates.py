@@ -6,18 +6,20 @@ from notifications.api.bodies import check_body
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
 from notifications.domain.channels import Channel
+from notifications.features.templates.report_schemas import (
+    DiffResponse,
+    PreviewResponse,
+    UsageList,
+    ValidationResponse,
+)
 from notifications.features.templates.schemas import (
     DeletedResponse,
-    DiffResponse,
     PreviewBody,
-    PreviewResponse,
     PublishBody,
     RollbackBody,
     TemplateBody,
     TemplateList,
     TemplateResponse,
-    UsageList,
-    ValidationResponse,
     VersionList,
 )
 from notifications.features.templates.service import TemplateService

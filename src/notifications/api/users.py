@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from notifications.api.bodies import check_coding, decode, read_object
+from notifications.api.bodies import check_content_encoding, decode, read_object
 from notifications.api.errors import InvalidJson
 from notifications.api.pages import PAGE_QUERY, links, page_of
 from notifications.api.route import ApiRequest, Query, Route
@@ -55,7 +55,7 @@ def delete_user(request: ApiRequest) -> tuple[int, None]:
 
 def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """The records of a body: lines of JSON, a JSON array, or an object with `users`."""
-    check_coding(http)
+    check_content_encoding(http)
     if (http.content_type or "") in _NDJSON:
         return _lines(http.body)
     if http.body.lstrip()[:1] == b"[":

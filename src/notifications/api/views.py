@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from notifications.api.auth import caller_of
 from notifications.api.bodies import read_object, read_query
 from notifications.api.errors import KEY_HEADER, MethodNotAllowed
-from notifications.api.idempotency import answer_with_key, read_key
+from notifications.api.idempotency import read_key, respond_with_key
 from notifications.api.openapi import documented
 from notifications.api.response import JSON_TYPE, FileResponse, JsonResponse
 from notifications.api.route import ApiRequest, Auth, Download, Route
@@ -67,7 +67,7 @@ class RouteView(APIView):
             return download(route, call)
         if key is None:
             return respond(route, call)
-        return answer_with_key(route, call, key, work=lambda: respond(route, call))
+        return respond_with_key(route, call, key, work=lambda: respond(route, call))
 
 
 def _query_of(route: Route, http: HttpRequest) -> dict[str, Any]:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from directory.references import PERSON_FORMS, PersonKey, read_person
 from notifications.domain.errors import FieldError, InvalidRequest
-from notifications.domain.timing import Timing
+from notifications.domain.timing import Misfire, Timing
+from notifications.infra.field_types import (
+    Badge,
+    ChannelName,
+    Icon,
+    Image,
+    Link,
+    PriorityNumber,
+    PriorityWord,
+    Sound,
+    UserRef,
+    ZoneName,
+    choice,
+)
 from notifications.intake.extras import read_extras
 from notifications.intake.fields import Fields
 from notifications.intake.request import MAX_RECIPIENTS, Terms
@@ -23,32 +37,63 @@ MESSAGE_MAX = 10_000
 DEFAULT_CHANNELS = ("in_app",)
 
 
+MisfireName = Annotated[
+    str,
+    choice(
+        "Misfire",
+        Misfire,
+        "What happens when the time passed while nothing could be sent: `skip`, `send_late`, or"
+        " `send_within` `grace_minutes`.",
+    ),
+]
+
+
 class ScheduleBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A text for up to 10,000 users at a time to come. type names a category, or is a word of the
-    caller's own; data, link, image, icon, sound and badge go along with the text.
+    """A text for up to 10,000 users at a later time, once or by a recurrence rule."""
 
-    recurrence: an RRULE. local_time: at this time of day on each recipient's own clock. misfire:
-    skip, send_late (the default) or send_within `grace_minutes`.
-    """
+    recipients: list[UserRef]
+    """From 1 to 10,000 users, each by id, UUID, or `ext:` and `external_id`."""
 
-    recipients: list[str | int]
     title: str
+    """The title, up to 200 characters. Example: `Lesson tomorrow`"""
+
     message: str
+    """The text, up to 10,000 characters. Example: `Your lesson begins at 10:00.`"""
+
     scheduled_at: datetime
+    """When to send it (RFC 3339), or the first time of a recurrence."""
+
     type: str = "system"
-    priority: int | str = "normal"
+    """The key of a category, or a word of your own, up to 50 characters. Example: `course`"""
+
+    priority: PriorityNumber | PriorityWord = "normal"
+    """How urgent it is, as a number or a word. Example: `normal`"""
+
     data: dict[str, Any] = {}
-    link: str | None = None
-    image: str | None = None
-    icon: str | None = None
-    sound: str | None = None
-    badge: int | None = None
-    channels: list[str] | None = None
+    """Values that go along to the app on every channel that carries them, at most 4,096 bytes of
+    JSON. Example: `{"lesson_id": 7}`"""
+
+    link: Link = None
+    image: Image = None
+    icon: Icon = None
+    sound: Sound = None
+    badge: Badge = None
+
+    channels: list[ChannelName] | None = None
+    """All channels of the notification; left out, the inbox alone. Example: `["in_app", "push"]`"""
+
     recurrence: str | None = None
-    timezone: str | None = None
+    """A recurrence rule of RFC 5545 (RRULE). Example: `FREQ=WEEKLY;BYDAY=MO`"""
+
+    timezone: ZoneName | None = None
+    """The time zone in which the recurrence keeps its wall-clock time. Example: `Europe/Paris`"""
+
     local_time: str | None = None
-    misfire: str = "send_late"
-    grace_minutes: int = 60
+    """Sends at this time of day on the clock of each recipient (HH:MM). Example: `"09:00"`"""
+
+    misfire: MisfireName = "send_late"
+    grace_minutes: int | UnsetType = UNSET
+    """How late `send_within` still sends, in minutes; 60 when left out. Example: `30`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

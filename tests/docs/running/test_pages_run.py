@@ -17,7 +17,7 @@ from carillon.servers import RedisServer
 from notifications.testing.http_sink import ReceivedRequest, Reply
 from notifications.testing.servers import HTTPSink, SMTPSink
 from tests.docs.blocks import PAGES, ROOT, Block, commands_of
-from tests.docs.running.pages import PageRun, Scenario, end_all
+from tests.docs.running.pages import PageRun, Scenario, end_all, program_path
 from tests.docs.running.scenarios import SCENARIOS
 from tests.functional.installation import Installation, free_port, wait_until
 from tests.functional.test_cli import _answers
@@ -99,9 +99,12 @@ def test_a_command_that_fails_or_does_not_run_fails_its_page(kind, text, demo, h
 @pytest.mark.parametrize("name", WITH_COMMANDS)
 def test_every_command_of_the_page_runs(name, demo, hosts, tmp_path, request):
     scenario = SCENARIOS[name]
-    missing = [each for each in ("curl", *scenario.needs) if shutil.which(each) is None]
+    programs = ("curl", *scenario.needs)
+    missing = [each for each in programs if shutil.which(each, path=program_path()) is None]
     if missing:
         pytest.skip(f"{missing[0]} is not installed")
+    if not (ROOT / scenario.installed).is_dir():
+        pytest.skip(f"{scenario.installed} is not there: run make clients")
     blocks = commands_of(NAMED[name])
     installation, url = demo
     given = {"url": url, "port": str(free_port()), "other_port": str(free_port())}

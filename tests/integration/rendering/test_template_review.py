@@ -9,7 +9,7 @@ import pytest
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest, TemplateFault
 from notifications.features.sending.service import NotificationService
-from notifications.features.templates.schemas import LocaleGap, ValidationResponse
+from notifications.features.templates.report_schemas import LocaleGap, ValidationResponse
 from notifications.features.templates.service import TemplateService
 from tests.integration.factories import make_template
 

@@ -89,10 +89,10 @@ def caller_of_key(key: ApiKey) -> Caller:
     )
 
 
-def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> Caller:
+def caller_of_key_text(text: str, *, now: datetime, records_use: bool = True) -> Caller:
     """Returns the caller of an API key. Makes one query.
 
-    With `notes_use` it also writes `last_used_at`, at most once a minute.
+    With `records_use` it also writes `last_used_at`, at most once a minute.
 
     Raises:
         Unauthenticated: invalid_api_key, revoked_api_key.
@@ -107,7 +107,7 @@ def caller_of_key_text(text: str, *, now: datetime, notes_use: bool = True) -> C
         )
     if key.revoked_at is not None:
         raise Unauthenticated("this API key was revoked: use another", code="revoked_api_key")
-    if notes_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
+    if records_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_STEP)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     return caller_of_key(key)

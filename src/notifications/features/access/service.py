@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.db import transaction
@@ -14,29 +14,56 @@ from notifications.domain.errors import Conflict, FieldError, InvalidRequest, No
 from notifications.domain.identifiers import parse_identifier, parse_key
 from notifications.features.access.authentication import ALL_SCOPES
 from notifications.infra import clock
+from notifications.infra.field_types import choice
 from notifications.models import SCOPES, ApiKey, OperatorAction
 
 WRITE_SCOPE = "api-keys:write"
 
 
+KEY_KIND = choice(
+    "ApiKeyKind",
+    ApiKey.Kind.values,
+    "The kind of an API key. The messages of a `test` key end in the sandbox.",
+)
+SCOPE = choice("Scope", ("*", *SCOPES), "A permission. `*` stands for every scope.")
+
+
 class ApiKeyResponse(msgspec.Struct, kw_only=True):
-    """A key, without its text."""
+    """An API key, without its text."""
 
     id: int
+    """The integer id of the key. Example: `7`"""
+
     name: str
+    """What the key is for. Example: `billing service`"""
+
     prefix: str
-    kind: str
-    scopes: list[str]
+    """The part of the key's text that is stored and shown. Example: `Xk29ab`"""
+
+    kind: Annotated[str, KEY_KIND]
+
+    scopes: list[Annotated[str, SCOPE]]
+    """The scopes of the key. Example: `["notifications:send"]`"""
+
     owner_id: int | None
+    """The integer id of the user who issued the key, or null. Example: `42`"""
+
     created_at: datetime
+    """When the key was issued (RFC 3339)."""
+
     last_used_at: datetime | None
+    """When the key was last used (RFC 3339), or null."""
+
     revoked_at: datetime | None
+    """When the key was revoked (RFC 3339), or null."""
 
 
 class IssuedKeyResponse(ApiKeyResponse, kw_only=True):
-    """A key with its text, which is shown this once; null where an Idempotency-Key replays it."""
+    """An API key with its text, which is shown once."""
 
     key: str | None
+    """The text of the key; null when an `Idempotency-Key` replays the response.
+    Example: `ck_live_Xk29ab_3vJ8`"""
 
 
 class ApiKeyService:

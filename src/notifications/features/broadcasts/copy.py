@@ -9,8 +9,8 @@ from django.utils.translation import pgettext
 
 from notifications.domain.callers import Caller
 from notifications.features.access.service import people_behind
+from notifications.features.broadcasts.action_schemas import BroadcastDone
 from notifications.features.broadcasts.body import TEXTS, check
-from notifications.features.broadcasts.schemas import BroadcastDone
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
     check_priority,

@@ -15,7 +15,7 @@ from notifications.domain.broadcast_lifecycle import LAUNCHABLE
 from notifications.domain.flow import US
 from notifications.features.broadcasts.delivery.approval import requires_approval
 from notifications.features.broadcasts.delivery.launch import resolve_audience
-from notifications.features.broadcasts.schemas import (
+from notifications.features.broadcasts.dry_run_schemas import (
     DryRun,
     DryRunChannel,
     DryRunCost,

@@ -1,4 +1,4 @@
-"""What the doors of broadcasts take and answer: the shapes of the source documents."""
+"""Request and response schemas of broadcasts and their recipients."""
 
 from __future__ import annotations
 
@@ -7,333 +7,319 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+from notifications.domain.broadcast_lifecycle import BroadcastStatus, RecipientState
+from notifications.infra.field_types import (
+    CategoryKey,
+    MessageState,
+    NextNumber,
+    PersonChannelName,
+    PreviousNumber,
+    PriorityNumber,
+    PriorityWord,
+    UserId,
+    choice,
+)
+from notifications.models import Broadcast
+from notifications.models.sources.broadcast import BroadcastDelivery
+
+BroadcastState = Annotated[
+    str,
+    choice(
+        "BroadcastStatus",
+        BroadcastStatus,
+        "The state of a broadcast. `sent`: everything was sent, and receipts are outstanding."
+        " `completed`: every result is final.",
+    ),
+]
+TargetGroup = Annotated[
+    str,
+    choice(
+        "TargetGroup",
+        Broadcast.TargetGroup.values,
+        "The rule of the audience; `target_filter` has its parameters.",
+    ),
+]
+DeliveryMode = Annotated[
+    str,
+    choice(
+        "BroadcastDelivery",
+        BroadcastDelivery.values,
+        "`all`: every channel. `first`: the channels in order, until one accepts the message.",
+    ),
+]
+RecipientStateName = Annotated[
+    str, choice("RecipientStatus", RecipientState, "The state of one recipient.")
+]
+BroadcastId = Annotated[int, Meta(description="The integer id of the broadcast.", examples=[12])]
+TargetFilter = Annotated[
+    dict[str, Any],
+    Meta(description="The parameters of the audience's rule.", examples=[{"subject_id": 3}]),
+]
+PageNumber = Annotated[int, Meta(description="The number of this page, from 1.", examples=[2])]
+PageSize = Annotated[int, Meta(description="The most rows of a page.", examples=[20])]
+PageTotal = Annotated[int, Meta(description="The number of pages.", examples=[12])]
+Succeeded = Annotated[bool, Meta(description="Always true.")]
+RecipientCount = Annotated[
+    int, Meta(description="The number of recipients in this state.", examples=[40])
+]
+UnknownCount = Annotated[
+    int,
+    Meta(
+        description="The number of listed recipients that do not exist or are not active.",
+        examples=[2],
+    ),
+]
+UnknownRecipients = Annotated[
+    list[str],
+    Meta(
+        description="The first 100 listed recipients that do not exist or are not active.",
+        examples=[["ext:p-8"]],
+    ),
+]
 
 
 class BroadcastBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A broadcast. target_group is a rule of the audience language, target_filter what it takes;
-    `all_students` and its like may be narrowed by a subject_id, tutor_id or teacher_id. It is a
-    draft unless scheduled_at or send_immediately says otherwise. delivery: all channels, or first:
-    in order until one takes it."""
+    """A broadcast: a draft unless `scheduled_at` or `send_immediately` is given."""
 
-    target_group: str
+    target_group: TargetGroup
+
     message: str
-    target_filter: dict[str, Any] | None = None
+    """The text. Example: `The school is closed on Friday.`"""
+
+    target_filter: TargetFilter | None = None
+    """The parameters of the audience's rule. `all_students` and similar rules may be narrowed by
+    `subject_id`, `tutor_id` or `teacher_id`. Example: `{"subject_id": 3}`"""
+
     title: str = ""
-    channels: list[str] | None = None
-    delivery: str = "all"
-    category: str = "announcement"
-    priority: int | str = 3
+    """The title, up to 200 characters. Example: `School closed`"""
+
+    channels: list[PersonChannelName] | None = None
+    """The channels; left out, Telegram. Example: `["email", "in_app"]`"""
+
+    delivery: DeliveryMode = "all"
+    category: CategoryKey = "announcement"
+
+    priority: PriorityNumber | PriorityWord = 3
+    """How urgent it is, as a number or a word. Example: `normal`"""
+
     scheduled_at: datetime | None = None
+    """When to send it (RFC 3339)."""
+
     send_immediately: bool = False
+    """Whether to send it at once; not together with `scheduled_at`."""
 
 
 class BroadcastChangeBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What is to be changed of a draft or scheduled broadcast; what is left out stays.
-    scheduled_at: null makes it a draft again."""
+    """Changes of a draft or scheduled broadcast. A field that is left out stays as it is."""
 
-    target_group: str | UnsetType = UNSET
+    target_group: TargetGroup | UnsetType = UNSET
+    """The rule of the audience; without `target_filter` its parameters are removed.
+    Example: `all_students`"""
+
     message: str | UnsetType = UNSET
-    target_filter: dict[str, Any] | None = None
+    """The text. Example: `The school is closed on Friday.`"""
+
+    target_filter: TargetFilter | None = None
+    """The parameters of the audience's rule; null removes them. Example: `{"subject_id": 3}`"""
+
     title: str | UnsetType = UNSET
-    channels: list[str] | UnsetType = UNSET
-    delivery: str | UnsetType = UNSET
-    category: str | UnsetType = UNSET
-    priority: int | str | UnsetType = UNSET
+    """The title, up to 200 characters. Example: `School closed`"""
+
+    channels: list[PersonChannelName] | UnsetType = UNSET
+    """The channels. Example: `["email", "in_app"]`"""
+
+    delivery: DeliveryMode | UnsetType = UNSET
+    """Which of the channels carry it. Example: `first`"""
+
+    category: CategoryKey | UnsetType = UNSET
+    """The key of its category. Example: `announcement`"""
+
+    priority: PriorityNumber | PriorityWord | UnsetType = UNSET
+    """How urgent it is, as a number or a word. Example: `high`"""
+
     scheduled_at: datetime | None = None
+    """When to send it (RFC 3339); null makes it a draft again."""
 
 
 MOST_CHOSEN = 1_000
-_Id = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+_Id = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 
 
 class BroadcastRetryBody(msgspec.Struct, kw_only=True):
-    """Which recipients are tried again: their user_ids, 1,000 at most."""
+    """The failed recipients to retry."""
 
-    user_ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MOST_CHOSEN)]
+    user_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MOST_CHOSEN)]
+    """The integer ids of 1 to 1,000 users. Example: `[42, 43]`"""
 
 
 class BroadcastRejectBody(msgspec.Struct, kw_only=True):
-    """Why a broadcast is sent back to its author."""
+    """Why a broadcast is returned to its author."""
 
     note: str
+    """What the author should change. Example: `Please name the date.`"""
 
 
 class BroadcastResponse(msgspec.Struct, kw_only=True):
-    """A broadcast. recipient_count is the snapshot's; of one that was not launched, how many people
-    its audience held when it was last written. At every instant it is the sum of the six counts."""
+    """A broadcast. Its recipient_count is always the sum of the six counts after it."""
 
-    id: int
+    id: BroadcastId
+
     uuid: UUID
+    """The UUID of the broadcast."""
+
     created_by: int | None
+    """The integer id of the author; null for an API key or an erased user. Example: `1`"""
+
     created_by_name: str
-    target_group: str
+    """The name of the author; empty for none. Example: `Grace Hopper`"""
+
+    target_group: TargetGroup
+
     target_group_display: str
-    target_filter: dict[str, Any]
+    """The rule of the audience in words. Example: `All students`"""
+
+    target_filter: TargetFilter
+
     title: str
+    """The title; empty for none. Example: `School closed`"""
+
     message: str
-    category: str
-    priority: int
-    channels: list[str]
-    delivery: str
-    status: str
+    """The text. Example: `The school is closed on Friday.`"""
+
+    category: CategoryKey
+    priority: PriorityNumber
+
+    channels: list[PersonChannelName]
+    """The channels. Example: `["email", "in_app"]`"""
+
+    delivery: DeliveryMode
+    status: BroadcastState
+
     status_display: str
+    """The state in words. Example: `Sending`"""
+
     recipient_count: int
-    sent_count: int
-    failed_count: int
-    pending_count: int
-    suppressed_count: int
-    uncertain_count: int
-    cancelled_count: int
+    """The number of recipients; before the launch, the size of the audience when the broadcast was
+    last written. Example: `240`"""
+
+    sent_count: RecipientCount
+    failed_count: RecipientCount
+    pending_count: RecipientCount
+    suppressed_count: RecipientCount
+    uncertain_count: RecipientCount
+    cancelled_count: RecipientCount
+
     scheduled_at: datetime | None
+    """When it is to be sent (RFC 3339), or null."""
+
     created_at: datetime
+    """When it was made (RFC 3339)."""
+
     sent_at: datetime | None
+    """When sending began (RFC 3339), or null."""
+
     completed_at: datetime | None
+    """When every result was final (RFC 3339), or null."""
+
     approved_by: int | None
+    """The integer id of the user who approved it, or null. Example: `2`"""
+
     review_note: str
+    """What the reviewer wrote; empty for nothing. Example: `Please name the date.`"""
 
 
 class BroadcastRecipientResponse(msgspec.Struct, kw_only=True):
-    """One recipient. status: pending, sent, failed, suppressed, uncertain or cancelled; channels
-    says which status the message on each channel has. telegram_id is empty where none is known."""
+    """One recipient of a broadcast. Of an erased user only the ids are left."""
 
     id: int
-    user_id: int
+    """The integer id of the row. Example: `900`"""
+
+    user_id: UserId
+
     user_name: str
+    """The user's name; empty for an erased user. Example: `Ada Lovelace`"""
+
     email: str
+    """The user's email address; empty for none. Example: `ada@example.com`"""
+
     telegram_id: str
+    """The id of the user's Telegram chat; empty for none. Example: `"123456789"`"""
+
     telegram_sent: bool
+    """Whether the message was sent by Telegram."""
+
     telegram_message_id: str | None
-    status: str
-    channels: dict[str, str]
+    """Telegram's id of the message, or null. Example: `"5012"`"""
+
+    status: RecipientStateName
+
+    channels: dict[str, MessageState]
+    """The state of the message on each channel. Example: `{"email": "delivered"}`"""
+
     error_message: str | None
+    """The last error, or null. Example: `mailbox full`"""
+
     sent_at: datetime | None
+    """When the first message was sent (RFC 3339), or null."""
 
 
 class BroadcastErrorResponse(msgspec.Struct, kw_only=True):
-    """A recipient's failure, or, without a recipient, why a broadcast could not go on."""
+    """The failure of a recipient, or the reason why a broadcast stopped."""
 
     recipient_id: int | None
+    """The integer id of the user; null when the whole broadcast stopped. Example: `42`"""
+
     error: str
+    """The error as a sentence. Example: `mailbox full`"""
+
     timestamp: str
+    """When it happened (RFC 3339). Example: `2030-05-01T09:30:00+00:00`"""
 
 
 class BroadcastDetail(BroadcastResponse, kw_only=True):
-    """A broadcast with the first page of its recipients and its latest 100 errors; error_total
-    counts them all."""
+    """A broadcast with its first recipients and its latest errors."""
 
     recipients: list[BroadcastRecipientResponse]
+    """The first page of the recipients."""
+
     error_log: list[BroadcastErrorResponse]
+    """The latest 100 errors."""
+
     error_total: int
+    """The number of all errors. Example: `3`"""
 
 
 class BroadcastList(msgspec.Struct, kw_only=True):
-    """A page, the newest first. next and previous are page numbers."""
+    """A page of broadcasts, the newest first."""
 
     count: int
-    next: int | None
-    previous: int | None
+    """The number of all matching broadcasts. Example: `240`"""
+
+    next: NextNumber
+    previous: PreviousNumber
+
     results: list[BroadcastResponse]
-    page: int
-    page_size: int
-    total_pages: int
+    """The broadcasts of this page."""
+
+    page: PageNumber
+    page_size: PageSize
+    total_pages: PageTotal
 
 
 class BroadcastRecipientList(msgspec.Struct, kw_only=True):
-    """A page of recipients by rising user id. next and previous are page numbers."""
+    """A page of a broadcast's recipients, by user id."""
 
     count: int
-    next: int | None
-    previous: int | None
+    """The number of all matching recipients. Example: `240`"""
+
+    next: NextNumber
+    previous: PreviousNumber
+
     results: list[BroadcastRecipientResponse]
-    page: int
-    page_size: int
-    total_pages: int
+    """The recipients of this page."""
 
-
-class BroadcastDone(msgspec.Struct, kw_only=True):
-    """What was done, in words, and the broadcast as it then is.
-
-    unknown_recipients: those of a list who are told nothing, because there is no such user or the
-    user is not active; the first 100 of unknown_count.
-    """
-
-    success: bool
-    data: BroadcastResponse
-    message: str
-    unknown_count: int = 0
-    unknown_recipients: list[str] = []
-
-
-class BroadcastDetailResponse(msgspec.Struct, kw_only=True):
-    """One broadcast."""
-
-    success: bool
-    data: BroadcastDetail
-
-
-class BroadcastProgress(msgspec.Struct, kw_only=True):
-    """How far it has come. progress_pct: (sent + failed + suppressed) of all, rounded down.
-    eta_seconds: null where nobody can tell."""
-
-    id: int
-    status: str
-    total_recipients: int
-    sent_count: int
-    failed_count: int
-    pending_count: int
-    suppressed_count: int
-    uncertain_count: int
-    cancelled_count: int
-    progress_pct: int
-    error_summary: str
-    created_at: datetime
-    sent_at: datetime | None
-    completed_at: datetime | None
-    eta_seconds: int | None
-    rate_per_second: float
-
-
-class BroadcastProgressResponse(msgspec.Struct, kw_only=True):
-    """How far a broadcast has come."""
-
-    success: bool
-    data: BroadcastProgress
-
-
-class BroadcastCancelled(msgspec.Struct, kw_only=True):
-    """A broadcast that was cancelled."""
-
-    success: bool
-    message: str
-    broadcast_id: int
-    cancelled_at: datetime
-
-
-class BroadcastCancelResponse(msgspec.Struct, kw_only=True):
-    """A broadcast was cancelled."""
-
-    success: bool
-    data: BroadcastCancelled
-
-
-class BroadcastRetried(msgspec.Struct, kw_only=True):
-    """How many failed recipients are tried again. task_id: null when nobody is."""
-
-    success: bool
-    message: str
-    retried_count: int
-    broadcast_id: int
-    task_id: str | None
-
-
-class BroadcastRetryResponse(msgspec.Struct, kw_only=True):
-    """Failed recipients are tried again."""
-
-    success: bool
-    data: BroadcastRetried
-
-
-class BroadcastRetriedChosen(BroadcastRetried, kw_only=True):
-    """How many of those who were named are tried again, and who is not: unknown to this broadcast,
-    not_failed, or used_up (failed, and tried again as often as is done)."""
-
-    unknown: list[int]
-    not_failed: list[int]
-    used_up: list[int]
-
-
-class BroadcastRetryChosenResponse(msgspec.Struct, kw_only=True):
-    """Some failed recipients are tried again."""
-
-    success: bool
-    data: BroadcastRetriedChosen
-
-
-class BroadcastTested(msgspec.Struct, kw_only=True):
-    """A test was taken in for the caller alone. notification_id tells what becomes of it, at
-    `/api/v1/notifications/{id}`; estimated_delivery knows their quiet hours and digests."""
-
-    success: bool
-    message: str
-    broadcast_id: int
-    notification_id: UUID
-    estimated_delivery: datetime
-
-
-class BroadcastTestResponse(msgspec.Struct, kw_only=True):
-    """A test of a broadcast was sent."""
-
-    success: bool
-    data: BroadcastTested
-
-
-class DryRunChannel(msgspec.Struct, kw_only=True):
-    """What one channel would do. messages leave now or later; calls are to its providers, a push
-    being one for each device. rate_per_second is what the providers take together at most."""
-
-    channel: str
-    providers: list[str]
-    messages: int
-    send_now: int
-    delayed: int
-    excluded: int
-    exclusions: dict[str, int]
-    delays: dict[str, int]
-    calls: int
-    rate_per_second: float | None
-    estimated_cost: str
-
-
-class DryRunCost(msgspec.Struct, kw_only=True):
-    """By CARILLON_CHANNEL_PRICES; an SMS costs each of its segments. amount is a decimal number."""
-
-    amount: str
-    currency: str
-
-
-class DryRunSample(msgspec.Struct, kw_only=True):
-    """What one recipient would be told on one channel."""
-
-    user_id: int
-    user_name: str
-    channel: str
-    decision: str
-    reason: str
-    title: str
-    body: str
-
-
-class DryRun(msgspec.Struct, kw_only=True):
-    """What a launch would lead to. recipients is exact. Every other count is of the people who were
-    examined: all of them, and then exact, where complete is true; estimates are for everybody.
-
-    send_now + delayed + excluded = examined. exclusions counts people whom no channel would reach,
-    by the reason of the first; delays those who are told later (quiet hours, digests, stops), the
-    last of them at delayed_until. unknown_recipients are those of a list who are told nothing: the
-    first 100 of unknown_count.
-    """
-
-    recipients: int
-    examined: int
-    complete: bool
-    send_now: int
-    delayed: int
-    excluded: int
-    exclusions: dict[str, int]
-    delays: dict[str, int]
-    delayed_until: datetime | None
-    channels: list[DryRunChannel]
-    estimated_duration_seconds: int
-    estimated_cost: DryRunCost
-    needs_approval: bool
-    unknown_count: int
-    unknown_recipients: list[str]
-    samples: list[DryRunSample]
-
-
-class DryRunResponse(msgspec.Struct, kw_only=True):
-    """A broadcast was tried without sending."""
-
-    success: bool
-    data: DryRun
+    page: PageNumber
+    page_size: PageSize
+    total_pages: PageTotal

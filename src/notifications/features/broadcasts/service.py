@@ -21,17 +21,7 @@ from notifications.domain.errors import NotFound, Refused
 from notifications.domain.identifiers import parse_identifier
 from notifications.features.access.service import check_test_key, missing_scope, people_behind
 from notifications.features.broadcasts import actions
-from notifications.features.broadcasts.body import no_recipients, read_changes, read_new
-from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
-from notifications.features.broadcasts.delivery.launch import resolve_audience
-from notifications.features.broadcasts.documented import (
-    cancel_message,
-    retry_and_start_task,
-    retry_chosen_and_start_task,
-)
-from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run, dry_run
-from notifications.features.broadcasts.queries import broadcast_response, detail
-from notifications.features.broadcasts.schemas import (
+from notifications.features.broadcasts.action_schemas import (
     BroadcastCancelled,
     BroadcastCancelResponse,
     BroadcastDetailResponse,
@@ -42,8 +32,18 @@ from notifications.features.broadcasts.schemas import (
     BroadcastRetriedChosen,
     BroadcastRetryChosenResponse,
     BroadcastRetryResponse,
-    DryRunResponse,
 )
+from notifications.features.broadcasts.body import no_recipients, read_changes, read_new
+from notifications.features.broadcasts.delivery.approval import request_approval, requires_approval
+from notifications.features.broadcasts.delivery.launch import resolve_audience
+from notifications.features.broadcasts.documented import (
+    cancel_message,
+    retry_and_start_task,
+    retry_chosen_and_start_task,
+)
+from notifications.features.broadcasts.dry_run import UNKNOWN_SHOWN, can_dry_run, dry_run
+from notifications.features.broadcasts.dry_run_schemas import DryRunResponse
+from notifications.features.broadcasts.queries import broadcast_response, detail
 from notifications.infra.database import commits
 from notifications.models import Broadcast, OperatorAction, change_broadcast_status
 

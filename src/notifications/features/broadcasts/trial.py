@@ -12,13 +12,13 @@ from django.utils.translation import pgettext
 from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, Refused
+from notifications.features.broadcasts.action_schemas import BroadcastTested, BroadcastTestResponse
 from notifications.features.broadcasts.delivery.launch import (
     CALLS,
     build_intent,
     check_terms,
     split_channels,
 )
-from notifications.features.broadcasts.schemas import BroadcastTested, BroadcastTestResponse
 from notifications.features.broadcasts.service import (
     BroadcastWorkflow,
     check_priority,

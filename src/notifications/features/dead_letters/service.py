@@ -19,6 +19,7 @@ from notifications.features.access.service import check_operator
 from notifications.features.operations.service import OperationsService
 from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.infra.field_types import ProviderKey
 from notifications.models import (
     BroadcastChange,
     DeadLetter,
@@ -46,27 +47,39 @@ _ALERT = "dead_letters"
 
 
 class DeadLetterFilter(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Which open letters are meant: those that have all that is given. failed_before is a time;
-    without an offset it is UTC."""
+    """Which open dead letters are meant: those that match every given field."""
 
     channel: str = ""
-    provider: str = ""
+    """Only this channel; empty for all. Example: `email`"""
+
+    provider: ProviderKey = ""
+    """Only this provider; empty for all. Example: `twilio`"""
+
     code: str = ""
+    """Only this error code; empty for all. Example: `uncertain`"""
+
     template_path: str = ""
+    """Only this template; empty for all. Example: `user.payment.success`"""
+
     failed_before: datetime | None = None
+    """Only those that failed before this time (RFC 3339); a time without offset is UTC."""
 
 
 class ManyResponse(msgspec.Struct, kw_only=True):
-    """How many letters were worked on, and how many that match are left: call again for those."""
+    """The result of working on many dead letters."""
 
     done: int
+    """The number of dead letters that this call changed. Example: `10000`"""
+
     left: int
+    """The number of matching dead letters that are left: call again for those. Example: `250`"""
 
 
 class SettleResponse(msgspec.Struct, kw_only=True):
-    """How many messages took what a person knows of them; others were settled already."""
+    """The result of settling messages by hand."""
 
     settled: int
+    """The number of messages that got the given result; others had one already. Example: `12`"""
 
 
 class DeadLetterService:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Annotated
 
 import msgspec
 import redis
@@ -28,6 +29,7 @@ from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.database.bounded_reads import limit_read_time
 from notifications.infra.database.errors import is_missing, is_unavailable
+from notifications.infra.field_types import BreakerStateName, choice
 from notifications.models import KillSwitch, ProviderFlow, QueuedTask
 from notifications.models.providers.provider_flow import now_us
 
@@ -43,19 +45,32 @@ _MOST_NAMED = 3
 HEALTHY, UNHEALTHY, DEGRADED = "healthy", "unhealthy", "degraded"
 
 
+CheckStatus = Annotated[str, choice("CheckStatus", (HEALTHY, UNHEALTHY), "The result of a check.")]
+HealthStatus = Annotated[
+    str, choice("HealthStatus", (HEALTHY, DEGRADED), "`degraded` when any check is `unhealthy`.")
+]
+
+
 class LaneHealth(msgspec.Struct, kw_only=True):
-    """A lane's messages: all that wait, those overdue, and the oldest overdue one's age in s."""
+    """The messages of one lane."""
 
     queued: int
+    """The number of messages that wait. Example: `1200`"""
+
     overdue: int
+    """The number of messages whose time has come. Example: `40`"""
+
     age_s: float
+    """For how many seconds the oldest message is overdue. Example: `0.8`"""
 
 
 class ProviderHealth(msgspec.Struct, kw_only=True):
-    """A chosen provider. last_success_at: null when it never took a message."""
+    """A provider that carries a channel now."""
 
-    breaker: str
+    breaker: BreakerStateName
+
     last_success_at: datetime | None
+    """When it last accepted a message (RFC 3339); null when it never did."""
 
 
 NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
@@ -63,22 +78,36 @@ NOT_MIGRATED = "it cannot be read before `carillon migrate` has run"
 
 
 class CheckResponse(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One thing that was looked at. status: healthy or unhealthy, and then the reason."""
+    """The result of one check. Fields that are null are left out."""
 
-    status: str
+    status: CheckStatus
+
     reason: str | None = None
+    """Why the check is unhealthy. Example: `no worker is alive`"""
+
     lanes: dict[str, LaneHealth] | None = None
+    """The queues by lane."""
+
     count: int | None = None
+    """The number that the check counted, such as living workers. Example: `2`"""
+
     providers: dict[str, ProviderHealth] | None = None
+    """The chosen providers by key."""
 
 
 class HealthResponse(msgspec.Struct, kw_only=True):
-    """How the service is. status: healthy or degraded; reasons says what ails or holds it."""
+    """The health of the service."""
 
-    status: str
+    status: HealthStatus
+
     timestamp: datetime
+    """When it was checked (RFC 3339)."""
+
     checks: dict[str, CheckResponse]
+    """The checks by name."""
+
     reasons: list[str]
+    """The reasons of all unhealthy checks. Example: `["workers: no worker is alive"]`"""
 
 
 class _Migrations:

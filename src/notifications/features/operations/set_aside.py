@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from django.db import transaction
@@ -14,35 +15,54 @@ from notifications.domain.errors import NotFound
 from notifications.features.access.service import check_operator
 from notifications.features.receipts import apply as receipts
 from notifications.infra import clock
+from notifications.infra.field_types import choice
 from notifications.models import ItemFault, OperatorAction, Work
 
 MOST = 1_000
 _Reopen = Callable[[int, datetime], None]
 
 
-class SetAsideResponse(msgspec.Struct, kw_only=True):
-    """An item that failed. work: what is done with it; item: its key there. tried_again_at: when it
-    is tried by itself; null for a receipt that is set aside, which waits to be resumed.
+WorkName = Annotated[str, choice("Work", Work.values, "What is done with the item.")]
 
-    error: the kind of the failure and its place. The log has more under the trace.
-    """
+
+class SetAsideResponse(msgspec.Struct, kw_only=True):
+    """An item of periodic work that failed."""
 
     id: int
-    work: str
+    """The integer id of this entry. Example: `4`"""
+
+    work: WorkName
+
     item: int
+    """The key of the item in its own table. Example: `31`"""
+
     about: str
+    """What is done with the item, as a sentence. Example: `A digest is sent`"""
+
     tries: int
+    """How often it failed. Example: `3`"""
+
     set_aside: bool
+    """Whether it is skipped until it is resumed."""
+
     error: str
+    """The kind of the failure and its place in the code. Example: `ValueError at digests.py:80`"""
+
     trace: str
+    """The trace under which the log has more. Example: `9f2c1e7a`"""
+
     failed_at: datetime
+    """When it last failed (RFC 3339)."""
+
     tried_again_at: datetime | None
+    """When it is processed again by itself (RFC 3339); null when it waits to be resumed."""
 
 
 class ResumedResponse(msgspec.Struct, kw_only=True):
-    """How many items are tried again at once."""
+    """Failed items were resumed."""
 
     resumed: int
+    """The number of items that are processed again at once. Example: `2`"""
 
 
 class SetAsideService:

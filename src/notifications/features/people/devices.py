@@ -20,47 +20,66 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound
 from notifications.domain.identifiers import parse_key
 from notifications.features.access.persons import person_for, protected_staff_error
-from notifications.features.people.schemas import DeviceBody
+from notifications.features.people.schemas import DeviceBody, DeviceKindName
 from notifications.features.people.service import READ, WRITE
 from notifications.infra import clock
+from notifications.infra.field_types import (
+    ExternalIdOrNone,
+    NextPage,
+    PreviousPage,
+    UserRefOrNone,
+)
 
 MAX_DEVICES = 50
 
 
 class DeviceResponse(msgspec.Struct, kw_only=True):
-    """A registered device. expired_at: since when the vendor knows it no more."""
+    """A registered device."""
 
     id: int
-    kind: str
+    """The integer id of the device. Example: `9`"""
+
+    kind: DeviceKindName
+
     platform: str
+    """The device's platform in your own words; empty for none. Example: `ios`"""
+
     last_seen: datetime
+    """When the device was last registered (RFC 3339)."""
+
     expired_at: datetime | None
+    """When the push service reported that the token is no longer valid (RFC 3339), or null."""
 
 
 class DeviceList(msgspec.Struct, kw_only=True):
-    """A page of a person's devices, the oldest first."""
+    """A page of a user's devices, the oldest first."""
 
     results: list[DeviceResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The devices of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class RegisterBody(DeviceBody, kw_only=True):
-    """A token, or a browser's subscription as `PushSubscription.toJSON()` says it.
-
-    user_id: whose it is, when a service registers it.
-    """
+    """A push token, or a browser's subscription as `PushSubscription.toJSON()` returns it."""
 
     token: str = ""
+    """The push token; left out for a browser's subscription. Example: `dXk3:APA91b`"""
+
     endpoint: str = ""
-    user_id: int | str | None = None
-    external_id: str | None = None
+    """The endpoint URL of a browser's subscription.
+    Example: `https://updates.push.services.mozilla.com/wpush/v2/gAAA`"""
+
+    user_id: UserRefOrNone = None
+    external_id: ExternalIdOrNone = None
 
 
 class VapidResponse(msgspec.Struct, kw_only=True):
-    """What a browser subscribes with (`applicationServerKey`), in base64url."""
+    """The key that a browser subscribes with."""
 
     public_key: str
+    """The `applicationServerKey` in base64url. Example: `BEl62iUYgUivxIkv69yViEuiBIa`"""
 
 
 class DeviceService:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
@@ -28,6 +28,7 @@ from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.infra.crypto import sign_text
+from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone, choice
 from notifications.intake.addresses import check_address
 from notifications.models import Category, NotificationTemplate
 from notifications.rendering.texts import proof_texts
@@ -41,45 +42,67 @@ _COLUMN = {"email": "email", "phone": "phone_number"}
 _CHANNEL = {"email": "email", "phone": "sms"}
 
 
-class ProofBody(msgspec.Struct, kw_only=True):
-    """kind: email or phone. user_id: whose address it is, when a service asks."""
+ProofKind = Annotated[
+    str, choice("VerificationKind", _COLUMN, "The kind of the address to verify.")
+]
 
-    kind: str
+
+class ProofBody(msgspec.Struct, kw_only=True):
+    """The address to which a code is sent."""
+
+    kind: ProofKind
+
     address: str
-    user_id: int | str | None = None
-    external_id: str | None = None
+    """An email address, or a phone number in E.164. Example: `ada@example.com`"""
+
+    user_id: UserRefOrNone = None
+    external_id: ExternalIdOrNone = None
 
 
 class CodeBody(msgspec.Struct, kw_only=True):
-    """The code that arrived."""
+    """The code that the user received."""
 
-    kind: str
+    kind: ProofKind
+
     code: str
-    user_id: int | str | None = None
-    external_id: str | None = None
+    """The code as it was sent. Example: `"482913"`"""
+
+    user_id: UserRefOrNone = None
+    external_id: ExternalIdOrNone = None
 
 
 class ProofResponse(msgspec.Struct, kw_only=True):
-    """Until when the code is good, and how often it may be tried."""
+    """A code was sent."""
 
-    kind: str
+    kind: ProofKind
+
     expires_at: datetime
+    """Until when the code is valid (RFC 3339)."""
+
     attempts_left: int
+    """How many wrong codes are accepted before the code is void. Example: `5`"""
 
 
 class ProvenResponse(msgspec.Struct, kw_only=True):
-    """The address is the person's contact point now."""
+    """The address is now the user's contact point."""
 
-    kind: str
+    kind: ProofKind
+
     address: str
+    """The verified address. Example: `ada@example.com`"""
+
     verified_at: datetime
+    """When it was verified (RFC 3339)."""
 
 
 class TelegramLinkResponse(msgspec.Struct, kw_only=True):
-    """A link that opens the bot's chat; pressing Start there connects it. Good once."""
+    """A link that opens the bot's chat, where pressing Start connects it. It works once."""
 
     url: str
+    """The link for the user. Example: `https://t.me/school_bot?start=k3x9`"""
+
     expires_at: datetime
+    """Until when the link works (RFC 3339)."""
 
 
 class ProofService:

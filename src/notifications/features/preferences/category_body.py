@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from notifications.domain.channels import PERSON_CHANNELS
 from notifications.domain.limits import LONGEST_S, MOST
 from notifications.domain.preferences import SWITCHES, DigestFrequency
+from notifications.infra.field_types import CategoryKey, NextPage, PreviousPage, choice
 from notifications.intake.fields import Fields
 from notifications.intake.limits import read_number
 from notifications.models import CrashPolicy, LegalBasis
@@ -20,54 +22,114 @@ _MOST_CAPS = 10
 _LONGEST_RETENTION = 36_500
 
 
+LegalBasisName = Annotated[
+    str,
+    choice("LegalBasis", LegalBasis.values, "The legal basis of sending (article 6 of the GDPR)."),
+]
+CrashPolicyName = Annotated[
+    str,
+    choice(
+        "CrashPolicy",
+        CrashPolicy.values,
+        "What happens to uncertain messages. `resend`: they are sent again, at least once."
+        " `hold`: they wait for a person's decision, at most once.",
+    ),
+]
+DefaultPreferences = Annotated[
+    dict[str, bool | str],
+    Meta(
+        description="The switches of channels and the digest for users who chose nothing.",
+        examples=[{"sms_enabled": True, "digest_frequency": "daily"}],
+    ),
+]
+
+
 class Cap(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """At most `limit` messages to a person in window_s seconds; on one channel, or on all."""
+    """The most messages of a category to a user in a time, on one channel or on all."""
 
     limit: int
+    """The most messages, from 1 to 1,000. Example: `3`"""
+
     window_s: int
-    channel: str = ""
+    """The length of the window that is counted back from now, in seconds. Example: `86400`"""
+
+    channel: Annotated[
+        str,
+        choice("CapChannel", (*PERSON_CHANNELS, ""), "The channel; empty for all together."),
+    ] = ""
 
 
 class CategoryBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A category; in a change, what is left out stays as it is.
+    """A category. In a change, a field that is left out stays as it is."""
 
-    legal_basis: consent, contract or legal_obligation. crash_policy: resend or hold.
-    default_preferences: switches such as `sms_enabled`, and digest_frequency, for people who have
-    chosen nothing. unsubscribable: mails offer to unsubscribe; none of a legal obligation does.
-    """
+    key: str | UnsetType = UNSET
+    """The unique key: lower-case letters, digits, `-` and `_`. It never changes.
+    Example: `course`"""
 
-    key: str = ""
-    name: str = ""
-    legal_basis: str = LegalBasis.CONTRACT.value
-    marketing: bool = False
-    crash_policy: str = CrashPolicy.RESEND.value
-    default_preferences: dict[str, bool | str] = {}
+    name: str | UnsetType = UNSET
+    """The name that users see, up to 100 characters. Example: `Courses`"""
+
+    legal_basis: LegalBasisName | UnsetType = UNSET
+    """The legal basis of sending (article 6 of the GDPR); `contract` for a new category."""
+
+    marketing: bool | UnsetType = UNSET
+    """Whether it is marketing, which needs the user's own choice; false for a new category."""
+
+    crash_policy: CrashPolicyName | UnsetType = UNSET
+    """What happens to uncertain messages: `resend` (at least once) or `hold` (at most once).
+    `resend` for a new category."""
+
+    default_preferences: DefaultPreferences = {}
+
     caps: list[Cap] = []
-    unsubscribable: bool = True
+    """The frequency caps of the category, at most 10."""
+
+    unsubscribable: bool | UnsetType = UNSET
+    """Whether emails offer to unsubscribe; true for a new category. Those of a legal
+    obligation never do."""
+
     retention_days: int | None = None
+    """For how many days its notifications are stored, up to 36,500; null for the service's own.
+    Example: `90`"""
 
 
 class CategoryResponse(msgspec.Struct, kw_only=True):
     """A category."""
 
     id: int
-    key: str
+    """The integer id of the category. Example: `3`"""
+
+    key: CategoryKey
+
     name: str
-    legal_basis: str
+    """The name that users see. Example: `Courses`"""
+
+    legal_basis: LegalBasisName
+
     marketing: bool
-    crash_policy: str
-    default_preferences: dict[str, bool | str]
+    """Whether it is marketing, which needs the user's own choice."""
+
+    crash_policy: CrashPolicyName
+    default_preferences: DefaultPreferences
+
     caps: list[Cap]
+    """The frequency caps of the category."""
+
     unsubscribable: bool
+    """Whether emails offer to unsubscribe."""
+
     retention_days: int | None
+    """For how many days its notifications are stored; null for the service's own. Example: `90`"""
 
 
 class CategoryList(msgspec.Struct, kw_only=True):
     """A page of categories, the oldest first."""
 
     results: list[CategoryResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The categories of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 def read_category(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from notifications.features.preferences.unsubscribe import link_caller
 from notifications.features.sending.service import NotificationService
 from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.infra.field_types import ExternalIdOrNone, UserRefOrNone
 from notifications.infra.links import LinkKind, address_mark, read_link, sign_link
 from notifications.models import (
     MARKETING,
@@ -46,18 +47,23 @@ _EPOCH, _TICK = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class OptInBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """purpose: marketing, category:<key> or list:<name>. user_id: whose, when a service asks."""
+    """The consent that the user is asked for by email."""
 
     purpose: str
-    user_id: str | int | None = None
-    external_id: str | None = None
+    """`marketing`, `category:` and a key, or `list:` and a name. Example: `category:course`"""
+
+    user_id: UserRefOrNone = None
+    external_id: ExternalIdOrNone = None
 
 
 class OptInResponse(msgspec.Struct, kw_only=True):
-    """The mail is on its way; until when its link is good."""
+    """The email was accepted for sending."""
 
     purpose: str
+    """The purpose of the consent. Example: `category:course`"""
+
     expires_at: datetime
+    """Until when the link in the email works (RFC 3339)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from notifications.domain.preferences import SWITCHES
+from notifications.domain.preferences import SWITCHES, DigestFrequency
+from notifications.infra.field_types import (
+    ExternalIdOrNone,
+    NextPage,
+    PreviousPage,
+    UserId,
+    UserRefOrNone,
+    choice,
+)
 from notifications.models import (
     ConsentRecord,
     NotificationCategoryPreference,
@@ -25,135 +34,223 @@ GLOBAL_FLAGS = (
 """The general preferences that are on or off."""
 
 
-class GlobalPreferences(msgspec.Struct, kw_only=True):
-    """What a person wishes in general. Times are wall-clock times (HH:MM:SS) in timezone.
+DigestName = Annotated[
+    str,
+    choice(
+        "DigestFrequency",
+        DigestFrequency,
+        "How often messages that are not urgent are sent. `never`: they stay in the inbox.",
+    ),
+]
+Switch = Annotated[bool, Meta(description="Whether messages may use this channel.")]
+SwitchChange = Annotated[
+    bool | None, Meta(description="Whether messages may use this channel.", examples=[False])
+]
 
-    timezone is empty when that of the user is taken. digest_frequency: immediate, hourly, daily,
-    weekly or never (the inbox only). dnd_until: muted until then.
-    """
+
+class GlobalPreferences(msgspec.Struct, kw_only=True):
+    """A user's preferences for all categories. Times of day are on the clock of `timezone`."""
 
     notifications_enabled: bool
+    """Whether the user gets notifications at all."""
+
     marketing_enabled: bool
-    push_enabled: bool
-    email_enabled: bool
-    sms_enabled: bool
-    websocket_enabled: bool
-    telegram_enabled: bool
-    in_app_enabled: bool
+    """Whether the user gets notifications of marketing categories."""
+
+    push_enabled: Switch
+    email_enabled: Switch
+    sms_enabled: Switch
+    websocket_enabled: Switch
+    telegram_enabled: Switch
+    in_app_enabled: Switch
+
     quiet_hours_enabled: bool
+    """Whether messages of low priority are deferred during quiet hours."""
+
     quiet_hours_start: str
+    """The time of day at which quiet hours begin (HH:MM:SS). Example: `"22:00:00"`"""
+
     quiet_hours_end: str
+    """The time of day at which quiet hours end (HH:MM:SS). Example: `"08:00:00"`"""
+
     timezone: str
+    """The IANA time zone of quiet hours and digests; empty for the user's own.
+    Example: `Europe/Paris`"""
+
     dnd_until: datetime | None
-    digest_frequency: str
+    """Until when all messages are paused, "do not disturb" (RFC 3339), or null."""
+
+    digest_frequency: DigestName
+
     data_processing_consent: bool
+    """Whether the user consents that their data is processed for what rests on consent."""
+
     consent_given_at: datetime | None
+    """When the user gave this consent (RFC 3339), or null."""
+
     consent_withdrawn_at: datetime | None
+    """When the user withdrew this consent (RFC 3339), or null."""
 
 
 class CategoryPreferences(msgspec.Struct, kw_only=True):
-    """Which channels a person wants for one category."""
+    """A user's channels for one category."""
 
-    push_enabled: bool
-    email_enabled: bool
-    sms_enabled: bool
-    websocket_enabled: bool
-    telegram_enabled: bool
-    in_app_enabled: bool
+    push_enabled: Switch
+    email_enabled: Switch
+    sms_enabled: Switch
+    websocket_enabled: Switch
+    telegram_enabled: Switch
+    in_app_enabled: Switch
 
 
 class PreferencesResponse(msgspec.Struct, kw_only=True):
-    """What a person wishes; categories holds those that they have said something about."""
+    """A user's preferences."""
 
     overall: GlobalPreferences = msgspec.field(name="global")
+    """The preferences for all categories."""
+
     categories: dict[str, CategoryPreferences]
+    """The preferences by category; categories without a choice of the user are left out."""
 
 
 class GlobalChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The general wishes to change; what is left out stays as it is.
+    """Changes of the preferences for all categories. A field that is left out stays as it is.
 
-    consent_given_at and consent_withdrawn_at are passed over: data_processing_consent sets them.
+    `consent_given_at` and `consent_withdrawn_at` have no effect here.
     """
 
     notifications_enabled: bool | None = None
+    """Whether the user gets notifications at all."""
+
     marketing_enabled: bool | None = None
-    push_enabled: bool | None = None
-    email_enabled: bool | None = None
-    sms_enabled: bool | None = None
-    websocket_enabled: bool | None = None
-    telegram_enabled: bool | None = None
-    in_app_enabled: bool | None = None
+    """Whether the user gets notifications of marketing categories."""
+
+    push_enabled: SwitchChange = None
+    email_enabled: SwitchChange = None
+    sms_enabled: SwitchChange = None
+    websocket_enabled: SwitchChange = None
+    telegram_enabled: SwitchChange = None
+    in_app_enabled: SwitchChange = None
+
     quiet_hours_enabled: bool | None = None
+    """Whether messages of low priority are deferred during quiet hours."""
+
     quiet_hours_start: str | None = None
+    """The time of day at which quiet hours begin (HH:MM). Example: `"22:00"`"""
+
     quiet_hours_end: str | None = None
+    """The time of day at which quiet hours end (HH:MM). Example: `"08:00"`"""
+
     timezone: str | None = None
+    """The IANA time zone of quiet hours and digests; empty for the user's own.
+    Example: `Europe/Paris`"""
+
     dnd_until: datetime | None = None
-    digest_frequency: str | None = None
+    """Until when all messages are paused (RFC 3339); null ends the pause."""
+
+    digest_frequency: DigestName | None = None
+    """How often messages that are not urgent are sent. Example: `daily`"""
+
     data_processing_consent: bool | None = None
+    """Whether the user consents that their data is processed for what rests on consent."""
 
 
 class CategoryChanges(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The channels of one category to change; what is left out stays as it is."""
+    """Changes of the channels of one category. A field that is left out stays as it is."""
 
-    push_enabled: bool | None = None
-    email_enabled: bool | None = None
-    sms_enabled: bool | None = None
-    websocket_enabled: bool | None = None
-    telegram_enabled: bool | None = None
-    in_app_enabled: bool | None = None
+    push_enabled: SwitchChange = None
+    email_enabled: SwitchChange = None
+    sms_enabled: SwitchChange = None
+    websocket_enabled: SwitchChange = None
+    telegram_enabled: SwitchChange = None
+    in_app_enabled: SwitchChange = None
 
 
 class PreferencesBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Changes, merged into what is there. A dnd_until of null ends do-not-disturb."""
+    """Changes of a user's preferences; what is left out stays as it is."""
 
     overall: GlobalChanges | None = msgspec.field(name="global", default=None)
+    """Changes for all categories."""
+
     categories: dict[str, CategoryChanges] = {}
+    """Changes by the key of a category."""
 
 
 class PreferencesLink(msgspec.Struct, kw_only=True):
-    """Where a person sees and changes their preferences without a login, until expires_at."""
+    """A link to a user's preference centre, which needs no login."""
 
     url: str
+    """The link for the user. Example: `https://carillon.example.com/preferences/k3x9`"""
+
     expires_at: datetime
+    """Until when the link works (RFC 3339)."""
 
 
 class UnsubscribeResponse(msgspec.Struct, kw_only=True):
-    """The same for every token that was made here: what it did is the person's business alone."""
+    """The link was followed. The response is the same for every valid token, for privacy."""
 
     status: str = "ok"
+    """Always `ok`. Example: `ok`"""
 
 
 class ConsentBody(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a person agrees to or takes back. wording: the text that they were shown."""
+    """A consent that a user gives or withdraws."""
 
     purpose: str
+    """What the user consents to: `marketing`, `category:` and a key, or your own word.
+    Example: `marketing`"""
+
     granted: bool
+    """True when the user gives the consent, false when the user withdraws it."""
+
     wording: str
+    """The text that the user was shown. Example: `Send me offers by email.`"""
+
     source: str = "api"
-    user_id: str | int | None = None
-    external_id: str | None = None
+    """Where the user gave or withdrew it. Example: `signup form`"""
+
+    user_id: UserRefOrNone = None
+    external_id: ExternalIdOrNone = None
 
 
 class ConsentResponse(msgspec.Struct, kw_only=True):
     """One entry of the consent ledger."""
 
     id: int
-    user_id: int
+    """The integer id of the entry. Example: `17`"""
+
+    user_id: UserId
+
     purpose: str
+    """What the consent is for. Example: `marketing`"""
+
     granted: bool
+    """True when the consent was given, false when it was withdrawn."""
+
     wording: str
+    """The text that the user was shown. Example: `Send me offers by email.`"""
+
     source: str
+    """Where the user gave or withdrew it. Example: `signup form`"""
+
     actor: str
+    """Who recorded it: a user, an API key or the service. Example: `key:7`"""
+
     ip: str | None
+    """The IP address of the request, or null. Example: `203.0.113.7`"""
+
     at: datetime
+    """When it was recorded (RFC 3339)."""
 
 
 class ConsentList(msgspec.Struct, kw_only=True):
     """A page of the consent ledger, the oldest first."""
 
     results: list[ConsentResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The entries of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 def global_response(row: UserNotificationPreference) -> GlobalPreferences:

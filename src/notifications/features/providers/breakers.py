@@ -12,6 +12,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import NotFound, Refused
 from notifications.features.providers.service import SCOPE
 from notifications.infra import clock
+from notifications.infra.field_types import BreakerStateName
 from notifications.models import OperatorAction, ProviderFlow
 from notifications.models.providers.provider_flow import moment, now_us
 
@@ -19,25 +20,42 @@ _SECOND_US = 1_000_000
 
 
 class BreakerResponse(msgspec.Struct, kw_only=True):
-    """One service: a provider, or a host where a provider reaches many (`webhook|example.com`).
-
-    state: closed, open, or half_open while one message may probe. until: when an open one may be
-    probed. paused_until: the service asked to wait. faults and successes: within the last minute
-    that was counted. limit: calls it may get, such as `14/s`; null is no limit.
-    """
+    """One service: a provider, or one host of a provider that calls many hosts."""
 
     id: int
+    """The integer id of the row. Example: `3`"""
+
     service: str
+    """The provider, or the provider and the host. Example: `webhook|example.com`"""
+
     provider: str
-    state: str
+    """The key of the provider. Example: `webhook`"""
+
+    state: BreakerStateName
+
     until: datetime | None
+    """When an open breaker may be probed (RFC 3339), or null."""
+
     paused_until: datetime | None
+    """Until when the service asked to wait (RFC 3339), or null."""
+
     limit: str | None
+    """The most calls that the service may get; null for no limit. Example: `14/s`"""
+
     faults: int
+    """The number of faults in the last counted minute. Example: `2`"""
+
     successes: int
+    """The number of successes in the last counted minute. Example: `300`"""
+
     last_success_at: datetime | None
+    """When the service last accepted a message (RFC 3339), or null."""
+
     last_fault_at: datetime | None
+    """When the service last failed (RFC 3339), or null."""
+
     last_fault_code: str
+    """The code of the last fault; empty when there was none. Example: `timeout`"""
 
 
 class BreakerService:

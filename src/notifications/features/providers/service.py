@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
@@ -31,6 +31,7 @@ from notifications.domain.messages import Content, OutboundMessage
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.infra import clock
 from notifications.infra.conf import environment
+from notifications.infra.field_types import ChannelName, VerdictName, choice
 from notifications.models import OperatorAction, ProviderConfig
 
 SCOPE = "providers:write"
@@ -39,45 +40,76 @@ _LONGEST_VALUE = 20_000
 
 
 class SettingResponse(msgspec.Struct, kw_only=True):
-    """One setting. value is null for secrets. source: stored, environment or default. storable:
-    whether it may be stored; others are the environment's alone."""
+    """One setting of a provider."""
 
     value: str | None
-    source: str
+    """The value in force; null for a secret. Example: `eu-west-1`"""
+
+    source: Annotated[
+        str,
+        choice("SettingSource", ("stored", "environment", "default"), "Where the value is from."),
+    ]
+
     secret: bool
+    """Whether the value is a secret, which is never shown."""
+
     storable: bool
+    """Whether the setting may be stored; others come from the environment alone."""
 
 
 class ProviderResponse(msgspec.Struct, kw_only=True):
-    """A provider and its account.
-
-    chosen: it carries its channel now. missing: settings that it cannot work without. fault: why
-    stored settings are not used; empty when they are.
-    callback_url: where the vendor is to report.
-    """
+    """A provider and its account."""
 
     key: str
-    channel: str
+    """The key of the provider. Example: `twilio`"""
+
+    channel: ChannelName
+
     chosen: bool
+    """Whether the provider carries its channel now."""
+
     missing: list[str]
+    """The settings that it cannot work without and that have no value.
+    Example: `["auth_token"]`"""
+
     fault: str
+    """Why the stored settings are not used; empty when they are. Example: `cannot be decrypted`"""
+
     settings: dict[str, SettingResponse]
+    """The settings by short name."""
+
     callback_url: str | None
+    """The URL to which the vendor sends receipts; null when it sends none.
+    Example: `https://carillon.example.com/api/v1/callbacks/twilio`"""
+
     receipts: bool
+    """Whether the vendor sends receipts."""
+
     batch_size: int
+    """The most messages in one call. Example: `1`"""
+
     calls_at_once: int
+    """The most calls at the same time. Example: `20`"""
 
 
 class TestResponse(msgspec.Struct, kw_only=True):
-    """What a provider made of a test. verdict: sent, delivered, retry, failed or uncertain."""
+    """What a provider returned for a test."""
 
     __test__ = False  # not a test of pytest's
 
-    verdict: str
+    verdict: VerdictName
+
     provider_message_id: str
+    """The vendor's id of the message; empty when there is none. Example: `SM0123456789abcdef`"""
+
     error: str
+    """The error as a sentence; empty when there was none. Example: `connection refused`"""
+
     error_code: str
+    """The code of the fault; empty when there was none. Example: `timeout`"""
+
     duration_ms: int
+    """How long the call took, in milliseconds. Example: `180`"""
 
 
 class ProviderService:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.features.preferences.consents import write_entry
 from notifications.infra.conf import environment
+from notifications.infra.field_types import choice
 from notifications.models import InboundSms
 
 log = structlog.get_logger("carillon.sms")
@@ -31,17 +32,34 @@ PURPOSE = "channel:sms"
 _PHONE = ContactPoint.Kind.PHONE
 
 
+KeywordName = Annotated[str, choice("SmsKeyword", Keyword, "What the sender of an SMS asks for.")]
+
+
 class InboundSmsResponse(msgspec.Struct, kw_only=True):
-    """A text that came in. keyword: stop, start, help or other. users: whose number it was."""
+    """An SMS that a user sent to the service."""
 
     id: int
+    """The integer id of the SMS. Example: `12`"""
+
     provider: str
+    """The key of the provider that received it. Example: `twilio`"""
+
     provider_message_id: str
-    keyword: str
+    """The vendor's id of the SMS. Example: `SM0123456789abcdef`"""
+
+    keyword: KeywordName
+
     sender: str
+    """The phone number of the sender in E.164. Example: `"+4915112345678"`"""
+
     text: str
+    """The text of the SMS. Example: `STOP`"""
+
     users: list[int]
+    """The integer ids of the users with this phone number. Example: `[42]`"""
+
     received_at: datetime
+    """When it arrived (RFC 3339)."""
 
 
 class InboundReply(NamedTuple):

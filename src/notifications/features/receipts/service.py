@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from django.db import transaction
@@ -15,6 +16,7 @@ from notifications.domain.errors import CarillonError, NotFound
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.features.access.service import check_operator
 from notifications.infra.crypto import body_hash
+from notifications.infra.field_types import choice
 from notifications.infra.http.client import HttpFault
 from notifications.models import ProviderCallback
 
@@ -29,21 +31,43 @@ class CallbackUnverifiable(CarillonError):
     code = "callback_unverifiable"
 
 
+CallbackState = Annotated[
+    str,
+    choice(
+        "CallbackState",
+        ProviderCallback.State.values,
+        "What became of a callback. `nothing`: it is about no message. `unmatched`: its message was"
+        " not found in time. `unreadable`: the vendor does not document its form.",
+    ),
+]
+
+
 class CallbackResponse(msgspec.Struct, kw_only=True):
-    """A callback was taken in. duplicate: it had been before."""
+    """A callback was accepted."""
 
     duplicate: bool
+    """Whether the same callback was accepted before."""
 
 
 class StoredCallbackResponse(msgspec.Struct, kw_only=True):
     """A callback of a vendor, and what became of it."""
 
     id: int
+    """The integer id of the callback. Example: `31`"""
+
     provider: str
-    state: str
+    """The key of the provider. Example: `twilio`"""
+
+    state: CallbackState
+
     result: str
+    """What the callback changed; empty when it waits. Example: `delivered`"""
+
     tries: int
+    """How often it was processed. Example: `1`"""
+
     received_at: datetime
+    """When it arrived (RFC 3339)."""
 
 
 class CallbackService:

@@ -16,6 +16,7 @@ from notifications.features.sending.drafts import draft_of
 from notifications.features.sending.explain import step_responses
 from notifications.features.sending.refusal import predict
 from notifications.features.sending.schemas import StepResponse
+from notifications.infra.field_types import ChannelName, DecisionName, ProviderKey, Warnings
 from notifications.intake.accept import Intent, SendTarget
 from notifications.models.delivery.hot_rows import PendingMessage
 from notifications.policy.decide import Defer, Digest, Expire, Suppress, decide
@@ -27,36 +28,55 @@ from notifications.rendering.versions import version_of
 
 
 class SimulatedText(msgspec.Struct, kw_only=True):
-    """What a message would say. data: what goes along with it."""
+    """The text of a message."""
 
     title: str
+    """The title or subject. Example: `Payment received`"""
+
     body: str
+    """The plain text. Example: `We received 12.50 EUR.`"""
+
     html: str
+    """The HTML of an email; empty on other channels. Example: `<p>We received 12.50 EUR.</p>`"""
+
     data: dict[str, Any] = {}
+    """What goes along with the text. Example: `{"order_id": 7}`"""
 
 
 class SimulatedMessage(msgspec.Struct, kw_only=True):
-    """What would become of one message. decision: send, defer, digest, suppress or expire.
+    """What would happen to one message."""
 
-    until: when it would be looked at again, or when its digest closes. digest: the period.
-    """
+    channel: ChannelName
+    decision: DecisionName
 
-    channel: str
-    decision: str
     reason: str
+    """The stable code of the decision's reason. Example: `allowed`"""
+
     steps: list[StepResponse]
-    provider: str
+    """The questions of the decision, in order."""
+
+    provider: ProviderKey
+
     until: datetime | None = None
+    """When the message would be examined again, or when its digest closes (RFC 3339)."""
+
     digest: str | None = None
+    """The period of the digest, or null. Example: `daily:2030-05-01`"""
+
     content: SimulatedText | None = None
+    """The text; null when nothing would be sent."""
 
 
 class SimulateResponse(msgspec.Struct, kw_only=True):
-    """What a send would lead to now. accepted: false where it would be refused (opted_out)."""
+    """What a send would lead to now."""
 
     accepted: bool
+    """Whether the send would be accepted; false when it would be refused (`opted_out`)."""
+
     messages: list[SimulatedMessage]
-    warnings: list[str] = []
+    """What would happen, message by message."""
+
+    warnings: Warnings = []
 
 
 def simulate(

@@ -6,9 +6,10 @@ from typing import Any
 
 from notifications.domain.errors import FieldError, InvalidRequest
 from notifications.features.templates.preview import preview_context
+from notifications.features.templates.report_schemas import DiffResponse, TextDiff
 from notifications.features.templates.review import CHANNEL_OF_FIELD
 from notifications.features.templates.rows import find_version
-from notifications.features.templates.schemas import DiffResponse, TextDiff, VersionResponse
+from notifications.features.templates.schemas import VersionResponse
 from notifications.features.templates.trials import compared, first_fault
 from notifications.models import (
     CONTENT_FIELDS,

@@ -7,7 +7,7 @@ from typing import Any
 
 from notifications.domain.errors import TemplateFault
 from notifications.engine.content import example_links
-from notifications.features.templates.schemas import PreviewItem, PushResponse, SmsResponse
+from notifications.features.templates.report_schemas import PreviewItem, PushResponse, SmsResponse
 from notifications.infra import clock
 from notifications.infra.conf import environment
 from notifications.rendering.pool import wire

@@ -8,7 +8,7 @@ from itertools import islice
 
 from notifications.domain.channels import ADDRESS_CHANNELS
 from notifications.domain.errors import MOST_ERRORS, FieldError, TemplateFault
-from notifications.features.templates.schemas import LocaleGap, TextFault
+from notifications.features.templates.report_schemas import LocaleGap, TextFault
 from notifications.features.templates.trials import TriedText
 from notifications.models import CONTENT_FIELDS
 from notifications.rendering.engine import root_of

@@ -1,253 +1,268 @@
-"""The bodies and responses of TemplateService: templates, versions and previews."""
+"""Request and response schemas of templates and their versions."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from notifications.infra.field_types import (
+    CategoryKey,
+    ChannelName,
+    LocaleName,
+    NextPage,
+    PreviousPage,
+    PriorityNumber,
+    PriorityWord,
+    TemplatePath,
+    choice,
+)
+from notifications.models import TemplateStatus
+
+TemplateState = Annotated[
+    str,
+    choice(
+        "TemplateStatus",
+        TemplateStatus.values,
+        "`draft`: the texts of the template differ from what is sent, or nothing is published.",
+    ),
+]
+Variables = Annotated[
+    list[str],
+    Meta(description="Names of variables, with dots for parts.", examples=[["amount", "order.id"]]),
+]
+Translations = Annotated[
+    dict[str, dict[str, str]],
+    Meta(
+        description="The texts in other locales, by locale and by the name of the text.",
+        examples=[{"ru": {"push_template": "Получено {{ amount }}"}}],
+    ),
+]
+ExampleContext = Annotated[
+    dict[str, Any],
+    Meta(
+        description="The variables that previews are shown with: any JSON object.",
+        examples=[{"amount": "12.50"}],
+    ),
+]
+VersionNumber = Annotated[
+    int | None, Meta(description="The number of a version, or null.", examples=[3])
+]
 
 
 class TemplateResponse(msgspec.Struct, kw_only=True):
-    """A template. The texts are the draft; `version` is the number of what is sent now.
-
-    republished: after publishing with `dependants`, the paths that were built anew with it.
-    """
+    """A template. Its texts are the draft."""
 
     id: int
+    """The integer id of the template. Example: `11`"""
+
     name: str
-    path: str
-    category: str | None
-    default_priority: int
-    supported_channels: list[str]
-    channels: list[str]
-    required_variables: list[str]
-    optional_variables: list[str]
-    default_locale: str
+    """The name that staff see. Example: `Payment received`"""
+
+    path: TemplatePath
+
+    category: CategoryKey | None
+    """The key of its category, or null. Example: `payment`"""
+
+    default_priority: PriorityNumber
+
+    supported_channels: list[ChannelName]
+    """The channels that it may be sent on; empty for all with a text. Example: `["push"]`"""
+
+    channels: list[ChannelName]
+    """The channels that it has a text for. Example: `["push", "email"]`"""
+
+    required_variables: Variables
+    optional_variables: Variables
+    default_locale: LocaleName
+
     is_active: bool
-    status: str
-    version: int | None
+    """Whether it can be sent."""
+
+    status: TemplateState
+
+    version: VersionNumber
+    """The number of the version that is sent now; null when nothing is published. Example: `3`"""
+
     push_template: str
+    """The text of a push. Example: `Payment of {{ amount }} received`"""
+
     email_subject_template: str
+    """The subject of an email. Example: `Your payment`"""
+
     email_body_template: str
+    """The plain text of an email. Example: `Hello {{ user.first_name }}, thank you.`"""
+
     email_html_template: str
+    """The HTML or MJML of an email. Example: `<p>Hello {{ user.first_name }}</p>`"""
+
     sms_template: str
+    """The text of an SMS. Example: `Payment of {{ amount }} received`"""
+
     websocket_template: str
+    """The text of a WebSocket message. Example: `Payment received`"""
+
     telegram_template: str
+    """The text of a Telegram message. Example: `Payment of {{ amount }} received`"""
+
     in_app_template: str
-    translations: dict[str, dict[str, str]]
-    example_context: dict[str, Any]
+    """The text in the inbox. Example: `Payment of {{ amount }} received`"""
+
+    translations: Translations
+    example_context: ExampleContext
+
     created_at: datetime
+    """When it was made (RFC 3339)."""
+
     updated_at: datetime
+    """When it was last changed (RFC 3339)."""
+
     warnings: list[str] = []
+    """What may be wrong with the texts, one sentence each. Example: `["push is long"]`"""
+
     republished: list[str] = []
+    """The paths of the templates that were published again with it.
+    Example: `["user.payment.failed"]`"""
 
 
 class TemplateBody(msgspec.Struct, kw_only=True):
-    """What creates or changes a template. A change names only what it changes.
-
-    example_context: variables that previews are shown with.
-    """
+    """A template. A change names only what it changes."""
 
     name: str
+    """The unique name that staff see, up to 100 characters. Example: `Payment received`"""
+
     path: str
-    category: str | None = None
-    default_priority: int | str = 3
-    supported_channels: list[str] = []
-    required_variables: list[str] = []
-    optional_variables: list[str] = []
-    default_locale: str = "en"
-    is_active: bool = True
-    status: str = "draft"
-    push_template: str = ""
-    email_subject_template: str = ""
-    email_body_template: str = ""
-    email_html_template: str = ""
-    sms_template: str = ""
-    websocket_template: str = ""
-    telegram_template: str = ""
-    in_app_template: str = ""
-    translations: dict[str, dict[str, str]] = {}
-    example_context: dict[str, Any] = {}
+    """The path: words joined by dots, at most 200 characters; `*` stands for any one word.
+    Example: `user.payment.success`"""
+
+    category: CategoryKey | None = None
+    """The key of its category, or null. Example: `payment`"""
+
+    default_priority: PriorityNumber | PriorityWord | UnsetType = UNSET
+    """The priority of sends that name none; 3 for a new template. Example: `3`"""
+
+    supported_channels: list[ChannelName] = []
+    """The channels that it may be sent on; empty for all with a text. Example: `["push"]`"""
+
+    required_variables: Variables = []
+    optional_variables: Variables = []
+    default_locale: LocaleName | UnsetType = UNSET
+    """The locale of the texts outside `translations`; `en` for a new template. Example: `en`"""
+
+    is_active: bool | UnsetType = UNSET
+    """Whether it can be sent; true for a new template."""
+
+    status: TemplateState | UnsetType = UNSET
+    """`published` publishes the texts of this request at once. Example: `draft`"""
+
+    push_template: str | UnsetType = UNSET
+    """The text of a push. Example: `Payment of {{ amount }} received`"""
+
+    email_subject_template: str | UnsetType = UNSET
+    """The subject of an email. Example: `Your payment`"""
+
+    email_body_template: str | UnsetType = UNSET
+    """The plain text of an email. Example: `Hello {{ user.first_name }}, thank you.`"""
+
+    email_html_template: str | UnsetType = UNSET
+    """The HTML or MJML of an email. Example: `<p>Hello {{ user.first_name }}</p>`"""
+
+    sms_template: str | UnsetType = UNSET
+    """The text of an SMS. Example: `Payment of {{ amount }} received`"""
+
+    websocket_template: str | UnsetType = UNSET
+    """The text of a WebSocket message. Example: `Payment received`"""
+
+    telegram_template: str | UnsetType = UNSET
+    """The text of a Telegram message. Example: `Payment of {{ amount }} received`"""
+
+    in_app_template: str | UnsetType = UNSET
+    """The text in the inbox. Example: `Payment of {{ amount }} received`"""
+
+    translations: Translations = {}
+    example_context: ExampleContext = {}
 
 
 class PublishBody(msgspec.Struct, kw_only=True):
-    """version: the number of an old version to go back to; none publishes the draft.
+    """What to publish."""
 
-    dependants: templates that are built with this one are published again, built with its new
-    version; without it they keep the one they have.
-    """
+    version: VersionNumber = None
+    """The number of an old version to publish again; left out, the draft. Example: `2`"""
 
-    version: int | None = None
     dependants: bool = False
+    """Whether templates that include this one are published again, with its new version."""
 
 
 class RollbackBody(msgspec.Struct, kw_only=True):
-    """version: the number of the version whose texts are published again; none: the one before."""
+    """What to return to."""
 
-    version: int | None = None
+    version: VersionNumber = None
+    """The number of the version to publish again; left out, the one before. Example: `2`"""
 
 
 class PreviewBody(msgspec.Struct, kw_only=True):
-    """Variables to preview with, before those of the template's `example_context`.
-
-    What is given of `user` is set into an example person.
-    """
+    """The variables of a preview."""
 
     context: dict[str, Any] = {}
+    """Variables that override those of `example_context`: any JSON object. Values of `user`
+    override those of an example user. Example: `{"amount": "12.50"}`"""
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):
-    """A published version. uses: the version ids of the layouts and partials it is built with."""
+    """A published version of a template."""
 
     id: int
+    """The integer id of the version. Example: `30`"""
+
     number: int
+    """The number of the version, from 1. Example: `3`"""
+
     is_current: bool
+    """Whether this version is sent now."""
+
     published_at: datetime
-    default_locale: str
-    supported_channels: list[str]
-    required_variables: list[str]
+    """When it was published (RFC 3339)."""
+
+    default_locale: LocaleName
+
+    supported_channels: list[ChannelName]
+    """The channels that it may be sent on; empty for all with a text. Example: `["push"]`"""
+
+    required_variables: Variables
+
     content: dict[str, dict[str, str]]
+    """The texts, by locale and by the name of the text.
+    Example: `{"en": {"push_template": "Payment received"}}`"""
+
     uses: dict[str, int]
+    """The version ids of the layouts and partials that it includes, by path.
+    Example: `{"layout.email": 12}`"""
 
 
 class TemplateList(msgspec.Struct, kw_only=True):
-    """A page of templates."""
+    """A page of templates, the oldest first."""
 
     results: list[TemplateResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The templates of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class VersionList(msgspec.Struct, kw_only=True):
     """A page of versions, the newest first."""
 
     results: list[VersionResponse]
-    next: str | None = None
-    previous: str | None = None
+    """The versions of this page."""
+
+    next: NextPage = None
+    previous: PreviousPage = None
 
 
 class DeletedResponse(msgspec.Struct, kw_only=True):
-    """deleted is false for a template that messages were sent by: it is switched off instead."""
+    """A template was deleted or disabled."""
 
     deleted: bool
-
-
-class TextDiff(msgspec.Struct, kw_only=True):
-    """One text's change as a unified diff."""
-
-    channel: str
-    field: str
-    locale: str
-    diff: str
-
-
-class DiffResponse(msgspec.Struct, kw_only=True):
-    """What changed. A version that is null is: from, nothing published; to, the draft."""
-
-    from_version: int | None
-    to_version: int | None
-    texts: list[TextDiff]
-
-
-class SmsResponse(msgspec.Struct, kw_only=True):
-    """How a carrier counts a text."""
-
-    encoding: str
-    units: int
-    segments: int
-
-
-class PushResponse(msgspec.Struct, kw_only=True):
-    """How much of a push's payload title and body take; cut: they are too long, and shortened."""
-
-    bytes: int
-    limit: int
-    cut: bool
-
-
-class PreviewItem(msgspec.Struct, kw_only=True):
-    """One channel in one locale: rendered, or the error that stands in the way."""
-
-    channel: str
-    locale: str
-    title: str = ""
-    body: str = ""
-    html: str = ""
-    sms: SmsResponse | None = None
-    push: PushResponse | None = None
-    error_code: str | None = None
-    error: str | None = None
-
-
-class PreviewResponse(msgspec.Struct, kw_only=True):
-    """Every channel in every locale."""
-
-    previews: list[PreviewItem]
-    missing_variables: list[str]
-
-
-class UsageResponse(msgspec.Struct, kw_only=True):
-    """How many messages a version was rendered for on a day (UTC); locale is that of the text."""
-
-    id: int
-    day: date
-    version: int
-    channel: str
-    locale: str
-    count: int
-
-
-class UsageList(msgspec.Struct, kw_only=True):
-    """A page of counts, the newest first; total is the sum of all pages."""
-
-    total: int
-    results: list[UsageResponse]
-    next: str | None = None
-    previous: str | None = None
-
-
-class UsageSum(msgspec.Struct, kw_only=True):
-    """How many messages a template was rendered for on a channel in a language."""
-
-    path: str
-    channel: str
-    locale: str
-    count: int
-
-
-class TextFault(msgspec.Struct, kw_only=True):
-    """What is wrong with one text. line and column are those of the text, from 1, where known."""
-
-    path: str
-    code: str
-    detail: str
-    line: int | None = None
-    column: int | None = None
-
-
-class LocaleGap(msgspec.Struct, kw_only=True):
-    """A text that a locale lacks; shown_in is the locale that its people read it in."""
-
-    locale: str
-    channel: str
-    field: str
-    shown_in: str
-
-
-class ValidationResponse(msgspec.Struct, kw_only=True):
-    """Whether the texts can be published.
-
-    missing_variables are required but used nowhere; extra_variables are used but not declared;
-    unknown_variables are read of `user`, who has no such thing. gaps: texts that one locale has and
-    another lacks.
-    """
-
-    valid: bool
-    errors: list[TextFault]
-    warnings: list[str]
-    missing_variables: list[str]
-    extra_variables: list[str]
-    all_variables: list[str]
-    unknown_variables: list[str] = []
-    gaps: list[LocaleGap] = []
+    """False when messages were sent with the template: it is disabled instead."""

@@ -15,6 +15,11 @@ from notifications.features.templates.body import read_body, wants_publishing
 from notifications.features.templates.dependants import plan_dependants, republish_dependants
 from notifications.features.templates.history import check_roll_back, diff, roll_back, versions_page
 from notifications.features.templates.preview import preview_context, preview_item
+from notifications.features.templates.report_schemas import (
+    DiffResponse,
+    PreviewResponse,
+    ValidationResponse,
+)
 from notifications.features.templates.rows import (
     check_author,
     check_critical,
@@ -33,13 +38,10 @@ from notifications.features.templates.rows import (
     versioned_content,
 )
 from notifications.features.templates.schemas import (
-    DiffResponse,
     PreviewBody,
-    PreviewResponse,
     PublishBody,
     TemplateBody,
     TemplateResponse,
-    ValidationResponse,
     VersionResponse,
 )
 from notifications.features.templates.trials import previews

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from django.db.models import Sum
 
 from notifications.domain.callers import Caller
+from notifications.features.templates.report_schemas import UsageList, UsageResponse, UsageSum
 from notifications.features.templates.rows import check_reader, find_template
-from notifications.features.templates.schemas import UsageList, UsageResponse, UsageSum
 from notifications.infra import clock
 from notifications.models import TemplateUsage
 

@@ -8,7 +8,7 @@ from directory.references import LONGEST_EXTERNAL_ID, PersonKey
 from notifications.api.route import ApiRequest, Query
 from notifications.features.access.persons import read_person_key
 
-WHOSE = (
+USER_QUERY = (
     Query(
         name="user_id",
         about="Whose: an integer id, a UUID or `ext:` and your external_id; left out, one's own.",
@@ -21,24 +21,24 @@ WHOSE = (
 )
 
 
-class NamesPerson(Protocol):
+class NamesUser(Protocol):
     """A body with the two fields."""
 
     user_id: int | str | None
     external_id: str | None
 
 
-def person_in_query(request: ApiRequest) -> PersonKey | None:
+def user_in_query(request: ApiRequest) -> PersonKey | None:
     """Whom the query names; None for the caller.
 
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
     """
-    user_id, external_id = (request.query[each.name] or None for each in WHOSE)
+    user_id, external_id = (request.query[each.name] or None for each in USER_QUERY)
     return read_person_key(user_id, external_id, written=True)
 
 
-def person_in_body(body: NamesPerson) -> PersonKey | None:
+def user_in_body(body: NamesUser) -> PersonKey | None:
     """Whom the body names; None for the caller.
 
     Raises:
