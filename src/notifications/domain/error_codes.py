@@ -6,6 +6,7 @@ A test compares this list with the page, and the page with the code.
 from __future__ import annotations
 
 ERROR_CODES = (
+    "address_refused",
     "already_sending",
     "attachments_too_large",
     "bad_request",
@@ -144,6 +145,7 @@ ERROR_CODES = (
     "unknown_segment_field",
     "unknown_service",
     "unknown_setting",
+    "unknown_source",
     "unknown_stop",
     "unknown_subject",
     "unknown_teacher",
@@ -158,6 +160,7 @@ ERROR_CODES = (
     "unsupported",
     "unsupported_media_type",
     "unverified_sender",
+    "url_refused",
     "username_taken",
     "uuid_mismatch",
     "weak_password",

@@ -26,12 +26,13 @@ from notifications.delivery.vendor_settings import UnusableSetting
 from notifications.delivery.vendors.webpush.crypto import derived_key, public_key
 from notifications.delivery.vendors.webpush.settings import Settings as WebPushSettings
 from notifications.domain.callers import Caller
+from notifications.domain.channels import Channel
 from notifications.domain.errors import FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.messages import Content, OutboundMessage
 from notifications.engine.shared_rows import refresh_accounts
 from notifications.infra import clock
 from notifications.infra.conf import environment
-from notifications.infra.field_types import ChannelName, VerdictName, choice
+from notifications.infra.field_types import VerdictName, choice
 from notifications.models import OperatorAction, ProviderConfig
 
 SCOPE = "providers:write"
@@ -63,7 +64,10 @@ class ProviderResponse(msgspec.Struct, kw_only=True):
     key: str
     """The key of the provider. Example: `twilio`"""
 
-    channel: ChannelName
+    channel: Annotated[
+        str,
+        choice("ProviderChannel", (*Channel, "any"), "The channel; the sandbox carries any."),
+    ]
 
     chosen: bool
     """Whether the provider carries its channel now."""
