@@ -20,10 +20,10 @@ from notifications.infra.conf import environment
 def inbound(request: HttpRequest, provider: str) -> HttpResponse:
     """Receives one request of a vendor. The signature is the credential."""
     try:
-        answer = InboundSmsService().receive(
+        response = InboundSmsService().receive(
             provider=provider,
             method="POST",
-            # As the vendor was told, whatever proxies stand between.
+            # The URL that was registered with the vendor, whatever proxies are between.
             url=environment().public_url + request.get_full_path(),
             query={name: str(value) for name, value in request.GET.items()},
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -36,4 +36,4 @@ def inbound(request: HttpRequest, provider: str) -> HttpResponse:
         return HttpResponse(error.detail, status=404, content_type="text/plain")
     except InvalidRequest as error:
         return HttpResponse(error.detail, status=400, content_type="text/plain")
-    return HttpResponse(answer.body, content_type=answer.content_type)
+    return HttpResponse(response.body, content_type=response.content_type)

@@ -64,7 +64,7 @@ def test_a_breaker_opens_and_closes_after_one_probe(clock):
     assert FLOWS.troubled() == {}
 
 
-def test_a_person_may_close_a_breaker():
+def test_an_operator_may_close_a_breaker():
     report(faults=5)
     assert FLOWS.close("ses") is True
     assert claim().count == 3

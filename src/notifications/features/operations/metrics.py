@@ -159,10 +159,10 @@ def _broadcasts() -> Iterator[GaugeMetricFamily]:
     for name_of_state, total in totals.items():
         people.add_metric([name_of_state], total)
     yield people
-    news = BroadcastChange.objects.order_by("pk")[:_MOST_COUNTED].count()
+    changes = BroadcastChange.objects.order_by("pk")[:_MOST_COUNTED].count()
     for name, text, value in (
         ("notification_broadcasts", "Running broadcasts.", len(live_now)),
-        ("notification_broadcast_news", "Changes of recipients that are not counted yet.", news),
+        ("notification_broadcast_news", "Changes of recipients that are not counted yet.", changes),
         (
             "notification_broadcast_miscounted",
             "By how many recipients counters differed from their rows at the last check.",

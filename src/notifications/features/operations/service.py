@@ -108,7 +108,7 @@ class OperationsService:
         page = list(rows.order_by("pk")[: max(1, min(limit, _PER_TRANSACTION))])
         uuids = dict(
             Notification.objects.filter(
-                pk__in=[letter.notification_id for letter in page]
+                pk__in=[dead_letter.notification_id for dead_letter in page]
             ).values_list("pk", "uuid")
         )
         return [_dead_letter_response(row, uuids) for row in page]
@@ -122,8 +122,8 @@ class OperationsService:
         replayed = 0
         for start in range(0, len(ids), _PER_TRANSACTION):
             with transaction.atomic():
-                letters = _open_letters(ids[start : start + _PER_TRANSACTION])
-                replayed += _replay(letters, caller)
+                dead_letters = _open_dead_letters(ids[start : start + _PER_TRANSACTION])
+                replayed += _replay(dead_letters, caller)
         _log_action(caller, "dead-letters.replay", f"{replayed} of {len(ids)}", "")
         return replayed
 
@@ -134,18 +134,20 @@ class OperationsService:
             raise InvalidRequest([FieldError("reason", "required", "say why they are discarded")])
         now = clock.now()
         with transaction.atomic():
-            letters = _open_letters(ids)
-            message_ids = [letter.message_id for letter in letters]
+            dead_letters = _open_dead_letters(ids)
+            message_ids = [dead_letter.message_id for dead_letter in dead_letters]
             change_status(
                 message_ids,
                 MessageStatus.FAILED,
                 reason=f"discarded by {caller.name}",
                 only_from=frozenset({MessageStatus.UNCERTAIN}),
             )
-            _notify_broadcasts(letters)
-            _resolve(letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
-            _log_action(caller, "dead-letters.discard", f"{len(letters)} of {len(ids)}", reason)
-        return len(letters)
+            _notify_broadcasts(dead_letters)
+            _resolve(dead_letters, DeadLetter.Resolution.DISCARDED, caller, reason, now=now)
+            _log_action(
+                caller, "dead-letters.discard", f"{len(dead_letters)} of {len(ids)}", reason
+            )
+        return len(dead_letters)
 
 
 def _check_stop(scope: str, value: str, reason: str) -> None:
@@ -214,15 +216,15 @@ def _unknown_template(path: str) -> list[FieldError]:
     return [FieldError("value", "unknown_template", f"there is no template {path!r}{hint}")]
 
 
-def _open_letters(ids: Sequence[int]) -> list[DeadLetter]:
+def _open_dead_letters(ids: Sequence[int]) -> list[DeadLetter]:
     rows = DeadLetter.objects.select_for_update().filter(pk__in=ids, resolved_at__isnull=True)
     return list(rows.order_by("pk"))
 
 
-def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
-    by_key = {letter.message_id: letter for letter in letters}
+def _replay(dead_letters: Sequence[DeadLetter], caller: Caller) -> int:
+    by_key = {dead_letter.message_id: dead_letter for dead_letter in dead_letters}
     if caller.is_test:
-        named = Notification.objects.filter(pk__in=[each.notification_id for each in letters])
+        named = Notification.objects.filter(pk__in=[each.notification_id for each in dead_letters])
         check_test_key(caller, is_test=not named.filter(is_test=False).exists())
     moved = change_status(
         list(by_key),
@@ -238,21 +240,21 @@ def _replay(letters: Sequence[DeadLetter], caller: Caller) -> int:
     return len(moved)
 
 
-def _notify_broadcasts(letters: Sequence[DeadLetter]) -> None:
-    keys = [letter.notification_id for letter in letters]
+def _notify_broadcasts(dead_letters: Sequence[DeadLetter]) -> None:
+    keys = [dead_letter.notification_id for dead_letter in dead_letters]
     sources = Notification.objects.filter(pk__in=keys).values_list("source", "pk")
     BroadcastChange.objects.append(sources)
 
 
 def _resolve(
-    letters: Sequence[DeadLetter],
+    dead_letters: Sequence[DeadLetter],
     resolution: DeadLetter.Resolution,
     caller: Caller,
     reason: str,
     *,
     now: object,
 ) -> None:
-    DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]).update(
+    DeadLetter.objects.filter(pk__in=[dead_letter.pk for dead_letter in dead_letters]).update(
         resolution=resolution,
         resolution_reason=reason,
         resolved_by=caller.name,

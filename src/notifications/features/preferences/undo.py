@@ -67,14 +67,14 @@ def make_undo_token(
     own = ConsentRecord.objects.filter(user_id=user_id, purpose=_purpose(category))
     entry = own.order_by("-pk").values_list("pk", flat=True)[0]
     ends = int((clock.now() + UNDO_LIFETIME).timestamp())
-    off = "".join(letter for letter, name in _FLAGS.items() if name in flags)
+    off = "".join(short for short, name in _FLAGS.items() if name in flags)
     return sign_link(LinkKind.UNDO, str(user_id), str(entry), str(ends), off, before.row, category)
 
 
 def restore(fields: tuple[str, ...], *, wording: str, actor: str, ip: str | None) -> UndoResult:
     """Restores what a token of six fields holds. Writes nothing when it is already so."""
     number, entry, ends, off, before, category = fields
-    user_id, flags = int(number), [_FLAGS[letter] for letter in off]
+    user_id, flags = int(number), [_FLAGS[short] for short in off]
     with transaction.atomic():
         if not User.objects.filter(pk=user_id, is_active=True).exists():
             return UndoResult.LATE

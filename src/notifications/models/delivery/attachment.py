@@ -52,9 +52,9 @@ class AttachmentManager(models.Manager["StoredAttachment"]):
             notification_id__gte=OuterRef("first_key"), notification_id__lte=OuterRef("last_key")
         )
         waiting = NotificationMessage.objects.filter(of_file, status__in=list(UNSETTLED))
-        letters = DeadLetter.objects.filter(of_file, resolved_at=None)
+        dead_letters = DeadLetter.objects.filter(of_file, resolved_at=None)
         over = self.filter(keep_until__lt=now).order_by("keep_until")
-        rows = over.annotate(needed=Exists(waiting) | Exists(letters))
+        rows = over.annotate(needed=Exists(waiting) | Exists(dead_letters))
         found = rows.select_for_update(skip_locked=True).values_list("pk", "needed")[:limit]
         needed: dict[int, bool] = dict(found)
         self.filter(pk__in=[key for key in needed if needed[key]]).update(
