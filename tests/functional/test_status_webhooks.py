@@ -1,5 +1,4 @@
-"""Status webhooks by real processes: none is posted by two at once, and none is lost with its
-process."""
+"""Status webhooks in real processes: no two post the same event, and none is lost by a kill."""
 
 from __future__ import annotations
 
@@ -87,7 +86,7 @@ def test_another_process_posts_what_a_killed_one_had_claimed(
     sink.requests.clear()
 
     (posted,) = [int(each.communicate(timeout=60)[0]) for each in [poster(place)]]
-    assert posted == 10  # the others are leased still
+    assert posted == 10  # the others are still leased
     place.python(LEASES_END)
     (posted,) = [int(each.communicate(timeout=60)[0]) for each in [poster(place)]]
 

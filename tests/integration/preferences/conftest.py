@@ -30,7 +30,7 @@ def send(user: Any, *, channel: str = "email", caller: Caller = SYSTEM, **more: 
 
 
 def work() -> int:
-    """One pass over what is due: the sandbox and the inbox take everything."""
+    """Delivers what is due in one pass; the sandbox and the inbox accept everything."""
     worked = 0
     for lane in LANES:
         leases = batches.lease(owner="w", lane=lane, seconds=60)
@@ -51,5 +51,5 @@ def events(response: Any, channel: str = "email") -> list[tuple[str, str]]:
 
 @pytest.fixture
 def stopped(frozen: Any) -> Any:
-    """Time stands still."""
+    """Stops the clock."""
     return frozen

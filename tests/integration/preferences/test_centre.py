@@ -33,7 +33,7 @@ def path_for(user: User, address: str = "") -> str:
 
 
 def form_of(text: str) -> dict[str, str]:
-    """What a browser would post of the page if the user changed nothing."""
+    """Returns what a browser would post if the user changed nothing."""
     values = {}
     for tag in re.findall(r"<input [^>]*>", text):
         given = {name: unescape(value) for name, value in re.findall(r'([\w-]+)="([^"]*)"', tag)}
@@ -188,7 +188,7 @@ def test_a_link_is_valid_only_while_its_address_is_the_users(browser, user):
 
 
 def test_a_link_shows_a_masked_address(browser, user):
-    """It may have been forwarded; who is logged in sees the whole address."""
+    """The link may have been forwarded. A logged-in user sees the whole address."""
     User.objects.filter(pk=user.pk).update(email="ada@example.com")
     ContactPoint.objects.set_primary(user_id=user.pk, kind="email", address="ada@example.com")
     user.refresh_from_db()
@@ -281,7 +281,7 @@ def test_a_link_for_the_platform_is_valid_for_an_hour(user, frozen, client):
 
 
 def test_logs_contain_no_link(browser, user):
-    """A refused form is logged; its path is a credential."""
+    """A refused form is logged without its path, which is a credential."""
     path = path_for(user)
     with capture_logs() as lines:
         save(browser, path, quiet_hours_start="25:99")

@@ -1,4 +1,4 @@
-"""Digests: gathered by period, closed once, sent as one message."""
+"""Digests: collected by period, closed once, sent as one message."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def gatherer(frequency="hourly", **values):
 
 
 def close_all(frozen):
-    """Goes to the end of the last period and closes what is open; returns how many."""
+    """Moves to the end of the last period and closes open digests; returns how many."""
     frozen.now = max([frozen.now, *DigestBucket.objects.values_list("closes_at", flat=True)])
     return close_due(now=frozen.now)
 

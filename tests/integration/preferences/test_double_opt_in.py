@@ -1,4 +1,4 @@
-"""Double opt-in: consent counts once the link in the mail was opened and its button pressed."""
+"""Double opt-in: a consent counts once its button is pressed on the page of the link."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOME = "http://127.0.0.1:8000"
 
 
 def ask(user: User, purpose: str = "marketing") -> str:
-    """Asks, and answers the path of the link in the mail."""
+    """Requests a consent. Returns the path of the link in the mail."""
     DoubleOptIn().request(purpose=purpose, caller=link_caller(user.pk))
     work()
     mail = SandboxMessage.objects.order_by("-pk").first()

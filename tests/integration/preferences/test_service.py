@@ -1,4 +1,4 @@
-"""What people wish: read, merged, ended; and what is written down about it."""
+"""Preferences are read, merged and unsubscribed from; consents are recorded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The preference tests of source document 004, under their names.
+"""The documented tests of UserPreferenceService, under their documented names.
 
-The quiet-hours test has an instant inside the window (18 h in New York is not), see SPEC 18.
+The quiet-hours test adds an instant inside the window: 18:00 in New York is outside.
 """
 
 from __future__ import annotations
