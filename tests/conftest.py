@@ -19,6 +19,7 @@ from hypothesis import settings
 from carillon.servers import PostgresServer, RedisServer
 from notifications.delivery.services import use_troubled
 from notifications.engine import shared_rows
+from notifications.features.access.callers import CACHE as callers
 from notifications.features.operations import health_probes
 from notifications.infra import clock
 from notifications.infra.database.clock_bridge import database_clock
@@ -93,6 +94,7 @@ def _forgotten_caches() -> Iterator[None]:
     usage.forget_usage()
     database_clock.forget()  # it may have read a clock that stood still, years ahead
     use_troubled({})
+    callers.clear()
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
 
 

@@ -6,16 +6,21 @@ from django.db import close_old_connections
 
 from carillon.serving.body_limits import body_limit
 from carillon.serving.bridge import Bridge, BridgeLimits
+from carillon.serving.group_sends import GroupedSends
 from carillon.serving.refusals import refuse
 from carillon.wsgi import application as wsgi
 from notifications.infra.conf import environment
 
+_LIMITS = BridgeLimits(
+    waiting=environment().max_queued_requests,
+    patience=environment().queue_timeout_seconds,
+)
+
 application = Bridge(
     wsgi,
     max_body_bytes=body_limit,
-    limits=BridgeLimits(
-        waiting=environment().max_queued_requests, patience=environment().queue_timeout_seconds
-    ),
+    limits=_LIMITS,
     refuse=refuse,
     after_part=close_old_connections,
+    sends=GroupedSends(waiting=_LIMITS.waiting, patience=_LIMITS.patience),
 )

@@ -88,6 +88,9 @@ class Streamed:
     close: Callable[[], object]
 
 
+Sends = Callable[[Scope, bytes, Receive], Awaitable[Response | None]]
+"""Serves a request together with others; None for one that must be served alone."""
+
 Refuse = Callable[[Scope, bool], Response]
 """Makes the response to a refused request from its scope and whether its work had begun."""
 
@@ -109,6 +112,7 @@ class Bridge:
         refuse: Refuse = refuse_plainly,
         websocket: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
         after_part: Callable[[], object] = lambda: None,
+        sends: Sends | None = None,
     ) -> None:
         """Creates the application.
 
@@ -117,12 +121,14 @@ class Bridge:
         websocket: the application of the realtime hub.
         after_part: called in the thread that made a part of a streamed response, because the
         request ends in another thread.
+        sends: serves sends in groups, ahead of `wsgi`.
         """
         self._wsgi = wsgi
         self._max_body = max_body_bytes if callable(max_body_bytes) else lambda _: max_body_bytes
         self._refuse = refuse
         self._websocket = websocket or refuse_socket
         self._after_part = after_part
+        self._sends = sends
         self._closing = False
         self._reading_limit = limits.reading_limit
         self._streams_left = limits.streams
@@ -147,8 +153,8 @@ class Bridge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await read_body(receive, self._max_body(scope["path"]))
-            call = partial(self._call, environ_of(scope, body))
-            response = await self._pool_of(scope).run(call, receive)
+            grouped = await self._sends(scope, body, receive) if self._sends else None
+            response = grouped or await self._run_one(scope, body, receive)
         except ClientGone:
             return
         except (NoThreadFree, TookTooLong) as error:
@@ -164,6 +170,11 @@ class Bridge:
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _run_one(self, scope: Scope, body: bytes, receive: Receive) -> Response | Streamed:
+        """Runs one request in a thread of its pool."""
+        call = partial(self._call, environ_of(scope, body))
+        return await self._pool_of(scope).run(call, receive)
 
     async def _stream(self, response: Streamed, receive: Receive, send: Send) -> None:
         """Sends the parts one by one, each after the client has read the part before.

@@ -10,12 +10,14 @@ from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import ValidationError
 from django.db.models import DateTimeField, Field
 from django.forms import Field as FormField
+from django.forms import ModelForm
 from django.http import HttpRequest
 from rest_framework.authtoken.models import TokenProxy
 
 from directory.models import ContactPoint, Device, User
 from directory.moments import MomentOutOfRange, check_moment
 from notifications.admin.readonly import ReadOnlyAdmin
+from notifications.features.access.callers import forget_callers
 from notifications.models import (
     ConsentRecord,
     NotificationCategoryPreference,
@@ -57,6 +59,16 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # takes none at run tim
             },
         ),
     )
+
+    def save_model(
+        self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        forget_callers()
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        super().delete_model(request, obj)
+        forget_callers()
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any

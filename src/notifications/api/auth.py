@@ -1,4 +1,4 @@
-"""Who knocks: the Authorization header becomes a `Caller`."""
+"""Turns the Authorization header into a `Caller`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from directory.models import User
 from notifications.domain.callers import Caller
 from notifications.features.access.authentication import (
     Unauthenticated,
-    caller_of_key_text,
+    authenticate_text,
     caller_of_user,
-    user_of_drf_token,
-    user_of_jwt,
 )
+from notifications.features.access.callers import caller_of_text
 from notifications.infra import clock
-
-KEY_PREFIX = "ck_"
 
 
 class Service(AnonymousUser):
@@ -54,44 +51,47 @@ class CarillonAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User | Service, Caller] | None:
         """The caller; None without a header. Raises Unauthenticated for a bad one."""
-        header = get_authorization_header(request)
-        if not header:
+        words = words_of(get_authorization_header(request))
+        if words is None:
             return None
-        try:
-            scheme, token = header.decode("ascii").split()
-            if not token.isprintable():  # NUL, which no database takes
-                raise ValueError("a control character")
-        except ValueError as error:  # not two words, or not ASCII
-            raise Unauthenticated(
-                "Authorization must be `Bearer <JWT or API key>` or `Token <token>`",
-                code="invalid_token",
-            ) from error
-        return self._resolve(scheme.lower(), token)
-
-    def _resolve(self, scheme: str, token: str) -> tuple[User | Service, Caller]:
-        if scheme == "bearer" and token.startswith(KEY_PREFIX):
-            caller = caller_of_key_text(token, now=clock.now(), records_use=self.records_use)
-            return Service(caller), caller
-        if scheme == "bearer" and "." in token:
-            user = user_of_jwt(token, now=clock.now())
-        elif scheme in ("token", "bearer"):  # a token without dots is no JWT, whatever its scheme
-            user = user_of_drf_token(token)
-        else:
-            raise Unauthenticated(
-                "the scheme must be Bearer or Token, not what was sent", code="invalid_token"
-            )
-        return user, caller_of_user(user)
+        found = authenticate_text(*words, now=clock.now(), records_use=self.records_use)
+        return found.user or Service(found.caller), found.caller
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def words_of(header: bytes) -> tuple[str, str] | None:
+    """The scheme, in lower case, and the text of an Authorization header; None where it is empty.
+
+    Raises:
+        Unauthenticated: invalid_token, when it is not two words of printable ASCII.
+    """
+    if not header:
+        return None
+    try:
+        scheme, text = header.decode("ascii").split()
+        if not text.isprintable():  # NUL, which no database takes
+            raise ValueError("a control character")
+    except ValueError as error:  # not two words, or not ASCII
+        raise Unauthenticated(
+            "Authorization must be `Bearer <JWT or API key>` or `Token <token>`",
+            code="invalid_token",
+        ) from error
+    return scheme.lower(), text
 
 
 def caller_of(request: Request) -> Caller:
     """The caller of a request, however it was authenticated (also by a test's force_authenticate).
 
     Raises:
-        Unauthenticated: when nobody is.
+        Unauthenticated: when the request names no caller.
     """
+    words = words_of(get_authorization_header(request))
+    if words is not None:
+        caller = caller_of_text(*words)
+        request._request.user = Service(caller)  # the log of refusals names it
+        return caller
     user = request.user
     if isinstance(request.auth, Caller):
         return request.auth

@@ -42,7 +42,16 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
             f"the body must be JSON, not {named[:100]}: send `Content-Type: application/json`"
         )
     check_content_encoding(request)
-    raw = request.body
+    return read_json(request.body)
+
+
+def read_json(raw: bytes) -> dict[str, Any]:
+    """Returns the JSON object in the bytes of a body.
+
+    Raises:
+        InvalidJson: the bytes are no JSON (with the place), or no object.
+        InvalidRequest: a text in it cannot be stored.
+    """
     if not raw.strip():
         raise InvalidJson("the body is empty: send a JSON object, `{}` to leave everything out")
     value = decode(raw)

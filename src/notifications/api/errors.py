@@ -307,10 +307,10 @@ def database_error_of(exc: Exception, *, key: str = "") -> CarillonError | None:
     if not is_unavailable(exc):
         return None
     log.error("request.failed", reason="database", exc_info=exc)
-    return _in_doubt(exc, key) if isinstance(exc, CommitUncertain) else Unavailable()
+    return in_doubt(exc, key) if isinstance(exc, CommitUncertain) else Unavailable()
 
 
-def _in_doubt(doubt: CommitUncertain, key: str) -> InDoubt:
+def in_doubt(doubt: CommitUncertain, key: str) -> InDoubt:
     """Says by what the caller finds out whether it was taken in."""
     said = "the database did not say whether this was taken in: "
     if key:

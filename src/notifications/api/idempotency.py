@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from notifications.api.errors import KEY_HEADER, problem_response
 from notifications.api.response import JsonResponse
 from notifications.api.route import ApiRequest, Route
+from notifications.domain.callers import Caller
 from notifications.domain.errors import FieldError, InvalidRequest, Refused
 from notifications.features.access.idempotency import (
     IdempotentRequest,
@@ -47,13 +48,7 @@ def respond_with_key(
     work: Callable[[], HttpResponse],
 ) -> HttpResponse:
     """The answer of `work`, once: a repeated call is answered from what was stored."""
-    claim = IdempotentRequest(
-        principal=call.caller.name,
-        method=route.method,
-        route=route.path,
-        key=key,
-        body_hash=_print_of(call),
-    )
+    claim = request_of(call.caller, route, key, params=call.params, body=call.body)
     stored, replayed = respond_once(
         claim, now=call.now, work=lambda: _keep(work, route, path=call.http.path)
     )
@@ -63,10 +58,18 @@ def respond_with_key(
     return response
 
 
-def _print_of(call: ApiRequest) -> str:
-    """One print for one request: what the path names counts, the order of JSON keys does not."""
-    parts: dict[str, Any] = {"path": dict(call.params), "body": call.body}
-    return body_hash(msgspec.json.encode(parts, order="deterministic"))
+def request_of(
+    caller: Caller, route: Route, key: str, *, params: Mapping[str, str], body: object
+) -> IdempotentRequest:
+    """Returns what a key identifies. The path counts, the order of JSON keys does not."""
+    parts: dict[str, Any] = {"path": dict(params), "body": body}
+    return IdempotentRequest(
+        principal=caller.name,
+        method=route.method,
+        route=route.path,
+        key=key,
+        body_hash=body_hash(msgspec.json.encode(parts, order="deterministic")),
+    )
 
 
 def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredResponse:

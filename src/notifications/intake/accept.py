@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from notifications.domain.channels import Priority, lane_for
+from notifications.domain.channels import Lane, Priority, lane_for
 from notifications.domain.identifiers import public_id
 from notifications.domain.messages import Attachment
 from notifications.infra import clock, ports
@@ -148,6 +148,56 @@ def accept(
         uuids=[row[1] for row in rows.notifications],
         due_at=due_at or now,
     )
+
+
+def accept_sends(sends: Sequence[tuple[Intent, SendTarget]], *, now: datetime) -> list[str]:
+    """Writes single sends of many callers in the caller's transaction; all of them or none.
+
+    Messages of one lane, channel, source and due time share a batch. Attachments are not taken.
+
+    Returns:
+        the UUID of each notification, as 32 hexadecimal digits, in the order of the sends.
+    """
+    keys = iter(reserve_keys(sum(len(target.channels) for _, target in sends)))
+    rows = [_Rows(intent, now=now, job_id=None) for intent, _ in sends]
+    places: dict[tuple[Lane, str, str, datetime | None], list[_Member]] = defaultdict(list)
+    for (intent, target), own in zip(sends, rows, strict=True):
+        own.add(target, keys)
+        lane, terms = lane_for(intent.priority, mass=intent.mass), intent.terms
+        due_at = terms.scheduled_at if terms.scheduled_at and terms.scheduled_at > now else None
+        for channel, members in own.by_channel.items():
+            place = places[lane, channel, intent.source, due_at]
+            place += [(key, terms.expires_at) for key in members]
+    batch_of = _put_shared_batches(places)
+    messages = [(*row[:6], batch_of[row[0]], *row[7:]) for own in rows for row in own.messages]
+    notifications = [row for own in rows for row in own.notifications]
+    hot().insert_rows(NOTIFICATIONS, NOTIFICATION_COLUMNS, notifications)
+    hot().insert_rows(MESSAGES, MESSAGE_COLUMNS, messages)
+    wakeups.wake({lane for lane, _, _, _ in places})
+    return [row[1] for row in notifications]
+
+
+_Member = tuple[int, datetime | None]
+"""The key of a message, and when it expires."""
+
+
+def _put_shared_batches(
+    places: Mapping[tuple[Lane, str, str, datetime | None], Sequence[_Member]],
+) -> dict[int, int]:
+    """Writes the batches of (lane, channel, source, due time); message key -> batch id."""
+    made: list[NewBatch] = []
+    for (lane, channel, source, due_at), members in places.items():
+        ends = [expires_at for _, expires_at in members if expires_at is not None]
+        made += batches.batches_of(
+            lane=lane,
+            channel=channel,
+            source=source,
+            due_at=due_at,
+            keys=[key for key, _ in members],
+            expires_at=min(ends, default=None),
+        )
+    ids = batches.insert(made)
+    return {key: made_id for batch, made_id in zip(made, ids, strict=True) for key in batch.keys}
 
 
 class _Rows:

@@ -13,6 +13,7 @@ from directory.models import User
 from notifications.features.access.authentication import issue_access
 from notifications.infra import clock
 from notifications.models import ApiKey, NotificationTemplate
+from notifications.rendering.versions import mark_proved
 from tests.integration.api.conformity import DocumentedClient
 from tests.integration.factories import make_template, make_user
 
@@ -59,7 +60,10 @@ def with_key(db: None) -> KeyClient:
 
 @pytest.fixture
 def template(db: None) -> NotificationTemplate:
-    return make_template("test.hello")
+    found = make_template("test.hello")
+    assert found.current_version_id is not None
+    mark_proved(found.current_version_id)  # as publishing does
+    return found
 
 
 def bearer(token: str) -> APIClient:

@@ -25,9 +25,20 @@ from notifications.features.access.service import IssuedKeyResponse
 from notifications.infra import clock
 from notifications.models import ApiKey, IdempotencyKey, KillSwitch, Notification
 from tests.integration.api.conftest import KeyClient, bearer, send_body
+from tests.integration.api.group_way import GroupWay
 from tests.integration.factories import make_template, make_user
 
 SEND = "/api/v1/notifications/send"
+
+
+@pytest.fixture(autouse=True, params=["alone", "in a group"])
+def way_in(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, override_environment: Any
+) -> None:
+    """Every request comes by Django's handlers, or by a group of sends where a group takes it."""
+    if request.param == "in a group":
+        override_environment(person_sends_hourly=0)  # who has a limit is served alone
+        GroupWay(monkeypatch)
 
 
 def post(client: APIClient, body: Any, *, key: str = "key-1", path: str = SEND) -> Any:
@@ -173,7 +184,8 @@ class TestRepeating:
         self, as_user: APIClient, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         as_user.raise_request_exception = False
-        monkeypatch.setattr(type(IdempotencyKey.objects), "store_response", _fail)
+        for name in ("store_response", "store_many"):
+            monkeypatch.setattr(type(IdempotencyKey.objects), name, _fail)
 
         response = post(as_user, send_body(user))
 

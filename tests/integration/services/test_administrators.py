@@ -12,7 +12,7 @@ from django.contrib.auth import authenticate
 from carillon.cli import carillon, demo
 from directory.models import User
 from notifications.domain.errors import CarillonError, Conflict, InvalidRequest, NotFound
-from notifications.features.access.authentication import Unauthenticated, caller_of_key_text
+from notifications.features.access.authentication import Unauthenticated, key_of_text
 from notifications.infra import clock
 from notifications.models import ApiKey, OperatorAction
 
@@ -76,7 +76,7 @@ def test_wrong_arguments_for_an_administrator_are_refused(
 def test_a_key_is_created_listed_and_revoked() -> None:
     text = run("key", "create", "platform", "--scopes", "notifications:send, users:write")
 
-    caller = caller_of_key_text(text, now=clock.now())
+    caller = key_of_text(text, now=clock.now())
     assert caller.scopes == {"notifications:send", "users:write"}
     key = ApiKey.objects.get()
     listed = run("key", "list")
@@ -84,7 +84,7 @@ def test_a_key_is_created_listed_and_revoked() -> None:
     assert text not in listed
     run("key", "revoke", str(key.pk))
     with pytest.raises(Unauthenticated):
-        caller_of_key_text(text, now=clock.now())
+        key_of_text(text, now=clock.now())
 
 
 def test_a_key_with_an_unknown_scope_is_refused() -> None:

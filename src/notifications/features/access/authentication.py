@@ -8,7 +8,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import jwt
@@ -41,6 +41,7 @@ JWKS_PAUSE_S = 5
 ASYMMETRIC = ("RS256", "ES256")
 ALL_SCOPES = "*"
 EXTERNAL = "ext:"
+KEY_PREFIX = "ck_"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACCEPTED_IDS = (
     'user_id: it is our id as a number, a uuid, or "ext:" and the platform\'s external_id'
@@ -89,7 +90,7 @@ def caller_of_key(key: ApiKey) -> Caller:
     )
 
 
-def caller_of_key_text(text: str, *, now: datetime, records_use: bool = True) -> Caller:
+def key_of_text(text: str, *, now: datetime, records_use: bool = True) -> ApiKey:
     """Returns the caller of an API key. Makes one query.
 
     With `records_use` it also writes `last_used_at`, at most once a minute.
@@ -110,7 +111,7 @@ def caller_of_key_text(text: str, *, now: datetime, records_use: bool = True) ->
     if records_use and (key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP):
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_STEP)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
-    return caller_of_key(key)
+    return key
 
 
 def user_of_drf_token(text: str) -> User:
@@ -137,17 +138,49 @@ def revoke_drf_tokens(user: User) -> int:
     return PersonToken.objects.filter(user=user).delete()[0]
 
 
-def user_of_jwt(text: str, *, now: datetime) -> User:
-    """Returns the user that a JWT names by `user_id`.
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Who an Authorization header stands for, and what to read to learn whether it still does."""
 
-    `user_id` is our id as a number, our uuid, or `ext:` and the platform's external_id.
+    kind: Literal["key", "token", "jwt"]
+    #: The primary key of the API key or user, or the hash of the token.
+    row: int | str
+    #: What the row must still say: the hash of an API key, the name of the user in a JWT.
+    proof: object
+    user: User | None
+    caller: Caller
+    #: `exp` and `nbf` of a JWT, in seconds since 1970.
+    times: tuple[float, float] | None = None
+
+
+def authenticate_text(scheme: str, text: str, *, now: datetime, records_use: bool) -> Authenticated:
+    """Authenticates `<scheme> <text>` of an Authorization header. scheme is in lower case.
 
     Raises:
-        Unauthenticated: invalid_token, expired_token, unknown_user, inactive_user.
+        Unauthenticated: invalid_api_key, revoked_api_key, invalid_token, expired_token,
+            unknown_user, inactive_user.
         KeysUnreachable: when the platform's key set cannot be fetched.
     """
-    claims = _verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
-    return _require_active(_find_users(claims.get("user_id")).first())
+    if scheme == "bearer" and text.startswith(KEY_PREFIX):
+        key = key_of_text(text, now=now, records_use=records_use)
+        return Authenticated("key", key.pk, key.key_hash, None, caller_of_key(key))
+    if scheme == "bearer" and "." in text:
+        claims = _verify_claims(text, audience=ACCESS_AUDIENCE, now=now)
+        name = claims.get("user_id")
+        user = _require_active(_find_users(name).first())
+        times = (claims["exp"], claims.get("nbf", 0))
+        return Authenticated("jwt", user.pk, _normal_name(name), user, caller_of_user(user), times)
+    if scheme in ("token", "bearer"):  # a token without dots is no JWT, whatever its scheme
+        user = user_of_drf_token(text)
+        return Authenticated("token", secret_hash(text), None, user, caller_of_user(user))
+    raise Unauthenticated(
+        "the scheme must be Bearer or Token, not what was sent", code="invalid_token"
+    )
+
+
+def _normal_name(name: object) -> object:
+    """The one spelling of a `user_id` claim: UUIDs are written in many ways."""
+    return str(UUID(name)) if isinstance(name, str) and _UUID.fullmatch(name) else name
 
 
 def log_in(*, username: str, password: str, address: str = "", now: datetime) -> TokenPair:
@@ -263,12 +296,16 @@ def _verify_claims(text: str, *, audience: str, now: datetime) -> dict[str, Any]
         raise Unauthenticated(
             "this is not a valid token of this service", code="invalid_token"
         ) from error
-    _check_times(claims, now.timestamp())
+    check_times(claims["exp"], claims.get("nbf", 0), now=now.timestamp())
     return claims
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    expires, begins = claims["exp"], claims.get("nbf", 0)
+def check_times(expires: Any, begins: Any, *, now: float) -> None:
+    """Checks `exp` and `nbf` of a JWT against the time, in seconds since 1970.
+
+    Raises:
+        Unauthenticated: expired_token, invalid_token.
+    """
     for moment in (expires, begins):
         if isinstance(moment, bool) or not isinstance(moment, int | float) or not _is_time(moment):
             raise Unauthenticated("exp and nbf must be numbers of seconds", code="invalid_token")

@@ -7,9 +7,10 @@ with everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from django.db import OperationalError, connection, transaction
 
@@ -32,6 +33,16 @@ class IdempotentRequest:
     route: str
     key: str
     body_hash: str
+
+    @property
+    def scope(self) -> tuple[str, str, str, str]:
+        """What is unique in the table of keys."""
+        return self.principal, self.method, self.route, self.key
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock that every writer of the key takes first, as a signed 64-bit number."""
+        return int.from_bytes(sha256("\n".join(self.scope).encode()).digest()[:8], signed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,9 @@ def _claim(claim: IdempotentRequest, now: datetime) -> int | IdempotencyKey:
         "key": claim.key,
     }
     _limit_lock_wait(DUPLICATE_WAIT_MS)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [claim.lock])
     found: int | IdempotencyKey | None = None
     while found is None:
         rows = IdempotencyKey.objects
@@ -130,3 +144,77 @@ def _replay(row: IdempotencyKey, claim: IdempotentRequest) -> StoredResponse:
             code="idempotency_mismatch",
         )
     return StoredResponse(row.status_code or 0, row.answer["type"], row.answer["body"].encode())
+
+
+class DuplicateInGroup(OperationalError):
+    """A key of a group was stored by another transaction meanwhile: nothing of the group stands."""
+
+
+class GroupClaims:
+    """The keys of a group of requests, in the transaction that accepts the group.
+
+    No group waits for a key: a request whose key is in use, stored already, or another request's of
+    the same group is refused here, and waits for its key alone.
+    """
+
+    def __init__(self, claims: Mapping[int, IdempotentRequest | None], *, now: datetime) -> None:
+        #: The places of the requests that must leave the group.
+        self.refused: set[int] = set()
+        self._now = now
+        self._held: dict[int, IdempotentRequest] = {}
+        scopes: set[tuple[str, str, str, str]] = set()
+        for place, claim in claims.items():
+            if claim is None:
+                continue
+            if claim.scope in scopes:
+                self.refused.add(place)
+            else:
+                scopes.add(claim.scope)
+                self._held[place] = claim
+        if self._held:
+            self._refuse_locked()
+        if self._held:
+            self._refuse_stored()
+
+    def store(self, bodies: Mapping[int, bytes], *, status: int, content_type: str) -> None:
+        """Stores the responses of the requests that have a key.
+
+        Raises:
+            DuplicateInGroup: another transaction stored one of the keys.
+        """
+        rows = [
+            (
+                *claim.scope,
+                claim.body_hash,
+                {"type": content_type, "body": bodies[place].decode()},
+            )
+            for place, claim in self._held.items()
+        ]
+        if rows and IdempotencyKey.objects.store_many(rows, status=status, at=self._now) < len(
+            rows
+        ):
+            raise DuplicateInGroup("an Idempotency-Key was stored by another transaction")
+
+    def _refuse_locked(self) -> None:
+        """SQLite has one writer at a time, and needs no lock."""
+        if connection.vendor != "postgresql":
+            return
+        places = list(self._held)
+        locks = [self._held[place].lock for place in places]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_try_advisory_xact_lock(lock)"
+                " FROM unnest(%s::bigint[]) WITH ORDINALITY AS v(lock, place) ORDER BY place",
+                [locks],
+            )
+            taken = [row[0] for row in cursor.fetchall()]
+        self._refuse(place for place, free in zip(places, taken, strict=True) if not free)
+
+    def _refuse_stored(self) -> None:
+        stored = IdempotencyKey.objects.stored(claim.scope for claim in self._held.values())
+        self._refuse(place for place, claim in self._held.items() if claim.scope in stored)
+
+    def _refuse(self, places: Iterable[int]) -> None:
+        for place in list(places):
+            self.refused.add(place)
+            del self._held[place]

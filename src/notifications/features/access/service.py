@@ -13,6 +13,7 @@ from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest, NotFound, Refused
 from notifications.domain.identifiers import parse_identifier, parse_key
 from notifications.features.access.authentication import ALL_SCOPES
+from notifications.features.access.callers import forget_callers
 from notifications.infra import clock
 from notifications.infra.field_types import choice
 from notifications.models import SCOPES, ApiKey, OperatorAction
@@ -112,6 +113,7 @@ class ApiKeyService:
             _require_no_staff_owner(caller, key)
             key.holders = sorted({*key.holders, *people_behind(caller)})
             text = key.renew()
+            forget_callers()
             _log_action(caller, "api-key.rotated", key)
         return _issued(key, text)
 
@@ -129,6 +131,7 @@ class ApiKeyService:
             if key.revoked_at is None:
                 key.revoked_at = clock.now()
                 key.save(update_fields=["revoked_at"])
+                forget_callers()
                 _log_action(caller, "api-key.revoked", key)
 
     def _find(self, identifier: object) -> ApiKey:

@@ -61,6 +61,11 @@ def count_send(*, kind: str, caller: Caller, now: datetime) -> None:
         row.save()
 
 
+def has_limit(kind: str, caller: Caller) -> bool:
+    """Whether sends of this caller are counted. kind: send or bulk."""
+    return bool(_limit(kind, caller))
+
+
 def _limit(kind: str, caller: Caller) -> int:
     who = "service" if caller.is_service else "staff" if caller.is_staff else "person"
     found: int = getattr(environment(), f"{who}_{kind}s_hourly")

@@ -17,6 +17,7 @@ from directory.people import UpsertReport, upsert_people
 from directory.references import ExternalId, read_person
 from notifications.domain.callers import Caller
 from notifications.domain.errors import Conflict, FieldError, InvalidRequest
+from notifications.features.access.callers import forget_callers
 from notifications.features.access.persons import person_for, protected_staff_error
 from notifications.features.access.service import missing_scope
 from notifications.features.people.schemas import (
@@ -35,6 +36,10 @@ MAX_USERS = 10_000
 _AT_ONCE = 1_000
 _MAX_SHARED = 1_000  # the most users of one address that a filter finds
 _FILTERS = ("username", "role", "external_id")
+
+
+_SIGN_IN = frozenset({"is_active", "external_id"})
+"""Fields that decide whether a token is valid."""
 
 
 class UserService:
@@ -99,6 +104,8 @@ class UserService:
             if reason.startswith("groups "):
                 raise InvalidRequest([FieldError("groups", "unknown_group", reason[7:])])
             raise Conflict(reason, code="identity_conflict")
+        if not _SIGN_IN.isdisjoint(record):
+            forget_callers()
         return done.created == 1, user_responses([done.people[0]])[0]
 
     def upsert_many(
@@ -132,6 +139,7 @@ class UserService:
         require_scope(caller, WRITE)
         user = person_for(caller, identifier, scope=WRITE)
         user.delete()
+        forget_callers()
 
 
 class _BulkUpsert:
@@ -143,6 +151,7 @@ class _BulkUpsert:
         self._rejected: list[RejectionResponse] = []
         self._batch: list[Line] = []
         self._keys: set[tuple[str, object]] = set()
+        self._changes_callers = False
 
     def add(self, index: int, record: dict[str, Any] | str) -> None:
         if isinstance(record, str):
@@ -153,6 +162,7 @@ class _BulkUpsert:
         except LineFault as fault:
             self._reject(index, "invalid_record", str(fault))
             return
+        self._changes_callers |= isinstance(record, dict) and not _SIGN_IN.isdisjoint(record)
         if not self._keys.isdisjoint(line.keys) or len(self._batch) >= _AT_ONCE:
             self._write()
         self._batch.append(line)
@@ -174,6 +184,8 @@ class _BulkUpsert:
         except IntegrityError:
             for line in lines:  # one of them belongs to another user: write them one by one
                 self._write_alone(line)
+        if self._changes_callers:
+            forget_callers()
 
     def _write_alone(self, line: Line) -> None:
         try:

@@ -14,7 +14,11 @@ from notifications.engine.shared_rows import category_facts
 from notifications.features.sending.drafts import draft_of
 from notifications.intake.accept import Intent, SendTarget
 from notifications.models import RefusedSend
-from notifications.models.delivery.hot_facts import load_circumstances, load_contacts
+from notifications.models.delivery.hot_facts import (
+    Circumstances,
+    load_circumstances,
+    load_contacts,
+)
 from notifications.policy.decide import Contact, Decision, Defer, Digest, Suppress, decide
 from notifications.policy.facts import SliceFacts, message_facts, stranger_address
 
@@ -66,12 +70,31 @@ def predict(
 
     A scheduled send is never refused: the preferences at its due time count.
     """
+    if user is None:
+        return predict_by(intent, target, None, {}, now=now)
+    here = load_circumstances([user.pk])
+    return predict_by(intent, target, here, ContactPoint.objects.addresses_of(user.pk), now=now)
+
+
+def predict_by(
+    intent: Intent,
+    target: SendTarget,
+    here: Circumstances | None,
+    addresses: Mapping[str, ContactAddress],
+    *,
+    now: datetime,
+) -> PredictedDecision:
+    """Decides as `predict` does, from rows that were read before.
+
+    Args:
+        here: the circumstances of the target's user among others; None without a user.
+        addresses: of the target's user, by kind.
+    """
     scheduled_at = intent.terms.scheduled_at
     at = now if scheduled_at is None else max(scheduled_at, now)
     facts = SliceFacts()
-    if user is not None:
-        facts.here = load_circumstances([user.pk])
-    addresses = ContactPoint.objects.addresses_of(user.pk) if user is not None else {}
+    if here is not None:
+        facts.here = here
     decisions = {
         channel: _decide(intent, target, channel, facts, addresses, at)
         for channel in target.channels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -88,6 +88,20 @@ class TemplateService:
                 fault = "is switched off: set its is_active to send with it"
             why = f"template {row.path!r} {fault}"
         raise NotFound(why, code="unknown_template", path=path)
+
+    def serving_many(self, paths: Iterable[str]) -> dict[str, NotificationTemplate]:
+        """Returns the templates that serve paths, without their texts; those without one are left
+        out. One query for all."""
+        orders = {path: candidates(path) for path in paths}
+        patterns = {pattern for order in orders.values() for pattern in order}
+        heads = {row.path: row for row in NotificationTemplate.objects.heads(list(patterns))}
+        found: dict[str, NotificationTemplate] = {}
+        for path, order in orders.items():
+            rows = (heads[pattern] for pattern in order if pattern in heads)
+            live = next((r for r in rows if r.is_active and r.current_version_id is not None), None)
+            if live is not None:
+                found[path] = live
+        return found
 
     def templates(
         self,

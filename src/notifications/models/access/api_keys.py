@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -18,6 +18,15 @@ _CLAIM = (
     "INSERT INTO notifications_idempotencykey"
     " (principal, method, route, key, body_hash, created_at) VALUES (%s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (principal, method, route, key) DO NOTHING RETURNING id"
+)
+_IF_NEW = "ON CONFLICT (principal, method, route, key) DO NOTHING RETURNING id"
+_STORED = (
+    "SELECT principal, method, route, key FROM notifications_idempotencykey"
+    " WHERE (principal, method, route, key) IN"
+)
+_STORE_MANY = (
+    "INSERT INTO notifications_idempotencykey"
+    " (principal, method, route, key, body_hash, created_at, status_code, answer) VALUES"
 )
 _STORE = "UPDATE notifications_idempotencykey SET status_code = %s, answer = %s WHERE id = %s"
 
@@ -105,7 +114,7 @@ class ApiKey(models.Model):
 
 
 class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
-    """The two statements of a request with a key; both databases use the same."""
+    """The statements of requests with a key; both databases use the same."""
 
     def claim(self, *, scope: Sequence[str], body_hash: str, at: datetime) -> int | None:
         """Inserts the row of a scope (principal, method, route, key); None when it exists already.
@@ -122,6 +131,36 @@ class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
         """Stores the response, sealed."""
         with connection.cursor() as cursor:
             cursor.execute(_STORE, [status, seal_json(response), key])
+
+    def stored(self, scopes: Iterable[Sequence[str]]) -> set[tuple[str, str, str, str]]:
+        """Returns those of the scopes that have a row."""
+        wanted = list(scopes)
+        marks = ", ".join(["(%s, %s, %s, %s)"] * len(wanted))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"{_STORED} ({'VALUES ' * (connection.vendor == 'sqlite')}{marks})",
+                [value for scope in wanted for value in scope],
+            )
+            return {(row[0], row[1], row[2], row[3]) for row in cursor.fetchall()}
+
+    def store_many(
+        self,
+        rows: Sequence[tuple[str, str, str, str, str, object]],
+        *,
+        status: int,
+        at: datetime,
+    ) -> int:
+        """Inserts rows of scope, body hash and response; returns how many scopes had none."""
+        moment = connection.ops.adapt_datetimefield_value(at)
+        values = [
+            value
+            for *scope, body_hash, response in rows
+            for value in (*scope, body_hash, moment, status, seal_json(response))
+        ]
+        marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+        with connection.cursor() as cursor:
+            cursor.execute(f"{_STORE_MANY} {marks} {_IF_NEW}", values)
+            return len(cursor.fetchall())
 
 
 class IdempotencyKey(models.Model):

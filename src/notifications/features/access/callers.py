@@ -1,0 +1,222 @@
+"""Callers that authenticated within the last seconds, so that a request needs no query for it.
+
+A caller is trusted for one second after its rows were read. The first request after that reads the
+rows of all callers that were seen lately, in one query a kind. So a revocation, a changed scope or
+a deactivation holds everywhere within a second, however it was made; in the process that made it,
+`forget_callers` holds it at once. Nothing runs while no request comes in.
+
+The cache stores ids, roles, scopes and hashes: no secret and no token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, Literal
+
+from django.db import transaction
+
+from directory.models import User
+from notifications.domain.callers import Caller
+from notifications.features.access.authentication import (
+    LAST_USED_STEP,
+    Authenticated,
+    authenticate_text,
+    caller_of_key,
+    caller_of_user,
+    check_times,
+)
+from notifications.infra import clock
+from notifications.models import ApiKey, PersonToken
+
+TRUSTED_S: Final = 1.0
+"""How long a caller is trusted after its rows were read."""
+SEEN_S: Final = 10.0
+"""A caller that made no request for so long is not read again."""
+JWT_S: Final = 60.0
+"""After this long the signature of a JWT is verified again: its key may have been withdrawn."""
+MOST: Final = 10_000
+"""Callers that are stored; the one that made no request for the longest time goes first."""
+_AT_ONCE: Final = 1_000
+
+Kind = Literal["key", "token", "jwt"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A caller, and by what its rows are found again."""
+
+    kind: Kind
+    #: The primary key of the API key or user, or the hash of the token.
+    row: int | str
+    #: What the rows must still say: the hash of an API key, the `user_id` claim of a JWT.
+    proof: object
+    caller: Caller
+    #: `exp` and `nbf` of a JWT, in seconds since 1970.
+    times: tuple[float, float] | None
+    #: Monotonic seconds.
+    verified_at: float
+    read_at: float
+    seen_at: float
+    #: When the last use of an API key was written to its row.
+    noted_at: datetime | None = None
+
+
+class CallerCache:
+    """The callers of one process. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        #: Counts `clear`: what was read before it is not stored after it.
+        self._clears = 0
+
+    def find(self, scheme: str, text: str) -> Caller:
+        """Returns who the text of an Authorization header stands for.
+
+        Args:
+            scheme: the header's first word in lower case. text: its second word.
+
+        Raises:
+            Unauthenticated, KeysUnreachable: see `authenticate_text`.
+        """
+        digest = sha256(f"{scheme} {text}".encode()).digest()
+        now = clock.now()
+        found = self._trusted(digest, now)
+        if found is None:
+            found = self._authenticate(digest, scheme, text, now)
+        return found
+
+    def clear(self) -> None:
+        """Forgets all callers."""
+        with self._lock:
+            self._entries.clear()
+            self._clears += 1
+
+    def _trusted(self, digest: bytes, now: datetime) -> Caller | None:
+        entry = self._seen(digest)
+        if entry is not None and clock.monotonic() - entry.read_at > TRUSTED_S:
+            with self._reading:  # one thread reads for all
+                if clock.monotonic() - entry.read_at > TRUSTED_S:
+                    self._read_again()
+            entry = self._seen(digest)
+        if entry is None or not self._is_good(entry, now):
+            return None
+        if entry.times is not None:
+            check_times(*entry.times, now=now.timestamp())
+        return entry.caller
+
+    def _seen(self, digest: bytes) -> _Entry | None:
+        with self._lock:
+            entry = self._entries.get(digest)
+            if entry is not None:
+                entry.seen_at = clock.monotonic()
+                self._entries.move_to_end(digest)
+            return entry
+
+    @staticmethod
+    def _is_good(entry: _Entry, now: datetime) -> bool:
+        if entry.kind == "key":  # else its use is to be noted
+            return entry.noted_at is not None and now - entry.noted_at < LAST_USED_STEP
+        return entry.kind != "jwt" or clock.monotonic() - entry.verified_at < JWT_S
+
+    def _authenticate(self, digest: bytes, scheme: str, text: str, now: datetime) -> Caller:
+        at, clears = clock.monotonic(), self._clears
+        found = authenticate_text(scheme, text, now=now, records_use=True)
+        entry = _entry_of(found, at=at, now=now)
+        with self._lock:
+            if clears != self._clears:
+                return found.caller
+            self._entries[digest] = entry
+            self._entries.move_to_end(digest)
+            while len(self._entries) > MOST:
+                self._entries.popitem(last=False)
+        return found.caller
+
+    def _read_again(self) -> None:
+        """Reads the rows of all callers that were seen lately; forgets all others."""
+        at = clock.monotonic()
+        with self._lock:
+            held = list(self._entries.items())
+        lately = [pair for pair in held if at - pair[1].seen_at < SEEN_S]
+        callers: dict[tuple[Kind, int | str], dict[object, Caller]] = {}
+        for kind, read in _READERS.items():
+            rows = list({entry.row for _, entry in lately if entry.kind == kind})
+            for start in range(0, len(rows), _AT_ONCE):
+                for row, proofs in read(rows[start : start + _AT_ONCE]):
+                    callers[kind, row] = proofs
+        with self._lock:
+            for digest, entry in held:
+                if self._entries.get(digest) is not entry:
+                    continue  # forgotten or authenticated anew meanwhile
+                caller = callers.get((entry.kind, entry.row), {}).get(entry.proof)
+                if caller is None:
+                    del self._entries[digest]
+                else:
+                    entry.caller, entry.read_at = caller, at
+
+
+def _entry_of(found: Authenticated, *, at: float, now: datetime) -> _Entry:
+    return _Entry(
+        kind=found.kind,
+        row=found.row,
+        proof=found.proof,
+        caller=found.caller,
+        times=found.times,
+        verified_at=at,
+        read_at=at,
+        seen_at=at,
+        noted_at=now if found.kind == "key" else None,
+    )
+
+
+_Read = Iterable[tuple[int | str, dict[object, Caller]]]
+
+
+def _read_keys(rows: list[int | str]) -> _Read:
+    for key in ApiKey.objects.filter(pk__in=rows, revoked_at__isnull=True):
+        yield key.pk, {key.key_hash: caller_of_key(key)}
+
+
+def _read_tokens(rows: list[int | str]) -> _Read:
+    held = PersonToken.objects.select_related("user").filter(key_hash__in=rows)
+    for token in held:
+        if token.user.is_active:
+            yield token.key_hash, {None: caller_of_user(token.user)}
+
+
+def _read_users(rows: list[int | str]) -> _Read:
+    people = User.objects.filter(pk__in=rows, is_active=True)
+    for user in people.only("id", "uuid", "external_id", "is_staff"):
+        yield user.pk, dict.fromkeys(_names_of(user), caller_of_user(user))
+
+
+def _names_of(user: User) -> list[object]:
+    """The `user_id` claims that name a user."""
+    return [user.pk, str(user.uuid), f"ext:{user.external_id}"]
+
+
+_READERS: dict[Kind, Callable[[list[int | str]], _Read]] = {
+    "key": _read_keys,
+    "token": _read_tokens,
+    "jwt": _read_users,
+}
+
+CACHE = CallerCache()
+"""The callers of this process."""
+
+
+def caller_of_text(scheme: str, text: str) -> Caller:
+    """Returns the caller whom an Authorization header names. See `CallerCache.find`."""
+    return CACHE.find(scheme, text)
+
+
+def forget_callers() -> None:
+    """Makes this process read every caller anew, once the current transaction has committed."""
+    CACHE.clear()
+    transaction.on_commit(CACHE.clear)
