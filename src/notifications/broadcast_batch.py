@@ -121,9 +121,9 @@ class BroadcastBatchProcessor:
                 size=size,
                 policy=listed_policy(cls.RETRY_DELAYS),
             )
-            answer = build_send_response(broadcast_id, report, size=size)
+            result = build_send_response(broadcast_id, report, size=size)
         return {
-            **answer,
+            **result,
             "success": True,
             "retried_count": report.created,
             "batches_processed": report.parts,

@@ -50,27 +50,27 @@ class BroadcastViewSet(ViewSet):
     lookup_value_regex = "[^/.]+"
 
     def list(self, request: Request) -> Response:
-        return _answer(request, broadcasts.broadcasts, query=broadcasts.LIST_QUERY)
+        return _respond(request, broadcasts.broadcasts, query=broadcasts.LIST_QUERY)
 
     def create(self, request: Request) -> Response:
-        return _answer(request, broadcasts.create, status=201)
+        return _respond(request, broadcasts.create, status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.broadcast, pk)
+        return _respond(request, broadcasts.broadcast, pk)
 
     def partial_update(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.change, pk)
+        return _respond(request, broadcasts.change, pk)
 
     def destroy(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.delete, pk)
+        return _respond(request, broadcasts.delete, pk)
 
     @action(detail=True, methods=["get"])
     def progress(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.progress, pk)
+        return _respond(request, broadcasts.progress, pk)
 
     @action(detail=True, methods=["get"])
     def recipients(self, request: Request, pk: str) -> Response:
-        return _answer(
+        return _respond(
             request,
             broadcast_recipients.recipients,
             pk,
@@ -85,51 +85,51 @@ class BroadcastViewSet(ViewSet):
 
     @action(detail=True, methods=["post"], url_path="recipients/retry")
     def retry_chosen(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcast_recipients.retry_chosen, pk)
+        return _respond(request, broadcast_recipients.retry_chosen, pk)
 
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.send_test, pk)
+        return _respond(request, broadcasts.send_test, pk)
 
     @action(detail=True, methods=["post"])
     def duplicate(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.duplicate, pk, status=201)
+        return _respond(request, broadcasts.duplicate, pk, status=201)
 
     @action(detail=True, methods=["post"])
     def send(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.send, pk)
+        return _respond(request, broadcasts.send, pk)
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.cancel, pk)
+        return _respond(request, broadcasts.cancel, pk)
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.retry, pk)
+        return _respond(request, broadcasts.retry, pk)
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.pause, pk)
+        return _respond(request, broadcasts.pause, pk)
 
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.resume, pk)
+        return _respond(request, broadcasts.resume, pk)
 
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.approve, pk)
+        return _respond(request, broadcasts.approve, pk)
 
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.reject, pk)
+        return _respond(request, broadcasts.reject, pk)
 
     @action(detail=True, methods=["post"], url_path="dry-run")
     def dry_run(self, request: Request, pk: str) -> Response:
-        return _answer(request, broadcasts.dry_run, pk)
+        return _respond(request, broadcasts.dry_run, pk)
 
     @action(detail=False, methods=["post"], url_path="dry-run", url_name="dry-run-of-body")
     def dry_run_of_body(self, request: Request) -> Response:
-        return _answer(request, broadcasts.dry_run_of_body)
+        return _respond(request, broadcasts.dry_run_of_body)
 
     def handle_exception(self, exc: Exception) -> Any:
         """Returns the service's errors in the documented form, before the project's handler."""
@@ -145,7 +145,7 @@ class BroadcastViewSet(ViewSet):
         return super().handle_exception(exc)
 
 
-def _answer(
+def _respond(
     request: Request,
     handler: Handler,
     pk: str = "",

@@ -23,7 +23,7 @@ from notifications.domain.callers import Caller
 from notifications.models import *
 from notifications.services import NotificationService
 system = Category.objects.get(key="payment")
-for path in ("test.held", "test.good"):
+for path in ("test.blocked", "test.good"):
     NotificationTemplate.objects.create(
         path=path, name=path, category=system, supported_channels=["email"],
         required_variables=["word"], email_subject_template="x",
@@ -47,13 +47,15 @@ def installation(tmp_path: Path) -> Installation:
     return made
 
 
-def asked(installation: Installation, expression: str) -> Any:
+def evaluate(installation: Installation, expression: str) -> Any:
     script = f"import json; from notifications.models import *; print(json.dumps({expression}))"
     return json.loads(installation.python(script))
 
 
 def stops(installation: Installation) -> list[list[str]]:
-    return asked(installation, "list(map(list, KillSwitch.objects.values_list('scope', 'value')))")
+    return evaluate(
+        installation, "list(map(list, KillSwitch.objects.values_list('scope', 'value')))"
+    )
 
 
 def children(pid: int) -> list[int]:
@@ -69,12 +71,12 @@ def cpu(pid: int) -> float:
 def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_for_its_source(
     installation: Installation,
 ) -> None:
-    installation.python(SETUP + "send('test.held', 'hold', 'key:1')\n")
+    installation.python(SETUP + "send('test.blocked', 'hold', 'key:1')\n")
     with installation.running("worker", module="tests.functional.blocking_worker") as worker:
         wait_until(lambda: worker.poll() is not None, 60)
         assert worker.returncode == -signal.SIGKILL
-    version = asked(
-        installation, "NotificationTemplate.objects.get(path='test.held').current_version_id"
+    version = evaluate(
+        installation, "NotificationTemplate.objects.get(path='test.blocked').current_version_id"
     )
     assert stops(installation) == [["version", f"{version}@key:1"]]
 
@@ -82,8 +84,8 @@ def test_a_worker_with_a_blocked_interpreter_is_killed_and_the_version_stopped_f
         SETUP.partition("system =")[0]
         + "reader = User.objects.get(username='reader')\n"
         + SETUP[SETUP.index("def send") :]
-        + "send('test.held', 'hold', 'key:1')\n"
-        + "send('test.held', 'fine', 'key:2')\n"
+        + "send('test.blocked', 'hold', 'key:1')\n"
+        + "send('test.blocked', 'fine', 'key:2')\n"
         + "send('test.good', 'fine', 'key:1')\n"
     )
     with installation.running("worker", module="tests.functional.blocking_worker") as worker:

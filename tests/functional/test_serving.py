@@ -146,5 +146,5 @@ def test_a_missing_or_outdated_database_is_reported_in_one_line(tmp_path):
     gone = Installation(tmp_path, database_url=f"sqlite:///{tmp_path}/no/such/folder/x")
     answer = gone.carillon("migrate")
     assert answer.returncode == 1
-    assert "the database does not answer" in answer.stderr
+    assert "the database does not respond" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -90,23 +90,23 @@ def readers(place: Installation) -> Iterator[list[Reader]]:
 def test_other_processes_render_what_one_process_publishes(
     place: Installation, readers: list[Reader]
 ) -> None:
-    def said(path: str = "user.trial.done") -> list[str]:
+    def rendered(path: str = "user.trial.done") -> list[str]:
         return [reader(path) for reader in readers]
 
     place.python(PUBLISH.format(path="user.trial.*", text="Any {{ user.first_name }}"))
-    assert said() == ["Any Ann"] * 2
+    assert rendered() == ["Any Ann"] * 2
 
     place.python(PUBLISH.format(path="user.trial.done", text="One {{ user.first_name }}"))
-    assert said() == ["One Ann"] * 2
+    assert rendered() == ["One Ann"] * 2
 
     place.python(PUBLISH.format(path="user.trial.done", text="Two {{ user.first_name }}"))
-    assert said() == ["Two Ann"] * 2
+    assert rendered() == ["Two Ann"] * 2
 
     place.python(AGAIN.format(path="user.trial.done", action="rollback", more=""))
-    assert said() == ["One Ann"] * 2
+    assert rendered() == ["One Ann"] * 2
 
     place.python(AGAIN.format(path="user.trial.done", action="delete", more=""))
-    assert said() == ["Any Ann"] * 2
+    assert rendered() == ["Any Ann"] * 2
 
 
 def test_a_layout_reaches_its_dependants_when_they_are_published_again(
@@ -137,9 +137,9 @@ def test_workers_count_uses_and_the_command_shows_them(place: Installation) -> N
         "asyncio.run(Worker().main(once=True))\n"
     )
 
-    answer = json.loads(place.carillon("templates", "usage", "user.payment", "--json").stdout)
+    response = json.loads(place.carillon("templates", "usage", "user.payment", "--json").stdout)
 
-    assert [(each["path"], each["channel"], each["count"]) for each in answer["usage"]] == [
+    assert [(each["path"], each["channel"], each["count"]) for each in response["usage"]] == [
         ("user.payment.success", "email", 1)
     ]
     assert "user.payment.success" in place.carillon("templates", "usage").stdout

@@ -47,15 +47,15 @@ def test(key: str, to: str, title: str, body: str, as_json: bool) -> None:
 
     from notifications.features.providers.service import ProviderService
 
-    answer = ProviderService().send_test(key=key, to=to, title=title, body=body, caller=CALLER)
+    result = ProviderService().send_test(key=key, to=to, title=title, body=body, caller=CALLER)
     if as_json:
-        click.echo(msgspec.json.encode(answer).decode())
+        click.echo(msgspec.json.encode(result).decode())
     else:
-        why = f"  {answer.error_code}  {answer.error}" if answer.error else ""
+        why = f"  {result.error_code}  {result.error}" if result.error else ""
         click.echo(
-            f"{answer.verdict} in {answer.duration_ms} ms  {answer.provider_message_id}{why}"
+            f"{result.verdict} in {result.duration_ms} ms  {result.provider_message_id}{why}"
         )
-    if answer.verdict not in ("sent", "delivered"):
+    if result.verdict not in ("sent", "delivered"):
         raise SystemExit(1)
 
 

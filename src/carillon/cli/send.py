@@ -114,9 +114,9 @@ def command(
         body["priority"] = int(priority) if priority.isdigit() else priority
     if files:
         body["options"] = {"attachments": [_attachment(path) for path in files]}
-    answer = NotificationService().send(body=body, caller=CALLER)
+    response = NotificationService().send(body=body, caller=CALLER)
     wakeups.flush()
     if as_json:
-        click.echo(msgspec.json.encode(answer).decode())
+        click.echo(msgspec.json.encode(response).decode())
     else:
-        click.echo(f"{answer.message}: {answer.id}")
+        click.echo(f"{response.message}: {response.id}")

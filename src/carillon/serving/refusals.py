@@ -34,7 +34,7 @@ def refuse(scope: Scope, begun: bool) -> Response:
         path=LINK_PATH.sub(r"\1...", path),
         status=response.status_code,
         request_id=response[REQUEST_ID],
-        reason="no answer in time" if begun else "overloaded",
+        reason="no response in time" if begun else "overloaded",
     )
     return (
         response.status_code,

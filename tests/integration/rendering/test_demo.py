@@ -85,11 +85,11 @@ def test_only_missing_users_are_created_again() -> None:
 
 
 def test_progress_is_reported() -> None:
-    said: list[str] = []
+    steps: list[str] = []
 
-    DemoService().load(progress=said.append)
+    DemoService().load(progress=steps.append)
 
-    assert said == ["administrator", "people", "templates"]
+    assert steps == ["administrator", "people", "templates"]
 
 
 def test_every_template_renders_on_every_channel_in_both_languages() -> None:
@@ -100,26 +100,26 @@ def test_every_template_renders_on_every_channel_in_both_languages() -> None:
     assert {"user.payment.success", "user.security.login", "user.course.*", "user.welcome"} < paths
     assert len(paths) >= 12
     assert service.find(path="user.payment.success")[0].required_variables == ["amount"]
-    for answer in service.templates(caller=SYSTEM):
-        shown = service.preview(identifier=answer.id, body={"context": EXAMPLES}, caller=SYSTEM)
+    for response in service.templates(caller=SYSTEM):
+        shown = service.preview(identifier=response.id, body={"context": EXAMPLES}, caller=SYSTEM)
         assert [item.error for item in shown.previews if item.error] == []
         assert {item.locale for item in shown.previews} == {"en", "ru"}
         assert all(item.body for item in shown.previews)
         assert all(item.sms.segments == 1 for item in shown.previews if item.sms)
         assert all("@@" not in item.html for item in shown.previews)
-        wanted = {"email"} if answer.path == "layouts.mail" else {"email", "push", "in_app"}
+        wanted = {"email"} if response.path == "layouts.mail" else {"email", "push", "in_app"}
         assert not wanted - {item.channel for item in shown.previews}
         checked = service.validate(
             body={
-                "push_template": answer.push_template,
-                "email_html_template": answer.email_html_template,
-                "required_variables": answer.required_variables,
-                "optional_variables": answer.optional_variables,
+                "push_template": response.push_template,
+                "email_html_template": response.email_html_template,
+                "required_variables": response.required_variables,
+                "optional_variables": response.optional_variables,
             },
             caller=SYSTEM,
         )
         assert checked.extra_variables == []
-        _check_greets_a_stranger(answer.path)
+        _check_greets_a_stranger(response.path)
 
 
 def _check_greets_a_stranger(path: str) -> None:
@@ -153,6 +153,6 @@ def test_the_mails_use_a_layout_whose_stylesheet_is_inlined() -> None:
     assert "@media (max-width:480px)" in english
     assert 'lang="ru"' in russian
     assert "Вы получили это письмо" in russian
-    for answer in service.templates(caller=SYSTEM):
-        found = service.validate(identifier=answer.id, body={}, caller=SYSTEM)
-        assert (answer.path, found.errors, found.warnings) == (answer.path, [], [])
+    for response in service.templates(caller=SYSTEM):
+        found = service.validate(identifier=response.id, body={}, caller=SYSTEM)
+        assert (response.path, found.errors, found.warnings) == (response.path, [], [])

@@ -64,8 +64,8 @@ def test_a_callers_context_cannot_replace_the_user() -> None:
     send(reader, context=evil)
     work()
 
-    said = SandboxMessage.objects.get().content["body"]
-    name, app, year, zone, amount = said.split("|")
+    body = SandboxMessage.objects.get().content["body"]
+    name, app, year, zone, amount = body.split("|")
     assert (name, zone, amount) == ("Grace", "Europe/Paris", "5")
     assert app != "Evil"
     assert int(year) > 2000

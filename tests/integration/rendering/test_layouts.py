@@ -26,7 +26,7 @@ def change(made: Any, text: str, **body: Any) -> Any:
     return service.publish(identifier=made.id, caller=SYSTEM, **body)
 
 
-def said(path: str) -> str:
+def rendered(path: str) -> str:
     row = NotificationTemplate.objects.get(path=path)
     forget_versions()
     context = {"user": {}, "app_name": "School"}
@@ -45,12 +45,12 @@ def test_a_version_uses_the_layout_with_which_it_was_published() -> None:
 
     change(layout, "<{% block body %}{% endblock %}>")
 
-    assert said("test.child") == "[hi]"
+    assert rendered("test.child") == "[hi]"
     (version,) = service.versions(identifier=made.id, caller=SYSTEM)
     first = service.versions(identifier=layout.id, caller=SYSTEM)[-1]
     assert version.uses == {"layouts.all": first.id}
     assert service.publish(identifier=made.id, caller=SYSTEM).version == 2
-    assert said("test.child") == "<hi>"
+    assert rendered("test.child") == "<hi>"
 
 
 def test_dependants_are_republished_on_demand_each_once_and_their_drafts_remain() -> None:
@@ -66,7 +66,7 @@ def test_dependants_are_republished_on_demand_each_once_and_their_drafts_remain(
     published = change(layout, "<{% block body %}{% endblock %}>", dependants=True)
 
     assert published.republished == ["layouts.middle", "test.child", "test.both"]
-    assert (said("test.child"), said("test.both")) == ("<hi>", "<<>>")
+    assert (rendered("test.child"), rendered("test.both")) == ("<hi>", "<<>>")
     assert service.get(identifier=both.id, caller=SYSTEM).version == 2
     draft = service.get(identifier=child.id, caller=SYSTEM)
     assert (draft.status, draft.push_template) == ("draft", "half written")
@@ -83,7 +83,7 @@ def test_a_layout_that_breaks_a_dependant_is_not_published_with_it() -> None:
     assert (error.path, error.code) == ("dependants", "template_syntax")
     assert error.detail.startswith("test.child: ")
     assert service.get(identifier=layout.id, caller=SYSTEM).version == 1
-    assert said("test.child") == "x"
+    assert rendered("test.child") == "x"
 
 
 def test_an_unpublished_layout_prevents_publication() -> None:
@@ -100,7 +100,7 @@ def test_a_layout_that_is_switched_off_still_serves() -> None:
     write("layouts.all", LAYOUT, is_active=False)
     write("test.child", CHILD)
 
-    assert said("test.child") == "[hi]"
+    assert rendered("test.child") == "[hi]"
 
 
 def test_a_cycle_is_refused_at_publication() -> None:
@@ -119,7 +119,7 @@ def test_a_layout_in_use_is_switched_off_instead_of_deleted() -> None:
     child = write("test.child", CHILD)
 
     assert service.delete(identifier=layout.id, caller=SYSTEM) is False
-    assert said("test.child") == "[hi]"
+    assert rendered("test.child") == "[hi]"
     assert service.delete(identifier=child.id, caller=SYSTEM) is True
     assert not TemplatePin.objects.exists()
     assert service.delete(identifier=layout.id, caller=SYSTEM) is True
@@ -134,9 +134,9 @@ def test_a_rollback_restores_the_layout_of_its_time() -> None:
 
     service.rollback(identifier=made.id, caller=SYSTEM, version=1)
 
-    assert said("test.child") == "[hi]"
+    assert rendered("test.child") == "[hi]"
     assert service.rollback(identifier=made.id, caller=SYSTEM, version=2).status == "draft"
-    assert said("test.child") == "<hi>"
+    assert rendered("test.child") == "<hi>"
 
 
 def test_switching_off_does_not_change_the_layout() -> None:
@@ -146,7 +146,7 @@ def test_switching_off_does_not_change_the_layout() -> None:
 
     changed = service.update(identifier=made.id, body={"is_active": False}, caller=SYSTEM)
 
-    assert (changed.version, said("test.child")) == (1, "[hi]")
+    assert (changed.version, rendered("test.child")) == (1, "[hi]")
 
 
 def test_publishing_a_draft_equal_to_the_current_version_creates_no_version() -> None:

@@ -53,8 +53,8 @@ def sent(reader: User, count: int = 1, source: str = "key:1", path: str = "test.
     return [send(reader, template_path=path, caller=caller(source)) for _ in range(count)]
 
 
-def states(answers: list[Any]) -> list[str]:
-    return [message(each).status for each in answers]
+def states(responses: list[Any]) -> list[str]:
+    return [message(each).status for each in responses]
 
 
 def stops() -> list[str]:
@@ -188,12 +188,12 @@ class TestStops:
 def test_a_text_that_grows_too_large_does_not_count_as_an_overrun(frozen: Any) -> None:
     make("test.big", "{% if current_time.year > 2030 %}{{ 'x' * 100000000 }}{% endif %}")
     reader = make_user()
-    answers = [send(reader, template_path="test.big") for _ in range(5)]
+    responses = [send(reader, template_path="test.big") for _ in range(5)]
     frozen.now += timedelta(days=365)
 
     work()
 
-    assert states(answers) == ["failed"] * 5
+    assert states(responses) == ["failed"] * 5
     assert {letter.code for letter in DeadLetter.objects.all()} == {"template_error"}
     assert not TemplateOverrun.objects.exists()
     assert stops() == []
@@ -331,13 +331,13 @@ class TestAGuardedWorker:
     def test_dispatches_stop_while_an_unproved_version_renders(
         self, guarded: Any, key: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        held: list[int] = []
+        closed: list[int] = []
         found = versions.version_of(key)
         real = found.render
         monkeypatch.setattr(
             found,
             "render",
-            lambda **given: (held.append(guard.DISPATCH_GATE._closed), real(**given))[1],
+            lambda **given: (closed.append(guard.DISPATCH_GATE._closed), real(**given))[1],
         )
         sent(make_user())
         work()
@@ -345,7 +345,7 @@ class TestAGuardedWorker:
         sent(make_user())
         work()
 
-        assert held == [1, 0]
+        assert closed == [1, 0]
         assert guard.DISPATCH_GATE._closed == 0
         assert NotificationMessage.objects.filter(status="sent").count() == 2
 

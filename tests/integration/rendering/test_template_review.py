@@ -23,46 +23,50 @@ def checked(**body: Any) -> ValidationResponse:
 
 class TestVariables:
     def test_dotted_names_are_compared_up_to_the_shorter_one(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="{{ order.total }} {{ order.id }}",
             sms_template="{{ shop.name }}",
             required_variables=["order.id", "order.customer"],
             optional_variables=["shop"],
         )
 
-        assert answer.missing_variables == ["order.customer"]
-        assert answer.extra_variables == ["order.total"]
-        assert answer.all_variables == ["order", "shop"]
-        assert answer.valid is False
+        assert response.missing_variables == ["order.customer"]
+        assert response.extra_variables == ["order.total"]
+        assert response.all_variables == ["order", "shop"]
+        assert response.valid is False
 
     def test_a_variable_that_is_passed_as_a_whole_counts_for_all_its_entries(self) -> None:
-        answer = checked(push_template="{{ order|tojson }}", required_variables=["order.id"])
+        response = checked(push_template="{{ order|tojson }}", required_variables=["order.id"])
 
-        assert (answer.valid, answer.missing_variables, answer.extra_variables) == (True, [], [])
+        assert (response.valid, response.missing_variables, response.extra_variables) == (
+            True,
+            [],
+            [],
+        )
 
     def test_variables_of_every_locale_and_layout_count(self) -> None:
         make_template("layouts.mail", email_html_template="{% block b %}{% endblock %}{{ brand }}")
 
-        answer = checked(
+        response = checked(
             email_html_template="{% extends 'layouts.mail' %}{% block b %}{{ a }}{% endblock %}",
             translations={"ru": {"sms_template": "{{ b }}"}},
         )
 
-        assert answer.extra_variables == ["a", "b", "brand"]
+        assert response.extra_variables == ["a", "b", "brand"]
 
     def test_unknown_entries_of_user_are_reported(self) -> None:
-        answer = checked(push_template="{{ user.first_name }} {{ user.nickname }}")
+        response = checked(push_template="{{ user.first_name }} {{ user.nickname }}")
 
-        assert answer.unknown_variables == ["user.nickname"]
-        assert answer.extra_variables == []
-        assert "there is no user.nickname: user has id, uuid, username" in answer.warnings[0]
+        assert response.unknown_variables == ["user.nickname"]
+        assert response.extra_variables == []
+        assert "there is no user.nickname: user has id, uuid, username" in response.warnings[0]
 
 
 class TestPlainAddresses:
     """Recipients that are plain addresses: `to` instead of a user."""
 
     def test_a_mail_that_cannot_greet_them_is_reported(self) -> None:
-        answer = checked(
+        response = checked(
             email_subject_template="Paid",
             email_body_template="Hello {{ user.first_name }}",
             email_html_template="<p>{{ user['full_name'] }}</p>",
@@ -70,29 +74,29 @@ class TestPlainAddresses:
             push_template="{{ user.last_name }}",
         )
 
-        assert answer.valid is True
-        assert answer.warnings == [
+        assert response.valid is True
+        assert response.warnings == [
             "a plain address has no user.first_name, user.full_name: a notification to one fails on"
             " email and sms; add a default, such as {{ user.first_name|default('...') }}"
         ]
 
     def test_channels_without_addresses_cause_no_warning(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="{{ user.first_name }}", in_app_template="{{ user.first_name }}"
         )
 
-        assert answer.warnings == []
+        assert response.warnings == []
 
     def test_layouts_and_other_locales_count(self) -> None:
         make_template("layouts.greeting", email_html_template="{{ user.first_name }}")
 
-        answer = checked(
+        response = checked(
             email_html_template="{% include 'layouts.greeting' %}",
             translations={"ru": {"email_html_template": "<p>{{ user.email|default('') }}</p>"}},
         )
 
-        assert len(answer.warnings) == 1
-        assert "no user.first_name: a notification to one fails on email" in answer.warnings[0]
+        assert len(response.warnings) == 1
+        assert "no user.first_name: a notification to one fails on email" in response.warnings[0]
 
     def test_publishing_warns_and_a_send_fails_as_predicted(self) -> None:
         body = {
@@ -119,23 +123,23 @@ class TestPlainAddresses:
 
 class TestErrors:
     def test_every_broken_text_is_reported_with_line_and_column(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="fine",
             sms_template="one\n{{ two",
             translations={"ru": {"sms_template": "{% nonsense %}"}},
         )
 
-        found = [(each.path, each.code, each.line, each.column) for each in answer.errors]
+        found = [(each.path, each.code, each.line, each.column) for each in response.errors]
         assert found == [
             ("sms_template", "template_syntax", 2, 7),
             ("translations.ru.sms_template", "template_syntax", 1, 4),
         ]
-        assert answer.valid is False
+        assert response.valid is False
 
     def test_an_error_of_a_layout_is_reported_at_the_text_that_uses_it(self) -> None:
-        answer = checked(push_template="x\n{% include 'no.such' %}")
+        response = checked(push_template="x\n{% include 'no.such' %}")
 
-        (error,) = answer.errors
+        (error,) = response.errors
         assert (error.path, error.code, error.line) == ("push_template", "unknown_reference", 2)
 
     def test_publishing_refuses_errors_and_returns_warnings(self) -> None:
@@ -159,32 +163,32 @@ class TestErrors:
 
 class TestLocales:
     def test_a_locale_without_a_text_is_reported_with_its_replacement(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="Paid",
             email_subject_template="Paid",
             email_body_template="Paid",
             translations={"ru": {"push_template": "Оплачено", "email_body_template": "Оплачено"}},
         )
 
-        assert answer.gaps == [
+        assert response.gaps == [
             LocaleGap(locale="ru", channel="email", field="email_subject_template", shown_in="en")
         ]
-        assert answer.warnings == [
+        assert response.warnings == [
             "ru has no email_subject_template: its readers get the text of en"
         ]
-        assert answer.valid is True
+        assert response.valid is True
 
     def test_the_default_may_lack_a_text_too(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="Paid", translations={"ru": {"push_template": "Да", "sms_template": "Да"}}
         )
 
-        assert [(gap.locale, gap.channel, gap.shown_in) for gap in answer.gaps] == [
+        assert [(gap.locale, gap.channel, gap.shown_in) for gap in response.gaps] == [
             ("en", "sms", "ru")
         ]
 
     def test_a_territory_lacks_nothing_that_its_language_has(self) -> None:
-        answer = checked(
+        response = checked(
             push_template="Paid",
             sms_template="Paid",
             translations={
@@ -193,23 +197,23 @@ class TestLocales:
             },
         )
 
-        assert answer.gaps == []
+        assert response.gaps == []
 
     def test_a_mail_with_html_needs_no_text(self) -> None:
-        answer = checked(
+        response = checked(
             email_html_template="<p>Paid</p>",
             email_body_template="Paid",
             translations={"ru": {"email_html_template": "<p>Оплачено</p>"}},
         )
 
-        assert answer.gaps == []
+        assert response.gaps == []
 
 
 class TestLengths:
     def test_a_push_with_too_much_fixed_text_is_refused(self) -> None:
-        answer = checked(push_template="word " * 1_000)
+        response = checked(push_template="word " * 1_000)
 
-        (error,) = answer.errors
+        (error,) = response.errors
         assert (error.path, error.code) == ("push_template", "push_too_long")
         assert "is at least 5,000 bytes long: a push has at most 3,500" in error.detail
 
@@ -274,7 +278,7 @@ class TestMails:
         )
 
     def test_mjml_that_cannot_be_compiled_is_refused(self) -> None:
-        answer = checked(email_html_template="<mjml><mj-body><mj-section <mj-text>")
+        response = checked(email_html_template="<mjml><mj-body><mj-section <mj-text>")
 
-        (error,) = answer.errors
+        (error,) = response.errors
         assert (error.path, error.code) == ("email_html_template", "template_syntax")

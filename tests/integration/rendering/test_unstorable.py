@@ -73,16 +73,16 @@ class TestAPairInALiteral:
         assert made.status_code == 201, made.data
         person = make_willing_user(phone_number="+14155552671", telegram_id="7")
         for channel in ("in_app", "email", "sms", "telegram", "websocket"):
-            answer = author.post(
+            response = author.post(
                 "/api/v1/notifications/send",
                 send_body(person, channel=channel, context={}),
             )
-            assert answer.status_code == 201, answer.data
+            assert response.status_code == 201, response.data
         work()
         assert not DeadLetter.objects.exists()
-        said = [row.content["body"] for row in SandboxMessage.objects.all()]
-        assert len(said) >= 3
-        assert set(said) == {f"Hello {PARTY}"}
+        bodies = [row.content["body"] for row in SandboxMessage.objects.all()]
+        assert len(bodies) >= 3
+        assert set(bodies) == {f"Hello {PARTY}"}
         preview = author.post(f"{TEMPLATES}/{made.data['id']}/preview", {"context": {}})
         assert {item["body"] for item in preview.data["previews"]} == {f"Hello {PARTY}"}
 
@@ -103,10 +103,10 @@ class TestWhatCannotBeStoredIsNotSaved:
     @pytest.mark.parametrize("source", HALVES)
     def test_a_half_in_a_literal_is_a_400(self, author, source):
         for status in ("draft", "published"):
-            answer = write(author, push_template=source, status=status)
-            assert answer.status_code == 400, answer.data
-            assert answer.data["errors"][0]["path"] == "push_template"
-            assert "half a character" in answer.data["detail"]
+            response = write(author, push_template=source, status=status)
+            assert response.status_code == 400, response.data
+            assert response.data["errors"][0]["path"] == "push_template"
+            assert "half a character" in response.data["detail"]
         assert not NotificationTemplate.objects.filter(path="test.hello").exists()
         check = author.post(f"{TEMPLATES}/validate", {"push_template": source})
         assert (check.status_code, check.data["valid"]) == (200, False)
@@ -133,22 +133,22 @@ class TestWhatCannotBeStoredIsNotSaved:
             ("post", TEMPLATES),
             ("post", f"{TEMPLATES}/validate"),
         ):
-            answer = author.generic(method.upper(), url, body, content_type="application/json")
-            assert answer.status_code == 400, answer.content
-            assert b"half a character" in answer.content
+            response = author.generic(method.upper(), url, body, content_type="application/json")
+            assert response.status_code == 400, response.content
+            assert b"half a character" in response.content
         row = NotificationTemplate.objects.get(pk=made)
         assert (row.name, row.push_template, row.translations) == ("Hello", "Hi", {})
 
     def test_a_draft_of_before_cannot_be_published(self, author):
         row = make_template("test.old", in_app_template=HALVES[0])
-        answer = author.post(f"{TEMPLATES}/{row.pk}/publish", {})
-        assert answer.status_code == 400
-        assert "half a character" in answer.data["detail"]
+        response = author.post(f"{TEMPLATES}/{row.pk}/publish", {})
+        assert response.status_code == 400
+        assert "half a character" in response.data["detail"]
 
     def test_a_pair_in_the_body_is_the_character(self, author):
         body = '{"name": "N", "path": "a.b", "push_template": "\\ud83c\\udf89"}'
-        answer = author.generic("POST", TEMPLATES, body, content_type="application/json")
-        assert (answer.status_code, answer.data["push_template"]) == (201, PARTY)
+        response = author.generic("POST", TEMPLATES, body, content_type="application/json")
+        assert (response.status_code, response.data["push_template"]) == (201, PARTY)
 
 
 TRICKS = [
@@ -192,8 +192,8 @@ def test_an_unstorable_text_is_a_dead_letter_and_the_other_messages_are_sent(cha
 
     for person in people:
         Device.objects.create(user=person, kind="fcm", token=f"t{person.pk}")
-    answers = [send(person, channel=channel) for person in people]
-    odd = Notification.objects.get(uuid=answers[1].id)
+    responses = [send(person, channel=channel) for person in people]
+    odd = Notification.objects.get(uuid=responses[1].id)
     Notification.objects.filter(pk=odd.pk).update(context=seal_json({"amount": "a\x00b"}))
 
     work()
@@ -230,8 +230,8 @@ def test_a_trial_render_reports_it_at_once(author, stopped):
     make_template(required_variables=[], in_app_template="{{ '%c' % amount }}")
     row = NotificationTemplate.objects.get(path="test.hello")
     row.publish()
-    answer = author.post(
+    response = author.post(
         "/api/v1/notifications/send", send_body(make_user(), context={"amount": 0})
     )
-    assert answer.status_code == 400, answer.data
+    assert response.status_code == 400, response.data
     assert not Notification.objects.exists()

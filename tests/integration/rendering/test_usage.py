@@ -174,11 +174,11 @@ class TestExamples:
         ],
     )
     def test_an_invalid_example_is_reported(self, example: Any, place: str, code: str) -> None:
-        answer = TemplateService().validate(
+        response = TemplateService().validate(
             body={"push_template": "x", "example_context": example}, caller=SYSTEM
         )
 
-        assert [(each.path, each.code) for each in answer.errors] == [(place, code)]
+        assert [(each.path, each.code) for each in response.errors] == [(place, code)]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -79,14 +79,14 @@ def test_a_port_that_differs_from_the_served_one_is_reported(
 
 
 @pytest.mark.parametrize(
-    ("provider", "said"),
+    ("provider", "detail"),
     [("sandbox", "sandbox: no mail is sent"), ("ses", "ses: mails are sent by it")],
 )
 def test_the_email_finding_says_whether_mails_are_sent(
-    provider: str, said: str, override_environment: Any
+    provider: str, detail: str, override_environment: Any
 ) -> None:
     override_environment(email_provider=provider)
-    assert doctor._email().detail == said
+    assert doctor._email().detail == detail
 
 
 def test_a_missing_proxy_setting_is_reported() -> None:
@@ -114,7 +114,7 @@ def test_a_process_warns_at_start_of_unknown_variables(monkeypatch: Any, capsys:
     doctor_settings.warn_of_misspelt()
     expected = "warning: no setting reads CARILLON_SMTP_HOTS: did you mean CARILLON_SMTP_HOST?"
     assert expected in capsys.readouterr().err
-    monkeypatch.setenv("CARILLON_SUPERVISED", "1")  # the supervisor has said it
+    monkeypatch.setenv("CARILLON_SUPERVISED", "1")  # the supervisor has warned
     doctor_settings.warn_of_misspelt()
     assert capsys.readouterr().err == ""
 

@@ -15,7 +15,7 @@ LIMIT = 1_000
 
 
 class Exchange:
-    """Receives what it was given, and keeps what is sent."""
+    """Receives the given messages, and stores the sent ones."""
 
     def __init__(self, *messages: dict[str, Any]) -> None:
         self.waiting = list(messages)

@@ -1,4 +1,4 @@
-"""Answers without a length: made part by part in threads, at the pace of their reader."""
+"""Responses without a length: made part by part in threads, at the pace of the reader."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.unit.api.test_bridge import LIMIT, scope
 
 
 class Parts:
-    """A WSGI answer of parts that are made when they are asked for."""
+    """A WSGI response whose parts are made when they are read."""
 
     streaming = True
 
     def __init__(self, parts: list[Any]) -> None:
         self.parts, self.made = parts, 0
         self.threads: list[str] = []
-        self.settled_in: list[str] = []
+        self.after_part_in: list[str] = []
         self.closed = 0
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Parts:
@@ -39,25 +39,25 @@ class Parts:
     def close(self) -> None:
         self.closed += 1
 
-    def settle(self) -> None:
-        self.settled_in.append(threading.current_thread().name.partition("_")[0])
+    def after_part(self) -> None:
+        self.after_part_in.append(threading.current_thread().name.partition("_")[0])
 
     def bridge(self) -> Bridge:
-        return Bridge(self, max_body_bytes=LIMIT, after_part=self.settle)
+        return Bridge(self, max_body_bytes=LIMIT, after_part=self.after_part)
 
 
 class Reader:
-    """A client that sent its request, stays, and may hang up or stop reading after some parts."""
+    """A client that sent its request and may disconnect or stop reading after some parts."""
 
     def __init__(self, *, leaves_after: int = 99, stalls_after: int = 99) -> None:
         self.sent: list[Any] = []
-        self.asked = False
+        self.requested = False
         self.left, self.stalled = asyncio.Event(), asyncio.Event()
         self.leaves_after, self.stalls_after = leaves_after, stalls_after
 
     async def receive(self) -> dict[str, Any]:
-        if not self.asked:
-            self.asked = True
+        if not self.requested:
+            self.requested = True
             return {"type": "http.request"}
         await self.left.wait()
         return {"type": "http.disconnect"}
@@ -83,7 +83,7 @@ async def test_a_response_without_a_length_is_sent_part_by_part() -> None:
     assert reader.sent[0]["headers"] == [(b"content-type", b"text/csv")]
     assert reader.bodies == [(b"a", True), (b"b", True), (b"", False)]
     assert set(parts.threads) == {"parts"}, "threads of requests are free meanwhile"
-    assert (parts.settled_in[0], set(parts.settled_in[1:-1])) == ("web", {"parts"})
+    assert (parts.after_part_in[0], set(parts.after_part_in[1:-1])) == ("web", {"parts"})
     assert parts.closed == 1
 
 
@@ -112,7 +112,7 @@ async def test_a_fault_between_parts_cuts_the_response_off() -> None:
     with pytest.raises(RuntimeError, match="gone"):
         await parts.bridge()(scope(), reader.receive, reader.send)
 
-    assert reader.bodies == [(b"a", True)], "it does not look like an answer that is whole"
+    assert reader.bodies == [(b"a", True)], "it does not look like a complete response"
     assert parts.closed == 1
 
 

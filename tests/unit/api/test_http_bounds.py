@@ -37,7 +37,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def serving(**chosen: Any) -> AsyncIterator[Dial]:
-    """A server under these bounds; how to connect to it."""
+    """Runs a server with these bounds; yields a function that connects to it."""
     config = uvicorn.Config(app, http=bounded(Bounds(**chosen)), lifespan="off", log_config=None)
     config.load()
     state = ServerState()
@@ -83,7 +83,7 @@ async def received(dial: Dial, *parts: bytes, pause: float = 0.0) -> bytes:
 
 
 async def ask(dial: Dial) -> bytes:
-    """The answer to a good request."""
+    """Returns the response to a valid request."""
     reader, writer = await dial()
     writer.write(HEAD + b"content-length: 2\r\nconnection: close\r\n\r\nok")
     return await asyncio.wait_for(reader.read(), LIMIT_S)
@@ -96,10 +96,10 @@ async def ask(dial: Dial) -> bytes:
 )
 async def test_a_head_that_never_ends_is_given_up(parts: list[bytes]) -> None:
     async with serving(head_s=SHORT_S) as dial:
-        answer = await received(dial, *parts, pause=SHORT_S / 8)
+        response = await received(dial, *parts, pause=SHORT_S / 8)
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"code":"request_timeout"' in answer
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in response
 
 
 async def test_a_connection_without_a_request_is_closed_silently() -> None:
@@ -110,10 +110,10 @@ async def test_a_connection_without_a_request_is_closed_silently() -> None:
 async def test_a_body_that_never_ends_is_given_up() -> None:
     head = HEAD + b"content-length: 1000\r\n\r\n"
     async with serving(body_s=SHORT_S) as dial:
-        answer = await received(dial, head, *[b"x"] * 100, pause=SHORT_S / 8)
+        response = await received(dial, head, *[b"x"] * 100, pause=SHORT_S / 8)
         well = await ask(dial)
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
     assert well.endswith(b"2")
 
 
@@ -130,20 +130,20 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
 )
 async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
     async with serving(max_header_bytes=4_000, max_headers=100) as dial:
-        answer = await received(dial, head)
+        response = await received(dial, head)
         well = await ask(dial)
 
-    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert response.startswith(b"HTTP/1.1 431 ")
     assert well.endswith(b"2")
 
 
 @pytest.mark.parametrize("method", [b"FOO", b"get", b"PROPFINDX", b"\xff"])
 async def test_an_unknown_method_is_a_405(method: bytes) -> None:
     async with serving() as dial:
-        answer = await received(dial, method + b" / HTTP/1.1\r\nhost: a\r\n\r\n")
+        response = await received(dial, method + b" / HTTP/1.1\r\nhost: a\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 405 ")
-    assert b"\r\nallow: GET" in answer
+    assert response.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nallow: GET" in response
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_nonsense_is_a_4xx(nonsense: bytes) -> None:
 async def test_beyond_the_bound_a_new_request_takes_precedence() -> None:
     async with serving(connections=5) as dial:
         idle = [await dial() for _ in range(5)]
-        answers = [await ask(dial) for _ in range(20)]
+        responses = [await ask(dial) for _ in range(20)]
         reads = [asyncio.ensure_future(reader.read(12)) for reader, _ in idle]
         ended, others = await asyncio.wait(
             reads, timeout=LIMIT_S, return_when=asyncio.FIRST_COMPLETED
@@ -165,7 +165,7 @@ async def test_beyond_the_bound_a_new_request_takes_precedence() -> None:
         for read in others:
             read.cancel()
 
-    assert all(answer.endswith(b"2") for answer in answers)
+    assert all(response.endswith(b"2") for response in responses)
     assert {read.result() for read in ended} == {b"HTTP/1.1 503"}
 
 
@@ -174,8 +174,8 @@ async def test_several_requests_on_one_connection_are_each_bounded() -> None:
         reader, writer = await dial()
         for _ in range(10):
             writer.write(HEAD + b"content-length: 2\r\n\r\nok")
-            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n2"), LIMIT_S)
-            assert answer.startswith(b"HTTP/1.1 200 ")
+            response = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n2"), LIMIT_S)
+            assert response.startswith(b"HTTP/1.1 200 ")
             await asyncio.sleep(SHORT_S / 5)
 
 
@@ -183,7 +183,7 @@ LONG = b"GET /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
 
 async def test_a_client_that_reads_nothing_is_cut_off() -> None:
-    """Closing would wait for the client to read what is left."""
+    """Otherwise closing would wait for the client to read the rest."""
     async with serving(unread_s=SHORT_S) as dial:
         reader, writer = await dial()
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a transport that reads

@@ -1,4 +1,4 @@
-"""What every request passes."""
+"""The middleware that every request passes."""
 
 from __future__ import annotations
 

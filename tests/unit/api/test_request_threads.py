@@ -1,4 +1,4 @@
-"""Requests and their threads: what hangs holds up nothing else, and every wait has a bound."""
+"""Requests and their threads: a hanging request delays no other, and every wait has a bound."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THREADS = 2
 
 
 class Client:
-    """One request over ASGI. `leave` hangs up."""
+    """One request over ASGI. `leave` disconnects."""
 
     def __init__(self, bridge: Bridge, path: str, **changes: Any) -> None:
         self.sent: list[Any] = []
@@ -42,7 +42,7 @@ class Client:
         self._left.set()
 
     async def status(self) -> int | None:
-        """The answer's status; None for one that was dropped."""
+        """The response's status; None for one that was dropped."""
         await asyncio.wait_for(self.task, 10)
         return self.sent[0]["status"] if self.sent else None
 
@@ -52,11 +52,11 @@ class Client:
 
 
 class Hanging:
-    """A WSGI application whose requests hang, those of `/still/` aside, until they are let go."""
+    """A WSGI application whose requests hang until `resume` is set, except those of `/still/`."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
-        self.go_on = threading.Event()
+        self.resume = threading.Event()
         self.all_threads_hang = threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -65,7 +65,7 @@ class Hanging:
         if path.startswith("/hang") or path.rstrip("/") in ("/health", "/metrics"):
             if len(self.begun) >= THREADS:
                 self.all_threads_hang.set()
-            self.go_on.wait(10)
+            self.resume.wait(10)
         start_response("200 OK", [])
         return [b"done"]
 
@@ -74,7 +74,7 @@ class Hanging:
 async def hanging() -> AsyncIterator[Hanging]:
     application = Hanging()
     yield application
-    application.go_on.set()
+    application.resume.set()
 
 
 def bridge_of(application: Hanging, **limits: Any) -> Bridge:
@@ -83,7 +83,7 @@ def bridge_of(application: Hanging, **limits: Any) -> Bridge:
 
 
 async def fill(bridge: Bridge, hanging: Hanging) -> list[Client]:
-    """Has every request thread hang."""
+    """Makes every request thread hang."""
     clients = [Client(bridge, f"/hang/{number}") for number in range(THREADS)]
     await asyncio.to_thread(hanging.all_threads_hang.wait, 5)
     return clients
@@ -116,7 +116,7 @@ async def test_more_than_may_wait_are_refused_at_once(hanging: Hanging) -> None:
     assert await refused.status() == 503
     assert refused.headers[b"retry-after"] == b"1"
 
-    hanging.go_on.set()
+    hanging.resume.set()
     assert [await client.status() for client in [*first, *waiting]] == [200] * 4
     assert "/api/v1/notifications/send" not in hanging.begun
 
@@ -137,7 +137,7 @@ async def test_a_request_whose_client_disconnected_before_never_begins(hanging: 
     gone.leave()
 
     assert await gone.status() is None
-    hanging.go_on.set()
+    hanging.resume.set()
     assert await there.status() == 200
     assert [await client.status() for client in first] == [200, 200]
     assert "/gone" not in hanging.begun
@@ -154,12 +154,12 @@ async def test_a_client_that_disconnects_at_its_turn_is_dropped_and_the_thread_c
     pool = bridge._requests
     turn = pool._queue[0]
 
-    pool._next()  # its turn comes, and in the same round of the loop it hangs up
+    pool._next()  # its turn comes, and it disconnects in the same turn of the event loop
     gone.leave()
     assert turn.done()
 
     assert await gone.status() is None
-    hanging.go_on.set()
+    hanging.resume.set()
     assert await first.status() == 200
     assert await Client(bridge, "/next").status() == 200
     assert "/gone" not in hanging.begun
@@ -173,7 +173,7 @@ async def test_waiting_requests_are_served_in_order(hanging: Hanging) -> None:
     for number in range(5):
         clients.append(Client(bridge, f"/{number}"))
         await settle()
-    hanging.go_on.set()
+    hanging.resume.set()
     assert [await client.status() for client in [first, *clients]] == [200] * 6
 
     assert hanging.begun == ["/hang/0", "/0", "/1", "/2", "/3", "/4"]
@@ -189,7 +189,7 @@ async def test_a_hanging_check_gets_a_response_in_time_and_recovers(
     assert [await client.status() for client in late] == [503] * 4
     assert await Client(bridge, "/").status() == 200
 
-    hanging.go_on.set()
+    hanging.resume.set()
     for _ in range(200):
         again = Client(bridge, path)
         if await again.status() == 200:
@@ -202,9 +202,9 @@ async def test_a_health_check_without_a_result_has_the_usual_form(hanging: Hangi
     client = Client(bridge, "/health")
 
     assert await client.status() == 503
-    answer = json.loads(client.sent[1]["body"])
-    assert answer["status"] == "degraded"
-    assert answer["reasons"] == ["database: the checks did not end: the database does not answer"]
+    response = json.loads(client.sent[1]["body"])
+    assert response["status"] == "degraded"
+    assert response["reasons"] == ["database: the checks did not end: the database does not answer"]
 
 
 @pytest.mark.parametrize(

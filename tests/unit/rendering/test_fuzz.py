@@ -99,14 +99,14 @@ def try_out(held: list[Watched], seeds: range) -> Counter[str]:
         watched.forget_peak()
         cpu, memory = watched.cpu(), watched.peak()
         try:
-            answer = watched.run(task)
+            reply = watched.run(task)
         except Died as death:
             became["killed" if death.is_guilty else f"seed {seed}: {death}"] += 1
             held[0] = Watched()
             continue
-        became[answer.code if isinstance(answer, wire.FaultReply) else "shown"] += 1
-        if isinstance(answer, wire.FaultReply):
-            assert wire.PLACE not in answer.data, f"seed {seed}: {answer}"
+        became[reply.code if isinstance(reply, wire.FaultReply) else "shown"] += 1
+        if isinstance(reply, wire.FaultReply):
+            assert wire.PLACE not in reply.data, f"seed {seed}: {reply}"
         assert watched.cpu() - cpu <= CPU_SECONDS + SLACK_S, f"seed {seed}"
         assert watched.peak() - memory <= MEMORY_BYTES + SLACK_BYTES, f"seed {seed}"
         if watched.process.is_worn:

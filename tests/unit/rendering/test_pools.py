@@ -94,11 +94,11 @@ class TestProcesses:
 
     def test_a_process_loads_neither_django_nor_database_libraries(self) -> None:
         probe = f"import sys; import {child.MODULE}; print(*sorted(sys.modules))"
-        answer = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", probe], capture_output=True, text=True, check=True
         )
 
-        modules = set(answer.stdout.split()) - {"directory", "directory.texts"}
+        modules = set(result.stdout.split()) - {"directory", "directory.texts"}
         loaded = {name.partition(".")[0] for name in modules}
         assert loaded.isdisjoint(
             {"django", "carillon", "directory", "celery", "psycopg", "redis", "cryptography"}
@@ -178,8 +178,8 @@ class TestExceededLimits:
             [harmless, task(version(SLOW)), harmless, task(version(SLOW)), harmless],
             seconds=10,
         )
-        answers = [getattr(each, "body", getattr(each, "code", "")) for each in run.together()]
-        assert answers == [
+        replies = [getattr(each, "body", getattr(each, "code", "")) for each in run.together()]
+        assert replies == [
             "Hello Ann",
             "template_limit",
             "Hello Ann",
