@@ -22,7 +22,7 @@ POSITIONS = {
     "InvalidPersonFields": 1,
     "Rejection": 1,
     "_reject": 1,
-    "_in_doubt": 2,
+    "_uncertain": 2,
     "HttpFault": 0,
     "SmtpLost": 0,
     "not_configured": 1,
@@ -31,7 +31,7 @@ POSITIONS = {
     "Limit": 4,
 }
 """Callables with a positional code -> the position of the code."""
-ANY_POSITION = ("_dead", "_bury")
+ANY_POSITION = ("_dead", "_write_dead_letter")
 """Callables with a code among their arguments."""
 
 

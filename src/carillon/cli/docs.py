@@ -150,7 +150,7 @@ def _chat_services() -> str:
 
 
 def _scopes() -> str:
-    from notifications.api.reach import DOORS, PEOPLE, PUBLIC, REACH
+    from notifications.api.reach import OTHER_URLS, PUBLIC_ROUTES, SCOPE_REACH, USER_ROUTES
     from notifications.api.routes import ROUTES
 
     calls = {route.name: f"`{route.method} {route.path}`" for route in ROUTES}
@@ -166,7 +166,7 @@ def _scopes() -> str:
         "every route and compares the result with this page; a route that is missing here fails.",
         "",
     ]
-    for scope, reach in REACH.items():
+    for scope, reach in SCOPE_REACH.items():
         found += [
             f"## `{scope}`",
             "",
@@ -177,15 +177,15 @@ def _scopes() -> str:
         ]
         found += [f"Calls: {listed(reach.routes)}", ""] if reach.routes else []
     found += ["## Users without a scope", "", "With their own token, only for themselves:", ""]
-    found += [listed(PEOPLE)]
+    found += [listed(USER_ROUTES)]
     found += [
         "",
         "Staff users may call everything; only they may change other staff users.",
         "",
     ]
     found += ["## Public calls", "", "| call | who may call |", "| --- | --- |"]
-    found += [f"| {calls[name]} | {who} |" for name, who in PUBLIC.items()]
-    found += [f"| `/{path}` | {who} |" for path, who in DOORS.items()]
+    found += [f"| {calls[name]} | {who} |" for name, who in PUBLIC_ROUTES.items()]
+    found += [f"| `/{path}` | {who} |" for path, who in OTHER_URLS.items()]
     return "\n".join([*found, ""])
 
 

@@ -20,7 +20,7 @@ from carillon.serving.middleware import REQUEST_ID, harden, request_id_of
 from carillon.serving.pools import Receive
 from notifications.api.auth import words_of
 from notifications.api.bodies import read_json
-from notifications.api.errors import in_doubt, problem_response
+from notifications.api.errors import commit_error, problem_response
 from notifications.api.idempotency import read_key, request_of
 from notifications.api.response import JSON_TYPE, JsonResponse
 from notifications.api.routes import ROUTES
@@ -146,7 +146,7 @@ def _response(send: GroupSend, answer: GroupAnswer, *, is_sure: bool) -> Respons
     if is_sure:
         return 201, _headers(send.request_id, len(answer.body)), answer.body
     doubt = CommitUncertain({"notification_id": str(answer.notification_id)})
-    error = in_doubt(doubt, send.claim.key if send.claim else "")
+    error = commit_error(doubt, send.claim.key if send.claim else "")
     response = problem_response(error, path=ROUTE.path)
     response[REQUEST_ID] = send.request_id
     harden(response, ROUTE.path)

@@ -1,4 +1,4 @@
-"""The REST doors. routes.py is the one list of them; handlers speak to features alone.
+"""The REST API. routes.py lists its routes; handlers call features only.
 
 See docs/reference/api.md, which is made from the list.
 """

@@ -76,7 +76,7 @@ class ApiKeyList(msgspec.Struct, kw_only=True):
 
 def token(request: ApiRequest) -> TokenResponse:
     body = check_body(request.body, LoginBody)
-    return _answer(
+    return _token_response(
         log_in(
             username=body.username,
             password=body.password,
@@ -88,7 +88,7 @@ def token(request: ApiRequest) -> TokenResponse:
 
 def refresh(request: ApiRequest) -> TokenResponse:
     body = check_body(request.body, RefreshBody)
-    return _answer(refresh_tokens(body.refresh, now=request.now))
+    return _token_response(refresh_tokens(body.refresh, now=request.now))
 
 
 def api_keys(request: ApiRequest) -> ApiKeyList:
@@ -114,7 +114,7 @@ def revoke(request: ApiRequest) -> tuple[int, None]:
     return 204, None
 
 
-def _answer(pair: TokenPair) -> TokenResponse:
+def _token_response(pair: TokenPair) -> TokenResponse:
     return TokenResponse(access=pair.access, refresh=pair.refresh, expires_in=pair.expires_in)
 
 
@@ -146,7 +146,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/api-keys",
         handler=api_keys,
-        summary="API keys, without their texts.",
+        summary="List API keys, without their texts.",
         scope=WRITE_SCOPE,
         query=PAGE_QUERY,
         responses={200: ApiKeyList},
@@ -156,7 +156,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/api-keys",
         handler=issue,
-        summary="Make an API key; its text is shown this once.",
+        summary="Issue an API key; its text is shown once.",
         scope=WRITE_SCOPE,
         body=ApiKeyBody,
         responses={201: IssuedKeyResponse},
@@ -168,7 +168,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/api-keys/{id}/rotate",
         handler=rotate,
-        summary="Give a key a new text; the old one ends at once.",
+        summary="Give a key a new text; the old text is void at once.",
         scope=WRITE_SCOPE,
         responses={200: IssuedKeyResponse},
         errors=(404, 409),
@@ -180,7 +180,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/api-keys/{id}",
         handler=revoke,
-        summary="End a key at once and for good.",
+        summary="Revoke a key at once and for good.",
         scope=WRITE_SCOPE,
         responses={204: None},
         errors=(404,),

@@ -1,4 +1,4 @@
-"""Who an audience is, and criteria that are kept under a name."""
+"""Routes of audiences and saved segments."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/audiences/count",
         handler=count,
-        summary="How many people an audience holds, and which of its listed people do not exist.",
+        summary="Count the users of an audience, and list named users that do not exist.",
         scope=READ,
         body=AudienceBody,
         responses={200: AudienceCountResponse},
@@ -88,7 +88,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/audiences/preview",
         handler=preview,
-        summary="The people of an audience, page by page; `next` is posted the same body.",
+        summary="List the users of an audience; post the same body to `next`.",
         scope=READ,
         body=AudienceBody,
         query=PAGE_QUERY,
@@ -99,7 +99,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/segments",
         handler=segments,
-        summary="Saved segments, the oldest first.",
+        summary="List saved segments, the oldest first.",
         scope=READ,
         query=PAGE_QUERY,
         responses={200: SegmentList},
@@ -121,7 +121,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/segments/{id}",
         handler=segment,
-        summary="A saved segment.",
+        summary="Get a saved segment.",
         scope=READ,
         responses={200: SegmentResponse},
         errors=(404,),
@@ -131,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
         method="PUT",
         path="/api/v1/segments/{id}",
         handler=update,
-        summary="Replace a segment; whoever uses it from now on means the new criteria.",
+        summary="Replace a segment; later uses of it have the new criteria.",
         scope=WRITE,
         body=SegmentBody,
         responses={200: SegmentResponse},

@@ -18,7 +18,7 @@ from notifications.infra import clock
 
 
 class Service(AnonymousUser):
-    """`request.user` of a request that came with an API key: nobody in particular, but known."""
+    """`request.user` of a request with an API key: authenticated, but not a user."""
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -42,15 +42,17 @@ class Service(AnonymousUser):
 
 
 class CarillonAuthentication(BaseAuthentication):
-    """`Bearer <JWT>`, `Bearer ck_live_...` and `Token <token>`. request.auth is the Caller.
+    """`Bearer <JWT>`, `Bearer ck_live_...` and `Token <token>`. request.auth is the Caller."""
 
-    records_use: whether a key's `last_used_at` is written, which waits for the database.
-    """
-
+    #: Whether a key's `last_used_at` is written, which waits for the database.
     records_use = True
 
     def authenticate(self, request: Request) -> tuple[User | Service, Caller] | None:
-        """The caller; None without a header. Raises Unauthenticated for a bad one."""
+        """Returns the user and the caller; None without a header.
+
+        Raises:
+            Unauthenticated: the header is wrong.
+        """
         words = words_of(get_authorization_header(request))
         if words is None:
             return None
@@ -62,7 +64,7 @@ class CarillonAuthentication(BaseAuthentication):
 
 
 def words_of(header: bytes) -> tuple[str, str] | None:
-    """The scheme, in lower case, and the text of an Authorization header; None where it is empty.
+    """Returns the scheme, in lower case, and the text of an Authorization header; None if empty.
 
     Raises:
         Unauthenticated: invalid_token, when it is not two words of printable ASCII.
@@ -71,7 +73,7 @@ def words_of(header: bytes) -> tuple[str, str] | None:
         return None
     try:
         scheme, text = header.decode("ascii").split()
-        if not text.isprintable():  # NUL, which no database takes
+        if not text.isprintable():  # NUL, which no database accepts
             raise ValueError("a control character")
     except ValueError as error:  # not two words, or not ASCII
         raise Unauthenticated(
@@ -82,7 +84,7 @@ def words_of(header: bytes) -> tuple[str, str] | None:
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller of a request, however it was authenticated (also by a test's force_authenticate).
+    """Returns the caller of a request. A test's force_authenticate counts, too.
 
     Raises:
         Unauthenticated: when the request names no caller.

@@ -1,4 +1,4 @@
-"""Reads bodies and query strings: every error at once, each with its place and code."""
+"""Reads bodies and query strings; reports every error at once, each with its path and code."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _DEEPEST = MAX_DEPTH + 10
-"""Levels of a body: those of a value that is stored, and of what it stands in."""
+"""The most levels of a body: those of a stored value, and of the object around it."""
 _ESCAPED_MARK = b"\\u0022"
 _ESCAPES = (b"\\u0000", b"\\ud", b"\\uD")
-"""As what alone JSON can hold NUL and half characters."""
+"""The escapes without which JSON cannot contain NUL or a lone surrogate."""
 
 
 def read_object(request: HttpRequest) -> dict[str, Any]:
-    """The JSON object in the body.
+    """Returns the JSON object in the body.
 
     Raises:
-        UnsupportedType: another content type was named.
-        InvalidJson: no JSON (with the place), or not an object.
+        UnsupportedType: the request names another content type.
+        InvalidJson: the body is not JSON (with the place), or not an object.
     """
     named = request.content_type or ""
     if named and named != "application/json" and not named.endswith("+json"):
@@ -63,10 +63,10 @@ def read_json(raw: bytes) -> dict[str, Any]:
 
 
 def check_content_encoding(request: HttpRequest) -> None:
-    """That the body came as it is, not compressed.
+    """Checks that the body is not compressed.
 
     Raises:
-        UnsupportedType: Content-Encoding names a coding.
+        UnsupportedType: Content-Encoding names an encoding.
     """
     coding = request.META.get("HTTP_CONTENT_ENCODING", "")
     if coding and coding.strip().lower() != "identity":
@@ -77,10 +77,10 @@ def check_content_encoding(request: HttpRequest) -> None:
 
 
 def decode(raw: bytes) -> Any:
-    """The value of a JSON text.
+    """Returns the value of a JSON text.
 
     Raises:
-        InvalidJson: no JSON, with the place; or duplicate_key, with the key.
+        InvalidJson: the text is not JSON, with the place; or duplicate_key, with the key.
     """
     try:
         value = _decode(raw)
@@ -98,10 +98,10 @@ def decode(raw: bytes) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    """That nothing which reads or shows the value runs out of stack.
+    """Checks the depth, so that no code that reads the value runs out of stack.
 
     Raises:
-        InvalidJson: it is nested too deeply.
+        InvalidJson: the value is nested too deeply.
     """
     level = [value]
     for _ in range(_DEEPEST):
@@ -117,13 +117,16 @@ def _check_depth(value: Any) -> None:
 
 
 def _may_repeat_a_key(raw: bytes, value: Any) -> bool:
-    """Whether a key may have been given twice: the text has another number of quotation marks than
-    the value that was read from it. Where a mark is spelled `\\u0022` the numbers say nothing."""
+    """Returns whether a key may occur twice.
+
+    Then the text has another number of quotation marks than the value that was read from it. A text
+    that writes a mark as `\\u0022` cannot be compared so.
+    """
     if _ESCAPED_MARK in raw:
         return True
     try:
         return raw.count(b'"') != _encode(value).count(b'"')
-    except (OverflowError, UnicodeEncodeError):  # a long number, half a character
+    except (OverflowError, UnicodeEncodeError):  # a long number, a lone surrogate
         return True
 
 
@@ -138,10 +141,10 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_texts(value: Any) -> None:
-    """That every text and every key of a JSON value can be stored and sent.
+    """Checks that every text and key of a JSON value can be stored and sent.
 
     Raises:
-        InvalidRequest: with the place of the first that cannot.
+        InvalidRequest: with the path of the first that cannot.
     """
     wrong = find_unstorable(value)
     if wrong is not None:
@@ -149,7 +152,7 @@ def check_texts(value: Any) -> None:
 
 
 def _lone_surrogate_in(raw: bytes) -> str:
-    """What to say of a body that is no JSON only because half a character is in it."""
+    """Returns the error of a body that is not JSON only because of a lone surrogate; else empty."""
     if not any(escape in raw for escape in _ESCAPES):
         return ""
     try:
@@ -160,7 +163,7 @@ def _lone_surrogate_in(raw: bytes) -> str:
 
 
 def check_body(body: Mapping[str, Any], shape: type[T]) -> T:
-    """The body as `shape`.
+    """Returns the body as `shape`.
 
     Raises:
         InvalidRequest: with an error for every field that is missing, unknown or of a wrong type.
@@ -192,16 +195,16 @@ def _converted(value: Any, kind: Any) -> Any:
 
 
 def _plain(text: str) -> str:
-    """msgspec's words without its name for the root, e.g. "Expected `int`, got `str`"."""
+    """Returns msgspec's text without its name for the root, e.g. "Expected `int`, got `str`"."""
     return text.replace(" - at `$`", "").replace("`$", "`")
 
 
 def read_query(given: QueryDict, wanted: Sequence[Query]) -> dict[str, Any]:
-    """The query parameters that a route knows, typed.
+    """Returns the typed query parameters of a route.
 
     Raises:
-        InvalidRequest: with an error for every parameter that nobody reads, that is given twice or
-            without a value, and for every value that cannot be used.
+        InvalidRequest: with an error for every parameter that is unknown, repeated or empty, and
+            for every value that is not allowed.
     """
     names = [query.name for query in wanted]
     errors = [

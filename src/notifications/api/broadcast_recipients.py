@@ -1,4 +1,4 @@
-"""The recipients of a broadcast: listed, as a file, tried again."""
+"""Routes of a broadcast's recipients: list, export and retry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from notifications.features.broadcasts.queries import recipient_page
 from notifications.features.broadcasts.schemas import BroadcastRecipientList, BroadcastRetryBody
 from notifications.features.broadcasts.service import SCOPE, BroadcastWorkflow
 
-STATES_QUERY = (Query(name="status", about="Of this state only.", choices=tuple(RecipientState)),)
+STATES_QUERY = (Query(name="status", about="Only this state.", choices=tuple(RecipientState)),)
 RECIPIENTS_QUERY = (*STATES_QUERY, *PAGE_NUMBERS)
 
 
@@ -44,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/recipients",
         handler=recipients,
-        summary="The recipients, and what became of each.",
+        summary="List the recipients with the state of each.",
         scope=SCOPE,
         query=RECIPIENTS_QUERY,
         responses={200: BroadcastRecipientList},
@@ -55,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/recipients.csv",
         handler=recipients_file,
-        summary="All recipients, or those of one state, as a CSV file.",
+        summary="Export all recipients, or those of one state, as a CSV file.",
         scope=SCOPE,
         query=STATES_QUERY,
         responses={200: None},
@@ -67,7 +67,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/recipients/retry",
         handler=retry_chosen,
-        summary="Try chosen failed recipients again, 1,000 a call at most.",
+        summary="Retry chosen failed recipients, at most 1,000 in one call.",
         scope=SCOPE,
         body=BroadcastRetryBody,
         responses={200: BroadcastRetryChosenResponse},

@@ -1,4 +1,4 @@
-"""Broadcasts, for admins."""
+"""Routes of broadcasts, for administrators."""
 
 from __future__ import annotations
 
@@ -35,10 +35,17 @@ from notifications.models import Broadcast
 
 _HIGHEST_PAGE = 10_000_000
 PAGE_NUMBERS = (
-    Query(name="page", about="From 1.", kind="integer", default=1, lowest=1, highest=_HIGHEST_PAGE),
+    Query(
+        name="page",
+        about="The number of the page, from 1.",
+        kind="integer",
+        default=1,
+        lowest=1,
+        highest=_HIGHEST_PAGE,
+    ),
     Query(
         name="page_size",
-        about="Rows a page.",
+        about="The most rows of a page.",
         kind="integer",
         default=PAGE_SIZE,
         lowest=1,
@@ -46,23 +53,23 @@ PAGE_NUMBERS = (
     ),
 )
 LIST_QUERY = (
-    Query(name="status", about="Of this status only.", choices=tuple(BroadcastStatus)),
-    Query(name="date_from", about="Created on this day (UTC) or later: YYYY-MM-DD."),
-    Query(name="date_to", about="Created on this day (UTC) or earlier: YYYY-MM-DD."),
-    Query(name="search", about="A part of the message, in any case."),
+    Query(name="status", about="Only this status.", choices=tuple(BroadcastStatus)),
+    Query(name="date_from", about="Only those made on this day (UTC) or later: YYYY-MM-DD."),
+    Query(name="date_to", about="Only those made on this day (UTC) or earlier: YYYY-MM-DD."),
+    Query(name="search", about="Only those whose message contains this text, in any case."),
     Query(
         name="target_group",
-        about="Of this target_group only.",
+        about="Only this target_group.",
         choices=tuple(Broadcast.TargetGroup.values),
     ),
     Query(
         name="channel",
-        about="On this channel, among others.",
+        about="Only those on this channel.",
         choices=tuple(str(channel) for channel in PERSON_CHANNELS),
     ),
     Query(
         name="created_by",
-        about="Whose: an integer id, a UUID or `ext:` and your external_id.",
+        about="Only this author: an integer id, a UUID, or `ext:` and your id.",
     ),
     *PAGE_NUMBERS,
 )
@@ -161,10 +168,10 @@ def reject(request: ApiRequest) -> BroadcastDone:
 
 
 def _days(*texts: str) -> list[date | None]:
-    """The days of date_from and date_to.
+    """Returns the days of date_from and date_to.
 
     Raises:
-        InvalidRequest: with a fault for each that is none.
+        InvalidRequest: with an error for each text that is no day.
     """
     found: list[date | None] = []
     faults = []
@@ -188,7 +195,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=_ALL,
         handler=broadcasts,
-        summary="Broadcasts, the newest first.",
+        summary="List broadcasts, the newest first.",
         scope=SCOPE,
         query=LIST_QUERY,
         responses={200: BroadcastList},
@@ -211,7 +218,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{_ALL}/dry-run",
         handler=dry_run_of_body,
-        summary="Try a broadcast that nobody saved: whom it would reach, when, at what cost.",
+        summary="Simulate a broadcast without saving it: its recipients, times and cost.",
         scope=SCOPE,
         body=BroadcastBody,
         responses={200: DryRunResponse},
@@ -221,7 +228,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=ONE,
         handler=broadcast,
-        summary="One broadcast with its first recipients.",
+        summary="Get one broadcast with its first recipients.",
         scope=SCOPE,
         responses={200: BroadcastDetailResponse},
         errors=(404,),
@@ -252,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/dry-run",
         handler=dry_run,
-        summary="Try a broadcast that was not launched yet; nothing is written.",
+        summary="Simulate a broadcast that was not launched yet; nothing is written.",
         scope=SCOPE,
         responses={200: DryRunResponse},
         errors=(400, 404),
@@ -273,7 +280,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/progress",
         handler=progress,
-        summary="How far a broadcast has come.",
+        summary="Get the progress of a broadcast.",
         scope=SCOPE,
         responses={200: BroadcastProgressResponse},
         errors=(404,),
@@ -283,7 +290,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/test",
         handler=send_test,
-        summary="Send a broadcast's text to oneself alone; it counts in no broadcast.",
+        summary="Send a broadcast's text to the caller alone; it counts in no broadcast.",
         scope=SCOPE,
         responses={200: BroadcastTestResponse},
         errors=(400, 403, 404, 429),
@@ -294,7 +301,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/duplicate",
         handler=duplicate,
-        summary="Make a draft of the same content for the same audience.",
+        summary="Make a draft with the same content and audience.",
         scope=SCOPE,
         responses={201: BroadcastDone},
         errors=(400, 403, 404),
@@ -305,7 +312,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/cancel",
         handler=cancel,
-        summary="Stop what was not handed over yet.",
+        summary="Cancel a broadcast: messages that no provider has are cancelled.",
         scope=SCOPE,
         responses={200: BroadcastCancelResponse},
         errors=(400, 404),
@@ -316,7 +323,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/retry",
         handler=retry,
-        summary="Try every failed recipient again.",
+        summary="Retry every failed recipient.",
         scope=SCOPE,
         responses={200: BroadcastRetryResponse},
         errors=(400, 404),
@@ -327,7 +334,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/pause",
         handler=pause,
-        summary="Hold a broadcast that is being sent.",
+        summary="Pause a broadcast that is being sent.",
         scope=SCOPE,
         responses={200: BroadcastDone},
         errors=(400, 404),
@@ -338,7 +345,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/resume",
         handler=resume,
-        summary="Go on with a paused broadcast.",
+        summary="Resume a paused broadcast.",
         scope=SCOPE,
         responses={200: BroadcastDone},
         errors=(400, 404),
@@ -349,7 +356,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/approve",
         handler=approve,
-        summary="Let a broadcast go that awaits approval; its author may not.",
+        summary="Approve a broadcast that awaits approval; its author may not.",
         scope=SCOPE,
         responses={200: BroadcastDone},
         errors=(400, 403, 404),
@@ -360,7 +367,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/reject",
         handler=reject,
-        summary="Send a broadcast that awaits approval back to its author.",
+        summary="Return a broadcast that awaits approval to its author.",
         scope=SCOPE,
         body=BroadcastRejectBody,
         responses={200: BroadcastDone},

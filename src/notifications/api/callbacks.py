@@ -31,7 +31,7 @@ def take(request: ApiRequest) -> CallbackResponse:
     return CallbackService().receive(
         provider=request.params["provider"],
         method=str(http.method),
-        # As the vendor was told, whatever proxies stand between.
+        # The URL that the vendor has, whatever proxies are in between: signatures contain it.
         url=environment().public_url + http.get_full_path(),
         query={name: str(value) for name, value in http.GET.items()},
         headers={name.lower(): value for name, value in http.headers.items()},
@@ -82,7 +82,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/callbacks/{provider}",
         handler=take,
-        summary="What a vendor reports of messages; checked by the vendor's signature.",
+        summary="Receive a vendor's callback; the vendor's signature is checked.",
         auth=Auth.PUBLIC,
         of_vendor=True,
         responses={200: CallbackResponse},
@@ -93,7 +93,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/callbacks",
         handler=stored,
-        summary="Callbacks that came in, and what became of them.",
+        summary="List received callbacks and their results.",
         scope="operations",
         query=(
             Query(name="provider", about="Only this provider."),
@@ -107,12 +107,12 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/inbound-sms",
         handler=inbound,
-        summary="Texts that people sent to us: STOP, START, HELP and everything else.",
+        summary="List received SMS: STOP, START, HELP and everything else.",
         scope="operations",
         query=(
             Query(
                 name="keyword",
-                about="Only these.",
+                about="Only this keyword.",
                 choices=("stop", "start", "help", "other"),
             ),
             *PAGE_QUERY,

@@ -1,4 +1,4 @@
-"""Categories."""
+"""Routes of categories."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/categories",
         handler=categories,
-        summary="The kinds of notification, and on what ground each is sent.",
+        summary="List categories with the legal basis of each.",
         service_scope=READ_SCOPE,
         query=PAGE_QUERY,
         responses={200: CategoryList},
@@ -67,7 +67,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/categories/{id}",
         handler=category,
-        summary="One category, by id or key.",
+        summary="Get one category, by id or key.",
         service_scope=READ_SCOPE,
         responses={200: CategoryResponse},
         errors=(404,),
@@ -77,7 +77,7 @@ ROUTES: tuple[Route, ...] = (
         method="PUT",
         path="/api/v1/categories/{id}",
         handler=change,
-        summary="Change a category; what is left out stays as it is.",
+        summary="Change a category; a field that is left out stays as it is.",
         scope=WRITE_SCOPE,
         body=CategoryBody,
         responses={200: CategoryResponse},
@@ -88,7 +88,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/categories/{id}",
         handler=delete,
-        summary="Retire a category; those that the service itself uses stay.",
+        summary="Delete a category; those that the service itself uses cannot be deleted.",
         scope=WRITE_SCOPE,
         responses={204: None},
         errors=(404, 409),

@@ -64,7 +64,7 @@ def devices(request: ApiRequest) -> DeviceList:
 
 
 def register(request: ApiRequest) -> DeviceResponse:
-    # A browser's subscription says `expirationTime` as well, which nobody fills.
+    # A browser's subscription also has `expirationTime`, which is always null.
     given = {name: value for name, value in request.body.items() if name != "expirationTime"}
     body = check_body(given, RegisterBody)
     kind = "webpush" if body.endpoint else body.kind
@@ -107,13 +107,13 @@ def telegram_link(request: ApiRequest) -> TelegramLinkResponse:
 
 
 def telegram_update(request: ApiRequest) -> TelegramResponse:
-    said = ProofService().telegram_update(
+    text = ProofService().telegram_update(
         update=request.body, secret=request.http.headers.get(SECRET_HEADER, "")
     )
-    if said is None:
+    if text is None:
         return TelegramResponse()
     chat = request.body["message"]["chat"]["id"]
-    return TelegramResponse(method="sendMessage", chat_id=chat, text=said)
+    return TelegramResponse(method="sendMessage", chat_id=chat, text=text)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -122,7 +122,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/devices",
         handler=devices,
-        summary="A person's devices and browsers.",
+        summary="List a user's devices and browsers.",
         service_scope=READ,
         query=(*USER_QUERY, *PAGE_QUERY),
         responses={200: DeviceList},
@@ -133,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/devices",
         handler=register,
-        summary="Register a push token or a browser's subscription, or see it again.",
+        summary="Register a push token or a browser's subscription; safe to repeat.",
         service_scope=WRITE,
         body=RegisterBody,
         responses={201: DeviceResponse},
@@ -145,7 +145,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/devices/vapid-key",
         handler=vapid,
-        summary="The key that browsers subscribe with.",
+        summary="Get the key that browsers subscribe with.",
         auth=Auth.PUBLIC,
         responses={200: VapidResponse},
     ),
@@ -164,7 +164,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/verifications",
         handler=begin_proof,
-        summary="Send a code to an email address or phone, to prove whose it is.",
+        summary="Send a code to an email address or phone, to verify it.",
         service_scope=WRITE,
         body=ProofBody,
         responses={201: ProofResponse},
@@ -176,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/verifications/confirm",
         handler=confirm_proof,
-        summary="Take the code: the address becomes the person's contact point.",
+        summary="Confirm the code: the address becomes the user's contact point.",
         service_scope=WRITE,
         body=CodeBody,
         responses={200: ProvenResponse},
@@ -188,7 +188,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/telegram/link",
         handler=telegram_link,
-        summary="A link by which a person connects their Telegram chat.",
+        summary="Get a link by which a user connects their Telegram chat.",
         service_scope=WRITE,
         query=USER_QUERY,
         responses={200: TelegramLinkResponse},
@@ -199,7 +199,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/telegram/webhook",
         handler=telegram_update,
-        summary="What Telegram tells the bot; proved by its secret header.",
+        summary="Receive an update of the Telegram bot; its secret header is checked.",
         auth=Auth.PUBLIC,
         of_vendor=True,
         body=TelegramUpdate,

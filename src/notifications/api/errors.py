@@ -1,7 +1,7 @@
-"""The one table of what an error means over HTTP, and the one form in which it is answered.
+"""The HTTP status of each error, and the response that reports it.
 
-v1 answers RFC 9457 problems. `/api/admin/` and `/api/notifications/` keep the form of their source
-documents: {success: false, error, code}.
+v1 returns RFC 9457 problems. `/api/admin/` and `/api/notifications/` return
+{success: false, error, code}.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ log = structlog.get_logger("carillon.api")
 LEGACY_PREFIXES = ("/api/admin/", "/api/notifications/")
 REALM = "carillon"
 KEY_HEADER = "Idempotency-Key"
-_PLACES = {
+_STATUS_PATHS = {
     "notification_id": "/api/v1/notifications/{}/status",
     "job_id": "/api/v1/jobs/{}",
     "broadcast_id": "/api/admin/broadcasts/{}/",
     "schedule_id": "/api/v1/schedules/{}",
 }
-"""Where a caller finds out whether a thing was made, by what names the thing."""
+"""The path that shows whether an object was made, by the name of the object's id."""
 
 
 class InvalidJson(CarillonError):
@@ -67,7 +67,7 @@ class BodyTooLarge(CarillonError):
 
 
 class RequestTimeout(CarillonError):
-    """The request did not come whole in time: send it again."""
+    """The request did not arrive completely in time: send it again."""
 
     code = "request_timeout"
 
@@ -79,25 +79,25 @@ class HeadersTooLarge(CarillonError):
 
 
 class MethodNotAllowed(CarillonError):
-    """This path does not know this method; see the Allow header."""
+    """This path does not support this method; see the Allow header."""
 
     code = "method_not_allowed"
 
 
 class Unavailable(CarillonError):
-    """The database does not answer: repeat the request in a moment."""
+    """The database does not respond: repeat the request in a moment."""
 
     code = "database_unavailable"
 
 
 class InDoubt(CarillonError):
-    """The database did not say whether this was taken in: look for it before you repeat it."""
+    """The database did not confirm whether this was stored: check before you repeat it."""
 
     code = "commit_in_doubt"
 
 
 class Overloaded(CarillonError):
-    """Too many requests wait for this process: nothing was taken in, repeat it in a moment."""
+    """Too many requests wait for this process: nothing was stored, repeat it in a moment."""
 
     code = "overloaded"
 
@@ -130,7 +130,7 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 STATUS_OF_CODE = {"idempotency_mismatch": 422, "broadcast_status": 400}
 """Codes whose status is not that of their error's class."""
 LEGACY_CODES = {"no_recipients": "NO_RECIPIENTS"}
-"""Codes that the source documents spell in their own way."""
+"""Codes that `/api/admin/` and `/api/notifications/` spell differently."""
 
 
 LegacyErrorCode = Annotated[
@@ -196,22 +196,22 @@ class LegacyProblem(msgspec.Struct, kw_only=True):
 
 
 def title_of(status: int) -> str:
-    """The name of a status as RFC 9110 has it, whatever the Python version calls it."""
+    """Returns the name of a status in RFC 9110, which newer Python versions use."""
     return TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def status_of(error: CarillonError) -> int:
-    """The HTTP status of a domain error."""
+    """Returns the HTTP status of a domain error."""
     if error.code in STATUS_OF_CODE:
         return STATUS_OF_CODE[error.code]
     return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
 
 
 def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
-    """The JSON object that tells a caller of `error`, in the form that the path's API uses."""
+    """Returns the JSON object that reports `error`, in the form of the path's API."""
     status = status_of(error)
     more = {name: value for name, value in error.data.items() if name != "retry_after"}
-    detail = _cut(error.detail, _LONGEST_DETAIL)
+    detail = _shorten(error.detail, _LONGEST_DETAIL)
     if is_legacy(path):
         code = LEGACY_CODES.get(error.code, error.code)
         return {"success": False, "error": detail, "code": code, **more}
@@ -223,30 +223,30 @@ def problem_body(error: CarillonError, *, path: str) -> dict[str, Any]:
         "status": status,
         "detail": detail,
         "code": error.code,
-        "instance": _cut(path, LONGEST_PATH),
+        "instance": _shorten(path, LONGEST_PATH),
         "errors": [
             {
-                "path": _cut(each.path, LONGEST_PATH),
+                "path": _shorten(each.path, LONGEST_PATH),
                 "code": each.code,
-                "detail": _cut(each.detail, _LONGEST_FIELD_DETAIL),
+                "detail": _shorten(each.detail, _LONGEST_FIELD_DETAIL),
             }
             for each in errors
         ],
     }
 
 
-def _cut(text: str, most: int) -> str:
-    """A text for an answer: what a caller wrote into it does not make it long."""
+def _shorten(text: str, most: int) -> str:
+    """Shortens a text of a response: a caller's own text in it may be long."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def is_legacy(path: str) -> bool:
-    """Whether the path belongs to the API of the source documents."""
+    """Returns whether the path belongs to the API with the older form of errors."""
     return path.startswith(LEGACY_PREFIXES)
 
 
 def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
-    """The answer that tells a caller of `error`."""
+    """Returns the response that reports `error`."""
     status = status_of(error)
     response = JsonResponse(
         msgspec.json.encode(problem_body(error, path=path), enc_hook=str),
@@ -261,23 +261,23 @@ def problem_response(error: CarillonError, *, path: str) -> HttpResponse:
 
 
 def add_retry_after(response: HttpResponse, error: CarillonError) -> None:
-    """Adds Retry-After where the error knows it. Whatever is unavailable may be back at once."""
+    """Adds Retry-After when the error has one. Every 503 has one: the service may be back soon."""
     after = error.data.get("retry_after", RETRY_AFTER_S if status_of(error) == 503 else None)
     if after is not None:
         response["Retry-After"] = str(after)
 
 
 def _challenge(error: CarillonError) -> str:
-    """RFC 6750 section 3: no error attribute where no token was sent at all."""
+    """Returns the challenge. RFC 6750 section 3: no error attribute when no token was sent."""
     if error.code == Unauthenticated.code:
         return f'Bearer realm="{REALM}"'
     return f'Bearer realm="{REALM}", error="invalid_token"'
 
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """Django REST framework's EXCEPTION_HANDLER: an answer, or None for what nobody foresaw.
+    """Django REST framework's EXCEPTION_HANDLER: returns a response, or None for an unknown error.
 
-    None lets Django log it and answer through `notifications.web.errors.server_error`.
+    With None Django logs it and responds through `notifications.web.errors.server_error`.
     """
     error = _as_error(exc, key=getattr(context.get("view"), "idempotency_key", None) or "")
     if error is None:
@@ -300,26 +300,26 @@ def _as_error(exc: Exception, *, key: str) -> CarillonError | None:
 
 
 def database_error_of(exc: Exception, *, key: str = "") -> CarillonError | None:
-    """What an error of the database means for a caller; None for one that is a fault of ours.
+    """Returns the error to report for an error of the database; None for a fault of our own.
 
     key: the Idempotency-Key that the caller sent, if the route takes one.
     """
     if not is_unavailable(exc):
         return None
     log.error("request.failed", reason="database", exc_info=exc)
-    return in_doubt(exc, key) if isinstance(exc, CommitUncertain) else Unavailable()
+    return commit_error(exc, key) if isinstance(exc, CommitUncertain) else Unavailable()
 
 
-def in_doubt(doubt: CommitUncertain, key: str) -> InDoubt:
-    """Says by what the caller finds out whether it was taken in."""
-    said = "the database did not say whether this was taken in: "
+def commit_error(cause: CommitUncertain, key: str) -> InDoubt:
+    """Returns the error with the way to find out whether the request was stored."""
+    said = "the database did not confirm whether this was stored: "
     if key:
         text = f"repeat it with the same {KEY_HEADER}, {key}, which has its effect once"
         return InDoubt(said + text, idempotency_key=key)
-    for kind, place in _PLACES.items():
-        name = doubt.made.get(kind)
+    for kind, place in _STATUS_PATHS.items():
+        name = cause.made.get(kind)
         if name:
             address = place.format(name)
-            text = f"ask GET {address} before you repeat it; 404 means that it was not"
+            text = f"check GET {address} before you repeat it; 404 means that it was not"
             return InDoubt(said + text, **{kind: name}, status_url=address)
     return InDoubt()

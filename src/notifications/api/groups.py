@@ -1,4 +1,4 @@
-"""Groups and their members."""
+"""Routes of groups and their members."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/groups",
         handler=groups,
-        summary="Groups, the oldest first.",
+        summary="List groups, the oldest first.",
         scope=READ,
         query=(
             Query(name="name", about="The beginning of a name."),
@@ -110,7 +110,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/groups/{id}",
         handler=group,
-        summary="One group.",
+        summary="Get one group.",
         scope=READ,
         responses={200: GroupResponse},
         errors=(404,),
@@ -141,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/groups/{id}/members",
         handler=members,
-        summary="Who belongs to a group.",
+        summary="List the members of a group.",
         scope=READ,
         query=PAGE_QUERY,
         responses={200: UserList},
@@ -164,7 +164,7 @@ ROUTES: tuple[Route, ...] = (
         method="PUT",
         path="/api/v1/groups/{id}/members",
         handler=set_members,
-        summary="Make these the members, and nobody else.",
+        summary="Set the members of a group; other members are removed.",
         scope=WRITE,
         body=MemberSetBody,
         responses={200: MembersResponse},

@@ -21,11 +21,11 @@ class LiveResponse(msgspec.Struct, kw_only=True):
 
 
 REASONS_SCOPE = "operations"
-"""The scope that lists stops with their reasons."""
+"""The scope that shows kill switches with their reasons."""
 
 
 class _ReadOnlyAuthentication(CarillonAuthentication):
-    """A health check writes nothing: it is asked when writes hang."""
+    """A health check writes nothing: it must respond while writes hang."""
 
     records_use = False
 
@@ -43,8 +43,11 @@ def report(request: ApiRequest) -> tuple[int, HealthResponse]:
 
 
 def _may_read_reasons(http: HttpRequest) -> bool:
-    """Whether whoever asks, by session or by header, may read why something is stopped. A bad
-    header is nobody's: this page is public. Nor does it wait for the keys of a platform's JWT."""
+    """Returns whether the caller, by session or by header, may read the reasons of kill switches.
+
+    A wrong header counts as none, because this page is public. A platform's JWT counts as none when
+    its keys would have to be fetched.
+    """
     user = getattr(http, "user", None)
     if user is not None and user.is_active and user.is_staff:
         return True
@@ -57,8 +60,8 @@ def _may_read_reasons(http: HttpRequest) -> bool:
     return known is not None and known[1].may(REASONS_SCOPE)
 
 
-def _with_status(answer: HealthResponse) -> tuple[int, HealthResponse]:
-    return (200 if answer.status == HEALTHY else 503), answer
+def _with_status(health: HealthResponse) -> tuple[int, HealthResponse]:
+    return (200 if health.status == HEALTHY else 503), health
 
 
 ROUTES: tuple[Route, ...] = (
@@ -67,7 +70,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/health/live",
         handler=live,
-        summary="Whether the process answers.",
+        summary="Check that the process responds.",
         auth=Auth.PUBLIC,
         responses={200: LiveResponse},
     ),
@@ -76,7 +79,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/health/ready",
         handler=ready,
-        summary="Whether it serves: database, migrations and loops, not the broker.",
+        summary="Check that the service is ready: database, migrations and loops, not the broker.",
         auth=Auth.PUBLIC,
         responses={200: HealthResponse, 503: HealthResponse},
     ),
@@ -85,7 +88,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/health",
         handler=report,
-        summary="Database, Redis, queues and dead letters; 503 with reasons when something ails.",
+        summary="Check database, Redis, queues and dead letters; 503 with reasons when unhealthy.",
         auth=Auth.PUBLIC,
         responses={200: HealthResponse, 503: HealthResponse},
     ),

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` at the door: reads the header, and replays or keeps whole HTTP answers."""
+"""`Idempotency-Key`: reads the header, and stores or replays whole HTTP responses."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from notifications.infra.crypto import body_hash
 REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 200
 STORED_REFUSALS = frozenset({"opted_out"})
-"""Refusals that are an outcome, kept like a good answer; others may be mended and tried again."""
+"""Refusals that are stored like a success. After other refusals a client may correct and retry."""
 
 
 def read_key(header: str | None) -> str | None:
-    """The key that was sent, if any.
+    """Returns the key of the header; None without one.
 
     Raises:
         InvalidRequest: invalid_idempotency_key.
@@ -47,10 +47,10 @@ def respond_with_key(
     *,
     work: Callable[[], HttpResponse],
 ) -> HttpResponse:
-    """The answer of `work`, once: a repeated call is answered from what was stored."""
+    """Returns the response of `work`, which runs once: a repetition gets the stored response."""
     claim = request_of(call.caller, route, key, params=call.params, body=call.body)
     stored, replayed = respond_once(
-        claim, now=call.now, work=lambda: _keep(work, route, path=call.http.path)
+        claim, now=call.now, work=lambda: _run(work, route, path=call.http.path)
     )
     response = JsonResponse(stored.body, stored.status, stored.content_type)
     if replayed:
@@ -72,7 +72,7 @@ def request_of(
     )
 
 
-def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredResponse:
+def _run(work: Callable[[], HttpResponse], route: Route, *, path: str) -> StoredResponse:
     try:
         response = work()
     except Refused as refusal:
@@ -80,10 +80,11 @@ def _keep(work: Callable[[], HttpResponse], route: Route, *, path: str) -> Store
             raise
         response = problem_response(refusal, path=path)
     body = response.content
-    kept = _without(route.secrets, body) if route.secrets and response.status_code < 300 else None
-    return StoredResponse(response.status_code, response["Content-Type"], body, kept)
+    has_secrets = route.secrets and response.status_code < 300
+    stored = _without_secrets(route.secrets, body) if has_secrets else None
+    return StoredResponse(response.status_code, response["Content-Type"], body, stored)
 
 
-def _without(secrets: tuple[str, ...], body: bytes) -> bytes:
-    """A body as it is kept: a secret is shown once, and then nowhere."""
+def _without_secrets(secrets: tuple[str, ...], body: bytes) -> bytes:
+    """Returns the body to store: a secret is shown once and never stored."""
     return msgspec.json.encode({**msgspec.json.decode(body), **dict.fromkeys(secrets)})

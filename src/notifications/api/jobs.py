@@ -1,4 +1,4 @@
-"""How far a bulk call has come."""
+"""Routes of bulk jobs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/jobs/{job_id}",
         handler=job,
-        summary="How far a bulk call has come, by state.",
+        summary="Get the progress of a bulk call, by state.",
         service_scope="notifications:read",
         responses={200: JobResponse},
         errors=(404,),
@@ -51,7 +51,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/jobs/{job_id}/members",
         handler=members,
-        summary="Who a bulk call accepted, with each one's notification, state and last error.",
+        summary="List the accepted recipients of a bulk call, with state and last error.",
         service_scope="notifications:read",
         query=PAGE_QUERY,
         responses={200: MemberList},
@@ -62,7 +62,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/jobs/{job_id}/cancel",
         handler=cancel,
-        summary="Take back what waits of a bulk call.",
+        summary="Cancel the waiting messages of a bulk call.",
         service_scope="notifications:send",
         responses={200: JobCancelResponse},
         errors=(404, 409),

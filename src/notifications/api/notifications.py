@@ -1,4 +1,4 @@
-"""Sending, and asking what became of it."""
+"""Routes that send notifications and report their state."""
 
 from __future__ import annotations
 
@@ -92,25 +92,29 @@ def cancel(request: ApiRequest) -> CancelResponse:
 
 
 LIST_QUERY = (
-    Query(name="user", about="Whose: an integer id, a UUID or `ext:` and your external_id."),
-    Query(name="external_id", about="Whose, by your external_id.", longest=LONGEST_EXTERNAL_ID),
+    Query(name="user", about="Only this user: an integer id, a UUID, or `ext:` and your id."),
+    Query(
+        name="external_id",
+        about="Only this user, by your external_id.",
+        longest=LONGEST_EXTERNAL_ID,
+    ),
     Query(
         name="status",
-        about="The state of its best message. What a provider has in hand counts as pending.",
+        about="Only this state. A message that is in flight counts as pending.",
         choices=STATUSES,
     ),
-    Query(name="channel", about="One of its channels.", choices=CHANNELS),
-    Query(name="category", about="Exactly this category."),
-    Query(name="template", about="Exactly this template path."),
-    Query(name="source", about="What it came from: `key:7`, `broadcast:3`.", longest=60),
-    Query(name="correlation_id", about="The X-Request-ID of the call.", longest=64),
+    Query(name="channel", about="Only those on this channel.", choices=CHANNELS),
+    Query(name="category", about="Only this category."),
+    Query(name="template", about="Only this template path."),
+    Query(name="source", about="Only this source: `key:7`, `broadcast:3`.", longest=60),
+    Query(name="correlation_id", about="Only the request with this X-Request-ID.", longest=64),
     Query(
         name="scheduled_status",
-        about="Of those that were scheduled only.",
+        about="Only scheduled notifications in this state.",
         choices=tuple(ScheduledStatus.values),
     ),
-    Query(name="from", about="Accepted at this time or later (RFC 3339)."),
-    Query(name="to", about="Accepted before this time."),
+    Query(name="from", about="Only those accepted at this time or later (RFC 3339)."),
+    Query(name="to", about="Only those accepted before this time (RFC 3339)."),
 )
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -118,7 +122,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/notifications/send",
         handler=send,
-        summary="Tell one person something, on one or several channels.",
+        summary="Send a notification to one user, on one or several channels.",
         service_scope="notifications:send",
         body=SendBody,
         responses={201: SendResponse},
@@ -130,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/notifications/bulk",
         handler=send_bulk,
-        summary="Tell up to 10,000 people something, each with a context of their own.",
+        summary="Send a notification to up to 10,000 users, each with their own context.",
         service_scope="notifications:send",
         body=BulkBody,
         responses={202: BulkResponse},
@@ -142,7 +146,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/notifications/simulate",
         handler=simulate,
-        summary="What a send would lead to now: each decision and text. Nothing is sent.",
+        summary="Simulate a send: every decision and text. Nothing is sent.",
         service_scope="notifications:send",
         body=SendBody,
         responses={200: SimulateResponse},
@@ -153,7 +157,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/notifications",
         handler=notifications,
-        summary="What was accepted, the newest first: everybody's, or a person's own.",
+        summary="List notifications, the newest first: those of all users, or one's own.",
         service_scope="notifications:read",
         query=(*LIST_QUERY, *PAGE_QUERY),
         responses={200: NotificationList},
@@ -164,7 +168,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/notifications/{id}",
         handler=notification,
-        summary="One notification, as the list shows it.",
+        summary="Get one notification, as the list shows it.",
         service_scope="notifications:read",
         responses={200: NotificationRow},
         errors=(404,),
@@ -174,7 +178,7 @@ ROUTES: tuple[Route, ...] = (
         method="PATCH",
         path="/api/v1/notifications/{id}",
         handler=move,
-        summary="Send a scheduled notification at another time.",
+        summary="Move a scheduled notification to another time.",
         service_scope="notifications:send",
         body=MoveBody,
         responses={200: NotificationRow},
@@ -185,7 +189,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/notifications/{id}/status",
         handler=status,
-        summary="What became of a notification so far, channel by channel.",
+        summary="Get the state of a notification, channel by channel.",
         service_scope="notifications:read",
         responses={200: StatusResponse},
         errors=(404,),
@@ -195,7 +199,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/notifications/{id}/explain",
         handler=explain,
-        summary="Why it was or was not sent: every decision and outcome, in order.",
+        summary="Explain why it was or was not sent: every decision and result, in order.",
         service_scope="notifications:read",
         responses={200: ExplainResponse},
         errors=(404,),
@@ -205,7 +209,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/notifications/{id}/cancel",
         handler=cancel,
-        summary="Take back what has not left yet.",
+        summary="Cancel the messages that were not sent yet.",
         service_scope="notifications:send",
         responses={200: CancelResponse},
         errors=(404, 409),

@@ -1,7 +1,7 @@
 """Lists by cursor: `{results, next, previous}`.
 
 A cursor is opaque: the key after which its page begins, and those of the pages before it, so that
-`previous` needs no query backwards. It allows nothing that the plain list does not.
+`previous` needs no backward query. A cursor gives no access beyond the plain list.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from notifications.api.route import ApiRequest, Query
 from notifications.domain.errors import FieldError, InvalidRequest
 
 T = TypeVar("T")
-KEPT = 50  # pages that one can go back; beyond that, previous leads to the first page
+MAX_TRAIL = 50
+"""How many pages a caller can go back; beyond that, `previous` leads to the first page."""
 PAGE_QUERY = (
-    Query(name="cursor", about="Where the page begins: taken from `next` or `previous`."),
+    Query(name="cursor", about="The cursor of the page, from `next` or `previous`."),
     Query(
         name="limit",
-        about="Rows a page.",
+        about="The most rows of a page.",
         kind="integer",
         default=50,
         lowest=1,
@@ -33,31 +34,32 @@ PAGE_QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A place in a list. after: the last key before the page; 0 for the first page."""
+    """A page of a list."""
 
     limit: int
     trail: tuple[int, ...] = ()
 
     @property
     def after(self) -> int:
+        """The last key before the page; 0 for the first page."""
         return self.trail[-1] if self.trail else 0
 
     @property
     def fetch(self) -> int:
-        """How many rows to ask for: one more than shown tells whether there is a next page."""
+        """How many rows to read: one more than the page has, to know whether a next page exists."""
         return self.limit + 1
 
 
 def page_of(request: ApiRequest) -> Page:
-    """The page that a request asks for.
+    """Returns the page that a request names.
 
     Raises:
         InvalidRequest: invalid_cursor.
     """
     text = request.query["cursor"]
     try:
-        trail = tuple(int(part) for part in _open(text).split(".")) if text else ()
-        if any(not 0 <= key < 1 << 63 for key in trail) or len(trail) > KEPT:
+        trail = tuple(int(part) for part in _decode_cursor(text).split(".")) if text else ()
+        if any(not 0 <= key < 1 << 63 for key in trail) or len(trail) > MAX_TRAIL:
             raise ValueError("not a trail of keys")
     except ValueError as error:
         raise InvalidRequest(
@@ -67,13 +69,13 @@ def page_of(request: ApiRequest) -> Page:
 
 
 def links(request: ApiRequest, page: Page, keys: Sequence[int]) -> tuple[str | None, str | None]:
-    """The addresses of the next and the previous page, given the keys of the fetched rows."""
+    """Returns the URLs of the next and the previous page, given the keys of the fetched rows."""
     return links_to(request, page, keys[page.limit - 1] if len(keys) > page.limit else None)
 
 
 def links_to(request: ApiRequest, page: Page, key: int | None) -> tuple[str | None, str | None]:
-    """The same where the next page begins after `key`; None: there is no next page."""
-    following = (*page.trail[1 - KEPT :], key) if key is not None else ()
+    """Returns both URLs when the next page begins after `key`; None means no next page."""
+    following = (*page.trail[1 - MAX_TRAIL :], key) if key is not None else ()
     return (
         _link(request, following) if following else None,
         _link(request, page.trail[:-1]) if page.trail else None,
@@ -83,16 +85,16 @@ def links_to(request: ApiRequest, page: Page, key: int | None) -> tuple[str | No
 def _link(request: ApiRequest, trail: tuple[int, ...]) -> str:
     query = {name: value for name, value in request.http.GET.items() if name != "cursor"}
     if trail:
-        query["cursor"] = _seal(".".join(map(str, trail)))
+        query["cursor"] = _encode_cursor(".".join(map(str, trail)))
     path = request.http.path
     return request.http.build_absolute_uri(f"{path}?{urlencode(query)}" if query else path)
 
 
-def _seal(text: str) -> str:
+def _encode_cursor(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _open(text: str) -> str:
+def _decode_cursor(text: str) -> str:
     try:
         return base64.urlsafe_b64decode(text.encode("ascii") + b"==").decode("ascii")
     except (binascii.Error, UnicodeError) as error:

@@ -1,4 +1,4 @@
-"""Preferences and consents."""
+"""Routes of preferences and consents."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def _ip(request: ApiRequest) -> str | None:
 
 
 LONGEST_TOKEN = 50_000
-"""A token of any length that a server takes is read, and told if it is none."""
+"""Every token that the server can receive is read, so that a wrong one gets its own error."""
 ROUTES: tuple[Route, ...] = (
     Route(
         name="get_preferences",
         method="GET",
         path="/api/v1/preferences",
         handler=preferences,
-        summary="What a person wishes to hear, when and on which channels.",
+        summary="Get a user's preferences.",
         service_scope=READ,
         query=USER_QUERY,
         responses={200: PreferencesResponse},
@@ -105,7 +105,7 @@ ROUTES: tuple[Route, ...] = (
         method="PUT",
         path="/api/v1/preferences",
         handler=change,
-        summary="Change some of a person's preferences; what is left out stays as it is.",
+        summary="Change some of a user's preferences; what is left out stays as it is.",
         service_scope=WRITE,
         query=USER_QUERY,
         body=PreferencesBody,
@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/preferences/link",
         handler=link,
-        summary="A link to a person's preference centre that needs no login, good for an hour.",
+        summary="Get a link to a user's preference centre, which needs no login for an hour.",
         service_scope=WRITE,
         query=USER_QUERY,
         responses={200: PreferencesLink},
@@ -128,11 +128,14 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/preferences/unsubscribe",
         handler=unsubscribe,
-        summary="End what a signed link ends; a token that was made here is always 200 (RFC 8058).",
+        summary="Unsubscribe by a signed link; a valid token always gets 200 (RFC 8058).",
         auth=Auth.PUBLIC,
         query=(
-            Query(name="token", about="The token of a link to unsubscribe.", longest=LONGEST_TOKEN),
-            Query(name="category", about="Another category of the same person to end instead."),
+            Query(name="token", about="The token of the link.", longest=LONGEST_TOKEN),
+            Query(
+                name="category",
+                about="Another category to unsubscribe from instead.",
+            ),
         ),
         responses={200: UnsubscribeResponse},
     ),
@@ -141,7 +144,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/consents",
         handler=consents,
-        summary="What a person agreed to and took back, the oldest first.",
+        summary="List a user's consents and withdrawals, the oldest first.",
         service_scope=READ,
         query=(*USER_QUERY, *PAGE_QUERY),
         responses={200: ConsentList},
@@ -152,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/consents",
         handler=consent,
-        summary="Write down that a person agrees to something, or takes it back.",
+        summary="Record that a user gives or withdraws a consent.",
         service_scope=WRITE,
         body=ConsentBody,
         responses={201: ConsentResponse},
@@ -164,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/consents/requests",
         handler=ask_for_consent,
-        summary="Ask by mail for a consent that counts once it was confirmed (double opt-in).",
+        summary="Request a consent by email; it counts once confirmed (double opt-in).",
         service_scope=WRITE,
         body=OptInBody,
         responses={201: OptInResponse},

@@ -1,7 +1,7 @@
-"""What each scope can reach, and what it can be turned into: the one table that routes are held to.
+"""What each scope can reach, and what it can be used for beyond its purpose.
 
-A test gives every route every single scope and compares. A route, scope or URL without an entry
-fails it. docs/reference/scopes.md is made from here.
+A test calls every route with every single scope and compares. A route, scope or URL without an
+entry fails it. docs/reference/scopes.md is made from here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """What a key with one scope reaches. routes: by name; a scope without any adds to others.
+class ScopeReach:
+    """What an API key with one scope reaches."""
 
-    allows: what it is for. becomes: all that it can be turned into.
-    """
-
+    #: The purpose of the scope.
     allows: str
+    #: Everything that the scope can be used for.
     becomes: str
+    #: The names of the routes; a scope without routes adds to other scopes.
     routes: frozenset[str] = frozenset()
 
 
@@ -25,15 +25,15 @@ def _named(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-REACH: dict[str, Reach] = {
-    "notifications:send": Reach(
+SCOPE_REACH: dict[str, ScopeReach] = {
+    "notifications:send": ScopeReach(
         (
-            "Write to anybody, by any published template or, scheduled, in words of one's own, "
+            "Send to any user, by any published template or, scheduled, with a text of its own, "
             "from any verified sender."
         ),
         (
-            "A simulation shows what a template says of a person: names and addresses, if its "
-            "author put them there."
+            "A simulation shows what a template says of a user: names and addresses, if its "
+            "author included them."
         ),
         _named(
             """
@@ -44,12 +44,12 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "notifications:read": Reach(
+    "notifications:read": ScopeReach(
         (
             "Read states, decisions, attempts and counts of every notification, and categories. "
             "Never its text."
         ),
-        "Who was told what, and when.",
+        "Who was notified of what, and when.",
         _named(
             """
             list_notifications get_notification job_members
@@ -58,26 +58,26 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "notifications:address": Reach(
+    "notifications:address": ScopeReach(
         (
-            "With `notifications:send`: write to an address that is no user. With "
-            "`providers:write`: words of one's own in a provider's test."
+            "With `notifications:send`: send to an address that is no user. With "
+            "`providers:write`: a text of its own in a provider's test."
         ),
         "Nothing alone.",
     ),
-    "priority:critical": Reach(
+    "priority:critical": ScopeReach(
         (
             "With a scope that sends, or `templates:write` for a template's default: the lane "
             "that overtakes all others, also past switched-off channels and categories."
         ),
         "Nothing alone.",
     ),
-    "preferences:bypass": Reach(
-        "With `notifications:send`: past a person's wishes, written down with its actor.",
+    "preferences:bypass": ScopeReach(
+        "With `notifications:send`: past a user's preferences, recorded with the actor.",
         "Nothing alone.",
     ),
-    "preferences:read": Reach(
-        "Read anybody's wishes and consents.",
+    "preferences:read": ScopeReach(
+        "Read any user's preferences and consents.",
         "Nothing more.",
         _named(
             """
@@ -85,20 +85,20 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "preferences:write": Reach(
-        "Change anybody's wishes, record consents, open their preference page for an hour.",
-        "Whom messages reach: everybody's wishes can be switched on or off.",
+    "preferences:write": ScopeReach(
+        "Change any user's preferences, record consents, get links to preference centres.",
+        "Control over whom messages reach: all preferences can be switched on or off.",
         _named(
             """
             change_preferences link_to_preferences record_consent ask_for_consent
             """
         ),
     ),
-    "categories:write": Reach(
+    "categories:write": ScopeReach(
         "Make, change and delete categories.",
         (
-            "What a category asks before it is sent: its legal basis, its defaults and caps, what "
-            "becomes of doubt."
+            "Control over what a category requires: its legal basis, its defaults and caps, and "
+            "what happens to uncertain messages."
         ),
         _named(
             """
@@ -106,8 +106,8 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "templates:read": Reach(
-        "Read, check and preview templates, with an example person.",
+    "templates:read": ScopeReach(
+        "Read, check and preview templates, with an example user.",
         "Nothing more.",
         _named(
             """
@@ -116,11 +116,11 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "templates:write": Reach(
+    "templates:write": ScopeReach(
         "Write and publish templates.",
         (
-            "The words of everybody's messages, and what they show of their readers to their "
-            "readers. Priority 1 as a default needs `priority:critical`."
+            "Control over the texts of all messages, and over what they show their readers about "
+            "themselves. Priority 1 as a default needs `priority:critical`."
         ),
         _named(
             """
@@ -129,9 +129,9 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "users:read": Reach(
+    "users:read": ScopeReach(
         (
-            "Read people, contact points, groups, relations, suppressed addresses, saved "
+            "Read users, contact points, groups, relations, suppressed addresses, saved "
             "segments; count and preview audiences."
         ),
         "Nothing more. Devices' tokens are not shown.",
@@ -144,14 +144,14 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "users:write": Reach(
+    "users:write": ScopeReach(
         (
-            "Make, change and remove people who are no staff, their contact points, devices, "
+            "Make, change and remove users who are not staff, their contact points, devices, "
             "groups and relations; suppress addresses."
         ),
         (
-            "What is meant for a person: whoever writes an address has their messages sent there. "
-            "Never a member of staff, and never a login."
+            "A user's messages: a caller that writes an address has the messages sent there. Never "
+            "those of a member of staff, and never a login."
         ),
         _named(
             """
@@ -164,21 +164,21 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "segments:write": Reach(
+    "segments:write": ScopeReach(
         "Write saved segments.",
-        "Who is meant by whatever names a segment, from its next run on.",
+        "Control over the users of everything that names a segment, from its next run on.",
         _named(
             """
             create_segment replace_segment delete_segment
             """
         ),
     ),
-    "providers:write": Reach(
-        "See accounts without their secrets, store others, try them with a test, close breakers.",
+    "providers:write": ScopeReach(
+        "See accounts without their secrets, store others, send a test, close breakers.",
         (
             "Messages as the vendor's account sees them: another account's owner reads what it "
-            "carries, and reports what became of it, where the environment has no secret for "
-            "callbacks. Never code, a host, a file, a guard, or a secret of the environment's."
+            "carries, and sends receipts for it, where the environment has no secret for "
+            "callbacks. Never code, a host, a file, a safeguard, or a secret of the environment."
         ),
         _named(
             """
@@ -187,9 +187,9 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "webhooks:write": Reach(
-        "Set endpoints on the open internet, replay and try them, see deliveries.",
-        "What became of every message, as it happens. Never its text or address.",
+    "webhooks:write": ScopeReach(
+        "Set endpoints on the open internet, replay and test them, see deliveries.",
+        "The result of every message, as it happens. Never its text or address.",
         _named(
             """
             list_webhooks create_webhook get_webhook replace_webhook delete_webhook
@@ -197,12 +197,11 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "broadcasts": Reach(
-        "Make, send and steer broadcasts; see their recipients with names and addresses.",
+    "broadcasts": ScopeReach(
+        "Make, send and control broadcasts; see their recipients with names and addresses.",
         (
-            "Words of one's own to anybody, and names and addresses of whoever is made a "
-            "recipient. Never an approval: that is a person's, and of nobody who had a hand in "
-            "it."
+            "A text of its own to any user, and the names and addresses of all recipients. Never "
+            "an approval: a person gives it, who neither wrote, changed nor sent the broadcast."
         ),
         _named(
             """
@@ -214,9 +213,9 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "operations": Reach(
-        "Kill switches, dead letters, what was set aside, callbacks, answers to SMS.",
-        "Silence for everybody, or a second try; what people answered by SMS.",
+    "operations": ScopeReach(
+        "Kill switches, dead letters, failed items, callbacks, received SMS.",
+        "No notifications for any user, or repeated ones; the texts of received SMS.",
         _named(
             """
             list_callbacks list_inbound_sms list_stops stop lift_stop list_dead_letters
@@ -226,7 +225,7 @@ REACH: dict[str, Reach] = {
             """
         ),
     ),
-    "api-keys:write": Reach(
+    "api-keys:write": ScopeReach(
         "See keys without their texts; make, renew and end keys.",
         (
             "Never a scope that the key itself lacks, a live key for a test key, or a key of a "
@@ -240,7 +239,7 @@ REACH: dict[str, Reach] = {
     ),
 }
 
-PEOPLE = _named(
+USER_ROUTES = _named(
     """
     list_notifications get_notification move_notification job_members cancel_job
     send_notification send_bulk simulate_notification notification_status
@@ -251,9 +250,9 @@ PEOPLE = _named(
     begin_verification confirm_verification telegram_link list_categories get_category
     """
 )
-"""What a person reaches with their own token: for themselves alone."""
+"""The routes that a user reaches with their own token, for themselves alone."""
 
-PUBLIC: dict[str, str] = {
+PUBLIC_ROUTES: dict[str, str] = {
     "log_in": "a name and a password",
     "refresh_token": "a refresh token",
     "unsubscribe": "a signed link",
@@ -262,25 +261,25 @@ PUBLIC: dict[str, str] = {
     "take_callback": "the vendor's own signature or password",
     "live": "nothing",
     "ready": "nothing",
-    "health": "nothing; why something is stopped is shown to staff, and to `operations`",
+    "health": "nothing; the reasons of kill switches are shown to staff, and to `operations`",
 }
-"""What everybody reaches, and what they must show."""
+"""The routes that anyone reaches, and the proof that each one needs."""
 
-DOORS: dict[str, str] = {
-    "": "everybody: a landing page",
-    "carillon-sw.js": "everybody: a script for browsers",
-    "metrics": "everybody who reaches the port: counts, and no names",
-    "outbox": "staff, or this machine alone where nothing is production",
+OTHER_URLS: dict[str, str] = {
+    "": "anyone: a landing page",
+    "carillon-sw.js": "anyone: a script for browsers",
+    "metrics": "anyone who reaches the port: counts, and no names",
+    "outbox": "staff; without production mode, callers of the same machine",
     "outbox/<int:number>/html": "the same",
-    "preferences": "whoever is logged in, for themselves",
-    "preferences/<str:token>": "whoever holds the signed link",
-    "confirm/<str:token>": "whoever holds the signed link",
+    "preferences": "a signed-in user, for themselves",
+    "preferences/<str:token>": "anyone with the signed link",
+    "confirm/<str:token>": "anyone with the signed link",
     "inbound/<str:provider>": "the vendor, by its signature",
     "sms/twilio": "Twilio, by its signature",
-    "unsubscribe/<str:token>": "whoever holds the signed link",
-    "api/schema": "everybody: the OpenAPI document",
-    "api/docs": "everybody: the same to read",
-    "admin/login/": "everybody: staff sign in there, throttled",
+    "unsubscribe/<str:token>": "anyone with the signed link",
+    "api/schema": "anyone: the OpenAPI document",
+    "api/docs": "anyone: the page of the OpenAPI document",
+    "admin/login/": "anyone: staff sign in there, throttled",
     "admin/": "staff, by session",
 }
-"""Other URLs, which no scope opens, and who may."""
+"""Other URLs, for which no scope counts, and who may call them."""

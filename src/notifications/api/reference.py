@@ -17,30 +17,30 @@ from notifications.models import SCOPES
 INTRODUCTION = """# The API
 
 Made from the route table (`src/notifications/api/routes.py`) by `make docs`.
-The same as an OpenAPI document: [openapi.yaml](openapi.yaml), served at `/api/schema/`;
-to be read and tried at `/api/docs/`.
+The OpenAPI document describes every field: [openapi.yaml](openapi.yaml), served at `/api/schema/`.
+`/api/docs/` shows it. [Generate a client](../howto/generate_a_client.md) from it.
 
-- **Who calls**: `Authorization: Bearer <JWT>` (a person; HS256 with `CARILLON_JWT_SECRET`, or RS256
+- **Who calls**: `Authorization: Bearer <JWT>` (a user; HS256 with `CARILLON_JWT_SECRET`, or RS256
   and ES256 with `CARILLON_JWT_JWKS_URL`; claims `user_id`, `exp`, `aud: carillon`),
   `Bearer ck_live_...` or `ck_test_...` (a service's API key, with scopes), or `Token <token>`.
-  `user_id` is our id as a JSON number, our uuid, or `"ext:"` and the platform's `external_id`.
-- **Paths** may end with a slash or not. Ids are integers or UUIDs; v1 answers UUIDs.
+  `user_id` is Carillon's id as a JSON number, its uuid, or `"ext:"` and your `external_id`.
+- **Paths** may end with a slash or not. Ids are integers or UUIDs; v1 returns UUIDs.
 - **Bodies** are JSON objects in UTF-8; unknown fields are errors.
 - **Errors** are RFC 9457 problems (`application/problem+json`) with a stable `code`, and with every
   wrong field at once in `errors: [{path, code, detail}]`.
 - **`Idempotency-Key`** (1 to 200 printable ASCII characters) makes a POST safe to repeat: for
-  `CARILLON_IDEMPOTENCY_HOURS` the same key and body get the first answer again, with
+  `CARILLON_IDEMPOTENCY_HOURS` the same key and body get the stored response, with
   `Idempotency-Replayed: true` and null in place of secrets; another body gets 422
-  `idempotency_mismatch`; a request whose twin is still at work after 5 s gets 409
-  `idempotency_in_progress` with `Retry-After`. Kept are good
-  answers and the refusal `opted_out`; after other errors, mend and repeat under the same key.
-- **`X-Request-ID`** is taken from the request or made, stands in the answer and in every log line.
+  `idempotency_mismatch`; a repetition of a request that is still processed after 5 s gets 409
+  `idempotency_in_progress` with `Retry-After`. Stored are successes and the refusal `opted_out`;
+  after other errors, correct the request and repeat it under the same key.
+- **`X-Request-ID`** is that of the request or a new one; the response and all log lines have it.
 - **Lists** are `{results, next, previous}`; follow the links.
 """
 
 
 def api_markdown() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     parts = [INTRODUCTION, _scopes(), _statuses()]
     by_tag: dict[str, list[Route]] = defaultdict(list)
     for route in ROUTES:
@@ -80,20 +80,20 @@ def _route(route: Route) -> str:
         lines.append(f"- Query `{query.name}` {query.kind}: {query.about}{default}")
     for status, shape in route.responses.items():
         none = f"a file, `{route.media}`" if route.media else "no body"
-        said = f"`{shape.__name__}`: {_fields(shape)}" if shape else none
-        lines.append(f"- {status}: {said}")
+        body = f"`{shape.__name__}`: {_fields(shape)}" if shape else none
+        lines.append(f"- {status}: {body}")
     if route.idempotent:
-        lines.append("- Takes `Idempotency-Key`.")
+        lines.append("- Accepts `Idempotency-Key`.")
     lines.append(f"- Problems: {', '.join(map(str, route.all_errors))}")
     return "\n".join([*lines, ""])
 
 
 def _who(route: Route) -> str:
     if route.auth is Auth.PUBLIC:
-        return "anybody."
+        return "anyone."
     if route.scope:
         return f"staff, and API keys with the scope `{route.scope}`."
-    return f"people for themselves; staff, and API keys with the scope `{route.service_scope}`."
+    return f"users for themselves; staff, and API keys with the scope `{route.service_scope}`."
 
 
 def _fields(shape: type[msgspec.Struct]) -> str:

@@ -1,4 +1,4 @@
-"""Subjects, enrollments, tutors, parents, and suppressed addresses."""
+"""Routes of subjects, enrollments, tutors, parents and suppressed addresses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def delete_subject(request: ApiRequest) -> tuple[int, None]:
 
 
 def list_links(kind: str, *ends: str) -> Handler:
-    """The handler that lists relations of a sort, filtered by their ends."""
+    """Returns the handler that lists relations of one kind, filtered by their ends."""
 
     def handle(request: ApiRequest) -> LinkList:
         page = page_of(request)
@@ -65,7 +65,7 @@ def list_links(kind: str, *ends: str) -> Handler:
 
 
 def add_links(kind: str) -> Handler:
-    """The handler that writes relations of a sort."""
+    """Returns the handler that writes relations of one kind."""
 
     def handle(request: ApiRequest) -> LinksResponse:
         body = check_body(request.body, LinksBody)
@@ -75,7 +75,7 @@ def add_links(kind: str) -> Handler:
 
 
 def delete_link(kind: str) -> Handler:
-    """The handler that removes one relation of a sort."""
+    """Returns the handler that removes one relation of one kind."""
 
     def handle(request: ApiRequest) -> tuple[int, None]:
         LinkService(kind).delete(identifier=request.params["id"], caller=request.caller)
@@ -109,17 +109,17 @@ def delete_suppression(request: ApiRequest) -> tuple[int, None]:
 
 
 def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
-    """The three routes of a sort of relation."""
+    """Returns the three routes of one kind of relation."""
     return (
         Route(
             name=f"list_{name}",
             method="GET",
             path=f"/api/v1/{kind}",
             handler=list_links(kind, *ends),
-            summary=f"{what}, the oldest first.",
+            summary=f"List {what}, the oldest first.",
             scope=READ,
             query=(
-                *(Query(name=end, about=f"Only of this {end}, by any identifier.") for end in ends),
+                *(Query(name=end, about=f"Only this {end}, by any identifier.") for end in ends),
                 *PAGE_QUERY,
             ),
             responses={200: LinkList},
@@ -140,7 +140,7 @@ def _links(kind: str, name: str, what: str, *ends: str) -> tuple[Route, ...]:
             method="DELETE",
             path=f"/api/v1/{kind}/{{id}}",
             handler=delete_link(kind),
-            summary="Remove one of them.",
+            summary="Remove one relation.",
             scope=WRITE,
             responses={204: None},
             errors=(404,),
@@ -154,7 +154,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/subjects",
         handler=subjects,
-        summary="Subjects, the oldest first.",
+        summary="List subjects, the oldest first.",
         scope=READ,
         query=PAGE_QUERY,
         responses={200: SubjectList},
@@ -176,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/subjects/{id}",
         handler=subject,
-        summary="One subject.",
+        summary="Get one subject.",
         scope=READ,
         responses={200: SubjectResponse},
         errors=(404,),
@@ -203,16 +203,23 @@ ROUTES: tuple[Route, ...] = (
         errors=(404,),
     ),
     *_links(
-        "enrollments", "enrollments", "Who learns what with whom", "student", "subject", "teacher"
+        "enrollments",
+        "enrollments",
+        "enrollments, who learns what with whom",
+        "student",
+        "subject",
+        "teacher",
     ),
-    *_links("tutor-assignments", "tutor_assignments", "Who looks after whom", "student", "tutor"),
-    *_links("parent-links", "parent_links", "Whose parent somebody is", "parent", "student"),
+    *_links(
+        "tutor-assignments", "tutor_assignments", "tutors and their students", "student", "tutor"
+    ),
+    *_links("parent-links", "parent_links", "parents and their students", "parent", "student"),
     Route(
         name="list_suppressions",
         method="GET",
         path="/api/v1/suppressions",
         handler=suppressions,
-        summary="Addresses that nothing may be sent to.",
+        summary="List suppressed addresses.",
         scope=READ,
         query=(
             Query(name="kind", about="Only this kind."),
@@ -237,7 +244,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/suppressions/{id}",
         handler=delete_suppression,
-        summary="Let an address be written to again.",
+        summary="Remove an address from the suppression list.",
         scope=WRITE,
         responses={204: None},
         errors=(404,),

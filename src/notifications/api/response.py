@@ -1,5 +1,4 @@
-"""The forms of an HTTP answer: JSON bytes that are ready to go, or a file that is made while it is
-read. Neither is ever cached."""
+"""HTTP responses: encoded JSON, or a file that is made while it is sent. Neither is cached."""
 
 from __future__ import annotations
 
@@ -17,10 +16,10 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class JsonResponse(HttpResponse):
-    """JSON bytes. `data` is what they say, as in Django REST framework's own answers."""
+    """A response of encoded JSON. `data` is decoded, as in Django REST framework's responses."""
 
     error_code = ""
-    """The stable code of what is told, where it is an error."""
+    """The stable code of an error; empty for a success."""
 
     def __init__(self, content: bytes, status: int, content_type: str = JSON_TYPE) -> None:
         super().__init__(content, status=status, content_type=content_type)
@@ -32,8 +31,11 @@ class JsonResponse(HttpResponse):
 
 
 class FileResponse(StreamingHttpResponse):
-    """A file whose parts are made while they are read. The first is made here: what raises in it is
-    told as an error, and no answer that breaks off."""
+    """A file whose parts are made while they are sent.
+
+    The first part is made here, so that its exception becomes an error response instead of a
+    response that breaks off.
+    """
 
     def __init__(self, parts: Iterator[bytes], *, name: str, media: str) -> None:
         super().__init__(

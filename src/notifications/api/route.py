@@ -1,4 +1,4 @@
-"""What a route is: the one value from which URL, view, OpenAPI operation and docs line are made."""
+"""The value from which a route's URL, view, OpenAPI operation and line of the docs are made."""
 
 from __future__ import annotations
 
@@ -15,48 +15,50 @@ from notifications.domain.callers import Caller
 
 
 class Auth(StrEnum):
-    """Who may knock."""
+    """Who may call a route."""
 
     PUBLIC = "public"
-    CALLER = "caller"  # any user or API key; scopes may ask for more
+    CALLER = "caller"  # any user or API key; a route may need a scope, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A query parameter. Only integers have a lowest and highest value.
-
-    longest: characters of a text. required: there is no default.
-    """
+    """A query parameter."""
 
     name: str
     about: str
     kind: Literal["string", "integer", "boolean"] = "string"
     default: str | int | bool = ""
     choices: tuple[str, ...] = ()
+    #: The lowest and highest value of an integer.
     lowest: int = 0
     highest: int = 1 << 62
+    #: The most characters of a string.
     longest: int = 2_000
+    #: Whether it must be given; then it has no default.
     required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """What a handler is given. body is a decoded JSON object, not yet validated."""
+    """A request as a handler gets it."""
 
     caller: Caller
     now: datetime
     params: Mapping[str, str]
     query: Mapping[str, Any]
+    #: The decoded JSON object; it is not validated yet.
     body: dict[str, Any]
     http: HttpRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file for an answer. name is ASCII without quotes; parts are made while they are read, and
-    each stands for itself: no transaction and no cursor goes from one to the next."""
+    """A file as a response."""
 
+    #: ASCII without quotes.
     name: str
+    #: Made while they are sent. No transaction and no cursor lasts from one part to the next.
     parts: Iterator[bytes]
 
 
@@ -66,45 +68,45 @@ Handler = Callable[[ApiRequest], HandlerResult]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One call of the API.
+    """One route of the API. `all_errors` adds the errors of authentication, bodies and keys."""
 
-    name is the operation's id. path begins with a slash and does not end with one; `{id}` takes
-    an integer or a UUID. scope is what every caller needs; service_scope what API keys need where
-    people may act for themselves. responses maps each success status to the shape of its body; a
-    handler that returns a bare Struct responds with the first of them. errors are the statuses that
-    the work itself can end with; secrets the fields of a response that are shown once: a repetition
-    by Idempotency-Key has null in their place; reads_body that the handler decodes the body itself,
-    which `body` only documents; of_vendor that a vendor calls, whose query and size of body are
-    its own; media the type of what is downloaded, where the answer is no JSON. Errors of
-    authentication, bodies and keys come by `all_errors`.
-    """
-
+    #: The id of the operation.
     name: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    #: Begins with a slash and does not end with one; `{id}` matches an integer or a UUID.
     path: str
     handler: Handler
     summary: str
+    #: The schema of the body by success status. A handler that returns a bare Struct responds with
+    #: the first status.
     responses: Mapping[int, type[msgspec.Struct] | None]
     auth: Auth = Auth.CALLER
+    #: The scope that every caller needs.
     scope: str | None = None
+    #: The scope that API keys need on a route where users act for themselves.
     service_scope: str | None = None
     body: type[msgspec.Struct] | None = None
+    #: The error statuses of the route's own work.
     errors: tuple[int, ...] = ()
     idempotent: bool = False
+    #: The fields of a response that are shown once: a replay by Idempotency-Key has null instead.
     secrets: tuple[str, ...] = ()
+    #: Whether the handler decodes the body itself; `body` then only documents it.
     reads_body: bool = False
+    #: Whether a vendor calls the route: its query and the size of its body are the vendor's own.
     of_vendor: bool = False
+    #: The media type of a file; empty for JSON.
     media: str = ""
     query: tuple[Query, ...] = field(default=())
 
     @property
     def tag(self) -> str:
-        """The part of the API that the route belongs to: the first noun of its path."""
+        """The first noun of the path, by which the OpenAPI document groups operations."""
         return self.path.removeprefix("/api").removeprefix("/v1").strip("/").split("/")[0]
 
     @property
     def status(self) -> int:
-        """The success status, the first that is declared."""
+        """The success status: the first one of `responses`."""
         return next(iter(self.responses))
 
     @property
@@ -114,7 +116,7 @@ class Route:
 
     @property
     def all_errors(self) -> tuple[int, ...]:
-        """Every status of a problem that this route may answer with."""
+        """Every error status that this route may return."""
         found = {*self.errors, 500, 503}
         if self.auth is not Auth.PUBLIC:
             found |= {401}

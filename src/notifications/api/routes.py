@@ -1,4 +1,4 @@
-"""Every door of the API, a file a noun. Whatever else knows the routes is made from this list."""
+"""Every route of the API. URLs, the OpenAPI document and the docs are made from this list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications at a time to come: schedule, ask, take back."""
+"""Routes of scheduled notifications and series."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/notifications/schedule",
         handler=schedule,
-        summary="Tell up to 10,000 people a text at a time to come.",
+        summary="Schedule a text for up to 10,000 users.",
         service_scope="notifications:send",
         body=ScheduleBody,
         responses={201: ScheduledResponse},
@@ -61,7 +61,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/notifications/{id}/cancel_scheduled",
         handler=cancel,
-        summary="Take a scheduled notification back, while it is pending.",
+        summary="Cancel a scheduled notification while it is pending.",
         service_scope="notifications:send",
         responses={200: CancelScheduledResponse},
         errors=(400, 404),
@@ -81,7 +81,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/notifications/{id}/schedule_status",
         handler=status,
-        summary="How far a scheduled notification has come.",
+        summary="Get the state of a scheduled notification.",
         service_scope="notifications:read",
         responses={200: ScheduleStatusResponse},
         errors=(404,),
@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/schedules",
         handler=series,
-        summary="What recurs, the oldest first.",
+        summary="List series, the oldest first.",
         service_scope="notifications:send",
         query=PAGE_QUERY,
         responses={200: SeriesList},
@@ -101,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/schedules/{id}",
         handler=one_series,
-        summary="Something that recurs, and when it does next.",
+        summary="Get one series and its next occurrence.",
         service_scope="notifications:send",
         responses={200: SeriesResponse},
         errors=(404,),
@@ -111,7 +111,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/schedules/{id}",
         handler=cancel_series,
-        summary="End what recurs, and take back what it has made and has not left.",
+        summary="Cancel a series and its notifications that were not sent yet.",
         service_scope="notifications:send",
         responses={200: SeriesCancelResponse},
         errors=(404, 409),

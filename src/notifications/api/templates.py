@@ -1,4 +1,4 @@
-"""Templates: written, published, compared, taken back, previewed and checked."""
+"""Routes of templates: write, publish, compare, roll back, preview and validate."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def change(request: ApiRequest) -> TemplateResponse:
 
 
 def delete(request: ApiRequest) -> DeletedResponse:
-    gone = TemplateService().delete(identifier=request.params["id"], caller=request.caller)
-    return DeletedResponse(deleted=gone)
+    deleted = TemplateService().delete(identifier=request.params["id"], caller=request.caller)
+    return DeletedResponse(deleted=deleted)
 
 
 def publish(request: ApiRequest) -> TemplateResponse:
@@ -159,7 +159,7 @@ _WRITING: tuple[Route, ...] = (
         method="DELETE",
         path=ONE,
         handler=delete,
-        summary="Delete a template, or switch off one that messages were sent by.",
+        summary="Delete a template, or disable one that messages were sent with.",
         scope=WRITE,
         responses={200: DeletedResponse},
         errors=(404,),
@@ -169,7 +169,7 @@ _WRITING: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/publish",
         handler=publish,
-        summary="Make the draft, or an old version's texts, what is sent from now on.",
+        summary="Publish the draft, or the texts of an old version.",
         scope=WRITE,
         body=PublishBody,
         responses={200: TemplateResponse},
@@ -181,7 +181,7 @@ _WRITING: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/rollback",
         handler=rollback,
-        summary="Publish the texts of an old version again; a draft that waits stays.",
+        summary="Publish the texts of an old version again; an unpublished draft stays.",
         scope=WRITE,
         body=RollbackBody,
         responses={200: TemplateResponse},
@@ -195,10 +195,10 @@ _READING: tuple[Route, ...] = (
         method="GET",
         path=LIST,
         handler=templates,
-        summary="Templates, the oldest first.",
+        summary="List templates, the oldest first.",
         scope=READ,
         query=(
-            Query(name="category", about="Only this category's."),
+            Query(name="category", about="Only this category."),
             Query(
                 name="channel",
                 about="Only those with a text for this channel.",
@@ -214,7 +214,7 @@ _READING: tuple[Route, ...] = (
         method="GET",
         path=ONE,
         handler=one,
-        summary="A template: its draft, and the number of what is sent now.",
+        summary="Get a template: its draft, and the number of the published version.",
         scope=READ,
         responses={200: TemplateResponse},
         errors=(404,),
@@ -224,7 +224,7 @@ _READING: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/versions",
         handler=versions,
-        summary="What was published, the newest first.",
+        summary="List published versions, the newest first.",
         scope=READ,
         query=PAGE_QUERY,
         responses={200: VersionList},
@@ -235,18 +235,18 @@ _READING: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/diff",
         handler=difference,
-        summary="What changed between two versions, a unified diff per text and locale.",
+        summary="Compare two versions: a unified diff for each text and locale.",
         scope=READ,
         query=(
             Query(
                 name="from",
-                about="A version's number; without it, what is sent now.",
+                about="The number of a version; left out, the published one.",
                 kind="integer",
                 default=0,
             ),
             Query(
                 name="to",
-                about="A version's number; without it, the draft.",
+                about="The number of a version; left out, the draft.",
                 kind="integer",
                 default=0,
             ),
@@ -261,12 +261,12 @@ _COUNTS: tuple[Route, ...] = (
         method="GET",
         path=f"{ONE}/usage",
         handler=usage,
-        summary="How many messages it was rendered for, by day, version, channel and locale.",
+        summary="Count rendered messages by day, version, channel and locale.",
         scope=READ,
         query=(
             Query(
                 name="days",
-                about="The last so many days, today included.",
+                about="The number of days, today included.",
                 kind="integer",
                 default=30,
                 lowest=1,
@@ -284,7 +284,7 @@ _CHECKING: tuple[Route, ...] = (
         method="POST",
         path=f"{LIST}/validate",
         handler=validate_new,
-        summary="Check a template that is not written yet.",
+        summary="Validate a template without saving it.",
         scope=READ,
         body=TemplateBody,
         responses={200: ValidationResponse},
@@ -294,7 +294,7 @@ _CHECKING: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/preview",
         handler=preview,
-        summary="Show the draft on every channel in every locale, to an example person.",
+        summary="Render the draft on every channel in every locale, for an example user.",
         scope=READ,
         body=PreviewBody,
         responses={200: PreviewResponse},
@@ -305,12 +305,12 @@ _CHECKING: tuple[Route, ...] = (
         method="POST",
         path=f"{ONE}/validate",
         handler=validate,
-        summary="Check the draft with the body's changes; nothing is written.",
+        summary="Validate the draft with the changes of the body; nothing is written.",
         scope=READ,
         body=TemplateBody,
         responses={200: ValidationResponse},
         errors=(404,),
     ),
 )
-# "validate" before "{id}", which takes any word.
+# "validate" comes before "{id}", which matches any word.
 ROUTES: tuple[Route, ...] = (*_CHECKING, *_WRITING, *_READING, *_COUNTS)

@@ -1,4 +1,4 @@
-"""URL patterns, made from the route table; the OpenAPI document and its browsable page."""
+"""The URL patterns, made from the route table, and those of the OpenAPI document and its page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from notifications.api.views import paths_of, view_of
 
 
 def pattern_of(route_path: str) -> str:
-    """Django's form of a route's path: `/jobs/{job_id}` is `jobs/<str:job_id>`."""
+    """Returns a route's path as Django writes it: `/jobs/{job_id}` is `jobs/<str:job_id>`."""
     return route_path.removeprefix("/").replace("{", "<str:").replace("}", ">")
 
 
@@ -24,16 +24,16 @@ _DOCUMENT_QUERY = (
     Query(name="format", about="`json` or `yaml`.", choices=("json", "yaml")),
     Query(name="lang", about="The language of the document."),
     Query(name="version", about="The version of the API."),
-    Query(name="script", about="The page's own script instead of the page."),
+    Query(name="script", about="Returns the page's own script instead of the page."),
 )
 
 
 class _Documents:
-    """The document and its page refuse what they do not read, as every call does."""
+    """Refuses query parameters that the document and its page do not read, as every route does."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         given = QueryDict(request.META.get("QUERY_STRING", ""), mutable=True)
-        if given.get("script") == "":  # as the page itself asks for it
+        if given.get("script") == "":  # as the page itself requests it
             del given["script"]
         read_query(given, _DOCUMENT_QUERY)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]  # of the view beside it

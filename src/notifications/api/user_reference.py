@@ -1,4 +1,4 @@
-"""Whom a request means: `user_id` or `external_id`, in its query or its body."""
+"""The user that a request names: by `user_id` or `external_id`, in its query or its body."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from notifications.features.access.persons import read_person_key
 USER_QUERY = (
     Query(
         name="user_id",
-        about="Whose: an integer id, a UUID or `ext:` and your external_id; left out, one's own.",
+        about="The user: an integer id, a UUID, or `ext:` and your id; left out, the caller.",
     ),
     Query(
         name="external_id",
-        about="Whose, by your external_id alone.",
+        about="The user by your external_id alone.",
         longest=LONGEST_EXTERNAL_ID,
     ),
 )
 
 
 class NamesUser(Protocol):
-    """A body with the two fields."""
+    """A body with both fields."""
 
     user_id: int | str | None
     external_id: str | None
 
 
 def user_in_query(request: ApiRequest) -> PersonKey | None:
-    """Whom the query names; None for the caller.
+    """Returns the user that the query names; None for the caller.
 
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.
@@ -39,7 +39,7 @@ def user_in_query(request: ApiRequest) -> PersonKey | None:
 
 
 def user_in_body(body: NamesUser) -> PersonKey | None:
-    """Whom the body names; None for the caller.
+    """Returns the user that the body names; None for the caller.
 
     Raises:
         InvalidRequest: invalid_user, invalid_external_id, or both are given.

@@ -1,4 +1,4 @@
-"""People."""
+"""Routes of users."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def user(request: ApiRequest) -> UserResponse:
 
 
 def put_user(request: ApiRequest) -> tuple[int, UserResponse]:
-    new, answer = UserService().upsert(
+    new, response = UserService().upsert(
         uuid=request.params["id"], record=request.body, caller=request.caller
     )
-    return (201 if new else 200), answer
+    return (201 if new else 200), response
 
 
 def put_users(request: ApiRequest) -> UsersResponse:
@@ -54,7 +54,7 @@ def delete_user(request: ApiRequest) -> tuple[int, None]:
 
 
 def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """The records of a body: lines of JSON, a JSON array, or an object with `users`."""
+    """Yields the records of a body: lines of JSON, a JSON array, or an object with `users`."""
     check_content_encoding(http)
     if (http.content_type or "") in _NDJSON:
         return _lines(http.body)
@@ -64,7 +64,7 @@ def _records(http: HttpRequest) -> Iterator[tuple[int, dict[str, Any] | str]]:
         body = read_object(http)
         found = body.get("users")
         if not isinstance(found, list) or len(body) > 1:
-            detail = "must be the list of people; nothing stands beside it"
+            detail = "must be the list of users, and the only field"
             raise InvalidRequest([FieldError("users", "required", detail)])
     return ((n, each if isinstance(each, dict) else _NO_OBJECT) for n, each in enumerate(found))
 
@@ -95,12 +95,12 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/users",
         handler=users,
-        summary="People, by id.",
+        summary="List users, by id.",
         scope=READ,
         query=(
             Query(name="username", about="Exactly this username."),
             Query(name="email", about="Exactly this email address."),
-            Query(name="external_id", about="Exactly this id of the platform's."),
+            Query(name="external_id", about="Exactly this id of your platform."),
             Query(name="role", about="Only this role."),
             Query(name="search", about="The beginning of a name, username or email."),
             *PAGE_QUERY,
@@ -112,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/users/bulk",
         handler=put_users,
-        summary="Make or change up to 10,000 people, as JSON or as lines of JSON; safe to repeat.",
+        summary="Make or change up to 10,000 users, as JSON or as lines of JSON; safe to repeat.",
         scope=WRITE,
         body=UsersBody,
         reads_body=True,
@@ -124,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/users/{id}",
         handler=user,
-        summary="One person, with contact points and groups.",
+        summary="Get one user, with contact points and groups.",
         service_scope=READ,
         responses={200: UserResponse},
         errors=(400, 404),
@@ -134,8 +134,7 @@ ROUTES: tuple[Route, ...] = (
         method="PUT",
         path="/api/v1/users/{id}",
         handler=put_user,
-        summary="Make or change the person with this UUID, or `ext:` and external_id; what is left"
-        " out stays as it is.",
+        summary="Make or change the user with this UUID, or `ext:` and external_id.",
         scope=WRITE,
         body=UserBody,
         responses={200: UserResponse, 201: UserResponse},
@@ -146,7 +145,7 @@ ROUTES: tuple[Route, ...] = (
         method="DELETE",
         path="/api/v1/users/{id}",
         handler=delete_user,
-        summary="Remove a person with their contact points, devices and memberships.",
+        summary="Remove a user with their contact points, devices and memberships.",
         scope=WRITE,
         responses={204: None},
         errors=(400, 404),

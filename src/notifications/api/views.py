@@ -1,4 +1,4 @@
-"""One view a path, made from the route table: authenticate, check, decode, call, encode."""
+"""The views, one for each path: authenticate, check, decode, call the handler, encode."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from notifications.domain.callers import Caller
 from notifications.features.access.service import missing_scope
 from notifications.infra import clock
 
-NOBODY = Caller(name="public")
+PUBLIC_CALLER = Caller(name="public")
 _encode = msgspec.json.Encoder().encode
 
 
 class RouteView(APIView):
-    """What all paths have in common. A path answers JSON, or a file: nothing is negotiated."""
+    """The base of all views. A path returns JSON or a file; content is not negotiated."""
 
     routes: ClassVar[dict[str, Route]]
     idempotency_key: str | None = None
@@ -37,7 +37,7 @@ class RouteView(APIView):
     throttle_classes = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Nothing: versions and negotiation do not exist, and `call` authenticates."""
+        """Does nothing: there are no versions and no negotiation, and `call` authenticates."""
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False
@@ -46,7 +46,7 @@ class RouteView(APIView):
 
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         known = ", ".join(self.allowed_methods)
-        raise MethodNotAllowed(f"{request.method} is not known here; known: {known}")
+        raise MethodNotAllowed(f"{request.method} is not supported here; supported: {known}")
 
     def call(self, request: Request, params: dict[str, str]) -> HttpResponseBase:
         """Runs the route of the request's method."""
@@ -71,20 +71,21 @@ class RouteView(APIView):
 
 
 def _query_of(route: Route, http: HttpRequest) -> dict[str, Any]:
-    """The route's query parameters. Most calls have none: nothing is parsed for them."""
+    """Returns the query parameters. Most calls have none, and then nothing is parsed."""
     if route.of_vendor or not (route.query or http.META.get("QUERY_STRING")):
         return {}
     return read_query(http.GET, route.query)
 
 
 def check_caller(route: Route, request: Request) -> Caller:
-    """The caller, who holds what the route asks for.
+    """Returns the caller, who has the scope that the route needs.
 
     Raises:
-        Unauthenticated, or Refused (missing_scope).
+        Unauthenticated: the request has no credentials.
+        Refused: missing_scope.
     """
     if route.auth is Auth.PUBLIC:
-        return NOBODY
+        return PUBLIC_CALLER
     caller = caller_of(request)
     needed = route.scope or (route.service_scope if caller.is_service else None)
     if needed and not caller.may(needed):
@@ -93,22 +94,22 @@ def check_caller(route: Route, request: Request) -> Caller:
 
 
 def respond(route: Route, call: ApiRequest) -> HttpResponse:
-    """Calls the handler and encodes what it answers."""
-    answer = route.handler(call)
-    assert not isinstance(answer, Download), "what is downloaded has a media type"
-    status, shape = answer if isinstance(answer, tuple) else (route.status, answer)
+    """Calls the handler and encodes its result."""
+    result = route.handler(call)
+    assert not isinstance(result, Download), "a route that returns a file has a media type"
+    status, shape = result if isinstance(result, tuple) else (route.status, result)
     return JsonResponse(b"" if shape is None else _encode(shape), status)
 
 
 def download(route: Route, call: ApiRequest) -> FileResponse:
-    """Calls the handler of a route with a media type, and hands its file on."""
-    answer = route.handler(call)
-    assert isinstance(answer, Download), "a route with a media type is downloaded"
-    return FileResponse(answer.parts, name=answer.name, media=route.media)
+    """Calls the handler of a route with a media type and returns its file."""
+    result = route.handler(call)
+    assert isinstance(result, Download), "a route with a media type returns a file"
+    return FileResponse(result.parts, name=result.name, media=route.media)
 
 
 def view_of(routes: Iterable[Route]) -> type[RouteView]:
-    """The view class of one path."""
+    """Returns the view class of one path."""
     by_method = {route.method: route for route in routes}
     members: dict[str, Any] = {
         "routes": by_method,
@@ -121,16 +122,16 @@ def view_of(routes: Iterable[Route]) -> type[RouteView]:
 
 
 def _method(route: Route) -> Any:
-    def answer(self: RouteView, request: Request, **params: str) -> HttpResponseBase:
+    def respond_to(self: RouteView, request: Request, **params: str) -> HttpResponseBase:
         return self.call(request, params)
 
-    answer.__name__ = route.method.lower()
-    answer.__doc__ = route.summary
-    return answer
+    respond_to.__name__ = route.method.lower()
+    respond_to.__doc__ = route.summary
+    return respond_to
 
 
 def paths_of(routes: Iterable[Route]) -> dict[str, list[Route]]:
-    """The routes by path, in the order of the table."""
+    """Returns the routes by path, in the order of the table."""
     found: dict[str, list[Route]] = defaultdict(list)
     for route in routes:
         found[route.path].append(route)

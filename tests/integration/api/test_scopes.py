@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from carillon.cli.docs import PAGES, ROOT
 from directory.models import Device, User
-from notifications.api.reach import DOORS, PEOPLE, PUBLIC, REACH
+from notifications.api.reach import OTHER_URLS, PUBLIC_ROUTES, SCOPE_REACH, USER_ROUTES
 from notifications.api.route import Auth
 from notifications.api.routes import ROUTES
 from notifications.api.urls import pattern_of
@@ -71,18 +71,18 @@ def is_refused(response: Any, scope: str) -> bool:
 
 def test_the_table_has_every_route_and_every_scope_once() -> None:
     guarded = {route.name for route in ROUTES if route.auth is Auth.CALLER}
-    listed = [name for reach in REACH.values() for name in reach.routes]
+    listed = [name for reach in SCOPE_REACH.values() for name in reach.routes]
 
     assert sorted(listed) == sorted(guarded)
-    assert set(REACH) == set(SCOPES)
-    assert set(PUBLIC) == {route.name for route in ROUTES if route.auth is Auth.PUBLIC}
-    assert guarded >= PEOPLE
+    assert set(SCOPE_REACH) == set(SCOPES)
+    assert set(PUBLIC_ROUTES) == {route.name for route in ROUTES if route.auth is Auth.PUBLIC}
+    assert guarded >= USER_ROUTES
 
 
 @pytest.mark.parametrize("scope", [*SCOPES, ""])
 def test_a_single_scope_reaches_its_routes_and_no_other(scope: str) -> None:
     client, wrong = holding(*([scope] if scope else [])), []
-    reached = REACH[scope].routes if scope else frozenset()
+    reached = SCOPE_REACH[scope].routes if scope else frozenset()
     for route in ROUTES:
         if route.auth is Auth.PUBLIC:
             continue
@@ -100,7 +100,7 @@ def test_people_reach_what_is_for_themselves_and_staff_everything(user: User, st
     for route in ROUTES:
         if route.auth is Auth.CALLER:
             answer = call(person, route, id=str(user.pk) if route.name == "get_user" else ABSENT)
-            assert (answer.status_code not in (401, 403)) is (route.name in PEOPLE), route.name
+            assert (answer.status_code not in (401, 403)) is (route.name in USER_ROUTES), route.name
             assert call(admin, route).status_code not in (401, 403), route.name
 
 
@@ -127,14 +127,14 @@ def patterns(resolver: Any, prefix: str = "") -> set[str]:
 def test_every_other_url_is_listed_with_who_may() -> None:
     routed = {pattern_of(route.path) for route in ROUTES}
 
-    assert patterns(get_resolver()) - routed == set(DOORS)
-    assert all(DOORS.values())
+    assert patterns(get_resolver()) - routed == set(OTHER_URLS)
+    assert all(OTHER_URLS.values())
 
 
 def test_no_scope_opens_another_door() -> None:
     client, nobody = holding("*"), APIClient(raise_request_exception=False)
     elsewhere = {"REMOTE_ADDR": "203.0.113.7"}  # not this machine
-    for door in DOORS:
+    for door in OTHER_URLS:
         path = "/" + re.sub(r"<\w+:\w+>", "1", door)
         for method in ("GET", "POST"):
             ours = client.generic(method, path, **elsewhere)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import RequestFactory
 
-from notifications.api.pages import KEPT, Page, links, page_of
+from notifications.api.pages import MAX_TRAIL, Page, links, page_of
 from notifications.api.route import ApiRequest
 from notifications.domain.callers import SYSTEM
 from notifications.domain.errors import InvalidRequest
@@ -58,8 +58,8 @@ def test_filters_stay_in_the_links() -> None:
 
 def test_the_trail_back_is_bounded() -> None:
     address: str | None = "/list"
-    keys = list(range(1, 4 * KEPT))
-    for _ in range(KEPT + 10):
+    keys = list(range(1, 4 * MAX_TRAIL))
+    for _ in range(MAX_TRAIL + 10):
         assert address is not None
         assert len(address) < 1_000
         _, address, _ = walk(address, keys)
