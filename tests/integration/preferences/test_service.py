@@ -190,7 +190,7 @@ def test_a_user_may_name_themselves_by_uuid():
     ("identifier", "error", "code"),
     [
         (None, InvalidRequest, "required"),
-        ("nobody", InvalidRequest, "invalid_user"),
+        ("unknown", InvalidRequest, "invalid_user"),
         (10**9, NotFound, "unknown_user"),
     ],
 )
@@ -234,14 +234,14 @@ def test_consent_is_given_and_withdrawn_with_its_wording_and_address(frozen):
     user = make_user()
     given = ConsentService().give(
         purpose="marketing",
-        wording="Send me news.",
+        wording="Send me offers.",
         source="preference_centre",
         ip="192.0.2.7",
         caller=own(user),
     )
     ConsentService().withdraw(purpose="marketing", source="one_click", caller=own(user))
 
-    assert (given.wording, given.ip, given.at) == ("Send me news.", "192.0.2.7", frozen.now)
+    assert (given.wording, given.ip, given.at) == ("Send me offers.", "192.0.2.7", frozen.now)
     listed = ConsentService().list(caller=SYSTEM, identifier=user.pk)
     assert [(entry.granted, entry.source) for entry in listed] == [
         (True, "preference_centre"),
@@ -403,7 +403,7 @@ def test_the_row_returns_what_was_chosen():
         timezone="Asia/Tokyo",
     )
 
-    wishes = row.as_preferences()
-    assert wishes.switches == {"push": False}
-    assert (wishes.quiet, wishes.dnd_until) == ((time(22), time(8)), until)
-    assert (wishes.digest, wishes.zone) == ("daily", "Asia/Tokyo")
+    preferences = row.as_preferences()
+    assert preferences.switches == {"push": False}
+    assert (preferences.quiet, preferences.dnd_until) == ((time(22), time(8)), until)
+    assert (preferences.digest, preferences.zone) == ("daily", "Asia/Tokyo")

@@ -214,15 +214,15 @@ def test_the_page_lists_changes_in_the_terms_of_the_preferences(browser, user):
 
 
 def test_a_custom_category_has_the_same_name_in_every_language(browser, user):
-    Category.objects.create(key="lab", name="Lab <news>")
+    Category.objects.create(key="lab", name="Lab <text>")
     refresh_categories()
     shown = [
         browser.get(f"{path_for(user, 'lab')}?lang={code}").content.decode()
         for code in ("en", "ru")
     ]
 
-    assert "Stop receiving messages about “Lab &lt;news&gt;”?" in shown[0]
-    assert "Больше не получать сообщения из раздела «Lab &lt;news&gt;»?" in shown[1]
+    assert "Stop receiving messages about “Lab &lt;text&gt;”?" in shown[0]
+    assert "Больше не получать сообщения из раздела «Lab &lt;text&gt;»?" in shown[1]
 
 
 def test_a_page_shows_the_masked_address_and_a_preferences_link_for_an_hour(browser, user, frozen):

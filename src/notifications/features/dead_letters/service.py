@@ -160,11 +160,11 @@ def _resolve(key: int, status: MessageStatus, reason: str, caller: Caller) -> bo
     now = clock.now()
     with transaction.atomic():
         open_rows = DeadLetter.objects.select_for_update()
-        letter = open_rows.filter(pk=key, resolved_at__isnull=True).first()
-        if letter is None:
+        dead_letter = open_rows.filter(pk=key, resolved_at__isnull=True).first()
+        if dead_letter is None:
             return False
         message = NotificationMessage.objects.select_related("notification").get(
-            pk=letter.message_id
+            pk=dead_letter.message_id
         )
         batches.lock(message.batch_id)
         moved = change_status(
@@ -178,10 +178,13 @@ def _resolve(key: int, status: MessageStatus, reason: str, caller: Caller) -> bo
             return False
         BroadcastChange.objects.append([(message.notification.source, message.notification_id)])
         if status is MessageStatus.FAILED:
-            fall_back_from(message, why=letter.code, at=now)
-        letter.resolution, letter.resolution_reason = DeadLetter.Resolution.SETTLED, reason[:200]
-        letter.resolved_by, letter.resolved_at = caller.name, now
-        letter.save()
+            fall_back_from(message, why=dead_letter.code, at=now)
+        dead_letter.resolution, dead_letter.resolution_reason = (
+            DeadLetter.Resolution.SETTLED,
+            reason[:200],
+        )
+        dead_letter.resolved_by, dead_letter.resolved_at = caller.name, now
+        dead_letter.save()
     return True
 
 
