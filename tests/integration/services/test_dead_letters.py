@@ -177,6 +177,6 @@ def test_the_command_line_filters_replays_settles_and_discards(frozen):
         "settle", str(dead_letters[3].pk), "--as", "delivered", "--reason", "confirmed by the user"
     )
     assert "1 settled" in settled.stdout
-    assert "name ids, or a filter" in run("discard", "--reason", "x").output
-    assert "name ids, or a filter" in run("replay", "1", "--all").output
+    assert "give ids, or a filter" in run("discard", "--reason", "x").output
+    assert "give ids, or a filter" in run("replay", "1", "--all").output
     assert "1 discarded" in run("discard", "--all", "--reason", "x").stdout
