@@ -1,4 +1,4 @@
-"""What all tests share: a clock that stands still on request, servers, and forgotten caches."""
+"""What all tests share: a clock that can be stopped, servers, and empty caches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from notifications.infra.database.clock_bridge import database_clock
 from notifications.rendering import usage, versions
 from notifications.rendering.language import meter
 
-# The same examples on every run; `make proof` searches on, and keeps what it finds for the day.
+# The same examples on every run; `make proof` searches for more, and stores those that fail.
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.register_profile("proof", max_examples=5_000, deadline=None)
 PROOF = bool(os.environ.get("CARILLON_PROOF"))
@@ -35,16 +35,19 @@ _ground = importlib.import_module("notifications.migrations.0002_ground")
 
 
 @receiver(post_migrate)
-def lay_ground_again(sender: Any, **_: Any) -> None:
-    """A transactional test ends with a flush, which takes the seeded rows away as well."""
+def restore_seeded_rows(sender: Any, **_: Any) -> None:
+    """Inserts the seeded rows again: the flush after a transactional test removes them, too."""
     if sender.name == "notifications":
         _ground.lay_ground(apps, connection.schema_editor())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Exhaustive forms run in `make proof` alone. Tests that share what a module has started stay
-    in one process, and those that take longest begin first."""
+    """Selects, groups and sorts the tests.
+
+    Exhaustive tests run in `make proof` only. Tests that share a fixture of their module stay in
+    one process. Tests that start processes begin first, because they take longest.
+    """
     for item in items:
         if not PROOF and item.get_closest_marker("proof"):
             item.add_marker(pytest.mark.skip(reason="make proof"))
@@ -54,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _shares(item: pytest.Item) -> bool:
-    """Whether a fixture of its module lives as long as the module."""
+    """Whether the test uses a module-scoped fixture of the tests."""
     found = getattr(item, "_fixtureinfo", None)
     fixtures = found.name2fixturedefs.values() if found else ()
     return any(
@@ -65,7 +68,7 @@ def _shares(item: pytest.Item) -> bool:
 
 
 class FrozenClock:
-    """The service's clock under a test's hand."""
+    """The service's clock, which a test moves."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -79,7 +82,7 @@ class FrozenClock:
 
 @pytest.fixture
 def frozen() -> Iterator[FrozenClock]:
-    """Noon of a day in 2030, until the test moves it."""
+    """Stops the clock at noon of a day in 2030, until the test moves it."""
     stopped = FrozenClock(datetime(2030, 5, 1, 12, 0, tzinfo=UTC))
     with clock.reading(stopped):
         yield stopped
@@ -87,12 +90,12 @@ def frozen() -> Iterator[FrozenClock]:
 
 @pytest.fixture(autouse=True)
 def _forgotten_caches() -> Iterator[None]:
-    """A rolled-back database hands out the same keys again: nothing may be remembered of them."""
+    """Clears caches after each test: a rolled-back database assigns the same keys again."""
     yield
     shared_rows.forget()
     versions.forget_versions()
     usage.forget_usage()
-    database_clock.forget()  # it may have read a clock that stood still, years ahead
+    database_clock.forget()  # it may have read a stopped clock, years ahead
     use_troubled({})
     callers.clear()
     health_probes.forget()  # a write may still wait for the lock of the test's own transaction
@@ -100,14 +103,14 @@ def _forgotten_caches() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _patient_meter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that measures coverage, or is slow, fails no honest template."""
+    """Raises the limit of CPU time: a slow machine, or coverage, must not fail a template."""
     if "fuzz" not in request.module.__name__ and "sandbox" not in request.module.__name__:
         monkeypatch.setattr(meter, "RENDER_CPU_SECONDS", 20 * meter.RENDER_CPU_SECONDS)
 
 
 @pytest.fixture(autouse=True)
 def _forgotten_language() -> Iterator[None]:
-    """The test client asks in this very thread, which goes on in the language of the last call."""
+    """Resets the language: the test client runs in this thread and leaves its language set."""
     yield
     translation.deactivate()
 

@@ -1,7 +1,7 @@
-"""Bounds of time that hold on a slow or busy machine: a bound is stretched by how slow it is now.
+"""Bounds of time that hold on a slow or busy machine: a bound grows with its current slowness.
 
-For hazards whose time is not twice but a hundred times too long: something quadratic, or a wait
-without a bound. What is fast is measured by benchmarks.
+They detect faults that take a hundred times too long, such as quadratic code or a wait without a
+bound. Benchmarks measure speed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 _LOOPS = 400_000
 _NOMINAL_S = 0.006
-"""What the loop takes on a quiet core of the machine that the bounds were written on."""
+"""The loop's time on an idle core of the machine that the bounds were written on."""
 
 
 @contextmanager
 def within(seconds: float, *, cpu: bool = False) -> Iterator[None]:
-    """Asserts that the block takes no longer. cpu: CPU time of this thread, else wall time."""
+    """Asserts that the block takes at most `seconds`: CPU time of the thread, or wall time."""
     clock = time.thread_time if cpu else time.monotonic
     before = pace(clock)
     began = clock()
@@ -29,7 +29,7 @@ def within(seconds: float, *, cpu: bool = False) -> Iterator[None]:
 
 
 def pace(clock: Callable[[], float] = time.monotonic) -> float:
-    """How many times slower than nominal this thread is now; 1 when it is quicker."""
+    """Returns how many times slower than nominal this thread is now; at least 1."""
     slowest = 0.0
     for _ in range(3):
         began = clock()
@@ -40,8 +40,8 @@ def pace(clock: Callable[[], float] = time.monotonic) -> float:
 
 
 def crowd() -> float:
-    """How many processes want each core, on the mean of a minute; 1 when there is room.
+    """Returns how many processes compete for each core, averaged over a minute; at least 1.
 
-    What waits for other processes is as slow as these, however quick this thread is.
+    Code that waits for other processes is as slow as they are, however fast this thread is.
     """
     return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))

@@ -1,6 +1,6 @@
-"""Databases that are migrated once a run, and copied by every test that needs one.
+"""Databases that are migrated once per run, and copied by each test that needs one.
 
-Some forty tests start the product on a database of its own; the migrations take seconds each time.
+About forty tests start the product on a new database, and the migrations take seconds each time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from carillon.servers import PostgresServer
 
 
 def prepared(kind: str) -> Path:
-    """A folder to copy. kind: `sqlite` (a migrated data folder), `demo` (one with the demo data) or
-    `postgres` (the data of a server with a migrated database, which has ended)."""
+    """Returns a folder to copy, created on the first call.
+
+    kind: `sqlite` (a migrated data folder), `demo` (one with the demo data) or `postgres` (the data
+    of a stopped server with a migrated database).
+    """
     folder = Path(os.environ[PREPARED])
     ready = folder / kind
     with (folder / f"{kind}.lock").open("w") as lock:

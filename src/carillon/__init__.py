@@ -1,4 +1,4 @@
-"""The project: settings, doors' mounting, the Celery app and the `carillon` command."""
+"""The project: settings, URLs, the Celery app and the `carillon` command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`celery -A carillon` looks for `celery_app` here; nobody else pays for its import."""
+    """Returns `celery_app` for `celery -A carillon`; no other process imports it."""
     if name in ("celery_app", "app"):
         from carillon.celery import app  # noqa: PLC0415 -- on request
 

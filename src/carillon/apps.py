@@ -1,4 +1,4 @@
-"""The project as a Django app: every process that has Django has the Celery app with it."""
+"""The project as a Django app: every process with Django has the Celery app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carillon.serving.security_log import note_failed_login, note_login
 
 
 class CarillonConfig(AppConfig):
-    """Makes the Celery app current, so that wake-ups and `.delay()` go to our broker."""
+    """Makes our Celery app the default, so that wake-ups and `.delay()` use our broker."""
 
     name = "carillon"
     verbose_name = "Carillon"

@@ -1,4 +1,4 @@
-"""One port for everything: HTTP by Django's WSGI handler in threads, websockets by ASGI."""
+"""One port for HTTP (Django's WSGI handler in threads) and websockets (ASGI)."""
 
 from __future__ import annotations
 

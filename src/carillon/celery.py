@@ -1,7 +1,7 @@
-"""The Celery app: lanes are queues, and its messages only wake.
+"""The Celery app: each lane is a queue, and its messages only wake workers.
 
-Every pool process runs a Worker of its own that polls the database, so that a lost broker loses
-nothing; the task `deliver` pokes it. See docs/adr/0007.
+Every pool process runs its own Worker, which polls the database, so that nothing is lost with the
+broker; the task `deliver` wakes it. See docs/adr/0007.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carillon.settings.base")
 
 
 def fixup(app: Celery) -> _Fixup:
-    """What Celery does for Django, with our own care for connections."""
+    """Installs Celery's fixup for Django, with our own handling of connections."""
     made = _Fixup(app)
     made.install()
-    sys.path.remove(os.getcwd())  # it was put first, where a stray file would shadow a module
+    sys.path.remove(os.getcwd())  # Celery put it first, where a file in it could shadow a module
     return made
 
 
@@ -42,19 +42,19 @@ class _Fixup(DjangoFixup):
 
 
 class CarillonCelery(Celery):
-    """The app: its workers are our own, whoever starts them."""
+    """The app: every command that starts a worker starts our own class."""
 
     builtin_fixups = {"carillon.celery:fixup"}
 
     @cached_property
     def Worker(self) -> Any:
-        """The class of workers: `celery -A carillon worker` starts it, too."""
+        """The class of workers, also for `celery -A carillon worker`."""
         from carillon.celery_worker import CarillonWorker  # noqa: PLC0415 -- in workers alone
 
         return self.subclass_with_self(CarillonWorker)
 
     def send_task(self, name: str, *args: Any, **options: Any) -> Any:
-        """Hands a task to the broker; without one it is written down, and a worker runs it."""
+        """Sends a task to the broker; without a broker, stores it for a worker to run."""
         from notifications.features.background.queued_tasks import enqueue  # noqa: PLC0415 -- see above
         from notifications.infra.conf import environment  # noqa: PLC0415 -- Django is ready only now
 
@@ -68,12 +68,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 def _every(schedule: float | crontab, task: str) -> dict[str, Any]:
-    """An entry of beat's. A task that nobody took for a minute is dropped: the next one follows."""
+    """Returns an entry of beat. A task that no worker received in 60 s is dropped."""
     return {"task": task, "schedule": schedule, "options": {"expires": _EXPIRES_S}}
 
 
 app.conf.update(
-    # Tasks that stand beside what they call, and not among notifications.tasks.
+    # Tasks that are defined beside what they call, and not in notifications.tasks.
     imports=["notifications.broadcast_batch", "notifications.services.broadcast"],
     task_queues=[Queue(lane) for lane in Lane],
     beat_schedule={
@@ -103,7 +103,7 @@ app.autodiscover_tasks(["notifications"])
 
 
 def _start_pool_process(**_: Any) -> None:
-    """In each process of a pool that forks, once it is forked."""
+    """Starts delivery in each process of a forking pool, after the fork."""
     from carillon.pool_process import pool_process  # noqa: PLC0415 -- Django is ready only now
 
     pool_process.start([lane for lane in Lane if lane in app.amqp.queues.consume_from])
@@ -116,9 +116,9 @@ def _stop_pool_process(**_: Any) -> None:
 
 
 def _start_pool_process_unless_forking(instance: Any = None, **_: Any) -> None:
-    """Pools that do not fork have no process_init: their one process gets the pool_process.
+    """Starts delivery in the one process of a pool that does not fork, and has no process_init.
 
-    Before the broker answers, if it ever does: the database says what is due.
+    This happens before the broker responds, because the database knows what is due.
     """
     if "prefork" not in instance.pool_cls.__module__:
         _start_pool_process()
@@ -131,12 +131,12 @@ def _serve_metrics(**_: Any) -> None:
 
 
 def _log_as_everywhere(**_: Any) -> None:
-    """Keeps Celery from setting up logs of its own: Django's settings hold for all processes."""
+    """Prevents Celery's own logging: Django's settings apply to all processes."""
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 
 
 def _note_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
-    """Tells health of a task that failed for good. Rounds are noted in their loop's row."""
+    """Records a task that failed for good, for health. Rounds are recorded in their loop's row."""
     from notifications.features.background.queued_tasks import note_failure  # noqa: PLC0415 -- see above
     from notifications.features.background.round_tasks import RoundTask  # noqa: PLC0415 -- see above
 

@@ -1,4 +1,4 @@
-"""Beat's schedule, kept in memory: what is due stands in the database."""
+"""Beat's schedule, in memory: the database knows what is due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = structlog.get_logger("carillon.beat")
 
 
 class QuietScheduler(Scheduler):
-    """A scheduler for which a broker that is away is a line, and not a traceback, for each task."""
+    """A scheduler that logs a line, and not a traceback, for each task without a broker."""
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         try:

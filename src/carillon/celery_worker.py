@@ -1,4 +1,4 @@
-"""Celery's worker as the service runs it, whatever command started it."""
+"""Celery's worker as the service runs it, for every command that starts one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from carillon.processes import store_metrics_in_files
 
 
 class CarillonWorker(celery_worker.Worker):
-    """A worker that needs no other worker, and that has counters from its first breath.
+    """A worker that does not depend on other workers, and has counters from its start.
 
-    Gossip, mingle and the heartbeat of events talk to other workers through the broker; with them
-    a worker ends when the broker does. Nothing here reads what they say.
+    Gossip, mingle and the heartbeat of events contact other workers through the broker; with them,
+    a worker ends when the broker ends. The service does not use what they report.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        store_metrics_in_files()  # before the tasks are imported, which make the counters
+        store_metrics_in_files()  # before the import of tasks, which creates the counters
         super().__init__(*args, **options)
 
     def prepare_args(self, **options: Any) -> dict[str, Any]:
@@ -30,22 +30,22 @@ class CarillonWorker(celery_worker.Worker):
 
 
 class WorkerFixup(DjangoWorkerFixup):  # type: ignore[misc]  # not in the stubs
-    """Celery's care for Django, less what it does to connections.
+    """Celery's fixup for Django, without its handling of connections.
 
-    Celery closes a pool process's connection pool after the process has begun to use it, and keeps
-    a dead connection for ever where it is told to keep any. Here nothing is open when a process is
-    forked, and a task's thread gives back what it used when the task has ended.
+    Celery closes a pool process's connection pool after the process has begun to use it, and never
+    replaces a dead connection when it is configured to reuse connections. Here no connection is
+    open when a process is forked, and a task's thread returns its connection when the task ends.
     """
 
     def install(self) -> WorkerFixup:
         signals.worker_before_create_process.connect(close_everything)
-        signals.task_postrun.connect(_give_back)
+        signals.task_postrun.connect(_return_connections)
         close_everything()
         return self
 
 
 def close_everything(**_: Any) -> None:
-    """Closes this thread's connections, every pool and the caches: before a fork."""
+    """Closes this thread's connections, all pools and the caches, before a fork."""
     for connection in connections.all(initialized_only=True):
         connection.close()
         if hasattr(connection, "close_pool"):
@@ -53,11 +53,14 @@ def close_everything(**_: Any) -> None:
     close_caches()
 
 
-def _give_back(sender: Any = None, **_: Any) -> None:
-    """Gives a task's connection back to the pool; one that was lost is dropped."""
+def _return_connections(sender: Any = None, **_: Any) -> None:
+    """Returns a task's connection to the pool; drops a lost one."""
     if not getattr(sender.request, "is_eager", False):
         for connection in connections.all(initialized_only=True):
             try:
                 connection.close_if_unusable_or_obsolete()
-            except (DatabaseError, InterfaceError):  # it was asked, and the database is away
+            except (
+                DatabaseError,
+                InterfaceError,
+            ):  # it was checked, and the database is unavailable
                 connection.close()

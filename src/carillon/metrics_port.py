@@ -9,10 +9,10 @@ from notifications.infra.telemetry import counters_registry
 
 
 def serve_metrics() -> None:
-    """Serves this machine's counters where CARILLON_METRICS_PORT says, in a thread.
+    """Serves this machine's counters on CARILLON_METRICS_PORT, in a thread.
 
     Raises:
-        SystemExit: with a line that says what to mend, when the port is taken.
+        SystemExit: the port is in use; its text says what to do.
     """
     port = environment().metrics_port
     if not port:

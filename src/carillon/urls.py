@@ -1,4 +1,4 @@
-"""Every door of the project. Paths carry no trailing slash: RequestMiddleware makes it optional."""
+"""The URLs of the project. Paths have no trailing slash: RequestMiddleware makes it optional."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP alone, for a WSGI server: `granian --interface wsgi carillon.wsgi:application`."""
+"""HTTP only, for a WSGI server: `granian --interface wsgi carillon.wsgi:application`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planted faults, each a mistake that the engine's rules forbid. The simulation must find all."""
+"""Planted faults, each against a rule of the engine. The simulation must find all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from notifications.queue.leases import LockedBatches
 
 
 def no_fence() -> None:
-    """A worker that lost its lease records as if it still had it."""
+    """A worker that lost its lease records as if it still had the lease."""
     real = batches.lock_owned
 
     def lock_owned(leases: Sequence[Any], owner: str) -> LockedBatches:
@@ -55,14 +55,14 @@ def record_before_send() -> None:
 
 
 def lost_renewal() -> None:
-    """The heartbeat lists the worker, and renews no lease."""
+    """The heartbeat updates the worker's row, but renews no lease."""
     batches.renew = lambda *_: None
     batches.SAFE_SHARE = 1e6
     batches.valid_until = lambda _leases: float("inf")
 
 
 def limit_off_by_one() -> None:
-    """A cap lets one message more through."""
+    """A cap admits one message too many."""
     real = limits.is_spent
 
     def is_spent(entries: Any, limit: Any, **more: Any) -> bool:
@@ -75,12 +75,12 @@ def limit_off_by_one() -> None:
 
 
 def permit_leaked() -> None:
-    """A dispatch that does not use its permits keeps them."""
+    """A dispatch does not release the permits that it did not use."""
     permits.Reservation.close = lambda self: None
 
 
 def double_close() -> None:
-    """Whoever closes a digest does not look whether it is closed."""
+    """The round that closes digests does not check whether a digest is closed."""
     from notifications.features.upkeep import digests
 
     def close(keys: Sequence[int], *, now: Any) -> int:
@@ -94,7 +94,7 @@ def double_close() -> None:
 
 
 def living_lease_taken() -> None:
-    """A sweep takes over what another worker has leased and renews."""
+    """A sweep takes over batches whose worker is alive and renews them."""
     from notifications.queue import sqlite
 
     sqlite._LEFT = sqlite._LEFT.replace("lease_until <= ?", "? IS NOT NULL")
@@ -109,7 +109,7 @@ def living_lease_taken() -> None:
 
 
 def journal_not_read() -> None:
-    """A takeover takes what stands in the journal for surely not sent."""
+    """A takeover treats journalled messages as not sent."""
     real = takeover._free_rest
 
     def free_rest(dead: Any) -> None:
@@ -121,14 +121,14 @@ def journal_not_read() -> None:
 
 
 def no_recheck() -> None:
-    """The journal does not look whether a message was taken back meanwhile."""
+    """The journal does not check whether a message was cancelled."""
     from notifications.engine import journal
 
     journal._still_allowed = lambda ready: list(ready)
 
 
 def retry_without_batch() -> None:
-    """What is to be tried again is put into no batch."""
+    """A message that is to be retried gets no batch."""
     from notifications.recording import record
 
     real = record.batches.insert
@@ -145,14 +145,14 @@ def retry_without_batch() -> None:
 
 
 def cancel_without_lock() -> None:
-    """Who takes a message back does not ask whether a worker has it."""
+    """A cancellation does not check whether the message is in flight."""
     from notifications.features.sending import cancel as cancelling
 
     cancelling.is_in_flight = lambda _message: False
 
 
 def reused_pid() -> None:
-    """A process that lives is taken for one that has ended."""
+    """A living process is treated as ended."""
     from notifications.infra.process import identity as processes
 
     processes.has_ended = lambda name: True

@@ -1,4 +1,4 @@
-"""The baton: one thread at a time, in an order that only the seed decides, on virtual time."""
+"""The baton: one thread runs at a time, in an order that the seed determines, on virtual time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from carillon.sim.threads import SimCondition, SimEvent, SimExecutor, SimThread,
 
 
 def story(seed: int) -> tuple[list[str], int]:
-    """Two threads of three steps each, as they went."""
+    """Runs two threads of three steps each; returns their order and the checksum."""
     baton, seen = Baton(seed), list[str]()
 
     def work(name: str) -> None:
@@ -25,11 +25,11 @@ def story(seed: int) -> tuple[list[str], int]:
     return seen, baton.checksum
 
 
-def test_a_seed_always_goes_the_same_way():
+def test_a_seed_always_gives_the_same_interleaving():
     assert all(story(seed) == story(seed) for seed in range(20))
 
 
-def test_seeds_go_many_ways():
+def test_seeds_give_many_interleavings():
     assert len({tuple(story(seed)[0]) for seed in range(200)}) > 10
 
 
@@ -48,7 +48,7 @@ def test_time_jumps_to_the_next_deadline():
     assert baton.now_s == pytest.approx(3600, abs=1)
 
 
-def test_a_killed_process_does_nothing_any_more():
+def test_a_killed_process_does_nothing_more():
     baton, process, seen = Baton(1), Process("p"), list[str]()
 
     def victim() -> None:
@@ -66,7 +66,7 @@ def test_a_killed_process_does_nothing_any_more():
     assert seen == []
 
 
-def test_a_stopped_process_goes_on_later():
+def test_a_stopped_process_continues_later():
     baton, process = Baton(1), Process("p")
     at: list[float] = []
     baton.spawn(process, "a", lambda: (baton.wait(lambda: False, 1, "s"), at.append(baton.now_s)))
@@ -78,13 +78,13 @@ def test_a_stopped_process_goes_on_later():
 
 def test_threads_that_wait_for_one_another_are_stuck():
     baton = Baton(1)
-    baton.spawn(Process("p"), "a", lambda: baton.wait(lambda: False, None, "for ever"))
+    baton.spawn(Process("p"), "a", lambda: baton.wait(lambda: False, None, "forever"))
 
-    with pytest.raises(Stuck, match="p/a at for ever"):
+    with pytest.raises(Stuck, match="p/a at forever"):
         baton.run(5)
 
 
-def test_what_a_thread_raises_fails_the_run():
+def test_an_error_of_a_thread_fails_the_run():
     baton = Baton(1)
     baton.spawn(Process("p"), "a", lambda: [][0])
 

@@ -1,4 +1,4 @@
-"""The engine under the simulation: nothing goes wrong, and planted faults do not escape it."""
+"""The engine under the simulation: it finds no fault, and it finds all planted faults."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ SEEDS = 500
 MOST = 2_000
 
 
-def test_nothing_goes_wrong_in_many_interleavings():
-    answers = run(1, SEEDS)
+def test_many_interleavings_have_no_fault():
+    results = run(1, SEEDS)
 
-    assert [(a["seed"], a["faults"]) for a in answers if a["faults"]] == []
-    assert len(answers) == SEEDS
-    assert sum(answer["messages"] for answer in answers) > 10 * SEEDS
+    assert [(each["seed"], each["faults"]) for each in results if each["faults"]] == []
+    assert len(results) == SEEDS
+    assert sum(result["messages"] for result in results) > 10 * SEEDS
 
 
-def test_a_seed_goes_the_same_way_again():
+def test_a_seed_gives_the_same_result_again():
     (first,), (second,) = run(4711, 1), run(4711, 1)
 
     assert first == second
 
 
 def test_a_fault_is_shown_with_the_steps_that_led_to_it(monkeypatch):
-    answer = {"seed": 7, "faults": ["lost: message 3"], "trail": ["0.1 web: COMMIT"], "steps": 9}
-    monkeypatch.setattr("carillon.sim.runs.run", lambda *_, **__: [answer])
+    result = {"seed": 7, "faults": ["lost: message 3"], "trail": ["0.1 web: COMMIT"], "steps": 9}
+    monkeypatch.setattr("carillon.sim.runs.run", lambda *_, **__: [result])
 
-    said = CliRunner().invoke(command, ["--seed", "7", "--json"])
+    output = CliRunner().invoke(command, ["--seed", "7", "--json"])
 
-    assert said.exit_code == 1
-    assert said.output.splitlines()[:2] == ["seed 7: lost: message 3", "  0.1 web: COMMIT"]
-    assert json.loads(said.output.splitlines()[-1])["wrong"] == [7]
+    assert output.exit_code == 1
+    assert output.output.splitlines()[:2] == ["seed 7: lost: message 3", "  0.1 web: COMMIT"]
+    assert json.loads(output.output.splitlines()[-1])["wrong"] == [7]
 
 
 def test_one_of_seed_and_seeds_must_be_given():
@@ -49,6 +49,6 @@ def test_one_of_seed_and_seeds_must_be_given():
 @pytest.mark.proof
 @pytest.mark.parametrize("mutant", mutants.ALL, ids=lambda mutant: mutant.__name__)
 def test_a_planted_fault_is_found(mutant):
-    answers = run(1, MOST, mutant=f"tests.sim.mutants:{mutant.__name__}", until_fault=True)
+    results = run(1, MOST, mutant=f"tests.sim.mutants:{mutant.__name__}", until_fault=True)
 
-    assert any(answer["faults"] for answer in answers)
+    assert any(result["faults"] for result in results)

@@ -1,4 +1,4 @@
-"""`bench backlog`: what a message costs as the backlog grows, beside a long reader."""
+"""`bench backlog`: throughput as the backlog grows, while a long transaction reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAMPLE_S = 8
 def run(
     *, database: str = "postgres", workers: int = 2, backlog: int = 1_000_000
 ) -> dict[str, Any]:
-    """Messages a second at each size, measured for some seconds or until the queue is empty."""
+    """Measures messages a second at each size, for some seconds or until the queue is empty."""
     workers = 1 if database == "sqlite" else workers
     figures: dict[str, Any] = {"database": database, "workers": workers, **machine()}
     for size in [each for each in _SIZES if each <= backlog]:
@@ -35,7 +35,7 @@ def run(
 
 @contextlib.contextmanager
 def _long_reader(database: str, env: BenchEnvironment) -> Any:
-    """A snapshot that is held open throughout: no dead row can be removed meanwhile."""
+    """Keeps a snapshot open during the block, so that PostgreSQL cannot remove dead rows."""
     if database == "sqlite":
         yield
         return

@@ -1,4 +1,4 @@
-"""`bench breaker`: what a dead provider costs the other channels, and how soon delivery resumes."""
+"""`bench breaker`: what a dead provider costs other channels, and how soon delivery resumes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _COOLDOWN_S = 5.0
 def run(
     *, database: str = "postgres", messages: int = 40_000, workers: int = 2, rounds: int = 2
 ) -> dict[str, Any]:
-    """In-app messages alone, and with half as many mails queued for a server that refuses every
-    connection; the better of some rounds each, in turns. Then the server comes back."""
+    """Measures in-app messages alone, and beside mails for a server that refuses connections.
+
+    There are half as many mails as in-app messages. The two cases alternate, and the best round of
+    each counts. Then the server comes back.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,9 +61,9 @@ def _deliver(env: BenchEnvironment, messages: int, workers: int) -> int:
 
 
 def _deliver_mails(env: BenchEnvironment, port: int, workers: int) -> dict[str, Any]:
-    """The server comes back: how long until the first mail, and until all of them."""
+    """Starts the server, and measures the time to the first mail and to all of them."""
     started = env.workers(workers)
-    time.sleep(1.0)  # they meet the dead server, or the open breaker
+    time.sleep(1.0)  # workers meet the dead server, or the open breaker
     sink = SMTPSink(store=False)
     sink.port = port
     with sink.run_in_thread():

@@ -1,4 +1,4 @@
-"""`bench broadcast`: how fast an audience becomes recipients, messages, and delivered messages."""
+"""`bench broadcast`: how fast an audience becomes recipients, messages and deliveries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from carillon.bench.harness.environment import (
 def run(
     *, database: str = "postgres", recipients: int = 100_000, workers: int = 2
 ) -> dict[str, Any]:
-    """create_per_s: recipients written; message_per_s: recipients given their message (in-app), no
-    worker beside it; deliver_per_s: the workers alone; send_per_s: all of it, one after the
-    other.
+    """Measures a broadcast step by step, then a second one that several processes send at once.
 
-    Then a second broadcast to the same people, made, sent and counted by `workers` processes at
-    once: progress_p99_ms while they send (asked every 10 ms), and at half of it cancel_ms until the
-    cancellation is answered, cleared_s until all that waited is taken back."""
+    The first broadcast is in-app:
+        create_per_s: recipients written.
+        message_per_s: messages created for recipients, without any worker.
+        deliver_per_s: the workers alone.
+        send_per_s: all three steps, one after the other.
+
+    `workers` processes create, send and count the second broadcast, to the same people:
+        progress_p99_ms: a query of its progress while they send, every 10 ms.
+        cancel_ms: until the cancellation returns, when half of the messages are sent.
+        cleared_s: until all waiting messages are cancelled.
+    """
     workers = 1 if database == "sqlite" else workers
     with bench_environment(database) as env:
         env.run("crowd", recipients)

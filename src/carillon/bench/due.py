@@ -1,4 +1,4 @@
-"""`bench due`: how long after its time a scheduled notification leaves."""
+"""`bench due`: how long after its time a scheduled notification is sent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from carillon.bench.harness.environment import bench_environment, machine
 def run(
     *, database: str = "postgres", messages: int = 2_000, workers: int = 2, backlog: int = 100_000
 ) -> dict[str, Any]:
-    """Notifications that fall due all along some seconds, and the same beside queued bulk messages.
+    """Sends notifications that become due over ten seconds, alone and beside queued bulk messages.
 
-    late_ms: from its time to when a provider had it.
+    late_ms: from the time of a notification until a provider had it.
     """
     workers = 1 if database == "sqlite" else workers
     figures = {"database": database, "messages": messages, "workers": workers, **machine()}

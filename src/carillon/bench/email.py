@@ -1,4 +1,4 @@
-"""`bench email`: templated mail to a local SMTP sink, beside django-post_office in one run."""
+"""`bench email`: templated mail to a local SMTP sink, compared with django-post_office."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PEOPLE = 5_000
 def run(
     *, database: str = "postgres", messages: int = 60_000, workers: int = 2, baseline: int = 10_000
 ) -> dict[str, Any]:
-    """The whole job (`per_s`: from the call until the record is written), and sending alone.
+    """Measures the whole job (`per_s`: from the call to the written record), and sending alone.
 
-    The baseline is measured in the same two ways, rendering when it queues and when it sends;
-    `ratio` takes the faster of the two. `sending_ratio` compares the emptying of filled queues,
-    where the baseline has to render nothing.
+    The baseline is measured twice: it renders when it queues, and when it sends. `ratio` uses the
+    faster of the two. `sending_ratio` compares how fast filled queues are emptied; the baseline
+    renders nothing there.
     """
     with SMTPSink(store=False).run_in_thread() as sink:
         settings: dict[str, Any] = {

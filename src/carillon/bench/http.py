@@ -22,7 +22,7 @@ _AT_ONCE = 16
 
 
 def run(*, database: str = "postgres", rate: int = 200) -> dict[str, Any]:
-    """Latencies in ms as the client sees them, durable commits included, a worker at work."""
+    """Measures latencies in ms at the client, with durable commits, while a worker delivers."""
     with bench_environment(database) as env:
         ids = env.run("people", _PEOPLE)["first_id"]
         token = env.run("api_key")["key"]
@@ -86,11 +86,11 @@ async def _until_ready(session: aiohttp.ClientSession) -> None:
         except aiohttp.ClientError:
             pass
         await asyncio.sleep(0.1)
-    raise TimeoutError("the web tier does not response")
+    raise TimeoutError("the web tier does not respond")
 
 
 async def _steady(send: Callable[[], Awaitable[float]], rate: int, seconds: int) -> list[float]:
-    """Open loop: a request leaves on time whether or not the ones before were answered."""
+    """Sends each request on time, whether or not earlier ones have a response (open loop)."""
     began, tasks = time.monotonic(), []
     for number in range(rate * seconds):
         await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))

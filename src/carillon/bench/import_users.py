@@ -1,4 +1,4 @@
-"""`bench import`: people out of an NDJSON file, made and then imported once more unchanged."""
+"""`bench import`: imports users from an NDJSON file, and then the same file again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ZONES = ("UTC", "Europe/Paris", "Asia/Tokyo", "America/New_York")
 
 
 def run(*, database: str = "postgres", messages: int = 100_000) -> dict[str, Any]:
-    """Lines a second and the most memory of `carillon import users` for a file of `messages` lines.
+    """Measures `carillon import users` of `messages` lines: lines a second and peak memory.
 
-    again_per_s is the same file once more: every line is compared and nothing is written.
+    again_per_s is the second import: every line is compared and nothing is written.
     """
     with bench_environment(database) as env:
         figures = {"database": database, "lines": messages, **machine(), **env.run("settings")}
@@ -56,7 +56,7 @@ def _write(file: Path, lines: int) -> None:
 
 
 def _import(env: BenchEnvironment, file: Path) -> tuple[dict[str, int], float, float]:
-    """What the command said, its seconds, and the most memory it had, in MB."""
+    """Returns the counts that the command printed, its seconds and its peak memory in MB."""
     began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-m", "carillon", "import", "users", str(file), "--json"],

@@ -1,4 +1,4 @@
-"""`bench isolation`: how long a critical message waits behind a great backlog of bulk."""
+"""`bench isolation`: how long a critical message waits behind a large backlog of bulk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PEOPLE = 10_000
 def run(
     *, database: str = "postgres", backlog: int = 1_000_000, messages: int = 200, workers: int = 2
 ) -> dict[str, Any]:
-    """Queues `backlog` bulk messages, then sends critical ones while workers are busy with them."""
+    """Queues `backlog` bulk messages, then sends critical ones while workers deliver the bulk."""
     workers = 1 if database == "sqlite" else workers
     with bench_environment(database) as env:
         env.run("people", _PEOPLE)

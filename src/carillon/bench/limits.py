@@ -1,4 +1,4 @@
-"""`bench limits`: several workers under one limit: how near to it they come, and whether above."""
+"""`bench limits`: how close several workers come to one rate limit, and whether they exceed it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _PEOPLE = 500
 def run(
     *, database: str = "postgres", messages: int = 2_000, workers: int = 4, rate: int = 100
 ) -> dict[str, Any]:
-    """Mails to a counting server under `rate` a second; used is the share of it, in the middle
-    eight tenths of the run."""
+    """Sends mails to a counting server under a limit of `rate` a second.
+
+    `used` is the used share of the limit in the middle eight tenths of the run.
+    """
     with SMTPSink(store=False).run_in_thread() as sink:
         settings: dict[str, Any] = {
             "email_provider": "smtp",
@@ -42,7 +44,7 @@ def run(
 
 
 def most_in_any_window(times: Sequence[float], window_s: float) -> int:
-    """The most of some moments (s) that lie within any window of that length, its end left out."""
+    """Returns the most of the times (s) that lie in one window of that length, without its end."""
     ordered, most, first = sorted(times), 0, 0
     for last, at in enumerate(ordered):
         while ordered[first] <= at - window_s:

@@ -1,4 +1,4 @@
-"""`bench pipeline`: accept, process, both at once, beside the raw limit and Celery per message."""
+"""`bench pipeline`: accepting, processing and both, against the raw limit and Celery."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def run(
     workers: int = 0,
     celery_messages: int = 3_000,
 ) -> dict[str, Any]:
-    """Messages a second on the in-app channel, each figure from a run of its own.
+    """Measures messages a second on the in-app channel. Each figure has its own run.
 
-    workers=0 takes what the product runs: two processes on PostgreSQL, one on SQLite.
+    workers=0 means what the product runs: two processes on PostgreSQL, one on SQLite.
     """
     workers = workers or (1 if database == "sqlite" else 2)
     messages = max(_CALL, messages // _CALL * _CALL)
@@ -41,7 +41,7 @@ def run(
 
 
 def _separately(env: BenchEnvironment, messages: int, workers: int) -> dict[str, Any]:
-    """Accepting alone, then processing what was accepted alone."""
+    """Measures accepting alone, then processing the accepted messages alone."""
     messages = max(_CALL, messages // _CALL * _CALL)
     accepted = env.run("accept", messages, "in_app")
     began = time.monotonic()
@@ -57,7 +57,7 @@ def _separately(env: BenchEnvironment, messages: int, workers: int) -> dict[str,
 
 
 def _together(env: BenchEnvironment, messages: int, workers: int) -> dict[str, Any]:
-    """Accepting and processing at once: from the first call until nothing is queued."""
+    """Accepts and processes at once, from the first call until nothing is queued."""
     started = env.workers(workers)
     produced = env.run("accept", messages, "in_app", "drain")
     ended = env.stop(started)
@@ -69,7 +69,7 @@ def _together(env: BenchEnvironment, messages: int, workers: int) -> dict[str, A
 
 
 def _celery(database: str, messages: int) -> int:
-    """The baseline: one Celery task a message with the ORM, on Redis, two prefork children."""
+    """Measures the baseline: a Celery task per message, with the ORM, Redis and two children."""
     with bench_environment(database, redis=True) as env:
         env.run("people", 1_000)
         worker = env.start("celery_baseline_worker")

@@ -1,4 +1,4 @@
-"""`bench policy`: what deciding costs, facts and decision, for slices of a hundred messages."""
+"""`bench policy`: what facts and decisions cost, for slices of a hundred messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ _PEOPLE = 5_000
 
 
 def run(*, database: str = "postgres", messages: int = 20_000) -> dict[str, Any]:
-    """Decisions a second: nobody has preferences (empty), half of the people have some, with what
-    was parsed kept (warm) and thrown away before each slice (cold).
+    """Measures decisions a second.
 
-    The baseline asks the ORM for each message as the source documents' service does without cache.
+    empty: no user has preferences. warm: half of the users have preferences, and parsed ones are
+    cached. cold: the cache is cleared before each slice. The baseline queries the ORM for each
+    message, without a cache.
     """
     messages = max(_PEOPLE, messages // _PEOPLE * _PEOPLE)
     with bench_environment(database) as env:

@@ -1,4 +1,4 @@
-"""`bench push`: pushes to a local server that speaks FCM HTTP v1, beside a bare client loop."""
+"""`bench push`: pushes to a local FCM HTTP v1 server, compared with a bare client loop."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ACCEPTED = json.dumps({"name": "projects/bench/messages/0:1234567890"}).encode(
 
 
 def run(*, database: str = "postgres", messages: int = 10_000, workers: int = 2) -> dict[str, Any]:
-    """Sending filled queues, and one process that only POSTs the same request, 100 at a time, with
-    aiohttp; and with our own client, to tell how much of the gain is the client's.
+    """Measures the sending of filled queues, and a process that only POSTs the same request.
 
-    Both are measured by the server: from the first request to the last.
+    That process has 100 requests in flight. It uses aiohttp, and then our own client, which shows
+    how much of the gain is the client's. The server measures from the first request to the last.
     """
     server = _PushServer()
     with HTTPSink(store=False, script=server.respond).run_in_thread() as sink:
@@ -49,7 +49,7 @@ def run(*, database: str = "postgres", messages: int = 10_000, workers: int = 2)
 
 
 class _PushServer:
-    """Answers as Google does, and notes when pushes came in."""
+    """Responds as Google does, and records when pushes arrived."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -68,7 +68,7 @@ class _PushServer:
 
 
 def _credentials(env: BenchEnvironment, url: str) -> None:
-    """A service account whose token comes from the sink."""
+    """Writes a service account whose token comes from the sink."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -95,7 +95,7 @@ def _carillon(
     started = env.workers(workers)
     give_up_at = time.monotonic() + _PATIENCE_S
     while server.count < messages and time.monotonic() < give_up_at:
-        time.sleep(0.05)  # a process that asks the database would take part of the two cores
+        time.sleep(0.05)  # a process that polls the database would use part of the two cores
     env.run("drained")
     ended = env.stop(started)
     return {"rss_mb_max": max(each["rss_mb"] for each in ended)}

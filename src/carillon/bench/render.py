@@ -1,4 +1,4 @@
-"""`bench render`: a cached render of an inbox text and of a realistic HTML mail."""
+"""`bench render`: cached renders of an inbox text and of a realistic HTML mail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from carillon.bench.harness.environment import bench_environment, machine
 
 
 def run(*, messages: int = 20_000) -> dict[str, Any]:
-    """Milliseconds a render, compiled and cached; `baseline` is plain Jinja2 with autoescape."""
+    """Measures milliseconds per cached render; `baseline` is plain Jinja2 with autoescape."""
     with bench_environment("sqlite") as env:
         return {**machine(), **env.run("render", messages)}

@@ -1,7 +1,8 @@
-"""Chaos: workers die at random moments while a arrivals SMTP server counts what really arrived.
+"""Chaos: workers die at random moments while an SMTP server counts the mails that arrive.
 
-Some are killed at once, some are stopped past their lease and woken as zombies; the server now and
-then breaks off after it was given a mail. At the end every accepted message is accounted for.
+Some workers are killed; others are stopped until their lease has expired, and then continue as
+zombies. The server sometimes breaks the connection after it received a mail. At the end, every
+accepted message is accounted for.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _REFERENCE = re.compile(rb"^Message-ID: <([0-9a-f]{32}\.email)@", re.MULTILINE |
 
 
 class ArrivalCounter:
-    """What arrived, by the reference that travels inside each mail."""
+    """Counts arrivals by the reference that each mail carries."""
 
     def __init__(self, seed: int) -> None:
         self.by_reference: Counter[str] = Counter()
@@ -56,7 +57,7 @@ class ArrivalCounter:
 
 
 class ProcessGroup:
-    """Workers that are replaced as they die."""
+    """A group of worker processes, which are replaced when they die."""
 
     def __init__(self, env: BenchEnvironment, size: int, role: str = "worker") -> None:
         self._env = env
@@ -75,7 +76,7 @@ class ProcessGroup:
             self._members[name] = child
 
     def pop_random(self, chance: random.Random) -> tuple[str, subprocess.Popen[str]]:
-        """Somebody to die; waits for a new one where nobody is left."""
+        """Removes and returns a random worker; waits for a new one when none is left."""
         while not self._members:
             time.sleep(0.02)
         with self._lock:
@@ -83,7 +84,7 @@ class ProcessGroup:
             return name, self._members.pop(name)
 
     def start_replacement(self) -> None:
-        """Hires in the background: dying goes on meanwhile."""
+        """Starts a replacement in a thread, so that kills continue."""
         thread = threading.Thread(target=self.start_process)
         thread.start()
         self._threads.append(thread)
@@ -107,15 +108,19 @@ def run(
     zombies: float = _ZOMBIE_SHARE,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Accepts `messages` mails and kills workers `kills` times while they are delivered.
+    """Accepts `messages` mails and kills workers `kills` times while they deliver.
 
-    zombies is the share that is stopped past its lease and woken, instead of killed.
+    zombies: the share of workers that are stopped until their lease has expired, instead of killed.
 
     Returns:
-        accepted, sent (messages with a final `sent`), lost (accepted, never arrived and in no dead
-        letter), duplicates (arrived twice though never uncertain), uncertain, repeated (arrived
-        twice after a doubt), max_uncertain_per_kill (journalled when a worker died),
-        longest_stall_s (the longest time without any arrival).
+        accepted
+        sent: messages whose final status is `sent`.
+        lost: accepted messages that never arrived and have no dead letter.
+        duplicates: arrived twice, though never uncertain.
+        uncertain: were ever uncertain.
+        repeated: arrived twice.
+        max_uncertain_per_kill: the most messages journalled when a worker died.
+        longest_stall_s: the longest time without any arrival.
     """
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
@@ -133,7 +138,7 @@ def run(
         group.stop()
         tally = observer.query("tally")
         observer.query("end")
-    doubtful = set(tally["uncertain"])
+    uncertain = set(tally["uncertain"])
     arrived = set(arrivals.by_reference)
     lost = [name for name in tally["all"] if name not in arrived and name not in tally["held"]]
     twice = [name for name, times in arrivals.by_reference.items() if times > 1]
@@ -146,8 +151,8 @@ def run(
         "statuses": tally["statuses"],
         "arrived": sum(arrivals.by_reference.values()),
         "lost": len(lost),
-        "duplicates": len([name for name in twice if name not in doubtful]),
-        "uncertain": len(doubtful),
+        "duplicates": len([name for name in twice if name not in uncertain]),
+        "uncertain": len(uncertain),
         "repeated": len(twice),
         "max_uncertain_per_kill": max(journalled, default=0),
         "longest_stall_s": round(arrivals.longest_stall_s, 1),
@@ -156,7 +161,7 @@ def run(
 
 
 def mail_environment(database: str, sink: SMTPSink, *, rate_limits: str = "smtp=off") -> Any:
-    """An installation that mails to the sink, with leases short enough to die often."""
+    """Creates an environment that mails to the sink, with leases short enough for many deaths."""
     return bench_environment(
         database,
         email_provider="smtp",
@@ -173,7 +178,7 @@ def mail_environment(database: str, sink: SMTPSink, *, rate_limits: str = "smtp=
 def _disturb_workers(
     group: ProcessGroup, observer: Observer, chance: random.Random, kills: int, zombies: float
 ) -> list[int]:
-    """Kills or stops a worker at a time; returns how many keys each had journalled."""
+    """Kills or stops one worker after the other; returns how many keys each had journalled."""
     journalled = []
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 0.6))

@@ -1,5 +1,8 @@
-"""Chaos for broadcasts: who carries them dies at random moments, while one is paused and resumed,
-one is cancelled halfway, and what failed is retried. A arrivals SMTP server says who got what."""
+"""Chaos for broadcasts: workers die at random moments while two broadcasts are sent.
+
+One broadcast is paused and resumed, the other is cancelled halfway, and failed recipients are
+retried. An SMTP server counts the mails that arrive.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from notifications.testing.servers import SMTPSink
 _REFUSED_SHARE = 0.03
 _DRAIN_S = 600.0
 _BEGUN_S = 60.0
-_A_STEP = 15_000  # recipients: with more, deaths are further apart
+_A_STEP = 15_000  # recipients per step: with more steps, kills are further apart
 
 
 class _RefusingCounter(ArrivalCounter):
-    """Counts what arrived, and now and then refuses a mail for good."""
+    """Counts arrivals, and sometimes refuses a mail permanently."""
 
     def script(self, verb: str, _line: str) -> bytes | Act | None:
         refused = verb == "END" and self._random.random() < _REFUSED_SHARE
@@ -29,7 +32,7 @@ class _RefusingCounter(ArrivalCounter):
 
 
 class _ControlClient(Observer):
-    """Steers; and holds the counters against the recipients all the time."""
+    """Controls broadcasts, and compares counters with recipients all the time."""
 
     def __init__(self, env: BenchEnvironment) -> None:
         super().__init__(env, "steer")
@@ -66,15 +69,19 @@ def run(
     per_s: int = 0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Sends two broadcasts to half of the recipients each and kills carriers `kills` times.
+    """Sends two broadcasts to half of the recipients each and kills workers `kills` times.
 
-    per_s: the mails that all carriers together may send a second; 0: no limit.
+    per_s: the mails that all workers together may send a second; 0: no limit.
 
     Returns:
-        recipients by state (the cancelled broadcast has as many as were written down); kept, those
-        of the other broadcast; arrived (mails), lost (sent, never arrived), untold (arrived, though
-        neither sent nor ever in doubt), twice (arrived twice, never in doubt), repeated (twice
-        after a doubt), invariant_checks and invariant_broken, cancel_ms, retried.
+        states: recipients by state. The cancelled broadcast has only those that were written.
+        kept: recipients of the broadcast that is not cancelled.
+        arrived: mails.
+        lost: sent, but never arrived.
+        untold: arrived, though neither sent nor ever uncertain.
+        twice: arrived twice, though never uncertain.
+        repeated: arrived twice.
+        invariant_checks, invariant_broken, cancel_ms, retried.
     """
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     chance = random.Random(seed)
@@ -86,15 +93,15 @@ def run(
         env.run("halves", recipients)
         control = _ControlClient(env)
         group = ProcessGroup(env, workers, role="carrier")
-        kept, given_up = control.query("launch", "Even"), control.query("launch", "Odd")
+        completed, stopped = control.query("launch", "Even"), control.query("launch", "Odd")
         control.watch()
-        broadcasts, stretch = (kept, given_up), recipients / _A_STEP
+        broadcasts, stretch = (completed, stopped), recipients / _A_STEP
         cancelled = _disturb_workers(group, control, chance, kills, broadcasts, stretch)
         _wait_until_drained(control)
-        retried = control.query("retry", str(kept))
+        retried = control.query("retry", str(completed))
         _wait_until_drained(control)
         group.stop()
-        tally, told = control.query("tally"), control.query("progress", str(kept))
+        tally, progress = control.query("tally"), control.query("progress", str(completed))
         control.end()
     return {
         "database": database,
@@ -102,7 +109,7 @@ def run(
         "kills": kills,
         "recipients": recipients,
         "seconds": round(time.monotonic() - began, 1),
-        "kept": told["total"],
+        "kept": progress["total"],
         **_judge(tally, arrivals.by_reference),
         "retried": retried.get("count", 0),
         "cancel_ms": round(cancelled.get("ms", 0.0), 1),
@@ -114,7 +121,7 @@ def run(
 
 
 def is_wrong(figures: dict[str, Any]) -> bool:
-    """Whether a run has found a fault."""
+    """Whether a run found a fault."""
     states = figures["states"]
     return bool(
         figures["lost"]
@@ -134,8 +141,8 @@ def _disturb_workers(
     broadcasts: tuple[int, int],
     stretch: float,
 ) -> dict[str, Any]:
-    """Kills one carrier at a time; steers in between. Returns what the cancellation answered."""
-    kept, given_up = broadcasts
+    """Kills one worker at a time, with commands in between; returns the cancellation's result."""
+    completed, stopped = broadcasts
     cancelled: dict[str, Any] = {}
     for number in range(kills):
         time.sleep(chance.uniform(0.05, 0.6) * max(1.0, stretch))
@@ -144,30 +151,30 @@ def _disturb_workers(
         child.wait()
         group.start_replacement()
         if number % 4 == 1:
-            control.query("pause", str(kept))
+            control.query("pause", str(completed))
         elif number % 4 == 2:
-            control.query("resume", str(kept))
+            control.query("resume", str(completed))
         if number == kills // 2:
-            sent = _until_some_are_sent(control, given_up)
-            cancelled = {**control.query("cancel", str(given_up)), "sent": sent}
-    control.query("resume", str(kept))
+            sent = _wait_until_some_are_sent(control, stopped)
+            cancelled = {**control.query("cancel", str(stopped)), "sent": sent}
+    control.query("resume", str(completed))
     return cancelled
 
 
-def _until_some_are_sent(control: Observer, broadcast_id: int) -> int:
-    """Waits, not for ever, until a broadcast has begun to arrive; how many are sent then."""
+def _wait_until_some_are_sent(control: Observer, broadcast_id: int) -> int:
+    """Waits up to 60 s until a twentieth of a broadcast is sent; returns how many are sent."""
     deadline = time.monotonic() + _BEGUN_S
     while time.monotonic() < deadline:
-        told = control.query("progress", str(broadcast_id))
-        if told["sent"] >= told["total"] // 20 > 0:
+        progress = control.query("progress", str(broadcast_id))
+        if progress["sent"] >= progress["total"] // 20 > 0:
             break
         time.sleep(0.1)
-    return int(told["sent"])
+    return int(progress["sent"])
 
 
 def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:
     states: dict[str, list[str]] = tally["states"]
-    doubted = set(tally["doubted"])
+    uncertain = set(tally["uncertain"])
     sent = set(states.get("sent", ()))
     twice = [name for name, times in arrived.items() if times > 1]
     counts = {state: len(names) for state, names in states.items()}
@@ -175,10 +182,10 @@ def _judge(tally: dict[str, Any], arrived: Counter[str]) -> dict[str, Any]:
         "states": counts,
         "arrived": arrived.total(),
         "lost": len([name for name in sent if name not in arrived]),
-        "untold": len([name for name in arrived if name not in sent and name not in doubted]),
-        "twice": len([name for name in twice if name not in doubted]),
+        "untold": len([name for name in arrived if name not in sent and name not in uncertain]),
+        "twice": len([name for name in twice if name not in uncertain]),
         "repeated": len(twice),
-        "ever_uncertain": len(doubted),
+        "ever_uncertain": len(uncertain),
     }
 
 

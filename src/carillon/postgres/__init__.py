@@ -1,1 +1,1 @@
-"""PostgreSQL with time-outs on both sides of every session, and a pool that never backs off."""
+"""PostgreSQL with time-outs on both sides of every session, and a pool without back-off."""

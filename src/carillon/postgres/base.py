@@ -1,8 +1,8 @@
-"""Django's PostgreSQL backend over our own sessions and pool.
+"""Django's PostgreSQL backend with our own sessions and pool.
 
-A connection that died is replaced before the next statement outside a transaction, whoever holds
-it: a request, a task, a worker's thread. Nothing of it passes through a fork. Whatever time a row
-holds can be read.
+A dead connection is replaced before the next statement outside a transaction, for requests, tasks
+and threads of workers alike. No connection survives a fork. Every time that a row can have can be
+read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _pools: dict[str, Pool] = {}
 
 
 class DatabaseWrapper(VerifiedCommits):
-    """OPTIONS: `limits` (Limits), `pool` ({max_size, timeout} or nothing), else libpq's."""
+    """OPTIONS: `limits` (Limits), `pool` ({max_size, timeout} or None), and options of libpq."""
 
     @property
     def pool(self) -> Pool | None:
@@ -42,7 +42,7 @@ class DatabaseWrapper(VerifiedCommits):
         return found
 
     def close_pool(self) -> None:
-        """Closes what this process holds; the next call opens anew, with what then is set."""
+        """Closes the idle sessions; the next call creates a new pool, with the options of then."""
         pool = _pools.pop(self.alias, None)
         if pool is not None:
             pool.close()
@@ -72,7 +72,7 @@ class DatabaseWrapper(VerifiedCommits):
         return session
 
     def ensure_connection(self) -> None:
-        # Only between transactions (autocommit is off in them, and until their hooks have run).
+        # Only between transactions: autocommit is off in them, and until their hooks have run.
         if self.autocommit and self.connection is not None and self.connection.is_lost():
             self.close()
         super().ensure_connection()
@@ -82,14 +82,14 @@ class DatabaseWrapper(VerifiedCommits):
     ) -> None:
         if autocommit and self.connection is None:
             # A transaction ended with its connection. Django would open the next one here, and
-            # tell that the database is away in place of what became of the transaction.
+            # report that the database is unavailable, instead of the transaction's outcome.
             self.autocommit = True
             return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     @contextmanager
     def limited(self, limits: Limits) -> Iterator[None]:
-        """Other limits for this thread's connection until the block ends, as long as it lives."""
+        """Sets other limits for this thread's connection until the block ends."""
         self.ensure_connection()
         session = self.connection
         assert session is not None
@@ -105,10 +105,10 @@ class DatabaseWrapper(VerifiedCommits):
 
 
 def _forget_after_fork() -> None:
-    """In the child: what was the parent's is let go without a word to the server.
+    """Drops the parent's sessions in the child without sending anything to the server.
 
-    The sockets are closed here, so that the server sees the parent's end when it ends; libpq is
-    left with a number that leads nowhere, since by closing it would say goodbye for the parent.
+    The child closes the sockets, so that the server notices when the parent ends. libpq gets a
+    descriptor of /dev/null, because it would end the parent's session when it closes.
     """
     if not _sessions:
         return

@@ -1,4 +1,4 @@
-"""What became of a transaction whose COMMIT was sent and never answered."""
+"""Finds the outcome of a transaction whose COMMIT was sent and got no response."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ _READS = ("SELECT ", "SHOW ", "SET ", "EXPLAIN ")
 
 
 class VerifiedCommits(base.DatabaseWrapper):
-    """Django's backend, whose commits have an outcome though their answers are lost.
-
-    verifies_commits: whether they do, for transactions that begin now. made: what the current
-    transaction makes. Both are set by `notifications.infra.database.commits`.
-    """
+    """Django's backend, which finds the outcome of a commit whose response is lost."""
 
     connection: Session | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        #: Whether commits of transactions that begin now are verified.
+        #: `notifications.infra.database.commits` sets this and `made`.
         self.verifies_commits = False
+        #: What the current transaction creates.
         self.made: dict[str, str] = {}
         self.execute_wrappers.append(self._mark_lost_writes_uncertain)
 
@@ -59,10 +58,11 @@ class VerifiedCommits(base.DatabaseWrapper):
             self.made = {}
 
     def _resolve(self, session: Session, error: Exception) -> None:
-        """Returns when the transaction stands; the connection is then a new one.
+        """Returns if the transaction was committed; the connection is then a new one.
 
         Raises:
-            CommitUncertain: nobody could say.
+            CommitUncertain: the outcome is unknown.
+            Exception: `error`, if the transaction was aborted.
         """
         fate = fate_of(session)
         log.warning("commit.answer-lost", fate=fate or "unknown", xact_id=session.xact_id)
@@ -75,7 +75,7 @@ class VerifiedCommits(base.DatabaseWrapper):
         try:
             self.connect()
         except OperationalError:
-            self.connection = None  # it is opened when it is needed; what was committed stands
+            self.connection = None  # the next statement opens one; the transaction is committed
         self.run_on_commit = hooks
         if self.connection is None:
             self.run_and_clear_commit_hooks()
@@ -83,7 +83,7 @@ class VerifiedCommits(base.DatabaseWrapper):
     def _mark_lost_writes_uncertain(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
-        """A write outside a transaction commits itself: its lost answer leaves the same doubt."""
+        """Raises CommitUncertain for a write outside a transaction whose response is lost."""
         try:
             return execute(sql, params, many, context)
         except OperationalError as error:
@@ -100,7 +100,7 @@ def _is_broken(session: Session) -> bool:
 
 
 def fate_of(session: Session) -> str:
-    """committed, aborted, or nothing when the server cannot tell in two seconds."""
+    """Returns committed, aborted, or "" when the server does not report it in two seconds."""
     if session.xact_id is None:
         return _UNKNOWN
     found: list[str] = []
@@ -113,7 +113,7 @@ def fate_of(session: Session) -> str:
 
 
 def _poll_fate(session: Session, found: list[str]) -> None:
-    """Asks until there is an answer; the server may be starting, or the transaction ending."""
+    """Polls until the outcome is known: the server may be starting, or the transaction ending."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
         fate = _query_fate(session)
@@ -130,7 +130,7 @@ def _query_fate(session: Session) -> str:
                 "SELECT pg_xact_status(%s::text::xid8)", [session.xact_id]
             ).fetchone()
     except psycopg.errors.InvalidParameterValue:
-        return _ABORTED  # not handed out yet: the server came up again without the transaction
+        return _ABORTED  # the id is not yet assigned: the server restarted without the transaction
     except psycopg.Error:
         return _UNKNOWN
     return row[0] if row and row[0] in (_COMMITTED, _ABORTED) else _UNKNOWN

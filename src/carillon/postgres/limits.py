@@ -1,4 +1,4 @@
-"""How long the server lets a session run, wait and idle."""
+"""How long the server allows a session to run a statement, wait for a lock and idle."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Seconds, more than 0 each: a statement's, those it waits for a lock, those a transaction
-    may stand idle."""
+    """Time limits of a session, in seconds. Each is more than 0."""
 
+    #: Of a statement.
     statement_s: float = 30.0
+    #: Of a wait for a lock.
     lock_s: float = 5.0
+    #: Of a transaction that is idle.
     idle_s: float = 10.0
 
     def settings(self) -> dict[str, str]:
-        """The server's settings by name, in milliseconds."""
+        """Returns the server's settings by name, in milliseconds."""
         return {
             "statement_timeout": _milliseconds(self.statement_s),
             "lock_timeout": _milliseconds(self.lock_s),
@@ -23,7 +25,7 @@ class Limits:
         }
 
     def statements(self, verb: str) -> list[bytes]:
-        """What sets the limits. verb: SET, or SET LOCAL for one transaction."""
+        """Returns statements that set the limits. verb: SET, or SET LOCAL for a transaction."""
         return [f"{verb} {name} = {value}".encode() for name, value in self.settings().items()]
 
 

@@ -1,7 +1,7 @@
-"""The connections of a process. They are opened by who needs one, when one is needed.
+"""The pool of a process's connections. The thread that needs a connection opens it.
 
-There are no threads, no retries and no back-off: a database that is away is told at once to whoever
-asks, and a database that is back serves the next one who does.
+There are no threads, no retries and no back-off: while the database is unavailable, each caller
+gets the error at once, and when it is back, the next caller gets a connection.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ _IDLE_S = 600.0
 
 
 class PoolExhausted(psycopg.OperationalError):
-    """Every connection is in use, and none came back in time."""
+    """All connections are in use, and none was returned in time."""
 
 
 class Pool:
-    """At most `max_size` sessions; `timeout` is how many seconds one waits for one of them.
+    """A pool of at most `max_size` sessions.
 
-    connect: opens a session, ready to use.
+    Args:
+        connect: opens a session that is ready for use.
+        timeout: how many seconds a caller waits for a session.
     """
 
     def __init__(self, connect: Callable[[], Session], *, max_size: int, timeout: float) -> None:
@@ -37,17 +39,17 @@ class Pool:
         self._places = threading.Semaphore(max_size)
         self._idle: deque[tuple[Session, float]] = deque()
         self._distrusted_until = 0.0
-        """Sessions that were opened before this may be as dead as one that was found dead then."""
+        """When a session was last found dead: sessions opened before may be dead, too."""
 
     def open(self) -> None:
-        """Nothing: Django calls it before it borrows."""
+        """Does nothing. Django calls it before it borrows a session."""
 
     def getconn(self) -> Session:
         """Borrows a session.
 
         Raises:
-            PoolExhausted: none was given back in time.
-            psycopg.OperationalError: the database is away.
+            PoolExhausted: no session was returned in time.
+            psycopg.OperationalError: the database is unavailable.
         """
         if not self._places.acquire(timeout=self._timeout):
             raise PoolExhausted(
@@ -59,11 +61,11 @@ class Pool:
         except BaseException:
             self._places.release()
             raise
-        session._pool = self  # Django gives it back there
+        session._pool = self  # Django returns it to this pool
         return session
 
     def putconn(self, session: Session) -> None:
-        """Gives a session back. One in a transaction is rolled back, one that is broken closed."""
+        """Returns a session: rolls back its transaction; closes a broken one."""
         try:
             self._reset(session)
             if session.closed:
@@ -77,7 +79,7 @@ class Pool:
             self._places.release()
 
     def close(self) -> None:
-        """Closes what lies idle. What is lent is closed when it comes back only if it is old."""
+        """Closes the idle sessions. A borrowed one is closed on its return."""
         self._distrusted_until = time.monotonic()
         while self._idle:
             self._idle.pop()[0].close()
@@ -110,7 +112,7 @@ class Pool:
             session.close()  # in the middle of something, or broken
 
     def _shrink(self) -> None:
-        """The longest idle one goes: nobody has needed so many for a while."""
+        """Closes the session that was idle longest, if it was not needed for ten minutes."""
         if self._idle and time.monotonic() - self._idle[0][1] > _IDLE_S:
             try:
                 session, _ = self._idle.popleft()

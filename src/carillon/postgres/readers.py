@@ -1,8 +1,8 @@
 """Readers of times that never fail.
 
-A `timestamptz` may be infinite, before Christ or after the year 9999, which Python has no value
-for: one such row makes every query fail that meets it, and with it all who stand in the other rows.
-Here it is read as the nearest end of the range that the service accepts.
+A `timestamptz` may be infinite, before Christ or after the year 9999. Python cannot represent it,
+so one such row would make every query fail that reads it. These readers return the nearest end of
+the range that the service accepts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StoredMoment(TimestamptzLoader):
             found = datetime.fromisoformat(bytes(data).decode())
         except ValueError:
             return self._load_odd(data)
-        # Nearly all are so; the pipeline reads one or two a message.
+        # The fast path of nearly all times: the pipeline reads one or two per message.
         ordinary = found.tzinfo is UTC and EARLIEST <= found <= LATEST
         return found if ordinary else self._load_odd(data)
 
@@ -42,7 +42,7 @@ class StoredMoment(TimestamptzLoader):
 
 
 class StoredDay(DateLoader):
-    """A `date`; one that Python has no value for is an end of the accepted range."""
+    """A `date`; one that Python cannot represent is an end of the accepted range."""
 
     def load(self, data: Buffer) -> date:
         try:
@@ -68,7 +68,7 @@ def _is_past(data: Buffer) -> bool:
 
 @functools.cache
 def lenient_adapters(template: Any) -> AdaptersMap:
-    """Django's adapters, with these readers in place of its own."""
+    """Returns Django's adapters with these readers instead of its own."""
     found = AdaptersMap(template)
     found.register_loader("timestamptz", StoredMoment)
     found.register_loader("date", StoredDay)

@@ -1,8 +1,8 @@
-"""A psycopg connection on which nothing waits for ever.
+"""A psycopg connection on which no call waits forever.
 
-The server ends what waits for a lock, runs or idles in a transaction for too long (`Limits`). The
-kernel ends a connection whose host is gone (`tcp_user_timeout`, keepalives). This class ends what
-neither can see: a server that acknowledges every packet and never answers.
+The server ends a statement that waits for a lock, runs or idles for too long (`Limits`). The kernel
+ends a connection whose host is gone (`tcp_user_timeout`, keepalives). This class handles the case
+that neither detects: a server that acknowledges every packet and never responds.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from carillon.postgres.limits import Limits
 
 log = structlog.get_logger("carillon.database")
 T = TypeVar("T")
-_INTERVAL_S = 0.1  # psycopg's own: how often a wait looks for Ctrl-C
+_INTERVAL_S = 0.1  # psycopg's own: how often a wait checks for Ctrl-C
 _GRACE_S = 5.0
-"""The server ends a statement by itself at its limit. After this much more it never will."""
+"""The server ends a statement at its limit. This long after the limit, it will not any more."""
 _SILENCE_S = 10.0
 _PROBE_S = 3
 _REFUSALS = ("unsupported startup parameter", "command-line options")
-"""How PgBouncer, and Amazon's proxy, say that they take no `options`."""
+"""How PgBouncer, and Amazon's proxy, report that they do not accept `options`."""
 _OF_THE_SESSION = (errors.IdleInTransactionSessionTimeout, errors.ReadOnlySqlTransaction)
-"""psycopg calls these internal errors, as if the statement were wrong. They end a session's use:
-the transaction stood idle, or the server has become a replica."""
+"""psycopg calls these internal errors, as if the statement were wrong. The session is unusable: its
+transaction was idle too long, or the server has become a replica."""
 _XACT_ID = b"SELECT pg_current_xact_id()"
 _ANY_MISSING = (
     "SELECT current_setting('statement_timeout') = '0' OR current_setting('lock_timeout') = '0'"
@@ -40,10 +40,10 @@ _ANY_MISSING = (
 
 
 class Session(psycopg.Connection[Any]):
-    """A connection that knows its limits, and whether it is still there.
+    """A connection that knows its limits, and whether the server has closed it.
 
-    Where a pooler dropped the session's settings, each BEGIN carries the limits along, in the same
-    message: that costs no round trip and suits PgBouncer's transaction mode.
+    If a pooler dropped the session's settings, each BEGIN sets the limits in the same message. That
+    costs no round trip and works with PgBouncer's transaction mode.
     """
 
     _pool: Any
@@ -54,7 +54,7 @@ class Session(psycopg.Connection[Any]):
         self.carries_limits = False
         self.opened_at = time.monotonic()
         self.requests_xact_id = False
-        """Whether BEGIN asks for the transaction's id, in the same message."""
+        """Whether BEGIN requests the transaction's id, in the same message."""
         self.xact_id: str | None = None
         self.address: dict[str, Any] = {}
         self._poller = select.poll()
@@ -62,12 +62,12 @@ class Session(psycopg.Connection[Any]):
 
     @classmethod
     def open(cls, limits: Limits, **params: Any) -> Self:
-        """Connects. params: those of psycopg's `connect`, with the limits in `options`.
+        """Opens a connection. params: of psycopg's `connect`, with the limits in `options`.
 
-        A pooler that refuses `options` is asked again without.
+        If a pooler refuses `options`, connects again without them.
 
         Raises:
-            psycopg.OperationalError: nobody answered in `connect_timeout`, or refused.
+            psycopg.OperationalError: no response in `connect_timeout`, or the server refused.
         """
         try:
             session = cls.connect(**params)
@@ -81,25 +81,28 @@ class Session(psycopg.Connection[Any]):
         return session
 
     def learn_limits(self) -> None:
-        """Asks whether the server knows the limits; a pooler may have dropped them."""
+        """Checks whether the server has the limits; a pooler may have dropped them."""
         row = self.execute(_ANY_MISSING).fetchone()
         self.carries_limits = bool(row and row[0])
 
     def set_limits(self, limits: Limits) -> None:
-        """Changes the limits from now on. Costs a round trip, unless BEGIN carries them."""
+        """Changes the limits. Costs a round trip, unless BEGIN carries them."""
         if not self.carries_limits:
             self.execute(b"; ".join(limits.statements("SET")))
         self.limits = limits
 
     def is_lost(self) -> bool:
-        """Whether the server has hung up. Between statements it says nothing else. Costs 1 us."""
+        """Whether the server closed the connection. Takes 1 us.
+
+        Between statements, the server sends nothing else.
+        """
         return self.pgconn.status == ConnStatus.BAD or bool(self._poller.poll(0))
 
     def wait(self, gen: PQGen[T], interval: float = _INTERVAL_S, timeout: float | None = None) -> T:
-        """Waits for an answer: as long as the server may take, and no longer.
+        """Waits for a response, at most as long as the server may need.
 
         Raises:
-            psycopg.OperationalError: no answer; the connection is closed.
+            psycopg.OperationalError: no response; the connection is closed.
         """
         try:
             return self._wait(gen, interval, timeout)
@@ -115,15 +118,15 @@ class Session(psycopg.Connection[Any]):
             try:
                 return super().wait(gen, interval, patience)
             except errors._WaitTimeout:
-                if time.monotonic() < give_up_at and self._server_answers():
+                if time.monotonic() < give_up_at and self._server_responds():
                     continue
             self.pgconn.finish()
-            raise psycopg.OperationalError("the database does not answer: connection closed")
+            raise psycopg.OperationalError("the database does not respond: connection closed")
 
-    def _server_answers(self) -> bool:
-        """Whether the server still takes connections; then this one's statement may be just slow.
+    def _server_responds(self) -> bool:
+        """Whether the server still accepts connections; then the statement may just be slow.
 
-        One that refuses is alive, too: it may have no place left for a probe.
+        A server that refuses is alive, too: it may have no connection left for a probe.
         """
         try:
             psycopg.Connection.connect(**self.address).close()
@@ -141,14 +144,14 @@ class Session(psycopg.Connection[Any]):
             yield from super()._start_query()
             return
         local = self.limits.statements("SET LOCAL") if self.carries_limits else []
-        if self._pipeline:  # of one statement a message, none of which is waited for
+        if self._pipeline:  # each message has one statement, and no response is awaited
             yield from super()._start_query()
             for statement in local:
                 yield from self._exec_command(statement)
             return
-        asks = [_XACT_ID] if self.requests_xact_id else []
+        queries = [_XACT_ID] if self.requests_xact_id else []
         self._check_connection_ok()
-        self.pgconn.send_query(b"; ".join([self._get_tx_start_command(), *local, *asks]))
+        self.pgconn.send_query(b"; ".join([self._get_tx_start_command(), *local, *queries]))
         for result in (yield from generators.execute(self.pgconn)):
             if result.status == ExecStatus.TUPLES_OK:
                 self.xact_id = (result.get_value(0, 0) or b"").decode()

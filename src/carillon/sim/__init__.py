@@ -1,4 +1,4 @@
-"""The engine's own code under a seeded scheduler: every interleaving can be run again."""
+"""Runs the engine's own code under a seeded scheduler: every interleaving can be repeated."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ SETTINGS = {
     "database_lock_timeout_seconds": "0.5",
     "log_level": "ERROR",
 }
-"""The settings of a run, without their CARILLON_. Polls are rare, for each costs real time."""
+"""The settings of a run, without their CARILLON_. Polls are rare, because each costs real time."""

@@ -1,9 +1,9 @@
-"""Real threads of which one runs at a time: the baton is handed on at every port.
+"""A scheduler of real threads, of which one runs at a time: the one that has the baton.
 
-Which thread runs next is drawn from a seeded generator, so a seed always gives the same
-interleaving. Time is virtual: it moves a little at each step, and jumps to the next deadline when
-every thread waits. A process is a group of threads that can be killed or stopped between any two
-ports.
+The baton passes to another thread at ports. A seeded generator chooses the next thread, so a seed
+always gives the same interleaving. Time is virtual: it advances a little at each step, and jumps
+to the next deadline when all threads wait. A process is a group of threads that can be killed or
+stopped between any two ports.
 """
 
 from __future__ import annotations
@@ -25,43 +25,40 @@ T = TypeVar("T")
 
 
 class Killed(BaseException):
-    """Raised at every port of a process that was killed, so that its threads end."""
+    """Raised at each port of a killed process, so that its threads end."""
 
 
 class Stuck(Exception):
-    """No thread can ever run again, or the run took more steps than it may."""
+    """No thread can ever run again, or the run exceeded its limit of steps."""
 
 
 @dataclass(eq=False)
 class Process:
-    """A simulated process: its threads live and die together.
-
-    on_kill: what must happen at the kill itself, such as closing its database connections.
-    """
+    """A simulated process: its threads live and die together."""
 
     name: str
     alive: bool = True
     stopped_until: float = 0.0
+    #: Called at the kill itself, for example to close database connections.
     on_kill: list[Callable[[], None]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Strand:
-    """A thread of a process, and what it waits for. deadline: on the virtual clock.
-
-    daemon: it is ended once all others have ended.
-    """
+    """A thread of a process, and what it waits for."""
 
     number: int
     name: str
     process: Process
+    #: It is ended when all other threads have ended.
     daemon: bool
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     ready: Callable[[], bool] | None = None
+    #: On the virtual clock, in seconds.
     deadline: float | None = None
     ended: bool = False
     label: str = "start"
-    #: Since when it is in a call that may be held up by another thread (real time).
+    #: Since when it is in a call that another thread may block (real time, s).
     outside_since: float | None = None
     is_detached: bool = False
 
@@ -70,15 +67,15 @@ class Baton:
     """The scheduler of one run.
 
     Args:
-        seed: of every choice that is made here.
-        most_steps: after so many steps a run is `Stuck`.
+        seed: determines every choice of the scheduler.
+        most_steps: a run with more steps is `Stuck`.
     """
 
     def __init__(self, seed: int, *, most_steps: int = 60_000) -> None:
         self.random = random.Random(seed)
         self.now_s = 0.0
         self.steps = 0
-        #: A checksum of the interleaving: equal for two runs that went the same way.
+        #: A checksum of the interleaving: two equal runs have the same.
         self.checksum = 0
         self.trail: deque[str] = deque(maxlen=_TRAIL)
         self.at_step: Callable[[], None] = lambda: None
@@ -96,18 +93,18 @@ class Baton:
 
     @property
     def current(self) -> Strand:
-        """The thread that asks."""
+        """The calling thread."""
         found: Strand = self._local.strand
         return found
 
     def is_inside(self) -> bool:
-        """Whether the calling thread is one of the simulation."""
+        """Whether the calling thread belongs to the simulation."""
         return hasattr(self._local, "strand")
 
     def spawn(
         self, process: Process, name: str, target: Callable[[], object], *, daemon: bool = False
     ) -> Strand:
-        """Makes a thread that begins when its turn comes."""
+        """Creates a thread that begins when its turn comes."""
         strand = Strand(next(self._numbers), f"{process.name}/{name}", process, daemon)
         self._strands.append(strand)
         thread = threading.Thread(target=self._live, args=[strand, target], daemon=True)
@@ -134,7 +131,7 @@ class Baton:
     # -- ports -----------------------------------------------------------------------------------
 
     def step(self, label: str) -> None:
-        """A port: any thread may go on from here.
+        """Marks a port: another thread may run from here.
 
         Raises:
             Killed: the process of the calling thread was killed.
@@ -147,7 +144,7 @@ class Baton:
         self._check(strand)
 
     def wait(self, ready: Callable[[], bool], timeout: float | None, label: str) -> bool:
-        """Waits until `ready` is true, at most `timeout` seconds; whether it is.
+        """Waits until `ready` is true, at most `timeout` seconds; returns whether it is.
 
         Raises:
             Killed: the process of the calling thread was killed.
@@ -161,8 +158,9 @@ class Baton:
         return ready()
 
     def outside(self, call: Callable[[], T], label: str) -> T:
-        """A port, and a call that may wait for what another thread holds, in a server's lock. After
-        a moment of real time the others go on without it.
+        """Marks a port, and runs a call that may wait in a server for another thread's lock.
+
+        After 20 ms of real time, the other threads continue without the calling thread.
 
         Raises:
             Killed: the process of the calling thread was killed.
@@ -188,7 +186,7 @@ class Baton:
         strand.turn.acquire()
 
     def _detach_blocked(self) -> None:
-        """Takes the baton from a thread whose call is held up."""
+        """Passes the baton on from a thread whose call is blocked."""
         with self._guard:
             strand = self._holder
             since = strand.outside_since if strand is not None else None
@@ -198,7 +196,7 @@ class Baton:
             self._hand_over()
 
     def kill(self, process: Process) -> None:
-        """Ends a process at once, as SIGKILL does: none of its threads does anything any more."""
+        """Ends a process at once, as SIGKILL does: none of its threads runs again."""
         self.trail.append(f"{self.now_s:9.4f} KILL {process.name}")
         process.alive = False
         for action in process.on_kill:
@@ -212,11 +210,11 @@ class Baton:
     # -- the run ---------------------------------------------------------------------------------
 
     def run(self, real_seconds: float = 60.0) -> None:
-        """Hands the baton to the threads and waits until all have ended.
+        """Runs the threads until all have ended.
 
         Raises:
-            Stuck: they cannot end.
-            BaseException: what a thread of a living process raised.
+            Stuck: the threads cannot end.
+            BaseException: a thread of a living process raised it.
         """
         self._hand_over()
         until = time.monotonic() + real_seconds
@@ -228,7 +226,7 @@ class Baton:
             raise self.failure
 
     def current_labels(self) -> str:
-        """Where every thread is, for a report."""
+        """Returns the port of every thread, for a report."""
         return ", ".join(f"{strand.name} at {strand.label}" for strand in self._strands)
 
     def _count(self, strand: Strand) -> None:
@@ -274,10 +272,10 @@ class Baton:
             return None
         while not (able := [strand for strand in self._strands if self._can_run(strand)]):
             if any(strand.is_detached for strand in self._strands):
-                return None  # whoever comes back goes on
+                return None  # the detached thread that returns first continues
             moments = [moment for strand in self._strands if (moment := _wakes_at(strand))]
             if not moments:
-                self._give_up(Stuck(f"nothing can go on: {self.current_labels()}"))
+                self._give_up(Stuck(f"no thread can continue: {self.current_labels()}"))
                 return self._choose()
             self.now_s = max(self.now_s, min(moments))
         return self.random.choice(able) if len(able) > 1 else able[0]
@@ -301,7 +299,7 @@ class Baton:
 
 
 def _wakes_at(strand: Strand) -> float | None:
-    """When time alone lets a thread go on; None: only another thread can."""
+    """Returns when a thread can continue by time alone; None: it needs another thread."""
     stopped = strand.process.stopped_until
     if strand.ready is None:
         return stopped or None

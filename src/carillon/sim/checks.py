@@ -1,4 +1,4 @@
-"""What may be after a run, whatever happened in it."""
+"""The rules that must hold after every run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ARRIVED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
 
 
 def find_violations(world: World) -> list[str]:
-    """What is not as it may be; empty: nothing."""
+    """Returns the violated rules; empty when all hold."""
     return [
         *_messages(world),
         *_takeovers(world),
@@ -37,8 +37,8 @@ def find_violations(world: World) -> list[str]:
 
 
 def _messages(world: World) -> Iterator[str]:
-    """Nothing is lost, told untruly, or sent twice without a doubt on record."""
-    doubts = _uncertain_counts()
+    """Checks that no message is lost, reported wrongly, or sent twice without being uncertain."""
+    uncertain = _uncertain_counts()
     dead_lettered = set(DeadLetter.objects.values_list("message_id", flat=True))
     rows = NotificationMessage.objects.filter(notification_id__in=world.accepted)
     found = set(rows.values_list("notification_id", flat=True))
@@ -49,34 +49,35 @@ def _messages(world: World) -> Iterator[str]:
     ):
         arrivals = world.network.arrived[key]
         if status == MessageStatus.PENDING:
-            yield f"lost: message {key} waits for ever"
+            yield f"lost: message {key} waits forever"
         if status in _NEED_DEAD_LETTER and key not in dead_lettered:
             yield f"lost: message {key} is {status} without a dead letter"
         if channel != "email":
             continue
         if status in _ARRIVED and not arrivals:
             yield f"untrue: message {key} is {status}, and never arrived"
-        if arrivals > 1 + doubts[key]:
-            yield f"sent twice: message {key} arrived {arrivals} times, with {doubts[key]} doubts"
-        if arrivals and not doubts[key] and status not in _ARRIVED:
+        if arrivals > 1 + uncertain[key]:
+            times = f"{arrivals} times, and was uncertain {uncertain[key]} times"
+            yield f"sent twice: message {key} arrived {times}"
+        if arrivals and not uncertain[key] and status not in _ARRIVED:
             yield f"untrue: message {key} is {status}, and arrived"
-        if notification in world.cancelled and arrivals and not doubts[key]:
-            yield f"arrivals back, and sent: message {key}"
+        if notification in world.cancelled and arrivals and not uncertain[key]:
+            yield f"cancelled, and sent: message {key}"
 
 
 def _uncertain_counts() -> Counter[int]:
-    """How often it was noted of each message that nobody knows whether it arrived."""
+    """Counts how often each message was recorded as uncertain."""
     found: Counter[int] = Counter()
     for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
         found[key] += reason in _UNCERTAIN_REASONS
-    uncertain = DeliveryAttempt.objects.filter(verdict="uncertain")
-    for key in uncertain.values_list("message_id", flat=True):
+    attempts = DeliveryAttempt.objects.filter(verdict="uncertain")
+    for key in attempts.values_list("message_id", flat=True):
         found[key] += 1
     return found
 
 
 def _takeovers(world: World) -> Iterator[str]:
-    """No worker that lives and beats is arrivals for dead, and none comes to a standstill."""
+    """Checks that no living worker is treated as dead, and that none gets stuck."""
     reasons = dict(WorkerProcess.objects.values_list("owner", "ended_reason"))
     for name in world.stuck:
         yield f"stuck: {name} was ended by its watchdog: {reasons.get(name, '')}"
@@ -84,24 +85,24 @@ def _takeovers(world: World) -> Iterator[str]:
         return
     for key, reason in MessageEvent.objects.values_list("message_id", "reason"):
         if reason in _UNCERTAIN_REASONS:
-            yield f"arrivals over from a living worker: message {key} ({reason})"
+            yield f"taken over from a living worker: message {key} ({reason})"
 
 
 def _caps() -> Iterator[str]:
-    """Nobody is told more often than a cap allows."""
+    """Checks that no user receives more messages than a cap allows."""
     capped = NotificationMessage.objects.filter(
         notification__category_id=Category.objects.get(key="sim-capped").pk, status__in=_ARRIVED
     )
-    told: dict[int, set[int]] = defaultdict(set)
+    received: dict[int, set[int]] = defaultdict(set)
     for user, key in capped.values_list("user_id", "pk"):
-        told[user or 0].add(key)
-    for user, keys in told.items():
+        received[user or 0].add(key)
+    for user, keys in received.items():
         if len(keys) > CAP:
-            yield f"over the cap: person {user} was told {len(keys)} times"
+            yield f"over the cap: user {user} received {len(keys)} messages"
 
 
 def _digests() -> Iterator[str]:
-    """Each bucket goes out once."""
+    """Checks that each bucket is sent once."""
     buckets = DigestBucket.objects.count()
     closed = DigestBucket.objects.exclude(closed_at=None).count()
     sent = Notification.objects.filter(source="digest").count()
@@ -110,14 +111,14 @@ def _digests() -> Iterator[str]:
 
 
 def _permits(world: World) -> Iterator[str]:
-    """A worker that has ended in good order has every permit back."""
+    """Checks that a worker that ended properly has all its permits back."""
     for worker in world.finished:
         if worker.dispatcher.permits.used:
             yield f"permits leaked: {worker.owner} has {worker.dispatcher.permits.used} in use"
 
 
 def _batches() -> Iterator[str]:
-    """Nothing is left in the queue."""
+    """Checks that the queue is empty."""
     left = DeliveryBatch.objects.count()
     if left:
         yield f"left in the queue: {left} batches"

@@ -1,6 +1,6 @@
-"""SQLite on the baton: each statement and commit is a port, and locks are waited for in its time.
+"""SQLite on the baton: each statement and commit is a port, and waits for locks use virtual time.
 
-A killed process's connections are closed by whoever kills it, which rolls back what they had open.
+The killer of a process closes its connections, which rolls back their open transactions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FileLocks:
         self._next = 1_000_000
 
     def acquire(self, path: str, seconds: float) -> int | None:
-        """Locks a file; None when somebody else had it all the time."""
+        """Locks a file; None when another thread held the lock all the time."""
         if not self._baton.is_inside():
             return 0
         if not self._baton.wait(lambda: path not in self._holder, seconds, "write lock"):
@@ -41,7 +41,7 @@ class FileLocks:
         return number
 
     def release(self, file: int) -> None:
-        """Unlocks it."""
+        """Unlocks the file."""
         self._holder = {path: holder for path, holder in self._holder.items() if holder != file}
 
 
@@ -49,12 +49,12 @@ class SimCursor(sqlite3.Cursor):
     """A cursor whose statements are ports."""
 
     def execute(self, sql: str, *args: Any) -> Any:
-        """Runs a statement once the baton comes back."""
+        """Runs a statement when the thread has the baton again."""
         _port(sql)
         return _patiently(partial(super().execute, sql, *args))
 
     def executemany(self, sql: str, *args: Any) -> Any:
-        """The same for many rows."""
+        """Does the same for many rows."""
         _port(sql)
         return _patiently(partial(super().executemany, sql, *args))
 
@@ -68,26 +68,26 @@ class SimConnection(sqlite3.Connection):
             _run.baton.current.process.on_kill.append(self.close)
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        """A cursor of the class that was asked for, with ports."""
+        """Returns a cursor of the requested class, with ports."""
         _check_alive()
         return super().cursor(_with_ports(factory))
 
     def execute(self, *args: Any) -> Any:
-        """A statement on a cursor of its own."""
+        """Runs a statement on a new cursor."""
         return self.cursor().execute(*args)
 
     def executemany(self, *args: Any) -> Any:
-        """The same for many rows."""
+        """Does the same for many rows."""
         return self.cursor().executemany(*args)
 
     def commit(self) -> None:
-        """A port before it and one after: the answer may be lost."""
+        """Commits, with a port before and one after: the response may be lost."""
         _port("COMMIT")
         _patiently(super().commit)
         _port("committed")
 
     def rollback(self) -> None:
-        """No port: what ends a transaction after a fault is not interrupted."""
+        """Rolls back without a port: the end of a transaction after a fault is not interrupted."""
         _check_alive()
         super().rollback()
 
@@ -100,13 +100,13 @@ _run = _Run()
 
 
 def use(baton: Baton) -> None:
-    """Has every connection of this process run on a baton."""
+    """Makes every connection of this process run on a baton."""
     _run.baton = baton
 
 
 @functools.cache
 def _with_ports(factory: type[sqlite3.Cursor]) -> type[sqlite3.Cursor]:
-    """Django's wrapper calls `super()`, which is then SimCursor."""
+    """Returns a class whose base is SimCursor, because Django's wrapper calls `super()`."""
     return SimCursor if factory is sqlite3.Cursor else type("Sim", (factory, SimCursor), {})
 
 
@@ -116,7 +116,7 @@ def _port(sql: str) -> None:
 
 
 def _patiently(call: Callable[[], Any]) -> Any:
-    """Waits where SQLite's own lock is somebody else's, as its busy handler does."""
+    """Retries while another thread holds SQLite's own lock, as SQLite's busy handler does."""
     baton = _run.baton
     until = baton.now_s + _BUSY_S
     while True:

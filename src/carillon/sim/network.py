@@ -1,4 +1,4 @@
-"""A fake mail service: it is slow, hangs, refuses, lies about what it took, and breaks off."""
+"""A fake mail service: it is slow, hangs, refuses, reports wrongly, and breaks connections."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from notifications.domain.channels import Channel
 from notifications.domain.messages import OutboundMessage, SendResult, Verdict
 
 KEY = "smtp"
-"""The provider key that the fake stands in for."""
+"""The provider key that the fake service replaces."""
 
 
 class Network:
-    """What the fake service was given in one run.
+    """The fake service of one run.
 
-    calm: nothing fails and nothing hangs.
+    Args:
+        calm: no call fails or hangs.
+        slow: four calls in ten take up to 12 s.
     """
 
     def __init__(self, baton: Baton, *, calm: bool, slow: bool) -> None:
-        #: How often each message was really taken, by its id.
+        #: How often each message really arrived, by its id.
         self.arrived: Counter[int] = Counter()
         self._baton = baton
         self._calm = calm
         self._slow = slow
 
     def record_arrival(self, message: OutboundMessage) -> None:
-        """Notes that a message has arrived."""
+        """Records that a message arrived."""
         self.arrived[message.message_id] += 1
 
     async def respond(self, message: OutboundMessage) -> SendResult:
-        """One message's fate, drawn from the run's seed."""
+        """Returns the result of one message, drawn from the run's seed."""
         draw = self._baton.random.random
         await asyncio.sleep(draw() * (12.0 if self._slow and draw() < 0.4 else 0.2))
         fate = 0.0 if self._calm else draw()
@@ -54,7 +56,7 @@ class Network:
         if fate < 0.95:
             self.record_arrival(message)
             raise ConnectionResetError("the service broke off")
-        await asyncio.sleep(3600)  # it hangs: the call's time-out ends this
+        await asyncio.sleep(3600)  # it hangs until the call's time-out
         raise AssertionError
 
 
@@ -70,24 +72,24 @@ class SimMail(NotificationChannelProvider):
         raise NotImplementedError
 
     async def validate_recipient(self, recipient: str) -> bool:
-        """Every address is good."""
+        """Returns true for every address."""
         return bool(recipient)
 
     async def send_batch(self, messages: Sequence[OutboundMessage]) -> list[SendResult]:
-        """One result each, in order."""
+        """Returns one result per message, in order."""
         return [await self.network.respond(message) for message in messages]
 
 
 def install(network: Network) -> None:
-    """Has the provider key carried by the fake, for the rest of the process."""
+    """Makes the fake service handle the provider key, for the rest of the process."""
     SimMail.network = network
     registry._BY_KEY[KEY] = _Fake(KEY, ("email",), send="SimMail")
     registry.provider_class.cache_clear()
 
 
 class _Fake(registry.Vendor):
-    """The vendor that the fake stands in for."""
+    """The entry of the vendor that the fake service replaces."""
 
     def part(self, file: str, name: str) -> str:
-        """The fake, whatever is asked for."""
+        """Returns the fake provider for every part."""
         return f"{__name__}:{name}"

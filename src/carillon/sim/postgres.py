@@ -1,9 +1,7 @@
-"""PostgreSQL on the baton: a barrier before each round trip.
+"""PostgreSQL on the baton: a port before each round trip.
 
-What waits for a lock of another thread lets the others go on.
-
-Which of two threads a lock lets through first is the server's choice, so a seed does not replay
-exactly here, as it does on SQLite.
+While a thread waits for another thread's lock, the other threads continue. The server chooses
+which of two waiting threads gets a lock first, so a seed does not repeat exactly, unlike on SQLite.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ T = TypeVar("T")
 
 
 class SimSession(Session):
-    """A session whose round trips are ports. The server ends those of a killed process."""
+    """A session whose round trips are ports. The server ends the sessions of a killed process."""
 
     baton: ClassVar[Baton]
     admin: ClassVar[psycopg.Connection[Any]]
@@ -45,14 +43,16 @@ class SimSession(Session):
 
 
 def use(baton: Baton, admin: psycopg.Connection[Any]) -> None:
-    """Has every session of this process run on a baton."""
+    """Makes every session of this process run on a baton."""
     SimSession.baton, SimSession.admin = baton, admin
     setattr(base, "Session", SimSession)  # noqa: B010 -- for the rest of the process
 
 
 def clone(settings: dict[str, Any], name: str) -> psycopg.Connection[Any]:
-    """Makes a database like that of the settings, and has the settings name it; a connection to
-    another one."""
+    """Copies the database of the settings, and makes the settings name the copy.
+
+    Returns a connection to another database, for administration.
+    """
     host = settings["HOST"]
     admin = psycopg.connect(host=host, user=settings["USER"], dbname="template1", autocommit=True)
     admin.execute(f'DROP DATABASE IF EXISTS "{name}"')

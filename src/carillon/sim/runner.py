@@ -1,12 +1,12 @@
-"""Runs seeds, each in a forked process of its own, from a copy of a migrated database.
+"""Runs each seed in its own forked process, on a copy of a migrated database.
 
     python -m carillon.sim.runner prepare
     python -m carillon.sim.runner run TEMPLATE MUTANT FIRST COUNT STRIDE
 
-The first lays out what runs need in the database of the environment. The second writes one JSON
-line a seed. It copies TEMPLATE, a SQLite file, for each; an empty one stands for the PostgreSQL of
-the environment. Its parent has Django loaded and nothing else started, so every seed begins from
-the same state.
+The first command inserts the rows that runs need into the database of the environment. The second
+writes one JSON line per seed. It copies TEMPLATE, a SQLite file, for each seed; an empty TEMPLATE
+means the PostgreSQL of the environment. The parent process has Django loaded and nothing else
+started, so every seed begins in the same state.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _REAL_S = 60.0
 
 
 def run_seed(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, Any]:
-    """Runs one seed in this process; what went wrong, and how it went.
+    """Runs one seed in this process; returns its faults and figures.
 
     template: the SQLite file to copy; empty for PostgreSQL.
     """
@@ -81,7 +81,7 @@ def _run(world: scenario.World, mutate: Callable[[], object]) -> list[str]:
 
 @contextlib.contextmanager
 def _database(template: str, folder: Path, world: scenario.World) -> Iterator[None]:
-    """A database of the run's own."""
+    """Creates a database for the run, and removes it afterwards."""
     settings = connections.settings["default"]
     connections.close_all()
     if template:
@@ -92,7 +92,7 @@ def _database(template: str, folder: Path, world: scenario.World) -> Iterator[No
     name = f"sim{os.getpid()}"
     with postgres.clone(settings, name) as admin:
         postgres.use(world.baton, admin)
-        with clock.reading(world.now):  # the server's own clock knows nothing of ours
+        with clock.reading(world.now):  # the server's own clock is not virtual
             yield
         connections.close_all()
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -100,7 +100,7 @@ def _database(template: str, folder: Path, world: scenario.World) -> Iterator[No
 
 @contextlib.contextmanager
 def installed(world: Any) -> Iterator[None]:
-    """Every port on the run's baton."""
+    """Replaces all ports by those of the run's baton."""
     baton, locks = world.baton, database.FileLocks(world.baton)
     database.use(baton)
     filelock.acquire, filelock.release = locks.acquire, locks.release
@@ -124,7 +124,7 @@ def installed(world: Any) -> Iterator[None]:
 
 
 def _discard_wakeups(lanes: Iterable[str]) -> None:
-    """Wake-ups of other processes are lost: their polls find the work."""
+    """Drops wake-ups of other processes: their polls find the work."""
 
 
 def forked(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def forked(seed: int, template: str, mutate: Callable[[], object]) -> dict[str, 
     if not pid:
         os.close(reader)
         faulthandler.dump_traceback_later(_REAL_S + 5, exit=True)
-        gc.disable()  # it would end what killed processes left in the middle of others' steps
+        gc.disable()  # it would finalize objects of killed processes during steps of others
         sys.unraisablehook = lambda _: None
         try:
-            answer = json.dumps(run_seed(seed, template, mutate))
+            result = json.dumps(run_seed(seed, template, mutate))
         except BaseException:
-            answer = json.dumps({"seed": seed, "faults": [traceback.format_exc()], "trail": []})
+            result = json.dumps({"seed": seed, "faults": [traceback.format_exc()], "trail": []})
         with os.fdopen(writer, "w") as out:
-            out.write(answer)
+            out.write(result)
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as given:
@@ -175,7 +175,7 @@ def _mutation(mutant: str) -> Callable[[], object]:
 
 
 def create_fixtures() -> None:
-    """The rows of every run, in one file: a copy takes no journal along."""
+    """Inserts the rows of every run. On SQLite, checkpoints them into one file for the copies."""
     scenario.create_fixtures()
     if connection.vendor != "sqlite":
         return

@@ -1,4 +1,4 @@
-"""Many seeds on every core, from one migrated database."""
+"""Runs many seeds on all cores, from one migrated database."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def run(
     until_fault: bool = False,
     database: str = "sqlite",
 ) -> list[dict[str, Any]]:
-    """Runs `count` seeds from `first` on; the answers, by seed.
+    """Runs `count` seeds from `first`; returns the results in the order of seeds.
 
     Args:
-        database: `sqlite`, where seeds replay exactly, or `postgres`.
-        mutant: `module:function`, called before each run: a fault that is to be found.
-        until_fault: end with the first seed that goes wrong.
+        database: `sqlite`, where seeds repeat exactly, or `postgres`.
+        mutant: `module:function`, called before each run: it plants a fault that the run must find.
+        until_fault: stop after the first seed with a fault.
 
     Raises:
         RuntimeError: a process of the run failed.
@@ -40,11 +40,11 @@ def run(
         subprocess.run([*words, "prepare"], env=environ, check=True, timeout=60)
         found = []
         started = _start([*words, "run", template, mutant], first, count, env, environ)
-        for answer in _results(started):
-            found.append(answer)
-            if until_fault and answer["faults"]:
+        for result in _results(started):
+            found.append(result)
+            if until_fault and result["faults"]:
                 break
-        return sorted(found, key=lambda answer: int(answer["seed"]))
+        return sorted(found, key=lambda result: int(result["seed"]))
 
 
 def _start(

@@ -1,8 +1,8 @@
-"""What one seed does: people are told things while workers die, stop and come back.
+"""The scenario of one seed: users are notified while workers die, stop and continue.
 
-A web process accepts and takes back, two workers deliver, two schedulers close digests and look
-after the upkeep, and an operator kills and stops processes at random steps. After that everything
-is left alone until nothing waits, and `checks` holds the outcome against what may be.
+A web process accepts and cancels notifications, two workers deliver, two schedulers close digests
+and run the upkeep, and an operator kills and stops processes at random steps. Then the run
+continues without faults until nothing waits, and `checks` compares the outcome with the rules.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from notifications.models import (
 
 PEOPLE = 5
 CAP = 2
-"""Messages of the capped category that one person may get a day."""
+"""The most messages of the capped category that a user receives per day."""
 STARTED = datetime(2030, 5, 1, 9, 0, tzinfo=UTC)
 LEASE_S = 5.0
 _QUIET_S = 1.0
@@ -51,21 +51,20 @@ _BROKEN = (DatabaseError,)
 
 @dataclass
 class Plan:
-    """What a seed's generator chose.
+    """The choices of a seed's generator."""
 
-    calm: no provider fails. faults: by the step at which they come, `kill`, `stop` or `relay` (one
-    worker is stopped past its lease, and the one that took over is killed when it comes back).
-    """
-
+    #: No provider fails.
     calm: bool
     slow: bool
     requests: int
     cancels: bool
+    #: By step: `kill`, `stop` or `relay`. In a relay, a worker is stopped until its lease has
+    #: expired, and the worker that took over is killed when the first one continues.
     faults: dict[int, str]
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
-        """Draws a plan."""
+        """Draws a plan from a generator."""
         quiet = chance.random() < 0.3
         kinds = ("kill", "kill", "stop", "relay")
         count = 0 if quiet else chance.randint(1, 4)
@@ -80,20 +79,20 @@ class Plan:
 
 @dataclass
 class World:
-    """A run: its processes, and what was asked for and answered."""
+    """A run: its processes, and the requests and their results."""
 
     baton: Baton
     network: Network
     plan: Plan
     workers: dict[str, tuple[Process, Worker]] = field(default_factory=dict)
-    #: Keys of notifications that a caller was told are accepted, or taken back.
+    #: Keys of notifications that were reported to the caller as accepted, or as cancelled.
     accepted: list[int] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     finished: list[Worker] = field(default_factory=list)
     #: Workers that their watchdogs ended.
     stuck: list[str] = field(default_factory=list)
-    #: Workers that die at a time: the time, and the one that is spared.
+    #: Kills that are due at a time: (time in s, the worker that is not killed).
     later: list[tuple[float, str]] = field(default_factory=list)
     senders_left: int = 0
     over: bool = False
@@ -102,12 +101,12 @@ class World:
     count: int = 0
 
     def now(self) -> datetime:
-        """The machine's clock."""
+        """Returns the time of the machine's clock."""
         return STARTED + timedelta(seconds=self.baton.now_s)
 
 
 def create_fixtures() -> None:
-    """The people and categories of every run, once, in the database that runs copy."""
+    """Inserts the users and categories of every run, once, in the database that runs copy."""
     for key in _CATEGORIES:
         hold = key == "sim-hold"
         Category.objects.create(
@@ -140,7 +139,7 @@ def create_fixtures() -> None:
 
 
 def start(world: World) -> None:
-    """Makes the threads of a run."""
+    """Creates the threads of a run."""
     web, first, second = (Process(name) for name in ("web", "beat-1", "beat-2"))
     world.senders_left = 2
     for number in range(2):
@@ -173,7 +172,7 @@ def _start_worker(world: World) -> None:
 
 
 def _end(world: World, name: str, process: Process) -> None:
-    """A worker's watchdog ended it."""
+    """Records that a worker's watchdog ended it."""
     world.stuck.append(name)
     world.ended.add(name)
     world.disturbed = True
@@ -181,7 +180,7 @@ def _end(world: World, name: str, process: Process) -> None:
 
 
 def _send(world: World) -> None:
-    """Requests of one client: sends, and now and then takes one back."""
+    """Sends the requests of one client, and sometimes cancels a notification."""
     chance = world.baton.random
     people = list(User.objects.order_by("pk").values_list("pk", flat=True))
     categories = {row.key: row for row in Category.objects.filter(key__in=_CATEGORIES)}
@@ -240,7 +239,7 @@ def _intent(category: Any, priority: Priority) -> Intent:
 
 
 def _run_rounds(world: World) -> None:
-    """A scheduler: the rounds that any process may run at any time."""
+    """Runs a scheduler: the rounds that any process may run at any time."""
     rounds: list[Callable[[], object]] = [
         lambda: digests.close_due(now=world.now()),
         lambda: expiring.expire_waiting(now=world.now()),
@@ -257,7 +256,7 @@ def _run_rounds(world: World) -> None:
 
 
 def _inject_due_faults(world: World) -> None:
-    """The fault that is due at this step, or at this time, if one is."""
+    """Injects the faults that are due at this step or time."""
     kind = world.plan.faults.pop(world.baton.steps, None)
     if kind is not None:
         _disturb(world, kind)
@@ -286,7 +285,7 @@ def _disturb(world: World, kind: str, *, spared: str = "") -> None:
 
 
 def _watch(world: World) -> None:
-    """The operator: replaces workers that died, and ends the run once nothing waits."""
+    """Runs the operator: replaces workers that died, and ends the run when nothing waits."""
     while True:
         world.baton.wait(lambda: False, _QUIET_S, "operator")
         while world.count - len(world.ended) < 2:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class SimThread:
-    """`threading.Thread` in the process of the thread that makes it."""
+    """`threading.Thread` in the process of the thread that creates it."""
 
     def __init__(
         self,
@@ -59,20 +59,20 @@ class SimEvent:
         return self._flag
 
     def set(self) -> None:
-        """Lets all go on that wait."""
+        """Sets the event: all waiting threads continue."""
         self._flag = True
 
     def clear(self) -> None:
-        """Forgets that it was set."""
+        """Clears the event."""
         self._flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until it is set; whether it is."""
+        """Waits until it is set; returns whether it is."""
         return self._flag or self._baton.wait(self.is_set, timeout, "event")
 
 
 class SimCondition:
-    """`threading.Condition`. Nobody else runs between two ports, so its lock is no lock."""
+    """`threading.Condition`. It has no lock, because no other thread runs between two ports."""
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
@@ -85,7 +85,7 @@ class SimCondition:
         pass
 
     def notify_all(self) -> None:
-        """Wakes all that wait."""
+        """Wakes all waiting threads."""
         self._notified += 1
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -114,7 +114,7 @@ class SimExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the thread once nothing is queued."""
+        """Ends the thread when nothing is queued."""
         del cancel_futures
         self._closed = True
         if wait:
@@ -135,7 +135,7 @@ class SimExecutor(Executor):
 
 
 class _Selector(selectors.BaseSelector):
-    """Selects nothing: waits on the baton for calls from other threads, or for the time."""
+    """Selects no files: waits on the baton for calls from other threads, or for a deadline."""
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton

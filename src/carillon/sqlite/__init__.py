@@ -1,1 +1,1 @@
-"""SQLite as the embedded service uses it: writers queue at a file lock instead of polling."""
+"""SQLite for the embedded service: writers queue at a file lock instead of polling."""

@@ -1,10 +1,10 @@
 """Django's SQLite backend plus one file lock around every write.
 
 SQLite's own busy handler polls with growing sleeps (up to 100 ms), so a web request could wait long
-behind a busy worker and lose to luckier writers. A lock on a file beside the database wakes the
-next writer at once, and is waited for no longer than OPTIONS' `timeout` says: a process may have
-been stopped inside a transaction. It guards nothing: SQLite's own lock still does, whoever opens
-the file.
+behind a busy worker and lose to other writers. A lock on a file beside the database wakes the next
+writer at once. Writers wait for it at most OPTIONS' `timeout` seconds, because a process may be
+stopped inside a transaction. The file lock only orders writers: SQLite's own lock still protects
+the database, also from programs that ignore the file lock.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from notifications.infra import ports
 _FIRST, _LAST = EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None)
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLAC"})
 _inherited: list[Any] = []
-"""Connections of a process that forked. SQLite forbids its child even to close them."""
+"""Connections of a process that forked. SQLite does not allow the child even to close them."""
 
 
 def read_time(data: bytes) -> datetime | None:
-    """A time as Django stores it (naive, UTC), within the accepted range; None for what is none.
+    """Returns a stored time (naive, UTC) within the accepted range; None for an invalid one.
 
-    SQLite holds any text in such a column. A row that cannot be read would take with it all who
-    stand in the other rows of a query.
+    SQLite stores any text in such a column. One unreadable row would make the whole query fail,
+    and with it the work for all its other rows.
     """
     text = data.decode(errors="replace")
     try:
         ordinary = datetime.fromisoformat(text)
         if ordinary.tzinfo is None and _FIRST <= ordinary <= _LAST:
-            return ordinary  # nearly all are so; the pipeline reads one or two a message
+            return ordinary  # the fast path: the pipeline reads one or two per message
         found = parse_datetime(text)
     except ValueError:
         return None
@@ -55,20 +55,22 @@ for _kind in ("datetime", "timestamp"):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes the file lock before BEGIN IMMEDIATE and drops it with the transaction."""
+    """Acquires the file lock before BEGIN IMMEDIATE and releases it with the transaction."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock_file: int | None = None
         self.lock_wait_s = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
-        """How long a transaction waits for its turn. May be set at any time."""
+        """How long a transaction waits for the file lock, in seconds. May be set at any time."""
         self.execute_wrappers.append(self._in_turn)
 
     def _in_turn(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """A statement that writes outside of any transaction waits in the same queue: by SQLite's
-        own busy handler it would lose to all who do."""
+        """Acquires the file lock for a statement that writes outside of any transaction.
+
+        With SQLite's own busy handler, it would lose to all writers that queue.
+        """
         alone = not self.in_atomic_block and self._lock_file is None and self.autocommit
         if not alone or sql[:6].upper() not in _WRITES:
             return execute(sql, params, many, context)
@@ -79,13 +81,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._release_lock()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Opens the file. A new one is its owner's alone: it holds tokens and addresses.
+        """Opens the file. Only its owner may read a new one: it has tokens and addresses.
 
         SQLite gives the files beside it (-wal, -shm) the mode of the database.
         """
         name = str(conn_params["database"])
         if name != ":memory:" and not name.startswith("file:"):
-            # Only where there is none: to close a database's file would drop SQLite's own locks.
+            # O_EXCL: only a new file. To close a database's file would release SQLite's own locks.
             with contextlib.suppress(OSError):
                 os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         made = super().get_new_connection({**conn_params, "factory": ports.SQLiteConnection})
@@ -132,7 +134,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._lock_file = None
 
     def forget_after_fork(self) -> None:
-        """In the child: what was the parent's is left alone."""
+        """Drops the parent's connection and lock in the child, without closing them."""
         if self.connection is not None:
             _inherited.append(self.connection)
             self.connection = None

@@ -1,8 +1,8 @@
-"""A lock on a file, waited for in the kernel's queue and no longer than a time-out.
+"""A lock on a file: threads wait for it in the kernel's queue, with a time-out.
 
-`flock` has no time-out, and polling it would lose to whoever takes the lock again at once. So a
-waiting thread blocks in `flock`, and one that has waited too long is interrupted by a signal, which
-only this module sends, whose handler does nothing, and which Python never sees.
+`flock` has no time-out, and a thread that polls would lose to one that acquires the lock again at
+once. So a waiting thread blocks in `flock`, and a signal interrupts one that has waited too long.
+Only this module sends that signal, its handler does nothing, and Python never sees it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ _CHECK_S = 0.05
 
 
 class _Alarm:
-    """Interrupts the system call of each thread whose deadline is over, until the thread says that
-    it has noticed. One thread does so, and only while somebody waits."""
+    """Interrupts the system call of each thread whose deadline has passed, until it calls `clear`.
+
+    One background thread does this, and only while another thread waits.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -31,7 +33,7 @@ class _Alarm:
         self._running = False
 
     def set(self, deadline: float) -> None:
-        """Has the calling thread interrupted from `deadline` (monotonic) on."""
+        """Interrupts the calling thread from `deadline` (monotonic, s)."""
         with self._guard:
             self._deadlines[threading.get_ident()] = deadline
             if not self._running:
@@ -39,13 +41,13 @@ class _Alarm:
         self._wanted.set()
 
     def clear(self) -> None:
-        """Leaves the calling thread alone: after this it is not interrupted any more."""
+        """Stops interrupting the calling thread."""
         with self._guard:
             del self._deadlines[threading.get_ident()]
 
     def _start(self) -> None:
-        # Any C function that takes a number will do for a handler. Not Python's: it would be run in
-        # the main thread only, and `fcntl.flock` goes on after it.
+        # Any C function that gets a number can be the handler. A Python handler would run in the
+        # main thread only, and `fcntl.flock` would continue after it.
         _libc.signal(_SIGNAL, ctypes.cast(_libc.abs, ctypes.c_void_p))
         _libc.siginterrupt(_SIGNAL, 1)
         threading.Thread(target=self._run, name="file-lock-alarm", daemon=True).start()
@@ -70,7 +72,7 @@ _open: set[int] = set()
 
 
 def acquire(path: str, seconds: float) -> int | None:
-    """Locks the file; its descriptor, which `drop` takes. None: somebody else had it all the time.
+    """Locks the file; returns its descriptor, for `release`. None: the time-out passed.
 
     Raises:
         OSError: the file cannot be opened.
@@ -87,7 +89,7 @@ def acquire(path: str, seconds: float) -> int | None:
 
 
 def release(file: int) -> None:
-    """Unlocks: whoever waits is woken."""
+    """Unlocks the file and wakes the next waiting thread."""
     _open.discard(file)
     os.close(file)
 
@@ -115,7 +117,7 @@ def _in_time(file: int, deadline: float) -> bool:
 
 
 def _forget_after_fork() -> None:
-    """A child has none of its parent's threads, and must not hold the parent's locks open."""
+    """Drops the parent's locks in the child, which has none of the parent's threads."""
     global _alarm
     _alarm = _Alarm()
     for file in _open:

@@ -1,7 +1,7 @@
-"""LIKE for SQLite that knows the case of all letters: SQLite's own knows that of ASCII alone.
+"""LIKE for SQLite that ignores the case of all letters: SQLite's own ignores that of ASCII only.
 
-Django's icontains, istartswith and iexact are LIKE, so that searches on SQLite find what they find
-on PostgreSQL.
+Django's icontains, istartswith and iexact use LIKE, so searches on SQLite find the same rows as on
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ ANY_RUN, ANY_ONE = "%", "_"
 
 
 class _Part(NamedTuple):
-    """What stands between two %: a text, or a pattern of the same size where it has a _."""
+    """The part between two %: a text, or a pattern of the same size if it has a _."""
 
     size: int
     text: str
     pattern: re.Pattern[str] | None = None
 
     def find(self, text: str, start: int) -> int:
-        """Where the first such part from there on begins; -1 when there is none."""
+        """Returns the position of the first match from `start`; -1 when there is none."""
         if self.pattern is None:
             return text.find(self.text, start)
         found = self.pattern.search(text, start)
         return found.start() if found else -1
 
     def is_at(self, text: str, place: int) -> bool:
-        """Whether the part stands there."""
+        """Whether the part matches at that position."""
         if self.pattern is None:
             return text.startswith(self.text, place)
         return self.pattern.match(text, place) is not None
 
 
 def like(pattern: object, text: object, escape: str | None = None) -> bool | None:
-    """Whether a text matches a pattern, whatever the case; None where one of them is NULL.
+    """Whether a text matches a pattern, without regard to case; None when one of them is NULL.
 
-    Takes time that is linear in the text for each part of the pattern.
+    For each part of the pattern, the time is linear in the text.
     """
     if pattern is None or text is None:
         return None
@@ -58,7 +58,7 @@ def like(pattern: object, text: object, escape: str | None = None) -> bool | Non
 
 @functools.lru_cache(maxsize=256)
 def _parts(pattern: str, escape: str | None) -> tuple[_Part, tuple[_Part, ...], _Part | None]:
-    """The part before the first %, those between, and the one after the last; None without a %."""
+    """Returns the part before the first %, those between, and the one after the last (or None)."""
     found: list[list[str | None]] = [[]]  # None: any character
     letters = iter(pattern)
     for letter in letters:

@@ -1,1 +1,1 @@
-"""What benchmarks stand on: a database of their own, child processes, baselines."""
+"""What benchmarks share: an environment with its own database, child processes, baselines."""

@@ -1,4 +1,4 @@
-"""The baseline that many services are built as: one Celery task for each message, with the ORM."""
+"""The baseline, as many services are built: one Celery task for each message, with the ORM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from notifications.models import (
 )
 
 app = Celery("baseline", broker=settings.CELERY_BROKER_URL)
-# Connections are kept between tasks: a new one each time would cost more than the work itself.
+# Connections are reused between tasks: a new one each time would cost more than the work.
 app.conf.update(
     task_ignore_result=True, worker_prefetch_multiplier=16, CELERY_DB_REUSE_MAX=1_000_000
 )
@@ -37,7 +37,7 @@ def deliver(message_id: int) -> None:
     template = NotificationTemplate.objects.get(path="bench.payment")
     user = notification.user
     context = {**(notification.context or {}), "user": {"first_name": user and user.first_name}}
-    text = template.in_app_template.replace("|currency", "")  # a filter of Carillon's own
+    text = template.in_app_template.replace("|currency", "")  # this filter is Carillon's own
     message.content = {"body": _compile(text).render(context)}
     message.status = "sent"  # the baseline knows no lifecycle
     message.sent_at = timezone.now()
@@ -45,7 +45,7 @@ def deliver(message_id: int) -> None:
 
 
 def accept(users: Sequence[User], count: int, category_id: int) -> None:
-    """Makes the rows of many messages by `bulk_create`, then publishes a task for each."""
+    """Inserts many messages by `bulk_create`, then publishes a task for each."""
     now = timezone.now()
     keys = reserve_keys(count)
     notifications = [

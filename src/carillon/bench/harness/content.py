@@ -1,4 +1,4 @@
-"""The template that benchmarks send: a subject, a text and a realistic HTML mail of some 2 KB."""
+"""The template that benchmarks send: a subject, a text and an HTML mail of about 2 KB."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ MAIL = (
     + """</p>{% if amount > 20 %}<p>Your next lesson is on us, {{ user.first_name }}.</p>{% endif %}
 <p><a class="button" href="{{ app_url }}/payments">View the receipt</a></p>{% endblock %}"""
 )
-"""A mail within a layout, whose stylesheet goes into its tags: what `bench render` renders."""
+"""The mail that `bench render` renders: it has a layout, whose stylesheet is inlined."""

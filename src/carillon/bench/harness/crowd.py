@@ -1,5 +1,7 @@
-"""Roles of `bench audience` and `bench broadcast`: a large population with groups and subjects, its
-audiences, and a broadcast to all of it."""
+"""Roles of `bench audience` and `bench broadcast`.
+
+They create many users with groups and subjects, count audiences, and launch a broadcast to all.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ _ROLES = ("student",) * 8 + ("teacher", "parent")
 
 
 def crowd(count: str) -> dict[str, Any]:
-    """Makes users, five thousand at a time: half of them in a group, a third enrolled."""
+    """Creates users, 5,000 at a time: half of them in a group, a third enrolled."""
     group = Group.objects.create(name="Half")
     subject = Subject.objects.create(name="Third")
     tutor = User.objects.create(username="the-tutor", role="tutor", password="!")
@@ -69,7 +71,7 @@ def _insert(rows: Iterator[Any]) -> None:
 
 
 def audiences() -> dict[str, Any]:
-    """Counts and streams each audience; the people of a page are thrown away at once."""
+    """Counts and streams each audience; each page of people is discarded at once."""
     before = _rss_mb()
     total = User.objects.count()
     figures: dict[str, Any] = {}
@@ -117,7 +119,7 @@ def _rules() -> dict[str, dict[str, Any]]:
 
 
 def launch() -> dict[str, Any]:
-    """Launches a broadcast to everyone; no worker is at it."""
+    """Launches a broadcast to all users, without any worker."""
     broadcast = Broadcast.objects.create(
         target_group="all",
         title="School is closed",

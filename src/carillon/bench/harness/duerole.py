@@ -20,7 +20,7 @@ _GIVE_UP_S = 120.0
 
 
 def falling_due(count: str) -> dict[str, Any]:
-    """Schedules notifications that fall due in twenty parts, spread over ten seconds."""
+    """Schedules notifications that become due in 20 parts, spread over ten seconds."""
     people = list(User.objects.order_by("pk").values_list("pk", flat=True))
     size = int(count) // _CALLS
     first = clock.now() + timedelta(seconds=_SOON_S)
@@ -37,12 +37,12 @@ def falling_due(count: str) -> dict[str, Any]:
 
 
 def lateness(count: str) -> dict[str, Any]:
-    """Waits until all that was scheduled has left; by how many milliseconds it was late."""
+    """Waits until all scheduled messages are sent; returns how late they were, in milliseconds."""
     rows = NotificationMessage.objects.filter(channel="email")
     deadline = time.monotonic() + _GIVE_UP_S
     while rows.filter(sent_at__isnull=False).count() < int(count):
         if time.monotonic() > deadline:
-            raise TimeoutError("what was due did not leave")
+            raise TimeoutError("due messages were not sent")
         time.sleep(0.2)
     moments = rows.values_list("sent_at", "notification__scheduled_at")
     late = sorted(_late_ms(sent, due) for sent, due in moments)

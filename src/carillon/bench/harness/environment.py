@@ -1,4 +1,4 @@
-"""What every benchmark stands on: a database of its own, and child processes with their results."""
+"""The environment of a benchmark: its own database, and child processes with their results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from carillon.servers import PostgresServer, RedisServer
 
 _TIMEOUT_S = 900
 PREPARED = "CARILLON_PREPARED"
-"""The environment variable with a folder of migrated databases, which spares the migrations."""
+"""The environment variable with a folder of migrated databases, which saves the migrations."""
 
 
 @dataclass
 class BenchEnvironment:
-    """An installation for measuring: its environment, and the children started in it."""
+    """An installation to measure: its environment variables, and the children started in it."""
 
     environ: dict[str, str]
     folder: Path
@@ -33,7 +33,7 @@ class BenchEnvironment:
     def start(
         self, role: str, *arguments: object, stdin: int | None = None, **environ: str
     ) -> subprocess.Popen[str]:
-        """Starts a role of carillon.bench.harness.roles in a process of its own."""
+        """Starts a role of carillon.bench.harness.roles in its own process."""
         child = subprocess.Popen(
             [sys.executable, "-m", "carillon.bench.harness.roles", role, *map(str, arguments)],
             env={**self.environ, **environ},
@@ -52,7 +52,7 @@ class BenchEnvironment:
         """Waits for a child's last line, which is one JSON object.
 
         Raises:
-            RuntimeError: when it failed; what it wrote to stderr stands above.
+            RuntimeError: the child failed; its stderr is above.
         """
         out, _ = child.communicate(timeout=_TIMEOUT_S)
         if child.returncode != 0:
@@ -63,7 +63,7 @@ class BenchEnvironment:
     def workers(
         self, count: int, *arguments: object, role: str = "worker"
     ) -> list[subprocess.Popen[str]]:
-        """Starts workers and waits until each says that it listens."""
+        """Starts workers and waits until each reports that it listens."""
         started = [self.start(role, *arguments) for _ in range(count)]
         for child in started:
             assert child.stdout is not None
@@ -71,25 +71,26 @@ class BenchEnvironment:
         return started
 
     def stop(self, children: Sequence[subprocess.Popen[str]]) -> list[dict[str, Any]]:
-        """Lets children drain and end; returns what they measured."""
+        """Has children drain and end; returns what they measured."""
         for child in children:
             child.send_signal(signal.SIGTERM)
         return [self.result(child) for child in children]
 
 
 def bare_environ() -> dict[str, str]:
-    """This process's environment without any setting of Carillon's, for an installation."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("CARILLON_")}
-    return {**kept, "DJANGO_SETTINGS_MODULE": "carillon.settings.base"}
+    """Returns this process's environment variables without any setting of Carillon."""
+    others = {name: text for name, text in os.environ.items() if not name.startswith("CARILLON_")}
+    return {**others, "DJANGO_SETTINGS_MODULE": "carillon.settings.base"}
 
 
 class Observer:
-    """A child that looks into the database whenever it is asked."""
+    """A child process that runs queries of the database on request."""
 
     def __init__(self, env: BenchEnvironment, role: str = "observe") -> None:
         self._child = env.start(role, stdin=subprocess.PIPE)
 
     def query(self, *words: str) -> Any:
+        """Sends one request line; returns the decoded response."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.stdin.write(" ".join(words) + "\n")
@@ -101,10 +102,10 @@ class Observer:
 def bench_environment(
     database: str, *, redis: bool = False, **settings: str
 ) -> Iterator[BenchEnvironment]:
-    """A fresh, migrated installation on `sqlite` or `postgres`, gone afterwards.
+    """Creates a migrated installation on `sqlite` or `postgres`, and removes it afterwards.
 
-    settings are environment variables without their `CARILLON_`. Where PREPARED is set, it begins
-    with a copy of that folder's `sqlite` (a data folder) or `postgres` (a server's data).
+    settings: environment variables without their `CARILLON_`. When PREPARED is set, the database
+    is a copy of that folder's `sqlite` (a data folder) or `postgres` (a server's data).
     """
     ready = Path(os.environ[PREPARED]) / database if PREPARED in os.environ else None
     with contextlib.ExitStack() as stack:
@@ -138,5 +139,5 @@ def bench_environment(
 
 
 def machine() -> dict[str, Any]:
-    """The machine's size, printed with every figure."""
+    """Returns the machine's size, which is printed with all figures."""
     return {"cpus": os.cpu_count(), "python": sys.version.split()[0]}

@@ -27,7 +27,7 @@ _AT_ONCE = 100
 
 
 def api_key() -> dict[str, Any]:
-    """A key that may send to anybody."""
+    """Creates a key that may send to any user."""
     return {"key": ApiKey.make(name="bench", scopes=["*"])[1]}
 
 
@@ -53,7 +53,7 @@ _PUSH_HEADERS = {"Content-Type": "application/json", "Authorization": "Bearer t"
 
 
 def bare_http(url: str, count: str) -> dict[str, Any]:
-    """POSTs a push's request again and again, a hundred at a time: what HTTP itself costs."""
+    """POSTs the same push request `count` times, 100 at a time: the cost of HTTP itself."""
     return {"s": asyncio.run(_post_all(url, int(count)))}
 
 
@@ -69,7 +69,7 @@ async def _post_all(url: str, count: int) -> float:
 
 
 def own_http(url: str, count: str) -> dict[str, Any]:
-    """The same with the client that providers use."""
+    """Does the same with the client that providers use."""
     return {"s": asyncio.run(_post_all_ourselves(url, int(count)))}
 
 
@@ -98,7 +98,7 @@ async def _again_and_again(post: Callable[[], Awaitable[bytes]], count: int) -> 
 
 
 def recipients() -> dict[str, Any]:
-    """Whom each message is for."""
+    """Returns the user of each message, by message id."""
     rows = NotificationMessage.objects.values_list("pk", "user_id")
     return {str(key): user_id for key, user_id in rows}
 
@@ -112,14 +112,14 @@ def chats(count: str) -> dict[str, Any]:
 
 
 def span(channel: str, count: str) -> dict[str, Any]:
-    """How long the delivery of a channel's latest messages took, first to last."""
+    """Returns the seconds from the first to the last delivery of a channel's latest messages."""
     latest = NotificationMessage.objects.filter(channel=channel).order_by("-pk")[: int(count)]
     ends = latest.aggregate(first=Min("delivered_at"), last=Max("delivered_at"))
     return {"s": (ends["last"] - ends["first"]).total_seconds()}
 
 
 def statuses(channel: str) -> dict[str, Any]:
-    """How many messages of a channel stand where."""
+    """Counts the messages of a channel by status."""
     rows = NotificationMessage.objects.filter(channel=channel).values_list("status")
     return dict(rows.annotate(count=Count("id")))
 
@@ -128,10 +128,10 @@ def critical(count: str) -> dict[str, Any]:
     """Sends critical messages one by one and measures how long each waited to be delivered."""
     users = list(User.objects.values_list("pk", flat=True)[:100])
     sent = []
-    for place in range(int(count)):
+    for number in range(int(count)):
         body = {
             "template_path": "bench.payment",
-            "user_id": users[place % len(users)],
+            "user_id": users[number % len(users)],
             "channel": "in_app",
             "priority": "critical",
             "context": {"amount": 1},
@@ -159,7 +159,7 @@ def critical(count: str) -> dict[str, Any]:
 
 
 def sample(seconds: str) -> dict[str, Any]:
-    """Messages a second that leave the queue, from the first that does."""
+    """Measures messages a second that leave the queue, from the first one."""
     full = _queued()
     print(json.dumps({"queued": full}), flush=True)
     while _queued() == full:
@@ -177,7 +177,7 @@ def _queued() -> int:
 
 
 def render(count: str) -> dict[str, Any]:
-    """Renders as the pipeline does, and the same mail by plain Jinja2, its layout loaded by it."""
+    """Renders as the pipeline does, and renders the same mail and layout by plain Jinja2."""
     began = time.perf_counter()
     version = _bench_version()
     version.precompile()

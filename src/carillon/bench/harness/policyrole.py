@@ -27,7 +27,7 @@ _BASELINE = 500
 
 
 def policy(count: str) -> dict[str, Any]:
-    """Decides on queued messages, again and again; nothing is written."""
+    """Decides on queued messages repeatedly; writes nothing."""
     keys = list(NotificationMessage.objects.order_by("pk").values_list("pk", flat=True))
     slices = [
         hot().load_pending(keys[start : start + _SLICE])
@@ -75,7 +75,7 @@ def _figures(
 
 
 def _give_preferences() -> None:
-    """Half of the people have said something: in general, and some of them for a category."""
+    """Stores preferences for half of the users, and category preferences for an eighth."""
     people = list(User.objects.order_by("pk").values_list("pk", flat=True))[::2]
     zones = ("", "Europe/Paris", "Asia/Tokyo", "America/New_York")
     UserNotificationPreference.objects.bulk_create(
@@ -108,7 +108,7 @@ def _forget() -> None:
 
 
 def _baseline(message: PendingMessage) -> bool:
-    """A query for the row and one for the categories, for every message."""
+    """Decides on one message with two queries: its user's preferences and category preferences."""
     assert message.user_id is not None
     row = UserNotificationPreference.objects.filter(user_id=message.user_id).first()
     rows = NotificationCategoryPreference.objects.filter(user_id=message.user_id)

@@ -1,6 +1,6 @@
-"""The yardstick of `bench email`: django-post_office on the same database.
+"""The baseline of `bench email`: django-post_office on the same database.
 
-Two processes of ten threads, its own templates, its own command; nothing of it is slowed down.
+It runs two processes of ten threads, with its own templates and command; nothing slows it down.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ POST_OFFICE = {
     "BATCH_SIZE": 5_000,
     "TEMPLATE_ENGINE": "django",
 }
-# It forks: a pool of connections would be shared by the children.
+# It forks, and its children would share a pool of connections.
 DATABASES["default"].get("OPTIONS", {}).pop("pool", None)
 
 
 def main() -> None:
-    """Queues templated mails and sends them, rendered early and late; prints seconds of each."""
+    """Queues and sends templated mails, rendered early and late; prints the seconds of each."""
     import django  # noqa: PLC0415 -- a process of its own, with these settings
 
     django.setup()
@@ -46,9 +46,9 @@ def main() -> None:
 
 
 def _measure(count: int, *, late: bool) -> dict[str, float]:
-    """Seconds to queue `count` mails in one call, seconds to send them, and how many went out.
+    """Returns the seconds to queue `count` mails in one call and to send them, and the number sent.
 
-    late: the template is rendered when the mail is sent (its `render_on_delivery`), not when it is
+    late: the template is rendered when the mail is sent (`render_on_delivery`), not when it is
     queued.
     """
     from django.core.management import call_command  # noqa: PLC0415 -- after setup
@@ -76,7 +76,7 @@ def _measure(count: int, *, late: bool) -> dict[str, float]:
 
 
 def _plain(text: str) -> str:
-    """Django's template language has no `currency`; the amount is printed as it is."""
+    """Removes filters that Django's template language lacks; the amount is printed as it is."""
     return text.replace("|currency", "").replace("|default([])", "")
 
 

@@ -1,7 +1,7 @@
-"""The raw limit: the same rows in and out of the same database, with nothing decided or rendered.
+"""The raw limit: writes the same rows to the same database, without decisions or renders.
 
-Bulk insert of notifications, messages and batches; lease; one update a slice of 500; delete. What
-Carillon reaches is told as a share of this, measured in the same run.
+It bulk-inserts notifications, messages and batches, leases them, updates each slice of 500 once,
+and deletes. Carillon's throughput is reported as a share of this limit, measured in the same run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def insert_messages(count: int) -> None:
 
 
 def deliver_messages() -> int:
-    """Leases and records everything; returns how many messages."""
+    """Leases and records all messages; returns how many."""
     now = timezone.now()
     done = 0
     content = seal_json({"title": "Payment received", "body": "x" * 80, "data": {}})
@@ -80,7 +80,7 @@ def deliver_messages() -> int:
 
 
 def measure(count: int) -> dict[str, Any]:
-    """Messages a second in one process: in, then out; and both in turn."""
+    """Measures messages a second in one process: inserting, delivering, and both in turn."""
     began = time.monotonic()
     insert_messages(count)
     in_s = time.monotonic() - began

@@ -1,7 +1,7 @@
 """The child processes of benchmarks: `python -m carillon.bench.harness.roles ROLE [ARGUMENT ...]`.
 
-Each prints one JSON object as its last line. A process a role, because what is measured is what
-runs in production: several processes over one database.
+Each role prints one JSON object as its last line. Each role is a process, because production runs
+several processes over one database, and that is measured.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ BULK = 10_000
 
 
 def rss_mb() -> float:
-    """The most memory this process has used."""
+    """Returns the peak memory of this process, in MB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def migrate() -> dict[str, Any]:
-    """Lays out the database."""
+    """Migrates the database."""
     call_command("migrate", verbosity=0)
     return {}
 
 
 def people(count: str) -> dict[str, Any]:
-    """Makes users with addresses, and the template that is sent."""
+    """Creates users with addresses, and the template that is sent."""
     made = User.objects.bulk_create(
         [
             User(
@@ -108,7 +108,7 @@ def people(count: str) -> dict[str, Any]:
 def accept(
     count: str, channel: str, drain: str = "", call: str = "", priority: str = "medium"
 ) -> dict[str, Any]:
-    """Takes in messages by bulk calls; with `drain`, waits until nothing is queued any more."""
+    """Accepts messages by bulk calls; with `drain`, waits until nothing is queued."""
     size = int(call or BULK)
     ids = list(User.objects.order_by("pk").values_list("pk", flat=True)[:size])
     left, calls = int(count), []
@@ -142,7 +142,7 @@ def wait_until_empty(channel: str = "") -> None:
     """Polls until no batch is left, of one channel or of all."""
     waiting = DeliveryBatch.objects.filter(channel=channel) if channel else DeliveryBatch.objects
     while waiting.exists():
-        time.sleep(0.1)  # looking costs what is measured
+        time.sleep(0.1)  # polling costs time that is measured
 
 
 def drained(channel: str = "") -> dict[str, Any]:
@@ -153,7 +153,7 @@ def drained(channel: str = "") -> dict[str, Any]:
 
 
 def worker(*lanes: str) -> dict[str, Any]:
-    """A worker until SIGTERM; its first line says that it listens."""
+    """Runs a worker until SIGTERM; its first line reports that it listens."""
     running = Worker(lanes=lanes or None)  # type: ignore[arg-type]  # words of lanes
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
     print(json.dumps({"listening": running.owner, "pid": os.getpid()}), flush=True)
@@ -163,7 +163,7 @@ def worker(*lanes: str) -> dict[str, Any]:
 
 
 def noting_worker(*lanes: str) -> dict[str, Any]:
-    """A worker that also tells when each of its calls began: [monotonic s, message id]."""
+    """Runs a worker that also returns when each of its calls began: [monotonic s, message id]."""
     began: list[tuple[float, int]] = []
     call = base.call_safely
 
@@ -179,7 +179,7 @@ def noting_worker(*lanes: str) -> dict[str, Any]:
 
 
 class _Watch:
-    """How long a worker was at work: from its start until the queue was last seen filled."""
+    """Measures how long a worker was busy: from its start until the queue was last not empty."""
 
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
@@ -189,20 +189,20 @@ class _Watch:
         while True:
             if DeliveryBatch.objects.exists():
                 self._last = time.monotonic()
-            time.sleep(0.1)  # looking costs what is measured
+            time.sleep(0.1)  # polling costs time that is measured
 
     def busy_s(self) -> float:
         return max(0.001, self._last - self._began)
 
 
 def celery_baseline_worker() -> dict[str, Any]:
-    """Celery's own worker with two prefork children, until SIGTERM."""
+    """Runs Celery's own worker with two prefork children, until SIGTERM."""
     celerytask.app.worker_main(["worker", "--pool=prefork", "--concurrency=2", "-l", "ERROR"])
     return {}
 
 
 def celery_baseline(count: str) -> dict[str, Any]:
-    """Accepts messages one by one and waits until each task has marked its message."""
+    """Publishes a task for each message and waits until each task has marked its message."""
     users = list(User.objects.all()[:1000])
     category_id = Category.objects.get(key="payment").pk
     celerytask.accept(users, 1, category_id)
@@ -217,17 +217,17 @@ def _wait_for_sent(count: int) -> None:
     deadline = time.monotonic() + 300
     while NotificationMessage.objects.filter(status="sent").count() < count:
         if time.monotonic() > deadline:
-            raise TimeoutError("the baseline's worker does not deliver")
+            raise TimeoutError("the worker of the baseline does not deliver")
         time.sleep(0.02)
 
 
 def limit(count: str) -> dict[str, Any]:
-    """The raw limit of the database for the same rows, in this process and one beside it."""
+    """Measures the raw limit of the database for the same rows, in this process."""
     return rawlimit.measure(int(count))
 
 
 def settings() -> dict[str, Any]:
-    """What the database promises about durability."""
+    """Returns the database's settings of durability."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA synchronous")
@@ -239,7 +239,7 @@ def settings() -> dict[str, Any]:
 
 
 def observe() -> dict[str, Any]:
-    """Answers questions about the database, a line each, until `end`."""
+    """Responds to queries about the database, one per line, until `end`."""
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
         if word == "end":
@@ -255,17 +255,17 @@ def _journalled(owner: str) -> int:
 
 
 def _tally(_: str) -> dict[str, Any]:
-    """Every message by its reference, those that were ever in doubt, those that a person holds."""
+    """Returns all messages by reference, those that were ever uncertain, and the dead letters."""
     names = {
         pk: f"{uuid.hex}.{channel}"
         for pk, channel, uuid in NotificationMessage.objects.values_list(
             "pk", "channel", "notification__uuid"
         ).iterator()
     }
-    doubted = set(
+    uncertain = set(
         MessageEvent.objects.filter(kind="uncertain").values_list("message_id", flat=True)
     )
-    doubted |= set(
+    uncertain |= set(
         NotificationMessage.objects.filter(trail__contains='"uncertain"').values_list(
             "pk", flat=True
         )
@@ -274,7 +274,7 @@ def _tally(_: str) -> dict[str, Any]:
     rows = NotificationMessage.objects.values_list("status").annotate(Count("pk"))
     return {
         "all": list(names.values()),
-        "uncertain": [names[pk] for pk in doubted],
+        "uncertain": [names[pk] for pk in uncertain],
         "held": [names[pk] for pk in held],
         "statuses": dict(rows),
     }

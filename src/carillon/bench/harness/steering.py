@@ -1,5 +1,7 @@
-"""Roles of `chaos --broadcast` and `bench broadcast`: who sends broadcasts and steers them by lines
-on stdin, and who carries them."""
+"""Roles of `chaos --broadcast` and `bench broadcast`.
+
+One role launches broadcasts and controls them by lines on stdin. Others deliver them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ _CHECK_EVERY = 25  # ticks
 
 
 def halves(count: str) -> dict[str, Any]:
-    """Makes users with mail addresses, in two groups: the even ones and the odd ones."""
+    """Creates users with mail addresses in two groups: those of even numbers and of odd ones."""
     groups = [Group.objects.create(name=name) for name in ("Even", "Odd")]
     for start in range(0, int(count), _AT_ONCE):
         numbers = range(start, min(start + _AT_ONCE, int(count)))
@@ -61,7 +63,7 @@ def halves(count: str) -> dict[str, Any]:
 
 
 def carrier() -> dict[str, Any]:
-    """A worker with the upkeep of broadcasts beside it, until SIGTERM; first it says its name."""
+    """Runs a worker and the upkeep of broadcasts until SIGTERM; prints its name first."""
     worker = Worker()
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
@@ -85,7 +87,7 @@ def _run_upkeep(ended: threading.Event) -> None:
 
 
 def steer() -> dict[str, Any]:
-    """Does what each line of stdin says, and answers with a line, until `end`."""
+    """Runs the command of each line of stdin and prints a line of response, until `end`."""
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
         if word == "end":
@@ -96,19 +98,19 @@ def steer() -> dict[str, Any]:
 
 
 def retry_together(broadcast_id: str, clients: str) -> dict[str, Any]:
-    """Several processes retry at the same moment; how many recipients each of them got."""
+    """Has several processes retry at once; returns how many recipients each of them got."""
     connection.close()
     moment = time.time() + 1.0
     pipes = [_fork_retry(int(broadcast_id), moment) for _ in range(int(clients))]
     retried = []
     for end in pipes:
-        with os.fdopen(end) as answer:
-            retried.append(int(answer.read()))
+        with os.fdopen(end) as response:
+            retried.append(int(response.read()))
     return {"retried": retried}
 
 
 def _fork_retry(broadcast_id: int, moment: float) -> int:
-    """A client in a process of its own; returns the pipe that its answer comes through."""
+    """Starts a client in its own process; returns the pipe of its response."""
     ours, theirs = os.pipe()
     if os.fork():
         os.close(theirs)
@@ -121,7 +123,7 @@ def _fork_retry(broadcast_id: int, moment: float) -> int:
 
 
 def _launch(words: str) -> int:
-    """Begins a broadcast: `GROUP [CHANNEL]`; `all` are all people, the channel is email."""
+    """Launches a broadcast: `GROUP [CHANNEL]`. `all` means all users; the default is email."""
     group, _, channel = words.partition(" ")
     target = {} if group == "all" else {"group_id": Group.objects.get(name=group).pk}
     made = Broadcast.objects.create(
@@ -150,24 +152,24 @@ def _act(verb: Callable[..., Any]) -> Callable[[str], dict[str, Any]]:
 
 def _progress(broadcast_id: str) -> dict[str, Any]:
     began = time.monotonic()
-    told = actions.progress(int(broadcast_id), now=clock.now())
-    counts = {state.value: getattr(told, f"{state}_count") for state in RecipientState}
+    progress = actions.progress(int(broadcast_id), now=clock.now())
+    counts = {state.value: getattr(progress, f"{state}_count") for state in RecipientState}
     return {
         "ms": (time.monotonic() - began) * 1000,
-        "status": told.status,
-        "total": told.total_recipients,
-        "rate": told.rate_per_second,
+        "status": progress.status,
+        "total": progress.total_recipients,
+        "rate": progress.rate_per_second,
         **counts,
     }
 
 
 def _poll(broadcast_id: str) -> dict[str, Any]:
-    """Asks for the progress again and again until half of the recipients are settled."""
+    """Polls the progress until half of the recipients are no longer pending."""
     took = []
     while True:
-        told = _progress(broadcast_id)
-        took.append(told["ms"])
-        if told["total"] and told["pending"] * 2 <= told["total"]:
+        progress = _progress(broadcast_id)
+        took.append(progress["ms"])
+        if progress["total"] and progress["pending"] * 2 <= progress["total"]:
             break
         time.sleep(_POLL_S)
     took.sort()
@@ -176,12 +178,12 @@ def _poll(broadcast_id: str) -> dict[str, Any]:
         "polls": len(took),
         "p50_ms": round(took[last // 2], 2),
         "p99_ms": round(took[int(last * 0.99)], 2),
-        "rate": told["rate"],
+        "rate": progress["rate"],
     }
 
 
 def check(_: str = "") -> list[str]:
-    """What does not add up at this instant: counters against recipients, in one snapshot."""
+    """Returns where counters and recipients disagree, in one snapshot."""
     wrong = []
     with transaction.atomic():
         if connection.vendor == "postgresql":
@@ -191,15 +193,17 @@ def check(_: str = "") -> list[str]:
             rows = BroadcastRecipient.objects.filter(broadcast=broadcast).order_by()
             states = dict(rows.values_list("state").annotate(Count("pk")))
             tally = broadcast.tally
-            told = {str(state.value): getattr(tally, state) for state in RecipientState}
-            there = {name: states.get(name, 0) for name in told}
-            if told != there or not tally.is_consistent or tally.total != sum(there.values()):
-                wrong.append(f"broadcast {broadcast.pk} ({broadcast.status}): {told}, rows {there}")
+            counted = {str(state.value): getattr(tally, state) for state in RecipientState}
+            there = {name: states.get(name, 0) for name in counted}
+            if counted != there or not tally.is_consistent or tally.total != sum(there.values()):
+                wrong.append(
+                    f"broadcast {broadcast.pk} ({broadcast.status}): {counted}, rows {there}"
+                )
     return wrong
 
 
 def _tally(_: str) -> dict[str, Any]:
-    """Recipients' references by state, and those that were ever in doubt."""
+    """Returns the references of recipients by state, and those ever uncertain."""
     by_state: dict[str, list[str]] = {}
     rows = BroadcastRecipient.objects.order_by("pk").values_list("state", "notification_id")
     names = {
@@ -210,24 +214,24 @@ def _tally(_: str) -> dict[str, Any]:
     }
     for state, key in rows.iterator():
         by_state.setdefault(state, []).append(names.get(key or 0, ""))
-    doubted = _doubted().values_list("notification_id", flat=True)
-    return {"states": by_state, "doubted": [names[key] for key in doubted]}
+    uncertain = _ever_uncertain().values_list("notification_id", flat=True)
+    return {"states": by_state, "uncertain": [names[key] for key in uncertain]}
 
 
-def _doubted() -> models.QuerySet[NotificationMessage]:
+def _ever_uncertain() -> models.QuerySet[NotificationMessage]:
     events = MessageEvent.objects.filter(kind="uncertain").values("message_id")
-    told = models.Q(trail__contains='"uncertain"')
-    return NotificationMessage.objects.filter(models.Q(pk__in=events) | told)
+    in_trail = models.Q(trail__contains='"uncertain"')
+    return NotificationMessage.objects.filter(models.Q(pk__in=events) | in_trail)
 
 
 def _open(_: str) -> int:
-    """Broadcasts that are not over, or not cleared."""
+    """Counts the broadcasts that are not over, or not cleared."""
     over = models.Q(status__in=[*OVER, "sent"], cleared=True)
     return Broadcast.objects.exclude(over).count()
 
 
 def _fail(broadcast_id: str) -> int:
-    """Fails every message of a broadcast, as its provider would have, and counts them."""
+    """Fails every message of a broadcast, as its provider would, and returns how many."""
     broadcast = Broadcast.objects.get(pk=int(broadcast_id))
     continue_launch(broadcast.pk)
     keys = NotificationMessage.objects.filter(notification__source=broadcast.source)
@@ -238,15 +242,15 @@ def _fail(broadcast_id: str) -> int:
             reason="bench",
             fields={"last_error": "mailbox full"},
         )
-        told = keys.filter(pk__in=moved).values_list("notification__source", "notification_id")
-        BroadcastChange.objects.append(told)
+        failed = keys.filter(pk__in=moved).values_list("notification__source", "notification_id")
+        BroadcastChange.objects.append(failed)
         DeliveryBatch.objects.filter(source=broadcast.source).delete()
     maintain_broadcasts(now=clock.now())
     return len(moved)
 
 
 def _waiting(broadcast_id: str) -> int:
-    """1 while a cancelled broadcast is not cleared."""
+    """Returns 1 while a cancelled broadcast is not cleared, then 0."""
     return Broadcast.objects.filter(pk=int(broadcast_id), cleared=False).count()
 
 

@@ -1,4 +1,4 @@
-"""Django's `migrate`, which may take its time where a service's statements may not."""
+"""Django's `migrate`, with longer limits of time than a service's statements."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from carillon.postgres.base import DatabaseWrapper
 from carillon.postgres.limits import Limits
 
 _LIMITS = Limits(statement_s=3600.0, lock_s=5.0, idle_s=600.0)
-"""An index of a great table takes minutes. A lock is not waited for longer than by anybody else:
-whoever waits to change a table holds up all who come later."""
+"""An index of a large table takes minutes. Waits for locks stay as short as elsewhere: a statement
+that waits to change a table blocks all later ones."""
 
 
 class Command(migrate.Command):
