@@ -1,8 +1,8 @@
-"""Plants mutants and tells which of them live: `make mutants`.
+"""Plants mutants and reports which of them survive: `make mutants`.
 
-Works in copies of the repository, one for each of two processes. What has been tried is kept in a
-file, so that a run that ended goes on where it was. Each mutant is tried in a fork of a process
-that has loaded the libraries already, with the tests that run the changed line.
+Each of two processes works in its own copy of the repository. Results are stored in a file, so that
+the next run continues where a run ended. Each mutant is tried in a fork of a process that has
+loaded the libraries, with the tests that run the changed line.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BASELINES = ROOT / "var/mutants-baselines.jsonl"
 NONE_LIVES_IN = [area for area in SHARES if area != "features"]
 _WORDS = ("killed", "hangs", "equivalent", "lives")
 _FILES_AT_ONCE = 6
-_OUT = os.fdopen(os.dup(1), "w")  # pytest catches what is written to the other
+_OUT = os.fdopen(os.dup(1), "w")  # pytest captures output to the original descriptor
 _FORKS = multiprocessing.get_context("fork")
 
 
 def main() -> int:
-    """Tries the sample; 1 when a mutant lives that should not."""
+    """Tries the sample; returns 1 when a mutant survives that should not."""
     arguments = _parse_arguments()
     os.chdir(ROOT)
     RESULTS.parent.mkdir(exist_ok=True)
@@ -70,14 +70,18 @@ def _parse_arguments() -> argparse.Namespace:
     words.add_argument("--minutes", type=float, default=30.0, help="when to stop; run again then")
     words.add_argument("--processes", type=int, default=2, help="how many try mutants at once")
     words.add_argument("--areas", nargs="+", choices=SHARES, default=list(SHARES))
-    words.add_argument("--living", action="store_true", help="try those that lived or hung again")
+    words.add_argument(
+        "--living", action="store_true", help="try those again that survived or hung"
+    )
     words.add_argument("--list", action="store_true", help="show the sample, try nothing")
     return words.parse_args()
 
 
 def _in_turns(mutants: list[Mutant]) -> list[Mutant]:
-    """The areas' mutants evenly mixed, so that a run that ends early has seen all areas; those that
-    may live come last."""
+    """Mixes the mutants of all areas evenly, so that a run that ends early has tried each area.
+
+    Areas whose mutants may survive come last.
+    """
     sizes = Counter(mutant.area for mutant in mutants)
     seen: Counter[str] = Counter()
     places = []
@@ -94,12 +98,12 @@ def _known() -> dict[str, str]:
 
 
 def _forget_living() -> None:
-    kept = RESULTS.read_text().splitlines(keepends=True) if RESULTS.exists() else []
-    RESULTS.write_text("".join(row for row in kept if json.loads(row)["became"] == "killed"))
+    rows = RESULTS.read_text().splitlines(keepends=True) if RESULTS.exists() else []
+    RESULTS.write_text("".join(row for row in rows if json.loads(row)["became"] == "killed"))
 
 
 def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:
-    """Tries them in so many processes, each with a copy of its own."""
+    """Tries mutants in `count` processes, each with its own copy."""
     load_libraries()
     shared = _Shared(mutants, tests_for({mutant.area for mutant in mutants}), ends_at, count)
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
@@ -116,7 +120,7 @@ def _run(mutants: list[Mutant], ends_at: float, count: int) -> None:
 
 
 class _Shared:
-    """What the processes have in common, above all whose turn it is."""
+    """What the processes share: the mutants, the tests, and counters of the next ones."""
 
     def __init__(self, mutants: list[Mutant], tests: list[str], ends_at: float, count: int) -> None:
         self.mutants = mutants
@@ -130,12 +134,12 @@ class _Shared:
         self.tried = _FORKS.Barrier(count)
 
     def files(self) -> Iterator[list[str]]:
-        """Files of tests for one process to record, some at a time."""
+        """Yields lists of test files for one process to record."""
         while (first := _next(self._file, _FILES_AT_ONCE)) < len(self.missing):
             yield self.missing[first : first + _FILES_AT_ONCE]
 
     def numbers(self, turn: Any) -> Iterator[int]:
-        """The mutants for one process to try, until the time is over."""
+        """Yields the numbers of mutants for one process to try, until the time is over."""
         while time.monotonic() < self._ends_at:
             number = _next(turn, 1)
             if number >= len(self.mutants):
@@ -151,7 +155,7 @@ def _next(turn: Any, step: int) -> int:
 
 
 def _work(place: Path, shared: _Shared) -> None:
-    """One process: records its part of the tests, then tries mutants."""
+    """Runs one process: records its part of the tests, then tries mutants."""
     place.mkdir()
     workspace = Workspace(ROOT, place)
     for files in shared.files():
@@ -160,7 +164,7 @@ def _work(place: Path, shared: _Shared) -> None:
     shared.recorded.wait()
     recording = Recording(RECORDED, shared.tests, may_be_old=True)
     for test in recording.failed:
-        _print(f"fails without a mutant, and judges none: {test}")
+        _print(f"fails without a mutant, so it is not used: {test}")
     baselines = Baselines(BASELINES)
     workspace.serve(recording, baselines, lambda trial: _try(trial, shared, shared.warm))
     shared.tried.wait()
@@ -168,7 +172,7 @@ def _work(place: Path, shared: _Shared) -> None:
 
 
 def _try(trial: Trial, shared: _Shared, turn: Any) -> None:
-    """Tries those that are still unknown, and keeps what became of them."""
+    """Tries the mutants without a result, and stores their results."""
     known = _known()
     for number in shared.numbers(turn):
         mutant = shared.mutants[number]
@@ -181,8 +185,8 @@ def _try(trial: Trial, shared: _Shared, turn: Any) -> None:
         became, why = found
         if became != "unjudged":
             row = {"name": mutant.name, "became": became, "why": why, "what": str(mutant)}
-            with RESULTS.open("a") as kept:
-                kept.write(json.dumps(row) + "\n")
+            with RESULTS.open("a") as results:
+                results.write(json.dumps(row) + "\n")
         took = time.monotonic() - began
         _print(f"{number + 1}/{len(shared.mutants)} {took:.1f} s {became} {mutant} {why}")
 

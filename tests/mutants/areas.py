@@ -14,7 +14,7 @@ SHARES = {
     "delivery/retry.py": 15,
     "features": 65,
 }
-"""Mutants of a run, for each area."""
+"""The number of mutants of a run, by area."""
 
 _OF_ALL = (
     "tests/unit/domain",
@@ -52,12 +52,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "src/notifications/queue/depth.py",
         "max(1, left),",
         "max( 2, left),",
-    ): "reads a row more, which is not counted",
+    ): "reads one more row, which is not counted",
     (
         "src/notifications/domain/quiet_hours.py",
         "break",
         "continue",
-    ): "the passes that are left find the same moment outside the window",
+    ): "the remaining passes find the same moment outside the window",
     (
         "src/notifications/domain/timing.py",
         "break",
@@ -67,22 +67,22 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "src/notifications/features/broadcasts/delivery/rounds.py",
         "break",
         "continue",
-    ): "the time that is over stays over",
+    ): "the time stays over",
     (
         "src/notifications/features/broadcasts/delivery/retry.py",
         "break",
         "continue",
-    ): "the time that is over stays over",
+    ): "the time stays over",
     (
         "src/notifications/features/upkeep/digests.py",
         "break",
         "continue",
-    ): "the rounds that are left find nothing more to close",
+    ): "the remaining rounds find nothing to close",
     (
         "src/notifications/features/broadcasts/delivery/clearing.py",
         "break",
         "continue",
-    ): "the time that is over stays over",
+    ): "the time stays over",
     (
         "src/notifications/features/sending/queries.py",
         "if first is None or last is None:",
@@ -92,12 +92,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "src/notifications/features/background/items.py",
         "if len(keys) < at_once or (not found and self.failures == failures):",
         "if len(keys) != at_once or (not found and self.failures == failures):",
-    ): "there are never more keys than were asked for",
+    ): "there are never more keys than the requested number",
     (
         "src/notifications/features/webhooks/deliver.py",
         "while clock.monotonic() < stop_at:",
         "while clock.monotonic() <= stop_at:",
-    ): "a reading of the clock meets that very moment by chance",
+    ): "the clock has exactly this value only by chance",
     (
         "src/notifications/queue/sqlite.py",
         "break",
@@ -107,26 +107,29 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "src/notifications/queue/batches.py",
         "if not free.select_for_update(skip_locked=True).exists():",
         "if not free.select_for_update(skip_locked=False).exists():",
-    ): "SQLite locks no rows; tests/integration/queue/test_locks.py sees it on PostgreSQL",
+    ): "SQLite locks no rows; tests/integration/queue/test_locks.py detects it on PostgreSQL",
     (
         "src/notifications/domain/recurrence.py",
         "while empty < limit:",
         "while empty != limit:",
-    ): "`empty` rises by one, so that it meets the limit",
+    ): "`empty` grows by one, so it reaches the limit",
 }
-"""(module, line, changed line) -> why no test can tell the two apart."""
+"""(module, line, changed line) -> why no test can detect the change."""
 
 
 def modules_of(area: str) -> list[Path]:
-    """The modules of an area that the tests on SQLite run."""
+    """Returns the modules of an area that the tests on SQLite run."""
     place = SOURCE / area
     found = [place] if place.is_file() else sorted(place.rglob("*.py"))
     return [path for path in found if path.name not in {"__init__.py", *_OTHER_DATABASE}]
 
 
 def tests_for(areas: Iterable[str]) -> list[str]:
-    """The files of tests that try the mutants of those areas: recording which lines they run takes
-    minutes, and those of other areas hardly ever see such a mutant first."""
+    """Returns the test files that try the mutants of those areas.
+
+    To record which lines they run takes minutes, and tests of other areas rarely detect such a
+    mutant first.
+    """
     places = [*_OF_ALL, *(_OF_FEATURES if "features" in areas else ())]
     return [
         path.as_posix()

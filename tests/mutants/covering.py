@@ -1,7 +1,7 @@
-"""Which tests run which lines, recorded once without any mutant, and again for changed tests.
+"""Records which tests run which lines, once without any mutant, and again for changed tests.
 
-A line is known by its module, its function and its text, so that what was recorded stays true when
-lines move. The recording is kept as rows of JSON, one for each file of tests; the last one counts.
+A line is identified by its module, its function and its text, so that the recording stays valid
+when lines move. It is stored as rows of JSON, one for each test file; the last row counts.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.mutants.areas import SHARES, SOURCE, modules_of
 
 
 def digest(*parts: str) -> str:
-    """A short name of the parts."""
+    """Returns a short hash of the parts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
 @functools.cache
 def functions_of(text: str) -> list[tuple[int, int, str]]:
-    """(first line, last line, dotted name) of each function, the outer before the inner."""
+    """Returns (first line, last line, dotted name) of each function, outer before inner."""
     found: list[tuple[int, int, str]] = []
 
     def walk(node: ast.AST, prefix: str) -> None:
@@ -45,15 +45,15 @@ def functions_of(text: str) -> list[tuple[int, int, str]]:
 
 
 def function_at(text: str, line: int) -> str:
-    """The dotted name of the innermost function with that line in its body; empty for none."""
+    """Returns the dotted name of the innermost function whose body has the line, or ""."""
     inside = [name for first, last, name in functions_of(text) if first < line <= last]
     return inside[-1] if inside else ""
 
 
 class Recorder:
-    """A plugin of pytest: which test ran which line of the copy at `place`, and how long it took.
+    """A pytest plugin that records which test runs which line of the copy, and how long it takes.
 
-    Tests are functions: the cases of a parametrized one count as one test.
+    A test is a function: all cases of a parametrized one count as one test.
     """
 
     def __init__(self, place: Path) -> None:
@@ -87,7 +87,7 @@ class Recorder:
             self._failed.add(report.nodeid)
 
     def rows(self, files: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """What was seen, a row for each file of tests."""
+        """Yields what was recorded, one row for each test file."""
         self._coverage.stop()
         seen: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for key, test in self._seen():
@@ -112,7 +112,7 @@ class Recorder:
             for line, tests in data.contexts_by_lineno(name).items():
                 function = function_at(text, line)
                 if not function:
-                    continue  # run by whoever imports it first
+                    continue  # the first import runs it
                 keys = [digest(str(module)), digest(str(module), function)]
                 if module in areas:
                     keys.append(digest(str(module), function, lines[line - 1].strip()))
@@ -124,18 +124,22 @@ def _function(nodeid: str) -> str:
 
 
 class Recording:
-    """What is known of the tests: who runs a line. took: seconds, of those that passed. failed:
-    those that fail without a mutant. missing: files that changed since, or are new."""
+    """The recording of the tests: which tests run a line."""
 
-    def __init__(self, kept: Path, files: list[str], *, may_be_old: bool = False) -> None:
-        """From the rows in `kept`, for those files of tests. may_be_old: also of files that were
-        changed since, while this run has a copy of what they were."""
+    def __init__(self, path: Path, files: list[str], *, may_be_old: bool = False) -> None:
+        """Reads the rows of `path` for those test files.
+
+        may_be_old: also use rows of files that have changed: this run has a copy of the old files.
+        """
         self._files = files
+        #: Seconds of each test that passed.
         self.took: dict[str, float] = {}
+        #: Tests that fail without a mutant.
         self.failed: list[str] = []
+        #: Files that are new, or have changed since they were recorded.
         self.missing: list[str] = []
         self.seen: defaultdict[str, set[str]] = defaultdict(set)
-        lines = kept.read_text().splitlines() if kept.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
         rows = {row["file"]: row for row in map(json.loads, lines)}
         for name in files:
             row = rows.get(name)
@@ -149,14 +153,14 @@ class Recording:
                 self.seen[key].update(tests)
 
     def tests_of(self, module: Path, line: int) -> list[str]:
-        """The tests that may see a change of that line, the most telling first.
+        """Returns the tests that may detect a change of that line, the most promising first.
 
-        Tests of units come first, then those that name the module or lie in a folder of its area's
-        name; each file gives its quickest in turn.
+        Unit tests come first, then tests that name the module or are in a folder of its area's
+        name. The files alternate, each with its fastest tests first.
         """
         running = self._running(module, line)
         naming = self._naming(module)
-        # A cache may have hidden who runs a line, and nobody runs a constant.
+        # A cache may hide which tests run a line, and no test runs a constant.
         is_loaded = not function_at(module.read_text(), line)
         found = running | {t for t in naming if is_loaded or t.startswith("tests/unit")}
         ranks: defaultdict[str, int] = defaultdict(int)

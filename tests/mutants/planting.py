@@ -1,4 +1,4 @@
-"""Cosmic Ray's mutants of a module, less those that no test can see; a seeded sample of them."""
+"""A seeded sample of Cosmic Ray's mutants, without those that no test can detect."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ from cosmic_ray.mutating import mutate_code
 
 from tests.mutants.areas import EQUIVALENT, SHARES, modules_of
 
-_ARGUMENTS = {"core/VariableReplacer", "core/VariableInserter"}  # these ask for settings of theirs
+_ARGUMENTS = {"core/VariableReplacer", "core/VariableInserter"}  # these need settings of their own
 _SAME = ("_Is", "_IsNot", "_Is_Eq", "_IsNot_NotEq")
 Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one module. before and after: the lines that differ. nth: which of the lines
-    of the module that read the same."""
+    """One change of one module."""
 
     area: str
     module: Path
     operator: str
     line: int
+    #: The number of the line among the lines of the module with the same text.
     nth: int
+    #: The line, and the changed line.
     before: str
     after: str
+    #: The text of the changed module.
     code: str
 
     @property
     def name(self) -> str:
-        """The same for the same change, whatever else the module has."""
+        """A hash of the change: independent of the rest of the module."""
         text = f"{self.module}\0{self.operator}\0{self.nth}\0{self.before}\0{self.after}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def reason(self) -> str:
-        """Why it changes nothing; empty for one that a test should see."""
+        """Why no test can detect it; empty if a test should."""
         return EQUIVALENT.get((self.module.as_posix(), self.before, self.after), "")
 
     def __str__(self) -> str:
@@ -54,7 +56,7 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an operator may change a module: the how many-th of its places, and which that is."""
+    """A position at which an operator may change a module, and its number there."""
 
     module: Path
     operator: str
@@ -63,9 +65,9 @@ class Spot:
 
 
 def sample(seed: int, factor: float = 1.0) -> list[Mutant]:
-    """The mutants of a run: each area's share, one at each place at most.
+    """Returns the mutants of a run: each area's share, at most one at each position.
 
-    Places are ranked by a hash of their line, so that a change of the code moves only its own.
+    Positions are ranked by a hash of their line, so that a change of a line affects only that line.
     """
     found: list[Mutant] = []
     for area, share in SHARES.items():
@@ -82,7 +84,7 @@ def sample(seed: int, factor: float = 1.0) -> list[Mutant]:
 
 
 def _ranked(area: str, seed: int) -> Iterator[Spot]:
-    """Each family of operators in its turn, for some have a hundred times as many places."""
+    """Alternates the families of operators, because some have 100 times as many positions."""
     families = []
     for operators in _families():
         spots = [
@@ -103,10 +105,10 @@ def _rank(seed: int, spot: Spot) -> bytes:
 
 @functools.cache
 def _families() -> list[list[str]]:
-    """Operators by their kind: those that replace one operator of Python by another are many."""
+    """Groups the operators by kind: many of them replace one Python operator by another."""
     families: dict[str, list[str]] = {}
     for name in sorted(plugins.operator_names()):
-        # `is` for a comparison is lint, and mostly no change at all; nor is `==` for an `is`.
+        # Lint finds `is` for a comparison; that, and `==` for `is`, mostly change nothing.
         if name not in _ARGUMENTS and not name.endswith(_SAME):
             families.setdefault(name.partition("_")[0], []).append(name)
     return list(families.values())
@@ -129,15 +131,18 @@ def _spots(path: Path, name: str) -> Iterator[Spot]:
     places = (start for node in nodes for start, _ in operator.mutation_positions(node))
     lines = _lines(path)
     for occurrence, place in enumerate(places):
-        # The bare `*` of a signature is no product.
+        # The bare `*` of a signature is not a multiplication.
         is_mark = lines[place[0] - 1][place[1] :].startswith(("*,", "/,"))
         if not is_mark and not any(first <= place < last for first, last in unseen):
             yield Spot(path, name, occurrence, place)
 
 
 def _unseen(text: str) -> Iterator[tuple[Place, Place]]:
-    """Annotations, which nobody evaluates, what is logged, and what only forbids or hastens: the
-    arguments of dataclasses, `kw_only` of structures, and caches."""
+    """Yields the parts of a module that no test can observe.
+
+    These are annotations, which are never evaluated, log calls, arguments of dataclasses, `kw_only`
+    of structures, and caches.
+    """
     for node in ast.walk(ast.parse(text)):
         parts = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         parts += [

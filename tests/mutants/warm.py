@@ -1,8 +1,7 @@
 """Tries mutants of functions in forks of one process that has collected all tests.
 
-Nothing is loaded anew: in the fork the function gets the changed code. That takes a tenth of the
-time. What a fork cannot change so (constants, defaults, classes) is left to a trial that loads the
-changed module.
+The fork loads nothing again: it replaces the code of the function, which takes a tenth of the time.
+Mutants of constants, defaults and classes need a trial that loads the changed module.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ Functions = dict[Name, list[FunctionType]]
 
 
 class Warm:
-    """A plugin of pytest that runs what it is asked to, in place of all that was collected.
+    """A pytest plugin that runs requested tests instead of all collected ones.
 
-    place: where the modules are. serve: called with this once everything is collected and the
-    database is there.
+    Args:
+        place: the folder of the modules.
+        first: the test that creates the database.
+        report: the file for the name of a failed test.
+        serve: called with this plugin after collection, when the database exists.
     """
 
     def __init__(
@@ -47,22 +49,22 @@ class Warm:
         self._session = session
         for item in session.items:
             self._items[item.nodeid.partition("[")[0]].append(item)
-        # The test of another folder that comes next ends all fixtures but those of the session.
+        # With a next test of another folder, pytest ends all fixtures except those of the session.
         first = self._items[self._first][0]
         other = next(item for item in session.items if "/unit/" in item.nodeid)
         session.config.hook.pytest_runtest_protocol(item=first, nextitem=other)
-        connections.close_all()  # SQLite's may not be carried through a fork
+        connections.close_all()  # SQLite connections must not pass through a fork
         if session.testsfailed:
             raise pytest.UsageError(f"{self._first} fails without any mutant")
-        # It would draw its dots on the output of the process that reports what became of mutants.
+        # It would write its dots to the output of the process that reports results.
         session.config.pluginmanager.unregister(name="terminalreporter")
         self._functions = functions_in(self._place)
-        gc.freeze()  # a fork that walks through all objects copies them all
+        gc.freeze()  # a collection in a fork would copy all objects
         self._serve(self)
         return True
 
     def run(self, tests: list[str], swaps: Swaps) -> int:
-        """In a fork: runs the tests with other code, until one fails. 0 when all pass."""
+        """Runs the tests with changed code, in a fork, until one fails; returns 0 if all pass."""
         swap(swaps, self._functions)
         items = [item for test in tests for item in self._items[test]]
         hook = self._session.config.hook
@@ -75,8 +77,10 @@ class Warm:
 
 
 def swaps_of(path: Path, before: str, after: str) -> Swaps | None:
-    """The functions that a change of a module's text changes, as (code, changed code); None where
-    it changes what only loading the module does."""
+    """Returns the functions that a change of a module changes, as (code, changed code).
+
+    None: the change affects code that runs only when the module is loaded.
+    """
     old = compile(before, str(path), "exec", dont_inherit=True)
     new = compile(after, str(path), "exec", dont_inherit=True)
     try:
@@ -96,7 +100,7 @@ def swaps_of(path: Path, before: str, after: str) -> Swaps | None:
 
 
 def functions_in(place: Path) -> Functions:
-    """The functions of modules below `place` that live in this process, by their code."""
+    """Returns the functions in this process whose modules are below `place`, by their code."""
     found: Functions = defaultdict(list)
     for each in gc.get_objects():
         if type(each) is FunctionType and each.__code__.co_filename.startswith(str(place)):
@@ -105,7 +109,7 @@ def functions_in(place: Path) -> Functions:
 
 
 def swap(swaps: Swaps, functions: Functions) -> None:
-    """Gives functions their changed code."""
+    """Replaces the code of functions by the changed code."""
     for was, becomes in swaps:
         for each in functions.get(_name(was), ()):
             each.__code__ = becomes

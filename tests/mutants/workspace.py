@@ -1,4 +1,4 @@
-"""A copy of the repository in which one module at a time is changed, and tests that run there."""
+"""A copy of the repository in which one module at a time is changed, and runs of tests there."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.mutants.warm import Swaps, Warm, swaps_of
 
 COLD_S = (2.0, 10.0)
 WARM_S = (0.5, 3.0, 12.0)
-"""Seconds of tests in each stage: most mutants fall in the first, and what lives sees all. Where
-everything is loaded already, a stage costs next to nothing, and may be short."""
+"""Seconds of tests in each stage. Most mutants are killed in the first; a survivor runs all stages.
+A warm stage costs almost nothing, so it may be short."""
 FIRST = "tests/integration/queue/test_batches.py"
-"""These tests make the database."""
+"""These tests create the database."""
 PATIENCE = 3
-"""Times the processor's time that the tests need without a mutant: what needs more hangs."""
+"""A mutant hangs if its tests need more than this many times their usual CPU time."""
 WAITING = 10
-"""Times that on the clock: what waits for ever hangs, too. A machine may be busy with others."""
+"""The limit of wall time, as a multiple of the limit of CPU time: a machine may be busy."""
 UNBOUNDED_S = 3600.0
 _CUT_OFF = (signal.SIGXCPU, signal.SIGKILL)
 _LIBRARIES = [
@@ -67,20 +67,23 @@ _LIBRARIES = [
     "granian",
 ]
 _OPTIONS = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "--reuse-db"]
-_OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is loaded already
-_OPTIONS += ["--continue-on-collection-errors"]  # what needs Git has none in a copy
-_OPTIONS += ["-m", "not processes and not browser and not proof"]  # they run other code, or long
+_OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is already loaded
+_OPTIONS += ["--continue-on-collection-errors"]  # a copy has no Git
+_OPTIONS += [
+    "-m",
+    "not processes and not browser and not proof",
+]  # they run other code, or take long
 Trial = Callable[[Mutant], tuple[str, str] | None]
 
 
 def load_libraries() -> None:
-    """What every trial needs: its fork has them already."""
+    """Imports the libraries that every trial needs, so that its fork has them."""
     for name in _LIBRARIES:
         importlib.import_module(name)
 
 
 class Workspace:
-    """A copy of `root` at `place`. Its bytecode is kept, so that a trial compiles one module."""
+    """A copy of `root` at `place`. Its bytecode stays, so that a trial compiles one module."""
 
     def __init__(self, root: Path, place: Path) -> None:
         self._root = root
@@ -101,13 +104,13 @@ class Workspace:
             raise SystemExit("the tests fail without any mutant: see above")
         shutil.copytree(self._data, self._ready)
 
-    def record(self, files: list[str], kept: Path) -> None:
-        """Adds to `kept` which of the tests in those files runs which line."""
+    def record(self, files: list[str], path: Path) -> None:
+        """Appends to `path` which test of those files runs which line."""
 
         def recorded() -> int:
             recorder = Recorder(self._place)
             self._pytest(files, [recorder], writes=True)
-            with kept.open("a") as written:
+            with path.open("a") as written:
                 for row in recorder.rows(files):
                     written.write(json.dumps(row) + "\n")
             return 0
@@ -116,8 +119,11 @@ class Workspace:
             raise SystemExit("the recording of the tests ended early")
 
     def trial(self, mutant: Mutant, tests: Recording, baselines: Baselines) -> tuple[str, str]:
-        """(what became of it, why): `killed`, `hangs`, which is killed by its time, `lives`, or
-        `unjudged` where its tests fail without it."""
+        """Returns (result, reason) of a mutant.
+
+        The result is `killed`, `hangs` (killed by its time), `lives`, or `unjudged` if its tests
+        fail without it.
+        """
 
         def changed(stage: list[str], limit_s: float) -> int | None:
             with self._changed(mutant):
@@ -131,7 +137,7 @@ class Workspace:
         return became, "" if stages else "no test runs it"
 
     def _seconds(self, stage: list[str]) -> float | None:
-        """The processor's time that these tests need unchanged; None where one of them fails."""
+        """Returns the CPU time of these tests without a mutant; None if one of them fails."""
         return self._spent_s if self._status(stage, UNBOUNDED_S) == 0 else None
 
     def _status(self, stage: list[str], limit_s: float) -> int | None:
@@ -140,8 +146,10 @@ class Workspace:
     def serve(
         self, recording: Recording, baselines: Baselines, try_each: Callable[[Trial], None]
     ) -> None:
-        """Calls try_each in a process that has collected all tests, with a much quicker trial. It
-        answers None where only `trial` can tell: for what is run when a module is loaded."""
+        """Calls try_each in a process that has collected all tests, with a much faster trial.
+
+        That trial returns None for code that runs when a module is loaded: `trial` must try it.
+        """
         files = sorted({test.partition("::")[0] for test in recording.took})
         first = next(test for test in recording.took if test.startswith(FIRST))
 
@@ -155,12 +163,12 @@ class Workspace:
         def collected() -> int:
             return self._pytest(files, [warm_up], writes=False)
 
-        kept = self._place / "kept"
-        shutil.copytree(self._ready, kept)
+        saved = self._place / "saved"
+        shutil.copytree(self._ready, saved)
         if self._fork(collected, UNBOUNDED_S) != 0:
             raise SystemExit("the process that collects all tests ended early")
         shutil.rmtree(self._ready)
-        kept.rename(self._ready)
+        saved.rename(self._ready)
 
     def _warm_trial(
         self, mutant: Mutant, warm: Warm, recording: Recording, baselines: Baselines
@@ -182,7 +190,7 @@ class Workspace:
         return became, self._failing() if became in ("killed", "unjudged") else ""
 
     def _failing(self) -> str:
-        """The test that failed last, by what pytest wrote."""
+        """Returns the test that failed last, from the output of pytest."""
         lines = self._report.read_text(errors="replace").splitlines()
         named = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
         return (named or lines or [""])[-1][:200]
@@ -193,7 +201,7 @@ class Workspace:
         original, was = changed.read_text(), changed.stat()
         changed.write_text(mutant.code)
         self._changes += 1
-        # Bytecode is known by its time and size: no two changes may share both.
+        # Bytecode is identified by time and size: no two changes may share both.
         os.utime(changed, (self._changes, self._changes))
         try:
             yield
@@ -204,8 +212,10 @@ class Workspace:
     def _fork(
         self, work: Callable[[], int], limit_s: float, *, quiet: bool = False, cold: bool = True
     ) -> int | None:
-        """The exit status of `work` in a fork; None when it takes more of the processor's time than
-        limit_s. cold: this process has loaded nothing of the copy yet."""
+        """Returns the exit status of `work` in a fork; None if it needs more CPU time than limit_s.
+
+        cold: this process has not loaded anything of the copy.
+        """
         if self._ready.exists():
             shutil.rmtree(self._data)
             shutil.copytree(self._ready, self._data)
@@ -216,7 +226,7 @@ class Workspace:
                 os.setpgid(0, 0)
                 resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s) + 1))
                 if quiet:
-                    self._be_quiet()
+                    self._redirect_output()
                 if cold:
                     self._enter_copy()
                 status = work()
@@ -227,7 +237,7 @@ class Workspace:
         while not ended and time.monotonic() < ends_at:
             time.sleep(0.02)
             ended, status, spent = os.wait4(child, os.WNOHANG)
-        with suppress(ProcessLookupError):  # and the processes that it left behind
+        with suppress(ProcessLookupError):  # and its own child processes
             os.killpg(child, signal.SIGKILL)
         if not ended:
             os.waitpid(child, 0)
@@ -236,7 +246,7 @@ class Workspace:
         self._spent_s = spent.ru_utime + spent.ru_stime
         return os.waitstatus_to_exitcode(status) if ended else None
 
-    def _be_quiet(self) -> None:
+    def _redirect_output(self) -> None:
         report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(report, 1)
         os.dup2(report, 2)
@@ -263,27 +273,29 @@ class Workspace:
 
 
 class Baselines:
-    """Which stages of tests pass unchanged, in how many seconds of the processor. Those that passed
-    are kept in a file; one that failed is tried again by the next run."""
+    """Which stages of tests pass without a mutant, and their CPU time.
 
-    def __init__(self, kept: Path) -> None:
-        self._path = kept
-        lines = kept.read_text().splitlines() if kept.exists() else []
+    Stages that passed are stored in a file; the next run tries a failed one again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
         rows = [json.loads(line) for line in lines]
         self._known: dict[str, float | None] = {row["stage"]: row["took"] for row in rows}
 
     def seconds(
         self, stage: list[str], measure: Callable[[list[str]], float | None], kind: str = ""
     ) -> float | None:
-        """The time of that stage, measured once for these tests as they are written now."""
+        """Returns the CPU time of a stage, measured once for the present text of its tests."""
         files = sorted({test.partition("::")[0] for test in stage})
         name = digest(kind, *stage, *(Path(each).read_text() for each in files))
         if name not in self._known:
             took = measure(stage)
             self._known[name] = took
             if took is not None:
-                with self._path.open("a") as kept:
-                    kept.write(json.dumps({"stage": name, "took": round(took, 2)}) + "\n")
+                with self._path.open("a") as rows:
+                    rows.write(json.dumps({"stage": name, "took": round(took, 2)}) + "\n")
         return self._known[name]
 
 
@@ -292,10 +304,12 @@ def judge(
     unchanged_s: Callable[[list[str]], float | None],
     changed: Callable[[list[str], float], int | None],
 ) -> str:
-    """What becomes of a mutant: each stage of tests has to pass without it before it may judge.
+    """Returns the result of a mutant. A stage of tests counts only if it passes without the mutant.
 
-    unchanged_s: the seconds of the processor that a stage needs without the mutant; None where it
-    fails. changed: pytest's status with it, given what it may need; None where it needs more.
+    Args:
+        unchanged_s: returns the CPU time of a stage without the mutant; None if it fails.
+        changed: returns pytest's status with the mutant, given a limit of CPU time; None if the
+            stage needs more.
     """
     for stage in stages:
         took = unchanged_s(stage)
@@ -312,8 +326,10 @@ def judge(
 def stages_of(
     tests: Iterable[str], took: dict[str, float], limits_s: Iterable[float]
 ) -> Iterator[list[str]]:
-    """The tests in stages of so many seconds, each in the order of files; what is left over after
-    the last stage is not run."""
+    """Yields the tests in stages of so many seconds, each in the order of files.
+
+    Tests that remain after the last stage do not run.
+    """
     left = iter(tests)
     for limit in limits_s:
         stage: list[str] = []

@@ -19,18 +19,18 @@ from carillon.celery_worker import CarillonWorker, WorkerFixup, close_everything
 TALK = ("without_gossip", "without_mingle", "without_heartbeat")
 
 
-@pytest.mark.parametrize("asked", [{}, dict.fromkeys(TALK, False)], ids=["nothing", "all of it"])
+@pytest.mark.parametrize("given", [{}, dict.fromkeys(TALK, False)], ids=["nothing", "everything"])
 def test_a_worker_exchanges_no_messages_with_others_however_it_is_started(
-    asked: dict[str, bool],
+    given: dict[str, bool],
 ) -> None:
     assert issubclass(app.Worker, CarillonWorker)
     worker = app.Worker.__new__(app.Worker)
-    options = worker.prepare_args(**asked)
+    options = worker.prepare_args(**given)
     assert {name: options[name] for name in TALK} == dict.fromkeys(TALK, True)
 
 
 def test_celery_closes_no_connections_after_the_fork() -> None:
-    """Celery closed the connections of the process's threads: no heartbeat for 10 s."""
+    """Celery closed the connections of the process's threads, and no heartbeat came for 10 s."""
     fixup = app._fixups[0].worker_fixup  # type: ignore[attr-defined]
     assert isinstance(fixup, WorkerFixup)
     before = len(worker_process_init.receivers or ())
@@ -39,7 +39,7 @@ def test_celery_closes_no_connections_after_the_fork() -> None:
         assert len(worker_process_init.receivers or ()) == before
     finally:
         signals.worker_before_create_process.disconnect(close_everything)
-        signals.task_postrun.disconnect(celery_worker._give_back)
+        signals.task_postrun.disconnect(celery_worker._return_connections)
 
 
 def test_counters_are_stored_in_files_before_a_task_is_imported(monkeypatch: Any) -> None:
@@ -53,11 +53,11 @@ def test_counters_are_stored_in_files_before_a_task_is_imported(monkeypatch: Any
 
 
 def test_an_occupied_port_of_counters_is_one_clear_line(settings: Any, monkeypatch: Any) -> None:
-    def taken(*_: Any, **__: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(98, "Address already in use")
 
     settings.CARILLON = dataclasses.replace(settings.CARILLON, metrics_port=1)
-    monkeypatch.setattr(metrics_port, "start_http_server", taken)
+    monkeypatch.setattr(metrics_port, "start_http_server", refuse)
     with pytest.raises(SystemExit, match=r"port 1: Address already in use.*METRICS_PORT"):
         metrics_port.serve_metrics()
 

@@ -1,4 +1,4 @@
-"""The lock that SQLite's writers queue at: bounded, woken at once, left to nobody by a fork."""
+"""The lock that SQLite's writers queue at: waits are bounded and wake at once, forks drop it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> str:
 
 @contextmanager
 def held(path: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process has the lock until the block ends."""
+    """Starts a process that holds the lock until the block ends."""
     child = subprocess.Popen(
         [sys.executable, "-c", HOLD, path],
         stdin=subprocess.PIPE,
@@ -51,7 +51,7 @@ def held(path: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def waiting(path: str, seconds: float, count: int = 1) -> tuple[list[threading.Thread], list[int]]:
-    """Threads that take the lock and give it back; the list fills with 1 for each that had it."""
+    """Starts threads that acquire and release the lock; the list gets a 1 for each acquisition."""
     had: list[int] = []
 
     def run() -> None:
@@ -66,7 +66,7 @@ def waiting(path: str, seconds: float, count: int = 1) -> tuple[list[threading.T
     return threads, had
 
 
-def test_a_lock_that_another_process_keeps_is_waited_for_no_longer_than_said(path: str) -> None:
+def test_the_wait_for_a_lock_of_another_process_ends_at_its_time_out(path: str) -> None:
     with held(path):
         began = time.monotonic()
         with within(2):
@@ -74,7 +74,7 @@ def test_a_lock_that_another_process_keeps_is_waited_for_no_longer_than_said(pat
         assert time.monotonic() - began >= 0.2
 
 
-def test_every_thread_that_waits_is_told_in_time(path: str) -> None:
+def test_the_wait_of_every_thread_ends_in_time(path: str) -> None:
     with held(path):
         threads, had = waiting(path, 0.2, count=8)
         for thread in threads:
@@ -83,7 +83,7 @@ def test_every_thread_that_waits_is_told_in_time(path: str) -> None:
         assert had == []
 
 
-def test_whoever_waits_has_the_lock_once_it_is_free(path: str) -> None:
+def test_every_waiting_thread_gets_the_lock_after_its_release(path: str) -> None:
     with held(path):
         threads, had = waiting(path, 30, count=4)
     for thread in threads:
@@ -101,19 +101,19 @@ def test_threads_of_one_process_exclude_each_other(path: str) -> None:
     filelock.release(again)
 
 
-def test_a_child_that_was_forked_inside_holds_nothing(path: str) -> None:
+def test_a_child_that_was_forked_under_the_lock_does_not_hold_it(path: str) -> None:
     mine = filelock.acquire(path, 1)
     assert mine is not None
     reader, writer = os.pipe()
     child = os.fork()
-    if child == 0:  # lives on while the parent gives the lock back
+    if child == 0:  # lives until after the parent released the lock
         os.close(writer)
         os.read(reader, 1)
         os._exit(0)
     try:
         filelock.release(mine)
         again = filelock.acquire(path, 1)
-        assert again is not None, "a copy of the descriptor in the child keeps the lock"
+        assert again is not None, "a copy of the descriptor in the child still holds the lock"
         filelock.release(again)
     finally:
         os.close(writer)
@@ -121,8 +121,8 @@ def test_a_child_that_was_forked_inside_holds_nothing(path: str) -> None:
         os.close(reader)
 
 
-def test_a_child_can_wait_in_its_turn(path: str) -> None:
-    """It has none of its parent's threads, so it starts its own."""
+def test_a_forked_child_can_wait_for_the_lock(path: str) -> None:
+    """The child has none of its parent's threads, so it starts its own alarm."""
     with held(path):
         assert filelock.acquire(path, 0.05) is None
         child = os.fork()

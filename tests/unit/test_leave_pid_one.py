@@ -32,17 +32,17 @@ def first_process(child: str) -> subprocess.Popen[str]:
         ("print('ready', flush=True); raise SystemExit(3)", 3),
         ("import os; print('ready', flush=True); os.kill(os.getpid(), 9)", 128 + 9),
     ],
-    ids=["well", "a code", "killed"],
+    ids=["success", "a code", "killed"],
 )
-def test_it_ends_as_its_child_does(child: str, code: int) -> None:
+def test_the_first_process_ends_with_the_status_of_its_child(child: str, code: int) -> None:
     process = first_process(child)
 
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
 
-    assert (said, process.returncode) == ("ready\n", code)
+    assert (output, process.returncode) == ("ready\n", code)
 
 
-def test_it_hands_on_what_ends_it_and_reaps_orphans() -> None:
+def test_the_first_process_passes_signals_on_and_reaps_orphans() -> None:
     waiting = """
         import signal, subprocess, sys
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
@@ -59,7 +59,7 @@ def test_it_hands_on_what_ends_it_and_reaps_orphans() -> None:
         assert process.wait(60) == 7
 
 
-def test_others_go_on_where_they_are() -> None:
+def test_other_processes_continue_without_a_child() -> None:
     script = "from carillon.cli.processes import leave_pid_one; leave_pid_one(); print('here')"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

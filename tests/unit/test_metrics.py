@@ -1,4 +1,4 @@
-"""The documented NotificationMetrics adds to what /metrics shows."""
+"""The documented NotificationMetrics adds figures to /metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def value(name, **labels):
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_figures_of_the_platform_are_shown_with_those_of_the_pipeline():
+def test_figures_of_the_platform_appear_with_those_of_the_pipeline():
     labels = {"channel": "email", "template": "t.metrics", "status": "success"}
     before = value("notifications_sent_total", **labels)
     metrics = NotificationMetrics()

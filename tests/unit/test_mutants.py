@@ -1,4 +1,4 @@
-"""What plants mutants is itself tested: who judges, by which tests, and what is no mutant."""
+"""Tests of the mutation runner: verdicts, stages of tests, and changes that are no mutants."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_mutant_may_take_a_few_times_as_long_as_the_tests_without_it():
     assert limits == [70.0, 70.0]
 
 
-def test_the_first_stage_is_short_and_what_is_left_over_is_not_run():
+def test_the_first_stage_is_short_and_remaining_tests_do_not_run():
     took = {f"tests/{file}.py::{test}": 1.0 for test in range(60) for file in "ab"}
     first, second = stages_of(took, took, (4.0, 60.0))
     assert (len(first), len(second)) == (4, 60)
@@ -51,7 +51,7 @@ def test_functions_are_known_by_their_dotted_names():
     assert [function_at(text, line) for line in range(1, 7)] == ["", "", "A.b", "A.b.c", "A.b", ""]
 
 
-def test_a_sample_is_the_same_again_and_changes_lines_that_are_there(monkeypatch):
+def test_a_sample_is_reproducible_and_changes_existing_lines(monkeypatch):
     monkeypatch.setattr("tests.mutants.planting.SHARES", {"delivery/retry.py": 4})
     drawn = sample(1)
     assert [each.name for each in drawn] == [each.name for each in sample(1)]
@@ -61,11 +61,11 @@ def test_a_sample_is_the_same_again_and_changes_lines_that_are_there(monkeypatch
         assert each.before == lines[each.line - 1].strip() != each.after
 
 
-def test_each_room_has_modules():
+def test_each_area_has_modules():
     assert all(path.is_file() for area in SHARES for path in map(Path, modules_of(area)))
 
 
-def test_a_function_that_lives_gets_its_changed_code_and_nothing_else_does():
+def test_only_functions_in_use_get_the_changed_code():
     before = "X = 1\ndef f(a=1):\n    return [a + b for b in (1, 2)]\n"
     place = Path(__file__).with_name("no_such_module.py")
     names: dict[str, object] = {}

@@ -15,14 +15,14 @@ from carillon.settings.environment import Environment, read_environment
 from tests.architecture.test_budgets import ROOT
 
 
-def test_the_licence_is_stated_and_there() -> None:
+def test_the_licence_is_declared_and_present() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"
     assert project["license-files"] == ["LICENSE"]
     assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
 
 
-def test_what_serves_is_installed_without_what_tests(tmp_path) -> None:
+def test_serving_is_installed_without_the_requirements_of_tests(tmp_path) -> None:
     recipe = subprocess.run(
         ["make", "-n", f"VENV={tmp_path}/venv", "run"],
         cwd=ROOT,
@@ -40,7 +40,7 @@ DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
 OWN = ("migrate", "web", "worker", "beat")
 
 
-def test_compose_names_settings_that_exist_and_values_that_are_in_its_example() -> None:
+def test_compose_uses_existing_settings_and_values_of_its_example() -> None:
     known = {f"CARILLON_{name.upper()}" for name in Environment.__dataclass_fields__}
     assert set(SERVICES["worker"]["environment"]) <= known
     example = (ROOT / "deploy/env.example").read_text()
@@ -52,10 +52,10 @@ def test_compose_names_settings_that_exist_and_values_that_are_in_its_example() 
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_what_compose_starts_takes_its_environment_and_is_a_command(name: str) -> None:
-    """As its image starts it, with the example filled in; its arguments are options it has."""
+def test_compose_starts_commands_that_accept_their_environment(name: str) -> None:
+    """Reads the environment as in the image, with the example filled in, and parses the command."""
     given = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / "deploy/env.example").read_text(), re.M))
-    given |= {"CARILLON_SECRET_KEY": "x" * 32, "POSTGRES_PASSWORD": "letters"}
+    given |= {"CARILLON_SECRET_KEY": "x" * 32, "POSTGRES_PASSWORD": "secret"}
     environ = dict(re.findall(r"(CARILLON_\w+)=(\S+)", DOCKERFILE))
     environ |= {key: value for key, value in given.items() if key.startswith("CARILLON_")}
     environ |= {
@@ -66,14 +66,14 @@ def test_what_compose_starts_takes_its_environment_and_is_a_command(name: str) -
     assert read.production
     assert read.public_url == "https://notify.example.com"
     assert read.app_url == "https://www.example.com"
-    assert read.database_url == "postgres://carillon:letters@postgres/carillon"
+    assert read.database_url == "postgres://carillon:secret@postgres/carillon"
 
     words = SERVICES[name].get("command") or json.loads(DOCKERFILE.rpartition("CMD ")[2])
     command = import_module(f"carillon.cli.{words[0]}").command
     assert command.make_context(words[0], words[1:])
 
 
-def test_compose_waits_for_what_can_be_waited_for_and_ends_what_it_began() -> None:
+def test_compose_waits_for_healthy_services_and_stops_with_patience() -> None:
     for name, each in SERVICES.items():
         for other, how in each.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
@@ -83,16 +83,16 @@ def test_compose_waits_for_what_can_be_waited_for_and_ends_what_it_began() -> No
     for name in OWN:  # a web process drains for half a minute
         assert SERVICES[name]["stop_grace_period"] == "60s"
     assert SERVICES["web"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-    kept = {v.split(":")[0] for each in SERVICES.values() for v in each.get("volumes", [])}
-    assert kept == set(yaml.safe_load(COMPOSE)["volumes"])
+    mounted = {v.split(":")[0] for each in SERVICES.values() for v in each.get("volumes", [])}
+    assert mounted == set(yaml.safe_load(COMPOSE)["volumes"])
 
 
-def test_the_image_holds_what_its_build_takes() -> None:
-    taken = (ROOT / ".dockerignore").read_text().split()
+def test_the_image_has_every_file_that_its_build_copies() -> None:
+    included = (ROOT / ".dockerignore").read_text().split()
     for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.M):
         for path in line.split():
             assert (ROOT / path).exists(), path
-            assert f"!{path.split('/')[0]}" in taken, path
+            assert f"!{path.split('/')[0]}" in included, path
     script = re.findall(r'ENTRYPOINT \["(\w+)"\]', DOCKERFILE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert script == ["carillon"]

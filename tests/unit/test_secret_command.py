@@ -14,13 +14,13 @@ from carillon.cli.secret import NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_secret_is_the_one_that_is_used(name: str) -> None:
+def test_each_printed_secret_is_the_one_in_use(name: str) -> None:
     found: Any = CliRunner().invoke(carillon, ["secret", name])
 
     assert found.exit_code == 0, found.output
     assert found.output.strip() == getattr(settings, NAMES[name])
     if name != "telegram":
-        Webhook(found.output.strip())  # a receiver's own library takes it
+        Webhook(found.output.strip())  # a receiver's own library accepts it
 
 
 def test_an_unknown_name_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""What `carillon send` reads from its words and files."""
+"""How `carillon send` reads its arguments and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of an SQLite database: it holds tokens and addresses, and is its owner's alone."""
+"""The file of an SQLite database has tokens and addresses, so only its owner may read it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from carillon.sqlite import filelock
 from carillon.sqlite.base import DatabaseWrapper
 
 
-def test_a_new_database_is_read_by_its_owner_alone(tmp_path):
+def test_only_its_owner_can_read_a_new_database(tmp_path):
     place = tmp_path / "new.sqlite3"
     given = {**connections.settings["default"], "NAME": str(place), "OPTIONS": {}}
-    held = os.umask(0o022)
+    before = os.umask(0o022)
     try:
         wrapper = DatabaseWrapper(given, "new")
         opened = wrapper.get_new_connection(wrapper.get_connection_params())
@@ -22,7 +22,7 @@ def test_a_new_database_is_read_by_its_owner_alone(tmp_path):
         modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
         opened.close()
     finally:
-        os.umask(held)
+        os.umask(before)
 
     assert modes == {0o600}
 
@@ -32,11 +32,11 @@ def test_a_write_outside_of_a_transaction_waits_in_the_same_queue(
 ):
     given = {**connections.settings["default"], "NAME": str(tmp_path / "a.sqlite3"), "OPTIONS": {}}
     wrapper = DatabaseWrapper(given, "new")
-    taken: list[str] = []
+    acquired: list[str] = []
     real = filelock.acquire
 
     def acquire(path: str, seconds: float) -> int | None:
-        taken.append(path)
+        acquired.append(path)
         return real(path, seconds)
 
     monkeypatch.setattr(filelock, "acquire", acquire)
@@ -46,7 +46,7 @@ def test_a_write_outside_of_a_transaction_waits_in_the_same_queue(
         cursor.execute("UPDATE t SET a = 2")
         cursor.execute("SELECT a FROM t")
         assert cursor.fetchall() == [(2,)]
-    assert len(taken) == 2
+    assert len(acquired) == 2
 
     with django_db_blocker.unblock():
         wrapper.set_autocommit(False)
@@ -54,4 +54,4 @@ def test_a_write_outside_of_a_transaction_waits_in_the_same_queue(
             cursor.execute("DELETE FROM t")
         wrapper.rollback()
         wrapper.close()
-    assert len(taken) == 2
+    assert len(acquired) == 2
